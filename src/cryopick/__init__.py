@@ -1,0 +1,1 @@
+"""Find protein particles in cryo-EM micrographs from a handful of labels."""

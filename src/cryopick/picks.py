@@ -1,0 +1,158 @@
+"""The table that travels between the stages: particles on micrographs.
+
+Coordinates are (x, y) = (column, row) of particle centres, floats, in pixels of the raw
+micrograph; pixel centres are at integers. Scores are logits.
+
+- `Picks`: the table.
+- `concatenate`: several tables as one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer, Shaped
+
+__all__ = ["Picks", "concatenate"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Picks:
+    """Particles found or labelled on a set of micrographs.
+
+    Attributes:
+        micrographs: Name or path of every micrograph that was looked at, each once, also
+            those on which nothing was found.
+        index: For each pick, the position of its micrograph in `micrographs`.
+        xy_px: Particle centres (x, y) in pixels of the raw micrograph.
+        score: Logit of each pick; NaN where the source gives none.
+        extra: Further columns by name, one value a pick, carried along as they are.
+
+    Raises:
+        ValueError: Columns differ in length, a micrograph is named twice, or an index
+            points outside `micrographs`.
+    """
+
+    micrographs: tuple[str, ...]
+    index: Integer[np.ndarray, " picks"]
+    xy_px: Float[np.ndarray, "picks 2"]
+    score: Float[np.ndarray, " picks"]
+    extra: Mapping[str, Shaped[np.ndarray, " picks"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.index)
+        columns = {"xy_px": self.xy_px, "score": self.score, **self.extra}
+        for name, column in columns.items():
+            if len(column) != count:
+                raise ValueError(f"{name} has {len(column)} values for {count} picks")
+        if len(set(self.micrographs)) != len(self.micrographs):
+            raise ValueError("a micrograph is named twice in micrographs")
+        if count and not (0 <= self.index.min() and self.index.max() < len(self.micrographs)):
+            raise ValueError(f"index must lie within the {len(self.micrographs)} micrographs")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @classmethod
+    def from_columns(
+        cls,
+        names: Sequence[str],
+        xy_px: Float[np.ndarray, "picks 2"],
+        score: Float[np.ndarray, " picks"] | None = None,
+        extra: Mapping[str, Shaped[np.ndarray, " picks"]] | None = None,
+    ) -> "Picks":
+        """Build the table from one micrograph name per pick, in order of first mention.
+
+        >>> picks = Picks.from_columns(["b", "a", "b"], np.zeros((3, 2)))
+        >>> picks.micrographs, picks.index.tolist()
+        (('b', 'a'), [0, 1, 0])
+        """
+        positions = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        return cls(
+            micrographs=tuple(positions),
+            index=np.array([positions[name] for name in names], dtype=np.int64),
+            xy_px=np.asarray(xy_px, dtype=np.float64).reshape(-1, 2),
+            score=np.full(len(names), np.nan) if score is None else np.asarray(score, np.float64),
+            extra=dict(extra or {}),
+        )
+
+    @classmethod
+    def on(
+        cls,
+        micrograph: str,
+        xy_px: Float[np.ndarray, "picks 2"],
+        score: Float[np.ndarray, " picks"] | None = None,
+    ) -> "Picks":
+        """Build the table of one micrograph, which may hold no pick at all."""
+        count = len(xy_px)
+        return cls(
+            micrographs=(micrograph,),
+            index=np.zeros(count, dtype=np.int64),
+            xy_px=np.asarray(xy_px, dtype=np.float64).reshape(-1, 2),
+            score=np.full(count, np.nan) if score is None else np.asarray(score, np.float64),
+        )
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether every pick has a score (true of an empty table)."""
+        return not bool(np.isnan(self.score).any())
+
+    def select(self, keep: Bool[np.ndarray, " picks"] | Integer[np.ndarray, " kept"]) -> "Picks":
+        """Keep the picks that a mask or an index array names; all micrographs stay."""
+        return replace(
+            self,
+            index=self.index[keep],
+            xy_px=self.xy_px[keep],
+            score=self.score[keep],
+            extra={name: column[keep] for name, column in self.extra.items()},
+        )
+
+    def restrict(self, names: Sequence[str]) -> "Picks":
+        """Keep only the micrographs in `names`, in that order; unknown names come out empty."""
+        positions = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        new_index = np.array([positions.get(name, -1) for name in self.micrographs], np.int64)
+        kept = self.select(new_index[self.index] >= 0) if len(self) else self
+        return replace(kept, micrographs=tuple(positions), index=new_index[kept.index])
+
+    def rename(self, new_names: Mapping[str, str]) -> "Picks":
+        """Give micrographs other names; those not in `new_names` keep theirs."""
+        return replace(
+            self, micrographs=tuple(new_names.get(name, name) for name in self.micrographs)
+        )
+
+    def by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
+        """Each micrograph's name with the table of its picks alone, in stored order."""
+        order = np.argsort(self.index, kind="stable")
+        bounds = np.searchsorted(self.index[order], np.arange(len(self.micrographs) + 1))
+        for i, name in enumerate(self.micrographs):
+            rows = self.select(order[bounds[i] : bounds[i + 1]])
+            yield name, replace(rows, micrographs=(name,), index=np.zeros_like(rows.index))
+
+
+def concatenate(tables: Sequence[Picks]) -> Picks:
+    """Put tables one after the other; a micrograph in several of them is one micrograph.
+
+    An extra column that some tables lack is left out, for want of an honest value.
+    """
+    positions = {
+        name: i
+        for i, name in enumerate(dict.fromkeys(n for table in tables for n in table.micrographs))
+    }
+    shared = set.intersection(*(set(table.extra) for table in tables)) if tables else set()
+    names = [name for table in tables for name in table.extra if name in shared]
+    return Picks(
+        micrographs=tuple(positions),
+        index=np.concatenate(
+            [np.zeros(0, np.int64)]
+            + [
+                np.array([positions[n] for n in table.micrographs], np.int64)[table.index]
+                for table in tables
+            ]
+        ),
+        xy_px=np.concatenate([np.zeros((0, 2))] + [table.xy_px for table in tables]),
+        score=np.concatenate([np.zeros(0)] + [table.score for table in tables]),
+        extra={
+            name: np.concatenate([table.extra[name] for table in tables])
+            for name in dict.fromkeys(names)
+        },
+    )
