@@ -1,0 +1,78 @@
+"""Orientations, and molecules laid flat on an image.
+
+- `random_rotations`: rotation matrices, every orientation equally likely.
+- `paint`: add the mass of grains to the pixels around them.
+- `project`: a molecule in one orientation, alone in the middle of an image.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from cryopick.simulate.ctf import squared_frequency
+from cryopick.simulate.molecules import Molecule
+
+__all__ = ["gaussian_transfer", "paint", "project", "random_rotations"]
+
+
+def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
+    """Draw rotation matrices uniformly over all orientations.
+
+    A quaternion of four normal numbers, scaled to length 1, is uniform on the sphere of
+    unit quaternions, and so is the rotation it stands for.
+
+    Source: Shoemake 1992, Graphics Gems III, "Uniform random rotations".
+    """
+    w, x, y, z = (quaternion := rng.normal(size=(4, count))) / np.linalg.norm(quaternion, axis=0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def paint(
+    image: Float[np.ndarray, "height width"],
+    xy_px: Float[np.ndarray, "grains 2"],
+    weight: Float[np.ndarray, " grains"],
+) -> None:
+    """Add weights to the four pixels around each point, in place, in bilinear shares.
+
+    Sum and centre of mass are kept; what falls outside the image is lost.
+    """
+    height, width = image.shape
+    corner = np.floor(xy_px).astype(np.int64)
+    share = xy_px - corner
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = corner[:, 0] + dx, corner[:, 1] + dy
+            part = weight * np.abs(1 - dx - share[:, 0]) * np.abs(1 - dy - share[:, 1])
+            inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+            flat = y[inside] * width + x[inside]
+            if len(flat):
+                low, high = flat.min(), flat.max() + 1
+                image.ravel()[low:high] += np.bincount(flat - low, part[inside], high - low)
+
+
+def gaussian_transfer(
+    squared_frequency: Float[np.ndarray, "height half_width"], blur_ang: float
+) -> Float[np.ndarray, "height half_width"]:
+    """Fourier transform of a Gaussian of unit integral and standard deviation `blur_ang`."""
+    return np.exp(squared_frequency * np.float32(-2 * (np.pi * blur_ang) ** 2))
+
+
+def project(
+    molecule: Molecule,
+    rotation: Float[np.ndarray, "3 3"],
+    pixel_size_ang: float,
+    side_px: int,
+) -> Float[np.ndarray, "{side_px} {side_px}"]:
+    """Mass per pixel, in Da, of a molecule seen along z after `rotation`.
+
+    Its centre of mass falls on the pixel (side_px // 2, side_px // 2).
+    """
+    image = np.zeros((side_px, side_px))
+    xy_px = (molecule.xyz_ang @ rotation[:2].T) / pixel_size_ang + side_px // 2
+    paint(image, xy_px, molecule.mass_da)
+    blur = gaussian_transfer(squared_frequency(image.shape, pixel_size_ang), molecule.blur_ang)
+    return np.fft.irfft2(np.fft.rfft2(image) * blur, s=image.shape)
