@@ -47,7 +47,7 @@ class Picks:
                 raise ValueError(f"{name} has {len(column)} values for {count} picks")
         if len(set(self.micrographs)) != len(self.micrographs):
             raise ValueError("a micrograph is named twice in micrographs")
-        if count and not (0 <= self.index.min() and self.index.max() < len(self.micrographs)):
+        if count and (self.index.min() < 0 or self.index.max() >= len(self.micrographs)):
             raise ValueError(f"index must lie within the {len(self.micrographs)} micrographs")
 
     def __len__(self) -> int:
@@ -120,13 +120,17 @@ class Picks:
             self, micrographs=tuple(new_names.get(name, name) for name in self.micrographs)
         )
 
-    def by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
-        """Each micrograph's name with the table of its picks alone, in stored order."""
+    def rows(self) -> dict[str, Integer[np.ndarray, " own"]]:
+        """For each micrograph, in stored order, the rows of its picks, in stored order."""
         order = np.argsort(self.index, kind="stable")
         bounds = np.searchsorted(self.index[order], np.arange(len(self.micrographs) + 1))
-        for i, name in enumerate(self.micrographs):
-            rows = self.select(order[bounds[i] : bounds[i + 1]])
-            yield name, replace(rows, micrographs=(name,), index=np.zeros_like(rows.index))
+        return {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(self.micrographs)}
+
+    def by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
+        """Each micrograph's name with the table of its picks alone, in stored order."""
+        for name, rows in self.rows().items():
+            own = self.select(rows)
+            yield name, replace(own, micrographs=(name,), index=np.zeros_like(own.index))
 
 
 def concatenate(tables: Sequence[Picks]) -> Picks:

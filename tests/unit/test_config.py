@@ -1,0 +1,118 @@
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryopick.config import load_toml, settings_hash, to_toml
+from cryopick.errors import FormatError, InputError, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    radius_px: int = 14
+    rate: float = 0.5
+    kind: Literal["a", "b"] = "a"
+    limit: int | None = None
+    folder: Path = Path()
+    layers: tuple[float, ...] = ()
+    fast: bool = False
+    inner: Inner = field(default_factory=Inner)
+
+    def __post_init__(self) -> None:
+        if self.radius_px < 1:
+            raise SettingsError(f"radius_px must be at least 1 pixel; got {self.radius_px}")
+
+
+anything = st.builds(
+    Outer,
+    name=st.text(st.characters(exclude_categories=["Cs"])),
+    radius_px=st.integers(1, 2**60),
+    rate=st.floats(allow_nan=False),
+    kind=st.sampled_from(["a", "b"]),
+    limit=st.none() | st.integers(-5, 5),
+    folder=st.sampled_from([Path("a b"), Path("/x/ü")]),
+    layers=st.lists(st.floats(-1e300, 1e300)).map(tuple),
+    fast=st.booleans(),
+    inner=st.builds(Inner, depth=st.integers()),
+)
+
+
+@given(anything)
+def test_settings_survive_the_file(tmp_path_factory, settings):
+    path = tmp_path_factory.getbasetemp() / "settings.toml"
+    path.write_text(to_toml(settings), encoding="utf-8")
+
+    assert load_toml(Outer, path) == settings
+
+
+@given(anything, anything)
+def test_the_hash_tells_settings_apart(one, other):
+    assert (settings_hash(one) == settings_hash(other)) == (one == other)
+    assert settings_hash(one) == settings_hash(replace(one))
+
+
+def test_deeper_tables_carry_their_whole_path():
+    @dataclass(frozen=True, kw_only=True)
+    class Top:
+        outer: Outer
+
+    assert "[outer.inner]\ndepth = 1" in to_toml(Top(outer=Outer(name="x")))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name = "x"\nradius = 3', "unknown setting 'radius'; did you mean 'radius_px'?"),
+        ("radius_px = 3", "the setting 'name' is missing; add it"),
+        ('name = "x"\nradius_px = 3.5', "radius_px: expected a whole number, found 3.5"),
+        ('name = "x"\nradius_px = true', "radius_px: expected a whole number, found true"),
+        ('name = "x"\nfast = 1', "fast: expected true or false, found 1"),
+        ('name = "x"\nrate = "fast"', 'rate: expected a number, found "fast"'),
+        ('name = "x"\nkind = "c"', 'kind: expected one of "a", "b", found "c"'),
+        ('name = "x"\nlimit = "c"', 'limit: expected a whole number, found "c"'),
+        ('name = "x"\nlayers = [1, "c"]', 'layers[1]: expected a number, found "c"'),
+        ('name = "x"\nlayers = 1', "layers: expected a list, found 1"),
+        ('name = "x"\ninner = 1', "inner: expected a table, found 1"),
+        ('name = "x"\n[inner]\ndept = 1', "inner: unknown setting 'dept'; did you mean 'depth'?"),
+        ('name = "x"\nradius_px = 0', "radius_px must be at least 1 pixel; got 0"),
+    ],
+)
+def test_a_mistake_is_named_with_file_key_and_way_out(tmp_path, text, message):
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+
+    with pytest.raises(SettingsError) as caught:
+        load_toml(Outer, path)
+
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_a_whole_number_will_do_for_a_float(tmp_path):
+    path = tmp_path / "s.toml"
+    path.write_text('name = "x"\nrate = 2')
+
+    assert load_toml(Outer, path).rate == 2.0
+
+
+def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path):
+    path = tmp_path / "s.toml"
+    with pytest.raises(InputError, match="cannot read the settings: No such file"):
+        load_toml(Outer, path)
+
+    path.write_text("name =")
+    with pytest.raises(FormatError, match="not a TOML file"):
+        load_toml(Outer, path)
+
+
+def test_a_value_no_setting_can_have_is_refused():
+    with pytest.raises(TypeError, match="a setting cannot be a complex"):
+        to_toml(Outer(name=1j))
