@@ -22,13 +22,14 @@ _ICE_V = 4.5  # inner potential of ice against vacuum
 def broken_molecule(
     rng: np.random.Generator, molecule: Molecule
 ) -> tuple[Float[np.ndarray, "grains 3"], Float[np.ndarray, " grains"]]:
-    """Cut off a random 10 to 40 % of a molecule, and let it swell.
+    """Keep 10 to 40 % of a molecule's grains, around one of them, and let them swell.
 
     Returns:
         Positions of the grains in ångströms around their own centre of mass, and masses.
     """
-    along = molecule.xyz_ang @ random_rotations(rng, 1)[0][0]
-    kept = along >= np.quantile(along, 1 - rng.uniform(0.10, 0.40))
+    middle = molecule.xyz_ang[rng.integers(len(molecule.xyz_ang))]
+    distance = np.linalg.norm(molecule.xyz_ang - middle, axis=1)
+    kept = distance <= np.quantile(distance, rng.uniform(0.10, 0.40))
     mass = molecule.mass_da[kept]
     grains = molecule.xyz_ang[kept]
     grains = grains - np.average(grains, axis=0, weights=mass)
@@ -50,9 +51,8 @@ def aggregate(
     clouds, masses = [], []
     for i, rotation in enumerate(directions):
         if i:
-            step = rng.uniform(0.35, 0.7) * molecule.diameter_ang
-            centres[i] = centres[rng.integers(i)] + step * rotation[2]
-            centres[i, 2] *= 0.3  # the ice is a layer
+            step = rng.uniform(0.45, 0.8) * molecule.diameter_ang
+            centres[i] = centres[rng.integers(i)] + step * rotation[2] * (1, 1, 0.3)
         grains, mass = (molecule.xyz_ang, molecule.mass_da)
         if rng.random() < 1 / 3:
             grains, mass = broken_molecule(rng, molecule)
@@ -102,18 +102,17 @@ def crystal(
     side = 2 * int(np.ceil(radius_px)) + 1
     axis = np.arange(side, dtype=np.float32) - side // 2
     x, y = axis[None, :], axis[:, None]
-    reach = np.float32(radius_px) * (
-        1 + np.float32(0.18) * smooth_field(rng, (side, side), side / 2)
-    )
-    cover = np.clip((1 - np.hypot(x, y) / reach) * 6, 0, 1).astype(np.float32)
+    hills = np.tanh(smooth_field(rng, (side, side), side / 3))
+    reach = np.float32(radius_px) * (np.float32(0.75) + np.float32(0.25) * hills)
+    cover = np.clip((1 - np.hypot(x, y) / reach) * 4, 0, 1).astype(np.float32)
     mottle = smooth_field(rng, (side, side), rng.uniform(70, 200) / pixel_size_ang)
     relief = smooth_field(rng, (side, side), rng.uniform(30, 60) / pixel_size_ang)
-    phase = np.float32(0.25) * mottle + np.float32(0.15) * relief
+    phase = np.float32(0.05) * mottle + np.float32(0.03) * relief
     for spacing in _LATTICE_ANG:
         if spacing > 2.2 * pixel_size_ang:
             angle = rng.uniform(0, np.pi)
             turn = np.float32(2 * np.pi * pixel_size_ang / spacing)
             fringe = np.cos(turn * (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))))
-            phase = phase + np.float32(0.15) * fringe * (mottle > 0)
-    loss = np.float32(0.10) * np.tanh(mottle)
+            phase = phase + np.float32(0.10) * fringe * (mottle > 0)
+    loss = np.float32(0.04) * np.tanh(mottle)
     return cover * phase, cover * loss

@@ -93,7 +93,7 @@ def _compact() -> Float[np.ndarray, "blobs 4"]:
             [-0.34, -0.14, -0.30, 0.24],
             [0.28, 0.38, -0.16, 0.26],
         ]
-    )
+    ) * (1.0, 1.0, 0.8, 0.82)
 
 
 def _rod() -> Float[np.ndarray, "blobs 4"]:
@@ -127,7 +127,7 @@ def _ring() -> Float[np.ndarray, "blobs 4"]:
     lower = np.stack(
         [0.95 * np.cos(twist), 0.95 * np.sin(twist), np.full(7, -0.28), np.full(7, 0.34)], axis=1
     )
-    return np.concatenate([upper, lower]) * np.array([0.7, 0.7, 1.0, 0.8])
+    return np.concatenate([upper, lower]) * np.array([0.7, 0.7, 1.0, 0.72])
 
 
 _BLOBS = MappingProxyType({"compact": _compact, "rod": _rod, "y-shaped": _y_shaped, "ring": _ring})

@@ -23,7 +23,7 @@ __all__ = ["Specimen", "draw_specimen"]
 _PROTEIN_OVER_ICE_V = 2.0  # inner potential of protein, 6.5 V, less that of the ice it displaces
 _ICE_OVER_VACUUM_V = 4.5
 _CONTAMINANT_RADIUS_ANG = (40.0, 250.0)
-_CRYSTAL_RADIUS_ANG = (300.0, 900.0)
+_CRYSTAL_RADIUS_ANG = (300.0, 1200.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
