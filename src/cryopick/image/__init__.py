@@ -1,1 +1,43 @@
-"""To be written."""
+"""Prepare micrographs: find what is unusable, shrink, standardise.
+
+NumPy in, NumPy out; nothing here touches files or torch.
+
+- `prepare`, `shrink`: the whole way, from raw pixels to what the network sees.
+- `downsample`, `resample`, `reduced_shape`: crop or pad the spectrum.
+- `find_border`, `find_invalid`, `replace_outliers`: borders, flat patches, bad pixels.
+- `histogram`, `fit_normalization`, `Normalization`: standardise to the background.
+"""
+
+from cryopick.image.fourier import downsample, reduced_shape, resample
+from cryopick.image.mask import Border, Invalid, find_border, find_invalid
+from cryopick.image.normalize import (
+    Background,
+    Histogram,
+    Normalization,
+    NormalizationKind,
+    fit_normalization,
+    histogram,
+)
+from cryopick.image.outliers import replace_outliers
+from cryopick.image.prepare import Prepared, Shrunk, prepare, shrink
+
+__all__ = [
+    "Background",
+    "Border",
+    "Histogram",
+    "Invalid",
+    "Normalization",
+    "NormalizationKind",
+    "Prepared",
+    "Shrunk",
+    "downsample",
+    "find_border",
+    "find_invalid",
+    "fit_normalization",
+    "histogram",
+    "prepare",
+    "reduced_shape",
+    "replace_outliers",
+    "resample",
+    "shrink",
+]

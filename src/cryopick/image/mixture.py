@@ -1,0 +1,296 @@
+"""Fit two Gaussian components to histograms of pixels, with a scale for each micrograph.
+
+The model is the paper's: pixel x of micrograph k is drawn from component z in {0, 1},
+z ~ Bernoulli(ρ), x | z ~ Gaussian(α_k μ_z, (α_k σ_z)²). A pixel enters only through its
+histogram bin, so a fit costs the same whatever the micrographs' size.
+
+- `Histogram`: how often which intensity occurs on one micrograph.
+- `Mixture`: fitted ρ, μ and σ; its `dominant` component is the background.
+- `fit_mixture`: one micrograph, α = 1.
+- `fit_scaled_mixture`: a data set: one mixture, and an α for each micrograph.
+- `fit_scale`: the α of one more micrograph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["Histogram", "Mixture", "fit_mixture", "fit_scale", "fit_scaled_mixture"]
+
+_LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
+_LEAST_WEIGHT = 1e-6  # keeps both components alive, so that the logarithms stay finite
+_LEAST_SD = 0.02  # of the whole spread: no component may collapse onto one bin
+_TOLERANCE = 1e-9  # gain in log-likelihood a pixel and step at which a fit has converged
+_WORTHWHILE = 1e-6  # gain a pixel that a later start must bring to be preferred
+_SHORT, _LONG = 60, 2000  # steps for comparing starts, and for finishing the best
+
+# weight of component 1, then means and standard deviations of both, in units of the whole
+# distribution's. From a small second component to even halves: when several explain the
+# pixels equally well, the one with the plainest background wins.
+_STARTS = (
+    (0.02, 0.0, -4.0, 0.9, 1.0),
+    (0.02, 0.0, 4.0, 0.9, 1.0),
+    (0.15, 0.3, -1.7, 0.8, 1.0),
+    (0.15, -0.3, 1.7, 0.8, 1.0),
+    (0.15, 0.0, 0.0, 0.8, 1.8),
+    (0.5, -0.7, 0.7, 0.7, 0.7),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How often which intensity occurs among the usable pixels of one micrograph.
+
+    Attributes:
+        centres: Intensity at the middle of each bin, rising, in the image's unit.
+        counts: Pixels in each bin.
+    """
+
+    centres: Float[np.ndarray, " bins"]
+    counts: Float[np.ndarray, " bins"]
+
+    @property
+    def mean(self) -> float:
+        """Mean intensity."""
+        return float(self.counts @ self.centres / self.counts.sum())
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the intensities."""
+        return float(np.sqrt(self.counts @ (self.centres - self.mean) ** 2 / self.counts.sum()))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Two Gaussian components of pixel intensity, at scale 1.
+
+    Attributes:
+        weight: Share of component 1 (the paper's ρ), between 0 and 1.
+        mean: Mean of components 0 and 1, in the data set's intensity unit.
+        sd: Standard deviation of components 0 and 1, in the same unit.
+    """
+
+    weight: float
+    mean: tuple[float, float]
+    sd: tuple[float, float]
+
+    @property
+    def dominant(self) -> int:
+        """The component that most pixels belong to: 0 if ρ < 0.5, else 1, as in the paper."""
+        return 0 if self.weight < 0.5 else 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Histograms of several micrographs, stacked, with the powers of intensity that EM sums."""
+
+    x: Float[np.ndarray, "micrographs bins"]
+    counts: Float[np.ndarray, "micrographs bins"]
+
+    @classmethod
+    def of(cls, histograms: Sequence[Histogram]) -> "_Sample":
+        """Stack histograms; those with fewer bins are padded by empty ones."""
+        bins = max(len(histogram.centres) for histogram in histograms)
+        x, counts = np.zeros((2, len(histograms), bins))
+        for k, histogram in enumerate(histograms):
+            used = len(histogram.centres)
+            x[k, :used], counts[k, :used] = histogram.centres, histogram.counts
+        return cls(x, counts)
+
+
+def fit_mixture(histogram: Histogram) -> Mixture:
+    """Fit the two components to one micrograph by expectation-maximisation, with α = 1.
+
+    Starts from six fixed guesses and keeps the likeliest end, so that the same histogram
+    gives the same mixture.
+    """
+    sample = _Sample.of([histogram])
+    one = np.ones(1)
+    return _fit(sample, [one], free_scales=False)[0]
+
+
+def fit_scaled_mixture(
+    histograms: Sequence[Histogram],
+) -> tuple[Mixture, Float[np.ndarray, " micrographs"]]:
+    """Fit one mixture to a data set, with a scale for each micrograph.
+
+    Scaling every α_k by c and μ, σ by 1/c changes nothing, so the geometric mean of the
+    scales is set to 1.
+
+    Args:
+        histograms: One for each micrograph, in one intensity unit.
+
+    Returns:
+        The mixture, and α_k for each micrograph in the order given.
+
+    Raises:
+        ValueError: There is no histogram.
+
+    Source: Bepler et al. 2019, online methods, Micrograph normalization.
+    """
+    if not histograms:
+        raise ValueError("a mixture is fitted to at least one histogram; got none")
+    means = np.array([histogram.mean for histogram in histograms])
+    spreads = np.array([histogram.sd for histogram in histograms])
+    scale_starts = [_relative(spreads)]
+    if (means > 0).all() or (means < 0).all():
+        scale_starts.insert(0, _relative(np.abs(means)))
+    return _fit(_Sample.of(histograms), scale_starts, free_scales=True)
+
+
+def fit_scale(mixture: Mixture, histogram: Histogram) -> float:
+    """Find the likeliest scale α of one micrograph, given the data set's mixture.
+
+    A coarse search over a factor of eight either way from what mean and spread suggest
+    finds the peak, expectation-maximisation its top.
+    """
+    sample = _Sample.of([histogram])
+    weights = np.array([1 - mixture.weight, mixture.weight])
+    mean, variance = np.array(mixture.mean), np.array(mixture.sd) ** 2
+    whole_mean = float(weights @ mean)
+    whole_sd = float(np.sqrt(weights @ (variance + (mean - whole_mean) ** 2)))
+    guesses = [histogram.sd / whole_sd]
+    if histogram.mean * whole_mean > 0:
+        guesses.append(histogram.mean / whole_mean)
+    grid = np.outer(guesses, np.exp2(np.linspace(-3, 3, 49))).ravel()
+    _, likelihoods = _expect(sample, mixture, grid)
+    scales = grid[[int(np.argmax(likelihoods))]]
+    for _ in range(_LONG):
+        share, _ = _expect(sample, mixture, scales)
+        moved = _maximize_scales(_moments(sample, share), mixture)
+        if abs(moved[0] - scales[0]) <= 1e-12 * scales[0]:
+            break
+        scales = moved
+    return float(scales[0])
+
+
+def _relative(sizes: Float[np.ndarray, " micrographs"]) -> Float[np.ndarray, " micrographs"]:
+    """Sizes divided by their geometric mean."""
+    return sizes / np.exp(np.log(sizes).mean())
+
+
+def _fit(
+    sample: _Sample, scale_starts: Sequence[Float[np.ndarray, " micrographs"]], *, free_scales: bool
+) -> tuple[Mixture, Float[np.ndarray, " micrographs"]]:
+    """Run EM briefly from every start and to its end from the likeliest."""
+    best: tuple[float, Mixture, np.ndarray] | None = None
+    for scales in scale_starts:
+        for start in _STARTS:
+            mixture = _initial(sample, scales, start)
+            end = _climb(sample, mixture, scales, free_scales=free_scales, steps=_SHORT)
+            if best is None or end[0] > best[0] + _WORTHWHILE:
+                best = end
+    assert best is not None, "there is always a start"
+    _, mixture, scales = _climb(sample, *best[1:], free_scales=free_scales, steps=_LONG)
+    return mixture, scales
+
+
+def _initial(
+    sample: _Sample,
+    scales: Float[np.ndarray, " micrographs"],
+    start: tuple[float, float, float, float, float],
+) -> Mixture:
+    """Place a start from the table on the pooled, unscaled pixels."""
+    u = sample.x / scales[:, None]
+    total = sample.counts.sum()
+    mean = (sample.counts * u).sum() / total
+    sd = np.sqrt((sample.counts * (u - mean) ** 2).sum() / total)
+    weight, mean_0, mean_1, sd_0, sd_1 = start
+    return Mixture(
+        weight,
+        (float(mean + sd * mean_0), float(mean + sd * mean_1)),
+        (float(sd * sd_0), float(sd * sd_1)),
+    )
+
+
+def _climb(
+    sample: _Sample,
+    mixture: Mixture,
+    scales: Float[np.ndarray, " micrographs"],
+    *,
+    free_scales: bool,
+    steps: int,
+) -> tuple[float, Mixture, Float[np.ndarray, " micrographs"]]:
+    """Alternate expectation and maximisation until the likelihood stands still.
+
+    Each step maximises over the scales with the mixture held, then over the mixture with
+    the scales held (expectation - conditional maximisation), so the likelihood never falls.
+
+    Returns:
+        Mean log-likelihood of a pixel, the mixture, and the scales.
+    """
+    total = sample.counts.sum()
+    before = -np.inf
+    for _ in range(steps):
+        share, likelihoods = _expect(sample, mixture, scales)
+        likelihood = float(likelihoods.sum() / total)
+        if likelihood - before < _TOLERANCE:
+            break
+        before = likelihood
+        moments = _moments(sample, share)
+        if free_scales:
+            scales = _relative(_maximize_scales(moments, mixture))
+        mixture = _maximize_mixture(moments, scales)
+    return likelihood, mixture, scales
+
+
+def _expect(
+    sample: _Sample, mixture: Mixture, scales: Float[np.ndarray, " micrographs"]
+) -> tuple[Float[np.ndarray, "micrographs bins"], Float[np.ndarray, " micrographs"]]:
+    """Share of component 1 in every bin, and the log-likelihood at each scale.
+
+    A sample of one micrograph may be asked about several scales at once.
+    """
+    u = sample.x / scales[:, None]
+    log_0, log_1 = (
+        np.log(weight) - np.log(sd) - 0.5 * ((u - mean) / sd) ** 2
+        for weight, mean, sd in zip(
+            (1 - mixture.weight, mixture.weight), mixture.mean, mixture.sd, strict=True
+        )
+    )
+    log_density = np.logaddexp(log_0, log_1) - _LOG_ROOT_2PI - np.log(scales)[:, None]
+    share = np.exp(log_1 - np.logaddexp(log_0, log_1))
+    return share, (sample.counts * log_density).sum(axis=1)
+
+
+def _moments(
+    sample: _Sample, share: Float[np.ndarray, "micrographs bins"]
+) -> Float[np.ndarray, "3 2 micrographs"]:
+    """Sums of 1, x and x² over the pixels of each component on each micrograph."""
+    counts = np.stack([sample.counts * (1 - share), sample.counts * share])
+    return np.stack([counts.sum(-1), (counts * sample.x).sum(-1), (counts * sample.x**2).sum(-1)])
+
+
+def _maximize_scales(
+    moments: Float[np.ndarray, "3 2 micrographs"], mixture: Mixture
+) -> Float[np.ndarray, " micrographs"]:
+    """Positive root of N α² + B α - A = 0, where A = Σ x²/σ² and B = Σ x μ/σ².
+
+    Sums run over pixels, each component with its share. It is where the derivative of
+    -N log α - Σ (x/α - μ)²/(2 σ²) vanishes.
+    """
+    mean = np.array(mixture.mean)[:, None]
+    variance = np.array(mixture.sd)[:, None] ** 2
+    count = moments[0].sum(axis=0)
+    a = (moments[2] / variance).sum(axis=0)
+    b = (moments[1] * mean / variance).sum(axis=0)
+    root = np.sqrt(b**2 + 4 * count * a)
+    # two forms of the same root: the one without cancellation is taken
+    return np.where(b > 0, 2 * a / (b + root), (root - b) / (2 * count))
+
+
+def _maximize_mixture(
+    moments: Float[np.ndarray, "3 2 micrographs"], scales: Float[np.ndarray, " micrographs"]
+) -> Mixture:
+    """Likeliest ρ, μ and σ given the scales, with floors on ρ and σ."""
+    count = np.maximum(moments[0].sum(axis=1), np.finfo(float).tiny)
+    first = (moments[1] / scales).sum(axis=1)
+    second = (moments[2] / scales**2).sum(axis=1)
+    mean = first / count
+    variance = second / count - mean**2
+    whole_variance = second.sum() / count.sum() - (first.sum() / count.sum()) ** 2
+    sd = np.sqrt(np.maximum(variance, _LEAST_SD**2 * whole_variance))
+    weight = np.clip(count[1] / count.sum(), _LEAST_WEIGHT, 1 - _LEAST_WEIGHT)
+    return Mixture(float(weight), (float(mean[0]), float(mean[1])), (float(sd[0]), float(sd[1])))
