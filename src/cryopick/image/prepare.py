@@ -22,7 +22,7 @@ __all__ = ["Prepared", "Shrunk", "prepare", "shrink"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Regridded(ABC):
+class _Regridded:
     """A micrograph on other pixels than its own; only its two kinds below are made.
 
     Attributes:
