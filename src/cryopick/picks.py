@@ -120,6 +120,18 @@ class Picks:
             self, micrographs=tuple(new_names.get(name, name) for name in self.micrographs)
         )
 
+    def scaled(self, factor: float) -> "Picks":
+        """Multiply all coordinates, as for images binned by another factor.
+
+        Pixel (0, 0) stays where it is (decision 0001): there is no half-pixel term.
+        """
+        return replace(self, xy_px=self.xy_px * factor)
+
+    def inverted_y(self, height_px: int) -> "Picks":
+        """Turn coordinates over for images stored upside down: y becomes height - 1 - y."""
+        x, y = self.xy_px.T
+        return replace(self, xy_px=np.column_stack([x, height_px - 1 - y]))
+
     def rows(self) -> dict[str, Integer[np.ndarray, " own"]]:
         """For each micrograph, in stored order, the rows of its picks, in stored order."""
         order = np.argsort(self.index, kind="stable")

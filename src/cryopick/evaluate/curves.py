@@ -115,7 +115,7 @@ def precision_recall(
         raise ValueError("a score is NaN; predictions without scores have no ranking")
     if hit.dtype != np.bool_ and not np.isin(hit, (0, 1)).all():
         raise ValueError("hit must hold only 0 and 1")
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)  # any order of equals will do: they count as one step
     ranked = score[order]
     is_last_of_equals = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]
     last = np.flatnonzero(is_last_of_equals)

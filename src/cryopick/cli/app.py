@@ -1,0 +1,108 @@
+"""The frame around every command: version, exit status, errors as one line.
+
+Exit status: 0 done; 1 a mistake in files or settings, or files of a batch that failed; 2 wrong
+usage; 70 a bug in cryopick; 130 interrupted. `--debug`, or CRYOPICK_DEBUG=1 in the environment,
+shows the traceback of whatever stopped the command.
+
+- `app`: what commands register with.
+- `main`: the entry point.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer import Option, echo
+from typer.core import TyperGroup
+
+from cryopick.errors import CryopickError
+
+__all__ = ["app", "main"]
+
+FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is 128 + SIGINT
+
+
+class OneLineErrors(TyperGroup):
+    """A group of commands whose failures are told in one line, never as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # Typer's own types differ by version
+        """Run the command that was asked for; `--debug` lets every exception through."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a closed pipe shows here, where Typer keeps quiet about it
+        except Exception as error:
+            if ctx.params.get("debug") or _is_of_typer(error):
+                raise
+            raise _stopped(error) from error
+        except KeyboardInterrupt as error:
+            if ctx.params.get("debug"):
+                raise
+            echo("cryopick: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+        return result
+
+
+def _is_of_typer(error: Exception) -> bool:
+    """Whether Typer itself deals with it: usage errors, exits, a reader that went away."""
+    is_signal = isinstance(error, typer.Abort) or hasattr(error, "exit_code")
+    return is_signal or isinstance(error, BrokenPipeError)
+
+
+def _stopped(error: Exception) -> typer.Exit:
+    """Tell what happened in one line, and give the exit that fits."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CryopickError):
+        echo(f"cryopick: error: {text}", err=True)
+        return typer.Exit(FAILED)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        echo(f"cryopick: error: {where}{error.strerror}", err=True)
+        return typer.Exit(FAILED)
+    echo(
+        f"cryopick: bug: {type(error).__name__}: {text}. This is a mistake in cryopick; run the "
+        "command again with CRYOPICK_DEBUG=1 set and report the traceback.",
+        err=True,
+    )
+    return typer.Exit(BUG)
+
+
+app = typer.Typer(
+    name="cryopick",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # Rich would add a tenth of a second to every --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        echo(f"cryopick {version('cryopick')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # its callback does the work
+        bool,
+        Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[  # read by OneLineErrors
+        bool,
+        Option(
+            "--debug", envvar="CRYOPICK_DEBUG", help="Show the traceback of whatever goes wrong."
+        ),
+    ] = False,
+) -> None:
+    """Find protein particles in cryo-EM micrographs from a handful of labels.
+
+    Coordinates are x, y of particle centres in pixels of the raw micrograph.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    typer.main.get_command(app).main(prog_name="cryopick")

@@ -1,0 +1,153 @@
+"""`cryopick info`: what files hold, and what is wrong with them."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import Json
+from cryopick.errors import CryopickError, InputError, UnfinishedError
+
+__all__ = ["info"]
+
+TABLE_SUFFIXES = (".tsv", ".csv", ".star", ".box", ".txt")
+MODEL_SUFFIX = ".safetensors"
+
+
+@app.command()
+def info(
+    paths: Annotated[
+        list[Path],
+        Argument(metavar="PATH", help="Micrographs, pick tables, models, or folders of them."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Tell what micrographs, pick tables and models hold, and what is wrong with them.
+
+    The exit status is 1 if any of them cannot be used.
+
+    Example: cryopick info micrographs picks.star particle.safetensors
+    """
+    told = []
+    for path in _files(paths):
+        try:
+            facts = _describe(path)
+        except CryopickError as error:
+            facts = {"usable": False, "findings": [str(error)]}
+        told.append({"path": str(path), **facts})
+        if not as_json:
+            echo(_as_text(told[-1]))
+    if as_json:
+        echo(json.dumps(told, indent=2, default=str))
+    unusable = [facts["path"] for facts in told if not facts["usable"]]
+    if unusable:
+        raise UnfinishedError(
+            f"{len(unusable)} of {len(told)} files cannot be used, such as {unusable[0]}; "
+            "see their findings"
+        )
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.iterdir() if file.is_file())
+        else:
+            yield path
+
+
+def _describe(path: Path) -> dict[str, object]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name")
+    if path.suffix.lower() == MODEL_SUFFIX:
+        return _describe_model(path)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return _describe_table(path)
+    return _describe_micrograph(path)
+
+
+def _describe_micrograph(path: Path) -> dict[str, object]:
+    from cryopick.io import describe_micrograph
+
+    facts = asdict(describe_micrograph(path))
+    return {key: None if _is_nan(value) else value for key, value in facts.items()}
+
+
+def _describe_table(path: Path) -> dict[str, object]:
+    from cryopick.io import read_picks
+
+    picks = read_picks(path)
+    facts: dict[str, object] = {
+        "kind": "pick table",
+        "usable": True,
+        "picks": len(picks),
+        "micrographs": len(picks.micrographs),
+        "further columns": sorted(picks.extra),
+        "findings": [],
+    }
+    if len(picks):
+        (left, top), (right, bottom) = picks.xy_px.min(axis=0), picks.xy_px.max(axis=0)
+        facts["x"] = [float(left), float(right)]
+        facts["y"] = [float(top), float(bottom)]
+        facts["scores"] = (
+            [float(picks.score.min()), float(picks.score.max())] if picks.is_scored else None
+        )
+    return facts
+
+
+def _describe_model(path: Path) -> dict[str, object]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as model:
+            metadata = model.metadata() or {}
+            tensors = list(model.keys())
+    except SafetensorError as error:
+        raise InputError(
+            f"{path}: not a safetensors file: {error}; train or import the model again"
+        ) from error
+    described = {key: _parsed(text) for key, text in sorted(metadata.items())}
+    return {"kind": "model", "usable": True, "tensors": len(tensors), **described, "findings": []}
+
+
+def _parsed(text: str) -> object:
+    """A value of a model's metadata: JSON if it is, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _as_text(facts: dict[str, object]) -> str:
+    lines = [str(facts["path"])]
+    for key, value in facts.items():
+        if key not in ("path", "findings", "usable"):
+            lines.append(f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_spoken(value)}")
+    findings = facts["findings"]
+    assert isinstance(findings, list | tuple)
+    mark = "note" if facts["usable"] else "PROBLEM"
+    return "\n".join(lines + [f"  {mark}: {finding}" for finding in findings])
+
+
+def _spoken(value: object) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
+        return (
+            " to ".join(f"{v:.6g}" for v in value)
+            if isinstance(value, list)
+            else " × ".join(str(v) for v in value)
+        )
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value) or "none"
+    return str(value)

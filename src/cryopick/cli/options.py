@@ -1,0 +1,56 @@
+"""Options that several commands share, so that each is spelt and explained once."""
+
+from typing import Annotated
+
+from typer import Argument, BadParameter, Option
+
+__all__ = [
+    "Force",
+    "Json",
+    "Micrographs",
+    "PixelSizeAng",
+    "RadiusPx",
+    "Table",
+    "TableFormat",
+    "in_pixels",
+]
+
+MICROGRAPHS = "Files, patterns, folders, a STAR file, or @LIST with one name a line."
+
+Micrographs = Annotated[list[str], Argument(metavar="MIC", help=f"Micrographs. {MICROGRAPHS}")]
+Table = Annotated[str, Option("--out", "-o", metavar="OUT", help="Table to write.")]
+TableFormat = Annotated[
+    str | None, Option("--format", help="Format of what is written: tsv, csv, star or box.")
+]
+Force = Annotated[bool, Option("--force", help="Replace what exists.")]
+Json = Annotated[bool, Option("--json", help="Write JSON to stdout instead of text.")]
+PixelSizeAng = Annotated[
+    float | None, Option("--pixel-size-ang", min=0.0, help="Ångströms per pixel.")
+]
+RadiusPx = Annotated[
+    float | None,
+    Option("--radius-px", min=0.0, help="Greatest distance of the same particle, in pixels."),
+]
+
+
+def in_pixels(
+    length_px: float | None, length_ang: float | None, pixel_size_ang: float | None, option: str
+) -> float:
+    """A length that may be given in pixels, or in ångströms together with a pixel size.
+
+    Args:
+        length_px: The length in pixels, if it was given so.
+        length_ang: The length in ångströms, if it was given so.
+        pixel_size_ang: Ångströms per pixel.
+        option: The option that gives ångströms, for the message.
+
+    Raises:
+        BadParameter: Both were given, neither was, or the pixel size is missing.
+    """
+    if (length_px is None) == (length_ang is None):
+        raise BadParameter(f"give either --radius-px, or {option} with --pixel-size-ang")
+    if length_px is not None:
+        return length_px
+    if not pixel_size_ang:
+        raise BadParameter(f"{option} needs --pixel-size-ang, above 0, to become pixels")
+    return (length_ang or 0.0) / pixel_size_ang

@@ -1,0 +1,149 @@
+"""`cryopick threshold` and `cryopick combine`: smaller, larger and fewer sets of picks."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from cryopick.cli.app import app
+from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableFormat, in_pixels
+from cryopick.cli.tables import align_names, write_table
+
+if TYPE_CHECKING:
+    from cryopick.picks import Picks
+
+__all__ = ["combine_app", "intersect", "subtract", "threshold", "union"]
+
+combine_app = typer.Typer(
+    name="combine",
+    help="Combine tables of picks as sets: two picks within the radius are one particle.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(combine_app)
+
+Tables = Annotated[list[Path], Argument(metavar="TABLE", help="Pick tables, first to last.")]
+RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The same in ångströms.")]
+
+
+@app.command()
+def threshold(
+    picks: Annotated[Path, Argument(metavar="PICKS", help="Table of picks with scores.")],
+    out: Table,
+    at: Annotated[
+        list[float] | None,
+        Option(metavar="T", help="Keep picks that score at least T; repeat for nested sets."),
+    ] = None,
+    keep: Annotated[
+        list[int] | None,
+        Option(metavar="N", min=0, help="Keep the N surest picks; repeat for nested sets."),
+    ] = None,
+    table_format: TableFormat = None,
+    force: Force = False,
+) -> None:
+    """Keep the surest picks, by score or by number.
+
+    Several values write one set each, named after OUT: picks_at0.star, picks_at2.star.
+
+    Example: cryopick threshold picks.star -o sure.star --at 0
+    """
+    from cryopick.evaluate import nested_counts, nested_sets
+    from cryopick.io import read_picks
+
+    if bool(at) == bool(keep):
+        raise typer.BadParameter("give either --at or --keep")
+    table = read_picks(picks)
+    sets = nested_sets(table, at) if at else nested_counts(table, keep or [])
+    labels = [f"at{value:g}" for value in at or []] + [f"keep{count}" for count in keep or []]
+    for label, kept in zip(labels, sets, strict=True):
+        name = out if len(sets) == 1 else _labelled(out, label)
+        write_table(kept, name, table_format=table_format, overwrite=force)
+
+
+def _labelled(out: str, label: str) -> str:
+    """`picks.star` as `picks_at2.star`, and `picks/` as `picks_at2/`."""
+    path = Path(out)
+    if out.endswith("/"):
+        return f"{path}_{label}/"
+    return str(path.with_name(f"{path.stem}_{label}{path.suffix}"))
+
+
+@combine_app.command()
+def union(
+    tables: Tables,
+    out: Table,
+    radius_px: RadiusPx = None,
+    radius_ang: RadiusAng = None,
+    pixel_size_ang: PixelSizeAng = None,
+    table_format: TableFormat = None,
+    force: Force = False,
+) -> None:
+    """Collect the particles of all tables: A, then what each further table adds.
+
+    Example: cryopick combine union a.star b.star -o all.star --radius-px 40
+    """
+    from cryopick import sets
+
+    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
+    write_table(
+        _combined(tables, radius, sets.union), out, table_format=table_format, overwrite=force
+    )
+
+
+@combine_app.command()
+def intersect(
+    tables: Tables,
+    out: Table,
+    radius_px: RadiusPx = None,
+    radius_ang: RadiusAng = None,
+    pixel_size_ang: PixelSizeAng = None,
+    table_format: TableFormat = None,
+    force: Force = False,
+) -> None:
+    """Keep the picks of A that have a partner of their own in every other table.
+
+    Example: cryopick combine intersect a.star b.star -o both.star --radius-px 40
+    """
+    from cryopick import sets
+
+    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
+    write_table(
+        _combined(tables, radius, sets.intersect), out, table_format=table_format, overwrite=force
+    )
+
+
+@combine_app.command()
+def subtract(
+    tables: Tables,
+    out: Table,
+    radius_px: RadiusPx = None,
+    radius_ang: RadiusAng = None,
+    pixel_size_ang: PixelSizeAng = None,
+    table_format: TableFormat = None,
+    force: Force = False,
+) -> None:
+    """Remove from A every pick within the radius of a pick of another table.
+
+    Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
+    """
+    from cryopick import sets
+
+    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
+    write_table(
+        _combined(tables, radius, sets.subtract), out, table_format=table_format, overwrite=force
+    )
+
+
+def _combined(
+    paths: Sequence[Path], radius_px: float, combine: "Callable[[Sequence[Picks], float], Picks]"
+) -> "Picks":
+    """Combine tables whose micrographs go by the names of the first that mentions them."""
+    from cryopick.io import read_picks
+
+    tables: list[Picks] = []
+    for path in paths:
+        names = dict.fromkeys(name for table in tables for name in table.micrographs)
+        tables.append(align_names(read_picks(path), list(names)))
+    return combine(tables, radius_px)
