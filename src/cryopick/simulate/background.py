@@ -140,8 +140,8 @@ class Carbon:
         )
 
     def depth_px(
-        self, x: Float[np.ndarray, "*any"], y: Float[np.ndarray, "*any"]
-    ) -> Float[np.ndarray, "*any"]:
+        self, x: Float[np.ndarray, "*#any"], y: Float[np.ndarray, "*#any"]
+    ) -> Float[np.ndarray, "*#any"]:
         """How far beyond the rim a point lies; negative in the hole."""
         right, down = x - self.centre_px[0], y - self.centre_px[1]
         depth = np.hypot(right, down) - self.radius_px

@@ -75,7 +75,7 @@ def contaminant(rng: np.random.Generator, radius_px: float) -> Float32[np.ndarra
         sides = int(rng.integers(5, 8))
         normals = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(sides) / sides
         reach = radius_px * rng.uniform(0.6, 1.0) * rng.uniform(0.75, 1.15, sides)
-        power = rng.choice([4.0, 8.0, 20.0])  # the higher, the sharper its corners
+        power = float(rng.choice([4.0, 8.0, 20.0]))  # the higher, the sharper its corners
         gauge = np.zeros_like(thickness)
         for normal, distance in zip(normals, reach, strict=True):
             cosine, sine = np.float32(np.cos(normal)), np.float32(np.sin(normal))

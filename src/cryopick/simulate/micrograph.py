@@ -158,7 +158,9 @@ def _intensity(
     solvent = rng.standard_normal(shape, dtype=np.float32)
     solvent *= np.float32(amplitude) * np.sqrt(thickness)
     spectrum = rfft2(solvent) * solvent_transfer(squared)
-    spectrum += rfft2(specimen.phase) * gaussian_transfer(squared, specimen.blur_ang)
+    spectrum += rfft2(specimen.phase.astype(np.float32)) * gaussian_transfer(
+        squared, specimen.blur_ang
+    )
     spectrum *= contrast_transfer(shape, pixel_ang, optics)
     # The sensor blurs the signal by its MTF; the part it shares with the noise comes later.
     shared = np.sqrt(settings.nps_nyquist)

@@ -100,19 +100,19 @@ class SimulationSettings:
         )
 
 
-def _is_positive(value: float) -> bool:
+def _is_positive(value: float | int) -> bool:
     return 0 < value < math.inf
 
 
-def _is_amount(value: float) -> bool:
+def _is_amount(value: float | int) -> bool:
     return 0 <= value < math.inf
 
 
-def _is_share(value: float) -> bool:
+def _is_share(value: float | int) -> bool:
     return 0 <= value <= 1
 
 
-def _is_transfer(value: float) -> bool:
+def _is_transfer(value: float | int) -> bool:
     return 0 < value <= 1
 
 

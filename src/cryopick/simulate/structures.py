@@ -3,6 +3,8 @@
 - `molecule_from_file`: PDB, mmCIF (both also `.gz`) or MRC.
 """
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +60,10 @@ def _read_model(
     import gemmi
 
     try:
+        if path.suffix.lower() == ".gz":
+            _unpack(path)
         structure = gemmi.read_structure(str(path))
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path}: expected a PDB or mmCIF model, gemmi cannot read it ({reason}); "
@@ -79,6 +83,13 @@ def _read_model(
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     return table[:, :3], table[:, 3] * _WITH_HYDROGEN
+
+
+def _unpack(path: Path) -> None:
+    """Read a packed file to its end: gemmi takes the beginning of a cut one for the whole."""
+    with gzip.open(path) as packed:
+        while packed.read(1 << 20):
+            pass
 
 
 def _read_map(path: Path) -> tuple[Float[np.ndarray, "voxels 3"], Float[np.ndarray, " voxels"]]:

@@ -1,0 +1,208 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cryopick.errors import SettingsError
+from cryopick.simulate import (
+    SimulationSettings,
+    load_molecule,
+    simulate_dataset,
+    simulate_micrograph,
+)
+
+SMALL = SimulationSettings(
+    width_px=288,
+    height_px=256,
+    pixel_size_ang=4.0,
+    diameter_ang=120.0,
+    particles=20,
+    overlapping_frac=0.0,
+    ice_variation_frac=0.0,
+    seed=7,
+).without_junk()
+MOLECULE = load_molecule("compact", 120.0)
+
+
+def simulate(index=0, **changes):
+    return simulate_micrograph(replace(SMALL, **changes), MOLECULE, index)
+
+
+def test_a_seed_and_an_index_name_one_micrograph_whatever_else_is_simulated():
+    _, second = simulate_dataset(SMALL, 2)
+    again = simulate(index=1)
+
+    np.testing.assert_array_equal(second.image, again.image)
+    np.testing.assert_array_equal(second.xy_px, again.xy_px)
+
+
+@pytest.mark.parametrize("change", [{"index": 1}, {"seed": 8}])
+def test_another_index_or_seed_is_another_micrograph(change):
+    assert not np.allclose(simulate().xy_px, simulate(**change).xy_px)
+
+
+def test_another_amount_of_junk_leaves_defocus_and_carbon_alone():
+    clean = simulate(carbon_prob=1.0)
+    dirty = simulate(carbon_prob=1.0, broken=9.0, contaminants=3.0)
+
+    assert clean.truth["defocus_um"][0] == dirty.truth["defocus_um"][0]
+    np.testing.assert_array_equal(clean.carbon, dirty.carbon)
+
+
+@pytest.mark.parametrize("shape", [(256, 288), (251, 197), (64, 500)])
+def test_image_and_columns_have_the_shapes_they_promise(shape):
+    height, width = shape
+    result = simulate(height_px=height, width_px=width, particles=5)
+
+    assert result.image.shape == result.carbon.shape == shape
+    assert result.image.dtype == np.float32
+    assert result.xy_px.shape == (5, 2)
+    assert all(len(column) == 5 for column in result.truth.values())
+
+
+def test_as_many_particles_as_asked_lie_inside_and_keep_their_distance():
+    result = simulate(particles=30)
+
+    x, y = result.xy_px.T
+    assert len(x) == 30
+    assert ((x >= 0) & (x <= 287) & (y >= 0) & (y <= 255)).all()
+    gaps = np.hypot(x[:, None] - x, y[:, None] - y)[~np.eye(30, dtype=bool)]
+    assert gaps.min() >= MOLECULE.diameter_ang / 4.0
+
+
+def test_particles_that_may_overlap_come_closer():
+    result = simulate(particles=40, overlapping_frac=1.0)
+
+    x, y = result.xy_px.T
+    gaps = np.hypot(x[:, None] - x, y[:, None] - y)[~np.eye(len(x), dtype=bool)]
+    assert MOLECULE.diameter_ang / 8.0 <= gaps.min() < MOLECULE.diameter_ang / 4.0
+
+
+def test_particles_are_dark_where_the_truth_says():
+    rows, columns = np.indices((256, 288))
+    result = simulate(dose_e_per_ang2=100.0)
+    x, y = result.xy_px.T[:, :, None, None]
+    nearest = np.hypot(columns - x, rows - y).min(axis=0)
+
+    particle, ground = result.image[nearest < 6], result.image[nearest > 25]
+    assert particle.mean() < ground.mean() - 5 * ground.std() / np.sqrt(particle.size)
+    assert 0.01 < 1 - particle.mean() / ground.mean() < 0.25
+
+
+def test_the_mean_count_is_dose_times_pixel_area():
+    for dose in (2.0, 40.0):
+        image = simulate(dose_e_per_ang2=dose, gain_error_frac=0.0).image
+        expected = dose * 16
+
+        assert image.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected / image.size))
+
+
+def test_without_contrast_only_shot_noise_is_left():
+    image = simulate(
+        particles=0, ice_thickness_ang=1e-6, gain_error_frac=0.0, nps_nyquist=1.0
+    ).image
+
+    # the variance of n Poisson values strays by √(2/n): five deviations
+    assert image.var() / image.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / image.size))
+
+
+def test_more_ice_is_more_noise():
+    thin, thick = (simulate(particles=0, ice_thickness_ang=t).image.var() for t in (10.0, 2000.0))
+
+    assert thick > 1.05 * thin
+
+
+def test_fixed_pattern_is_the_same_on_every_micrograph():
+    rest = [
+        image.image - image.image.mean()
+        for image in simulate_dataset(replace(SMALL, gain_error_frac=0.2, particles=0), 2)
+    ]
+
+    correlation = np.corrcoef(rest[0].ravel(), rest[1].ravel())[0, 1]
+    assert correlation > 0.8
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("broken", "broken"),
+        ("aggregates", "aggregate"),
+        ("contaminants", "contaminant"),
+        ("crystals", "crystal"),
+    ],
+)
+def test_junk_shows_but_is_no_truth(field, kind):
+    changes = {"width_px": 512, "height_px": 512, "particles": 8}
+    clean = simulate(**changes)
+    dirty = simulate(**changes, **{field: 4.0})
+
+    assert len(dirty.junk[kind]) > 0
+    assert sum(len(xy) for xy in clean.junk.values()) == 0
+    assert len(dirty.xy_px) == 8
+    gaps = np.linalg.norm(dirty.xy_px[:, None] - dirty.junk[kind], axis=2)
+    assert gaps.min() > 0.4 * MOLECULE.diameter_ang / 4.0
+
+
+@pytest.mark.parametrize(
+    "junk", [{"broken": 300.0}, {"aggregates": 6.0}, {"contaminants": 9.0}, {"crystals": 3.0}]
+)
+def test_junk_alone_changes_the_image_and_leaves_the_truth_empty(junk):
+    clean, dirty = simulate(particles=0), simulate(particles=0, **junk)
+
+    assert len(dirty.xy_px) == 0
+    # shot noise alone strays by √(2/n), half a percent
+    assert dirty.image.var() > 1.04 * clean.image.var()
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_no_particle_lies_on_carbon_or_within_reach_of_it(index):
+    result = simulate(index, carbon_prob=1.0, carbon_area_frac=(0.4, 0.4), particles=30)
+
+    rows, columns = np.nonzero(result.carbon)
+    x, y = result.xy_px.T[:, :, None]
+    reach = MOLECULE.diameter_ang / 2 / 4.0
+    assert 0 < len(result.xy_px) < 30
+    # the rim's unevenness may cut the shortest way by a pixel or two
+    assert np.hypot(columns - x, rows - y).min() > reach - 2
+    assert result.image[result.carbon].mean() < result.image[~result.carbon].mean()
+
+
+def test_more_particles_than_fit_are_refused_with_the_number_that_does():
+    with pytest.raises(SettingsError, match=r"at most \d+ of 1\d\d Å .* got 900; ask for fewer"):
+        simulate(particles=900)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"dose_e_per_ang2": 0.0}, "dose_e_per_ang2 must be above 0 and finite; got 0.0"),
+        ({"dose_e_per_ang2": float("nan")}, "dose_e_per_ang2 must be above 0"),
+        ({"width_px": 10}, "width_px must be at least 64 pixels; got 10"),
+        ({"pixel_size_ang": 0.0}, "pixel_size_ang must be between 0.1 and 20 Å; got 0.0"),
+        ({"particles": -1}, "particles must be at least 0"),
+        ({"overlapping_frac": 1.5}, "overlapping_frac must be between 0 and 1; got 1.5"),
+        ({"defocus_um": (3.0, 1.0)}, "defocus_um must run from low to high; got 3.0 to 1.0"),
+        ({"defocus_um": (0.0, 1.0)}, "defocus_um must be above 0"),
+        ({"carbon_area_frac": (0.1, 1.0)}, "carbon_area_frac must be above 0 and below 1"),
+        ({"mtf_nyquist": 0.0}, "mtf_nyquist must be above 0 and at most 1"),
+        ({"diameter_ang": 5.0}, "diameter_ang must be between 30 and 5000 Å; got 5.0"),
+        ({"seed": -3}, "seed must be at least 0"),
+        ({"crystals": float("inf")}, "crystals must be at least 0 and finite"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change, says):
+    with pytest.raises(SettingsError) as caught:
+        replace(SMALL, **change)
+
+    assert says in str(caught.value)
+
+
+def test_importing_the_simulation_is_cheap():
+    code = "import sys, cryopick.simulate; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not {"torch", "matplotlib", "scipy", "gemmi", "mrcfile"} & set(loaded)

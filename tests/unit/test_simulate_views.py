@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests import oracles_simulate
+
+from cryopick.simulate.molecules import Molecule
+from cryopick.simulate.shapes import builtin_molecule
+from cryopick.simulate.views import paint, project, random_rotations
+
+MOLECULE = builtin_molecule("y-shaped", 90.0)
+
+
+def centre_of_mass(image):
+    rows, columns = np.indices(image.shape)
+    return (columns * image).sum() / image.sum(), (rows * image).sum() / image.sum()
+
+
+@given(st.integers(0, 2**32), st.integers(0, 5))
+def test_rotations_keep_lengths_and_handedness(seed, count):
+    rotations = random_rotations(np.random.default_rng(seed), count)
+
+    identity = np.broadcast_to(np.eye(3), (count, 3, 3))
+    np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), identity, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(rotations), 1.0)
+
+
+def test_every_orientation_is_equally_likely():
+    count = 20_000
+    rotations = random_rotations(np.random.default_rng(5), count)
+
+    # Each entry is a coordinate of a point on a sphere: uniform on [-1, 1] (Archimedes), so
+    # its mean is 0 ± 1/√3n and its mean square 1/3 ± 0.3/√n; five deviations are allowed.
+    assert np.abs(rotations.mean(axis=0)).max() < 5 * np.sqrt(1 / 3 / count)
+    assert np.abs((rotations**2).mean(axis=0) - 1 / 3).max() < 5 * 0.3 / np.sqrt(count)
+    # The angle of a uniform rotation has the mean π/2 + 2/π.
+    angle = np.arccos((np.trace(rotations, axis1=1, axis2=2) - 1) / 2)
+    assert angle.mean() == pytest.approx(np.pi / 2 + 2 / np.pi, abs=5 * 0.65 / np.sqrt(count))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([1.0, 1.7, 3.3]))
+def test_no_view_gains_or_loses_mass_or_moves_its_centre(seed, pixel_ang):
+    rotation = random_rotations(np.random.default_rng(seed), 1)[0]
+    side = int(140 / pixel_ang)
+
+    image = project(MOLECULE, rotation, pixel_ang, side)
+
+    assert image.sum() == pytest.approx(MOLECULE.mass_da.sum())
+    # the tail of the Gaussian that wraps around is below a thousandth of a pixel
+    assert centre_of_mass(image) == pytest.approx((side // 2, side // 2), abs=1e-3)
+
+
+def test_projection_equals_a_sum_of_gaussians():
+    rng = np.random.default_rng(2)
+    grains = rng.normal(scale=4.0, size=(6, 3))
+    mass = rng.uniform(20, 60, 6)
+    molecule = Molecule(
+        name="six grains", xyz_ang=grains, mass_da=mass, blur_ang=3.0, diameter_ang=20.0
+    )
+    rotation = random_rotations(rng, 1)[0]
+
+    image = project(molecule, rotation, 1.0, 40)
+
+    expected = oracles_simulate.projection(grains, mass, rotation, 3.0, 1.0, 40)
+    # bilinear shares widen a Gaussian's variance by at most 0.25 of a pixel's square: 3 %
+    np.testing.assert_allclose(image, expected, atol=0.03 * expected.max())
+
+
+points = st.lists(
+    st.tuples(st.floats(-3, 12), st.floats(-3, 10), st.floats(0.5, 5)), min_size=1, max_size=8
+)
+
+
+@given(points)
+def test_painting_keeps_mass_and_centre_of_what_lies_within(rows):
+    x, y, weight = np.array(rows).T
+    inside = (x >= 0) & (x <= 8) & (y >= 0) & (y <= 6)
+    image = np.zeros((8, 10))
+
+    paint(image, np.stack([x[inside], y[inside]], axis=1), weight[inside])
+
+    assert image.sum() == pytest.approx(weight[inside].sum())
+    if inside.any():
+        expected = [np.average(axis[inside], weights=weight[inside]) for axis in (x, y)]
+        assert centre_of_mass(image) == pytest.approx(expected, abs=1e-9)
+
+
+@given(points)
+def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
+    x, y, weight = np.array(rows).T
+    image, wide = np.zeros((8, 10)), np.zeros((20, 22))
+
+    paint(image, np.stack([x, y], axis=1), weight)
+    paint(wide, np.stack([x + 5, y + 5], axis=1), weight)
+
+    np.testing.assert_allclose(image, wide[5:13, 5:15], atol=1e-9)
