@@ -21,9 +21,10 @@ HEAD = """\
 
 Made from the program by `make docs`; do not edit.
 
-Every command tells its own options with `--help`. Results go to files or to stdout, words to stderr. The exit status is
-0 when all is done, 1 for a mistake in files or settings and for a batch in which some files failed, 2 for wrong usage,
-70 for a bug in cryopick, and 130 after Ctrl-C. An output is never replaced without `--force`.
+Every command tells its own options with `--help`. Results go to files or to stdout, words to
+stderr. The exit status is 0 when all is done, 1 for a mistake in files or settings and for a batch
+in which some files failed, 2 for wrong usage, 70 for a bug in cryopick, and 130 after Ctrl-C. An
+output is never replaced without `--force`.
 """
 
 
@@ -61,7 +62,9 @@ def _usage(path: tuple[str, ...], command: Any) -> str:  # noqa: ANN401  # the s
     if not arguments:
         return ""
     names = [_metavar(p) + ("…" if p.nargs == -1 else "") for p in arguments]
-    shown = " ".join(name if p.required else f"[{name}]" for name, p in zip(names, arguments))  # noqa: B905  # equal by construction
+    shown = " ".join(
+        name if p.required else f"[{name}]" for name, p in zip(names, arguments, strict=True)
+    )
     lines = [f"`{' '.join(path)} {shown} [OPTIONS]`\n"]
     lines += [f"- `{_metavar(p)}`: {_sentence(p)}" for p in arguments]
     return "\n".join(lines) + "\n"

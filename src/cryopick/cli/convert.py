@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force
+from cryopick.cli.options import Force, Table
 from cryopick.cli.tables import write_table
 
 __all__ = ["convert"]
@@ -15,10 +15,7 @@ __all__ = ["convert"]
 @app.command()
 def convert(
     tables: Annotated[list[Path], Argument(metavar="IN", help="Pick tables to read as one.")],
-    out: Annotated[
-        str,
-        Option("--out", "-o", metavar="OUT", help="Table to write; DIR/ writes one a micrograph."),
-    ],
+    out: Table,
     from_format: Annotated[
         str | None, Option("--from", help="Format of IN, where neither name nor content tells.")
     ] = None,

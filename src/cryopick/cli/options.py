@@ -15,10 +15,12 @@ __all__ = [
     "in_pixels",
 ]
 
-MICROGRAPHS = "Files, patterns, folders, a STAR file, or @LIST with one name a line."
+MICROGRAPHS = "Files, quoted patterns, folders, a STAR file, or @LIST with one name a line."
 
 Micrographs = Annotated[list[str], Argument(metavar="MIC", help=f"Micrographs. {MICROGRAPHS}")]
-Table = Annotated[str, Option("--out", "-o", metavar="OUT", help="Table to write.")]
+Table = Annotated[
+    str, Option("--out", "-o", metavar="OUT", help="Table to write; DIR/ writes one a micrograph.")
+]
 TableFormat = Annotated[
     str | None, Option("--format", help="Format of what is written: tsv, csv, star or box.")
 ]

@@ -1,0 +1,146 @@
+"""The documentation is true: what it shows runs, what it names exists."""
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from tests.docs import markdown
+
+from cryopick.cli import app
+
+ROOT = markdown.ROOT
+EVERY_PAGE = pytest.mark.parametrize(
+    "page", markdown.pages(), ids=lambda page: str(page.relative_to(ROOT))
+)
+
+
+def command_tree(command=None, path=()):
+    command = command or typer.main.get_command(app)
+    yield path, command
+    for name, sub in getattr(command, "commands", {}).items():
+        yield from command_tree(sub, (*path, name))
+
+
+COMMANDS = dict(command_tree())
+
+
+@pytest.mark.slow
+@EVERY_PAGE
+def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
+    text = page.read_text(encoding="utf-8")
+    if page.is_relative_to(ROOT / "docs" / "results"):
+        pytest.skip("results are made by hand on given data; their commands are checked below")
+    link_shared_data(text, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+
+    for block in markdown.blocks(text):
+        if block.is_run and block.kind == "python":
+            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
+        elif block.is_run:
+            for command in block.commands:
+                run(command, block, page)
+
+
+def link_shared_data(text, folder):
+    for name in markdown.shared_folders(text):
+        source = markdown.SHARED / name
+        if not source.exists():
+            pytest.skip(f"the shared data have no {name} here")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(source)
+
+
+def run(command, block, page):
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        env=os.environ | {"PATH": places},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == block.status, (
+        f"{page.name}:{block.line}: {command}\nexit status {done.returncode}, "
+        f"expected {block.status}\n{done.stdout}\n{done.stderr}"
+    )
+
+
+@EVERY_PAGE
+def test_commands_on_a_page_exist_with_their_options(page):
+    for block in markdown.blocks(page.read_text(encoding="utf-8")):
+        for line in block.commands:
+            path, allowed = resolve(line)
+            unknown = [word for word in markdown.options_of(line) if word not in allowed]
+            assert not unknown, f"{page.name}:{block.line}: {' '.join(path)} has no {unknown}"
+
+
+def resolve(line):
+    """The command that a line calls, and every option that may stand in it."""
+    words, path = shlex.split(line, comments=True)[1:], ()
+    allowed = set(spellings(COMMANDS[()])) | {"-h", "--help"}
+    for word in words:
+        if hasattr(COMMANDS[path], "commands") and not word.startswith("-"):
+            path = (*path, word)
+            assert path in COMMANDS, f"there is no command `cryopick {' '.join(path)}`"
+            allowed |= set(spellings(COMMANDS[path]))
+    return path, allowed
+
+
+def spellings(command):
+    return [
+        name
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    ]
+
+
+@EVERY_PAGE
+def test_links_between_pages_lead_somewhere(page):
+    for link in markdown.links(page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), f"{page.name} links to {link}, which is not there"
+
+
+def test_the_command_reference_is_up_to_date():
+    made = runpy.run_path(str(ROOT / "scripts" / "make_reference.py"))["reference"]()
+
+    committed = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    assert committed == made, "run `make docs` and commit docs/reference/cli.md"
+
+
+def test_every_command_and_option_is_in_the_reference():
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+
+    for path, command in COMMANDS.items():
+        title = f"## {' '.join(('cryopick', *path))}\n"
+        assert title in text
+        section = text.split(title)[1].split("\n## ")[0]
+        missing = [name for name in spellings(command) if f"`{name}`" not in section]
+        assert not missing, f"{title.strip()} does not mention {missing}"
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [(path, c) for path, c in COMMANDS.items() if path], ids=str
+)
+def test_help_shows_what_a_command_is_for_and_how_to_call_it(path, command):
+    text = command.help or ""
+
+    assert text.split("\n")[0].endswith(".")
+    assert hasattr(command, "commands") or f"Example: cryopick {' '.join(path)}" in text
+    undocumented = [p.name for p in command.params if not p.help and p.name != "help"]
+    assert not undocumented
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS.items(), ids=str)
+def test_the_example_of_a_command_uses_its_own_options(path, command):
+    for example in re.findall(r"Example: (cryopick [^\n]*)", command.help or ""):
+        found, allowed = resolve(example)
+        assert found == path
+        assert set(markdown.options_of(example)) <= allowed
