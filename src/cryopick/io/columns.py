@@ -1,0 +1,151 @@
+"""Rows of text under a header to a table of picks, and back: the common part of TSV and CSV.
+
+- `parse_rows`: header and rows to `Picks`.
+- `render_rows`: `Picks` to header and rows.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from cryopick.errors import FormatError
+from cryopick.io.codec import (
+    broken,
+    column_text,
+    coordinate_text,
+    short_names,
+    to_column,
+    to_floats,
+)
+from cryopick.picks import Picks
+
+__all__ = ["REQUIRED", "parse_rows", "render_rows"]
+
+REQUIRED = ("image_name", "x_coord", "y_coord")
+_ALIASES = {
+    "micrograph": "image_name",
+    "micrograph_name": "image_name",
+    "x": "x_coord",
+    "y": "y_coord",
+}
+
+
+def parse_rows(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    lines: Sequence[int],
+    path: Path,
+) -> Picks:
+    """Turn rows of text into a table; columns come in any order, unknown ones are carried.
+
+    Args:
+        header: Column names; `micrograph`, `x` and `y` are known too.
+        rows: The fields of each row.
+        lines: The line number of each row.
+        path: The file, for messages.
+
+    Raises:
+        FormatError: A needed column is missing, a column comes twice, a row has too few or
+            too many fields, or a field is not the number it should be.
+    """
+    names = _column_names(header, path)
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(names):
+            expected = f"{len(names)} columns ({' '.join(names)})"
+            raise broken(path, line, f"{expected}; this line has {len(row)}", " ".join(row))
+    fields = zip(*rows, strict=True) if rows else ((),) * len(names)
+    columns: dict[str, Sequence[str]] = dict(zip(names, fields, strict=True))
+    micrographs = columns.pop("image_name")
+    if not all(micrographs):
+        line = lines[micrographs.index("")]
+        raise broken(path, line, "a micrograph's name in the column image_name", "")
+    xy_px = np.empty((len(rows), 2))
+    for axis, name in enumerate(("x_coord", "y_coord")):
+        xy_px[:, axis] = _coordinates(columns.pop(name), name, lines, path)
+    score = _scores(columns.pop("score"), lines, path) if "score" in columns else None
+    extra = {name: to_column(values) for name, values in columns.items()}
+    return Picks.from_columns(micrographs, xy_px, score, extra)
+
+
+def _column_names(header: Sequence[str], path: Path) -> list[str]:
+    cleaned = [name.strip() for name in header]
+    names = [_ALIASES.get(name, name) for name in cleaned]
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        expected = f"a header with the columns {', '.join(REQUIRED)}"
+        raise FormatError(
+            f"{path}: expected {expected}, found {' '.join(cleaned)[:120]!r} without "
+            f"{', '.join(missing)}; add a header line or name the format with --format"
+        )
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise FormatError(f"{path}: the column {twice[0]} comes twice; remove or rename one")
+    return names
+
+
+def _coordinates(
+    values: Sequence[str], name: str, lines: Sequence[int], path: Path
+) -> Float[np.ndarray, " rows"]:
+    try:
+        numbers = to_floats(values)
+    except ValueError:
+        numbers = None
+    if numbers is not None and np.isfinite(numbers).all():
+        return numbers
+    for value, line in zip(values, lines, strict=True):
+        if not _is_finite(value):
+            raise broken(path, line, f"a finite number in the column {name}", value)
+    raise AssertionError("each value is a number, yet the column is not")
+
+
+def _is_finite(value: str) -> bool:
+    try:
+        return bool(np.isfinite(to_floats([value])).all())
+    except ValueError:
+        return False
+
+
+def _scores(values: Sequence[str], lines: Sequence[int], path: Path) -> Float[np.ndarray, " rows"]:
+    """Read scores; an empty field is a score that is not known."""
+    filled = [value if value.strip() else "nan" for value in values]
+    try:
+        return to_floats(filled)
+    except ValueError:
+        for value, line in zip(filled, lines, strict=True):
+            if value.lower() != "nan" and not _is_finite(value):
+                raise broken(path, line, "a number in the column score", value) from None
+        raise
+
+
+def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Sequence[str]]]:
+    """Give the header and the rows of a table, micrographs by their stems.
+
+    A score column is left out only where no pick has a score. Micrographs without picks have
+    no row: this layout cannot name them.
+
+    Raises:
+        FormatError: A name or text holds one of the `forbidden` characters.
+    """
+    names = short_names(picks, forbidden=forbidden)
+    columns: dict[str, list[str]] = {
+        "image_name": [names[i] for i in picks.index.tolist()],
+        "x_coord": coordinate_text(picks.xy_px[:, 0]),
+        "y_coord": coordinate_text(picks.xy_px[:, 1]),
+    }
+    if not len(picks) or not np.isnan(picks.score).all():
+        columns["score"] = column_text(picks.score)
+    columns |= {name: column_text(column) for name, column in picks.extra.items()}
+    _refuse_signs(columns, picks, forbidden)
+    return list(columns), zip(*columns.values(), strict=True)
+
+
+def _refuse_signs(columns: Mapping[str, Sequence[str]], picks: Picks, forbidden: str) -> None:
+    for name, column in picks.extra.items():
+        texts = [name, *(columns[name] if column.dtype.kind not in "biuf" else ())]
+        if any(sign in text for text in texts for sign in forbidden):
+            raise FormatError(
+                f"the column {name!r} holds a tab or a line break, which this format cannot store; "
+                "write another format or drop the column"
+            )

@@ -1,0 +1,39 @@
+"""Comma-separated tables with a header: the columns of TSV, or `micrograph,x,y,score`."""
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+from cryopick.errors import FormatError
+from cryopick.io.codec import Codec, Layout
+from cryopick.io.columns import parse_rows, render_rows
+from cryopick.picks import Picks
+
+__all__ = ["CODEC"]
+
+
+def _parse(text: str, path: Path) -> Picks:
+    reader = csv.reader(StringIO(text, newline=""))
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise FormatError(
+            f"{path}:{reader.line_num}: expected comma-separated fields: {error}; mend that line"
+        ) from None
+    return parse_rows(rows[0] if rows else [], rows[1:], lines[1:], path)
+
+
+def _render(picks: Picks, _layout: Layout) -> str:
+    header, rows = render_rows(picks, forbidden="\r\n")
+    out = StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+CODEC = Codec(name="csv", suffixes=(".csv",), parse=_parse, render=_render, ending=".csv")
