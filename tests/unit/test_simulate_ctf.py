@@ -30,7 +30,7 @@ def test_a_volt_shifts_the_phase_as_the_tables_say(voltage_kv, milliradians):
 
 
 def test_transfer_is_zero_where_defocus_makes_half_turns():
-    optics = Optics(defocus_um=2.0, cs_mm=0.0, amplitude_contrast=0.0)
+    optics = Optics(defocus_um=2.0, voltage_kv=300.0, cs_mm=0.0, amplitude_contrast=0.0)
     first_zero = 1 / math.sqrt(wavelength_ang(300.0) * 2e4)
     pixel_ang = 4 / (256 * first_zero)  # puts the zero on the fourth bin
 
@@ -43,7 +43,13 @@ def test_transfer_is_zero_where_defocus_makes_half_turns():
 
 @pytest.mark.parametrize("amplitude_contrast", [0.0, 0.07, 1.0])
 def test_at_zero_frequency_only_amplitude_contrast_remains(amplitude_contrast):
-    optics = Optics(defocus_um=1.5, amplitude_contrast=amplitude_contrast, b_factor_ang2=90.0)
+    optics = Optics(
+        defocus_um=1.5,
+        voltage_kv=200.0,
+        cs_mm=2.0,
+        amplitude_contrast=amplitude_contrast,
+        b_factor_ang2=90.0,
+    )
 
     transfer = contrast_transfer((16, 17), 1.2, optics)
 

@@ -32,21 +32,21 @@ class Optics:
 
     Attributes:
         defocus_um: Mean underfocus.
-        astigmatism_um: Difference between the greatest and the least underfocus.
-        astigmatism_deg: Direction of the greatest underfocus, from x towards y.
         voltage_kv: Acceleration voltage.
         cs_mm: Spherical aberration.
         amplitude_contrast: Fraction of amplitude contrast.
         b_factor_ang2: Decay of the envelope exp(-B g² / 4).
+        astigmatism_um: Difference between the greatest and the least underfocus.
+        astigmatism_deg: Direction of the greatest underfocus, from x towards y.
     """
 
     defocus_um: float
+    voltage_kv: float
+    cs_mm: float
+    amplitude_contrast: float
+    b_factor_ang2: float = 0.0
     astigmatism_um: float = 0.0
     astigmatism_deg: float = 0.0
-    voltage_kv: float = 300.0
-    cs_mm: float = 2.7
-    amplitude_contrast: float = 0.1
-    b_factor_ang2: float = 0.0
 
 
 def wavelength_ang(voltage_kv: float) -> float:

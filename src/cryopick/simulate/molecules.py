@@ -8,6 +8,7 @@ from the centre of mass; the beam runs along z.
 - `Molecule`: the grains, with diameter and mass.
 - `molecule_from_grains`: centre, thin out and measure any cloud of mass.
 - `load_molecule`: a built-in molecule by name, or one from a file.
+- `PROTEIN_DA_PER_ANG3`: density of protein.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from jaxtyping import Float
 from cryopick.errors import SettingsError
 
 __all__ = [
-    "BLUR_PER_GRAIN",
     "PROTEIN_DA_PER_ANG3",
     "Molecule",
     "load_molecule",
@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 PROTEIN_DA_PER_ANG3 = 0.81  # 1.35 g/cm³: Fischer et al. 2004, Protein Sci. 13:2825
-BLUR_PER_GRAIN = 0.75  # Gaussian width that hides the spacing of grains this far apart
 _GRAIN_ANG = 4.0
+_BLUR_PER_GRAIN = 0.75  # Gaussian width that hides the spacing of grains this far apart
 _GRAINS_AT_MOST = 60_000  # keeps a capsid as quick to paint as a ribosome
 
 
@@ -83,7 +83,7 @@ def molecule_from_grains(
         name=name,
         xyz_ang=merged,
         mass_da=mass,
-        blur_ang=grain_ang * BLUR_PER_GRAIN,
+        blur_ang=grain_ang * _BLUR_PER_GRAIN,
         diameter_ang=float(pdist(hull).max()),
     )
 

@@ -2,6 +2,7 @@
 
 - `random_rotations`: rotation matrices, every orientation equally likely.
 - `paint`: add the mass of grains to the pixels around them.
+- `gaussian_transfer`: the blur that makes grains a molecule, as a filter of a spectrum.
 - `project`: a molecule in one orientation, alone in the middle of an image.
 """
 
@@ -22,7 +23,8 @@ def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, 
 
     Source: Shoemake 1992, Graphics Gems III, "Uniform random rotations".
     """
-    w, x, y, z = (quaternion := rng.normal(size=(4, count))) / np.linalg.norm(quaternion, axis=0)
+    quaternion = rng.normal(size=(4, count))
+    w, x, y, z = quaternion / np.linalg.norm(quaternion, axis=0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
