@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32, Real
 __all__ = ["Border", "Invalid", "find_border", "find_invalid"]
 
 _QUIET = 0.2  # a line that changes by less than this share of the interior's change is filled
-_RECOVERED = 0.75  # a blurred border ends where the change is back to this share
+_RECOVERED = 0.6  # a blurred border ends where the change is back to this share
 _DEEPEST = 1 / 3  # of a side: a border is looked for no further inwards
 _SHORTEST_SIDE = 32  # below this, chance alone makes a line look quiet
 _SAMPLES = 512  # pixels looked at along a line: enough to tell 0.2 from 1 beyond doubt

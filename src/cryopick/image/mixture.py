@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 __all__ = ["Histogram", "Mixture", "fit_mixture", "fit_scale", "fit_scaled_mixture"]
 
-_LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
 _LEAST_WEIGHT = 1e-6  # keeps both components alive, so that the logarithms stay finite
 _LEAST_SD = 0.02  # of the whole spread: no component may collapse onto one bin
+_FIRST_STRANGER = 0.05  # first guess of the share of pixels that neither component explains
 _TOLERANCE = 1e-9  # gain in log-likelihood a pixel and step at which a fit has converged
 _WORTHWHILE = 1e-6  # gain a pixel that a later start must bring to be preferred
 _SHORT, _LONG = 60, 2000  # steps for comparing starts, and for finishing the best
@@ -143,10 +143,32 @@ def fit_scaled_mixture(
 def fit_scale(mixture: Mixture, histogram: Histogram) -> float:
     """Find the likeliest scale α of one micrograph, given the data set's mixture.
 
-    A coarse search over a factor of eight either way from what mean and spread suggest
-    finds the peak, expectation-maximisation its top.
+    A share of the pixels, itself fitted, may be anything between the lowest and highest
+    intensity: so carbon that the data set hardly has does not drag the scale along. A coarse
+    search over a factor of eight either way from what mean and spread suggest finds the
+    peak, expectation-maximisation its top.
     """
     sample = _Sample.of([histogram])
+    anything = 1 / (histogram.centres[-1] - histogram.centres[0])
+    grid = _scale_guesses(mixture, histogram)
+    stranger = _FIRST_STRANGER
+    known = np.exp(_log_densities(sample, mixture, grid)).sum(axis=0)
+    likelihoods = np.log((1 - stranger) * known + stranger * anything) @ histogram.counts
+    scales = grid[[int(np.argmax(likelihoods))]]
+    for _ in range(_LONG):
+        parts = (1 - stranger) * np.exp(_log_densities(sample, mixture, scales))
+        parts /= parts.sum(axis=0) + stranger * anything
+        moments = _moments(sample, parts)
+        stranger = max(_LEAST_WEIGHT, 1 - float(moments[0].sum() / histogram.counts.sum()))
+        moved = _maximize_scales(moments, mixture)
+        if abs(moved[0] - scales[0]) <= 1e-10 * scales[0]:
+            break
+        scales = moved
+    return float(scales[0])
+
+
+def _scale_guesses(mixture: Mixture, histogram: Histogram) -> Float[np.ndarray, " guesses"]:
+    """Scales around those that make spread, or mean, that of the mixture."""
     weights = np.array([1 - mixture.weight, mixture.weight])
     mean, variance = np.array(mixture.mean), np.array(mixture.sd) ** 2
     whole_mean = float(weights @ mean)
@@ -154,16 +176,7 @@ def fit_scale(mixture: Mixture, histogram: Histogram) -> float:
     guesses = [histogram.sd / whole_sd]
     if histogram.mean * whole_mean > 0:
         guesses.append(histogram.mean / whole_mean)
-    grid = np.outer(guesses, np.exp2(np.linspace(-3, 3, 49))).ravel()
-    _, likelihoods = _expect(sample, mixture, grid)
-    scales = grid[[int(np.argmax(likelihoods))]]
-    for _ in range(_LONG):
-        share, _ = _expect(sample, mixture, scales)
-        moved = _maximize_scales(_moments(sample, share), mixture)
-        if abs(moved[0] - scales[0]) <= 1e-12 * scales[0]:
-            break
-        scales = moved
-    return float(scales[0])
+    return np.outer(guesses, np.exp2(np.linspace(-3, 3, 49))).ravel()
 
 
 def _relative(sizes: Float[np.ndarray, " micrographs"]) -> Float[np.ndarray, " micrographs"]:
@@ -238,28 +251,35 @@ def _climb(
 
 def _expect(
     sample: _Sample, mixture: Mixture, scales: Float[np.ndarray, " micrographs"]
-) -> tuple[Float[np.ndarray, "micrographs bins"], Float[np.ndarray, " micrographs"]]:
-    """Share of component 1 in every bin, and the log-likelihood at each scale.
+) -> tuple[Float[np.ndarray, "2 micrographs bins"], Float[np.ndarray, " micrographs"]]:
+    """Share of each component in every bin, and each micrograph's log-likelihood."""
+    parts = _log_densities(sample, mixture, scales)
+    whole = np.logaddexp(parts[0], parts[1])
+    return np.exp(parts - whole), (sample.counts * whole).sum(axis=1)
+
+
+def _log_densities(
+    sample: _Sample, mixture: Mixture, scales: Float[np.ndarray, " micrographs"]
+) -> Float[np.ndarray, "2 micrographs bins"]:
+    """Logarithm of each component's share times its density, for an intensity.
 
     A sample of one micrograph may be asked about several scales at once.
     """
     u = sample.x / scales[:, None]
-    log_0, log_1 = (
-        np.log(weight) - np.log(sd) - 0.5 * ((u - mean) / sd) ** 2
-        for weight, mean, sd in zip(
-            (1 - mixture.weight, mixture.weight), mixture.mean, mixture.sd, strict=True
-        )
-    )
-    log_density = np.logaddexp(log_0, log_1) - _LOG_ROOT_2PI - np.log(scales)[:, None]
-    share = np.exp(log_1 - np.logaddexp(log_0, log_1))
-    return share, (sample.counts * log_density).sum(axis=1)
+    parts = zip((1 - mixture.weight, mixture.weight), mixture.mean, mixture.sd, strict=True)
+    return np.stack(
+        [
+            np.log(weight) - np.log(sd * scales)[:, None] - 0.5 * ((u - mean) / sd) ** 2
+            for weight, mean, sd in parts
+        ]
+    ) - 0.5 * np.log(2 * np.pi)
 
 
 def _moments(
-    sample: _Sample, share: Float[np.ndarray, "micrographs bins"]
+    sample: _Sample, share: Float[np.ndarray, "2 micrographs bins"]
 ) -> Float[np.ndarray, "3 2 micrographs"]:
     """Sums of 1, x and x² over the pixels of each component on each micrograph."""
-    counts = np.stack([sample.counts * (1 - share), sample.counts * share])
+    counts = sample.counts * share
     return np.stack([counts.sum(-1), (counts * sample.x).sum(-1), (counts * sample.x**2).sum(-1)])
 
 

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryopick.image.outliers import replace_outliers
+
+SHAPE = (90, 110)
+quick = settings(deadline=None, max_examples=40)
+
+
+def noise(seed=0):
+    return np.random.default_rng(seed).normal(100, 5, SHAPE).astype(np.float32)
+
+
+@quick
+@given(
+    st.sets(st.tuples(st.integers(0, 17), st.integers(0, 21)), min_size=1, max_size=30),
+    st.sampled_from([0.0, 1e3, -1e5, 3e38]),
+)
+def test_lone_bad_pixels_become_ordinary_and_nothing_else_moves(places, value):
+    image = noise()
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[tuple(5 * np.array(sorted(places)).T)] = True  # five apart, edges and corners too
+    image[bad] = value
+    mended = image.copy()
+
+    assert replace_outliers(mended) == bad.sum()
+    np.testing.assert_array_equal(mended[~bad], image[~bad])
+    np.testing.assert_allclose(mended[bad], 100, atol=15)
+
+
+def test_a_bad_pixel_takes_the_mean_of_its_24_neighbours():
+    image = noise()
+    around = image[38:43, 28:33].copy()
+    image[40, 30] = 1e4
+
+    replace_outliers(image)
+
+    expected = np.delete(around.ravel(), 12).mean()
+    assert image[40, 30] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_dead_column_is_mended():
+    image = np.tile(noise(), (1, 4))
+    image[:, 50] = 0
+
+    assert replace_outliers(image) == len(image)
+    assert image[:, 50].min() > 80
+
+
+def test_a_gold_bead_stays():
+    image = noise()
+    y, x = np.indices(SHAPE)
+    bead = np.hypot(y - 40, x - 60) <= 5
+    image[bead] = 0
+    before = image.copy()
+
+    assert replace_outliers(image) == 0
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("dose", [0.001, 0.01, 0.05, 0.5, 5.0])
+def test_hardly_an_electron_of_a_counted_micrograph_is_lost(dose):
+    image = np.random.default_rng(1).poisson(dose, (1000, 1000)).astype(np.float32)
+
+    assert replace_outliers(image) <= 10  # of a million pixels
+
+
+def test_a_nearly_constant_image_is_left_alone():
+    image = np.full(SHAPE, 3.0, dtype=np.float32)
+    image[7, 7] = 9
+
+    assert replace_outliers(image) == 0
