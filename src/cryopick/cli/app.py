@@ -76,12 +76,13 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         echo(f"cryopick {version('cryopick')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

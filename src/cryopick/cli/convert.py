@@ -14,7 +14,9 @@ __all__ = ["convert"]
 
 @app.command()
 def convert(
-    tables: Annotated[list[Path], Argument(metavar="IN", help="Pick tables to read as one.")],
+    tables: Annotated[
+        list[Path], Argument(metavar="IN", help="Pick tables, or folders of them, to read as one.")
+    ],
     out: Table,
     from_format: Annotated[
         str | None, Option("--from", help="Format of IN, where neither name nor content tells.")
@@ -43,10 +45,9 @@ def convert(
     Example: cryopick convert picks.tsv -o picks.star
     """
     from cryopick.evaluate import thresholded
-    from cryopick.io import read_picks
-    from cryopick.picks import concatenate
+    from cryopick.io import read_picks_many
 
-    picks = concatenate([read_picks(path, format=from_format) for path in tables])
+    picks = read_picks_many(tables, format=from_format)
     if threshold is not None:
         picks = thresholded(picks, threshold)
     picks = picks.scaled(scale)

@@ -142,12 +142,10 @@ def _spoken(value: object) -> str:
         return "not known"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
-        return (
-            " to ".join(f"{v:.6g}" for v in value)
-            if isinstance(value, list)
-            else " × ".join(str(v) for v in value)
-        )
+    if isinstance(value, tuple):
+        return " × ".join(str(v) for v in value)
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return " to ".join(f"{v:.6g}" for v in value)
     if isinstance(value, list):
         return ", ".join(str(v) for v in value) or "none"
     return str(value)

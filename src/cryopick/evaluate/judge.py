@@ -52,7 +52,8 @@ class Evaluation:
         best: The point of highest F1; None without scores.
         at_zero: The point at threshold 0, even odds; None without scores.
         micrographs: The same by micrograph.
-        left_out: Micrographs with picks that were not judged.
+        left_out: Micrographs with picks that the truth does not mention, so not judged;
+            none where the caller chose the micrographs.
         unheard_of: Micrographs asked for that neither table mentions; they count as empty.
         curve: The precision-recall curve; None without scores.
     """
@@ -94,15 +95,11 @@ def evaluate_picks(
             only `picks` knows is left out, for nobody says what is on it.
 
     Raises:
-        SettingsError: No micrograph is left to judge.
+        SettingsError: No micrograph is left to judge, or the tables name none in common.
     """
     names = tuple(dict.fromkeys(truth.micrographs if only is None else only))
     known = set(picks.micrographs) | set(truth.micrographs)
-    if not known & set(names):
-        raise SettingsError(
-            f"no micrograph to judge: picks and truth name {len(known)} micrographs, "
-            f"none of which is among the {len(names)} asked for"
-        )
+    _require_common_names(picks, names, known)
     judged, particles = picks.restrict(names), truth.restrict(names)
     hit = match_picks(judged, particles, radius_px) >= 0
     scored = judged.is_scored
@@ -118,10 +115,30 @@ def evaluate_picks(
         best=best,
         at_zero=curve.at(0.0) if curve else None,
         micrographs=_by_micrograph(judged, hit, particles, best),
-        left_out=tuple(n for n, rows in picks.rows().items() if len(rows) and n not in set(names)),
+        left_out=() if only is not None else _with_picks_beyond(names, picks),
         unheard_of=tuple(name for name in names if name not in known),
         curve=curve,
     )
+
+
+def _require_common_names(picks: Picks, names: Sequence[str], known: set[str]) -> None:
+    """Refuse tables that name micrographs so differently that nothing could be found."""
+    if not known & set(names):
+        raise SettingsError(
+            f"no micrograph to judge: picks and truth name {len(known)} micrographs, "
+            f"none of which is among the {len(names)} asked for"
+        )
+    if len(picks) and not set(picks.micrographs) & set(names):
+        raise SettingsError(
+            f"the picks are on none of the {len(names)} micrographs to judge: "
+            f"the picks name {picks.micrographs[0]!r}, to judge is {names[0]!r}; "
+            "check that both tables are of one data set"
+        )
+
+
+def _with_picks_beyond(names: Sequence[str], picks: Picks) -> tuple[str, ...]:
+    judged = set(names)
+    return tuple(n for n, rows in picks.rows().items() if len(rows) and n not in judged)
 
 
 def _by_micrograph(

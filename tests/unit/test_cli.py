@@ -1,0 +1,150 @@
+"""The frame: exit status, one line for every failure, nothing heavy at import."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cryopick.cli import app
+from cryopick.cli.app import main
+from cryopick.errors import InputError
+
+HEAVY = ("torch", "scipy", "matplotlib", "gemmi", "mrcfile", "PIL", "tifffile", "numpy", "rich")
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Make `cryopick info` fail with a given exception."""
+
+    def fail_with(error):
+        def fail(_paths):
+            raise error
+
+        monkeypatch.setattr("cryopick.cli.info._files", fail)
+
+    return fail_with
+
+
+def test_the_command_line_loads_nothing_heavy():
+    code = f"import sys, cryopick.cli; print([m for m in {HEAVY} if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_mistake_of_the_user_is_one_line_and_status_1(run, failing):
+    failing(InputError("a.mrc: no such\n  file"))
+
+    result = run("info", "a.mrc")
+
+    assert result.exit_code == 1
+    assert result.stderr == "cryopick: error: a.mrc: no such file\n"
+    assert result.stdout == ""
+
+
+def test_what_the_system_refuses_is_one_line_and_status_1(run, failing):
+    failing(PermissionError(13, "Permission denied", "/root/x"))
+
+    result = run("info", "a.mrc")
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "cryopick: error: /root/x: Permission denied\n",
+    )
+
+
+def test_a_bug_says_so_in_one_line_and_status_70(run, failing):
+    failing(ZeroDivisionError("division by zero"))
+
+    result = run("info", "a.mrc")
+
+    assert result.exit_code == 70
+    assert result.stderr.startswith("cryopick: bug: ZeroDivisionError: division by zero.")
+    assert "CRYOPICK_DEBUG=1" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_debug_shows_the_traceback(run, failing, monkeypatch, how):
+    failing(InputError("a.mrc: no such file"))
+    if how == "environment":
+        monkeypatch.setenv("CRYOPICK_DEBUG", "1")
+
+    result = run(*(["--debug"] if how == "option" else []), "info", "a.mrc")
+
+    assert isinstance(result.exception, InputError)
+
+
+def test_an_interrupt_is_one_line_and_status_130(run, failing):
+    failing(KeyboardInterrupt())
+
+    result = run("info", "a.mrc")
+
+    assert (result.exit_code, result.stderr) == (130, "cryopick: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inof"],
+        ["info"],
+        ["info", "a.mrc", "--colour"],
+        ["evaluate", "a.tsv", "b.tsv"],
+        ["evaluate", "a.tsv", "b.tsv", "--radius-px", "x"],
+        ["evaluate", "a.tsv", "b.tsv", "--diameter-ang", "100"],
+        ["evaluate", "a.tsv", "b.tsv", "--diameter-ang", "100", "--pixel-size-ang", "0"],
+        ["evaluate", "a.tsv", "b.tsv", "--diameter-ang", "100", "--radius-px", "3"],
+        ["threshold", "a.tsv", "-o", "b.tsv"],
+        ["threshold", "a.tsv", "-o", "b.tsv", "--at", "1", "--keep", "2"],
+        ["split", "a.tsv", "-o", "parts"],
+        ["split", "a.tsv", "-o", "parts", "--number", "1", "--folds", "2"],
+    ],
+)
+def test_wrong_usage_is_status_2(run, words):
+    result = run(*words)
+
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_the_version_is_on_stdout(run):
+    result = run("--version")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("cryopick 0.")
+
+
+def test_the_entry_point_ends_the_process_with_the_status(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cryopick", "info", "nothing.mrc"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 1
+    assert "nothing.mrc: no such file" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error_message(tmp_path):
+    table = tmp_path / "a.tsv"
+    table.write_text("image_name\tx_coord\ty_coord\na\t1\t2\n")
+    code = "from cryopick.cli import main; main()"
+    command = [sys.executable, "-c", code, "info", *[str(table)] * 3]
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode in (1, -signal.SIGPIPE)
