@@ -127,9 +127,12 @@ def test_the_sensor_takes_noise_from_nyquist_and_leaves_the_mean():
     counts = expose(np.random.default_rng(0), intensity, 50.0, nps_nyquist=0.4)
 
     power = np.abs(np.fft.rfft2(counts - counts.mean())) ** 2 / counts.size
+    frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256))
     assert counts.mean() == pytest.approx(50, abs=0.2)
-    assert power[:8, 1:8].mean() == pytest.approx(50, rel=0.6)  # 56 exponential values
-    assert power[:8, 120:].mean() / 50 == pytest.approx(0.4, abs=0.25)
+    # a few thousand exponential values on each ring stray by 2 % from their mean
+    near_zero, near_nyquist = frequency < 0.1, np.abs(frequency - 0.5) < 0.02
+    assert power[near_zero].mean() == pytest.approx(50, rel=0.1)
+    assert power[near_nyquist].mean() == pytest.approx(50 * 0.4, rel=0.1)
 
 
 def test_amplitude_transfer_has_its_value_at_nyquist():

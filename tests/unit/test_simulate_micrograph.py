@@ -128,19 +128,19 @@ def test_fixed_pattern_is_the_same_on_every_micrograph():
     ("field", "amount", "kind", "radius_ang"),
     [
         ("broken", 25.0, "broken", 0.3 * 120),
-        ("aggregates", 5.0, "aggregate", 60.0),
+        ("aggregates", 9.0, "aggregate", 60.0),
         ("contaminants", 25.0, "contaminant", 40.0),
         ("crystals", 2.0, "crystal", 300.0),
     ],
 )
 def test_junk_is_no_truth_and_particles_keep_clear_of_it(field, amount, kind, radius_ang):
-    changes = {"width_px": 512, "height_px": 512, "particles": 30}
+    changes = {"width_px": 512, "height_px": 512, "particles": 60}
     clean = simulate(**changes)
     dirty = simulate(**changes, **{field: amount})
 
     assert len(dirty.junk[kind]) > 0
     assert sum(len(xy) for xy in clean.junk.values()) == 0
-    assert 0 < len(dirty.xy_px) <= 30
+    assert 0 < len(dirty.xy_px) <= 60
     gaps = np.linalg.norm(dirty.xy_px[:, None] - dirty.junk[kind], axis=2)
     assert gaps.min() > (radius_ang + MOLECULE.diameter_ang / 2) / 4.0
 

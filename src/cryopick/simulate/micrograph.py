@@ -70,22 +70,18 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     optics_rng, specimen_rng, ice_rng, solvent_rng, shot_rng = np.random.default_rng(
         [settings.seed, index]
     ).spawn(5)
-    canvas = Canvas.around(
-        (settings.height_px, settings.width_px),
-        settings.pixel_size_ang,
-        max(_MARGIN_ANG, molecule.diameter_ang / 2),
-    )
+    margin_ang = max(_MARGIN_ANG, molecule.diameter_ang / 2)
+    shape = (settings.height_px, settings.width_px)
+    canvas = Canvas.around(shape, settings.pixel_size_ang, margin_ang)
     optics = _draw_optics(optics_rng, settings)
     thickness = ice_thickness(ice_rng, canvas, settings.ice_variation_frac)
     specimen = draw_specimen(specimen_rng, settings, molecule, canvas)
     intensity = _intensity(settings, optics, specimen, thickness, solvent_rng)
     intensity = np.ascontiguousarray(canvas.crop(intensity))
+    intensity /= intensity.mean()
+    electrons_per_px = settings.dose_e_per_ang2 * settings.pixel_size_ang**2
     image = expose(
-        shot_rng,
-        intensity / intensity.mean(),
-        electrons_per_px=settings.dose_e_per_ang2 * settings.pixel_size_ang**2,
-        nps_nyquist=settings.nps_nyquist,
-        pattern=_gain_error(settings),
+        shot_rng, intensity, electrons_per_px, settings.nps_nyquist, _gain_error(settings)
     )
     centres = specimen.xy_px[canvas.is_inside(specimen.xy_px)]
     column, row = np.rint(centres).astype(int).T
