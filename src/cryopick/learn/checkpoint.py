@@ -1,0 +1,144 @@
+"""Model files: one safetensors file with weights and everything needed to use them.
+
+Loading runs no code from the file and allocates nothing before shapes are known to fit.
+
+- `Model`: a network together with the preparation its input needs.
+- `save_model`, `load_model`: to and from a file.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cryopick.errors import FormatError, InputError, SettingsError
+from cryopick.image import Normalization
+from cryopick.io import whole
+from cryopick.learn.network import NetworkSettings, Scorer
+
+__all__ = ["Model", "load_model", "save_model"]
+
+
+_FORMAT = 1
+_WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A trained network and how to prepare micrographs for it.
+
+    Attributes:
+        scorer: The network.
+        diameter_ang: Diameter of the particles it was trained on.
+        working_pixel_size_ang: Ångströms per pixel of the images it was trained on.
+        normalization: How those images were standardised.
+        label_radius_px: Distance in working pixels within which a region was positive.
+        summary: What made it: settings, prior, results, version. Plain JSON values.
+    """
+
+    scorer: Scorer
+    diameter_ang: float
+    working_pixel_size_ang: float
+    normalization: Normalization
+    label_radius_px: float
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
+        """Raw pixels per working pixel for micrographs of some pixel size.
+
+        Args:
+            pixel_size_ang: Ångströms per raw pixel.
+            diameter_ang: Diameter of the particles looked for, when it is not the model's:
+                the image is rescaled so that they look as large as those it learnt from.
+        """
+        scale = 1.0 if diameter_ang is None else diameter_ang / self.diameter_ang
+        return self.working_pixel_size_ang * scale / pixel_size_ang
+
+
+def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        OutputExistsError: `path` exists and `overwrite` is false.
+    """
+    description = {
+        "format": _FORMAT,
+        "network": asdict(model.scorer.settings),
+        "receptive_field_px": model.scorer.receptive_field_px,
+        "stride_px": model.scorer.stride_px,
+        "diameter_ang": model.diameter_ang,
+        "working_pixel_size_ang": model.working_pixel_size_ang,
+        "normalization": model.normalization.to_dict(),
+        "label_radius_px": model.label_radius_px,
+        "summary": dict(model.summary),
+    }
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.scorer.state_dict().items()}
+    with whole(path, overwrite=overwrite) as temporary:
+        save_file(tensors, temporary, metadata={"cryopick": json.dumps(description)})
+
+
+def load_model(path: Path) -> Model:
+    """Read a model file.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is no model of cryopick's, or one of a later version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such model file; train one with `cryopick train`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{path}: not a model file of cryopick (safetensors was expected): {error}"
+        ) from error
+    if "cryopick" not in metadata:
+        raise FormatError(
+            f"{path}: a safetensors file, but not a model of cryopick's; "
+            "use a file that `cryopick train` wrote"
+        )
+    try:
+        return _assemble(json.loads(metadata["cryopick"]), tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError, FormatError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise FormatError(
+            f"{path}: the model's description is damaged or of another version ({why}); "
+            "train it again or update cryopick"
+        ) from error
+
+
+def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+    """Build a model from what its file says."""
+    if description["format"] != _FORMAT:
+        raise ValueError(f"format {description['format']}, this version reads {_FORMAT}")
+    settings = NetworkSettings(**description["network"])
+    if settings.width > _WIDEST:
+        raise ValueError(f"width {settings.width} is beyond {_WIDEST}")
+    with torch.device("meta"):  # shapes without memory, so that a false file costs nothing
+        scorer = Scorer(settings)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ValueError(f"weights {name} are not finite")
+    scorer.load_state_dict(tensors, assign=True)
+    return Model(
+        scorer=scorer.eval(),
+        diameter_ang=_positive(description, "diameter_ang"),
+        working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
+        normalization=Normalization.from_dict(description["normalization"]),
+        label_radius_px=float(description["label_radius_px"]),
+        summary=dict(description["summary"]),
+    )
+
+
+def _positive(description: Mapping[str, Any], name: str) -> float:
+    value = float(description[name])
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be above 0; got {value}")
+    return value

@@ -1,0 +1,158 @@
+"""From raw micrographs and a table of labels to a store that training reads.
+
+- `Dataset`: a store and what the preparation of further micrographs needs.
+- `prepare_dataset`: shrink all micrographs, fit the normalisation, standardise them.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryopick.errors import CryopickError, InputError, MicrographError
+from cryopick.image import Normalization, NormalizationKind, fit_normalization, histogram, shrink
+from cryopick.io import read_micrograph
+from cryopick.learn.store import Store, Stored, is_saved, load_micrograph, save_micrograph
+from cryopick.picks import Picks
+
+__all__ = ["Dataset", "Preparation", "prepare_dataset", "raw_pixel_size"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How raw micrographs become those of a store.
+
+    Attributes:
+        working_size_ang: Ångströms per working pixel.
+        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
+        normalization: The kind to fit, or one that was fitted on other micrographs.
+    """
+
+    working_size_ang: float
+    pixel_size_ang: float | None
+    normalization: NormalizationKind | Normalization
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared micrographs with their labels.
+
+    Attributes:
+        paths: The raw micrographs in the order of the store, without those that failed.
+        store: The prepared ones.
+        normalization: How they were standardised.
+    """
+
+    paths: tuple[Path, ...]
+    store: Store
+    normalization: Normalization
+
+
+def raw_pixel_size(path: Path, in_file_ang: float | None) -> float:
+    """The pixel size of a micrograph, or the error that asks for it.
+
+    Raises:
+        MicrographError: The file gives none and no option did.
+    """
+    if in_file_ang is None:
+        raise MicrographError(
+            f"{path}: the file does not give its pixel size; add --pixel-size-ang"
+        )
+    return in_file_ang
+
+
+def prepare_dataset(
+    paths: Sequence[Path],
+    labels: Picks,
+    preparation: Preparation,
+    folder: Path,
+    *,
+    on_done: Callable[[Path, CryopickError | None], None] = lambda *_: None,
+) -> Dataset:
+    """Prepare micrographs for training; what `folder` holds already is not made again.
+
+    Args:
+        paths: Raw micrographs.
+        labels: Labels in raw pixels, on micrographs named by `str(path)`.
+        preparation: How to prepare them.
+        folder: Where to keep the prepared ones; of other micrographs or another
+            preparation it is emptied first.
+        on_done: Called for each micrograph once it is shrunk, with the error if it failed
+            and is left out.
+
+    Raises:
+        InputError: No micrograph can be used.
+    """
+    key = _key(paths, preparation)
+    marker = folder / "made-from"
+    if folder.exists() and (not marker.exists() or marker.read_text() != key):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.write_text(key)
+
+    good = []
+    for number, path in enumerate(paths):
+        try:
+            if not is_saved(folder / "shrunk", number):
+                save_micrograph(folder / "shrunk", number, _shrunk(path, preparation))
+        except CryopickError as error:
+            on_done(path, error)
+        else:
+            good.append(number)
+            on_done(path, None)
+    if not good:
+        raise InputError("none of the micrographs can be used; see what was skipped above")
+
+    normalization = _fitted(folder, good, preparation)
+    ready = folder / "ready"
+    for place, number in enumerate(good):
+        if not is_saved(ready, place):
+            save_micrograph(ready, place, _standardised(folder, number, normalization))
+    kept = [str(paths[number]) for number in good]
+    on_each = [own.xy_px for _, own in labels.restrict(kept).by_micrograph()]
+    return Dataset(
+        tuple(paths[number] for number in good), Store.open(ready, on_each), normalization
+    )
+
+
+def _shrunk(path: Path, preparation: Preparation) -> Stored:
+    micrograph = read_micrograph(path, pixel_size_ang=preparation.pixel_size_ang)
+    pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
+    small = shrink(micrograph.pixels, preparation.working_size_ang / pixel_size_ang)
+    if small.usable.sum() < 2:
+        raise MicrographError(f"{path}: no usable pixels are left beside borders and flat patches")
+    return Stored(small.image, small.usable, small.scale_yx)
+
+
+def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Normalization:
+    """The normalisation that was given, kept from an earlier run, or fitted now."""
+    if isinstance(preparation.normalization, Normalization):
+        return preparation.normalization
+    kept = folder / "normalization.json"
+    if kept.exists():
+        return Normalization.from_dict(json.loads(kept.read_text()))
+    counted = []
+    for number in good:
+        micrograph = load_micrograph(folder / "shrunk", number)
+        counted.append(histogram(micrograph.image, micrograph.usable))
+    fitted = fit_normalization(preparation.normalization, counted)
+    part = kept.with_suffix(".part")
+    part.write_text(json.dumps(fitted.to_dict()))
+    part.replace(kept)
+    return fitted
+
+
+def _standardised(folder: Path, number: int, normalization: Normalization) -> Stored:
+    shrunk = load_micrograph(folder / "shrunk", number)
+    return Stored(normalization.apply(shrunk.image, shrunk.usable), shrunk.usable, shrunk.scale_yx)
+
+
+def _key(paths: Sequence[Path], preparation: Preparation) -> str:
+    """A text that changes when the micrographs or their preparation do."""
+    lines = [repr(preparation)]
+    for path in paths:
+        stat = path.stat() if path.exists() else None
+        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,256 @@
+"""Minibatches of labelled and unlabelled regions, cut from patches.
+
+One pass of the network over a patch of `patch_px` pixels gives a grid of scores, each of
+one region, for little more than the cost of a few regions alone. Unlabelled regions are
+all regions of patches drawn uniformly. Labelled regions are single crops around labels,
+tiled into patches of the same size, so that batch normalisation sees one batch. With
+`patch_px` equal to the receptive field every patch is one region, as in the paper.
+
+A batch depends on the seed and the step alone, so a resumed run draws the same ones.
+
+- `Geometry`: how a network sees a patch.
+- `SamplingSettings`, `Sampler`, `Batch`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from cryopick.errors import SettingsError
+from cryopick.learn.store import Store
+
+__all__ = ["IGNORED", "POSITIVE", "UNLABELLED", "Batch", "Geometry", "Sampler", "SamplingSettings"]
+
+IGNORED, UNLABELLED, POSITIVE = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """What a minibatch is made of.
+
+    Attributes:
+        patch_px: Side of a patch in working pixels; None takes three receptive fields.
+        unlabelled_patches: Patches of unlabelled regions in a step.
+        positive_patches: Patches tiled with labelled regions in a step.
+        label_radius_px: A region counts as positive when its centre lies within this many
+            working pixels of a label.
+        rotate: Turn each crop by a random angle and mirror half of them.
+    """
+
+    patch_px: int | None = None
+    unlabelled_patches: int = 8
+    positive_patches: int = 2
+    label_radius_px: float = 2.0
+    rotate: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.unlabelled_patches, self.positive_patches) < 1:
+            raise SettingsError("a step needs at least one unlabelled and one positive patch")
+        if self.label_radius_px < 0:
+            raise SettingsError(f"label_radius_px must be 0 or more; got {self.label_radius_px}")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a network of some receptive field and stride sees a square patch.
+
+    Attributes:
+        patch_px: Side of the patch.
+        field_px: Side of the region behind one score.
+        stride_px: Distance between scores.
+    """
+
+    patch_px: int
+    field_px: int
+    stride_px: int
+
+    @classmethod
+    def of(cls, patch_px: int | None, field_px: int, stride_px: int) -> "Geometry":
+        """Settle the patch side: three tiles by default.
+
+        Raises:
+            SettingsError: The patch is smaller than one region.
+        """
+        side = 3 * _tile(field_px, stride_px) if patch_px is None else patch_px
+        if side < field_px:
+            raise SettingsError(
+                f"patch_px must be at least the network's receptive field of {field_px} pixels; "
+                f"got {side}"
+            )
+        return cls(side, field_px, stride_px)
+
+    @property
+    def grid(self) -> int:
+        """Scores along one side of a patch."""
+        return (self.patch_px - self.field_px) // self.stride_px + 1
+
+    @property
+    def tile_px(self) -> int:
+        """Distance between tiled crops: the receptive field, rounded up to the stride."""
+        return _tile(self.field_px, self.stride_px)
+
+    @property
+    def tiles(self) -> int:
+        """Tiled crops along one side of a patch."""
+        return (self.patch_px - self.field_px) // self.tile_px + 1
+
+    @property
+    def centres_px(self) -> Float[np.ndarray, " grid"]:
+        """Position of each score's centre along a side, from the patch's own centre."""
+        first = (self.field_px - 1) / 2 - (self.patch_px - 1) / 2
+        return first + self.stride_px * np.arange(self.grid)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches and what is known of each region in them.
+
+    Attributes:
+        patches: Normalised images.
+        kinds: For each score, `POSITIVE`, `UNLABELLED` or `IGNORED`.
+    """
+
+    patches: Float[Tensor, "batch 1 side side"]
+    kinds: UInt8[Tensor, "batch grid grid"]
+
+
+class Sampler:
+    """Draws minibatches from a store.
+
+    Raises:
+        SettingsError: The store holds no labels.
+    """
+
+    def __init__(
+        self, store: Store, settings: SamplingSettings, geometry: Geometry, *, seed: int
+    ) -> None:
+        if not store.labelled:
+            raise SettingsError("there is no label on any training micrograph")
+        self.store, self.settings, self.geometry, self.seed = store, settings, geometry, seed
+        self._labels = np.array(
+            [(i, *xy) for i, labels in enumerate(store.labels_px) for xy in labels]
+        )
+        usable = np.array(store.usable_px, dtype=float)
+        self._chance = usable / usable.sum()
+
+    def batch(self, step: int, device: torch.device) -> Batch:
+        """The batch of a step, on `device`; positives come after the unlabelled patches."""
+        rng = np.random.default_rng([self.seed, step])
+        unlabelled, kinds = self._unlabelled(rng, device)
+        tiled, tiled_kinds = self._tiled_positives(rng, device)
+        return Batch(
+            torch.cat([unlabelled, tiled])[:, None],
+            torch.from_numpy(np.concatenate([kinds, tiled_kinds])).to(device),
+        )
+
+    def _unlabelled(
+        self, rng: np.random.Generator, device: torch.device
+    ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
+        """Patches drawn uniformly, with the kind of each of their regions."""
+        count = self.settings.unlabelled_patches
+        micrographs = rng.choice(len(self.store), size=count, p=self._chance)
+        place = rng.random((count, 2))
+        centres = np.array(
+            [
+                place[i] * (self.store.shapes[m][1] - 1, self.store.shapes[m][0] - 1)
+                for i, m in enumerate(micrographs)
+            ]
+        )
+        turns = self._turns(rng, count)
+        crops, usable = self._crops(micrographs, centres, turns, self.geometry.patch_px, device)
+        kinds = np.where(self._at_scores(usable), UNLABELLED, IGNORED).astype(np.uint8)
+        for i, micrograph in enumerate(micrographs):
+            labels = self.store.labels_px[micrograph]
+            if len(labels):
+                kinds[i][self._near_labels(centres[i], turns[i], labels)] = IGNORED
+        return crops, kinds
+
+    def _tiled_positives(
+        self, rng: np.random.Generator, device: torch.device
+    ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
+        """Patches tiled with crops around labels, each displaced within its disc."""
+        geometry, patches = self.geometry, self.settings.positive_patches
+        count = patches * geometry.tiles**2
+        chosen = self._labels[rng.integers(len(self._labels), size=count)]
+        radius = self.settings.label_radius_px * np.sqrt(rng.random(count))
+        angle = rng.uniform(0, 2 * np.pi, count)
+        shift = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        turns = self._turns(rng, count)
+        crops, _ = self._crops(
+            chosen[:, 0].astype(int), chosen[:, 1:] + shift, turns, geometry.field_px, device
+        )
+        canvas = torch.zeros(patches, geometry.patch_px, geometry.patch_px, device=device)
+        kinds = np.full((patches, geometry.grid, geometry.grid), IGNORED, np.uint8)
+        step = geometry.tile_px // geometry.stride_px
+        for number, crop in enumerate(crops):
+            patch, place = divmod(number, geometry.tiles**2)
+            row, column = divmod(place, geometry.tiles)
+            top, left = row * geometry.tile_px, column * geometry.tile_px
+            canvas[patch, top : top + geometry.field_px, left : left + geometry.field_px] = crop
+            kinds[patch, row * step, column * step] = POSITIVE
+        return canvas, kinds
+
+    def _turns(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 2 2"]:
+        """Matrices from (x, y) in a turned crop to (x, y) on the micrograph."""
+        if not self.settings.rotate:
+            return np.tile(np.eye(2), (count, 1, 1))
+        angle = rng.uniform(0, 2 * np.pi, count)
+        mirror = rng.choice([-1.0, 1.0], count)
+        cos, sin = np.cos(angle), np.sin(angle)
+        return np.stack([cos * mirror, -sin, sin * mirror, cos], axis=1).reshape(-1, 2, 2)
+
+    def _crops(
+        self,
+        micrographs: np.ndarray,
+        centres_px: Float[np.ndarray, "count 2"],
+        turns: Float[np.ndarray, "count 2 2"],
+        side: int,
+        device: torch.device,
+    ) -> tuple[Float[Tensor, "count side side"], Float[Tensor, "count side side"]]:
+        """Turned crops around sub-pixel centres, with the share of each pixel that is usable.
+
+        A window large enough for any turn is read around each centre; interpolation of the
+        whole batch is one call on the device.
+        """
+        reach = int(np.ceil(side / np.sqrt(2))) + 2
+        corners = np.round(centres_px).astype(int) - reach
+        windows = [
+            self.store.window(int(m), int(y), int(x), 2 * reach + 1)
+            for m, (x, y) in zip(micrographs, corners, strict=True)
+        ]
+        images = torch.from_numpy(np.stack([w.image for w in windows])).to(device)
+        masks = torch.from_numpy(np.stack([w.usable for w in windows])).to(device)
+        axis = np.arange(side) - (side - 1) / 2
+        grid = np.stack(np.meshgrid(axis, axis), axis=-1)  # (row, column) -> (x, y)
+        offset = centres_px - corners - reach
+        points = np.einsum("nij,hwj->nhwi", turns, grid) + offset[:, None, None]
+        where = torch.from_numpy((points / reach).astype(np.float32)).to(device)
+        turned = grid_sample(images[:, None], where, mode="bicubic", align_corners=True)
+        usable = grid_sample(masks[:, None].float(), where, mode="nearest", align_corners=True)
+        return turned[:, 0], usable[:, 0]
+
+    def _at_scores(self, usable: Tensor) -> np.ndarray:
+        """Whether the centre pixel of each score's region is usable."""
+        first, step = (self.geometry.field_px - 1) // 2, self.geometry.stride_px
+        stop = first + step * (self.geometry.grid - 1) + 1
+        return usable[:, first:stop:step, first:stop:step].cpu().numpy() > 0.5
+
+    def _near_labels(
+        self,
+        centre_px: Float[np.ndarray, "2"],
+        turn: Float[np.ndarray, "2 2"],
+        labels_px: Float[np.ndarray, "labels 2"],
+    ) -> np.ndarray:
+        """Which scores of a patch are of regions centred within the radius of a label."""
+        x, y = np.meshgrid(self.geometry.centres_px, self.geometry.centres_px)
+        places = np.stack([x, y], axis=-1) @ turn.T + centre_px
+        gaps = places[:, :, None, :] - labels_px
+        return (np.square(gaps).sum(-1) <= self.settings.label_radius_px**2).any(-1)
+
+
+def _tile(field_px: int, stride_px: int) -> int:
+    return -(-field_px // stride_px) * stride_px

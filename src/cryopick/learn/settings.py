@@ -1,0 +1,127 @@
+"""Settings of a training run, checked once.
+
+- `TrainSettings`: everything that decides what a run learns from given micrographs and labels.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from cryopick.errors import SettingsError
+from cryopick.image import NormalizationKind
+from cryopick.learn.loss import OBJECTIVES
+from cryopick.learn.network import NetworkSettings
+from cryopick.learn.sampling import SamplingSettings
+
+__all__ = ["DIAMETER_PX", "TrainSettings"]
+
+# Working pixels across a particle. The receptive field of 31 then sees more than two
+# diameters: docs/results/empiar10017.md compares other choices.
+DIAMETER_PX = 13.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Settings of `cryopick train`; the field names are the TOML keys and the options.
+
+    Attributes:
+        diameter_ang: Longest extent of the particle.
+        particles_per_micrograph: Particles expected on a micrograph, labelled or not.
+        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
+        working_pixel_size_ang: Ångströms per pixel that the network sees; None makes the
+            particle 13.5 working pixels across.
+        normalization: How micrographs are standardised: dataset, micrograph or affine.
+        objective: pn, pu, ge-kl or ge-binomial.
+        penalty_weight: λ of the generalized expectation term; None takes the paper's.
+        independent_regions: Neighbouring regions of a patch are not independent, so the
+            penalty of a step with N unlabelled regions, which grows with N, is weighted by
+            this over N where N is larger. It touches ge-binomial only.
+        autoencoder: γ, the weight of the reconstruction term: a number, or "10/N" for ten
+            divided by the number of labels.
+        steps: Minibatches in all.
+        learning_rate: Greatest rate of the one-cycle schedule.
+        l2: Weight of the squared norm of the weights in the loss.
+        checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out
+            micrographs where there are any.
+        seed: Whole number from which network and minibatches follow.
+        network: Which network.
+        sampling: What a minibatch is made of.
+
+    Raises:
+        SettingsError: A value lies outside its range.
+    """
+
+    diameter_ang: float
+    particles_per_micrograph: float
+    pixel_size_ang: float | None = None
+    working_pixel_size_ang: float | None = None
+    normalization: NormalizationKind = "dataset"
+    objective: str = "ge-binomial"
+    penalty_weight: float | None = None
+    independent_regions: int = 240
+    autoencoder: str = "0"
+    steps: int = 300
+    learning_rate: float = 3e-3
+    l2: float = 0.0
+    checkpoint_every: int = 50
+    seed: int = 0
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "diameter_ang",
+            "particles_per_micrograph",
+            "learning_rate",
+            "pixel_size_ang",
+            "working_pixel_size_ang",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"{name} must be above 0; got {value}")
+        for name in ("steps", "checkpoint_every", "independent_regions"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if not 0 <= self.l2 < math.inf:
+            raise SettingsError(f"l2 must be 0 or more; got {self.l2}")
+        if self.seed < 0:
+            raise SettingsError(f"seed must be 0 or more; got {self.seed}")
+        self._check_objective()
+        self.gamma(labels=1)
+
+    def _check_objective(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise SettingsError(
+                f"there is no objective {self.objective!r}; choose one of {', '.join(OBJECTIVES)}"
+            )
+        if self.penalty_weight is None:
+            return
+        if OBJECTIVES[self.objective].weight is None:
+            raise SettingsError(
+                f"the objective {self.objective} has no penalty to weight; "
+                "leave --penalty-weight out or choose ge-kl or ge-binomial"
+            )
+        if not 0 <= self.penalty_weight < math.inf:
+            raise SettingsError(f"penalty_weight must be 0 or more; got {self.penalty_weight}")
+
+    @property
+    def working_size_ang(self) -> float:
+        """Ångströms per working pixel."""
+        return self.working_pixel_size_ang or self.diameter_ang / DIAMETER_PX
+
+    def gamma(self, labels: int) -> float:
+        """Weight γ of the reconstruction term for some number of labels.
+
+        Raises:
+            SettingsError: `autoencoder` is neither a number of at least 0 nor "10/N".
+        """
+        if self.autoencoder.replace(" ", "").upper() == "10/N":
+            return 10.0 / labels
+        try:
+            gamma = float(self.autoencoder)
+        except ValueError:
+            gamma = math.nan
+        if not 0 <= gamma < math.inf:
+            raise SettingsError(
+                f"autoencoder must be a number of at least 0, or 10/N; got {self.autoencoder!r}"
+            )
+        return gamma

@@ -1,0 +1,146 @@
+"""Prepared micrographs on disk, read in small windows through memory maps.
+
+Ten thousand micrographs need not fit in memory: a training step touches a few windows of a
+few files. Coordinates in a store are working pixels.
+
+- `Store`, `Window`: prepared micrographs, their masks and labels.
+- `save_micrograph`, `is_saved`, `load_micrograph`: the files, one micrograph at a time.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+__all__ = ["Store", "Stored", "Window", "is_saved", "load_micrograph", "save_micrograph"]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A square cut out of a prepared micrograph; what lies outside is 0 and not usable.
+
+    Attributes:
+        image: Normalised pixels.
+        usable: Whether each pixel may be learnt from.
+    """
+
+    image: Float32[np.ndarray, "side side"]
+    usable: Bool[np.ndarray, "side side"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """One micrograph of a store, whole.
+
+    Attributes:
+        image: Pixels at the working scale.
+        usable: Which of them hold image.
+        scale_yx: Raw pixels per working pixel, along y and along x.
+    """
+
+    image: Float32[np.ndarray, "height width"]
+    usable: Bool[np.ndarray, "height width"]
+    scale_yx: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Prepared micrographs in a folder, numbered from 0.
+
+    Attributes:
+        folder: Where the files are.
+        labels_px: For each micrograph, labelled centres (x, y) in working pixels.
+        shapes: Height and width of each micrograph in working pixels.
+        usable_px: Usable pixels of each micrograph.
+    """
+
+    folder: Path
+    labels_px: tuple[Float[np.ndarray, "labels 2"], ...]
+    shapes: tuple[tuple[int, int], ...]
+    usable_px: tuple[int, ...]
+
+    @classmethod
+    def open(cls, folder: Path, raw_labels_px: Sequence[Float[np.ndarray, "labels 2"]]) -> "Store":
+        """Open the store in `folder`.
+
+        Args:
+            folder: Where the files are.
+            raw_labels_px: For each micrograph, labelled centres (x, y) in raw pixels.
+        """
+        notes = [json.loads(_notes(folder, i).read_text()) for i in range(len(raw_labels_px))]
+        return cls(
+            folder=folder,
+            labels_px=tuple(
+                labels / np.array(note["scale_yx"][::-1])
+                for labels, note in zip(raw_labels_px, notes, strict=True)
+            ),
+            shapes=tuple((note["shape"][0], note["shape"][1]) for note in notes),
+            usable_px=tuple(note["usable_px"] for note in notes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @property
+    def labelled(self) -> int:
+        """Labels on all micrographs together."""
+        return sum(len(labels) for labels in self.labels_px)
+
+    def window(self, micrograph: int, top: int, left: int, side: int) -> Window:
+        """Cut the square of `side` pixels whose first pixel is (top, left)."""
+        height, width = self.shapes[micrograph]
+        image = np.zeros((side, side), np.float32)
+        usable = np.zeros((side, side), bool)
+        rows = slice(max(top, 0), min(top + side, height))
+        columns = slice(max(left, 0), min(left + side, width))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            inside = (
+                slice(rows.start - top, rows.stop - top),
+                slice(columns.start - left, columns.stop - left),
+            )
+            image[inside] = np.load(_image(self.folder, micrograph), mmap_mode="r")[rows, columns]
+            usable[inside] = np.load(_mask(self.folder, micrograph), mmap_mode="r")[rows, columns]
+        return Window(image, usable)
+
+
+def save_micrograph(folder: Path, number: int, micrograph: Stored) -> None:
+    """Put a micrograph into the store in `folder`; it counts as there once it is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(_image(folder, number), micrograph.image)
+    np.save(_mask(folder, number), micrograph.usable)
+    notes = {
+        "shape": micrograph.image.shape,
+        "scale_yx": micrograph.scale_yx,
+        "usable_px": int(micrograph.usable.sum()),
+    }
+    part = _notes(folder, number).with_suffix(".part")
+    part.write_text(json.dumps(notes))
+    part.replace(_notes(folder, number))  # the notes come last: with them it is complete
+
+
+def is_saved(folder: Path, number: int) -> bool:
+    """Whether the store in `folder` holds micrograph `number` completely."""
+    return _notes(folder, number).exists()
+
+
+def load_micrograph(folder: Path, number: int) -> Stored:
+    """Read one micrograph of the store in `folder`."""
+    scale_y, scale_x = json.loads(_notes(folder, number).read_text())["scale_yx"]
+    return Stored(
+        np.load(_image(folder, number)), np.load(_mask(folder, number)), (scale_y, scale_x)
+    )
+
+
+def _image(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.image.npy"
+
+
+def _mask(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.usable.npy"
+
+
+def _notes(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.json"

@@ -1,0 +1,229 @@
+"""Train a network from a store of prepared micrographs.
+
+A step depends on the state before it, the seed and its own number, so a run that was cut
+off goes on from its last checkpoint exactly as it would have gone on.
+
+- `train`: the whole run, or what is left of it.
+- `Outcome`: the networks it ends with, and its curves.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryopick.learn.curves import Curves, Row, Step
+from cryopick.learn.loss import objective
+from cryopick.learn.network import Decoder, Scorer
+from cryopick.learn.prior import unlabelled_prior
+from cryopick.learn.sampling import POSITIVE, UNLABELLED, Batch, Geometry, Sampler
+from cryopick.learn.settings import TrainSettings
+from cryopick.learn.state import Part, RunState, load_state, save_state
+from cryopick.learn.store import Store
+
+__all__ = ["HeldOut", "Outcome", "choose_device", "train"]
+
+# Judges a network on micrographs that it does not learn from: average precision over
+# regions and over particles.
+HeldOut = Callable[[Scorer], tuple[float, float]]
+
+_WARM_UP = 0.3  # share of the steps in which the learning rate rises
+_DECODED = 64  # regions rebuilt in a step for the reconstruction term
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ends with.
+
+    Attributes:
+        best: The network of the checkpoint with the highest average precision over held-out
+            particles; the last one where nothing is held out.
+        best_step: Steps it had been trained for.
+        curves: Everything that was recorded on the way.
+        prior: π, the share of positives among unlabelled regions.
+    """
+
+    best: Scorer
+    best_step: int
+    curves: Curves
+    prior: float
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes cuda, then mps, then cpu, whichever is there."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def train(
+    store: Store,
+    settings: TrainSettings,
+    checkpoint: Path,
+    *,
+    device: torch.device,
+    held_out: HeldOut | None = None,
+    on_row: Callable[[Row], None] = lambda _: None,
+) -> Outcome:
+    """Train a network, or go on where a run of the same settings was cut off.
+
+    Args:
+        store: Prepared micrographs with labels.
+        settings: What to learn and how.
+        checkpoint: File that holds the state of the run; it is read if it is there and
+            written every `settings.checkpoint_every` steps.
+        device: Where to compute.
+        held_out: Judge of the network at each checkpoint.
+        on_row: Called with each new row of the curves, after it is recorded.
+
+    Raises:
+        SettingsError: There is no label, or the prior and the labels contradict each other.
+        FormatError: The checkpoint is damaged or belongs to other settings.
+    """
+    prior = unlabelled_prior(
+        particles=settings.particles_per_micrograph * len(store),
+        labelled=store.labelled,
+        radius_px=settings.sampling.label_radius_px,
+        usable_px=sum(store.usable_px),
+    )
+    run = _Run(store, settings, prior, device)
+    state = RunState()
+    if checkpoint.exists():
+        state = load_state(checkpoint, run.parts, settings, device)
+    batches = run.batches(state.step)
+    pending: list[Step] = []
+    while state.step < settings.steps:
+        pending.append(run.step(state.step, next(batches)))
+        state.step += 1
+        is_checkpoint = state.step % settings.checkpoint_every == 0
+        if not is_checkpoint and state.step < settings.steps:
+            continue
+        scores = held_out(run.scorer.eval()) if held_out else None
+        row = Row.of(state.step, pending, scores)
+        state.record(row, run.scorer)
+        save_state(checkpoint, run.parts, state, settings)
+        pending.clear()
+        on_row(row)
+    return run.outcome(state)
+
+
+class _Run:
+    """The moving parts of a run."""
+
+    def __init__(
+        self, store: Store, settings: TrainSettings, prior: float, device: torch.device
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.prior, self.device = settings, prior, device
+        self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
+        self.scorer = Scorer(settings.network)
+        self.scorer.start_at(prior)
+        self.scorer.to(device)
+        field_px = self.scorer.receptive_field_px
+        self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
+        self.sampler = Sampler(store, settings.sampling, self.geometry, seed=settings.seed)
+        self.parts: dict[str, Part] = {"scorer": self.scorer}
+        parameters = list(self.scorer.parameters())
+        self.decoder: Decoder | None = None
+        if self.gamma:
+            self.decoder = Decoder(self.scorer.features, field_px).to(device)
+            self.parts["decoder"] = self.decoder
+            parameters += self.decoder.parameters()
+        self.optimizer = torch.optim.Adam(
+            parameters, lr=settings.learning_rate, weight_decay=2 * settings.l2
+        )
+        self.parts["optimizer"] = self.optimizer
+
+    def batches(self, first: int) -> Iterator[Batch]:
+        """Minibatches from step `first` on, each drawn while the one before is learnt from."""
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(self.sampler.batch, first, self.device)
+            for step in range(first, self.settings.steps):
+                batch = following.result()
+                following = pool.submit(self.sampler.batch, step + 1, self.device)
+                yield batch
+
+    def step(self, number: int, batch: Batch) -> Step:
+        """Learn from one minibatch."""
+        torch.manual_seed(self.settings.seed + 1_000_003 * (number + 1))  # dropout, cells decoded
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(number, self.settings)
+        self.scorer.train()
+        is_mixed = self.device.type == "cuda"
+        with torch.autocast("cuda", torch.bfloat16) if is_mixed else nullcontext():
+            features = self.scorer.encode(batch.patches)
+            logits = self.scorer.classify(features).float()
+            rebuilt = self._reconstruction(features, batch)
+        positive = logits[batch.kinds == POSITIVE]
+        unlabelled = logits[batch.kinds == UNLABELLED]
+        terms = objective(
+            self.settings.objective,
+            positive,
+            unlabelled,
+            prior=self.prior,
+            weight=self._penalty_weight(len(unlabelled)),
+        )
+        loss = terms.total + self.gamma * rebuilt
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        return Step(
+            loss=loss.detach(),
+            penalty=terms.penalty.detach(),
+            positive_rate=torch.sigmoid(positive.detach()).mean(),
+            unlabelled_rate=torch.sigmoid(unlabelled.detach()).mean(),
+            prior=self.prior,
+        )
+
+    def _penalty_weight(self, unlabelled: int) -> float | None:
+        """λ for a step; the binomial term is counted in independent regions."""
+        if self.settings.objective != "ge-binomial":
+            return self.settings.penalty_weight
+        weight = 1.0 if self.settings.penalty_weight is None else self.settings.penalty_weight
+        return weight * min(1.0, self.settings.independent_regions / max(unlabelled, 1))
+
+    def _reconstruction(self, features: Tensor, batch: Batch) -> Tensor:
+        """Mean squared norm of the difference between regions and what the decoder makes."""
+        if self.decoder is None:
+            return torch.zeros((), device=self.device)
+        cells = batch.kinds.nonzero()
+        chosen = cells[torch.randperm(len(cells))[:_DECODED].to(cells.device)]
+        patch, row, column = chosen.T
+        regions = _regions(batch.patches, self.geometry)[patch, row, column]
+        rebuilt = self.decoder(features[patch, :, row, column])
+        return (regions - rebuilt.float()).square().sum(dim=(1, 2)).mean()
+
+    def outcome(self, state: RunState) -> Outcome:
+        """The best network and the curves of a finished run."""
+        best = Scorer(self.settings.network)
+        best.load_state_dict(state.best or self.scorer.state_dict())
+        return Outcome(best.eval(), state.best_step or state.step, state.curves, self.prior)
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """One cycle: up from a 25th to the greatest rate, then down to nothing, by cosines.
+
+    Source: Smith and Topin 2019, "Super-convergence", with cosine annealing.
+    """
+    peak, done = settings.learning_rate, step / max(settings.steps, 1)
+    if done < _WARM_UP:
+        low, share = peak / 25, 1 - done / _WARM_UP
+    else:
+        low, share = peak / 25e4, (done - _WARM_UP) / (1 - _WARM_UP)
+    return low + (peak - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _regions(
+    patches: Float[Tensor, "batch 1 side side"], geometry: Geometry
+) -> Float[Tensor, "batch grid grid field field"]:
+    """A view of every region behind a score."""
+    field, stride = geometry.field_px, geometry.stride_px
+    return patches[:, 0].unfold(1, field, stride).unfold(2, field, stride)

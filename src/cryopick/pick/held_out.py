@@ -1,0 +1,73 @@
+"""Judge a network on micrographs that it does not learn from, while it learns.
+
+- `HeldOutMicrographs`: average precision over regions and over particles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from cryopick.evaluate import average_precision, evaluate_picks
+from cryopick.learn import Scorer, Store
+from cryopick.learn.store import load_micrograph
+from cryopick.pick.pipeline import default_step, locate
+from cryopick.pick.score import folded, score_map
+from cryopick.picks import Picks, concatenate
+
+__all__ = ["HeldOutMicrographs"]
+
+
+@dataclass(frozen=True)
+class HeldOutMicrographs:
+    """Held-out micrographs with their labels, which count as all there is to find.
+
+    Attributes:
+        store: The micrographs.
+        diameter_px: Particle diameter in working pixels: picks are at least half of it
+            apart, and belong to a label within a third of it.
+        label_radius_px: Distance within which a region counts as positive.
+    """
+
+    store: Store
+    diameter_px: float
+    label_radius_px: float
+
+    def __call__(self, scorer: Scorer) -> tuple[float, float]:
+        """Average precision over regions, and over particles.
+
+        Source: Bepler et al. 2019, Methods, classifier evaluation.
+        """
+        ready = folded(scorer).to(next(scorer.parameters()).device)
+        step = default_step(ready)
+        regions, tables, truths = [], [], []
+        for number in range(len(self.store)):
+            micrograph = load_micrograph(self.store.folder, number)
+            scores = score_map(ready, micrograph.image, step_px=step)
+            usable = micrograph.usable[::step, ::step]
+            labels = self.store.labels_px[number]
+            positive = _within(scores.logits.shape, step, labels, self.label_radius_px)
+            regions.append((scores.logits[usable], positive[usable]))
+            found = locate(
+                scores, micrograph.usable, radius=self.diameter_px / 2, threshold=-np.inf
+            )
+            tables.append(Picks.on(str(number), *found))
+            truths.append(Picks.on(str(number), labels))
+        judged = evaluate_picks(concatenate(tables), concatenate(truths), self.diameter_px / 3)
+        logits, is_positive = (np.concatenate(column) for column in zip(*regions, strict=True))
+        return average_precision(logits, is_positive), judged.average_precision or 0.0
+
+
+def _within(
+    shape: tuple[int, int], step: int, labels_px: np.ndarray, radius_px: float
+) -> Bool[np.ndarray, "rows columns"]:
+    """Which places of a grid lie within the radius of a label."""
+    positive = np.zeros(shape, bool)
+    for x, y in labels_px:
+        rows = slice(max(0, int((y - radius_px) // step)), int((y + radius_px) // step) + 2)
+        columns = slice(max(0, int((x - radius_px) // step)), int((x + radius_px) // step) + 2)
+        grid_y, grid_x = np.mgrid[rows, columns] * step
+        near = np.square(grid_y - y) + np.square(grid_x - x) <= radius_px**2
+        part = positive[rows, columns]
+        part |= near[: part.shape[0], : part.shape[1]]
+    return positive

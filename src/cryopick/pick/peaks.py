@@ -1,0 +1,85 @@
+"""From a map of scores to particles: greedy suppression and sub-pixel peaks.
+
+- `suppress`: the highest place, then the highest not within the radius of one taken, ….
+- `refine`: the summit of the parabola through a peak and its neighbours.
+"""
+
+import numpy as np
+from jaxtyping import Float, Integer, Real
+
+__all__ = ["refine", "suppress"]
+
+
+def suppress(
+    scores: Real[np.ndarray, "rows columns"],
+    *,
+    radius: float,
+    threshold: float = -np.inf,
+    spacing_yx: tuple[float, float] = (1.0, 1.0),
+) -> Integer[np.ndarray, "peaks 2"]:
+    """Choose places greedily from the highest score down, none within `radius` of another.
+
+    Equal scores are taken in reading order: by row, then by column. Scores that are not
+    finite are never chosen.
+
+    Args:
+        scores: Logits on a grid.
+        radius: Distance at which and below which a place is suppressed by a chosen one, in
+            the unit of `spacing_yx`.
+        threshold: Places below this score are not chosen.
+        spacing_yx: Distance between neighbouring rows and columns.
+
+    Returns:
+        Row and column of each chosen place, by descending score.
+
+    Source: Bepler et al. 2019, Methods, non-maximum suppression algorithm.
+    """
+    height, width = scores.shape
+    places = np.flatnonzero(np.isfinite(scores) & (scores >= threshold))
+    order = places[np.argsort(-scores.ravel()[places], kind="stable")]
+    reach_y, reach_x = (int(radius / step) for step in spacing_yx)
+    # A margin as wide as the disc lets every disc be stamped whole: nothing wraps.
+    stamp_y, stamp_x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
+    near = (stamp_y * spacing_yx[0]) ** 2 + (stamp_x * spacing_yx[1]) ** 2 <= radius**2
+    padded_width = width + 2 * reach_x
+    disc = ((stamp_y * padded_width) + stamp_x)[near]
+    taken = np.zeros((height + 2 * reach_y) * padded_width, bool)
+    rows, columns = np.divmod(order, width)
+    inner = (rows + reach_y) * padded_width + columns + reach_x
+    chosen = []
+    # Places are looked at in blocks that shrink to what is still free, so that the many
+    # suppressed ones cost no more than an array lookup.
+    for start in range(0, len(order), 4096):
+        block = inner[start : start + 4096]
+        for offset in np.flatnonzero(~taken[block]).tolist():
+            place = block[offset]
+            if not taken[place]:
+                taken[place + disc] = True
+                chosen.append(start + offset)
+    return np.stack([rows[chosen], columns[chosen]], axis=1)
+
+
+def refine(
+    scores: Real[np.ndarray, "rows columns"], peaks: Integer[np.ndarray, "peaks 2"]
+) -> Float[np.ndarray, "peaks 2"]:
+    """Move peaks to the summit of a parabola along each axis, by at most half a step.
+
+    Where the neighbours do not lie lower on both sides, or one is missing, the place stays.
+
+    Returns:
+        (row, column) of each peak as floats.
+    """
+    refined = peaks.astype(np.float64)
+    for axis in (0, 1):
+        step = np.eye(2, dtype=int)[axis]
+        inside = (peaks[:, axis] > 0) & (peaks[:, axis] < scores.shape[axis] - 1)
+        here = peaks[inside]
+        middle = scores[tuple(here.T)].astype(np.float64)
+        before = scores[tuple((here - step).T)] - middle
+        after = scores[tuple((here + step).T)] - middle
+        is_peak = (before <= 0) & (after <= 0) & (before + after < 0)
+        is_peak &= np.isfinite(before) & np.isfinite(after)
+        curvature = np.where(is_peak, before + after, -1.0)
+        shift = np.where(is_peak, (before - after) / (2 * curvature), 0.0)
+        refined[inside, axis] += np.clip(shift, -0.5, 0.5)
+    return refined

@@ -1,0 +1,117 @@
+"""From a raw micrograph to picks in raw pixels, in one go.
+
+- `Picker`: a model made ready for a device, with the settings of picking.
+- `locate`: picks from a score map.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from cryopick.image import Prepared, prepare
+from cryopick.io import Micrograph, read_micrograph
+from cryopick.learn import Model, Scorer, raw_pixel_size
+from cryopick.pick.peaks import refine, suppress
+from cryopick.pick.score import ScoreMap, folded, score_map
+from cryopick.pick.settings import PickSettings
+from cryopick.picks import Picks
+
+__all__ = ["Picker", "default_step", "locate"]
+
+
+def default_step(scorer: Scorer) -> int:
+    """Half the network's stride: decision 0005 says why not the whole."""
+    return max(1, scorer.stride_px // 2)
+
+
+def locate(
+    scores: ScoreMap,
+    usable: Bool[np.ndarray, "height width"],
+    *,
+    radius: float,
+    threshold: float,
+    scale_yx: tuple[float, float] = (1.0, 1.0),
+) -> tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]:
+    """Find the particles of a score map.
+
+    Args:
+        scores: Logits on a grid over the prepared image.
+        usable: Pixels of that image on which a particle may be centred.
+        radius: Least distance between picks, in the unit of `scale_yx`.
+        threshold: Least score.
+        scale_yx: Size of a pixel of the image along y and x; the result is in its unit.
+
+    Returns:
+        Centres (x, y) and their scores, by descending score.
+    """
+    step = scores.step_px
+    allowed = np.where(usable[::step, ::step], scores.logits, -np.inf)
+    spacing = (step * scale_yx[0], step * scale_yx[1])
+    peaks = suppress(allowed, radius=radius, threshold=threshold, spacing_yx=spacing)
+    xy = (refine(scores.logits, peaks) * spacing)[:, ::-1]
+    return xy, scores.logits[tuple(peaks.T)].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Picker:
+    """A model made ready to pick, once for any number of micrographs.
+
+    Attributes:
+        model: The model, its network with batch normalisation folded in.
+        settings: How to pick.
+    """
+
+    model: Model
+    settings: PickSettings
+
+    @classmethod
+    def ready(cls, model: Model, settings: PickSettings, device: torch.device) -> "Picker":
+        """Fold the network's normalisation and put it on a device."""
+        return cls(replace(model, scorer=folded(model.scorer).to(device)), settings)
+
+    @property
+    def diameter_ang(self) -> float:
+        """Diameter of the particles looked for."""
+        return self.settings.diameter_ang or self.model.diameter_ang
+
+    def prepare(self, path: Path) -> tuple[Prepared, float]:
+        """Read a micrograph and bring it to the model's scale.
+
+        Returns:
+            What the network sees, and the raw pixel size in ångströms.
+
+        Raises:
+            MicrographError: The file cannot serve, or its pixel size is unknown.
+        """
+        micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
+        pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
+        factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
+        return prepare(micrograph.pixels, factor, self.model.normalization), pixel_size_ang
+
+    def score(self, prepared: Prepared) -> ScoreMap:
+        """Score the places of a prepared micrograph."""
+        step = self.settings.step_px or default_step(self.model.scorer)
+        return score_map(self.model.scorer, prepared.image, step_px=step)
+
+    def pick(self, path: Path) -> Picks:
+        """Find the particles of a raw micrograph; the table names it `str(path)`.
+
+        Raises:
+            MicrographError: The file cannot serve, or its pixel size is unknown.
+        """
+        prepared, pixel_size_ang = self.prepare(path)
+        radius_ang = self.settings.radius_ang or self.diameter_ang / 2
+        xy_px, score = locate(
+            self.score(prepared),
+            prepared.usable,
+            radius=radius_ang / pixel_size_ang,
+            threshold=self.settings.threshold,
+            scale_yx=prepared.scale_yx,
+        )
+        margin_px = self.settings.margin_ang / pixel_size_ang
+        height, width = prepared.raw_shape
+        inside = (xy_px >= margin_px) & (xy_px <= np.array([width, height]) - 1 - margin_px)
+        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(inside.all(axis=1)))

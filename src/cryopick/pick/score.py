@@ -1,0 +1,131 @@
+"""Score every region of a whole micrograph.
+
+The network is slid over the image in tiles, each with the halo that its receptive field
+needs, so memory is bounded whatever the size; beyond the image lie zeros, the mean of the
+background. The result equals, to rounding, scoring the crop around each place alone.
+
+- `ScoreMap`: logits on a grid of places.
+- `score_map`: the scores of an image.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cryopick.errors import SettingsError
+from cryopick.learn import Scorer
+
+__all__ = ["ScoreMap", "folded", "score_map"]
+
+_TILE_PX = 1024  # largest side scored in one pass; the activations of a tile bound the memory
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """Logits on a regular grid over an image.
+
+    Attributes:
+        logits: Score [i, j] belongs to the pixel (x, y) = (j, i) * step_px.
+        step_px: Distance between places, in pixels of the image.
+    """
+
+    logits: Float32[np.ndarray, "rows columns"]
+    step_px: int
+
+
+def score_map(
+    scorer: Scorer,
+    image: Float32[np.ndarray, "height width"],
+    *,
+    step_px: int,
+    tile_px: int = _TILE_PX,
+) -> ScoreMap:
+    """Score the regions centred on every `step_px`-th pixel, from pixel (0, 0) on.
+
+    A step below the network's stride is scored in several passes, each displaced by one
+    step, and the results are interleaved.
+
+    Args:
+        scorer: Network in evaluation mode, on the device to use.
+        image: Prepared micrograph.
+        step_px: Distance between scored places: the network's stride or a divisor of it.
+        tile_px: Side of the image part scored at once.
+
+    Raises:
+        SettingsError: `step_px` does not divide the network's stride.
+    """
+    stride = scorer.stride_px
+    if step_px < 1 or stride % step_px:
+        raise SettingsError(
+            f"the scoring step must divide the network's stride of {stride} pixels; got {step_px}"
+        )
+    height, width = image.shape
+    logits = np.empty((-(-height // step_px), -(-width // step_px)), np.float32)
+    passes = stride // step_px
+    device = next(scorer.parameters()).device
+    with torch.inference_mode():
+        for row in range(passes):
+            for column in range(passes):
+                part = logits[row::passes, column::passes]
+                for tile, window in _tiles(scorer, part.shape, tile_px):
+                    top, left = row * step_px, column * step_px
+                    pixels = _padded(image, window, top, left).to(device)
+                    part[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
+    return ScoreMap(logits, step_px)
+
+
+def _tiles(
+    scorer: Scorer, shape: tuple[int, int], tile_px: int
+) -> Iterator[tuple[tuple[slice, slice], tuple[int, int, int, int]]]:
+    """Parts of a grid of scores, each with the window of pixels that it depends on.
+
+    A window is top, left, bottom, right in pixels from the first score's centre.
+    """
+    stride, reach = scorer.stride_px, scorer.receptive_field_px // 2
+    side = max(1, tile_px // stride)
+    for row in range(0, shape[0], side):
+        for column in range(0, shape[1], side):
+            last_row, last_column = min(row + side, shape[0]), min(column + side, shape[1])
+            yield (
+                (slice(row, last_row), slice(column, last_column)),
+                (
+                    row * stride - reach,
+                    column * stride - reach,
+                    (last_row - 1) * stride + reach + 1,
+                    (last_column - 1) * stride + reach + 1,
+                ),
+            )
+
+
+def _padded(
+    image: Float32[np.ndarray, "height width"], window: tuple[int, int, int, int], y: int, x: int
+) -> torch.Tensor:
+    """A window of the image displaced by (y, x), with zeros where there is no image."""
+    height, width = image.shape
+    top, left, bottom, right = window[0] + y, window[1] + x, window[2] + y, window[3] + x
+    inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    margin = (
+        (max(-top, 0), max(bottom - height, 0)),
+        (max(-left, 0), max(right - width, 0)),
+    )
+    return torch.from_numpy(np.pad(inside, margin))
+
+
+def folded(scorer: Scorer) -> Scorer:
+    """A copy for scoring, with batch normalisation folded into the convolutions."""
+    copy = Scorer(scorer.settings)
+    copy.load_state_dict(scorer.state_dict())
+    copy.eval()
+    for module in list(copy.modules()):
+        children = list(module.named_children())
+        for (name, first), (norm_name, second) in pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, norm_name, nn.Identity())
+    return copy
