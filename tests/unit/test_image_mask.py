@@ -116,13 +116,13 @@ def test_a_constant_corner_is_not_usable_and_the_rest_is(value):
 
 
 def test_every_pixel_whose_square_touches_a_border_is_dropped():
-    invalid = Invalid((64, 64), Border(10, 0, 0, 9), np.zeros((1, 1), dtype=bool), 8)
+    invalid = Invalid((64, 64), Border(11, 0, 0, 9), np.zeros((1, 1), dtype=bool), 8)
 
     usable = invalid.usable((16, 8))
 
-    # row i covers raw 4i - 2 ... 4i + 2, with pixel 10 starting at 9.5; column j 8j - 4 ... 8j + 4
+    # row i covers raw 4i - 2 ... 4i + 2, with pixel 11 starting at 10.5; column j 8j - 4 ... 8j + 4
     rows, columns = usable.any(axis=1), usable.any(axis=0)
-    np.testing.assert_array_equal(np.flatnonzero(rows), np.arange(3, 16))
+    np.testing.assert_array_equal(np.flatnonzero(rows), np.arange(4, 16))
     np.testing.assert_array_equal(np.flatnonzero(columns), np.arange(0, 7))
     np.testing.assert_array_equal(usable, rows[:, None] & columns)
 
@@ -138,7 +138,8 @@ def test_at_raw_size_exactly_the_border_is_dropped():
 
 def test_filling_leaves_the_image_alone_and_the_rest_at_its_mean():
     image = noise((1024, 1024))
-    image[:20] = image[20]
+    image[:20], image[-30:] = image[20], image[-31]
+    image[:, :40], image[:, -50:] = image[:, [40]], image[:, [-51]]
     image[500:800, 500:800] = 0
     filled, invalid = image.copy(), find_invalid(image)
 

@@ -41,6 +41,16 @@ def test_a_bad_pixel_takes_the_mean_of_its_24_neighbours():
     assert image[40, 30] == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_bad_pixel_far_down_a_large_micrograph_is_mended():
+    image = np.tile(noise(), (10, 1))
+    image[700, 13] = 1e4
+    before = image.copy()
+
+    replace_outliers(image)
+
+    np.testing.assert_array_equal(np.argwhere(image != before), [[700, 13]])
+
+
 def test_a_dead_column_is_mended():
     image = np.tile(noise(), (1, 4))
     image[:, 50] = 0
@@ -50,8 +60,8 @@ def test_a_dead_column_is_mended():
 
 
 def test_a_gold_bead_stays():
-    image = noise()
-    y, x = np.indices(SHAPE)
+    image = np.tile(noise(), (1, 4))
+    y, x = np.indices(image.shape)
     bead = np.hypot(y - 40, x - 60) <= 5
     image[bead] = 0
     before = image.copy()

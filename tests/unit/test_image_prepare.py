@@ -88,6 +88,19 @@ def test_border_corner_and_hot_pixels_hardly_change_the_rest(normalization):
     assert change.mean() < 0.1
 
 
+def test_a_black_border_does_not_ring_into_the_image():
+    clean = np.random.default_rng(2).normal(1000, 10, (400, 400))
+    bordered = clean.copy()
+    bordered[:30] = bordered[:, 360:] = 0
+
+    expected, found = shrink(clean, 4), shrink(bordered, 4)
+
+    # coarse spreads are 2.5: the step of 1000 would ring to 90 beside the border
+    change = np.abs(found.image - expected.image)[found.usable]
+    assert change.max() < 10
+    assert change.mean() < 0.5
+
+
 def test_the_same_pixels_always_give_the_same_image():
     first, again = (prepare(raw(), 3.7, MICROGRAPH) for _ in range(2))
 

@@ -296,9 +296,7 @@ def _maximize_scales(
     count = moments[0].sum(axis=0)
     a = (moments[2] / variance).sum(axis=0)
     b = (moments[1] * mean / variance).sum(axis=0)
-    root = np.sqrt(b**2 + 4 * count * a)
-    # two forms of the same root: the one without cancellation is taken
-    return np.where(b > 0, 2 * a / (b + root), (root - b) / (2 * count))
+    return 2 * a / (b + np.sqrt(b**2 + 4 * count * a))  # this form cancels nothing where b > 0
 
 
 def _maximize_mixture(
