@@ -1,7 +1,9 @@
 """Rows of text under a header to a table of picks, and back: the common part of TSV and CSV.
 
-- `parse_rows`: header and rows to `Picks`.
+- `column_names`: what a header calls its columns.
+- `parse_rows`, `parse_columns`: text to `Picks`.
 - `render_rows`: `Picks` to header and rows.
+- `wrong_width`: the error for a row of the wrong length.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,14 @@ from cryopick.io.codec import (
 )
 from cryopick.picks import Picks
 
-__all__ = ["REQUIRED", "parse_rows", "render_rows"]
+__all__ = [
+    "REQUIRED",
+    "column_names",
+    "parse_columns",
+    "parse_rows",
+    "render_rows",
+    "wrong_width",
+]
 
 REQUIRED = ("image_name", "x_coord", "y_coord")
 _ALIASES = {
@@ -38,38 +47,61 @@ def parse_rows(
     lines: Sequence[int],
     path: Path,
 ) -> Picks:
-    """Turn rows of text into a table; columns come in any order, unknown ones are carried.
+    """Turn rows of text into a table: `parse_columns` after a look at the rows' lengths.
+
+    Raises:
+        FormatError: A row has too few or too many fields, or as `parse_columns`.
+    """
+    names = column_names(header, path)
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(names):
+            raise wrong_width(path, line, names, row)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return parse_columns(names, columns, lines, path)
+
+
+def parse_columns(
+    names: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    lines: Sequence[int],
+    path: Path,
+) -> Picks:
+    """Turn columns of text into a table; columns come in any order, unknown ones are carried.
 
     Args:
-        header: Column names; `micrograph`, `x` and `y` are known too.
-        rows: The fields of each row.
+        names: What `column_names` made of the header.
+        columns: The fields of each column.
         lines: The line number of each row.
         path: The file, for messages.
 
     Raises:
-        FormatError: A needed column is missing, a column comes twice, a row has too few or
-            too many fields, or a field is not the number it should be.
+        FormatError: A micrograph has no name, or a field is not the number it should be.
     """
-    names = _column_names(header, path)
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(names):
-            expected = f"{len(names)} columns ({' '.join(names)})"
-            raise broken(path, line, f"{expected}; this line has {len(row)}", " ".join(row))
-    fields = zip(*rows, strict=True) if rows else ((),) * len(names)
-    columns: dict[str, Sequence[str]] = dict(zip(names, fields, strict=True))
-    micrographs = columns.pop("image_name")
+    fields = dict(zip(names, columns, strict=True))
+    micrographs = fields.pop("image_name")
     if not all(micrographs):
-        line = lines[micrographs.index("")]
+        line = next(line for line, name in zip(lines, micrographs, strict=True) if not name)
         raise broken(path, line, "a micrograph's name in the column image_name", "")
-    xy_px = np.empty((len(rows), 2))
+    xy_px = np.empty((len(micrographs), 2))
     for axis, name in enumerate(("x_coord", "y_coord")):
-        xy_px[:, axis] = _coordinates(columns.pop(name), name, lines, path)
-    score = _scores(columns.pop("score"), lines, path) if "score" in columns else None
-    extra = {name: to_column(values) for name, values in columns.items()}
+        xy_px[:, axis] = _coordinates(fields.pop(name), name, lines, path)
+    score = _scores(fields.pop("score"), lines, path) if "score" in fields else None
+    extra = {name: to_column(values) for name, values in fields.items()}
     return Picks.from_columns(micrographs, xy_px, score, extra)
 
 
-def _column_names(header: Sequence[str], path: Path) -> list[str]:
+def wrong_width(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
+    """Build the error for a row with too few or too many fields."""
+    expected = f"{len(names)} columns ({' '.join(names)}); this line has {len(row)}"
+    return broken(path, line, expected, " ".join(row))
+
+
+def column_names(header: Sequence[str], path: Path) -> list[str]:
+    """Name the columns of a header as we do; `micrograph`, `x` and `y` are known too.
+
+    Raises:
+        FormatError: A needed column is missing or a column comes twice.
+    """
     cleaned = [name.strip() for name in header]
     names = [_ALIASES.get(name, name) for name in cleaned]
     missing = [name for name in REQUIRED if name not in names]
@@ -109,7 +141,10 @@ def _is_finite(value: str) -> bool:
 
 def _scores(values: Sequence[str], lines: Sequence[int], path: Path) -> Float[np.ndarray, " rows"]:
     """Read scores; an empty field is a score that is not known."""
-    filled = [value if value.strip() else "nan" for value in values]
+    try:
+        return to_floats(values)
+    except ValueError:
+        filled = [value if value.strip() else "nan" for value in values]
     try:
         return to_floats(filled)
     except ValueError:

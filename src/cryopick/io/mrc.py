@@ -12,7 +12,6 @@ Source of the layout: Cheng et al. 2015, J. Struct. Biol. 192:146 (MRC2014).
 import math
 import zlib
 from bz2 import BZ2File
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from gzip import GzipFile
 from pathlib import Path
@@ -44,7 +43,7 @@ _STREAM_ERRORS = (EOFError, OSError, zlib.error)
 
 @dataclass(frozen=True)
 class _Header:
-    fields: Mapping[str, Any]
+    fields: np.void
     order: str  # "<" or ">"
     findings: tuple[str, ...]
 

@@ -4,7 +4,9 @@
 """
 
 import struct
+import zlib
 from dataclasses import replace
+from lzma import LZMAError
 from pathlib import Path
 
 import tifffile
@@ -30,8 +32,19 @@ _ANG_PER_IMAGEJ_UNIT = {
     "μm": 1e4,  # Greek mu
     "micron": 1e4,
 }
-# What a damaged directory of tags makes tifffile raise, besides its own error (a ValueError)
-_DAMAGE = (ValueError, struct.error, KeyError, IndexError, TypeError, OSError, ArithmeticError)
+# What a damaged directory of tags or damaged data makes tifffile and its decoders raise
+_DAMAGE = (
+    ArithmeticError,
+    LookupError,
+    LZMAError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # all errors of imagecodecs
+    TypeError,
+    ValueError,  # tifffile's own
+    struct.error,
+    zlib.error,
+)
 
 
 def inspect_tiff(path: Path) -> StoredImage:
