@@ -76,6 +76,7 @@ def test_deeper_tables_carry_their_whole_path():
         ('name = "x"\nradius_px = 3.5', "radius_px: expected a whole number, found 3.5"),
         ('name = "x"\nradius_px = true', "radius_px: expected a whole number, found true"),
         ('name = "x"\nfast = 1', "fast: expected true or false, found 1"),
+        ('name = "x"\nrate = true', "rate: expected a number, found true"),
         ('name = "x"\nrate = "fast"', 'rate: expected a number, found "fast"'),
         ('name = "x"\nkind = "c"', 'kind: expected one of "a", "b", found "c"'),
         ('name = "x"\nlimit = "c"', 'limit: expected a whole number, found "c"'),

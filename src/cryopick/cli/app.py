@@ -8,7 +8,6 @@ shows the traceback of whatever stopped the command.
 - `main`: the entry point.
 """
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -28,8 +27,7 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # Typer's own types differ by version
         """Run the command that was asked for; `--debug` lets every exception through."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe shows here, where Typer keeps quiet about it
+            return super().invoke(ctx)
         except Exception as error:
             if ctx.params.get("debug") or _is_of_typer(error):
                 raise
@@ -39,7 +37,6 @@ class OneLineErrors(TyperGroup):
                 raise
             echo("cryopick: interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from error
-        return result
 
 
 def _is_of_typer(error: Exception) -> bool:
