@@ -1,0 +1,232 @@
+"""What every format of pick tables owes; a new format in `CODECS` is tested without a line here."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cryopick.errors import FormatError, InputError, OutputExistsError
+from cryopick.io import (
+    FORMATS,
+    read_picks,
+    read_picks_many,
+    stem_of,
+    write_picks,
+    write_picks_per_micrograph,
+)
+from cryopick.io.tables import CODECS
+from cryopick.picks import Picks
+
+BOX_PX = 17  # odd, so that corners lie between pixels
+all_formats = pytest.mark.parametrize("name", FORMATS)
+table_formats = pytest.mark.parametrize(  # formats whose file can name several micrographs
+    "name", [n for n, codec in CODECS.items() if n != "box"]
+)
+
+# Names that hurt: spaces, dots, quotes, signs of the formats, letters beyond ASCII
+letters = st.characters(codec="utf-8", exclude_characters='"/\0', exclude_categories=("C", "Z"))
+words = st.text(letters | st.sampled_from(" .#@'%;,_"), min_size=1, max_size=8)
+names = words.map(str.strip).filter(lambda s: s and s not in (".", "..") and stem_of(s) == s)
+numbers = st.floats(-1e5, 1e5).map(lambda x: round(x, 2))
+scores = st.none() | st.floats(-900, 900, width=32)
+
+
+@st.composite
+def columns(draw, micrographs):
+    """Arguments of `Picks`; the table itself is built in the test, where its shapes are checked."""
+    chosen = draw(micrographs)
+    count = draw(st.integers(0, 6))
+    index = draw(st.lists(st.integers(0, len(chosen) - 1), min_size=count, max_size=count))
+    score = draw(st.lists(scores, min_size=count, max_size=count))
+    return {
+        "micrographs": tuple(chosen),
+        "index": np.array(index, dtype=np.int64),
+        "xy_px": draw(arrays(np.float64, (count, 2), elements=numbers)),
+        "score": np.array([np.nan if s is None else s for s in score]),
+    }
+
+
+def rows(picks, name_of=str):
+    """The table as a plain list, in order: what must survive."""
+    named = [name_of(picks.micrographs[i]) for i in picks.index]
+    return named, picks.xy_px, picks.score
+
+
+def assert_same(found, expected):
+    assert found[0] == expected[0]
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=0.0005)  # three decimals
+    np.testing.assert_allclose(found[2], expected[2], rtol=1e-8, atol=0)  # nine digits
+
+
+@table_formats
+@given(table=columns(st.lists(names, min_size=1, max_size=4, unique=True)))
+def test_a_table_of_several_micrographs_survives(tmp_path_factory, name, table):
+    picks = Picks(**table)
+    path = tmp_path_factory.mktemp("table") / f"picks.{name}"
+
+    write_picks(picks, path)
+
+    assert_same(rows(read_picks(path)), rows(picks))
+
+
+@all_formats
+@given(table=columns(st.just(["grid1.5um_0001"])))
+def test_a_file_for_one_micrograph_survives(tmp_path_factory, name, table):
+    picks = Picks(**table)
+    folder = tmp_path_factory.mktemp("table")
+
+    [path] = write_picks_per_micrograph(picks, folder, format=name, box_px=BOX_PX)
+
+    assert_same(rows(read_picks(path)), rows(picks))
+
+
+@all_formats
+def test_a_folder_of_files_is_the_table(tmp_path, name):
+    picks = Picks.from_columns(
+        ["b", "a", "b"], np.array([[1.5, 2], [3, 4], [5, 6]]), np.array([0.5, -1.0, 2.0])
+    )
+
+    write_picks_per_micrograph(picks, tmp_path, format=name, box_px=BOX_PX)
+
+    again = read_picks(tmp_path).restrict(picks.micrographs)
+    by_name = np.argsort(picks.index, kind="stable")
+    assert_same(
+        rows(again.select(np.argsort(again.index, kind="stable"))), rows(picks.select(by_name))
+    )
+
+
+@all_formats
+def test_no_picks_at_all_is_a_table_too(tmp_path, name):
+    empty = Picks.on("mic", np.zeros((0, 2)))
+
+    [path] = write_picks_per_micrograph(empty, tmp_path, format=name, box_px=BOX_PX)
+
+    again = read_picks(path)
+    assert len(again) == 0
+    if CODECS[name].name_from_file:
+        assert again.micrographs == ("mic",)
+
+
+@table_formats
+def test_columns_of_numbers_are_carried(tmp_path, name):
+    picks = Picks.from_columns(
+        ["a", "b"],
+        np.array([[1.0, 2.0], [3.0, 4.0]]),
+        extra={"rlnClassNumber": np.array([3, 4]), "probability": np.array([0.25, 1e-7])},
+    )
+
+    write_picks(picks, tmp_path / f"picks.{name}")
+
+    again = read_picks(tmp_path / f"picks.{name}")
+    assert again.extra["rlnClassNumber"].tolist() == [3, 4]
+    assert again.extra["probability"].tolist() == [0.25, 1e-7]
+    assert np.isnan(again.score).all()
+
+
+@all_formats
+@pytest.mark.parametrize("word", ["sixty", "nan", "inf", "1_000"])
+def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, name, word):
+    picks = Picks.on("mic", np.array([[11.0, 21.0], [1277.0, 22.0], [13.0, 23.0]]))
+    [path] = write_picks_per_micrograph(picks, tmp_path, format=name, box_px=2)
+    written = "1276" if name == "box" else "1277"
+    lines = path.read_text().replace(written, word).splitlines()
+    path.write_text("\n".join(lines) + "\n")
+    [number] = [i for i, line in enumerate(lines, start=1) if word in line]
+
+    with pytest.raises(FormatError) as caught:
+        read_picks(path)
+
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{number}: expected ")
+    assert word in message
+    assert "mend that line" in message
+    assert "\n" not in message
+
+
+@all_formats
+def test_a_line_with_a_field_missing_is_shown_with_its_line(tmp_path, name):
+    picks = Picks.on("mic", np.array([[11.0, 21.0], [12.0, 22.0]]), np.array([1.0, 2.0]))
+    [path] = write_picks_per_micrograph(picks, tmp_path, format=name, box_px=2)
+    lines = path.read_text().rstrip("\n").split("\n")
+    sign = {"csv": ",", "star": " "}.get(name, "\t")
+    lines[-1] = lines[-1].rsplit(sign, 2)[0]
+    path.write_text("\n".join(lines) + "\n")
+
+    with pytest.raises(FormatError, match=rf":{len(lines)}: expected .* this (line|one) has \d"):
+        read_picks(path)
+
+
+@all_formats
+def test_a_missing_file_is_named(tmp_path, name):
+    path = tmp_path / f"none.{name}"
+
+    with pytest.raises(InputError, match=r"none\.\w+: no such file"):
+        read_picks(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_picks_many([path])
+
+
+@all_formats
+def test_bytes_that_are_no_text_are_refused(tmp_path, name):
+    path = tmp_path / f"a.{name}"
+    path.write_bytes(b"image_name\xff\xfe\n")
+
+    with pytest.raises(FormatError, match="expected text in UTF-8, found byte 0xff"):
+        read_picks(path)
+
+
+@all_formats
+def test_what_is_there_is_not_overwritten(tmp_path, name):
+    path = tmp_path / f"picks.{name}"
+    path.write_text("precious")
+    picks = Picks.on("mic", np.ones((1, 2)))
+
+    with pytest.raises(OutputExistsError, match="--force"):
+        write_picks(picks, path, box_px=BOX_PX)
+    assert path.read_text() == "precious"
+    write_picks(picks, path, box_px=BOX_PX, overwrite=True)
+
+    assert len(read_picks(path)) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@all_formats
+def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
+    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+    [path] = write_picks_per_micrograph(picks, tmp_path, format=name, box_px=BOX_PX)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert_same(rows(read_picks(path)), rows(picks))
+
+
+@all_formats
+def test_the_format_is_told_by_content_where_the_suffix_is_silent(tmp_path, name):
+    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+    [path] = write_picks_per_micrograph(picks, tmp_path, format=name, box_px=BOX_PX)
+
+    again = read_picks(path.rename(tmp_path / "mic.txt"))
+
+    assert_same(rows(again), rows(picks))
+
+
+@all_formats
+@given(
+    text=st.text(
+        st.sampled_from("image_name xyd0.1-,\t\n'#;_rlnCooXY@loop_data\u00fc"), max_size=60
+    )
+)
+def test_any_text_gives_a_table_or_one_line_that_says_why_not(tmp_path_factory, name, text):
+    path = tmp_path_factory.mktemp("t") / "a.any"
+    path.write_text(text)
+
+    try:
+        picks = read_picks(path, format=name)
+    except FormatError as error:
+        message = str(error)
+    else:
+        message = str(path)
+        assert np.isfinite(picks.xy_px).all()
+
+    assert message.startswith(str(path))
+    assert "\n" not in message
