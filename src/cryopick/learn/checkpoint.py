@@ -26,6 +26,7 @@ __all__ = ["Model", "load_model", "save_model"]
 
 _FORMAT = 1
 _WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
+_DAMAGED = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def load_model(path: Path) -> Model:
         )
     try:
         return _assemble(json.loads(metadata["cryopick"]), tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError, FormatError) as error:
+    except (*_DAMAGED, SettingsError, FormatError) as error:
         why = " ".join(str(error).split())[:200]
         raise FormatError(
             f"{path}: the model's description is damaged or of another version ({why}); "
@@ -123,8 +124,14 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         raise ValueError(f"width {settings.width} is beyond {_WIDEST}")
     with torch.device("meta"):  # shapes without memory, so that a false file costs nothing
         scorer = Scorer(settings)
+    seen = (description["receptive_field_px"], description["stride_px"])
+    if seen != (scorer.receptive_field_px, scorer.stride_px):
+        raise ValueError(f"receptive field and stride {seen} are not those of {settings.name}")
+    kinds = {name: tensor.dtype for name, tensor in scorer.state_dict().items()}
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.dtype != kinds.get(name, tensor.dtype):
+            raise ValueError(f"weights {name} are {tensor.dtype}, {kinds[name]} was expected")
+        if not bool(tensor.isfinite().all()):
             raise ValueError(f"weights {name} are not finite")
     scorer.load_state_dict(tensors, assign=True)
     return Model(
@@ -132,13 +139,20 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         diameter_ang=_positive(description, "diameter_ang"),
         working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
         normalization=Normalization.from_dict(description["normalization"]),
-        label_radius_px=float(description["label_radius_px"]),
+        label_radius_px=_number(description, "label_radius_px"),
         summary=dict(description["summary"]),
     )
 
 
 def _positive(description: Mapping[str, Any], name: str) -> float:
-    value = float(description[name])
-    if not 0 < value < float("inf"):
+    value = _number(description, name)
+    if value == 0:
         raise ValueError(f"{name} must be above 0; got {value}")
+    return value
+
+
+def _number(description: Mapping[str, Any], name: str) -> float:
+    value = float(description[name])
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a number of at least 0; got {value}")
     return value

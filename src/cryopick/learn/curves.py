@@ -99,5 +99,11 @@ class Curves:
         lines = ["\t".join(names)]
         for row in self.rows:
             values = asdict(row).values()
-            lines.append("\t".join("-" if v is None else f"{v:.6g}" for v in values))
+            lines.append("\t".join(_spelt(value) for value in values))
         return "\n".join(lines) + "\n"
+
+
+def _spelt(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

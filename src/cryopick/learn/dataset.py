@@ -77,8 +77,8 @@ def prepare_dataset(
         paths: Raw micrographs.
         labels: Labels in raw pixels, on micrographs named by `str(path)`.
         preparation: How to prepare them.
-        folder: Where to keep the prepared ones; of other micrographs or another
-            preparation it is emptied first.
+        folder: Where to keep the prepared ones; those of other micrographs or another
+            preparation are removed first.
         on_done: Called for each micrograph once it is shrunk, with the error if it failed
             and is left out.
 
@@ -87,9 +87,9 @@ def prepare_dataset(
     """
     key = _key(paths, preparation)
     marker = folder / "made-from"
-    if folder.exists() and (not marker.exists() or marker.read_text() != key):
-        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if not marker.exists() or marker.read_text() != key:
+        _forget(folder, "made-from", "members", "normalization.json", "ready", "shrunk")
     marker.write_text(key)
 
     good = []
@@ -104,6 +104,11 @@ def prepare_dataset(
             on_done(path, None)
     if not good:
         raise InputError("none of the micrographs can be used; see what was skipped above")
+    members, who = folder / "members", " ".join(map(str, good))
+    if not members.exists() or members.read_text() != who:
+        # A file that failed before may be readable now: the others' numbers change then.
+        _forget(folder, "members", "normalization.json", "ready")
+    members.write_text(who)
 
     normalization = _fitted(folder, good, preparation)
     ready = folder / "ready"
@@ -115,6 +120,15 @@ def prepare_dataset(
     return Dataset(
         tuple(paths[number] for number in good), Store.open(ready, on_each), normalization
     )
+
+
+def _forget(folder: Path, *names: str) -> None:
+    """Remove what an earlier preparation left under these names, in this order."""
+    for name in names:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _shrunk(path: Path, preparation: Preparation) -> Stored:

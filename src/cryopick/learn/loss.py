@@ -183,12 +183,17 @@ def objective(
 
     Raises:
         KeyError: There is no such objective.
-        ValueError: A weight is given for an objective that has none, or the prior is not
-            strictly between 0 and 1.
+        ValueError: A weight is given for an objective that has none, there are no positive
+            or no unlabelled logits, or the prior is not strictly between 0 and 1.
     """
     chosen = OBJECTIVES[name]
     if chosen.weight is None and weight is not None:
         raise ValueError(f"the objective {name!r} has no weight; got {weight}")
+    if not (len(positive) and len(unlabelled)):
+        raise ValueError(
+            "an objective needs at least one positive and one unlabelled region; "
+            f"got {len(positive)} and {len(unlabelled)}"
+        )
     factor = chosen.weight if weight is None else weight
     return chosen.terms(positive, unlabelled, prior, 0.0 if factor is None else factor)
 

@@ -193,7 +193,6 @@ class Scorer(nn.Module):
         """
         with torch.no_grad():
             self.head.weight.zero_()
-            self.head.weight.zero_()
             self.head.bias.fill_(math.log(prior / (1 - prior)))
 
 

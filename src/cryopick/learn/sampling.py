@@ -27,6 +27,8 @@ __all__ = ["IGNORED", "POSITIVE", "UNLABELLED", "Batch", "Geometry", "Sampler", 
 
 IGNORED, UNLABELLED, POSITIVE = 0, 1, 2
 
+_DRAWS = 100  # before giving up on finding an unlabelled region
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
@@ -50,7 +52,7 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if min(self.unlabelled_patches, self.positive_patches) < 1:
             raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if self.label_radius_px < 0:
+        if not 0 <= self.label_radius_px < np.inf:
             raise SettingsError(f"label_radius_px must be 0 or more; got {self.label_radius_px}")
 
 
@@ -122,7 +124,7 @@ class Sampler:
     """Draws minibatches from a store.
 
     Raises:
-        SettingsError: The store holds no labels.
+        SettingsError: The store holds no labels; from `batch`, no unlabelled region is found.
     """
 
     def __init__(
@@ -140,11 +142,24 @@ class Sampler:
     def batch(self, step: int, device: torch.device) -> Batch:
         """The batch of a step, on `device`; positives come after the unlabelled patches."""
         rng = np.random.default_rng([self.seed, step])
-        unlabelled, kinds = self._unlabelled(rng, device)
+        unlabelled, kinds = self._some_unlabelled(rng, device)
         tiled, tiled_kinds = self._tiled_positives(rng, device)
         return Batch(
             torch.cat([unlabelled, tiled])[:, None],
             torch.from_numpy(np.concatenate([kinds, tiled_kinds])).to(device),
+        )
+
+    def _some_unlabelled(
+        self, rng: np.random.Generator, device: torch.device
+    ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
+        """Patches with at least one unlabelled region among them, as every objective needs."""
+        for _ in range(_DRAWS):
+            crops, kinds = self._unlabelled(rng, device)
+            if (kinds == UNLABELLED).any():
+                return crops, kinds
+        raise SettingsError(
+            f"{_DRAWS} draws found no unlabelled region: nearly everything on the training "
+            "micrographs is masked or labelled. Raise --unlabelled-patches or add micrographs"
         )
 
     def _unlabelled(

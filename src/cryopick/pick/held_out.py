@@ -64,8 +64,10 @@ def _within(
     """Which places of a grid lie within the radius of a label."""
     positive = np.zeros(shape, bool)
     for x, y in labels_px:
-        rows = slice(max(0, int((y - radius_px) // step)), int((y + radius_px) // step) + 2)
-        columns = slice(max(0, int((x - radius_px) // step)), int((x + radius_px) // step) + 2)
+        rows, columns = (
+            slice(max(0, int((c - radius_px) // step)), max(0, int((c + radius_px) // step) + 2))
+            for c in (y, x)
+        )
         grid_y, grid_x = np.mgrid[rows, columns] * step
         near = np.square(grid_y - y) + np.square(grid_x - x) <= radius_px**2
         part = positive[rows, columns]

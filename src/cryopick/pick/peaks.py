@@ -36,8 +36,9 @@ def suppress(
     """
     height, width = scores.shape
     places = np.flatnonzero(np.isfinite(scores) & (scores >= threshold))
-    order = places[np.argsort(-scores.ravel()[places], kind="stable")]
-    reach_y, reach_x = (int(radius / step) for step in spacing_yx)
+    # Sorted from the back, as negation would wrap unsigned scores and break ties backwards.
+    order = places[::-1][np.argsort(scores.ravel()[places[::-1]], kind="stable")][::-1]
+    reach_y, reach_x = (int(np.ceil(radius / step)) for step in spacing_yx)
     # A margin as wide as the disc lets every disc be stamped whole: nothing wraps.
     stamp_y, stamp_x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
     near = (stamp_y * spacing_yx[0]) ** 2 + (stamp_x * spacing_yx[1]) ** 2 <= radius**2
@@ -74,12 +75,11 @@ def refine(
         step = np.eye(2, dtype=int)[axis]
         inside = (peaks[:, axis] > 0) & (peaks[:, axis] < scores.shape[axis] - 1)
         here = peaks[inside]
-        middle = scores[tuple(here.T)].astype(np.float64)
-        before = scores[tuple((here - step).T)] - middle
-        after = scores[tuple((here + step).T)] - middle
+        three = np.stack([scores[tuple((here + i * step).T)] for i in (-1, 0, 1)]).astype(float)
+        before, middle, after = np.where(np.isfinite(three).all(axis=0), three, 0.0)
+        before, after = before - middle, after - middle
         is_peak = (before <= 0) & (after <= 0) & (before + after < 0)
-        is_peak &= np.isfinite(before) & np.isfinite(after)
         curvature = np.where(is_peak, before + after, -1.0)
         shift = np.where(is_peak, (before - after) / (2 * curvature), 0.0)
-        refined[inside, axis] += np.clip(shift, -0.5, 0.5)
+        refined[inside, axis] += shift  # both sides lower: never more than half a step
     return refined
