@@ -1,7 +1,8 @@
 """The state of a run on disk: weights, optimiser, curves, the best network so far.
 
 One safetensors file, written whole or not at all, so that a kill at any moment leaves the
-last checkpoint. It carries the hash of the settings and is refused under other ones.
+last checkpoint. It carries the key of its run, made of settings, micrographs and labels, and
+is refused by a run of another key.
 
 - `RunState`: what changes while a run goes on, networks apart.
 - `save_state`, `load_state`: to and from the file.
@@ -18,12 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cryopick.config import settings_hash
 from cryopick.errors import FormatError
 from cryopick.io import whole
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.network import Scorer
-from cryopick.learn.settings import TrainSettings
 
 __all__ = ["Part", "RunState", "load_state", "save_state"]
 
@@ -57,15 +56,13 @@ class RunState:
             self.best = {k: v.detach().cpu().clone() for k, v in scorer.state_dict().items()}
 
 
-def save_state(
-    path: Path, parts: Mapping[str, Part], state: RunState, settings: TrainSettings
-) -> None:
-    """Write the state of a run in place of the one before."""
+def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str) -> None:
+    """Write the state of the run of that key in place of the one before."""
     tensors = {f"best/{name}": tensor for name, tensor in state.best.items()}
     for part, owner in parts.items():
         tensors |= {f"{part}/{name}": tensor for name, tensor in _tensors(owner).items()}
     notes = {
-        "settings": settings_hash(settings),
+        "key": key,
         "step": state.step,
         "best_step": state.best_step,
         "best_score": state.best_score,
@@ -76,22 +73,20 @@ def save_state(
         save_file(tensors, temporary, metadata={"cryopick-run": json.dumps(notes)})
 
 
-def load_state(
-    path: Path, parts: Mapping[str, Part], settings: TrainSettings, device: torch.device
-) -> RunState:
-    """Read the state of a run into its parts.
+def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.device) -> RunState:
+    """Read the state of the run of that key into its parts.
 
     Raises:
-        FormatError: The file is damaged, or belongs to a run of other settings.
+        FormatError: The file is damaged, or belongs to another run.
     """
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             notes = json.loads((file.metadata() or {})["cryopick-run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
-        if notes["settings"] != settings_hash(settings):
+        if notes["key"] != key:
             raise FormatError(
-                f"{path}: belongs to an unfinished run with other settings; repeat its command to "
-                "finish it, or start afresh with --force"
+                f"{path}: belongs to an unfinished run with other settings, micrographs or labels; "
+                "repeat its command to finish it, or start afresh with --force"
             )
         for part, owner in parts.items():
             _restore(owner, _under(f"{part}/", tensors))

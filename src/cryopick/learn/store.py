@@ -7,6 +7,7 @@ few files. Coordinates in a store are working pixels.
 - `save_micrograph`, `is_saved`, `load_micrograph`: the files, one micrograph at a time.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,6 +89,13 @@ class Store:
     def labelled(self) -> int:
         """Labels on all micrographs together."""
         return sum(len(labels) for labels in self.labels_px)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ for other labels or micrographs of other sizes."""
+        labels = [own.tolist() for own in self.labels_px]
+        text = json.dumps([self.shapes, self.usable_px, labels])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def window(self, micrograph: int, top: int, left: int, side: int) -> Window:
         """Cut the square of `side` pixels whose first pixel is (top, left)."""

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryopick.config import settings_hash
 from cryopick.learn.curves import Curves, Row, Step
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, Scorer
@@ -86,7 +87,7 @@ def train(
 
     Raises:
         SettingsError: There is no label, or the prior and the labels contradict each other.
-        FormatError: The checkpoint is damaged or belongs to other settings.
+        FormatError: The checkpoint is damaged or belongs to another run.
     """
     prior = unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
@@ -97,7 +98,7 @@ def train(
     run = _Run(store, settings, prior, device)
     state = RunState()
     if checkpoint.exists():
-        state = load_state(checkpoint, run.parts, settings, device)
+        state = load_state(checkpoint, run.parts, run.key, device)
     batches = run.batches(state.step)
     pending: list[Step] = []
     while state.step < settings.steps:
@@ -109,7 +110,7 @@ def train(
         scores = held_out(run.scorer.eval()) if held_out else None
         row = Row.of(state.step, pending, scores)
         state.record(row, run.scorer)
-        save_state(checkpoint, run.parts, state, settings)
+        save_state(checkpoint, run.parts, state, run.key)
         pending.clear()
         on_row(row)
     return run.outcome(state)
@@ -123,6 +124,7 @@ class _Run:
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.prior, self.device = settings, prior, device
+        self.key = f"{settings_hash(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.start_at(prior)
