@@ -1,13 +1,16 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
+from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, BadParameter, Option
 
 __all__ = [
+    "Device",
     "Force",
     "Json",
     "Micrographs",
+    "ModelFile",
     "PixelSizeAng",
     "RadiusPx",
     "Table",
@@ -28,6 +31,12 @@ Force = Annotated[bool, Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, Option("--json", help="Write JSON to stdout instead of text.")]
 PixelSizeAng = Annotated[
     float | None, Option("--pixel-size-ang", min=0.0, help="Ångströms per pixel.")
+]
+ModelFile = Annotated[
+    Path, Option("--model", metavar="MODEL", help="Model that `cryopick train` wrote.")
+]
+Device = Annotated[
+    str, Option("--device", help="Where to compute: cpu, cuda, mps, or the best there is (auto).")
 ]
 RadiusPx = Annotated[
     float | None,

@@ -1,0 +1,221 @@
+"""`cryopick train`: from labelled micrographs to a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import BadParameter, Option, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import MICROGRAPHS, Device
+from cryopick.cli.progress import Batch, progress
+from cryopick.cli.settings import settings_of
+from cryopick.errors import CryopickError
+
+if TYPE_CHECKING:
+    import torch
+
+    from cryopick.learn import HeldOut, Row, Store, TrainSettings
+    from cryopick.learn.run import Labelled, Run
+
+__all__ = ["WITHIN", "train"]
+
+# Options that set a field of a table within the settings.
+WITHIN = {
+    "network": "network.name",
+    "width": "network.width",
+    "dropout": "network.dropout",
+    "label_radius_px": "sampling.label_radius_px",
+    "patch_px": "sampling.patch_px",
+    "positive_patches": "sampling.positive_patches",
+    "unlabelled_patches": "sampling.unlabelled_patches",
+    "rotate": "sampling.rotate",
+}
+
+
+@app.command()
+def train(
+    micrographs: Annotated[
+        list[str],
+        Option("--micrographs", "-m", metavar="MIC", help=f"Micrographs; repeat. {MICROGRAPHS}"),
+    ],
+    picks: Annotated[
+        Path, Option("--picks", "-p", metavar="PICKS", help="Table of labelled particles.")
+    ],
+    out: Annotated[
+        Path, Option("--out", "-o", metavar="MODEL", help="Model to write: .safetensors")
+    ],
+    diameter_ang: Annotated[
+        float | None, Option(help="Longest extent of the particle in ångströms; needed.")
+    ] = None,
+    particles_per_micrograph: Annotated[
+        float | None, Option(help="Particles expected on a micrograph, labelled or not; needed.")
+    ] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel [as the files say].")
+    ] = None,
+    working_pixel_size_ang: Annotated[
+        float | None,
+        Option(help="Ångströms per pixel that the network sees [the diameter over 13.5]."),
+    ] = None,
+    normalization: Annotated[
+        str | None,
+        Option(help="How to standardise: dataset, micrograph or affine [dataset]."),
+    ] = None,
+    objective: Annotated[
+        str | None, Option(help="pn, pu, ge-kl or ge-binomial [ge-binomial].")
+    ] = None,
+    penalty_weight: Annotated[
+        float | None, Option(help="λ of the GE objectives [10 for ge-kl, 1 for ge-binomial].")
+    ] = None,
+    independent_regions: Annotated[
+        int | None, Option(help="Regions of a step that ge-binomial counts as independent [240].")
+    ] = None,
+    autoencoder: Annotated[
+        str | None,
+        Option(help="Weight γ of the reconstruction: a number, or 10/N for N labels [0]."),
+    ] = None,
+    network: Annotated[
+        str | None, Option(help="conv31, conv63, conv127, resnet41 or resnet73 [conv31].")
+    ] = None,
+    width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
+    dropout: Annotated[float | None, Option(help="Share of features dropped [0].")] = None,
+    l2: Annotated[float | None, Option("--l2", help="Weight of the squared weights [0].")] = None,
+    steps: Annotated[int | None, Option(help="Minibatches in all [300].")] = None,
+    learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
+    label_radius_px: Annotated[
+        float | None, Option(help="Working pixels around a label that are positive [2].")
+    ] = None,
+    patch_px: Annotated[
+        int | None, Option(help="Side of a patch in working pixels [three receptive fields].")
+    ] = None,
+    positive_patches: Annotated[
+        int | None, Option(help="Patches of labelled regions in a step [2].")
+    ] = None,
+    unlabelled_patches: Annotated[
+        int | None, Option(help="Patches of unlabelled regions in a step [8].")
+    ] = None,
+    rotate: Annotated[
+        bool | None,
+        Option("--rotate/--no-rotate", help="Turn and mirror the crops at random [yes]."),
+    ] = None,
+    checkpoint_every: Annotated[int | None, Option(help="Steps between checkpoints [50].")] = None,
+    seed: Annotated[int | None, Option(help="Another seed, another run [0].")] = None,
+    config: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Settings as a run writes them, settings.toml; options win."),
+    ] = None,
+    held_out_micrographs: Annotated[
+        list[str] | None,
+        Option(metavar="MIC", help="Micrographs to judge by and not to learn from; repeat."),
+    ] = None,
+    held_out_picks: Annotated[
+        Path | None, Option(metavar="PICKS", help="All particles on those micrographs.")
+    ] = None,
+    held_out_frac: Annotated[
+        float | None, Option(help="Judge by this share of the labelled micrographs instead.")
+    ] = None,
+    device: Device = "auto",
+    resume: Annotated[
+        bool, Option("--resume", help="Go on with an unfinished run, or fail if there is none.")
+    ] = False,
+    force: Annotated[
+        bool, Option("--force", help="Replace MODEL, and start afresh unless --resume is given.")
+    ] = False,
+) -> None:
+    """Train a model on labelled particles; the rest of the micrographs counts as unlabelled.
+
+    The folder MODEL.run beside the model (without its suffix) keeps settings, curves and the
+    last checkpoint. A run that was cut off goes on when its command is given again.
+
+    Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
+    --diameter-ang 190 --particles-per-micrograph 400
+    """
+    options = locals()  # by the names of the settings' fields
+    from cryopick.learn import TrainSettings
+    from cryopick.learn.run import Run, ready_device
+
+    settings = settings_of(TrainSettings, options, config, WITHIN)
+    training = _labelled(micrographs, picks)
+    held_out: Labelled | None = None
+    if held_out_frac is not None:
+        if held_out_micrographs or held_out_picks:
+            raise BadParameter("give --held-out-frac alone, or micrographs and picks held out")
+        training, held_out = training.split(held_out_frac, settings.seed)
+    elif held_out_micrographs and held_out_picks:
+        held_out = _labelled(held_out_micrographs, held_out_picks)
+    elif held_out_micrographs or held_out_picks:
+        raise BadParameter("--held-out-micrographs and --held-out-picks go together")
+    run = Run(model=out, settings=settings, training=training, held_out=held_out)
+    _carry_out(run, ready_device(device), overwrite=force, resume=resume)
+
+
+def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
+    """The micrographs with their labels; labels elsewhere are counted and told."""
+    from cryopick.io import micrograph_paths, read_picks
+    from cryopick.learn.run import Labelled
+
+    labelled = Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
+    if labelled.left_out:
+        echo(
+            f"left out: {labelled.left_out} labels of {picks} on micrographs that were not given",
+            err=True,
+        )
+    return labelled
+
+
+def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: bool) -> None:
+    """Do the run, telling how far it is; fail at the end if micrographs were skipped."""
+    from cryopick.report.training import plot_training
+
+    done = run.open(overwrite=overwrite, resume=resume)
+    if done:
+        echo(f"going on at step {done} of the unfinished run in {run.folder}", err=True)
+    paths = [*run.training.paths, *(run.held_out.paths if run.held_out else ())]
+    batch = Batch(paths, doing="Preparing micrographs")
+    with progress(len(paths), "Preparing micrographs") as advance:
+
+        def on_micrograph(path: Path, error: CryopickError | None) -> None:
+            if error:
+                batch.skip(path, error)
+            advance(1)
+
+        prepared = run.prepare(on_micrograph)
+    with progress(run.settings.steps - done, "Training") as advance:
+        told = done
+
+        def on_row(row: "Row") -> None:
+            nonlocal told
+            echo(_as_text(row, run.settings.steps), err=True)
+            advance(row.step - told)
+            told = row.step
+
+        outcome = run.learn(prepared, lambda store: _judge(store, run.settings), device, on_row)
+    plot_training(outcome.curves.rows, run.folder / "curves.png")
+    run.finish(prepared, outcome)
+    echo(
+        f"{run.model}: learnt from {prepared.training.store.labelled} labels on "
+        f"{len(prepared.training.paths)} micrographs, best at step {outcome.best_step}",
+        err=True,
+    )
+    batch.finish()
+
+
+def _judge(store: "Store", settings: "TrainSettings") -> "HeldOut":
+    from cryopick.pick import HeldOutMicrographs
+
+    diameter_px = settings.diameter_ang / settings.working_size_ang
+    return HeldOutMicrographs(store, diameter_px, settings.sampling.label_radius_px)
+
+
+def _as_text(row: "Row", steps: int) -> str:
+    text = (
+        f"step {row.step}/{steps}  loss {row.loss:.4f}  penalty {row.penalty:.4f}  "
+        f"precision {row.expected_precision:.3f}  true positives {row.true_positive_rate:.3f}  "
+        f"false positives {row.false_positive_rate:.4f}"
+    )
+    if row.particle_average_precision is None:
+        return text
+    return (
+        f"{text}  held-out AP {row.particle_average_precision:.4f} "
+        f"(regions {row.region_average_precision:.4f})"
+    )

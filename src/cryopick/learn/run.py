@@ -1,0 +1,317 @@
+"""A training run on disk: what it learns from, its folder, and the model it ends with.
+
+The folder `<model>.run/` beside the model holds settings.toml, the last checkpoint, the
+curves and, until the model is written, the prepared micrographs. A file `unfinished` in it
+names the settings, micrographs and labels of a run that was cut off; only the same run goes
+on from there.
+
+- `Labelled`: micrographs with labels.
+- `Run`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
+- `ready_device`: the device to compute on, tried.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from cryopick.config import settings_hash, to_toml
+from cryopick.errors import (
+    CryopickError,
+    FormatError,
+    InputError,
+    OutputExistsError,
+    SettingsError,
+)
+from cryopick.io import match_names, whole
+from cryopick.io.parts import file_identity
+from cryopick.learn.checkpoint import Model, save_model
+from cryopick.learn.curves import Row
+from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset
+from cryopick.learn.settings import TrainSettings
+from cryopick.learn.store import Store
+from cryopick.learn.train import HeldOut, Outcome, choose_device, train
+from cryopick.picks import Picks
+from cryopick.sets import hold_out
+
+__all__ = ["Labelled", "Prepared", "Run", "ready_device"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Micrographs with labels.
+
+    Attributes:
+        paths: The micrographs, labelled or not.
+        labels: The labels on them, named by `str(path)`.
+        left_out: Labels that the table had on other micrographs.
+    """
+
+    paths: tuple[Path, ...]
+    labels: Picks
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], table: Picks, source: Path) -> "Labelled":
+        """Find the micrographs that a table of labels means.
+
+        Args:
+            paths: The micrographs.
+            table: The labels, on micrographs named as the user likes.
+            source: The file the table is from, for messages.
+
+        Raises:
+            InputError: The table is empty, or no label lies on one of the micrographs.
+            UnmatchedError: A name in the table may mean several micrographs.
+        """
+        if not len(table):
+            raise InputError(f"{source}: the table holds no label; add some particles to it")
+        labels = match_names(table, paths).picks
+        if not len(labels):
+            raise InputError(
+                f"{source}: none of its {len(table)} labels lies on one of the {len(paths)} "
+                f"micrographs: it names {table.micrographs[0]!r}, they are such as "
+                f"{paths[0].name!r}; give the micrographs that were labelled"
+            )
+        return cls(paths=tuple(paths), labels=labels, left_out=len(table) - len(labels))
+
+    def split(self, held_out_frac: float, seed: int) -> tuple["Labelled", "Labelled"]:
+        """Part labelled micrographs into those to learn from and those to judge by.
+
+        Unlabelled micrographs stay on the first side, where they still tell what is common.
+
+        Raises:
+            SettingsError: Either side would be left without a labelled micrograph.
+        """
+        labelled = [name for name, rows in self.labels.rows().items() if len(rows)]
+        number = max(1, round(held_out_frac * len(labelled)))
+        if not 0 < held_out_frac < 1 or number >= len(labelled):
+            raise SettingsError(
+                f"--held-out-frac {held_out_frac:g} of {len(labelled)} labelled micrographs "
+                "leaves none to hold out or none to learn from; choose another, or label more"
+            )
+        chosen = set(hold_out(labelled, number, seed).test)
+        sides = []
+        for is_held in (False, True):
+            paths = tuple(path for path in self.paths if (str(path) in chosen) is is_held)
+            own = self.labels.restrict([name for name in labelled if (name in chosen) is is_held])
+            sides.append(Labelled(paths=paths, labels=own))
+        return replace(sides[0], left_out=self.left_out), sides[1]
+
+    def identity(self) -> list[str]:
+        """Lines that change when a micrograph or a label does."""
+        names = [self.labels.micrographs[i] for i in self.labels.index]
+        labels = zip(names, self.labels.xy_px.tolist(), strict=True)
+        return [file_identity(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run learns from and, if anything is held out, what it is judged by."""
+
+    training: Dataset
+    held_out: Dataset | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run on disk.
+
+    Attributes:
+        model: The file to end with.
+        settings: What to learn and how.
+        training: What to learn from.
+        held_out: What to judge by on the way.
+    """
+
+    model: Path
+    settings: TrainSettings
+    training: Labelled
+    held_out: Labelled | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept, beside the model."""
+        return self.model.with_name(f"{self.model.stem}.run")
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last state of the run."""
+        return self.folder / "checkpoint.safetensors"
+
+    def open(self, *, overwrite: bool, resume: bool) -> int:
+        """Make the folder ready to start the run, or to go on with it.
+
+        Args:
+            overwrite: Replace the model, and drop an unfinished run unless it is to be
+                resumed.
+            resume: Go on, and do not start.
+
+        Returns:
+            Steps that are done already.
+
+        Raises:
+            OutputExistsError: The model exists and is not to be replaced.
+            InputError: There is no run to resume.
+            SettingsError: An unfinished run is of other settings, micrographs or labels.
+        """
+        if self.model.exists() and not overwrite:
+            raise OutputExistsError(
+                f"{self.model}: exists already; replace it with --force or name another"
+            )
+        mark, identity = self.folder / "unfinished", self._identity()
+        is_unfinished = mark.exists() and self.checkpoint.exists()
+        if resume and not is_unfinished:
+            raise InputError(f"{self.folder}: holds no unfinished run; start one without --resume")
+        if is_unfinished and (resume or not overwrite):
+            if mark.read_text() != identity:
+                raise SettingsError(
+                    f"{self.folder}: holds an unfinished run of other settings, micrographs or "
+                    "labels; repeat its command to finish it, or start afresh with --force"
+                )
+            return _steps_done(self.checkpoint)
+        self.checkpoint.unlink(missing_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole(self.folder / "settings.toml", overwrite=True) as temporary:
+            temporary.write_text(to_toml(self.settings), encoding="utf-8")
+        with whole(mark, overwrite=True) as temporary:
+            temporary.write_text(identity)
+        return 0
+
+    def prepare(self, on_done: Callable[[Path, CryopickError | None], None]) -> Prepared:
+        """Prepare all micrographs, those held out as those to learn from.
+
+        Args:
+            on_done: Called for each micrograph, with the error if it is left out.
+
+        Raises:
+            InputError: No micrograph can be used, or none with a label.
+        """
+        preparation = Preparation(
+            working_size_ang=self.settings.working_size_ang,
+            pixel_size_ang=self.settings.pixel_size_ang,
+            normalization=self.settings.normalization,
+        )
+        folder, own = self.folder / "prepared", self.training
+        training = prepare_dataset(
+            own.paths, own.labels, preparation, folder / "training", on_done=on_done
+        )
+        if not training.store.labelled:
+            raise InputError(
+                "all labels lie on micrographs that were skipped; mend one of them, or label others"
+            )
+        if self.held_out is None:
+            return Prepared(training, None)
+        alike, own = replace(preparation, normalization=training.normalization), self.held_out
+        held_out = prepare_dataset(
+            own.paths, own.labels, alike, folder / "held-out", on_done=on_done
+        )
+        return Prepared(training, held_out)
+
+    def learn(
+        self,
+        prepared: Prepared,
+        judge: Callable[[Store], HeldOut],
+        device: torch.device,
+        on_row: Callable[[Row], None],
+    ) -> Outcome:
+        """Train, from the last checkpoint on where there is one.
+
+        Args:
+            prepared: What `prepare` made.
+            judge: Makes the judge of held-out micrographs.
+            device: Where to compute.
+            on_row: Called with each new row of the curves.
+
+        Raises:
+            SettingsError: The prior and the labels contradict each other.
+            FormatError: The checkpoint is damaged.
+        """
+        held_out = judge(prepared.held_out.store) if prepared.held_out else None
+        return train(
+            prepared.training.store,
+            self.settings,
+            self.checkpoint,
+            device=device,
+            held_out=held_out,
+            on_row=on_row,
+        )
+
+    def finish(self, prepared: Prepared, outcome: Outcome) -> None:
+        """Write curves and model; the prepared micrographs go."""
+        with whole(self.folder / "curves.tsv", overwrite=True) as temporary:
+            temporary.write_text(outcome.curves.to_tsv(), encoding="utf-8")
+        model = Model(
+            scorer=outcome.best,
+            diameter_ang=self.settings.diameter_ang,
+            working_pixel_size_ang=self.settings.working_size_ang,
+            normalization=prepared.training.normalization,
+            label_radius_px=self.settings.sampling.label_radius_px,
+            summary=self._summary(prepared, outcome),
+        )
+        save_model(model, self.model, overwrite=True)  # `open` has asked
+        (self.folder / "unfinished").unlink()
+        shutil.rmtree(self.folder / "prepared")
+
+    def _summary(self, prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+        """What made the model, the same for the same run: no date, no place."""
+        rows = [row for row in outcome.curves.rows if row.step == outcome.best_step]
+        held_out = None
+        if prepared.held_out and rows:
+            held_out = {
+                **_counts(prepared.held_out),
+                "region_average_precision": rows[0].region_average_precision,
+                "particle_average_precision": rows[0].particle_average_precision,
+            }
+        return {
+            "version": version("cryopick"),
+            "settings": asdict(self.settings),
+            "prior": outcome.prior,
+            "training": _counts(prepared.training),
+            "held_out": held_out,
+            "best_step": outcome.best_step,
+        }
+
+    def _identity(self) -> str:
+        lines = [settings_hash(self.settings), *self.training.identity()]
+        if self.held_out:
+            lines += ["held out", *self.held_out.identity()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def ready_device(name: str) -> torch.device:
+    """The device of that name, if this machine can compute on it.
+
+    Raises:
+        SettingsError: The name means no device, or none that is here.
+    """
+    try:
+        device = choose_device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"--device {name}: this machine cannot compute on it "
+            f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
+        ) from error
+    return device
+
+
+def _counts(dataset: Dataset) -> dict[str, int]:
+    return {"micrographs": len(dataset.paths), "labels": dataset.store.labelled}
+
+
+def _steps_done(checkpoint: Path) -> int:
+    try:
+        with safe_open(checkpoint, framework="numpy") as file:
+            return int(json.loads((file.metadata() or {})["cryopick-run"])["step"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{checkpoint}: the checkpoint cannot be read; start afresh with --force"
+        ) from error
