@@ -51,7 +51,7 @@ def plot_precision_recall(judged: Evaluation, path: Path, *, overwrite: bool = F
     """
     if judged.curve is None:
         raise SettingsError(f"{path}: picks without scores have no curve to draw")
-    _save(lambda figure: _draw_precision_recall(figure, judged), (5, 5), path, overwrite=overwrite)
+    _save(lambda figure: _draw_precision_recall(figure, judged), (5.0, 5.0), path, overwrite=overwrite)
 
 
 def plot_training(curves: "Curves", path: Path, *, overwrite: bool = False) -> None:
@@ -68,7 +68,7 @@ def plot_training(curves: "Curves", path: Path, *, overwrite: bool = False) -> N
         SettingsError: The suffix is of no known kind.
         OutputExistsError: The picture exists and was not to be replaced.
     """
-    size = (4 * len(_panels(curves)), 3.4)
+    size = (4.0 * len(_panels(curves)), 3.4)
     _save(lambda figure: _draw_training(figure, curves), size, path, overwrite=overwrite)
 
 
@@ -131,7 +131,7 @@ def _panels(curves: "Curves") -> dict[str, _Panel]:
                 "false positive rate": lambda row: row.false_positive_rate,
                 "precision": lambda row: row.expected_precision,
             },
-            (0, 1.02),
+            (0.0, 1.02),
         ),
     }
     if any(row.particle_average_precision is not None for row in curves.rows):
@@ -141,7 +141,7 @@ def _panels(curves: "Curves") -> dict[str, _Panel]:
                 "particles": lambda row: row.particle_average_precision,
                 "regions": lambda row: row.region_average_precision,
             },
-            (0, 1.02),
+            (0.0, 1.02),
         )
     return panels
 
