@@ -2,5 +2,6 @@
 
 matplotlib and Pillow load when something is drawn.
 
-- `curves`: the course of a training and the precision-recall curve, as files or for the page.
+- `training`, `curves`: how a training went, and what picks are worth.
+- `drawing`: how all plots look.
 """

@@ -1,47 +1,93 @@
 """Plots of training.
 
-- `plot_training`: the curves of a run.
+- `plot_training`: the curves of a run, as a file.
+- `training_svg`: the same, to stand inside a page.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from cryopick.io import whole
-from cryopick.learn import Row
+from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, dress, figure_svg, save_figure
 
-__all__ = ["plot_training"]
-
-
-def plot_training(rows: Sequence[Row], path: Path) -> None:
-    """Draw loss and penalty, and the rates and average precisions, against the steps.
-
-    Args:
-        rows: The curves.
-        path: PNG file to write; one that exists is replaced.
-    """
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    from cryopick.learn import Row
+
+__all__ = ["plot_training", "training_svg"]
+
+
+class _Panel(NamedTuple):
+    """One of the plots side by side: its title, and its curves by column of the table."""
+
+    title: str
+    curves: dict[str, str]
+    is_share: bool = True
+
+
+_PANELS = (
+    _Panel("Objective", {"loss": "loss", "penalty": "penalty, unweighted"}, is_share=False),
+    _Panel(
+        "What the network expects of itself",
+        {
+            "true_positive_rate": "true positive rate",
+            "expected_precision": "precision",
+            "false_positive_rate": "false positive rate",
+        },
+    ),
+    _Panel(
+        "Average precision, held out",
+        {
+            "particle_average_precision": "over particles",
+            "region_average_precision": "over regions",
+        },
+    ),
+)
+
+
+def plot_training(rows: "Sequence[Row]", path: Path) -> None:
+    """Draw the objective, the expected rates and the held-out results against the step.
+
+    The panel of held-out results is left out where nothing was held out.
+
+    Args:
+        rows: What the run recorded, one row for each checkpoint.
+        path: Picture to write: .png, .svg or .pdf; one that exists is replaced.
+
+    Raises:
+        SettingsError: The suffix is of no known kind.
+    """
+    size = (4.0 * len(_panels(rows)), 3.4)
+    save_figure(lambda figure: _draw(figure, rows), size, path, overwrite=True)
+
+
+def training_svg(rows: "Sequence[Row]") -> str:
+    """The panels as one SVG element in the colours of the page."""
+    size = (3.9 * len(_panels(rows)), 3.2)
+    return figure_svg(lambda figure: _draw(figure, rows), size, "Curves of the training")
+
+
+def _panels(rows: "Sequence[Row]") -> tuple[_Panel, ...]:
+    return tuple(
+        panel
+        for panel in _PANELS
+        if not rows or any(getattr(row, name) is not None for row in rows for name in panel.curves)
+    )
+
+
+def _draw(figure: "Figure", rows: "Sequence[Row]") -> None:
+    panels = _panels(rows)
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
     steps = [row.step for row in rows]
     marker = "o" if len(rows) < 30 else None
-    for axes, names in ((left, _LOSSES), (right, _SHARES)):
-        for name in names:
+    for axes, panel in zip(every, panels, strict=True):
+        colors = (FIRST, SECOND, THIRD)
+        for color, (name, label) in zip(colors, panel.curves.items(), strict=False):
             values = [getattr(row, name) for row in rows]
-            if any(value is not None for value in values):
-                axes.plot(steps, values, marker=marker, markersize=3, label=name.replace("_", " "))
-        axes.set_xlabel("step")
-        axes.legend(fontsize="small")
-    right.set_ylim(0, 1.02)
-    with whole(path, overwrite=True) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-
-
-_LOSSES = ("loss", "penalty")
-_SHARES = (
-    "expected_precision",
-    "true_positive_rate",
-    "false_positive_rate",
-    "region_average_precision",
-    "particle_average_precision",
-)
+            axes.plot(steps, values, marker=marker, markersize=3.5, color=color, label=label)
+        axes.legend(frameon=False, labelcolor=INK, fontsize="small")
+        axes.set(xlabel="step", xlim=(0, None))
+        if panel.is_share:
+            axes.set(ylim=(0, 1.02))
+        dress(axes, panel.title)
