@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -60,6 +60,7 @@ def assert_same(found, expected):
 
 
 @table_formats
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(table=columns(st.lists(names, min_size=1, max_size=4, unique=True)))
 def test_a_table_of_several_micrographs_survives(tmp_path_factory, name, table):
     picks = Picks(**table)
@@ -71,6 +72,7 @@ def test_a_table_of_several_micrographs_survives(tmp_path_factory, name, table):
 
 
 @all_formats
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(table=columns(st.just(["grid1.5um_0001"])))
 def test_a_file_for_one_micrograph_survives(tmp_path_factory, name, table):
     picks = Picks(**table)
@@ -211,6 +213,7 @@ def test_the_format_is_told_by_content_where_the_suffix_is_silent(tmp_path, name
 
 
 @all_formats
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(
     text=st.text(
         st.sampled_from("image_name xyd0.1-,\t\n'#;_rlnCooXY@loop_data\u00fc"), max_size=60

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tests.oracles_io import mrc_bytes, png_bytes, tiff_bytes
@@ -245,6 +245,7 @@ def test_a_pixel_size_that_is_none_is_refused(tmp_path, size):
         read_micrograph(path, pixel_size_ang=size)
 
 
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(st.integers(1, 12))
 def test_statistics_do_not_depend_on_the_chunks(tmp_path_factory, chunk):
     image = np.random.default_rng(chunk).normal(1e4, 1.0, (9, 5)).astype("f4")
@@ -268,6 +269,7 @@ def test_statistics_do_not_depend_on_the_chunks(tmp_path_factory, chunk):
     ],
     ids=["tiff", "deflate", "png", "jpeg"],
 )
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(draw=st.data())
 def test_no_damage_to_a_file_goes_beyond_the_one_line_error(tmp_path_factory, data, draw):
     damaged = bytearray(data)

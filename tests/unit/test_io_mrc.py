@@ -4,7 +4,7 @@ import gzip
 import mrcfile
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tests.oracles_io import MODES, mrc_bytes
@@ -56,6 +56,7 @@ def test_plain_files_are_mapped_not_loaded(tmp_path):
     assert not pixels.flags.writeable
 
 
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(
     image=arrays(
         np.float32,
@@ -249,6 +250,7 @@ def test_info_holds_the_header_against_the_pixels(tmp_path):
     assert any("header says" in text for text in describe_micrograph(path).findings)
 
 
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(cut=st.integers(0, 1100), place=st.integers(0, 1071), value=st.integers(0, 255))
 def test_no_damage_to_a_file_goes_beyond_the_one_line_error(tmp_path_factory, cut, place, value):
     path = tmp_path_factory.mktemp("mrc") / "a.mrc"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import UnmatchedError
@@ -81,6 +81,7 @@ def test_a_stem_and_the_file_name_of_one_file_become_one_micrograph():
     assert result.picks.index.tolist() == [0, 1, 0]
 
 
+@settings(deadline=None, max_examples=60)  # disks are slow at times
 @given(st.lists(st.sampled_from(["a", "b", "c.d", "e"]), unique=True), st.booleans())
 def test_every_pick_is_matched_or_its_micrograph_is_reported(names, with_suffix):
     table = [name + ".mrc" * with_suffix for name in names]
