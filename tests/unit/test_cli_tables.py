@@ -197,7 +197,7 @@ def test_info_tells_what_files_hold_and_which_cannot_be_used(run):
     assert by_name["picks.tsv"]["picks"] == 2
     assert by_name["picks.tsv"]["scores"] == [0.5, 1.5]
     assert by_name["good.mrc"]["pixel_size_ang"] == 1.5
-    assert by_name["some.safetensors"]["radius"] == 7
+    assert by_name["some.safetensors"]["diameter_ang"] == 7
     assert [name for name, facts in by_name.items() if not facts["usable"]] == ["bad.mrc"]
     assert "further columns  none" in text.stdout
     assert "8 × 8" in text.stdout
@@ -206,7 +206,8 @@ def test_info_tells_what_files_hold_and_which_cannot_be_used(run):
 def save_model(name):
     from safetensors.numpy import save_file
 
-    save_file({"weight": np.zeros(2, np.float32)}, name, metadata={"radius": "7", "who": "me"})
+    facts = {"network": {"name": "conv31"}, "diameter_ang": 7, "summary": {}}
+    save_file({"w": np.zeros(2, np.float32)}, name, metadata={"cryopick": json.dumps(facts)})
 
 
 @pytest.mark.parametrize("name", ["missing.mrc", "broken.safetensors", "broken.tsv"])

@@ -6,7 +6,19 @@ runs: `--help` needs neither NumPy nor torch.
 - `app`: the commands; `main`: the entry point.
 """
 
-from cryopick.cli import convert, evaluate, info, sets, split, train  # noqa: F401  # they register
+from cryopick.cli import (  # noqa: F401  # they register
+    convert,
+    evaluate,
+    info,
+    models,
+    pick,
+    preprocess,
+    score,
+    sets,
+    simulate,
+    split,
+    train,
+)
 from cryopick.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -10,13 +10,13 @@ from typing import Annotated
 from typer import Argument, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
 from cryopick.errors import CryopickError, InputError, UnfinishedError
 
 __all__ = ["info"]
 
 TABLE_SUFFIXES = (".tsv", ".csv", ".star", ".box", ".txt")
-MODEL_SUFFIX = ".safetensors"
 
 
 @app.command()
@@ -100,26 +100,7 @@ def _describe_table(path: Path) -> dict[str, object]:
 
 
 def _describe_model(path: Path) -> dict[str, object]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as model:
-            metadata = model.metadata() or {}
-            tensors = list(model.keys())
-    except SafetensorError as error:
-        raise InputError(
-            f"{path}: not a safetensors file: {error}; train or import the model again"
-        ) from error
-    described = {key: _parsed(text) for key, text in sorted(metadata.items())}
-    return {"kind": "model", "usable": True, "tensors": len(tensors), **described, "findings": []}
-
-
-def _parsed(text: str) -> object:
-    """A value of a model's metadata: JSON if it is, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return {"kind": "model", "usable": True, **describe_model(path), "findings": []}
 
 
 def _is_nan(value: object) -> bool:
@@ -128,13 +109,23 @@ def _is_nan(value: object) -> bool:
 
 def _as_text(facts: dict[str, object]) -> str:
     lines = [str(facts["path"])]
-    for key, value in facts.items():
-        if key not in ("path", "findings", "usable"):
-            lines.append(f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_spoken(value)}")
+    if facts.get("kind") == "model":
+        told = ("path", "findings", "usable")
+        lines += model_lines({key: value for key, value in facts.items() if key not in told})
+    else:
+        lines += _plain_lines(facts)
     findings = facts["findings"]
     assert isinstance(findings, list | tuple)
     mark = "note" if facts["usable"] else "PROBLEM"
     return "\n".join(lines + [f"  {mark}: {finding}" for finding in findings])
+
+
+def _plain_lines(facts: dict[str, object]) -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        if key not in ("path", "findings", "usable"):
+            lines.append(f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_spoken(value)}")
+    return lines
 
 
 def _spoken(value: object) -> str:

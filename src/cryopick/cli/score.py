@@ -1,0 +1,59 @@
+"""`cryopick score`: score maps of raw micrographs."""
+
+from typing import Annotated
+
+from typer import Option, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import Device, Force, Micrographs, ModelFile
+from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.progress import Batch
+from cryopick.cli.settings import settings_of
+
+__all__ = ["score"]
+
+
+@app.command()
+def score(
+    micrographs: Micrographs,
+    model: ModelFile,
+    out: OutputFolder,
+    diameter_ang: Annotated[
+        float | None, Option(help="Particle diameter in ångströms [the model's].")
+    ] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel [as the files say].")
+    ] = None,
+    step_px: Annotated[
+        int | None,
+        Option(help="Working pixels between scored places [half the network's stride]."),
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Write the scores of whole micrographs as MRC maps of logits.
+
+    Pixel (i, j) of a map belongs to the raw pixel (i, j) times the ratio of the pixel sizes in
+    the two headers.
+
+    Example: cryopick score micrographs --model particle.safetensors -o scores
+    """
+    options = locals()  # by the names of the settings' fields
+    from cryopick.io import micrograph_paths, whole
+    from cryopick.learn.run import ready_device
+    from cryopick.pick import PickSettings
+    from cryopick.pick.batch import PickBatch
+
+    settings = settings_of(PickSettings, options)
+    outputs = one_each(micrograph_paths(micrographs), out)
+    work = PickBatch.open(model, settings, ready_device(device))
+    parts = work.parts(out, "score")
+    if parts.begin(outputs.values(), overwrite=force):
+        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    batch = Batch(list(outputs), doing="Scoring micrographs")
+    done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
+    with whole(out / "settings.toml", overwrite=True) as temporary:
+        temporary.write_text(work.describe(), encoding="utf-8")
+    parts.remove()
+    echo(f"{len(done)} score maps written to {out}", err=True)
+    batch.finish()

@@ -1,0 +1,122 @@
+"""Prepared micrographs as files for other programs.
+
+- `PreprocessSettings`: how small, and how standardised.
+- `write_prepared`: raw micrographs to MRC files.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryopick.errors import CryopickError, SettingsError
+from cryopick.image import Normalization, NormalizationKind
+from cryopick.io import read_micrograph, write_mrc
+from cryopick.io.parts import Parts
+from cryopick.learn.checkpoint import Model
+from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset
+from cryopick.learn.settings import DIAMETER_PX
+from cryopick.learn.store import load_micrograph
+from cryopick.picks import Picks
+
+__all__ = ["PreprocessSettings", "write_prepared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessSettings:
+    """Settings of `cryopick preprocess`; the field names are the TOML keys and the options.
+
+    Attributes:
+        factor: Raw pixels per new pixel.
+        diameter_ang: Particle diameter, instead of the factor: the particle becomes as many
+            pixels across as `cryopick train` would make it.
+        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
+        normalization: How micrographs are standardised: dataset, micrograph or affine.
+
+    Raises:
+        SettingsError: A value lies outside its range.
+    """
+
+    factor: float | None = None
+    diameter_ang: float | None = None
+    pixel_size_ang: float | None = None
+    normalization: NormalizationKind = "dataset"
+
+    def __post_init__(self) -> None:
+        for name in ("factor", "diameter_ang", "pixel_size_ang"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SettingsError(f"{name} must be above 0; got {value}")
+
+    def preparation(self, model: Model | None) -> Preparation:
+        """What to do with each micrograph, as a model's were or as the settings say.
+
+        Raises:
+            SettingsError: The new pixel size is given not at all, or twice.
+        """
+        normalization: NormalizationKind | Normalization = self.normalization
+        if model is not None:
+            if self.factor is not None:
+                raise SettingsError("a model has its own pixel size; leave --factor out")
+            return Preparation(
+                working_size_ang=model.factor(1.0, self.diameter_ang),
+                pixel_size_ang=self.pixel_size_ang,
+                normalization=model.normalization,
+            )
+        if (self.factor is None) == (self.diameter_ang is None):
+            raise SettingsError("give one of --factor, --diameter-ang and --model")
+        if self.factor is not None:
+            # In units of raw pixels, so that a factor needs no pixel size.
+            return Preparation(
+                working_size_ang=self.factor, pixel_size_ang=1.0, normalization=normalization
+            )
+        return Preparation(
+            working_size_ang=(self.diameter_ang or math.nan) / DIAMETER_PX,
+            pixel_size_ang=self.pixel_size_ang,
+            normalization=normalization,
+        )
+
+
+def write_prepared(
+    outputs: Mapping[Path, Path],
+    settings: PreprocessSettings,
+    model: Model | None,
+    parts: Parts,
+    on_done: Callable[[Path, CryopickError | None], None],
+) -> Dataset:
+    """Shrink and standardise micrographs, and write them as MRC.
+
+    Args:
+        outputs: For each raw micrograph, the file to write; it is replaced.
+        settings: How to prepare them.
+        model: Prepare them as this model's, if given.
+        parts: Begun for this work; shrunk micrographs are kept there meanwhile.
+        on_done: Called for each micrograph once it is shrunk, with the error if it failed.
+
+    Raises:
+        InputError: No micrograph can be used.
+        SettingsError: The new pixel size is given not at all, or twice.
+    """
+    nothing = Picks.from_columns([], np.zeros((0, 2)))
+    dataset = prepare_dataset(
+        list(outputs),
+        nothing,
+        settings.preparation(model),
+        parts.folder / "prepared",
+        on_done=on_done,
+    )
+    for number, path in enumerate(dataset.paths):
+
+        def write(number: int = number, path: Path = path) -> dict[str, np.ndarray]:
+            prepared = load_micrograph(dataset.store.folder, number)
+            raw_ang = settings.pixel_size_ang or read_micrograph(path).pixel_size_ang
+            size_yx = None
+            if raw_ang is not None:
+                size_yx = (raw_ang * prepared.scale_yx[0], raw_ang * prepared.scale_yx[1])
+            write_mrc(outputs[path], prepared.image, pixel_size_ang=size_yx, overwrite=True)
+            return {}
+
+        parts.once(str(path), write)
+    return dataset

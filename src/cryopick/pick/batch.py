@@ -1,0 +1,110 @@
+"""Pick many micrographs, and lose nothing when the work is cut off.
+
+- `PickBatch`: a model file at work on micrographs, each done once.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cryopick.config import to_toml
+from cryopick.errors import MicrographError, SettingsError
+from cryopick.io import write_mrc
+from cryopick.io.parts import Parts, file_identity
+from cryopick.learn import load_model
+from cryopick.pick.pipeline import Picker
+from cryopick.pick.settings import PickSettings
+from cryopick.picks import Picks
+
+__all__ = ["PickBatch"]
+
+
+@dataclass(frozen=True)
+class PickBatch:
+    """A model and settings at work on many micrographs.
+
+    Attributes:
+        picker: The model made ready.
+        model_file: Name and digest of the model's file.
+    """
+
+    picker: Picker
+    model_file: str
+
+    @classmethod
+    def open(cls, model: Path, settings: PickSettings, device: torch.device) -> "PickBatch":
+        """Load a model and check what all micrographs share.
+
+        Raises:
+            InputError: The model is missing or is none.
+            SettingsError: The settings do not fit the network.
+        """
+        loaded = load_model(model)
+        stride = loaded.scorer.stride_px
+        if settings.step_px is not None and stride % settings.step_px:
+            raise SettingsError(
+                f"--step-px must divide the network's stride of {stride} pixels; "
+                f"got {settings.step_px}"
+            )
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
+        return cls(Picker.ready(loaded, settings, device), f"{model.name} (sha256 {digest}…)")
+
+    def describe(self) -> str:
+        """The settings as TOML, with the model in a comment above."""
+        return f"# model: {self.model_file}\n{to_toml(self.picker.settings)}"
+
+    def parts(self, output: Path, doing: str) -> Parts:
+        """Where results are kept until `output` is complete."""
+        return Parts.beside(output, [doing, self.describe()])
+
+    def pick(self, path: Path, parts: Parts) -> Picks:
+        """The picks of a micrograph, by descending score: those kept, or new ones.
+
+        Raises:
+            MicrographError: The file cannot serve, or its pixel size is unknown.
+        """
+
+        def find() -> dict[str, np.ndarray]:
+            with self._hint():
+                found = self.picker.pick(path)
+            return {"xy_px": found.xy_px, "score": found.score}
+
+        kept = parts.once(file_identity(path), find)
+        return Picks.on(str(path), kept["xy_px"], kept["score"])
+
+    def write_scores(self, path: Path, out: Path, parts: Parts) -> None:
+        """Score a micrograph and write the map as MRC, unless that is done.
+
+        The header's pixel size is the distance between scored places, along each axis.
+
+        Raises:
+            MicrographError: The file cannot serve, or its pixel size is unknown.
+        """
+
+        def write() -> dict[str, np.ndarray]:
+            with self._hint():
+                prepared, raw_ang = self.picker.prepare(path)
+            scores = self.picker.score(prepared)
+            scale_y, scale_x = (raw_ang * scale * scores.step_px for scale in prepared.scale_yx)
+            write_mrc(out, scores.logits, pixel_size_ang=(scale_y, scale_x), overwrite=True)
+            return {}
+
+        parts.once(f"{file_identity(path)} {out.name}", write)
+
+    @contextmanager
+    def _hint(self) -> Iterator[None]:
+        """Where a pixel size is asked for, tell which one training was given."""
+        try:
+            yield
+        except MicrographError as error:
+            trained = self.picker.model.summary.get("settings", {}).get("pixel_size_ang")
+            if trained and str(error).endswith("--pixel-size-ang"):
+                raise MicrographError(
+                    f"{error} (the model was trained with --pixel-size-ang {trained:g})"
+                ) from error
+            raise
