@@ -22,6 +22,7 @@ __all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_microgra
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CHUNK_PIXELS = 1 << 22
+_STAMP_END = 212  # the word MAP of an MRC header ends here
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,9 +143,6 @@ def _inspect(path: Path) -> StoredImage:
         raise MicrographError(f"{path}: is a folder; name a micrograph inside it") from None
     except OSError as error:
         raise MicrographError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-_STAMP_END = 212  # the word MAP of an MRC header ends here
 
 
 def _by_content(path: Path, start: bytes) -> StoredImage:
