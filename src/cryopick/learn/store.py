@@ -59,12 +59,12 @@ class Store:
     """
 
     folder: Path
-    labels_px: tuple[Float[np.ndarray, "labels 2"], ...]
+    labels_px: tuple[Float[np.ndarray, "_ 2"], ...]
     shapes: tuple[tuple[int, int], ...]
     usable_px: tuple[int, ...]
 
     @classmethod
-    def open(cls, folder: Path, raw_labels_px: Sequence[Float[np.ndarray, "labels 2"]]) -> "Store":
+    def open(cls, folder: Path, raw_labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> "Store":
         """Open the store in `folder`.
 
         Args:
