@@ -73,6 +73,7 @@ def pick(
     batch = Batch(paths, doing="Picking micrographs")
     found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
     if not found:
+        parts.remove()
         raise InputError("none of the micrographs can be used; see what was skipped above")
     with whole(_settings_file(out), overwrite=True) as temporary:
         temporary.write_text(work.describe(), encoding="utf-8")

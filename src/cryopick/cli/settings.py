@@ -9,18 +9,15 @@ their own, as `width` for `network.width`.
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from typer import BadParameter
 
 from cryopick.errors import SettingsError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["settings_of"]
 
-Settings = TypeVar("Settings", bound="DataclassInstance")
+Settings = TypeVar("Settings")
 
 
 def settings_of(
@@ -45,7 +42,7 @@ def settings_of(
     from cryopick.config import load_toml
 
     given = {name: value for name, value in options.items() if value is not None}
-    base = load_toml(kind, config) if config else None
+    base: Any = load_toml(kind, config) if config else None
     hints = get_type_hints(kind)
     tables: dict[str, dict[str, Any]] = {}
     for option, place in (within or {}).items():
@@ -56,8 +53,8 @@ def settings_of(
     for table, values in tables.items():
         changes[table] = replace(getattr(base, table), **values) if base else hints[table](**values)
     if base:
-        return replace(base, **changes)
-    for field in fields(kind):
+        return cast(Settings, replace(base, **changes))
+    for field in fields(cast(Any, kind)):
         if field.name not in changes and field.default is field.default_factory is MISSING:
             raise BadParameter(
                 f"give --{field.name.replace('_', '-')}, or --config with a file that sets it"

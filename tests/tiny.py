@@ -1,0 +1,94 @@
+"""Small inputs for tests of whole commands: micrographs with blobs, labels, a model.
+
+Nothing here is realistic; everything is quick. Micrographs have 10 Å pixels and particles
+60 Å across, so that the working pixels of a model are the raw ones.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cryopick import io
+from cryopick.picks import Picks, concatenate
+
+PIXEL_ANG = 10.0
+DIAMETER_ANG = 135.0  # 13.5 working pixels: the network sees the raw ones
+PER_MICROGRAPH = 6
+
+
+def blobs(seed, shape=(96, 112)):
+    """Dark blobs on noise, with their centres (x, y)."""
+    rng = np.random.default_rng(seed)
+    height, width = shape
+    xy = rng.uniform(12, [width - 12, height - 12], (PER_MICROGRAPH, 2))
+    y, x = np.mgrid[:height, :width]
+    image = rng.normal(100, 10, shape)
+    for cx, cy in xy:
+        image -= 25 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 4.0**2))
+    return image.astype(np.float32), xy
+
+
+def micrographs(folder, count=3, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG)):
+    """Write mic_0.mrc, … into a folder, and labels.tsv beside it."""
+    tables = []
+    for number in range(count):
+        path = Path(folder) / f"mic_{number}.mrc"
+        image, xy = blobs(number)
+        io.write_mrc(path, image, pixel_size_ang=pixel_size_ang)
+        tables.append(Picks.on(str(path), xy))
+    io.write_picks(concatenate(tables), Path(folder).parent / "labels.tsv")
+
+
+def model(path, settings=None):
+    """Write a model that was never trained: its scores are as good as any for plumbing."""
+    import torch
+
+    from cryopick.image import Normalization
+    from cryopick.learn import Model, NetworkSettings, Scorer, save_model
+
+    torch.manual_seed(7)
+    made = Model(
+        scorer=Scorer(NetworkSettings(width=2)).eval(),
+        diameter_ang=DIAMETER_ANG,
+        working_pixel_size_ang=PIXEL_ANG,
+        normalization=Normalization("affine"),
+        label_radius_px=2.0,
+        summary={"settings": settings or {}, "held_out": None},
+    )
+    save_model(made, Path(path))
+    return made
+
+
+def bad_micrographs(folder):
+    """Write one file of each kind that cannot serve; return what each is told to be."""
+    folder = Path(folder)
+    image, _ = blobs(0)
+    io.write_mrc(folder / "whole.mrc", image, pixel_size_ang=None)
+    stored = (folder / "whole.mrc").read_bytes()
+    (folder / "whole.mrc").unlink()
+    holed = image.copy()
+    holed[3, 5] = np.nan
+    io.write_mrc(folder / "holed.mrc", holed, pixel_size_ang=None)
+    io.write_mrc(folder / "flat.mrc", np.full_like(image, 3.0), pixel_size_ang=None)
+    (folder / "cut.mrc").write_bytes(stored[:5000])
+    (folder / "header.mrc").write_bytes(stored[:100])
+    (folder / "empty.mrc").write_bytes(b"")
+    (folder / "text.mrc.txt").write_text("no image at all")
+    stack(folder / "stack.mrc", image)
+    return {
+        "holed.mrc": "NaN or infinite, the first at x = 5, y = 3",
+        "flat.mrc": "every pixel is 3",
+        "cut.mrc": "cut short",
+        "header.mrc": "an MRC header takes 1024 bytes",
+        "empty.mrc": "the file is empty",
+        "text.mrc.txt": "is not MRC, TIFF, PNG or JPEG",
+        "stack.mrc": "stack",
+    }
+
+
+def stack(path, image):
+    import mrcfile
+
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(np.stack([image, image]))
+        mrc.set_image_stack()

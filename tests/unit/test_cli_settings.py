@@ -1,0 +1,125 @@
+"""Options as settings: what is stated, what wins, what is refused."""
+
+import dataclasses
+import re
+import typing
+from dataclasses import dataclass, field
+
+import pytest
+import typer.main
+
+from cryopick.cli import app
+from cryopick.cli.settings import settings_of
+from cryopick.cli.train import WITHIN
+from cryopick.errors import SettingsError
+from cryopick.learn import OBJECTIVES, TrainSettings
+from cryopick.learn.preprocess import PreprocessSettings
+from cryopick.learn.settings import DIAMETER_PX
+from cryopick.pick import PickSettings
+from cryopick.simulate import SimulationSettings
+
+COMMANDS = [
+    ("train", TrainSettings, WITHIN),
+    ("pick", PickSettings, {}),
+    ("score", PickSettings, {}),
+    ("preprocess", PreprocessSettings, {}),
+    ("simulate", SimulationSettings, {}),
+]
+# Defaults that are None in the class, in the words of the help text.
+FOLLOWING = {
+    "working_pixel_size_ang": f"the diameter over {DIAMETER_PX}",
+    "penalty_weight": f"{OBJECTIVES['ge-kl'].weight:g} for ge-kl, "
+    f"{OBJECTIVES['ge-binomial'].weight:g} for ge-binomial",
+    "patch_px": "three receptive fields",
+    "pixel_size_ang": "as the files say",
+    "radius_ang": "half the diameter",
+    "diameter_ang": "the model's",
+    "step_px": "half the network's stride",
+}
+
+
+def default_of(kind, place):
+    """The default of a field, or of a field of a table as in `network.width`."""
+    name, _, inner = place.partition(".")
+    if inner:
+        return default_of(typing.get_type_hints(kind)[name], inner)
+    return {f.name: f.default for f in dataclasses.fields(kind)}[name]
+
+
+def options_of(command, kind, within):
+    fields = {f.name for f in dataclasses.fields(kind)}
+    parameters = typer.main.get_command(app).commands[command].params
+    return [(p, within.get(p.name, p.name)) for p in parameters if p.name in fields | set(within)]
+
+
+STATED = [
+    pytest.param(kind, option, place, id=f"{command}-{option.name}")
+    for command, kind, within in COMMANDS
+    for option, place in options_of(command, kind, within)
+]
+
+
+@pytest.mark.parametrize(("kind", "option", "place"), STATED)
+def test_the_help_states_the_default_of_the_class(kind, option, place):
+    default = default_of(kind, place)
+    found = re.search(r"\[([^\]]*)\]\.?$", option.help)
+
+    if default is dataclasses.MISSING:
+        assert "needed" in option.help
+    elif default is None:
+        assert found is None or found[1] in (FOLLOWING[option.name], "its own")
+        assert found or option.name in ("factor", "diameter_ang")
+    elif isinstance(default, bool):
+        assert found[1] == ("yes" if default else "no")
+    elif isinstance(default, tuple):
+        assert tuple(map(float, found[1].split())) == default
+    else:
+        assert found[1] == (f"{default:g}" if isinstance(default, float) else str(default))
+
+
+def test_every_setting_of_training_and_picking_is_an_option():
+    for command, kind, within in (COMMANDS[0], COMMANDS[1]):
+        reached = {place for _, place in options_of(command, kind, within)}
+        tables = {place.split(".")[0] for place in within.values()}
+        wanted = {f.name for f in dataclasses.fields(kind)} - tables
+        for table in tables:
+            inner = dataclasses.fields(typing.get_type_hints(kind)[table])
+            wanted |= {f"{table}.{f.name}" for f in inner}
+        assert reached == wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    width: int = 4
+    height: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    needed: int
+    kind: typing.Literal["round", "square"] = "round"
+    inner: Inner = field(default_factory=Inner)
+
+
+INTO = {"width": "inner.width"}
+
+
+def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text('needed = 1\nkind = "square"\n[inner]\nwidth = 8\nheight = 9\n')
+    options = {"needed": 2, "kind": None, "width": 7, "out": "not a setting"}
+
+    assert settings_of(Outer, options, config, INTO) == Outer(
+        needed=2, kind="square", inner=Inner(width=7, height=9)
+    )
+    assert settings_of(Outer, options, None, INTO) == Outer(needed=2, inner=Inner(width=7))
+
+
+def test_what_has_no_default_is_asked_for():
+    with pytest.raises(typer.BadParameter, match="give --needed, or --config"):
+        settings_of(Outer, {"needed": None})
+
+
+def test_a_value_that_is_no_choice_is_refused():
+    with pytest.raises(SettingsError, match="kind must be one of round, square; got 'flat'"):
+        settings_of(Outer, {"needed": 1, "kind": "flat"})
