@@ -3,7 +3,10 @@
 import itertools
 import math
 
+import numpy as np
 import torch
+
+from cryopick.learn import NetworkSettings, Scorer
 
 
 def cross_entropy(logit, is_positive):
@@ -110,3 +113,29 @@ def crop_scores(scorer, image, step_px):
             [scorer(padded[None, None, y : y + field, x : x + field]).item() for x in columns]
             for y in rows
         ]
+
+
+def blob_scorer():
+    """A network by hand whose score is a Gaussian blur of what it sees: bright blobs win."""
+    network = Scorer(NetworkSettings(width=1))
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            axis = torch.arange(module.kernel_size[0]) - module.kernel_size[0] // 2
+            bell = torch.exp(-(axis**2) / 4.0)
+            torch.nn.init.zeros_(module.weight)
+            with torch.no_grad():
+                module.weight[:, 0] = bell[:, None] * bell / bell.sum() ** 2
+        if isinstance(module, torch.nn.PReLU):
+            torch.nn.init.ones_(module.weight)  # a straight line
+    torch.nn.init.ones_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    return network.eval()
+
+
+def blobs(shape, centres, sigma, *, noise=0.1, seed=0):
+    """Bright Gaussian blobs at (x, y) on a noisy grey."""
+    y, x = np.indices(shape)
+    image = np.random.default_rng(seed).normal(10, noise, shape)
+    for cx, cy in centres:
+        image += np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2))
+    return image

@@ -1,0 +1,29 @@
+import math
+
+import pytest
+
+from cryopick.errors import SettingsError
+from cryopick.pick import PickSettings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"threshold": math.nan}, "threshold must be a number; got nan"),
+        ({"radius_ang": 0.0}, "radius_ang must be above 0; got 0"),
+        ({"diameter_ang": -3.0}, "diameter_ang must be above 0; got -3"),
+        ({"pixel_size_ang": math.inf}, "pixel_size_ang must be above 0; got inf"),
+        ({"radius_ang": math.nan}, "radius_ang must be above 0; got nan"),
+        ({"step_px": 0}, "step_px must be at least 1; got 0"),
+        ({"margin_ang": -1.0}, "margin_ang must be 0 or more; got -1"),
+        ({"margin_ang": math.nan}, "margin_ang must be 0 or more; got nan"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        PickSettings(**values)
+
+
+def test_the_defaults_are_in_range_and_no_floor_is_a_choice():
+    assert PickSettings().threshold < 0
+    assert PickSettings(threshold=-math.inf).threshold == -math.inf
