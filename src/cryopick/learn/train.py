@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryopick.config import settings_hash
+from cryopick.errors import SettingsError
 from cryopick.learn.curves import Curves, Row, Step
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, Scorer
@@ -86,7 +87,8 @@ def train(
         on_row: Called with each new row of the curves, after it is recorded.
 
     Raises:
-        SettingsError: There is no label, or the prior and the labels contradict each other.
+        SettingsError: There is no label, the prior and the labels contradict each other, or
+            the training diverges.
         FormatError: The checkpoint is damaged or belongs to another run.
     """
     prior = unlabelled_prior(
@@ -107,6 +109,7 @@ def train(
         is_checkpoint = state.step % settings.checkpoint_every == 0
         if not is_checkpoint and state.step < settings.steps:
             continue
+        run.check(state.step)
         scores = held_out(run.scorer.eval()) if held_out else None
         row = Row.of(state.step, pending, scores)
         state.record(row, run.scorer)
@@ -202,6 +205,18 @@ class _Run:
         regions = _regions(batch.patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
         return (regions - rebuilt.float()).square().sum(dim=(1, 2)).mean()
+
+    def check(self, step: int) -> None:
+        """Stop a run whose weights have left the finite numbers.
+
+        Raises:
+            SettingsError: They have.
+        """
+        if not all(bool(value.isfinite().all()) for value in self.scorer.state_dict().values()):
+            raise SettingsError(
+                f"training diverged before step {step}: the weights are not finite any more; "
+                f"lower --learning-rate (now {self.settings.learning_rate:g})"
+            )
 
     def outcome(self, state: RunState) -> Outcome:
         """The best network and the curves of a finished run."""
