@@ -1,7 +1,7 @@
 """Small inputs for tests of whole commands: micrographs with blobs, labels, a model.
 
 Nothing here is realistic; everything is quick. Micrographs have 10 Å pixels and particles
-60 Å across, so that the working pixels of a model are the raw ones.
+some 100 Å across; the working pixels of the model are the raw ones.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from cryopick import io
 from cryopick.picks import Picks, concatenate
 
 PIXEL_ANG = 10.0
-DIAMETER_ANG = 135.0  # 13.5 working pixels: the network sees the raw ones
+DIAMETER_ANG = 135.0
 PER_MICROGRAPH = 6
 
 
@@ -66,9 +66,9 @@ def bad_micrographs(folder):
     io.write_mrc(folder / "whole.mrc", image, pixel_size_ang=None)
     stored = (folder / "whole.mrc").read_bytes()
     (folder / "whole.mrc").unlink()
-    holed = image.copy()
-    holed[3, 5] = np.nan
-    io.write_mrc(folder / "holed.mrc", holed, pixel_size_ang=None)
+    hole = 1024 + 4 * (3 * image.shape[1] + 5)  # a header of 1024 bytes, then rows
+    not_a_number = np.float32(np.nan).tobytes()
+    (folder / "holed.mrc").write_bytes(stored[:hole] + not_a_number + stored[hole + 4 :])
     io.write_mrc(folder / "flat.mrc", np.full_like(image, 3.0), pixel_size_ang=None)
     (folder / "cut.mrc").write_bytes(stored[:5000])
     (folder / "header.mrc").write_bytes(stored[:100])
@@ -78,11 +78,11 @@ def bad_micrographs(folder):
     return {
         "holed.mrc": "NaN or infinite, the first at x = 5, y = 3",
         "flat.mrc": "every pixel is 3",
-        "cut.mrc": "cut short",
+        "cut.mrc": "truncated",
         "header.mrc": "an MRC header takes 1024 bytes",
         "empty.mrc": "the file is empty",
         "text.mrc.txt": "is not MRC, TIFF, PNG or JPEG",
-        "stack.mrc": "stack",
+        "stack.mrc": "holds 2 sections where one micrograph was expected",
     }
 
 

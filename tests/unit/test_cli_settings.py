@@ -27,7 +27,7 @@ COMMANDS = [
 ]
 # Defaults that are None in the class, in the words of the help text.
 FOLLOWING = {
-    "working_pixel_size_ang": f"the diameter over {DIAMETER_PX}",
+    "working_pixel_size_ang": f"the diameter over {DIAMETER_PX:g}",
     "penalty_weight": f"{OBJECTIVES['ge-kl'].weight:g} for ge-kl, "
     f"{OBJECTIVES['ge-binomial'].weight:g} for ge-binomial",
     "patch_px": "three receptive fields",

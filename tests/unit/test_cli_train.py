@@ -1,0 +1,233 @@
+"""`cryopick train`, from files to a model, and every way it may be cut off."""
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+from typer.testing import CliRunner
+
+from cryopick import io
+from cryopick.cli import app
+from cryopick.learn import load_model
+from cryopick.picks import Picks
+
+LINE = (
+    f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
+    f"--working-pixel-size-ang {tiny.PIXEL_ANG:g} --particles-per-micrograph 12 "
+    "--steps 6 --checkpoint-every 2 --width 2 "
+    "--unlabelled-patches 1 --positive-patches 1 --patch-px 31 --normalization affine --device cpu"
+)
+
+
+@pytest.fixture
+def run_and_plot(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    Path("mics").mkdir()
+    tiny.micrographs("mics")
+
+    def run_words(line, status=0):
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == status, result.output
+        return result
+
+    return run_words
+
+
+@pytest.fixture
+def run(run_and_plot, monkeypatch):
+    """The same without drawing, which would take most of the time."""
+    monkeypatch.setattr("cryopick.report.training.plot_training", lambda *_: None)
+    return run_and_plot
+
+
+@pytest.fixture
+def cut_off(monkeypatch, run):
+    """Run a command that is interrupted right after a number of checkpoints."""
+
+    def run_and_cut(line, checkpoints):
+        left = iter(range(checkpoints))
+
+        def save_and_stop(*args):
+            save_state(*args)
+            if next(left) == checkpoints - 1:
+                raise KeyboardInterrupt
+
+        module = importlib.import_module("cryopick.learn.train")  # the name is a function's too
+        save_state = module.save_state
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "save_state", save_and_stop)
+            run(line, status=130)
+
+    return run_and_cut
+
+
+def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
+    result = run_and_plot(f"{LINE} -o a.safetensors --held-out-frac 0.3")
+
+    model = load_model(Path("a.safetensors"))
+    rows = Path("a.run/curves.tsv").read_text().splitlines()
+    assert model.diameter_ang == tiny.DIAMETER_ANG
+    assert model.working_pixel_size_ang == pytest.approx(tiny.PIXEL_ANG)
+    assert model.summary["training"] == {"micrographs": 2, "labels": 12}
+    assert model.summary["held_out"]["micrographs"] == 1
+    assert 0 <= model.summary["held_out"]["particle_average_precision"] <= 1
+    assert model.summary["settings"]["network"]["width"] == 2
+    assert [row.split("\t")[0] for row in rows] == ["step", "2", "4", "6"]
+    assert Path("a.run/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in Path("a.run").iterdir()) == [
+        "checkpoint.safetensors",
+        "curves.png",
+        "curves.tsv",
+        "settings.toml",
+    ]
+    assert result.stderr.count("held-out AP") == 3
+    assert "a.safetensors: learnt from 12 labels on 2 micrographs" in result.stderr
+
+
+def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monkeypatch):
+    run(f"{LINE} -o a.safetensors")
+    shutil.copytree(tmp_path, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    run("train -m mics -p labels.tsv --config a.run/settings.toml -o b.safetensors")
+
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+
+
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
+    run(f"{LINE} -o a.safetensors --held-out-frac 0.3")
+    cut_off(f"{LINE} -o b.safetensors --held-out-frac 0.3", 2)
+    assert not Path("b.safetensors").exists()
+
+    result = run(f"{LINE} -o b.safetensors --held-out-frac 0.3")
+
+    assert "going on at step 4 of the unfinished run in b.run" in result.stderr
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    assert Path("a.run/curves.tsv").read_text() == Path("b.run/curves.tsv").read_text()
+
+
+@pytest.mark.parametrize("change", ["settings", "labels", "micrographs", "held out"])
+def test_an_unfinished_run_of_other_inputs_is_neither_continued_nor_dropped(run, cut_off, change):
+    cut_off(f"{LINE} -o a.safetensors", 1)
+    line = f"{LINE} -o a.safetensors"
+    if change == "settings":
+        line += " --seed 5"
+    elif change == "held out":
+        line += " --held-out-frac 0.3"
+    elif change == "labels":
+        Path("labels.tsv").write_text(Path("labels.tsv").read_text() + "mic_0\t50\t50\n")
+    else:
+        Path("mics/mic_2.mrc").touch()
+
+    for words in (line, f"{line} --resume", f"{line} --resume --force"):
+        assert "start afresh with --force" in run(words, status=1).stderr
+
+
+def test_force_drops_an_unfinished_run(run, cut_off):
+    cut_off(f"{LINE} -o a.safetensors", 1)
+
+    assert "going on" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
+
+
+def test_resume_goes_on_or_fails(run, cut_off):
+    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume", status=1).stderr
+    cut_off(f"{LINE} -o a.safetensors", 1)
+
+    assert "going on at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
+    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
+
+
+def test_a_model_is_replaced_only_by_force(run):
+    Path("a.safetensors").write_text("old")
+
+    result = run(f"{LINE} -o a.safetensors", status=1)
+
+    assert "a.safetensors: exists already; replace it with --force" in result.stderr
+    assert not Path("a.run").exists()
+    run(f"{LINE} -o a.safetensors --force")
+    load_model(Path("a.safetensors"))
+
+
+def test_bad_micrographs_are_told_and_left_out(run):
+    expected = tiny.bad_micrographs("mics")
+    (Path("mics") / "text.mrc.txt").rename("mics/text.png")
+    expected["text.png"] = expected.pop("text.mrc.txt")
+
+    result = run(f"{LINE} -o a.safetensors", status=1)
+
+    told = dict(
+        line.removeprefix("skipped mics/").split(": ", 1)
+        for line in result.stderr.splitlines()
+        if line.startswith("skipped")
+    )
+    assert set(told) == set(expected)
+    for name, words in expected.items():
+        assert words in told[name]
+    assert "7 of 10 files failed and were skipped" in result.stderr
+    assert load_model(Path("a.safetensors")).summary["training"]["micrographs"] == 3
+
+
+def test_labels_elsewhere_are_counted_and_told(run):
+    result = run(f"{LINE} -o a.safetensors".replace("-m mics", "-m mics/mic_1.mrc"))
+
+    assert "left out: 12 labels of labels.tsv on micrographs that were not" in result.stderr
+    assert "learnt from 6 labels on 1 micrographs" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "labels.tsv: the table holds no label"),
+        ("other\t5\t5\n", "labels.tsv: none of its 1 labels lies on one of the 3 micrographs"),
+    ],
+)
+def test_a_run_needs_a_label(run, rows, message):
+    Path("labels.tsv").write_text(f"image_name\tx_coord\ty_coord\n{rows}")
+
+    assert message in run(f"{LINE} -o a.safetensors", status=1).stderr
+
+
+def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
+    Path("mics/mic_0.mrc").write_bytes(b"")
+    io.write_picks(Picks.on("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True)
+
+    result = run(f"{LINE} -o a.safetensors", status=1)
+
+    assert "all labels lie on micrographs that were skipped" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine"),
+        ("--objective z", 1, "there is no objective 'z'"),
+        ("--network z", 1, "there is no network 'z'"),
+        ("--device z", 1, "--device z: this machine cannot compute on it"),
+        ("--particles-per-micrograph 6", 1, "Raise --particles-per-micrograph"),
+        ("--held-out-picks labels.tsv", 2, "go together"),
+        ("--held-out-frac 0.5 --held-out-picks labels.tsv", 2, "alone"),
+        ("--held-out-frac 0.9", 1, "leaves none to hold out or none to learn from"),
+        ("--config none.toml", 1, "none.toml: cannot read the settings"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(run, words, status, message):
+    result = run(f"{LINE} -o a.safetensors {words}", status)
+
+    assert message in " ".join(result.stderr.split())
+
+
+def test_held_out_micrographs_may_have_a_table_of_their_own(run):
+    line = LINE.replace("-m mics", "-m mics/mic_0.mrc -m mics/mic_1.mrc")
+
+    run(
+        f"{line} -o a.safetensors --held-out-micrographs mics/mic_2.mrc --held-out-picks labels.tsv"
+    )
+
+    facts = json.loads(run("models show a.safetensors --json").stdout)["summary"]
+    assert facts["training"] == {"micrographs": 2, "labels": 12}
+    assert facts["held_out"]["labels"] == 6
