@@ -37,7 +37,7 @@ def plot_precision_recall(judged: Evaluation, path: Path, *, overwrite: bool = F
 def precision_recall_svg(judged: Evaluation) -> str:
     """The curve as an SVG element in the colours of the page; empty axes without scores."""
     label = "Precision against recall on held-out micrographs"
-    return figure_svg(lambda figure: _draw(figure, judged), (4.6, 3.6), label)
+    return figure_svg(lambda figure: _draw(figure, judged), (5.6, 4.2), label)
 
 
 def _draw(figure: "Figure", judged: Evaluation) -> None:

@@ -1,13 +1,15 @@
 """Plots of training.
 
+- `read_curves`: the table that a run writes.
 - `plot_training`: the curves of a run, as a file.
 - `training_svg`: the same, to stand inside a page.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cryopick.errors import FormatError
 from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, dress, figure_svg, save_figure
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryopick.learn import Row
 
-__all__ = ["plot_training", "training_svg"]
+__all__ = ["plot_training", "read_curves", "training_svg"]
 
 
 class _Panel(NamedTuple):
@@ -46,6 +48,33 @@ _PANELS = (
 )
 
 
+def read_curves(path: Path) -> "list[Row]":
+    """Read curves.tsv of a run; "-" stands for no value.
+
+    Raises:
+        FormatError: The table does not have the columns of a run.
+    """
+    from cryopick.learn import Row
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    names = lines[0].split("\t") if lines else []
+    try:
+        return [Row(**_values(names, line.split("\t"))) for line in lines[1:]]
+    except (TypeError, ValueError) as error:
+        raise FormatError(
+            f"{path}: expected the curves of a training run, found another table ({error}); "
+            "use the curves.tsv that `cryopick train` wrote"
+        ) from error
+
+
+def _values(names: list[str], texts: list[str]) -> dict[str, Any]:
+    """The fields of a row: the step is a whole number, the others are numbers or missing."""
+    return {
+        name: None if text == "-" else int(text) if name == "step" else float(text)
+        for name, text in zip(names, texts, strict=True)
+    }
+
+
 def plot_training(rows: "Sequence[Row]", path: Path) -> None:
     """Draw the objective, the expected rates and the held-out results against the step.
 
@@ -64,8 +93,7 @@ def plot_training(rows: "Sequence[Row]", path: Path) -> None:
 
 def training_svg(rows: "Sequence[Row]") -> str:
     """The panels as one SVG element in the colours of the page."""
-    size = (3.9 * len(_panels(rows)), 3.2)
-    return figure_svg(lambda figure: _draw(figure, rows), size, "Curves of the training")
+    return figure_svg(lambda figure: _draw(figure, rows), (11.4, 3.1), "Curves of the training")
 
 
 def _panels(rows: "Sequence[Row]") -> tuple[_Panel, ...]:

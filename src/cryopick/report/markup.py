@@ -1,0 +1,98 @@
+"""Pieces of a page, and the page around them: one file that asks nothing of the network.
+
+Every function takes plain text, which it escapes, and gives HTML; arguments called `body` or
+`parts` are HTML already.
+
+- `document`: the page, with the style sheet inside.
+- `section`, `figure`, `side_by_side`, `gallery`: what it is made of.
+- `headline`, `table`, `commands`, `more`: numbers, what to type, what to unfold.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+__all__ = [
+    "commands",
+    "document",
+    "figure",
+    "gallery",
+    "headline",
+    "more",
+    "section",
+    "side_by_side",
+    "table",
+]
+
+
+def document(title: str, lead: str, body: str, footer: str) -> str:
+    """The whole page; its style follows the reader's choice of day or night."""
+    folder = files("cryopick.report")
+    page = Template((folder / "page.html").read_text(encoding="utf-8"))
+    return page.substitute(
+        title=escape(title),
+        lead=escape(lead),
+        body=body,
+        footer=escape(footer),
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+    )
+
+
+def section(title: str, text: str, *parts: str) -> str:
+    """A part of the page under its own heading, with a sentence or two of introduction."""
+    return f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{''.join(parts)}</section>"
+
+
+def figure(body: str, caption: str) -> str:
+    """A picture and what it shows."""
+    return f"<figure>{body}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def side_by_side(*parts: str) -> str:
+    """Parts beside each other where there is room, below each other where there is none."""
+    return f'<div class="beside">{"".join(parts)}</div>'
+
+
+def gallery(addresses: Sequence[str], label: str) -> str:
+    """Small pictures in rows."""
+    pictures = "".join(
+        f'<img src="{address}" alt="{escape(label)} {number}">'
+        for number, address in enumerate(addresses, start=1)
+    )
+    return f'<div class="gallery">{pictures}</div>'
+
+
+def headline(numbers: Mapping[str, str]) -> str:
+    """The few numbers that matter most, large, by what they are."""
+    pairs = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in numbers.items()
+    )
+    return f'<dl class="headline">{"".join(pairs)}</dl>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table whose first column names the row; the others are numbers."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = (
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def commands(lines: Sequence[str]) -> str:
+    """What to type, one command a line; a line that begins with # is a remark."""
+    shown = (line if line.startswith("#") else f"$ {line}" for line in lines)
+    return f"<pre>{escape(chr(10).join(shown))}</pre>"
+
+
+def more(title: str, text: str) -> str:
+    """Text for the few who want it, folded away."""
+    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
