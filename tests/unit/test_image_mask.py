@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from cryopick.image.mask import Border, Invalid, find_border, find_invalid
+from cryopick.image.mask import Border, Invalid, find_border, find_invalid, inset
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NOWHERE = Border(0, 0, 0, 0)
@@ -172,3 +173,14 @@ def test_micrographs_without_borders_keep_every_pixel(path):
         invalid = find_invalid(np.asarray(file))
 
     assert invalid.usable(invalid.raw_shape).all()
+
+
+@quick
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.floats(0, 6))
+def test_inset_keeps_what_is_farther_than_the_reach_from_all_that_is_unusable(usable, reach_px):
+    kept = inset(usable, reach_px)
+
+    bad = np.argwhere(~usable)
+    for row, column in np.ndindex(usable.shape):
+        gaps = np.hypot(*(bad - (row, column)).T)
+        assert kept[row, column] == (usable[row, column] and not (gaps <= reach_px).any())

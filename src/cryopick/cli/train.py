@@ -55,7 +55,7 @@ def train(
     ] = None,
     working_pixel_size_ang: Annotated[
         float | None,
-        Option(help="Ångströms per pixel that the network sees [the diameter over 13.5]."),
+        Option(help="Ångströms per pixel that the network sees [the diameter over 17]."),
     ] = None,
     normalization: Annotated[
         str | None,
@@ -83,7 +83,7 @@ def train(
     steps: Annotated[int | None, Option(help="Minibatches in all [300].")] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
     label_radius_px: Annotated[
-        float | None, Option(help="Working pixels around a label that are positive [2].")
+        float | None, Option(help="Working pixels around a label that are positive [1].")
     ] = None,
     patch_px: Annotated[
         int | None, Option(help="Side of a patch in working pixels [three receptive fields].")

@@ -4,12 +4,12 @@ NumPy in, NumPy out; nothing here touches files or torch.
 
 - `prepare`, `shrink`: the whole way, from raw pixels to what the network sees.
 - `downsample`, `resample`, `reduced_shape`: crop or pad the spectrum.
-- `find_border`, `find_invalid`, `replace_outliers`: borders, flat patches, bad pixels.
+- `find_border`, `find_invalid`, `inset`, `replace_outliers`: borders, flat patches, bad pixels.
 - `histogram`, `fit_normalization`, `Normalization`: standardise to the background.
 """
 
 from cryopick.image.fourier import downsample, reduced_shape, resample
-from cryopick.image.mask import Border, Invalid, find_border, find_invalid
+from cryopick.image.mask import Border, Invalid, find_border, find_invalid, inset
 from cryopick.image.normalize import (
     Background,
     Histogram,
@@ -35,6 +35,7 @@ __all__ = [
     "find_invalid",
     "fit_normalization",
     "histogram",
+    "inset",
     "prepare",
     "reduced_shape",
     "replace_outliers",

@@ -6,6 +6,7 @@ pull at the normalisation. Everything is judged on raw pixels, (height, width), 
 
 - `find_border`: how deep the repeated or constant strip along each edge is.
 - `find_invalid`: that and the patches of exactly one value, as `Invalid`.
+- `inset`: keeps clear of what is unusable.
 - `Invalid`: tells which pixels of a coarser grid are usable, and fills the others.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Real
 
-__all__ = ["Border", "Invalid", "find_border", "find_invalid"]
+__all__ = ["Border", "Invalid", "find_border", "find_invalid", "inset"]
 
 _QUIET = 0.2  # a line that changes by less than this share of the interior's change is filled
 _RECOVERED = 0.6  # a blurred border ends where the change is back to this share
@@ -111,6 +112,26 @@ def find_invalid(pixels: Real[np.ndarray, "height width"]) -> Invalid:
     step = int(np.clip(min(pixels.shape) // 1024, 1, 4))
     flat = _flat_squares(pixels, step)
     return Invalid(pixels.shape, find_border(pixels), flat, block=step * _SQUARE)
+
+
+def inset(
+    usable: Bool[np.ndarray, "height width"], reach_px: float
+) -> Bool[np.ndarray, "height width"]:
+    """Keep the pixels that are farther than `reach_px` from every unusable one.
+
+    A particle of that radius centred on such a pixel lies on image alone. The edges of the
+    array itself do not count: nothing unusable is known to lie beyond them.
+
+    Args:
+        usable: Pixels that hold image.
+        reach_px: Distance to keep, in pixels of the mask.
+    """
+    if usable.all():
+        return usable.copy()
+    from scipy.ndimage import distance_transform_edt
+
+    far = distance_transform_edt(usable) > reach_px
+    return np.asarray(far, dtype=bool)
 
 
 def find_border(pixels: Real[np.ndarray, "height width"]) -> Border:

@@ -49,6 +49,11 @@ class Model:
     label_radius_px: float
     summary: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def diameter_px(self) -> float:
+        """Particle diameter in working pixels, whatever the size of the particles looked for."""
+        return self.diameter_ang / self.working_pixel_size_ang
+
     def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
         """Raw pixels per working pixel for micrographs of some pixel size.
 

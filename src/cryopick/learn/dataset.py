@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryopick.errors import CryopickError, InputError, MicrographError
-from cryopick.image import Normalization, NormalizationKind, fit_normalization, histogram, shrink
+from cryopick.image import (
+    Normalization,
+    NormalizationKind,
+    fit_normalization,
+    histogram,
+    inset,
+    shrink,
+)
 from cryopick.io import read_micrograph
 from cryopick.learn.store import Store, Stored, is_saved, load_micrograph, save_micrograph
 from cryopick.picks import Picks
@@ -28,11 +35,14 @@ class Preparation:
         working_size_ang: Ångströms per working pixel.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
         normalization: The kind to fit, or one that was fitted on other micrographs.
+        clearance_px: Working pixels that must lie between what is unusable and the centre of
+            a region for it to count as usable in the store.
     """
 
     working_size_ang: float
     pixel_size_ang: float | None
     normalization: NormalizationKind | Normalization
+    clearance_px: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def prepare_dataset(
     ready = folder / "ready"
     for place, number in enumerate(good):
         if not is_saved(ready, place):
-            save_micrograph(ready, place, _standardised(folder, number, normalization))
+            save_micrograph(ready, place, _standardised(folder, number, normalization, preparation))
     kept = [str(paths[number]) for number in good]
     on_each = [own.xy_px for _, own in labels.restrict(kept).by_micrograph()]
     return Dataset(
@@ -158,9 +168,15 @@ def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Norm
     return fitted
 
 
-def _standardised(folder: Path, number: int, normalization: Normalization) -> Stored:
+def _standardised(
+    folder: Path, number: int, normalization: Normalization, preparation: Preparation
+) -> Stored:
     shrunk = load_micrograph(folder / "shrunk", number)
-    return Stored(normalization.apply(shrunk.image, shrunk.usable), shrunk.usable, shrunk.scale_yx)
+    return Stored(
+        normalization.apply(shrunk.image, shrunk.usable),
+        inset(shrunk.usable, preparation.clearance_px),
+        shrunk.scale_yx,
+    )
 
 
 def _key(paths: Sequence[Path], preparation: Preparation) -> str:

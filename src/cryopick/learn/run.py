@@ -166,6 +166,8 @@ class Run:
             raise OutputExistsError(
                 f"{self.model}: exists already; replace it with --force or name another"
             )
+        for cut_short in self.folder.glob(".*"):  # what a kill left of a file being written
+            cut_short.unlink()
         mark, identity = self.folder / "unfinished", self._identity()
         is_unfinished = mark.exists() and self.checkpoint.exists()
         if resume and not is_unfinished:
@@ -198,6 +200,7 @@ class Run:
             working_size_ang=self.settings.working_size_ang,
             pixel_size_ang=self.settings.pixel_size_ang,
             normalization=self.settings.normalization,
+            clearance_px=self.settings.diameter_ang / self.settings.working_size_ang / 2,
         )
         folder, own = self.folder / "prepared", self.training
         training = prepare_dataset(

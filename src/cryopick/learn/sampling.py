@@ -46,7 +46,7 @@ class SamplingSettings:
     patch_px: int | None = None
     unlabelled_patches: int = 8
     positive_patches: int = 2
-    label_radius_px: float = 2.0
+    label_radius_px: float = 1.0
     rotate: bool = True
 
     def __post_init__(self) -> None:

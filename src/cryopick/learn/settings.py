@@ -14,9 +14,9 @@ from cryopick.learn.sampling import SamplingSettings
 
 __all__ = ["DIAMETER_PX", "TrainSettings"]
 
-# Working pixels across a particle. The receptive field of 31 then sees more than two
+# Working pixels across a particle. The receptive field of 31 then sees nearly two
 # diameters: docs/results/empiar10017.md compares other choices.
-DIAMETER_PX = 13.5
+DIAMETER_PX = 17.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class TrainSettings:
         particles_per_micrograph: Particles expected on a micrograph, labelled or not.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
         working_pixel_size_ang: Ångströms per pixel that the network sees; None makes the
-            particle 13.5 working pixels across.
+            particle 17 working pixels across.
         normalization: How micrographs are standardised: dataset, micrograph or affine.
         objective: pn, pu, ge-kl or ge-binomial.
         penalty_weight: λ of the generalized expectation term; None takes the paper's.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from cryopick.image import Prepared, prepare
+from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer, raw_pixel_size
 from cryopick.pick.peaks import refine, suppress
@@ -106,7 +106,7 @@ class Picker:
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
         xy_px, score = locate(
             self.score(prepared),
-            prepared.usable,
+            inset(prepared.usable, self.model.diameter_px / 2),
             radius=radius_ang / pixel_size_ang,
             threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,
