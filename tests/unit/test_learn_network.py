@@ -50,14 +50,19 @@ def test_every_network_is_named_in_the_test_above():
     assert list(NETWORKS) == ["conv31", "conv63", "conv127", "resnet41", "resnet73"]
 
 
-def test_a_residual_layer_passes_its_input_on():
+@pytest.mark.parametrize(("number", "stride", "margin"), [(1, 1, 2), (2, 2, 3)])
+def test_a_residual_layer_passes_the_centre_of_its_field_on(number, stride, margin):
     # with the second convolution silenced, only the shortcut is left
-    network = Scorer(NetworkSettings(name="resnet41", width=2)).eval()
-    block = network.encoder[1]
+    block = Scorer(NetworkSettings(name="resnet41", width=2)).eval().encoder[number]
     nn.init.zeros_(block.second.weight)
-    x = torch.rand(1, 2, 12, 12)
+    if stride > 1:
+        nn.init.dirac_(block.shortcut.weight)
+    x = torch.rand(1, 2, 13, 17)
 
-    assert torch.equal(block(x), x[..., 2:-2, 2:-2])
+    out = block(x)[:, :2]
+
+    # two filters of side 3: the first reaches 1 pixel to each side, the second `stride` more
+    assert torch.equal(out, x[..., margin:-margin:stride, margin:-margin:stride])
 
 
 @pytest.mark.parametrize(
