@@ -116,8 +116,7 @@ def stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str,
 
     Before `train`, the demo draws the labels itself: they are what a user would click.
     """
-    diameter_ang, pixel_size_ang = _specimen(settings)
-    radius_px = f"{diameter_ang / pixel_size_ang / 3:.0f}"
+    diameter_ang, _, radius_px = _sizes(settings)
     many, seed, root = settings.particles, settings.seed, files.root
     on = () if device == "auto" else ("--device", device)
     with_model = ("--model", files.model, *on)
@@ -153,7 +152,7 @@ def stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str,
         ),
         "evaluate": Stage(
             _words(
-                ("evaluate", files.picks, files.truth, "--radius-px", radius_px),
+                ("evaluate", files.picks, files.truth, "--radius-px", f"{radius_px:g}"),
                 ("--only", files.test_list, "--plot", files.judged),
             ),
             files.judged,
@@ -166,11 +165,13 @@ def _words(*parts: tuple[object, ...]) -> list[str]:
     return [str(word) for part in parts for word in part]
 
 
-def _specimen(settings: DemoSettings) -> tuple[float, float]:
-    """Diameter of the particle and size of a raw pixel in ångströms."""
+def _sizes(settings: DemoSettings) -> tuple[float, float, float]:
+    """Diameter of the particle in ångströms and raw pixels, and a third of it to judge by."""
     from cryopick.simulate import SimulationSettings, load_molecule
 
-    return load_molecule(settings.molecule).diameter_ang, SimulationSettings().pixel_size_ang
+    diameter_ang = load_molecule(settings.molecule).diameter_ang
+    diameter_px = diameter_ang / SimulationSettings().pixel_size_ang
+    return diameter_ang, diameter_px, float(round(diameter_px / 3))
 
 
 def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
@@ -212,9 +213,8 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
             with whole(log, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(seconds), encoding="utf-8")
     echo("writing the report", err=True)
-    diameter_ang, pixel_size_ang = _specimen(settings)
-    diameter_px = diameter_ang / pixel_size_ang
-    found = gather(files, diameter_px, diameter_px / 3)
+    _, diameter_px, radius_px = _sizes(settings)
+    found = gather(files, diameter_px, radius_px)
     lines = [shlex.join(["cryopick", *stage.words]) for stage in every.values()]
     lines.insert(2, f"# {files.labels}: {settings.labels} particles of parts/train.tsv, by chance")
     with whole(files.report, overwrite=True) as temporary:
