@@ -102,6 +102,7 @@ def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monke
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
     run(f"{LINE} -o a.safetensors --held-out-frac 0.3")
     cut_off(f"{LINE} -o b.safetensors --held-out-frac 0.3", 2)
+    Path("b.run/.checkpoint.safetensors.0123.safetensors").write_text("half a checkp")
     assert not Path("b.safetensors").exists()
 
     result = run(f"{LINE} -o b.safetensors --held-out-frac 0.3")
@@ -109,6 +110,7 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
     assert "going on at step 4 of the unfinished run in b.run" in result.stderr
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
     assert Path("a.run/curves.tsv").read_text() == Path("b.run/curves.tsv").read_text()
+    assert not list(Path("b.run").glob(".*"))
 
 
 @pytest.mark.parametrize("change", ["settings", "labels", "micrographs", "held out"])

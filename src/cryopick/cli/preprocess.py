@@ -10,7 +10,7 @@ from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
-from cryopick.errors import CryopickError
+from cryopick.errors import CryopickError, InputError
 
 __all__ = ["preprocess"]
 
@@ -63,7 +63,11 @@ def preprocess(
                 batch.skip(path, error)
             advance(1)
 
-        dataset = write_prepared(outputs, settings, loaded, parts, on_done)
+        try:
+            dataset = write_prepared(outputs, settings, loaded, parts, on_done)
+        except InputError:  # nothing to go on with
+            parts.remove()
+            raise
     with whole(out / "settings.toml", overwrite=True) as temporary:
         header = f"# prepared as for the model {model.name}\n" if model else ""
         temporary.write_text(header + to_toml(settings), encoding="utf-8")

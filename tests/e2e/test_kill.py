@@ -1,0 +1,97 @@
+"""Killed at any moment, the same command again gives what it would have given.
+
+The kill is SIGKILL: nothing is caught, nothing is tidied up. Where it falls is drawn anew in
+every run of the tests; the message of a failure says where that was.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests import tiny
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+
+TRAIN = (
+    f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
+    f"--working-pixel-size-ang {tiny.PIXEL_ANG:g} --particles-per-micrograph 12 --seed 3 "
+    "--steps 40 --checkpoint-every 4 --width 2 --unlabelled-patches 1 --positive-patches 1 "
+    "--dropout 0.1 --autoencoder 10/N --held-out-frac 0.3 --device cpu"
+)
+PICK = "pick many --model m.safetensors --step-px 1 --device cpu"
+
+
+@pytest.fixture(autouse=True)
+def inputs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("mics").mkdir()
+    tiny.micrographs("mics")
+
+
+def start(line):
+    return subprocess.Popen(
+        [sys.executable, "-c", "from cryopick.cli import main; main()", *line.split()],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(line):
+    running = start(line)
+    _, told = running.communicate(timeout=300)
+    assert running.returncode == 0, told
+    return told
+
+
+def kill_once(line, results, count):
+    """Start a command, and kill it soon after `count` results of that pattern were written."""
+    running, seen = start(line), set()
+    deadline = time.monotonic() + 120
+    while len(seen) < count:
+        assert running.poll() is None, running.communicate()[1]
+        assert time.monotonic() < deadline
+        seen |= {(path, path.stat().st_mtime_ns) for path in Path().glob(results)}
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.02))
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL, f"it was done after {count} results"
+
+
+def test_a_killed_training_goes_on_to_the_same_model():
+    finish(f"{TRAIN} -o whole.safetensors")
+    count = random.randint(1, 6)
+    kill_once(f"{TRAIN} -o killed.safetensors", "killed.run/checkpoint.safetensors", count)
+    assert not Path("killed.safetensors").exists()
+
+    told = finish(f"{TRAIN} -o killed.safetensors")
+
+    assert "going on at step" in told
+    whole, killed = Path("whole.safetensors"), Path("killed.safetensors")
+    assert whole.read_bytes() == killed.read_bytes(), f"killed after {count} results"
+    curves = [Path(f"{name}.run/curves.tsv").read_text() for name in ("whole", "killed")]
+    assert curves[0] == curves[1]
+
+
+def test_a_killed_picking_goes_on_to_the_same_table():
+    tiny.model("m.safetensors")
+    Path("many").mkdir()
+    for number in range(30):
+        os.link(f"mics/mic_{number % 3}.mrc", f"many/mic_{number:02}.mrc")
+    finish(f"{PICK} -o whole.tsv")
+    count = random.randint(1, 15)
+    kill_once(f"{PICK} -o killed.tsv", ".killed.tsv.parts/*/[!.]*.npz", count)
+    assert not Path("killed.tsv").exists()
+
+    told = finish(f"{PICK} -o killed.tsv")
+
+    assert "going on with the unfinished work" in told
+    whole, killed = Path("whole.tsv"), Path("killed.tsv")
+    assert whole.read_bytes() == killed.read_bytes(), f"killed after {count} results"
+    assert not list(Path().glob(".*"))

@@ -1,0 +1,193 @@
+"""`cryopick pick`, from raw micrographs to tables, also when it is cut off or some are bad."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+from typer.testing import CliRunner
+
+from cryopick import io
+from cryopick.cli import app
+from cryopick.config import load_toml
+from cryopick.learn import load_model
+from cryopick.learn.run import ready_device
+from cryopick.pick import Picker, PickSettings
+from cryopick.picks import concatenate
+
+PATHS = [Path("mics") / f"mic_{number}.mrc" for number in range(3)]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    Path("mics").mkdir()
+    tiny.micrographs("mics")
+    tiny.model("m.safetensors", settings={"pixel_size_ang": 3.5})
+
+    def run_words(line, status=0):
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == status, result.output
+        return result
+
+    return run_words
+
+
+@pytest.fixture
+def picked(monkeypatch):
+    """The micrographs that were really picked; it stops after the number in `stop_after`."""
+
+    class Picked(list):
+        stop_after = None
+
+    seen, pick = Picked(), Picker.pick
+
+    def pick_and_count(self, path):
+        if len(seen) == seen.stop_after:
+            raise KeyboardInterrupt
+        seen.append(path.name)
+        return pick(self, path)
+
+    monkeypatch.setattr(Picker, "pick", pick_and_count)
+    return seen
+
+
+def expected(**settings):
+    picker = Picker.ready(
+        load_model(Path("m.safetensors")), PickSettings(**settings), ready_device("cpu")
+    )
+    return concatenate([picker.pick(path) for path in PATHS])
+
+
+def test_the_table_holds_the_picks_of_all_micrographs_best_first(run):
+    run("pick mics --model m.safetensors -o picks.tsv --threshold -3 --device cpu")
+
+    picks, wanted = io.read_picks(Path("picks.tsv")), expected(threshold=-3.0)
+    assert picks.micrographs == ("mic_0", "mic_1", "mic_2")
+    assert len(picks) == len(wanted) > 30
+    assert np.allclose(picks.xy_px, wanted.xy_px, rtol=0, atol=1e-3)
+    for _, own in picks.by_micrograph():
+        assert (np.diff(own.score) <= 0).all()
+        assert (own.score >= -3).all()
+
+
+def test_the_settings_stand_beside_the_table_and_name_the_model(run):
+    run("pick mics --model m.safetensors -o picks.star --radius-ang 55 --margin-ang 20")
+
+    beside = Path("picks.settings.toml")
+    assert load_toml(PickSettings, beside) == PickSettings(radius_ang=55.0, margin_ang=20.0)
+    assert "# model: m.safetensors (sha256 " in beside.read_text()
+
+
+@pytest.mark.parametrize("out", ["out/", "there"])
+def test_a_folder_gets_one_table_a_micrograph(run, out):
+    Path("there").mkdir()
+
+    run(f"pick mics --model m.safetensors -o {out} --format box --box-px 12")
+
+    assert sorted(path.name for path in Path(out).iterdir()) == [
+        "mic_0.box",
+        "mic_1.box",
+        "mic_2.box",
+        "settings.toml",
+    ]
+
+
+def test_only_what_is_missing_is_picked_after_an_interruption(run, picked):
+    run("pick mics --model m.safetensors -o whole.tsv")
+    picked.clear()
+    picked.stop_after = 2
+    run("pick mics --model m.safetensors -o cut.tsv", status=130)
+    assert not Path("cut.tsv").exists()
+    picked.stop_after = None
+
+    result = run("pick mics --model m.safetensors -o cut.tsv")
+
+    assert picked == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
+    assert "going on with the unfinished work" in result.stderr
+    assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert not list(Path().glob(".*.parts"))
+
+
+@pytest.mark.parametrize("change", ["settings", "model", "micrograph"])
+def test_what_was_picked_otherwise_is_picked_again(run, picked, change):
+    picked.stop_after = 2
+    run("pick mics --model m.safetensors -o picks.tsv", status=130)
+    picked.clear()
+    picked.stop_after = None
+    line = "pick mics --model m.safetensors -o picks.tsv"
+    if change == "settings":
+        line += " --radius-ang 50"
+    elif change == "model":
+        Path("m.safetensors").unlink()
+        tiny.model("m.safetensors", settings={"steps": 1})
+    else:
+        Path("mics/mic_0.mrc").touch()
+
+    run(line)
+
+    again = ["mic_0.mrc", "mic_2.mrc"] if change == "micrograph" else [p.name for p in PATHS]
+    assert picked == again
+
+
+def test_bad_micrographs_are_told_and_the_others_are_in_the_table(run):
+    wrong = tiny.bad_micrographs("mics")
+
+    result = run("pick mics/* --model m.safetensors -o picks.tsv", status=1)
+
+    for name, words in wrong.items():
+        assert any(
+            line.startswith(f"skipped mics/{name}: ") and words in line
+            for line in result.stderr.splitlines()
+        )
+    assert "7 of 10 files failed and were skipped" in result.stderr
+    assert len(io.read_picks(Path("picks.tsv"))) == len(expected())
+
+
+def test_no_table_is_written_where_nothing_could_be_picked(run):
+    for path in PATHS:
+        path.write_bytes(b"")
+
+    result = run("pick mics --model m.safetensors -o picks.tsv", status=1)
+
+    assert "none of the micrographs can be used" in result.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["labels.tsv", "m.safetensors", "mics"]
+
+
+def test_a_missing_pixel_size_is_asked_for_with_the_one_of_training(run):
+    Path("raw").mkdir()
+    io.write_mrc(Path("raw/a.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
+
+    result = run("pick raw --model m.safetensors -o picks.tsv", status=1)
+
+    assert (
+        "skipped raw/a.mrc: the file does not give its pixel size; add --pixel-size-ang "
+        "(the model was trained with --pixel-size-ang 3.5)\n"
+    ) in result.stderr
+    run("pick raw --model m.safetensors -o picks.tsv --pixel-size-ang 10")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-o picks.tsv", "picks.tsv: exists already; replace it with --force"),
+        ("-o picks.dat", "picks.dat: expected a suffix of"),
+        ("-o a.tsv --format z", "expected a format of"),
+        ("-o a.box", "--box-px"),
+        ("-o a.tsv --step-px 3", "--step-px must divide the network's stride of 4 pixels; got 3"),
+        ("-o a.tsv --radius-ang 0", "radius_ang must be above 0"),
+        ("-o a.tsv --model no.safetensors", "no.safetensors: no such model file"),
+        ("-o a.tsv --model labels.tsv", "labels.tsv: not a model file"),
+        ("-o a.tsv nothing-here", "nothing-here: no such file or folder"),
+    ],
+)
+def test_mistakes_show_before_any_work(run, picked, words, message):
+    Path("picks.tsv").write_text("old")
+
+    result = run(f"pick mics --model m.safetensors {words}", status=1)
+
+    assert message in result.stderr
+    assert picked == []
+    assert Path("picks.tsv").read_text() == "old"
+    assert not list(Path().glob(".*.parts"))

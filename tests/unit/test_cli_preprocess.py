@@ -1,0 +1,142 @@
+"""`cryopick preprocess`: the files are what training and picking see."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+from typer.testing import CliRunner
+
+from cryopick import image, io
+from cryopick.cli import app
+from cryopick.learn import load_model
+from cryopick.learn.settings import DIAMETER_PX
+
+SIZE_ANG = 5.0
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    Path("mics").mkdir()
+    tiny.micrographs("mics", pixel_size_ang=(SIZE_ANG, SIZE_ANG))
+
+    def run_words(line, status=0):
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == status, result.output
+        return result
+
+    return run_words
+
+
+def read(path):
+    import mrcfile
+
+    with mrcfile.open(path) as mrc:
+        return np.array(mrc.data), np.array([mrc.voxel_size.y, mrc.voxel_size.x], float)
+
+
+def shrunk(number, factor):
+    pixels = io.read_micrograph(Path(f"mics/mic_{number}.mrc")).pixels
+    return image.shrink(pixels, factor)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine"])
+def test_files_hold_the_prepared_micrographs_and_their_pixel_size(run, kind):
+    run(f"preprocess mics -o small --factor 2.5 --normalization {kind}")
+
+    small = [shrunk(number, 2.5) for number in range(3)]
+    fitted = image.fit_normalization(kind, [image.histogram(s.image, s.usable) for s in small])
+    for number, one in enumerate(small):
+        pixels, size_yx = read(Path(f"small/mic_{number}.mrc"))
+        assert np.array_equal(pixels, fitted.apply(one.image, one.usable))
+        assert size_yx == pytest.approx(SIZE_ANG * np.array(one.scale_yx))
+    assert not list(Path().glob(".*.parts"))
+
+
+def test_a_diameter_gives_the_pixels_of_training_and_a_model_its_own(run):
+    tiny.model("m.safetensors")
+    run("preprocess mics -o by-diameter --diameter-ang 170")
+    run("preprocess mics -o by-model --model m.safetensors")
+    run("preprocess mics -o larger --model m.safetensors --diameter-ang 270")
+
+    _, by_diameter = read(Path("by-diameter/mic_0.mrc"))
+    pixels, by_model = read(Path("by-model/mic_0.mrc"))
+    _, larger = read(Path("larger/mic_0.mrc"))
+    assert by_diameter == pytest.approx(170 / DIAMETER_PX, rel=0.02)
+    assert by_model == pytest.approx(tiny.PIXEL_ANG, rel=0.02)
+    assert larger == pytest.approx(2 * tiny.PIXEL_ANG, rel=0.03)
+    raw = io.read_micrograph(Path("mics/mic_0.mrc")).pixels
+    factor = tiny.PIXEL_ANG / SIZE_ANG
+    normalization = load_model(Path("m.safetensors")).normalization
+    assert np.array_equal(pixels, image.prepare(raw, factor, normalization).image)
+
+
+def test_a_factor_needs_no_pixel_size_and_invents_none(run):
+    io.write_mrc(Path("bare.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
+
+    run("preprocess bare.mrc -o small --factor 2")
+    run("preprocess bare.mrc -o sized --factor 2 --pixel-size-ang 3")
+
+    assert read(Path("small/bare.mrc"))[1].tolist() == [0, 0]
+    assert read(Path("sized/bare.mrc"))[1].tolist() == [6, 6]
+
+
+def test_bad_micrographs_are_told_and_the_others_written(run):
+    wrong = tiny.bad_micrographs("mics")
+
+    result = run("preprocess mics/* -o small --factor 2", status=1)
+
+    for name, words in wrong.items():
+        assert f"skipped mics/{name}: " in result.stderr
+        assert words in result.stderr
+    assert "3 micrographs written to small" in result.stderr
+    assert len(list(Path("small").glob("*.mrc"))) == 3
+
+
+def test_nothing_is_left_where_no_micrograph_can_be_used(run):
+    Path("mics/mic_0.mrc").write_bytes(b"")
+
+    result = run("preprocess mics/mic_0.mrc -o small --factor 2", status=1)
+
+    assert "none of the micrographs can be used" in result.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["labels.tsv", "mics"]
+
+
+def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
+    run("preprocess mics -o whole --factor 2")
+    module, written = importlib.import_module("cryopick.learn.preprocess"), []
+
+    def write_one(path, *args, **options):
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        written.append(path)
+        io.write_mrc(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_mrc", write_one)
+        run("preprocess mics -o cut --factor 2", status=130)
+
+    assert "going on with the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
+    for path in Path("whole").iterdir():
+        assert path.read_bytes() == (Path("cut") / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "give one of --factor, --diameter-ang and --model"),
+        ("--factor 2 --diameter-ang 100", "give one of --factor, --diameter-ang and --model"),
+        ("--factor 2 --model m.safetensors", "a model has its own pixel size"),
+        ("--factor 0", "factor must be above 0"),
+        ("--factor 2 --normalization z", "normalization must be one of"),
+    ],
+)
+def test_contradictions_show_before_any_work(run, words, message):
+    tiny.model("m.safetensors")
+
+    assert message in run(f"preprocess mics -o small {words}", status=1).stderr
+    assert not Path("small").exists()
+    assert not list(Path().glob(".*.parts"))

@@ -1,0 +1,85 @@
+"""`cryopick score`: maps that say where their pixels lie."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+from typer.testing import CliRunner
+
+from cryopick import io
+from cryopick.cli import app
+from cryopick.learn import load_model
+from cryopick.learn.run import ready_device
+from cryopick.pick import Picker, PickSettings
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    Path("mics").mkdir()
+    tiny.micrographs("mics", pixel_size_ang=(7.0, 7.0))
+    tiny.model("m.safetensors")
+
+    def run_words(line, status=0):
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == status, result.output
+        return result
+
+    return run_words
+
+
+@pytest.mark.parametrize("step_px", [1, 4])
+def test_a_map_holds_the_scores_and_the_distance_between_them(run, step_px):
+    run(f"score mics --model m.safetensors -o scores --step-px {step_px}")
+
+    settings = PickSettings(step_px=step_px)
+    picker = Picker.ready(load_model(Path("m.safetensors")), settings, ready_device("cpu"))
+    for number in range(3):
+        name = f"mic_{number}.mrc"
+        prepared, _ = picker.prepare(Path("mics") / name)
+        pixels, size_yx = read(Path("scores") / name)
+        assert np.array_equal(pixels, picker.score(prepared).logits)
+        # the last scored place lies within a step of the raw micrograph's far corner
+        raw_shape = np.array(tiny.blobs(number)[0].shape)
+        last = (np.array(pixels.shape) - 1) * size_yx / 7.0
+        assert (last < raw_shape).all()
+        assert (last + size_yx / 7.0 >= raw_shape - 1e-3).all()
+
+
+def read(path):
+    import mrcfile
+
+    with mrcfile.open(path) as mrc:
+        return np.array(mrc.data), np.array([mrc.voxel_size.y, mrc.voxel_size.x], float)
+
+
+def test_two_micrographs_of_one_stem_are_refused(run):
+    Path("more").mkdir()
+    io.write_mrc(Path("more/mic_1.mrc"), tiny.blobs(9)[0], pixel_size_ang=(7.0, 7.0))
+
+    result = run("score mics more --model m.safetensors -o scores", status=1)
+
+    assert "mics/mic_1.mrc and more/mic_1.mrc would both be written to scores/" in result.stderr
+    assert not Path("scores").exists()
+
+
+def test_a_micrograph_is_never_written_over_itself(run):
+    result = run("score mics --model m.safetensors -o mics --force", status=1)
+
+    assert "mics/mic_0.mrc: would be written over itself" in result.stderr
+
+
+def test_maps_are_replaced_only_by_force_and_bad_files_are_skipped(run):
+    run("score mics --model m.safetensors -o scores")
+    before = Path("scores/mic_0.mrc").read_bytes()
+
+    result = run("score mics --model m.safetensors -o scores", status=1)
+    assert "scores/mic_0.mrc: exists already; replace it with --force" in result.stderr
+
+    Path("mics/mic_1.mrc").write_bytes(b"")
+    result = run("score mics --model m.safetensors -o scores --force", status=1)
+    assert "2 score maps written to scores" in result.stderr
+    assert "skipped mics/mic_1.mrc: the file is empty" in result.stderr
+    assert Path("scores/mic_0.mrc").read_bytes() == before
