@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL"
 TRAIN = (
     f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
     f"--working-pixel-size-ang {tiny.PIXEL_ANG:g} --particles-per-micrograph 12 --seed 3 "
-    "--steps 40 --checkpoint-every 4 --width 2 --unlabelled-patches 1 --positive-patches 1 "
+    "--steps 24 --checkpoint-every 3 --width 2 --unlabelled-patches 1 --positive-patches 1 "
     "--dropout 0.1 --autoencoder 10/N --held-out-frac 0.3 --device cpu"
 )
 PICK = "pick many --model m.safetensors --step-px 1 --device cpu"
@@ -66,7 +66,7 @@ def kill_once(line, results, count):
 
 def test_a_killed_training_goes_on_to_the_same_model():
     finish(f"{TRAIN} -o whole.safetensors")
-    count = random.randint(1, 6)
+    count = random.randint(1, 5)
     kill_once(f"{TRAIN} -o killed.safetensors", "killed.run/checkpoint.safetensors", count)
     assert not Path("killed.safetensors").exists()
 
@@ -82,10 +82,10 @@ def test_a_killed_training_goes_on_to_the_same_model():
 def test_a_killed_picking_goes_on_to_the_same_table():
     tiny.model("m.safetensors")
     Path("many").mkdir()
-    for number in range(30):
+    for number in range(20):
         os.link(f"mics/mic_{number % 3}.mrc", f"many/mic_{number:02}.mrc")
     finish(f"{PICK} -o whole.tsv")
-    count = random.randint(1, 15)
+    count = random.randint(1, 12)
     kill_once(f"{PICK} -o killed.tsv", ".killed.tsv.parts/*/[!.]*.npz", count)
     assert not Path("killed.tsv").exists()
 
