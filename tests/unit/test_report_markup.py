@@ -1,5 +1,6 @@
 """Pieces of a page: text stays text, and the page is whole in itself."""
 
+import shlex
 from html.parser import HTMLParser
 
 from hypothesis import given, settings
@@ -41,7 +42,9 @@ def test_text_is_shown_as_it_is(text):
         "section": markup.section(text, "b"),
         "figure": markup.figure("", text),
         "headline": markup.headline({"a": text}),
-        "table": markup.table(["a"], [[text, "b"]], "c"),
+        "row of a table": markup.table(["a", "b"], [[text, "d"]], "e"),
+        "cell of a table": markup.table(["a", "b"], [["d", text]], "e"),
+        "caption of a table": markup.table(["a", "b"], [["d", "e"]], text),
         "commands": markup.commands(["# " + text]),
         "more": markup.more(text, "b"),
         "document": markup.document("a", text, "", "b"),
@@ -61,6 +64,15 @@ def test_text_makes_no_element(text):
 
 def test_commands_stand_after_a_prompt_and_remarks_do_not():
     assert "\n".join(read(markup.commands(["a b", "# c"])).words) == "$ a b\n# c"
+
+
+def test_a_long_command_goes_on_in_lines_that_the_shell_joins():
+    command = "cryopick train " + " ".join(f"--option-{i} value" for i in range(20))
+
+    shown = "".join(read(markup.commands([command])).words)
+
+    assert shlex.split(shown) == ["$", *command.split()]
+    assert max(map(len, shown.splitlines())) <= 104
 
 
 def test_pictures_of_a_gallery_are_told_to_those_who_cannot_see_them():

@@ -8,6 +8,7 @@ Every function takes plain text, which it escapes, and gives HTML; arguments cal
 - `headline`, `table`, `commands`, `more`: numbers, what to type, what to unfold.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -24,6 +25,8 @@ __all__ = [
     "side_by_side",
     "table",
 ]
+
+_COMMAND_WIDTH = 96  # characters of the page's fixed-width type that stand in a line
 
 
 def document(title: str, lead: str, body: str, footer: str) -> str:
@@ -88,11 +91,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
 
 
 def commands(lines: Sequence[str]) -> str:
-    """What to type, one command a line; a line that begins with # is a remark."""
-    shown = (line if line.startswith("#") else f"$ {line}" for line in lines)
+    """What to type; long commands go on in the next line, one that begins with # is a remark."""
+    shown = (line if line.startswith("#") else f"$ {_wrapped(line)}" for line in lines)
     return f"<pre>{escape(chr(10).join(shown))}</pre>"
 
 
 def more(title: str, text: str) -> str:
     """Text for the few who want it, folded away."""
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
+
+
+def _wrapped(command: str) -> str:
+    """Continue a command that is wider than the page in further lines, each from an option on."""
+    lines: list[str] = []
+    for part in re.split(" (?=-)", command):
+        if lines and len(lines[-1]) + len(part) < _COMMAND_WIDTH:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    return " \\\n    ".join(lines)
