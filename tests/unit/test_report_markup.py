@@ -1,6 +1,5 @@
 """Pieces of a page: text stays text, and the page is whole in itself."""
 
-import shlex
 from html.parser import HTMLParser
 
 from hypothesis import given, settings
@@ -71,7 +70,8 @@ def test_a_long_command_goes_on_in_lines_that_the_shell_joins():
 
     shown = "".join(read(markup.commands([command])).words)
 
-    assert shlex.split(shown) == ["$", *command.split()]
+    assert "\\\n" in shown
+    assert shown.replace("\\\n", "").split() == ["$", *command.split()]
     assert max(map(len, shown.splitlines())) <= 104
 
 
