@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.learn import Curves, Row
@@ -16,6 +16,7 @@ def step(positive, unlabelled, prior, loss=1.0, penalty=0.5):
     return Step(*(torch.tensor(v, dtype=torch.float64) for v in values), prior=prior)
 
 
+@settings(deadline=None)
 @given(shares, shares, shares)
 def test_the_rates_solve_the_balance_of_unlabelled_predictions(true, false, prior):
     unlabelled = prior * true + (1 - prior) * false

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
 from cryopick.learn import disc_size, unlabelled_prior
 
 
+@settings(deadline=None)
 @given(st.floats(0, 30))
 def test_a_disc_is_counted_in_two_dimensions(radius_px):
     side = range(-31, 32)

@@ -230,7 +230,7 @@ def test_micrographs_without_an_unlabelled_region_are_refused(tmp_path):
     usable = np.zeros((HEIGHT, WIDTH), bool)
     usable[69:72, 59:62] = True
     save_micrograph(tmp_path, 0, stored(usable, usable))
-    drawn = sampler(tmp_path)
+    drawn = sampler(tmp_path, label_radius_px=4.0)
 
     with pytest.raises(SettingsError, match="found no unlabelled region"):
         drawn.batch(0, CPU)
@@ -241,6 +241,7 @@ def test_a_store_without_labels_is_refused(folder):
         sampler(folder / "x", labels=np.zeros((0, 2)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 120), st.integers(1, 20), st.integers(0, 200))
 def test_a_patch_holds_as_many_scores_and_tiles_as_fit(half_field, stride, extra):
     field = 2 * half_field + 1

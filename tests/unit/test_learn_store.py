@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.learn import Store
@@ -23,6 +23,7 @@ def store(tmp_path_factory):
     return Store.open(folder, [np.zeros((0, 2))])
 
 
+@settings(deadline=None)
 @given(st.integers(-60, 60), st.integers(-60, 60), st.integers(1, 50))
 def test_a_window_is_a_slice_of_the_image_in_a_sea_of_zeros(store, top, left, side):
     micrograph, sea = stored(), 120

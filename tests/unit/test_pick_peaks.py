@@ -26,6 +26,7 @@ def test_suppression_is_its_definition(scores, radius, threshold, spacing_yx):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.float32])
+@settings(deadline=None)
 @given(st.data())
 def test_any_type_of_number_can_be_suppressed(dtype, data):
     limits = (np.finfo if dtype == np.float32 else np.iinfo)(dtype)
@@ -59,6 +60,7 @@ def test_nothing_above_the_threshold_gives_no_peak(scores):
     assert suppress(scores, radius=1.0, threshold=0.5).shape == (0, 2)
 
 
+@settings(deadline=None)
 @given(st.floats(-0.49, 0.49), st.floats(-0.49, 0.49), st.floats(0.1, 5.0), st.floats(0.1, 5.0))
 def test_the_summit_of_a_paraboloid_is_found(dy, dx, curve_y, curve_x):
     y, x = np.mgrid[:7, :9]
@@ -67,7 +69,7 @@ def test_the_summit_of_a_paraboloid_is_found(dy, dx, curve_y, curve_x):
     np.testing.assert_allclose(refine(scores, np.array([[3, 5]])), [[3 + dy, 5 + dx]], atol=1e-9)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(maps, radii)
 def test_a_peak_moves_half_a_step_at_most_and_never_out_of_the_map(scores, radius):
     peaks = suppress(scores, radius=radius)
