@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.image import Normalization
@@ -85,7 +85,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.scorer.state_dict().items()}
     with whole(path, overwrite=overwrite) as temporary:
-        save_file(tensors, temporary, metadata={"cryopick": json.dumps(description)})
+        temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
 
 def load_model(path: Path) -> Model:

@@ -145,8 +145,10 @@ def _shrunk(path: Path, preparation: Preparation) -> Stored:
     micrograph = read_micrograph(path, pixel_size_ang=preparation.pixel_size_ang)
     pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
     small = shrink(micrograph.pixels, preparation.working_size_ang / pixel_size_ang)
-    if small.usable.sum() < 2:
-        raise MicrographError(f"{path}: no usable pixels are left beside borders and flat patches")
+    try:
+        histogram(small.image, small.usable)  # what cannot be standardised is told here
+    except MicrographError as error:
+        raise MicrographError(f"{path}: {error}") from error
     return Stored(small.image, small.usable, small.scale_yx)
 
 

@@ -54,6 +54,6 @@ def unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usabl
         raise SettingsError(
             f"{particles:g} expected particles would cover {100 * prior:.0f} % of the usable "
             f"{usable_px} working pixels with discs of radius {radius_px:g}. "
-            "Lower --particles-per-micrograph or --label-radius-ang"
+            "Lower --particles-per-micrograph or --label-radius-px"
         )
     return prior

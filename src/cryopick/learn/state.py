@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cryopick.errors import FormatError
@@ -70,7 +70,7 @@ def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str)
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with whole(path, overwrite=True) as temporary:
-        save_file(tensors, temporary, metadata={"cryopick-run": json.dumps(notes)})
+        temporary.write_bytes(save(tensors, {"cryopick-run": json.dumps(notes)}))
 
 
 def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.device) -> RunState:
