@@ -40,8 +40,9 @@ def repeat_edges(image, border):
 @given(depths, depths, depths, depths, st.integers(0, 5))
 def test_repeated_edges_are_measured_exactly(top, bottom, left, right, seed):
     border = Border(top, bottom, left, right)
+    image = noise(shape=(300, 320), seed=seed)  # on a tenth of it chance quietens whole lines
 
-    assert find_border(repeat_edges(noise(seed=seed), border)) == border
+    assert find_border(repeat_edges(image, border)) == border
 
 
 @quick

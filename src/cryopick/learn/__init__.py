@@ -13,7 +13,7 @@ from cryopick.learn.curves import Curves, Row
 from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset, raw_pixel_size
 from cryopick.learn.loss import OBJECTIVES, objective
 from cryopick.learn.network import NETWORKS, Decoder, NetworkSettings, Scorer
-from cryopick.learn.prior import disc_size, unlabelled_prior
+from cryopick.learn.prior import disc_pixels, unlabelled_prior
 from cryopick.learn.sampling import Batch, Geometry, Sampler, SamplingSettings
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.store import Store
@@ -39,7 +39,7 @@ __all__ = [
     "Store",
     "TrainSettings",
     "choose_device",
-    "disc_size",
+    "disc_pixels",
     "load_model",
     "objective",
     "prepare_dataset",

@@ -1,28 +1,29 @@
 """The prior π: what share of the unlabelled regions are positive.
 
 A region is positive when its centre lies within the label radius of a particle's centre, so
-a particle counts as many positive regions as a disc of that radius has pixels.
+a particle makes as many regions positive as pixels lie in a disc of that radius.
 
-- `disc_size`: pixels of a disc.
+- `disc_pixels`: pixels in a disc.
 - `unlabelled_prior`: π from the expected number of particles.
 """
 
-import numpy as np
+import math
 
 from cryopick.errors import SettingsError
 
-__all__ = ["disc_size", "unlabelled_prior"]
+__all__ = ["disc_pixels", "unlabelled_prior"]
 
 
-def disc_size(radius_px: float) -> int:
-    """Count the pixels whose centres lie within `radius_px` of a pixel's centre.
+def disc_pixels(radius_px: float) -> float:
+    """Pixels whose centres lie within `radius_px` of a particle's centre, on average.
 
-    >>> [disc_size(r) for r in (0, 1, 2, 3)]
-    [1, 5, 13, 29]
+    Particles lie between pixels as often as on them. Averaged over where they lie, the number
+    is the area π r² of the disc; around a pixel's own centre it is larger, 5 for 3.14.
+
+    >>> round(disc_pixels(1.0), 2)
+    3.14
     """
-    reach = int(np.floor(radius_px))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    return int(np.count_nonzero(x**2 + y**2 <= radius_px**2))
+    return math.pi * radius_px**2
 
 
 def unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usable_px: int) -> float:
@@ -42,7 +43,7 @@ def unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usabl
     Raises:
         SettingsError: No positives would be left unlabelled, or nothing but positives.
     """
-    disc = disc_size(radius_px)
+    disc = disc_pixels(radius_px)
     if particles <= labelled:
         raise SettingsError(
             f"{particles:g} particles are expected on all training micrographs together, but "

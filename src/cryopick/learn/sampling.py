@@ -52,8 +52,8 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if min(self.unlabelled_patches, self.positive_patches) < 1:
             raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if not 0 <= self.label_radius_px < np.inf:
-            raise SettingsError(f"label_radius_px must be 0 or more; got {self.label_radius_px}")
+        if not 0 < self.label_radius_px < np.inf:
+            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
 
 
 @dataclass(frozen=True)
