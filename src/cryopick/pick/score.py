@@ -23,7 +23,7 @@ from cryopick.learn import Scorer
 
 __all__ = ["ScoreMap", "folded", "score_map"]
 
-_TILE_PX = 1024  # largest side scored in one pass; the activations of a tile bound the memory
+_TILE_PX = 512  # largest side scored in one pass; the activations of a tile bound the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def _padded(
 
 
 def folded(scorer: Scorer) -> Scorer:
-    """A copy for scoring, with batch normalisation folded into the convolutions."""
+    """A copy for scoring: batch normalisation folded into the convolutions, channels last."""
     copy = Scorer(scorer.settings)
     copy.load_state_dict(scorer.state_dict())
     copy.eval()
@@ -128,4 +128,4 @@ def folded(scorer: Scorer) -> Scorer:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, norm_name, nn.Identity())
-    return copy
+    return copy.to(memory_format=torch.channels_last)  # the layout that oneDNN and cuDNN compute in
