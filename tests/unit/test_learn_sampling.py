@@ -46,7 +46,8 @@ def folder(tmp_path_factory):
 
 def sampler(folder, *, seed=0, labels=LABELS, **values):
     geometry = Geometry.of(values.get("patch_px"), FIELD, STRIDE)
-    return Sampler(Store.open(folder, [labels]), SamplingSettings(**values), geometry, seed=seed)
+    plain = SamplingSettings(**{"contrast": 0.0, "noise": 0.0, **values})
+    return Sampler(Store.open(folder, [labels]), plain, geometry, seed=seed)
 
 
 def places(folder, step=0, **values):
@@ -207,7 +208,7 @@ def test_micrographs_are_drawn_by_their_usable_area(tmp_path):
         usable = np.zeros((HEIGHT, WIDTH), bool)
         usable[:rows] = True
         save_micrograph(tmp_path, number, stored(np.full((HEIGHT, WIDTH), value), usable))
-    single_px = SamplingSettings(patch_px=FIELD, unlabelled_patches=400)
+    single_px = SamplingSettings(patch_px=FIELD, unlabelled_patches=400, contrast=0.0, noise=0.0)
     store = Store.open(tmp_path, [LABELS, LABELS])
     drawn = Sampler(store, single_px, Geometry.of(FIELD, FIELD, STRIDE), seed=0)
 

@@ -242,9 +242,11 @@ def losses(store, path, **values):
         {"autoencoder": "0.1"},
         {"l2": 0.1},
         {"learning_rate": 1e-3},
-        {"network": NetworkSettings(width=2, dropout=0.5)},
+        {"network": NetworkSettings(width=2, dropout=0.1)},
         {"network": NetworkSettings(name="resnet41", width=2)},
         {"sampling": replace(SETTINGS.sampling, rotate=False)},
+        {"sampling": replace(SETTINGS.sampling, contrast=0.5)},
+        {"sampling": replace(SETTINGS.sampling, noise=0.5)},
         {"sampling": replace(SETTINGS.sampling, label_radius_px=1.0)},
         {"particles_per_micrograph": 9.0},
     ],
@@ -330,7 +332,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(steps):
 def test_the_prior_of_an_outcome_is_that_of_the_store(straight):
     _, outcome = straight
 
-    disc, pixels = 13, 2 * SHAPE[0] * SHAPE[1]
+    disc, pixels = math.pi * 2**2, 2 * SHAPE[0] * SHAPE[1]
     assert outcome.prior == pytest.approx((12 - 6) * disc / (pixels - 6 * disc))
 
 

@@ -29,6 +29,8 @@ WITHIN = {
     "positive_patches": "sampling.positive_patches",
     "unlabelled_patches": "sampling.unlabelled_patches",
     "rotate": "sampling.rotate",
+    "contrast": "sampling.contrast",
+    "noise": "sampling.noise",
 }
 
 
@@ -78,7 +80,7 @@ def train(
         str | None, Option(help="conv31, conv63, conv127, resnet41 or resnet73 [conv31].")
     ] = None,
     width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
-    dropout: Annotated[float | None, Option(help="Share of features dropped [0].")] = None,
+    dropout: Annotated[float | None, Option(help="Share of features dropped [0.5].")] = None,
     l2: Annotated[float | None, Option("--l2", help="Weight of the squared weights [0].")] = None,
     steps: Annotated[int | None, Option(help="Minibatches in all [300].")] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
@@ -97,6 +99,12 @@ def train(
     rotate: Annotated[
         bool | None,
         Option("--rotate/--no-rotate", help="Turn and mirror the crops at random [yes]."),
+    ] = None,
+    contrast: Annotated[
+        float | None, Option(help="Spread of the contrast, varied at random, as a logarithm [0.2].")
+    ] = None,
+    noise: Annotated[
+        float | None, Option(help="Greatest spread of noise added, in those of the background [1].")
     ] = None,
     checkpoint_every: Annotated[int | None, Option(help="Steps between checkpoints [50].")] = None,
     seed: Annotated[int | None, Option(help="Another seed, another run [0].")] = None,

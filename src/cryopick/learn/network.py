@@ -85,7 +85,7 @@ class NetworkSettings:
 
     name: str = "conv31"
     width: int = 32
-    dropout: float = 0.0
+    dropout: float = 0.5
 
     def __post_init__(self) -> None:
         from cryopick.errors import SettingsError

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from cryopick.errors import SettingsError
+from cryopick.learn.augment import distort
 from cryopick.learn.store import Store
 
 __all__ = ["IGNORED", "POSITIVE", "UNLABELLED", "Batch", "Geometry", "Sampler", "SamplingSettings"]
@@ -41,6 +42,9 @@ class SamplingSettings:
         label_radius_px: A region counts as positive when its centre lies within this many
             working pixels of a label.
         rotate: Turn each crop by a random angle and mirror half of them.
+        contrast: Spread of the logarithm of the contrast, which is varied patch by patch.
+        noise: Greatest standard deviation of white noise added to a patch, in spreads of the
+            background.
     """
 
     patch_px: int | None = None
@@ -48,12 +52,17 @@ class SamplingSettings:
     positive_patches: int = 2
     label_radius_px: float = 1.0
     rotate: bool = True
+    contrast: float = 0.2
+    noise: float = 1.0
 
     def __post_init__(self) -> None:
         if min(self.unlabelled_patches, self.positive_patches) < 1:
             raise SettingsError("a step needs at least one unlabelled and one positive patch")
         if not 0 < self.label_radius_px < np.inf:
             raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
+        for name in ("contrast", "noise"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -144,8 +153,14 @@ class Sampler:
         rng = np.random.default_rng([self.seed, step])
         unlabelled, kinds = self._some_unlabelled(rng, device)
         tiled, tiled_kinds = self._tiled_positives(rng, device)
+        patches = distort(
+            torch.cat([unlabelled, tiled]),
+            contrast=self.settings.contrast,
+            noise=self.settings.noise,
+            seed=int(rng.integers(2**62)),
+        )
         return Batch(
-            torch.cat([unlabelled, tiled])[:, None],
+            patches[:, None],
             torch.from_numpy(np.concatenate([kinds, tiled_kinds])).to(device),
         )
 
