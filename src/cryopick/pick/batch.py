@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,21 @@ class PickBatch:
     model_file: str
 
     @classmethod
-    def open(cls, model: Path, settings: PickSettings, device: torch.device) -> "PickBatch":
+    def open(
+        cls,
+        model: Path,
+        settings: PickSettings,
+        device: torch.device,
+        order: Sequence[Path] = (),
+    ) -> "PickBatch":
         """Load a model and check what all micrographs share.
+
+        Args:
+            model: The model file.
+            settings: How to pick.
+            device: Where to score.
+            order: Micrographs in the order in which they will be asked for: while one is
+                scored, the next is read and prepared.
 
         Raises:
             InputError: The model is missing or is none.
@@ -52,7 +65,8 @@ class PickBatch:
                 f"got {settings.step_px}"
             )
         digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-        return cls(Picker.ready(loaded, settings, device), f"{model.name} (sha256 {digest}…)")
+        picker = Picker.ready(loaded, settings, device, order)
+        return cls(picker, f"{model.name} (sha256 {digest}…)")
 
     def describe(self) -> str:
         """The settings as TOML, with the model in a comment above."""

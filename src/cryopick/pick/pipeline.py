@@ -4,7 +4,8 @@
 - `locate`: picks from a score map.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float
 from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer, raw_pixel_size
+from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import refine, suppress
 from cryopick.pick.score import ScoreMap, folded, score_map
 from cryopick.pick.settings import PickSettings
@@ -62,15 +64,28 @@ class Picker:
     Attributes:
         model: The model, its network with batch normalisation folded in.
         settings: How to pick.
+        order: Micrographs in the order in which they will be asked for, if it is known:
+            while one is scored, the next is read and prepared.
     """
 
     model: Model
     settings: PickSettings
+    order: Sequence[Path] = ()
+    _prepared: "Ahead[Path, tuple[Prepared, float]]" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_prepared", Ahead(self._prepare, self.order))
 
     @classmethod
-    def ready(cls, model: Model, settings: PickSettings, device: torch.device) -> "Picker":
+    def ready(
+        cls,
+        model: Model,
+        settings: PickSettings,
+        device: torch.device,
+        order: Sequence[Path] = (),
+    ) -> "Picker":
         """Fold the network's normalisation and put it on a device."""
-        return cls(replace(model, scorer=folded(model.scorer).to(device)), settings)
+        return cls(replace(model, scorer=folded(model.scorer).to(device)), settings, order)
 
     @property
     def diameter_ang(self) -> float:
@@ -86,6 +101,9 @@ class Picker:
         Raises:
             MicrographError: The file cannot serve, or its pixel size is unknown.
         """
+        return self._prepared(path)
+
+    def _prepare(self, path: Path) -> tuple[Prepared, float]:
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)

@@ -128,4 +128,5 @@ def folded(scorer: Scorer) -> Scorer:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, norm_name, nn.Identity())
-    return copy.to(memory_format=torch.channels_last)  # the layout that oneDNN and cuDNN compute in
+    # Channels last is the layout that oneDNN and cuDNN compute in.
+    return copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
