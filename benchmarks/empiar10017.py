@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.evaluate import Evaluation, evaluate_picks, match
+from cryopick.evaluate import Evaluation, evaluate_picks, match, thresholded
 from cryopick.io import match_names, name_list, read_micrograph, read_picks, read_picks_many
 from cryopick.picks import Picks
 
@@ -54,7 +54,8 @@ def main() -> None:
         judged[name] = other
         row(f"{name}, published", [other], None)
     if chosen.figure:
-        draw(judged, read_picks(runs[0][0]), truth, chosen.figure)
+        best = judged[f"cryopick, {labels} labels"].best
+        draw(judged, thresholded(read_picks(runs[0][0]), best.threshold), truth, chosen.figure)
 
 
 def micrographs(split: str) -> list[Path]:
@@ -138,8 +139,6 @@ def draw(judged: dict[str, Evaluation], picks: Picks, truth: Picks, path: Path) 
 
     chosen = micrographs("test")[PICTURED]
     own = dict(match_names(picks, [chosen]).picks.by_micrograph())[str(chosen)]
-    best = next(iter(judged.values())).best
-    own = own.select(own.score >= best.threshold) if best else own
     known = dict(truth.by_micrograph())[str(chosen)]
     partner = match(own.xy_px, own.score, known.xy_px, RADIUS_PX)
     x, y, side = CORNER_PX
