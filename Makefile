@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test docs
+.PHONY: install demo test docs bench bench-peer
 
 install: $(STAMP)
 
@@ -22,3 +22,18 @@ test: install
 # Write again what is made from the code: the command reference.
 docs: install
 	$(VENV)/bin/python scripts/make_reference.py
+
+# Time every stage against a plain baseline of the same machine: some minutes.
+bench: install
+	for stage in start preprocess train score pick memory linear; do \
+	  $(VENV)/bin/python benchmarks/$$stage.py || exit 1; done
+
+# The same work by the reference implementation, run as a program in an environment of its own.
+bench-peer: install .peer/.installed
+	$(VENV)/bin/python benchmarks/peer.py
+	$(VENV)/bin/python benchmarks/convergence.py
+
+.peer/.installed:
+	$(PYTHON) -m venv .peer
+	.peer/bin/python -m pip install --quiet topaz-em==0.3.20 torch==2.14.1 torchvision==0.29.1
+	touch $@

@@ -1,0 +1,178 @@
+"""Held-out average precision against seconds of training, ours and the reference's.
+
+On EMPIAR-10017 with 25 labels. The reference is given its prior by -n, and its picks in
+repeated borders are left out, which helps it. Run by `make bench-peer`; draws the figure.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch  # noqa: TID253  # what is measured
+from common import FOLDER, ROOT, measure
+from empiar10017 import DATA, judge, micrographs
+from peer import FACTOR, TOPAZ, shrink_labels
+
+from cryopick.image import find_invalid, inset
+from cryopick.io import match_names, read_micrograph, read_picks, write_mrc
+from cryopick.learn import Model, Scorer, TrainSettings, prepare_dataset, train
+from cryopick.learn.dataset import Preparation
+from cryopick.pick import Picker, PickSettings
+from cryopick.picks import Picks, concatenate
+
+OUT = FOLDER / "convergence"
+PIXEL_SIZE_ANG, DIAMETER_ANG, PER_MICROGRAPH = 1.77, 190.0, 650
+CPU = torch.device("cpu")
+
+Curve = list[tuple[float, float]]  # seconds of training, average precision
+
+
+def main() -> None:
+    """Measure what is missing, print the tables, draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, nargs="+", default=[50, 100, 300])
+    parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "results" / "speed.png")
+    chosen = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    curves: dict[str, list[Curve]] = {
+        f"cryopick, {steps} steps": [
+            kept(f"ours-{steps}-{s}", steps, s) for s in range(chosen.seeds)
+        ]
+        for steps in chosen.steps
+    }
+    curves["topaz"] = [reference()]
+    print("\n| run | training, s | average precision |\n|---|---|---|")
+    for name, runs in curves.items():
+        for point in zip(*runs, strict=True):
+            seconds, precision = np.mean(point, axis=0)
+            print(f"| {name} | {seconds:.1f} | {precision:.3f} |")
+    draw(curves, chosen.figure)
+
+
+def kept(name: str, steps: int, seed: int) -> Curve:
+    """A curve of ours, measured unless it was."""
+    notes = OUT / f"{name}.json"
+    if not notes.exists():
+        notes.write_text(json.dumps(ours(steps, seed)))
+    return json.loads(notes.read_text())
+
+
+def ours(steps: int, seed: int) -> Curve:
+    """Train as `cryopick train` does, and judge on the test micrographs on the way."""
+    settings = TrainSettings(
+        diameter_ang=DIAMETER_ANG,
+        particles_per_micrograph=PER_MICROGRAPH,
+        steps=steps,
+        seed=seed,
+        checkpoint_every=max(10, steps // 6),
+    )
+    paths = micrographs("train")
+    labels = match_names(read_picks(DATA / "labels_25.tsv"), paths).picks
+    preparation = Preparation(
+        working_size_ang=settings.working_size_ang,
+        pixel_size_ang=PIXEL_SIZE_ANG,
+        normalization="dataset",
+        clearance_px=settings.diameter_ang / settings.working_size_ang / 2,
+    )
+    dataset = prepare_dataset(paths, labels, preparation, OUT / "prepared")
+    curve: Curve = []
+    clock = {"started": time.monotonic()}
+
+    def judge_now(scorer: Scorer) -> tuple[float, float]:
+        trained_s = time.monotonic() - clock["started"]
+        model = Model(
+            scorer=scorer,
+            diameter_ang=DIAMETER_ANG,
+            working_pixel_size_ang=settings.working_size_ang,
+            normalization=dataset.normalization,
+            label_radius_px=settings.sampling.label_radius_px,
+        )
+        picker = Picker.ready(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), CPU)
+        precision = judged(concatenate([picker.pick(path) for path in micrographs("test")]))
+        curve.append((trained_s, precision))
+        clock["started"] = time.monotonic() - trained_s  # judging costs no time
+        return precision, precision
+
+    checkpoint = OUT / "checkpoint"
+    checkpoint.unlink(missing_ok=True)
+    train(dataset.store, settings, checkpoint, device=CPU, held_out=judge_now)
+    return curve
+
+
+def reference(epochs: int = 6, steps: int = 100) -> Curve:
+    """Train the reference once; times are those at which it wrote its models."""
+    notes = OUT / "reference.json"
+    if notes.exists():
+        return json.loads(notes.read_text())
+    for split in ("train", "test"):
+        for path in micrographs(split):
+            pixels = read_micrograph(path).pixels.astype(np.float32)
+            raw = OUT / f"raw-{split}" / f"{path.stem}.mrc"
+            write_mrc(raw, pixels, pixel_size_ang=None, overwrite=True)
+        raws = sorted((OUT / f"raw-{split}").glob("*.mrc"))
+        measure(TOPAZ, "preprocess", "-s", FACTOR, "-o", OUT / f"small-{split}", *raws)
+    shrink_labels(DATA / "labels_25.tsv", OUT / "labels.txt")
+    started = time.time() + measure(TOPAZ, "--help").seconds
+    measure(
+        *(TOPAZ, "train", "-d", -1, "-m", "conv31", "--units", 32, "--no-pretrained"),
+        *("--train-images", OUT / "small-train", "--train-targets", OUT / "labels.txt"),
+        *("-n", PER_MICROGRAPH, "--epoch-size", steps, "--num-epochs", epochs),
+        *("--save-prefix", OUT / "topaz", "-o", OUT / "topaz.txt"),
+    )
+    curve = []
+    for epoch in range(1, epochs + 1):
+        model, table = OUT / f"topaz_epoch{epoch}.sav", OUT / f"topaz_{epoch}.tsv"
+        small = sorted((OUT / "small-test").glob("*.mrc"))
+        measure(
+            *(TOPAZ, "extract", "-d", -1, "-m", model, "-r", 7, "-x", FACTOR, "-o", table, *small)
+        )
+        curve.append((model.stat().st_mtime - started, judged(off_borders(read_picks(table)))))
+    notes.write_text(json.dumps(curve))
+    return curve
+
+
+def judged(picks: Picks) -> float:
+    """Average precision on the test micrographs."""
+    test = micrographs("test")
+    truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
+    return judge(picks, truth, test).average_precision or 0.0
+
+
+def off_borders(picks: Picks) -> Picks:
+    """Without picks in repeated borders or within half a particle of them, as in ours."""
+    tables = []
+    for name, own in match_names(picks, micrographs("test")).picks.by_micrograph():
+        pixels = read_micrograph(Path(name)).pixels
+        shape = (pixels.shape[0] // FACTOR, pixels.shape[1] // FACTOR)
+        usable = find_invalid(pixels).usable(shape)
+        clear = inset(usable, DIAMETER_ANG / PIXEL_SIZE_ANG / FACTOR / 2)
+        column, row = np.minimum(
+            np.rint(own.xy_px / FACTOR).astype(int), np.array(shape)[::-1] - 1
+        ).T
+        tables.append(own.select(np.flatnonzero(clear[row, column])))
+    return concatenate(tables)
+
+
+def draw(curves: dict[str, list[Curve]], path: Path) -> None:
+    """Average precision against time, one line a run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, (name, runs) in enumerate(curves.items()):
+        for run, curve in enumerate(runs):
+            label = None if run else name
+            axes.plot(*zip(*curve, strict=True), "o-", color=f"C{number}", label=label, ms=3)
+    axes.set(xlabel="seconds of training", ylabel="average precision, held out", xscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Score maps: arithmetic a second of the convolutions against a plain matrix product."""
+
+import numpy as np
+import torch  # noqa: TID253  # what is measured
+from common import heading, matrix_gflops, medians, row
+
+from cryopick.learn import Scorer
+from cryopick.learn.network import NETWORKS, NetworkSettings
+from cryopick.pick import score_map, suppress
+from cryopick.pick.score import folded
+
+
+def operations(name: str, width: int, height_px: int, width_px: int) -> float:
+    """Multiplications and additions of one pass of the convolutions at the network's stride."""
+    total, channels = 0.0, 1
+    rows, columns = height_px, width_px
+    for layer in NETWORKS[name]:
+        rows, columns = rows // layer.stride, columns // layer.stride
+        out = layer.channels * width
+        taps = layer.kernel**2 * out
+        per_place = taps * channels + (taps * out if layer.residual else 0)
+        if layer.residual and (layer.stride > 1 or out != channels):
+            per_place += channels * out  # the shortcut
+        total += 2 * per_place * rows * columns
+        channels = out
+    return total
+
+
+def main(side_px: int = 512, networks: tuple[str, ...] = ("conv31", "resnet73")) -> None:
+    """Print the table."""
+    image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
+    peak = matrix_gflops()
+    heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
+    for name in networks:
+        settings = NetworkSettings(name=name)
+        plain = Scorer(settings).eval()
+        ready = folded(plain)
+        works = {
+            step: lambda step=step, ready=ready: score_map(ready, image, step_px=step)
+            for step in (1, 2, 4)
+        }
+        seconds = medians(works, repeats=3)
+        for step in works:
+            count = operations(name, settings.width, side_px, side_px) * (4 / step) ** 2
+            speed = count / seconds[step] / 1e9
+            words = f"{speed:.0f} of {peak:.0f} GFLOP/s"
+            row(f"{name}, every {step} px", seconds[step], f"{speed / peak:.2f}", words)
+    logits = np.random.default_rng(1).normal(size=(side_px // 2,) * 2).astype(np.float32)
+    works = {
+        "suppress": lambda: suppress(logits, radius=4.0, threshold=-6.0),
+        "sort": lambda: np.argsort(logits, axis=None),
+    }
+    seconds = medians(works)
+    row("suppression", seconds["suppress"], seconds["suppress"] / seconds["sort"], "one argsort")
+
+
+if __name__ == "__main__":
+    main()

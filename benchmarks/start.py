@@ -1,0 +1,33 @@
+"""How long a command takes that has little to do, against starting Python alone."""
+
+import statistics
+import sys
+
+from common import CRYOPICK, FOLDER, heading, measure, row
+
+
+def main(repeats: int = 7) -> None:
+    """Print the table."""
+    table = FOLDER / "small.csv"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    lines = [f"mic_{i % 3},{10 * i},{7 * i},{i / 100}" for i in range(100)]
+    table.write_text("\n".join(["image_name,x_coord,y_coord,score", *lines]) + "\n")
+    convert = ("convert", table, "-o", FOLDER / "small.star", "--force")
+    commands = {
+        "python -c pass": (sys.executable, "-c", "pass"),
+        "cryopick --help": (CRYOPICK, "--help"),
+        "cryopick --version": (CRYOPICK, "--version"),
+        "cryopick convert, 100 picks": (CRYOPICK, *convert),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repeats):
+        for name, command in commands.items():
+            taken[name].append(measure(*command).seconds)
+    seconds = {name: statistics.median(runs) for name, runs in taken.items()}
+    heading("Start")
+    for name in list(commands)[1:]:
+        row(name, seconds[name], seconds[name] / seconds["python -c pass"], "starting Python")
+
+
+if __name__ == "__main__":
+    main()

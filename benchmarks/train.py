@@ -1,0 +1,74 @@
+"""A training step: drawing the minibatch, and learning from it, against a matrix product."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch  # noqa: TID253  # what is measured
+from common import heading, matrix_gflops, medians, row
+from score import operations
+
+from cryopick.learn import Batch, Geometry, Sampler, Scorer, Store, TrainSettings, train
+from cryopick.learn.store import Stored, save_micrograph
+
+LABELS = 25
+
+
+def store(folder: Path, count: int, side_px: int) -> Store:
+    """Prepared micrographs of noise with labels, the same each time."""
+    rng = np.random.default_rng(0)
+    usable = np.ones((side_px, side_px), bool)
+    for number in range(count):
+        pixels = rng.normal(size=(side_px, side_px)).astype(np.float32)
+        save_micrograph(folder, number, Stored(pixels, usable, (8.0, 8.0)))
+    chosen = rng.integers(count, size=LABELS)
+    places = rng.uniform(0, 8 * side_px, (LABELS, 2))
+    return Store.open(folder, [places[chosen == number] for number in range(count)])
+
+
+def main(count: int = 8, side_px: int = 512, steps: int = 30) -> None:
+    """Print the table."""
+    settings = TrainSettings(
+        diameter_ang=160,
+        particles_per_micrograph=side_px**2 / 1000,
+        steps=steps,
+        checkpoint_every=steps,
+    )
+    device = torch.device("cpu")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        micrographs = store(folder, count, side_px)
+        scorer = Scorer(settings.network).train()
+        geometry = Geometry.of(None, scorer.receptive_field_px, scorer.stride_px)
+        sampler = Sampler(micrographs, settings.sampling, geometry, seed=0)
+        batch = sampler.batch(0, device)
+
+        def run() -> None:
+            train(micrographs, settings, folder / "run", device=device)
+            (folder / "run").unlink()  # or the next would find its work done
+
+        works = {"draw": lambda: sampler.batch(1, device), "forward": lambda: scorer(batch.patches)}
+        seconds = medians(works, repeats=15) | medians({"run": run}, repeats=3)
+    report(seconds, batch, steps)
+
+
+def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
+    """Print the rows that follow from the timings."""
+    regions = int((batch.kinds > 0).sum())
+    patches, _, side, _ = batch.patches.shape
+    forward = patches * operations("conv31", 32, side, side)
+    step = seconds["run"] / steps
+    peak = matrix_gflops()
+    heading(f"Train conv31, {torch.get_num_threads()} threads")
+    for work, taken, count in (
+        ("forward", seconds["forward"], forward),
+        (f"a step of {steps}, all told", step, 3 * forward),
+    ):
+        speed = count / taken / 1e9
+        row(work, taken, f"{speed / peak:.2f}", f"{speed:.0f} of {peak:.0f} GFLOP/s")
+    row("draw a minibatch, in the background", seconds["draw"], seconds["draw"] / step, "the step")
+    print(f"\n{regions} regions a step, {regions / step:.0f} regions a second.")
+
+
+if __name__ == "__main__":
+    main()
