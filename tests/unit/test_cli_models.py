@@ -10,6 +10,7 @@ from tests import tiny
 from typer.testing import CliRunner
 
 from cryopick.cli import app
+from cryopick.learn import NetworkSettings
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_show_tells_all_that_the_file_holds(run):
     facts = json.loads(run("models show a.safetensors --json").stdout)
     text = run("models show a.safetensors").stdout
 
-    assert facts["network"] == {"name": "conv31", "width": 2, "dropout": 0.0}
+    assert facts["network"] == {"name": "conv31", "width": 2, "dropout": NetworkSettings().dropout}
     assert (facts["receptive_field_px"], facts["stride_px"]) == (31, 4)
     assert facts["summary"]["settings"] == {"steps": 12, "pixel_size_ang": None}
     lines = [line.split() for line in text.splitlines()]
