@@ -19,6 +19,7 @@ from pathlib import Path
 __all__ = [
     "CRYOPICK",
     "FOLDER",
+    "LOG",
     "Usage",
     "heading",
     "links",
@@ -33,6 +34,7 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "runs" / "bench"
+LOG = FOLDER / "last-command.log"  # words of the last program measured
 CRYOPICK = Path(sys.executable).with_name("cryopick")
 
 SIDE_PX = 4096
@@ -70,7 +72,7 @@ def measure(*command: object) -> Usage:
     Raises:
         RuntimeError: It failed.
     """
-    log = FOLDER / "last-command.log"
+    log = LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     with log.open("wb") as words:
@@ -108,13 +110,16 @@ def simulated(count: int = 16, side_px: int = SIDE_PX) -> list[Path]:
 
 
 def links(micrographs: Sequence[Path], count: int) -> Path:
-    """A folder of `count` names for these micrographs, in turns."""
+    """A folder of `count` names for these micrographs, in turns.
+
+    They are hard links: cryopick takes symbolic links to one file for that one file.
+    """
     folder = FOLDER / f"links-{len(micrographs)}-{count}"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         link = folder / f"mic_{number:05d}.mrc"
-        if not link.is_symlink():
-            link.symlink_to(micrographs[number % len(micrographs)])
+        if not link.exists():
+            link.hardlink_to(micrographs[number % len(micrographs)])
     return folder
 
 

@@ -1,19 +1,30 @@
 """The most memory that picking and training hold, and whether it grows with their number."""
 
-from common import CRYOPICK, DIAMETER_ANG, FOLDER, heading, links, measure, row, simulated
-from common import small_model as trained
+from pathlib import Path
+
+from common import (
+    CRYOPICK,
+    DIAMETER_ANG,
+    FOLDER,
+    LOG,
+    heading,
+    links,
+    measure,
+    row,
+    simulated,
+    small_model,
+)
 
 
 def main(few: int = 8, many: int = 200, training: int = 1000, side_px: int = 4096) -> None:
     """Print the table; the many micrographs are links to the few."""
     paths = simulated(16, side_px)
-    model = trained(paths)
+    model = small_model(paths)
     heading("Peak memory")
-    first = None
     for number in (few, many):
         folder, out = links(paths, number), FOLDER / "picks.tsv"
         used = measure(CRYOPICK, "pick", folder, "--model", model, "-o", out, "--force")
-        first = first or used.peak_mb
+        check(f"{number} of {number}")
         words = f"{used.peak_mb:.0f} MB"
         row(f"pick {number} of {side_px} x {side_px}", used.seconds, words, "peak")
     small = simulated(16, 1024)
@@ -24,11 +35,22 @@ def main(few: int = 8, many: int = 200, training: int = 1000, side_px: int = 409
             *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", 20),
             *("--working-pixel-size-ang", 3.0),
         )
+        check(f"on {number} micrographs")
         words = f"{used.peak_mb:.0f} MB"
         row(f"train on {number}, prepared to 512 x 512", used.seconds, words, "peak")
 
 
-def labels_on_links(micrographs: list) -> object:
+def check(words: str) -> None:
+    """See that the last command worked on as many micrographs as it was meant to.
+
+    Raises:
+        RuntimeError: It did not say these words.
+    """
+    if words not in LOG.read_text():
+        raise RuntimeError(f"the command did not say {words!r}: see {LOG}")
+
+
+def labels_on_links(micrographs: list[Path]) -> Path:
     """The particles of the first micrographs under the names of the first links."""
     lines = (micrographs[0].parents[1] / "particles.tsv").read_text().splitlines()
     renamed = [lines[0]]
