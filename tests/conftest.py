@@ -1,4 +1,4 @@
-"""Settings of all tests.
+"""Settings and fixtures of all tests.
 
 Generated inputs are the same in every run, so that the gate says the same of the same code;
 `HYPOTHESIS_PROFILE=explore scripts/check` looks for new ones.
@@ -6,8 +6,27 @@ Generated inputs are the same in every run, so that the gate says the same of th
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture
+def run_words(monkeypatch, tmp_path):
+    """Run a command line of cryopick's in a folder of its own; its exit status is checked."""
+    from typer.testing import CliRunner
+
+    from cryopick.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+
+    def run(line, status=0):
+        result = CliRunner().invoke(app, line.split())
+        assert result.exit_code == status, result.output
+        return result
+
+    return run

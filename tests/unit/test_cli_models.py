@@ -7,30 +7,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from tests import tiny
-from typer.testing import CliRunner
 
-from cryopick.cli import app
 from cryopick.learn import NetworkSettings
 
 
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
-    return run_words
-
-
-def test_show_tells_all_that_the_file_holds(run):
+def test_show_tells_all_that_the_file_holds(run_words):
     tiny.model("a.safetensors", settings={"steps": 12, "pixel_size_ang": None})
 
-    facts = json.loads(run("models show a.safetensors --json").stdout)
-    text = run("models show a.safetensors").stdout
+    facts = json.loads(run_words("models show a.safetensors --json").stdout)
+    text = run_words("models show a.safetensors").stdout
 
     assert facts["network"] == {"name": "conv31", "width": 2, "dropout": NetworkSettings().dropout}
     assert (facts["receptive_field_px"], facts["stride_px"]) == (31, 4)
@@ -42,28 +27,28 @@ def test_show_tells_all_that_the_file_holds(run):
     assert "None" not in text
 
 
-def test_info_tells_the_same_of_a_model(run):
+def test_info_tells_the_same_of_a_model(run_words):
     tiny.model("a.safetensors")
 
-    shown = run("models show a.safetensors").stdout.splitlines()
-    told = run("info a.safetensors").stdout.splitlines()
+    shown = run_words("models show a.safetensors").stdout.splitlines()
+    told = run_words("info a.safetensors").stdout.splitlines()
 
     assert set(shown) <= set(told)
 
 
-def test_list_has_one_line_a_model_and_skips_what_is_none(run):
+def test_list_has_one_line_a_model_and_skips_what_is_none(run_words):
     tiny.model("b.safetensors")
     tiny.model("a.safetensors")
     save_file({"w": np.zeros(1, np.float32)}, "other.safetensors")
 
-    result = run("models list")
+    result = run_words("models list")
 
     assert [line.split()[0] for line in result.stdout.splitlines()] == [
         "a.safetensors",
         "b.safetensors",
     ]
     assert "skipped other.safetensors: a safetensors file, but not a model" in result.stderr
-    assert set(json.loads(run("models list . --json").stdout)) == {
+    assert set(json.loads(run_words("models list . --json").stdout)) == {
         "a.safetensors",
         "b.safetensors",
     }
@@ -77,12 +62,12 @@ def test_list_has_one_line_a_model_and_skips_what_is_none(run):
         (b"\xff" * 100, "a.safetensors: not a safetensors file"),
     ],
 )
-def test_what_is_no_model_is_told_in_one_line(run, content, message):
+def test_what_is_no_model_is_told_in_one_line(run_words, content, message):
     if content is not None:
         Path("a.safetensors").write_bytes(content)
 
-    assert message in run("models show a.safetensors", status=1).stderr
+    assert message in run_words("models show a.safetensors", status=1).stderr
 
 
-def test_a_folder_that_is_not_there_is_told(run):
-    assert "nowhere: no such folder" in run("models list nowhere", status=1).stderr
+def test_a_folder_that_is_not_there_is_told(run_words):
+    assert "nowhere: no such folder" in run_words("models list nowhere", status=1).stderr

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import tiny
-from typer.testing import CliRunner
 
 from cryopick import io
-from cryopick.cli import app
 from cryopick.config import load_toml
 from cryopick.learn import load_model
 from cryopick.learn.run import ready_device
@@ -19,18 +17,10 @@ PATHS = [Path("mics") / f"mic_{number}.mrc" for number in range(3)]
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+def run(run_words):
     Path("mics").mkdir()
     tiny.micrographs("mics")
     tiny.model("m.safetensors", settings={"pixel_size_ang": 3.5})
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
     return run_words
 
 

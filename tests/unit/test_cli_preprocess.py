@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import tiny
-from typer.testing import CliRunner
 
 from cryopick import image, io
-from cryopick.cli import app
 from cryopick.learn import load_model
 from cryopick.learn.settings import DIAMETER_PX
 
@@ -17,17 +15,9 @@ SIZE_ANG = 5.0
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+def run(run_words):
     Path("mics").mkdir()
     tiny.micrographs("mics", pixel_size_ang=(SIZE_ANG, SIZE_ANG))
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
     return run_words
 
 

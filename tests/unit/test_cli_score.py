@@ -5,28 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import tiny
-from typer.testing import CliRunner
 
 from cryopick import io
-from cryopick.cli import app
 from cryopick.learn import load_model
 from cryopick.learn.run import ready_device
 from cryopick.pick import Picker, PickSettings
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+def run(run_words):
     Path("mics").mkdir()
     tiny.micrographs("mics", pixel_size_ang=(7.0, 7.0))
     tiny.model("m.safetensors")
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
     return run_words
 
 

@@ -5,35 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from cryopick import io
-from cryopick.cli import app
 from cryopick.config import load_toml
 from cryopick.simulate import SimulationSettings, simulate_dataset
 
 SMALL = "--width-px 80 --height-px 64 --pixel-size-ang 12 --particles 3 --clean --count 3"
 
 
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
-    return run_words
-
-
 def files(folder):
     return {p.relative_to(folder): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
 
 
-def test_a_data_set_is_micrographs_particles_and_settings(run):
-    run(f"simulate data {SMALL} --defocus-um 1 1.2 --molecule ring --seed 4")
+def test_a_data_set_is_micrographs_particles_and_settings(run_words):
+    run_words(f"simulate data {SMALL} --defocus-um 1 1.2 --molecule ring --seed 4")
 
     settings = load_toml(SimulationSettings, Path("data/settings.toml"))
     picks = io.read_picks(Path("data/particles.tsv"))
@@ -48,8 +33,8 @@ def test_a_data_set_is_micrographs_particles_and_settings(run):
         assert np.allclose(own.extra["defocus_um"].astype(float), made.truth["defocus_um"])
 
 
-def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run, monkeypatch):
-    run(f"simulate whole {SMALL}")
+def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run_words, monkeypatch):
+    run_words(f"simulate whole {SMALL}")
     module, written = importlib.import_module("cryopick.simulate"), []
 
     def simulate_one(settings, molecule, index):
@@ -61,30 +46,30 @@ def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run, monkeypatch
     real = module.simulate_micrograph
     with monkeypatch.context() as patch:
         patch.setattr(module, "simulate_micrograph", simulate_one)
-        run(f"simulate cut {SMALL}", status=130)
+        run_words(f"simulate cut {SMALL}", status=130)
     assert not Path("cut/particles.tsv").exists()
 
-    assert "going on" in run(f"simulate cut {SMALL}").stderr
+    assert "going on" in run_words(f"simulate cut {SMALL}").stderr
     assert files("cut") == files("whole")
     assert not list(Path().glob(".*.parts"))
 
 
-def test_a_data_set_is_replaced_only_by_force(run):
-    run(f"simulate data {SMALL}")
+def test_a_data_set_is_replaced_only_by_force(run_words):
+    run_words(f"simulate data {SMALL}")
     before = files("data")
 
-    result = run(f"simulate data {SMALL} --seed 1", status=1)
+    result = run_words(f"simulate data {SMALL} --seed 1", status=1)
 
     assert "data/particles.tsv: exists already; replace it with --force" in result.stderr
     assert files("data") == before
-    run(f"simulate data {SMALL} --seed 1 --force")
+    run_words(f"simulate data {SMALL} --seed 1 --force")
     assert files("data") != before
 
 
-def test_settings_come_from_a_file_too_and_options_win(run):
+def test_settings_come_from_a_file_too_and_options_win(run_words):
     Path("c.toml").write_text("width_px = 100\nheight_px = 64\nparticles = 1\nbroken = 1.5\n")
 
-    run("simulate data --config c.toml --pixel-size-ang 12 --width-px 70 --count 1")
+    run_words("simulate data --config c.toml --pixel-size-ang 12 --width-px 70 --count 1")
 
     settings = load_toml(SimulationSettings, Path("data/settings.toml"))
     assert (settings.width_px, settings.height_px, settings.broken) == (70, 64, 1.5)
@@ -98,5 +83,5 @@ def test_settings_come_from_a_file_too_and_options_win(run):
         ("--width-px 3", "width_px must be at least 64 pixels; got 3"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused_in_one_line(run, words, message):
-    assert message in run(f"simulate data {SMALL} {words}", status=1).stderr
+def test_what_cannot_be_simulated_is_refused_in_one_line(run_words, words, message):
+    assert message in run_words(f"simulate data {SMALL} {words}", status=1).stderr

@@ -5,27 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from cryopick import io
-from cryopick.cli import app
 from cryopick.cli.tables import align_names
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "empiar10017"
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
-    return run_words
 
 
 def write(name, rows, *, score=True):
@@ -40,52 +25,52 @@ def read(name):
     return [(n, *xy) for n, xy in zip(names, picks.xy_px.tolist(), strict=True)]
 
 
-def test_convert_scales_then_turns_over_then_changes_the_format(run):
+def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
     write("in.tsv", [("a", 10, 20, 3.0), ("a", 1, 1, -1.0)])
 
-    result = run("convert in.tsv -o out.star --scale 2 --invert-y 100 --threshold 0")
+    result = run_words("convert in.tsv -o out.star --scale 2 --invert-y 100 --threshold 0")
 
     assert read("out.star") == [("a", 20.0, 59.0)]
     assert result.stderr == "1 particles on 1 micrographs written to out.star\n"
     assert result.stdout == ""
 
 
-def test_convert_writes_one_file_a_micrograph_into_a_folder(run):
+def test_convert_writes_one_file_a_micrograph_into_a_folder(run_words):
     write("in.tsv", [("a", 10, 20, 3.0), ("b", 1, 1, -1.0)])
 
-    run("convert in.tsv -o out/ --format box --box-px 8")
+    run_words("convert in.tsv -o out/ --format box --box-px 8")
 
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.box", "b.box"]
     assert read("out/a.box") == [("a", 10.0, 20.0)]
 
 
-def test_nothing_is_replaced_without_force(run):
+def test_nothing_is_replaced_without_force(run_words):
     write("in.tsv", [("a", 10, 20, 3.0)])
     write("out.tsv", [])
 
-    result = run("convert in.tsv -o out.tsv", status=1)
+    result = run_words("convert in.tsv -o out.tsv", status=1)
 
     assert "out.tsv: exists already; replace it with --force" in result.stderr
     assert read("out.tsv") == []
-    run("convert in.tsv -o out.tsv --force")
+    run_words("convert in.tsv -o out.tsv --force")
     assert read("out.tsv") == [("a", 10.0, 20.0)]
 
 
-def test_threshold_names_nested_sets_by_their_thresholds(run):
+def test_threshold_names_nested_sets_by_their_thresholds(run_words):
     write("in.tsv", [("a", i, 0, float(i)) for i in range(5)])
 
-    run("threshold in.tsv -o sure.tsv --at 1.5 --at 3")
-    run("threshold in.tsv -o best.tsv --keep 2")
+    run_words("threshold in.tsv -o sure.tsv --at 1.5 --at 3")
+    run_words("threshold in.tsv -o best.tsv --keep 2")
 
     assert [x for _, x, _ in read("sure_at1.5.tsv")] == [2.0, 3.0, 4.0]
     assert [x for _, x, _ in read("sure_at3.tsv")] == [3.0, 4.0]
     assert [x for _, x, _ in read("best.tsv")] == [3.0, 4.0]
 
 
-def test_a_table_without_scores_cannot_be_cut(run):
+def test_a_table_without_scores_cannot_be_cut(run_words):
     write("in.tsv", [("a", 1, 1)], score=False)
 
-    result = run("threshold in.tsv -o out.tsv --at 0", status=1)
+    result = run_words("threshold in.tsv -o out.tsv --at 0", status=1)
 
     assert "a threshold needs scores, but 1 of 1 picks have none" in result.stderr
 
@@ -94,22 +79,24 @@ def test_a_table_without_scores_cannot_be_cut(run):
     ("command", "expected"),
     [("union", [0.0, 50.0, 90.0]), ("intersect", [0.0]), ("subtract", [50.0])],
 )
-def test_combine_knows_a_micrograph_by_path_and_by_stem(run, command, expected):
+def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expected):
     io.write_picks(Picks.on("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star"))
     write("second.tsv", [("a", 3, 4), ("a", 90, 0)], score=False)
 
-    run(f"combine {command} first.star second.tsv -o out.star --radius-ang 10 --pixel-size-ang 2")
+    run_words(
+        f"combine {command} first.star second.tsv -o out.star --radius-ang 10 --pixel-size-ang 2"
+    )
 
     assert read("out.star") == [("mics/a.mrc", x, 0.0) for x in expected]
 
 
-def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run):
+def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_words):
     Path("mics").mkdir()
     for stem in "abcde":
         io.write_mrc(Path(f"mics/{stem}.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
     write("in.tsv", [(stem, i, i) for i, stem in enumerate("abcd")], score=False)
 
-    result = run("split in.tsv -m mics -o parts --test-fraction 0.25 --seed 1")
+    result = run_words("split in.tsv -m mics -o parts --test-fraction 0.25 --seed 1")
 
     train, test = (Path(f"parts/{side}.txt").read_text().split() for side in ("train", "test"))
     assert sorted(Path(p).stem for p in train + test) == list("abcd")
@@ -123,28 +110,28 @@ def noise():
     return np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
 
 
-def test_folds_test_every_micrograph_once(run):
+def test_folds_test_every_micrograph_once(run_words):
     write("in.tsv", [(stem, 1, 1) for stem in "abcde"], score=False)
 
-    run("split in.tsv -o parts --folds 2")
+    run_words("split in.tsv -o parts --folds 2")
 
     first, second = (Path(f"parts/fold{i}/test.txt").read_text().split() for i in (1, 2))
     assert sorted(first + second) == list("abcde")
 
 
 @pytest.mark.parametrize(("option", "count"), [("--number 2", "2 of 2"), ("--folds 3", "3 folds")])
-def test_a_split_of_too_few_micrographs_is_a_mistake(run, option, count):
+def test_a_split_of_too_few_micrographs_is_a_mistake(run_words, option, count):
     write("in.tsv", [("a", 1, 1), ("b", 1, 1)], score=False)
 
-    assert count in run(f"split in.tsv -o parts {option}", status=1).stderr
+    assert count in run_words(f"split in.tsv -o parts {option}", status=1).stderr
 
 
-def test_evaluate_reports_text_json_and_a_plot(run):
+def test_evaluate_reports_text_json_and_a_plot(run_words):
     write("picks.tsv", [("a", 0, 0, 2.0), ("a", 50, 0, 1.0), ("new", 0, 0, 5.0)])
     write("truth.tsv", [("a", 3, 0), ("b", 0, 0)], score=False)
 
-    text = run("evaluate picks.tsv truth.tsv --radius-px 3 --plot curve.png")
-    as_json = run("evaluate picks.tsv truth.tsv --diameter-ang 12 --pixel-size-ang 2 --json")
+    text = run_words("evaluate picks.tsv truth.tsv --radius-px 3 --plot curve.png")
+    as_json = run_words("evaluate picks.tsv truth.tsv --diameter-ang 12 --pixel-size-ang 2 --json")
 
     assert "average precision  0.5000" in text.stdout
     assert "left out, as the truth does not mention them: new" in text.stderr
@@ -154,44 +141,44 @@ def test_evaluate_reports_text_json_and_a_plot(run):
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_evaluate_only_what_a_list_names(run):
+def test_evaluate_only_what_a_list_names(run_words):
     io.write_picks(Picks.on("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star"))
     write("truth.tsv", [("a", 0, 0), ("b", 0, 0)], score=False)
     Path("only.txt").write_text("a\nghost\n")
 
-    result = run("evaluate picks.star truth.tsv --radius-px 1 --only only.txt --json")
+    result = run_words("evaluate picks.star truth.tsv --radius-px 1 --only only.txt --json")
 
     assert json.loads(result.stdout)["n_truth"] == 1
     assert "neither table mentions them: ghost" in result.stderr
 
 
-def test_evaluate_without_scores_still_tells_precision_and_recall(run):
+def test_evaluate_without_scores_still_tells_precision_and_recall(run_words):
     write("picks.tsv", [("a", 0, 0)], score=False)
     write("truth.tsv", [("a", 0, 0)], score=False)
 
-    result = run("evaluate picks.tsv truth.tsv --radius-px 1")
+    result = run_words("evaluate picks.tsv truth.tsv --radius-px 1")
 
     assert "average precision  undefined: no scores" in result.stdout
     assert "all picks          1.0000  precision 1.0000  recall 1.0000" in result.stdout
-    why = run("evaluate picks.tsv truth.tsv --radius-px 1 --plot x.png", status=1).stderr
+    why = run_words("evaluate picks.tsv truth.tsv --radius-px 1 --plot x.png", status=1).stderr
     assert "picks without scores have no curve" in why
 
 
-def test_a_plot_of_unknown_kind_is_refused(run):
+def test_a_plot_of_unknown_kind_is_refused(run_words):
     write("picks.tsv", [("a", 0, 0, 1.0)])
 
-    why = run("evaluate picks.tsv picks.tsv --radius-px 1 --plot x.xls", status=1).stderr
+    why = run_words("evaluate picks.tsv picks.tsv --radius-px 1 --plot x.xls", status=1).stderr
     assert "a plot is .png, .svg or .pdf, not '.xls'" in why
 
 
-def test_info_tells_what_files_hold_and_which_cannot_be_used(run):
+def test_info_tells_what_files_hold_and_which_cannot_be_used(run_words):
     write("picks.tsv", [("a", 1, 2, 0.5), ("b", 3, 4, 1.5)])
     Path("bad.mrc").write_bytes(b"not an image")
     io.write_mrc(Path("good.mrc"), noise(), pixel_size_ang=(1.5, 1.5))
     save_model("some.safetensors")
 
-    told = json.loads(run("info . --json", status=1).stdout)
-    text = run("info picks.tsv good.mrc")
+    told = json.loads(run_words("info . --json", status=1).stdout)
+    text = run_words("info picks.tsv good.mrc")
 
     by_name = {Path(facts["path"]).name: facts for facts in told}
     assert by_name["picks.tsv"]["picks"] == 2
@@ -211,11 +198,11 @@ def save_model(name):
 
 
 @pytest.mark.parametrize("name", ["missing.mrc", "broken.safetensors", "broken.tsv"])
-def test_info_names_what_is_wrong(run, name):
+def test_info_names_what_is_wrong(run_words, name):
     if name.startswith("broken"):
         Path(name).write_text("image_name x_coord\n")
 
-    result = run(f"info {name}", status=1)
+    result = run_words(f"info {name}", status=1)
 
     assert f"PROBLEM: {name}" in result.stdout
     assert f"1 of 1 files cannot be used, such as {name}" in result.stderr
@@ -228,12 +215,12 @@ def test_names_that_match_no_other_stay_as_they_are():
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
-def test_the_picks_of_another_program_earn_on_real_labels_what_is_known_of_them(run):
+def test_the_picks_of_another_program_earn_on_real_labels_what_is_known_of_them(run_words):
     folder = SHARED / "other_pickers" / "crYOLO"
     # their micrographs lie upside down to the labels': y = 4096 - y
-    run(f"convert {folder} -o picks.tsv --invert-y 4097")
+    run_words(f"convert {folder} -o picks.tsv --invert-y 4097")
 
-    result = run(f"evaluate picks.tsv {SHARED / 'particles.tsv'} --radius-px 40 --json")
+    result = run_words(f"evaluate picks.tsv {SHARED / 'particles.tsv'} --radius-px 40 --json")
 
     every = json.loads(result.stdout)["all_picks"]
     # 0.853 and 0.945 are known from a largest pairing, which finds a few pairs more

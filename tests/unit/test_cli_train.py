@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import tiny
-from typer.testing import CliRunner
 
 from cryopick import io
-from cryopick.cli import app
 from cryopick.learn import load_model
 from cryopick.picks import Picks
 
@@ -24,17 +22,9 @@ LINE = (
 
 
 @pytest.fixture
-def run_and_plot(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+def run_and_plot(run_words):
     Path("mics").mkdir()
     tiny.micrographs("mics")
-
-    def run_words(line, status=0):
-        result = CliRunner().invoke(app, line.split())
-        assert result.exit_code == status, result.output
-        return result
-
     return run_words
 
 
