@@ -66,7 +66,7 @@ def pick(
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
     paths = micrograph_paths(micrographs)
     tables = _outputs(paths, out, table_format, box_px)
-    work = PickBatch.open(model, settings, ready_device(device))
+    work = PickBatch.open(model, settings, ready_device(device), paths)
     parts = work.parts(Path(out), "pick")
     if parts.begin(tables, overwrite=force):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)

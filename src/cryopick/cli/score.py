@@ -46,7 +46,7 @@ def score(
 
     settings = settings_of(PickSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)
-    work = PickBatch.open(model, settings, ready_device(device))
+    work = PickBatch.open(model, settings, ready_device(device), list(outputs))
     parts = work.parts(out, "score")
     if parts.begin(outputs.values(), overwrite=force):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)
