@@ -1,6 +1,7 @@
 """`cryopick threshold` and `cryopick combine`: smaller, larger and fewer sets of picks."""
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,18 +15,17 @@ from cryopick.cli.tables import align_names, write_table
 if TYPE_CHECKING:
     from cryopick.picks import Picks
 
-__all__ = ["combine_app", "intersect", "subtract", "threshold", "union"]
+__all__ = ["Operation", "combine", "threshold"]
 
-combine_app = typer.Typer(
-    name="combine",
-    help="Combine tables of picks as sets: two picks within the radius are one particle.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(combine_app)
-
-Tables = Annotated[list[Path], Argument(metavar="TABLE", help="Pick tables, first to last.")]
 RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The same in ångströms.")]
+
+
+class Operation(StrEnum):
+    """What to make of several tables; each is the function of that name in `cryopick.sets`."""
+
+    UNION = "union"
+    INTERSECT = "intersect"
+    SUBTRACT = "subtract"
 
 
 @app.command()
@@ -70,9 +70,14 @@ def _labelled(out: str, label: str) -> str:
     return str(path.with_name(f"{path.stem}_{label}{path.suffix}"))
 
 
-@combine_app.command()
-def union(
-    tables: Tables,
+@app.command()
+def combine(
+    operation: Annotated[
+        Operation, Argument(metavar="OPERATION", help="union, intersect or subtract.")
+    ],
+    tables: Annotated[
+        list[Path], Argument(metavar="TABLE", help="Pick tables A, B, …; the first leads.")
+    ],
     out: Table,
     radius_px: RadiusPx = None,
     radius_ang: RadiusAng = None,
@@ -80,60 +85,19 @@ def union(
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Collect the particles of all tables: A, then what each further table adds.
+    """Combine tables of picks as sets: two picks within the radius are one particle.
 
-    Example: cryopick combine union a.star b.star -o all.star --radius-px 40
-    """
-    from cryopick import sets
-
-    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
-    write_table(
-        _combined(tables, radius, sets.union), out, table_format=table_format, overwrite=force
-    )
-
-
-@combine_app.command()
-def intersect(
-    tables: Tables,
-    out: Table,
-    radius_px: RadiusPx = None,
-    radius_ang: RadiusAng = None,
-    pixel_size_ang: PixelSizeAng = None,
-    table_format: TableFormat = None,
-    force: Force = False,
-) -> None:
-    """Keep the picks of A that have a partner of their own in every other table.
-
-    Example: cryopick combine intersect a.star b.star -o both.star --radius-px 40
-    """
-    from cryopick import sets
-
-    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
-    write_table(
-        _combined(tables, radius, sets.intersect), out, table_format=table_format, overwrite=force
-    )
-
-
-@combine_app.command()
-def subtract(
-    tables: Tables,
-    out: Table,
-    radius_px: RadiusPx = None,
-    radius_ang: RadiusAng = None,
-    pixel_size_ang: PixelSizeAng = None,
-    table_format: TableFormat = None,
-    force: Force = False,
-) -> None:
-    """Remove from A every pick within the radius of a pick of another table.
+    union: A, then what each further table adds. intersect: the picks of A that have a partner
+    of their own in every other table. subtract: A without the picks that lie within the radius
+    of a pick of another table.
 
     Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
     """
     from cryopick import sets
 
     radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
-    write_table(
-        _combined(tables, radius, sets.subtract), out, table_format=table_format, overwrite=force
-    )
+    combined = _combined(tables, radius, getattr(sets, operation))
+    write_table(combined, out, table_format=table_format, overwrite=force)
 
 
 def _combined(
