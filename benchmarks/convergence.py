@@ -17,10 +17,10 @@ from peer import FACTOR, TOPAZ, shrink_labels
 
 from cryopick.image import find_invalid, inset
 from cryopick.io import match_names, read_micrograph, read_picks, write_mrc
-from cryopick.learn import Model, Scorer, TrainSettings, prepare_dataset, train
-from cryopick.learn.dataset import Preparation
+from cryopick.learn import Model, Scorer, TrainSettings, train
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import Picks, concatenate
+from cryopick.prepare import Preparation, prepare_dataset
 
 OUT = FOLDER / "convergence"
 PIXEL_SIZE_ANG, DIAMETER_ANG, PER_MICROGRAPH = 1.77, 190.0, 650

@@ -8,8 +8,8 @@ import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 from score import operations
 
-from cryopick.learn import Batch, Geometry, Sampler, Scorer, Store, TrainSettings, train
-from cryopick.learn.store import Stored, save_micrograph
+from cryopick.learn import Batch, Geometry, Sampler, Scorer, TrainSettings, train
+from cryopick.prepare.store import Store, Stored, save_micrograph
 
 LABELS = 25
 

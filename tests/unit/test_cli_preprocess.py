@@ -9,7 +9,7 @@ from tests import tiny
 
 from cryopick import image, io
 from cryopick.learn import load_model
-from cryopick.learn.settings import DIAMETER_PX
+from cryopick.prepare import DIAMETER_PX
 
 SIZE_ANG = 5.0
 
@@ -97,7 +97,7 @@ def test_nothing_is_left_where_no_micrograph_can_be_used(run):
 
 def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
     run("preprocess mics -o whole --factor 2")
-    module, written = importlib.import_module("cryopick.learn.preprocess"), []
+    module, written = importlib.import_module("cryopick.prepare.preprocess"), []
 
     def write_one(path, *args, **options):
         if len(written) == 1:

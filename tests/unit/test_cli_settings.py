@@ -13,9 +13,8 @@ from cryopick.cli.settings import settings_of
 from cryopick.cli.train import WITHIN
 from cryopick.errors import SettingsError
 from cryopick.learn import OBJECTIVES, TrainSettings
-from cryopick.learn.preprocess import PreprocessSettings
-from cryopick.learn.settings import DIAMETER_PX
 from cryopick.pick import PickSettings
+from cryopick.prepare import DIAMETER_PX, PreprocessSettings
 from cryopick.simulate import SimulationSettings
 
 COMMANDS = [

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
-from cryopick.learn import Geometry, Sampler, SamplingSettings, Store
+from cryopick.learn import Geometry, Sampler, SamplingSettings
 from cryopick.learn.sampling import IGNORED, POSITIVE, UNLABELLED
-from cryopick.learn.store import Stored, save_micrograph
+from cryopick.prepare.store import Store, Stored, save_micrograph
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 150, 190

@@ -5,7 +5,7 @@ import pytest
 from cryopick.config import load_toml, to_toml
 from cryopick.errors import SettingsError
 from cryopick.learn import NetworkSettings, SamplingSettings, TrainSettings
-from cryopick.learn.settings import DIAMETER_PX
+from cryopick.prepare import DIAMETER_PX
 
 
 def settings(**values):

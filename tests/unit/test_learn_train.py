@@ -16,14 +16,13 @@ from cryopick.learn import (
     NetworkSettings,
     SamplingSettings,
     Scorer,
-    Store,
     TrainSettings,
     choose_device,
     train,
 )
-from cryopick.learn.store import Stored, save_micrograph
 from cryopick.learn.train import learning_rate
 from cryopick.pick import HeldOutMicrographs
+from cryopick.prepare.store import Store, Stored, save_micrograph
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
@@ -150,7 +149,8 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from cryopick.config import load_toml
-from cryopick.learn import Store, TrainSettings, train
+from cryopick.learn import TrainSettings, train
+from cryopick.prepare import Store
 import numpy as np
 
 folder = Path(sys.argv[1])

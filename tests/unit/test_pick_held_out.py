@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 from tests import oracles_learn as oracles
 from tests.oracles_evaluate import average_precision
 
-from cryopick.learn import Store
-from cryopick.learn.store import Stored, load_micrograph, save_micrograph
 from cryopick.pick import HeldOutMicrographs, score_map
 from cryopick.pick.held_out import _within
+from cryopick.prepare.store import Store, Stored, load_micrograph, save_micrograph
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])
 SCORER = oracles.blob_scorer()

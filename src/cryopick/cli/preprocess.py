@@ -45,7 +45,7 @@ def preprocess(
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.parts import Parts, file_identity
     from cryopick.learn import load_model
-    from cryopick.learn.preprocess import PreprocessSettings, write_prepared
+    from cryopick.prepare.preprocess import PreprocessSettings, write_prepared
 
     settings = settings_of(PreprocessSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)

@@ -14,8 +14,9 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.learn import HeldOut, Row, Store, TrainSettings
+    from cryopick.learn import HeldOut, Row, TrainSettings
     from cryopick.learn.run import Labelled, Run
+    from cryopick.prepare import Store
 
 __all__ = ["WITHIN", "train"]
 

@@ -1,7 +1,6 @@
 """Learn to tell particles from the rest, from labelled and unlabelled regions.
 
 - `TrainSettings`, `train`: a run, from a store of prepared micrographs to a network.
-- `prepare_dataset`, `Dataset`, `Preparation`, `Store`: prepared micrographs on disk.
 - `Scorer`, `NETWORKS`, `Decoder`: networks.
 - `objective`, `OBJECTIVES`: what is minimised.
 - `Sampler`, `Geometry`: minibatches.
@@ -10,13 +9,11 @@
 
 from cryopick.learn.checkpoint import Model, load_model, save_model
 from cryopick.learn.curves import Curves, Row
-from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset, raw_pixel_size
 from cryopick.learn.loss import OBJECTIVES, objective
 from cryopick.learn.network import NETWORKS, Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import disc_pixels, unlabelled_prior
 from cryopick.learn.sampling import Batch, Geometry, Sampler, SamplingSettings
 from cryopick.learn.settings import TrainSettings
-from cryopick.learn.store import Store
 from cryopick.learn.train import HeldOut, Outcome, choose_device, train
 
 __all__ = [
@@ -24,26 +21,21 @@ __all__ = [
     "OBJECTIVES",
     "Batch",
     "Curves",
-    "Dataset",
     "Decoder",
     "Geometry",
     "HeldOut",
     "Model",
     "NetworkSettings",
     "Outcome",
-    "Preparation",
     "Row",
     "Sampler",
     "SamplingSettings",
     "Scorer",
-    "Store",
     "TrainSettings",
     "choose_device",
     "disc_pixels",
     "load_model",
     "objective",
-    "prepare_dataset",
-    "raw_pixel_size",
     "save_model",
     "train",
     "unlabelled_prior",

@@ -34,11 +34,10 @@ from cryopick.io import match_names, whole
 from cryopick.io.parts import file_identity
 from cryopick.learn.checkpoint import Model, save_model
 from cryopick.learn.curves import Row
-from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.learn.settings import TrainSettings
-from cryopick.learn.store import Store
 from cryopick.learn.train import HeldOut, Outcome, choose_device, train
 from cryopick.picks import Picks
+from cryopick.prepare import Dataset, Preparation, Store, prepare_dataset
 from cryopick.sets import hold_out
 
 __all__ = ["Labelled", "Prepared", "Run", "ready_device"]

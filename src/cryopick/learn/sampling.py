@@ -22,7 +22,7 @@ from torch.nn.functional import grid_sample
 
 from cryopick.errors import SettingsError
 from cryopick.learn.augment import distort
-from cryopick.learn.store import Store
+from cryopick.prepare import Store
 
 __all__ = ["IGNORED", "POSITIVE", "UNLABELLED", "Batch", "Geometry", "Sampler", "SamplingSettings"]
 

@@ -11,12 +11,9 @@ from cryopick.image import NormalizationKind
 from cryopick.learn.loss import OBJECTIVES
 from cryopick.learn.network import NetworkSettings
 from cryopick.learn.sampling import SamplingSettings
+from cryopick.prepare import DIAMETER_PX
 
-__all__ = ["DIAMETER_PX", "TrainSettings"]
-
-# Working pixels across a particle. The receptive field of 31 then sees nearly two
-# diameters: docs/results/empiar10017.md compares other choices.
-DIAMETER_PX = 17.0
+__all__ = ["TrainSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)

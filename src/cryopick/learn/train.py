@@ -27,7 +27,7 @@ from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.sampling import POSITIVE, UNLABELLED, Batch, Geometry, Sampler
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
-from cryopick.learn.store import Store
+from cryopick.prepare import Store
 
 __all__ = ["HeldOut", "Outcome", "choose_device", "train"]
 

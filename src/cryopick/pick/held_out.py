@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from cryopick.evaluate import average_precision, evaluate_picks
-from cryopick.learn import Scorer, Store
-from cryopick.learn.store import load_micrograph
+from cryopick.learn import Scorer
 from cryopick.pick.pipeline import default_step, locate
 from cryopick.pick.score import folded, score_map
 from cryopick.picks import Picks, concatenate
+from cryopick.prepare.store import Store, load_micrograph
 
 __all__ = ["HeldOutMicrographs"]
 

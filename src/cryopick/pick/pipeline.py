@@ -14,12 +14,13 @@ from jaxtyping import Bool, Float
 
 from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
-from cryopick.learn import Model, Scorer, raw_pixel_size
+from cryopick.learn import Model, Scorer
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import refine, suppress
 from cryopick.pick.score import ScoreMap, folded, score_map
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
+from cryopick.prepare import raw_pixel_size
 
 __all__ = ["Picker", "default_step", "locate"]
 

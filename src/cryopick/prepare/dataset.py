@@ -21,10 +21,14 @@ from cryopick.image import (
     shrink,
 )
 from cryopick.io import read_micrograph
-from cryopick.learn.store import Store, Stored, is_saved, load_micrograph, save_micrograph
 from cryopick.picks import Picks
+from cryopick.prepare.store import Store, Stored, is_saved, load_micrograph, save_micrograph
 
-__all__ = ["Dataset", "Preparation", "prepare_dataset", "raw_pixel_size"]
+__all__ = ["DIAMETER_PX", "Dataset", "Preparation", "prepare_dataset", "raw_pixel_size"]
+
+# Working pixels across a particle. The receptive field of 31 then sees nearly two
+# diameters: docs/results/empiar10017.md compares other choices.
+DIAMETER_PX = 17.0
 
 
 @dataclass(frozen=True, kw_only=True)

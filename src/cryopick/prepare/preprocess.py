@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,13 +16,25 @@ from cryopick.errors import CryopickError, SettingsError
 from cryopick.image import Normalization, NormalizationKind
 from cryopick.io import read_micrograph, write_mrc
 from cryopick.io.parts import Parts
-from cryopick.learn.checkpoint import Model
-from cryopick.learn.dataset import Dataset, Preparation, prepare_dataset
-from cryopick.learn.settings import DIAMETER_PX
-from cryopick.learn.store import load_micrograph
 from cryopick.picks import Picks
+from cryopick.prepare.dataset import DIAMETER_PX, Dataset, Preparation, prepare_dataset
+from cryopick.prepare.store import load_micrograph
 
-__all__ = ["PreprocessSettings", "write_prepared"]
+__all__ = ["Likeness", "PreprocessSettings", "write_prepared"]
+
+
+@runtime_checkable  # the tests check types as they are used
+class Likeness(Protocol):
+    """What is asked of a model whose micrographs are to be matched."""
+
+    @property
+    def normalization(self) -> Normalization:
+        """How the micrographs that it learnt from were standardised."""
+        ...
+
+    def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
+        """Raw pixels per working pixel, for particles of some diameter."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +63,7 @@ class PreprocessSettings:
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
 
-    def preparation(self, model: Model | None) -> Preparation:
+    def preparation(self, model: Likeness | None) -> Preparation:
         """What to do with each micrograph, as a model's were or as the settings say.
 
         Raises:
@@ -82,7 +95,7 @@ class PreprocessSettings:
 def write_prepared(
     outputs: Mapping[Path, Path],
     settings: PreprocessSettings,
-    model: Model | None,
+    model: Likeness | None,
     parts: Parts,
     on_done: Callable[[Path, CryopickError | None], None],
 ) -> Dataset:

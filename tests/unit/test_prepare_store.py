@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.learn import Store
-from cryopick.learn.store import Stored, is_saved, load_micrograph, save_micrograph
+from cryopick.prepare.store import Store, Stored, is_saved, load_micrograph, save_micrograph
 
 HEIGHT, WIDTH = 23, 31
 

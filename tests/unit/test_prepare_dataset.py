@@ -7,9 +7,9 @@ from tests import oracles_learn as oracles
 from cryopick.errors import InputError, MicrographError
 from cryopick.image import Normalization
 from cryopick.io import write_mrc
-from cryopick.learn import Preparation, dataset, prepare_dataset, raw_pixel_size
-from cryopick.learn.store import load_micrograph
 from cryopick.picks import Picks, concatenate
+from cryopick.prepare import Preparation, dataset, prepare_dataset, raw_pixel_size
+from cryopick.prepare.store import load_micrograph
 
 SHAPE = (409, 577)  # as 4092 x 5760 are: 8 divides neither
 PREPARATION = Preparation(working_size_ang=16.0, pixel_size_ang=2.0, normalization="affine")
@@ -94,7 +94,7 @@ def test_what_is_prepared_already_is_not_made_again(tmp_path, monkeypatch):
     path = micrograph(tmp_path / "a.mrc")
     first = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work")
     monkeypatch.setattr(
-        "cryopick.learn.dataset.save_micrograph", lambda *_: pytest.fail("made again")
+        "cryopick.prepare.dataset.save_micrograph", lambda *_: pytest.fail("made again")
     )
 
     again = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work")
