@@ -8,10 +8,10 @@ from cryopick.learn import NETWORKS, Decoder, NetworkSettings, Scorer
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-def scorer(name, *, seed=0, dropout=0.0):
+def scorer(name, *, seed=0, dropout=0.0, width=2):
     """A narrow network with batch statistics and slopes unlike those of a fresh one."""
     torch.manual_seed(seed)
-    network = Scorer(NetworkSettings(name=name, width=2, dropout=dropout))
+    network = Scorer(NetworkSettings(name=name, width=width, dropout=dropout))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
 
 @every_network
 def test_dropout_acts_in_training_alone(name):
-    network = scorer(name, dropout=0.5)
+    network = scorer(name, dropout=0.5, width=4)
     image = torch.randn(1, 1, network.receptive_field_px, network.receptive_field_px)
     with torch.no_grad():
         certain = {network(image).item() for _ in range(2)}

@@ -180,7 +180,7 @@ def test_more_particles_than_fit_are_refused_with_the_number_that_does():
         ({"dose_e_per_ang2": 0.0}, "dose_e_per_ang2 must be above 0 and finite; got 0.0"),
         ({"dose_e_per_ang2": float("nan")}, "dose_e_per_ang2 must be above 0"),
         ({"width_px": 10}, "width_px must be at least 64 pixels; got 10"),
-        ({"pixel_size_ang": 0.0}, "pixel_size_ang must be between 0.1 and 20 Å; got 0.0"),
+        ({"pixel_size_ang": 0.0}, "pixel_size_ang must be between 0.1 and 100 Å; got 0.0"),
         ({"particles": -1}, "particles must be at least 0"),
         ({"overlapping_frac": 1.5}, "overlapping_frac must be between 0 and 1; got 1.5"),
         ({"defocus_um": (3.0, 1.0)}, "defocus_um must run from low to high; got 3.0 to 1.0"),

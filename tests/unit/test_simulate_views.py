@@ -6,7 +6,7 @@ from tests import oracles_simulate
 
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.shapes import builtin_molecule
-from cryopick.simulate.views import paint, project, random_rotations
+from cryopick.simulate.views import alike_rotations, paint, project, random_rotations
 
 MOLECULE = builtin_molecule("y-shaped", 90.0)
 
@@ -95,3 +95,15 @@ def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
     paint(wide, np.stack([x + 5, y + 5], axis=1), weight)
 
     np.testing.assert_allclose(image, wide[5:13, 5:15], atol=1e-9)
+
+
+def test_alike_rotations_show_one_view_at_any_turn():
+    view = random_rotations(np.random.default_rng(1), 1)[0]
+    rotations = alike_rotations(np.random.default_rng(2), 400, view, spread_rad=0.1)
+
+    up = view.T[:, 2]  # what the view brings up, the others bring nearly up
+    shown = rotations @ up
+    assert np.arccos(shown[:, 2].clip(-1, 1)).mean() == pytest.approx(0.125, rel=0.15)
+    right = rotations @ view.T[:, 0]
+    turn = np.arctan2(right[:, 1], right[:, 0])
+    assert np.histogram(turn, bins=4, range=(-np.pi, np.pi))[0].min() > 60

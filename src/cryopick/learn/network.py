@@ -29,7 +29,7 @@ class Layer:
         kernel: Side of the filter in pixels of the layer's input.
         channels: Output channels, in multiples of the network's width.
         stride: Step between outputs; of the first convolution in a residual layer.
-        dilation: Spacing of the filter's taps.
+        dilation: Spacing of the filter's taps; of the first in a residual layer.
         residual: Two convolutions with a shortcut around them, as in He et al. 2016.
     """
 
@@ -69,6 +69,16 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
         Layer(kernel=3, channels=2, residual=True),
         Layer(kernel=3, channels=4, residual=True),
         Layer(kernel=3, channels=4, residual=True),
+    ),
+    # Six diameters of context at a fine stride, for less arithmetic than conv31 takes: the
+    # channels stay few, and dilation does the work of pooling (decision 0008).
+    "dilated101": (
+        Layer(kernel=5, channels=1, stride=2),
+        Layer(kernel=3, channels=1, residual=True),
+        Layer(kernel=3, channels=1, dilation=2, residual=True),
+        Layer(kernel=3, channels=1, dilation=4, residual=True),
+        Layer(kernel=3, channels=1, dilation=8, residual=True),
+        Layer(kernel=3, channels=1, dilation=4, residual=True),
     ),
 }
 
@@ -133,7 +143,7 @@ class _Residual(nn.Module):
         if layer.stride > 1 or channels != channels_in:
             self.shortcut = nn.Conv2d(channels_in, channels, 1, stride=layer.stride, bias=False)
         # Two odd filters shorten the image by this much on each side, in input pixels.
-        self.margin = layer.kernel // 2 * (1 + layer.stride)
+        self.margin = layer.kernel // 2 * (layer.dilation + layer.stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.norm(self.second(self.first(x)))

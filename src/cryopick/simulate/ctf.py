@@ -5,6 +5,7 @@ Spatial frequencies are in 1/Å, underfocus is positive, and spectra are those o
 
 - `Optics`: one setting of the microscope.
 - `contrast_transfer`: the contrast transfer function on the grid of a real image.
+- `drift_transfer`: what a steady drift leaves of each frequency.
 - `squared_frequency`: squared spatial frequencies of that grid.
 - `wavelength_ang`, `interaction_rad`: constants that follow from the voltage.
 """
@@ -18,6 +19,7 @@ from jaxtyping import Float32
 __all__ = [
     "Optics",
     "contrast_transfer",
+    "drift_transfer",
     "interaction_rad",
     "squared_frequency",
     "wavelength_ang",
@@ -118,3 +120,19 @@ def _frequencies(
     fy = np.fft.fftfreq(height, pixel_size_ang).astype(np.float32)[:, None]
     fx = np.fft.rfftfreq(width, pixel_size_ang).astype(np.float32)[None, :]
     return fy, fx
+
+
+def drift_transfer(
+    shape: tuple[int, int], pixel_size_ang: float, drift_ang: float, angle_rad: float
+) -> Float32[np.ndarray, "height half_width"]:
+    """Amplitudes after a drift at even speed: sin(π g·d) / (π g·d) for the way d.
+
+    Args:
+        shape: Height and width of the image.
+        pixel_size_ang: Sampling.
+        drift_ang: Length of the way.
+        angle_rad: Its direction, from x towards y.
+    """
+    fy = np.fft.fftfreq(shape[0], pixel_size_ang)[:, None] * math.sin(angle_rad)
+    fx = np.fft.rfftfreq(shape[1], pixel_size_ang)[None, :] * math.cos(angle_rad)
+    return np.sinc((fy + fx) * drift_ang).astype(np.float32)

@@ -4,6 +4,7 @@
 - `aggregate`: a clump of molecules, some of them broken.
 - `contaminant`: thickness of a drop or flake of ice on the surface.
 - `crystal`: phase and transmission of a patch of crystalline ice.
+- `gold_bead`: the share of the beam that a bead of gold keeps off.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from cryopick.simulate.background import smooth_field
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.views import random_rotations
 
-__all__ = ["aggregate", "broken_molecule", "contaminant", "crystal"]
+__all__ = ["aggregate", "broken_molecule", "contaminant", "crystal", "gold_bead"]
 
 _LATTICE_ANG = (3.90, 3.67, 3.44)  # strongest spacings of hexagonal ice
 _ICE_V = 4.5  # inner potential of ice against vacuum
@@ -116,3 +117,11 @@ def crystal(
             phase = phase + np.float32(0.10) * fringe * (mottle > 0)
     loss = np.float32(0.04) * np.tanh(mottle)
     return cover * phase, cover * loss
+
+
+def gold_bead(radius_px: float) -> Float32[np.ndarray, "side side"]:
+    """Draw a bead of gold: 0 outside, and 0.9 of the beam lost in the middle."""
+    side = 2 * int(np.ceil(radius_px)) + 3
+    axis = np.arange(side, dtype=np.float32) - side // 2
+    inside = 1 - (axis[None, :] ** 2 + axis[:, None] ** 2) / np.float32(radius_px**2)
+    return np.float32(0.9) * np.sqrt(np.maximum(inside, 0))

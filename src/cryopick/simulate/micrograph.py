@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Float32
 
 from cryopick.errors import SettingsError
 from cryopick.simulate.background import ice_thickness, solvent_amplitude, solvent_transfer
-from cryopick.simulate.ctf import Optics, contrast_transfer, squared_frequency
+from cryopick.simulate.ctf import Optics, contrast_transfer, drift_transfer, squared_frequency
 from cryopick.simulate.detector import amplitude_transfer, expose
 from cryopick.simulate.layout import Canvas
 from cryopick.simulate.molecules import Molecule, load_molecule
@@ -158,6 +158,8 @@ def _intensity(
         squared, specimen.blur_ang
     )
     spectrum *= contrast_transfer(shape, pixel_ang, optics)
+    if settings.drift_ang:
+        spectrum *= drift_transfer(shape, pixel_ang, settings.drift_ang, rng.uniform(0, np.pi))
     # The sensor blurs the signal by its MTF; the part it shares with the noise comes later.
     shared = np.sqrt(settings.nps_nyquist)
     sensor = min(settings.mtf_nyquist / shared, 1.0)

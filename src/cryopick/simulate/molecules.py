@@ -7,6 +7,7 @@ from the centre of mass; the beam runs along z.
 
 - `Molecule`: the grains, with diameter and mass.
 - `molecule_from_grains`: centre, thin out and measure any cloud of mass.
+- `Molecule.stretched`: the same in other proportions, and as coarse as an image can show.
 - `load_molecule`: a built-in molecule by name, or one from a file.
 - `PROTEIN_DA_PER_ANG3`: density of protein.
 """
@@ -55,6 +56,25 @@ class Molecule:
         """Mass of the whole molecule."""
         return float(self.mass_da.sum()) / 1e3
 
+    def stretched(
+        self, scale_xyz: Float[np.ndarray, "3"], grain_ang: float = _GRAIN_ANG
+    ) -> "Molecule":
+        """The molecule in other proportions, with its density kept.
+
+        Args:
+            scale_xyz: Factors along its axes.
+            grain_ang: Grains closer than about this are merged.
+        """
+        xyz_ang, mass_da = self.xyz_ang * scale_xyz, self.mass_da * np.prod(scale_xyz)
+        xyz_ang, mass_da = _merge(xyz_ang, mass_da, grain_ang)
+        return Molecule(
+            name=self.name,
+            xyz_ang=xyz_ang,
+            mass_da=mass_da,
+            blur_ang=max(grain_ang * _BLUR_PER_GRAIN, self.blur_ang * float(np.max(scale_xyz))),
+            diameter_ang=_longest_ang(xyz_ang),
+        )
+
 
 def molecule_from_grains(
     name: str, xyz_ang: Float[np.ndarray, "points 3"], mass_da: Float[np.ndarray, " points"]
@@ -69,10 +89,6 @@ def molecule_from_grains(
     Returns:
         The molecule. Its diameter is that of the points given, not of the merged grains.
     """
-    from scipy.spatial import ConvexHull
-    from scipy.spatial.distance import pdist
-
-    hull = xyz_ang[ConvexHull(xyz_ang).vertices]
     centred = xyz_ang - np.average(xyz_ang, axis=0, weights=mass_da)
     grain_ang = _GRAIN_ANG
     merged, mass = _merge(centred, mass_da, grain_ang)
@@ -84,7 +100,7 @@ def molecule_from_grains(
         xyz_ang=merged,
         mass_da=mass,
         blur_ang=grain_ang * _BLUR_PER_GRAIN,
-        diameter_ang=float(pdist(hull).max()),
+        diameter_ang=_longest_ang(xyz_ang),
     )
 
 
@@ -115,6 +131,14 @@ def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
             "so leave diameter_ang out"
         )
     return molecule_from_file(Path(molecule))
+
+
+def _longest_ang(xyz_ang: Float[np.ndarray, "points 3"]) -> float:
+    """Longest distance between two of the points."""
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
+    return float(pdist(xyz_ang[ConvexHull(xyz_ang).vertices]).max())
 
 
 def _merge(

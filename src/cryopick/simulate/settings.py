@@ -42,10 +42,15 @@ class SimulationSettings:
         mtf_nyquist: Modulation transfer of the detector at Nyquist.
         nps_nyquist: Noise power of the detector at Nyquist, relative to that at zero.
         gain_error_frac: Fixed pattern that the gain correction leaves, the same on all.
+        preferred_frac: Share of the particles that all show one view, the same throughout a
+            data set, but for a few degrees and any turn in the plane.
+        drift_ang: Way the specimen moved while it was exposed, in a random direction.
         broken: Mean number of fragments of the molecule on a micrograph.
         aggregates: Mean number of clumps of molecules.
         contaminants: Mean number of drops and flakes of ice on the surface.
+        contaminant_radius_ang: Least and greatest radius of those.
         crystals: Mean number of patches of crystalline ice.
+        gold: Mean number of gold beads, which lie anywhere.
         carbon_prob: Chance that the edge of the carbon foil crosses the micrograph.
         carbon_area_frac: Least and greatest share of the area that the foil then covers.
         seed: Whole number from which every micrograph draws, together with its index.
@@ -74,10 +79,14 @@ class SimulationSettings:
     mtf_nyquist: float = 0.5
     nps_nyquist: float = 0.7
     gain_error_frac: float = 0.005
+    preferred_frac: float = 0.0
+    drift_ang: float = 0.0
     broken: float = 20.0
     aggregates: float = 0.7
     contaminants: float = 2.0
+    contaminant_radius_ang: tuple[float, float] = (40.0, 250.0)
     crystals: float = 0.2
+    gold: float = 0.0
     carbon_prob: float = 0.2
     carbon_area_frac: tuple[float, float] = (0.05, 0.35)
     seed: int = 0
@@ -88,7 +97,7 @@ class SimulationSettings:
                 value = getattr(self, name)
                 if value is not None and not is_fine(value):
                     raise SettingsError(f"{name} must be {expected}; got {value}")
-        for name in ("defocus_um", "carbon_area_frac"):
+        for name in ("defocus_um", "carbon_area_frac", "contaminant_radius_ang"):
             low, high = getattr(self, name)
             if low > high:
                 raise SettingsError(f"{name} must run from low to high; got {low} to {high}")
@@ -96,7 +105,13 @@ class SimulationSettings:
     def without_junk(self) -> "SimulationSettings":
         """The same micrographs with nothing on them but intact particles."""
         return replace(
-            self, broken=0.0, aggregates=0.0, contaminants=0.0, crystals=0.0, carbon_prob=0.0
+            self,
+            broken=0.0,
+            aggregates=0.0,
+            contaminants=0.0,
+            crystals=0.0,
+            gold=0.0,
+            carbon_prob=0.0,
         )
 
 
@@ -119,22 +134,29 @@ def _is_transfer(value: float | int) -> bool:
 # Names of fields, the test each value must pass, and the range in words.
 _RULES: tuple[tuple[str, Callable[..., bool], str], ...] = (
     ("width_px height_px", lambda side: side >= 64, "at least 64 pixels"),
-    ("pixel_size_ang", lambda size: 0.1 <= size <= 20, "between 0.1 and 20 Å"),
+    ("pixel_size_ang", lambda size: 0.1 <= size <= 100, "between 0.1 and 100 Å"),
     ("diameter_ang", lambda length: 30 <= length <= 5000, "between 30 and 5000 Å"),
     ("voltage_kv", lambda voltage: 10 <= voltage <= 3000, "between 10 and 3000 kV"),
     ("defocus_um", lambda pair: all(0 < d <= 20 for d in pair), "above 0 and at most 20 µm"),
     ("dose_e_per_ang2 ice_thickness_ang min_distance_frac", _is_positive, "above 0 and finite"),
     (
-        "particles astigmatism_um cs_mm b_factor_ang2 broken aggregates contaminants crystals seed",
+        "particles astigmatism_um cs_mm b_factor_ang2 drift_ang broken aggregates contaminants "
+        "crystals gold seed",
         _is_amount,
         "at least 0 and finite",
     ),
     (
-        "amplitude_contrast ice_variation_frac overlapping_frac gain_error_frac carbon_prob",
+        "amplitude_contrast ice_variation_frac overlapping_frac preferred_frac gain_error_frac "
+        "carbon_prob",
         _is_share,
         "between 0 and 1",
     ),
     ("mtf_nyquist nps_nyquist", _is_transfer, "above 0 and at most 1"),
+    (
+        "contaminant_radius_ang",
+        lambda pair: all(0 < radius <= 1e5 for radius in pair),
+        "above 0 and at most 100000 Å",
+    ),
     (
         "carbon_area_frac",
         lambda pair: all(0 < share < 1 for share in pair),

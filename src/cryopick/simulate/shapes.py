@@ -5,6 +5,7 @@ Nothing is read from disk and nothing is random: a name is always the same molec
 
 - `BUILTIN_MOLECULES`: the names, with their usual diameters in ångströms.
 - `builtin_molecule`: one of them.
+- `molecule_from_blobs`: any other set of blobs.
 """
 
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from cryopick.errors import SettingsError
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 
-__all__ = ["BUILTIN_MOLECULES", "builtin_molecule"]
+__all__ = ["BUILTIN_MOLECULES", "builtin_molecule", "molecule_from_blobs"]
 
 BUILTIN_MOLECULES = MappingProxyType(
     {"compact": 170.0, "rod": 220.0, "y-shaped": 150.0, "ring": 150.0}
@@ -44,12 +45,23 @@ def builtin_molecule(name: str, diameter_ang: float | None = None) -> Molecule:
         )
     wanted_ang = BUILTIN_MOLECULES[name] if diameter_ang is None else diameter_ang
     blobs = _BLOBS[name]()
-    coarse = _inside(blobs, spacing=0.04)
-    extent = _longest(coarse)
-    blobs = blobs * (wanted_ang / extent)
-    points = _inside(blobs, spacing=_GRID_ANG)
+    blobs = blobs * (wanted_ang / _longest(_inside(blobs, spacing=0.04)))
+    return molecule_from_blobs(name, blobs)
+
+
+def molecule_from_blobs(
+    name: str, blobs_ang: Float[np.ndarray, "blobs 4"], grid_ang: float = _GRID_ANG
+) -> Molecule:
+    """Fill the smooth union of blobs with protein, a little uneven in density.
+
+    Args:
+        name: What to call the molecule.
+        blobs_ang: Centre (x, y, z) and radius of each.
+        grid_ang: Spacing of the grains.
+    """
+    points = _inside(blobs_ang, spacing=grid_ang)
     texture = np.random.default_rng(len(points)).normal(1.0, _TEXTURE, len(points)).clip(0.2)
-    mass = texture / texture.mean() * (PROTEIN_DA_PER_ANG3 * _GRID_ANG**3)
+    mass = texture / texture.mean() * (PROTEIN_DA_PER_ANG3 * grid_ang**3)
     return molecule_from_grains(name, points, mass)
 
 

@@ -12,17 +12,19 @@ from jaxtyping import Bool, Float, Float32
 
 from cryopick.simulate.background import Carbon, draw_carbon
 from cryopick.simulate.ctf import interaction_rad
-from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal
+from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal, gold_bead
 from cryopick.simulate.layout import Canvas, Ground
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.simulate.views import paint, random_rotations
+from cryopick.simulate.views import alike_rotations, paint, random_rotations
 
 __all__ = ["Specimen", "draw_specimen"]
 
 _PROTEIN_OVER_ICE_V = 2.0  # inner potential of protein, 6.5 V, less that of the ice it displaces
 _ICE_OVER_VACUUM_V = 4.5
-_CONTAMINANT_RADIUS_ANG = (40.0, 250.0)
+_MOST_LOSS = 0.95  # of the intensity: nothing is blacker
+_VIEW_SPREAD_RAD = 0.15
+_GOLD_RADIUS_ANG = (25.0, 75.0)
 _CRYSTAL_RADIUS_ANG = (300.0, 1200.0)
 
 
@@ -74,6 +76,7 @@ def draw_specimen(
         "aggregate": protein.clumps(clump_rng, ground),
         "broken": protein.fragments(broken_rng, ground),
     }
+    np.clip(loss, None, _MOST_LOSS, out=loss)
     hole_frac = 1 - float(np.mean(canvas.crop(covered)))
     return Specimen(
         phase=phase,
@@ -103,7 +106,8 @@ def _surface_ice(
     places = {}
     for kind, mean, (least_ang, most_ang) in (
         ("crystal", settings.crystals, _CRYSTAL_RADIUS_ANG),
-        ("contaminant", settings.contaminants, _CONTAMINANT_RADIUS_ANG),
+        ("contaminant", settings.contaminants, settings.contaminant_radius_ang),
+        ("gold", settings.gold, _GOLD_RADIUS_ANG),
     ):
         count = int(rng.poisson(mean))
         radius_px = least_ang * (most_ang / least_ang) ** rng.uniform(size=count) / pixel_ang
@@ -113,6 +117,9 @@ def _surface_ice(
             if kind == "crystal":
                 patch, diffracted = crystal(rng, radius, pixel_ang)
                 _add(loss, diffracted, x, y)
+            elif kind == "gold":
+                patch = gold_bead(radius)
+                _add(loss, patch, x, y)
             else:
                 volts = _ICE_OVER_VACUUM_V * radius * pixel_ang * rng.uniform(0.5, 1.0)
                 most = 1.0 * rng.uniform(0.3, 1.0)  # thicker ones would be black
@@ -159,9 +166,19 @@ class _Protein:
             radius_px = crowd * (radius / self.canvas.pixel_size_ang)
             placed.append(ground.scatter(rng, radius_px, inside=inside))
         centres = np.concatenate(placed)
-        for centre, rotation in zip(centres, random_rotations(rng, len(centres)), strict=True):
+        for centre, rotation in zip(centres, self._rotations(rng, len(centres)), strict=True):
             self._paint(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
         return centres
+
+    def _rotations(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
+        """Orientations, a share of them alike; which view that is follows from the seed alone."""
+        rotations = random_rotations(rng, count)
+        if self.settings.preferred_frac:
+            view = random_rotations(np.random.default_rng([self.settings.seed, 0, 1]), 1)[0]
+            alike = rng.random(count) < self.settings.preferred_frac
+            spread = _VIEW_SPREAD_RAD
+            rotations[alike] = alike_rotations(rng, int(alike.sum()), view, spread)
+        return rotations
 
     def fragments(self, rng: np.random.Generator, ground: Ground) -> Float[np.ndarray, "n 2"]:
         """Broken molecules, which take less room than whole ones."""

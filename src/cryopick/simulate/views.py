@@ -1,6 +1,7 @@
 """Orientations, and molecules laid flat on an image.
 
 - `random_rotations`: rotation matrices, every orientation equally likely.
+- `alike_rotations`: rotation matrices that all show much the same view.
 - `paint`: add the mass of grains to the pixels around them.
 - `gaussian_transfer`: the blur that makes grains a molecule, as a filter of a spectrum.
 - `project`: a molecule in one orientation, alone in the middle of an image.
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 
-__all__ = ["gaussian_transfer", "paint", "project", "random_rotations"]
+__all__ = ["alike_rotations", "gaussian_transfer", "paint", "project", "random_rotations"]
 
 
 def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
@@ -31,6 +32,25 @@ def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, 
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), 2, 0)
+
+
+def alike_rotations(
+    rng: np.random.Generator, count: int, view: Float[np.ndarray, "3 3"], spread_rad: float
+) -> Float[np.ndarray, "{count} 3 3"]:
+    """Draw rotations that show one view, turned in the plane and tilted a little.
+
+    Args:
+        rng: Where the randomness comes from.
+        count: How many.
+        view: Rotation that brings the view up.
+        spread_rad: Standard deviation of the tilt about x and about y.
+    """
+    from scipy.spatial.transform import Rotation
+
+    tilt = np.concatenate([rng.normal(scale=spread_rad, size=(count, 2)), np.zeros((count, 1))], 1)
+    turn = np.concatenate([np.zeros((count, 2)), rng.uniform(0, 2 * np.pi, (count, 1))], 1)
+    both = Rotation.from_rotvec(turn) * Rotation.from_rotvec(tilt)
+    return both.as_matrix() @ view
 
 
 def paint(
