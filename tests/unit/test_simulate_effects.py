@@ -37,8 +37,17 @@ def test_coloured_noise_is_strongest_at_low_frequency():
     assert low_share(after(noise=2.0, noise_exponent=1.0)) > 3 * low_share(after(noise=2.0))
 
 
-def test_unevenness_is_smooth():
-    assert low_share(after(unevenness=1.0)) > low_share(image()) + 0.3
+@pytest.mark.parametrize("change", [{"unevenness": 1.0}, {"mottle": 2.0}])
+def test_landscapes_are_smooth(change):
+    assert low_share(after(**change)) > low_share(image()) + 0.3
+
+
+def test_a_bad_micrograph_is_often_mottled():
+    bad, good = (
+        sum(draw_effects(np.random.default_rng(n), is_bad=is_bad).mottle > 0 for n in range(100))
+        for is_bad in (True, False)
+    )
+    assert bad > 30 > 10 > good
 
 
 @pytest.mark.parametrize("change", [{"blur_px": 1.0}, {"median": True}])

@@ -40,6 +40,8 @@ class TrainSettings:
         checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out
             micrographs where there are any.
         seed: Whole number from which network and minibatches follow.
+        frozen: Layers from the first on that keep the weights they start with; for training
+            that starts from a model.
         network: Which network.
         sampling: What a minibatch is made of.
 
@@ -61,6 +63,7 @@ class TrainSettings:
     l2: float = 0.0
     checkpoint_every: int = 50
     seed: int = 0
+    frozen: int = 0
     network: NetworkSettings = field(default_factory=NetworkSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
 

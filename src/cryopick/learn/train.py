@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
@@ -72,6 +72,7 @@ def train(
     checkpoint: Path,
     *,
     device: torch.device,
+    start: Scorer | None = None,
     held_out: HeldOut | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> Outcome:
@@ -83,6 +84,8 @@ def train(
         checkpoint: File that holds the state of the run; it is read if it is there and
             written every `settings.checkpoint_every` steps.
         device: Where to compute.
+        start: Network to begin with, of the kind that the settings name; random weights
+            without. Its batch statistics and its first `settings.frozen` layers stay.
         held_out: Judge of the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
 
@@ -97,7 +100,7 @@ def train(
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
-    run = _Run(store, settings, prior, device)
+    run = _Run(store, settings, prior, device, start)
     state = RunState()
     if checkpoint.exists():
         state = load_state(checkpoint, run.parts, run.key, device)
@@ -123,7 +126,12 @@ class _Run:
     """The moving parts of a run."""
 
     def __init__(
-        self, store: Store, settings: TrainSettings, prior: float, device: torch.device
+        self,
+        store: Store,
+        settings: TrainSettings,
+        prior: float,
+        device: torch.device,
+        start: Scorer | None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.prior, self.device = settings, prior, device
@@ -131,12 +139,16 @@ class _Run:
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.start_at(prior)
+        self.keeps_statistics = start is not None
+        if start is not None:
+            self.scorer.load_state_dict(start.state_dict())
+            self.scorer.encoder[: settings.frozen].requires_grad_(False)
         self.scorer.to(device)
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
         self.sampler = Sampler(store, settings.sampling, self.geometry, seed=settings.seed)
         self.parts: dict[str, Part] = {"scorer": self.scorer}
-        parameters = list(self.scorer.parameters())
+        parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
         if self.gamma:
             self.decoder = Decoder(self.scorer.features, field_px).to(device)
@@ -162,6 +174,9 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(number, self.settings)
         self.scorer.train()
+        if self.keeps_statistics:  # tiled crops are not what the network will see
+            for module in self.scorer.modules():
+                module.train(not isinstance(module, nn.BatchNorm2d))
         is_mixed = self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16) if is_mixed else nullcontext():
             features = self.scorer.encode(batch.patches)

@@ -27,7 +27,7 @@ __all__ = ["Domain", "Field", "simulate_field"]
 _SCALE_SPREAD = 0.14  # users give a diameter to about this, as a logarithm
 _GRAIN_PX = 0.5  # grains as coarse as the pixels can show
 _PROCEDURAL = 0.5  # share of the molecules that are drawn, where there are others
-_EMPTY = 0.1  # share of the fields without a particle
+_EMPTY = 0.2  # share of the fields without a particle
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,8 +81,9 @@ def simulate_field(domain: Domain, seed: Sequence[int]) -> Field:
             made = simulate_micrograph(settings, molecule, 0)
         except SettingsError:  # too crowded for this molecule
             settings = replace(settings, particles=settings.particles * 3 // 4)
+    effects = draw_effects(rng, is_bad=not settings.particles)
     image = made.image - made.image.mean()
-    image = apply_effects(rng, image / (image.std() + np.float32(1e-9)), draw_effects(rng))
+    image = apply_effects(rng, image / (image.std() + np.float32(1e-9)), effects)
     return Field(
         image=image.astype(np.float32),
         xy_px=made.xy_px,
@@ -142,7 +143,7 @@ def _draw_settings(
         gain_error_frac=0.0,
         broken=sometimes(0.6, squares * log_uniform(0.003, 0.15)),
         aggregates=sometimes(0.4, log_uniform(0.3, 5.0)),
-        contaminants=sometimes(0.45, log_uniform(0.5, 15.0)),
+        contaminants=sometimes(0.55, log_uniform(0.5, 15.0)),
         contaminant_radius_ang=(2.5 * pixel_ang, 40 * pixel_ang),
         crystals=sometimes(0.12, log_uniform(0.5, 4.0)),
         gold=sometimes(0.06, log_uniform(1.0, 15.0)),

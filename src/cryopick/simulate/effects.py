@@ -29,6 +29,7 @@ class Effects:
         noise: Spread of the noise that is added, in those of the image.
         noise_exponent: Its amplitude falls with this power of the frequency: 0 is white.
         unevenness: Spread of a smooth landscape that is added.
+        mottle: Spread of patches as crystalline ice makes them, dark and bright, large and small.
         blur_px: Width of a Gaussian low-pass filter.
         median: Whether a median filter of 3 pixels is applied.
         equalise: Share of the local spread that is divided out, as CLAHE does.
@@ -41,6 +42,7 @@ class Effects:
     noise: float = 0.0
     noise_exponent: float = 0.0
     unevenness: float = 0.0
+    mottle: float = 0.0
     blur_px: float = 0.0
     median: bool = False
     equalise: float = 0.0
@@ -49,8 +51,14 @@ class Effects:
     is_inverted: bool = False
 
 
-def draw_effects(rng: np.random.Generator) -> Effects:
-    """Draw a combination such as published micrographs show; most of them are weak."""
+def draw_effects(rng: np.random.Generator, *, is_bad: bool = False) -> Effects:
+    """Draw a combination such as published micrographs show; most of them are weak.
+
+    Args:
+        rng: Where the randomness comes from.
+        is_bad: Whether it is a micrograph on which nothing can be picked anyway: crystalline
+            ice is then as likely as not.
+    """
 
     def sometimes(chance: float, low: float, high: float) -> float:
         return float(rng.uniform(low, high)) if rng.random() < chance else 0.0
@@ -59,6 +67,7 @@ def draw_effects(rng: np.random.Generator) -> Effects:
         noise=sometimes(0.5, 0.2, 1.2),
         noise_exponent=sometimes(0.6, 0.0, 1.0),
         unevenness=sometimes(0.2, 0.05, 0.4),
+        mottle=sometimes(0.5 if is_bad else 0.04, 0.3, 3.0),
         blur_px=sometimes(0.3, 0.4, 1.2),
         median=rng.random() < 0.1,
         equalise=sometimes(0.6, 0.3, 1.0),
@@ -84,6 +93,8 @@ def apply_effects(rng: np.random.Generator, image: Image, effects: Effects) -> I
     if effects.unevenness:
         hills = smooth_field(rng, shape, max(shape) / rng.uniform(1, 6))
         image = image + np.float32(effects.unevenness) * hills
+    if effects.mottle:
+        image = image + np.float32(effects.mottle) * _mottled(rng, shape)
     if effects.blur_px:
         image = gaussian_filter(image, effects.blur_px)
     if effects.median:
@@ -109,6 +120,19 @@ def _coloured(rng: np.random.Generator, shape: tuple[int, int], exponent: float)
     # Below a wave of 64 pixels it falls no further: micrographs are flattened, too.
     filtered = irfft2(rfft2(white) * np.maximum(frequency, 1 / 64) ** -exponent, s=shape)
     return (filtered / filtered.std()).astype(np.float32)
+
+
+def _mottled(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
+    """Patches of several sizes, more in some places than in others, dark ones strongest."""
+    hills = np.zeros(shape, np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        wavelength_px = float(np.exp(rng.uniform(np.log(8), np.log(100))))
+        hills += np.float32(rng.uniform(0.3, 1)) * smooth_field(rng, shape, wavelength_px)
+    skew = np.float32(rng.uniform(0, 0.6))
+    hills = np.where(hills < 0, 1 + skew, 1 - skew) * hills
+    where = smooth_field(rng, shape, max(shape) / rng.uniform(0.5, 3))
+    cover = 1 / (1 + np.exp(-3 * (where + rng.uniform(-0.5, 2))))
+    return (hills * cover).astype(np.float32)
 
 
 def _equalised(image: Image, share: float, reach_px: float) -> Image:
