@@ -3,9 +3,8 @@
 import numpy as np
 from common import CRYOPICK, FOLDER, heading, measure, medians, row, simulated
 
-from cryopick.image import fit_normalization, histogram, reduced_shape, resample, shrink
+from cryopick.image import Clean, fit_normalization, histogram, reduced_shape, resample, shrink
 from cryopick.image.mask import find_invalid
-from cryopick.image.outliers import replace_outliers
 from cryopick.io import read_micrograph
 
 FACTOR = 8
@@ -19,15 +18,15 @@ def main(count: int = 16, side_px: int = 4096) -> None:
     stored = read_micrograph(paths[0]).pixels
     image = np.array(stored, dtype=np.float32)
     small_shape = reduced_shape(image.shape, FACTOR)
-    small = shrink(stored, FACTOR)
+    small, invalid = shrink(stored, FACTOR), find_invalid(stored)
     counted = histogram(small.image, small.usable)
     normalization = fit_normalization("dataset", [counted])
     steps = {
         "read and check the file": lambda: read_micrograph(paths[0]),
         "find borders and flat patches": lambda: find_invalid(stored),
-        "mend single pixels": lambda: replace_outliers(image),
+        "find single pixels to mend": lambda: Clean.of(stored, invalid),
         "Fourier crop": lambda: resample(image, small_shape),
-        "these together, with a float32 copy": lambda: shrink(stored, FACTOR),
+        "these together": lambda: shrink(stored, FACTOR),
         "standardise": lambda: normalization.apply(small.image, small.usable),
     }
     baselines = {"rfft2": lambda: fft.rfft2(image), "bytes": lambda: paths[0].read_bytes()}

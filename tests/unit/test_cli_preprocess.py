@@ -1,6 +1,8 @@
 """`cryopick preprocess`: the files are what training and picking see."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +102,7 @@ def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
     module, written = importlib.import_module("cryopick.prepare.preprocess"), []
 
     def write_one(path, *args, **options):
-        if len(written) == 1:
+        if written:
             raise KeyboardInterrupt
         written.append(path)
         io.write_mrc(path, *args, **options)
@@ -112,6 +114,21 @@ def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
     assert "going on with the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
     for path in Path("whole").iterdir():
         assert path.read_bytes() == (Path("cut") / path.name).read_bytes()
+
+
+@pytest.mark.usefixtures("run")
+def test_without_a_model_it_loads_no_torch():
+    line = "preprocess mics -o small --factor 2 --force"
+    code = (
+        "import sys; from cryopick.cli import app; "
+        f"app({line.split()}, standalone_mode=False); "
+        "print([m for m in ('torch', 'matplotlib', 'gemmi', 'tifffile', 'PIL', 'rich') "
+        "if m in sys.modules], len(sys.modules) < 800)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[] True"
 
 
 @pytest.mark.parametrize(

@@ -138,18 +138,24 @@ def test_at_raw_size_exactly_the_border_is_dropped():
     assert usable[3:26, 5:34].all()
 
 
-def test_filling_leaves_the_image_alone_and_the_rest_at_its_mean():
+def test_filling_leaves_the_image_alone_and_does_the_same_in_parts():
     image = noise((1024, 1024))
     image[:20], image[-30:] = image[20], image[-31]
     image[:, :40], image[:, -50:] = image[:, [40]], image[:, [-51]]
     image[500:800, 500:800] = 0
     filled, invalid = image.copy(), find_invalid(image)
 
-    invalid.fill(filled)
+    invalid.fill(filled, 100.0)
 
     usable = invalid.usable(image.shape)
     np.testing.assert_array_equal(filled[usable], image[usable])
-    np.testing.assert_allclose(filled[~usable], 100, atol=0.1)
+    assert (filled[~usable] == 100).all()
+    y, x = np.indices(image.shape)
+    np.testing.assert_array_equal(invalid.covers(y, x), ~usable)
+    parts = [image[:333].copy(), image[333:].copy()]
+    for part, first_row in zip(parts, (0, 333), strict=True):
+        invalid.fill(part, 100.0, first_row=first_row)
+    np.testing.assert_array_equal(np.concatenate(parts), filled)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,22 @@ def test_bad_micrographs_are_reported_and_skipped(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine"])
+def test_any_number_of_threads_prepares_the_same(tmp_path, kind):
+    paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("abcde")]
+    (tmp_path / "c.mrc").write_bytes(b"no micrograph")
+    how = Preparation(working_size_ang=16.0, pixel_size_ang=2.0, normalization=kind)
+
+    made = []
+    for workers in (1, 3):
+        folder = tmp_path / f"by-{workers}"
+        prepare_dataset(paths, labels(*paths), how, folder, workers=workers)
+        made.append({path.name: path.read_bytes() for path in (folder / "ready").iterdir()})
+
+    assert len(made[0]) == 4 * 3
+    assert made[0] == made[1]
+
+
 def test_no_usable_micrograph_is_an_error(tmp_path):
     with pytest.raises(InputError, match="none of the micrographs can be used"):
         prepare_dataset(
@@ -118,7 +134,7 @@ def test_a_preparation_cut_off_anywhere_ends_as_if_it_had_not_been(tmp_path, mon
 
     monkeypatch.setattr(dataset, "save_micrograph", killed)
     with pytest.raises(KeyboardInterrupt):
-        prepare_dataset(paths, labels(*paths), whole, tmp_path / "work")
+        prepare_dataset(paths, labels(*paths), whole, tmp_path / "work", workers=1)
     monkeypatch.undo()
     resumed = prepare_dataset(paths, labels(*paths), whole, tmp_path / "work")
 

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.prepare.store import Store, Stored, is_saved, load_micrograph, save_micrograph
+from cryopick.image import Histogram
+from cryopick.prepare.store import (
+    Store,
+    Stored,
+    is_saved,
+    load_histogram,
+    load_micrograph,
+    save_micrograph,
+)
 
 HEIGHT, WIDTH = 23, 31
 
@@ -94,3 +102,18 @@ def test_other_labels_or_micrographs_give_another_fingerprint(tmp_path):
     assert first.fingerprint == Store.open(tmp_path, [here, here]).fingerprint
     assert first.fingerprint != Store.open(tmp_path, [here, there]).fingerprint
     assert first.fingerprint != Store.open(tmp_path, [here, here, here]).fingerprint
+
+
+def test_pixel_size_and_histogram_are_kept_where_they_are_given(tmp_path):
+    plain, rng = stored(), np.random.default_rng(1)
+    counted = Histogram(np.sort(rng.normal(size=9)), rng.integers(0, 50, 9).astype(float))
+    save_micrograph(tmp_path, 0, plain)
+    save_micrograph(tmp_path, 1, Stored(plain.image, plain.usable, plain.scale_yx, 1.25, counted))
+
+    without, both = (load_micrograph(tmp_path, number) for number in (0, 1))
+
+    assert (without.in_file_ang, without.counted) == (None, None)
+    assert both.in_file_ang == 1.25
+    for own in (both.counted, load_histogram(tmp_path, 1)):
+        np.testing.assert_array_equal(own.centres, counted.centres)
+        np.testing.assert_array_equal(own.counts, counted.counts)

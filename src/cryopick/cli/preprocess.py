@@ -44,12 +44,15 @@ def preprocess(
     from cryopick.config import to_toml
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.parts import Parts, file_identity
-    from cryopick.learn import load_model
-    from cryopick.prepare.preprocess import PreprocessSettings, write_prepared
+    from cryopick.prepare import PreprocessSettings, write_prepared
 
     settings = settings_of(PreprocessSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)
-    loaded = load_model(model) if model else None
+    loaded = None
+    if model:
+        from cryopick.learn import load_model  # and with it torch, which nothing else here needs
+
+        loaded = load_model(model)
     settings.preparation(loaded)  # a contradiction shows before any work
     identities = [file_identity(path) for path in [*outputs, *([model] if model else [])]]
     parts = Parts.beside(out, ["preprocess", to_toml(settings), *identities])
@@ -64,7 +67,7 @@ def preprocess(
             advance(1)
 
         try:
-            dataset = write_prepared(outputs, settings, loaded, parts, on_done)
+            written = write_prepared(outputs, settings, loaded, parts, on_done)
         except InputError:  # nothing to go on with
             parts.remove()
             raise
@@ -72,5 +75,5 @@ def preprocess(
         header = f"# prepared as for the model {model.name}\n" if model else ""
         temporary.write_text(header + to_toml(settings), encoding="utf-8")
     parts.remove()
-    echo(f"{len(dataset.paths)} micrographs written to {out}", err=True)
+    echo(f"{len(written)} micrographs written to {out}", err=True)
     batch.finish()

@@ -4,10 +4,12 @@ NumPy in, NumPy out; nothing here touches files or torch.
 
 - `prepare`, `shrink`: the whole way, from raw pixels to what the network sees.
 - `downsample`, `resample`, `reduced_shape`: crop or pad the spectrum.
-- `find_border`, `find_invalid`, `inset`, `replace_outliers`: borders, flat patches, bad pixels.
+- `find_border`, `find_invalid`, `inset`: borders and flat patches.
+- `Clean`: a raw micrograph with those filled and single bad pixels mended.
 - `histogram`, `fit_normalization`, `Normalization`: standardise to the background.
 """
 
+from cryopick.image.clean import Clean
 from cryopick.image.fourier import downsample, reduced_shape, resample
 from cryopick.image.mask import Border, Invalid, find_border, find_invalid, inset
 from cryopick.image.normalize import (
@@ -18,12 +20,12 @@ from cryopick.image.normalize import (
     fit_normalization,
     histogram,
 )
-from cryopick.image.outliers import replace_outliers
 from cryopick.image.prepare import Prepared, Shrunk, prepare, shrink
 
 __all__ = [
     "Background",
     "Border",
+    "Clean",
     "Histogram",
     "Invalid",
     "Normalization",
@@ -38,7 +40,6 @@ __all__ = [
     "inset",
     "prepare",
     "reduced_shape",
-    "replace_outliers",
     "resample",
     "shrink",
 ]

@@ -7,14 +7,16 @@ half-pixel term, and the mean survives. Decision 0002 says why, and what happens
 - `reduced_shape`: the shape that a factor, whole or not, leads to.
 - `downsample`: crop the spectrum to a smaller shape.
 - `resample`: crop or pad it, each axis on its own.
+- `resample_rows`: the same of a micrograph that comes a few rows at a time.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Complex64, Float32, Real
 
-__all__ = ["downsample", "reduced_shape", "resample"]
+__all__ = ["downsample", "reduced_shape", "resample", "resample_rows"]
 
 # Rows read and transformed at a time: 64 rows of 4096 float32 pixels are 1 MiB, and their
 # spectrum as much again, which the cache of one core holds.
@@ -92,13 +94,36 @@ def resample(
     Raises:
         ValueError: A new side is below 1.
     """
+    return resample_rows(
+        lambda start, stop: np.asarray(image[start:stop], dtype=np.float32),
+        image.shape,
+        shape,
+        workers=workers,
+    )
+
+
+def resample_rows(
+    rows: Callable[[int, int], Float32[np.ndarray, "rows width"]],
+    old_shape: tuple[int, int],
+    shape: tuple[int, int],
+    *,
+    workers: int = 1,
+) -> Float32[np.ndarray, "new_height new_width"]:
+    """As `resample`, of a micrograph that comes a few rows at a time.
+
+    Args:
+        rows: Gives the rows from a first to a last, which is not among them.
+        old_shape: Height and width of the micrograph.
+        shape: New height and width.
+        workers: Threads that share the transforms.
+    """
     from scipy import fft
 
-    height, width = image.shape
+    height, width = old_shape
     new_height, new_width = shape
     if min(shape) < 1:
         raise ValueError(f"shape must be at least 1 x 1 pixels; got {shape}")
-    columns = _row_spectra(image, new_width, workers)
+    columns = _row_spectra(rows, old_shape, new_width, workers)
     spectrum = fft.fft(columns, axis=0, overwrite_x=True, workers=workers)
     spectrum = _resize_rows(spectrum, new_height)
     columns = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=workers)
@@ -108,17 +133,20 @@ def resample(
 
 
 def _row_spectra(
-    image: Real[np.ndarray, "height width"], new_width: int, workers: int
+    rows: Callable[[int, int], Float32[np.ndarray, "rows width"]],
+    shape: tuple[int, int],
+    new_width: int,
+    workers: int,
 ) -> Complex64[np.ndarray, "height frequencies"]:
     """Transform every row and keep the frequencies that a row of `new_width` pixels can hold."""
     from scipy import fft
 
-    height, width = image.shape
+    height, width = shape
     kept = min(width, new_width) // 2 + 1
     spectra = np.zeros((height, new_width // 2 + 1), dtype=np.complex64)
     for start in range(0, height, _BLOCK_ROWS):
-        rows = np.asarray(image[start : start + _BLOCK_ROWS], dtype=np.float32)
-        spectra[start : start + _BLOCK_ROWS, :kept] = fft.rfft(rows, workers=workers)[:, :kept]
+        stop = min(start + _BLOCK_ROWS, height)
+        spectra[start:stop, :kept] = fft.rfft(rows(start, stop), workers=workers)[:, :kept]
     if new_width < width and new_width % 2 == 0:
         spectra[:, -1] = 2 * spectra[:, -1].real  # F(+n) + F(-n), conjugates in a real row
     elif new_width > width and width % 2 == 0:

@@ -24,6 +24,7 @@ _LEAST_SD = 0.02  # of the whole spread: no component may collapse onto one bin
 _FIRST_STRANGER = 0.05  # first guess of the share of pixels that neither component explains
 _TOLERANCE = 1e-9  # gain in log-likelihood a pixel and step at which a fit has converged
 _WORTHWHILE = 1e-6  # gain a pixel that a later start must bring to be preferred
+_COARSE_BINS = 256
 _SHORT, _LONG = 60, 2000  # steps for comparing starts, and for finishing the best
 
 # weight of component 1, then means and standard deviations of both, in units of the whole
@@ -84,10 +85,11 @@ class Mixture:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Histograms of several micrographs, stacked, with the powers of intensity that EM sums."""
+    """Histograms of several micrographs, stacked, with what expectation-maximisation sums."""
 
     x: Float[np.ndarray, "micrographs bins"]
     counts: Float[np.ndarray, "micrographs bins"]
+    powers: Float[np.ndarray, "micrographs bins 3"]  # counts times 1, x and x²
 
     @classmethod
     def of(cls, histograms: Sequence[Histogram]) -> "_Sample":
@@ -97,7 +99,20 @@ class _Sample:
         for k, histogram in enumerate(histograms):
             used = len(histogram.centres)
             x[k, :used], counts[k, :used] = histogram.centres, histogram.counts
-        return cls(x, counts)
+        return cls._with_powers(x, counts)
+
+    @classmethod
+    def _with_powers(cls, x: np.ndarray, counts: np.ndarray) -> "_Sample":
+        return cls(x, counts, counts[..., None] * np.stack([np.ones_like(x), x, x**2], axis=-1))
+
+    def coarse(self) -> "_Sample":
+        """Neighbouring bins merged, so that some 256 are left: enough to compare starts."""
+        merged = max(1, self.x.shape[1] // _COARSE_BINS)
+        spare = -self.x.shape[1] % merged
+        shape = (len(self.x), -1, merged)
+        counts = np.pad(self.counts, ((0, 0), (0, spare))).reshape(shape)
+        x = np.pad(self.x, ((0, 0), (0, spare)), mode="edge").reshape(shape)
+        return self._with_powers(x.mean(axis=-1), counts.sum(axis=-1))
 
 
 def fit_mixture(histogram: Histogram) -> Mixture:
@@ -152,8 +167,9 @@ def fit_scale(mixture: Mixture, histogram: Histogram) -> float:
     anything = 1 / (histogram.centres[-1] - histogram.centres[0])
     grid = _scale_guesses(mixture, histogram)
     stranger = _FIRST_STRANGER
-    known = np.exp(_log_densities(sample, mixture, grid)).sum(axis=0)
-    likelihoods = np.log((1 - stranger) * known + stranger * anything) @ histogram.counts
+    coarse = sample.coarse()
+    known = np.exp(_log_densities(coarse, mixture, grid)).sum(axis=0)
+    likelihoods = np.log((1 - stranger) * known + stranger * anything) @ coarse.counts[0]
     scales = grid[[int(np.argmax(likelihoods))]]
     for _ in range(_LONG):
         parts = (1 - stranger) * np.exp(_log_densities(sample, mixture, scales))
@@ -189,10 +205,11 @@ def _fit(
 ) -> tuple[Mixture, Float[np.ndarray, " micrographs"]]:
     """Run EM briefly from every start and to its end from the likeliest."""
     best: tuple[float, Mixture, np.ndarray] | None = None
+    coarse = sample.coarse()
     for scales in scale_starts:
         for start in _STARTS:
-            mixture = _initial(sample, scales, start)
-            end = _climb(sample, mixture, scales, free_scales=free_scales, steps=_SHORT)
+            mixture = _initial(coarse, scales, start)
+            end = _climb(coarse, mixture, scales, free_scales=free_scales, steps=_SHORT)
             if best is None or end[0] > best[0] + _WORTHWHILE:
                 best = end
     assert best is not None, "there is always a start"
@@ -254,8 +271,16 @@ def _expect(
 ) -> tuple[Float[np.ndarray, "2 micrographs bins"], Float[np.ndarray, " micrographs"]]:
     """Share of each component in every bin, and each micrograph's log-likelihood."""
     parts = _log_densities(sample, mixture, scales)
-    whole = np.logaddexp(parts[0], parts[1])
-    return np.exp(parts - whole), (sample.counts * whole).sum(axis=1)
+    gap = parts[1] - parts[0]
+    smaller = np.exp(-np.abs(gap))  # of the two densities, in units of the larger
+    whole = np.maximum(parts[0], parts[1]) + np.log1p(smaller)
+    larger_share = 1 / (1 + smaller)
+    smaller *= larger_share
+    is_second = gap > 0
+    share = np.stack(
+        [np.where(is_second, smaller, larger_share), np.where(is_second, larger_share, smaller)]
+    )
+    return share, (sample.counts * whole).sum(axis=1)
 
 
 def _log_densities(
@@ -279,8 +304,7 @@ def _moments(
     sample: _Sample, share: Float[np.ndarray, "2 micrographs bins"]
 ) -> Float[np.ndarray, "3 2 micrographs"]:
     """Sums of 1, x and x² over the pixels of each component on each micrograph."""
-    counts = sample.counts * share
-    return np.stack([counts.sum(-1), (counts * sample.x).sum(-1), (counts * sample.x**2).sum(-1)])
+    return np.matmul(share.swapaxes(0, 1), sample.powers).transpose(2, 1, 0)
 
 
 def _maximize_scales(

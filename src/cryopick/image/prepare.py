@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Real
 
-from cryopick.image.fourier import reduced_shape, resample
+from cryopick.image.clean import Clean
+from cryopick.image.fourier import reduced_shape, resample_rows
 from cryopick.image.mask import find_invalid
 from cryopick.image.normalize import Normalization
-from cryopick.image.outliers import replace_outliers
 
 __all__ = ["Prepared", "Shrunk", "prepare", "shrink"]
 
@@ -60,8 +60,8 @@ def shrink(
     """Bring a raw micrograph to coarser pixels, with what holds no image told apart.
 
     Args:
-        pixels: Raw micrograph of any real type, finite; may be memory-mapped. It is copied
-            once, as float32, and left as it is.
+        pixels: Raw micrograph of any real type, finite; may be memory-mapped. It is read
+            a few rows at a time, and left as it is.
         factor: Raw pixels per new pixel; below 1 enlarges.
         workers: Threads that share the transforms.
 
@@ -70,12 +70,10 @@ def shrink(
     """
     shape = reduced_shape(pixels.shape, factor)
     invalid = find_invalid(pixels)
-    image = np.array(pixels, dtype=np.float32)
-    invalid.fill(image)
-    replace_outliers(image)
+    clean = Clean.of(pixels, invalid)
     (height, width), (new_height, new_width) = pixels.shape, shape
     return Shrunk(
-        image=resample(image, shape, workers=workers),
+        image=resample_rows(clean.rows, clean.shape, shape, workers=workers),
         usable=invalid.usable(shape),
         scale_yx=(height / new_height, width / new_width),
         raw_shape=(height, width),

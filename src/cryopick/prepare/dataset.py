@@ -2,13 +2,14 @@
 
 - `Dataset`: a store and what the preparation of further micrographs needs.
 - `prepare_dataset`: shrink all micrographs, fit the normalisation, standardise them.
+- `shrink_dataset`, `Shrunken`: all of that but the last step.
 """
 
 import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryopick.errors import CryopickError, InputError, MicrographError
@@ -22,9 +23,27 @@ from cryopick.image import (
 )
 from cryopick.io import read_micrograph
 from cryopick.picks import Picks
-from cryopick.prepare.store import Store, Stored, is_saved, load_micrograph, save_micrograph
+from cryopick.prepare.cores import in_order
+from cryopick.prepare.store import (
+    Store,
+    Stored,
+    is_saved,
+    load_histogram,
+    load_micrograph,
+    save_micrograph,
+)
 
-__all__ = ["DIAMETER_PX", "Dataset", "Preparation", "prepare_dataset", "raw_pixel_size"]
+__all__ = [
+    "DIAMETER_PX",
+    "Dataset",
+    "Preparation",
+    "Shrunken",
+    "prepare_dataset",
+    "raw_pixel_size",
+    "shrink_dataset",
+]
+
+OnDone = Callable[[Path, CryopickError | None], None]
 
 # Working pixels across a particle. The receptive field of 31 then sees nearly two
 # diameters: docs/results/empiar10017.md compares other choices.
@@ -83,7 +102,8 @@ def prepare_dataset(
     preparation: Preparation,
     folder: Path,
     *,
-    on_done: Callable[[Path, CryopickError | None], None] = lambda *_: None,
+    on_done: OnDone = lambda *_: None,
+    workers: int | None = None,
 ) -> Dataset:
     """Prepare micrographs for training; what `folder` holds already is not made again.
 
@@ -93,8 +113,68 @@ def prepare_dataset(
         preparation: How to prepare them.
         folder: Where to keep the prepared ones; those of other micrographs or another
             preparation are removed first.
-        on_done: Called for each micrograph once it is shrunk, with the error if it failed
-            and is left out.
+        on_done: Called for each micrograph in turn once it is shrunk, with the error if it
+            failed and is left out.
+        workers: Threads, which change nothing but the time; None takes one a core.
+
+    Raises:
+        InputError: No micrograph can be used.
+    """
+    shrunken = shrink_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
+    ready = folder / "ready"
+
+    def make_ready(place: int) -> None:
+        if not is_saved(ready, place):
+            own = shrunken.standardised(place)
+            usable = inset(own.usable, preparation.clearance_px)
+            save_micrograph(ready, place, Stored(own.image, usable, own.scale_yx))
+
+    for _ in in_order(make_ready, range(len(shrunken.paths)), workers):
+        pass
+    kept = [str(path) for path in shrunken.paths]
+    on_each = [own.xy_px for _, own in labels.restrict(kept).by_micrograph()]
+    return Dataset(shrunken.paths, Store.open(ready, on_each), shrunken.normalization)
+
+
+@dataclass(frozen=True)
+class Shrunken:
+    """Micrographs on coarser pixels, on disk, with what it takes to standardise them.
+
+    Attributes:
+        paths: The raw micrographs, without those that failed.
+        normalization: How they are to be standardised.
+        folder: Where they lie.
+        numbers: Under which number each of them lies there.
+    """
+
+    paths: tuple[Path, ...]
+    normalization: Normalization
+    folder: Path
+    numbers: tuple[int, ...]
+
+    def standardised(self, place: int) -> Stored:
+        """The micrograph `paths[place]`, its background of mean 0 and spread 1."""
+        shrunk = load_micrograph(self.folder, self.numbers[place])
+        image = self.normalization.apply(shrunk.image, shrunk.usable, shrunk.counted)
+        return replace(shrunk, image=image)
+
+
+def shrink_dataset(
+    paths: Sequence[Path],
+    preparation: Preparation,
+    folder: Path,
+    *,
+    on_done: OnDone = lambda *_: None,
+    workers: int | None = None,
+) -> Shrunken:
+    """Shrink micrographs and fit their normalisation, all of `prepare_dataset` but its end.
+
+    Args:
+        paths: As for `prepare_dataset`.
+        preparation: As for `prepare_dataset`.
+        folder: As for `prepare_dataset`.
+        on_done: As for `prepare_dataset`.
+        workers: As for `prepare_dataset`.
 
     Raises:
         InputError: No micrograph can be used.
@@ -106,16 +186,20 @@ def prepare_dataset(
         _forget(folder, "made-from", "members", "normalization.json", "ready", "shrunk")
     marker.write_text(key)
 
-    good = []
-    for number, path in enumerate(paths):
+    def make_shrunk(number: int) -> CryopickError | None:
         try:
             if not is_saved(folder / "shrunk", number):
-                save_micrograph(folder / "shrunk", number, _shrunk(path, preparation))
+                save_micrograph(folder / "shrunk", number, _shrunk(paths[number], preparation))
         except CryopickError as error:
-            on_done(path, error)
-        else:
+            return error
+        return None
+
+    good = []
+    failures = in_order(make_shrunk, range(len(paths)), workers)
+    for number, error in enumerate(failures):
+        if error is None:
             good.append(number)
-            on_done(path, None)
+        on_done(paths[number], error)
     if not good:
         raise InputError("none of the micrographs can be used; see what was skipped above")
     members, who = folder / "members", " ".join(map(str, good))
@@ -123,16 +207,11 @@ def prepare_dataset(
         # A file that failed before may be readable now: the others' numbers change then.
         _forget(folder, "members", "normalization.json", "ready")
     members.write_text(who)
-
-    normalization = _fitted(folder, good, preparation)
-    ready = folder / "ready"
-    for place, number in enumerate(good):
-        if not is_saved(ready, place):
-            save_micrograph(ready, place, _standardised(folder, number, normalization, preparation))
-    kept = [str(paths[number]) for number in good]
-    on_each = [own.xy_px for _, own in labels.restrict(kept).by_micrograph()]
-    return Dataset(
-        tuple(paths[number] for number in good), Store.open(ready, on_each), normalization
+    return Shrunken(
+        paths=tuple(paths[number] for number in good),
+        normalization=_fitted(folder, good, preparation),
+        folder=folder / "shrunk",
+        numbers=tuple(good),
     )
 
 
@@ -146,14 +225,14 @@ def _forget(folder: Path, *names: str) -> None:
 
 
 def _shrunk(path: Path, preparation: Preparation) -> Stored:
-    micrograph = read_micrograph(path, pixel_size_ang=preparation.pixel_size_ang)
-    pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
-    small = shrink(micrograph.pixels, preparation.working_size_ang / pixel_size_ang)
+    micrograph = read_micrograph(path)
+    raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
+    small = shrink(micrograph.pixels, preparation.working_size_ang / raw_ang)
     try:
-        histogram(small.image, small.usable)  # what cannot be standardised is told here
+        counted = histogram(small.image, small.usable)
     except MicrographError as error:
         raise MicrographError(f"{path}: {error}") from error
-    return Stored(small.image, small.usable, small.scale_yx)
+    return Stored(small.image, small.usable, small.scale_yx, micrograph.pixel_size_ang, counted)
 
 
 def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Normalization:
@@ -163,26 +242,12 @@ def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Norm
     kept = folder / "normalization.json"
     if kept.exists():
         return Normalization.from_dict(json.loads(kept.read_text()))
-    counted = []
-    for number in good:
-        micrograph = load_micrograph(folder / "shrunk", number)
-        counted.append(histogram(micrograph.image, micrograph.usable))
+    counted = [load_histogram(folder / "shrunk", number) for number in good]
     fitted = fit_normalization(preparation.normalization, counted)
     part = kept.with_suffix(".part")
     part.write_text(json.dumps(fitted.to_dict()))
     part.replace(kept)
     return fitted
-
-
-def _standardised(
-    folder: Path, number: int, normalization: Normalization, preparation: Preparation
-) -> Stored:
-    shrunk = load_micrograph(folder / "shrunk", number)
-    return Stored(
-        normalization.apply(shrunk.image, shrunk.usable),
-        inset(shrunk.usable, preparation.clearance_px),
-        shrunk.scale_yx,
-    )
 
 
 def _key(paths: Sequence[Path], preparation: Preparation) -> str:

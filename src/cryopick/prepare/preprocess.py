@@ -14,11 +14,14 @@ import numpy as np
 
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.image import Normalization, NormalizationKind
-from cryopick.io import read_micrograph, write_mrc
+from cryopick.io import write_mrc
 from cryopick.io.parts import Parts
-from cryopick.picks import Picks
-from cryopick.prepare.dataset import DIAMETER_PX, Dataset, Preparation, prepare_dataset
-from cryopick.prepare.store import load_micrograph
+from cryopick.prepare.cores import in_order
+from cryopick.prepare.dataset import (
+    DIAMETER_PX,
+    Preparation,
+    shrink_dataset,
+)
 
 __all__ = ["Likeness", "PreprocessSettings", "write_prepared"]
 
@@ -98,7 +101,7 @@ def write_prepared(
     model: Likeness | None,
     parts: Parts,
     on_done: Callable[[Path, CryopickError | None], None],
-) -> Dataset:
+) -> tuple[Path, ...]:
     """Shrink and standardise micrographs, and write them as MRC.
 
     Args:
@@ -108,28 +111,31 @@ def write_prepared(
         parts: Begun for this work; shrunk micrographs are kept there meanwhile.
         on_done: Called for each micrograph once it is shrunk, with the error if it failed.
 
+    Returns:
+        The raw micrographs that were written, without those that failed.
+
     Raises:
         InputError: No micrograph can be used.
         SettingsError: The new pixel size is given not at all, or twice.
     """
-    nothing = Picks.from_columns([], np.zeros((0, 2)))
-    dataset = prepare_dataset(
-        list(outputs),
-        nothing,
-        settings.preparation(model),
-        parts.folder / "prepared",
-        on_done=on_done,
-    )
-    for number, path in enumerate(dataset.paths):
+    preparation = settings.preparation(model)
+    folder = parts.folder / "prepared"
+    shrunken = shrink_dataset(list(outputs), preparation, folder, on_done=on_done)
 
-        def write(number: int = number, path: Path = path) -> dict[str, np.ndarray]:
-            prepared = load_micrograph(dataset.store.folder, number)
-            raw_ang = settings.pixel_size_ang or read_micrograph(path).pixel_size_ang
+    def write(place: int) -> None:
+        path = shrunken.paths[place]
+
+        def make() -> dict[str, np.ndarray]:
+            prepared = shrunken.standardised(place)
+            raw_ang = settings.pixel_size_ang or prepared.in_file_ang
             size_yx = None
             if raw_ang is not None:
                 size_yx = (raw_ang * prepared.scale_yx[0], raw_ang * prepared.scale_yx[1])
             write_mrc(outputs[path], prepared.image, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(str(path), write)
-    return dataset
+        parts.once(str(path), make)
+
+    for _ in in_order(write, range(len(shrunken.paths))):
+        pass
+    return shrunken.paths

@@ -5,6 +5,7 @@ few files. Coordinates in a store are working pixels.
 
 - `Store`, `Window`: prepared micrographs, their masks and labels.
 - `save_micrograph`, `is_saved`, `load_micrograph`: the files, one micrograph at a time.
+- `load_histogram`: the histogram of one, without the rest.
 """
 
 import hashlib
@@ -16,7 +17,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-__all__ = ["Store", "Stored", "Window", "is_saved", "load_micrograph", "save_micrograph"]
+from cryopick.image import Histogram
+
+__all__ = [
+    "Store",
+    "Stored",
+    "Window",
+    "is_saved",
+    "load_histogram",
+    "load_micrograph",
+    "save_micrograph",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +51,16 @@ class Stored:
         image: Pixels at the working scale.
         usable: Which of them hold image.
         scale_yx: Raw pixels per working pixel, along y and along x.
+        in_file_ang: Ångströms per raw pixel as its file says; None where it does not, or
+            nobody has kept it.
+        counted: Histogram of the usable pixels, where it is kept.
     """
 
     image: Float32[np.ndarray, "height width"]
     usable: Bool[np.ndarray, "height width"]
     scale_yx: tuple[float, float]
+    in_file_ang: float | None = None
+    counted: Histogram | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +135,16 @@ def save_micrograph(folder: Path, number: int, micrograph: Stored) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     np.save(_image(folder, number), micrograph.image)
     np.save(_mask(folder, number), micrograph.usable)
+    if micrograph.counted is not None:
+        np.save(
+            _counts(folder, number),
+            np.stack([micrograph.counted.centres, micrograph.counted.counts]),
+        )
     notes = {
         "shape": micrograph.image.shape,
         "scale_yx": micrograph.scale_yx,
         "usable_px": int(micrograph.usable.sum()),
+        "in_file_ang": micrograph.in_file_ang,
     }
     part = _notes(folder, number).with_suffix(".part")
     part.write_text(json.dumps(notes))
@@ -136,10 +158,21 @@ def is_saved(folder: Path, number: int) -> bool:
 
 def load_micrograph(folder: Path, number: int) -> Stored:
     """Read one micrograph of the store in `folder`."""
-    scale_y, scale_x = json.loads(_notes(folder, number).read_text())["scale_yx"]
+    notes = json.loads(_notes(folder, number).read_text())
+    scale_y, scale_x = notes["scale_yx"]
+    is_counted = _counts(folder, number).exists()
     return Stored(
-        np.load(_image(folder, number)), np.load(_mask(folder, number)), (scale_y, scale_x)
+        image=np.load(_image(folder, number)),
+        usable=np.load(_mask(folder, number)),
+        scale_yx=(scale_y, scale_x),
+        in_file_ang=notes["in_file_ang"],
+        counted=load_histogram(folder, number) if is_counted else None,
     )
+
+
+def load_histogram(folder: Path, number: int) -> Histogram:
+    """Read the histogram that was saved with a micrograph of the store in `folder`."""
+    return Histogram(*np.load(_counts(folder, number)))
 
 
 def _image(folder: Path, number: int) -> Path:
@@ -152,3 +185,7 @@ def _mask(folder: Path, number: int) -> Path:
 
 def _notes(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.json"
+
+
+def _counts(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.counts.npy"
