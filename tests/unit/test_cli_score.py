@@ -28,9 +28,8 @@ def test_a_map_holds_the_scores_and_the_distance_between_them(run, step_px):
     picker = Picker.ready(load_model(Path("m.safetensors")), settings, ready_device("cpu"))
     for number in range(3):
         name = f"mic_{number}.mrc"
-        prepared, _ = picker.prepare(Path("mics") / name)
         pixels, size_yx = read(Path("scores") / name)
-        assert np.array_equal(pixels, picker.score(prepared).logits)
+        assert np.array_equal(pixels, picker.score(Path("mics") / name).scores.logits)
         # the last scored place lies within a step of the raw micrograph's far corner
         raw_shape = np.array(tiny.blobs(number)[0].shape)
         last = (np.array(pixels.shape) - 1) * size_yx / 7.0

@@ -9,9 +9,9 @@ from cryopick.pick.ahead import Ahead
 items = st.lists(st.integers(0, 5), max_size=8)
 
 
-@given(items, items)
-def test_every_result_is_that_of_its_own_item_in_whatever_order(order, asked):
-    square = Ahead(lambda item: item**2, order)
+@given(items, items, st.integers(1, 4))
+def test_every_result_is_that_of_its_own_item_in_whatever_order(order, asked, workers):
+    square = Ahead(lambda item: item**2, order, workers)
 
     assert [square(item) for item in asked] == [item**2 for item in asked]
 
@@ -26,14 +26,35 @@ def test_the_next_item_is_worked_on_before_it_is_asked_for():
     assert not begun[3].is_set()
 
 
-def test_an_item_in_order_is_worked_on_once():
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_an_item_in_order_is_worked_on_once(workers):
     worked = []
-    ahead = Ahead(worked.append, [1, 2, 3])
+    ahead = Ahead(worked.append, [1, 2, 3], workers)
 
     for item in (1, 2, 3):
         ahead(item)
 
-    assert worked == [1, 2, 3]
+    assert sorted(worked) == [1, 2, 3]
+
+
+def test_as_many_items_are_ahead_as_there_are_threads_each_of_which_was_made_ready():
+    together, ready = threading.Barrier(3, timeout=10), threading.local()
+
+    def work(item):
+        if item:  # the first is asked for; the next three meet, or the barrier breaks
+            together.wait()
+        return ready.is_so
+
+    ahead = Ahead(work, range(4), 3, on_start=lambda: setattr(ready, "is_so", True))
+
+    assert [ahead(item) for item in range(4)] == [True] * 4
+
+
+def test_an_item_out_of_order_is_worked_on_by_the_thread_that_asks():
+    ahead = Ahead(lambda _: threading.get_ident(), [1, 2])
+
+    assert ahead(7) == threading.get_ident()
+    assert ahead(1) != threading.get_ident()
 
 
 def test_an_error_comes_when_its_own_item_is_asked_for():

@@ -194,3 +194,28 @@ def test_the_models_own_network_is_left_as_it_was():
     assert ready.model.scorer is not MODEL.scorer
     assert replace(ready.model, scorer=MODEL.scorer) == MODEL
     assert all(torch.equal(before[k], v) for k, v in MODEL.scorer.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_micrographs_picked_in_the_background_are_picked_as_alone(tmp_path, precision):
+    paths = []
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        paths.append(micrograph(tmp_path / str(number), centres=CENTRES[number % 3 :]))
+    settings = PickSettings(threshold=-np.inf, precision=precision)
+    alone = Picker.ready(MODEL, settings, CPU)
+    together = replace(alone, order=paths)
+
+    for path in paths:
+        one, other = alone.pick(path), together.pick(path)
+        np.testing.assert_array_equal(one.xy_px, other.xy_px)
+        np.testing.assert_array_equal(one.score, other.score)
+        np.testing.assert_array_equal(
+            alone.score(path).scores.logits, together.score(path).scores.logits
+        )
+
+
+def test_bfloat16_finds_the_same_particles(tmp_path):
+    picks = picker(precision="bfloat16").pick(micrograph(tmp_path))
+
+    np.testing.assert_allclose(in_order(picks.xy_px[:5]), in_order(CENTRES), atol=1.0)

@@ -8,7 +8,7 @@ from tests import oracles_learn as oracles
 from cryopick.errors import SettingsError
 from cryopick.learn import NETWORKS, NetworkSettings, Scorer
 from cryopick.pick import score_map
-from cryopick.pick.score import folded
+from cryopick.pick.score import folded, number_format
 
 
 def scorer(name="conv31"):
@@ -122,3 +122,52 @@ def test_a_folded_network_scores_as_before_without_batch_normalisation(name):
     assert not copy.training
     assert not copy.dropout.training
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+def test_bfloat16_scores_nearly_as_float32_does(name):
+    pixels, plain = image(60, 70), SCORERS[name]
+
+    exact = score_map(folded(plain), pixels, step_px=2).logits
+    rounded = score_map(folded(plain, torch.bfloat16), pixels, step_px=2).logits
+
+    # each of a few layers rounds to 8 bits, one part in 256
+    assert 0 < np.abs(rounded - exact).max() < np.abs(exact).max() / 64
+    assert rounded.dtype == np.float32
+    # bfloat16 has 8 bits: logits rounded to it would have few values
+    assert len(np.unique(rounded)) > 0.9 * rounded.size
+
+
+def test_the_first_layer_and_the_head_stay_float32():
+    kinds = {
+        name: weight.dtype
+        for name, weight in folded(SCORERS["conv31"], torch.bfloat16).named_parameters()
+    }
+
+    assert {kinds["encoder.0.0.weight"], kinds["head.weight"]} == {torch.float32}
+    assert sum(kind == torch.bfloat16 for kind in kinds.values()) == 2 * 3  # weight, bias, slope
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, found, expected):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+
+    assert number_format("auto", cpu) == expected
+    assert number_format("float32", cpu) == torch.float32
+    assert number_format("bfloat16", cpu) == torch.bfloat16
+
+
+def test_auto_takes_float32_where_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+
+    assert number_format("auto", torch.device("cpu")) == torch.float32
+    assert number_format("auto", torch.device("mps")) == torch.float32

@@ -45,6 +45,10 @@ def pick(
     box_px: Annotated[
         int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
     ] = None,
+    precision: Annotated[
+        str | None,
+        Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
+    ] = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:

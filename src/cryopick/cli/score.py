@@ -28,6 +28,10 @@ def score(
         int | None,
         Option(help="Working pixels between scored places [half the network's stride]."),
     ] = None,
+    precision: Annotated[
+        str | None,
+        Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
+    ] = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:

@@ -18,6 +18,7 @@ from cryopick.io import write_mrc
 from cryopick.io.parts import Parts, file_identity
 from cryopick.learn import load_model
 from cryopick.pick.pipeline import Picker
+from cryopick.pick.score import number_format
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 
@@ -31,10 +32,12 @@ class PickBatch:
     Attributes:
         picker: The model made ready.
         model_file: Name and digest of the model's file.
+        number_format: What the convolutions are computed in.
     """
 
     picker: Picker
     model_file: str
+    number_format: str
 
     @classmethod
     def open(
@@ -50,8 +53,8 @@ class PickBatch:
             model: The model file.
             settings: How to pick.
             device: Where to score.
-            order: Micrographs in the order in which they will be asked for: while one is
-                scored, the next is read and prepared.
+            order: Micrographs in the order in which they will be asked for: the next are
+                worked on in the background.
 
         Raises:
             InputError: The model is missing or is none.
@@ -66,11 +69,13 @@ class PickBatch:
             )
         digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
         picker = Picker.ready(loaded, settings, device, order)
-        return cls(picker, f"{model.name} (sha256 {digest}…)")
+        number = str(number_format(settings.precision, device)).removeprefix("torch.")
+        return cls(picker, f"{model.name} (sha256 {digest}…)", number)
 
     def describe(self) -> str:
-        """The settings as TOML, with the model in a comment above."""
-        return f"# model: {self.model_file}\n{to_toml(self.picker.settings)}"
+        """The settings as TOML, with the model and what was computed in in comments above."""
+        told = f"# model: {self.model_file}\n# convolutions: {self.number_format}\n"
+        return told + to_toml(self.picker.settings)
 
     def parts(self, output: Path, doing: str) -> Parts:
         """Where results are kept until `output` is complete."""
@@ -102,10 +107,11 @@ class PickBatch:
 
         def write() -> dict[str, np.ndarray]:
             with self._hint():
-                prepared, raw_ang = self.picker.prepare(path)
-            scores = self.picker.score(prepared)
-            scale_y, scale_x = (raw_ang * scale * scores.step_px for scale in prepared.scale_yx)
-            write_mrc(out, scores.logits, pixel_size_ang=(scale_y, scale_x), overwrite=True)
+                scored = self.picker.score(path)
+            step_ang = scored.pixel_size_ang * scored.scores.step_px
+            scale_y, scale_x = scored.prepared.scale_yx
+            size_yx = (step_ang * scale_y, step_ang * scale_x)
+            write_mrc(out, scored.scores.logits, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
         parts.once(f"{file_identity(path)} {out.name}", write)

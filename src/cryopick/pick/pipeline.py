@@ -1,11 +1,13 @@
 """From a raw micrograph to picks in raw pixels, in one go.
 
 - `Picker`: a model made ready for a device, with the settings of picking.
+- `Scored`: a micrograph with its scores.
 - `locate`: picks from a score map.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,15 @@ from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import refine, suppress
-from cryopick.pick.score import ScoreMap, folded, score_map
+from cryopick.pick.score import ScoreMap, folded, number_format, score_map
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
+from cryopick.prepare.cores import cores
 
-__all__ = ["Picker", "default_step", "locate"]
+__all__ = ["Picker", "Scored", "default_step", "locate"]
+
+_AT_ONCE = 4  # micrographs; each takes some 150 MB, and more cores share in each
 
 
 def default_step(scorer: Scorer) -> int:
@@ -59,23 +64,43 @@ def locate(
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A micrograph with its scores.
+
+    Attributes:
+        prepared: What the network saw.
+        scores: What it said.
+        pixel_size_ang: Ångströms per raw pixel.
+    """
+
+    prepared: Prepared
+    scores: ScoreMap
+    pixel_size_ang: float
+
+
+@dataclass(frozen=True)
 class Picker:
     """A model made ready to pick, once for any number of micrographs.
 
     Attributes:
         model: The model, its network with batch normalisation folded in.
         settings: How to pick.
-        order: Micrographs in the order in which they will be asked for, if it is known:
-            while one is scored, the next is read and prepared.
+        order: Micrographs in the order in which they will be asked for, if it is known. The
+            next ones are then worked on in the background, each by a thread of its own: a
+            core that does all of one micrograph never waits for another core.
     """
 
     model: Model
     settings: PickSettings
     order: Sequence[Path] = ()
-    _prepared: "Ahead[Path, tuple[Prepared, float]]" = field(init=False, repr=False)
+    _scored: "Ahead[Path, Scored]" = field(init=False, repr=False)
+    _picked: "Ahead[Path, Picks]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_prepared", Ahead(self._prepare, self.order))
+        workers = min(cores(), _AT_ONCE)
+        share = partial(torch.set_num_threads, max(1, cores() // workers))
+        for name, work in (("_scored", self._score), ("_picked", self._pick)):
+            object.__setattr__(self, name, Ahead(work, self.order, workers, share))
 
     @classmethod
     def ready(
@@ -86,7 +111,9 @@ class Picker:
         order: Sequence[Path] = (),
     ) -> "Picker":
         """Fold the network's normalisation and put it on a device."""
-        return cls(replace(model, scorer=folded(model.scorer).to(device)), settings, order)
+        precision = number_format(settings.precision, device)
+        scorer = folded(model.scorer, precision).to(device)
+        return cls(replace(model, scorer=scorer), settings, order)
 
     @property
     def diameter_ang(self) -> float:
@@ -102,18 +129,18 @@ class Picker:
         Raises:
             MicrographError: The file cannot serve, or its pixel size is unknown.
         """
-        return self._prepared(path)
-
-    def _prepare(self, path: Path) -> tuple[Prepared, float]:
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
         return prepare(micrograph.pixels, factor, self.model.normalization), pixel_size_ang
 
-    def score(self, prepared: Prepared) -> ScoreMap:
-        """Score the places of a prepared micrograph."""
-        step = self.settings.step_px or default_step(self.model.scorer)
-        return score_map(self.model.scorer, prepared.image, step_px=step)
+    def score(self, path: Path) -> Scored:
+        """Score the places of a raw micrograph.
+
+        Raises:
+            MicrographError: The file cannot serve, or its pixel size is unknown.
+        """
+        return self._scored(path)
 
     def pick(self, path: Path) -> Picks:
         """Find the particles of a raw micrograph; the table names it `str(path)`.
@@ -121,10 +148,20 @@ class Picker:
         Raises:
             MicrographError: The file cannot serve, or its pixel size is unknown.
         """
+        return self._picked(path)
+
+    def _score(self, path: Path) -> Scored:
         prepared, pixel_size_ang = self.prepare(path)
+        step = self.settings.step_px or default_step(self.model.scorer)
+        scores = score_map(self.model.scorer, prepared.image, step_px=step)
+        return Scored(prepared, scores, pixel_size_ang)
+
+    def _pick(self, path: Path) -> Picks:
+        scored = self._score(path)
+        prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
         xy_px, score = locate(
-            self.score(prepared),
+            scored.scores,
             inset(prepared.usable, self.model.diameter_px / 2),
             radius=radius_ang / pixel_size_ang,
             threshold=self.settings.threshold,

@@ -6,6 +6,8 @@ background. The result equals, to rounding, scoring the crop around each place a
 
 - `ScoreMap`: logits on a grid of places.
 - `score_map`: the scores of an image.
+- `folded`: a network made ready for it.
+- `number_format`: float32, or bfloat16 where that is faster.
 """
 
 from collections.abc import Iterator
@@ -20,8 +22,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.errors import SettingsError
 from cryopick.learn import Scorer
+from cryopick.pick.settings import Precision
 
-__all__ = ["ScoreMap", "folded", "score_map"]
+__all__ = ["ScoreMap", "folded", "number_format", "score_map"]
 
 _TILE_PX = 512  # largest side scored in one pass; the activations of a tile bound the memory
 
@@ -117,8 +120,14 @@ def _padded(
     return torch.from_numpy(np.pad(inside, margin))
 
 
-def folded(scorer: Scorer) -> Scorer:
-    """A copy for scoring: batch normalisation folded into the convolutions, channels last."""
+def folded(scorer: Scorer, precision: torch.dtype = torch.float32) -> Scorer:
+    """A copy for scoring: batch normalisation folded into the convolutions, channels last.
+
+    Args:
+        scorer: A trained network.
+        precision: Number format of all layers between the first, whose single input channel
+            leaves nothing to gain, and the head, whose logits are float32.
+    """
     copy = Scorer(scorer.settings)
     copy.load_state_dict(scorer.state_dict())
     copy.eval()
@@ -128,5 +137,38 @@ def folded(scorer: Scorer) -> Scorer:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, norm_name, nn.Identity())
+    if precision != torch.float32:
+        first, *rest = copy.encoder
+        inner = nn.Sequential(*rest).to(precision)
+        copy.encoder = nn.Sequential(first, _Cast(precision), *inner, _Cast(torch.float32))
     # Channels last is the layout that oneDNN and cuDNN compute in.
     return copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+
+
+class _Cast(nn.Module):
+    """Go on in another number format."""
+
+    def __init__(self, kind: torch.dtype) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.kind)
+
+
+def number_format(precision: Precision, device: torch.device) -> torch.dtype:
+    """The number format that a setting means on a device."""
+    if precision == "auto":
+        return torch.bfloat16 if _is_native(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _is_native(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
+    if device.type != "cpu" or capabilities is None:
+        return False
+    found = capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
