@@ -20,6 +20,7 @@ from cryopick.learn import (
     choose_device,
     train,
 )
+from cryopick.learn.adam import Adam
 from cryopick.learn.train import learning_rate
 from cryopick.pick import HeldOutMicrographs
 from cryopick.prepare.store import Store, Stored, save_micrograph
@@ -128,7 +129,7 @@ def test_a_run_cut_off_between_checkpoints_ends_as_if_it_had_not_been(
     straight, store, judge, tmp_path, monkeypatch
 ):
     settings, uninterrupted = straight
-    learn, steps = torch.optim.Adam.step, []
+    learn, steps = Adam.step, []
 
     def killed(optimizer, *args):
         steps.append(1)
@@ -136,7 +137,7 @@ def test_a_run_cut_off_between_checkpoints_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
         return learn(optimizer, *args)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", killed)
+    monkeypatch.setattr(Adam, "step", killed)
     with pytest.raises(KeyboardInterrupt):
         train(store, settings, tmp_path / "a", device=CPU, held_out=judge)
     monkeypatch.undo()
@@ -184,7 +185,7 @@ def test_a_finished_run_gives_its_outcome_again_without_learning(
     store, judge, tmp_path, monkeypatch
 ):
     first = train(store, SETTINGS, tmp_path / "a", device=CPU, held_out=judge)
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("it learnt on"))
+    monkeypatch.setattr(Adam, "step", lambda *_: pytest.fail("it learnt on"))
 
     assert same(train(store, SETTINGS, tmp_path / "a", device=CPU, held_out=judge), first)
 

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from cryopick.errors import FormatError
 from cryopick.io import whole
+from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.network import Scorer
 
 __all__ = ["Part", "RunState", "load_state", "save_state"]
 
-Part = nn.Module | torch.optim.Optimizer
+Part = nn.Module | torch.optim.Optimizer | Adam
 
 
 @dataclass

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
+from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
 from cryopick.learn.loss import objective
-from cryopick.learn.network import Decoder, Scorer
+from cryopick.learn.network import Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.sampling import POSITIVE, UNLABELLED, Batch, Geometry, Sampler
 from cryopick.learn.settings import TrainSettings
@@ -141,6 +142,7 @@ class _Run:
         self.scorer.start_at(prior)
         self.keeps_statistics = start is not None
         if start is not None:
+            _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
             self.scorer.encoder[: settings.frozen].requires_grad_(False)
         self.scorer.to(device)
@@ -154,9 +156,7 @@ class _Run:
             self.decoder = Decoder(self.scorer.features, field_px).to(device)
             self.parts["decoder"] = self.decoder
             parameters += self.decoder.parameters()
-        self.optimizer = torch.optim.Adam(
-            parameters, lr=settings.learning_rate, weight_decay=2 * settings.l2
-        )
+        self.optimizer = Adam(parameters, weight_decay=2 * settings.l2)
         self.parts["optimizer"] = self.optimizer
 
     def batches(self, first: int) -> Iterator[Batch]:
@@ -171,8 +171,6 @@ class _Run:
     def step(self, number: int, batch: Batch) -> Step:
         """Learn from one minibatch."""
         torch.manual_seed(self.settings.seed + 1_000_003 * (number + 1))  # dropout, cells decoded
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(number, self.settings)
         self.scorer.train()
         if self.keeps_statistics:  # tiled crops are not what the network will see
             for module in self.scorer.modules():
@@ -192,9 +190,9 @@ class _Run:
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(number, self.settings))
         return Step(
             loss=loss.detach(),
             penalty=terms.penalty.detach(),
@@ -238,6 +236,20 @@ class _Run:
         best = Scorer(self.settings.network)
         best.load_state_dict(state.best or self.scorer.state_dict())
         return Outcome(best.eval(), state.best_step or state.step, state.curves, self.prior)
+
+
+def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:
+    """Refuse weights of another network.
+
+    Raises:
+        SettingsError: The two differ in more than dropout.
+    """
+    if (start.name, start.width) != (wanted.name, wanted.width):
+        raise SettingsError(
+            f"the model to start from is a {start.name} of width {start.width}, the settings ask "
+            f"for a {wanted.name} of width {wanted.width}; leave the network to the model, or "
+            "start from random weights"
+        )
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
