@@ -26,7 +26,7 @@ from cryopick.pick.settings import Precision
 
 __all__ = ["ScoreMap", "folded", "number_format", "score_map"]
 
-_TILE_PX = 512  # largest side scored in one pass; the activations of a tile bound the memory
+_TILE_PX = 320  # largest side scored in one pass: its activations nearly fit the cache
 
 
 @dataclass(frozen=True, eq=False)
