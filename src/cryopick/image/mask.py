@@ -22,6 +22,7 @@ _RECOVERED = 0.6  # a blurred border ends where the change is back to this share
 _DEEPEST = 1 / 3  # of a side: a border is looked for no further inwards
 _SHORTEST_SIDE = 32  # below this, chance alone makes a line look quiet
 _SAMPLES = 256  # pixels looked at along a line: enough to tell 0.2 from 1 beyond doubt
+_RUN = 16  # of them lie side by side: 64 bytes of float32, a line of the cache
 _LINES = 128  # lines compared at a time
 _SQUARE = 8  # samples along the side of a square that is tested for one value
 
@@ -172,10 +173,21 @@ def find_border(pixels: Real[np.ndarray, "height width"]) -> Border:
     >>> find_border(noise)
     Border(top=7, bottom=0, left=0, right=5)
     """
-    height, width = pixels.shape
-    across = np.array(pixels[:, :: max(1, width // _SAMPLES)], dtype=np.float32)
+    height = pixels.shape[0]
     down = np.array(pixels[:: max(1, height // _SAMPLES)], dtype=np.float32)
-    return Border(*_depths(across, axis=0), *_depths(down, axis=1))
+    return Border(*_depths(_sampled_columns(pixels), axis=0), *_depths(down, axis=1))
+
+
+def _sampled_columns(
+    pixels: Real[np.ndarray, "height width"],
+) -> Float32[np.ndarray, "height samples"]:
+    """Some columns, in runs of neighbours: memory gives a run for the price of one pixel."""
+    width = pixels.shape[1]
+    every = width // (_SAMPLES // _RUN)
+    if every <= _RUN:
+        return np.array(pixels[:, :: max(1, width // _SAMPLES)], dtype=np.float32)
+    runs = np.lib.stride_tricks.sliding_window_view(pixels, _RUN, axis=1)[:, every // 2 :: every]
+    return np.array(runs, dtype=np.float32).reshape(len(pixels), -1)
 
 
 def _depths(sample: Float32[np.ndarray, "rows columns"], axis: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ _FIRST_STRANGER = 0.05  # first guess of the share of pixels that neither compon
 _TOLERANCE = 1e-9  # gain in log-likelihood a pixel and step at which a fit has converged
 _WORTHWHILE = 1e-6  # gain a pixel that a later start must bring to be preferred
 _COARSE_BINS = 256
-_SHORT, _LONG = 60, 2000  # steps for comparing starts, and for finishing the best
+_BRIEF, _SHORT, _LONG = 15, 45, 2000  # steps from every start, the likelier half, the best
 
 # weight of component 1, then means and standard deviations of both, in units of the whole
 # distribution's. From a small second component to even halves: when several explain the
@@ -203,16 +203,25 @@ def _relative(sizes: Float[np.ndarray, " micrographs"]) -> Float[np.ndarray, " m
 def _fit(
     sample: _Sample, scale_starts: Sequence[Float[np.ndarray, " micrographs"]], *, free_scales: bool
 ) -> tuple[Mixture, Float[np.ndarray, " micrographs"]]:
-    """Run EM briefly from every start and to its end from the likeliest."""
-    best: tuple[float, Mixture, np.ndarray] | None = None
+    """Run EM briefly from every start, longer from the likelier half, to its end from the best."""
     coarse = sample.coarse()
-    for scales in scale_starts:
-        for start in _STARTS:
-            mixture = _initial(coarse, scales, start)
-            end = _climb(coarse, mixture, scales, free_scales=free_scales, steps=_SHORT)
-            if best is None or end[0] > best[0] + _WORTHWHILE:
-                best = end
-    assert best is not None, "there is always a start"
+    ends = [
+        _climb(
+            coarse, _initial(coarse, scales, start), scales, free_scales=free_scales, steps=_BRIEF
+        )
+        for scales in scale_starts
+        for start in _STARTS
+    ]
+    likelihoods = [likelihood for likelihood, _, _ in ends]
+    least = sorted(likelihoods)[len(ends) // 2]
+    best: tuple[float, Mixture, np.ndarray] | None = None
+    for likelihood, mixture, scales in ends:
+        if likelihood < least:
+            continue
+        end = _climb(coarse, mixture, scales, free_scales=free_scales, steps=_SHORT)
+        if best is None or end[0] > best[0] + _WORTHWHILE:
+            best = end
+    assert best is not None, "half of the starts are left"
     _, mixture, scales = _climb(sample, *best[1:], free_scales=free_scales, steps=_LONG)
     return mixture, scales
 
