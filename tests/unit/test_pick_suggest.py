@@ -12,9 +12,10 @@ from tests import tiny
 from cryopick import io
 from cryopick.errors import SettingsError
 from cryopick.learn import NetworkSettings, Scorer
-from cryopick.learn.run import ready_device
+from cryopick.learn.device import ready_device
 from cryopick.pick import Picker, PickSettings, score_map
-from cryopick.pick.candidates import look
+from cryopick.pick.batch import PickBatch
+from cryopick.pick.candidates import CandidateBatch, look
 from cryopick.pick.suggest import (
     Look,
     SuggestSettings,
@@ -25,6 +26,7 @@ from cryopick.pick.suggest import (
     worth_a_look,
 )
 from cryopick.pick.turns import TURNS, look_around
+from cryopick.picks import Picks
 
 logits = st.lists(st.floats(-6, 6), min_size=1, max_size=30)
 
@@ -87,9 +89,9 @@ def test_two_of_a_kind_are_not_asked_for_before_another_kind():
 
 def test_what_looks_like_a_label_comes_last():
     kinds = np.repeat(np.eye(3), 2, axis=0)
-    picks = suggest([seen("m", np.full(6, 0.6), kinds, known=[kinds[2]])], 4)
+    picks = suggest([seen("m", np.full(6, 0.6), kinds, known=[kinds[0]])], 4)
 
-    assert set(picks.xy_px[:2, 0] // 200) == {0, 2}
+    assert set(picks.xy_px[:2, 0] // 200) == {1, 2}
 
 
 @pytest.mark.parametrize(("labels", "first"), [(0, 0), (10, 0), (200, 1)])
@@ -125,6 +127,21 @@ def test_shifted_logits_expect_the_number_of_particles(scores, expected):
 
     chances = 1 / (1 + np.exp(-(np.array(scores) + shift)))
     assert chances.sum() == pytest.approx(min(expected, 0.9 * len(scores)), abs=1e-4)
+
+
+@pytest.mark.parametrize(("told", "trained", "per_micrograph"), [(3.0, 9, 3), (None, 9, 9)])
+def test_the_expected_number_is_that_of_each_micrograph(tmp_path, told, trained, per_micrograph):
+    tiny.model(tmp_path / "m.safetensors", settings={"particles_per_micrograph": trained})
+    work = PickBatch.open(tmp_path / "m.safetensors", PickSettings(), ready_device("cpu"))
+    nothing = Picks.on("a", np.zeros((0, 2)))
+    settings = SuggestSettings(particles_per_micrograph=told)
+    batch = CandidateBatch(work=work, settings=settings, labels=nothing, asked=nothing)
+    scores = np.linspace(2, -6, 40)
+
+    shift = batch.shift([Picks.on(name, np.zeros((40, 2)), scores) for name in "ab"])
+
+    chances = 1 / (1 + np.exp(-(scores + shift)))
+    assert chances.sum() == pytest.approx(per_micrograph, abs=1e-4)
 
 
 def test_no_picks_need_no_shift():

@@ -67,7 +67,7 @@ class CandidateBatch:
         trained = self.work.picker.model.summary.get("settings", {})
         expected = self.settings.particles_per_micrograph or trained.get("particles_per_micrograph")
         scores = concatenate(found).score
-        return expected_shift(scores, expected * len(found)) if expected else 0.0
+        return expected_shift(scores, float(expected) * len(found)) if expected else 0.0
 
     def look(self, path: Path, picks: Picks, shift: float, parts: Parts, among: int) -> Look:
         """Look at the candidates of a micrograph: as kept, or anew.
