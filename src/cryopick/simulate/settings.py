@@ -49,6 +49,7 @@ class SimulationSettings:
         aggregates: Mean number of clumps of molecules.
         contaminants: Mean number of drops and flakes of ice on the surface.
         contaminant_radius_ang: Least and greatest radius of those.
+        specks: Mean number of those that are as small as a particle, and darker than most.
         crystals: Mean number of patches of crystalline ice.
         gold: Mean number of gold beads, which lie anywhere.
         carbon_prob: Chance that the edge of the carbon foil crosses the micrograph.
@@ -85,6 +86,7 @@ class SimulationSettings:
     aggregates: float = 0.7
     contaminants: float = 2.0
     contaminant_radius_ang: tuple[float, float] = (40.0, 250.0)
+    specks: float = 0.0
     crystals: float = 0.2
     gold: float = 0.0
     carbon_prob: float = 0.2
@@ -109,6 +111,7 @@ class SimulationSettings:
             broken=0.0,
             aggregates=0.0,
             contaminants=0.0,
+            specks=0.0,
             crystals=0.0,
             gold=0.0,
             carbon_prob=0.0,
@@ -141,7 +144,7 @@ _RULES: tuple[tuple[str, Callable[..., bool], str], ...] = (
     ("dose_e_per_ang2 ice_thickness_ang min_distance_frac", _is_positive, "above 0 and finite"),
     (
         "particles astigmatism_um cs_mm b_factor_ang2 drift_ang broken aggregates contaminants "
-        "crystals gold seed",
+        "specks crystals gold seed",
         _is_amount,
         "at least 0 and finite",
     ),

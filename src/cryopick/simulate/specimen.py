@@ -24,6 +24,7 @@ _PROTEIN_OVER_ICE_V = 2.0  # inner potential of protein, 6.5 V, less that of the
 _ICE_OVER_VACUUM_V = 4.5
 _MOST_LOSS = 0.95  # of the intensity: nothing is blacker
 _VIEW_SPREAD_RAD = 0.15
+_SPECK_RADIUS = (0.15, 0.5)  # in diameters of the particle
 _GOLD_RADIUS_ANG = (25.0, 75.0)
 _CRYSTAL_RADIUS_ANG = (300.0, 1200.0)
 
@@ -72,7 +73,7 @@ def draw_specimen(
     )
     protein = _Protein(settings, molecule, canvas, phase)
     junk = {
-        **_surface_ice(ice_rng, settings, ground, phase, loss),
+        **_surface_ice(ice_rng, settings, molecule.diameter_ang, ground, phase, loss),
         "aggregate": protein.clumps(clump_rng, ground),
         "broken": protein.fragments(broken_rng, ground),
     }
@@ -97,17 +98,20 @@ def _foil(rng: np.random.Generator, settings: SimulationSettings, canvas: Canvas
 def _surface_ice(
     rng: np.random.Generator,
     settings: SimulationSettings,
+    diameter_ang: float,
     ground: Ground,
     phase: Float[np.ndarray, "height width"],
     loss: Float32[np.ndarray, "height width"],
 ) -> dict[str, Float[np.ndarray, "n 2"]]:
     """Paint crystalline patches and contaminants, and take the ground they lie on."""
     pixel_ang = settings.pixel_size_ang
+    speck_radius_ang = (_SPECK_RADIUS[0] * diameter_ang, _SPECK_RADIUS[1] * diameter_ang)
     places = {}
     for kind, mean, (least_ang, most_ang) in (
         ("crystal", settings.crystals, _CRYSTAL_RADIUS_ANG),
         ("contaminant", settings.contaminants, settings.contaminant_radius_ang),
         ("gold", settings.gold, _GOLD_RADIUS_ANG),
+        ("speck", settings.specks, speck_radius_ang),
     ):
         count = int(rng.poisson(mean))
         radius_px = least_ang * (most_ang / least_ang) ** rng.uniform(size=count) / pixel_ang

@@ -6,7 +6,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cryopick.config import settings_hash
 from cryopick.learn.augment import distort
+from cryopick.learn.device import mixed_precision
 from cryopick.learn.general.settings import GeneralSettings
 from cryopick.learn.general.stream import Example, Stream
 from cryopick.learn.network import Scorer
@@ -84,7 +84,7 @@ def train_general(
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(state.step, settings)
         scorer.train()
-        with _mixed(device):
+        with mixed_precision(device):
             logits = scorer(images).float()
         loss = _loss(logits, targets, settings.positive_weight)
         optimizer.zero_grad(set_to_none=True)
@@ -97,14 +97,6 @@ def train_general(
             on_progress(Progress(state.step, float(torch.stack(losses).mean())))
             losses.clear()
     return scorer.eval()
-
-
-def _mixed(device: torch.device) -> torch.autocast | nullcontext[None]:
-    """Half the bits where the device computes with them natively."""
-    native = device.type == "cuda" or (
-        device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    return torch.autocast(device.type, torch.bfloat16) if native else nullcontext()
 
 
 def _batch(
