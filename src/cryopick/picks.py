@@ -127,10 +127,15 @@ class Picks:
         """
         return replace(self, xy_px=self.xy_px * factor)
 
-    def inverted_y(self, height_px: int) -> "Picks":
-        """Turn coordinates over for images stored upside down: y becomes height - 1 - y."""
+    def inverted_y(self, height_px: int | Integer[np.ndarray, " micrographs"]) -> "Picks":
+        """Turn coordinates over for images stored upside down: y becomes height - 1 - y.
+
+        Args:
+            height_px: Of all micrographs, or one for each.
+        """
         x, y = self.xy_px.T
-        return replace(self, xy_px=np.column_stack([x, height_px - 1 - y]))
+        own = np.broadcast_to(height_px, len(self.micrographs))[self.index]
+        return replace(self, xy_px=np.column_stack([x, own - 1 - y]))
 
     def rows(self) -> dict[str, Integer[np.ndarray, " own"]]:
         """For each micrograph, in stored order, the rows of its picks, in stored order."""

@@ -107,13 +107,13 @@ def test_names_that_a_format_cannot_hold_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_box_means_corner_plus_half_the_size(tmp_path):
+def test_box_means_corner_plus_half_the_size_in_whole_pixels(tmp_path):
     path = saved(tmp_path / "mic.1.box", "14 35 20 10\n14\t35\t21\t10\t7.5\n")
 
     picks = read_picks(path)
 
     assert picks.micrographs == ("mic.1",)
-    assert picks.xy_px.tolist() == [[24, 40], [24.5, 40]]
+    assert picks.xy_px.tolist() == [[24, 40], [24, 40]]
     assert np.isnan(picks.score[0])
     assert picks.score[1] == 7.5
 
@@ -176,7 +176,7 @@ def test_a_folder_without_tables_and_an_unknown_format_are_refused(tmp_path):
         read_picks(saved(tmp_path / "a.tsv", ""), format="xyz")
     with pytest.raises(SettingsError, match=r"expected a suffix of \.tsv"):
         write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.xyz")
-    with pytest.raises(FormatError, match="name its format with --format"):
+    with pytest.raises(FormatError, match="name its format with --from"):
         read_picks(saved(tmp_path / "a.xyz", "hello\n"))
 
 

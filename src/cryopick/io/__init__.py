@@ -5,12 +5,17 @@ the raw micrograph. What a format does otherwise stays in its module. Libraries 
 formats load when a file of that format comes.
 
 - `read_micrograph`, `describe_micrograph`, `write_mrc`: images.
+- `micrograph_shape`, `known_shapes`, `HEIGHT`, `WIDTH`: how large they are.
 - `read_picks`, `read_picks_many`, `write_picks`, `write_picks_per_micrograph`: tables.
+- `Layout`, `StarFrame`, `read_star_frame`: what a table needs beside its picks.
+- `codec_of`, `listed_micrographs`: what a file is.
 - `micrograph_paths`, `name_list`, `match_names`: what the user means by a name.
 - `whole`: outputs that appear whole or not at all.
 """
 
+from cryopick.io.codec import Layout, StarFrame
 from cryopick.io.files import MICROGRAPH_SUFFIXES, micrograph_paths, name_list, whole
+from cryopick.io.formats import FORMATS, codec_of, listed_micrographs
 from cryopick.io.micrograph import (
     Micrograph,
     MicrographInfo,
@@ -19,27 +24,37 @@ from cryopick.io.micrograph import (
 )
 from cryopick.io.mrc import write_mrc
 from cryopick.io.names import Matched, match_names, stem_of
+from cryopick.io.sizes import HEIGHT, WIDTH, known_shapes, micrograph_shape
 from cryopick.io.tables import (
-    FORMATS,
     read_picks,
     read_picks_many,
+    read_star_frame,
     write_picks,
     write_picks_per_micrograph,
 )
 
 __all__ = [
     "FORMATS",
+    "HEIGHT",
     "MICROGRAPH_SUFFIXES",
+    "WIDTH",
+    "Layout",
     "Matched",
     "Micrograph",
     "MicrographInfo",
+    "StarFrame",
+    "codec_of",
     "describe_micrograph",
+    "known_shapes",
+    "listed_micrographs",
     "match_names",
     "micrograph_paths",
+    "micrograph_shape",
     "name_list",
     "read_micrograph",
     "read_picks",
     "read_picks_many",
+    "read_star_frame",
     "stem_of",
     "whole",
     "write_mrc",

@@ -1,8 +1,9 @@
 """EMAN .box files: corner x, corner y, width, height and perhaps a score, one box a line.
 
 A file holds one micrograph, whose name is the file's stem. The corner is that of lowest x and
-y in stored pixels, so a centre is corner + size / 2. A fifth number is read as the score, as
-REPIC writes it; EMAN1 put a class there.
+y in stored pixels, and the centre is corner + size // 2, as EMAN and RELION count: the pixel
+that is the origin of the box's Fourier transform, also where the side is odd. A fifth number
+is read as the score, as REPIC writes it; EMAN1 put a class there.
 """
 
 from pathlib import Path
@@ -10,7 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.errors import SettingsError
-from cryopick.io.codec import Codec, Layout, broken, column_text, coordinate_text, to_floats
+from cryopick.io.codec import (
+    Codec,
+    Layout,
+    broken,
+    coordinate_text,
+    only_micrograph,
+    reads_text,
+    score_text,
+    to_floats,
+    writes_text,
+)
+from cryopick.io.files import first_line
 from cryopick.picks import Picks
 
 __all__ = ["CODEC"]
@@ -32,9 +44,10 @@ def _parse(text: str, path: Path) -> Picks:
             raise broken(path, number, _EXPECTED, line) from None
         if not np.isfinite(row[:4]).all() or (row[2:4] < 0).any():
             raise broken(path, number, f"{_EXPECTED}, finite and of no negative size", line)
-        rows.append([row[0] + row[2] / 2, row[1] + row[3] / 2, row[4] if len(row) > 4 else np.nan])
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return Picks.on(_micrograph(path), table[:, :2], table[:, 2])
+        rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
+    return Picks.on(_micrograph(path), centre, table[:, 4])
 
 
 def _micrograph(path: Path) -> str:
@@ -44,24 +57,29 @@ def _micrograph(path: Path) -> str:
 def _render(picks: Picks, layout: Layout) -> str:
     if layout.box_px is None or layout.box_px < 1:
         raise SettingsError("a .box file stores boxes: give their side in pixels with --box-px")
-    if len(picks.micrographs) > 1:
-        raise SettingsError(
-            f"a .box file holds one micrograph, the table has {len(picks.micrographs)}: "
-            "write to a folder, one file per micrograph"
-        )
-    corner = picks.xy_px - layout.box_px / 2
+    only_micrograph(picks, "a .box file")
+    corner = picks.xy_px - layout.box_px // 2
     side = [str(layout.box_px)] * len(picks)
     columns = [coordinate_text(corner[:, 0]), coordinate_text(corner[:, 1]), side, side]
     if len(picks) and not np.isnan(picks.score).all():
-        columns.append(column_text(picks.score))
+        columns.append(score_text(picks.score))
     return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+def _recognises(head: str) -> bool:
+    try:
+        return len(to_floats(first_line(head).split())) in (4, 5)
+    except ValueError:
+        return False
 
 
 CODEC = Codec(
     name="box",
     suffixes=(".box",),
-    parse=_parse,
-    render=_render,
+    recognises=_recognises,
+    read=reads_text(_parse),
+    write=writes_text(_render),
     ending=".box",
     name_from_file=_micrograph,
+    holds_one=True,
 )

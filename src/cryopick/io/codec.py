@@ -1,36 +1,59 @@
 """What every format of pick tables offers, and the text work that they share.
 
-A codec turns text into `Picks` and `Picks` into text; opening and writing files is the
-business of `tables`. Line numbers in messages begin at 1.
+A codec turns a file into `Picks` and `Picks` into a file; which codec is meant, and outputs
+that appear whole, are the business of `formats` and `tables`. Line numbers in messages begin
+at 1.
 
-- `Codec`, `Layout`: the interface of a format.
+- `Codec`, `Layout`, `StarFrame`: the interface of a format.
+- `reads_text`, `writes_text`: a codec's functions from text to table and back.
 - `broken`: the error for a line that breaks its format.
 - `to_floats`, `to_column`: text to numbers, strictly.
-- `coordinate_text`, `column_text`: numbers to short text.
-- `short_names`: what a table that knows no paths calls its micrographs.
+- `coordinate_text`, `score_text`, `column_text`: numbers to short text.
+- `short_names`, `only_micrograph`: what a table calls its micrographs.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, SettingsError
+from cryopick.io.files import read_text
 from cryopick.io.names import stem_of
 from cryopick.picks import Picks
 
 __all__ = [
     "Codec",
     "Layout",
+    "StarFrame",
     "broken",
     "column_text",
     "coordinate_text",
+    "only_micrograph",
+    "reads_text",
+    "score_text",
     "short_names",
     "to_column",
     "to_floats",
+    "writes_text",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StarFrame:
+    """What stands around the picks in a STAR file.
+
+    Attributes:
+        block: Name of the block that holds the picks; "" is RELION's unnamed block.
+        version: RELION's number in the comment above it; None leaves the comment out.
+        others: Text of all other blocks, such as the optics table, as it stood in the file.
+    """
+
+    block: str = "particles"
+    version: int | None = 30001
+    others: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +63,14 @@ class Layout:
     Attributes:
         one_micrograph: The file holds one micrograph alone, whose name the file carries.
         box_px: Side of the boxes, for formats that store boxes.
+        shapes_px: (height, width) of micrographs by name, for formats that store fractions.
+        star: What to write around the picks, for STAR files of several micrographs.
     """
 
     one_micrograph: bool = False
     box_px: int | None = None
+    shapes_px: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    star: StarFrame = StarFrame()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,20 +79,42 @@ class Codec:
 
     Attributes:
         name: What the user calls it.
-        suffixes: File suffixes that mean this format when writing; the first is preferred.
-        parse: Text and the path it came from to a table; raises `FormatError`.
-        render: Table and layout to text; raises `FormatError` or `SettingsError`.
+        suffixes: Ends of file names that mean this format when writing; the first is preferred.
+        recognises: Whether the beginning of a file, as text, is of this format.
+        read: File to table; raises `InputError` or `FormatError`.
+        write: Table and layout to a new file; raises `FormatError` or `SettingsError`.
         ending: What follows the stem in the name of a file for one micrograph.
         name_from_file: What a file that names no micrograph calls its one micrograph; None
             for formats that always name them.
+        file_stem: What the name of a file for one micrograph begins with.
+        holds_one: A file cannot hold more than one micrograph.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    parse: Callable[[str, Path], Picks]
-    render: Callable[[Picks, Layout], str]
+    recognises: Callable[[str], bool]
+    read: Callable[[Path], Picks]
+    write: Callable[[Picks, Layout, Path], None]
     ending: str
     name_from_file: Callable[[Path], str] | None = None
+    file_stem: Callable[[str], str] = stem_of
+    holds_one: bool = False
+
+
+def reads_text(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
+    """Make a codec's `read` of a function from text, and the path it came from, to a table."""
+    return lambda path: parse(read_text(path), path)
+
+
+def writes_text(
+    render: Callable[[Picks, Layout], str],
+) -> Callable[[Picks, Layout, Path], None]:
+    """Make a codec's `write` of a function from table and layout to text."""
+
+    def write(picks: Picks, layout: Layout, path: Path) -> None:
+        path.write_text(render(picks, layout), encoding="utf-8", newline="\n")
+
+    return write
 
 
 def broken(path: Path, line: int, expected: str, text: str) -> FormatError:
@@ -86,14 +135,29 @@ def to_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
 
 
 def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
-    """Turn text into whole numbers, else floats, else leave it as text."""
+    """Turn text into whole numbers, else floats, else leave it as text.
+
+    What would not come back as it was stays text: numbers with leading zeros are names, and
+    whole numbers beyond 64 bits have no type here.
+
+    >>> to_column(["15494748553812943456"]), to_column(["007", "1"])
+    (array([15494748553812943456], dtype=uint64), array(['007', '1'], dtype='<U3'))
+    """
     try:
         floats = to_floats(values)
     except ValueError:
         return np.array(values, dtype=np.str_)
-    are_whole = all(value.strip().lstrip("+-").isdecimal() for value in values)
-    are_exact = (np.abs(floats) < 2.0**53).all()  # a float64 holds these whole numbers exactly
-    return floats.astype(np.int64) if are_whole and are_exact else floats
+    digits = [value.strip().lstrip("+-") for value in values]
+    if not all(value.isdecimal() for value in digits):
+        return floats
+    if any(len(value) > 1 and (value[0] == "0" or len(value) > 20) for value in digits):
+        return np.array(values, dtype=np.str_)
+    whole = [int(value) for value in values]
+    low, high = min(whole, default=0), max(whole, default=0)
+    for kind in (np.int64, np.uint64):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return np.array(whole, dtype=kind)
+    return np.array(values, dtype=np.str_)
 
 
 def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
@@ -108,10 +172,16 @@ def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
     return ["0" if value == "-0" else value for value in short]
 
 
+def score_text(values: Float[np.ndarray, " values"]) -> list[str]:
+    """Write scores to the nine digits that a float32 needs."""
+    return [f"{value:.9g}" for value in values.tolist()]
+
+
 def column_text(values: Shaped[np.ndarray, " values"]) -> list[str]:
-    """Write a column so that float32 values survive, which takes 9 digits."""
+    """Write a column so that every value survives; a float32 takes nine digits."""
     if values.dtype.kind == "f":
-        return [f"{value:.9g}" for value in values.tolist()]
+        is_double = values.dtype.itemsize > 4
+        return [repr(v) if is_double else f"{v:.9g}" for v in values.tolist()]
     if values.dtype.kind == "b":
         return [str(int(value)) for value in values.tolist()]
     return [str(value) for value in values.tolist()]
@@ -133,3 +203,16 @@ def short_names(picks: Picks, *, forbidden: str) -> list[str]:
                 "which this format cannot store; rename the file"
             )
     return names
+
+
+def only_micrograph(picks: Picks, kind: str) -> None:
+    """Refuse a table of several micrographs for a format that holds one.
+
+    Raises:
+        SettingsError: The table has more than one micrograph.
+    """
+    if len(picks.micrographs) > 1:
+        raise SettingsError(
+            f"{kind} holds one micrograph, the table has {len(picks.micrographs)}: "
+            "write to a folder, one file per micrograph"
+        )

@@ -2,6 +2,7 @@
 
 - `column_names`: what a header calls its columns.
 - `parse_rows`, `parse_columns`: text to `Picks`.
+- `is_header`: whether a row of text names such columns.
 - `render_rows`: `Picks` to header and rows.
 - `wrong_width`: the error for a row of the wrong length.
 """
@@ -17,6 +18,7 @@ from cryopick.io.codec import (
     broken,
     column_text,
     coordinate_text,
+    score_text,
     short_names,
     to_column,
     to_floats,
@@ -26,6 +28,7 @@ from cryopick.picks import Picks
 __all__ = [
     "REQUIRED",
     "column_names",
+    "is_header",
     "parse_columns",
     "parse_rows",
     "render_rows",
@@ -88,6 +91,12 @@ def parse_columns(
     score = _scores(fields.pop("score"), lines, path) if "score" in fields else None
     extra = {name: to_column(values) for name, values in fields.items()}
     return Picks.from_columns(micrographs, xy_px, score, extra)
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Whether a row of text names coordinates, so that a table may follow."""
+    names = [_ALIASES.get(name, name) for name in fields]
+    return any(name in names for name in REQUIRED)
 
 
 def wrong_width(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
@@ -170,7 +179,7 @@ def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Se
         "y_coord": coordinate_text(picks.xy_px[:, 1]),
     }
     if not len(picks) or not np.isnan(picks.score).all():
-        columns["score"] = column_text(picks.score)
+        columns["score"] = score_text(picks.score)
     columns |= {name: column_text(column) for name, column in picks.extra.items()}
     _refuse_signs(columns, picks, forbidden)
     return list(columns), zip(*columns.values(), strict=True)

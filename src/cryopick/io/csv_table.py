@@ -5,8 +5,9 @@ from io import StringIO
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.io.codec import Codec, Layout
-from cryopick.io.columns import parse_rows, render_rows
+from cryopick.io.codec import Codec, Layout, reads_text, writes_text
+from cryopick.io.columns import is_header, parse_rows, render_rows
+from cryopick.io.files import first_line
 from cryopick.picks import Picks
 
 __all__ = ["CODEC"]
@@ -36,4 +37,16 @@ def _render(picks: Picks, _layout: Layout) -> str:
     return out.getvalue()
 
 
-CODEC = Codec(name="csv", suffixes=(".csv",), parse=_parse, render=_render, ending=".csv")
+def _recognises(head: str) -> bool:
+    fields = first_line(head).split(",")
+    return len(fields) > 1 and is_header([field.strip(' "') for field in fields])
+
+
+CODEC = Codec(
+    name="csv",
+    suffixes=(".csv",),
+    recognises=_recognises,
+    read=reads_text(_parse),
+    write=writes_text(_render),
+    ending=".csv",
+)

@@ -1,10 +1,11 @@
 """Files as the user names them, and outputs that appear whole or not at all.
 
 - `whole`: write beside the final name, then rename.
-- `micrograph_paths`: files, globs, folders, `@list.txt` and STAR files as one list of paths.
+- `micrograph_paths`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
 - `look_up`: the file that a list means by a name.
 - `name_list`: the names in a plain list.
-- `read_text`: a small text file, or an error that says what is wrong with it.
+- `read_text`: a text file, or an error that says what is wrong with it.
+- `head_of`, `first_line`: the beginning of a file, to tell what it is.
 """
 
 import glob
@@ -16,9 +17,20 @@ from pathlib import Path
 
 from cryopick.errors import FormatError, InputError, OutputExistsError, UnmatchedError
 
-__all__ = ["MICROGRAPH_SUFFIXES", "look_up", "micrograph_paths", "name_list", "read_text", "whole"]
+__all__ = [
+    "MICROGRAPH_SUFFIXES",
+    "first_line",
+    "head_of",
+    "look_up",
+    "micrograph_paths",
+    "name_list",
+    "read_text",
+    "whole",
+]
 
 MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+MAX_TEXT_BYTES = 1 << 30  # some five million picks; read whole, text takes several times that
+_HEAD_BYTES = 1 << 16
 
 
 @contextmanager
@@ -70,9 +82,15 @@ def read_text(path: Path) -> str:
 
     Raises:
         InputError: The file is missing, is a folder, or may not be read.
-        FormatError: The file is not text.
+        FormatError: The file is not text, or is longer than any list of picks.
     """
     try:
+        size = path.stat().st_size
+        if size > MAX_TEXT_BYTES:
+            raise FormatError(
+                f"{path}: expected a text file of at most {MAX_TEXT_BYTES >> 20} MiB, found "
+                f"{size >> 20} MiB; is it the right file? If so, part it"
+            )
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None
@@ -83,6 +101,27 @@ def read_text(path: Path) -> str:
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def head_of(path: Path) -> str:
+    """Read the beginning of a file as text; bytes that are no text come out as U+FFFD.
+
+    Raises:
+        InputError: The file is missing, is a folder, or may not be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the name") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def first_line(head: str) -> str:
+    """The first line that counts: neither blank nor a comment; "" if there is none."""
+    lines = (line.strip() for line in head.split("\n"))
+    return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def name_list(path: Path) -> list[str]:
@@ -100,10 +139,10 @@ def micrograph_paths(arguments: Sequence[str]) -> list[Path]:
     """Find the micrographs that the user means.
 
     An argument is a file, a glob, a folder (every micrograph in it, sorted, no subfolders),
-    `@list.txt`, or a STAR file with `rlnMicrographName`. Names in a list are looked up beside
-    the list, then from the current folder; a stem without a suffix finds its file there.
-    STAR names are also looked up from the folders above, as RELION writes them from the top
-    of its project.
+    `@list.txt`, a STAR file with `rlnMicrographName`, or a cryoSPARC `.cs` file with paths of
+    micrographs. Names in a list are looked up beside the list, then from the current folder; a
+    stem without a suffix finds its file there. STAR and .cs names are also looked up from the
+    folders above, as both programs write them from the top of their project.
 
     Returns:
         Paths in the order given; a file named twice comes once.
@@ -111,7 +150,7 @@ def micrograph_paths(arguments: Sequence[str]) -> list[Path]:
     Raises:
         InputError: An argument or a listed name leads to no file.
         UnmatchedError: A listed stem leads to several files.
-        FormatError: A STAR file names no micrographs.
+        FormatError: A STAR or .cs file names no micrographs.
     """
     found = [path for argument in arguments for path in _expand(argument)]
     first = {path.resolve(): path for path in reversed(found)}
@@ -125,7 +164,7 @@ def _expand(argument: str) -> list[Path]:
     if path.is_dir():
         return _in_folder(path)
     if path.exists():
-        return _from_star(path) if path.suffix == ".star" else [path]
+        return _from_table(path) if _may_list(path) else [path]
     if any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument))  # noqa: PTH207 -- the pattern may be absolute
         if not matches:
@@ -133,7 +172,7 @@ def _expand(argument: str) -> list[Path]:
         return [file for match in matches for file in _expand(match)]
     raise InputError(
         f"{argument}: no such file or folder; "
-        "expected a micrograph, a folder, a pattern, @list.txt or a .star file"
+        "expected a micrograph, a folder, a pattern, @list.txt, a .star or a .cs file"
     )
 
 
@@ -155,11 +194,23 @@ def _from_list(list_file: Path) -> list[Path]:
     return [look_up(name, places, list_file) for name in names]
 
 
-def _from_star(star: Path) -> list[Path]:
-    from cryopick.io.star import micrograph_names
+def _may_list(path: Path) -> bool:
+    """Whether a file is a table that names micrographs, and not an image."""
+    if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
+        return False
+    head = head_of(path)
+    is_star = first_line(head).startswith(("data_", "loop_"))
+    return is_star or head[1:].startswith("NUMPY") or path.suffix.lower() in (".star", ".cs")
 
-    places = (star.parent, Path(), *star.resolve().parent.parents)
-    return [look_up(name, places, star) for name in micrograph_names(star)]
+
+def _from_table(table: Path) -> list[Path]:
+    from cryopick.io import cs, star
+
+    is_star = first_line(head_of(table)).startswith(("data_", "loop_"))
+    is_star = is_star or table.suffix.lower() == ".star"
+    names = (star if is_star else cs).micrograph_names(table)
+    places = (table.parent, Path(), *table.resolve().parent.parents)
+    return [look_up(name, places, table) for name in names]
 
 
 def look_up(name: str, places: Sequence[Path], source: Path) -> Path:

@@ -1,7 +1,7 @@
 """Pick tables in and out, whatever their format.
 
-- `CODECS`, `FORMATS`: every format by name; a new one is one line here.
 - `read_picks`, `read_picks_many`: a table, or several as one.
+- `read_star_frame`: what stands around the picks in STAR files, for a pass from STAR to STAR.
 - `write_picks`, `write_picks_per_micrograph`: one file, or one for each micrograph.
 """
 
@@ -18,24 +18,19 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io import box, csv_table, star, tsv
-from cryopick.io.codec import Codec, Layout
-from cryopick.io.columns import REQUIRED
-from cryopick.io.files import look_up, read_text, whole
-from cryopick.io.names import stem_of
+from cryopick.io import star
+from cryopick.io.codec import Codec, Layout, StarFrame
+from cryopick.io.files import look_up, whole
+from cryopick.io.formats import CODECS, FORMATS, codec_for, codec_named, codec_of
 from cryopick.picks import Picks, concatenate
 
 __all__ = [
-    "CODECS",
-    "FORMATS",
     "read_picks",
     "read_picks_many",
+    "read_star_frame",
     "write_picks",
     "write_picks_per_micrograph",
 ]
-
-CODECS = {codec.name: codec for codec in (tsv.CODEC, csv_table.CODEC, star.CODEC, box.CODEC)}
-FORMATS = tuple(CODECS)
 
 
 def read_picks(path: Path, *, format: str | None = None) -> Picks:
@@ -45,8 +40,8 @@ def read_picks(path: Path, *, format: str | None = None) -> Picks:
 
     Args:
         path: A table, or a folder of tables.
-        format: One of `FORMATS`; None tells it by the suffix, or by the content where the
-            suffix (such as .txt) says nothing.
+        format: One of `FORMATS`; None tells it by the content, and by the suffix where that
+            says nothing.
 
     Raises:
         InputError: The file is missing or cannot be read.
@@ -67,10 +62,9 @@ def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Pick
         FormatError: A file is broken.
         UnmatchedError: Two files without names inside have the same stem.
     """
-    suffixes = {suffix for codec in CODECS.values() for suffix in codec.suffixes} - {".txt"}
     tables = []
     named_by: dict[str, Path] = {}
-    for path in _files(paths, tuple(suffixes)):
+    for path in _files(paths):
         codec, picks = _read(path, format)
         name = codec.name_from_file(path) if codec.name_from_file else ""
         if picks.micrographs == (name,):
@@ -84,14 +78,40 @@ def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Pick
     return concatenate(tables)
 
 
-def _files(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
+def read_star_frame(paths: Sequence[Path]) -> StarFrame:
+    """Take up what stands around the picks in STAR files that are to become one.
+
+    Tables of other formats, and files of one micrograph, have nothing around them.
+
+    Raises:
+        InputError: A file is missing or cannot be read.
+        FormatError: A file is no STAR file.
+        SettingsError: Two files differ in what stands around their picks.
+    """
+    frames: dict[StarFrame, Path] = {}
+    for path in _files(paths):
+        if codec_of(path) is star.CODEC:
+            frame = star.frame_of(path)
+            if frame.others or not frame.block:
+                frames.setdefault(frame, path)
+    if len({frame.others for frame in frames}) > 1:
+        first, second = list(frames.values())[:2]
+        raise SettingsError(
+            f"{first} and {second} differ in their optics or other tables, so that one STAR file "
+            "cannot keep both: convert them apart, or join them in RELION"
+        )
+    return next(iter(frames), StarFrame())
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    suffixes = {suffix for codec in CODECS.values() for suffix in codec.suffixes} - {".txt"}
     files = []
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix in suffixes and p.is_file())
-        inside = [p for p in inside if not p.name.startswith(".")]
+        inside = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
+        inside = [p for p in inside if p.is_file() and not p.name.startswith(".")]
         if not inside:
             raise InputError(f"{path}: no table of picks in this folder ({' '.join(FORMATS)})")
         files += inside
@@ -99,10 +119,9 @@ def _files(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
-    text = read_text(path)
-    codec = _recognise(path, text) if format is None else _codec(format)
-    listed = star.coordinate_files(text, path) if codec is star.CODEC else {}
-    return codec, _follow(listed, path) if listed else codec.parse(text, path)
+    codec = codec_of(path) if format is None else codec_named(format)
+    listed = star.coordinate_files(path) if codec is star.CODEC else {}
+    return codec, _follow(listed, path) if listed else codec.read(path)
 
 
 def _follow(listed: dict[str, str], index: Path) -> Picks:
@@ -110,7 +129,8 @@ def _follow(listed: dict[str, str], index: Path) -> Picks:
     places = (index.parent, Path(), *index.resolve().parent.parents)
     tables = []
     for micrograph, file in listed.items():
-        picks = read_picks(look_up(file, places, index))
+        found = look_up(file, places, index)
+        picks = codec_of(found).read(found)  # not an index again: it might list itself
         if len(picks.micrographs) != 1:
             raise FormatError(
                 f"{index}: expected {file} to hold one micrograph, "
@@ -120,42 +140,6 @@ def _follow(listed: dict[str, str], index: Path) -> Picks:
     return concatenate(tables)
 
 
-def _recognise(path: Path, text: str) -> Codec:
-    """Tell the format by the suffix, or by the first line that counts."""
-    suffix = path.suffix.lower()
-    for codec in CODECS.values():
-        if suffix == codec.suffixes[0]:
-            return codec
-    lines = (line.strip() for line in text.split("\n"))
-    first = next((line for line in lines if line and not line.startswith("#")), "")
-    if first.startswith(("data_", "loop_")):
-        return star.CODEC
-    if first and all(_is_number(field) for field in first.split()):
-        return box.CODEC
-    if "," in first:
-        return csv_table.CODEC
-    if first.split() and set(REQUIRED) & set(first.split()):
-        return tsv.CODEC
-    raise FormatError(
-        f"{path}: expected a table of picks ({', '.join(FORMATS)}), found {first[:120]!r}; "
-        "name its format with --format"
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _codec(format: str) -> Codec:
-    if format not in CODECS:
-        raise SettingsError(f"expected a format of {', '.join(FORMATS)}; got {format!r}")
-    return CODECS[format]
-
-
 def write_picks(
     picks: Picks,
     path: Path,
@@ -163,19 +147,21 @@ def write_picks(
     format: str | None = None,
     overwrite: bool = False,
     box_px: int | None = None,
+    layout: Layout | None = None,
 ) -> None:
     """Write a table to one file, which appears whole or not at all.
 
-    TSV and CSV name micrographs by their stems, or in full if two share a stem; STAR in full.
-    Coordinates keep a thousandth of a pixel, scores nine digits. A micrograph without picks
-    leaves no trace here; `write_picks_per_micrograph` keeps it.
+    TSV, CSV and VIA name micrographs by their stems, or in full if two share a stem; STAR, .cs
+    and JSON in full. Coordinates keep a thousandth of a pixel, scores nine digits. A micrograph
+    without picks leaves no trace but in JSON and VIA; `write_picks_per_micrograph` keeps it.
 
     Args:
         picks: The table; coordinates must be finite.
         path: Where to write.
         format: One of `FORMATS`; None tells it by the suffix.
         overwrite: Replace a file that is there.
-        box_px: Side of the boxes, for `.box` alone.
+        box_px: Side of the boxes, for `.box` and `.cbox`.
+        layout: What else a format may need.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.
@@ -183,8 +169,9 @@ def write_picks(
         FormatError: A name cannot be stored in this format.
         ValueError: A coordinate is not finite.
     """
-    codec = _codec_for_writing(path) if format is None else _codec(format)
-    _write(picks, path, codec, Layout(box_px=box_px), overwrite=overwrite)
+    codec = codec_for(path) if format is None else codec_named(format)
+    layout = replace(layout or Layout(), box_px=box_px)
+    _write(picks, path, codec, layout, overwrite=overwrite)
 
 
 def write_picks_per_micrograph(
@@ -194,6 +181,7 @@ def write_picks_per_micrograph(
     format: str = "tsv",
     overwrite: bool = False,
     box_px: int | None = None,
+    layout: Layout | None = None,
 ) -> list[Path]:
     """Write one file for each micrograph, also for those without picks.
 
@@ -205,10 +193,10 @@ def write_picks_per_micrograph(
         OutputExistsError: One of the files exists and `overwrite` is false; none is written.
         FormatError: A name cannot be stored in this format.
     """
-    codec = _codec(format)
+    codec = codec_named(format)
     owners: dict[Path, str] = {}
     for name in picks.micrographs:
-        path = folder / f"{stem_of(name)}{codec.ending}"
+        path = folder / f"{codec.file_stem(name)}{codec.ending}"
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(
@@ -217,26 +205,14 @@ def write_picks_per_micrograph(
             )
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path}: exists already; replace it with --force")
-    layout = Layout(one_micrograph=True, box_px=box_px)
+    layout = replace(layout or Layout(), one_micrograph=True, box_px=box_px)
     for path, (_, rows) in zip(owners, picks.by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
     return list(owners)
 
 
-def _codec_for_writing(path: Path) -> Codec:
-    for codec in CODECS.values():
-        if path.suffix.lower() in codec.suffixes:
-            return codec
-    known = " ".join(suffix for codec in CODECS.values() for suffix in codec.suffixes)
-    raise SettingsError(
-        f"{path}: expected a suffix of {known}, found {path.suffix!r}; "
-        f"name the format with --format ({', '.join(FORMATS)})"
-    )
-
-
 def _write(picks: Picks, path: Path, codec: Codec, layout: Layout, *, overwrite: bool) -> None:
     if not np.isfinite(picks.xy_px).all():
         raise ValueError("coordinates must be finite to be written")
-    text = codec.render(picks, layout)
     with whole(path, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        codec.write(picks, layout, temporary)

@@ -7,14 +7,16 @@ suffix.
 
 from pathlib import Path
 
-from cryopick.io.codec import Codec, Layout
+from cryopick.io.codec import Codec, Layout, reads_text, writes_text
 from cryopick.io.columns import (
     column_names,
+    is_header,
     parse_columns,
     parse_rows,
     render_rows,
     wrong_width,
 )
+from cryopick.io.files import first_line
 from cryopick.picks import Picks
 
 __all__ = ["CODEC"]
@@ -44,5 +46,10 @@ def _render(picks: Picks, _layout: Layout) -> str:
 
 
 CODEC = Codec(
-    name="tsv", suffixes=(".tsv", ".txt", ".tab"), parse=_parse, render=_render, ending=".tsv"
+    name="tsv",
+    suffixes=(".tsv", ".txt", ".tab"),
+    recognises=lambda head: is_header(first_line(head).split()),
+    read=reads_text(_parse),
+    write=writes_text(_render),
+    ending=".tsv",
 )
