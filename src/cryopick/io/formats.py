@@ -12,13 +12,13 @@ where two formats agree with it.
 from pathlib import Path
 
 from cryopick.errors import FormatError, SettingsError
-from cryopick.io import box, cbox, csv_table, eman_json, json_table, star, tsv
+from cryopick.io import box, cbox, csv_table, eman_json, json_table, star, tsv, via
 from cryopick.io.codec import Codec
 from cryopick.io.files import first_line, head_of
 
 __all__ = ["CODECS", "FORMATS", "codec_for", "codec_named", "codec_of", "listed_micrographs"]
 
-_MODULES = (tsv, csv_table, star, box, cbox, eman_json, json_table)
+_MODULES = (tsv, csv_table, star, box, cbox, eman_json, via, json_table)
 CODECS = {module.CODEC.name: module.CODEC for module in _MODULES}
 FORMATS = tuple(CODECS)
 
