@@ -5,20 +5,20 @@ where two formats agree with it.
 
 - `CODECS`, `FORMATS`: every format by name; a new one is one line here.
 - `codec_of`: the format of a file that is there.
-- `listed_micrographs`: the micrographs that a STAR file names.
+- `listed_micrographs`: the micrographs that a STAR or .cs file names.
 - `codec_named`, `codec_for`: the format of a file to be read or written, by name or suffix.
 """
 
 from pathlib import Path
 
 from cryopick.errors import FormatError, SettingsError
-from cryopick.io import box, cbox, csv_table, eman_json, json_table, star, tsv, via
+from cryopick.io import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via
 from cryopick.io.codec import Codec
 from cryopick.io.files import first_line, head_of
 
 __all__ = ["CODECS", "FORMATS", "codec_for", "codec_named", "codec_of", "listed_micrographs"]
 
-_MODULES = (tsv, csv_table, star, box, cbox, eman_json, via, json_table)
+_MODULES = (tsv, csv_table, star, box, cs, cbox, eman_json, via, json_table)
 CODECS = {module.CODEC.name: module.CODEC for module in _MODULES}
 FORMATS = tuple(CODECS)
 
@@ -32,7 +32,10 @@ def codec_of(path: Path) -> Codec:
     """
     head = head_of(path)
     by_suffix = _by_suffix(path)
-    by_content = [codec for codec in CODECS.values() if codec.recognises(head)]
+    is_text = "\0" not in head and "\ufffd" not in head[:-1]  # the last letter may be cut
+    texts = [codec for codec in CODECS.values() if codec is not cs.CODEC]
+    candidates = texts if is_text else [cs.CODEC]
+    by_content = [codec for codec in candidates if codec.recognises(head)]
     agreed = by_suffix in by_content or not by_content
     chosen = by_suffix if agreed else by_content[0]
     if chosen is None:
@@ -63,7 +66,7 @@ def listed_micrographs(path: Path) -> list[str]:
     """
     codec = codec_of(path)
     try:
-        return {star.CODEC: star}[codec].micrograph_names(path)
+        return {star.CODEC: star, cs.CODEC: cs}[codec].micrograph_names(path)
     except (KeyError, FormatError):
         return []
 
