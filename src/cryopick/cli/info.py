@@ -12,11 +12,9 @@ from typer import Argument, echo
 from cryopick.cli.app import app
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
-from cryopick.errors import CryopickError, InputError, UnfinishedError
+from cryopick.errors import CryopickError, FormatError, InputError, UnfinishedError
 
 __all__ = ["info"]
-
-TABLE_SUFFIXES = (".tsv", ".csv", ".star", ".box", ".txt")
 
 
 @app.command()
@@ -65,9 +63,21 @@ def _describe(path: Path) -> dict[str, object]:
         raise InputError(f"{path}: no such file; check the name")
     if path.suffix.lower() == MODEL_SUFFIX:
         return _describe_model(path)
-    if path.suffix.lower() in TABLE_SUFFIXES:
+    if _is_table(path):
         return _describe_table(path)
     return _describe_micrograph(path)
+
+
+def _is_table(path: Path) -> bool:
+    from cryopick.io import MICROGRAPH_SUFFIXES, codec_of
+
+    if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
+        return False
+    try:
+        codec_of(path)
+    except FormatError:
+        return path.suffix.lower() == ".txt"
+    return True
 
 
 def _describe_micrograph(path: Path) -> dict[str, object]:
@@ -78,11 +88,19 @@ def _describe_micrograph(path: Path) -> dict[str, object]:
 
 
 def _describe_table(path: Path) -> dict[str, object]:
-    from cryopick.io import read_picks
+    from cryopick.io import codec_of, listed_micrographs, read_picks
 
-    picks = read_picks(path)
+    try:
+        picks = read_picks(path)
+    except FormatError:
+        names = listed_micrographs(path)
+        if not names:
+            raise
+        listed = {"kind": "micrograph list", "usable": True, "micrographs": len(names)}
+        return {**listed, "findings": []}
     facts: dict[str, object] = {
         "kind": "pick table",
+        "format": codec_of(path).name,
         "usable": True,
         "picks": len(picks),
         "micrographs": len(picks.micrographs),
