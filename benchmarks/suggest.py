@@ -1,0 +1,294 @@
+"""What do labels teach that were suggested, against labels chosen at random?
+
+Three ways to spend the same number of answers on the training micrographs of EMPIAR-10017,
+each judged by the average precision on its test micrographs:
+
+- suggested: `cryopick suggest` proposes, each time with the model trained on the answers so
+  far; a person says yes or no.
+- particles: a person clicks particles at random; every answer is a label.
+- candidates: picks of the first model, drawn at random; a person says yes or no.
+
+The person is the table of known particles: a candidate within 40 pixels of a particle becomes
+a label at the particle's place, any other is a no, which counts as an answer and gives no
+label. Everything is done by the commands that a user types; what is there already is not done
+again. The first suggestions do not depend on the seed, what is trained from them does.
+
+    .venv/bin/python benchmarks/suggest.py [--answers 10 25 50 100] [--seeds 3] [--init general]
+"""
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryopick.evaluate import evaluate_picks, match_picks
+from cryopick.io import MICROGRAPH_SUFFIXES, match_names, name_list, read_picks, write_picks
+from cryopick.picks import Picks, concatenate
+
+ROOT = Path(__file__).resolve().parents[1]
+CRYOPICK = Path(sys.executable).with_name("cryopick")
+WAYS = ("suggested", "particles", "candidates")
+RADIUS_PX = 40.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all runs share.
+
+    Attributes:
+        data: Folder with micrographs/, particles.tsv, train.txt and test.txt.
+        out: Where everything is kept.
+        init: What training starts from, and what makes the first suggestions.
+        scale: Options that tell the particle's and the pixels' size.
+        expected: Options that tell training how many particles to expect.
+        train: More options of training.
+    """
+
+    data: Path
+    out: Path
+    init: str
+    scale: tuple[str, ...]
+    expected: tuple[str, ...]
+    train: tuple[str, ...]
+
+    def micrographs(self, split: str) -> list[Path]:
+        """The micrographs of train.txt or test.txt."""
+        folder = self.data / "micrographs"
+        found = (
+            folder / f"{name}{suffix}"
+            for name in name_list(self.data / f"{split}.txt")
+            for suffix in MICROGRAPH_SUFFIXES
+        )
+        return [path for path in found if path.exists()]
+
+    def listed(self, split: str) -> str:
+        """The same as an argument of a command."""
+        path = self.out / f"{split}-list"
+        path.write_text("".join(f"{each}\n" for each in self.micrographs(split)))
+        return f"@{path}"
+
+    def truth(self, split: str) -> Picks:
+        """The known particles on them."""
+        return match_names(read_picks(self.data / "particles.tsv"), self.micrographs(split)).picks
+
+    def first_model(self) -> tuple[str, ...]:
+        """Options that choose the model which has seen no answer."""
+        return () if self.init == "general" else ("--model", self.init)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way with one seed: its folder keeps answers, models and picks."""
+
+    experiment: Experiment
+    way: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return self.experiment.out / f"{self.way}-{self.seed}"
+
+    def file(self, name: str, answers: int, suffix: str) -> Path:
+        """A file of the stage that ends with so many answers."""
+        return self.folder / f"{name}-{answers}.{suffix}"
+
+    def stage(self, before: int, answers: int) -> dict[str, object]:
+        """Go from so many answers to more, unless that was done; what it led to."""
+        notes = self.file("result", answers, "json")
+        if not notes.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            asked, labels = self.answered(before, answers)
+            for name, table in (("asked", asked), ("labels", labels)):
+                write_picks(table, self.file(name, answers, "star"), overwrite=True)
+            precision = self.trained(answers) if len(labels) else self.untrained(answers)
+            result = {
+                "way": self.way,
+                "seed": self.seed,
+                "answers": answers,
+                "labels": len(labels),
+                "average_precision": precision,
+            }
+            notes.write_text(json.dumps(result))
+        return json.loads(notes.read_text())
+
+    def answered(self, before: int, answers: int) -> tuple[Picks, Picks]:
+        """Everything asked so far, and the labels that the answers gave."""
+        truth = self.experiment.truth("train")
+        if self.way == "particles":
+            drawn = truth.select(self.drawn(len(truth), answers))
+            return drawn, drawn
+        if self.way == "candidates":
+            picks = read_picks(self.first_picks())
+            asked = picks.select(self.drawn(len(picks), answers))
+        else:
+            asked = self.suggested(before, answers)
+        rows = match_picks(asked, truth, RADIUS_PX)
+        return asked, truth.select(np.unique(rows[rows >= 0]))
+
+    def drawn(self, total: int, answers: int) -> np.ndarray:
+        """Rows drawn at random; more answers include the fewer ones."""
+        return np.random.default_rng(self.seed).permutation(total)[:answers]
+
+    def first_picks(self) -> Path:
+        """Picks of the first model on the training micrographs, at even odds or better."""
+        table = self.experiment.out / "first-picks.star"
+        if not table.exists():
+            made = self.experiment
+            cryopick(
+                *("pick", made.listed("train"), *made.first_model(), *made.scale),
+                *("--threshold", 0, "-o", table),
+            )
+        return table
+
+    def suggested(self, before: int, answers: int) -> Picks:
+        """The suggestions so far, with those that follow from the answers so far."""
+        made, table = self.experiment, self.file("candidates", answers, "star")
+        known: tuple[object, ...] = made.first_model()
+        if before:
+            known = ("--asked", self.file("asked", before, "star"))
+            if self.file("model", before, "safetensors").exists():
+                known += ("--labels", self.file("labels", before, "star"))
+                known += ("--model", self.file("model", before, "safetensors"))
+            else:
+                known += made.first_model()
+        cryopick(
+            *("suggest", made.listed("train"), *known, *made.scale),
+            *("--count", answers - before, "-o", table, "--force"),
+        )
+        asked = [read_picks(self.file("asked", before, "star"))] if before else []
+        return concatenate([*asked, read_picks(table)])
+
+    def trained(self, answers: int) -> float:
+        """Train on the labels, pick the test micrographs, judge."""
+        made, model = self.experiment, self.file("model", answers, "safetensors")
+        if not model.exists():
+            cryopick(
+                *("train", "-m", made.listed("train"), "-o", model, "--seed", self.seed),
+                *("-p", self.file("labels", answers, "star"), "--init", made.init),
+                *(*made.scale, *made.expected, *made.train),
+            )
+        return self.judged(answers, ("--model", str(model)))
+
+    def untrained(self, answers: int) -> float:
+        """No answer was yes: the first model is all there is."""
+        return self.judged(answers, self.experiment.first_model())
+
+    def judged(self, answers: int, model: tuple[str, ...]) -> float:
+        """Average precision of a model on the test micrographs."""
+        made, table = self.experiment, self.file("picks", answers, "star")
+        cryopick(
+            *("pick", made.listed("test"), *model, *made.scale),
+            *("--threshold", -6, "-o", table, "--force"),
+        )
+        judged = evaluate_picks(read_picks(table), made.truth("test"), RADIUS_PX)
+        return judged.average_precision or 0.0
+
+
+def cryopick(*arguments: object) -> None:
+    """Run a command of cryopick's; its words go to stderr."""
+    command = [str(CRYOPICK), *map(str, arguments)]
+    print("$", *command, file=sys.stderr)
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def main() -> None:
+    """Do what is missing, write the table, draw the figure."""
+    results = ROOT / "docs" / "results"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--answers", type=int, nargs="+", default=[10, 25, 50, 100])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--init", default="general", help="general, or a model file")
+    parser.add_argument("--train", default="", help="more options of cryopick train")
+    parser.add_argument("--diameter-ang", default="190")
+    parser.add_argument("--pixel-size-ang", default="1.77")
+    parser.add_argument("--particles-per-micrograph", default="650")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/empiar10017")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "suggest")
+    parser.add_argument("--table", type=Path, default=results / "suggest.tsv")
+    parser.add_argument("--figure", type=Path, default=results / "suggest.png")
+    chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    made = Experiment(
+        data=chosen.data.absolute(),
+        out=chosen.out.absolute(),
+        init=chosen.init,
+        scale=("--diameter-ang", chosen.diameter_ang, "--pixel-size-ang", chosen.pixel_size_ang),
+        expected=("--particles-per-micrograph", chosen.particles_per_micrograph),
+        train=tuple(shlex.split(chosen.train)),
+    )
+    stages = sorted(chosen.answers)
+    rows = []
+    for seed in range(chosen.seeds):
+        for way in chosen.ways:
+            run = Run(made, way, seed)
+            for before, answers in zip([0, *stages], stages, strict=False):
+                rows.append(run.stage(before, answers))
+                write(rows, chosen.table)
+    show(rows, stages)
+    draw(rows, chosen.figure)
+
+
+def write(rows: list[dict[str, object]], path: Path) -> None:
+    """Every run as a line of a table."""
+    lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
+    path.write_text("\n".join([*lines, ""]))
+
+
+def by_way(rows: list[dict[str, object]], name: str) -> dict[str, dict[int, list[float]]]:
+    """The values of a column over the seeds, by way and number of answers."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        at = found.setdefault(str(row["way"]), {}).setdefault(int(str(row["answers"])), [])
+        at.append(float(str(row[name])))
+    return found
+
+
+def show(rows: list[dict[str, object]], stages: list[int]) -> None:
+    """Means over the seeds with their spread, and the labels that the answers gave."""
+    print("| labels | " + " | ".join(f"{answers} answers" for answers in stages) + " |")
+    print("|---|" + "---|" * len(stages))
+    labels = by_way(rows, "labels")
+    for way, points in by_way(rows, "average_precision").items():
+        cells = []
+        for answers in stages:
+            values, given = points[answers], statistics.mean(labels[way][answers])
+            spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.3f}{spread} ({given:.0f} labels)")
+        print(f"| {way} | " + " | ".join(cells) + " |")
+
+
+def draw(rows: list[dict[str, object]], path: Path) -> None:
+    """Average precision against answers: the mean over the seeds, and every run as a dot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for number, (way, points) in enumerate(by_way(rows, "average_precision").items()):
+        stages = sorted(points)
+        means = [statistics.mean(points[answers]) for answers in stages]
+        axes.plot(stages, means, "-", color=f"C{number}", label=way)
+        for answers in stages:
+            values = points[answers]
+            axes.plot([answers] * len(values), values, ".", color=f"C{number}", alpha=0.5)
+    axes.set(xscale="log", xlabel="answers", ylabel="average precision on the test micrographs")
+    axes.set_xticks(sorted({int(str(row["answers"])) for row in rows}))
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""`cryopick suggest`, from micrographs to what to label next."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+
+from cryopick import io
+from cryopick.pick.candidates import CandidateBatch
+from cryopick.picks import Picks
+
+LINE = "suggest mics --model m.safetensors --device cpu"
+HALF_PX = tiny.DIAMETER_ANG / 2 / tiny.PIXEL_ANG
+
+
+@pytest.fixture
+def run(run_words):
+    Path("mics").mkdir()
+    tiny.micrographs("mics")
+    tiny.model("m.safetensors")
+    return run_words
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """The micrographs that were looked at; it stops after the number in `stop_after`."""
+
+    class Looked(list):
+        stop_after = None
+
+    names, look = Looked(), CandidateBatch.look
+
+    def look_and_count(self, path, *rest):
+        if len(names) == names.stop_after:
+            raise KeyboardInterrupt
+        names.append(path.name)
+        return look(self, path, *rest)
+
+    monkeypatch.setattr(CandidateBatch, "look", look_and_count)
+    return names
+
+
+def nearest(picks, others):
+    """Distance of each pick to the nearest place of another table on its micrograph."""
+    found = np.full(len(picks), np.inf)
+    of_others = others.rows()
+    for name, rows in picks.rows().items():
+        there = others.xy_px[of_others.get(name, np.zeros(0, int))]
+        if len(rows) and len(there):
+            gaps = np.linalg.norm(picks.xy_px[rows][:, None] - there, axis=2)
+            found[rows] = gaps.min(axis=1)
+    return found
+
+
+@pytest.mark.parametrize("name", ["c.star", "c.tsv", "c.csv"])
+def test_candidates_come_scored_in_the_order_to_label(run, name):
+    result = run(f"{LINE} -o {name} --count 7")
+
+    picks = io.read_picks(Path(name))
+    assert len(picks) == 7
+    assert len(picks.micrographs) == 3
+    assert np.isfinite(picks.score).all()
+    assert (np.diff(picks.extra["teaches"]) <= 0).all()
+    assert result.stdout == ""
+    beside = Path("c.settings.toml").read_text()
+    assert "# model: m.safetensors (sha256 " in beside
+    assert "count = 7" in beside
+
+
+def test_candidates_are_places_that_pick_finds(run):
+    run(f"{LINE} -o c.tsv --count 10 --threshold -2 --margin-ang 150")
+    run("pick mics --model m.safetensors -o p.tsv --threshold -2 --margin-ang 150")
+
+    candidates, picks = (io.read_picks(Path(name)) for name in ("c.tsv", "p.tsv"))
+    assert len(candidates) == 10
+    assert nearest(candidates, picks).max() < 2e-3
+
+
+def test_labels_and_earlier_suggestions_are_kept_clear_of(run):
+    run(f"{LINE} -o first.tsv --count 6")
+    run(f"{LINE} -o second.tsv --count 30 --asked first.tsv --labels labels.tsv")
+
+    asked, second = io.read_picks(Path("first.tsv")), io.read_picks(Path("second.tsv"))
+    assert len(second) > 5
+    assert nearest(second, asked).min() > HALF_PX
+    assert nearest(second, io.read_picks(Path("labels.tsv"))).min() > HALF_PX
+
+
+def test_micrographs_are_named_in_order_and_hold_all_candidates(run):
+    result = run(f"{LINE} -o c.tsv --micrographs 2 --out-micrographs lists/order.txt")
+
+    named, listed = result.stdout.splitlines(), io.name_list(Path("lists/order.txt"))
+    assert len(set(named)) == 2
+    assert [str(Path(name).absolute()) for name in named] == listed[:2]
+    assert sorted(Path(name).name for name in listed) == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
+    assert set(io.read_picks(Path("c.tsv")).micrographs) == {io.stem_of(name) for name in named}
+    run("suggest @lists/order.txt --model m.safetensors -o again.tsv")
+
+
+def test_a_labelled_micrograph_is_named_last(run):
+    io.write_picks(Picks.on("mic_0", np.array([[50.0, 50.0]])), Path("one.tsv"))
+
+    run(f"{LINE} -o c.tsv --labels one.tsv --out-micrographs order.txt")
+
+    assert io.name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
+
+
+def test_an_untold_number_of_particles_is_that_of_the_training(run):
+    run(f"{LINE} -o plain.tsv")
+    run(f"{LINE} -o told.tsv --particles-per-micrograph 3")
+    tiny.model("t.safetensors", settings={"particles_per_micrograph": 3.0})
+    run("suggest mics --model t.safetensors -o trained.tsv")
+
+    plain, told, trained = (
+        Path(f"{name}.tsv").read_text() for name in ("plain", "told", "trained")
+    )
+    assert plain != told == trained
+
+
+def test_work_that_was_cut_off_goes_on_and_ends_the_same(run, looked):
+    run(f"{LINE} -o whole.tsv")
+    looked.clear()
+    looked.stop_after = 2
+    run(f"{LINE} -o cut.tsv", status=130)
+    assert not Path("cut.tsv").exists()
+    looked.stop_after = None
+
+    result = run(f"{LINE} -o cut.tsv")
+
+    assert "going on with the unfinished work" in result.stderr
+    assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
+    assert not list(Path().glob(".*.parts"))
+
+
+def test_bad_micrographs_are_told_and_the_others_serve(run):
+    wrong = tiny.bad_micrographs("mics")
+
+    result = run("suggest mics/* --model m.safetensors -o c.tsv --micrographs 9", status=1)
+
+    assert result.stderr.count("skipped mics/") == len(wrong)
+    assert len(result.stdout.splitlines()) == 3
+    assert len(io.read_picks(Path("c.tsv"))) == 50
+
+
+@pytest.mark.parametrize("out", ["out/", "there"])
+def test_a_folder_gets_one_table_a_micrograph(run, out):
+    Path("there").mkdir()
+
+    run(f"{LINE} -o {out} --format box --box-px 12")
+
+    found = sorted(path.name for path in Path(out).iterdir())
+    assert found == ["mic_0.box", "mic_1.box", "mic_2.box", "settings.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("-o c.tsv", 1, "c.tsv: exists already; replace it with --force"),
+        ("-o a.tsv --out-micrographs c.tsv", 1, "c.tsv: exists already"),
+        ("-o a.tsv --out-micrographs a.tsv", 2, "name the same file"),
+        ("-o a.dat", 1, "a.dat: expected a suffix of"),
+        ("-o a.tsv --count 0", 1, "count must be at least 1"),
+        ("-o a.tsv --micrographs 0", 1, "micrographs must be at least 1"),
+        ("-o a.tsv --particles-per-micrograph 0", 1, "particles_per_micrograph must be above 0"),
+        ("-o a.tsv --model no.safetensors", 1, "no.safetensors: no such model file"),
+        ("-o a.tsv --labels no.tsv", 1, "no.tsv: no such file"),
+        ("-o a.tsv --labels other.tsv", 1, "other.tsv: none of its 1 picks lies on one of the 3"),
+        ("-o a.tsv --asked other.tsv", 1, "it names 'elsewhere', they are such as 'mic_0.mrc'"),
+        ("-o a.tsv nothing-here", 1, "nothing-here: no such file or folder"),
+    ],
+)
+def test_mistakes_show_before_any_work(run, looked, words, status, message):
+    Path("c.tsv").write_text("old")
+    io.write_picks(Picks.on("elsewhere", np.ones((1, 2))), Path("other.tsv"))
+
+    result = run(f"{LINE} {words}", status=status)
+
+    assert message in result.stderr
+    assert looked == []
+    assert Path("c.tsv").read_text() == "old"
+    assert not list(Path().glob(".*.parts"))
+
+
+def test_without_a_model_the_general_one_asks_for_a_diameter(run, monkeypatch):
+    assert "--diameter-ang" in run("suggest mics -o c.tsv", status=2).stderr
+
+    monkeypatch.setattr("cryopick.learn.general.GENERAL_MODEL", Path("gone.safetensors"))
+    result = run("suggest mics -o c.tsv --diameter-ang 135", status=1)
+    assert result.stderr.count("\n") == 1
+    assert "gone.safetensors: no such model file" in result.stderr
+
+    monkeypatch.setattr("cryopick.learn.general.GENERAL_MODEL", Path("m.safetensors"))
+    run("suggest mics -o c.tsv --diameter-ang 135")
