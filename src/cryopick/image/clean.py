@@ -20,7 +20,7 @@ _TAIL_PERCENT = 0.5  # of the pixels on either side may be outliers and still no
 _BEYOND = 3.5  # times as far out as that tail: nine standard deviations of a Gaussian
 _MOST_IN_5X5 = 6  # a dead column has 5; more is an object
 _MOST_FRACTION = 0.01  # of the micrograph: beyond that it is contrast, not defects
-_BLOCK_PIXELS = 1 << 17  # 512 KiB of float32, which the cache of one core holds
+_BLOCK_PIXELS = 1 << 19  # few enough for the cache, enough that threads seldom meet
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ _DEEPEST = 1 / 3  # of a side: a border is looked for no further inwards
 _SHORTEST_SIDE = 32  # below this, chance alone makes a line look quiet
 _SAMPLES = 256  # pixels looked at along a line: enough to tell 0.2 from 1 beyond doubt
 _RUN = 16  # of them lie side by side: 64 bytes of float32, a line of the cache
-_LINES = 128  # lines compared at a time
+_LINES = 1024  # lines compared at a time
 _SQUARE = 8  # samples along the side of a square that is tested for one value
 
 
