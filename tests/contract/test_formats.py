@@ -279,3 +279,29 @@ def test_any_text_gives_a_table_or_one_line_that_says_why_not(tmp_path_factory, 
 
     assert message.startswith(str(path))
     assert "\n" not in message
+
+
+@all_formats
+@settings(deadline=None, max_examples=100)  # disks are slow at times
+@given(
+    start=st.floats(0, 1),
+    length=st.integers(0, 12),
+    patch=st.binary(max_size=12)
+    | st.sampled_from([b"1e999", b"-1", b"nan", b"null", b"[]", b"{}", b'"', b"\n", b"9" * 5000]),
+)
+def test_a_damaged_file_gives_a_table_or_one_line_that_says_why_not(
+    tmp_path_factory, name, start, length, patch
+):
+    picks = Picks.from_columns(["mic"] * 3, np.arange(6.0).reshape(3, 2), np.arange(3.0))
+    [path] = write_one_each(picks, tmp_path_factory.mktemp("t"), name)
+    whole = path.read_bytes()
+    at = round(start * len(whole))
+    path.write_bytes(whole[:at] + patch + whole[at + length :])
+
+    try:
+        message = f"{path}: {len(read_picks(path, format=name))} picks"
+    except InputError as error:
+        message = str(error)
+
+    assert str(path) in message
+    assert "\n" not in message

@@ -18,7 +18,7 @@ def saved(path, text):
     return path
 
 
-@pytest.mark.parametrize("mark", ["_autopick", "_manualpick", "_topaz", ""])
+@pytest.mark.parametrize("mark", ["_autopick", "_manualpick", "_topaz", "_automatch", ""])
 def test_a_file_without_names_is_named_by_its_stem(tmp_path, mark):
     text = "\ndata_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n 1.5 2\n"
 
@@ -81,6 +81,53 @@ def test_broken_files_are_refused_with_the_line(tmp_path, text, place):
 
     assert place in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_broken_number_in_a_row_over_several_lines_is_refused_too(tmp_path):
+    text = "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1\n2\n3 four\n5 6\n"
+
+    with pytest.raises(FormatError, match=r":7: expected a finite number .* found '3 four'"):
+        read_picks(saved(tmp_path / "a.star", text))
+    with pytest.raises(FormatError, match=r"expected a finite number .* mend the file"):
+        read_picks(saved(tmp_path / "a.star", text.replace("1\n", "one\n").replace("four", "4")))
+
+
+def test_a_block_that_comes_twice_is_refused(tmp_path):
+    text = "data_a\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n"
+
+    with pytest.raises(FormatError, match=r"expected a STAR file: .*duplicate block name"):
+        read_picks(saved(tmp_path / "a.star", text + text))
+
+
+def test_texts_are_carried_and_numbers_with_leading_zeros_are_texts(tmp_path):
+    head = "data_particles\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnMicrographName\n"
+    text = f"{head}_rlnGroupName\n_rlnComment\n1 2 a.mrc 007 'two words'\n3 4 a.mrc 011 ?\n"
+
+    picks = read_picks(saved(tmp_path / "a.star", text))
+    write_picks(picks, tmp_path / "b.star")
+
+    assert picks.extra["rlnGroupName"].tolist() == ["007", "011"]
+    assert picks.extra["rlnComment"].tolist() == ["two words", "?"]
+    assert "a.mrc 3 4 011 ?\n" in (tmp_path / "b.star").read_text()
+
+
+def test_an_index_that_lists_itself_is_refused(tmp_path):
+    head = "data_coordinate_files\nloop_\n_rlnMicrographName\n_rlnMicrographCoordinates\n"
+
+    with pytest.raises(FormatError, match="expected the columns rlnCoordinateX"):
+        read_picks(saved(tmp_path / "autopick.star", head + "a.mrc autopick.star\n"))
+
+
+def test_gautomatch_names_the_micrograph_by_its_file(tmp_path):
+    columns = ["CoordinateX", "CoordinateY", "AnglePsi", "ClassNumber", "AutopickFigureOfMerit"]
+    head = "data_\n\nloop_\n" + "".join(f"_rln{c} #{i}\n" for i, c in enumerate(columns, 1))
+
+    picks = read_picks(saved(tmp_path / "m.1_automatch.star", head + "1234 56 12.5 3 0.25\n"))
+
+    assert picks.micrographs == ("m.1",)
+    assert picks.xy_px.tolist() == [[1234, 56]]
+    assert picks.score.tolist() == [0.25]
+    assert picks.extra["rlnClassNumber"].tolist() == [3]
 
 
 def test_relions_index_leads_to_its_coordinate_files(tmp_path):

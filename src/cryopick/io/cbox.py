@@ -85,7 +85,7 @@ def _table(columns: Columns, text: str, path: Path) -> Picks:
 
 def _known(values: Sequence[str], tag: str, text: str, path: Path) -> Float[np.ndarray, " rows"]:
     filled = ["nan" if value == _NONE else value for value in values]
-    return numbers(filled, tag, text, path, finite=False)
+    return numbers(filled, tag, text.replace(_NONE, "nan"), path, finite=False)
 
 
 def _parse_old(text: str, path: Path) -> Picks:

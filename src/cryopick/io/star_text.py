@@ -95,7 +95,8 @@ def numbers(
             return found
     wanted = f"a {'finite ' * finite}number in the column {tag.removeprefix('_')}"
     for line, tags, row in _loop_rows(text):
-        if tag in tags and not _is_number(row[tags.index(tag)], finite=finite):
+        one_line = tag in tags and len(row) == len(tags)  # a row may go over several lines
+        if one_line and not _is_number(row[tags.index(tag)], finite=finite):
             raise broken(path, line, wanted, " ".join(row))
     raise FormatError(f"{path}: expected {wanted}, found other text; mend the file")
 
