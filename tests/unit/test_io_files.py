@@ -150,3 +150,22 @@ def test_a_list_that_is_no_text_is_refused(tmp_path):
 
     with pytest.raises(FormatError, match="found byte 0xff at position 3"):
         name_list(path)
+
+
+def test_a_table_of_micrographs_is_known_by_what_it_holds(tmp_path):
+    (tmp_path / "a.mrc").write_text("x")
+    text = "# RELION; version 4\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\na.mrc\n"
+    (tmp_path / "micrographs").write_text(text)
+    (tmp_path / "odd.mrc").write_text(text)  # called an image, so it is taken for one
+
+    assert micrograph_paths([str(tmp_path / "micrographs")]) == [tmp_path / "a.mrc"]
+    assert micrograph_paths([str(tmp_path / "odd.mrc")]) == [tmp_path / "odd.mrc"]
+
+
+def test_a_text_longer_than_any_table_is_refused_unread(tmp_path):
+    path = tmp_path / "picks.star"
+    with path.open("wb") as file:
+        file.truncate((1 << 30) + 1)  # a hole, which takes no room
+
+    with pytest.raises(FormatError, match="at most 1024 MiB, found 1024 MiB"):
+        name_list(path)
