@@ -18,14 +18,14 @@ __all__ = [
     "in_pixels",
 ]
 
-MICROGRAPHS = "Files, quoted patterns, folders, a STAR file, or @LIST with one name a line."
+MICROGRAPHS = "Files, quoted patterns, folders, a STAR or .cs file, or @LIST with one name a line."
 
 Micrographs = Annotated[list[str], Argument(metavar="MIC", help=f"Micrographs. {MICROGRAPHS}")]
 Table = Annotated[
     str, Option("--out", "-o", metavar="OUT", help="Table to write; DIR/ writes one a micrograph.")
 ]
 TableFormat = Annotated[
-    str | None, Option("--format", help="Format of what is written: tsv, csv, star or box.")
+    str | None, Option("--format", help="Format of what is written: tsv, csv, star, box, cs, …")
 ]
 Force = Annotated[bool, Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, Option("--json", help="Write JSON to stdout instead of text.")]
