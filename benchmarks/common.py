@@ -3,7 +3,7 @@
 - `medians`: seconds of several pieces of work that take turns.
 - `measure`: wall seconds and peak memory of a program.
 - `matrix_gflops`: what the cores do on a plain matrix product.
-- `simulated`, `links`, `listed`, `small_model`: inputs with fixed seeds, kept in runs/bench.
+- `Inputs`: micrographs, labels and models with fixed seeds, kept in runs/bench.
 - `heading`, `row`: the table.
 """
 
@@ -12,34 +12,39 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 __all__ = [
     "CRYOPICK",
+    "DIAMETER_ANG",
     "FOLDER",
     "LOG",
+    "PAPER",
+    "PIXEL_SIZE_ANG",
+    "ROOT",
+    "Inputs",
     "Usage",
     "heading",
-    "links",
-    "listed",
     "matrix_gflops",
     "measure",
     "medians",
     "row",
-    "simulated",
-    "small_model",
 ]
+
+Key = TypeVar("Key", bound=Hashable)
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "runs" / "bench"
 LOG = FOLDER / "last-command.log"  # words of the last program measured
 CRYOPICK = Path(sys.executable).with_name("cryopick")
 
-SIDE_PX = 4096
 PIXEL_SIZE_ANG = 1.5
 DIAMETER_ANG = 160.0
+# The paper's network from random weights, which is what the reference trains.
+PAPER = ("--init", "random", "--network", "conv31")
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,14 @@ class Usage:
     peak_mb: float
 
 
-def medians(works: Mapping[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
+def medians(works: Mapping[Key, Callable[[], object]], repeats: int = 5) -> dict[Key, float]:
     """Median seconds of each piece of work, in turns, so that all see the same machine.
 
     Each is done once before, unmeasured.
     """
     for work in works.values():
         work()
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    taken: dict[Key, list[float]] = {name: [] for name in works}
     for _ in range(repeats):
         for name, work in works.items():
             started = time.perf_counter()
@@ -85,65 +90,105 @@ def measure(*command: object) -> Usage:
     return Usage(seconds, usage.ru_maxrss * 1024 / 1e6)  # Linux counts in KiB
 
 
-def matrix_gflops(side: int = 1536) -> float:
-    """10⁹ operations a second in the product of two float32 matrices, on torch's threads."""
+def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
+    """10⁹ operations a second in the product of two matrices, on torch's threads."""
     import torch
 
-    a, b = torch.rand(side, side), torch.rand(side, side)
+    a, b = torch.rand(2, side, side).to(getattr(torch, kind))
     return 2 * side**3 / medians({"product": lambda: a @ b}, repeats=7)["product"] / 1e9
 
 
-def simulated(count: int = 16, side_px: int = SIDE_PX) -> list[Path]:
-    """Simulated micrographs of a y-shaped molecule, 300 on 4096 x 4096, made once."""
-    out = FOLDER / f"simulated-{side_px}"
-    found = sorted((out / "micrographs").glob("*.mrc"))
-    if len(found) < count:
-        print(f"simulating {count} micrographs in {out}", file=sys.stderr)
-        particles = max(1, round(300 * (side_px / SIDE_PX) ** 2))
-        measure(
-            *(CRYOPICK, "simulate", out, "--count", count, "--molecule", "y-shaped", "--seed", 7),
-            *("--particles", particles, "--width-px", side_px, "--height-px", side_px),
-            *("--pixel-size-ang", PIXEL_SIZE_ANG, "--force"),
-        )
-        found = sorted((out / "micrographs").glob("*.mrc"))
-    return found[:count]
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What benchmarks work on: simulated with fixed seeds, made once.
 
-
-def links(micrographs: Sequence[Path], count: int) -> Path:
-    """A folder of `count` names for these micrographs, in turns.
-
-    They are hard links: cryopick takes symbolic links to one file for that one file.
+    Attributes:
+        count: Micrographs.
+        side_px: Pixels along a side.
+        steps: Steps of training of the models to pick with.
+        folder: Where all is kept.
     """
-    folder = FOLDER / f"links-{len(micrographs)}-{count}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        link = folder / f"mic_{number:05d}.mrc"
-        if not link.exists():
-            link.hardlink_to(micrographs[number % len(micrographs)])
-    return folder
 
+    count: int = 16
+    side_px: int = 4096
+    steps: int = 300
+    folder: Path = FOLDER
 
-def listed(micrographs: Sequence[Path]) -> str:
-    """These micrographs as one word of a command line."""
-    out = FOLDER / f"list-{len(micrographs)}"
-    out.write_text("".join(f"{path}\n" for path in micrographs))
-    return f"@{out}"
+    @property
+    def particles(self) -> int:
+        """On each micrograph: 300 on 4096 x 4096."""
+        return max(1, round(300 * (self.side_px / 4096) ** 2))
 
+    @property
+    def micrographs(self) -> list[Path]:
+        """Micrographs of a y-shaped molecule."""
+        out = self.folder / f"simulated-{self.side_px}"
+        found = sorted((out / "micrographs").glob("*.mrc"))
+        if len(found) < self.count:
+            print(f"simulating {self.count} micrographs in {out}", file=sys.stderr)
+            side = self.side_px
+            measure(
+                *(CRYOPICK, "simulate", out, "--count", self.count, "--molecule", "y-shaped"),
+                *("--seed", 7, "--particles", self.particles, "--width-px", side),
+                *("--height-px", side, "--pixel-size-ang", PIXEL_SIZE_ANG, "--force"),
+            )
+            found = sorted((out / "micrographs").glob("*.mrc"))
+        return found[: self.count]
 
-def small_model(micrographs: Sequence[Path]) -> Path:
-    """A model trained on 25 labels of the first eight micrographs, made once."""
-    model, labels = FOLDER / "model.safetensors", FOLDER / "labels.tsv"
-    if not model.exists():
-        lines = (micrographs[0].parents[1] / "particles.tsv").read_text().splitlines()
-        names = tuple(path.stem for path in micrographs[:8])
+    @property
+    def truth(self) -> Path:
+        """All particles on the micrographs."""
+        return self.micrographs[0].parents[1] / "particles.tsv"
+
+    @property
+    def labels(self) -> Path:
+        """25 labels on the first half of the micrographs."""
+        table, half = self.folder / f"labels-{self.side_px}.tsv", self.micrographs[: self.half]
+        lines = self.truth.read_text().splitlines()
+        names = tuple(path.stem for path in half)
         known = [line for line in lines[1:] if line.split("\t")[0].startswith(names)]
-        labels.write_text("\n".join([lines[0], *known[:: max(1, len(known) // 25)][:25]]) + "\n")
-        measure(
-            *(CRYOPICK, "train", "-m", listed(micrographs[:8]), "-p", labels),
-            *("-o", model, "--force"),
-            *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", 300),
+        table.write_text("\n".join([lines[0], *known[:: max(1, len(known) // 25)][:25]]) + "\n")
+        return table
+
+    @property
+    def half(self) -> int:
+        """How many micrographs are learnt from; the others are judged by."""
+        return max(1, self.count // 2)
+
+    def model(self, factor: float) -> Path:
+        """The paper's network trained on those labels, for pixels of `factor` raw ones."""
+        model = self.folder / f"model-{self.side_px}-{factor:g}.safetensors"
+        if not model.exists():
+            measure(CRYOPICK, "train", "-o", model, "--force", *self.training(factor, self.steps))
+        return model
+
+    def training(self, factor: float, steps: int) -> tuple[object, ...]:
+        """Options of `cryopick train` for the paper's network on those labels."""
+        return (
+            *("-m", self.listed(self.half), "-p", self.labels, *PAPER, "--steps", steps),
+            *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", self.particles),
+            *("--working-pixel-size-ang", factor * PIXEL_SIZE_ANG),
         )
-    return model
+
+    def links(self, count: int) -> Path:
+        """A folder of `count` names for the micrographs, in turns.
+
+        They are hard links: cryopick takes symbolic links to one file for that one file.
+        """
+        micrographs = self.micrographs
+        folder = self.folder / f"links-{self.side_px}-{count}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            link = folder / f"mic_{number:05d}.mrc"
+            if not link.exists():
+                link.hardlink_to(micrographs[number % len(micrographs)])
+        return folder
+
+    def listed(self, count: int) -> str:
+        """The first micrographs as one word of a command line."""
+        out = self.folder / f"list-{self.side_px}-{count}"
+        out.write_text("".join(f"{path}\n" for path in self.micrographs[:count]))
+        return f"@{out}"
 
 
 def heading(title: str) -> None:

@@ -1,48 +1,109 @@
-"""Cost against size: seconds at four numbers of micrographs and at four numbers of pixels."""
+"""Cost against size: seconds at four numbers of micrographs and at four numbers of pixels.
 
-import math
+Sides are multiples of 64. A Fourier transform has no short cut for a large prime factor, as in
+5793 = 3 x 1931; the last row of a table shows what that costs.
+"""
+
+import shutil
+from collections.abc import Callable
 
 import numpy as np
 import torch  # noqa: TID253  # what is measured
-from common import heading, medians, row, simulated, small_model
+from common import Inputs, heading, medians, row
+from train import measured
 
-from cryopick.image import prepare
+from cryopick.image import prepare, shrink
 from cryopick.learn import load_model
 from cryopick.pick import Picker, PickSettings, score_map
+from cryopick.picks import Picks
+from cryopick.prepare import Preparation, prepare_dataset
+
+FACTOR = 8
+COUNTS = (2, 4, 8, 16)
+SIDES_PX = (2048, 2880, 4096, 5760)
+AWKWARD_PX = 5793
+STEPS = 20
 
 
-def main(counts: tuple[int, ...] = (2, 4, 8, 16), side_px: int = 4096) -> None:
+def main(
+    inputs: Inputs | None = None,
+    counts: tuple[int, ...] = COUNTS,
+    sides_px: tuple[int, ...] = SIDES_PX,
+    awkward_px: int = AWKWARD_PX,
+) -> None:
     """Print the tables; time divided by size should not change down a column."""
-    paths = simulated(max(counts), side_px)
-    model = load_model(small_model(paths))
-    picker = Picker.ready(model, PickSettings(), torch.device("cpu"))
+    inputs = inputs or Inputs()
+    by_number(inputs, counts)
+    by_pixels(inputs, sides_px, awkward_px)
+
+
+def by_number(inputs: Inputs, counts: tuple[int, ...]) -> None:
+    """Preparation, picking, and a step of training, each on more and more micrographs."""
+    paths = inputs.micrographs
+    picker = Picker.ready(
+        load_model(inputs.model(FACTOR)), PickSettings(), torch.device("cpu"), paths
+    )
+    first = 0.0
+    works = {number: lambda number=number: prepared(inputs, number) for number in counts}
+    table("Micrographs, raw to prepared for training", medians(works, 3))
     works = {
         number: lambda number=number: [picker.pick(path) for path in paths[:number]]
         for number in counts
     }
-    seconds = medians(works, repeats=3)
-    heading("Micrographs, raw to picks")
+    table("Micrographs, raw to picks", medians(works, 3))
+    heading("A step of training")
     for number in counts:
-        row(f"{number}", seconds[number], f"{seconds[number] / number:.3f} s", "each")
-
-    image = np.random.default_rng(0).normal(10, 2, (2 * side_px, 2 * side_px)).astype(np.float32)
-    heading("Pixels, raw to scores")
-    sides = [round(2 * side_px / math.sqrt(2) ** power) for power in (5, 3, 1, 0)]
-    works = {side: lambda side=side: scored(picker, image[:side, :side]) for side in sides}
-    seconds = medians(works, repeats=3)
-    for side in sides:
-        mega = side**2 / 1e6
-        row(
-            f"{side} x {side}", seconds[side], f"{seconds[side] / mega * 1e3:.1f} ms", "a megapixel"
-        )
-    slope = np.polyfit(np.log([s**2 for s in sides]), np.log([seconds[s] for s in sides]), 1)[0]
-    print(f"\nTime grows as pixels to the power {slope:.2f}.")
+        seconds, _ = measured(number, max(256, inputs.side_px // FACTOR), STEPS)
+        each = seconds["run"] / STEPS
+        first = first or each
+        row(f"on {number} micrographs", each, each / first, "on the fewest")
 
 
-def scored(picker: Picker, pixels: np.ndarray) -> None:
-    """Prepare and score pixels as `cryopick pick` does."""
-    prepared = prepare(pixels, 8, picker.model.normalization)
-    score_map(picker.model.scorer, prepared.image, step_px=2)
+def prepared(inputs: Inputs, number: int) -> None:
+    """Prepare micrographs as `cryopick train` does."""
+    folder = inputs.folder / "linear"
+    shutil.rmtree(folder, ignore_errors=True)
+    how = Preparation(working_size_ang=float(FACTOR), pixel_size_ang=1.0, normalization="dataset")
+    nothing = Picks.from_columns([], np.zeros((0, 2)))
+    prepare_dataset(inputs.micrographs[:number], nothing, how, folder)
+
+
+def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int) -> None:
+    """Preparation and scoring of larger and larger micrographs, on one thread the first."""
+    model = load_model(inputs.model(FACTOR))
+    picker = Picker.ready(model, PickSettings(), torch.device("cpu"))
+    longest = max(*sides_px, awkward_px)
+    image = np.random.default_rng(0).normal(10, 2, (longest, longest)).astype(np.float32)
+    sides = (*sides_px, awkward_px)
+    kinds: dict[str, Callable[[np.ndarray], object]] = {
+        "Pixels, raw to prepared, one thread": lambda pixels: prepare(
+            pixels, FACTOR, model.normalization
+        ),
+        "Pixels, prepared to scores": lambda pixels: score_map(
+            picker.model.scorer, shrunk[len(pixels)], step_px=2
+        ),
+    }
+    shrunk = {side: shrink(image[:side, :side], FACTOR).image for side in sides}
+    for title, work in kinds.items():
+        works = {side: lambda side=side, work=work: work(image[:side, :side]) for side in sides}
+        seconds = medians(works, 3)
+        table(title, {side: seconds[side] for side in sides_px}, power=2)
+        mega = awkward_px**2 / 1e6
+        words = f"{seconds[awkward_px] / mega * 1e3:.3g} ms"
+        row(f"{awkward_px} x {awkward_px}", seconds[awkward_px], words, "a megapixel")
+
+
+def table(title: str, seconds: dict[int, float], power: int = 1) -> None:
+    """Times by size, each divided by its size, and the power that they grow with."""
+    sizes = np.array(list(seconds)) ** power
+    slope = np.polyfit(np.log(sizes), np.log(list(seconds.values())), 1)[0]
+    heading(f"{title}: time grows as size to the power {slope:.2f}")
+    for number, taken in seconds.items():
+        if power == 1:
+            row(f"{number}", taken, f"{taken / number:.3f} s", "each")
+        else:
+            mega = number**2 / 1e6
+            row(f"{number} x {number}", taken, f"{taken / mega * 1e3:.3g} ms", "a megapixel")
 
 
 if __name__ == "__main__":

@@ -5,39 +5,47 @@ from pathlib import Path
 from common import (
     CRYOPICK,
     DIAMETER_ANG,
-    FOLDER,
     LOG,
+    PAPER,
+    PIXEL_SIZE_ANG,
+    Inputs,
     heading,
-    links,
     measure,
     row,
-    simulated,
-    small_model,
 )
 
 
-def main(few: int = 8, many: int = 200, training: int = 1000, side_px: int = 4096) -> None:
+def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: int = 1000) -> None:
     """Print the table; the many micrographs are links to the few."""
-    paths = simulated(16, side_px)
-    model = small_model(paths)
+    inputs = inputs or Inputs()
+    model, folder = inputs.model(8), inputs.folder
     heading("Peak memory")
     for number in (few, many):
-        folder, out = links(paths, number), FOLDER / "picks.tsv"
-        used = measure(CRYOPICK, "pick", folder, "--model", model, "-o", out, "--force")
+        out = folder / "picks.tsv"
+        used = measure(
+            CRYOPICK, "pick", inputs.links(number), "--model", model, "-o", out, "--force"
+        )
         check(f"{number} of {number}")
         words = f"{used.peak_mb:.0f} MB"
-        row(f"pick {number} of {side_px} x {side_px}", used.seconds, words, "peak")
-    small = simulated(16, 1024)
-    for number in (16, training):
+        row(f"pick {number} of {inputs.side_px} x {inputs.side_px}", used.seconds, words, "peak")
+    used = measure(
+        *(CRYOPICK, "preprocess", inputs.links(many), "--factor", 8),
+        *("-o", folder / "preprocessed", "--force"),
+    )
+    row(f"prepare {many} of them", used.seconds, f"{used.peak_mb:.0f} MB", "peak")
+    small = Inputs(count=inputs.count, side_px=max(512, inputs.side_px // 4), folder=folder)
+    for number in (inputs.count, training):
         used = measure(
-            *(CRYOPICK, "train", "-m", links(small, number), "-p", labels_on_links(small)),
-            *("-o", FOLDER / "memory.safetensors", "--force", "--steps", 100),
-            *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", 20),
-            *("--working-pixel-size-ang", 3.0),
+            *(CRYOPICK, "train", "-m", small.links(number), "-p", labels_on_links(small)),
+            *(*PAPER, "-o", folder / "memory.safetensors", "--force"),
+            *("--steps", min(100, inputs.steps)),
+            *("--diameter-ang", DIAMETER_ANG, "--working-pixel-size-ang", 2 * PIXEL_SIZE_ANG),
+            *("--particles-per-micrograph", small.particles),
         )
         check(f"on {number} micrographs")
         words = f"{used.peak_mb:.0f} MB"
-        row(f"train on {number}, prepared to 512 x 512", used.seconds, words, "peak")
+        side = small.side_px // 2
+        row(f"train on {number}, prepared to {side} x {side}", used.seconds, words, "peak")
 
 
 def check(words: str) -> None:
@@ -50,14 +58,14 @@ def check(words: str) -> None:
         raise RuntimeError(f"the command did not say {words!r}: see {LOG}")
 
 
-def labels_on_links(micrographs: list[Path]) -> Path:
+def labels_on_links(inputs: Inputs) -> Path:
     """The particles of the first micrographs under the names of the first links."""
-    lines = (micrographs[0].parents[1] / "particles.tsv").read_text().splitlines()
+    lines = inputs.truth.read_text().splitlines()
     renamed = [lines[0]]
     for line in lines[1:]:
         name, _, rest = line.partition("\t")
         renamed.append(f"mic_{int(name.removeprefix('mic_')):05d}\t{rest}")
-    out = FOLDER / "labels-on-links.tsv"
+    out = inputs.folder / "labels-on-links.tsv"
     out.write_text("\n".join(renamed[:100]) + "\n")
     return out
 

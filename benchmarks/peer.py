@@ -1,63 +1,112 @@
 """The reference program and cryopick at the same work, in turns: run by `make bench-peer`.
 
 The reference is topaz-em, installed in an environment of its own and only ever run as a
-program. Its start-up is left out of its times, and counted in ours.
+program, with the options that it has by itself. Both work on all micrographs.
 """
 
+import argparse
+import json
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
-from common import CRYOPICK, DIAMETER_ANG, FOLDER, ROOT, listed, measure, simulated, small_model
+from common import CRYOPICK, FOLDER, ROOT, Inputs, measure
 
 TOPAZ = ROOT / ".peer" / "bin" / "topaz"
 FACTOR = 8
-PER_MICROGRAPH = 300
 REGIONS_PEER = 256  # its minibatch
 REGIONS = 8 * 17**2 + 2 * 9  # unlabelled and labelled regions of our step
 
+Round = dict[str, Sequence[float]]  # wall seconds of a whole command, ours and theirs
 
-def main(count: int = 16, count_peer: int = 4, repeats: int = 2) -> None:
-    """Print the table."""
-    paths = simulated(count)
-    model = small_model(paths)
-    few = paths[:count_peer]
-    peer = Peer(FOLDER / "peer-speed", few)
+
+def main(inputs: Inputs | None = None, repeats: int = 3) -> None:
+    """Measure the rounds that are not kept yet, and print the tables."""
+    inputs = inputs or Inputs()
+    inputs.model(FACTOR)
+    peer = Peer(inputs)
     measure(TOPAZ, "--help")  # its libraries come from disk once; the table is of later starts
-    seconds("convert", FOLDER / "labels.tsv", "-o", FOLDER / "converted.star", "--force")
-    rounds = [one_round(peer, paths, model) for _ in range(repeats)]
-    print("\n### Against topaz-em 0.3.20\n")
-    print("| work | cryopick | reference | ratio |\n|---|---|---|---|")
-    for name in rounds[0]:
-        ours, theirs = (statistics.median(one[name][i] for one in rounds) for i in (0, 1))
-        print(f"| {name} | {ours:.3g} s | {theirs:.3g} s | {theirs / ours:.1f} |", flush=True)
-
-
-def one_round(peer: "Peer", paths: list[Path], model: Path) -> dict[str, tuple[float, float]]:
-    """Seconds of cryopick and of the reference for one unit of each work."""
-    start = statistics.median(measure(TOPAZ, "--help").seconds for _ in range(3))
-    labels = FOLDER / "labels.tsv"
-    ours = {
-        "`--help`": seconds("--help"),
-        "`--version`": seconds("--version"),
-        "convert a table": seconds("convert", labels, "-o", FOLDER / "converted.star", "--force"),
-        "prepare a micrograph": seconds(
-            *("preprocess", *paths, "--factor", FACTOR, "-o", FOLDER / "preprocessed", "--force")
+    notes = peer.folder / "rounds.json"
+    rounds: list[Round] = json.loads(notes.read_text()) if notes.exists() else []
+    while len(rounds) < repeats:
+        rounds.append(one_round(inputs, peer))
+        notes.write_text(json.dumps(rounds, indent=1))
+    median = {
+        name: (
+            statistics.median(one[name][0] for one in rounds),
+            statistics.median(one[name][1] for one in rounds),
         )
-        / len(paths),
-        "learn from 1,000 regions": per_step(lambda steps: our_training(paths, labels, steps))
-        / REGIONS
-        * 1000,
-        "pick a micrograph": seconds(
-            "pick", *paths, "--model", model, "-o", FOLDER / "picks.tsv", "--force"
-        )
-        / len(paths),
+        for name in rounds[0]
     }
-    prepared = (peer.prepare() - start) / len(peer.micrographs)
-    learnt = per_step(peer.train, 20, 80) / REGIONS_PEER * 1000
-    scored = (peer.pick() - start) / len(peer.micrographs)
-    theirs = (start, start, start, prepared, learnt, prepared + scored)
-    return {name: (ours[name], other) for name, other in zip(ours, theirs, strict=True)}
+    commands(median, len(rounds))
+    ratios(median, inputs.count)
+
+
+def one_round(inputs: Inputs, peer: "Peer") -> Round:
+    """Each piece of work by cryopick and at once by the reference."""
+    tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
+    paths, folder, table = inputs.micrographs, inputs.folder, inputs.labels
+    converted = folder / "converted.star"
+    start = statistics.median(measure(TOPAZ, "--help").seconds for _ in range(3))
+    done: Round = {
+        "`--help`": (seconds("--help"), start),
+        "`--version`": (seconds("--version"), start),
+        "convert 25 picks": (seconds("convert", table, "-o", converted, "--force"), start),
+        "prepare, start": (our_preparation(folder, tiny), start),
+        "prepare": (our_preparation(folder, paths), peer.prepare()),
+    }
+    for steps in (SHORT, LONG):
+        done[f"train, {steps[0]} or {steps[1]} steps"] = (
+            our_training(inputs, steps[0]),
+            peer.train(steps[1]),
+        )
+    done["pick, start"] = (our_picking(inputs, tiny), start)
+    done["pick"] = (our_picking(inputs, paths), peer.pick())
+    return done
+
+
+def commands(median: Round, repeats: int) -> None:
+    """What was measured."""
+    print(f"\n### Whole commands, medians of {repeats} alternating rounds\n")
+    print("| command | cryopick | topaz-em 0.3.20 |\n|---|---|---|")
+    for name, (ours, theirs) in median.items():
+        print(f"| {name} | {ours:.3g} s | {theirs:.3g} s |", flush=True)
+
+
+def ratios(median: Round, count: int) -> None:
+    """What follows: with start-up, without it, and without the reference's but with ours."""
+    start = median["prepare, start"][1]
+
+    def line(name: str, ours: float, our_start: float, theirs: float, target: int) -> None:
+        apart, others = ours - our_start, theirs - start
+        values = (theirs / ours, others / apart if our_start else math.nan, others / ours)
+        shown = " | ".join("" if math.isnan(value) else f"{value:.1f}" for value in values)
+        print(f"| {name} | {shown} | {target} |", flush=True)
+
+    print("\n### Ratios\n")
+    print("| work | all told | starts left out | the reference's start left out | target |")
+    print("|---|---|---|---|---|")
+    for name in ("`--help`", "`--version`", "convert 25 picks"):
+        print(f"| {name} | {median[name][1] / median[name][0]:.1f} | | | 15 |")
+    prepare, pick = median["prepare"], median["pick"]
+    line(f"prepare {count}", prepare[0], median["prepare, start"][0], prepare[1], 15)
+    theirs = prepare[1] + pick[1] - start  # two commands, of which one start is left out
+    line(f"raw to picks of {count}", pick[0], median["pick, start"][0], theirs, 12)
+    short, long = (median[f"train, {a} or {b} steps"] for a, b in (SHORT, LONG))
+    ours = (long[0] - short[0]) / (LONG[0] - SHORT[0]) / REGIONS
+    others = (long[1] - short[1]) / (LONG[1] - SHORT[1]) / REGIONS_PEER
+    print(f"| regions learnt | | {others / ours:.1f} | | 20 |")
+    print(
+        f"\nPer micrograph: prepared in {prepare[0] / count:.3f} s and {prepare[1] / count:.2f} s; "
+        f"picked from raw in {pick[0] / count:.3f} s and {theirs / count:.2f} s. "
+        f"1,000 regions: {1000 * ours:.4f} s and {1000 * others:.3f} s."
+    )
+
+
+# Steps of a short and of a long training, ours and the reference's: the difference of their
+# times is that of the steps between.
+SHORT, LONG = (50, 20), (250, 80)
 
 
 def seconds(*arguments: object) -> float:
@@ -65,34 +114,40 @@ def seconds(*arguments: object) -> float:
     return measure(CRYOPICK, *arguments).seconds
 
 
-def per_step(training: Callable[[int], float], short: int = 50, long: int = 250) -> float:
-    """Seconds of one step: what a longer run takes beyond a short one."""
-    return (training(long) - training(short)) / (long - short)
+def our_preparation(folder: Path, paths: list[Path]) -> float:
+    """Shrink and normalise."""
+    out = folder / "preprocessed"
+    return seconds("preprocess", *paths, "--factor", FACTOR, "-o", out, "--force")
 
 
-def our_training(paths: list[Path], labels: Path, steps: int) -> float:
-    """Train the paper's network."""
+def our_training(inputs: Inputs, steps: int) -> float:
+    """Train the paper's network on pixels of the same size as the reference."""
+    out = inputs.folder / "speed.safetensors"
     return seconds(
-        *("train", "-m", listed(paths[:8]), "-p", labels),
-        *("-o", FOLDER / "speed.safetensors", "--force"),
-        *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", PER_MICROGRAPH),
-        *("--steps", steps, "--checkpoint-every", steps),
+        *("train", "-o", out, "--force", "--checkpoint-every", steps),
+        *inputs.training(FACTOR, steps),
     )
+
+
+def our_picking(inputs: Inputs, paths: list[Path]) -> float:
+    """Raw micrographs to picks, with the paper's network on pixels of the same size."""
+    out = inputs.folder / "picks.tsv"
+    return seconds("pick", *paths, "--model", inputs.model(FACTOR), "-o", out, "--force")
 
 
 class Peer:
     """The reference at work in a folder of its own; each method returns wall seconds."""
 
-    def __init__(self, folder: Path, micrographs: list[Path]) -> None:
-        self.folder, self.micrographs = folder, micrographs
-        self.small, self.labels = folder / "small", folder / "labels.txt"
-        folder.mkdir(parents=True, exist_ok=True)
-        shrink_labels(FOLDER / "labels.tsv", self.labels)
+    def __init__(self, inputs: Inputs) -> None:
+        self.folder, self.inputs = inputs.folder / "peer-speed", inputs
+        self.small, self.labels = self.folder / "small", self.folder / "labels.txt"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shrink_labels(inputs.labels, self.labels)
 
     def prepare(self) -> float:
-        """Shrink and normalise."""
+        """Shrink and normalise, in its main process alone: with more it is slower here."""
         return measure(
-            TOPAZ, "preprocess", "-s", FACTOR, "-o", self.small, *self.micrographs
+            TOPAZ, "preprocess", "-s", FACTOR, "-o", self.small, *self.inputs.micrographs
         ).seconds
 
     def train(self, steps: int) -> float:
@@ -100,13 +155,13 @@ class Peer:
         return measure(
             *(TOPAZ, "train", "-d", -1, "-m", "conv31", "--units", 32, "--no-pretrained"),
             *("--train-images", self.small, "--train-targets", self.labels),
-            *("-n", PER_MICROGRAPH, "--epoch-size", steps, "--num-epochs", 1),
+            *("-n", self.inputs.particles, "--epoch-size", steps, "--num-epochs", 1),
             *("--save-prefix", self.folder / "model", "-o", self.folder / "curve.txt"),
         ).seconds
 
     def pick(self) -> float:
         """Score and suppress what is prepared."""
-        prepared = [self.small / path.name for path in self.micrographs]
+        prepared = [self.small / path.name for path in self.inputs.micrographs]
         return measure(
             *(TOPAZ, "extract", "-d", -1, "-m", self.folder / "model_epoch1.sav"),
             *("-r", 7, "-x", FACTOR, "-o", self.folder / "picks.txt", *prepared),
@@ -123,4 +178,10 @@ def shrink_labels(table: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="with those of earlier runs")
+    parser.add_argument("--afresh", action="store_true", help="forget the rounds of earlier runs")
+    chosen = parser.parse_args()
+    if chosen.afresh:
+        (FOLDER / "peer-speed" / "rounds.json").unlink(missing_ok=True)
+    main(repeats=chosen.rounds)

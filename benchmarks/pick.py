@@ -1,62 +1,111 @@
-"""From raw micrographs to picks: the whole command, its parts, and what skipping pixels costs."""
+"""From raw micrographs to picks: the whole command, its parts, and what haste costs."""
 
 import dataclasses
 from pathlib import Path
 
 import torch  # noqa: TID253  # what is measured
-from common import CRYOPICK, FOLDER, heading, measure, medians, row, simulated, small_model
+from common import CRYOPICK, DIAMETER_ANG, PIXEL_SIZE_ANG, Inputs, heading, measure, medians, row
+from empiar10017 import DATA, RADIUS_PX, micrographs
 
 from cryopick.evaluate import evaluate_picks
+from cryopick.image import inset
 from cryopick.io import match_names, read_picks
 from cryopick.learn import load_model
-from cryopick.pick import Picker, PickSettings
-from cryopick.picks import Picks, concatenate
+from cryopick.pick import Picker, PickSettings, locate, score_map
+from cryopick.picks import concatenate
 
-RADIUS_PX = 35.0  # a third of the diameter of 160 Å, in raw pixels
+CPU = torch.device("cpu")
+FACTOR = 8
 
 
-def main(count: int = 16, side_px: int = 4096) -> None:
+def main(inputs: Inputs | None = None, repeats: int = 5) -> None:
     """Print the tables."""
-    paths = simulated(count, side_px)
-    model = small_model(paths)
-    picker = Picker.ready(load_model(model), PickSettings(), torch.device("cpu"))
-    prepared, _ = picker.prepare(paths[0])
+    inputs = inputs or Inputs()
+    model = inputs.model(FACTOR)
+    parts(inputs, model, repeats)
+    commands(inputs, model, min(repeats, 3))
+    held_out = inputs.micrographs[inputs.half :] or inputs.micrographs
+    heading("Average precision, simulated micrographs held out")
+    precision(model, held_out, inputs.truth, DIAMETER_ANG / 3 / PIXEL_SIZE_ANG, None)
+    real = inputs.folder.parent / "empiar10017" / "labels25_seed0.safetensors"
+    if real.exists():
+        heading("Average precision, EMPIAR-10017, 25 labels, four test micrographs")
+        precision(real, micrographs("test"), DATA / "particles.tsv", RADIUS_PX, 1.77)
+
+
+def parts(inputs: Inputs, model: Path, repeats: int) -> None:
+    """One step after the other, on the threads that each of them takes when alone."""
+    path = inputs.micrographs[0]
+    loaded = load_model(model)
+    exact, fast = (
+        Picker.ready(loaded, PickSettings(precision=kind), CPU) for kind in ("float32", "auto")
+    )
+    scored = fast.score(path)
+    prepared, scores = scored.prepared, scored.scores
+    step = scores.step_px
+    threads = torch.get_num_threads()
+
+    def of_one_thread() -> None:
+        torch.set_num_threads(1)
+        fast.pick(path)
+        torch.set_num_threads(threads)
+
     works = {
-        "read and prepare": lambda: picker.prepare(paths[0]),
-        "score": lambda: picker.score(prepared),
-        "all, with suppression": lambda: picker.pick(paths[0]),
+        "read and prepare, one thread": lambda: fast.prepare(path),
+        "score, float32": lambda: score_map(exact.model.scorer, prepared.image, step_px=step),
+        "score": lambda: score_map(fast.model.scorer, prepared.image, step_px=step),
+        "keep clear of what is unusable": lambda: inset(prepared.usable, loaded.diameter_px / 2),
+        "suppress and refine": lambda: locate(
+            scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0
+        ),
+        "all": lambda: fast.pick(path),
+        "all, one thread": of_one_thread,
     }
-    seconds = medians(works)
-    heading(f"Pick, {torch.get_num_threads()} threads")
+    seconds = medians(works, repeats)
+    shape = " x ".join(map(str, prepared.image.shape))
+    heading(f"Pick, {shape} working pixels, {threads} threads")
     for name in works:
         row(name, seconds[name], seconds[name] / seconds["score"], "scoring")
-    commands = [command_seconds(paths[:number], model) for number in (1, count)]
-    each = (commands[1] - commands[0]) / (count - 1)
-    row(f"`cryopick pick` of {count}, each further", each, each / seconds["score"], "scoring")
-    row("`cryopick pick` of 1", commands[0], commands[0] / seconds["score"], "scoring")
-    precision(picker, paths[8:] or paths)
 
 
-def command_seconds(paths: list[Path], model: Path) -> float:
-    """Wall seconds of the command."""
-    out = FOLDER / "picks.star"
-    return measure(CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force").seconds
+def commands(inputs: Inputs, model: Path, repeats: int) -> None:
+    """The whole command, of all micrographs and of one small one, which is its start."""
+    tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
+    out = inputs.folder / "picks.star"
+    works = {
+        name: lambda paths=paths: measure(
+            CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force"
+        )
+        for name, paths in {"start": tiny, "all": inputs.micrographs}.items()
+    }
+    seconds = medians(works, repeats)
+    heading("`cryopick pick`")
+    count = inputs.count
+    row("of one of 256 x 256", seconds["start"], 1, "")
+    row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
+    each = (seconds["all"] - seconds["start"]) / count
+    row(f"of {count}, each, start left out", each, each * count / seconds["start"], "same")
 
 
-def precision(picker: Picker, paths: list[Path]) -> None:
-    """Average precision at each scoring step, on micrographs that training did not see."""
-    known = match_names(read_picks(paths[0].parents[1] / "particles.tsv"), paths).picks
-    heading("Average precision by scoring step")
+def precision(
+    model: Path, paths: list[Path], truth: Path, radius_px: float, size_ang: float | None
+) -> None:
+    """Average precision and time for every step and number format."""
+    known = match_names(read_picks(truth), paths).picks
+    loaded = load_model(model)
     for step in (1, 2, 4):
-        changed = dataclasses.replace(picker, settings=PickSettings(step_px=step))
-        found: list[Picks] = []
-        seconds = medians(
-            {"all": lambda found=found, changed=changed: found.extend(map(changed.pick, paths))}, 1
-        )["all"]
-        own = concatenate(found[: len(paths)])
-        judged = evaluate_picks(own, known, RADIUS_PX, [str(path) for path in paths])
-        words = "average precision of the picks"
-        row(f"every {step} px", seconds / len(paths), f"{judged.average_precision:.4f}", words)
+        for kind in ("float32", "bfloat16"):
+            settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
+            picker = Picker.ready(loaded, settings, CPU)
+            alone = dataclasses.replace(picker, order=paths)
+            found = []
+            seconds = medians(
+                {"all": lambda found=found, picker=alone: found.extend(map(picker.pick, paths))}, 1
+            )["all"]
+            own = concatenate(found[: len(paths)])
+            judged = evaluate_picks(own, known, radius_px, [str(path) for path in paths])
+            words = f"{judged.average_precision:.4f}"
+            row(f"every {step} px, {kind}", seconds / len(paths), words, "average precision")
 
 
 if __name__ == "__main__":

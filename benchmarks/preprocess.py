@@ -1,54 +1,75 @@
 """From raw pixels to prepared ones: each step against one real FFT of the whole image."""
 
 import numpy as np
-from common import CRYOPICK, FOLDER, heading, measure, medians, row, simulated
+from common import CRYOPICK, Inputs, heading, measure, medians, row
 
 from cryopick.image import Clean, fit_normalization, histogram, reduced_shape, resample, shrink
 from cryopick.image.mask import find_invalid
-from cryopick.io import read_micrograph
+from cryopick.io import read_micrograph, write_mrc
+from cryopick.prepare.cores import cores
 
 FACTOR = 8
 
 
-def main(count: int = 16, side_px: int = 4096) -> None:
-    """Print the table."""
+def main(inputs: Inputs | None = None, repeats: int = 5) -> None:
+    """Print the tables."""
+    inputs = inputs or Inputs()
+    parts(inputs, repeats)
+    commands(inputs, min(repeats, 3))
+
+
+def parts(inputs: Inputs, repeats: int) -> None:
+    """One step after the other, on one thread."""
     from scipy import fft
 
-    paths = simulated(count, side_px)
-    stored = read_micrograph(paths[0]).pixels
+    path = inputs.micrographs[0]
+    stored = read_micrograph(path).pixels
     image = np.array(stored, dtype=np.float32)
     small_shape = reduced_shape(image.shape, FACTOR)
     small, invalid = shrink(stored, FACTOR), find_invalid(stored)
     counted = histogram(small.image, small.usable)
     normalization = fit_normalization("dataset", [counted])
+    out = inputs.folder / "written.mrc"
     steps = {
-        "read and check the file": lambda: read_micrograph(paths[0]),
+        "read and check the file": lambda: read_micrograph(path),
         "find borders and flat patches": lambda: find_invalid(stored),
         "find single pixels to mend": lambda: Clean.of(stored, invalid),
-        "Fourier crop": lambda: resample(image, small_shape),
-        "these together": lambda: shrink(stored, FACTOR),
-        "standardise": lambda: normalization.apply(small.image, small.usable),
+        "Fourier crop": lambda: resample(stored, small_shape),
+        "the three together": lambda: shrink(stored, FACTOR),
+        "count the intensities": lambda: histogram(small.image, small.usable),
+        "standardise": lambda: normalization.apply(small.image, small.usable, counted),
+        "write": lambda: write_mrc(out, small.image, pixel_size_ang=None, overwrite=True),
     }
-    baselines = {"rfft2": lambda: fft.rfft2(image), "bytes": lambda: paths[0].read_bytes()}
-    seconds = medians({**steps, **baselines})
-
-    heading(f"Prepare one micrograph of {side_px} x {side_px}, one thread")
+    baselines = {"rfft2": lambda: fft.rfft2(image), "bytes": lambda: path.read_bytes()}
+    seconds = medians({**steps, **baselines}, repeats)
+    heading(f"Prepare one micrograph of {inputs.side_px} x {inputs.side_px}, one thread")
+    row("one rfft2 of the image", seconds["rfft2"], 1, "")
     for name in steps:
         row(name, seconds[name], seconds[name] / seconds["rfft2"], "one rfft2 of the image")
-    row(
-        "read all bytes (page cache)", seconds["bytes"], seconds["bytes"] / seconds["rfft2"], "same"
-    )
+    reading = seconds["read and check the file"]
+    row("read all its bytes (page cache)", seconds["bytes"], reading / seconds["bytes"], "reading")
+    count = inputs.count
     fit = medians({"fit": lambda: fit_normalization("dataset", [counted] * count)}, 3)["fit"]
-    row(f"fit the mixture of {count}", fit, fit / count / seconds["rfft2"], "each, one rfft2")
-    whole = [
-        measure(
+    row(f"fit the mixture of {count}, each", fit / count, fit / count / seconds["rfft2"], "same")
+
+
+def commands(inputs: Inputs, repeats: int) -> None:
+    """The whole command, of all micrographs and of one small one, which is its start."""
+    tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
+    works = {
+        name: lambda paths=paths: measure(
             *(CRYOPICK, "preprocess", *paths, "--factor", FACTOR),
-            *("-o", FOLDER / "preprocessed", "--force"),
-        ).seconds
-        for _ in range(3)
-    ]
-    each = float(np.median(whole)) / count
-    row(f"`cryopick preprocess` of {count}, each", each, each / seconds["rfft2"], "one rfft2")
+            *("-o", inputs.folder / "preprocessed", "--force"),
+        )
+        for name, paths in {"start": tiny, "all": inputs.micrographs}.items()
+    }
+    seconds = medians(works, repeats)
+    heading(f"`cryopick preprocess`, {cores()} cores")
+    count = inputs.count
+    row("of one of 256 x 256", seconds["start"], 1, "")
+    row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
+    each = (seconds["all"] - seconds["start"]) / count
+    row(f"of {count}, each, start left out", each, each * count / seconds["start"], "same")
 
 
 if __name__ == "__main__":

@@ -26,25 +26,34 @@ def operations(name: str, width: int, height_px: int, width_px: int) -> float:
     return total
 
 
-def main(side_px: int = 512, networks: tuple[str, ...] = ("conv31", "resnet73")) -> None:
+def main(
+    side_px: int = 512,
+    networks: tuple[str, ...] = ("conv31", "resnet73", "dilated101"),
+    repeats: int = 3,
+) -> None:
     """Print the table."""
     image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
-    peak = matrix_gflops()
+    peaks = {kind: matrix_gflops(kind) for kind in ("float32", "bfloat16")}
     heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
     for name in networks:
-        settings = NetworkSettings(name=name)
-        plain = Scorer(settings).eval()
-        ready = folded(plain)
+        plain = Scorer(NetworkSettings(name=name)).eval()
+        scorers = {kind: folded(plain, getattr(torch, kind)) for kind in peaks}
+        steps = [step for step in (1, 2, 4) if step <= plain.stride_px]
         works = {
-            step: lambda step=step, ready=ready: score_map(ready, image, step_px=step)
-            for step in (1, 2, 4)
+            (step, kind): lambda step=step, kind=kind, scorers=scorers: score_map(
+                scorers[kind], image, step_px=step
+            )
+            for step in steps
+            for kind in peaks
         }
-        seconds = medians(works, repeats=3)
-        for step in works:
-            count = operations(name, settings.width, side_px, side_px) * (4 / step) ** 2
-            speed = count / seconds[step] / 1e9
-            words = f"{speed:.0f} of {peak:.0f} GFLOP/s"
-            row(f"{name}, every {step} px", seconds[step], f"{speed / peak:.2f}", words)
+        seconds = medians(works, repeats)
+        for step, kind in works:
+            passes = (plain.stride_px / step) ** 2
+            count = operations(name, plain.settings.width, side_px, side_px) * passes
+            speed = count / seconds[step, kind] / 1e9
+            words = f"{speed:.0f} of {peaks[kind]:.0f} GFLOP/s"
+            share = f"{speed / peaks[kind]:.2f}"
+            row(f"{name}, every {step} px, {kind}", seconds[step, kind], share, words)
     logits = np.random.default_rng(1).normal(size=(side_px // 2,) * 2).astype(np.float32)
     works = {
         "suppress": lambda: suppress(logits, radius=4.0, threshold=-6.0),

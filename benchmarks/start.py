@@ -2,17 +2,18 @@
 
 import statistics
 import sys
+from pathlib import Path
 
 from common import CRYOPICK, FOLDER, heading, measure, row
 
 
-def main(repeats: int = 7) -> None:
+def main(repeats: int = 7, folder: Path = FOLDER) -> None:
     """Print the table."""
-    table = FOLDER / "small.csv"
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    table = folder / "small.csv"
+    folder.mkdir(parents=True, exist_ok=True)
     lines = [f"mic_{i % 3},{10 * i},{7 * i},{i / 100}" for i in range(100)]
     table.write_text("\n".join(["image_name,x_coord,y_coord,score", *lines]) + "\n")
-    convert = ("convert", table, "-o", FOLDER / "small.star", "--force")
+    convert = ("convert", table, "-o", folder / "small.star", "--force")
     commands = {
         "python -c pass": (sys.executable, "-c", "pass"),
         "cryopick --help": (CRYOPICK, "--help"),

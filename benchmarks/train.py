@@ -26,11 +26,18 @@ def store(folder: Path, count: int, side_px: int) -> Store:
     return Store.open(folder, [places[chosen == number] for number in range(count)])
 
 
-def main(count: int = 8, side_px: int = 512, steps: int = 30) -> None:
+def main(count: int = 8, side_px: int = 512, steps: int = 30, repeats: int = 3) -> None:
     """Print the table."""
+    report(*measured(count, side_px, steps, repeats), steps)
+
+
+def measured(
+    count: int, side_px: int, steps: int, repeats: int = 3
+) -> tuple[dict[str, float], Batch]:
+    """Seconds of a run, of drawing a minibatch and of a forward pass; and a minibatch."""
     settings = TrainSettings(
-        diameter_ang=160,
-        particles_per_micrograph=side_px**2 / 1000,
+        diameter_ang=160.0,
+        particles_per_micrograph=side_px**2 / 1000.0,
         steps=steps,
         checkpoint_every=steps,
     )
@@ -48,8 +55,7 @@ def main(count: int = 8, side_px: int = 512, steps: int = 30) -> None:
             (folder / "run").unlink()  # or the next would find its work done
 
         works = {"draw": lambda: sampler.batch(1, device), "forward": lambda: scorer(batch.patches)}
-        seconds = medians(works, repeats=15) | medians({"run": run}, repeats=3)
-    report(seconds, batch, steps)
+        return medians(works, repeats=5 * repeats) | medians({"run": run}, repeats), batch
 
 
 def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:

@@ -1,0 +1,87 @@
+"""Every benchmark still runs, on inputs so small that its numbers mean nothing."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture
+def bench(monkeypatch, folder):
+    """Benchmarks as modules, and inputs that they share."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    common = importlib.import_module("common")
+    monkeypatch.setattr(common, "LOG", folder / "last-command.log")
+    inputs = common.Inputs(count=2, side_px=512, steps=4, folder=folder)
+    yield lambda name: (importlib.import_module(name), inputs)
+    for name in NAMES:
+        sys.modules.pop(name, None)
+
+
+def lines_of(text):
+    return [line for line in text.splitlines() if line.startswith("| ")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rows"),
+    [
+        ("preprocess", {"repeats": 1}, 11 + 3),
+        ("pick", {"repeats": 1}, 7 + 3 + 6),
+        ("linear", {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509}, 6 + 6),
+        ("memory", {"few": 1, "many": 2, "training": 2}, 5),
+    ],
+)
+def test_a_benchmark_of_micrographs_prints_its_tables(bench, capsys, name, options, rows):
+    module, inputs = bench(name)
+
+    module.main(inputs, **options)
+
+    shown = [line for line in lines_of(capsys.readouterr().out) if not line.startswith("| work")]
+    assert len(shown) == rows
+
+
+def test_the_benchmarks_of_starting_and_of_networks_print_their_tables(bench, capsys, folder):
+    bench("start")[0].main(repeats=1, folder=folder)
+    bench("train")[0].main(count=2, side_px=128, steps=2, repeats=1)
+    bench("score")[0].main(side_px=64, networks=("conv31",), repeats=1)
+
+    shown = capsys.readouterr().out
+    assert "`" not in shown
+    assert "cryopick convert, 100 picks" in shown
+    assert "regions a second" in shown
+    assert "conv31, every 4 px, bfloat16" in shown
+
+
+def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monkeypatch, folder):
+    peer, inputs = bench("peer")
+    stand_in = folder / "topaz"
+    stand_in.write_text("#!/bin/sh\nexec sleep 0.1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(peer, "TOPAZ", stand_in)
+    monkeypatch.setattr(peer, "SHORT", (1, 1))
+    monkeypatch.setattr(peer, "LONG", (2, 2))
+
+    peer.main(inputs, repeats=1)
+
+    shown = lines_of(capsys.readouterr().out)
+    assert sum(line.startswith("| prepare") for line in shown) == 3
+    assert shown[-1].startswith("| regions learnt")
+
+
+def test_every_benchmark_is_in_the_table_and_loads(bench):
+    table = (BENCHMARKS / "README.md").read_text()
+
+    for name in NAMES:
+        assert bench(name)[0].__doc__
+        assert name == "common" or f"`{name}.py`" in table
