@@ -18,7 +18,7 @@ from tests import tiny
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
 
 TRAIN = (
-    f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
+    f"train --init random -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
     f"--working-pixel-size-ang {tiny.PIXEL_ANG:g} --particles-per-micrograph 12 --seed 3 "
     "--steps 24 --checkpoint-every 3 --width 2 --unlabelled-patches 1 --positive-patches 1 "
     "--dropout 0.1 --autoencoder 10/N --held-out-frac 0.3 --device cpu"

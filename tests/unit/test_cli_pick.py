@@ -1,5 +1,6 @@
 """`cryopick pick`, from raw micrographs to tables, also when it is cut off or some are bad."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ from tests import tiny
 
 from cryopick import io
 from cryopick.config import load_toml
-from cryopick.learn import load_model
-from cryopick.learn.run import ready_device
+from cryopick.learn import load_model, save_model
+from cryopick.learn.device import ready_device
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import concatenate
 
@@ -181,3 +182,25 @@ def test_mistakes_show_before_any_work(run, picked, words, message):
     assert picked == []
     assert Path("picks.tsv").read_text() == "old"
     assert not list(Path().glob(".*.parts"))
+
+
+def test_without_a_model_the_general_one_picks(run):
+    run("pick mics --diameter-ang 135 --threshold -9 -o picks.tsv --device cpu")
+
+    assert len(io.read_picks(Path("picks.tsv"))) > 3
+    assert "general.safetensors" in Path("picks.settings.toml").read_text()
+
+
+def test_the_general_model_asks_for_a_diameter(run):
+    result = run("pick mics -o picks.tsv", status=2)
+
+    assert "give --diameter-ang" in " ".join(result.stderr.split())
+
+
+def test_the_threshold_is_the_models_unless_one_is_given(run):
+    made = load_model(Path("m.safetensors"))
+    save_model(replace(made, threshold=-1.0), Path("m.safetensors"), overwrite=True)
+    run("pick mics --model m.safetensors -o own.tsv --device cpu")
+    run("pick mics --model m.safetensors --threshold -1 -o given.tsv --device cpu")
+
+    assert Path("own.tsv").read_text() == Path("given.tsv").read_text()

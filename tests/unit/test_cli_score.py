@@ -8,7 +8,7 @@ from tests import tiny
 
 from cryopick import io
 from cryopick.learn import load_model
-from cryopick.learn.run import ready_device
+from cryopick.learn.device import ready_device
 from cryopick.pick import Picker, PickSettings
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 import typer.main
+from tests import tiny
 
 from cryopick.cli import app
 from cryopick.cli.settings import settings_of
 from cryopick.cli.train import WITHIN
 from cryopick.errors import SettingsError
 from cryopick.learn import OBJECTIVES, TrainSettings
+from cryopick.learn.start import usual_settings
 from cryopick.pick import PickSettings
 from cryopick.prepare import DIAMETER_PX, PreprocessSettings
 from cryopick.simulate import SimulationSettings
@@ -33,8 +35,12 @@ FOLLOWING = {
     "pixel_size_ang": "as the files say",
     "radius_ang": "half the diameter",
     "diameter_ang": "the model's",
-    "step_px": "half the network's stride",
+    "step_px": "2, or the network's stride",
+    "threshold": "the model's",
+    "guide_weight": "12 over the labels, at most 2",
 }
+# Defaults that the command has and the class has not.
+OTHERWISE = {"init": "general"}
 
 
 def default_of(kind, place):
@@ -59,11 +65,17 @@ STATED = [
 
 
 @pytest.mark.parametrize(("kind", "option", "place"), STATED)
-def test_the_help_states_the_default_of_the_class(kind, option, place):
-    default = default_of(kind, place)
+def test_the_help_states_the_default_of_the_class(kind, option, place, tmp_path):
+    default = OTHERWISE.get(option.name, default_of(kind, place))
     found = re.search(r"\[([^\]]*)\]\.?$", option.help)
 
-    if default is dataclasses.MISSING:
+    if found and "; from a model " in found[1]:
+        of_class, of_model = found[1].split("; from a model ")
+        assert of_class == (f"{default:g}" if isinstance(default, float) else str(default))
+        name, _, inner = place.partition(".")
+        usual = usual_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)[name]
+        assert of_model == f"{getattr(usual, inner) if inner else usual:g}"
+    elif default is dataclasses.MISSING:
         assert "needed" in option.help
     elif default is None:
         assert found is None or found[1] in (FOLLOWING[option.name], "its own")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryopick.learn import load_model
 from cryopick.picks import Picks
 
 LINE = (
-    f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
+    f"train --init random -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
     f"--working-pixel-size-ang {tiny.PIXEL_ANG:g} --particles-per-micrograph 12 "
     "--steps 6 --checkpoint-every 2 --width 2 "
     "--unlabelled-patches 1 --positive-patches 1 --patch-px 31 --normalization affine --device cpu"
@@ -223,3 +224,58 @@ def test_held_out_micrographs_may_have_a_table_of_their_own(run):
     facts = json.loads(run("models show a.safetensors --json").stdout)["summary"]
     assert facts["training"] == {"micrographs": 2, "labels": 12}
     assert facts["held_out"]["labels"] == 6
+
+
+FROM_MODEL = (
+    f"train -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
+    "--particles-per-micrograph 12 --steps 2 --checkpoint-every 2 --unlabelled-patches 1 "
+    "--positive-patches 1 --patch-px 31 --device cpu"
+)
+
+
+def test_training_starts_from_a_model_and_keeps_its_scale(run):
+    start = tiny.model("start.safetensors")
+    run(f"{FROM_MODEL} --init start.safetensors --learning-rate 1e-9 -o a.safetensors")
+
+    model = load_model(Path("a.safetensors"))
+    assert model.working_pixel_size_ang == pytest.approx(tiny.PIXEL_ANG)
+    assert model.summary["settings"]["init"] == "start.safetensors"
+    for name, value in start.scorer.state_dict().items():
+        assert np.allclose(value, model.scorer.state_dict()[name], atol=1e-6), name
+
+
+def test_frozen_layers_keep_their_weights_and_the_others_learn(run):
+    start = tiny.model("start.safetensors").scorer.state_dict()
+    run(f"{FROM_MODEL} --init start.safetensors --frozen 2 -o a.safetensors")
+
+    learnt = load_model(Path("a.safetensors")).scorer.state_dict()
+    kept = {name for name, value in start.items() if np.array_equal(value, learnt[name])}
+    assert {"encoder.0.0.weight", "encoder.1.0.weight"} <= kept
+    assert not {"encoder.2.0.weight", "head.weight"} & kept
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("--init none.safetensors", 1, "none.safetensors: no such model file"),
+        ("--init start.safetensors --width 4", 2, "--width cannot be changed in a model"),
+        ("--init random --frozen 1", 1, "frozen layers are for a model of yours"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(run, words, status, message):
+    tiny.model("start.safetensors")
+
+    result = run(f"{FROM_MODEL} {words} -o a.safetensors", status=status)
+
+    assert message in " ".join(result.stderr.split())
+    assert not Path("a.safetensors").exists()
+
+
+def test_a_run_from_another_start_is_another_run(cut_off, run):
+    tiny.model("start.safetensors")
+    longer = FROM_MODEL.replace("--steps 2", "--steps 4")
+    line = f"{longer} --init start.safetensors -o a.safetensors"
+    cut_off(line, 1)
+    os.utime("start.safetensors", (0, 0))  # as if it had been written anew
+
+    assert "holds an unfinished run of other settings" in run(line, status=1).stderr

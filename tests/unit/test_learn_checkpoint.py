@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tests import tiny
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
 from cryopick.image import Normalization, fit_normalization, histogram
-from cryopick.learn import Model, NetworkSettings, Scorer, load_model, save_model
+from cryopick.learn import Guide, Model, NetworkSettings, Scorer, load_model, save_model
 from cryopick.pick import score_map
 
 
@@ -211,3 +212,30 @@ def test_unknown_weights_are_refused(path):
     rewrite(path, description, tensors | {"tail.weight": torch.zeros(2)})
 
     assert "tail.weight" in refusal(path)
+
+
+def test_a_guide_and_the_threshold_come_back(tmp_path):
+    torch.manual_seed(3)
+    guide = Guide(Scorer(NetworkSettings(name="dilated101", width=2)).eval(), 0.4)
+    made = replace(tiny.model(tmp_path / "plain.safetensors"), guide=guide, threshold=-1.5)
+    save_model(made, tmp_path / "m.safetensors")
+
+    loaded = load_model(tmp_path / "m.safetensors")
+
+    assert loaded.threshold == -1.5
+    assert loaded.guide.weight == 0.4
+    torch.testing.assert_close(loaded.guide.scorer.state_dict(), guide.scorer.state_dict())
+    torch.testing.assert_close(loaded.scorer.state_dict(), made.scorer.state_dict())
+
+
+def test_a_guide_of_other_weights_than_its_description_is_refused(tmp_path):
+    guide = Guide(Scorer(NetworkSettings(width=2)), 0.4)
+    save_model(replace(tiny.model(tmp_path / "p.safetensors"), guide=guide), tmp_path / "m.st")
+    with safe_open(tmp_path / "m.st", framework="pt") as file:
+        metadata = file.metadata()
+        names = set(file.keys()) - {"guide/head.weight"}
+        tensors = {name: file.get_tensor(name) for name in names}
+    save_file(tensors, tmp_path / "m.st", metadata)
+
+    with pytest.raises(FormatError, match="damaged"):
+        load_model(tmp_path / "m.st")

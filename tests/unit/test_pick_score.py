@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from tests import oracles_learn as oracles
 
 from cryopick.errors import SettingsError
-from cryopick.learn import NETWORKS, NetworkSettings, Scorer
+from cryopick.learn import NETWORKS, Guide, NetworkSettings, Scorer
 from cryopick.pick import score_map
-from cryopick.pick.score import folded, number_format
+from cryopick.pick.score import folded, guided_map, number_format
 
 
 def scorer(name="conv31"):
@@ -171,3 +171,23 @@ def test_auto_takes_float32_where_torch_cannot_tell(monkeypatch):
 
     assert number_format("auto", torch.device("cpu")) == torch.float32
     assert number_format("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("step_px", "own", "other"),
+    [(2, "conv31", "dilated101"), (4, "conv31", "dilated101"), (2, "dilated101", "conv31")],
+)
+def test_a_guide_adds_its_weighted_scores(step_px, own, other):
+    torch.manual_seed(1)
+    scorer, guiding = (Scorer(NetworkSettings(name=name, width=2)).eval() for name in (own, other))
+    for network in (scorer, guiding):
+        torch.nn.init.normal_(network.head.weight)
+    image = np.random.default_rng(0).standard_normal((130, 141), dtype=np.float32)
+
+    both = guided_map(scorer, Guide(guiding, 0.5), image, step_px=step_px).logits
+
+    alone = score_map(scorer, image, step_px=step_px).logits
+    fine = score_map(guiding, image, step_px=2).logits
+    np.testing.assert_allclose(
+        both, alone + 0.5 * fine[:: step_px // 2, :: step_px // 2], atol=1e-4
+    )

@@ -15,6 +15,7 @@ __all__ = [
     "RadiusPx",
     "Table",
     "TableFormat",
+    "chosen_model",
     "in_pixels",
 ]
 
@@ -33,7 +34,8 @@ PixelSizeAng = Annotated[
     float | None, Option("--pixel-size-ang", min=0.0, help="Ångströms per pixel.")
 ]
 ModelFile = Annotated[
-    Path, Option("--model", metavar="MODEL", help="Model that `cryopick train` wrote.")
+    Path | None,
+    Option("--model", metavar="MODEL", help="Model that `cryopick train` wrote [the general one]."),
 ]
 Device = Annotated[
     str, Option("--device", help="Where to compute: cpu, cuda, mps, or the best there is (auto).")
@@ -42,6 +44,24 @@ RadiusPx = Annotated[
     float | None,
     Option("--radius-px", min=0.0, help="Greatest distance of the same particle, in pixels."),
 ]
+
+
+def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
+    """The model that was given, or the general one, which must be told a diameter.
+
+    Raises:
+        BadParameter: Neither a model nor a diameter was given.
+    """
+    if model is not None:
+        return model
+    if diameter_ang is None:
+        raise BadParameter(
+            "give --diameter-ang, the particle's diameter in ångströms, to pick with the general "
+            "model, or --model with a model of yours"
+        )
+    from cryopick.learn.general import GENERAL_MODEL
+
+    return GENERAL_MODEL
 
 
 def in_pixels(

@@ -5,7 +5,13 @@ from typing import Annotated
 from typer import Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Device, Force, Micrographs, ModelFile
+from cryopick.cli.options import (
+    Device,
+    Force,
+    Micrographs,
+    ModelFile,
+    chosen_model,
+)
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
@@ -16,8 +22,8 @@ __all__ = ["score"]
 @app.command()
 def score(
     micrographs: Micrographs,
-    model: ModelFile,
     out: OutputFolder,
+    model: ModelFile = None,
     diameter_ang: Annotated[
         float | None, Option(help="Particle diameter in ångströms [the model's].")
     ] = None,
@@ -26,7 +32,7 @@ def score(
     ] = None,
     step_px: Annotated[
         int | None,
-        Option(help="Working pixels between scored places [half the network's stride]."),
+        Option(help="Working pixels between scored places [2, or the network's stride]."),
     ] = None,
     precision: Annotated[
         str | None,
@@ -44,13 +50,15 @@ def score(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io import micrograph_paths, whole
-    from cryopick.learn.run import ready_device
+    from cryopick.learn.device import ready_device
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
 
     settings = settings_of(PickSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)
-    work = PickBatch.open(model, settings, ready_device(device), list(outputs))
+    work = PickBatch.open(
+        chosen_model(model, diameter_ang), settings, ready_device(device), list(outputs)
+    )
     parts = work.parts(out, "score")
     if parts.begin(outputs.values(), overwrite=force):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)

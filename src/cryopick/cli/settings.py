@@ -25,6 +25,7 @@ def settings_of(
     options: Mapping[str, Any],
     config: Path | None = None,
     within: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Build settings from the options of a command.
 
@@ -34,6 +35,8 @@ def settings_of(
             class are passed over.
         config: TOML file that gives what the options do not.
         within: Options that set a field of a table, as {"width": "network.width"}.
+        defaults: Fields that have other defaults than the class gives them, where there is no
+            file.
 
     Raises:
         BadParameter: A setting without a default was given neither way.
@@ -49,11 +52,14 @@ def settings_of(
         if option in given:
             table, _, name = place.partition(".")
             tables.setdefault(table, {})[name] = given.pop(option)
+    usual = dict(defaults or {})
     changes = {name: _checked(name, hints[name], given[name]) for name in hints if name in given}
     for table, values in tables.items():
-        changes[table] = replace(getattr(base, table), **values) if base else hints[table](**values)
+        below = getattr(base, table) if base else usual.get(table) or hints[table]()
+        changes[table] = replace(below, **values)
     if base:
         return cast(Settings, replace(base, **changes))
+    changes = usual | changes
     for field in fields(cast(Any, kind)):
         if field.name not in changes and field.default is field.default_factory is MISSING:
             raise BadParameter(

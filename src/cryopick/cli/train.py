@@ -1,7 +1,9 @@
 """`cryopick train`: from labelled micrographs to a model."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import BadParameter, Option, echo
 
@@ -14,7 +16,7 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.learn import HeldOut, Row, TrainSettings
+    from cryopick.learn import Guide, HeldOut, Row, TrainSettings
     from cryopick.learn.run import Labelled, Run
     from cryopick.prepare import Store
 
@@ -77,8 +79,23 @@ def train(
         str | None,
         Option(help="Weight γ of the reconstruction: a number, or 10/N for N labels [0]."),
     ] = None,
+    init: Annotated[
+        str | None,
+        Option(
+            metavar="general|random|MODEL",
+            help="Be guided by the general model, start from nothing, or go on from a model of "
+            "yours [general].",
+        ),
+    ] = None,
+    guide_weight: Annotated[
+        float | None,
+        Option(help="How much the general model counts [12 over the labels, at most 2]."),
+    ] = None,
+    frozen: Annotated[
+        int | None, Option(help="First layers of a model of yours that stay as they are [0].")
+    ] = None,
     network: Annotated[
-        str | None, Option(help="conv31, conv63, conv127, resnet41 or resnet73 [conv31].")
+        str | None, Option(help="conv31, conv63, conv127, resnet41, … or dilated101 [conv31].")
     ] = None,
     width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
     dropout: Annotated[float | None, Option(help="Share of features dropped [0.5].")] = None,
@@ -141,9 +158,12 @@ def train(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.learn import TrainSettings
-    from cryopick.learn.run import Run, ready_device
+    from cryopick.learn.device import ready_device
+    from cryopick.learn.run import Run
+    from cryopick.learn.settings import GENERAL
 
-    settings = settings_of(TrainSettings, options, config, WITHIN)
+    defaults = {} if config else _defaults(init or GENERAL, options)
+    settings = settings_of(TrainSettings, options, config, WITHIN, defaults)
     training = _labelled(micrographs, picks)
     held_out: Labelled | None = None
     if held_out_frac is not None:
@@ -156,6 +176,23 @@ def train(
         raise BadParameter("--held-out-micrographs and --held-out-picks go together")
     run = Run(model=out, settings=settings, training=training, held_out=held_out)
     _carry_out(run, ready_device(device), overwrite=force, resume=resume)
+
+
+def _defaults(init: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that suit what the run starts from."""
+    from cryopick.learn import load_model
+    from cryopick.learn.settings import GENERAL
+    from cryopick.learn.start import starting_file, usual_settings
+
+    start = starting_file(init)
+    if start is None:
+        return {"init": init}
+    for name in ("network", "width"):
+        if options[name] is not None and init != GENERAL:
+            raise BadParameter(
+                f"--{name} cannot be changed in a model; leave it out, or add --init random"
+            )
+    return {"init": init, **usual_settings(init, load_model(start), options["diameter_ang"])}
 
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
@@ -198,7 +235,7 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
             advance(row.step - told)
             told = row.step
 
-        outcome = run.learn(prepared, lambda store: _judge(store, run.settings), device, on_row)
+        outcome = run.learn(prepared, partial(_judge, run.settings), device, on_row)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
     run.finish(prepared, outcome)
     echo(
@@ -209,11 +246,11 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
     batch.finish()
 
 
-def _judge(store: "Store", settings: "TrainSettings") -> "HeldOut":
+def _judge(settings: "TrainSettings", store: "Store", guide: "Guide | None") -> "HeldOut":
     from cryopick.pick import HeldOutMicrographs
 
     diameter_px = settings.diameter_ang / settings.working_size_ang
-    return HeldOutMicrographs(store, diameter_px, settings.sampling.label_radius_px)
+    return HeldOutMicrographs(store, diameter_px, settings.sampling.label_radius_px, guide)
 
 
 def _as_text(row: "Row", steps: int) -> str:

@@ -7,6 +7,7 @@ Loading runs no code from the file and allocates nothing before shapes are known
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,12 +20,15 @@ from safetensors.torch import save
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.image import Normalization
 from cryopick.io import whole
+from cryopick.learn.guide import Guide
 from cryopick.learn.network import NetworkSettings, Scorer
 
 __all__ = ["Model", "load_model", "save_model"]
 
 
+FLOOR = -6.0  # far below what is a particle; cutting is a later step
 _FORMAT = 1
+_GUIDE = "guide/"  # what the names of a guide's weights begin with
 _WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
 _DAMAGED = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
@@ -39,6 +43,8 @@ class Model:
         working_pixel_size_ang: Ångströms per pixel of the images it was trained on.
         normalization: How those images were standardised.
         label_radius_px: Distance in working pixels within which a region was positive.
+        threshold: Logit below which picks are not worth keeping, unless asked for.
+        guide: Another network whose logits are added, if any.
         summary: What made it: settings, prior, results, version. Plain JSON values.
     """
 
@@ -47,6 +53,8 @@ class Model:
     working_pixel_size_ang: float
     normalization: Normalization
     label_radius_px: float
+    threshold: float = FLOOR
+    guide: Guide | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -74,16 +82,21 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
     """
     description = {
         "format": _FORMAT,
-        "network": asdict(model.scorer.settings),
-        "receptive_field_px": model.scorer.receptive_field_px,
-        "stride_px": model.scorer.stride_px,
+        **_described(model.scorer),
         "diameter_ang": model.diameter_ang,
         "working_pixel_size_ang": model.working_pixel_size_ang,
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
+        "threshold": model.threshold,
+        "guide": None,
         "summary": dict(model.summary),
     }
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.scorer.state_dict().items()}
+    tensors = model.scorer.state_dict()
+    if model.guide:
+        description["guide"] = {**_described(model.guide.scorer), "weight": model.guide.weight}
+        own = model.guide.scorer.state_dict()
+        tensors |= {f"{_GUIDE}{name}": value for name, value in own.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with whole(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
@@ -120,10 +133,39 @@ def load_model(path: Path) -> Model:
         ) from error
 
 
+def _described(scorer: Scorer) -> dict[str, Any]:
+    """What tells a network apart from another."""
+    return {
+        "network": asdict(scorer.settings),
+        "receptive_field_px": scorer.receptive_field_px,
+        "stride_px": scorer.stride_px,
+    }
+
+
 def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     """Build a model from what its file says."""
     if description["format"] != _FORMAT:
         raise ValueError(f"format {description['format']}, this version reads {_FORMAT}")
+    guide, stated = None, description.get("guide")
+    if stated:
+        own = {name: value for name, value in tensors.items() if name.startswith(_GUIDE)}
+        tensors = {name: value for name, value in tensors.items() if name not in own}
+        weights = {name.removeprefix(_GUIDE): value for name, value in own.items()}
+        guide = Guide(_network(stated, weights), _number(stated, "weight"))
+    return Model(
+        scorer=_network(description, tensors),
+        diameter_ang=_positive(description, "diameter_ang"),
+        working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
+        normalization=Normalization.from_dict(description["normalization"]),
+        label_radius_px=_number(description, "label_radius_px"),
+        threshold=_threshold(description),
+        guide=guide,
+        summary=dict(description["summary"]),
+    )
+
+
+def _network(description: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Scorer:
+    """Build a network from its description, with weights that must fit it."""
     settings = NetworkSettings(**description["network"])
     if settings.width > _WIDEST:
         raise ValueError(f"width {settings.width} is beyond {_WIDEST}")
@@ -139,20 +181,20 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"weights {name} are not finite")
     scorer.load_state_dict(tensors, assign=True)
-    return Model(
-        scorer=scorer.eval(),
-        diameter_ang=_positive(description, "diameter_ang"),
-        working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
-        normalization=Normalization.from_dict(description["normalization"]),
-        label_radius_px=_number(description, "label_radius_px"),
-        summary=dict(description["summary"]),
-    )
+    return scorer.eval()
 
 
 def _positive(description: Mapping[str, Any], name: str) -> float:
     value = _number(description, name)
     if value == 0:
         raise ValueError(f"{name} must be above 0; got {value}")
+    return value
+
+
+def _threshold(description: Mapping[str, Any]) -> float:
+    value = float(description.get("threshold", FLOOR))
+    if math.isnan(value):
+        raise ValueError("threshold must be a number; got nan")
     return value
 
 

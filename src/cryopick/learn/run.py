@@ -7,7 +7,6 @@ on from there.
 
 - `Labelled`: micrographs with labels.
 - `Run`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
-- `ready_device`: the device to compute on, tried.
 """
 
 import hashlib
@@ -34,13 +33,15 @@ from cryopick.io import match_names, whole
 from cryopick.io.parts import file_identity
 from cryopick.learn.checkpoint import Model, save_model
 from cryopick.learn.curves import Row
+from cryopick.learn.guide import Guide
 from cryopick.learn.settings import TrainSettings
-from cryopick.learn.train import HeldOut, Outcome, choose_device, train
+from cryopick.learn.start import load_start, starting_file
+from cryopick.learn.train import HeldOut, Outcome, train
 from cryopick.picks import Picks
 from cryopick.prepare import Dataset, Preparation, Store, prepare_dataset
 from cryopick.sets import hold_out
 
-__all__ = ["Labelled", "Prepared", "Run", "ready_device"]
+__all__ = ["Labelled", "Prepared", "Run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +221,7 @@ class Run:
     def learn(
         self,
         prepared: Prepared,
-        judge: Callable[[Store], HeldOut],
+        judge: Callable[[Store, Guide | None], HeldOut],
         device: torch.device,
         on_row: Callable[[Row], None],
     ) -> Outcome:
@@ -228,20 +229,23 @@ class Run:
 
         Args:
             prepared: What `prepare` made.
-            judge: Makes the judge of held-out micrographs.
+            judge: Makes the judge of held-out micrographs, given the guide if there is one.
             device: Where to compute.
             on_row: Called with each new row of the curves.
 
         Raises:
             SettingsError: The prior and the labels contradict each other.
             FormatError: The checkpoint is damaged.
+            InputError: The model to start from is missing.
         """
-        held_out = judge(prepared.held_out.store) if prepared.held_out else None
+        start = load_start(self.settings, prepared.training.store.labelled)
+        held_out = judge(prepared.held_out.store, start.guide) if prepared.held_out else None
         return train(
             prepared.training.store,
             self.settings,
             self.checkpoint,
             device=device,
+            start=start.scorer,
             held_out=held_out,
             on_row=on_row,
         )
@@ -256,6 +260,7 @@ class Run:
             working_pixel_size_ang=self.settings.working_size_ang,
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
+            guide=load_start(self.settings, prepared.training.store.labelled).guide,
             summary=self._summary(prepared, outcome),
         )
         save_model(model, self.model, overwrite=True)  # `open` has asked
@@ -283,26 +288,11 @@ class Run:
 
     def _identity(self) -> str:
         lines = [settings_hash(self.settings), *self.training.identity()]
+        if start := starting_file(self.settings.init):
+            lines.append(file_identity(start))
         if self.held_out:
             lines += ["held out", *self.held_out.identity()]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def ready_device(name: str) -> torch.device:
-    """The device of that name, if this machine can compute on it.
-
-    Raises:
-        SettingsError: The name means no device, or none that is here.
-    """
-    try:
-        device = choose_device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SettingsError(
-            f"--device {name}: this machine cannot compute on it "
-            f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
-        ) from error
-    return device
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:

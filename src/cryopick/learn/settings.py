@@ -13,7 +13,11 @@ from cryopick.learn.network import NetworkSettings
 from cryopick.learn.sampling import SamplingSettings
 from cryopick.prepare import DIAMETER_PX
 
-__all__ = ["TrainSettings"]
+__all__ = ["GENERAL", "RANDOM", "TrainSettings"]
+
+# What `init` is where it is no file.
+RANDOM = "random"
+GENERAL = "general"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,11 @@ class TrainSettings:
         checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out
             micrographs where there are any.
         seed: Whole number from which network and minibatches follow.
-        frozen: Layers from the first on that keep the weights they start with; for training
-            that starts from a model.
+        init: What to start from: "random" weights, the same with the "general" model as a
+            guide, or the path of a model that learns on. The other defaults are those of
+            random weights; `usual_settings` tells which suit a model.
+        guide_weight: Weight of the general model's logits; None decides by the number of labels.
+        frozen: Layers from the first on that keep the weights of the model they start from.
         network: Which network.
         sampling: What a minibatch is made of.
 
@@ -63,6 +70,8 @@ class TrainSettings:
     l2: float = 0.0
     checkpoint_every: int = 50
     seed: int = 0
+    init: str = RANDOM
+    guide_weight: float | None = None
     frozen: int = 0
     network: NetworkSettings = field(default_factory=NetworkSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
@@ -85,8 +94,24 @@ class TrainSettings:
             raise SettingsError(f"l2 must be 0 or more; got {self.l2}")
         if self.seed < 0:
             raise SettingsError(f"seed must be 0 or more; got {self.seed}")
+        self._check_start()
         self._check_objective()
         self.gamma(labels=1)
+
+    def _check_start(self) -> None:
+        if self.frozen < 0 or (self.frozen and self.init in (RANDOM, GENERAL)):
+            raise SettingsError(
+                "frozen layers are for a model of yours that learns on, and at least 0; "
+                f"got {self.frozen} with --init {self.init}"
+            )
+        if self.guide_weight is not None:
+            if self.init != GENERAL:
+                raise SettingsError(
+                    "guide_weight is for --init general, which alone has a guide to weigh; "
+                    f"got {self.guide_weight} with --init {self.init}"
+                )
+            if not 0 <= self.guide_weight < math.inf:
+                raise SettingsError(f"guide_weight must be 0 or more; got {self.guide_weight}")
 
     def _check_objective(self) -> None:
         if self.objective not in OBJECTIVES:

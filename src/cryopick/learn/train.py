@@ -10,7 +10,6 @@ off goes on from its last checkpoint exactly as it would have gone on.
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
+from cryopick.learn.device import mixed_precision
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import unlabelled_prior
@@ -30,7 +30,7 @@ from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
 from cryopick.prepare import Store
 
-__all__ = ["HeldOut", "Outcome", "choose_device", "train"]
+__all__ = ["HeldOut", "Outcome", "train"]
 
 # Judges a network on micrographs that it does not learn from: average precision over
 # regions and over particles.
@@ -58,16 +58,7 @@ class Outcome:
     prior: float
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes cuda, then mps, then cpu, whichever is there."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def train(
+def train(  # noqa: PLR0913  # what a run is made of
     store: Store,
     settings: TrainSettings,
     checkpoint: Path,
@@ -175,8 +166,7 @@ class _Run:
         if self.keeps_statistics:  # tiled crops are not what the network will see
             for module in self.scorer.modules():
                 module.train(not isinstance(module, nn.BatchNorm2d))
-        is_mixed = self.device.type == "cuda"
-        with torch.autocast("cuda", torch.bfloat16) if is_mixed else nullcontext():
+        with mixed_precision(self.device):
             features = self.scorer.encode(batch.patches)
             logits = self.scorer.classify(features).float()
             rebuilt = self._reconstruction(features, batch)

@@ -3,15 +3,15 @@
 - `HeldOutMicrographs`: average precision over regions and over particles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
 
 from cryopick.evaluate import average_precision, evaluate_picks
-from cryopick.learn import Scorer
+from cryopick.learn import Guide, Scorer
 from cryopick.pick.pipeline import default_step, locate
-from cryopick.pick.score import folded, score_map
+from cryopick.pick.score import folded, guided_map
 from cryopick.picks import Picks, concatenate
 from cryopick.prepare.store import Store, load_micrograph
 
@@ -27,23 +27,28 @@ class HeldOutMicrographs:
         diameter_px: Particle diameter in working pixels: picks are at least half of it
             apart, and belong to a label within a third of it.
         label_radius_px: Distance within which a region counts as positive.
+        guide: Network that the trained one will work beside, if any.
     """
 
     store: Store
     diameter_px: float
     label_radius_px: float
+    guide: Guide | None = None
 
     def __call__(self, scorer: Scorer) -> tuple[float, float]:
         """Average precision over regions, and over particles.
 
         Source: Bepler et al. 2019, Methods, classifier evaluation.
         """
-        ready = folded(scorer).to(next(scorer.parameters()).device)
+        device = next(scorer.parameters()).device
+        ready, guide = folded(scorer).to(device), self.guide
+        if guide is not None:
+            guide = replace(guide, scorer=folded(guide.scorer).to(device))
         step = default_step(ready)
         regions, tables, truths = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
-            scores = score_map(ready, micrograph.image, step_px=step)
+            scores = guided_map(ready, guide, micrograph.image, step_px=step)
             usable = micrograph.usable[::step, ::step]
             labels = self.store.labels_px[number]
             positive = _within(scores.logits.shape, step, labels, self.label_radius_px)

@@ -19,7 +19,7 @@ from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import refine, suppress
-from cryopick.pick.score import ScoreMap, folded, number_format, score_map
+from cryopick.pick.score import ScoreMap, folded, guided_map, number_format
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
@@ -31,8 +31,8 @@ _AT_ONCE = 4  # micrographs; each takes some 150 MB, and more cores share in eac
 
 
 def default_step(scorer: Scorer) -> int:
-    """Half the network's stride: decision 0005 says why not the whole."""
-    return max(1, scorer.stride_px // 2)
+    """Two pixels, or the network's stride if that is less: decision 0005 says why not more."""
+    return min(2, scorer.stride_px)
 
 
 def locate(
@@ -112,8 +112,10 @@ class Picker:
     ) -> "Picker":
         """Fold the network's normalisation and put it on a device."""
         precision = number_format(settings.precision, device)
-        scorer = folded(model.scorer, precision).to(device)
-        return cls(replace(model, scorer=scorer), settings, order)
+        scorer, guide = folded(model.scorer, precision).to(device), model.guide
+        if guide is not None:
+            guide = replace(guide, scorer=folded(guide.scorer, precision).to(device))
+        return cls(replace(model, scorer=scorer, guide=guide), settings, order)
 
     @property
     def diameter_ang(self) -> float:
@@ -153,18 +155,19 @@ class Picker:
     def _score(self, path: Path) -> Scored:
         prepared, pixel_size_ang = self.prepare(path)
         step = self.settings.step_px or default_step(self.model.scorer)
-        scores = score_map(self.model.scorer, prepared.image, step_px=step)
+        scores = guided_map(self.model.scorer, self.model.guide, prepared.image, step_px=step)
         return Scored(prepared, scores, pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:
         scored = self._score(path)
         prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
+        threshold = self.settings.threshold
         xy_px, score = locate(
             scored.scores,
             inset(prepared.usable, self.model.diameter_px / 2),
             radius=radius_ang / pixel_size_ang,
-            threshold=self.settings.threshold,
+            threshold=self.model.threshold if threshold is None else threshold,
             scale_yx=prepared.scale_yx,
         )
         margin_px = self.settings.margin_ang / pixel_size_ang

@@ -6,10 +6,12 @@ background. The result equals, to rounding, scoring the crop around each place a
 
 - `ScoreMap`: logits on a grid of places.
 - `score_map`: the scores of an image.
+- `guided_map`: the same, with a guide's added.
 - `folded`: a network made ready for it.
 - `number_format`: float32, or bfloat16 where that is faster.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,10 +23,11 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.errors import SettingsError
-from cryopick.learn import Scorer
+from cryopick.learn import Guide, Scorer
+from cryopick.learn.device import multiplies_bfloat16
 from cryopick.pick.settings import Precision
 
-__all__ = ["ScoreMap", "folded", "number_format", "score_map"]
+__all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map"]
 
 _TILE_PX = 320  # largest side scored in one pass: its activations nearly fit the cache
 
@@ -81,6 +84,34 @@ def score_map(
                     pixels = _padded(image, window, top, left).to(device)
                     part[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
     return ScoreMap(logits, step_px)
+
+
+def guided_map(
+    scorer: Scorer,
+    guide: Guide | None,
+    image: Float32[np.ndarray, "height width"],
+    *,
+    step_px: int,
+) -> ScoreMap:
+    """Score an image with a network and, where there is one, its guide.
+
+    Args:
+        scorer: As for `score_map`.
+        guide: Its scores are added with its weight.
+        image: As for `score_map`.
+        step_px: As for `score_map`; the guide's stride may be less.
+
+    Raises:
+        SettingsError: `step_px` does not divide the network's stride.
+    """
+    scores = score_map(scorer, image, step_px=step_px)
+    if guide is None:
+        return scores
+    finer = math.gcd(step_px, guide.scorer.stride_px)
+    guiding = score_map(guide.scorer, image, step_px=finer).logits
+    every = step_px // finer
+    added = np.float32(guide.weight) * guiding[::every, ::every]
+    return ScoreMap(scores.logits + added, step_px)
 
 
 def _tiles(
@@ -159,16 +190,5 @@ class _Cast(nn.Module):
 def number_format(precision: Precision, device: torch.device) -> torch.dtype:
     """The number format that a setting means on a device."""
     if precision == "auto":
-        return torch.bfloat16 if _is_native(device) else torch.float32
+        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def _is_native(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
-    if device.type != "cpu" or capabilities is None:
-        return False
-    found = capabilities()
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

@@ -19,12 +19,13 @@ class PickSettings:
     """Settings of `cryopick pick`; the field names are the TOML keys and the options.
 
     Attributes:
-        threshold: Keep picks of at least this logit; a low floor, as cutting is a later step.
+        threshold: Keep picks of at least this logit; None takes the model's, a low floor for
+            most, as cutting is a later step.
         radius_ang: Least distance between picks; None takes half the particle diameter.
         diameter_ang: Particle diameter where it is not the model's: the image is rescaled.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        step_px: Distance between scored places in working pixels; None takes half the
-            network's stride, the network's own stride is faster, 1 scores every pixel.
+        step_px: Distance between scored places in working pixels; None takes 2, or
+            the network's stride if that is less; a stride of 4 is faster, 1 scores every pixel.
         precision: Number format of the convolutions: "bfloat16", "float32", or "auto", which
             takes bfloat16 where the processor or the GPU multiplies it by itself and so
             in half the time. Logits change by a few hundredths; decision 0005 says how much
@@ -35,7 +36,7 @@ class PickSettings:
         SettingsError: A value lies outside its range.
     """
 
-    threshold: float = -6.0
+    threshold: float | None = None
     radius_ang: float | None = None
     diameter_ang: float | None = None
     pixel_size_ang: float | None = None
@@ -44,7 +45,7 @@ class PickSettings:
     margin_ang: float = 0.0
 
     def __post_init__(self) -> None:
-        if math.isnan(self.threshold):
+        if self.threshold is not None and math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
         for name in ("radius_ang", "diameter_ang", "pixel_size_ang"):
             value = getattr(self, name)

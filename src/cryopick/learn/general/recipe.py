@@ -124,7 +124,7 @@ def _batch(
         padded = pad(torch.from_numpy(image)[None], margin)[0]
         start_y, start_x = max(top, 0), max(left, 0)
         images.append(padded[start_y : start_y + side, start_x : start_x + side])
-        centre = np.arange(grid) * stride + reach
+        centre = np.arange(grid, dtype=np.float64) * stride + reach
         targets.append(_targets(xy - (left, top), centre, settings))
     patches = distort(
         torch.stack(images).to(device),

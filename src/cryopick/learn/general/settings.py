@@ -41,7 +41,7 @@ class GeneralSettings:
     fields: int = 4
     fresh: int = 1
     window: int = 256
-    steps: int = 2600
+    steps: int = 2300
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     positive_weight: float = 5.0

@@ -1,0 +1,58 @@
+"""What to compute on, and in which numbers.
+
+- `choose_device`, `ready_device`: the device of a name; tried, or not.
+- `multiplies_bfloat16`: whether half the bits cost half the time there.
+- `mixed_precision`: compute so where it pays.
+"""
+
+from contextlib import nullcontext
+
+import torch
+
+from cryopick.errors import SettingsError
+
+__all__ = ["choose_device", "mixed_precision", "multiplies_bfloat16", "ready_device"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes cuda, then mps, then cpu, whichever is there."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def ready_device(name: str) -> torch.device:
+    """The device of that name, if this machine can compute on it.
+
+    Raises:
+        SettingsError: The name means no device, or none that is here.
+    """
+    try:
+        device = choose_device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"--device {name}: this machine cannot compute on it "
+            f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
+        ) from error
+    return device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
+    if device.type != "cpu" or capabilities is None:
+        return False
+    found = capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def mixed_precision(device: torch.device) -> torch.autocast | nullcontext[None]:
+    """A context in which convolutions take bfloat16 where that is faster."""
+    if multiplies_bfloat16(device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

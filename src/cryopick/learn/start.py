@@ -1,0 +1,87 @@
+"""What a training run starts from: random weights, the general model, or any other.
+
+From the general model, a network of random weights learns the labels and the general one keeps
+a say beside it, the fewer the labels the more (`guide`). From a model of the user's, that
+model's own network learns on.
+
+- `starting_file`: the model file that a name or a path means.
+- `usual_settings`: the settings that suit a start from a model.
+- `Start`, `load_start`: the network to begin with, and the one that guides.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryopick.learn.checkpoint import Model, load_model
+from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn.guide import Guide, guide_weight
+from cryopick.learn.network import Scorer
+from cryopick.learn.sampling import SamplingSettings
+from cryopick.learn.settings import GENERAL, RANDOM, TrainSettings
+
+__all__ = ["Start", "load_start", "starting_file", "usual_settings"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from.
+
+    Attributes:
+        scorer: The network to begin with; None for random weights.
+        guide: The network that has a say beside the one that learns.
+    """
+
+    scorer: Scorer | None = None
+    guide: Guide | None = None
+
+
+def starting_file(init: str) -> Path | None:
+    """The model file to start from; None for random weights."""
+    if init == RANDOM:
+        return None
+    return GENERAL_MODEL if init == GENERAL else Path(init)
+
+
+def load_start(settings: TrainSettings, labels: int) -> Start:
+    """Read what a run starts from.
+
+    Args:
+        settings: Of the run.
+        labels: How many there are to learn from.
+
+    Raises:
+        InputError: The model is missing.
+        FormatError: It is no model of cryopick's.
+    """
+    file = starting_file(settings.init)
+    if file is None:
+        return Start()
+    model = load_model(file)
+    if settings.init != GENERAL:
+        return Start(model.scorer, model.guide)
+    weight = settings.guide_weight
+    return Start(guide=Guide(model.scorer, guide_weight(labels) if weight is None else weight))
+
+
+def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:
+    """Fields of `TrainSettings` that suit a start from a model.
+
+    Args:
+        init: As in the settings.
+        model: What it means.
+        diameter_ang: Diameter of the particles to learn, if it is known already.
+    """
+    usual: dict[str, Any] = {"normalization": model.normalization.kind}
+    if diameter_ang is not None:
+        usual["working_pixel_size_ang"] = diameter_ang / model.diameter_px
+    if init == GENERAL:
+        return usual
+    two_fields = 2 * model.scorer.receptive_field_px
+    return {
+        **usual,
+        "network": model.scorer.settings,
+        "steps": 200,
+        "learning_rate": 1e-3,
+        "sampling": SamplingSettings(patch_px=None if two_fields < 96 else two_fields),
+    }

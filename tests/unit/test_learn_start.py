@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+from tests import tiny
+
+from cryopick.errors import SettingsError
+from cryopick.learn import TrainSettings, load_model
+from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn.start import load_start, starting_file, usual_settings
+
+
+@pytest.mark.parametrize(
+    ("init", "file"),
+    [("random", None), ("general", GENERAL_MODEL), ("mine.safetensors", Path("mine.safetensors"))],
+)
+def test_a_start_has_a_name_or_a_path(init, file):
+    assert starting_file(init) == file
+
+
+def settings(init, **changes):
+    return TrainSettings(diameter_ang=90.0, particles_per_micrograph=5.0, init=init, **changes)
+
+
+def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path):
+    file = tmp_path / "m.safetensors"
+    model = tiny.model(file)
+    usual = usual_settings(str(file), model, 90.0)
+
+    chosen = settings(str(file), **usual)
+
+    assert (chosen.network.name, chosen.network.width) == ("conv31", 2)
+    assert chosen.normalization == "affine"
+    assert 90.0 / chosen.working_size_ang == pytest.approx(model.diameter_px)
+    start = load_start(chosen, labels=10)
+    assert start.guide is None
+    torch.testing.assert_close(start.scorer.state_dict(), model.scorer.state_dict())
+
+
+def test_the_general_model_guides_a_network_that_starts_from_nothing():
+    general = load_model(GENERAL_MODEL)
+    usual = usual_settings("general", general, 90.0)
+
+    chosen = settings("general", **usual)
+
+    assert chosen.network == TrainSettings.__dataclass_fields__["network"].default_factory()
+    assert 90.0 / chosen.working_size_ang == pytest.approx(general.diameter_px)
+    assert load_start(chosen, labels=10).scorer is None
+
+
+def test_a_guide_weighs_less_the_more_labels_there_are():
+    weights = [load_start(settings("general"), labels=n).guide.weight for n in (1, 10, 25, 100)]
+
+    assert weights == pytest.approx([2.0, 1.2, 0.48, 0.12])
+    assert load_start(settings("general", guide_weight=0.7), labels=10).guide.weight == 0.7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"init": "random", "frozen": 1}, "frozen layers are for a model of yours"),
+        ({"init": "random", "guide_weight": 1.0}, "guide_weight is for --init general"),
+        ({"init": "general", "guide_weight": -1.0}, "guide_weight must be 0 or more"),
+    ],
+)
+def test_settings_that_contradict_the_start_are_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        settings(**changes)
