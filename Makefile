@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test docs bench bench-peer
+.PHONY: install demo test docs general-model bench bench-peer
 
 install: $(STAMP)
 
@@ -22,6 +22,11 @@ test: install
 # Write again what is made from the code: the command reference.
 docs: install
 	$(VENV)/bin/python scripts/make_reference.py
+
+# Make the model that ships, from simulation alone: about an hour on one core. It goes on where it was cut off.
+STRUCTURES ?= ../shared/data/structures
+general-model: install
+	OMP_NUM_THREADS=1 $(VENV)/bin/python scripts/make_general_model.py --structures $(STRUCTURES)
 
 # Time every stage against a plain baseline of the same machine: some minutes.
 bench: install

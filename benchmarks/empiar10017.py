@@ -74,7 +74,15 @@ def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
     if not notes.exists():
         started = time.monotonic()
         cryopick(
-            *("train", "-m", f"@{lists['train']}", "-p", DATA / f"labels_{labels}.tsv"),
+            *(
+                "train",
+                "--init",
+                "random",
+                "-m",
+                f"@{lists['train']}",
+                "-p",
+                DATA / f"labels_{labels}.tsv",
+            ),
             *("--diameter-ang", 190, "--pixel-size-ang", 1.77),
             *("--particles-per-micrograph", 650, "--seed", seed, "-o", model),
         )

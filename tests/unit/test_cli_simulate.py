@@ -85,3 +85,19 @@ def test_settings_come_from_a_file_too_and_options_win(run_words):
 )
 def test_what_cannot_be_simulated_is_refused_in_one_line(run_words, words, message):
     assert message in run_words(f"simulate data {SMALL} {words}", status=1).stderr
+
+
+def test_vary_writes_micrographs_that_differ_in_everything(run_words):
+    run_words("simulate data --vary --count 3 --width-px 96 --seed 4")
+
+    particles = io.read_picks(Path("data/particles.tsv"))
+    sizes = {io.read_micrograph(p).pixel_size_ang for p in Path("data/micrographs").glob("*.mrc")}
+    assert len(sizes) == 3
+    assert (np.asarray(particles.extra["diameter_ang"], float) > 30).all()
+    assert "--seed 4" in Path("data/settings.toml").read_text()
+
+
+def test_vary_takes_no_settings_of_one_data_set(run_words):
+    result = run_words("simulate data --vary --molecule rod", status=2)
+
+    assert "--molecule has no meaning with --vary" in result.stderr

@@ -66,11 +66,12 @@ def convert(
 
     Example: cryopick convert picks.tsv -o picks.star
     """
-    from cryopick.evaluate import thresholded
     from cryopick.io import known_shapes, read_picks_many
 
     picks = read_picks_many(tables, format=from_format)
     if threshold is not None:
+        from cryopick.evaluate import thresholded  # not for every table that is converted
+
         picks = thresholded(picks, threshold)
     if scale != 1.0:
         picks = _without_sizes(picks.scaled(scale))

@@ -1,11 +1,12 @@
 """`cryopick simulate`: micrographs with known particles."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option, echo
+from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import Force
@@ -15,10 +16,15 @@ from cryopick.cli.settings import settings_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from cryopick.io.parts import Parts
     from cryopick.picks import Picks
     from cryopick.simulate import Molecule, SimulationSettings
+    from cryopick.simulate.domain import Domain
 
-__all__ = ["simulate", "write_dataset"]
+__all__ = ["simulate", "write_dataset", "write_varied"]
+
+_WITH_VARY = ("out", "count", "seed", "width_px", "vary", "force")
+_VARIED_SIDE_PX = 512
 
 
 @app.command()
@@ -60,6 +66,10 @@ def simulate(
     clean: Annotated[
         bool, Option("--clean", help="Nothing but intact particles: no ice, carbon or debris.")
     ] = False,
+    vary: Annotated[
+        bool,
+        Option("--vary", help="Another molecule, microscope and faults on every micrograph."),
+    ] = False,
     force: Force = False,
 ) -> None:
     """Simulate micrographs with known particles.
@@ -67,16 +77,55 @@ def simulate(
     OUT gets micrographs/mic_000.mrc, …, the particles as particles.tsv, and settings.toml. A
     run that was cut off goes on when its command is given again.
 
+    With --vary nothing is the same on two micrographs, as in what the general model learns
+    from: they come as small as a network sees them, with --width-px pixels along each side
+    [512], and particles.tsv tells the diameter of each particle. Only --count, --seed and
+    --width-px go with it.
+
     Example: cryopick simulate data --count 12 --molecule y-shaped --particles 60
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.simulate import SimulationSettings
 
+    if vary:
+        placed = _vary(options, out, count, overwrite=force)
+        echo(f"{len(placed)} particles on {count} micrographs written to {out}", err=True)
+        return
     settings = settings_of(SimulationSettings, options, config)
     if clean:
         settings = settings.without_junk()
     placed = write_dataset(settings, out, count, overwrite=force)
     echo(f"{len(placed)} particles on {count} micrographs written to {out}", err=True)
+
+
+def _vary(options: Mapping[str, Any], out: Path, count: int, *, overwrite: bool) -> "Picks":
+    """Write micrographs that differ in everything."""
+    from cryopick.simulate.domain import Domain
+
+    for name, value in options.items():
+        if value not in (None, False) and name not in _WITH_VARY:
+            raise BadParameter(f"--{name.replace('_', '-')} has no meaning with --vary")
+    domain = Domain(side_px=options["width_px"] or _VARIED_SIDE_PX)
+    return write_varied(domain, options["seed"] or 0, out, count, overwrite=overwrite)
+
+
+def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrite: bool) -> "Picks":
+    """Write fields of a domain, or what is missing of them; return their particles.
+
+    Raises:
+        OutputExistsError: A file exists and `overwrite` is false.
+    """
+    from cryopick.io.parts import Parts
+
+    paths = _paths(out, count)
+    parts = Parts.beside(out, ["simulate --vary", f"{seed} {domain.side_px}"])
+    return _write_all(
+        [(path, partial(_write_field, domain, (seed, i), path)) for i, path in enumerate(paths)],
+        out,
+        parts,
+        f"# simulate --vary --seed {seed} --width-px {domain.side_px}\n",
+        overwrite=overwrite,
+    )
 
 
 def write_dataset(
@@ -90,24 +139,42 @@ def write_dataset(
         InputError: The molecule's file cannot be read.
     """
     from cryopick.config import to_toml
-    from cryopick.io import whole, write_picks
     from cryopick.io.parts import Parts, file_identity
-    from cryopick.picks import Picks, concatenate
     from cryopick.simulate import load_molecule
 
     molecule = load_molecule(settings.molecule, settings.diameter_ang)
-    digits = max(3, len(str(count - 1)))
-    paths = [out / "micrographs" / f"mic_{index:0{digits}}.mrc" for index in range(count)]
-    table, text = out / "particles.tsv", to_toml(settings)
-    source = Path(settings.molecule)
+    paths, text, source = _paths(out, count), to_toml(settings), Path(settings.molecule)
     work = ["simulate", text, file_identity(source) if source.exists() else ""]
-    parts = Parts.beside(out, work)
-    if parts.begin([table, *paths], overwrite=overwrite):
+    makers = [
+        (path, partial(_write_micrograph, settings, molecule, index, path))
+        for index, path in enumerate(paths)
+    ]
+    return _write_all(makers, out, Parts.beside(out, work), text, overwrite=overwrite)
+
+
+def _paths(out: Path, count: int) -> list[Path]:
+    digits = max(3, len(str(count - 1)))
+    return [out / "micrographs" / f"mic_{index:0{digits}}.mrc" for index in range(count)]
+
+
+def _write_all(
+    makers: "Sequence[tuple[Path, Callable[[], dict[str, np.ndarray]]]]",
+    out: Path,
+    parts: "Parts",
+    text: str,
+    *,
+    overwrite: bool,
+) -> "Picks":
+    """Make what is missing of the micrographs; write the table, and `text` as settings.toml."""
+    from cryopick.io import whole, write_picks
+    from cryopick.picks import Picks, concatenate
+
+    table = out / "particles.tsv"
+    if parts.begin([table, *(path for path, _ in makers)], overwrite=overwrite):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)
     found = []
-    with progress(count, "Simulating micrographs") as advance:
-        for index, path in enumerate(paths):
-            make = partial(_write_micrograph, settings, molecule, index, path)
+    with progress(len(makers), "Simulating micrographs") as advance:
+        for path, make in makers:
             columns = dict(parts.once(path.name, make))
             found.append(replace(Picks.on(str(path), columns.pop("xy_px")), extra=columns))
             advance(1)
@@ -116,6 +183,22 @@ def write_dataset(
     write_picks(concatenate(found), table, overwrite=True)
     parts.remove()
     return concatenate(found)
+
+
+def _write_field(domain: "Domain", seed: tuple[int, int], path: Path) -> dict[str, "np.ndarray"]:
+    """Simulate a field and write it; return the columns of its particles."""
+    import numpy as np
+
+    from cryopick.io import write_mrc
+    from cryopick.simulate.domain import simulate_field
+
+    field = simulate_field(domain, seed)
+    size_yx = (field.pixel_size_ang, field.pixel_size_ang)
+    write_mrc(path, field.image, pixel_size_ang=size_yx, overwrite=True)
+    return {
+        "xy_px": field.xy_px,
+        "diameter_ang": np.full(len(field.xy_px), field.diameter_ang),
+    }
 
 
 def _write_micrograph(

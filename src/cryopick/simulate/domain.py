@@ -39,12 +39,14 @@ class Field:
         xy_px: Centres of the particles on it.
         pixel_size_ang: Its sampling.
         molecule: What the particles are.
+        diameter_ang: Their longest extent.
     """
 
     image: Float32[np.ndarray, "side side"]
     xy_px: Float[np.ndarray, "particles 2"]
     pixel_size_ang: float
     molecule: str
+    diameter_ang: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ def simulate_field(domain: Domain, seed: Sequence[int]) -> Field:
         xy_px=made.xy_px,
         pixel_size_ang=pixel_ang,
         molecule=molecule.name,
+        diameter_ang=molecule.diameter_ang,
     )
 
 
