@@ -33,7 +33,6 @@ HELD_BACK = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
 CALIBRATION_FIELDS = 200
-THRESHOLD = 0.0
 
 
 def molecules(folder: Path) -> list[Molecule]:
@@ -70,7 +69,6 @@ def finished(scorer: Scorer, settings: GeneralSettings, learnt_from: list[Molecu
         working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,
         normalization=NORMALIZATION,
         label_radius_px=settings.positive_px,
-        threshold=THRESHOLD,
         summary={
             "version": version("cryopick"),
             "settings": asdict(settings),

@@ -1,6 +1,5 @@
 """`cryopick pick`, from raw micrographs to tables, also when it is cut off or some are bad."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from tests import tiny
 
 from cryopick import io
 from cryopick.config import load_toml
-from cryopick.learn import load_model, save_model
+from cryopick.learn import load_model
 from cryopick.learn.device import ready_device
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import concatenate
@@ -195,12 +194,3 @@ def test_the_general_model_asks_for_a_diameter(run):
     result = run("pick mics -o picks.tsv", status=2)
 
     assert "give --diameter-ang" in " ".join(result.stderr.split())
-
-
-def test_the_threshold_is_the_models_unless_one_is_given(run):
-    made = load_model(Path("m.safetensors"))
-    save_model(replace(made, threshold=-1.0), Path("m.safetensors"), overwrite=True)
-    run("pick mics --model m.safetensors -o own.tsv --device cpu")
-    run("pick mics --model m.safetensors --threshold -1 -o given.tsv --device cpu")
-
-    assert Path("own.tsv").read_text() == Path("given.tsv").read_text()

@@ -36,8 +36,7 @@ FOLLOWING = {
     "radius_ang": "half the diameter",
     "diameter_ang": "the model's",
     "step_px": "2, or the network's stride",
-    "threshold": "the model's",
-    "guide_weight": "12 over the labels, at most 2",
+    "guide_weight": "18 over the labels, at most 2",
 }
 # Defaults that the command has and the class has not.
 OTHERWISE = {"init": "general"}

@@ -214,15 +214,14 @@ def test_unknown_weights_are_refused(path):
     assert "tail.weight" in refusal(path)
 
 
-def test_a_guide_and_the_threshold_come_back(tmp_path):
+def test_a_guide_comes_back(tmp_path):
     torch.manual_seed(3)
     guide = Guide(Scorer(NetworkSettings(name="dilated101", width=2)).eval(), 0.4)
-    made = replace(tiny.model(tmp_path / "plain.safetensors"), guide=guide, threshold=-1.5)
+    made = replace(tiny.model(tmp_path / "plain.safetensors"), guide=guide)
     save_model(made, tmp_path / "m.safetensors")
 
     loaded = load_model(tmp_path / "m.safetensors")
 
-    assert loaded.threshold == -1.5
     assert loaded.guide.weight == 0.4
     torch.testing.assert_close(loaded.guide.scorer.state_dict(), guide.scorer.state_dict())
     torch.testing.assert_close(loaded.scorer.state_dict(), made.scorer.state_dict())

@@ -24,5 +24,6 @@ def test_settings_out_of_range_are_refused(values, message):
         PickSettings(**values)
 
 
-def test_no_floor_is_a_choice():
+def test_the_defaults_are_in_range_and_no_floor_is_a_choice():
+    assert PickSettings().threshold < 0
     assert PickSettings(threshold=-math.inf).threshold == -math.inf

@@ -29,7 +29,7 @@ def pick(
     out: Table,
     model: ModelFile = None,
     threshold: Annotated[
-        float | None, Option(help="Keep picks of at least this logit; a low floor [the model's].")
+        float | None, Option(help="Keep picks of at least this logit; a low floor [-6].")
     ] = None,
     radius_ang: Annotated[
         float | None, Option(help="Least distance between picks [half the diameter].")

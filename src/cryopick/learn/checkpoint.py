@@ -7,7 +7,6 @@ Loading runs no code from the file and allocates nothing before shapes are known
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +25,6 @@ from cryopick.learn.network import NetworkSettings, Scorer
 __all__ = ["Model", "load_model", "save_model"]
 
 
-FLOOR = -6.0  # far below what is a particle; cutting is a later step
 _FORMAT = 1
 _GUIDE = "guide/"  # what the names of a guide's weights begin with
 _WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
@@ -43,7 +41,6 @@ class Model:
         working_pixel_size_ang: Ångströms per pixel of the images it was trained on.
         normalization: How those images were standardised.
         label_radius_px: Distance in working pixels within which a region was positive.
-        threshold: Logit below which picks are not worth keeping, unless asked for.
         guide: Another network whose logits are added, if any.
         summary: What made it: settings, prior, results, version. Plain JSON values.
     """
@@ -53,7 +50,6 @@ class Model:
     working_pixel_size_ang: float
     normalization: Normalization
     label_radius_px: float
-    threshold: float = FLOOR
     guide: Guide | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,7 +83,6 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "working_pixel_size_ang": model.working_pixel_size_ang,
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
-        "threshold": model.threshold,
         "guide": None,
         "summary": dict(model.summary),
     }
@@ -158,7 +153,6 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
         normalization=Normalization.from_dict(description["normalization"]),
         label_radius_px=_number(description, "label_radius_px"),
-        threshold=_threshold(description),
         guide=guide,
         summary=dict(description["summary"]),
     )
@@ -188,13 +182,6 @@ def _positive(description: Mapping[str, Any], name: str) -> float:
     value = _number(description, name)
     if value == 0:
         raise ValueError(f"{name} must be above 0; got {value}")
-    return value
-
-
-def _threshold(description: Mapping[str, Any]) -> float:
-    value = float(description.get("threshold", FLOOR))
-    if math.isnan(value):
-        raise ValueError("threshold must be a number; got nan")
     return value
 
 

@@ -17,7 +17,7 @@ from cryopick.learn.network import Scorer
 
 __all__ = ["Guide", "guide_weight"]
 
-_LABELS = 12.0  # as many labels as the guide is worth
+_LABELS = 18.0  # as many labels as the guide is worth
 _MOST = 2.0
 
 
@@ -37,7 +37,7 @@ class Guide:
 def guide_weight(labels: int) -> float:
     """The weight of a guide beside a network that learnt from so many labels.
 
-    >>> guide_weight(24)
+    >>> guide_weight(36)
     0.5
     """
     return min(_MOST, _LABELS / max(labels, 1))

@@ -162,12 +162,11 @@ class Picker:
         scored = self._score(path)
         prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
-        threshold = self.settings.threshold
         xy_px, score = locate(
             scored.scores,
             inset(prepared.usable, self.model.diameter_px / 2),
             radius=radius_ang / pixel_size_ang,
-            threshold=self.model.threshold if threshold is None else threshold,
+            threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,
         )
         margin_px = self.settings.margin_ang / pixel_size_ang

@@ -19,8 +19,7 @@ class PickSettings:
     """Settings of `cryopick pick`; the field names are the TOML keys and the options.
 
     Attributes:
-        threshold: Keep picks of at least this logit; None takes the model's, a low floor for
-            most, as cutting is a later step.
+        threshold: Keep picks of at least this logit; a low floor, as cutting is a later step.
         radius_ang: Least distance between picks; None takes half the particle diameter.
         diameter_ang: Particle diameter where it is not the model's: the image is rescaled.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
@@ -36,7 +35,7 @@ class PickSettings:
         SettingsError: A value lies outside its range.
     """
 
-    threshold: float | None = None
+    threshold: float = -6.0
     radius_ang: float | None = None
     diameter_ang: float | None = None
     pixel_size_ang: float | None = None
@@ -45,7 +44,7 @@ class PickSettings:
     margin_ang: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.threshold is not None and math.isnan(self.threshold):
+        if math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
         for name in ("radius_ang", "diameter_ang", "pixel_size_ang"):
             value = getattr(self, name)

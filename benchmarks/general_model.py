@@ -1,0 +1,210 @@
+"""The general model with no labels and with few, beside what else needs none or few.
+
+Three questions, each with commands that a user would type, kept in runs/general-model; what is
+there already is not done again.
+
+- `real`: EMPIAR-10017, which no training has seen: the four test micrographs with no labels,
+  with `labels_10.tsv` and `labels_25.tsv`, guided and from scratch, and the reference's detector.
+- `simulated`: structures that were held back from training, against the reference's detector.
+- `negatives`: micrographs without particles: how much is picked at the default threshold.
+
+    .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] [--seeds 3]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import CRYOPICK, ROOT
+from empiar10017 import DATA, judge, micrographs, with_spread
+
+from cryopick.evaluate import Evaluation, evaluate_picks
+from cryopick.io import match_names, read_picks
+from cryopick.picks import Picks
+from cryopick.simulate import load_molecule
+
+TOPAZ = ROOT / ".peer" / "bin" / "topaz"
+SHARED = ROOT.parent / "shared" / "data"
+OUT = ROOT / "runs" / "general-model"
+HELD_BACK = {
+    "IgG1_1igy.cif": "IgG, thin",
+    "RET-GFRa2-NRTN_6gl7.pdb": "RET complex, thin",
+    "MCR_1e6v.pdb": "MCR, compact",
+    "Spike_6vxx.pdb": "spike, compact",
+}
+SIMULATED_PX_ANG = 1.5
+NEGATIVE_PX_ANG = 8.6  # the files do not say; a usual pixel of 1.07 Å, eight of them together
+EVERYTHING = "-6"  # a threshold below all that matters, so that precision is averaged to the end
+
+
+def main() -> None:
+    """Run what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["real", "simulated", "negatives"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--without-peer", action="store_true", help="leave the reference out")
+    chosen = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for part in chosen.parts:
+        {"real": real, "simulated": simulated, "negatives": negatives}[part](chosen)
+
+
+def real(chosen: argparse.Namespace) -> None:
+    """Average precision on the test micrographs of EMPIAR-10017."""
+    test = micrographs("test")
+    truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
+    lists = {}
+    for split in ("train", "test"):
+        lists[split] = OUT / f"{split}-list"
+        lists[split].write_text("".join(f"{path}\n" for path in micrographs(split)))
+    where = ("--pixel-size-ang", 1.77)
+    print("\n| EMPIAR-10017, test | average precision | best F1 | training, s |\n|---|---|---|---|")
+
+    table = OUT / "real-0.tsv"
+    once(
+        table,
+        *("pick", f"@{lists['test']}", "--diameter-ang", 190, *where, "--threshold", EVERYTHING),
+    )
+    line("cryopick, no labels", [judge(read_picks(table), truth, test)])
+    for init in ("general", "random"):
+        for labels in (10, 25):
+            found, taken = [], []
+            for seed in range(chosen.seeds):
+                name = f"real-{init}-{labels}-{seed}"
+                model, table = OUT / f"{name}.safetensors", OUT / f"{name}.tsv"
+                taken.append(
+                    once(
+                        model,
+                        *("train", "-m", f"@{lists['train']}", "--init", init, "--seed", seed),
+                        *("-p", DATA / f"labels_{labels}.tsv", "--diameter-ang", 190, *where),
+                        *("--particles-per-micrograph", 650),
+                    )
+                )
+                once(table, "pick", f"@{lists['test']}", "--model", model, *where)
+                found.append(judge(read_picks(table), truth, test))
+            name = f"cryopick, {labels} labels, {'guided' if init == 'general' else 'from scratch'}"
+            line(name, found, statistics.mean(taken))
+    if not chosen.without_peer:
+        for factor in (4, 8):
+            picks = peer_picks(f"real-{factor}", test, factor, radius_px=54 // factor)
+            line(
+                f"topaz-em, its pretrained resnet16_u64, {factor}-fold", [judge(picks, truth, test)]
+            )
+
+
+def simulated(chosen: argparse.Namespace) -> None:
+    """Average precision on simulated micrographs of structures that were held back."""
+    print("\n| simulated, held back | cryopick, no labels | topaz-em, 4-fold | 8-fold |")
+    print("|---|---|---|---|")
+    for file, name in HELD_BACK.items():
+        structure = SHARED / "structures" / file
+        folder = OUT / f"sim-{structure.stem}"
+        diameter_ang = load_molecule(str(structure)).diameter_ang
+        if not (folder / "particles.tsv").exists():
+            words = ("--count", 4, "--molecule", structure, "--particles", 70, "--seed", 11)
+            cryopick("simulate", folder, *words, "--ice-thickness-ang", 600)
+        truth = read_picks(folder / "particles.tsv")
+        paths = sorted((folder / "micrographs").glob("*.mrc"))
+        truth = match_names(truth, paths).picks
+        radius_px = diameter_ang / SIMULATED_PX_ANG / 3
+        table = OUT / f"sim-{structure.stem}.tsv"
+        once(
+            table,
+            *("pick", folder / "micrographs", "--diameter-ang", f"{diameter_ang:.0f}"),
+            *("--threshold", EVERYTHING),
+        )
+        cells = [score(read_picks(table), truth, paths, radius_px)]
+        for factor in () if chosen.without_peer else (4, 8):
+            half = round(diameter_ang / SIMULATED_PX_ANG / 2 / factor)
+            picks = peer_picks(f"sim-{structure.stem}-{factor}", paths, factor, radius_px=half)
+            cells.append(score(picks, truth, paths, radius_px))
+        print(f"| {name} |", " | ".join(cells), "|", flush=True)
+
+
+def negatives(_: argparse.Namespace) -> None:
+    """Picks at the default threshold where there is nothing to pick, and where there is."""
+    print("\n| class | micrographs | picks on each, by diameter 100, 146, 250 Å |\n|---|---|---|")
+    for folder in sorted((SHARED / "negatives").iterdir()):
+        counts = []
+        for diameter_ang in (100, 146, 250):
+            table = OUT / f"negatives-{folder.name}-{diameter_ang}.tsv"
+            once(
+                table,
+                *("pick", folder, "--diameter-ang", diameter_ang),
+                *("--pixel-size-ang", NEGATIVE_PX_ANG),
+            )
+            picks = read_picks(table)
+            many = {name: len(rows) for name, rows in picks.rows().items()}
+            counts.append(", ".join(str(n) for n in sorted(many.values())) or "0")
+        number = len(list(folder.iterdir()))
+        print(f"| {folder.name} | {number} | {' · '.join(counts)} |", flush=True)
+
+
+def once(result: Path, *arguments: object) -> float:
+    """Run a command of cryopick's that writes `result`, unless it is there; its seconds."""
+    notes = result.with_suffix(".seconds.json")
+    if not result.exists():
+        started = time.monotonic()
+        cryopick(*arguments, "-o", result)
+        notes.write_text(json.dumps(time.monotonic() - started))
+    return float(json.loads(notes.read_text()))
+
+
+def cryopick(*arguments: object) -> None:
+    """Run a command of cryopick's; its words go to stderr."""
+    command = [str(CRYOPICK), *map(str, arguments)]
+    print("$", *command, file=sys.stderr, flush=True)
+    subprocess.run(command, check=True)
+
+
+def peer_picks(name: str, paths: list[Path], factor: int, *, radius_px: int) -> Picks:
+    """What the reference's pretrained detector picks, in raw pixels."""
+    table, small = OUT / f"peer-{name}.txt", OUT / f"peer-{name}"
+    if not table.exists():
+        reads = [as_mrc(path) for path in paths]
+        commands = (
+            [TOPAZ, "preprocess", "-s", factor, "-o", f"{small}/", *reads],
+            [
+                *(TOPAZ, "extract", "-r", radius_px, "-m", "resnet16_u64", "-x", factor),
+                *("-t", EVERYTHING, "-d", -1, "-o", table),
+                *(small / f"{path.stem}.mrc" for path in paths),
+            ],
+        )
+        for command in commands:
+            print("$", *command, file=sys.stderr, flush=True)
+            subprocess.run([str(word) for word in command], check=True)
+    return match_names(read_picks(table), paths).picks
+
+
+def as_mrc(path: Path) -> Path:
+    """The micrograph as an MRC file, whose rows the reference reads in the same order."""
+    if path.suffix == ".mrc":
+        return path
+    from cryopick.io import read_micrograph, write_mrc
+
+    copy = OUT / f"{path.stem}.mrc"
+    if not copy.exists():
+        write_mrc(copy, read_micrograph(path).pixels, pixel_size_ang=None)
+    return copy
+
+
+def score(picks: Picks, truth: Picks, paths: list[Path], radius_px: float) -> str:
+    """Average precision on these micrographs, as a cell of a table."""
+    own = match_names(picks, paths).picks
+    judged = evaluate_picks(own, truth, radius_px, [str(path) for path in paths])
+    return f"{judged.average_precision or 0.0:.3f}"
+
+
+def line(name: str, found: list[Evaluation], training_s: float | None = None) -> None:
+    """One line of the table of the real micrographs."""
+    area = with_spread([one.average_precision or 0.0 for one in found])
+    f1 = with_spread([one.best.f1 if one.best else 0.0 for one in found])
+    print(f"| {name} | {area} | {f1} | {f'{training_s:.0f}' if training_s else '–'} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
