@@ -41,7 +41,7 @@ class Model:
         working_pixel_size_ang: Ångströms per pixel of the images it was trained on.
         normalization: How those images were standardised.
         label_radius_px: Distance in working pixels within which a region was positive.
-        guide: Another network whose logits are added, if any.
+        guide: Another network whose logits are averaged with its, if any.
         summary: What made it: settings, prior, results, version. Plain JSON values.
     """
 

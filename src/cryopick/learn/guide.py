@@ -1,14 +1,14 @@
 """A network that has seen many particles gives its opinion to one that has seen a few labels.
 
-The logits of both are added, the guide's with a weight: a product of experts. What the few
-labels cannot tell, the guide knows; what is particular to the data set, the labels tell. With
-more labels the guide is needed less. docs/results/general-model.md compares this with
+The logits of both are averaged, the guide's with a weight: a logarithmic opinion pool. What the
+few labels cannot tell, the guide knows; what is particular to the data set, the labels tell.
+With more labels the guide is needed less. docs/results/general-model.md compares this with
 fine-tuning the guide itself.
 
 - `Guide`: the network and its weight.
 - `guide_weight`: the weight that suits a number of labels.
 
-Source: Hinton 2002, "Training products of experts by minimizing contrastive divergence".
+Source: Genest and Zidek 1986, "Combining probability distributions", Statistical Science 1:114.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ _MOST = 2.0
 
 @dataclass(frozen=True)
 class Guide:
-    """A network whose logits are added to those of another.
+    """A network whose logits are averaged with those of another.
 
     Attributes:
         scorer: The network, for images prepared alike.
-        weight: What its logits are multiplied by.
+        weight: Of its logits, where those of the other have the weight 1.
     """
 
     scorer: Scorer

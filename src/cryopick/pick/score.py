@@ -6,7 +6,7 @@ background. The result equals, to rounding, scoring the crop around each place a
 
 - `ScoreMap`: logits on a grid of places.
 - `score_map`: the scores of an image.
-- `guided_map`: the same, with a guide's added.
+- `guided_map`: the same, averaged with a guide's.
 - `folded`: a network made ready for it.
 - `number_format`: float32, or bfloat16 where that is faster.
 """
@@ -97,7 +97,7 @@ def guided_map(
 
     Args:
         scorer: As for `score_map`.
-        guide: Its scores are added with its weight.
+        guide: The result is the mean of both logits, with this one's weight.
         image: As for `score_map`.
         step_px: As for `score_map`; the guide's stride may be less.
 
@@ -110,8 +110,9 @@ def guided_map(
     finer = math.gcd(step_px, guide.scorer.stride_px)
     guiding = score_map(guide.scorer, image, step_px=finer).logits
     every = step_px // finer
-    added = np.float32(guide.weight) * guiding[::every, ::every]
-    return ScoreMap(scores.logits + added, step_px)
+    pooled = scores.logits + np.float32(guide.weight) * guiding[::every, ::every]
+    # The mean and not the sum, so that logits keep their range and the floor its meaning.
+    return ScoreMap(pooled / np.float32(1 + guide.weight), step_px)
 
 
 def _tiles(
