@@ -143,7 +143,7 @@ def worth_a_look(
         Their places in `logits`, ascending.
 
     >>> worth_a_look(np.array([6.0, 5.0, 4.0, 3.0, 0.2, -0.1, -4.0, -5.0]), 4)
-    array([0, 4, 5, 6])
+    array([0, 3, 4, 5])
     """
     sure = np.flatnonzero(logits > 0)
     steps = np.linspace(0, len(sure) - 1, min(len(sure), number // 2)).round().astype(np.int64)
