@@ -18,6 +18,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     sets,
     simulate,
     split,
+    stack,
     suggest,
     train,
 )

@@ -19,8 +19,8 @@ OutputFolder = Annotated[
 ]
 
 
-def one_each(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """For each micrograph, the file `<stem>.mrc` in a folder.
+def one_each(paths: Sequence[Path], folder: Path, suffix: str = ".mrc") -> dict[Path, Path]:
+    """For each micrograph, the file `<stem>.mrc`, or of another suffix, in a folder.
 
     Raises:
         SettingsError: Two micrographs would be written to one file, or one over itself.
@@ -29,7 +29,7 @@ def one_each(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
 
     owners: dict[Path, Path] = {}
     for path in paths:
-        output = folder / f"{stem_of(path.name)}.mrc"
+        output = folder / f"{stem_of(path.name)}{suffix}"
         other = owners.setdefault(output, path)
         if other != path:
             raise SettingsError(
