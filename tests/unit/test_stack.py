@@ -6,11 +6,21 @@ import pytest
 from gemmi import cif
 
 from cryopick.errors import SettingsError
-from cryopick.io import StarFrame, read_picks, write_mrc, write_picks
+from cryopick.io import read_picks, write_mrc, write_picks
 from cryopick.picks import Picks
-from cryopick.stack import StackSettings, boxed, cut_boxes, optics, standardized, write_stack
+from cryopick.stack import (
+    StackSettings,
+    boxed,
+    cut_boxes,
+    optics,
+    optics_groups,
+    standardized,
+    write_stack,
+)
 
 RAMP = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
+
+SCOPE = "--voltage-kv 300 --cs-mm 2.7"
 
 
 def column(path, block, tag):
@@ -136,9 +146,13 @@ def test_optics_groups_of_the_picks_are_kept_with_the_new_image_size(tmp_path):
         "1 300 999\n2 200 999\n"
     )
 
-    made = optics(StarFrame(others=text), tmp_path, 1.5, 64)
+    particles = "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
+    (tmp_path / "p.star").write_text(text + "\n" + particles + "a.mrc 1 2\n")
 
-    (tmp_path / "o.star").write_text(made.others + "\n")
+    groups = optics_groups(tmp_path / "p.star", StackSettings(box_px=8, cs_mm=2.7))
+
+    (tmp_path / "o.star").write_text(optics(groups, 1.5, 64).others + "\n")
+    assert column(tmp_path / "o.star", "optics", "_rlnSphericalAberration") == ["2.7"] * 2
     assert column(tmp_path / "o.star", "optics", "_rlnVoltage") == ["300", "200"]
     assert column(tmp_path / "o.star", "optics", "_rlnImageSize") == ["64", "64"]
     assert column(tmp_path / "o.star", "optics", "_rlnImagePixelSize") == ["1.500000"] * 2
@@ -155,7 +169,7 @@ def two_micrographs(folder):
 def test_the_command_writes_stacks_and_a_star_file_that_names_each_image(run_words, tmp_path):
     two_micrographs(tmp_path)
 
-    told = run_words("stack picks.tsv -m mics -o out --box-px 8").output
+    told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}").output
 
     star = tmp_path / "out" / "particles.star"
     assert column(star, "optics", "_rlnImagePixelSize") == ["1.500000"]
@@ -171,9 +185,9 @@ def test_the_command_writes_stacks_and_a_star_file_that_names_each_image(run_wor
 def test_a_threshold_leaves_weak_picks_out_and_nothing_is_replaced_unasked(run_words, tmp_path):
     two_micrographs(tmp_path)
 
-    run_words("stack picks.tsv -m mics -o out --box-px 8 --threshold 0")
+    run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE} --threshold 0")
     before = (tmp_path / "out" / "particles.star").read_bytes()
-    told = run_words("stack picks.tsv -m mics -o out --box-px 8", status=1).output
+    told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
     assert "exists already" in told
     assert (tmp_path / "out" / "particles.star").read_bytes() == before
@@ -185,11 +199,20 @@ def test_micrographs_of_another_pixel_size_are_not_put_among_the_others(run_word
     (tmp_path / "mics" / "b.mrc").unlink()
     write_mrc(tmp_path / "mics" / "b.mrc", RAMP, pixel_size_ang=(3.0, 3.0))
 
-    told = run_words("stack picks.tsv -m mics -o out --box-px 8", status=1).output
+    told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
     assert "3 Å per pixel where the micrographs before have 1.5" in told
     assert len(read_picks(tmp_path / "out" / "particles.star")) == 1
     assert not (tmp_path / "out" / "b.mrcs").exists()
+
+
+def test_a_microscope_that_is_not_known_is_asked_for(tmp_path, run_words):
+    two_micrographs(tmp_path)
+
+    told = run_words("stack picks.tsv -m mics -o out --box-px 8", status=1).output
+
+    assert "add --voltage-kv and --cs-mm" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_carried_columns_survive_into_the_stack(tmp_path, run_words):
@@ -199,7 +222,7 @@ def test_carried_columns_survive_into_the_stack(tmp_path, run_words):
     )
     write_picks(table, tmp_path / "p.star")
 
-    run_words("stack p.star -m mics -o out --box-px 8")
+    run_words(f"stack p.star -m mics -o out --box-px 8 {SCOPE}")
 
     star = tmp_path / "out" / "particles.star"
     assert column(star, "particles", "_rlnDefocusU") == ["12000.5"]

@@ -55,23 +55,34 @@ def stack(
     rescale_px: Annotated[
         int | None, Option(help="Side of the written images, even and at most the box's [as cut].")
     ] = None,
+    voltage_kv: Annotated[
+        float | None, Option(help="Of the microscope; RELION must know [as PICKS says].")
+    ] = None,
+    cs_mm: Annotated[
+        float | None, Option(help="Spherical aberration; RELION must know [as PICKS says].")
+    ] = None,
+    amplitude_contrast: Annotated[
+        float | None, Option(help="Share of amplitude contrast, such as 0.1 [as PICKS says].")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Cut picked particles out of raw micrographs, for RELION.
 
     Writes one .mrcs stack a micrograph and particles.star, which names images as seen from the
     current folder: run it where RELION runs. A box is centred on the pixel nearest to the pick.
+    RELION expects bright particles: add --invert where they are dark, as on most micrographs.
 
-    Example: cryopick stack picks.star -m micrographs -o Particles --diameter-ang 150 --invert
+    Example: cryopick stack picks.star -m mics -o Particles --box-px 256 --voltage-kv 300 --cs-mm 2.7
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
     from cryopick.io import Layout, micrograph_paths, read_picks, whole, write_picks
     from cryopick.io.parts import Parts, file_identity
     from cryopick.picks import concatenate
-    from cryopick.stack import Stacks, StackSettings
+    from cryopick.stack import Stacks, StackSettings, optics_groups
 
     settings = settings_of(StackSettings, options)
+    groups = optics_groups(picks, settings)
     own = _picks_of_files(_chosen(read_picks(picks), threshold), micrograph_paths(micrographs))
     if not own:
         raise InputError(f"{picks}: no pick lies on the given micrographs; give those it names")
@@ -86,7 +97,7 @@ def stack(
         parts.remove()
         raise InputError("none of the micrographs can be used; see what was skipped above")
     found = concatenate(list(cut.values()))
-    write_picks(found, star, overwrite=True, layout=Layout(star=stacks.optics(picks)))
+    write_picks(found, star, overwrite=True, layout=Layout(star=stacks.frame(groups)))
     with whole(out / "settings.toml", overwrite=True) as temporary:
         temporary.write_text(to_toml(settings), encoding="utf-8")
     parts.remove()
