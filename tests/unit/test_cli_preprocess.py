@@ -35,7 +35,7 @@ def shrunk(number, factor):
     return image.shrink(pixels, factor)
 
 
-@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine"])
+@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
 def test_files_hold_the_prepared_micrographs_and_their_pixel_size(run, kind):
     run(f"preprocess mics -o small --factor 2.5 --normalization {kind}")
 

@@ -197,7 +197,7 @@ def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine"),
+        ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine, white"),
         ("--objective z", 1, "there is no objective 'z'"),
         ("--network z", 1, "there is no network 'z'"),
         ("--device z", 1, "--device z: this machine cannot compute on it"),

@@ -80,7 +80,7 @@ def test_bad_micrographs_are_reported_and_skipped(tmp_path):
     )
 
 
-@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine"])
+@pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
 def test_any_number_of_threads_prepares_the_same(tmp_path, kind):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("abcde")]
     (tmp_path / "c.mrc").write_bytes(b"no micrograph")

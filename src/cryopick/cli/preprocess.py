@@ -32,7 +32,8 @@ def preprocess(
         float | None, Option(help="Ångströms per raw pixel [as the files say].")
     ] = None,
     normalization: Annotated[
-        str | None, Option(help="How to standardise: dataset, micrograph or affine [dataset].")
+        str | None,
+        Option(help="How to standardise: dataset, micrograph, affine or white [dataset]."),
     ] = None,
     force: Force = False,
 ) -> None:

@@ -64,7 +64,7 @@ def train(
     ] = None,
     normalization: Annotated[
         str | None,
-        Option(help="How to standardise: dataset, micrograph or affine [dataset]."),
+        Option(help="How to standardise: dataset, micrograph, affine or white [dataset]."),
     ] = None,
     objective: Annotated[
         str | None, Option(help="pn, pu, ge-kl or ge-binomial [ge-binomial].")

@@ -6,6 +6,7 @@ NumPy in, NumPy out; nothing here touches files or torch.
 - `downsample`, `resample`, `reduced_shape`: crop or pad the spectrum.
 - `find_border`, `find_invalid`, `inset`: borders and flat patches.
 - `Clean`: a raw micrograph with those filled and single bad pixels mended.
+- `whiten`: make the power alike at all frequencies.
 - `histogram`, `fit_normalization`, `Normalization`: standardise to the background.
 """
 
@@ -21,6 +22,7 @@ from cryopick.image.normalize import (
     histogram,
 )
 from cryopick.image.prepare import Prepared, Shrunk, prepare, shrink
+from cryopick.image.whiten import whiten
 
 __all__ = [
     "Background",
@@ -42,4 +44,5 @@ __all__ = [
     "reduced_shape",
     "resample",
     "shrink",
+    "whiten",
 ]

@@ -1,6 +1,6 @@
 """Standardise micrographs so that the background has mean 0 and standard deviation 1.
 
-Three kinds, one interface. What a data set shares is fitted once and travels with the model;
+Four kinds, one interface. What a data set shares is fitted once and travels with the model;
 what belongs to one micrograph is fitted again on each. Only usable pixels are looked at, and
 only through a histogram. Decision 0003 says why.
 
@@ -24,6 +24,7 @@ from cryopick.image.mixture import (
     fit_scale,
     fit_scaled_mixture,
 )
+from cryopick.image.whiten import whiten
 
 __all__ = [
     "Background",
@@ -34,7 +35,7 @@ __all__ = [
     "histogram",
 ]
 
-NormalizationKind = Literal["dataset", "micrograph", "affine"]
+NormalizationKind = Literal["dataset", "micrograph", "affine", "white"]
 
 _SAMPLE = 1 << 16  # pixels that the spread is told from
 _REACH = 10.0  # spreads on either side of the median; what lies beyond is no image
@@ -55,7 +56,8 @@ class Normalization:
     Attributes:
         kind: "dataset" takes the dominant component of a mixture shared by the data set and
             scaled to the micrograph; "micrograph" that of the micrograph's own mixture;
-            "affine" the mean and standard deviation of the micrograph.
+            "affine" the mean and standard deviation of the micrograph; "white" the same
+            once its power spectrum has been made flat.
         mixture: The shared mixture; none but for "dataset".
 
     Raises:
@@ -75,9 +77,10 @@ class Normalization:
         """Find what to subtract and divide by on one micrograph.
 
         Args:
-            counted: Histogram of the micrograph's usable pixels.
+            counted: Histogram of the micrograph's usable pixels, of the whitened micrograph for
+                the kind "white".
         """
-        if self.kind == "affine":
+        if self.kind in ("affine", "white"):
             return Background(counted.mean, counted.sd)
         mixture, scale = self.mixture, 1.0
         if mixture is None:
@@ -101,11 +104,15 @@ class Normalization:
         Args:
             image: Downsampled micrograph.
             usable: Pixels that hold image.
-            counted: Their histogram, if it is at hand.
+            counted: Their histogram in `image`, if it is at hand.
 
         Raises:
             MicrographError: Fewer than two different usable intensities.
         """
+        if self.kind == "white":
+            counted = counted or histogram(image, usable)
+            calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
+            image, counted = whiten(calm, usable), None
         background = self.background(counted or histogram(image, usable))
         standard = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
         standard[~usable] = 0
@@ -186,7 +193,7 @@ def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) 
     that means no electrons, because the scale α multiplies means and spreads alike.
 
     Args:
-        kind: "dataset", "micrograph" or "affine".
+        kind: "dataset", "micrograph", "affine" or "white".
         histograms: One for each training micrograph.
 
     Raises:

@@ -30,7 +30,7 @@ class TrainSettings:
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
         working_pixel_size_ang: Ångströms per pixel that the network sees; None makes the
             particle 17 working pixels across.
-        normalization: How micrographs are standardised: dataset, micrograph or affine.
+        normalization: How micrographs are standardised: dataset, micrograph, affine or white.
         objective: pn, pu, ge-kl or ge-binomial.
         penalty_weight: λ of the generalized expectation term; None takes the paper's.
         independent_regions: Neighbouring regions of a patch are not independent, so the

@@ -49,7 +49,7 @@ class PreprocessSettings:
         diameter_ang: Particle diameter, instead of the factor: the particle becomes as many
             pixels across as `cryopick train` would make it.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        normalization: How micrographs are standardised: dataset, micrograph or affine.
+        normalization: How micrographs are standardised: dataset, micrograph, affine or white.
 
     Raises:
         SettingsError: A value lies outside its range.

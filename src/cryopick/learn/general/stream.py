@@ -16,14 +16,14 @@ from multiprocessing import get_context
 import numpy as np
 from jaxtyping import Float, Float32
 
-from cryopick.image import Normalization, histogram
+from cryopick.image import Normalization
 from cryopick.learn.general.settings import GeneralSettings
 from cryopick.simulate import Molecule
 from cryopick.simulate.domain import Domain, simulate_field
 
 __all__ = ["NORMALIZATION", "Example", "Stream", "make_example"]
 
-NORMALIZATION = Normalization("affine")
+NORMALIZATION = Normalization("white")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,7 @@ def make_example(domain: Domain, seed: Sequence[int]) -> Example:
     """Simulate a field and standardise it as a micrograph would be."""
     field = simulate_field(domain, seed)
     usable = np.ones(field.image.shape, np.bool_)
-    background = NORMALIZATION.background(histogram(field.image, usable))
-    image = (field.image - np.float32(background.mean)) * np.float32(1 / background.sd)
-    return Example(image, field.xy_px)
+    return Example(NORMALIZATION.apply(field.image, usable), field.xy_px)
 
 
 class Stream:
