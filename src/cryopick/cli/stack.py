@@ -72,7 +72,7 @@ def stack(
     current folder: run it where RELION runs. A box is centred on the pixel nearest to the pick.
     RELION expects bright particles: add --invert where they are dark, as on most micrographs.
 
-    Example: cryopick stack picks.star -m mics -o Particles --box-px 256 --voltage-kv 300 --cs-mm 2.7
+    Example: cryopick stack picks.star -m mics -o stacks --box-px 256 --voltage-kv 300 --cs-mm 2.7
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
