@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test docs general-model bench bench-peer
+.PHONY: install demo test docs site general-model bench bench-peer
 
 install: $(STAMP)
 
@@ -22,6 +22,10 @@ test: install
 # Write again what is made from the code: the command reference.
 docs: install
 	$(VENV)/bin/python scripts/make_reference.py
+
+# The documentation as a web site in site/: open site/index.html.
+site: install
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
 # Make the model that ships, from simulation alone: about an hour on one core. It goes on where it was cut off.
 STRUCTURES ?= ../shared/data/structures
