@@ -14,6 +14,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     models,
     pick,
     preprocess,
+    propose,
     score,
     sets,
     simulate,
