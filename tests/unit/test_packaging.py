@@ -1,0 +1,48 @@
+"""What the package says of itself in several places says the same in all of them."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+
+def test_the_conda_recipe_asks_for_what_the_package_needs():
+    recipe = (ROOT / "packaging" / "meta.yaml").read_text()
+    run = recipe.split("  run:\n")[1].split("\ntest:")[0]
+    asked = {line.strip("- ").replace(" ", "") for line in run.strip().splitlines()}
+
+    needed = {f"python{PROJECT['requires-python']}"}
+    for requirement in PROJECT["dependencies"]:
+        name, rest = re.match(r"([\w-]+)(.*)", requirement).groups()
+        needed.add(CONDA_NAMES.get(name, name) + rest)
+    assert asked == needed
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "cryopick.def"])
+def test_what_an_image_copies_exists_and_is_all_that_a_build_reads(file):
+    text = (ROOT / "packaging" / file).read_text()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "src"):
+        assert re.search(rf"(^|\s){re.escape(name)}(\s|$)", text, re.MULTILINE), name
+        assert (ROOT / name).exists()
+
+
+def test_every_extra_is_explained():
+    page = (ROOT / "docs" / "howto" / "install.md").read_text()
+
+    assert {
+        name for name in PROJECT["optional-dependencies"] if f"| `{name}` |" not in page
+    } == set()
+
+
+def test_a_tag_on_this_commit_names_the_version():
+    listed = subprocess.run(
+        ["git", "tag", "--points-at", "HEAD", "v*"], cwd=ROOT, capture_output=True, text=True
+    )
+    for tag in listed.stdout.split():
+        assert tag == f"v{PROJECT['version']}"
