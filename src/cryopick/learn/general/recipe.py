@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cryopick.config import settings_hash
-from cryopick.learn.augment import distort
+from cryopick.learn.augment import distort, recolour
 from cryopick.learn.device import mixed_precision
 from cryopick.learn.general.settings import GeneralSettings
 from cryopick.learn.general.stream import Example, Stream
@@ -126,8 +126,9 @@ def _batch(
         images.append(padded[start_y : start_y + side, start_x : start_x + side])
         centre = np.arange(grid, dtype=np.float64) * stride + reach
         targets.append(_targets(xy - (left, top), centre, settings))
+    stacked = torch.stack(images).to(device)
     patches = distort(
-        torch.stack(images).to(device),
+        recolour(stacked, spread=settings.colour, seed=int(rng.integers(2**62))),
         contrast=settings.contrast,
         noise=settings.noise,
         seed=int(rng.integers(2**62)),

@@ -31,6 +31,7 @@ class GeneralSettings:
         ignored_px: Places within this distance of a centre, but not positive, do not count.
         contrast: Spread of the logarithm of the contrast, varied field by field.
         noise: Greatest spread of white noise added to a field.
+        colour: Spread of the logarithm of the gain by which the power at each frequency is varied.
         checkpoint_every: Steps between checkpoints.
         seed: Whole number from which fields, network and minibatches follow.
         network: Which network.
@@ -49,6 +50,7 @@ class GeneralSettings:
     ignored_px: float = 4.0
     contrast: float = 0.2
     noise: float = 0.5
+    colour: float = 0.4
     checkpoint_every: int = 200
     seed: int = 0
     network: NetworkSettings = field(
