@@ -212,6 +212,19 @@ def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expe
     assert read("out.star") == [("mics/a.mrc", x, 0.0) for x in expected]
 
 
+def test_combine_finds_what_most_tables_agree_on(run_words):
+    for name, rows in (("a", [(0, 0), (50, 0)]), ("b", [(2, 0)]), ("c", [(1, 0), (90, 0)])):
+        write(f"{name}.tsv", [("mic", x, y) for x, y in rows], score=False)
+
+    run_words("combine consensus a.tsv b.tsv c.tsv -o out.tsv --radius-px 5")
+    run_words("combine consensus a.tsv b.tsv c.tsv -o all.tsv --radius-px 5 --least 1")
+    result = run_words("combine union a.tsv b.tsv -o no.tsv --radius-px 5 --least 2", status=2)
+
+    assert read("out.tsv") == [("mic", 1.0, 0.0)]
+    assert len(read("all.tsv")) == 3
+    assert "--least is for consensus" in " ".join(result.stderr.split())
+
+
 def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_words):
     Path("mics").mkdir()
     for stem in "abcde":

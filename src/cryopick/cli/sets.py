@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,11 +22,12 @@ RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The sa
 
 
 class Operation(StrEnum):
-    """What to make of several tables; each is the function of that name in `cryopick.sets`."""
+    """What to make of several tables; the first three are functions of `cryopick.sets`."""
 
     UNION = "union"
     INTERSECT = "intersect"
     SUBTRACT = "subtract"
+    CONSENSUS = "consensus"
 
 
 @app.command()
@@ -73,7 +75,7 @@ def _labelled(out: str, label: str) -> str:
 @app.command()
 def combine(
     operation: Annotated[
-        Operation, Argument(metavar="OPERATION", help="union, intersect or subtract.")
+        Operation, Argument(metavar="OPERATION", help="union, intersect, subtract or consensus.")
     ],
     tables: Annotated[
         list[Path], Argument(metavar="TABLE", help="Pick tables A, B, …; the first leads.")
@@ -82,6 +84,10 @@ def combine(
     radius_px: RadiusPx = None,
     radius_ang: RadiusAng = None,
     pixel_size_ang: PixelSizeAng = None,
+    least: Annotated[
+        int | None,
+        Option(min=1, help="consensus: tables that must have a particle [more than half]."),
+    ] = None,
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
@@ -89,14 +95,24 @@ def combine(
 
     union: A, then what each further table adds. intersect: the picks of A that have a partner
     of their own in every other table. subtract: A without the picks that lie within the radius
-    of a pick of another table.
+    of a pick of another table. consensus: the particles that most tables have, at the mean of
+    their picks, scored by how many have them and how high each ranks them.
 
     Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
     """
     from cryopick import sets
+    from cryopick.consensus import consensus
 
+    if least is not None and operation != Operation.CONSENSUS:
+        raise typer.BadParameter(f"--least is for consensus; {operation} has no use for it")
+    if least is not None and least > len(tables):
+        raise typer.BadParameter(f"--least {least} asks for more than the {len(tables)} tables")
     radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
-    combined = _combined(tables, radius, getattr(sets, operation))
+    if operation == Operation.CONSENSUS:
+        made = partial(consensus, least=least)
+    else:
+        made = getattr(sets, operation)
+    combined = _combined(tables, radius, made)
     write_table(combined, out, table_format=table_format, overwrite=force)
 
 
