@@ -49,16 +49,15 @@ def correlate(
     rows, columns = (-(-length // step) for length in image.shape)
     spectra = fft.rfft2(_tiles(image, rows, columns, tile, reach))
 
-    def filtered(kernel: Float[np.ndarray, "side side"]) -> Float32[np.ndarray, "tiles step step"]:
+    def filtered(spectra: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         padded = fft.rfft2(kernel.astype(np.float32), s=(tile, tile))
-        return fft.irfft2(spectra * padded.conj(), s=(tile, tile))[:, :step, :step]
+        return np.asarray(fft.irfft2(spectra * padded.conj(), s=(tile, tile))[:, :step, :step])
 
     inside = disc(side)
     count = np.float32(inside.sum())
-    mean = filtered(inside) / count
+    mean = filtered(spectra, inside / count)
     squares = fft.rfft2(_tiles(np.square(image), rows, columns, tile, reach))
-    total = fft.irfft2(squares * fft.rfft2(inside.astype(np.float32), s=(tile, tile)).conj())
-    variance = total[:, :step, :step] / count - np.square(mean)
+    variance = filtered(squares, inside / count) - np.square(mean)
     variance = np.maximum(variance, np.float32(_LEAST_VARIANCE * image.var() + 1e-12))
 
     best = np.full_like(mean, -np.inf)
@@ -66,7 +65,7 @@ def correlate(
         kernel = np.where(inside, template - template[inside].mean(), 0)
         length = float(np.linalg.norm(kernel))
         if length > 0:
-            np.maximum(best, filtered(kernel / length), out=best)
+            np.maximum(best, filtered(spectra, kernel / length), out=best)
     best /= np.sqrt(count * variance)
     whole = best.reshape(rows, columns, step, step).swapaxes(1, 2)
     height, width = image.shape

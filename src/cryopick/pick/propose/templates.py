@@ -26,7 +26,10 @@ from cryopick.simulate.views import project
 
 __all__ = ["Templates", "from_averages", "from_molecule", "from_picks", "load_templates"]
 
-_ROOM = 1.3  # diameters across a template: the particle and the background that it stands on
+# Diameters across a template: the particle and some of the background that it stands on. What
+# stands next to a particle is part of an average of picks, and tells more than it disturbs.
+_ROOM = 1.3
+_ROOM_OF_PICKS = 2.2
 _AVERAGES = ".mrcs"
 _SOLIDS = (".mrc", ".map", ".pdb", ".ent", ".cif", ".mmcif", ".gz")
 _TURNS = 72  # of an average that is made round
@@ -50,9 +53,9 @@ class Templates:
     step_deg: float
 
 
-def side_px(diameter_px: float) -> int:
-    """Side of a template for a particle of that diameter: odd, at least 5."""
-    return 2 * max(2, round(_ROOM * diameter_px / 2)) + 1
+def _side_px(width_px: float) -> int:
+    """The odd number next to a width, at least 5."""
+    return 2 * max(2, round(width_px / 2)) + 1
 
 
 def load_templates(
@@ -75,7 +78,7 @@ def load_templates(
     Raises:
         InputError: The file is missing, or does not hold what its suffix says.
     """
-    path, side = settings.path, side_px(diameter_px)
+    path, side = settings.path, _side_px(_ROOM * diameter_px)
     if not path.exists():
         raise InputError(f"{path}: no such file; give a map, class averages or a table of picks")
     suffix = path.suffix.lower()
@@ -87,6 +90,7 @@ def load_templates(
         return Templates(
             from_molecule(molecule, settings.views, side, working_ang), settings.step_deg
         )
+    side = _side_px(_ROOM_OF_PICKS * diameter_px)
     return Templates(from_picks(path, paths, flattened, side)[None], 360.0)
 
 
