@@ -1,0 +1,90 @@
+"""Parts of micrographs that somebody has outlined: where not to learn, pick or judge.
+
+- `Regions`: polygons on a set of micrographs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+__all__ = ["Regions"]
+
+_AT_ONCE = 1 << 22  # points times corners compared in one go: some 30 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Polygons on micrographs.
+
+    Attributes:
+        polygons: For each micrograph, by name or path, the corners (x, y) of each polygon in
+            pixels of the raw micrograph. The last corner is joined to the first.
+
+    Raises:
+        ValueError: A polygon has fewer than three corners, or one that is not finite.
+    """
+
+    polygons: Mapping[str, tuple[Float[np.ndarray, "_ 2"], ...]]
+
+    def __post_init__(self) -> None:
+        for name, own in self.polygons.items():
+            for corners in own:
+                if len(corners) < 3 or not np.isfinite(corners).all():
+                    raise ValueError(
+                        f"a polygon on {name!r} must have three finite corners or more; "
+                        f"got {corners.tolist()}"
+                    )
+
+    def contain(
+        self, micrograph: str, xy_px: Float[np.ndarray, "points 2"]
+    ) -> Bool[np.ndarray, " points"]:
+        """Which points (x, y) in raw pixels lie in a polygon of a micrograph.
+
+        Where a polygon crosses itself, a point is inside when a ray from it meets the outline
+        an odd number of times. Where polygons overlap, being in one is enough.
+        """
+        inside = np.zeros(len(xy_px), bool)
+        for corners in self.polygons.get(micrograph, ()):
+            inside |= _contains(corners, xy_px)
+        return inside
+
+    def mask(
+        self, micrograph: str, shape: tuple[int, int], scale_yx: tuple[float, float]
+    ) -> Bool[np.ndarray, "height width"]:
+        """Which pixels of a coarser grid over a micrograph have their centre in a polygon.
+
+        Args:
+            micrograph: Its name, as in `polygons`.
+            shape: Height and width of the grid.
+            scale_yx: Raw pixels per pixel of the grid, along y and along x.
+        """
+        inside = np.zeros(shape, bool)
+        for corners in self.polygons.get(micrograph, ()):
+            low, high = corners.min(0) / scale_yx[::-1], corners.max(0) / scale_yx[::-1]
+            left, top = np.clip(np.ceil(low), 0, shape[::-1]).astype(int)
+            right, bottom = np.clip(np.floor(high) + 1, 0, shape[::-1]).astype(int)
+            if left >= right or top >= bottom:
+                continue
+            y, x = np.mgrid[top:bottom, left:right]
+            points = np.stack([x.ravel() * scale_yx[1], y.ravel() * scale_yx[0]], axis=1)
+            inside[top:bottom, left:right] |= _contains(corners, points).reshape(x.shape)
+        return inside
+
+
+def _contains(
+    corners: Float[np.ndarray, "corners 2"], xy: Float[np.ndarray, "points 2"]
+) -> Bool[np.ndarray, " points"]:
+    """Even-odd rule, a horizontal ray to the right of each point."""
+    x1, y1 = corners.T
+    x2, y2 = np.roll(corners, -1, axis=0).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(y1 == y2, 0.0, (x2 - x1) / (y2 - y1))
+    inside = np.zeros(len(xy), bool)
+    step = max(1, _AT_ONCE // len(corners))
+    for start in range(0, len(xy), step):
+        x, y = xy[start : start + step, :1], xy[start : start + step, 1:]
+        crosses = ((y1 > y) != (y2 > y)) & (x < x1 + (y - y1) * slope)
+        inside[start : start + step] = crosses.sum(1) % 2 == 1
+    return inside
