@@ -6,6 +6,7 @@ of layers; other code reads them from the network and assumes nothing.
 
 - `NETWORKS`: the networks by name, as lists of layers.
 - `Scorer`: a network with its linear head; logits out.
+- `LateResidual`: a layer that scoring folds in a way of its own.
 - `Decoder`: feature vectors back to regions, for the autoencoder term.
 """
 
@@ -17,8 +18,9 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["NETWORKS", "Decoder", "Layer", "NetworkSettings", "Scorer"]
+__all__ = ["NETWORKS", "Decoder", "LateResidual", "Layer", "NetworkSettings", "Scorer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Layer:
         stride: Step between outputs; of the first convolution in a residual layer.
         dilation: Spacing of the filter's taps; of the first in a residual layer.
         residual: Two convolutions with a shortcut around them, as in He et al. 2016.
+        late: In a residual layer, stride, dilation and channels are those of the second
+            convolution while the first keeps what came in, and the sum is normalised.
     """
 
     kernel: int
@@ -38,6 +42,7 @@ class Layer:
     stride: int = 1
     dilation: int = 1
     residual: bool = False
+    late: bool = False
 
 
 _PAPER = (
@@ -69,6 +74,34 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
         Layer(kernel=3, channels=2, residual=True),
         Layer(kernel=3, channels=4, residual=True),
         Layer(kernel=3, channels=4, residual=True),
+    ),
+    # The networks of Topaz 0.3, so that its detectors can be used: what it calls resnet8,
+    # resnet16, conv63 and conv127. Its conv31 is the paper's.
+    "resnet71": (
+        Layer(kernel=7, channels=1, stride=2),
+        Layer(kernel=3, channels=1, dilation=2, residual=True, late=True),
+        Layer(kernel=3, channels=2, stride=2, dilation=2, residual=True, late=True),
+        Layer(kernel=3, channels=2, dilation=2, residual=True, late=True),
+        Layer(kernel=5, channels=4),
+    ),
+    "resnet91": (
+        Layer(kernel=7, channels=1),
+        Layer(kernel=3, channels=1, stride=2, residual=True, late=True),
+        *[Layer(kernel=3, channels=1, residual=True, late=True)] * 3,
+        Layer(kernel=3, channels=2, stride=2, residual=True, late=True),
+        *[Layer(kernel=3, channels=2, residual=True, late=True)] * 2,
+        Layer(kernel=5, channels=4),
+    ),
+    "strided63": (
+        *_PAPER[:2],
+        Layer(kernel=5, channels=4, stride=2),
+        Layer(kernel=5, channels=8),
+    ),
+    "strided127": (
+        *_PAPER[:2],
+        Layer(kernel=5, channels=4, stride=2),
+        Layer(kernel=5, channels=8, stride=2),
+        Layer(kernel=5, channels=16),
     ),
     # Six diameters of context at a fine stride, for less arithmetic than conv31 takes: the
     # channels stay few, and dilation does the work of pooling (decision 0008).
@@ -113,17 +146,9 @@ class NetworkSettings:
 class _Convolution(nn.Sequential):
     """Convolution, batch normalisation, PReLU."""
 
-    def __init__(self, channels_in: int, layer: Layer, width: int) -> None:
-        channels = layer.channels * width
+    def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
         super().__init__(
-            nn.Conv2d(
-                channels_in,
-                channels,
-                layer.kernel,
-                stride=layer.stride,
-                dilation=layer.dilation,
-                bias=False,
-            ),
+            _filter(channels_in, channels, layer),
             nn.BatchNorm2d(channels),
             nn.PReLU(channels),
         )
@@ -132,16 +157,13 @@ class _Convolution(nn.Sequential):
 class _Residual(nn.Module):
     """Two convolutions and a shortcut, cropped so that both see the same centre."""
 
-    def __init__(self, channels_in: int, layer: Layer, width: int) -> None:
+    def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
         super().__init__()
-        channels = layer.channels * width
-        self.first = _Convolution(channels_in, layer, width)
+        self.first = _Convolution(channels_in, channels, layer)
         self.second = nn.Conv2d(channels, channels, layer.kernel, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.PReLU(channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if layer.stride > 1 or channels != channels_in:
-            self.shortcut = nn.Conv2d(channels_in, channels, 1, stride=layer.stride, bias=False)
+        self.shortcut = _shortcut(channels_in, channels, layer)
         # Two odd filters shorten the image by this much on each side, in input pixels.
         self.margin = layer.kernel // 2 * (layer.dilation + layer.stride)
 
@@ -150,6 +172,42 @@ class _Residual(nn.Module):
         inner = x[..., self.margin :, self.margin :]
         short = self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]]
         return self.activation(out + short)
+
+
+class LateResidual(nn.Module):
+    """The same with the second convolution as the layer says, and the sum normalised."""
+
+    shortcut: nn.Module
+
+    def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
+        super().__init__()
+        plain = Layer(kernel=layer.kernel, channels=layer.channels)
+        self.first = _Convolution(channels_in, channels_in, plain)
+        self.second = _filter(channels_in, channels, layer)
+        self.after = nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
+        self.shortcut = _shortcut(channels_in, channels, layer)
+        self.margin = layer.kernel // 2 * (1 + layer.dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of all places that the layer's field fits around."""
+        out = self.second(self.first(x))
+        inner = x[..., self.margin :, self.margin :]
+        return self.after(out + self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]])
+
+    def fold(self) -> None:
+        """Make the normalisation of the sum part of both its terms, for scoring."""
+        norm = self.after[0]
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_var is not None
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
+        self.second = fuse_conv_bn_eval(self.second, norm)
+        short = self.shortcut
+        if not isinstance(short, nn.Conv2d):
+            short = nn.Conv2d(len(scale), len(scale), 1, groups=len(scale), bias=False)
+            nn.init.ones_(short.weight)
+        short.weight = nn.Parameter(short.weight.detach() * scale[:, None, None, None])
+        self.shortcut = short
+        self.after = nn.Sequential(nn.Identity(), self.after[1])
 
 
 class Scorer(nn.Module):
@@ -171,9 +229,10 @@ class Scorer(nn.Module):
         blocks: list[nn.Module] = []
         channels = 1
         for layer in layers:
-            block = _Residual if layer.residual else _Convolution
-            blocks.append(block(channels, layer, settings.width))
-            channels = layer.channels * settings.width
+            block = LateResidual if layer.late else _Residual if layer.residual else _Convolution
+            wider = layer.channels * settings.width
+            blocks.append(block(channels, wider, layer))
+            channels = wider
         self.encoder = nn.Sequential(*blocks)
         self.dropout = nn.Dropout2d(settings.dropout)
         self.head = nn.Linear(self.features, 1)
@@ -246,6 +305,25 @@ class Decoder(nn.Module):
         return picture[:, start:stop, start:stop]
 
 
+def _filter(channels_in: int, channels: int, layer: Layer) -> nn.Conv2d:
+    """An unpadded convolution, as the layer says."""
+    return nn.Conv2d(
+        channels_in,
+        channels,
+        layer.kernel,
+        stride=layer.stride,
+        dilation=layer.dilation,
+        bias=False,
+    )
+
+
+def _shortcut(channels_in: int, channels: int, layer: Layer) -> nn.Module:
+    """What brings the input of a residual layer to the shape of its output."""
+    if layer.stride == 1 and channels == channels_in:
+        return nn.Identity()
+    return nn.Conv2d(channels_in, channels, 1, stride=layer.stride, bias=False)
+
+
 def _reach(layers: Sequence[Layer]) -> tuple[int, int]:
     """Receptive field and stride of a stack of unpadded convolutions.
 
@@ -254,7 +332,8 @@ def _reach(layers: Sequence[Layer]) -> tuple[int, int]:
     field, stride = 1, 1
     for layer in layers:
         field += (layer.kernel - 1) * layer.dilation * stride
+        plain_stride = stride if layer.late else stride * layer.stride
         stride *= layer.stride
         if layer.residual:
-            field += (layer.kernel - 1) * stride
+            field += (layer.kernel - 1) * plain_stride
     return field, stride

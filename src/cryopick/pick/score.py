@@ -25,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cryopick.errors import SettingsError
 from cryopick.learn import Guide, Scorer
 from cryopick.learn.device import multiplies_bfloat16
+from cryopick.learn.network import LateResidual
 from cryopick.pick.settings import Precision
 
 __all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map"]
@@ -164,6 +165,8 @@ def folded(scorer: Scorer, precision: torch.dtype = torch.float32) -> Scorer:
     copy.load_state_dict(scorer.state_dict())
     copy.eval()
     for module in list(copy.modules()):
+        if isinstance(module, LateResidual):
+            module.fold()
         children = list(module.named_children())
         for (name, first), (norm_name, second) in pairwise(children):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):

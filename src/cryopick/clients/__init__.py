@@ -1,0 +1,1 @@
+"""Doors for other programs: a topaz-compatible command line, RELION and cryoSPARC jobs."""
