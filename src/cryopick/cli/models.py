@@ -1,4 +1,4 @@
-"""`cryopick models`: what the models at hand are."""
+"""`cryopick models`: what the models at hand are, and models of other programs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer import Argument, echo
+from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Json
+from cryopick.cli.options import Force, Json
+from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError, FormatError, InputError
 
 __all__ = ["MODEL_SUFFIX", "describe_model", "model_lines", "models_app"]
@@ -18,7 +19,7 @@ MODEL_SUFFIX = ".safetensors"
 
 models_app = typer.Typer(
     name="models",
-    help="Tell what models are at hand and what made them.",
+    help="Tell what models are at hand and what made them; take in those of Topaz.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -62,6 +63,49 @@ def list_models(
         precision = (facts["summary"].get("held_out") or {}).get("particle_average_precision")
         judged = "not judged" if precision is None else f"held-out AP {precision:.3f}"
         echo(f"{name}  {facts['network']['name']}  {facts['diameter_ang']:g} Å  {judged}")
+
+
+@models_app.command("import")
+def import_model(
+    detector: Annotated[Path, Argument(metavar="DETECTOR", help="A .sav file of Topaz's.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="MODEL", help="Model file to write.")],
+    factor: Annotated[
+        float | None, Option(help="Binning of the micrographs it was trained on, such as 8.")
+    ] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel of those micrographs.")
+    ] = None,
+    diameter_ang: Annotated[
+        float | None, Option(help="Diameter of its particles in ångströms.")
+    ] = None,
+    normalization: Annotated[
+        str | None,
+        Option(
+            help="How they were standardised: micrograph, as `topaz preprocess` does, or affine, "
+            "as RELION does [micrograph]."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Make a model of a detector that Topaz trained; nothing in the file is run.
+
+    Known are resnet8, resnet16, conv31, conv63 and conv127 of any number of units; scores are
+    those of the original on images prepared alike.
+
+    Example: cryopick models import a.sav -o a.st --factor 8 --pixel-size-ang 1 --diameter-ang 120
+    """
+    options = locals()  # by the names of the settings' fields
+    from cryopick.clients.sav import ImportSettings, import_topaz_model
+    from cryopick.learn import save_model
+
+    model = import_topaz_model(detector, settings_of(ImportSettings, options))
+    save_model(model, out, overwrite=force)
+    network = model.scorer.settings
+    echo(
+        f"{network.name} of width {network.width}, for {model.working_pixel_size_ang:g} Å per "
+        f"pixel, written to {out}",
+        err=True,
+    )
 
 
 def describe_model(path: Path) -> dict[str, Any]:

@@ -75,6 +75,8 @@ def _assemble(saved: Saved) -> Scorer:
     import torch
 
     tensors = saved.tensors
+    if "classifier.weight" not in tensors:
+        raise ValueError("it has no linear classifier")
     theirs = list(_their_steps(tensors))
     is_residual = any(f"{_BODY}.{place}.conv1.weight" in tensors for place in range(2))
     name = (_RESIDUAL if is_residual else _PLAIN).get(len(theirs))

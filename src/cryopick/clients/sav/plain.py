@@ -16,7 +16,7 @@ from typing import Any
 
 __all__ = ["Made", "Name", "Stored", "load"]
 
-MAX_INSTRUCTIONS = 1_000_000  # the largest detector takes some 20 000
+MAX_INSTRUCTIONS = 100_000  # the largest detector takes some 10 000
 _PLAIN = {
     *("NONE", "NEWTRUE", "NEWFALSE", "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET"),
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
