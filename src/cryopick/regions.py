@@ -3,11 +3,14 @@
 - `Regions`: polygons on a set of micrographs.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from cryopick.picks import Picks
 
 __all__ = ["Regions"]
 
@@ -36,6 +39,19 @@ class Regions:
                         f"a polygon on {name!r} must have three finite corners or more; "
                         f"got {corners.tolist()}"
                     )
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that differ for other regions."""
+        lines = [f"{name} {[p.tolist() for p in own]}" for name, own in self.polygons.items()]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
+
+    def outside(self, picks: Picks) -> Picks:
+        """The picks that lie in no polygon of their micrograph; all micrographs stay."""
+        keep = np.ones(len(picks), bool)
+        for name, rows in picks.rows().items():
+            keep[rows] = ~self.contain(name, picks.xy_px[rows])
+        return picks.select(keep)
 
     def contain(
         self, micrograph: str, xy_px: Float[np.ndarray, "points 2"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, Json, PixelSizeAng, RadiusPx, in_pixels
+from cryopick.cli.options import Force, Ignore, Json, PixelSizeAng, RadiusPx, in_pixels, regions_on
 from cryopick.cli.tables import align_names, read_only
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def evaluate(
         Path | None,
         Option(metavar="LIST", help="Judge the micrographs that LIST names, one a line."),
     ] = None,
+    ignore: Ignore = None,
     as_json: Json = False,
     plot: Annotated[
         Path | None, Option(metavar="FILE", help="Draw the precision-recall curve: .png .svg .pdf")
@@ -50,6 +51,8 @@ def evaluate(
     found = read_picks(picks)
     known = align_names(read_picks(truth), found.micrographs)
     names = list(dict.fromkeys(found.micrographs + known.micrographs))
+    regions = regions_on(names, ignore)
+    found, known = regions.outside(found), regions.outside(known)
     judged = evaluate_picks(found, known, radius, read_only(only, names) if only else None)
     if plot:
         from cryopick.report.curves import plot_precision_recall

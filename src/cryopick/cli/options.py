@@ -1,13 +1,18 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Option
+
+if TYPE_CHECKING:
+    from cryopick.regions import Regions
 
 __all__ = [
     "Device",
     "Force",
+    "Ignore",
     "Json",
     "Micrographs",
     "ModelFile",
@@ -17,6 +22,7 @@ __all__ = [
     "TableFormat",
     "chosen_model",
     "in_pixels",
+    "regions_on",
 ]
 
 MICROGRAPHS = "Files, quoted patterns, folders, a STAR or .cs file, or @LIST with one name a line."
@@ -40,6 +46,10 @@ ModelFile = Annotated[
 Device = Annotated[
     str, Option("--device", help="Where to compute: cpu, cuda, mps, or the best there is (auto).")
 ]
+Ignore = Annotated[
+    Path | None,
+    Option("--ignore", metavar="REGIONS", help="Outlined regions to leave out: a JSON file."),
+]
 RadiusPx = Annotated[
     float | None,
     Option("--radius-px", min=0.0, help="Greatest distance of the same particle, in pixels."),
@@ -62,6 +72,14 @@ def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
     from cryopick.learn.general import GENERAL_MODEL
 
     return GENERAL_MODEL
+
+
+def regions_on(micrographs: Sequence[Path | str], file: Path | None) -> "Regions":
+    """The regions to ignore on these micrographs; none without a file."""
+    from cryopick.io.regions import read_regions
+    from cryopick.regions import Regions
+
+    return read_regions(file, micrographs) if file else Regions({})
 
 
 def in_pixels(

@@ -9,11 +9,13 @@ from cryopick.cli.app import app
 from cryopick.cli.options import (
     Device,
     Force,
+    Ignore,
     Micrographs,
     ModelFile,
     Table,
     TableFormat,
     chosen_model,
+    regions_on,
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
@@ -47,6 +49,7 @@ def pick(
     margin_ang: Annotated[
         float | None, Option(help="Leave out picks closer to an edge than this [0].")
     ] = None,
+    ignore: Ignore = None,
     table_format: TableFormat = None,
     box_px: Annotated[
         int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
@@ -79,7 +82,8 @@ def pick(
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
     paths = micrograph_paths(micrographs)
     tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
-    work = PickBatch.open(chosen_model(model, diameter_ang), settings, ready_device(device), paths)
+    file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
+    work = PickBatch.open(file, settings, ready_device(device), paths, regions)
     parts = work.parts(Path(out), "pick")
     if parts.begin(tables, overwrite=force):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)

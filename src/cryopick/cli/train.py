@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import MICROGRAPHS, Device
+from cryopick.cli.options import MICROGRAPHS, Device, Ignore, regions_on
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError
@@ -49,6 +49,10 @@ def train(
     out: Annotated[
         Path, Option("--out", "-o", metavar="MODEL", help="Model to write: .safetensors")
     ],
+    negatives: Annotated[
+        Path | None, Option(metavar="TABLE", help="Table of places that are no particles.")
+    ] = None,
+    ignore: Ignore = None,
     diameter_ang: Annotated[
         float | None, Option(help="Longest extent of the particle in ångströms; needed.")
     ] = None,
@@ -157,6 +161,7 @@ def train(
     --diameter-ang 190 --particles-per-micrograph 400
     """
     options = locals()  # by the names of the settings' fields
+    from cryopick.io import read_picks
     from cryopick.learn import TrainSettings
     from cryopick.learn.device import ready_device
     from cryopick.learn.run import Run
@@ -165,6 +170,8 @@ def train(
     defaults = {} if config else _defaults(init or GENERAL, options)
     settings = settings_of(TrainSettings, options, config, WITHIN, defaults)
     training = _labelled(micrographs, picks)
+    if negatives:
+        training = training.against(read_picks(negatives), negatives)
     held_out: Labelled | None = None
     if held_out_frac is not None:
         if held_out_micrographs or held_out_picks:
@@ -174,7 +181,9 @@ def train(
         held_out = _labelled(held_out_micrographs, held_out_picks)
     elif held_out_micrographs or held_out_picks:
         raise BadParameter("--held-out-micrographs and --held-out-picks go together")
-    run = Run(model=out, settings=settings, training=training, held_out=held_out)
+    everywhere = [*training.paths, *(held_out.paths if held_out else ())]
+    regions = regions_on(everywhere, ignore)
+    run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
     _carry_out(run, ready_device(device), overwrite=force, resume=resume)
 
 
@@ -226,6 +235,12 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
             advance(1)
 
         prepared = run.prepare(on_micrograph)
+    if prepared.training.left_out:
+        echo(
+            f"left out: {prepared.training.left_out} labels on borders, flat patches or ignored "
+            "regions",
+            err=True,
+        )
     with progress(run.settings.steps - done, "Training") as advance:
         told = done
 

@@ -7,15 +7,21 @@ fine-tuning the guide itself.
 
 - `Guide`: the network and its weight.
 - `guide_weight`: the weight that suits a number of labels.
+- `votes_on_negatives`: what the guide says where it is known to be wrong.
 
 Source: Genest and Zidek 1986, "Combining probability distributions", Statistical Science 1:114.
 """
 
 from dataclasses import dataclass
 
-from cryopick.learn.network import Scorer
+import numpy as np
+import torch
+from jaxtyping import Float
 
-__all__ = ["Guide", "guide_weight"]
+from cryopick.learn.network import Scorer
+from cryopick.prepare import Store
+
+__all__ = ["Guide", "guide_weight", "votes_on_negatives"]
 
 _LABELS = 18.0  # as many labels as the guide is worth
 _MOST = 2.0
@@ -41,3 +47,26 @@ def guide_weight(labels: int) -> float:
     0.5
     """
     return min(_MOST, _LABELS / max(labels, 1))
+
+
+def votes_on_negatives(guide: Guide, store: Store) -> Float[np.ndarray, " negatives"]:
+    """How strongly a guide takes places for particles that are labelled as none.
+
+    Args:
+        guide: The network and its weight.
+        store: Prepared micrographs with negatives.
+
+    Returns:
+        For each negative, one micrograph after the other, the guide's logit times its weight,
+        0 where the guide is right. The other network's logit must fall below minus this.
+    """
+    scorer = guide.scorer.eval()
+    side = scorer.receptive_field_px
+    votes = []
+    for micrograph, negatives in enumerate(store.negatives_px):
+        for x, y in np.rint(negatives).astype(int):
+            window = store.window(micrograph, int(y) - side // 2, int(x) - side // 2, side)
+            with torch.inference_mode():
+                logit = scorer(torch.from_numpy(window.image)[None, None])
+            votes.append(guide.weight * max(float(logit.squeeze()), 0.0))
+    return np.array(votes)

@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from cryopick.learn.start import load_start, starting_file
 from cryopick.learn.train import HeldOut, Outcome, train
 from cryopick.picks import Picks
 from cryopick.prepare import Dataset, Preparation, Store, prepare_dataset
+from cryopick.regions import Regions
 from cryopick.sets import hold_out
 
 __all__ = ["Labelled", "Prepared", "Run"]
@@ -52,11 +53,13 @@ class Labelled:
         paths: The micrographs, labelled or not.
         labels: The labels on them, named by `str(path)`.
         left_out: Labels that the table had on other micrographs.
+        negatives: Places on them that are no particles, named likewise.
     """
 
     paths: tuple[Path, ...]
     labels: Picks
     left_out: int = 0
+    negatives: Picks | None = None
 
     @classmethod
     def of(cls, paths: Sequence[Path], table: Picks, source: Path) -> "Labelled":
@@ -82,6 +85,21 @@ class Labelled:
             )
         return cls(paths=tuple(paths), labels=labels, left_out=len(table) - len(labels))
 
+    def against(self, table: Picks, source: Path) -> "Labelled":
+        """The same with a table of places that are no particles.
+
+        Raises:
+            InputError: None of them lies on one of the micrographs.
+            UnmatchedError: A name in the table may mean several micrographs.
+        """
+        negatives = match_names(table, self.paths).picks
+        if len(table) and not len(negatives):
+            raise InputError(
+                f"{source}: none of its {len(table)} negatives lies on one of the "
+                f"{len(self.paths)} micrographs; give the micrographs that they are on"
+            )
+        return replace(self, negatives=negatives)
+
     def split(self, held_out_frac: float, seed: int) -> tuple["Labelled", "Labelled"]:
         """Part labelled micrographs into those to learn from and those to judge by.
 
@@ -103,13 +121,17 @@ class Labelled:
             paths = tuple(path for path in self.paths if (str(path) in chosen) is is_held)
             own = self.labels.restrict([name for name in labelled if (name in chosen) is is_held])
             sides.append(Labelled(paths=paths, labels=own))
-        return replace(sides[0], left_out=self.left_out), sides[1]
+        return replace(sides[0], left_out=self.left_out, negatives=self.negatives), sides[1]
 
     def identity(self) -> list[str]:
         """Lines that change when a micrograph or a label does."""
         names = [self.labels.micrographs[i] for i in self.labels.index]
         labels = zip(names, self.labels.xy_px.tolist(), strict=True)
-        return [file_identity(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
+        lines = [file_identity(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
+        if self.negatives is not None:
+            for name, own in self.negatives.by_micrograph():
+                lines.append(f"not {name} {own.xy_px.tolist()}")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -129,12 +151,14 @@ class Run:
         settings: What to learn and how.
         training: What to learn from.
         held_out: What to judge by on the way.
+        ignore: Regions to keep out of both, on micrographs named by their paths.
     """
 
     model: Path
     settings: TrainSettings
     training: Labelled
     held_out: Labelled | None = None
+    ignore: Regions = field(default_factory=lambda: Regions({}))
 
     @property
     def folder(self) -> Path:
@@ -201,14 +225,21 @@ class Run:
             pixel_size_ang=self.settings.pixel_size_ang,
             normalization=self.settings.normalization,
             clearance_px=self.settings.diameter_ang / self.settings.working_size_ang / 2,
+            ignore=self.ignore,
         )
         folder, own = self.folder / "prepared", self.training
         training = prepare_dataset(
-            own.paths, own.labels, preparation, folder / "training", on_done=on_done
+            own.paths,
+            own.labels,
+            preparation,
+            folder / "training",
+            negatives=own.negatives,
+            on_done=on_done,
         )
         if not training.store.labelled:
             raise InputError(
-                "all labels lie on micrographs that were skipped; mend one of them, or label others"
+                "all labels lie on micrographs that were skipped, on borders or in ignored "
+                "regions; mend one of them, or label others"
             )
         if self.held_out is None:
             return Prepared(training, None)
@@ -246,6 +277,7 @@ class Run:
             self.checkpoint,
             device=device,
             start=start.scorer,
+            guide=start.guide,
             held_out=held_out,
             on_row=on_row,
         )
@@ -292,11 +324,15 @@ class Run:
             lines.append(file_identity(start))
         if self.held_out:
             lines += ["held out", *self.held_out.identity()]
+        if self.ignore.polygons:
+            lines.append(self.ignore.fingerprint)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
-    return {"micrographs": len(dataset.paths), "labels": dataset.store.labelled}
+    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.labelled}
+    negatives = sum(map(len, dataset.store.negatives_px))
+    return {**counts, "negatives": negatives} if negatives else counts
 
 
 def _steps_done(checkpoint: Path) -> int:

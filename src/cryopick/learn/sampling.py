@@ -12,6 +12,7 @@ A batch depends on the seed and the step alone, so a resumed run draws the same 
 - `SamplingSettings`, `Sampler`, `Batch`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,18 @@ from cryopick.errors import SettingsError
 from cryopick.learn.augment import distort
 from cryopick.prepare import Store
 
-__all__ = ["IGNORED", "POSITIVE", "UNLABELLED", "Batch", "Geometry", "Sampler", "SamplingSettings"]
+__all__ = [
+    "IGNORED",
+    "NEGATIVE",
+    "POSITIVE",
+    "UNLABELLED",
+    "Batch",
+    "Geometry",
+    "Sampler",
+    "SamplingSettings",
+]
 
-IGNORED, UNLABELLED, POSITIVE = 0, 1, 2
+IGNORED, UNLABELLED, POSITIVE, NEGATIVE = 0, 1, 2, 3
 
 _DRAWS = 100  # before giving up on finding an unlabelled region
 
@@ -122,46 +132,76 @@ class Batch:
 
     Attributes:
         patches: Normalised images.
-        kinds: For each score, `POSITIVE`, `UNLABELLED` or `IGNORED`.
+        kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`.
+        votes: For each negative score, what a guide holds against it; 0 elsewhere.
     """
 
     patches: Float[Tensor, "batch 1 side side"]
     kinds: UInt8[Tensor, "batch grid grid"]
+    votes: Float[Tensor, "batch grid grid"]
 
 
 class Sampler:
     """Draws minibatches from a store.
+
+    Args:
+        store: Prepared micrographs with labels.
+        settings: What a minibatch is made of.
+        geometry: How the network sees a patch.
+        seed: Whole number from which every minibatch follows.
+        votes: For each negative of the store, one micrograph after the other, the logit with
+            which a guide takes it for a particle; none for 0.
 
     Raises:
         SettingsError: The store holds no labels; from `batch`, no unlabelled region is found.
     """
 
     def __init__(
-        self, store: Store, settings: SamplingSettings, geometry: Geometry, *, seed: int
+        self,
+        store: Store,
+        settings: SamplingSettings,
+        geometry: Geometry,
+        *,
+        seed: int,
+        votes: Float[np.ndarray, " negatives"] | None = None,
     ) -> None:
         if not store.labelled:
             raise SettingsError("there is no label on any training micrograph")
         self.store, self.settings, self.geometry, self.seed = store, settings, geometry, seed
-        self._labels = np.array(
-            [(i, *xy) for i, labels in enumerate(store.labels_px) for xy in labels]
-        )
+        self._labels = _listed(store.labels_px)
+        self._negatives = _listed(store.negatives_px)
+        self._votes = np.zeros(len(self._negatives)) if votes is None else votes
         usable = np.array(store.usable_px, dtype=float)
         self._chance = usable / usable.sum()
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        """The batch of a step, on `device`; positives come after the unlabelled patches."""
+        """The batch of a step, on `device`: unlabelled patches, positives, then negatives."""
         rng = np.random.default_rng([self.seed, step])
         unlabelled, kinds = self._some_unlabelled(rng, device)
-        tiled, tiled_kinds = self._tiled_positives(rng, device)
+        tiles = self.geometry.tiles**2
+        count = self.settings.positive_patches * tiles
+        chosen = self._labels[rng.integers(len(self._labels), size=count)]
+        tiled, tiled_kinds = self._tiled(rng, chosen, POSITIVE, device)
+        crops, told = [unlabelled, tiled], [kinds, tiled_kinds]
+        votes = np.zeros((len(kinds) + len(tiled_kinds), *kinds.shape[1:]), np.float32)
+        if len(self._negatives):
+            rows = rng.integers(len(self._negatives), size=tiles)
+            tiled, tiled_kinds = self._tiled(rng, self._negatives[rows], NEGATIVE, device)
+            crops.append(tiled)
+            told.append(tiled_kinds)
+            held = np.zeros(tiled_kinds.shape, np.float32)
+            held[tiled_kinds == NEGATIVE] = self._votes[rows]  # both row by row
+            votes = np.concatenate([votes, held])
         patches = distort(
-            torch.cat([unlabelled, tiled]),
+            torch.cat(crops),
             contrast=self.settings.contrast,
             noise=self.settings.noise,
             seed=int(rng.integers(2**62)),
         )
         return Batch(
             patches[:, None],
-            torch.from_numpy(np.concatenate([kinds, tiled_kinds])).to(device),
+            torch.from_numpy(np.concatenate(told)).to(device),
+            torch.from_numpy(votes).to(device),
         )
 
     def _some_unlabelled(
@@ -194,18 +234,29 @@ class Sampler:
         crops, usable = self._crops(micrographs, centres, turns, self.geometry.patch_px, device)
         kinds = np.where(self._at_scores(usable), UNLABELLED, IGNORED).astype(np.uint8)
         for i, micrograph in enumerate(micrographs):
-            labels = self.store.labels_px[micrograph]
+            labels = self._known(int(micrograph))
             if len(labels):
                 kinds[i][self._near_labels(centres[i], turns[i], labels)] = IGNORED
         return crops, kinds
 
-    def _tiled_positives(
-        self, rng: np.random.Generator, device: torch.device
+    def _known(self, micrograph: int) -> Float[np.ndarray, "_ 2"]:
+        """Where on a micrograph a label says what is there."""
+        labels, negatives = self.store.labels_px[micrograph], self.store.negatives_px
+        return np.concatenate([labels, negatives[micrograph]]) if negatives else labels
+
+    def _tiled(
+        self,
+        rng: np.random.Generator,
+        chosen: Float[np.ndarray, "count 3"],
+        kind: int,
+        device: torch.device,
     ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
-        """Patches tiled with crops around labels, each displaced within its disc."""
-        geometry, patches = self.geometry, self.settings.positive_patches
-        count = patches * geometry.tiles**2
-        chosen = self._labels[rng.integers(len(self._labels), size=count)]
+        """Patches tiled with crops around labels, each displaced within its disc.
+
+        The number of labels, given as micrograph, x, y, fills whole patches.
+        """
+        geometry, count = self.geometry, len(chosen)
+        patches = count // geometry.tiles**2
         radius = self.settings.label_radius_px * np.sqrt(rng.random(count))
         angle = rng.uniform(0, 2 * np.pi, count)
         shift = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -221,7 +272,7 @@ class Sampler:
             row, column = divmod(place, geometry.tiles)
             top, left = row * geometry.tile_px, column * geometry.tile_px
             canvas[patch, top : top + geometry.field_px, left : left + geometry.field_px] = crop
-            kinds[patch, row * step, column * step] = POSITIVE
+            kinds[patch, row * step, column * step] = kind
         return canvas, kinds
 
     def _turns(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 2 2"]:
@@ -280,6 +331,12 @@ class Sampler:
         places = np.stack([x, y], axis=-1) @ turn.T + centre_px
         gaps = places[:, :, None, :] - labels_px
         return (np.square(gaps).sum(-1) <= self.settings.label_radius_px**2).any(-1)
+
+
+def _listed(labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, "labels 3"]:
+    """Labels of all micrographs as rows of micrograph, x, y."""
+    rows = [(i, *xy) for i, labels in enumerate(labels_px) for xy in labels]
+    return np.array(rows, np.float64).reshape(-1, 3)
 
 
 def _tile(field_px: int, stride_px: int) -> int:

@@ -16,16 +16,18 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
 from cryopick.learn.device import mixed_precision
+from cryopick.learn.guide import Guide, votes_on_negatives
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import unlabelled_prior
-from cryopick.learn.sampling import POSITIVE, UNLABELLED, Batch, Geometry, Sampler
+from cryopick.learn.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Geometry, Sampler
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
 from cryopick.prepare import Store
@@ -65,6 +67,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     *,
     device: torch.device,
     start: Scorer | None = None,
+    guide: Guide | None = None,
     held_out: HeldOut | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
 ) -> Outcome:
@@ -78,6 +81,8 @@ def train(  # noqa: PLR0913  # what a run is made of
         device: Where to compute.
         start: Network to begin with, of the kind that the settings name; random weights
             without. Its batch statistics and its first `settings.frozen` layers stay.
+        guide: Network that the trained one will work beside. A place labelled as no particle
+            must be outvoted where the guide takes it for one.
         held_out: Judge of the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
 
@@ -92,7 +97,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
-    run = _Run(store, settings, prior, device, start)
+    run = _Run(store, settings, prior, device, start, guide)
     state = RunState()
     if checkpoint.exists():
         state = load_state(checkpoint, run.parts, run.key, device)
@@ -124,6 +129,7 @@ class _Run:
         prior: float,
         device: torch.device,
         start: Scorer | None,
+        guide: Guide | None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.prior, self.device = settings, prior, device
@@ -139,7 +145,10 @@ class _Run:
         self.scorer.to(device)
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
-        self.sampler = Sampler(store, settings.sampling, self.geometry, seed=settings.seed)
+        votes = votes_on_negatives(guide, store) if guide else None
+        self.sampler = Sampler(
+            store, settings.sampling, self.geometry, seed=settings.seed, votes=votes
+        )
         self.parts: dict[str, Part] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
@@ -180,6 +189,9 @@ class _Run:
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
+        is_negative = batch.kinds == NEGATIVE
+        if is_negative.any():
+            loss = loss + softplus(logits[is_negative] + batch.votes[is_negative]).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step(learning_rate(number, self.settings))

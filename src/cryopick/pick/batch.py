@@ -21,6 +21,7 @@ from cryopick.pick.pipeline import Picker
 from cryopick.pick.score import number_format
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
+from cryopick.regions import Regions
 
 __all__ = ["PickBatch"]
 
@@ -46,6 +47,7 @@ class PickBatch:
         settings: PickSettings,
         device: torch.device,
         order: Sequence[Path] = (),
+        ignore: Regions | None = None,
     ) -> "PickBatch":
         """Load a model and check what all micrographs share.
 
@@ -55,6 +57,7 @@ class PickBatch:
             device: Where to score.
             order: Micrographs in the order in which they will be asked for: the next are
                 worked on in the background.
+            ignore: Regions in which nothing is picked, on micrographs named by their paths.
 
         Raises:
             InputError: The model is missing or is none.
@@ -68,13 +71,15 @@ class PickBatch:
                 f"got {settings.step_px}"
             )
         digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-        picker = Picker.ready(loaded, settings, device, order)
+        picker = Picker.ready(loaded, settings, device, order, ignore)
         number = str(number_format(settings.precision, device)).removeprefix("torch.")
         return cls(picker, f"{model.name} (sha256 {digest}…)", number)
 
     def describe(self) -> str:
         """The settings as TOML, with the model and what was computed in in comments above."""
         told = f"# model: {self.model_file}\n# convolutions: {self.number_format}\n"
+        if self.picker.ignore.polygons:
+            told += f"# ignored regions: {self.picker.ignore.fingerprint}\n"
         return told + to_toml(self.picker.settings)
 
     def parts(self, output: Path, doing: str) -> Parts:

@@ -24,6 +24,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
 from cryopick.prepare.cores import cores
+from cryopick.regions import Regions
 
 __all__ = ["Picker", "Scored", "default_step", "locate"]
 
@@ -88,11 +89,13 @@ class Picker:
         order: Micrographs in the order in which they will be asked for, if it is known. The
             next ones are then worked on in the background, each by a thread of its own: a
             core that does all of one micrograph never waits for another core.
+        ignore: Regions in which nothing is picked, on micrographs named by their paths.
     """
 
     model: Model
     settings: PickSettings
     order: Sequence[Path] = ()
+    ignore: Regions = field(default_factory=lambda: Regions({}))
     _scored: "Ahead[Path, Scored]" = field(init=False, repr=False)
     _picked: "Ahead[Path, Picks]" = field(init=False, repr=False)
 
@@ -109,13 +112,15 @@ class Picker:
         settings: PickSettings,
         device: torch.device,
         order: Sequence[Path] = (),
+        ignore: Regions | None = None,
     ) -> "Picker":
         """Fold the network's normalisation and put it on a device."""
         precision = number_format(settings.precision, device)
         scorer, guide = folded(model.scorer, precision).to(device), model.guide
         if guide is not None:
             guide = replace(guide, scorer=folded(guide.scorer, precision).to(device))
-        return cls(replace(model, scorer=scorer, guide=guide), settings, order)
+        ready = replace(model, scorer=scorer, guide=guide)
+        return cls(ready, settings, order, ignore or Regions({}))
 
     @property
     def diameter_ang(self) -> float:
@@ -162,9 +167,10 @@ class Picker:
         scored = self._score(path)
         prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
+        ignored = self.ignore.mask(str(path), prepared.image.shape, prepared.scale_yx)
         xy_px, score = locate(
             scored.scores,
-            inset(prepared.usable, self.model.diameter_px / 2),
+            inset(prepared.usable, self.model.diameter_px / 2) & ~ignored,
             radius=radius_ang / pixel_size_ang,
             threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,

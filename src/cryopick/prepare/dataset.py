@@ -9,8 +9,11 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
 
 from cryopick.errors import CryopickError, InputError, MicrographError
 from cryopick.image import (
@@ -32,6 +35,7 @@ from cryopick.prepare.store import (
     load_micrograph,
     save_micrograph,
 )
+from cryopick.regions import Regions
 
 __all__ = [
     "DIAMETER_PX",
@@ -60,12 +64,15 @@ class Preparation:
         normalization: The kind to fit, or one that was fitted on other micrographs.
         clearance_px: Working pixels that must lie between what is unusable and the centre of
             a region for it to count as usable in the store.
+        ignore: Regions to keep out, on micrographs named by their paths. A region's centre may lie
+            right beside them, as they hold image.
     """
 
     working_size_ang: float
     pixel_size_ang: float | None
     normalization: NormalizationKind | Normalization
     clearance_px: float = 0.0
+    ignore: Regions = field(default_factory=lambda: Regions({}))
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,13 @@ class Dataset:
         paths: The raw micrographs in the order of the store, without those that failed.
         store: The prepared ones.
         normalization: How they were standardised.
+        left_out: Labels that lie on borders, flat patches or ignored regions.
     """
 
     paths: tuple[Path, ...]
     store: Store
     normalization: Normalization
+    left_out: int = 0
 
 
 def raw_pixel_size(path: Path, in_file_ang: float | None) -> float:
@@ -96,12 +105,13 @@ def raw_pixel_size(path: Path, in_file_ang: float | None) -> float:
     return in_file_ang
 
 
-def prepare_dataset(
+def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
     paths: Sequence[Path],
     labels: Picks,
     preparation: Preparation,
     folder: Path,
     *,
+    negatives: Picks | None = None,
     on_done: OnDone = lambda *_: None,
     workers: int | None = None,
 ) -> Dataset:
@@ -113,6 +123,7 @@ def prepare_dataset(
         preparation: How to prepare them.
         folder: Where to keep the prepared ones; those of other micrographs or another
             preparation are removed first.
+        negatives: Places that are no particles, as `labels`.
         on_done: Called for each micrograph in turn once it is shrunk, with the error if it
             failed and is left out.
         workers: Threads, which change nothing but the time; None takes one a core.
@@ -123,17 +134,25 @@ def prepare_dataset(
     shrunken = shrink_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
     ready = folder / "ready"
 
+    kept = [str(path) for path in shrunken.paths]
+
     def make_ready(place: int) -> None:
         if not is_saved(ready, place):
             own = shrunken.standardised(place)
-            usable = inset(own.usable, preparation.clearance_px)
+            ignored = preparation.ignore.mask(kept[place], own.image.shape, own.scale_yx)
+            usable = inset(own.usable, preparation.clearance_px) & ~ignored
             save_micrograph(ready, place, Stored(own.image, usable, own.scale_yx))
 
     for _ in in_order(make_ready, range(len(shrunken.paths)), workers):
         pass
-    kept = [str(path) for path in shrunken.paths]
-    on_each = [own.xy_px for _, own in labels.restrict(kept).by_micrograph()]
-    return Dataset(shrunken.paths, Store.open(ready, on_each), shrunken.normalization)
+    on_image = shrunken.on_image(preparation.ignore.outside(labels.restrict(kept)))
+    against = shrunken.on_image(negatives.restrict(kept)) if negatives else None
+    return Dataset(
+        shrunken.paths,
+        Store.open(ready, on_image, against),
+        shrunken.normalization,
+        left_out=len(labels.restrict(kept)) - sum(map(len, on_image)),
+    )
 
 
 @dataclass(frozen=True)
@@ -157,6 +176,27 @@ class Shrunken:
         shrunk = load_micrograph(self.folder, self.numbers[place])
         image = self.normalization.apply(shrunk.image, shrunk.usable, shrunk.counted)
         return replace(shrunk, image=image)
+
+    def on_image(self, labels: Picks) -> list[Float[np.ndarray, "_ 2"]]:
+        """For each micrograph, those of its labels (x, y) that lie on usable ground.
+
+        Args:
+            labels: In raw pixels, on all the micrographs in their order.
+        """
+        on_each = [own.xy_px for _, own in labels.by_micrograph()]
+        return [xy[self._holds_image(place, xy)] for place, xy in enumerate(on_each)]
+
+    def _holds_image(
+        self, place: int, xy_px: Float[np.ndarray, "points 2"]
+    ) -> Bool[np.ndarray, " points"]:
+        if not len(xy_px):
+            return np.ones(0, bool)
+        shrunk = load_micrograph(self.folder, self.numbers[place])
+        column, row = np.rint(xy_px / shrunk.scale_yx[::-1]).astype(int).T
+        height, width = shrunk.usable.shape
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        held = shrunk.usable[row.clip(0, height - 1), column.clip(0, width - 1)]
+        return inside & held
 
 
 def shrink_dataset(
@@ -252,7 +292,7 @@ def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Norm
 
 def _key(paths: Sequence[Path], preparation: Preparation) -> str:
     """A text that changes when the micrographs or their preparation do."""
-    lines = [repr(preparation)]
+    lines = [repr(replace(preparation, ignore=Regions({}))), preparation.ignore.fingerprint]
     for path in paths:
         stat = path.stat() if path.exists() else None
         lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}")

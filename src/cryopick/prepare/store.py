@@ -72,30 +72,40 @@ class Store:
         labels_px: For each micrograph, labelled centres (x, y) in working pixels.
         shapes: Height and width of each micrograph in working pixels.
         usable_px: Usable pixels of each micrograph.
+        negatives_px: For each micrograph, places (x, y) in working pixels that are no particles;
+            empty where none are known.
     """
 
     folder: Path
     labels_px: tuple[Float[np.ndarray, "_ 2"], ...]
     shapes: tuple[tuple[int, int], ...]
     usable_px: tuple[int, ...]
+    negatives_px: tuple[Float[np.ndarray, "_ 2"], ...] = ()
 
     @classmethod
-    def open(cls, folder: Path, raw_labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> "Store":
+    def open(
+        cls,
+        folder: Path,
+        raw_labels_px: Sequence[Float[np.ndarray, "_ 2"]],
+        raw_negatives_px: Sequence[Float[np.ndarray, "_ 2"]] | None = None,
+    ) -> "Store":
         """Open the store in `folder`.
 
         Args:
             folder: Where the files are.
             raw_labels_px: For each micrograph, labelled centres (x, y) in raw pixels.
+            raw_negatives_px: Places that are no particles, likewise.
         """
         notes = [json.loads(_notes(folder, i).read_text()) for i in range(len(raw_labels_px))]
+        scales = [np.array(note["scale_yx"][::-1]) for note in notes]
         return cls(
             folder=folder,
-            labels_px=tuple(
-                labels / np.array(note["scale_yx"][::-1])
-                for labels, note in zip(raw_labels_px, notes, strict=True)
-            ),
+            labels_px=tuple(xy / scale for xy, scale in zip(raw_labels_px, scales, strict=True)),
             shapes=tuple((note["shape"][0], note["shape"][1]) for note in notes),
             usable_px=tuple(note["usable_px"] for note in notes),
+            negatives_px=tuple(
+                xy / scale for xy, scale in zip(raw_negatives_px or (), scales, strict=False)
+            ),
         )
 
     def __len__(self) -> int:
@@ -109,7 +119,7 @@ class Store:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that differ for other labels or micrographs of other sizes."""
-        labels = [own.tolist() for own in self.labels_px]
+        labels = [own.tolist() for own in (*self.labels_px, *self.negatives_px)]
         text = json.dumps([self.shapes, self.usable_px, labels])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
