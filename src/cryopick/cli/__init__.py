@@ -15,6 +15,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     pick,
     preprocess,
     propose,
+    relion_job,
     score,
     sets,
     simulate,
