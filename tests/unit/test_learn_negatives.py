@@ -39,7 +39,7 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Two micrographs with six particles, half of them labelled, and two specks, as bright and narrower."""
+    """Two micrographs with six particles, half of them labelled, and two bright narrow specks."""
     folder = tmp_path_factory.mktemp("specks")
     for number in range(2):
         image = 3 * oracles.blobs(SHAPE, PARTICLES, 2.5, noise=1 / 3, seed=number)

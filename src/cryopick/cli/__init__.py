@@ -8,6 +8,7 @@ runs: `--help` needs neither NumPy nor torch.
 
 from cryopick.cli import (  # noqa: F401  # they register
     convert,
+    cryosparc_job,
     demo,
     evaluate,
     info,
