@@ -2,9 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, InputError
 from cryopick.io import micrograph_paths, read_picks, write_picks, write_picks_per_micrograph
+from cryopick.io.star_text import document, plain, quoted
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
@@ -263,3 +266,22 @@ def test_a_relion_2_micrograph_list_is_read():
 
     assert names[0].startswith("CtfFind/job021/Micrographs/FoilHole_26052105_")
     assert len(names) == len(set(names)) > 1
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), min_size=1))
+@example("data_1")
+@example("Loop_")
+@example("stop_here.mrc")
+@example("000001@stacks/a.mrcs")
+@example("mic 1.mrc")
+@example("_tag")
+def test_a_quoted_word_reads_back_as_it_was(word):
+    try:
+        written = quoted(word)
+    except FormatError:
+        assert "'" in word
+        assert '"' in word
+        return
+    block = document(f"data_\nloop_\n_tag\n{written}\n", Path("a.star"))[0]
+
+    assert plain(list(block.find_loop("_tag"))) == [word]

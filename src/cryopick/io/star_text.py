@@ -28,6 +28,9 @@ __all__ = ["Columns", "columns_of", "document", "numbers", "plain", "quoted", "t
 
 Columns = dict[str, Sequence[str]]
 _UNKNOWN = (".", "?")  # stand for no value in CIF; RELION takes them as they are
+_BARE = re.compile(
+    r"(?!(data|save|loop|stop|global)_)[a-z0-9/][\w./+@-]*", re.ASCII | re.IGNORECASE
+)
 
 
 def document(text: str, path: Path) -> "cif.Document":
@@ -138,10 +141,10 @@ def quoted(value: str) -> str:
     Raises:
         FormatError: The text holds what no value can hold.
     """
-    from gemmi import cif
-
-    if value in _UNKNOWN:
+    if value in _UNKNOWN or _BARE.fullmatch(value):
         return value
+    from gemmi import cif  # most words need no quotes, and so not this
+
     text = cif.quote(value)
     if "\n" in text or "\r" in text:
         raise FormatError(
