@@ -1,1 +1,77 @@
-"""Find protein particles in cryo-EM micrographs from a handful of labels."""
+"""Find protein particles in cryo-EM micrographs from a handful of labels.
+
+The same from Python as on the command line; docs/howto/python.md shows it at work.
+
+- `micrograph_paths`, `read_micrograph`: raw micrographs.
+- `read_picks`, `write_picks`, `Picks`, `concatenate`, `match_names`: tables of particles.
+- `train_settings`, `train_model`, `TrainSettings`: a model from a few labels.
+- `pick_particles`, `PickSettings`, `Model`, `load_model`: particles from a model.
+- `evaluate_picks`, `thresholded`: how good picks are, and the surest of them.
+- `read_regions`, `Regions`: where not to look.
+- `CryopickError`: the base of all errors that a mistake in the input causes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # nothing heavy is loaded before it is used
+    from cryopick.api import pick_particles, train_model, train_settings
+    from cryopick.errors import CryopickError
+    from cryopick.evaluate import evaluate_picks, thresholded
+    from cryopick.io import match_names, micrograph_paths, read_micrograph, read_picks, write_picks
+    from cryopick.io.regions import read_regions
+    from cryopick.learn import Model, TrainSettings, load_model
+    from cryopick.pick import PickSettings
+    from cryopick.picks import Picks, concatenate
+    from cryopick.regions import Regions
+
+__all__ = [
+    "CryopickError",
+    "Model",
+    "PickSettings",
+    "Picks",
+    "Regions",
+    "TrainSettings",
+    "concatenate",
+    "evaluate_picks",
+    "load_model",
+    "match_names",
+    "micrograph_paths",
+    "pick_particles",
+    "read_micrograph",
+    "read_picks",
+    "read_regions",
+    "thresholded",
+    "train_model",
+    "train_settings",
+    "write_picks",
+]
+
+_PLACES = {
+    "cryopick.api": ("pick_particles", "train_model", "train_settings"),
+    "cryopick.errors": ("CryopickError",),
+    "cryopick.evaluate": ("evaluate_picks", "thresholded"),
+    "cryopick.io": (
+        "match_names",
+        "micrograph_paths",
+        "read_micrograph",
+        "read_picks",
+        "write_picks",
+    ),
+    "cryopick.io.regions": ("read_regions",),
+    "cryopick.learn": ("Model", "TrainSettings", "load_model"),
+    "cryopick.pick": ("PickSettings",),
+    "cryopick.picks": ("Picks", "concatenate"),
+    "cryopick.regions": ("Regions",),
+}
+_PLACE = {name: place for place, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACE:
+        raise AttributeError(f"module 'cryopick' has no attribute {name!r}")
+    return getattr(import_module(_PLACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

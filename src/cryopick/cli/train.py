@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import BadParameter, Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import app, stopwatch
 from cryopick.cli.options import MICROGRAPHS, Device, Ignore, regions_on
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
@@ -16,9 +16,8 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.learn import Guide, HeldOut, Row, TrainSettings
+    from cryopick.learn import Row
     from cryopick.learn.run import Labelled, Run
-    from cryopick.prepare import Store
 
 __all__ = ["WITHIN", "train"]
 
@@ -154,14 +153,15 @@ def train(
 ) -> None:
     """Train a model on labelled particles; the rest of the micrographs counts as unlabelled.
 
-    The folder MODEL.run beside the model (without its suffix) keeps settings, curves and the
-    last checkpoint. A run that was cut off goes on when its command is given again.
+    The folder MODEL.run beside the model (without its suffix) keeps settings, curves, a record of
+    the run and the last checkpoint. A run that was cut off goes on when its command is given again.
 
     Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
     --diameter-ang 190 --particles-per-micrograph 400
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io import read_picks
+    from cryopick.io.record import write_record
     from cryopick.learn import TrainSettings
     from cryopick.learn.device import ready_device
     from cryopick.learn.run import Run
@@ -184,7 +184,18 @@ def train(
     everywhere = [*training.paths, *(held_out.paths if held_out else ())]
     regions = regions_on(everywhere, ignore)
     run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
-    _carry_out(run, ready_device(device), overwrite=force, resume=resume)
+    on = ready_device(device)
+    batch = _carry_out(run, on, overwrite=force, resume=resume)
+    files = {"labels": picks, "negatives": negatives, "ignore": ignore}
+    files |= {"model": out, "held-out labels": held_out_picks or (picks if held_out else None)}
+    record = stopwatch().record(
+        micrographs=training.paths,
+        files=files,
+        held_out=held_out.paths if held_out else (),
+        device=str(on),
+    )
+    write_record(record, run.folder / "run.json")
+    batch.finish()
 
 
 def _defaults(init: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,8 +229,9 @@ def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     return labelled
 
 
-def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: bool) -> None:
-    """Do the run, telling how far it is; fail at the end if micrographs were skipped."""
+def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: bool) -> Batch:
+    """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
+    from cryopick.pick import HeldOutMicrographs
     from cryopick.report.training import plot_training
 
     done = run.open(overwrite=overwrite, resume=resume)
@@ -250,7 +262,7 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
             advance(row.step - told)
             told = row.step
 
-        outcome = run.learn(prepared, partial(_judge, run.settings), device, on_row)
+        outcome = run.learn(prepared, partial(HeldOutMicrographs.of, run.settings), device, on_row)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
     run.finish(prepared, outcome)
     echo(
@@ -258,14 +270,7 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
         f"{len(prepared.training.paths)} micrographs, best at step {outcome.best_step}",
         err=True,
     )
-    batch.finish()
-
-
-def _judge(settings: "TrainSettings", store: "Store", guide: "Guide | None") -> "HeldOut":
-    from cryopick.pick import HeldOutMicrographs
-
-    diameter_px = settings.diameter_ang / settings.working_size_ang
-    return HeldOutMicrographs(store, diameter_px, settings.sampling.label_radius_px, guide)
+    return batch
 
 
 def _as_text(row: "Row", steps: int) -> str:

@@ -73,7 +73,7 @@ class MicrographInfo:
     usable: bool
 
 
-def read_micrograph(path: Path, *, pixel_size_ang: float | None = None) -> Micrograph:
+def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) -> Micrograph:
     """Read one micrograph and refuse whatever cannot serve as one.
 
     Args:
@@ -85,6 +85,7 @@ def read_micrograph(path: Path, *, pixel_size_ang: float | None = None) -> Micro
             colour or complex, or its pixels are not all finite, or are all the same.
         SettingsError: `pixel_size_ang` is not above 0.
     """
+    path = Path(path)
     if pixel_size_ang is not None and not 0 < pixel_size_ang < np.inf:
         raise SettingsError(f"the pixel size must be above 0 Å; got {pixel_size_ang:g}")
     image = _inspect(path)

@@ -25,7 +25,7 @@ __all__ = ["read_regions", "write_regions"]
 _MOST_BYTES = 64 << 20
 
 
-def read_regions(path: Path, micrographs: Sequence[Path | str] = ()) -> Regions:
+def read_regions(path: Path | str, micrographs: Sequence[Path | str] = ()) -> Regions:
     """Read outlined regions.
 
     Args:
@@ -39,6 +39,7 @@ def read_regions(path: Path, micrographs: Sequence[Path | str] = ()) -> Regions:
         FormatError: It is no file of regions.
         UnmatchedError: A name in the file may mean several micrographs.
     """
+    path = Path(path)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: more than {_MOST_BYTES >> 20} MB; no file of regions is")

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def read_picks(path: Path, *, format: str | None = None) -> Picks:
+def read_picks(path: Path | str, *, format: str | None = None) -> Picks:
     """Read a table of picks, or every table in a folder as one.
 
     RELION's `autopick.star` is followed to the coordinate files that it lists.
@@ -48,6 +48,7 @@ def read_picks(path: Path, *, format: str | None = None) -> Picks:
         FormatError: It is no table of a format we know, or a line of it is broken.
         SettingsError: `format` is not one of `FORMATS`.
     """
+    path = Path(path)
     return read_picks_many([path], format=format) if path.is_dir() else _read(path, format)[1]
 
 
@@ -142,7 +143,7 @@ def _follow(listed: dict[str, str], index: Path) -> Picks:
 
 def write_picks(
     picks: Picks,
-    path: Path,
+    path: Path | str,
     *,
     format: str | None = None,
     overwrite: bool = False,
@@ -169,6 +170,7 @@ def write_picks(
         FormatError: A name cannot be stored in this format.
         ValueError: A coordinate is not finite.
     """
+    path = Path(path)
     codec = codec_for(path) if format is None else codec_named(format)
     layout = replace(layout or Layout(), box_px=box_px)
     _write(picks, path, codec, layout, overwrite=overwrite)

@@ -96,13 +96,14 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path | str) -> Model:
     """Read a model file.
 
     Raises:
         InputError: The file is missing or cannot be read.
         FormatError: It is no model of cryopick's, or one of a later version.
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such model file; train one with `cryopick train`")
     try:

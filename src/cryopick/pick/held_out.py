@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from cryopick.evaluate import average_precision, evaluate_picks
-from cryopick.learn import Guide, Scorer
+from cryopick.learn import Guide, Scorer, TrainSettings
 from cryopick.pick.pipeline import default_step, locate
 from cryopick.pick.score import folded, guided_map
 from cryopick.picks import Picks, concatenate
@@ -34,6 +34,12 @@ class HeldOutMicrographs:
     diameter_px: float
     label_radius_px: float
     guide: Guide | None = None
+
+    @classmethod
+    def of(cls, settings: TrainSettings, store: Store, guide: Guide | None) -> "HeldOutMicrographs":
+        """The judge that suits a training run."""
+        diameter_px = settings.diameter_ang / settings.working_size_ang
+        return cls(store, diameter_px, settings.sampling.label_radius_px, guide)
 
     def __call__(self, scorer: Scorer) -> tuple[float, float]:
         """Average precision over regions, and over particles.

@@ -1,0 +1,111 @@
+"""The package from Python: the same as the commands, and nothing heavy before it is used."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+
+import cryopick
+from cryopick.errors import InputError
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny.micrographs(tmp_path / "mics", 2)
+    return cryopick.micrograph_paths(["mics"]), cryopick.read_picks(Path("labels.tsv"))
+
+
+def quick(**others):
+    return cryopick.train_settings(tiny.DIAMETER_ANG, 60.0, init="random", steps=2, **others)
+
+
+def test_every_name_is_there():
+    for name in cryopick.__all__:
+        assert getattr(cryopick, name).__module__.startswith("cryopick.")
+        assert name in cryopick.__doc__
+
+    with pytest.raises(AttributeError, match="train_quickly"):
+        _ = cryopick.train_quickly
+
+
+def test_importing_the_package_loads_no_library():
+    loaded = "import sys, cryopick; print(*(m for m in ('numpy', 'torch') if m in sys.modules))"
+
+    assert subprocess.check_output([sys.executable, "-c", loaded], text=True).split() == []
+
+
+def test_it_trains_picks_and_judges_as_the_commands_do(here, run_words):
+    paths, labels = here
+
+    model = cryopick.train_model(paths, labels, "a.safetensors", quick())
+    settings = cryopick.PickSettings(threshold=-100.0)
+    picks = cryopick.pick_particles(paths, model, settings)
+
+    words = "--diameter-ang 135 --particles-per-micrograph 60 --init random --steps 2"
+    run_words(f"train -m mics -p labels.tsv -o b.safetensors {words}")
+    run_words("pick mics --model b.safetensors --threshold -100 -o b.json")
+    theirs = cryopick.read_picks(Path("b.json"))
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    np.testing.assert_allclose(picks.xy_px, theirs.xy_px, atol=1e-3)
+    truth = cryopick.match_names(labels, paths).picks
+    assert cryopick.evaluate_picks(picks, truth, radius_px=4.0).average_precision > 0
+
+
+def test_the_usual_settings_are_those_of_the_command(here, run_words):
+    run_words(
+        "train -m mics -p labels.tsv -o c.safetensors --diameter-ang 135 "
+        "--particles-per-micrograph 60 --steps 1"
+    )
+
+    settings = cryopick.train_settings(tiny.DIAMETER_ANG, 60.0, steps=1)
+
+    from cryopick.config import to_toml
+
+    assert Path("c.run/settings.toml").read_text() == to_toml(settings)
+
+
+def test_held_out_micrographs_are_judged_on_the_way(here):
+    paths, labels = here
+    rows = []
+
+    cryopick.train_model(
+        paths[:1],
+        labels,
+        "a.safetensors",
+        quick(checkpoint_every=1),
+        held_out=(paths[1:], labels),
+        on_row=rows.append,
+    )
+
+    assert [row.step for row in rows] == [1, 2]
+    assert all(0 <= row.particle_average_precision <= 1 for row in rows)
+
+
+def test_a_broken_micrograph_is_warned_of_and_the_others_are_picked(here):
+    paths, _ = here
+    paths[0].write_bytes(b"broken")
+    model = tiny.model("m.safetensors")
+
+    with pytest.warns(UserWarning, match=r"skipped .*mic_0\.mrc"):
+        picks = cryopick.pick_particles(paths, model)
+
+    assert picks.micrographs == (str(paths[1]),)
+
+
+def test_the_general_model_asks_for_a_diameter(here):
+    paths, _ = here
+
+    with pytest.raises(InputError, match="diameter_ang"):
+        cryopick.pick_particles(paths)
+
+
+def test_the_general_model_picks_without_labels(here):
+    paths, _ = here
+
+    picks = cryopick.pick_particles(paths, settings=cryopick.PickSettings(diameter_ang=135.0))
+
+    assert picks.micrographs == tuple(map(str, paths))
