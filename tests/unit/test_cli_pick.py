@@ -80,6 +80,7 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
         "mic_0.box",
         "mic_1.box",
         "mic_2.box",
+        "run.json",
         "settings.toml",
     ]
 

@@ -74,6 +74,7 @@ def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
         "checkpoint.safetensors",
         "curves.png",
         "curves.tsv",
+        "run.json",
         "settings.toml",
     ]
     assert result.stderr.count("held-out AP") == 3

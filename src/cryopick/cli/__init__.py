@@ -7,6 +7,7 @@ runs: `--help` needs neither NumPy nor torch.
 """
 
 from cryopick.cli import (  # noqa: F401  # they register
+    benchmark,
     convert,
     cryosparc_job,
     demo,

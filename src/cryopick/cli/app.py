@@ -6,9 +6,12 @@ shows the traceback of whatever stopped the command.
 
 - `app`: what commands register with.
 - `main`: the entry point.
+- `stopwatch`: what was typed, and since when it runs.
 """
 
-from typing import Annotated, Any
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option, echo
@@ -16,13 +19,24 @@ from typer.core import TyperGroup
 
 from cryopick.errors import CryopickError
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from cryopick.io.record import Stopwatch
+
+__all__ = ["app", "main", "stopwatch"]
 
 FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is 128 + SIGINT
+
+_TYPED: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("typed")
 
 
 class OneLineErrors(TyperGroup):
     """A group of commands whose failures are told in one line, never as a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # as below
+        """Keep in mind what was typed, and when."""
+        if ctx.parent is None:
+            _TYPED.set((tuple(args), time.monotonic()))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # Typer's own types differ by version
         """Run the command that was asked for; `--debug` lets every exception through."""
@@ -99,6 +113,13 @@ def _root(
 
     Coordinates are x, y of particle centres in pixels of the raw micrograph.
     """
+
+
+def stopwatch() -> "Stopwatch":
+    """What was typed, and the time since then; for the record of a run."""
+    from cryopick.io.record import Stopwatch
+
+    return Stopwatch(*_TYPED.get(((), time.monotonic())))
 
 
 def main() -> None:

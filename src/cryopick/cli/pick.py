@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import app, stopwatch
 from cryopick.cli.options import (
     Device,
     Force,
@@ -19,7 +19,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, settings_file, write_table
+from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["pick"]
@@ -66,13 +66,14 @@ def pick(
     The general model was trained on simulated particles of all kinds and needs no labels, but
     the particle's diameter.
 
-    Picks come in raw pixels, with their scores. The settings are written beside the table. A
-    run that was cut off goes on when its command is given again.
+    Picks come in raw pixels, with their scores. Settings and a record of the run are written
+    beside the table. A run that was cut off goes on when its command is given again.
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io import micrograph_paths, whole
+    from cryopick.io.record import write_record
     from cryopick.learn.device import ready_device
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
@@ -83,7 +84,8 @@ def pick(
     paths = micrograph_paths(micrographs)
     tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
     file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
-    work = PickBatch.open(file, settings, ready_device(device), paths, regions)
+    on = ready_device(device)
+    work = PickBatch.open(file, settings, on, paths, regions)
     parts = work.parts(Path(out), "pick")
     if parts.begin(tables, overwrite=force):
         echo(f"going on with the unfinished work in {parts.folder}", err=True)
@@ -95,5 +97,8 @@ def pick(
     with whole(settings_file(out), overwrite=True) as temporary:
         temporary.write_text(work.describe(), encoding="utf-8")
     write_table(concatenate(found), out, table_format=table_format, overwrite=True, box_px=box_px)
+    files = {"model": file, "ignore": ignore}
+    record = stopwatch().record(micrographs=paths, files=files, device=str(on))
+    write_record(record, record_file(out))
     parts.remove()
     batch.finish()

@@ -3,7 +3,8 @@
 - `align_names`: call micrographs by one name across tables.
 - `given_files`: which of the files at hand each micrograph of a table is.
 - `write_table`: to one file, or to one file per micrograph.
-- `planned_tables`: the files that it will write; `settings_file`: what stands beside them.
+- `planned_tables`: the files that it will write.
+- `settings_file`, `record_file`: what stands beside them.
 - `read_only`: the micrographs of `--only`, by the names of given tables.
 """
 
@@ -23,6 +24,7 @@ __all__ = [
     "given_files",
     "planned_tables",
     "read_only",
+    "record_file",
     "settings_file",
     "write_table",
 ]
@@ -140,3 +142,9 @@ def settings_file(out: str) -> Path:
     """`picks.settings.toml` for a table, `settings.toml` inside a folder of tables."""
     path = Path(out)
     return path / "settings.toml" if out.endswith("/") else path.with_suffix(".settings.toml")
+
+
+def record_file(out: str) -> Path:
+    """`picks.run.json` for a table, `run.json` inside a folder of tables."""
+    path = Path(out)
+    return path / "run.json" if out.endswith("/") else path.with_suffix(".run.json")

@@ -3,27 +3,46 @@
 - `match`, `match_picks`, `is_near`: which pick is which particle.
 - `precision_recall`, `average_precision`, `Curve`, `Point`: how good a ranking is.
 - `evaluate_picks`, `Evaluation`, `OnMicrograph`: a table against the known particles.
+- `precision_band`, `reliability`, `share_interval`: how sure such numbers are.
+- `outliers`, `density`, `near_edges`: how picks are spread.
 - `thresholded`, `strongest`, `nested_sets`, `nested_counts`: the surest picks.
 """
 
+from cryopick.evaluate.certainty import (
+    Band,
+    Reliability,
+    precision_band,
+    reliability,
+    share_interval,
+)
 from cryopick.evaluate.curves import Curve, Point, average_precision, precision_recall
 from cryopick.evaluate.judge import Evaluation, OnMicrograph, evaluate_picks
 from cryopick.evaluate.matching import is_near, match, match_picks
+from cryopick.evaluate.spread import NearEdges, density, near_edges, outliers
 from cryopick.evaluate.thresholds import nested_counts, nested_sets, strongest, thresholded
 
 __all__ = [
+    "Band",
     "Curve",
     "Evaluation",
+    "NearEdges",
     "OnMicrograph",
     "Point",
+    "Reliability",
     "average_precision",
+    "density",
     "evaluate_picks",
     "is_near",
     "match",
     "match_picks",
+    "near_edges",
     "nested_counts",
     "nested_sets",
+    "outliers",
+    "precision_band",
     "precision_recall",
+    "reliability",
+    "share_interval",
     "strongest",
     "thresholded",
 ]
