@@ -1,4 +1,5 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -6,7 +7,7 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.learn import TrainSettings, load_model
 from cryopick.learn.general import GENERAL_MODEL
 from cryopick.study import Plan
-from cryopick.study.record import key_of
+from cryopick.study.record import Record, is_of, key_of
 
 BASE = TrainSettings(diameter_ang=100.0, particles_per_micrograph=40.0)
 
@@ -97,3 +98,32 @@ def test_a_model_that_is_missing_is_told():
 
     with pytest.raises(InputError, match=r"nowhere\.safetensors"):
         plan.trials()
+
+
+def test_a_record_is_of_a_run_when_all_settings_that_it_knows_agree():
+    (trial,) = Plan(settings=BASE, labels=(3,), repeats=1).trials()
+    settings = json.loads(json.dumps(asdict(trial.settings)))
+    of_old = settings | {"steps": 7}  # the default has changed since, and the name has not
+    younger = {name: value for name, value in settings.items() if name != "frozen"}
+
+    assert is_of(recorded(settings), trial)
+    assert is_of(recorded(younger), trial)
+    assert not is_of(recorded(of_old), trial)
+    assert recorded(younger).fields() == recorded(settings).fields()
+
+
+def recorded(settings):
+    return Record(
+        labels=3,
+        repeat=0,
+        label_seed=0,
+        label_digest="",
+        prior_factor=1.0,
+        prior=0.1,
+        settings=settings,
+        start="",
+        region_average_precision=0.5,
+        particle_average_precision=0.5,
+        seconds=1.0,
+        version="1",
+    )

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["benchmark", "benchmark_report"]
 
 _OBJECTIVES = ["pn", "pu", "ge-kl", "ge-binomial"]
-_WITHIN = {"network": "network.name", "width": "network.width"}
+_WITHIN = {
+    "network": "network.name",
+    "width": "network.width",
+    "positive_patches": "sampling.positive_patches",
+    "unlabelled_patches": "sampling.unlabelled_patches",
+}
 
 
 @app.command()
@@ -72,6 +77,12 @@ def benchmark(
     ] = None,
     network: Annotated[str | None, Option(help="Network, as for train [conv31].")] = None,
     width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
+    positive_patches: Annotated[
+        int | None, Option(help="Patches of labelled regions in a step [2].")
+    ] = None,
+    unlabelled_patches: Annotated[
+        int | None, Option(help="Patches of unlabelled regions in a step [8].")
+    ] = None,
     steps: Annotated[int | None, Option(help="Minibatches of a run [300].")] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
     config: Annotated[

@@ -2,7 +2,8 @@
 
 - `Record`: one run and what it gave.
 - `key_of`, `start_digest`: the name of the file of a run, and of the model it starts from.
-- `save_record`, `load_records`: the files.
+- `is_of`: whether a record is of a run.
+- `save_record`, `read_record`, `load_records`: the files.
 - `selected`: the records that have some values.
 """
 
@@ -13,14 +14,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.config import settings_hash
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.io import whole
 from cryopick.io.files import read_text
+from cryopick.learn import TrainSettings
 from cryopick.learn.start import starting_file
 from cryopick.study.plan import Trial
 
-__all__ = ["Record", "key_of", "load_records", "save_record", "selected", "start_digest"]
+__all__ = [
+    "Record",
+    "is_of",
+    "key_of",
+    "load_records",
+    "read_record",
+    "save_record",
+    "selected",
+    "start_digest",
+]
+
+_USUAL = asdict(TrainSettings(diameter_ang=1.0, particles_per_micrograph=1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +74,8 @@ class Record:
         are left out.
         """
         values: dict[str, Any] = {"prior_factor": self.prior_factor}
-        for name, value in self.settings.items():
+        # A setting younger than the record had what is now its default.
+        for name, value in (_USUAL | dict(self.settings)).items():
             if isinstance(value, Mapping):
                 values |= {f"{name}.{below}": own for below, own in value.items()}
             else:
@@ -79,15 +92,32 @@ def start_digest(init: str) -> str:
 
 
 def key_of(trial: Trial) -> str:
-    """A name that differs for runs that may give another result."""
+    """A name that differs for runs that may give another result.
+
+    Settings that have their default are left out, so that the name outlives the birth of a
+    setting; `is_of` tells whether defaults have changed since.
+    """
+    told = {name: own for name, own in asdict(trial.settings).items() if own != _USUAL[name]}
     parts = (
-        settings_hash(trial.settings),
+        json.dumps(told, sort_keys=True),
         start_digest(trial.settings.init),
         str(trial.label_seed),
         f"{trial.prior_factor:g}",
     )
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     return f"{trial.labels:05d}-{trial.repeat:02d}-{digest}"
+
+
+def is_of(record: Record, trial: Trial) -> bool:
+    """Whether a record of that name is of this run, all settings that it knows being equal."""
+    now = json.loads(json.dumps(asdict(trial.settings)))
+    return all(_agrees(now.get(name), value) for name, value in record.settings.items())
+
+
+def _agrees(now: object, then: object) -> bool:
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        return all(_agrees(now.get(name), value) for name, value in then.items())
+    return now == then
 
 
 def save_record(record: Record, path: Path) -> None:
@@ -106,10 +136,15 @@ def load_records(folder: Path) -> list[Record]:
     found = sorted((folder / "runs").glob("*.json"))
     if not found:
         raise InputError(f"{folder}: holds no finished run; start some with cryopick benchmark")
-    return [_read(path) for path in found]
+    return [read_record(path) for path in found]
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        FormatError: It is damaged.
+    """
     try:
         return Record(**json.loads(read_text(path)))
     except (json.JSONDecodeError, TypeError) as error:

@@ -27,7 +27,14 @@ from cryopick.learn.start import load_start
 from cryopick.pick import HeldOutMicrographs
 from cryopick.prepare.store import Store
 from cryopick.study.plan import Trial
-from cryopick.study.record import Record, key_of, save_record, start_digest
+from cryopick.study.record import (
+    Record,
+    is_of,
+    key_of,
+    read_record,
+    save_record,
+    start_digest,
+)
 
 __all__ = ["Study"]
 
@@ -76,7 +83,7 @@ class Study:
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
         """Those of the runs that are not done yet."""
-        return [trial for trial in trials if not self._record(trial).exists()]
+        return [trial for trial in trials if not self._is_done(trial)]
 
     def run(
         self, trials: Sequence[Trial], *, jobs: int, on_micrograph: OnMicrograph
@@ -125,6 +132,10 @@ class Study:
                     held_out=self.held_out,
                 ),
             )
+
+    def _is_done(self, trial: Trial) -> bool:
+        path = self._record(trial)
+        return path.exists() and is_of(read_record(path), trial)
 
     def _record(self, trial: Trial) -> Path:
         return self.folder / "runs" / f"{key_of(trial)}.json"

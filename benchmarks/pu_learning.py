@@ -1,0 +1,131 @@
+"""Learning from few labels: the comparison of Bepler et al. 2019, figure 5, on four data sets.
+
+Simulates three data sets and types the `cryopick benchmark` commands behind
+docs/results/pu-learning.md, in the order in which they matter. What is there already in
+runs/benchmark is not done again, so this may be stopped and started.
+
+    .venv/bin/python benchmarks/pu_learning.py [objectives] [autoencoder] [prior] [general] …
+
+Without a name, all parts in that order. `--report` prints the page's tables and draws its
+figures from what there is, and runs nothing.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import CRYOPICK, ROOT
+from empiar10017 import DATA as EMPIAR
+from empiar10017 import micrographs
+
+OUT = ROOT / "runs" / "benchmark"
+FIGURES = ROOT / "docs" / "results"
+
+# Longest extent of the built-in molecules, in ångströms.
+MOLECULES = {"compact": 171, "rod": 218, "y-shaped": 150}
+SETS = (*MOLECULES, "empiar10017")
+TRAINING = 8  # of the 12 micrographs of each set
+
+# Some 5 seconds a run on one core: half the width and the minibatch of the defaults.
+SMALL = ["--width", 16, "--steps", 200, "--unlabelled-patches", 4, "--positive-patches", 1]
+
+ALL = "--objective pn --objective pu --objective ge-kl --objective ge-binomial"
+PARTS = {
+    "objectives": f"{ALL} --labels 10 --labels 25 --labels 100",
+    "autoencoder": "--objective ge-binomial --autoencoder 1 --autoencoder 10/N "
+    "--labels 10 --labels 25 --labels 100",
+    "prior": "--objective ge-kl --objective ge-binomial --prior-factor 0.5 --prior-factor 2 "
+    "--labels 25",
+    "general": f"{ALL} --init general --labels 10 --labels 25",
+}
+
+
+def main() -> None:
+    """Run what is missing, or report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--repeats", type=int, nargs="+", default=[2, 5])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--report", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.report:
+        report(chosen.sets)
+        return
+    for part in chosen.parts:
+        for repeats in chosen.repeats:  # few of everything first
+            for name in chosen.sets:
+                options = [*PARTS[part].split(), *SMALL, "--repeats", repeats]
+                benchmark(name, OUT / name, [*options, "--jobs", chosen.jobs])
+
+
+def benchmark(name: str, folder: Path, options: Sequence[object]) -> None:
+    """Add the runs that some options mean to the folder of a data set."""
+    cryopick("benchmark", folder, *data(name), *options)
+
+
+def data(name: str) -> list[object]:
+    """The options that name a data set, which is made where it is missing."""
+    if name == "empiar10017":
+        known: list[object] = ["-p", EMPIAR / "particles.tsv", "--pixel-size-ang", 1.77]
+        known += ["--diameter-ang", 190]
+        return [*known, *listed(name, micrographs("train"), micrographs("test"))]
+    folder = OUT / "data" / name
+    if not (folder / "particles.tsv").exists():
+        cryopick(
+            *("simulate", folder, "--count", 12, "--molecule", name, "--particles", 70),
+            *("--width-px", 1536, "--height-px", 1536, "--pixel-size-ang", 2),
+            *("--ice-thickness-ang", 700, "--dose-e-per-ang2", 30, "--seed", 5),
+        )
+    paths = sorted((folder / "micrographs").glob("*.mrc"))
+    parted = listed(name, paths[:TRAINING], paths[TRAINING:])
+    return ["-p", folder / "particles.tsv", "--diameter-ang", MOLECULES[name], *parted]
+
+
+def listed(name: str, training: Sequence[Path], held_out: Sequence[Path]) -> list[object]:
+    """Two lists of micrographs, as options."""
+    options: list[object] = []
+    for option, paths in (("-m", training), ("--held-out-micrographs", held_out)):
+        out = OUT / "lists" / f"{name}{option.removeprefix('-')}"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("".join(f"{path}\n" for path in paths))
+        options += [option, f"@{out}"]
+    return options
+
+
+def cryopick(*arguments: object) -> None:
+    """Run a command of cryopick's; its words go to stderr. Runs skipped do not stop the rest."""
+    command = [str(CRYOPICK), *map(str, arguments)]
+    print("$", *command, file=sys.stderr, flush=True)
+    subprocess.run(command, check=False)
+
+
+def report(sets: Sequence[str]) -> None:
+    """Print the tables and draw the figures."""
+    folders = [OUT / name for name in sets]
+    shared = ["--where", "prior_factor=1", "--where", "autoencoder=0"]
+    random = ["--where", "init=random"]
+    binomial = ["--where", "objective=ge-binomial"]
+    for name, options in {
+        "objectives": [*shared, *random, *four()],
+        "autoencoder": ["--where", "prior_factor=1", *random, *binomial],
+        "prior": [
+            *("--where", "autoencoder=0", "--where", "labels=25", "--axis", "prior_factor"),
+            *("--where", "objective=ge-kl,ge-binomial", *random),
+        ],
+        "general": [*shared, "--where", "init=general", *four()],
+    }.items():
+        print(f"\n## {name}\n", flush=True)
+        figure = FIGURES / f"pu-learning-{name}.png"
+        cryopick("benchmark-report", *folders, *options, "--figure", figure, "--force")
+
+
+def four() -> list[str]:
+    """The paper's objectives."""
+    return ["--where", "objective=pn,pu,ge-kl,ge-binomial"]
+
+
+if __name__ == "__main__":
+    main()
