@@ -1,0 +1,136 @@
+// @ts-check
+// What keys and buttons bring about, by name.
+
+import * as edits from "./edits.js";
+import * as list from "./micrographs.js";
+import * as picks from "./picks.js";
+import * as judge from "./judge.js";
+import * as session from "./session.js";
+import * as store from "./store.js";
+import { toImage } from "./viewer/view.js";
+import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
+
+const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 4: "scores" });
+
+/** @param {object} change */
+const lens = (change) => (store.lens.value = { ...store.lens.value, ...change });
+
+/** Do what an action's name says. @param {string} action @param {KeyboardEvent} [event] @returns {boolean} whether there was anything to do */
+export function act(action, event) {
+  const [name, more] = action.split(".");
+  const run = RUN[action] ?? RUN[name];
+  if (!run) return false;
+  run(more ?? "", event);
+  return true;
+}
+
+/** @type {Record<string, (more: string, event?: KeyboardEvent) => void>} */
+const RUN = {
+  tool: (which) => {
+    store.tool.value = which;
+    if (which !== "polygon") store.outline.value = null;
+    store.say(`tool: ${which === "pos" ? "particle" : which === "neg" ? "not a particle" : which === "polygon" ? "leave out" : which}`);
+  },
+  undo: () => follow(edits.undo()),
+  redo: () => follow(edits.redo()),
+  all: () => session.setState(store.micrograph.value?.state === "all" ? "doing" : "all"),
+  skip: () => session.setState(store.micrograph.value?.state === "skip" ? "todo" : "skip"),
+  saved: () => {
+    const { waiting, failed } = store.saving.value;
+    store.tell(failed ? "The server does not answer. Your edits are kept in this browser and sent as soon as it does." : waiting ? "Saving…" : "Everything is saved already: each edit is, at once.", failed ? "warn" : "good");
+  },
+  previous: () => step(list.neighbour(-1)),
+  next: () => step(list.neighbour(1)),
+  todo: () => step(list.nextTodo()),
+  gallery: () => (store.dialog.value = store.dialog.value === "gallery" ? null : "gallery"),
+  lower: (fine) => smallerOrLarger(-1, fine),
+  higher: (fine) => smallerOrLarger(1, fine),
+  zoom: (which) => stage.now?.zoom(which === "in" ? 1.4 : 1 / 1.4),
+  fit: () => stage.now?.fit(),
+  one: () => stage.now?.oneToOne(),
+  invert: () => lens({ invert: !store.lens.value.invert }),
+  overlay: () => {
+    const order = ["both", "labels", "picks"];
+    store.overlay.value = order[(order.indexOf(store.overlay.value) + 1) % 3];
+    store.say(`showing ${store.overlay.value}`);
+  },
+  hide: () => (store.hidden.value = true),
+  view: (k) => (k !== "4" || store.run.value) && lens({ view: VIEWS[k] }),
+  left: (_, event) => moveCursor(-1, 0, event),
+  right: (_, event) => moveCursor(1, 0, event),
+  up: (_, event) => moveCursor(0, -1, event),
+  down: (_, event) => moveCursor(0, 1, event),
+  act: () => {
+    if (store.outline.value && store.outline.value.length > 2 && !store.cursor.value) return closeOutline();
+    const at = place();
+    const first = store.outline.value?.[0];
+    if (first && Math.hypot(first[0] - at[0], first[1] - at[1]) < 8 / store.zoom.value) return closeOutline();
+    press(...at);
+  },
+  delete: () => {
+    if (store.selected.value) edits.remove([store.selected.value]);
+    else if (store.cursor.value) removeAt(...store.cursor.value);
+  },
+  label: (which) => nextLabel(which === "next" ? 1 : -1),
+  yes: () => judge.answer("yes"),
+  no: () => judge.answer("no"),
+  unsure: () => judge.answer("unsure"),
+  back: () => judge.back(),
+  help: () => (store.dialog.value = store.dialog.value === "help" ? null : "help"),
+  escape: () => {
+    if (store.dialog.value) store.dialog.value = null;
+    else if (store.outline.value) store.outline.value = null;
+    else if (store.cursor.value) store.cursor.value = null;
+    else if (store.selected.value) store.selected.value = null;
+    else store.tool.value = "pos";
+  },
+};
+
+/** @param {Promise<any>} row */
+const step = (row) => row.then((r) => (r ? session.open(r.id) : store.say("no further micrograph")));
+
+/** Go to where an edit was undone. @param {import("./journal.js").Step | null} done */
+function follow(done) {
+  if (done && done.mid !== store.micrograph.value?.id) session.open(done.mid);
+}
+
+/** @param {number} by @param {string} fine */
+function smallerOrLarger(by, fine) {
+  if (store.tool.value === "erase" && !fine)
+    store.brushAng.value = Math.round(Math.min(3000, Math.max(20, store.brushAng.value * 1.15 ** by)));
+  else picks.step(by * (fine ? 1 : 16));
+}
+
+/** Where the keyboard is; the middle of the view when it has not been used. @returns {[number, number]} */
+function place() {
+  if (!store.cursor.value && stage.now) {
+    const { size, view } = stage.now;
+    store.cursor.value = /** @type {[number, number]} */ (toImage(view, size, size.width / 2, size.height / 2).map(Math.round));
+  }
+  return store.cursor.value ?? [0, 0];
+}
+
+/** @param {number} dx @param {number} dy @param {KeyboardEvent} [event] */
+function moveCursor(dx, dy, event) {
+  const m = store.micrograph.value;
+  if (!m || !stage.now) return;
+  if (event?.ctrlKey || event?.metaKey) return stage.now.pan(-dx * 120, -dy * 120);
+  const [x, y] = place();
+  const far = event?.shiftKey ? 1 : Math.max(1, 12 / store.zoom.value);
+  const to = /** @type {[number, number]} */ ([
+    Math.min(m.width_px - 1, Math.max(0, x + dx * far)), Math.min(m.height_px - 1, Math.max(0, y + dy * far)),
+  ]);
+  store.cursor.value = to;
+  stage.now.reveal(...to);
+}
+
+/** @param {number} by */
+function nextLabel(by) {
+  const all = [...store.labels.value.values()];
+  if (!all.length) return;
+  const at = all.findIndex((l) => l.id === store.selected.value);
+  const next = all[(at + by + all.length + (at < 0 && by < 0 ? 1 : 0)) % all.length];
+  store.selected.value = next.id;
+  stage.now?.reveal(next.x, next.y);
+  store.say(`label ${all.indexOf(next) + 1} of ${all.length}, x ${Math.round(next.x)}, y ${Math.round(next.y)}`);
+}

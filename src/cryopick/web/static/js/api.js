@@ -1,0 +1,58 @@
+// @ts-check
+// Talking to the server. All addresses are relative, so that the page works behind any prefix.
+
+const BASE = new URL("api/", document.baseURI);
+
+/** What the server refused, in its own words. */
+export class Refused extends Error {
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @param {string} path @param {Record<string, unknown>} [query] */
+export function address(path, query = {}) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, String(value));
+  return url.href;
+}
+
+/** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [given]
+ * @returns {Promise<Response>} */
+export async function ask(path, { method = "GET", query, body, form, signal } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { "X-Cryopick": "1" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const response = await fetch(address(path, query), {
+    method, headers, signal, credentials: "same-origin", cache: "no-cache",
+    body: form ?? (body === undefined ? undefined : JSON.stringify(body)),
+  });
+  if (!response.ok) throw new Refused(response.status, await reason(response));
+  return response;
+}
+
+/** @param {Response} response */
+async function reason(response) {
+  const text = await response.text().catch(() => "");
+  try {
+    const { error, detail } = JSON.parse(text);
+    const said = error ?? detail;
+    if (typeof said === "string") return said;
+    if (typeof said?.message === "string") return said.message;
+  } catch {
+    // not JSON: the status has to do
+  }
+  return `the server answered ${response.status}`;
+}
+
+/** @param {string} path @param {Record<string, unknown>} [query] @param {AbortSignal} [signal] */
+export const get = async (path, query, signal) => (await ask(path, { query, signal })).json();
+/** @param {string} path @param {unknown} body */
+export const post = async (path, body) => (await ask(path, { method: "POST", body })).json();
+/** @param {string} path @param {unknown} body */
+export const put = async (path, body) => (await ask(path, { method: "PUT", body })).json();
+/** @param {string} path @param {unknown} body */
+export const patch = async (path, body) => (await ask(path, { method: "PATCH", body })).json();

@@ -1,0 +1,53 @@
+// @ts-check
+// The queue of picks to judge: fetch, answer, go back.
+
+import { get, post } from "./api.js";
+import { queue } from "./panels/review.js";
+import * as store from "./store.js";
+
+/** @param {string} sample uncertain, disagree or random */
+export async function begin(sample) {
+  if (store.runId.value === null) return;
+  const k = sample === "random" ? 40 : 30;
+  try {
+    const answer = await get("review", { run: store.runId.value, kind: sample, k });
+    queue.value = { sample, items: answer.items, at: 0, answers: {} };
+    store.say(`${answer.items.length} picks to judge`);
+  } catch (error) {
+    store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** @param {string} said yes, no or unsure */
+export function answer(said) {
+  const q = queue.value;
+  if (!q || q.at >= q.items.length) return;
+  const item = q.items[q.at];
+  queue.value = { ...q, at: q.at + 1, answers: { ...q.answers, [q.at]: said } };
+  const verdict = { run: store.runId.value, pick: item.pick, answer: said, sample: q.sample };
+  pending = pending.then(() => send(verdict));
+}
+
+/** Answers go one after another. @type {Promise<void>} */
+let pending = Promise.resolve();
+
+/** @param {object} verdict */
+async function send(verdict) {
+  for (let pause = 500; ; pause = Math.min(5000, pause * 2)) {
+    try {
+      await post("verdicts", { verdicts: [verdict] });
+      return;
+    } catch (error) {
+      if (/** @type {any} */ (error).status) return store.tell(/** @type {Error} */ (error).message, "bad");
+      await new Promise((wake) => setTimeout(wake, pause));
+    }
+  }
+}
+
+export function back() {
+  const q = queue.value;
+  if (q && q.at > 0) queue.value = { ...q, at: q.at - 1 };
+}
+
+/** All answers are with the server. */
+export const settled = () => pending;

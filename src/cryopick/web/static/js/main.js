@@ -1,0 +1,33 @@
+// @ts-check
+// Begin: take the token out of the address, sign in, read the project, draw.
+
+import { html, render } from "../vendor/ui.js";
+import { get, post, Refused } from "./api.js";
+import { App } from "./app.js";
+import * as session from "./session.js";
+import * as store from "./store.js";
+
+const root = /** @type {HTMLElement} */ (document.getElementById("page"));
+
+/** @param {string} title @param {any} text */
+const halt = (title, text) => render(html`<main class="empty"><h1>${title}</h1><p>${text}</p></main>`, root);
+
+async function begin() {
+  session.restoreTheme();
+  const token = new URLSearchParams(location.hash.slice(1)).get("t");
+  if (token) {
+    history.replaceState(null, "", location.pathname + location.search);
+    await post("login", { token });
+  }
+  await session.start(await get("state"));
+  root.replaceChildren();
+  render(html`<${App} />`, root);
+  document.documentElement.dataset.ready = "yes";
+}
+
+begin().catch((error) => {
+  if (error instanceof Refused && (error.status === 401 || error.status === 403))
+    halt("Please open the printed link", html`<code>cryopick label</code> prints a link that ends in <code>#t=…</code>. Open that one: it lets you in.`);
+  else halt("The page cannot begin", error.message);
+  store.connected.value = false;
+});

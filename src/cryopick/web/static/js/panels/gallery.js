@@ -1,0 +1,51 @@
+// @ts-check
+// Many crops at once: all labels of this micrograph, or the picks at the threshold. Wrong ones are struck out with a click.
+
+import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
+import { address } from "../api.js";
+import * as edits from "../edits.js";
+import * as store from "../store.js";
+import { Dialog, plural, Segments } from "../widgets.js";
+
+const MOST = 120;
+const TILE = 112;
+const which = signal("labels");
+
+/** @param {{go: (x: number, y: number) => void}} given */
+export function Gallery({ go }) {
+  const m = store.micrograph.value;
+  if (!m) return null;
+  const set = store.picks.value;
+  const picks = [];
+  if (set) for (let i = 0; i < set.n; i++) if (set.score[i] >= (store.threshold.value ?? -Infinity)) picks.push({ key: `p${i}`, x: set.x[i], y: set.y[i], score: set.score[i] });
+  picks.sort((a, b) => a.score - b.score);
+  const labels = [...store.labels.value.values()].map((l) => ({ key: l.id, ...l }));
+  const shown = (which.value === "picks" ? picks : labels).slice(0, MOST);
+  const all = which.value === "picks" ? picks.length : labels.length;
+  const strike = (/** @type {any} */ item) => (which.value === "picks" ? edits.remove([], [[item.x, item.y]]) : edits.remove([item.id]));
+  return html`<${Dialog} name="gallery" title=${`Crops of ${m.name}`} wide>
+    <div class="buttons"><${Segments} name="Crops of" value=${which.value} on=${(/** @type {string} */ v) => (which.value = v)} choices=${[["labels", `Labels (${labels.length})`], ["picks", `Picks (${picks.length})`]]} />
+      <span class="muted small">${which.value === "picks" ? "Lowest scores first. " : ""}${all > MOST ? `The first ${MOST} of ${all}. ` : ""}Click a crop to go there.</span></div>
+    ${shown.length ? html`<${Sheet} m=${m} items=${shown} go=${go} strike=${strike} />` : html`<p class="empty">No ${which.value} here yet.</p>`}
+  </${Dialog}>`;
+}
+
+/** Cut from the picture on the stage's server at one request each row would be slow: one picture holds them all.
+ * @param {any} given */
+function Sheet({ m, items, go, strike }) {
+  const side = Math.max(16, Math.round(store.radiusPx.value * 2.6));
+  const lp = store.lens.value.view === "filtered" && store.lens.value.lowpass ? store.lens.value.lowpass : undefined;
+  return html`<ul class="sheet">${items.map((/** @type {any} */ item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
+    <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} m=${m} item=${item} side=${side} lp=${lp} /></button>
+    <span class="small num muted">${item.score != null ? item.score.toFixed(2) : item.kind === "neg" ? "not a particle" : ""}</span>
+    <button class="plain strike" aria-label="Delete" onClick=${() => strike(item)}>✕</button></li>`)}</ul>`;
+}
+
+/** @param {any} given */
+function Tile({ m, item, side, lp }) {
+  const image = useRef(/** @type {HTMLImageElement | null} */ (null));
+  useEffect(() => {
+    if (image.current) image.current.src = address(`micrographs/${m.id}/crop`, { x: item.x, y: item.y, w: side, h: side, lp });
+  }, [item.x, item.y, side, lp]);
+  return html`<img ref=${image} width=${TILE} height=${TILE} alt=${`Crop at ${Math.round(item.x)}, ${Math.round(item.y)}`} loading="lazy" />`;
+}

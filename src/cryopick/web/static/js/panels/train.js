@@ -1,0 +1,102 @@
+// @ts-check
+// Learning from the labels: what it starts from, how it goes, what came before.
+
+import { html, signal } from "../../vendor/ui.js";
+import { Chart } from "../chart.js";
+import * as store from "../store.js";
+import { count, lasting, percent, plural } from "../widgets.js";
+
+/** What the form holds until Start is pressed. @type {{value: Record<string, any>}} */
+export const form = signal({});
+/** @param {string} name @param {any} value */
+const set = (name, value) => (form.value = { ...form.value, [name]: value });
+
+const STATES = /** @type {Record<string, [string, string]>} */ ({
+  queued: ["waiting", ""], running: ["running", "on"], done: ["done", "good"],
+  stopped: ["stopped, best kept", "warn"], failed: ["failed", "bad"],
+});
+
+/** @param {{plan: any, start: (form: any) => void, stop: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
+export function Train({ plan, start, stop, show, drop }) {
+  const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
+  return html`<div class="page"><div class="inner">
+    <header><h1>Train a detector</h1>
+      <p class="lead">It learns from the particles you marked. Places that nobody marked are not taken for empty, so some labels on a few micrographs are enough.</p></header>
+    <div class="columns">
+      <${Form} plan=${plan} start=${start} busy=${Boolean(now)} />
+      <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} show=${show} />
+    </div>
+    <${Runs} show=${show} drop=${drop} />
+  </div></div>`;
+}
+
+/** @param {any} given */
+function Form({ plan, start, busy }) {
+  if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
+  const f = { ...plan.defaults, ...form.value };
+  const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<input type="number" value=${f[name] ?? ""} ...${more}
+    onChange=${(/** @type {any} */ e) => set(name, e.target.value === "" ? null : Number(e.target.value))} />`;
+  return html`<form class="card" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), start(f))}>
+    <header><h2>What it learns from</h2></header>
+    <dl class="facts-grid">
+      <dt>Particles marked</dt><dd data-test="train-labels">${count(plan.labels)} on ${plural(plan.micrographs, "micrograph")}</dd>
+      <dt>Marked as no particle</dt><dd>${count(plan.negatives)}</dd>
+      <dt>Micrographs fully marked</dt><dd>${count(plan.complete)}</dd>
+    </dl>
+    ${(plan.warnings ?? []).map((/** @type {string} */ w) => html`<p class="note warn" key=${w}>${w}</p>`)}
+    <div class="fields">
+      <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", { min: 10, max: 5000, step: "any", required: true })}
+        <span class="hint">As the circles show it.</span></label>
+      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, placeholder: "estimated" })}
+        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)}, from micrographs fully marked.` : "A rough guess will do; empty lets the program estimate it."}</span></label>
+    </div>
+    <label class="field"><span class="name">How long</span><select value=${f.preset} onChange=${(/** @type {any} */ e) => set("preset", e.target.value)}>
+      ${(plan.presets ?? []).map((/** @type {any} */ p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
+    <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {any} */ e) => set("pick", e.target.checked)} />
+      Then pick all ${count(plan.all_micrographs)} micrographs</label>
+    ${plan.refusal && html`<p class="note bad">${plan.refusal}</p>`}
+    <div class="buttons"><button class="primary" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
+      <span class="muted small">${store.project.value?.device}</span></div>
+  </form>`;
+}
+
+/** @param {any} given */
+function Progress({ run, stop, show }) {
+  if (!run) return html`<section class="card"><div class="empty"><h2>Nothing has run yet</h2><p>Curves appear here while the detector learns.</p></div></section>`;
+  const [says, kind] = STATES[run.state] ?? [run.state, ""];
+  const p = run.progress ?? {};
+  const share = p.steps ? p.step / p.steps : undefined;
+  const c = run.curves ?? {};
+  return html`<section class="card" aria-label="Progress">
+    <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${says}</span></header>
+    ${run.state === "running" && html`<div><progress value=${share} max="1" aria-label="Progress"></progress>
+      <p class="muted small num" style="margin-top:6px">${[p.says, p.steps && `step ${count(p.step)} of ${count(p.steps)}`, p.eta_s != null && `${lasting(p.eta_s)} left`].filter(Boolean).join(" · ")}</p></div>`}
+    ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
+    ${c.step?.length > 0 && html`
+      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="loss" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
+      ${c.recall?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
+        data=${[c.recall_step ?? c.step, c.recall]} theme=${store.theme.value} /></div>`}
+      <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
+        <tbody>${c.step.slice(-50).map((/** @type {number} */ s, /** @type {number} */ k, /** @type {any[]} */ all) => html`<tr key=${s}><td class="right">${count(s)}</td>
+          <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
+    ${run.log?.length > 0 && html`<details><summary>What it said</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
+    <div class="buttons">
+      ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best" : "Stop"}</button>`}
+      ${run.has_picks && html`<button class="primary" onClick=${() => show(run.id)}>Look at the picks</button>`}
+    </div>
+  </section>`;
+}
+
+/** @param {any} given */
+function Runs({ show, drop }) {
+  if (!store.runs.value.length) return null;
+  return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>
+    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out found</th><th class="right">Picks</th><th class="right">Took</th><th></th></tr></thead>
+    <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
+      <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
+      <td class="right">${count(r.labels)}</td><td class="right">${percent(r.recall)}</td><td class="right">${count(r.n_picks)}</td>
+      <td class="right">${lasting(r.seconds)}</td>
+      <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
+        ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>
+  </table></div></section>`;
+}

@@ -1,0 +1,94 @@
+// @ts-check
+// The picks of a run: those of this micrograph, how many scores stand in each bin, and the threshold.
+
+import { ask, get, put } from "./api.js";
+import { keptFrom, nearestEdge } from "./histogram.js";
+import * as store from "./store.js";
+
+/** @param {any} id */
+export async function choose(id) {
+  store.runId.value = id;
+  store.picks.value = store.scores.value = null;
+  await Promise.all([load(), readScores()]);
+}
+
+/** The chosen run's picks on the open micrograph. */
+export async function load() {
+  const [m, run] = [store.micrograph.value, store.runId.value];
+  if (!m || run === null || m.problem) return;
+  try {
+    const data = await (await ask(`micrographs/${m.id}/picks`, { query: { run } })).arrayBuffer();
+    if (store.micrograph.value?.id === m.id && store.runId.value === run) store.picks.value = unpack(data);
+  } catch (error) {
+    if (/** @type {any} */ (error).status !== 404) store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** 16 bytes of header (the second four: how many), then all x, all y, all scores as float32. @param {ArrayBuffer} data */
+export function unpack(data) {
+  const n = new DataView(data).getUint32(4, true);
+  const part = (/** @type {number} */ k) => new Float32Array(data, 16 + 4 * n * k, n);
+  return { n, x: part(0), y: part(1), score: part(2) };
+}
+
+export async function readScores() {
+  const id = store.runId.value;
+  if (id === null) return;
+  try {
+    const [h, measured] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
+    if (store.runId.value !== id) return;
+    const kept = keptFrom(h.counts);
+    store.scores.value = { ...h, kept, measured, suggestions: measured.suggestions ?? h.suggestions ?? [], range: spread(h) };
+    store.threshold.value = h.edges[nearestEdge(h.edges, h.threshold)];
+  } catch (error) {
+    store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** Where colours begin and end. @param {any} h */
+const spread = (h) => [h.threshold ?? h.edges[0], h.edges.at(-1)];
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let later;
+/** @param {number} t on an edge @param {boolean} final */
+export function setThreshold(t, final) {
+  store.threshold.value = t;
+  clearTimeout(later);
+  later = setTimeout(() => keep({ threshold: t }), final ? 0 : 400);
+}
+
+/** Edge margin or least distance: the server counts again. @param {object} change */
+export async function setLimits(change) {
+  await keep({ threshold: store.threshold.value, ...change });
+  await Promise.all([load(), readScores()]);
+}
+
+/** @param {object} change */
+async function keep(change) {
+  const id = store.runId.value;
+  if (id === null) return;
+  try {
+    const s = store.scores.value ?? {};
+    const limits = { edge_ang: s.edge_ang ?? 0, min_distance_ang: s.min_distance_ang ?? 0 };
+    await put(`runs/${id}/threshold`, { ...limits, ...change });
+    const measured = await get(`runs/${id}/pr`);
+    if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, measured };
+  } catch (error) {
+    store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** One step up or down. @param {number} bins */
+export function step(bins) {
+  const s = store.scores.value;
+  if (!s || store.threshold.value === null) return;
+  const at = Math.min(s.edges.length - 1, Math.max(0, nearestEdge(s.edges, store.threshold.value) + bins));
+  setThreshold(s.edges[at], false);
+  store.say(`threshold ${s.edges[at].toFixed(2)}, ${s.kept[at]} kept`);
+}
+
+/** How many picks of all micrographs the threshold keeps. */
+export function keptNow() {
+  const s = store.scores.value;
+  return s && store.threshold.value !== null ? s.kept[nearestEdge(s.edges, store.threshold.value)] : 0;
+}

@@ -1,0 +1,208 @@
+// @ts-check
+// The page and the server in step: the project, the open micrograph, its labels and picks, runs and news.
+
+import { effect } from "../vendor/ui.js";
+import { ask, get, patch, post } from "./api.js";
+import * as edits from "./edits.js";
+import { listenToServer } from "./events.js";
+import { Journal } from "./journal.js";
+import * as list from "./micrographs.js";
+import { forget, prefetch } from "./planes.js";
+import * as picks from "./picks.js";
+import * as store from "./store.js";
+
+/** @type {Journal} */
+let journal;
+let seq = 0;
+
+/** @param {any} state what GET state answered */
+export async function start(state) {
+  store.project.value = state;
+  store.diameter.value = state.diameter_ang || 150;
+  restoreView(state);
+  takeRuns(state.runs ?? []);
+  seq = state.seq ?? 0;
+  journal = new Journal(state.id ?? state.path, {
+    send: (ops) => post("ops", { ops }),
+    apply: (op) => {
+      edits.apply(op);
+      countLabels();
+    },
+    state: (waiting, failed) => (store.saving.value = { waiting, failed }),
+    refused: (message) => {
+      store.tell(`An edit was refused: ${message}`, "bad");
+      reload();
+    },
+  });
+  edits.useJournal(journal);
+  await list.want(0, 20);
+  const wanted = kept().micrograph;
+  const first = (wanted && (await open(wanted, true))) || list.rowAt(0);
+  if (first && !store.micrograph.value) await open(first.id, true);
+  if (!list.listing.value.total) store.step.value = "data";
+  listenToServer({ op: heardOp, run: heardRun, micrographs: heardMicrographs, notice: (n) => store.tell(n.text, n.kind) }, reload);
+  window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
+  effect(keep);
+}
+
+/** @param {any} op */
+function heardOp(op) {
+  seq = Math.max(seq, op.seq ?? 0);
+  if (journal.own.has(op.cid)) return;
+  edits.apply(op);
+  countLabels();
+}
+
+/** @param {any} run */
+function heardRun(run) {
+  const known = store.runs.value.find((r) => r.id === run.id);
+  const finished = run.has_picks && !known?.has_picks;
+  takeRuns(known ? store.runs.value.map((r) => (r.id === run.id ? { ...r, ...run } : r)) : [run, ...store.runs.value]);
+  if (finished) {
+    forget();
+    picks.choose(run.id);
+    list.refresh();
+    store.tell(`${run.title} has picked: look at it in Inspect.`, "good");
+  }
+  if (run.state === "failed" && known?.state !== "failed") store.tell(`${run.title} failed: ${run.message}`, "bad");
+}
+
+function heardMicrographs() {
+  list.refresh();
+  get("state").then((state) => (store.project.value = state)).catch(() => {});
+}
+
+/** @param {any[]} runs */
+function takeRuns(runs) {
+  store.runs.value = runs;
+  if (store.runId.value === null) {
+    const last = runs.find((r) => r.has_picks);
+    if (last) picks.choose(last.id);
+  }
+}
+
+/** Something may have been missed: read what is on the stage again. */
+export async function reload() {
+  try {
+    const state = await get("state");
+    store.project.value = state;
+    takeRuns(state.runs ?? []);
+    list.refresh();
+    const m = store.micrograph.value;
+    if (m) await readLabels(m.id);
+  } catch {
+    // no connection: the stream tries again and comes back here
+  }
+}
+
+/** @param {any} id @param {boolean} [quiet] @returns {Promise<any>} the micrograph, or null */
+export async function open(id, quiet = false) {
+  try {
+    const m = await get(`micrographs/${id}`);
+    store.labels.value = new Map();
+    store.regions.value = new Map();
+    store.picks.value = null;
+    store.micrograph.value = m;
+    list.place();
+    await Promise.all([readLabels(m.id), picks.load()]);
+    if (!quiet) store.say(`${m.name}, ${store.labels.value.size} labels`);
+    list.neighbour(1).then((next) => next && !next.problem && prefetch(next.id));
+    return m;
+  } catch (error) {
+    if (!quiet) store.tell(/** @type {Error} */ (error).message, "bad");
+    return null;
+  }
+}
+
+/** @param {any} id */
+async function readLabels(id) {
+  const answer = await get("labels", { mid: id });
+  if (store.micrograph.value?.id !== id) return;
+  store.labels.value = new Map(answer.labels.map((/** @type {any} */ l) => [l.id, { ...l, mid: id }]));
+  store.regions.value = new Map((answer.regions ?? []).map((/** @type {any} */ r) => [r.id, { ...r, mid: id }]));
+  // What the server has not got yet is on top of what it told.
+  for (const op of journal.waiting) edits.apply(op);
+  countLabels();
+}
+
+function countLabels() {
+  const m = store.micrograph.value;
+  if (!m) return;
+  const all = [...store.labels.value.values()];
+  const pos = all.filter((l) => l.kind === "pos").length;
+  const neg = all.filter((l) => l.kind === "neg").length;
+  list.editRow(m.id, (row) => ({ ...row, pos, neg, state: row.state === "todo" && all.length ? "doing" : row.state }));
+}
+
+/** @param {string} state todo, doing, all or skip */
+export async function setState(state) {
+  const m = store.micrograph.value;
+  if (!m) return;
+  try {
+    store.micrograph.value = { ...m, ...(await patch(`micrographs/${m.id}`, { state })) };
+    list.editRow(m.id, (row) => ({ ...row, state }));
+    store.say(state === "all" ? "all particles here are marked" : state === "skip" ? "micrograph left out" : "micrograph in use");
+  } catch (error) {
+    store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/** Pixel size or diameter of the whole project. @param {object} change */
+export async function settle(change) {
+  try {
+    store.project.value = await (await ask("state", { method: "PATCH", body: change })).json();
+    store.diameter.value = store.project.value.diameter_ang || store.diameter.value;
+    if ("pixel_size_ang" in change && store.micrograph.value) await open(store.micrograph.value.id, true);
+    list.refresh();
+  } catch (error) {
+    store.tell(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+const VIEW = "cryopick.view";
+/** @returns {any} what this browser kept of the view of this project */
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(`${VIEW}.${store.project.peek()?.id}`) ?? "{}") ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function keep() {
+  const { moving, ...lens } = /** @type {any} */ (store.lens.value);
+  const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, run: store.runId.value };
+  try {
+    localStorage.setItem(`${VIEW}.${store.project.peek()?.id}`, JSON.stringify(view));
+  } catch {
+    // a private window forgets the view, not the labels
+  }
+}
+
+/** @param {any} state */
+function restoreView(state) {
+  const view = kept();
+  if (view.lens) store.lens.value = { ...store.lens.value, ...view.lens };
+  if (view.overlay) store.overlay.value = view.overlay;
+  store.step.value = view.step ?? (state.n_micrographs ? "label" : "data");
+}
+
+export function restoreTheme() {
+  try {
+    setTheme(localStorage.getItem("cryopick.theme") ?? "auto");
+  } catch {
+    setTheme("auto");
+  }
+}
+
+/** @param {string} theme auto, light or dark */
+export function setTheme(theme) {
+  store.theme.value = theme;
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("cryopick.theme", theme);
+  } catch {
+    // it holds until the page is closed
+  }
+}

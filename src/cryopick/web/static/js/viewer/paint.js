@@ -1,0 +1,182 @@
+// @ts-check
+// Drawing the two layers: the micrograph below, the marks above.
+
+import { hatching, MARKS, scoreColour, stamp } from "./stamps.js";
+import { scaleBar, toScreen } from "./view.js";
+
+/** @typedef {import("./view.js").View} View */
+/** @typedef {{points: [number, number][], kind: string}} Region */
+/** @typedef {{n: number, x: Float32Array, y: Float32Array, score: Float32Array}} PickSet */
+/** @typedef {object} Scene
+ * @property {Iterable<{id: string, x: number, y: number, kind: string}>} labels
+ * @property {Iterable<Region>} regions
+ * @property {PickSet | null} picks
+ * @property {(i: number) => boolean} shown  whether a pick is kept
+ * @property {[number, number]} scoreRange
+ * @property {number} radius  of a particle, micrograph px
+ * @property {string | null} selected
+ * @property {[number, number] | null} cursor
+ * @property {[number, number][] | null} outline  of the region being drawn
+ * @property {{x: number, y: number, radius: number} | null} brush
+ * @property {boolean} hidden
+ * @property {number} angPerPx */
+
+const MANY = 5000;
+
+/** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement | null} picture
+ * @param {{x: number, y: number, width: number, height: number}} place micrograph px of the picture's edges
+ * @param {View} view @param {number} ratio */
+export function paintImage(pen, picture, place, view, ratio) {
+  const { width, height } = pen.canvas;
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.fillStyle = "#0b0d10";
+  pen.fillRect(0, 0, width, height);
+  if (!picture) return;
+  const size = { width: width / ratio, height: height / ratio };
+  const [sx, sy] = toScreen(view, size, place.x, place.y);
+  const w = place.width * view.zoom * ratio;
+  pen.imageSmoothingEnabled = w < picture.width * 4;
+  pen.drawImage(picture, sx * ratio, sy * ratio, w, place.height * view.zoom * ratio);
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view @param {number} ratio */
+export function paintMarks(pen, scene, view, ratio) {
+  const { width, height } = pen.canvas;
+  const size = { width: width / ratio, height: height / ratio };
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  const radius = scene.radius * view.zoom * ratio;
+  if (!scene.hidden) {
+    for (const region of scene.regions) paintRegion(pen, region.points, true, view, size, ratio);
+    if (scene.picks) paintPicks(pen, scene, view, size, ratio, radius);
+    for (const label of scene.labels) {
+      const mark = MARKS[/** @type {keyof MARKS} */ (label.kind)] ?? MARKS.pos;
+      put(pen, stamp(mark, radius, ratio), label, view, size, ratio);
+      if (label.id === scene.selected)
+        put(pen, stamp(MARKS.selected, radius + 4 * ratio, ratio), label, view, size, ratio);
+    }
+  }
+  if (scene.outline) paintRegion(pen, scene.outline, false, view, size, ratio);
+  if (scene.brush) paintBrush(pen, scene.brush, view, size, ratio);
+  if (scene.cursor) paintCursor(pen, scene.cursor, view, size, ratio);
+  paintScaleBar(pen, scene.angPerPx, view, size, ratio);
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement} mark @param {{x: number, y: number}} at
+ * @param {View} view @param {{width: number, height: number}} size @param {number} ratio */
+function put(pen, mark, at, view, size, ratio) {
+  const [sx, sy] = toScreen(view, size, at.x, at.y);
+  const half = mark.width / 2;
+  const px = sx * ratio - half;
+  const py = sy * ratio - half;
+  if (px > -mark.width && py > -mark.width && px < pen.canvas.width && py < pen.canvas.height)
+    pen.drawImage(mark, Math.round(px), Math.round(py));
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view
+ * @param {{width: number, height: number}} size @param {number} ratio @param {number} radius */
+function paintPicks(pen, scene, view, size, ratio, radius) {
+  const picks = /** @type {PickSet} */ (scene.picks);
+  const [low, high] = scene.scoreRange;
+  const span = high - low || 1;
+  const small = picks.n > MANY;
+  const scale = view.zoom * ratio;
+  const left = (size.width / 2 - view.cx * view.zoom) * ratio;
+  const top = (size.height / 2 - view.cy * view.zoom) * ratio;
+  const { width, height } = pen.canvas;
+  for (let i = 0; i < picks.n; i++) {
+    const sx = left + picks.x[i] * scale;
+    const sy = top + picks.y[i] * scale;
+    if (sx < -radius || sy < -radius || sx > width + radius || sy > height + radius) continue;
+    if (!scene.shown(i)) continue;
+    const colour = scoreColour((picks.score[i] - low) / span);
+    if (small && radius < 5 * ratio) {
+      pen.fillStyle = colour;
+      pen.fillRect(sx - 2 * ratio, sy - 2 * ratio, 4 * ratio, 4 * ratio);
+      continue;
+    }
+    const mark = stamp({ ...MARKS.pick, colour }, radius, ratio);
+    pen.drawImage(mark, Math.round(sx - mark.width / 2), Math.round(sy - mark.height / 2));
+  }
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {[number, number][]} points @param {boolean} closed
+ * @param {View} view @param {{width: number, height: number}} size @param {number} ratio */
+function paintRegion(pen, points, closed, view, size, ratio) {
+  if (!points.length) return;
+  pen.beginPath();
+  points.forEach(([x, y], k) => {
+    const [sx, sy] = toScreen(view, size, x, y);
+    if (k) pen.lineTo(sx * ratio, sy * ratio);
+    else pen.moveTo(sx * ratio, sy * ratio);
+  });
+  if (closed) {
+    pen.closePath();
+    pen.fillStyle = hatching(pen) ?? "rgba(233,84,170,0.25)";
+    pen.fill();
+  }
+  for (const [width, colour] of /** @type {[number, string][]} */ ([[4, "rgba(0,0,0,.5)"], [1.8, "#ff78c4"]])) {
+    pen.lineWidth = width * ratio;
+    pen.strokeStyle = colour;
+    pen.stroke();
+  }
+  if (closed) return;
+  pen.fillStyle = "#ff78c4";
+  for (const [x, y] of points) {
+    const [sx, sy] = toScreen(view, size, x, y);
+    pen.fillRect((sx - 3) * ratio, (sy - 3) * ratio, 6 * ratio, 6 * ratio);
+  }
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {{x: number, y: number, radius: number}} brush
+ * @param {View} view @param {{width: number, height: number}} size @param {number} ratio */
+function paintBrush(pen, brush, view, size, ratio) {
+  const [sx, sy] = toScreen(view, size, brush.x, brush.y);
+  pen.beginPath();
+  pen.arc(sx * ratio, sy * ratio, brush.radius * view.zoom * ratio, 0, 2 * Math.PI);
+  pen.fillStyle = "rgba(255,255,255,.1)";
+  pen.fill();
+  pen.lineWidth = 3.5 * ratio;
+  pen.strokeStyle = "rgba(0,0,0,.55)";
+  pen.stroke();
+  pen.lineWidth = 1.5 * ratio;
+  pen.strokeStyle = "#fff";
+  pen.stroke();
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {[number, number]} at @param {View} view
+ * @param {{width: number, height: number}} size @param {number} ratio */
+function paintCursor(pen, at, view, size, ratio) {
+  const [sx, sy] = toScreen(view, size, at[0], at[1]).map((v) => Math.round(v * ratio));
+  const arm = 14 * ratio;
+  const gap = 4 * ratio;
+  pen.beginPath();
+  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    pen.moveTo(sx + dx * gap, sy + dy * gap);
+    pen.lineTo(sx + dx * arm, sy + dy * arm);
+  }
+  for (const [width, colour] of /** @type {[number, string][]} */ ([[5, "rgba(0,0,0,.6)"], [2, "#fff"]])) {
+    pen.lineWidth = width * ratio;
+    pen.strokeStyle = colour;
+    pen.stroke();
+  }
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {number} angPerPx @param {View} view
+ * @param {{width: number, height: number}} size @param {number} ratio */
+function paintScaleBar(pen, angPerPx, view, size, ratio) {
+  if (!(angPerPx > 0)) return;
+  const bar = scaleBar(angPerPx / view.zoom, Math.min(180, size.width / 3));
+  const x = 18 * ratio;
+  const y = (size.height - 22) * ratio;
+  pen.font = `600 ${12.5 * ratio}px system-ui, sans-serif`;
+  const text = pen.measureText(bar.text).width;
+  const wide = Math.max(bar.width * ratio, text);
+  pen.fillStyle = "rgba(8,10,13,.66)";
+  pen.beginPath();
+  pen.roundRect(x - 9 * ratio, y - 24 * ratio, wide + 18 * ratio, 34 * ratio, 6 * ratio);
+  pen.fill();
+  pen.fillStyle = "#fff";
+  pen.fillRect(x, y, bar.width * ratio, 3 * ratio);
+  pen.fillText(bar.text, x, y - 8 * ratio);
+}

@@ -1,0 +1,178 @@
+// @ts-check
+// The two canvases, drawn when something changed and never otherwise.
+
+import { greyTable, paintBytes, scoreTable } from "./lut.js";
+import { paintImage, paintMarks } from "./paint.js";
+import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
+
+/** @typedef {import("./view.js").View} View */
+/** @typedef {{bytes: Uint8Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
+
+export class Stage {
+  /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} given */
+  constructor(root, given) {
+    this.root = root;
+    this.given = given;
+    [this.below, this.above] = ["below", "above"].map((name) => {
+      const canvas = document.createElement("canvas");
+      canvas.className = `layer ${name}`;
+      root.append(canvas);
+      return canvas;
+    });
+    this.below.setAttribute("aria-hidden", "true");
+    this.above.setAttribute("aria-hidden", "true");
+    /** @type {View} */
+    this.view = { cx: 0, cy: 0, zoom: 1 };
+    this.fitted = true;
+    /** @type {{width: number, height: number}} */
+    this.micrograph = { width: 1, height: 1 };
+    /** @type {Plane | null} */
+    this.plane = null;
+    /** @type {HTMLCanvasElement | null} */
+    this.picture = null;
+    this.contrast = { black: 0, white: 255, invert: false };
+    this.scores = false;
+    this.dirty = { picture: false, image: true, marks: true };
+    this.frame = 0;
+    /** @type {number | null} when the pointer went down for an edit that is not painted yet */
+    this.editStarted = null;
+    this.watcher = new ResizeObserver(() => this.resize());
+    this.watcher.observe(root);
+    this.resize();
+  }
+
+  close() {
+    this.watcher.disconnect();
+    cancelAnimationFrame(this.frame);
+    this.below.remove();
+    this.above.remove();
+  }
+
+  get size() {
+    return { width: this.root.clientWidth, height: this.root.clientHeight };
+  }
+
+  resize() {
+    this.ratio = window.devicePixelRatio || 1;
+    for (const canvas of [this.below, this.above]) {
+      canvas.width = Math.max(1, Math.round(this.root.clientWidth * this.ratio));
+      canvas.height = Math.max(1, Math.round(this.root.clientHeight * this.ratio));
+    }
+    if (this.fitted) this.fit();
+    this.redraw("image", "marks");
+  }
+
+  /** A new micrograph, shown whole. @param {number} width @param {number} height @param {View | null} [view] */
+  open(width, height, view) {
+    this.micrograph = { width, height };
+    this.plane = null;
+    this.picture = null;
+    if (view) this.setView(view, false);
+    else this.fit();
+  }
+
+  /** @param {Plane} plane @param {boolean} scores */
+  show(plane, scores) {
+    this.plane = plane;
+    this.scores = scores;
+    this.redraw("picture");
+  }
+
+  /** @param {{black: number, white: number, invert: boolean}} contrast */
+  setContrast(contrast) {
+    this.contrast = contrast;
+    if (this.plane) this.redraw("picture");
+  }
+
+  fit() {
+    this.fitted = true;
+    this.setView(fit(this.micrograph, this.size), true);
+  }
+
+  /** @param {View} view @param {boolean} [fitted] */
+  setView(view, fitted = false) {
+    this.fitted = fitted;
+    this.view = keepInside(view, this.micrograph);
+    this.given.onView(this.view);
+    this.redraw("image", "marks");
+  }
+
+  /** @param {number} dx @param {number} dy */
+  pan(dx, dy) {
+    this.setView(panBy(this.view, dx, dy));
+  }
+
+  /** @param {number} factor @param {number} [sx] @param {number} [sy] screen px; the middle when left out */
+  zoom(factor, sx = this.size.width / 2, sy = this.size.height / 2) {
+    this.setView(zoomAt(this.view, this.size, sx, sy, factor));
+  }
+
+  /** One screen pixel for each pixel of the micrograph. */
+  oneToOne() {
+    this.setView({ ...this.view, zoom: 1 / (this.ratio || 1) });
+  }
+
+  /** Bring a place into sight. @param {number} x @param {number} y */
+  reveal(x, y) {
+    const [sx, sy] = toScreen(this.view, this.size, x, y);
+    const { width, height } = this.size;
+    if (sx < 40 || sy < 40 || sx > width - 40 || sy > height - 40)
+      this.setView({ ...this.view, cx: x, cy: y });
+  }
+
+  /** @param {{clientX: number, clientY: number}} event @returns {[number, number]} screen px within the stage */
+  screenAt(event) {
+    const box = this.root.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  /** @param {{clientX: number, clientY: number}} event @returns {[number, number]} micrograph px */
+  imageAt(event) {
+    const [sx, sy] = this.screenAt(event);
+    return /** @type {[number, number]} */ (toImage(this.view, this.size, sx, sy));
+  }
+
+  /** @param {...("picture" | "image" | "marks")} parts */
+  redraw(...parts) {
+    for (const part of parts) this.dirty[part] = true;
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.frame = 0;
+    const began = performance.now();
+    const { picture, image, marks } = this.dirty;
+    this.dirty = { picture: false, image: false, marks: false };
+    if (picture && this.plane) this.colour(this.plane);
+    if (picture || image) {
+      const pen = /** @type {CanvasRenderingContext2D} */ (this.below.getContext("2d", { alpha: false }));
+      const place = this.plane?.place ?? { x: 0, y: 0, width: 1, height: 1 };
+      paintImage(pen, this.picture, place, this.view, this.ratio ?? 1);
+    }
+    if (marks) {
+      const pen = /** @type {CanvasRenderingContext2D} */ (this.above.getContext("2d"));
+      paintMarks(pen, this.given.scene(), this.view, this.ratio ?? 1);
+    }
+    const ended = performance.now();
+    performance.measure("frame", { start: began, end: ended });
+    if (marks && this.editStarted !== null) {
+      performance.measure("edit-painted", { start: this.editStarted, end: ended });
+      this.editStarted = null;
+    }
+    if (performance.getEntriesByType("measure").length > 2000) performance.clearMeasures();
+  }
+
+  /** @param {Plane} plane */
+  colour(plane) {
+    if (!this.picture || this.picture.width !== plane.width || this.picture.height !== plane.height) {
+      this.picture = document.createElement("canvas");
+      this.picture.width = plane.width;
+      this.picture.height = plane.height;
+      this.pixels = new ImageData(plane.width, plane.height);
+    }
+    const pixels = /** @type {ImageData} */ (this.pixels);
+    const table = this.scores ? scoreTable() : greyTable(this.contrast);
+    paintBytes(plane.bytes, table, new Uint32Array(pixels.data.buffer));
+    /** @type {CanvasRenderingContext2D} */ (this.picture.getContext("2d")).putImageData(pixels, 0, 0);
+  }
+}

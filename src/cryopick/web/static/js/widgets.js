@@ -1,0 +1,78 @@
+// @ts-check
+// Small parts used by several panels.
+
+import { html, useEffect, useRef } from "../vendor/ui.js";
+import { keyFor } from "./keys.js";
+import * as store from "./store.js";
+
+/** A slider with a number box beside it.
+ * @param {{name: string, value: number, min: number, max: number, step?: number, unit?: string, log?: boolean, off?: string,
+ *   on: (value: number, final: boolean) => void}} given  `log`: even ratios are even steps; `off`: what zero is called */
+export function Slide({ name, value, min, max, step = 1, unit = "", log = false, off, on }) {
+  const shown = off && !value ? (log ? 0 : min) : value;
+  const to = (/** @type {number} */ v) => (log ? (v > 0 ? (100 * Math.log(v / min)) / Math.log(max / min) : -2) : v);
+  const from = (/** @type {string} */ text) => {
+    const v = Number(text);
+    if (!log) return v;
+    if (off && v <= -1) return 0;
+    return Number((min * (max / min) ** (Math.max(0, v) / 100)).toPrecision(2));
+  };
+  const low = log ? (off ? -2 : 0) : min;
+  /** @param {any} e @param {boolean} final */
+  const slide = (e, final) => on(from(e.target.value), final);
+  /** @param {any} e */
+  const type = (e) => {
+    const v = Number(e.target.value);
+    if (e.target.value !== "" && Number.isFinite(v)) on(off && v <= 0 ? 0 : Math.min(max, Math.max(min, v)), true);
+  };
+  return html`<div class="slide">
+    <span class="name" aria-hidden="true"><span>${name}</span><span class="muted">${off && !value ? off : unit}</span></span>
+    <input type="range" aria-label=${name} min=${low} max=${log ? 100 : max} step=${log ? 0.5 : step} value=${to(shown)}
+      aria-valuetext=${off && !value ? off : `${value} ${unit}`}
+      onInput=${(/** @type {any} */ e) => slide(e, false)} onChange=${(/** @type {any} */ e) => slide(e, true)} />
+    <input type="number" aria-label=${`${name}${unit ? `, ${unit}` : ""}`} min=${off ? 0 : min} max=${max} step=${log ? "any" : step} value=${value} onChange=${type} />
+  </div>`;
+}
+
+/** Buttons of which one is pressed.
+ * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} given */
+export function Segments({ name, value, choices, on, wide, disabled = [] }) {
+  return html`<div class=${`segments ${wide ? "wide" : ""}`} role="group" aria-label=${name}>
+    ${choices.map(([id, label, action]) => html`<button key=${id} aria-pressed=${value === id} disabled=${disabled.includes(id)}
+      title=${action && keyFor(action) ? `${label} (${keyFor(action)})` : label} onClick=${() => on(id)}>${label}</button>`)}
+  </div>`;
+}
+
+/** @param {{name: string, title: string, children?: any, footer?: any, wide?: boolean}} given */
+export function Dialog({ name, title, children, footer, wide }) {
+  const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    const element = box.current;
+    if (element && !element.open) element.showModal();
+  }, []);
+  const close = () => (store.dialog.value = null);
+  return html`<dialog ref=${box} aria-labelledby=${`${name}-title`} style=${wide ? { width: "min(1180px, 94vw)", maxWidth: "none" } : {}}
+      onClose=${close} onClick=${(/** @type {any} */ e) => e.target === box.current && close()}>
+    <header><h2 id=${`${name}-title`} class="grow">${title}</h2><button class="plain" aria-label="Close" onClick=${close}>✕</button></header>
+    <div class="body">${children}</div>
+    ${footer && html`<footer>${footer}</footer>`}
+  </dialog>`;
+}
+
+/** 1234567 → 1,234,567. @param {number | null | undefined} n */
+export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en"));
+
+/** @param {number} n @param {string} word @param {string} [many] */
+export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
+
+/** 0.934 → 93 %. @param {number | null | undefined} share */
+export const percent = (share) => (share == null ? "–" : `${Math.round(share * 100)} %`);
+
+/** @param {number | null | undefined} seconds */
+export function lasting(seconds) {
+  if (seconds == null || !Number.isFinite(seconds)) return "";
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
+  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
+}
