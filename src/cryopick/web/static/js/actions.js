@@ -42,7 +42,10 @@ const RUN = {
   previous: () => step(list.neighbour(-1)),
   next: () => step(list.neighbour(1)),
   todo: () => step(list.nextTodo()),
-  gallery: () => (store.dialog.value = store.dialog.value === "gallery" ? null : "gallery"),
+  gallery: () => {
+    if (store.step.value !== "inspect") store.step.value = "label";
+    store.dialog.value = store.dialog.value === "gallery" ? null : "gallery";
+  },
   lower: (fine) => smallerOrLarger(-1, fine),
   higher: (fine) => smallerOrLarger(1, fine),
   zoom: (which) => stage.now?.zoom(which === "in" ? 1.4 : 1 / 1.4),

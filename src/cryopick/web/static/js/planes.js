@@ -98,4 +98,6 @@ export function loadPlane(m, lens, run, show) {
 export const prefetch = (id) => void plane(id, query(store.lens.value, store.runId.value, 1024)).catch(() => {});
 
 /** What is kept of a run's score maps is no longer true. */
-export const forget = () => ((asked = ""), kept.clear());
+export const forget = () => (again(), kept.clear());
+/** The next wish is fulfilled even if it is the last one again: the stage is new. */
+export const again = () => void (asked = "");

@@ -33,7 +33,7 @@ export const brushAng = signal(150);
 /** Of the particles, in ångströms. */
 export const diameter = signal(0);
 /** How the micrograph is shown. */
-export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 0, white: 255, invert: false });
+export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false });
 /** Counts of the 256 grey values on the stage. @type {{value: Uint32Array | null}} */
 export const greys = signal(null);
 export const zoom = signal(1);

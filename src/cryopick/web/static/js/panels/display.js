@@ -6,6 +6,8 @@ import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { Segments, Slide } from "../widgets.js";
 
+const CONTRAST = { black: 36, white: 219, invert: false };
+
 /** @param {{setDiameter: (ang: number, final: boolean) => void}} given */
 export function DisplayPanel({ setDiameter }) {
   const lens = store.lens.value;
@@ -15,7 +17,7 @@ export function DisplayPanel({ setDiameter }) {
   const scored = Boolean(store.run.value?.can_score ?? store.run.value);
   return html`<section aria-label="Display">
     <header><h3>Display</h3>
-      <button class="plain small" onClick=${() => set({ black: 0, white: 255, invert: false })}>Reset contrast</button></header>
+      <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
     <${Segments} name="View" wide value=${lens.view} on=${(/** @type {string} */ view) => set({ view })}
       disabled=${[...(known ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
       choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["scores", "Score map", "view.4"]]} />
@@ -23,9 +25,9 @@ export function DisplayPanel({ setDiameter }) {
     <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {any} */ e) => set({ invert: e.target.checked })} />
       Swap black and white <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
     ${lens.view === "filtered" && html`
-      <${Slide} name="Hide detail finer than" unit="Å" off="nothing hidden" log min=${Math.max(2, Math.round(2 * store.pixelSize.value))} max=${200} value=${lens.lowpass}
+      <${Slide} name="Hide detail finer than" unit="Å" off="off" log min=${Math.max(2, Math.round(2 * store.pixelSize.value))} max=${200} value=${lens.lowpass}
         on=${(/** @type {number} */ lowpass, /** @type {boolean} */ final) => set({ lowpass, ...{ moving: !final } })} />
-      <${Slide} name="Hide shading wider than" unit="Å" off="nothing hidden" log min=${100} max=${5000} value=${lens.highpass}
+      <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}
         on=${(/** @type {number} */ highpass, /** @type {boolean} */ final) => set({ highpass, ...{ moving: !final } })} />`}
     <${Slide} name="Particle diameter" unit=${known ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
     <${Segments} name="Marks" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}

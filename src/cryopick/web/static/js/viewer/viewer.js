@@ -3,7 +3,7 @@
 
 import { effect, html, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
-import { loadPlane } from "../planes.js";
+import { again, loadPlane } from "../planes.js";
 import * as store from "../store.js";
 import { Grid } from "./grid.js";
 import { listen } from "./pointer.js";
@@ -165,14 +165,19 @@ const hands = {
   hover: (/** @type {[number, number] | null} */ at) => (store.pointer.value = at),
 };
 
+/** The view when the stage was last left. @type {{mid: any, view: import("./view.js").View} | null} */
+let left = null;
+
 export function Viewer() {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
     const made = new Stage(/** @type {HTMLElement} */ (root.current), { scene, onView: (v) => (store.zoom.value = v.zoom) });
     stage.now = made;
+    again();
     const stop = [listen(made, hands), ...watch(made)];
     return () => {
       stop.forEach((end) => end());
+      if (!made.fitted) left = { mid: store.micrograph.value?.id, view: made.view };
       made.close();
       stage.now = null;
     };
@@ -204,7 +209,8 @@ function watch(made) {
       if (m && m.id !== opened) {
         opened = m.id;
         store.outline.value = store.cursor.value = store.selected.value = null;
-        made.open(m.width_px, m.height_px, null);
+        made.open(m.width_px, m.height_px, left?.mid === m.id ? left.view : null);
+        left = null;
       }
       loadPlane(m, store.lens.value, store.runId.value, (plane, scores) => made.show(plane, scores));
     }),
