@@ -18,6 +18,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     preprocess,
     propose,
     relion_job,
+    report,
     score,
     sets,
     simulate,

@@ -66,7 +66,7 @@ def precision_band(
     order = np.argsort(-score, kind="stable")
     hits, owner = hit[order].astype(float), micrograph[order]
     is_last = np.append(np.diff(score[order]) != 0, True)
-    recall = np.linspace(0, 1, 101)
+    recall = np.linspace(0.01, 1, 100)  # at 0 there may be no pick yet
     rng = np.random.default_rng(seed)
     precisions, areas = np.full((resamples, len(recall)), np.nan), np.full(resamples, np.nan)
     for row in range(resamples):

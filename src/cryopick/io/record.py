@@ -57,6 +57,12 @@ class Record:
         """A path that the record holds, as seen from here."""
         return Path(self.folder, name)
 
+    def short(self, name: str) -> str:
+        """A path as seen from the run's folder, if it lies in there."""
+        path = Path(name)
+        inside = bool(self.folder) and path.is_relative_to(self.folder)
+        return str(path.relative_to(self.folder)) if inside else name
+
 
 @dataclass(frozen=True)
 class Stopwatch:

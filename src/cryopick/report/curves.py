@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.errors import SettingsError
-from cryopick.evaluate import Evaluation
+from cryopick.evaluate import Band, Evaluation
 from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
 
 if TYPE_CHECKING:
@@ -34,15 +34,24 @@ def plot_precision_recall(judged: Evaluation, path: Path, *, overwrite: bool = F
     save_figure(lambda figure: _draw(figure, judged), (5.0, 5.0), path, overwrite=overwrite)
 
 
-def precision_recall_svg(judged: Evaluation) -> str:
-    """The curve as an SVG element in the colours of the page; empty axes without scores."""
+def precision_recall_svg(judged: Evaluation, band: Band | None = None) -> str:
+    """The curve as an SVG element in the colours of the page; empty axes without scores.
+
+    Args:
+        judged: An evaluation of picks.
+        band: Intervals to draw behind the curve.
+    """
     label = "Precision against recall on held-out micrographs"
-    return figure_svg(lambda figure: _draw(figure, judged), (5.6, 4.2), label)
+    return figure_svg(lambda figure: _draw(figure, judged, band), (5.6, 4.2), label)
 
 
-def _draw(figure: "Figure", judged: Evaluation) -> None:
+def _draw(figure: "Figure", judged: Evaluation, band: Band | None = None) -> None:
     axes = figure.subplots()
     curve, best = judged.curve, judged.best
+    if band is not None:
+        axes.fill_between(
+            band.recall, band.low, band.high, color=FIRST, alpha=0.2, linewidth=0, label="95 %"
+        )
     if curve is not None:
         axes.plot(curve.recall, curve.precision, color=FIRST)
     if best is not None:

@@ -11,6 +11,7 @@ from cryopick.report.curves import precision_recall_svg
 from cryopick.report.findings import Example, Findings
 from cryopick.report.pictures import marked_svg, scored_svg
 from cryopick.report.training import training_svg
+from cryopick.report.wording import LEGEND, percent, share, signed
 
 __all__ = ["demo_page"]
 
@@ -47,12 +48,12 @@ def demo_page(found: Findings, commands: Sequence[str], seconds: Mapping[str, fl
 
 def _headline(found: Findings, seconds: Mapping[str, float]) -> str:
     best, minutes = found.judged.best, sum(seconds.values()) / 60
-    numbers = {"average precision": _share(found.judged.average_precision)}
+    numbers = {"average precision": share(found.judged.average_precision)}
     if best is not None:
         numbers |= {
-            "best F1": _share(best.f1),
-            "of the particles found": _percent(best.recall),
-            "of the picks right": _percent(best.precision),
+            "best F1": share(best.f1),
+            "of the particles found": percent(best.recall),
+            "of the picks right": percent(best.precision),
         }
     return markup.headline({**numbers, "from start to end": f"{minutes:.1f} min"})
 
@@ -82,14 +83,14 @@ def _training(found: Findings) -> str:
 
 def _picked(found: Findings) -> str:
     best = found.judged.best
-    cut = "" if best is None else f" of at least {_minus(best.threshold or 0.0)}"
+    cut = "" if best is None else f" of at least {signed(best.threshold or 0.0)}"
     text = (
         f"Held-out micrographs with the picks of a score{cut}, the threshold of best F1. Dirt, "
         "broken particles, clumps, ice and carbon edges are on the micrographs on purpose; "
         "picks on them are mistakes."
     )
     pairs = [_example(found, example) for example in found.examples]
-    return markup.section("What it found", text, _LEGEND, *pairs)
+    return markup.section("What it found", text, LEGEND, *pairs)
 
 
 def _example(found: Findings, example: Example) -> str:
@@ -99,7 +100,7 @@ def _example(found: Findings, example: Example) -> str:
     scored = scored_svg(
         example.view, example.logits, example.raw_per_score, f"Scores of {own.name}"
     )
-    area = _share(own.average_precision)
+    area = share(own.average_precision)
     return markup.side_by_side(
         markup.figure(marked, f"{own.name}: {counts}; average precision {area}."),
         markup.figure(
@@ -125,7 +126,7 @@ def _judged(found: Findings) -> str:
             str(judged.n_picks),
             str(judged.n_truth),
             *_point(total),
-            _share(judged.average_precision),
+            share(judged.average_precision),
         ]
     )
     head = ("micrograph", "picks", "particles", "precision", "recall", "F1", "AP")
@@ -143,12 +144,12 @@ def _judged(found: Findings) -> str:
 
 
 def _row(name: str, n_picks: int, n_truth: int, own: OnMicrograph) -> list[str]:
-    area = _share(own.average_precision)
+    area = share(own.average_precision)
     return [name, str(n_picks), str(n_truth), *_point(own.at_best), area]
 
 
 def _point(point: Point) -> list[str]:
-    return [_share(point.precision), _share(point.recall), _share(point.f1)]
+    return [share(point.precision), share(point.recall), share(point.f1)]
 
 
 def _again(found: Findings, commands: Sequence[str], seconds: Mapping[str, float]) -> str:
@@ -164,25 +165,3 @@ def _again(found: Findings, commands: Sequence[str], seconds: Mapping[str, float
             "<div>" + "".join(markup.more(*item) for item in found.settings.items()) + "</div>",
         ),
     )
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None or value != value else f"{value:.3f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
-
-
-def _minus(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\u2212")
-
-
-_LEGEND = """<fieldset class="legend">
-<label><input type="checkbox" id="show-right" checked><svg viewBox="0 0 24 24" aria-hidden="true">\
-<circle class="right" cx="12" cy="12" r="8"/></svg>right pick</label>
-<label><input type="checkbox" id="show-wrong" checked><svg viewBox="0 0 24 24" aria-hidden="true">\
-<rect class="wrong" x="4" y="4" width="16" height="16"/></svg>wrong pick</label>
-<label><input type="checkbox" id="show-missed" checked><svg viewBox="0 0 24 24" aria-hidden="true">\
-<circle class="missed" cx="12" cy="12" r="8"/></svg>missed particle</label>
-</fieldset>"""

@@ -4,8 +4,8 @@ Every function takes plain text, which it escapes, and gives HTML; arguments cal
 `parts` are HTML already.
 
 - `document`: the page, with the style sheet inside.
-- `section`, `figure`, `side_by_side`, `gallery`: what it is made of.
-- `headline`, `table`, `commands`, `more`: numbers, what to type, what to unfold.
+- `section`, `subsection`, `figure`, `side_by_side`, `gallery`: what it is made of.
+- `headline`, `facts`, `table`, `commands`, `more`: numbers, what to type, what to unfold.
 """
 
 import re
@@ -17,12 +17,14 @@ from string import Template
 __all__ = [
     "commands",
     "document",
+    "facts",
     "figure",
     "gallery",
     "headline",
     "more",
     "section",
     "side_by_side",
+    "subsection",
     "table",
 ]
 
@@ -47,6 +49,11 @@ def section(title: str, text: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{''.join(parts)}</section>"
 
 
+def subsection(title: str, body: str) -> str:
+    """A part of a section under a small heading."""
+    return f"<h3>{escape(title)}</h3>{body}"
+
+
 def figure(body: str, caption: str) -> str:
     """A picture and what it shows."""
     return f"<figure>{body}<figcaption>{escape(caption)}</figcaption></figure>"
@@ -57,13 +64,28 @@ def side_by_side(*parts: str) -> str:
     return f'<div class="beside">{"".join(parts)}</div>'
 
 
-def gallery(addresses: Sequence[str], label: str) -> str:
-    """Small pictures in rows."""
-    pictures = "".join(
+def gallery(
+    addresses: Sequence[str], label: str, notes: Sequence[str] = (), kinds: Sequence[str] = ()
+) -> str:
+    """Small pictures in rows.
+
+    Args:
+        addresses: The pictures.
+        label: What each shows, for those who cannot see it.
+        notes: What stands below each, if anything.
+        kinds: Class of each in the style sheet, such as "right", if any.
+    """
+    pictures = (
         f'<img src="{address}" alt="{escape(label)} {number}">'
         for number, address in enumerate(addresses, start=1)
     )
-    return f'<div class="gallery">{pictures}</div>'
+    if notes:
+        own = kinds or [""] * len(notes)
+        pictures = (
+            f'<figure class="{kind}">{picture}<figcaption>{escape(note)}</figcaption></figure>'
+            for picture, note, kind in zip(pictures, notes, own, strict=True)
+        )
+    return f'<div class="gallery">{"".join(pictures)}</div>'
 
 
 def headline(numbers: Mapping[str, str]) -> str:
@@ -75,8 +97,27 @@ def headline(numbers: Mapping[str, str]) -> str:
     return f'<dl class="headline">{"".join(pairs)}</dl>'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table whose first column names the row; the others are numbers."""
+def facts(pairs: Mapping[str, str]) -> str:
+    """What is so, by what it is about; empty values are left out."""
+    rows = (
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in pairs.items()
+        if value
+    )
+    return f'<table class="facts"><tbody>{"".join(rows)}</tbody></table>'
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, has_total: bool = True
+) -> str:
+    """A table whose first column names the row; the others are numbers.
+
+    Args:
+        head: Names of the columns.
+        rows: The cells.
+        caption: What the table is about.
+        has_total: The last row sums up the others, and stands out.
+    """
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     lines = (
         f'<tr><th scope="row">{escape(row[0])}</th>'
@@ -84,8 +125,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
         + "</tr>"
         for row in rows
     )
+    kind = ' class="summed"' if has_total else ""
     return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
+        f'<div class="wide"><table{kind}><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

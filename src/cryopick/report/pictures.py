@@ -6,7 +6,8 @@ every size and the page can hide them. Coordinates are (x, y) in pixels of the r
 - `View`: a micrograph made ready to look at.
 - `Marks`: picks that are right, picks that are wrong, particles that were missed.
 - `marked_svg`, `scored_svg`: the view with marks, or with the scores laid over it.
-- `crop_uris`: small pictures of single particles.
+- `crop_uris`, `close_ups`: small pictures of single particles, on the contrast of the whole
+  micrograph, or each on its own.
 """
 
 import base64
@@ -19,12 +20,13 @@ from jaxtyping import Float, Real, UInt8
 from cryopick.evaluate import match
 from cryopick.image import shrink
 
-__all__ = ["Marks", "View", "crop_uris", "marked_svg", "scored_svg"]
+__all__ = ["Marks", "View", "close_ups", "crop_uris", "marked_svg", "scored_svg"]
 
 _SIDE_PX = 1200  # no picture needs more: it is shown at half the width of the page
 _DIAMETER_PX = 28  # of a particle when noise is averaged away so far that it can be seen
 _QUALITY = 80
 _FLOOR = -6.0  # the logit below which nothing is picked, unless asked for
+_AROUND = 1.5  # diameters on each side that are read for a close-up, twice what is shown
 _TAILS = (0.3, 99.7)  # percentiles that become black and white
 
 
@@ -157,9 +159,30 @@ def crop_uris(
     factor = 1.5 * diameter_px / side_px
     shrunk = shrink(pixels, factor)
     grey, half = stretched(shrunk.image), side_px // 2
-    padded = np.pad(grey, half, mode="reflect")
+    padded = np.pad(grey, half, constant_values=int(np.median(grey)))  # where there is no image
     corners = np.rint(shrunk.from_raw(xy_px)).astype(int)
     return [_jpeg_uri(padded[y : y + side_px, x : x + side_px]) for x, y in corners]
+
+
+def close_ups(
+    pixels: Real[np.ndarray, "height width"],
+    xy_px: Float[np.ndarray, "points 2"],
+    diameter_px: float,
+) -> list[str]:
+    """Like `crop_uris`, for a few picks of a large micrograph: only what is around them is read.
+
+    A pick beyond the edge is shown as near to it as there is an image.
+    """
+    height, width = pixels.shape
+    reach = int(np.ceil(_AROUND * diameter_px))
+    pictures = []
+    for x, y in xy_px:
+        left, top = (max(0, round(float(c)) - reach) for c in (x, y))
+        left, top = min(left, width - 1), min(top, height - 1)
+        window = np.asarray(pixels[top : top + 2 * reach + 1, left : left + 2 * reach + 1])
+        inside = np.clip([[x - left, y - top]], 0, np.array(window.shape[::-1]) - 1.0)
+        pictures += crop_uris(window, inside, diameter_px)
+    return pictures
 
 
 def _circle(kind: str, x: float, y: float, radius: float) -> str:
