@@ -1,12 +1,13 @@
 """Judge a network on micrographs that it does not learn from, while it learns.
 
 - `HeldOutMicrographs`: average precision over regions and over particles.
+- `Judged`: what that is reckoned from.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 
 from cryopick.evaluate import average_precision, evaluate_picks
 from cryopick.learn import Guide, Scorer, TrainSettings
@@ -15,7 +16,22 @@ from cryopick.pick.score import folded, guided_map
 from cryopick.picks import Picks, concatenate
 from cryopick.prepare.store import Store, load_micrograph
 
-__all__ = ["HeldOutMicrographs"]
+__all__ = ["HeldOutMicrographs", "Judged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a network says of held-out micrographs.
+
+    Attributes:
+        logits: Of all usable regions.
+        is_positive: Which of them lie within the label radius of a label.
+        particle_average_precision: Of the picks that it leads to.
+    """
+
+    logits: Float32[np.ndarray, " regions"]
+    is_positive: Bool[np.ndarray, " regions"]
+    particle_average_precision: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,12 @@ class HeldOutMicrographs:
 
         Source: Bepler et al. 2019, Methods, classifier evaluation.
         """
+        judged = self.judge(scorer)
+        regions = average_precision(judged.logits, judged.is_positive)
+        return regions, judged.particle_average_precision
+
+    def judge(self, scorer: Scorer) -> "Judged":
+        """What a network says of all regions, and how good its picks are."""
         device = next(scorer.parameters()).device
         ready, guide = folded(scorer).to(device), self.guide
         if guide is not None:
@@ -66,7 +88,7 @@ class HeldOutMicrographs:
             truths.append(Picks.on(str(number), labels))
         judged = evaluate_picks(concatenate(tables), concatenate(truths), self.diameter_px / 3)
         logits, is_positive = (np.concatenate(column) for column in zip(*regions, strict=True))
-        return average_precision(logits, is_positive), judged.average_precision or 0.0
+        return Judged(logits, is_positive, judged.average_precision or 0.0)
 
 
 def _within(
