@@ -79,7 +79,7 @@ export function change(id, kind) {
  * @param {string[]} ids @param {[number, number][]} [picks] @param {any[]} [outlines] */
 export function remove(ids, picks = [], outlines = []) {
   if (!journal) return;
-  const gone = ids.map((id) => store.labels.value.get(id)).filter(Boolean);
+  const gone = ids.flatMap((id) => store.labels.value.get(id) ?? []);
   const marks = picks.map(([x, y]) => ({
     id: newId(), mid: here(), x: tenth(x), y: tenth(y), kind: "neg", source: "correct",
   }));

@@ -6,60 +6,60 @@ import { computed, signal } from "../vendor/ui.js";
 /** @typedef {{id: string, x: number, y: number, kind: string, mid: number}} Label */
 /** @typedef {{id: string, kind: string, points: [number, number][], mid: number}} Region */
 
-/** The project as the server told it. @type {{value: any}} */
+/** The project as the server told it. @type {import("../vendor/ui.js").Signal<any>} */
 export const project = signal(null);
 /** data, label, train, inspect, review or export */
 export const step = signal("data");
-/** The micrograph on the stage. @type {{value: any}} */
+/** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<any>} */
 export const micrograph = signal(null);
-/** @type {{value: Map<string, Label>}} labels on that micrograph, as the user sees them now */
+/** @type {import("../vendor/ui.js").Signal<Map<string, Label>>} labels on that micrograph, as the user sees them now */
 export const labels = signal(new Map());
-/** @type {{value: Map<string, Region>}} */
+/** @type {import("../vendor/ui.js").Signal<Map<string, Region>>} */
 export const regions = signal(new Map());
 /** pos, neg, erase, polygon or hand */
 export const tool = signal("pos");
 /** labels, picks or both */
 export const overlay = signal("both");
 export const hidden = signal(false);
-/** @type {{value: string | null}} */
+/** @type {import("../vendor/ui.js").Signal<string | null>} */
 export const selected = signal(null);
-/** @type {{value: [number, number] | null}} the keyboard's place on the micrograph */
+/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} the keyboard's place on the micrograph */
 export const cursor = signal(null);
-/** @type {{value: [number, number] | null}} the pointer's place on the micrograph */
+/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} the pointer's place on the micrograph */
 export const pointer = signal(null);
-/** @type {{value: [number, number][] | null}} */
+/** @type {import("../vendor/ui.js").Signal<[number, number][] | null>} */
 export const outline = signal(null);
 export const brushAng = signal(150);
 /** Of the particles, in ångströms. */
 export const diameter = signal(0);
 /** How the micrograph is shown. */
 export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false });
-/** Counts of the 256 grey values on the stage. @type {{value: Uint32Array | null}} */
+/** Counts of the 256 grey values on the stage. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
 export const greys = signal(null);
 export const zoom = signal(1);
 /** Whether a micrograph is on its way. */
 export const loading = signal(false);
 
-/** @type {{value: any[]}} trainings and pickings, the newest first */
+/** @type {import("../vendor/ui.js").Signal<any[]>} trainings and pickings, the newest first */
 export const runs = signal([]);
-/** @type {{value: string | number | null}} the run whose picks are shown */
+/** @type {import("../vendor/ui.js").Signal<string | number | null>} the run whose picks are shown */
 export const runId = signal(null);
 export const run = computed(() => runs.value.find((r) => r.id === runId.value) ?? null);
-/** @type {{value: import("./viewer/paint.js").PickSet | null}} its picks on this micrograph */
+/** @type {import("../vendor/ui.js").Signal<import("./viewer/paint.js").PickSet | null>} its picks on this micrograph */
 export const picks = signal(null);
-/** @type {{value: any}} its histogram, counts and what is known of recall and precision */
+/** @type {import("../vendor/ui.js").Signal<any>} its histogram, counts and what is known of recall and precision */
 export const scores = signal(null);
-/** @type {{value: number | null}} */
+/** @type {import("../vendor/ui.js").Signal<number | null>} */
 export const threshold = signal(null);
 
 /** waiting: edits not yet on disk; failed: the server does not answer */
 export const saving = signal({ waiting: 0, failed: false });
 export const connected = signal(true);
-/** @type {{value: {id: number, kind: string, text: string}[]}} */
+/** @type {import("../vendor/ui.js").Signal<{id: number, kind: string, text: string}[]>} */
 export const toasts = signal([]);
 /** What a screen reader is told. */
 export const said = signal("");
-/** Which dialog stands open: help, gallery, import, folder or none. @type {{value: string | null}} */
+/** Which dialog stands open: help, gallery, import, folder or none. @type {import("../vendor/ui.js").Signal<string | null>} */
 export const dialog = signal(null);
 /** auto, light or dark */
 export const theme = signal("auto");

@@ -58,8 +58,7 @@ function Counts({ scores, setThreshold }) {
         onChange=${(/** @type {any} */ e) => e.target.value !== "" && setThreshold(edges[nearestEdge(edges, Number(e.target.value))], true)} /></label>
     <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks kept<br />
       <span class="muted small">of ${count(kept[0])} · ${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
-    ${here && html`<p class="muted small num">On this micrograph ${count(here[0])} of ${count(here[1])}.
-      <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
+    ${here && html`<p class="muted small num">On this micrograph ${count(here[0])} of ${count(here[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
     ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((/** @type {any} */ s) => html`
       <button key=${s.name} title=${s.why} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
 }

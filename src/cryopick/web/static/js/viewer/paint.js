@@ -50,7 +50,7 @@ export function paintMarks(pen, scene, view, ratio) {
     for (const region of scene.regions) paintRegion(pen, region.points, true, view, size, ratio);
     if (scene.picks) paintPicks(pen, scene, view, size, ratio, radius);
     for (const label of scene.labels) {
-      const mark = MARKS[/** @type {keyof MARKS} */ (label.kind)] ?? MARKS.pos;
+      const mark = MARKS[label.kind] ?? MARKS.pos;
       put(pen, stamp(mark, radius, ratio), label, view, size, ratio);
       if (label.id === scene.selected)
         put(pen, stamp(MARKS.selected, radius + 4 * ratio, ratio), label, view, size, ratio);

@@ -8,19 +8,22 @@ import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
 /** @typedef {import("./view.js").View} View */
 /** @typedef {{bytes: Uint8Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
 
+/** @param {HTMLElement} root @param {string} name */
+function layer(root, name) {
+  const canvas = document.createElement("canvas");
+  canvas.className = `layer ${name}`;
+  canvas.setAttribute("aria-hidden", "true");
+  root.append(canvas);
+  return canvas;
+}
+
 export class Stage {
   /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} given */
   constructor(root, given) {
     this.root = root;
     this.given = given;
-    [this.below, this.above] = ["below", "above"].map((name) => {
-      const canvas = document.createElement("canvas");
-      canvas.className = `layer ${name}`;
-      root.append(canvas);
-      return canvas;
-    });
-    this.below.setAttribute("aria-hidden", "true");
-    this.above.setAttribute("aria-hidden", "true");
+    this.below = layer(root, "below");
+    this.above = layer(root, "above");
     /** @type {View} */
     this.view = { cx: 0, cy: 0, zoom: 1 };
     this.fitted = true;

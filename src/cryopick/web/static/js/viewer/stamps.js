@@ -4,6 +4,7 @@
 
 import { cividis } from "./lut.js";
 
+/** @type {Record<string, {colour: string, shape: string, width: number}>} */
 export const MARKS = {
   pos: { colour: "#4be39a", shape: "circle", width: 2 },
   neg: { colour: "#ff8a5c", shape: "square", width: 2 },

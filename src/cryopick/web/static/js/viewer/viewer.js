@@ -209,7 +209,7 @@ function watch(made) {
       if (m && m.id !== opened) {
         opened = m.id;
         store.outline.value = store.cursor.value = store.selected.value = null;
-        made.open(m.width_px, m.height_px, left?.mid === m.id ? left.view : null);
+        made.open(m.width_px, m.height_px, left && left.mid === m.id ? left.view : null);
         left = null;
       }
       loadPlane(m, store.lens.value, store.runId.value, (plane, scores) => made.show(plane, scores));
