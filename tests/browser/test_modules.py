@@ -1,4 +1,4 @@
-"""The page's modules by themselves: places, colours, counts, hits, keys, and the journal of edits."""
+"""The page's modules by themselves: places, colours, counts, hits, keys, the journal of edits."""
 
 import numpy as np
 import pytest
@@ -165,7 +165,8 @@ JOURNAL = """async (m, {fail}) => {
         .find((k) => k.startsWith("cryopick.ops")))).length;
     for (let i = 0; i < 200 && journal.waiting.length; i++)
         await new Promise((wake) => setTimeout(wake, 5));
-    const again = new m.Journal("test", {send: async () => {}, apply() {}, state() {}, refused() {}});
+    const idle = {send: async () => {}, apply() {}, state() {}, refused() {}};
+    const again = new m.Journal("test", idle);
     return {sent, applied, told, kept, undone: again.undone.length, done: again.done.length};
 }"""
 
