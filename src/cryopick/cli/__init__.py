@@ -12,6 +12,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     cryosparc_job,
     demo,
     evaluate,
+    feedback,
     info,
     models,
     pick,

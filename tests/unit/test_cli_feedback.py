@@ -1,0 +1,117 @@
+"""What a classification kept becomes labels, what it threw out negatives."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cryopick import io
+from cryopick.cli import app
+from cryopick.picks import Picks
+
+SHAPE = (400, 500)
+
+
+@pytest.fixture
+def classified(tmp_path, monkeypatch):
+    """Twenty picks far apart; those of classes 1 and 3 are particles."""
+    monkeypatch.chdir(tmp_path)
+    grid = np.array([(x, y) for y in range(40, 360, 100) for x in range(40, 490, 100)], float)
+    names = ["mics/a.mrc", "mics/a.mrc", "mics/b.mrc", "mics/b.mrc"] * 5
+    number = np.arange(20) % 4
+    table = Picks.from_columns(names, grid, np.arange(20.0), {"rlnClassNumber": number})
+    io.write_picks(table, Path("classified.star"))
+    return table, np.isin(number, (1, 3))
+
+
+def cryopick(*words, status=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == status, result.output
+    return result
+
+
+def places(table):
+    rows = zip(table.index.tolist(), table.xy_px.round(2).tolist(), strict=True)
+    return sorted((io.stem_of(table.micrographs[i]), *xy) for i, xy in rows)
+
+
+def made(folder="out"):
+    return [places(io.read_picks(Path(folder, f"{n}.star"))) for n in ("labels", "negatives")]
+
+
+def test_chosen_classes_become_labels_and_the_others_negatives(classified):
+    table, is_kept = classified
+
+    cryopick("feedback", "classified.star", "--class", 1, "--class", 3, "-o", "out")
+
+    assert made() == [places(table.select(is_kept)), places(table.select(~is_kept))]
+
+
+@pytest.mark.parametrize("suffix", ["star", "cs", "tsv"])
+@pytest.mark.parametrize("first", ["all", "thrown out"])
+def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
+    table, is_kept = classified
+    moved = replace(table, xy_px=table.xy_px + 1.5)
+    went_in = moved if first == "all" else moved.select(~is_kept)
+    layout = io.Layout(shapes_px=dict.fromkeys(table.micrographs, SHAPE))
+    for name, own in (("in", went_in), ("kept", table.select(is_kept))):
+        io.write_picks(own, Path(f"{name}.{suffix}"), layout=layout)
+
+    cryopick("feedback", f"in.{suffix}", f"kept.{suffix}", "-o", "out")
+
+    assert made() == [places(table.select(is_kept)), places(moved.select(~is_kept))]
+
+
+def test_only_the_surest_of_what_was_classified_are_negatives(classified):
+    table, is_kept = classified
+    io.write_picks(table.select(is_kept), Path("kept.star"))
+
+    words = ("--threshold", 4, "--most", 3, "-o", "out")
+    cryopick("feedback", "classified.star", "kept.star", *words)
+
+    assert made()[1] == places(table.select(np.array([14, 16, 18])))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("classified.star --class 7", "no particle is of class 7; its classes are 0, 1, 2, 3"),
+        ("kept.tsv --class 1", "expected a column rlnClassNumber"),
+        ("classified.star far.tsv", "% of the kept particles lie within 5 pixels of a pick"),
+        ("classified.star other.tsv", "the kept particles are on other micrographs"),
+        ("classified.star none.tsv", "no particle is kept"),
+    ],
+)
+def test_tables_that_do_not_belong_together_are_refused(classified, words, message):
+    table, is_kept = classified
+    kept = table.select(is_kept)
+    bare = replace(kept, extra={})
+    io.write_picks(bare, Path("kept.tsv"))
+    far = bare.xy_px + np.where(np.arange(len(kept)) % 3, 20.0, 0.0)[:, None]
+    io.write_picks(replace(bare, xy_px=far), Path("far.tsv"))
+    renamed = bare.rename({"mics/a.mrc": "c.mrc", "mics/b.mrc": "d.mrc"})
+    io.write_picks(renamed, Path("other.tsv"))
+    io.write_picks(bare.select(np.zeros(0, int)), Path("none.tsv"))
+
+    result = cryopick("feedback", *words.split(), "-o", "out", status=1)
+
+    assert message in result.stderr
+    assert not Path("out").exists()
+
+
+def test_nothing_is_overwritten_unasked(classified):
+    Path("out").mkdir()
+    Path("out/negatives.star").write_text("mine")
+
+    cryopick("feedback", "classified.star", "--class", 1, "-o", "out", status=1)
+
+    assert Path("out/negatives.star").read_text() == "mine"
+    assert not Path("out/labels.star").exists()
+    cryopick("feedback", "classified.star", "--class", 1, "-o", "out", "--force")
+
+
+def test_either_a_table_or_classes_are_asked_for(classified):
+    cryopick("feedback", "classified.star", "-o", "out", status=2)
+    cryopick("feedback", "classified.star", "classified.star", "--class", 1, "-o", "o", status=2)
