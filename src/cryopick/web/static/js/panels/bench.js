@@ -35,7 +35,8 @@ const Zooms = (/** @type {{act: (a: string) => void}} */ { act }) => html`<div c
 /** @param {{act: (action: string) => void}} given */
 export function Bench({ act }) {
   const m = store.micrograph.value;
-  return html`<div class="bar" role="toolbar" aria-label="Tools">
+  const title = `${store.step.value === "label" ? "Label" : "Inspect"} ${m?.name ?? ""}`;
+  return html`<h1 class="sr">${title}</h1><div class="bar" role="toolbar" aria-label="Tools">
       <div class="segments">${TOOLS.map(([id, name, hint]) => html`<button key=${id} aria-pressed=${store.tool.value === id}
         title=${`${hint} (${keyFor(`tool.${id}`)})`} onClick=${() => act(`tool.${id}`)}><${Icon} name=${id} /><span class="txt">${name}</span></button>`)}</div>
       <div class="segments">

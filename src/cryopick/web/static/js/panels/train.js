@@ -91,7 +91,7 @@ function Progress({ run, stop, show }) {
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>
-    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out found</th><th class="right">Picks</th><th class="right">Took</th><th></th></tr></thead>
+    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out found</th><th class="right">Picks</th><th class="right">Took</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
       <td class="right">${count(r.labels)}</td><td class="right">${percent(r.recall)}</td><td class="right">${count(r.n_picks)}</td>
