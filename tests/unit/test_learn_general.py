@@ -109,7 +109,9 @@ def test_targets_lie_where_the_network_looks():
     scorer = Scorer(SMALL.network)
     reach, stride = scorer.receptive_field_px // 2, scorer.stride_px
 
-    plain = replace(SMALL, noise=0.0, contrast=0.0, positive_px=3.0)  # one at least is near
+    plain = replace(
+        SMALL, noise=0.0, contrast=0.0, colour=0.0, positive_px=3.0
+    )  # one at least is near
     patches, targets = _batch([Example(image, np.array([[66.0, 62.0]]))], scorer, plain, 3, CPU)
 
     y, x = (patches[0, 0] == 1).nonzero()[0].tolist()

@@ -51,7 +51,7 @@ def test_the_general_model_guides_a_network_that_starts_from_nothing():
 def test_a_guide_weighs_less_the_more_labels_there_are():
     weights = [load_start(settings("general"), labels=n).guide.weight for n in (1, 10, 25, 100)]
 
-    assert weights == pytest.approx([2.0, 1.8, 0.72, 0.18])
+    assert weights == pytest.approx([2.0, 2.0, 1.44, 0.36])
     assert load_start(settings("general", guide_weight=0.7), labels=10).guide.weight == 0.7
 
 
