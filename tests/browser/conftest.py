@@ -10,10 +10,27 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.browser.driver import Driver, Server
 
+from cryopick import io
+
+PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 STATIC = Path(__file__).parents[2] / "src" / "cryopick" / "web" / "static"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def particles(seed, side=512, count=24):
+    """A micrograph of dark discs on noise, and their centres (x, y)."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(np.arange(6), np.arange(4)), -1).reshape(-1, 2)[:count]
+    xy = grid * [80, 115] + 50 + rng.uniform(-12, 12, (count, 2))
+    y, x = np.mgrid[:side, :side]
+    image = rng.normal(100, 12, (side, side))
+    for cx, cy in xy:
+        image -= 22 * (np.hypot(x - cx, y - cy) < DIAMETER_ANG / PIXEL_ANG / 2)
+    return image.astype(np.float32), xy
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +67,52 @@ def files():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A folder with three small micrographs of simulated particles, `mic_0.mrc` to `mic_2.mrc`."""
+    folder = tmp_path_factory.mktemp("studio") / "micrographs"
+    folder.mkdir()
+    for number in range(3):
+        image, _ = particles(number)
+        io.write_mrc(folder / f"mic_{number}.mrc", image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+    return folder
+
+
+@pytest.fixture
+def server(tmp_path, studio, chromium):
+    """A labelling server on a project of its own with the micrographs of `studio`."""
+    begun = Server(tmp_path / "proj.cryopick", "-m", str(studio), log=tmp_path / "server.log")
+    yield begun
+    begun.stop()
+
+
+@pytest.fixture
+def make_page(browser, server):
+    """Pages that must ask nobody but the server, and must not complain."""
+    contexts, elsewhere, complaints = [], [], []
+
+    def make(where=server, **settings):
+        settings = {"viewport": {"width": 1400, "height": 860}, "color_scheme": "dark"} | settings
+        context = browser.new_context(**settings)
+        contexts.append(context)
+        page = context.new_page()
+        home = (where.url, "blob:", "data:")
+        page.on("request", lambda r: r.url.startswith(home) or elsewhere.append(r.url))
+        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return Driver(page, where)
+
+    make.complaints = complaints
+    yield make
+    for context in contexts:
+        context.close()
+    assert not elsewhere
+    assert not complaints
+
+
+@pytest.fixture
+def user(make_page):
+    """A user whose page is open at the first micrograph, in the step Label."""
+    return make_page().open().step("label").micrograph("mic_0")

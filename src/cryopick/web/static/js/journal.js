@@ -54,6 +54,8 @@ export class Journal {
     /** Ours, so that their echo is not applied twice. */
     this.own = new Set(this.waiting.map((op) => op.cid));
     this.busy = false;
+    /** How many edits were made on this page. */
+    this.count = 0;
     if (this.waiting.length) this.flush();
   }
 
@@ -93,6 +95,7 @@ export class Journal {
 
   /** @param {any[]} bodies */
   put(bodies) {
+    this.count += bodies.length;
     for (const body of bodies) {
       const op = { ...body, cid: newId() };
       this.own.add(op.cid);

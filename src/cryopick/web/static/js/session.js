@@ -1,7 +1,7 @@
 // @ts-check
 // The page and the server in step: the project, the open micrograph, its labels and picks, runs and news.
 
-import { effect } from "../vendor/ui.js";
+import { batch, effect } from "../vendor/ui.js";
 import { ask, get, patch, post } from "./api.js";
 import * as edits from "./edits.js";
 import { listenToServer } from "./events.js";
@@ -89,7 +89,10 @@ export async function reload() {
     takeRuns(state.runs ?? []);
     list.refresh();
     const m = store.micrograph.value;
-    if (m) await readLabels(m.id);
+    if (m) {
+      const marks = await fetchLabels(m.id);
+      if (store.micrograph.value?.id === m.id) showLabels(marks, m.id);
+    }
   } catch {
     // no connection: the stream tries again and comes back here
   }
@@ -98,13 +101,16 @@ export async function reload() {
 /** @param {any} id @param {boolean} [quiet] @returns {Promise<any>} the micrograph, or null */
 export async function open(id, quiet = false) {
   try {
-    const m = await get(`micrographs/${id}`);
-    store.labels.value = new Map();
-    store.regions.value = new Map();
-    store.picks.value = null;
-    store.micrograph.value = m;
+    const asked = ++opening;
+    const [m, marks] = await Promise.all([get(`micrographs/${id}`), fetchLabels(id)]);
+    if (asked !== opening) return m;
+    batch(() => {
+      store.picks.value = null;
+      store.micrograph.value = m;
+      showLabels(marks, id);
+    });
     list.place();
-    await Promise.all([readLabels(m.id), picks.load()]);
+    await picks.load();
     if (!quiet) store.say(`${m.name}, ${store.labels.value.size} labels`);
     list.neighbour(1).then((next) => next && !next.problem && prefetch(next.id));
     return m;
@@ -114,10 +120,18 @@ export async function open(id, quiet = false) {
   }
 }
 
-/** @param {any} id */
-async function readLabels(id) {
+/** Counts the micrographs opened: of two clicks in a row the last one wins. */
+let opening = 0;
+
+/** Labels and regions of a micrograph; asked again when an edit was made meanwhile. @param {any} id @returns {Promise<any>} */
+async function fetchLabels(id) {
+  const before = journal.count;
   const answer = await get("labels", { mid: id });
-  if (store.micrograph.value?.id !== id) return;
+  return journal.count === before ? answer : fetchLabels(id);
+}
+
+/** @param {any} answer @param {any} id */
+function showLabels(answer, id) {
   store.labels.value = new Map(answer.labels.map((/** @type {any} */ l) => [l.id, { ...l, mid: id }]));
   store.regions.value = new Map((answer.regions ?? []).map((/** @type {any} */ r) => [r.id, { ...r, mid: id }]));
   // What the server has not got yet is on top of what it told.

@@ -1,0 +1,168 @@
+"""Hands for the labelling page: a server, and a page that clicks where the micrograph says."""
+
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+LINK = re.compile(r"(https?://\S+?/)#t=(\S+)")
+STEPS = {
+    "data": "Micrographs",
+    "label": "Label",
+    "train": "Train",
+    "inspect": "Inspect",
+    "review": "Review",
+    "export": "Export",
+}
+
+
+class Server:
+    """`cryopick label` on a project, in a process of its own; it ends with `stop` or `kill`."""
+
+    def __init__(self, project, *words, port=0, log):
+        self.project, self.words, self.log = Path(project), words, Path(log)
+        self.start(port)
+
+    def start(self, port=0):
+        words = ["label", str(self.project), "--no-browser", "--port", str(port), *self.words]
+        program = "from cryopick.cli import main; main()"
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", program, *words], stdout=out, stderr=out
+            )
+        before = time.monotonic()
+        while time.monotonic() - before < 60:
+            said = LINK.findall(self.log.read_text())
+            if said and self._answers(said[-1][0]):
+                self.url, self.token = said[-1]
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        self.kill()
+        raise AssertionError(f"the server did not begin:\n{self.log.read_text()}")
+
+    @staticmethod
+    def _answers(url):
+        try:
+            with urllib.request.urlopen(url + "api/healthz", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    @property
+    def port(self):
+        return int(self.url.rstrip("/").rsplit(":", 1)[1].split("/")[0])
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(20)
+
+    def again(self):
+        """Start anew on the same port, as a user does after a crash; the link is new."""
+        port = self.port
+        self.log.write_text("")
+        self.start(port)
+
+
+class Driver:
+    """The page as a user has it in front of them."""
+
+    def __init__(self, page, server):
+        self.page, self.server = page, server
+
+    def open(self):
+        self.page.goto(f"{self.server.url}#t={self.server.token}")
+        return self.ready()
+
+    def reload(self):
+        self.page.reload()
+        return self.ready()
+
+    def ready(self):
+        self.page.wait_for_selector("html[data-ready]", timeout=20_000)
+        return self
+
+    def step(self, name):
+        self.page.locator("nav.steps button", has_text=STEPS[name]).click()
+        return self
+
+    def micrograph(self, name):
+        row = self.page.locator(".list .row", has_text=name)
+        row.click()
+        self.page.locator(".list .row[aria-selected=true]", has_text=name).wait_for()
+        return self
+
+    def module(self, path, function, argument=None):
+        """Call a function with a module of the page, as in `module("store.js", "(m) => …")`."""
+        script = (
+            f"async (given) => ({function})(await import(document.baseURI + 'js/{path}'), given)"
+        )
+        return self.page.evaluate(script, argument)
+
+    def place(self, x, y):
+        """Where a pixel of the micrograph is in the window."""
+        return self.module(
+            "viewer/viewer.js",
+            """async (m, [x, y]) => {
+                const {toScreen} = await import(document.baseURI + 'js/viewer/view.js');
+                const box = m.stage.now.root.getBoundingClientRect();
+                const [sx, sy] = toScreen(m.stage.now.view, m.stage.now.size, x, y);
+                return [box.left + sx, box.top + sy];
+            }""",
+            [x, y],
+        )
+
+    def look_at(self, x, y, zoom):
+        self.module(
+            "viewer/viewer.js",
+            "(m, [cx, cy, zoom]) => m.stage.now.setView({cx, cy, zoom})",
+            [x, y, zoom],
+        )
+        return self
+
+    def click(self, x, y, **how):
+        self.page.mouse.click(*self.place(x, y), **how)
+        return self
+
+    def drag(self, start, end):
+        self.page.mouse.move(*self.place(*start))
+        self.page.mouse.down()
+        middle = [(a + b) / 2 for a, b in zip(start, end, strict=True)]
+        self.page.mouse.move(*self.place(*middle))
+        self.page.mouse.move(*self.place(*end))
+        self.page.mouse.up()
+        return self
+
+    def key(self, name):
+        self.page.keyboard.press(name)
+        return self
+
+    def saved(self):
+        """Wait until the server has every edit."""
+        self.page.locator(".saved", has_text="All saved").wait_for(timeout=20_000)
+        return self
+
+    def labels(self, kind=None):
+        """What the page shows: (x, y) of every label on this micrograph, sorted."""
+        found = self.module("store.js", "(m) => [...m.labels.value.values()]")
+        return sorted((one["x"], one["y"]) for one in found if kind in (None, one["kind"]))
+
+    def told(self, path, **query):
+        """What the server answers to this page."""
+        return self.module("api.js", "(m, [path, query]) => m.get(path, query)", [path, query])
+
+    def stored(self, kind=None):
+        """What the server has on disk: (x, y) of every label on this micrograph, sorted."""
+        mid = self.module("store.js", "(m) => m.micrograph.value.id")
+        found = self.told("labels", mid=mid)["labels"]
+        return sorted((one["x"], one["y"]) for one in found if kind in (None, one["kind"]))
