@@ -6,6 +6,7 @@ for the version is answered at once.
 
 - `main`: the entry point.
 - `run_words`: the same for words given, with the exit status returned.
+- `status_of`: the status of a piece of work.
 """
 
 import os
@@ -20,7 +21,7 @@ from cryopick.clients.topaz import picking_options as picking
 from cryopick.clients.topaz.manners import Parser, say, unfolded
 from cryopick.errors import CryopickError
 
-__all__ = ["main", "run_words"]
+__all__ = ["main", "run_words", "status_of"]
 
 # What clients ask for, and some compare with the versions that they know; nothing else may be
 # on the line.
@@ -102,8 +103,13 @@ def run_words(words: Sequence[str], program: str = "cryopick-topaz") -> int:
     Returns:
         The exit status.
     """
+    return status_of(lambda: _run(unfolded(words), program), program)
+
+
+def status_of(work: Callable[[], int], program: str) -> int:
+    """Do some work, tell in one line what stopped it, and give the exit status."""
     try:
-        return _run(unfolded(words), program)
+        return work()
     except SystemExit as end:  # argparse ends so, with its message told
         return end.code if isinstance(end.code, int) else USAGE
     except CryopickError as error:
@@ -155,7 +161,7 @@ def _run(words: Sequence[str], program: str) -> int:
     parser = Parser(program, first, command.about)
     command.options(parser)
     values = parser.read(words[1:])
-    values.parser = parser
+    values.parser, values.program = parser, program
     module, function = command.place.split(":")
     done = getattr(import_module(f"cryopick.clients.topaz.{module}"), function)(values)
     sys.stdout.flush()

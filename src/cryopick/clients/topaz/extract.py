@@ -6,25 +6,36 @@
 import sys
 from argparse import Namespace
 
+from cryopick.clients.topaz.manners import use_cores
+from cryopick.clients.topaz.worker import ask
+
 __all__ = ["extract"]
+
+_FEW = 8  # micrographs that a warm worker does; the wait for more is not that for its start
 
 
 def extract(values: Namespace) -> int:
     """Find the particles of micrographs: `image_name x_coord y_coord score`, the highest first."""
     if not values.paths:
         values.paths = [line.strip() for line in sys.stdin if line.strip()]
-    if values.dims == 3:  # dimensions
-        values.parser.error("--dims 3: particles in tomograms are not offered")
-    if values.radius is None and not values.targets:
-        values.parser.error("--radius is needed, or --targets to find it by")
-    if values.radius is not None and not values.radius > 0:
-        values.parser.error("--radius must be above 0")
-    if values.only_validate and not values.targets:
-        values.parser.error("--only-validate needs --targets")
-
-    from cryopick.clients.topaz.given import use_cores
-
+    _check(values)
     use_cores(values.num_threads)
+    if len(values.paths) <= _FEW:
+        status = ask(values)
+        if status is not None:
+            return status
     from cryopick.clients.topaz.extraction import extract_here
 
     return extract_here(values)
+
+
+def _check(values: Namespace) -> None:
+    error = values.parser.error
+    if values.dims == 3:  # dimensions
+        error("--dims 3: particles in tomograms are not offered")
+    if values.radius is None and not values.targets:
+        error("--radius is needed, or --targets to find it by")
+    if values.radius is not None and not values.radius > 0:
+        error("--radius must be above 0")
+    if values.only_validate and not values.targets:
+        error("--only-validate needs --targets")

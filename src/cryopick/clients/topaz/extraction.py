@@ -16,7 +16,7 @@ from cryopick.clients.topaz.given import done_with, image_paths
 from cryopick.clients.topaz.manners import say
 from cryopick.clients.topaz.tables import read_tables
 from cryopick.clients.topaz.writing import FORMATS, rescaled, write_each, write_one
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.evaluate import evaluate_picks
 from cryopick.io import stem_of
 from cryopick.picks import Picks, concatenate
@@ -105,6 +105,7 @@ def _judged_radius(values: Namespace, paths: list[Path], look: Looker) -> float:
 
     Raises:
         InputError: The targets lie on none of the micrographs.
+        SettingsError: There is no radius to try.
     """
     targets = read_tables([values.targets])
     labelled = [path for path in paths if stem_of(path.name) in targets.micrographs]
@@ -117,7 +118,7 @@ def _judged_radius(values: Namespace, paths: list[Path], look: Looker) -> float:
     if values.radius is None:
         radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
         if not radii or radii[0] <= 0:
-            values.parser.error("--min-radius, --max-radius and --step-radius leave no radius")
+            raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
     rows = [(radius, *_judge(values, seen, targets, radius)) for radius in map(float, radii)]
     table = ["radius\tauprc\trecall\tpredicted"]
     table += [f"{r:g}\t{auprc:.6g}\t{recall:.6g}\t{count}" for r, auprc, recall, count in rows]

@@ -1,12 +1,10 @@
-"""What a client's words mean: micrographs, patterns that no shell has expanded, cores.
+"""What a client's words mean: micrographs, and patterns that no shell has expanded.
 
 - `image_paths`: the micrographs that are meant.
-- `use_cores`: how many threads later work takes.
 - `done_with`: the exit status after a batch, its failures told.
 """
 
 import glob
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from cryopick.clients.topaz.manners import say
 from cryopick.errors import InputError
 from cryopick.io import micrograph_paths
 
-__all__ = ["done_with", "image_paths", "use_cores"]
+__all__ = ["done_with", "image_paths"]
 
 
 def image_paths(words: Sequence[str]) -> list[Path]:
@@ -33,15 +31,6 @@ def image_paths(words: Sequence[str]) -> list[Path]:
     if not found:
         raise InputError("no micrograph was named; give files, a pattern or a folder")
     return list(dict.fromkeys(found))
-
-
-def use_cores(asked: int) -> None:
-    """Let later work take so many threads; below 1 means all cores, or as OMP_NUM_THREADS says.
-
-    It must come before NumPy or torch start their own.
-    """
-    if asked > 0:
-        os.environ["OMP_NUM_THREADS"] = str(asked)
 
 
 def done_with(count: int, failures: Sequence[Exception]) -> int:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from cryopick.clients.topaz.given import done_with, image_paths, use_cores
-from cryopick.clients.topaz.manners import say
+from cryopick.clients.topaz.given import done_with, image_paths
+from cryopick.clients.topaz.manners import say, use_cores
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.image import downsample as shrunk_to
 from cryopick.image import reduced_shape

@@ -8,15 +8,17 @@ a file, anywhere. Words go to stderr, stdout is for data. Only the standard libr
 - `unfolded`: the words with `@file` replaced.
 - `whole_number`: 150, also where it is written 150.0.
 - `say`: a word to the user.
+- `use_cores`: how many threads later work takes.
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Parser", "say", "unfolded", "whole_number"]
+__all__ = ["Parser", "say", "unfolded", "use_cores", "whole_number"]
 
 _NUMBER_BELOW_0 = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|^-(inf|nan)$", re.IGNORECASE)
 _DEEPEST = 8  # argument files in argument files
@@ -73,3 +75,12 @@ def say(text: str) -> None:
     """Tell the user something: on stderr, as stdout holds data alone."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def use_cores(asked: int) -> None:
+    """Let later work take so many threads; below 1 means all cores, or as OMP_NUM_THREADS says.
+
+    It must come before NumPy or torch start their own.
+    """
+    if asked > 0:
+        os.environ["OMP_NUM_THREADS"] = str(asked)

@@ -6,8 +6,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from cryopick.clients.topaz.given import done_with, image_paths, use_cores
-from cryopick.clients.topaz.manners import say
+from cryopick.clients.topaz.given import done_with, image_paths
+from cryopick.clients.topaz.manners import say, use_cores
 
 __all__ = ["segment"]
 

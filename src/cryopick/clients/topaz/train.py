@@ -6,7 +6,7 @@
 import sys
 from argparse import Namespace
 
-from cryopick.clients.topaz.manners import say
+from cryopick.clients.topaz.manners import say, use_cores
 
 __all__ = ["NETWORKS", "train"]
 
@@ -22,8 +22,6 @@ NETWORKS = {
 
 def train(values: Namespace) -> int:
     """Learn a detector, and write it after each epoch."""
-    from cryopick.clients.topaz.given import use_cores
-
     use_cores(values.num_threads)
     _tell_what_is_not_offered(values)
     from cryopick.clients.topaz.training import describe, run
