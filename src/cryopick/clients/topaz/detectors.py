@@ -136,10 +136,12 @@ def is_ours(path: Path) -> bool:
     return start[8:] == b"{" and not start.startswith(b"PK")
 
 
-def device_of(number: int) -> "torch.device":
-    """The GPU of a number, or the CPU below 0; without a GPU a note and the CPU."""
+def device_of(number: int | None) -> "torch.device":
+    """The GPU of a number, or the CPU below 0; what there is, with a note if it was asked for."""
     import torch
 
+    if number is None:
+        return choose_device()
     if number < 0:
         return torch.device("cpu")
     if torch.cuda.is_available():

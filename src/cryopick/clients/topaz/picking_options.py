@@ -139,6 +139,11 @@ def _add_model(parser: Parser) -> None:
 
 def _add_machine(parser: Parser) -> None:
     add = parser.add_argument
-    add("-d", "--device", type=whole_number, default=0, help="GPU, if there is one; below 0: CPU")
+    add(
+        "-d",
+        "--device",
+        type=whole_number,
+        help="number of the GPU; below 0: CPU (default: any GPU)",
+    )
     add("-j", "--num-threads", type=whole_number, default=0, help="cores; below 1: all")
     add("--num-workers", type=whole_number, default=0, help=_UNUSED)
