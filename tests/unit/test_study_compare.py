@@ -80,10 +80,10 @@ def test_ways_are_named_by_what_tells_them_apart_and_by_no_more():
     ways = compare(records, name="set").ways
 
     assert ways == (
-        "ge-binomial, init random, autoencoder 0",
-        "ge-binomial, init random, autoencoder 10/N",
         "pn, init random, autoencoder 0",
         "ge-binomial, init general, autoencoder 0",
+        "ge-binomial, init random, autoencoder 0",
+        "ge-binomial, init random, autoencoder 10/N",
     )
 
 

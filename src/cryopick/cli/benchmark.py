@@ -62,6 +62,9 @@ def benchmark(
     normalization: Annotated[
         list[str] | None, Option(help="Normalisation to try; repeat [as suits the start].")
     ] = None,
+    penalty_weight: Annotated[
+        list[float] | None, Option(help="Weight λ of the GE objectives, to try; repeat [as train].")
+    ] = None,
     prior_factor: Annotated[
         list[float] | None,
         Option(help="Tell so many times the particles that there are; repeat [1]."),
@@ -170,6 +173,7 @@ def _plan(options: Mapping[str, Any], known: float) -> "Plan":
         autoencoders=tuple(options["autoencoder"] or ()),
         inits=tuple(options["init"] or ()),
         normalizations=tuple(options["normalization"] or ()),
+        penalty_weights=tuple(options["penalty_weight"] or ()),
         prior_factors=tuple(options["prior_factor"] or (1.0,)),
         seed=options["seed"],
     )
@@ -208,7 +212,7 @@ def _told(trial: "Trial") -> str:
     own = trial.settings
     return (
         f"{trial.labels} labels, repeat {trial.repeat}, {own.objective}, {own.init}, "
-        f"γ {own.autoencoder}, {trial.prior_factor:g} π"
+        f"{own.normalization}, γ {own.autoencoder}, {trial.prior_factor:g} π"
     )
 
 

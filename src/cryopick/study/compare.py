@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cryopick.errors import SettingsError
+from cryopick.learn import OBJECTIVES
 from cryopick.study.record import Record
 
 __all__ = ["MEASURES", "Axis", "Cell", "Comparison", "Measure", "compare"]
@@ -26,7 +27,7 @@ MEASURES: tuple[Measure, ...] = ("region_average_precision", "particle_average_p
 
 # Fields that name a way by their value alone; the others by "name value".
 _BY_VALUE = ("objective", "normalization")
-_FIRST = ("objective", "init", "prior_factor", "autoencoder", "normalization")
+_FIRST = ("objective", "init", "prior_factor", "autoencoder", "normalization", "penalty_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,7 @@ def compare(
     Raises:
         SettingsError: There is no such way, or two records are of the same run.
     """
+    records = sorted(records, key=_rank)
     names = _names(records, axis)
     groups: dict[str, list[Record]] = defaultdict(list)
     for record, way in zip(records, names, strict=True):
@@ -113,6 +115,18 @@ def compare(
             for at, own in sorted(values[way].items())
         )
     return Comparison(name=name, axis=axis, reference=reference, ways=ways, cells=cells)
+
+
+def _rank(record: Record) -> tuple[tuple[float, str], ...]:
+    """Objectives in the order of their table, then the values of the fields."""
+    table = record.fields()
+    order = {name: float(number) for number, name in enumerate(OBJECTIVES)}
+    ranks = []
+    for name in _FIRST:
+        value = table.get(name)
+        number = value if isinstance(value, float) else order.get(str(value), math.inf)
+        ranks.append((number, str(value)))
+    return tuple(ranks)
 
 
 def _values(

@@ -24,6 +24,7 @@ SIGNIFICANT = 0.05
 
 # The further colours are of the same palette as the first three.
 _COLOURS = (FIRST, SECOND, THIRD, "#cc79a7", "#e69f00", "#56b4e9", INK, "#8c6d31", "#7f7f7f")
+_COLUMNS = 4  # of the legend
 _MARKERS = "osD^vPX<>"
 _TITLES: dict[Measure, str] = {
     "region_average_precision": "regions",
@@ -47,7 +48,7 @@ def draw_comparisons(
         OutputExistsError: The picture exists and was not to be replaced.
     """
     ways = tuple(dict.fromkeys(way for one in comparisons for way in one.ways))
-    legend_in = 0.3 * -(-len(ways) // 3) + 0.4
+    legend_in = 0.3 * -(-len(ways) // _COLUMNS) + 0.4
     size = (8.4, 2.7 * len(comparisons) + legend_in)
     save_figure(lambda figure: _draw(figure, comparisons, ways), size, path, overwrite=overwrite)
 
@@ -68,7 +69,7 @@ def _draw(figure: "Figure", comparisons: Sequence[Comparison], ways: Sequence[st
     figure.legend(
         handles=[drawn[way] for way in ways],
         loc="outside lower center",
-        ncols=min(3, len(ways)),
+        ncols=_COLUMNS,
         frameon=False,
         labelcolor=INK,
     )

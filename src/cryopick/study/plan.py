@@ -55,6 +55,7 @@ class Plan:
         inits: What to start from: random, general or the path of a model. Normalisation and
             working pixel size are those that suit the start.
         normalizations: How micrographs are standardised.
+        penalty_weights: Weights λ of the generalized expectation term.
         prior_factors: What the number of particles is multiplied by before it is told.
         seed: Whole number from which labels, networks and minibatches follow.
 
@@ -69,6 +70,7 @@ class Plan:
     autoencoders: tuple[str, ...] = ()
     inits: tuple[str, ...] = ()
     normalizations: tuple[NormalizationKind, ...] = ()
+    penalty_weights: tuple[float, ...] = ()
     prior_factors: tuple[float, ...] = (1.0,)
     seed: int = 0
 
@@ -112,10 +114,11 @@ class Plan:
             self.inits or (base.init,),
             self.normalizations or (None,),
             self.autoencoders or (base.autoencoder,),
+            self.penalty_weights or (base.penalty_weight,),
             self.prior_factors,
             self.objectives or (base.objective,),
         )
-        for init, normalization, autoencoder, factor, objective in choices:
+        for init, normalization, autoencoder, penalty, factor, objective in choices:
             changes: dict[str, Any] = {"init": init, **self._suiting(init)}
             if normalization is not None:
                 changes["normalization"] = normalization
@@ -123,6 +126,7 @@ class Plan:
                 base,
                 **changes,
                 autoencoder=autoencoder,
+                penalty_weight=penalty,
                 objective=objective,
                 particles_per_micrograph=base.particles_per_micrograph * factor,
             )
