@@ -35,7 +35,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines after `$ cryopick`, with continued lines joined."""
+        """The lines that begin with `$ cryopick`, with continued lines joined."""
         if self.kind != "console":
             return []
         lines = self.text.replace("\\\n", " ").splitlines()

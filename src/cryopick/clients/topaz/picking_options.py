@@ -143,7 +143,7 @@ def _add_machine(parser: Parser) -> None:
         "-d",
         "--device",
         type=whole_number,
-        help="number of the GPU; below 0: CPU (default: any GPU)",
+        help="GPU to use; below 0: CPU (default: any GPU)",
     )
     add("-j", "--num-threads", type=whole_number, default=0, help="cores; below 1: all")
     add("--num-workers", type=whole_number, default=0, help=_UNUSED)

@@ -69,7 +69,8 @@ def write_one(picks: Picks, output: str | None, kind: str = "tsv", box_px: int =
         kind: Format, as we call it.
         box_px: Side of boxes, for `box`.
     """
-    picks = picks if kind == "star" else rounded(picks)
+    if kind != "star":  # clients know four columns, by their numbers
+        picks = replace(rounded(picks), extra={})
     layout = Layout(star=StarFrame(block="images", version=None))
     if output in (None, "-"):
         with tempfile.TemporaryDirectory() as folder:
