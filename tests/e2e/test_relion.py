@@ -193,3 +193,37 @@ def test_our_images_are_those_that_relion_cuts(project, stacks):
     assert len(ours) == len(theirs)
     for mine, other in zip(ours, theirs, strict=True):
         assert np.corrcoef(mine.ravel(), other.ravel())[0, 1] > 0.98  # RELION takes off a slope
+
+
+def test_relion_cuts_filaments_where_we_do_and_measures_the_same_angles(project):
+    cryopick(
+        project,
+        "simulate helices --count 1 --filaments 3 --diameter-ang 60 --clean --seed 5",
+        f"--width-px 480 --height-px 448 --pixel-size-ang {PIXEL_ANG}",
+    )
+    words = "filaments helices/micrographs --diameter-ang 110 --device cpu"
+    cryopick(project, f"{words} -o ends/helices/micrographs/ --ends --format star")
+    cryopick(project, f"{words} -o tubes.star --spacing-ang 30")
+    name = "helices/micrographs/mic_000.mrc"
+    star = MICROGRAPHS.format(pixel=PIXEL_ANG, rows=f"{name} 1")
+    (project / "helices.star").write_text(star)
+
+    relion(
+        project,
+        "relion_preprocess --i helices.star --coord_dir ends/ --coord_suffix _autopick.star "
+        f"--part_star cut/particles.star --part_dir cut/ --extract --extract_size {BOX_PX} "
+        "--norm --bg_radius 30 --helix --helical_tubes --helical_cut_into_segments "
+        "--helical_bimodal_angular_priors "
+        "--helical_outer_diameter 110 --helical_nr_asu 1 --helical_rise 30",
+    )
+
+    ours, theirs = read_picks(project / "tubes.star"), read_picks(project / "cut/particles.star")
+    assert len(theirs) > 10
+    tubes = set(theirs.extra["rlnHelicalTubeID"].tolist())
+    assert tubes <= set(ours.extra["rlnHelicalTubeID"].tolist())
+    for tube in tubes:  # RELION takes a filament to be straight from end to end
+        own, other = (t.select(t.extra["rlnHelicalTubeID"] == tube) for t in (ours, theirs))
+        psi = [np.median(table.extra["rlnAnglePsiPrior"]) for table in (own, other)]
+        assert abs((psi[0] - psi[1] + 180) % 360 - 180) < 12
+        assert set(other.extra["rlnAngleTiltPrior"]) == set(own.extra["rlnAngleTiltPrior"])
+        assert set(other.extra["rlnAnglePsiFlipRatio"]) == set(own.extra["rlnAnglePsiFlipRatio"])

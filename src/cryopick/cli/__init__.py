@@ -13,6 +13,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     demo,
     evaluate,
     feedback,
+    filaments,
     info,
     models,
     pick,

@@ -42,6 +42,9 @@ def simulate(
         float | None, Option(help="Longest extent to scale a built-in molecule to [its own].")
     ] = None,
     particles: Annotated[int | None, Option(help="Particles on a micrograph [80].")] = None,
+    filaments: Annotated[
+        int | None, Option(help="Filaments, helices of the molecule, in place of particles [0].")
+    ] = None,
     width_px: Annotated[int | None, Option(help="Width of a micrograph [2048].")] = None,
     height_px: Annotated[int | None, Option(help="Height of a micrograph [2048].")] = None,
     pixel_size_ang: Annotated[float | None, Option(help="Ångströms per pixel [1.5].")] = None,

@@ -38,9 +38,11 @@ class Simulated:
 
     Attributes:
         image: Counts of electrons, in 32-bit floats.
-        xy_px: Centres of mass of the intact particles whose centre is on the micrograph.
+        xy_px: Centres of mass of the intact particles whose centre is on the micrograph, or
+            places along the axes of filaments.
         truth: Further columns of the same length: `defocus_um`, and `ice_frac`, the
-            thickness of the ice around the particle relative to the mean.
+            thickness of the ice around the particle relative to the mean; of filaments also
+            `filament`, their number, and `direction_deg`, from x towards y.
         junk: Centres of what is not to be picked, by kind; also those beyond the border.
         carbon: Where the carbon foil is.
     """
@@ -83,7 +85,8 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     image = expose(
         shot_rng, intensity, electrons_per_px, settings.nps_nyquist, _gain_error(settings)
     )
-    centres = specimen.xy_px[canvas.is_inside(specimen.xy_px)]
+    is_inside = canvas.is_inside(specimen.xy_px)
+    centres = specimen.xy_px[is_inside]
     column, row = np.rint(centres).astype(int).T
     return Simulated(
         image=image,
@@ -91,6 +94,7 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
         truth={
             "defocus_um": np.full(len(centres), optics.defocus_um),
             "ice_frac": thickness[row, column].astype(np.float64),
+            **{name: column[is_inside] for name, column in specimen.truth.items()},
         },
         junk={kind: canvas.to_micrograph(xy) for kind, xy in specimen.junk.items()},
         carbon=canvas.crop(specimen.carbon),
@@ -110,7 +114,9 @@ def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[Simul
 
 
 def _check_room(settings: SimulationSettings, molecule: Molecule) -> None:
-    """Refuse more particles than discs of their size fit at random."""
+    """Refuse more particles than discs of their size fit at random; filaments may cross."""
+    if settings.filaments:
+        return
     distance_px = settings.min_distance_frac * molecule.diameter_ang / settings.pixel_size_ang
     taken = settings.particles * np.pi * distance_px**2 / 4
     most = int(_FULL * settings.width_px * settings.height_px / (np.pi * distance_px**2 / 4))

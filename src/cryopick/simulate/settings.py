@@ -27,6 +27,8 @@ class SimulationSettings:
         diameter_ang: Longest extent to which a built-in molecule is scaled; None leaves it.
         particles: Intact particles with their centre inside a micrograph that has no carbon;
             carbon takes its share of them away, and they are fewer where room runs out.
+        filaments: Helices of the molecule on a micrograph, in place of single particles; see
+            `cryopick.simulate.filaments`.
         min_distance_frac: Least distance of two centres, as a fraction of the diameter.
         overlapping_frac: Share of the particles that keep only half their share of that
             distance, and so may overlap in projection.
@@ -66,6 +68,7 @@ class SimulationSettings:
     molecule: str = "compact"
     diameter_ang: float | None = None
     particles: int = 80
+    filaments: int = 0
     min_distance_frac: float = 1.0
     overlapping_frac: float = 0.05
     defocus_um: tuple[float, float] = (1.5, 3.0)
@@ -143,8 +146,8 @@ _RULES: tuple[tuple[str, Callable[..., bool], str], ...] = (
     ("defocus_um", lambda pair: all(0 < d <= 20 for d in pair), "above 0 and at most 20 µm"),
     ("dose_e_per_ang2 ice_thickness_ang min_distance_frac", _is_positive, "above 0 and finite"),
     (
-        "particles astigmatism_um cs_mm b_factor_ang2 drift_ang broken aggregates contaminants "
-        "specks crystals gold seed",
+        "particles filaments astigmatism_um cs_mm b_factor_ang2 drift_ang broken aggregates "
+        "contaminants specks crystals gold seed",
         _is_amount,
         "at least 0 and finite",
     ),

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Float32
 
 from cryopick.simulate.background import Carbon, draw_carbon
 from cryopick.simulate.ctf import interaction_rad
+from cryopick.simulate.filaments import draw_filaments, subunits
 from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal, gold_bead
 from cryopick.simulate.layout import Canvas, Ground
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule
@@ -37,7 +38,9 @@ class Specimen:
         phase: Phase shift in radians, not yet blurred by `blur_ang`.
         blur_ang: Gaussian blur that makes grains of mass into molecules.
         loss: Share of the intensity lost to diffraction; negative where it is gained.
-        xy_px: Centres of the intact particles on the canvas, also in its margin.
+        xy_px: Centres of the intact particles on the canvas, also in its margin; or places
+            along filaments.
+        truth: Further columns that go with them: of filaments, which and in what direction.
         junk: Centres of everything else, by kind.
         carbon: Where the foil is.
     """
@@ -46,6 +49,7 @@ class Specimen:
     blur_ang: float
     loss: Float32[np.ndarray, "height width"]
     xy_px: Float[np.ndarray, "particles 2"]
+    truth: Mapping[str, Float[np.ndarray, " particles"]]
     junk: Mapping[str, Float[np.ndarray, "n 2"]]
     carbon: Bool[np.ndarray, "height width"]
 
@@ -78,12 +82,18 @@ def draw_specimen(
         "broken": protein.fragments(broken_rng, ground),
     }
     np.clip(loss, None, _MOST_LOSS, out=loss)
-    hole_frac = 1 - float(np.mean(canvas.crop(covered)))
+    truth: Mapping[str, Float[np.ndarray, " particles"]] = {}
+    if settings.filaments:
+        xy_px, truth = protein.filaments(whole_rng)
+    else:
+        hole_frac = 1 - float(np.mean(canvas.crop(covered)))
+        xy_px = protein.particles(whole_rng, ground, round(settings.particles * hole_frac))
     return Specimen(
         phase=phase,
         blur_ang=molecule.blur_ang,
         loss=loss,
-        xy_px=protein.particles(whole_rng, ground, round(settings.particles * hole_frac)),
+        xy_px=xy_px,
+        truth=truth,
         junk=junk,
         carbon=covered,
     )
@@ -173,6 +183,22 @@ class _Protein:
         for centre, rotation in zip(centres, self._rotations(rng, len(centres)), strict=True):
             self._paint(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
         return centres
+
+    def filaments(
+        self, rng: np.random.Generator
+    ) -> tuple[Float[np.ndarray, "n 2"], dict[str, Float[np.ndarray, " n"]]]:
+        """Helices along smooth curves, which may cross; places along them, and their columns."""
+        scale = self.molecule.diameter_ang / self.canvas.pixel_size_ang
+        tracks = draw_filaments(rng, self.canvas, self.settings.filaments, scale)
+        for track in tracks:
+            for centre, rotation in subunits(rng, track, scale):
+                self._paint(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
+        places = [track.places(scale / 4) for track in tracks]
+        columns = {
+            "filament": np.concatenate([np.full(len(p), i + 1.0) for i, p in enumerate(places)]),
+            "direction_deg": np.concatenate([place[:, 2] for place in places]),
+        }
+        return np.concatenate(places)[:, :2], columns
 
     def _rotations(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
         """Orientations, a share of them alike; which view that is follows from the seed alone."""

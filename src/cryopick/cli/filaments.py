@@ -1,0 +1,96 @@
+"""`cryopick filaments`: helices as ordered segments, or as pairs of ends."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option, echo
+
+from cryopick.cli.app import app, stopwatch
+from cryopick.cli.options import (
+    Device,
+    Force,
+    Ignore,
+    Micrographs,
+    ModelFile,
+    Table,
+    TableFormat,
+    chosen_model,
+    regions_on,
+)
+from cryopick.cli.progress import Batch
+from cryopick.cli.settings import settings_of
+from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
+from cryopick.errors import InputError
+
+__all__ = ["filaments"]
+
+
+@app.command()
+def filaments(
+    micrographs: Micrographs,
+    out: Table,
+    model: ModelFile = None,
+    diameter_ang: Annotated[
+        float | None, Option(help="Width of a filament in ångströms [the model's].")
+    ] = None,
+    spacing_ang: Annotated[
+        float | None, Option(help="Distance of segments, such as the rise [a quarter width].")
+    ] = None,
+    min_length_ang: Annotated[
+        float | None, Option(help="Leave out filaments shorter than this [four widths].")
+    ] = None,
+    contrast: Annotated[
+        float | None,
+        Option(help="How far a filament stands out, in spreads of the background [5]."),
+    ] = None,
+    ends: Annotated[
+        bool, Option("--ends", help="Write start and end of each filament, not segments.")
+    ] = False,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel [as the files say].")
+    ] = None,
+    ignore: Ignore = None,
+    table_format: TableFormat = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Find filaments on raw micrographs, as ordered segments for helical reconstruction.
+
+    The scores of a model are followed along ridges, straight over crossings. Segments come with
+    tube, psi, tilt and track length, as RELION names them; --ends gives pairs of rows instead,
+    as RELION reads start-end coordinates. A run that was cut off goes on when its command is
+    given again.
+
+    Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
+    """
+    options = locals()  # by the names of the settings' fields
+    from cryopick.io import micrograph_paths, whole
+    from cryopick.io.record import write_record
+    from cryopick.learn.device import ready_device
+    from cryopick.pick import PickSettings
+    from cryopick.pick.batch import PickBatch
+    from cryopick.pick.filaments import FilamentBatch, FilamentSettings
+    from cryopick.picks import concatenate
+
+    out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
+    paths, on = micrograph_paths(micrographs), ready_device(device)
+    tables = planned_tables(paths, out, table_format=table_format, box_px=None)
+    file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
+    scored = PickBatch.open(file, settings_of(PickSettings, options), on, paths, regions)
+    work = FilamentBatch(scored, settings_of(FilamentSettings, options), ends)
+    parts = work.parts(Path(out))
+    if parts.begin(tables, overwrite=force):
+        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    batch = Batch(paths, doing="Tracing filaments")
+    found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
+    if not found:
+        parts.remove()
+        raise InputError("none of the micrographs can be used; see what was skipped above")
+    with whole(settings_file(out), overwrite=True) as temporary:
+        temporary.write_text(work.describe(), encoding="utf-8")
+    write_table(concatenate(found), out, table_format=table_format, overwrite=True)
+    files = {"model": file, "ignore": ignore}
+    record = stopwatch().record(micrographs=paths, files=files, device=str(on))
+    write_record(record, record_file(out))
+    parts.remove()
+    batch.finish()
