@@ -5,6 +5,7 @@ Skipped where there is none; with REQUIRE_BROWSER=1 in the environment that is a
 
 import functools
 import http.server
+import itertools
 import os
 import shutil
 import threading
@@ -71,33 +72,45 @@ def files():
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory):
-    """A folder with three small micrographs of simulated particles, `mic_0.mrc` to `mic_2.mrc`."""
+    """A folder with small micrographs of discs, `mic_00.mrc` and so on."""
     folder = tmp_path_factory.mktemp("studio") / "micrographs"
     folder.mkdir()
-    for number in range(3):
+    for number in range(24):
         image, _ = particles(number)
-        io.write_mrc(folder / f"mic_{number}.mrc", image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+        path = folder / f"mic_{number:02d}.mrc"
+        io.write_mrc(path, image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
     return folder
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, studio, chromium):
+    """A labelling server, shared by the tests of a file, on a project with the `studio`."""
+    folder = tmp_path_factory.mktemp("label")
+    begun = Server(folder / "proj.cryopick", "-m", str(studio), log=folder / "server.log")
+    yield begun
+    begun.stop()
+
+
 @pytest.fixture
-def server(tmp_path, studio, chromium):
-    """A labelling server on a project of its own with the micrographs of `studio`."""
+def own_server(tmp_path, studio, chromium):
+    """A server of the test's own, to be killed and started again."""
     begun = Server(tmp_path / "proj.cryopick", "-m", str(studio), log=tmp_path / "server.log")
     yield begun
     begun.stop()
 
 
 @pytest.fixture
-def make_page(browser, server):
-    """Pages that must ask nobody but the server, and must not complain."""
+def make_page(browser, request):
+    """Pages that must ask nobody but their server, and must not complain."""
     contexts, elsewhere, complaints = [], [], []
 
-    def make(where=server, **settings):
+    def make(where=None, **settings):
+        where = where or request.getfixturevalue("server")
         settings = {"viewport": {"width": 1400, "height": 860}, "color_scheme": "dark"} | settings
         context = browser.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(10_000)
         home = (where.url, "blob:", "data:")
         page.on("request", lambda r: r.url.startswith(home) or elsewhere.append(r.url))
         page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
@@ -112,7 +125,16 @@ def make_page(browser, server):
     assert not complaints
 
 
+_next = itertools.count()
+
+
 @pytest.fixture
-def user(make_page):
-    """A user whose page is open at the first micrograph, in the step Label."""
-    return make_page().open().step("label").micrograph("mic_0")
+def fresh():
+    """The name of a micrograph that no other test of this file has touched."""
+    return f"mic_{next(_next) % 24:02d}"
+
+
+@pytest.fixture
+def user(make_page, fresh):
+    """A user whose page is open at a micrograph nobody has touched, in the step Label."""
+    return make_page().open().step("label").micrograph(fresh)

@@ -97,9 +97,9 @@ class Driver:
         return self
 
     def micrograph(self, name):
-        row = self.page.locator(".list .row", has_text=name)
-        row.click()
-        self.page.locator(".list .row[aria-selected=true]", has_text=name).wait_for()
+        found = self.told("micrographs", filter=name)["rows"]
+        self.module("session.js", "(m, id) => m.open(id)", found[0]["id"])
+        self.page.locator(".foot", has_text=name).wait_for()
         return self
 
     def module(self, path, function, argument=None):

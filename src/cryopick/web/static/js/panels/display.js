@@ -16,7 +16,7 @@ export function DisplayPanel({ setDiameter }) {
   const known = store.pixelSize.value > 0;
   const scored = Boolean(store.run.value?.can_score ?? store.run.value);
   return html`<section aria-label="Display">
-    <header><h3>Display</h3>
+    <header><h2 class="cap">Display</h2>
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
     <${Segments} name="View" wide value=${lens.view} on=${(/** @type {string} */ view) => set({ view })}
       disabled=${[...(known ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}

@@ -20,7 +20,7 @@ export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
 export function Review({ begin, answer, back, retrain }) {
   const q = queue.value;
   const any = store.runs.value.some((r) => r.has_picks);
-  if (!any) return html`<div class="page"><div class="empty"><h2>Nothing to review yet</h2><p>Train a detector and let it pick; then judge here what it is unsure about.</p></div></div>`;
+  if (!any) return html`<div class="page"><div class="empty"><h1>Nothing to review yet</h1><p>Train a detector and let it pick; then judge here what it is unsure about.</p></div></div>`;
   return html`<div class="page"><div class="inner">
     <header><h1>Review picks</h1><p class="lead">${SAMPLES[q?.sample ?? "uncertain"][1]}</p></header>
     <div class="buttons"><div class="segments" role="group" aria-label="What to review">

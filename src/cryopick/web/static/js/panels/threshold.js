@@ -13,11 +13,11 @@ const BARS = 128;
 export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   const runs = store.runs.value.filter((r) => r.has_picks);
   const { value: scores } = store.scores;
-  if (!runs.length) return html`<section aria-label="Threshold"><header><h3>Picks</h3></header>
+  if (!runs.length) return html`<section aria-label="Threshold"><header><h2 class="cap">Picks</h2></header>
     <p class="muted">No picks yet. Mark some particles, then let a detector learn from them.</p>
     <div class="buttons"><button onClick=${() => go("train")}>Go to Train</button></div></section>`;
   return html`<section aria-label="Threshold">
-    <header><h3>Threshold</h3></header>
+    <header><h2 class="cap">Threshold</h2></header>
     <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>
       ${runs.map((r) => html`<option key=${r.id} value=${r.id}>${r.title}</option>`)}</select></label>
     ${scores && html`<${Counts} scores=${scores} setThreshold=${setThreshold} />

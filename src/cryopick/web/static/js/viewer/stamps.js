@@ -13,6 +13,9 @@ export const MARKS = {
   pick: { colour: "#6fc3ff", shape: "circle", width: 1.5 },
 };
 
+/** What surrounds every line. */
+export const HALO = "rgba(0,0,0,0.7)";
+
 const SCORE_STEPS = 24;
 /** The colour of a score: 0 (lowest shown) to 1 (highest), in the upper part of cividis, which shows on grey. @param {number} t */
 export function scoreColour(t) {
@@ -46,7 +49,7 @@ export function stamp(mark, radius, ratio) {
   if (mark.shape === "square") pen.rect(m - r * 0.86, m - r * 0.86, r * 1.72, r * 1.72);
   else pen.arc(m, m, r, 0, 2 * Math.PI);
   pen.lineWidth = line + 2 * ratio;
-  pen.strokeStyle = "rgba(0,0,0,0.55)";
+  pen.strokeStyle = HALO;
   pen.stroke();
   if (mark.shape === "dashed") pen.setLineDash([4 * ratio, 3 * ratio]);
   pen.lineWidth = line;

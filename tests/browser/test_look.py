@@ -1,0 +1,147 @@
+"""T3 and T9: what is drawn is what was asked for, in both themes, for eyes and screen readers."""
+
+import io
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from PIL import Image
+
+STEPS = ["data", "label", "train", "inspect", "review", "export"]
+
+
+def pixels(user):
+    """The stage as it is painted, (height, width, 3), and its top left corner."""
+    box = user.page.locator("[data-test=stage]").bounding_box()
+    shot = Image.open(io.BytesIO(user.page.screenshot(clip=box))).convert("RGB")
+    return np.asarray(shot).astype(int), np.array([box["x"], box["y"]])
+
+
+def grey(user):
+    """The mean grey of the middle of the micrograph."""
+    image, corner = pixels(user)
+    x, y = (np.array(user.place(255.5, 255.5)) - corner).astype(int)
+    return image[y - 60 : y + 60, x - 60 : x + 60].mean()
+
+
+def lens(user, **change):
+    user.module("store.js", "(m, c) => (m.lens.value = {...m.lens.value, ...c})", change)
+    user.page.wait_for_timeout(250)
+
+
+def test_a_ring_stands_where_the_label_is(user):
+    user.look_at(255, 255, 1.2).click(200, 220).saved()
+    user.page.wait_for_timeout(200)
+
+    image, corner = pixels(user)
+
+    radius = user.module("store.js", "(m) => m.radiusPx.value")
+    x, y = np.array(user.place(200, 220)) - corner
+    green = (image[..., 1] - image[..., 0] > 60) & (image[..., 1] - image[..., 2] > 30)
+    rows, columns = np.nonzero(green)
+    distance = np.hypot(columns - x, rows - y)
+    ring = distance[distance > 6]
+    assert len(ring) > 50
+    assert np.median(ring) == pytest.approx(radius * 1.2, abs=2)
+
+
+def test_kinds_differ_in_shape_not_only_in_colour(user):
+    shapes = user.module("viewer/stamps.js", "(m) => m.MARKS")
+
+    assert len({shapes[kind]["shape"] for kind in ("pos", "neg", "unsure")}) == 3
+
+
+def test_moving_black_up_darkens_and_swapping_inverts(user):
+    user.page.wait_for_timeout(600)
+    lens(user, black=0, white=255, view="raw")
+    plain = grey(user)
+    lens(user, black=100)
+    darker = grey(user)
+    lens(user, black=0, invert=True)
+    swapped = grey(user)
+
+    assert darker < plain - 10
+    assert swapped == pytest.approx(255 - plain, abs=6)
+
+
+@pytest.mark.parametrize("background", ["#000", "#808080", "#fff"])
+def test_rings_stand_out_on_any_grey(user, background):
+    """WCAG asks for a contrast of 3 between a mark and what is beside it: halo or line has it."""
+    ratios = user.module(
+        "viewer/stamps.js",
+        """(m, background) => {
+            const luminance = (rgb) => {
+                const [r, g, b] = rgb.map((v) => v / 255)
+                    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const canvas = new OffscreenCanvas(1, 1), pen = canvas.getContext("2d");
+            const seen = (...colours) => {
+                for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
+                return luminance([...pen.getImageData(0, 0, 1, 1).data].slice(0, 3));
+            };
+            const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+            return Object.values(m.MARKS).map(({colour}) => {
+                const line = seen(colour);
+                const halo = seen(background, m.HALO);
+                return Math.max(contrast(line, halo), contrast(line, seen(background)));
+            });
+        }""",
+        background,
+    )
+
+    assert min(ratios) >= 3
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("step", STEPS)
+def test_axe_finds_nothing_to_mend(make_page, theme, step):
+    user = make_page(color_scheme=theme).open().step(step)
+    user.page.wait_for_timeout(500)
+    # Over the debugging protocol, so that the page's own policy stays on.
+    session = user.page.context.new_cdp_session(user.page)
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
+    session.send("Runtime.evaluate", {"expression": axe})
+    answer = session.send(
+        "Runtime.evaluate",
+        {
+            "expression": "axe.run().then((r) => r.violations.map((v) => "
+            "`${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`))",
+            "awaitPromise": True,
+            "returnByValue": True,
+        },
+    )
+
+    assert answer["result"]["value"] == []
+
+
+@pytest.mark.parametrize("size", [(1024, 700), (700, 430)])
+def test_a_small_or_enlarged_page_does_not_scroll_sideways(make_page, size):
+    """700 × 430 is what a window of 1400 × 860 shows at 200 %."""
+    user = make_page(viewport={"width": size[0], "height": size[1]}).open()
+
+    for step in STEPS:
+        user.step(step)
+        wide = user.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], step
+
+
+def test_the_theme_is_kept(make_page):
+    user = make_page(color_scheme="light").open()
+    theme = user.page.get_by_role("button", name="System")
+    theme.click()
+    user.page.get_by_role("button", name="Light").click()
+    user.reload()
+
+    assert user.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    back = user.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(v) for v in back[4:-1].split(",")) < 60
+
+
+def test_what_is_named_like_markup_stays_text(make_page):
+    user = make_page().open()
+    user.module("store.js", "(m) => m.tell('<img src=x onerror=alert(1)>', 'warn')")
+
+    toast = user.page.locator(".toast .note").first
+    assert "<img" in toast.inner_text()
+    assert toast.locator("img").count() == 0
