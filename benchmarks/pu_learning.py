@@ -41,18 +41,19 @@ ALL = "--objective pn --objective pu --objective ge-kl --objective ge-binomial"
 PARTS = {
     "objectives": f"{ALL} --labels 10 --labels 25 --labels 100",
     "autoencoder": "--objective ge-binomial --autoencoder 1 --autoencoder 10/N "
-    "--labels 10 --labels 25 --labels 100",
+    "--labels 10 --labels 100",
     "prior": "--objective ge-kl --objective ge-binomial --prior-factor 0.5 --prior-factor 2 "
     "--labels 25",
-    "general": f"{ALL} --init general --labels 10 --labels 25",
+    "general": f"{ALL} --init general --labels 10",
 }
 
 # Other ways, tried on micrographs that no other number of the page is of: 5 of those to learn
 # from are learnt from, the other 3 judge.
 TRIALS = {
-    "whiten": "--objective ge-binomial --normalization dataset --normalization white --labels 10 "
-    "--labels 25",
+    "whiten": "--objective ge-binomial --normalization dataset --normalization white --labels 10",
     "weight": "--objective ge-binomial --penalty-weight 4 --labels 10",
+    "short": "--objective ge-binomial --labels 100",
+    "long": "--objective ge-binomial --labels 100 --steps 900",
 }
 TRIAL_TRAINING = 5
 
@@ -73,7 +74,7 @@ def main() -> None:
         for repeats in chosen.repeats:  # few of everything first
             for name in chosen.sets:
                 words = (PARTS | TRIALS)[part].split()
-                options = [*words, *SMALL, "--repeats", repeats, "--jobs", chosen.jobs]
+                options = [*SMALL, *words, "--repeats", repeats, "--jobs", chosen.jobs]
                 folder = OUT / "trials" / name if part in TRIALS else OUT / name
                 cryopick("benchmark", folder, *data(name, is_trial=part in TRIALS), *options)
 

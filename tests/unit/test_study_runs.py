@@ -109,11 +109,19 @@ def test_a_folder_keeps_to_one_data_set(run):
 
 def test_micrographs_to_judge_by_are_not_learnt_from(run):
     line = f"benchmark study {BASE} --labels 2 --repeats 1 --objective pn"
-    run(f"{line} --held-out-micrographs mics/mic_2.mrc")
+    run(f"{line} --held-out-micrographs {Path('mics').resolve()}/mic_2.mrc")
 
     lines = Path("study/data.txt").read_text().splitlines()
-    assert [one for one in lines if "mic_2" in one] == ["held out\tmics/mic_2.mrc"]
+    assert [one for one in lines if "mic_2" in one] == [
+        f"held out\t{Path('mics').resolve()}/mic_2.mrc"
+    ]
     assert sum(one.startswith("training") for one in lines) == 2
+
+
+def test_some_micrographs_are_left_to_learn_from(run):
+    words = run(f"benchmark study {BASE} --held-out-micrographs mics", status=1)
+
+    assert "all micrographs are held out" in words.stderr
 
 
 @pytest.mark.parametrize(

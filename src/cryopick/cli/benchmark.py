@@ -133,7 +133,10 @@ def _study(
     training = _labelled(micrographs, picks)
     if held_out:
         judged = _labelled(held_out, picks)
-        kept = [path for path in training.paths if path not in set(judged.paths)]
+        same = {path.resolve() for path in judged.paths}
+        kept = [path for path in training.paths if path.resolve() not in same]
+        if not kept:
+            raise SettingsError("all micrographs are held out; leave some to learn from")
         training = _labelled([str(path) for path in kept], picks)
     else:
         training, judged = training.split(held_out_frac, seed)
