@@ -2,6 +2,7 @@
 // Drawing the two layers: the micrograph below, the marks above.
 
 import { hatching, MARKS, scoreColour, stamp } from "./stamps.js";
+import { rasterPicks } from "./raster.js";
 import { scaleBar, toScreen } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -47,8 +48,8 @@ export function paintMarks(pen, scene, view, ratio) {
   pen.clearRect(0, 0, width, height);
   const radius = scene.radius * view.zoom * ratio;
   if (!scene.hidden) {
-    for (const region of scene.regions) paintRegion(pen, region.points, true, view, size, ratio);
     if (scene.picks) paintPicks(pen, scene, view, size, ratio, radius);
+    for (const region of scene.regions) paintRegion(pen, region.points, true, view, size, ratio);
     for (const label of scene.labels) {
       const mark = MARKS[label.kind] ?? MARKS.pos;
       put(pen, stamp(mark, radius, ratio), label, view, size, ratio);
@@ -79,22 +80,17 @@ function paintPicks(pen, scene, view, size, ratio, radius) {
   const picks = /** @type {PickSet} */ (scene.picks);
   const [low, high] = scene.scoreRange;
   const span = high - low || 1;
-  const small = picks.n > MANY;
-  const scale = view.zoom * ratio;
+    const scale = view.zoom * ratio;
   const left = (size.width / 2 - view.cx * view.zoom) * ratio;
   const top = (size.height / 2 - view.cy * view.zoom) * ratio;
   const { width, height } = pen.canvas;
+  if (picks.n > MANY) return rasterPicks(pen, picks, scene.shown, { scale, left, top, radius, ratio, low, high });
   for (let i = 0; i < picks.n; i++) {
     const sx = left + picks.x[i] * scale;
     const sy = top + picks.y[i] * scale;
     if (sx < -radius || sy < -radius || sx > width + radius || sy > height + radius) continue;
     if (!scene.shown(i)) continue;
     const colour = scoreColour((picks.score[i] - low) / span);
-    if (small && radius < 5 * ratio) {
-      pen.fillStyle = colour;
-      pen.fillRect(sx - 2 * ratio, sy - 2 * ratio, 4 * ratio, 4 * ratio);
-      continue;
-    }
     const mark = stamp({ ...MARKS.pick, colour }, radius, ratio);
     pen.drawImage(mark, Math.round(sx - mark.width / 2), Math.round(sy - mark.height / 2));
   }

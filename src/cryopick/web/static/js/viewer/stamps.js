@@ -16,7 +16,7 @@ export const MARKS = {
 /** What surrounds every line. */
 export const HALO = "rgba(0,0,0,0.7)";
 
-const SCORE_STEPS = 24;
+export const SCORE_STEPS = 24;
 /** The colour of a score: 0 (lowest shown) to 1 (highest), in the upper part of cividis, which shows on grey. @param {number} t */
 export function scoreColour(t) {
   const step = Math.round(Math.min(1, Math.max(0, t)) * SCORE_STEPS) / SCORE_STEPS;
