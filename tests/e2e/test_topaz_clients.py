@@ -26,8 +26,15 @@ QUICK = "--units 2 --epoch-size 33"  # appended where a client lets its user app
 
 @pytest.fixture(scope="module")
 def topaz(tmp_path_factory):
-    """The program under the name that clients look for."""
+    """The program under the name that clients look for, with a worker of its own."""
     folder = tmp_path_factory.mktemp("bin")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
+        patch.setenv("CRYOPICK_WORKER_IDLE_S", "20")
+        yield installed(folder)
+
+
+def installed(folder):
     words = "from cryopick.clients.topaz import main; main()"
     command = [sys.executable, "-c", words, "--install-as-topaz", folder]
     subprocess.run(command, check=True, capture_output=True)

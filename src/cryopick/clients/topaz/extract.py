@@ -3,11 +3,11 @@
 - `extract`: find the particles of micrographs.
 """
 
+import os
 import sys
 from argparse import Namespace
 
 from cryopick.clients.topaz.manners import use_cores
-from cryopick.clients.topaz.worker import ask
 
 __all__ = ["extract"]
 
@@ -20,7 +20,9 @@ def extract(values: Namespace) -> int:
         values.paths = [line.strip() for line in sys.stdin if line.strip()]
     _check(values)
     use_cores(values.num_threads)
-    if len(values.paths) <= _FEW:
+    if os.name == "posix" and len(values.paths) <= _FEW:
+        from cryopick.clients.topaz.worker import ask
+
         status = ask(values)
         if status is not None:
             return status

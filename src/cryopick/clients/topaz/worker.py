@@ -109,8 +109,9 @@ def _place() -> Path:
     Raises:
         OSError: The folder cannot be made, or others can enter it.
     """
-    home = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    folder = Path(home) / f"cryopick-{os.getuid()}"
+    home = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    home = home if home.is_absolute() and home.is_dir() else Path(tempfile.gettempdir())
+    folder = home / f"cryopick-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
