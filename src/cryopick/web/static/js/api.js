@@ -20,6 +20,17 @@ export function address(path, query = {}) {
   return url.href;
 }
 
+/** A square piece of a micrograph about a place, and where the place is within it (0 to 1).
+ * @param {any} mid @param {number} x @param {number} y @param {number} side px @param {number} [lp] Å */
+export function cropAbout(mid, x, y, side, lp) {
+  const [left, top] = [Math.round(x - (side - 1) / 2), Math.round(y - (side - 1) / 2)];
+  // Pixel centres are at integers: the piece begins half a pixel before its first one.
+  return {
+    url: address(`micrographs/${mid}/crop`, { x: left, y: top, w: side, h: side, lp }),
+    at: [(x - left + 0.5) / side, (y - top + 0.5) / side],
+  };
+}
+
 /** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [given]
  * @returns {Promise<Response>} */
 export async function ask(path, { method = "GET", query, body, form, signal } = {}) {

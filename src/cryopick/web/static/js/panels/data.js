@@ -27,13 +27,19 @@ export function Data({ importMicrographs, open, settle, task }) {
   </div></div>`;
 }
 
+const HINTS = {
+  file: "As the files say. A number typed here holds for all of them.", given: "As you gave it, for all micrographs.",
+  unknown: "The files do not say: ask whoever recorded them.",
+};
+
 /** @param {any} given */
 function Numbers({ p, settle }) {
   const number = (/** @type {string} */ name, /** @type {any} */ value, /** @type {any} */ more) => html`<input type="number" min="0" step="any" value=${value || ""} ...${more}
     onChange=${(/** @type {any} */ e) => Number(e.target.value) > 0 && settle({ [name]: Number(e.target.value) })} />`;
+  const source = p.pixel_size_source ?? store.micrograph.value?.pixel_size_source ?? "unknown";
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
-    <label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang, { placeholder: "not in the files" })}
-      <span class="hint">${p.pixel_size_source ? `From ${p.pixel_size_source}.` : "The files do not say: ask whoever recorded them."}</span></label>
+    <label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "not known" })}
+      <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span></label>
     <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang || store.diameter.value, { placeholder: "e.g. 180" })}
       <span class="hint">The circles grow with it; change it while you look at particles in step 2.</span></label>
   </div></section>`;

@@ -2,9 +2,9 @@
 // Many crops at once: all labels of this micrograph, or the picks at the threshold. Wrong ones are struck out with a click.
 
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
-import { address } from "../api.js";
 import * as edits from "../edits.js";
 import * as store from "../store.js";
+import { stage } from "../viewer/viewer.js";
 import { Dialog, plural, Segments } from "../widgets.js";
 
 const MOST = 120;
@@ -26,26 +26,29 @@ export function Gallery({ go }) {
   return html`<${Dialog} name="gallery" title=${`Crops of ${m.name}`} wide>
     <div class="buttons"><${Segments} name="Crops of" value=${which.value} on=${(/** @type {string} */ v) => (which.value = v)} choices=${[["labels", `Labels (${labels.length})`], ["picks", `Picks (${picks.length})`]]} />
       <span class="muted small">${which.value === "picks" ? "Lowest scores first. " : ""}${all > MOST ? `The first ${MOST} of ${all}. ` : ""}Click a crop to go there.</span></div>
-    ${shown.length ? html`<${Sheet} m=${m} items=${shown} go=${go} strike=${strike} />` : html`<p class="empty">No ${which.value} here yet.</p>`}
+    ${shown.length ? html`<${Sheet} items=${shown} go=${go} strike=${strike} />` : html`<p class="empty">No ${which.value} here yet.</p>`}
   </${Dialog}>`;
 }
 
-/** Cut from the picture on the stage's server at one request each row would be slow: one picture holds them all.
- * @param {any} given */
-function Sheet({ m, items, go, strike }) {
-  const side = Math.max(16, Math.round(store.radiusPx.value * 2.6));
-  const lp = store.lens.value.view === "filtered" && store.lens.value.lowpass ? store.lens.value.lowpass : undefined;
+/** @param {any} given */
+function Sheet({ items, go, strike }) {
   return html`<ul class="sheet">${items.map((/** @type {any} */ item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
-    <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} m=${m} item=${item} side=${side} lp=${lp} /></button>
+    <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} item=${item} /></button>
     <span class="small num muted">${item.score != null ? item.score.toFixed(2) : item.kind === "neg" ? "not a particle" : ""}</span>
     <button class="plain strike" aria-label="Delete" onClick=${() => strike(item)}>✕</button></li>`)}</ul>`;
 }
 
-/** @param {any} given */
-function Tile({ m, item, side, lp }) {
-  const image = useRef(/** @type {HTMLImageElement | null} */ (null));
+/** A piece of the picture on the stage, with its filter and contrast. @param {any} given */
+function Tile({ item }) {
+  const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
-    if (image.current) image.current.src = address(`micrographs/${m.id}/crop`, { x: item.x, y: item.y, w: side, h: side, lp });
-  }, [item.x, item.y, side, lp]);
-  return html`<img ref=${image} width=${TILE} height=${TILE} alt=${`Crop at ${Math.round(item.x)}, ${Math.round(item.y)}`} loading="lazy" />`;
+    const now = stage.now;
+    if (!canvas.current || !now?.plane || !now.picture) return;
+    const { place } = now.plane;
+    const scale = now.picture.width / place.width;
+    const side = Math.max(16, store.radiusPx.value * 2.6);
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.current.getContext("2d"));
+    pen.drawImage(now.picture, (item.x - side / 2 - place.x) * scale, (item.y - side / 2 - place.y) * scale, side * scale, side * scale, 0, 0, 2 * TILE, 2 * TILE);
+  }, [item.x, item.y]);
+  return html`<canvas ref=${canvas} width=${2 * TILE} height=${2 * TILE} role="img" aria-label=${`Crop at ${Math.round(item.x)}, ${Math.round(item.y)}`}></canvas>`;
 }

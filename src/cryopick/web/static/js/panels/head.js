@@ -26,11 +26,13 @@ export function Head({ setTheme }) {
   </header>`;
 }
 
+const SOURCES = { file: "as the file says", given: "as you gave it" };
+
 function PixelSize() {
   const ang = store.pixelSize.value;
   if (!store.micrograph.value) return null;
   if (!ang) return html`<span class="badge warn">No pixel size: set it in step 1</span>`;
-  const source = store.micrograph.value?.pixel_size_source ?? store.project.value?.pixel_size_source;
+  const source = SOURCES[/** @type {keyof typeof SOURCES} */ (store.micrograph.value.pixel_size_source)];
   return html`<span class="num cut">${Number(ang.toPrecision(5))} Å per pixel
     ${source && html` <span class="muted">(${source})</span>`}</span>`;
 }

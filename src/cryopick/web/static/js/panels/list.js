@@ -10,7 +10,7 @@ const ROW = 46;
 const scroll = signal(0);
 const height = signal(400);
 
-const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Worst scores first" };
+const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Best scores first" };
 const STATES = { "": "All", todo: "Not begun", doing: "Begun", all: "All marked", skip: "Left out", problem: "With a problem" };
 
 /** @param {{open: (id: any) => void}} given */

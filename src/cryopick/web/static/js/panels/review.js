@@ -2,7 +2,7 @@
 // One crop after another: is it a particle?
 
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
-import { address } from "../api.js";
+import { cropAbout } from "../api.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, plural } from "../widgets.js";
@@ -33,6 +33,13 @@ export function Review({ begin, answer, back, retrain }) {
 function One({ q, answer, back }) {
   const item = q.items[q.at];
   const said = q.answers[q.at];
+  useEffect(() => {
+    for (const next of q.items.slice(q.at + 1, q.at + 3)) {
+      cropOf(next, "near");
+      cropOf(next, "smooth");
+      cropOf(next, "wide");
+    }
+  }, [q.at, q.items]);
   return html`<section class="card review" aria-label="Judge a pick">
     <header><h2 class="num">${q.at + 1} of ${q.items.length}</h2>
       <span class="muted small num">score ${Number(item.score).toFixed(2)} · ${item.name}</span></header>
@@ -47,32 +54,45 @@ function One({ q, answer, back }) {
     </div></section>`;
 }
 
+/** Crops that are here or on their way, so that the next pick stands there at once. @type {Map<string, HTMLImageElement>} */
+const crops = new Map();
+
+/** @param {any} item @param {"near" | "smooth" | "wide"} how */
+function cropOf(item, how) {
+  const ang = store.pixelSize.value;
+  const side = Math.max(32, Math.min(1000, Math.round(store.radiusPx.value * (how === "wide" ? 9 : 3.2))));
+  const filters = { near: Math.max(8, 2.5 * ang), smooth: Math.max(30, store.diameter.value / 6), wide: 20 };
+  const { url, at } = cropAbout(item.mid, item.x, item.y, side, ang ? filters[how] : undefined);
+  const image = crops.get(url) ?? new Image();
+  if (!image.src) image.src = url;
+  crops.set(url, image);
+  for (const old of [...crops.keys()].slice(0, Math.max(0, crops.size - 24))) crops.delete(old);
+  return { image, side, at };
+}
+
 /** @param {any} given */
 function Crop({ item, smooth, wide, says }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
-  const ang = store.pixelSize.value;
-  const side = Math.max(32, Math.min(1000, Math.round(store.radiusPx.value * (wide ? 9 : 3.2))));
-  const lp = ang ? (smooth ? Math.max(30, store.diameter.value / 6) : wide ? 20 : Math.max(8, 2.5 * ang)) : undefined;
   useEffect(() => {
-    const image = new Image();
     let gone = false;
-    image.onload = () => !gone && paint(canvas.current, image, side);
-    image.src = address(`micrographs/${item.mid}/crop`, { x: item.x, y: item.y, w: side, h: side, lp });
-    return () => (gone = true);
-  }, [item, side, lp]);
+    const { image, side, at } = cropOf(item, smooth ? "smooth" : wide ? "wide" : "near");
+    image.decode().then(() => !gone && paint(canvas.current, image, side, at), () => {});
+    return () => void (gone = true);
+  }, [item]);
   return html`<figure><canvas ref=${canvas} width="320" height="320" role="img" aria-label=${`${says} at ${Math.round(item.x)}, ${Math.round(item.y)}`}></canvas>
     <figcaption class="muted small">${says}</figcaption></figure>`;
 }
 
-/** @param {HTMLCanvasElement | null} canvas @param {HTMLImageElement} image @param {number} side micrograph px */
-function paint(canvas, image, side) {
+/** @param {HTMLCanvasElement | null} canvas @param {HTMLImageElement} image @param {number} side micrograph px
+ * @param {number[]} at where the pick is, 0 to 1 */
+function paint(canvas, image, side, at) {
   if (!canvas) return;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   pen.drawImage(image, 0, 0, canvas.width, canvas.height);
   const radius = (store.radiusPx.value / side) * canvas.width;
   for (const [width, colour] of /** @type {[number, string][]} */ ([[4, "rgba(0,0,0,.5)"], [1.6, "#ffd84d"]])) {
     pen.beginPath();
-    pen.arc(canvas.width / 2, canvas.height / 2, radius * 1.08, 0, 2 * Math.PI);
+    pen.arc(at[0] * canvas.width, at[1] * canvas.height, radius * 1.08, 0, 2 * Math.PI);
     pen.lineWidth = width;
     pen.strokeStyle = colour;
     pen.setLineDash([7, 7]);
