@@ -15,6 +15,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     feedback,
     filaments,
     info,
+    label,
     models,
     pick,
     preprocess,

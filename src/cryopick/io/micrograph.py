@@ -106,15 +106,21 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
     )
 
 
-def describe_micrograph(path: Path) -> MicrographInfo:
+def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographInfo:
     """Say what an image file holds; damage becomes a finding.
+
+    Args:
+        path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG.
+        with_pixels: Look at the pixels too; without, what they would tell stays NaN and a fault
+            in them unseen, and a memory-mapped file costs its header alone.
 
     Raises:
         MicrographError: The file is missing or may not be read: nothing can be said.
     """
     image = _inspect(path)
-    fault = image.fault or _pixel_fault(image.pixels)
-    minimum, maximum, mean, std = _statistics(image.pixels)
+    pixels = image.pixels if with_pixels else None
+    fault = image.fault or (_pixel_fault(pixels) if with_pixels else None)
+    minimum, maximum, mean, std = _statistics(pixels)
     findings = [*image.findings, *_range_findings(image, (minimum, maximum, mean))]
     if fault:
         findings.append(f"{path}: {fault}")

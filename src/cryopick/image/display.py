@@ -1,0 +1,57 @@
+"""Pictures of micrographs for people: coarser, filtered, in 256 greys.
+
+- `band_passed`: without waves that are too long or too short to be particles.
+- `greys`: floats as bytes around the middle of the picture.
+"""
+
+import numpy as np
+from jaxtyping import Float32, Real, UInt8
+
+__all__ = ["band_passed", "greys"]
+
+_SPREADS = 4.0  # on either side of the middle: a step of grey is then 0.03 spreads
+
+
+def band_passed(
+    image: Float32[np.ndarray, "height width"],
+    pixel_size_ang: float,
+    *,
+    low_pass_ang: float | None = None,
+    high_pass_ang: float | None = None,
+) -> Float32[np.ndarray, "height width"]:
+    """Damp waves shorter than one length and longer than another, softly: half at each.
+
+    Args:
+        image: Micrograph.
+        pixel_size_ang: Ångströms per pixel of it.
+        low_pass_ang: Shorter waves go; None keeps them.
+        high_pass_ang: Longer waves go; None keeps them.
+    """
+    from scipy import fft
+
+    if low_pass_ang is None and high_pass_ang is None:
+        return image
+    height, width = image.shape
+    mean = image.mean()
+    spectrum = fft.rfft2(image - mean)
+    y, x = fft.fftfreq(height, pixel_size_ang), fft.rfftfreq(width, pixel_size_ang)
+    squared = (np.square(y)[:, None] + np.square(x)[None]).astype(np.float32)
+    if low_pass_ang is not None:
+        spectrum *= np.exp2(-squared * np.float32(low_pass_ang**2))
+    if high_pass_ang is not None:
+        spectrum *= 1 - np.exp2(-squared * np.float32(high_pass_ang**2))
+    return fft.irfft2(spectrum, s=image.shape) + mean
+
+
+def greys(image: Real[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    """Bytes in which the picture's middle is 128 and four spreads reach either end.
+
+    Middle and spread are those of the pixels between the 1st and the 99th percentile, so that a
+    bead or a border does not decide.
+    """
+    sample = image[:: max(1, image.shape[0] // 512), :: max(1, image.shape[1] // 512)]
+    low, high = np.percentile(sample, [1, 99])
+    inner = sample[(sample >= low) & (sample <= high)]
+    middle, spread = float(inner.mean()), float(inner.std()) or 1.0
+    scaled = (image - middle) * (127.5 / (_SPREADS * spread)) + 128
+    return np.clip(scaled, 0, 255).astype(np.uint8)

@@ -1,0 +1,63 @@
+"""Addresses of labels: the journal, tables in and tables out.
+
+- `marks_routes`: `/api/labels`, `/api/ops`, `/api/import/labels`, `/api/exports`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from cryopick.web.desk import Desk
+from cryopick.web.exports import Export, export
+from cryopick.web.imports import import_labels
+from cryopick.web.marks import Operation
+
+__all__ = ["marks_routes"]
+
+
+class Operations(BaseModel):
+    """Edits, in order."""
+
+    model_config = ConfigDict(extra="forbid")
+    ops: list[Operation] = Field(max_length=5000)
+
+
+def marks_routes(desk: Desk) -> APIRouter:
+    """The addresses, for one project."""
+    routes = APIRouter()
+
+    @routes.get("/labels")
+    def labels(mid: Annotated[int, Query(ge=0, le=2**62)]) -> dict[str, Any]:
+        return desk.marks.on(mid)
+
+    @routes.get("/ops")
+    def journal(since: Annotated[int, Query(ge=0, le=2**62)] = 0) -> dict[str, Any]:
+        return {"ops": desk.marks.since(since), "seq": desk.marks.seq}
+
+    @routes.post("/ops")
+    def edit(edits: Operations, request: Request) -> dict[str, Any]:
+        author = request.headers.get("x-cryopick", "")[:64]
+        done = desk.marks.apply(edits.ops, author)
+        for operation in done:
+            desk.news.tell("op", operation)
+        return {"done": len(done), "seq": desk.marks.seq}
+
+    @routes.post("/import/labels")
+    def bring(
+        file: UploadFile,
+        dry_run: bool = True,
+        kind: Literal["pos", "neg"] = "pos",
+    ) -> dict[str, Any]:
+        name = Path(file.filename or "labels").name
+        said = import_labels(desk, name, file.file.read(), kind, dry_run=dry_run)
+        if not dry_run:
+            desk.news.tell("micrographs", {})
+        return said
+
+    @routes.post("/exports")
+    def write(wanted: Export) -> dict[str, Any]:
+        return export(desk, wanted)
+
+    return routes

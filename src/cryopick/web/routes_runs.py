@@ -1,0 +1,169 @@
+"""Addresses of training, picking and what came of it.
+
+- `runs_routes`: `/api/plan`, `/api/runs…`, `/api/review`, `/api/verdicts`.
+"""
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from cryopick.errors import InputError
+from cryopick.web.desk import Desk
+from cryopick.web.jobs import PRESETS, TrainForm
+from cryopick.web.measures import measured, review
+from cryopick.web.plan import plan
+from cryopick.web.store import now
+
+__all__ = ["runs_routes"]
+
+Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Length = Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)]
+
+
+class NewRun(BaseModel):
+    """A run to begin."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["train", "pick"] = "train"
+    diameter_ang: Annotated[float, Field(ge=5, le=1e5, allow_inf_nan=False)]
+    particles_per_micrograph: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = (
+        None
+    )
+    preset: str = "usual"
+    pick: bool = True
+
+
+class NewCut(BaseModel):
+    """What to keep of a run's picks."""
+
+    model_config = ConfigDict(extra="forbid")
+    threshold: Score
+    edge_ang: Length = 0.0
+    min_distance_ang: Length = 0.0
+
+
+class Verdict(BaseModel):
+    """What a person says of a pick."""
+
+    model_config = ConfigDict(extra="forbid")
+    run: Annotated[str, Field(max_length=64)]
+    pick: Annotated[int, Field(ge=0, le=2**62)]
+    answer: Literal["yes", "no", "unsure", "none"]
+    sample: Literal["uncertain", "disagree", "random"]
+
+
+class Verdicts(BaseModel):
+    """Several of them; "none" takes one back."""
+
+    model_config = ConfigDict(extra="forbid")
+    verdicts: list[Verdict] = Field(max_length=1000)
+
+
+def runs_routes(desk: Desk) -> APIRouter:
+    """The addresses, for one project."""
+    routes = APIRouter()
+
+    @routes.get("/plan")
+    def planned() -> dict[str, Any]:
+        return plan(desk)
+
+    @routes.post("/runs")
+    def begin(wanted: NewRun) -> dict[str, Any]:
+        desk.store.set_meta("diameter_ang", repr(wanted.diameter_ang))
+        if wanted.kind == "pick":
+            return desk.jobs.pick(wanted.diameter_ang)
+        if wanted.preset not in PRESETS:
+            raise InputError("choose how long to train")
+        known = plan(desk)
+        if known["refusal"]:
+            raise InputError(known["refusal"])
+        number = wanted.particles_per_micrograph or known["estimate"]
+        if number is None:
+            raise InputError(
+                "say about how many particles are on a micrograph, or mark all on one and tick "
+                "that they are"
+            )
+        form = TrainForm(
+            diameter_ang=wanted.diameter_ang,
+            particles_per_micrograph=number,
+            preset=wanted.preset,
+            pick=wanted.pick,
+            held_out=known["held_out"],
+        )
+        return desk.jobs.train(form)
+
+    @routes.get("/runs")
+    def runs() -> dict[str, Any]:
+        return {"runs": [desk.jobs.shown(row) for row in desk.runs.all()]}
+
+    @routes.get("/runs/{run}")
+    def one(run: str) -> dict[str, Any]:
+        return desk.jobs.shown(desk.runs.one(run))
+
+    @routes.post("/runs/{run}:stop")
+    def stop(run: str) -> dict[str, Any]:
+        return desk.jobs.stop(run)
+
+    @routes.delete("/runs/{run}")
+    def drop(run: str) -> dict[str, Any]:
+        if desk.runs.one(run)["state"] == "running":
+            raise InputError("stop it first")
+        desk.runs.delete(run)
+        return {"deleted": run}
+
+    @routes.get("/runs/{run}/histogram")
+    def histogram(run: str) -> dict[str, Any]:
+        found = desk.runs.found(run)
+        return {
+            "edges": found.edges.astype(float).tolist(),
+            "counts": found.counts(desk.runs.thinned(run)).tolist(),
+            "n_micrographs": len(found.micrographs),
+            **asdict(desk.runs.cut(run)),
+        }
+
+    @routes.get("/runs/{run}/counts")
+    def counts(run: str, t: Annotated[Score, Query()]) -> dict[str, Any]:
+        found = desk.runs.found(run)
+        keep = desk.runs.thinned(run) & (found.score >= np.float32(t))
+        kept = [int(keep[found.on(mid)].sum()) for mid in found.micrographs]
+        return {"mids": list(found.micrographs), "kept": kept}
+
+    @routes.put("/runs/{run}/threshold")
+    def cut(run: str, wanted: NewCut) -> dict[str, Any]:
+        desk.runs.set_cut(run, replace(desk.runs.cut(run), **wanted.model_dump()))
+        return asdict(desk.runs.cut(run))
+
+    @routes.get("/runs/{run}/pr")
+    def known(run: str) -> dict[str, Any]:
+        return measured(desk, run)
+
+    @routes.get("/review")
+    def queue(
+        run: Annotated[str, Query(max_length=64)],
+        kind: Literal["uncertain", "disagree", "random"] = "uncertain",
+        k: Annotated[int, Query(ge=1, le=500)] = 30,
+    ) -> dict[str, Any]:
+        return {"items": review(desk, run, kind, k)}
+
+    @routes.post("/verdicts")
+    def judge(said: Verdicts) -> dict[str, Any]:
+        for one in said.verdicts:
+            if one.pick >= len(desk.runs.found(one.run).score):
+                raise InputError("there is no such pick")
+        with desk.store.write() as db:
+            for one in said.verdicts:
+                if one.answer == "none":
+                    db.execute(
+                        "DELETE FROM verdict WHERE run = ? AND pick = ?", (one.run, one.pick)
+                    )
+                else:
+                    db.execute(
+                        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, '', ?)",
+                        (one.run, one.pick, one.answer, one.sample, now()),
+                    )
+        return {"kept": len(said.verdicts)}
+
+    return routes

@@ -1,0 +1,284 @@
+"""Trainings and pickings of a project, and the picks that they found.
+
+- `Runs`: the runs, their folders and their picks.
+- `Found`: all picks of a run, ready to be counted.
+- `Cut`: what is kept of them.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Integer
+
+from cryopick.errors import InputError
+from cryopick.evaluate.spacing import far_from_edges, spaced
+from cryopick.io import read_picks
+from cryopick.picks import Picks, concatenate
+from cryopick.web.micrographs import Micrographs
+from cryopick.web.store import Store, now
+
+__all__ = ["BINS", "Cut", "Found", "Runs"]
+
+BINS = 2048
+_NAMED = ("state", "message", "pid", "pid_started", "started", "ended")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is kept of a run's picks.
+
+    Attributes:
+        threshold: The least score.
+        edge_ang: Picks nearer to an edge go.
+        min_distance_ang: Picks nearer to one of higher score go.
+    """
+
+    threshold: float = 0.0
+    edge_ang: float = 0.0
+    min_distance_ang: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """All picks of a run, micrograph by micrograph, each by descending score.
+
+    Attributes:
+        mids: Micrograph of each pick.
+        xy_px: Centres (x, y) in raw pixels.
+        score: Logits.
+        micrographs: Micrographs that were picked, also those without a pick.
+    """
+
+    mids: Integer[np.ndarray, " picks"]
+    xy_px: Float[np.ndarray, "picks 2"]
+    score: Float32[np.ndarray, " picks"]
+    micrographs: tuple[int, ...]
+
+    def on(self, mid: int) -> slice:
+        """Where the picks of a micrograph stand."""
+        first, last = np.searchsorted(self.mids, [mid, mid + 1])
+        return slice(int(first), int(last))
+
+    @cached_property
+    def edges(self) -> Float32[np.ndarray, "2049"]:
+        """Bounds of the bins of scores, the last above all scores."""
+        low, high = (self.score.min(), self.score.max()) if len(self.score) else (-6.0, 6.0)
+        above = np.nextafter(np.float32(max(high, low + 1e-3)), np.float32(np.inf))
+        edges = np.linspace(low, above, BINS + 1, dtype=np.float32)
+        edges[-1] = above
+        return edges
+
+    def counts(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
+        """Picks between neighbouring edges, so that sums of them are exact at every edge."""
+        places = np.searchsorted(np.sort(self.score[keep]), self.edges)
+        return np.diff(places)
+
+
+class Runs:
+    """The runs of a project.
+
+    Args:
+        store: The project's database.
+        micrographs: Its micrographs.
+        folder: Where each run has a folder of its own.
+    """
+
+    def __init__(self, store: Store, micrographs: Micrographs, folder: Path) -> None:
+        self._store, self._micrographs, self._folder = store, micrographs, folder
+        self._found: dict[str, Found] = {}
+        self._thinned: dict[tuple[str, float, float], Bool[np.ndarray, " picks"]] = {}
+
+    def folder(self, run: str) -> Path:
+        """The run's own folder."""
+        return self._folder / run
+
+    def create(self, kind: str, title: str, config: dict[str, Any]) -> str:
+        """Begin the record of a run; it waits."""
+        with self._store.write() as db:
+            last = db.execute("SELECT max(CAST(substr(id, 2) AS INTEGER)) FROM run").fetchone()[0]
+            number = (last or 0) + 1
+            run = f"r{number}"
+            db.execute(
+                "INSERT INTO run (id, kind, title, state, config, queued)"
+                " VALUES (?, ?, ?, 'queued', ?, ?)",
+                (run, kind, f"{title} {number}", json.dumps(config), now()),
+            )
+        self.folder(run).mkdir(parents=True, exist_ok=True)
+        return run
+
+    def all(self) -> list[dict[str, Any]]:
+        """The runs, the last first."""
+        return self._store.rows("SELECT * FROM run ORDER BY queued DESC, id DESC")
+
+    def one(self, run: str) -> dict[str, Any]:
+        """A run.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        found = self._store.row("SELECT * FROM run WHERE id = ?", run)
+        if found is None:
+            raise InputError("there is no such run")
+        return found
+
+    def next_queued(self) -> dict[str, Any] | None:
+        """The run that has waited longest."""
+        return self._store.row(
+            "SELECT * FROM run WHERE state = 'queued' ORDER BY queued, id LIMIT 1"
+        )
+
+    def change(self, run: str, **values: object) -> None:
+        """Note what became of a run."""
+        assert set(values) <= set(_NAMED)
+        names = ", ".join(f"{name} = ?" for name in values)
+        with self._store.write() as db:
+            db.execute(f"UPDATE run SET {names} WHERE id = ?", (*values.values(), run))
+
+    def delete(self, run: str) -> None:
+        """Forget a run and all that it made."""
+        self.one(run)
+        with self._store.write() as db:
+            for table, column in (
+                ("cut", "run"),
+                ("pick_count", "run"),
+                ("verdict", "run"),
+                ("run", "id"),
+            ):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))
+        self._found.pop(run, None)
+        shutil.rmtree(self.folder(run), ignore_errors=True)
+
+    def has_picks(self, run: str) -> bool:
+        """Whether it has picked."""
+        return (self.folder(run) / "picks.npz").exists()
+
+    def take_picks(self, run: str) -> None:
+        """Make a finished run's table of picks ready to be shown."""
+        table = read_picks(self.folder(run) / "picks.json")
+        numbers = {str(path): mid for mid, path in self._micrographs.usable().items()}
+        mids = np.array([numbers.get(name, -1) for name in table.micrographs], np.int64)
+        own = mids[table.index] if len(table) else np.zeros(0, np.int64)
+        order = np.lexsort((-table.score, own))
+        order = order[own[order] >= 0]
+        temporary = self.folder(run) / ".picks.npz"
+        np.savez(
+            temporary,
+            mids=own[order],
+            xy_px=table.xy_px[order],
+            score=table.score[order].astype(np.float32),
+            micrographs=mids[mids >= 0],
+        )
+        temporary.rename(self.folder(run) / "picks.npz")
+        found = self.found(run)
+        with self._store.write() as db:
+            db.execute("INSERT OR REPLACE INTO cut VALUES (?, 0, 0, 0)", (run,))
+        self._count(run, found)
+
+    def found(self, run: str) -> Found:
+        """The picks of a run.
+
+        Raises:
+            InputError: It has none yet.
+        """
+        known = self._found.get(run)
+        if known is None:
+            self.one(run)
+            try:
+                with np.load(self.folder(run) / "picks.npz", allow_pickle=False) as file:
+                    own = {name: file[name] for name in file.files}
+            except FileNotFoundError:
+                raise InputError("this run has no picks yet") from None
+            known = Found(
+                own["mids"], own["xy_px"], own["score"], tuple(own["micrographs"].tolist())
+            )
+            self._found = {run: known}  # one run is looked at at a time
+        return known
+
+    def cut(self, run: str) -> Cut:
+        """What is kept of a run's picks."""
+        row = self._store.row("SELECT * FROM cut WHERE run = ?", run)
+        return Cut(row["threshold"], row["edge_ang"], row["min_distance_ang"]) if row else Cut()
+
+    def set_cut(self, run: str, cut: Cut) -> None:
+        """Keep other picks."""
+        found = self.found(run)
+        with self._store.write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO cut VALUES (?, ?, ?, ?)", (run, *asdict(cut).values())
+            )
+        self._count(run, found)
+
+    def thinned(self, run: str) -> Bool[np.ndarray, " picks"]:
+        """Which picks stay for edge and distance, at any threshold."""
+        found, cut = self.found(run), self.cut(run)
+        key = (run, cut.edge_ang, cut.min_distance_ang)
+        if key not in self._thinned:
+            keep = np.ones(len(found.score), bool)
+            if cut.edge_ang or cut.min_distance_ang:
+                for mid in found.micrographs:
+                    keep[found.on(mid)] = self._thin(mid, found, cut)
+            self._thinned = {key: keep}
+        return self._thinned[key]
+
+    def _thin(self, mid: int, found: Found, cut: Cut) -> Bool[np.ndarray, " own"]:
+        one, place = self._micrographs.one(mid), found.on(mid)
+        size_ang = one["pixel_size_ang"] or 1.0
+        xy_px = found.xy_px[place]
+        shape = (one["height_px"], one["width_px"])
+        inside = far_from_edges(xy_px, shape, cut.edge_ang / size_ang)
+        score = np.where(inside, found.score[place].astype(np.float64), -np.inf)
+        return inside & spaced(xy_px, score, cut.min_distance_ang / size_ang)
+
+    def kept(self, run: str) -> Bool[np.ndarray, " picks"]:
+        """Which picks stay for edge, distance and threshold."""
+        cut = self.cut(run)
+        return self.thinned(run) & (self.found(run).score >= np.float32(cut.threshold))
+
+    def table(self, run: str, keep: Bool[np.ndarray, " picks"]) -> Picks:
+        """Picks as a table; micrographs are named by their paths, those without a pick too."""
+        found = self.found(run)
+        tables = []
+        for mid in found.micrographs:
+            place = found.on(mid)
+            own = keep[place]
+            name = str(self._micrographs.path(mid))
+            score = found.score[place][own].astype(np.float64)
+            tables.append(Picks.on(name, found.xy_px[place][own], score))
+        return concatenate(tables)
+
+    def score_map(self, run: str, mid: int) -> tuple[Float32[np.ndarray, "rows columns"], float]:
+        """What a run's model says of every place of a micrograph.
+
+        Returns:
+            Logits, and raw pixels from one to the next along x.
+        """
+        from cryopick.learn import load_model
+        from cryopick.learn.device import ready_device
+        from cryopick.learn.general import GENERAL_MODEL
+        from cryopick.pick import Picker, PickSettings
+
+        row, config = self._micrographs.one(mid), json.loads(self.one(run)["config"])
+        own = self.folder(run) / "model.safetensors"
+        settings = PickSettings(
+            diameter_ang=config["diameter_ang"], pixel_size_ang=row["pixel_size_ang"]
+        )
+        model = load_model(own if own.exists() else GENERAL_MODEL)
+        scored = Picker.ready(model, settings, ready_device("auto")).score(Path(row["path"]))
+        scale = scored.prepared.scale_yx[1] * scored.scores.step_px
+        return scored.scores.logits.astype(np.float32), scale
+
+    def _count(self, run: str, found: Found) -> None:
+        """Note for the list how many picks of each micrograph are kept."""
+        keep = self.kept(run)
+        rows = []
+        for mid in found.micrographs:
+            own = found.score[found.on(mid)][keep[found.on(mid)]]
+            rows.append((run, mid, len(own), float(own[0]) if len(own) else None))
+        with self._store.write() as db:
+            db.execute("DELETE FROM pick_count WHERE run = ?", (run,))
+            db.executemany("INSERT INTO pick_count VALUES (?, ?, ?, ?)", rows)

@@ -1,0 +1,136 @@
+"""The database of a labelling project: one SQLite file, one writer at a time, nothing lost.
+
+- `Store`: the file, with `read` and `write`.
+- `now`: the time as it is stored.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryopick.errors import FormatError, InputError
+
+__all__ = ["Store", "now"]
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE micrograph (
+    id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, name TEXT NOT NULL,
+    width_px INTEGER, height_px INTEGER, pixel_size_ang REAL, problem TEXT,
+    state TEXT NOT NULL DEFAULT 'todo', note TEXT NOT NULL DEFAULT '');
+CREATE TABLE label (
+    id TEXT PRIMARY KEY, mid INTEGER NOT NULL REFERENCES micrograph(id), x REAL NOT NULL,
+    y REAL NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, author TEXT NOT NULL,
+    run TEXT, score REAL, t REAL NOT NULL);
+CREATE INDEX label_mid ON label(mid);
+CREATE TABLE region (
+    id TEXT PRIMARY KEY, mid INTEGER NOT NULL REFERENCES micrograph(id), kind TEXT NOT NULL,
+    points TEXT NOT NULL, author TEXT NOT NULL, t REAL NOT NULL);
+CREATE INDEX region_mid ON region(mid);
+CREATE TABLE run (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, pid INTEGER, pid_started REAL,
+    queued REAL NOT NULL, started REAL, ended REAL);
+CREATE TABLE cut (
+    run TEXT PRIMARY KEY REFERENCES run(id), threshold REAL NOT NULL, edge_ang REAL NOT NULL,
+    min_distance_ang REAL NOT NULL);
+CREATE TABLE pick_count (
+    run TEXT NOT NULL, mid INTEGER NOT NULL, n INTEGER NOT NULL, best REAL,
+    PRIMARY KEY (run, mid));
+CREATE TABLE verdict (
+    run TEXT NOT NULL, pick INTEGER NOT NULL, answer TEXT NOT NULL, sample TEXT NOT NULL,
+    author TEXT NOT NULL, t REAL NOT NULL, PRIMARY KEY (run, pick));
+CREATE TABLE op (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT UNIQUE NOT NULL, author TEXT NOT NULL,
+    t REAL NOT NULL, body TEXT NOT NULL);
+"""
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()
+
+
+class Store:
+    """The database of a project; safe to use from several threads.
+
+    Every `write` is one transaction that is on disk when the block ends.
+
+    Args:
+        path: The file; made if it is missing.
+
+    Raises:
+        FormatError: The file is none of ours, or of a later version.
+        InputError: It cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
+        except sqlite3.OperationalError as error:
+            raise InputError(f"{path}: cannot be opened: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise FormatError(f"{path}: is no project of cryopick's: {error}") from error
+        if version > _VERSION:
+            raise FormatError(f"{path}: was made by a later version of cryopick; update cryopick")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The database, for questions."""
+        with self._lock:
+            yield self._db
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """The database, for changes that happen all or not at all."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, question: str, *values: object) -> list[dict[str, Any]]:
+        """The answer to a question, each row by the names of its columns."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(question, values)]
+
+    def row(self, question: str, *values: object) -> dict[str, Any] | None:
+        """The first row of an answer, if there is one."""
+        found = self.rows(question, *values)
+        return found[0] if found else None
+
+    def number(self, question: str, *values: object) -> int:
+        """The only number of an answer."""
+        with self.read() as db:
+            return int(db.execute(question, values).fetchone()[0])
+
+    def meta(self, key: str) -> str | None:
+        """A thing to know about the project."""
+        found = self.row("SELECT value FROM meta WHERE key = ?", key)
+        return found["value"] if found else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a thing to know about the project."""
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """End; nothing may be asked any more."""
+        with self._lock:
+            self._db.close()
