@@ -11,8 +11,10 @@ from tests import tiny
 from tests.unit.test_clients_sav import network
 
 from cryopick.clients.topaz.app import run_words
-from cryopick.clients.topaz.filaments import filaments
+from cryopick.clients.topaz.detectors import Seen
+from cryopick.clients.topaz.filaments import straight_pieces
 from cryopick.io import read_micrograph, read_picks, write_mrc
+from cryopick.pick import ScoreMap
 
 MODEL_OPTIONS = "--model conv31 --units 2 --epoch-size 33 -d -1"
 
@@ -299,29 +301,43 @@ def band(shape, start, end, half_width=5):
     return (aside <= half_width) & (along >= 0) & (along <= length)
 
 
+def filaments(on, length_px, radius_px=6.0):
+    """Straight pieces in a map of two scores and a little noise."""
+    noise = np.random.default_rng(0).normal(0, 0.3, on.shape)
+    scores = ScoreMap((np.where(on, 3.0, -8.0) + noise).astype(np.float32), 1)
+    seen = Seen(scores, np.ones(on.shape, bool), (1.0, 1.0), on.shape, is_exact=True)
+    return straight_pieces(seen, radius_px=radius_px, length_px=length_px, threshold=-3.0)
+
+
 @pytest.mark.parametrize(
     "ends", [[((10, 20), (140, 40))], [((10, 20), (140, 40)), ((20, 110), (150, 70))]]
 )
-def test_a_filament_is_one_pair_of_ends_close_to_its_own(ends, tmp_path):
-    shape = (128, 160)
-    on = np.any([band(shape, *pair) for pair in ends], axis=0)
+def test_a_filament_is_one_pair_of_ends_close_to_its_own(ends):
+    on = np.any([band((128, 160), *pair) for pair in ends], axis=0)
 
-    found = filaments(
-        np.where(on, 3.0, -8.0).astype(np.float32), threshold=-2.0, length_px=40.0, radius_px=8.0
-    )
+    found = filaments(on, 40.0)
 
     assert len(found) == len(ends)
     for pair in ends:
         both = np.array([[*pair[0], *pair[1]], [*pair[1], *pair[0]]])
         away = np.abs(found[:, None] - both).max(axis=2).min()
-        assert away < 12  # thinning takes half the width off either end
+        assert away < 12  # a width
+
+
+def test_a_bent_filament_is_a_chain_of_pieces_that_stay_on_it():
+    y, x = np.mgrid[:160, :160]
+    on = abs(np.hypot(x - 20, y - 150) - 100) < 6
+
+    found = filaments(on, 40.0)
+
+    assert len(found) > 1
+    np.testing.assert_allclose(found[1:, :2], found[:-1, 2:])
+    middles = (found[:, :2] + found[:, 2:]) / 2
+    np.testing.assert_allclose(np.hypot(*(middles - [20, 150]).T), 100, atol=6)
 
 
 def test_a_filament_shorter_than_asked_is_none():
-    on = band((64, 64), (20, 30), (40, 30))
+    on = band((96, 96), (30, 40), (60, 40))
 
-    found = filaments(
-        np.where(on, 3.0, -8.0).astype(np.float32), threshold=-2.0, length_px=50.0, radius_px=4.0
-    )
-
-    assert found.shape == (0, 4)
+    assert filaments(on, 80.0).shape == (0, 4)
+    assert len(filaments(on, 10.0)) == 1

@@ -84,7 +84,7 @@ def open_looker(
     device: "torch.device",
     *,
     radius_px: float | None,
-    dense: bool,
+    dense: bool = False,
 ) -> Looker:
     """Make the model of a name ready.
 

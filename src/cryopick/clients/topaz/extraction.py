@@ -40,7 +40,7 @@ def extract_here(values: Namespace) -> int:
     """
     paths = image_paths(values.paths)
     device = device_of(values.device)
-    look = open_looker(values.model, paths, device, radius_px=values.radius, dense=values.filaments)
+    look = open_looker(values.model, paths, device, radius_px=values.radius)
     radius_px = values.radius
     if values.targets:
         radius_px = _judged_radius(values, paths, look)
@@ -82,16 +82,16 @@ def _tables(
 def _found(values: Namespace, seen: Seen, radius_px: float) -> Found:
     if not values.filaments:
         return seen.particles(radius_px, values.threshold)
-    from cryopick.clients.topaz.filaments import filaments
+    from cryopick.clients.topaz.filaments import straight_pieces
 
-    length = values.filaments_length
-    ends = filaments(
-        seen.whole_map(),
-        threshold=values.threshold,
-        length_px=2 * radius_px if length is None or length <= 0 else length,
+    length_px = values.filaments_length
+    pieces = straight_pieces(
+        seen,
         radius_px=radius_px,
+        length_px=2 * radius_px if length_px is None or length_px <= 0 else length_px,
+        threshold=values.threshold,
     )
-    return ends.reshape(-1, 2), np.zeros(2 * len(ends))
+    return pieces.reshape(-1, 2), np.zeros(2 * len(pieces))
 
 
 def _place(path: Path, values: Namespace) -> Path:

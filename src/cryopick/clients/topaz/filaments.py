@@ -1,102 +1,68 @@
-"""Filaments as pairs of ends, from a map of scores.
+"""Filaments as RELION's branch of Topaz gives them: start and end of straight pieces.
 
-The map is smoothed, cut at the threshold and thinned to lines; straight pieces of them are found by
-the probabilistic Hough transform, and pieces of one filament are joined.
-
-- `filaments`: start and end of each.
-
-Source: Galamhos et al. 1999, "Progressive probabilistic Hough transform for line detection".
+- `straight_pieces`: the filaments of a micrograph, bent ones in several pieces.
 """
 
-import math
-from importlib import import_module
-
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from cryopick.errors import SettingsError
+from cryopick.clients.topaz.detectors import Seen
+from cryopick.pick.filaments import FilamentSettings, line_scores, trace
 
-__all__ = ["filaments"]
+__all__ = ["straight_pieces"]
 
-_SMOOTH_PX = 3.0
-_VOTES_FRAC = 0.1  # of the length: points on a line that make it worth a closer look
-_APART_DEG = 10.0  # pieces whose directions differ by less may be of one filament
-_SEED = 0  # the transform draws points at random
+_BENT = 0.5  # radii from the straight line at which a piece is parted
 
 
-def filaments(
-    scores: Float32[np.ndarray, "height width"],
-    *,
-    threshold: float,
-    length_px: float,
-    radius_px: float,
-) -> Float[np.ndarray, "filaments 4"]:
-    """Find straight filaments.
+def straight_pieces(
+    seen: Seen, *, radius_px: float, length_px: float, threshold: float
+) -> Float[np.ndarray, "pieces 4"]:
+    """Find filaments, and part them where they leave the line between their ends.
 
     Args:
-        scores: Logits for each pixel.
-        threshold: Least smoothed score on a filament.
-        length_px: Least length.
-        radius_px: Half a filament's width: gaps of this length are bridged, and pieces that run
-            alongside within it are one filament.
+        seen: What a model says of the micrograph.
+        radius_px: Half a filament's width.
+        length_px: Least length of a filament.
+        threshold: Least mean score along one.
 
     Returns:
-        x and y of the start, x and y of the end, of the longest filament first.
-
-    Raises:
-        SettingsError: scikit-image, which finds the lines, is not installed.
+        x and y of the start, x and y of the end, in pixels of the micrograph; the surest filament
+        first, its pieces in order along it.
     """
-    try:
-        skeletonize = import_module("skimage.morphology").skeletonize  # which has no types
-        probabilistic_hough_line = import_module("skimage.transform").probabilistic_hough_line
-    except ImportError:
-        raise SettingsError(
-            "filaments need scikit-image, which is not installed; install it beside cryopick: "
-            "pip install 'cryopick[filaments]'"
-        ) from None
-    from scipy.ndimage import gaussian_filter
-
-    thin = skeletonize(gaussian_filter(scores, _SMOOTH_PX) >= threshold)
-    found = probabilistic_hough_line(
-        thin,
-        threshold=max(1, round(_VOTES_FRAC * length_px)),
-        line_length=max(1, round(length_px)),
-        line_gap=max(1, round(radius_px)),
-        rng=_SEED,
+    step = seen.scores.step_px
+    place_px = step * np.array(seen.scale_yx[::-1])  # pixels along x and y for each place
+    width = 2 * radius_px / float(place_px.mean())
+    margin = round(width / 2)  # scores rise along the edges as if along a filament
+    rows, columns = seen.scores.logits.shape
+    usable = np.zeros((rows, columns), bool)
+    inner = np.s_[margin : rows - margin, margin : columns - margin]
+    usable[inner] = seen.usable[::step, ::step][inner]
+    paths = trace(
+        line_scores(seen.scores.logits, usable, width),
+        width,
+        contrast=FilamentSettings().contrast,
+        min_length=length_px / float(place_px.mean()),
     )
-    lines = np.array(found, dtype=np.float64).reshape(-1, 4)
-    lengths = np.hypot(lines[:, 2] - lines[:, 0], lines[:, 3] - lines[:, 1])
-    kept: list[Float[np.ndarray, " 4"]] = []
-    for line in lines[np.argsort(-lengths, kind="stable")]:
-        for place, other in enumerate(kept):
-            if _is_same(line, other, radius_px):
-                kept[place] = _joined(line, other)
-                break
-        else:
-            kept.append(line)
-    return np.array(kept).reshape(-1, 4)
+    pieces = [np.zeros((0, 4))]
+    for path in paths:
+        if path.score.mean() >= threshold:
+            points = path.xy * place_px
+            corners = points[_corners(points, _BENT * radius_px)]
+            pieces.append(np.hstack([corners[:-1], corners[1:]]))
+    return np.concatenate(pieces)
 
 
-def _is_same(line: Float[np.ndarray, " 4"], other: Float[np.ndarray, " 4"], near_px: float) -> bool:
-    """Whether two pieces point the same way and one begins or ends beside or close to the other."""
-    direction = _direction(other)
-    if abs(float(_direction(line) @ direction)) < math.cos(math.radians(_APART_DEG)):
-        return False
-    ends = line.reshape(2, 2) - other[:2]
-    along = ends @ direction
-    aside = np.abs(ends @ np.array([-direction[1], direction[0]]))
-    length = float(np.hypot(*(other[2:] - other[:2])))
-    beyond = max(0.0, float(along.min()) - length, -float(along.max()))
-    return bool(aside.max() <= near_px or aside.min() <= near_px) and beyond <= near_px
+def _corners(points: Float[np.ndarray, "points 2"], tolerance: float) -> list[int]:
+    """Points between which a path is straight, both ends among them.
 
-
-def _joined(line: Float[np.ndarray, " 4"], other: Float[np.ndarray, " 4"]) -> np.ndarray:
-    """The longest line between ends of two pieces."""
-    ends = np.concatenate([other, line]).reshape(-1, 2)
-    along = ends @ _direction(other)
-    return np.concatenate([ends[along.argmin()], ends[along.argmax()]])
-
-
-def _direction(line: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 2"]:
-    step = line[2:] - line[:2]
-    return step / max(float(np.hypot(*step)), 1e-9)
+    Source: Douglas and Peucker 1973, "Algorithms for the reduction of the number of points
+    required to represent a digitized line", Cartographica 10:112.
+    """
+    first, last = points[0], points[-1]
+    along = (last - first) / max(float(np.hypot(*(last - first))), 1e-9)
+    aside = np.abs((points - first) @ np.array([-along[1], along[0]]))
+    middle = int(aside.argmax())
+    if aside[middle] <= tolerance or len(points) < 3:
+        return [0, len(points) - 1]
+    before = _corners(points[: middle + 1], tolerance)
+    return [*before[:-1], *(middle + corner for corner in _corners(points[middle:], tolerance))]
