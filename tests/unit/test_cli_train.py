@@ -136,6 +136,16 @@ def test_resume_goes_on_or_fails(run, cut_off):
     assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
 
 
+def test_finish_makes_a_model_of_what_was_learnt_so_far(run, cut_off):
+    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --finish", status=1).stderr
+    cut_off(f"{LINE} -o a.safetensors", 2)
+
+    run(f"{LINE} -o a.safetensors --finish")
+
+    assert load_model(Path("a.safetensors")).summary["best_step"] == 4
+    assert not Path("a.run/unfinished").exists()
+
+
 def test_a_model_is_replaced_only_by_force(run):
     Path("a.safetensors").write_text("old")
 

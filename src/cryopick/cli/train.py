@@ -147,6 +147,10 @@ def train(
     resume: Annotated[
         bool, Option("--resume", help="Go on with an unfinished run, or fail if there is none.")
     ] = False,
+    finish: Annotated[
+        bool,
+        Option("--finish", help="Make the model of an unfinished run as it is, its best so far."),
+    ] = False,
     force: Annotated[
         bool, Option("--force", help="Replace MODEL, and start afresh unless --resume is given.")
     ] = False,
@@ -185,7 +189,7 @@ def train(
     regions = regions_on(everywhere, ignore)
     run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
     on = ready_device(device)
-    batch = _carry_out(run, on, overwrite=force, resume=resume)
+    batch = _carry_out(run, on, overwrite=force, resume=resume or finish, finish=finish)
     files = {"labels": picks, "negatives": negatives, "ignore": ignore}
     files |= {"model": out, "held-out labels": held_out_picks or (picks if held_out else None)}
     record = stopwatch().record(
@@ -229,7 +233,9 @@ def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     return labelled
 
 
-def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: bool) -> Batch:
+def _carry_out(
+    run: "Run", device: "torch.device", *, overwrite: bool, resume: bool, finish: bool
+) -> Batch:
     """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
     from cryopick.pick import HeldOutMicrographs
     from cryopick.report.training import plot_training
@@ -262,7 +268,8 @@ def _carry_out(run: "Run", device: "torch.device", *, overwrite: bool, resume: b
             advance(row.step - told)
             told = row.step
 
-        outcome = run.learn(prepared, partial(HeldOutMicrographs.of, run.settings), device, on_row)
+        judge = partial(HeldOutMicrographs.of, run.settings)
+        outcome = run.learn(prepared, judge, device, on_row, finish=finish)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
     run.finish(prepared, outcome)
     echo(

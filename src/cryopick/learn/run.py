@@ -255,6 +255,8 @@ class Run:
         judge: Callable[[Store, Guide | None], HeldOut],
         device: torch.device,
         on_row: Callable[[Row], None],
+        *,
+        finish: bool = False,
     ) -> Outcome:
         """Train, from the last checkpoint on where there is one.
 
@@ -263,6 +265,7 @@ class Run:
             judge: Makes the judge of held-out micrographs, given the guide if there is one.
             device: Where to compute.
             on_row: Called with each new row of the curves.
+            finish: Take the best network up to the last checkpoint, and learn no further.
 
         Raises:
             SettingsError: The prior and the labels contradict each other.
@@ -280,6 +283,7 @@ class Run:
             guide=start.guide,
             held_out=held_out,
             on_row=on_row,
+            finish=finish,
         )
 
     def finish(self, prepared: Prepared, outcome: Outcome) -> None:

@@ -70,6 +70,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     guide: Guide | None = None,
     held_out: HeldOut | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
+    finish: bool = False,
 ) -> Outcome:
     """Train a network, or go on where a run of the same settings was cut off.
 
@@ -85,6 +86,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             must be outvoted where the guide takes it for one.
         held_out: Judge of the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
+        finish: Learn no further than the checkpoint.
 
     Raises:
         SettingsError: There is no label, the prior and the labels contradict each other, or
@@ -103,7 +105,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         state = load_state(checkpoint, run.parts, run.key, device)
     batches = run.batches(state.step)
     pending: list[Step] = []
-    while state.step < settings.steps:
+    while state.step < settings.steps and not finish:
         pending.append(run.step(state.step, next(batches)))
         state.step += 1
         is_checkpoint = state.step % settings.checkpoint_every == 0
