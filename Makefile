@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test docs site general-model bench bench-peer
+.PHONY: install demo test fuzz docs site general-model bench bench-peer
 
 install: $(STAMP)
 
@@ -18,6 +18,11 @@ demo: install
 
 test: install
 	scripts/check
+
+# Search every parser for files that crash, stall or take it over: at least 100,000 inputs each,
+# some hours. It goes on where it was cut off; counts and logs are in runs/fuzz.
+fuzz: install
+	OMP_NUM_THREADS=1 nice -n 15 $(VENV)/bin/python -m tests.fuzz.search --keep
 
 # Write again what is made from the code: the command reference.
 docs: install

@@ -127,6 +127,37 @@ def test_tiff_that_promises_more_than_it_has_is_truncated(tmp_path):
     assert "truncated" in refusal(saved(tmp_path / "a.tif", longer))
 
 
+def test_tiff_whose_directories_run_in_a_circle_is_refused_at_once(tmp_path):
+    data = bytearray(tiff_bytes(np.arange(12, dtype=np.uint8).reshape(3, 4)))
+    start = struct.unpack("<I", data[4:8])[0]
+    entries = struct.unpack("<H", data[start : start + 2])[0]
+    after = start + 2 + 12 * entries  # where a directory names the next
+    data[after : after + 4] = struct.pack("<I", start)
+
+    assert "run in a circle" in refusal(saved(tmp_path / "a.tif", bytes(data)))
+
+
+def test_compressed_tiff_that_claims_more_than_it_can_hold_is_refused(tmp_path):
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    data = bytearray(deflated_tiff_bytes(image))
+    start = struct.unpack("<I", data[4:8])[0]
+    for entry in range(start + 2, len(data) - 12, 12):
+        tag, kind = struct.unpack("<HH", data[entry : entry + 4])
+        if tag in (256, 257):  # width and length
+            value = struct.pack("<HH", 30_000, 0) if kind == 3 else struct.pack("<I", 30_000)
+            data[entry + 8 : entry + 12] = value
+
+    assert "claims 900000000 bytes" in refusal(saved(tmp_path / "a.tif", bytes(data)))
+
+
+def test_damaged_tiff_says_so_once_and_not_on_the_screen(tmp_path, capfd):
+    data = tiff_bytes(np.arange(12, dtype=np.uint8).reshape(3, 4))
+    with pytest.raises(MicrographError):
+        read_micrograph(saved(tmp_path / "a.tif", data[:8] + b"\xff" * 40))
+
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_png_reads_row_by_row(tmp_path, dtype):
     image = (RAMP * 21).astype(dtype)

@@ -10,7 +10,13 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io import read_picks, read_picks_many, write_picks, write_picks_per_micrograph
+from cryopick.io import (
+    micrograph_paths,
+    read_picks,
+    read_picks_many,
+    write_picks,
+    write_picks_per_micrograph,
+)
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -193,6 +199,29 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.tsv")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a\0b", "n" * 300, "é" * 150])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    picks = Picks.on(name, np.zeros((1, 2)))
+    with pytest.raises(FormatError, match="cannot be part of a file's name"):
+        write_picks_per_micrograph(picks, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "..", "a/..", "000001@../x.mrcs", "."])
+def test_names_from_a_table_never_lead_out_of_the_folder(tmp_path, name):
+    folder = tmp_path / "in" / "here"
+    written = write_picks_per_micrograph(Picks.on(name, np.zeros((1, 2))), folder)
+    assert [path.resolve().parent for path in written] == [folder.resolve()]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == written
+
+
+def test_a_listed_name_longer_than_any_files_is_not_found(tmp_path):
+    table = tmp_path / "mics.star"
+    table.write_text("data_\nloop_\n_rlnMicrographName #1\n" + "m" * 5000 + "\n")
+    with pytest.raises(InputError, match="no file 'mmm"):
+        micrograph_paths([str(table)])
 
 
 @needs_shared

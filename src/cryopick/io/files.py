@@ -227,11 +227,11 @@ def look_up(name: str, places: Sequence[Path], source: Path) -> Path:
         UnmatchedError: A folder has several micrographs of that stem.
     """
     for place in places:
-        if (place / name).is_file():
+        if _is_file(place / name):
             return place / name
     for place in places:
         matches = [place / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
-        matches = [path for path in matches if path.is_file()]
+        matches = [path for path in matches if _is_file(path)]
         if len(matches) > 1:
             raise UnmatchedError(
                 f"{source}: {name!r} may be {matches[0]} or {matches[1]}; "
@@ -240,6 +240,13 @@ def look_up(name: str, places: Sequence[Path], source: Path) -> Path:
         if matches:
             return matches[0]
     raise InputError(
-        f"{source}: no file {name!r} beside the list or from the current folder; "
+        f"{source}: no file {name[:200]!r} beside the list or from the current folder; "
         "write paths relative to one of them, or in full"
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False

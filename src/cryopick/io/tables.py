@@ -32,6 +32,8 @@ __all__ = [
     "write_picks_per_micrograph",
 ]
 
+_LONGEST_NAME = 255  # bytes of a file's name, where Linux and others end
+
 
 def read_picks(path: Path | str, *, format: str | None = None) -> Picks:
     """Read a table of picks, or every table in a folder as one.
@@ -193,12 +195,12 @@ def write_picks_per_micrograph(
     Raises:
         SettingsError: The format is unknown or needs `box_px`, or two micrographs share a stem.
         OutputExistsError: One of the files exists and `overwrite` is false; none is written.
-        FormatError: A name cannot be stored in this format.
+        FormatError: A name cannot be stored in this format, or be a file's.
     """
     codec = codec_named(format)
     owners: dict[Path, str] = {}
     for name in picks.micrographs:
-        path = folder / f"{codec.file_stem(name)}{codec.ending}"
+        path = folder / _file_name(f"{codec.file_stem(name)}{codec.ending}")
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(
@@ -211,6 +213,20 @@ def write_picks_per_micrograph(
     for path, (_, rows) in zip(owners, picks.by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
     return list(owners)
+
+
+def _file_name(name: str) -> str:
+    """A name that stays in its folder; names in tables from elsewhere may be anything.
+
+    Raises:
+        FormatError: No file can have it.
+    """
+    if "\0" in name or "/" in name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+        raise FormatError(
+            f"the micrograph's name {name[:80]!r} cannot be part of a file's name: "
+            "rename the micrograph in the table"
+        )
+    return name
 
 
 def _write(picks: Picks, path: Path, codec: Codec, layout: Layout, *, overwrite: bool) -> None:

@@ -3,8 +3,11 @@
 - `inspect_tiff`: what a file holds, damaged or not.
 """
 
+import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from lzma import LZMAError
 from pathlib import Path
@@ -32,6 +35,8 @@ _ANG_PER_IMAGEJ_UNIT = {
     "μm": 1e4,  # Greek mu
     "micron": 1e4,
 }
+_MOST_PAGES = 100_000
+_MOST_PER_BYTE = 2000  # bytes of pixels per compressed byte; deflate ends at 1032
 # What a damaged directory of tags or damaged data makes tifffile and its decoders raise
 _DAMAGE = (
     ArithmeticError,
@@ -54,9 +59,8 @@ def inspect_tiff(path: Path) -> StoredImage:
     programs write 72 or 300 dots per inch, which is no pixel size.
     """
     try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = [page for page in tiff.pages if isinstance(page, TiffPage)]
-            pages = [page for page in pages if not page.is_reduced]  # no thumbnails
+        with _quiet(), tifffile.TiffFile(path) as tiff:
+            pages = [page for page in _pages(tiff) if not page.is_reduced]  # no thumbnails
             image = _describe(tiff, pages)
             if image.fault is None:
                 image = _load(image, path, pages[0])
@@ -64,6 +68,32 @@ def inspect_tiff(path: Path) -> StoredImage:
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
         return StoredImage(kind="TIFF", fault=f"the TIFF file is damaged ({reason}); copy it again")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what tifffile logs of each damaged tag off the screen: the fault says it once."""
+    logger = logging.getLogger("tifffile")
+    was, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was
+
+
+def _pages(tiff: TiffFile) -> Iterator[TiffPage]:
+    """The pages, whose directories each name the next; damaged ones may run in a circle.
+
+    Raises:
+        ValueError: They do.
+    """
+    seen = set()
+    for page in tiff.pages:
+        if page.offset in seen or len(seen) > _MOST_PAGES:
+            raise ValueError("its directories run in a circle")
+        seen.add(page.offset)
+        if isinstance(page, TiffPage):
+            yield page
 
 
 def _describe(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
@@ -96,6 +126,11 @@ def _fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
         return f"has {page.bitspersample}-bit pixels; convert it to 8, 16 or 32 bits"
     if page.shape[0] * page.shape[1] > MAX_PIXELS:
         return f"has {page.shape[1]} x {page.shape[0]} pixels, over the limit of {MAX_PIXELS}"
+    if page.compression != 1 and page.nbytes > _MOST_PER_BYTE * file_bytes:
+        return (
+            f"claims {page.nbytes} bytes of pixels from a file of {file_bytes}, more than any "
+            "compression of a micrograph holds; copy it again"
+        )
     spans = zip(page.dataoffsets, page.databytecounts, strict=True)
     promised = max((offset + count for offset, count in spans), default=0)
     if promised > file_bytes:
