@@ -24,6 +24,9 @@ def label(
     diameter_ang: Annotated[
         float | None, Option(min=5, help="Particle diameter in ångströms, to begin with.")
     ] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(min=0.01, help="Ångströms per raw pixel [as the files say].")
+    ] = None,
     port: Annotated[int, Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
     host: Annotated[
         str, Option(help="Address to listen at; another than 127.0.0.1 lets others knock.")
@@ -77,7 +80,7 @@ def label(
         socket_file=socket,
         base_url=base_url,
         bring=tuple(micrographs or ()),
-        diameter_ang=diameter_ang,
+        known_ang={"diameter_ang": diameter_ang, "pixel_size_ang": pixel_size_ang},
         ready=ready,
     )
 

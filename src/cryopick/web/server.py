@@ -8,10 +8,11 @@ import errno
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, TextIO
 from urllib.parse import urlsplit
 
@@ -120,7 +121,7 @@ def serve(  # noqa: PLR0913  # as the command has options
     socket_file: Path | None = None,
     base_url: str = "",
     bring: tuple[str, ...] = (),
-    diameter_ang: float | None = None,
+    known_ang: Mapping[str, float | None] = MappingProxyType({}),
     ready: Callable[[str, Path | None], None] = lambda *_: None,
 ) -> None:
     """Serve a project's page until interrupted.
@@ -132,7 +133,7 @@ def serve(  # noqa: PLR0913  # as the command has options
         socket_file: Unix socket to listen at instead.
         base_url: Address at which a proxy in front shows the page.
         bring: Micrographs to add.
-        diameter_ang: Particle diameter, where the project knows none.
+        known_ang: What is known of the project, as `diameter_ang` and `pixel_size_ang`.
         ready: Called with the link once it listens, and the socket if there is one.
 
     Raises:
@@ -145,8 +146,9 @@ def serve(  # noqa: PLR0913  # as the command has options
     desk = Desk.open(project)
     if bring:
         desk.micrographs.add(bring)
-    if diameter_ang is not None:
-        desk.store.set_meta("diameter_ang", repr(diameter_ang))
+    for name, value in known_ang.items():
+        if value is not None:
+            desk.store.set_meta(name, repr(value))
     outside = urlsplit(base_url)
     prefix = outside.path.rstrip("/")
     names = {f"{name}:{own_port}" for name in ("127.0.0.1", "localhost", "[::1]", host)}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from cryopick.errors import InputError, SettingsError
+from cryopick.errors import InputError
 from cryopick.image import downsample, reduced_shape
 from cryopick.image.display import band_passed, greys
 from cryopick.io import read_micrograph
@@ -64,15 +64,14 @@ class Views:
     ) -> View:
         """A whole micrograph, its longer side at most `most_px`, filtered if asked for.
 
+        Where the pixel size is not known nothing is filtered: the page asks for it.
+
         Raises:
             MicrographError: The file cannot serve.
-            SettingsError: A filter needs the pixel size, and it is not known.
         """
         with self._making:
             image, scale = self._binned(path, most_px)
-            if low_pass_ang or high_pass_ang:
-                if pixel_size_ang is None:
-                    raise SettingsError("the pixel size is not known; set it under Micrographs")
+            if pixel_size_ang and (low_pass_ang or high_pass_ang):
                 image = band_passed(
                     image,
                     pixel_size_ang * scale,

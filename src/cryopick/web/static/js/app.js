@@ -19,7 +19,7 @@ import { Help } from "./panels/help.js";
 import { MicrographList } from "./panels/list.js";
 import { queue, Review } from "./panels/review.js";
 import { ThresholdPanel } from "./panels/threshold.js";
-import { Train } from "./panels/train.js";
+import { form, Train } from "./panels/train.js";
 import * as picks from "./picks.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
@@ -56,7 +56,11 @@ function setDiameter(ang, final) {
   settling = setTimeout(() => session.settle({ diameter_ang: ang }), final ? 50 : 600);
 }
 
-const start = (/** @type {any} */ form) => tried(post("runs", { kind: "train", ...form }).then((r) => r));
+const start = (/** @type {any} */ f) => {
+  form.value = f;
+  return tried(post("runs", { kind: "train", ...f }));
+};
+const pick = (/** @type {any} */ { diameter_ang }) => tried(post("runs", { kind: "pick", diameter_ang }));
 const stop = (/** @type {any} */ id) => tried(post(`runs/${id}:stop`, {}));
 const drop = (/** @type {any} */ run) =>
   tried(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
@@ -66,7 +70,7 @@ const show = (/** @type {any} */ id) => {
 };
 const retrain = () => {
   go("train");
-  judge.settled().then(() => get("plan")).then((p) => start(p.defaults));
+  judge.settled().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
 const importMicrographs = (/** @type {object} */ what) =>
@@ -132,7 +136,7 @@ export function App() {
     <main class="main">
       ${bench && html`<${Bench} act=${act} />`}
       ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} settle=${session.settle} task=${task.value} />`}
-      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} stop=${stop} show=${show} drop=${drop} />`}
+      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} show=${show} drop=${drop} />`}
       ${step === "review" && html`<${Review} begin=${judge.begin} answer=${judge.answer} back=${judge.back} retrain=${retrain} />`}
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} look=${look} write=${write} version=${saved} />`}
     </main>

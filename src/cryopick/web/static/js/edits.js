@@ -97,6 +97,16 @@ export function remove(ids, picks = [], outlines = []) {
 /** @param {any} region */
 const regionOp = (region) => ({ op: "region", id: region.id, mid: region.mid, kind: region.kind, points: region.points });
 
+/** Say what a pick is, wherever it is; an earlier answer is replaced.
+ * @param {{mid: any, x: number, y: number, label?: string}} item @param {string} kind @returns {string} the label's name */
+export function judge(item, kind) {
+  const label = { id: newId(), mid: item.mid, x: tenth(item.x), y: tenth(item.y), kind, source: "review" };
+  const before = item.label ? [{ op: "delete", id: item.label }] : [];
+  journal?.act(`judge: ${NAMES[kind]}`, [...before, addition(label)], [{ op: "delete", id: label.id }], item.mid);
+  say(`${NAMES[kind]}`);
+  return label.id;
+}
+
 /** @param {[number, number][]} points */
 export function outline(points) {
   if (!journal || points.length < 3) return;

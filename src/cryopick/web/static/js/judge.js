@@ -2,6 +2,7 @@
 // The queue of picks to judge: fetch, answer, go back.
 
 import { get, post } from "./api.js";
+import * as edits from "./edits.js";
 import { queue } from "./panels/review.js";
 import * as store from "./store.js";
 
@@ -18,11 +19,15 @@ export async function begin(sample) {
   }
 }
 
+const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
+
 /** @param {string} said yes, no or unsure */
 export function answer(said) {
   const q = queue.value;
   if (!q || q.at >= q.items.length) return;
   const item = q.items[q.at];
+  // What was asked because it teaches becomes a label; what was drawn at random only measures.
+  if (q.sample !== "random") item.label = edits.judge(item, KINDS[said]);
   queue.value = { ...q, at: q.at + 1, answers: { ...q.answers, [q.at]: said } };
   const verdict = { run: store.runId.value, pick: item.pick, answer: said, sample: q.sample };
   pending = pending.then(() => send(verdict));

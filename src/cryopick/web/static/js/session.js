@@ -8,6 +8,7 @@ import { listenToServer } from "./events.js";
 import { Journal } from "./journal.js";
 import * as list from "./micrographs.js";
 import { forget, prefetch } from "./planes.js";
+import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
 import * as store from "./store.js";
 
@@ -126,16 +127,17 @@ let opening = 0;
 /** Labels and regions of a micrograph; asked again when an edit was made meanwhile. @param {any} id @returns {Promise<any>} */
 async function fetchLabels(id) {
   const before = journal.count;
+  // The server may answer before it has these: they are put on top of its answer.
+  const pending = [...journal.waiting];
   const answer = await get("labels", { mid: id });
-  return journal.count === before ? answer : fetchLabels(id);
+  return journal.count === before ? { ...answer, pending } : fetchLabels(id);
 }
 
 /** @param {any} answer @param {any} id */
 function showLabels(answer, id) {
   store.labels.value = new Map(answer.labels.map((/** @type {any} */ l) => [l.id, { ...l, mid: id }]));
   store.regions.value = new Map((answer.regions ?? []).map((/** @type {any} */ r) => [r.id, { ...r, mid: id }]));
-  // What the server has not got yet is on top of what it told.
-  for (const op of journal.waiting) edits.apply(op);
+  for (const op of answer.pending) edits.apply(op);
   countLabels();
 }
 
@@ -185,7 +187,7 @@ function kept() {
 
 function keep() {
   const { moving, ...lens } = /** @type {any} */ (store.lens.value);
-  const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, run: store.runId.value };
+  const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, training: form.value };
   try {
     localStorage.setItem(`${VIEW}.${store.project.peek()?.id}`, JSON.stringify(view));
   } catch {
@@ -197,6 +199,7 @@ function keep() {
 function restoreView(state) {
   const view = kept();
   if (view.lens) store.lens.value = { ...store.lens.value, ...view.lens };
+  if (view.training) form.value = view.training;
   if (view.overlay) store.overlay.value = view.overlay;
   store.step.value = view.step ?? (state.n_micrographs ? "label" : "data");
 }

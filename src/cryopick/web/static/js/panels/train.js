@@ -16,14 +16,14 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
   stopped: ["stopped, best kept", "warn"], failed: ["failed", "bad"],
 });
 
-/** @param {{plan: any, start: (form: any) => void, stop: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
-export function Train({ plan, start, stop, show, drop }) {
+/** @param {{plan: any, start: (form: any) => void, pick: (form: any) => void, stop: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
+export function Train({ plan, start, pick, stop, show, drop }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
     <header><h1>Train a detector</h1>
       <p class="lead">It learns from the particles you marked. Places that nobody marked are not taken for empty, so some labels on a few micrographs are enough.</p></header>
     <div class="columns">
-      <${Form} plan=${plan} start=${start} busy=${Boolean(now)} />
+      <${Form} plan=${plan} start=${start} pick=${pick} busy=${Boolean(now)} />
       <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} show=${show} />
     </div>
     <${Runs} show=${show} drop=${drop} />
@@ -31,7 +31,7 @@ export function Train({ plan, start, stop, show, drop }) {
 }
 
 /** @param {any} given */
-function Form({ plan, start, busy }) {
+function Form({ plan, start, pick, busy }) {
   if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
   const f = { ...plan.defaults, ...form.value };
   const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<input type="number" value=${f[name] ?? ""} ...${more}
@@ -47,16 +47,16 @@ function Form({ plan, start, busy }) {
     <div class="fields">
       <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", { min: 10, max: 5000, step: "any", required: true })}
         <span class="hint">As the circles show it.</span></label>
-      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, placeholder: "estimated" })}
-        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)}, from micrographs fully marked.` : "A rough guess will do; empty lets the program estimate it."}</span></label>
+      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, required: !plan.estimate, placeholder: plan.estimate ?? "about" })}
+        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)}, from micrographs fully marked.` : "A rough guess will do. Mark all on one micrograph and tick that, and it is counted."}</span></label>
     </div>
     <label class="field"><span class="name">How long</span><select value=${f.preset} onChange=${(/** @type {any} */ e) => set("preset", e.target.value)}>
       ${(plan.presets ?? []).map((/** @type {any} */ p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
     <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {any} */ e) => set("pick", e.target.checked)} />
       Then pick all ${count(plan.all_micrographs)} micrographs</label>
     ${plan.refusal && html`<p class="note bad">${plan.refusal}</p>`}
-    <div class="buttons"><button class="primary" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
-      <span class="muted small">${store.project.value?.device}</span></div>
+    <div class="buttons"><button class="primary" type="submit" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
+      <button type="button" disabled=${!plan.all_micrographs} onClick=${() => pick(f)} title="By a model that has learned from simulated particles">Pick without training</button></div>
   </form>`;
 }
 
