@@ -87,7 +87,7 @@ def _pages(tiff: TiffFile) -> Iterator[TiffPage]:
     Raises:
         ValueError: They do.
     """
-    seen = set()
+    seen: set[int] = set()
     for page in tiff.pages:
         if page.offset in seen or len(seen) > _MOST_PAGES:
             raise ValueError("its directories run in a circle")
