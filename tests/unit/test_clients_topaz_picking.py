@@ -7,6 +7,7 @@ import math
 import mrcfile
 import numpy as np
 import pytest
+import torch
 from tests import tiny
 from tests.unit.test_clients_sav import network
 
@@ -14,7 +15,8 @@ from cryopick.clients.topaz.app import run_words
 from cryopick.clients.topaz.detectors import Seen
 from cryopick.clients.topaz.filaments import straight_pieces
 from cryopick.io import read_micrograph, read_picks, write_mrc
-from cryopick.pick import ScoreMap
+from cryopick.learn import load_model
+from cryopick.pick import Picker, PickSettings, ScoreMap
 
 MODEL_OPTIONS = "--model conv31 --units 2 --epoch-size 33 -d -1"
 
@@ -181,6 +183,7 @@ def test_the_radius_is_the_one_that_ranks_the_targets_best(topaz, tmp_path):
         ("extract no*.mrc -r 3 -m none", 1, "no file matches"),
         ("extract a.mrc -m none -r 3 -x 0", 1, "scales must be above 0"),
         ("segment a.mrc -o maps", 1, "has to know how large"),
+        ("extract --targets t.txt a.mrc", 1, "has to know how large"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(line, status, text, topaz, tmp_path):
@@ -193,8 +196,6 @@ def test_what_cannot_be_done_is_said_in_one_line(line, status, text, topaz, tmp_
 
 
 def test_a_detector_of_topaz_finds_in_its_map_what_it_finds_at_once(topaz, mics, tmp_path):
-    import torch
-
     torch.save(network("conv31").state_dict(), tmp_path / "a.sav")
 
     direct = topaz("extract mics/mic_0.mrc -m a.sav -r 6 -t -99 -d -1").out
@@ -203,6 +204,27 @@ def test_a_detector_of_topaz_finds_in_its_map_what_it_finds_at_once(topaz, mics,
 
     assert direct == by_map
     assert len(table(direct)) > 20
+
+
+def test_a_model_of_cryopick_picks_at_its_own_scale_whatever_the_header_says(topaz, tmp_path):
+    model = tiny.model(tmp_path / "m.safetensors")
+    image, _ = tiny.blobs(3, (192, 224))
+    write_mrc(tmp_path / "raw.mrc", image, pixel_size_ang=(77.0, 77.0))
+    radius_px = model.diameter_px  # so the image is brought to half its size
+
+    found = table(topaz(f"extract raw.mrc -m m.safetensors -r {radius_px} -t -99 -d -1").out)
+    picker = Picker.ready(
+        load_model(tmp_path / "m.safetensors"),
+        PickSettings(
+            threshold=-99.0,
+            pixel_size_ang=tiny.DIAMETER_ANG / (2 * radius_px),
+            radius_ang=tiny.DIAMETER_ANG / 2,
+        ),
+        torch.device("cpu"),
+    )
+
+    expected = picker.pick(tmp_path / "raw.mrc")
+    np.testing.assert_allclose([row[1:3] for row in found], expected.xy_px, atol=0.51)
 
 
 @pytest.fixture

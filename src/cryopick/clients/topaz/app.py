@@ -10,6 +10,7 @@ for the version is answered at once.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -89,7 +90,8 @@ COMMANDS = {
 
 
 def main() -> NoReturn:
-    """Run the command that was typed, and exit."""
+    """Run the command that was typed, and exit; being told to end is being interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run_words(sys.argv[1:], Path(sys.argv[0]).name))
 
 

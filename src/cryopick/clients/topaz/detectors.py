@@ -3,7 +3,8 @@
 A detector that `train` here has written works on images as they are given, in their own pixels, as
 clients shrink them beforehand, and standardises each by itself, as nobody tells how a client did.
 A detector of Topaz's own scores the image as it is. A model that `cryopick train` wrote, and the
-general model, bring the image to their own scale first. `none` takes the image for the scores.
+general model, bring the image to their own scale first: there a particle is as large as it says,
+which on the image is twice the radius asked for. `none` takes the image for the scores.
 
 - `Looker`: a model made ready; `Seen`: what it says of a micrograph.
 - `open_looker`: the model of a name.
@@ -92,38 +93,36 @@ def open_looker(
         name: What `--model` said.
         paths: Micrographs in the order in which they will be looked at.
         device: Where to score.
-        radius_px: Half a particle, which the general model has to know.
+        radius_px: Half a particle, which models with a scale of their own have to know.
         dense: Score every pixel.
 
     Raises:
         InputError: There is no such file, and the name is not known.
         FormatError: The file is no model.
-        SettingsError: The general model is meant and the radius is not known.
+        SettingsError: The model has a scale of its own and the radius is not known.
     """
     if name == _NO_MODEL:
         return _as_scores
-    path = Path(name)
-    if path.is_file():
-        if not is_ours(path):
-            scorer = folded(read_topaz_model(path)).to(device)
-            return lambda image: _as_topaz(image, scorer)
-        model = load_model(path)
-        diameter_px = None
-    elif name.partition("_u")[0] in _LEARNT_FROM_MANY:
-        if radius_px is None or not radius_px > 0:
-            raise SettingsError(
-                f"--model {name} means the general model of cryopick here, which has to know how "
-                "large the particles are; add --radius, half of their diameter in pixels"
-            )
-        say(f"# {name}: picking with the general model of cryopick, particles {2 * radius_px:g} px")
-        model, diameter_px = load_model(GENERAL_MODEL), 2 * radius_px
-    else:
+    path, is_general = Path(name), name.partition("_u")[0] in _LEARNT_FROM_MANY
+    if not path.is_file() and not is_general:
         raise InputError(f"{name}: no such model file; train one, or name resnet8 or resnet16")
-    is_in_pixels = diameter_px is not None or model.summary.get("lengths") == IN_PIXELS
+    if path.is_file() and not is_ours(path):
+        scorer = folded(read_topaz_model(path)).to(device)
+        return lambda image: _as_topaz(image, scorer)
+    model = load_model(path if path.is_file() else GENERAL_MODEL)
+    diameter_px = None
+    if model.summary.get("lengths") != IN_PIXELS:
+        if radius_px is None:
+            raise SettingsError(
+                f"--model {name} brings images to its own scale, so it has to know how large the "
+                "particles are: use extract with --radius, half of their diameter in pixels"
+            )
+        diameter_px = 2 * radius_px
+        kind = "the general model of cryopick" if not path.is_file() else "its own scale"
+        say(f"# {name}: picking with {kind}, for particles {diameter_px:g} pixels across")
+    # An ångström stands for a pixel: clients shrink images and leave the old size in the header.
     settings = PickSettings(
-        pixel_size_ang=1.0 if is_in_pixels else None,
-        diameter_ang=diameter_px,
-        step_px=1 if dense else None,
+        pixel_size_ang=1.0, diameter_ang=diameter_px, step_px=1 if dense else None
     )
     picker = Picker.ready(model, settings, device, paths)
     return lambda image: _as_ours(image, picker)
