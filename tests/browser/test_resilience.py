@@ -17,7 +17,7 @@ def offline(complaints):
     return said
 
 
-def test_clicks_while_the_server_is_gone_are_not_lost(make_page, own_server):
+def test_clicks_while_the_server_is_gone_are_not_lost(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     user.click(*PLACES[0]).saved()
     own_server.kill()
@@ -33,7 +33,7 @@ def test_clicks_while_the_server_is_gone_are_not_lost(make_page, own_server):
     assert offline(make_page.complaints) == []
 
 
-def test_a_saved_label_outlives_a_killed_server(make_page, own_server):
+def test_a_saved_label_outlives_a_killed_server(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     user.click(*PLACES[0]).saved()
 
