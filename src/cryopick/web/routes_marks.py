@@ -6,9 +6,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, UploadFile
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from cryopick.errors import InputError
 from cryopick.web.desk import Desk
 from cryopick.web.exports import Export, export
 from cryopick.web.imports import import_labels
@@ -45,13 +47,15 @@ def marks_routes(desk: Desk) -> APIRouter:
         return {"done": len(done), "seq": desk.marks.seq}
 
     @routes.post("/import/labels")
-    def bring(
-        file: UploadFile,
-        dry_run: bool = True,
-        kind: Literal["pos", "neg"] = "pos",
+    async def bring(
+        request: Request, dry_run: bool = True, kind: Literal["pos", "neg"] = "pos"
     ) -> dict[str, Any]:
-        name = Path(file.filename or "labels").name
-        said = import_labels(desk, name, file.file.read(), kind, dry_run=dry_run)
+        async with request.form(max_files=1, max_fields=4) as form:
+            file = form.get("file")
+            if file is None or isinstance(file, str):
+                raise InputError("send a table as the part `file`")
+            name, content = Path(file.filename or "labels").name, await file.read()
+        said = await run_in_threadpool(import_labels, desk, name, content, kind, dry_run=dry_run)
         if not dry_run:
             desk.news.tell("micrographs", {})
         return said
