@@ -14,7 +14,8 @@ export class Refused extends Error {
 
 /** @param {string} path @param {Record<string, unknown>} [query] */
 export function address(path, query = {}) {
-  const url = new URL(path, BASE);
+  // "./" so that the colon of micrographs:import is not taken for the end of a scheme.
+  const url = new URL(`./${path}`, BASE);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, String(value));
   return url.href;
