@@ -446,3 +446,27 @@ def test_tables_beside_each_micrograph(topaz, trained, tmp_path):
         "mic_0_p.star",
         "mic_1_p.star",
     ]
+
+
+def test_a_detector_of_topaz_gives_the_rows_that_topaz_gives(topaz, tmp_path):
+    peer = Path(__file__).parents[2] / ".peer" / "bin" / "topaz"
+    if not peer.exists():
+        pytest.skip("Topaz is not installed here: `make bench-peer` installs it")
+    (detector,) = peer.parents[1].glob(
+        "lib/*/site-packages/topaz/pretrained/detector/resnet8_u32.sav"
+    )
+    write_mrc(tmp_path / "a.mrc", z_scored(tiny.blobs(1, (144, 160))[0]), pixel_size_ang=None)
+    words = ["extract", "-r", "6", "-x", "4", "-t", "-6", "-d", "-1", "a.mrc"]
+
+    theirs = run([peer, *words, "-m", "resnet8_u32", "-o", "theirs.txt"], tmp_path)
+    ours = run([topaz, *words, "-m", detector, "-o", "ours.txt"], tmp_path)
+
+    assert theirs.stdout == ours.stdout == ""
+    rows = [as_relion_reads(tmp_path / name) for name in ("theirs.txt", "ours.txt")]
+    places = [{(x, y): score for x, y, score in found} for found in rows]
+    common = places[0].keys() & places[1].keys()
+    # Topaz suppresses a few places at the edges that no chosen one is near to.
+    assert len(common) >= 0.9 * max(map(len, places))
+    assert len(common) > 50
+    for place in common:
+        assert places[0][place] == pytest.approx(places[1][place], abs=1e-3)

@@ -118,8 +118,8 @@ def open_looker(
                 "particles are: use extract with --radius, half of their diameter in pixels"
             )
         diameter_px = 2 * radius_px
-        kind = "the general model of cryopick" if not path.is_file() else "its own scale"
-        say(f"# {name}: picking with {kind}, for particles {diameter_px:g} pixels across")
+        what = f"{name}: " if path.is_file() else f"{name}: here the general model of cryopick, "
+        say(f"# {what}for particles {diameter_px:g} pixels across")
     # An ångström stands for a pixel: clients shrink images and leave the old size in the header.
     settings = PickSettings(
         pixel_size_ang=1.0, diameter_ang=diameter_px, step_px=1 if dense else None
