@@ -37,6 +37,9 @@ SMALL = [
 
 ALL = ["--width", 16, "--steps", 200, "--unlabelled-patches", 4, "--positive-patches", 1]
 
+# The defaults of `cryopick train`.
+FULL = "--width 32 --unlabelled-patches 8 --positive-patches 2 --learning-rate 0.003"
+
 ALL = "--objective pn --objective pu --objective ge-kl --objective ge-binomial"
 PARTS = {
     "objectives": f"{ALL} --labels 10 --labels 25 --labels 100",
@@ -52,8 +55,10 @@ PARTS = {
 TRIALS = {
     "whiten": "--objective ge-binomial --normalization dataset --normalization white --labels 10",
     "weight": "--objective ge-binomial --penalty-weight 4 --labels 10",
-    "short": "--objective ge-binomial --labels 100",
-    "long": "--objective ge-binomial --labels 100 --steps 900",
+    "short": "--objective ge-binomial --labels 25 --labels 100",
+    "long": "--objective ge-binomial --labels 25 --labels 100 --steps 900",
+    "full-short": f"--objective ge-binomial --labels 100 {FULL} --steps 300",
+    "full-long": f"--objective ge-binomial --labels 100 {FULL} --steps 900",
 }
 TRIAL_TRAINING = 5
 

@@ -39,7 +39,7 @@ FOLLOWING = {
     "guide_weight": "18 over the labels, at most 2",
 }
 # Defaults that the command has and the class has not.
-OTHERWISE = {"init": "general"}
+OTHERWISE = {"init": "general", "steps": "9 a label, at least 300 and at most 900"}
 
 
 def default_of(kind, place):

@@ -11,6 +11,7 @@ import pytest
 from tests import tiny
 
 from cryopick import io
+from cryopick.errors import SettingsError
 from cryopick.learn import load_model
 from cryopick.picks import Picks
 
@@ -290,3 +291,21 @@ def test_a_run_from_another_start_is_another_run(cut_off, run):
     os.utime("start.safetensors", (0, 0))  # as if it had been written anew
 
     assert "holds an unfinished run of other settings" in run(line, status=1).stderr
+
+
+@pytest.mark.parametrize(("labels", "steps"), [(18, 300), (50, 450)])
+def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
+    places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
+    io.write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))
+
+    def refuse(run, **_):
+        raise SettingsError(f"asked for {run.settings.steps} steps")
+
+    monkeypatch.setattr("cryopick.learn.run.Run.open", refuse)
+
+    words = run(
+        LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv") + " -o m.safetensors",
+        status=1,
+    )
+
+    assert f"asked for {steps} steps" in words.stderr

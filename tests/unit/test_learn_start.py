@@ -7,7 +7,7 @@ from tests import tiny
 from cryopick.errors import SettingsError
 from cryopick.learn import TrainSettings, load_model
 from cryopick.learn.general import GENERAL_MODEL
-from cryopick.learn.start import load_start, starting_file, usual_settings
+from cryopick.learn.start import load_start, starting_file, usual_settings, usual_steps
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,10 @@ def test_a_guide_weighs_less_the_more_labels_there_are():
 def test_settings_that_contradict_the_start_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):
         settings(**changes)
+
+
+def test_more_labels_are_learnt_for_longer_within_bounds():
+    steps = [usual_steps(labels) for labels in range(1, 2000)]
+
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (TrainSettings.__dataclass_fields__["steps"].default, 900)

@@ -86,7 +86,9 @@ def benchmark(
     unlabelled_patches: Annotated[
         int | None, Option(help="Patches of unlabelled regions in a step [8].")
     ] = None,
-    steps: Annotated[int | None, Option(help="Minibatches of a run [300].")] = None,
+    steps: Annotated[
+        int | None, Option(help="Minibatches of a run [9 a label, from 300 to 900].")
+    ] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
     config: Annotated[
         Path | None,
@@ -178,6 +180,7 @@ def _plan(options: Mapping[str, Any], known: float) -> "Plan":
         normalizations=tuple(options["normalization"] or ()),
         penalty_weights=tuple(options["penalty_weight"] or ()),
         prior_factors=tuple(options["prior_factor"] or (1.0,)),
+        is_longer_with_labels=options["steps"] is None and options["config"] is None,
         seed=options["seed"],
     )
 

@@ -103,7 +103,12 @@ def train(
     width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
     dropout: Annotated[float | None, Option(help="Share of features dropped [0.5].")] = None,
     l2: Annotated[float | None, Option("--l2", help="Weight of the squared weights [0].")] = None,
-    steps: Annotated[int | None, Option(help="Minibatches in all [300].")] = None,
+    steps: Annotated[
+        int | None,
+        Option(
+            help="Minibatches in all [9 a label, at least 300 and at most 900; from a model 200]."
+        ),
+    ] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
     label_radius_px: Annotated[
         float | None, Option(help="Working pixels around a label that are positive [1].")
@@ -171,9 +176,9 @@ def train(
     from cryopick.learn.run import Run
     from cryopick.learn.settings import GENERAL
 
-    defaults = {} if config else _defaults(init or GENERAL, options)
-    settings = settings_of(TrainSettings, options, config, WITHIN, defaults)
     training = _labelled(micrographs, picks)
+    defaults = {} if config else _defaults(init or GENERAL, options, len(training.labels))
+    settings = settings_of(TrainSettings, options, config, WITHIN, defaults)
     if negatives:
         training = training.against(read_picks(negatives), negatives)
     held_out: Labelled | None = None
@@ -202,21 +207,22 @@ def train(
     batch.finish()
 
 
-def _defaults(init: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that suit what the run starts from."""
+def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, Any]:
+    """The settings that suit what the run starts from, and how many labels it has."""
     from cryopick.learn import load_model
     from cryopick.learn.settings import GENERAL
-    from cryopick.learn.start import starting_file, usual_settings
+    from cryopick.learn.start import starting_file, usual_settings, usual_steps
 
     start = starting_file(init)
+    by_labels = {"init": init, "steps": usual_steps(labels)}
     if start is None:
-        return {"init": init}
+        return by_labels
     for name in ("network", "width"):
         if options[name] is not None and init != GENERAL:
             raise BadParameter(
                 f"--{name} cannot be changed in a model; leave it out, or add --init random"
             )
-    return {"init": init, **usual_settings(init, load_model(start), options["diameter_ang"])}
+    return by_labels | usual_settings(init, load_model(start), options["diameter_ang"])
 
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":

@@ -38,7 +38,8 @@ class TrainSettings:
             this over N where N is larger. It touches ge-binomial only.
         autoencoder: γ, the weight of the reconstruction term: a number, or "10/N" for ten
             divided by the number of labels.
-        steps: Minibatches in all.
+        steps: Minibatches in all; `cryopick train` takes more of them where there are more
+            labels.
         learning_rate: Greatest rate of the one-cycle schedule.
         l2: Weight of the squared norm of the weights in the loss.
         checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out

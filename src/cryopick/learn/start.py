@@ -6,6 +6,7 @@ model's own network learns on.
 
 - `starting_file`: the model file that a name or a path means.
 - `usual_settings`: the settings that suit a start from a model.
+- `usual_steps`: the length of a training that suits a number of labels.
 - `Start`, `load_start`: the network to begin with, and the one that guides.
 """
 
@@ -20,7 +21,10 @@ from cryopick.learn.network import Scorer
 from cryopick.learn.sampling import SamplingSettings
 from cryopick.learn.settings import GENERAL, RANDOM, TrainSettings
 
-__all__ = ["Start", "load_start", "starting_file", "usual_settings"]
+__all__ = ["Start", "load_start", "starting_file", "usual_settings", "usual_steps"]
+
+_STEPS_A_LABEL = 9
+_MOST_STEPS = 900
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,16 @@ def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[
         "learning_rate": 1e-3,
         "sampling": SamplingSettings(patch_px=None if two_fields < 96 else two_fields),
     }
+
+
+def usual_steps(labels: int) -> int:
+    """Minibatches that suit a training from random weights on so many labels.
+
+    Few labels are soon learnt by heart; many have more to teach than the shortest training
+    takes in. docs/results/pu-learning.md shows both.
+
+    >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
+    [300, 450, 900, 900]
+    """
+    least = TrainSettings.__dataclass_fields__["steps"].default
+    return min(max(_STEPS_A_LABEL * labels, least), _MOST_STEPS)

@@ -13,7 +13,7 @@ from typing import Any
 from cryopick.errors import SettingsError
 from cryopick.image import NormalizationKind
 from cryopick.learn import TrainSettings, load_model
-from cryopick.learn.start import starting_file, usual_settings
+from cryopick.learn.start import starting_file, usual_settings, usual_steps
 
 __all__ = ["Plan", "Trial"]
 
@@ -57,6 +57,8 @@ class Plan:
         normalizations: How micrographs are standardised.
         penalty_weights: Weights λ of the generalized expectation term.
         prior_factors: What the number of particles is multiplied by before it is told.
+        is_longer_with_labels: Train for as many steps as suit the number of labels, in place of
+            those of `settings`.
         seed: Whole number from which labels, networks and minibatches follow.
 
     Raises:
@@ -72,6 +74,7 @@ class Plan:
     normalizations: tuple[NormalizationKind, ...] = ()
     penalty_weights: tuple[float, ...] = ()
     prior_factors: tuple[float, ...] = (1.0,)
+    is_longer_with_labels: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -96,7 +99,7 @@ class Plan:
         ways = list(self._ways())
         return [
             Trial(
-                settings=replace(way, seed=self.seed + repeat),
+                settings=replace(way, seed=self.seed + repeat, **self._length(labels)),
                 labels=labels,
                 repeat=repeat,
                 label_seed=self.seed,
@@ -106,6 +109,9 @@ class Plan:
             for labels in self.labels
             for way, factor in ways
         ]
+
+    def _length(self, labels: int) -> dict[str, Any]:
+        return {"steps": usual_steps(labels)} if self.is_longer_with_labels else {}
 
     def _ways(self) -> Iterator[tuple[TrainSettings, float]]:
         """Each combination of choices, with the factor of the prior in it."""
