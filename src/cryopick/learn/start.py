@@ -100,5 +100,4 @@ def usual_steps(labels: int) -> int:
     >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
     [300, 450, 900, 900]
     """
-    least = TrainSettings.__dataclass_fields__["steps"].default
-    return min(max(_STEPS_A_LABEL * labels, least), _MOST_STEPS)
+    return min(max(_STEPS_A_LABEL * labels, TrainSettings.steps), _MOST_STEPS)
