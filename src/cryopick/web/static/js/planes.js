@@ -19,7 +19,8 @@ let finer;
 /** @param {any} lens @param {any} run @param {number} n */
 function query(lens, run, n) {
   if (lens.view === "scores") return { n, variant: "scores", run };
-  if (lens.view === "raw") return { n, variant: "raw" };
+  // Filters are in ångströms: without a pixel size there are none.
+  if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
   return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined };
 }
 

@@ -1,9 +1,24 @@
 // @ts-check
 // Small parts used by several panels.
 
-import { html, useEffect, useRef } from "../vendor/ui.js";
+import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { keyFor } from "./keys.js";
 import * as store from "./store.js";
+
+/** A number box whose text is the user's until it is finished: drawing the page again does not take it away.
+ * @param {{value: any, on: (value: number | null) => void, [more: string]: any}} given  `on`: null when it was emptied */
+export function NumberBox({ value, on, ...more }) {
+  const [draft, setDraft] = useState(/** @type {string | null} */ (null));
+  /** @param {any} e */
+  const finish = (e) => {
+    setDraft(null);
+    const number = Number(e.target.value);
+    if (e.target.value === "") on(null);
+    else if (Number.isFinite(number)) on(number);
+  };
+  return html`<input type="number" step="any" ...${more} value=${draft ?? value ?? ""}
+    onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
+}
 
 /** A slider with a number box beside it.
  * @param {{name: string, value: number, min: number, max: number, step?: number, unit?: string, log?: boolean, off?: string,
@@ -20,17 +35,14 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
   const low = log ? (off ? -2 : 0) : min;
   /** @param {any} e @param {boolean} final */
   const slide = (e, final) => on(from(e.target.value), final);
-  /** @param {any} e */
-  const type = (e) => {
-    const v = Number(e.target.value);
-    if (e.target.value !== "" && Number.isFinite(v)) on(off && v <= 0 ? 0 : Math.min(max, Math.max(min, v)), true);
-  };
+  /** @param {number | null} v */
+  const type = (v) => v !== null && on(off && v <= 0 ? 0 : Math.min(max, Math.max(min, v)), true);
   return html`<div class="slide">
     <span class="name" aria-hidden="true"><span>${name}</span><span class="muted">${off && !value ? off : unit}</span></span>
     <input type="range" aria-label=${name} min=${low} max=${log ? 100 : max} step=${log ? 0.5 : step} value=${to(shown)}
       aria-valuetext=${off && !value ? off : `${value} ${unit}`}
       onInput=${(/** @type {any} */ e) => slide(e, false)} onChange=${(/** @type {any} */ e) => slide(e, true)} />
-    <input type="number" aria-label=${`${name}${unit ? `, ${unit}` : ""}`} min=${off ? 0 : min} max=${max} step=${log ? "any" : step} value=${value} onChange=${type} />
+    <${NumberBox} aria-label=${`${name}${unit ? `, ${unit}` : ""}`} min=${off ? 0 : min} max=${max} value=${value} on=${type} />
   </div>`;
 }
 

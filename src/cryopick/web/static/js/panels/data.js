@@ -5,7 +5,7 @@ import { html, signal, useEffect } from "../../vendor/ui.js";
 import { get } from "../api.js";
 import * as store from "../store.js";
 import { listing, rowAt, want } from "../micrographs.js";
-import { count, Dialog, plural } from "../widgets.js";
+import { count, Dialog, NumberBox, plural } from "../widgets.js";
 
 const SHOWN = 200;
 
@@ -34,8 +34,8 @@ const HINTS = {
 
 /** @param {any} given */
 function Numbers({ p, settle }) {
-  const number = (/** @type {string} */ name, /** @type {any} */ value, /** @type {any} */ more) => html`<input type="number" min="0" step="any" value=${value || ""} ...${more}
-    onChange=${(/** @type {any} */ e) => Number(e.target.value) > 0 && settle({ [name]: Number(e.target.value) })} />`;
+  const number = (/** @type {string} */ name, /** @type {any} */ value, /** @type {any} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
+    on=${(/** @type {number | null} */ v) => v && v > 0 && settle({ [name]: v })} />`;
   const source = p.pixel_size_source ?? store.micrograph.value?.pixel_size_source ?? "unknown";
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
     <label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "not known" })}

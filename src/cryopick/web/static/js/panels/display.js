@@ -14,17 +14,18 @@ export function DisplayPanel({ setDiameter }) {
   /** @param {Partial<typeof lens>} change */
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
   const known = store.pixelSize.value > 0;
+  const view = lens.view === "filtered" && !known ? "raw" : lens.view;
   const scored = Boolean(store.run.value?.can_score ?? store.run.value);
   return html`<section aria-label="Display">
     <header><h2 class="cap">Display</h2>
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
-    <${Segments} name="View" wide value=${lens.view} on=${(/** @type {string} */ view) => set({ view })}
+    <${Segments} name="View" wide value=${view} on=${(/** @type {string} */ view) => set({ view })}
       disabled=${[...(known ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
       choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["scores", "Score map", "view.4"]]} />
     ${lens.view !== "scores" && html`<${Contrast} set=${set} />`}
     <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {any} */ e) => set({ invert: e.target.checked })} />
       Swap black and white <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
-    ${lens.view === "filtered" && html`
+    ${view === "filtered" && html`
       <${Slide} name="Hide detail finer than" unit="Å" off="off" log min=${Math.max(2, Math.round(2 * store.pixelSize.value))} max=${200} value=${lens.lowpass}
         on=${(/** @type {number} */ lowpass, /** @type {boolean} */ final) => set({ lowpass, ...{ moving: !final } })} />
       <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}

@@ -5,7 +5,7 @@ import { html, useEffect, useRef } from "../../vendor/ui.js";
 import { nearestEdge, wider } from "../histogram.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { count, percent, plural, Slide } from "../widgets.js";
+import { count, NumberBox, percent, plural, Slide } from "../widgets.js";
 
 const BARS = 128;
 
@@ -54,8 +54,8 @@ function Counts({ scores, setThreshold }) {
         onChange=${(/** @type {any} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
     </div>
     <label class="unit" style="justify-content:space-between"><span>Score at least</span>
-      <input type="number" aria-label="Threshold, score" step="any" value=${Number(edges[bin].toFixed(3))}
-        onChange=${(/** @type {any} */ e) => e.target.value !== "" && setThreshold(edges[nearestEdge(edges, Number(e.target.value))], true)} /></label>
+      <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
+        on=${(/** @type {number | null} */ v) => v !== null && setThreshold(edges[nearestEdge(edges, v)], true)} /></label>
     <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks kept<br />
       <span class="muted small">of ${count(kept[0])} · ${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
     ${here && html`<p class="muted small num">On this micrograph ${count(here[0])} of ${count(here[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}

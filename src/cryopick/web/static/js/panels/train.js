@@ -4,7 +4,7 @@
 import { html, signal } from "../../vendor/ui.js";
 import { Chart } from "../chart.js";
 import * as store from "../store.js";
-import { count, lasting, percent, plural } from "../widgets.js";
+import { count, lasting, NumberBox, percent, plural } from "../widgets.js";
 
 /** What the form holds until Start is pressed. @type {{value: Record<string, any>}} */
 export const form = signal({});
@@ -34,8 +34,8 @@ export function Train({ plan, start, pick, stop, show, drop }) {
 function Form({ plan, start, pick, busy }) {
   if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
   const f = { ...plan.defaults, ...form.value };
-  const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<input type="number" value=${f[name] ?? ""} ...${more}
-    onChange=${(/** @type {any} */ e) => set(name, e.target.value === "" ? null : Number(e.target.value))} />`;
+  const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<${NumberBox} value=${f[name]} ...${more}
+    on=${(/** @type {number | null} */ v) => set(name, v)} />`;
   return html`<form class="card" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), start(f))}>
     <header><h2>What it learns from</h2></header>
     <dl class="facts-grid">

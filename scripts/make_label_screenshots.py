@@ -1,0 +1,136 @@
+"""Take the pictures of `docs/howto/label.md` by going through the labelling page as a user does.
+
+Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
+detector is trained: python scripts/make_label_screenshots.py
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.driver import Driver, Server  # noqa: E402  # found by the line above
+
+DATA = ROOT.parent / "shared" / "data" / "empiar10017"
+OUT = ROOT / "docs" / "images"
+THEMES = ("light", "dark")
+MOST_BYTES = 200_000
+PIXEL_SIZE_ANG, DIAMETER_ANG, EXPECTED = 1.77, 180, 400
+
+
+def labels() -> dict[str, list[tuple[float, float]]]:
+    """The 25 labels, by micrograph."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
+        name, x, y = line.split("\t")
+        found.setdefault(name, []).append((float(x), float(y)))
+    return found
+
+
+def shoot(page: Page, name: str) -> None:
+    """Write the window as label-NAME-THEME.png in both themes, small enough for a repository."""
+    for theme in THEMES:
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.evaluate(
+            "async (t) => (await import(document.baseURI + 'js/store.js')).theme.value = t", theme
+        )
+        page.mouse.move(5, 5)
+        page.wait_for_timeout(900)
+        path = OUT / f"label-{name}-{theme}.png"
+        page.screenshot(path=path)
+        picture = Image.open(path).convert("RGB")
+        for colours in (256, 128, 64, 32):
+            picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+            if path.stat().st_size < MOST_BYTES:
+                break
+        print(path.name, path.stat().st_size)
+
+
+def train(user: Driver, picture: str | None) -> None:
+    """Press Start, wait for the picks, and take a picture on the way."""
+    page = user.page
+    user.step("train")
+    page.get_by_label("Particles per micrograph").fill(str(EXPECTED))
+    page.get_by_label("Particles per micrograph").press("Tab")
+    page.get_by_role("button", name="Start training").click()
+    if picture:
+        page.locator(".chart").first.wait_for(timeout=600_000)
+        page.wait_for_timeout(25_000)
+        shoot(page, picture)
+    page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=900_000)
+
+
+def main() -> None:
+    """Go through the six steps."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        project = Path(folder) / "beta-galactosidase.cryopick"
+        server = Server(project, log=Path(folder) / "log")
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 860})
+        page.set_default_timeout(60_000)
+        user = Driver(page, server)
+        try:
+            go_through(user)
+        finally:
+            browser.close()
+            server.stop()
+
+
+def go_through(user: Driver) -> None:
+    """What a user does on the first day."""
+    page = user.open().page
+    page.locator("input[name=path]").fill(str(DATA / "micrographs"))
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Pixel size, Å").fill(str(PIXEL_SIZE_ANG))
+    page.get_by_label("Pixel size, Å").press("Tab")
+    page.get_by_label("Particle diameter, Å").fill(str(DIAMETER_ANG))
+    page.get_by_label("Particle diameter, Å").press("Tab")
+    page.wait_for_timeout(7000)
+    shoot(page, "data")
+
+    user.step("label")
+    for name, places in labels().items():
+        user.micrograph(name)
+        for place in places:
+            user.click(*place)
+    user.saved()
+    name = max(labels(), key=lambda one: len(labels()[one]))
+    user.micrograph(name)
+    page.wait_for_timeout(4000)
+    shoot(page, "label")
+
+    train(user, "train")
+    page.get_by_role("button", name="Look at the picks").click()
+    page.wait_for_timeout(6000)
+    shoot(page, "inspect")
+    page.get_by_role("button", name="Score map").click()
+    page.wait_for_timeout(8000)
+    shoot(page, "scores")
+    page.get_by_role("button", name="Filtered").click()
+    page.wait_for_timeout(3000)
+    user.key("g")
+    page.get_by_role("button", name="Picks (").click()
+    page.wait_for_timeout(1500)
+    shoot(page, "gallery")
+    user.key("Escape")
+
+    user.step("review")
+    page.wait_for_timeout(6000)
+    shoot(page, "review")
+    user.step("export")
+    page.wait_for_timeout(3000)
+    shoot(page, "export")
+    user.key("?")
+    shoot(page, "keys")
+
+
+if __name__ == "__main__":
+    main()
