@@ -79,7 +79,7 @@ def run(values: Namespace) -> int:
             f"on each; {settings.steps} steps in {values.num_epochs} epochs on {device.type}"
         )
         epochs = _Epochs(values, settings, prefix, training, testing)
-        outcome = train(
+        train(
             training.store,
             settings,
             Path(scratch) / "checkpoint.safetensors",
@@ -89,7 +89,7 @@ def run(values: Namespace) -> int:
             on_row=epochs.record,
         )
     if testing:
-        say(f"# best on the test micrographs: epoch {outcome.best_step // epochs.steps}")
+        say(f"# best on the test micrographs: epoch {epochs.best[1]}, auprc {epochs.best[0]:.4f}")
     say("# Done!")
     return done_with(len(data.paths) + (len(held_out.paths) if held_out else 0), failures)
 
@@ -125,6 +125,7 @@ class _Epochs:
             self.held_out = HeldOutMicrographs(testing.store, settings.diameter_ang, radius_px)
         self.epoch = 0
         self.test_row = ""
+        self.best = (-1.0, 0)  # area under the curve on the test micrographs, and its epoch
 
     def judge(self, scorer: Scorer) -> tuple[float, float]:
         """Write the network as this epoch's detector, and judge it if there is something to."""
@@ -137,6 +138,7 @@ class _Epochs:
         judged = self.held_out.judge(scorer)
         step = self.epoch * self.steps
         self.test_row, area = self.testing.judged_row(self.epoch, step, judged)
+        self.best = max(self.best, (area, self.epoch))
         return area, judged.particle_average_precision
 
     def record(self, row: Row) -> None:
