@@ -46,7 +46,8 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=path)
         picture = Image.open(path).convert("RGB")
         for colours in (256, 128, 64, 32):
-            picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+            few = picture.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
             if path.stat().st_size < MOST_BYTES:
                 break
         print(path.name, path.stat().st_size)
@@ -61,7 +62,7 @@ def train(user: Driver, picture: str | None) -> None:
     page.get_by_role("button", name="Start training").click()
     if picture:
         page.locator(".chart").first.wait_for(timeout=600_000)
-        page.wait_for_timeout(25_000)
+        page.wait_for_timeout(15_000)
         shoot(page, picture)
     page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=900_000)
 
@@ -74,7 +75,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1400, "height": 860})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(60_000)
         user = Driver(page, server)
         try:
@@ -93,7 +94,7 @@ def go_through(user: Driver) -> None:
     page.get_by_label("Pixel size, Å").press("Tab")
     page.get_by_label("Particle diameter, Å").fill(str(DIAMETER_ANG))
     page.get_by_label("Particle diameter, Å").press("Tab")
-    page.wait_for_timeout(7000)
+    page.wait_for_timeout(5000)
     shoot(page, "data")
 
     user.step("label")
@@ -104,11 +105,16 @@ def go_through(user: Driver) -> None:
     user.saved()
     name = max(labels(), key=lambda one: len(labels()[one]))
     user.micrograph(name)
+    page.get_by_label("Hide detail finer than, Å").fill("40")
+    page.get_by_label("Hide detail finer than, Å").press("Tab")
+    x, y = labels()[name][0]
+    user.look_at(x, y, 0.42)
     page.wait_for_timeout(4000)
     shoot(page, "label")
 
     train(user, "train")
     page.get_by_role("button", name="Look at the picks").click()
+    user.look_at(2000, 2000, 0.3)
     page.wait_for_timeout(6000)
     shoot(page, "inspect")
     page.get_by_role("button", name="Score map").click()
