@@ -1,0 +1,85 @@
+"""T13: a day with real micrographs, from the first click to the exported table and back."""
+
+from pathlib import Path
+
+import pytest
+from tests.browser.driver import Server
+
+from cryopick.io import read_picks
+
+pytestmark = pytest.mark.slow
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "empiar10017"
+
+
+def labels():
+    """The 25 labels, by micrograph."""
+    found = {}
+    for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
+        name, x, y = line.split("\t")
+        found.setdefault(name, []).append((float(x), float(y)))
+    return found
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the micrographs of EMPIAR-10017 are not there")
+def test_a_day_in_the_life(tmp_path, chromium, make_page):
+    server = Server(tmp_path / "day.cryopick", log=tmp_path / "log")
+    try:
+        user = make_page(server).open()
+        page = user.page
+        page.set_default_timeout(60_000)
+        page.locator("input[name=path]").fill(str(DATA / "micrographs"))
+        page.get_by_role("button", name="Add", exact=True).click()
+        page.get_by_label("Pixel size, Å").fill("1.77")
+        page.get_by_label("Pixel size, Å").press("Tab")
+        page.get_by_label("Particle diameter, Å").fill("180")
+        page.get_by_label("Particle diameter, Å").press("Tab")
+
+        user.step("label")
+        for name, places in labels().items():
+            user.micrograph(name)
+            for place in places:
+                user.click(*place)
+        user.saved()
+        assert user.told("state")["n_labels"] == 25
+
+        train(user)
+        page.get_by_role("button", name="Look at the picks").click()
+        page.locator("[data-test=kept]").wait_for()
+        assert 1000 < int(page.locator("[data-test=kept]").inner_text().replace(",", "")) < 20_000
+
+        user.step("review")
+        page.get_by_label("Judge a pick").wait_for()
+        for answer in "ynyyn":
+            user.key(answer)
+        user.saved()
+        train(user)
+
+        user.step("inspect")
+        page.get_by_label("Threshold, score").fill("0.5")
+        page.get_by_label("Threshold, score").press("Tab")
+        user.step("export")
+        page.get_by_role("button", name="Write").click()
+        page.locator("[data-test=written]").wait_for()
+        said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
+        assert len(read_picks(server.project / "exports" / "particles.star")) == said
+
+        server.stop()
+        server.again()
+        page.goto("about:blank")
+        user.open()
+        assert user.told("state")["n_labels"] == 30
+        make_page.complaints.clear()  # the stopped server, as the browser saw it
+    finally:
+        server.stop()
+
+
+def train(user):
+    """Press Start, and wait until all micrographs are picked."""
+    page = user.page
+    done = len([run for run in user.told("state")["runs"] if run["state"] == "done"])
+    user.step("train")
+    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Particles per micrograph").fill("400")
+    page.get_by_role("button", name="Start training").click()
+    page.locator("td .badge.good").nth(done).wait_for(timeout=500_000)

@@ -1,0 +1,177 @@
+"""T5 to T7: train with curves, cut at a threshold that counts exactly, review, export."""
+
+import csv
+
+import numpy as np
+import pytest
+from tests.browser.conftest import DIAMETER_ANG, particles
+from tests.browser.driver import Server
+
+pytestmark = pytest.mark.slow
+
+COUNT, MICROGRAPHS = 24, 4
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, studio, chromium):
+    """A project with four micrographs, three of them labelled, and a detector trained on it."""
+    folder = tmp_path_factory.mktemp("train")
+    words = [word for n in range(MICROGRAPHS) for word in ("-m", str(studio / f"mic_{n:02d}.mrc"))]
+    words += ["--diameter-ang", str(DIAMETER_ANG)]
+    begun = Server(folder / "proj.cryopick", *words, log=folder / "log")
+    yield begun
+    begun.stop()
+
+
+@pytest.fixture(scope="module")
+def trained(browser, server):
+    """What the page showed while a detector learned from labels that were clicked."""
+    from tests.browser.driver import Driver
+
+    context = browser.new_context(viewport={"width": 1400, "height": 860})
+    user = Driver(context.new_page(), server).open().step("label")
+    for number in range(3):
+        user.micrograph(f"mic_{number:02d}")
+        for place in particles(number)[1][:8]:
+            user.click(*place)
+    user.saved().step("train")
+    page = user.page
+    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Particles per micrograph").fill(str(COUNT))
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".chart canvas").first.wait_for(timeout=240_000)
+    user.reload().step("train")  # a page that is loaded again shows the run that goes on
+    page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=240_000)
+    run = user.told("state")["runs"][0]
+    context.close()
+    return run
+
+
+@pytest.fixture
+def expert(make_page, trained):
+    """A user who looks at the picks."""
+    user = make_page().open().step("inspect").micrograph("mic_03")
+    user.page.locator("[data-test=kept]").wait_for()
+    return user
+
+
+def shown(user):
+    return int(user.page.locator("[data-test=kept]").inner_text().replace(",", ""))
+
+
+def all_scores(user, run):
+    """Every pick's score, from the binary tables of all micrographs."""
+    found = []
+    for row in user.told("micrographs")["rows"]:
+        found += user.module(
+            "api.js",
+            """async (m, [mid, run]) => {
+                const answer = await m.ask(`micrographs/${mid}/picks`, {query: {run}});
+                const data = await answer.arrayBuffer();
+                const n = new DataView(data).getUint32(4, true);
+                return [...new Float32Array(data, 16 + 8 * n, n)];
+            }""",
+            [row["id"], run["id"]],
+        )
+    return np.array(found, np.float32)
+
+
+def test_curves_reach_the_last_step(trained):
+    assert trained["state"] == "done"
+    assert trained["curves"]["step"][-1] == trained["progress"]["steps"] or trained["has_picks"]
+    assert trained["curves"]["loss"][-1] < trained["curves"]["loss"][0]
+
+
+def test_the_count_is_exact_at_any_threshold(expert, trained):
+    scores = all_scores(expert, trained)
+    edges = expert.module("store.js", "(m) => [...m.scores.value.edges]")
+
+    for at in np.linspace(0, len(edges) - 1, 20).astype(int).tolist():
+        expert.module("picks.js", "(m, t) => m.setThreshold(t, false)", edges[at])
+        expert.page.wait_for_timeout(40)
+        assert shown(expert) == int((scores >= np.float32(edges[at])).sum())
+
+
+def test_most_particles_of_a_micrograph_nobody_labelled_are_found(expert):
+    found = expert.module(
+        "store.js",
+        """(m) => { const p = m.picks.value; const kept = [];
+            for (let i = 0; i < p.n; i++) if (p.score[i] >= 0) kept.push([p.x[i], p.y[i]]);
+            return kept; }""",
+    )
+
+    truth = particles(3)[1]
+    distance = np.hypot(*(truth[:, None] - np.array(found)[None]).transpose(2, 0, 1))
+    assert (distance.min(axis=1) < DIAMETER_ANG / 4 / 3).mean() > 0.6
+
+
+def test_the_threshold_is_kept(expert):
+    expert.key("]").key("]")
+    chosen = expert.module("store.js", "(m) => m.threshold.value")
+    expert.page.wait_for_timeout(1500)
+    expert.reload().step("inspect")
+    expert.page.locator("[data-test=kept]").wait_for()
+
+    assert expert.module("store.js", "(m) => m.threshold.value") == pytest.approx(chosen)
+
+
+def test_precision_is_unknown_until_something_is_measured(expert):
+    assert expert.page.locator("[data-test=precision]").inner_text() == "unknown"
+
+
+def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
+    expert.page.get_by_label("Threshold, score").fill("0")
+    expert.page.get_by_label("Threshold, score").press("Tab")
+    picks = expert.module(
+        "store.js",
+        """(m) => { const p = m.picks.value; return [...p.score.keys()]
+            .filter((i) => p.score[i] >= m.threshold.value).map((i) => [p.x[i], p.y[i]]); }""",
+    )
+    kept = shown(expert)
+    expert.click(*picks[0], button="right").saved()
+    expert.step("export")
+    page = expert.page
+    page.get_by_label("RELION").uncheck()
+    page.get_by_label("CSV").check()
+    page.get_by_role("button", name="Write").click()
+    page.locator("[data-test=written]").wait_for()
+
+    with (server.project / "exports" / "particles.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
+    by_hand = sum(part[1] for part in expert_parts(expert) if "by hand" in part[0])
+    assert len(rows) == said == kept - 1 + by_hand
+
+
+def expert_parts(user):
+    return user.module("panels/export.js", "(m) => m.preview.value.parts")
+
+
+def test_answers_in_the_review_become_labels_and_go_back(expert):
+    expert.step("review")
+    page = expert.page
+    card = page.get_by_label("Judge a pick")
+    card.wait_for()
+    before = expert.told("state")["n_labels"]
+    expert.key("y").key("n").key("u").key("b").key("y").saved()
+    after = expert.told("state")["n_labels"]
+
+    assert card.get_by_role("heading").inner_text().startswith("4 of")
+    assert after == before + 3
+
+
+def test_uncertain_answers_say_nothing_of_precision_but_random_ones_do(expert):
+    page = expert.page
+    expert.step("review")
+    page.get_by_role("button", name="Random, to measure").click()
+    page.get_by_label("Judge a pick").wait_for()
+    queue = expert.module("panels/review.js", "(m) => m.queue.value.items.length")
+    for _ in range(min(queue, 20)):
+        expert.key("y")
+    expert.module("judge.js", "(m) => m.settled()")
+    expert.step("inspect").reload().step("inspect")
+    said = page.locator("[data-test=precision]")
+    said.wait_for()
+
+    assert queue >= 12
+    assert said.inner_text().startswith("100 %")
