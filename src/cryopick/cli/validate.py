@@ -1,0 +1,161 @@
+"""`cryopick validate`: whether what comes after picking finds particles in the picks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.settings import settings_of
+from cryopick.cli.stack import stack
+
+if TYPE_CHECKING:
+    from cryopick.picks import Picks
+
+__all__ = ["classes", "resolution"]
+
+_SETS = 5
+_SIDE_PX = 40  # of the images: particles are some 27 pixels across, enough to tell junk apart
+
+validate = typer.Typer(
+    help="Ask the next program whether the picks are particles: 2D classes, resolutions.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(validate, name="validate")
+
+
+@validate.command()
+def classes(
+    picks: Annotated[
+        Path, Argument(metavar="PICKS", help="Picks with scores, or particles.star of a stack.")
+    ],
+    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Folder to work in.")],
+    diameter_ang: Annotated[float, Option(help="Particle diameter in ångströms.")],
+    micrographs: Annotated[
+        list[str] | None,
+        Option("--micrographs", "-m", metavar="MIC", help=f"To cut picks from. {MICROGRAPHS}"),
+    ] = None,
+    at: Annotated[
+        list[float] | None,
+        Option(metavar="T", help="A threshold; repeat [five, with as many more picks each]."),
+    ] = None,
+    class_count: Annotated[
+        int | None, Option("--classes", metavar="K", help="2D classes of each set [10].")
+    ] = None,
+    iterations: Annotated[int | None, Option(help="Rounds of refinement [15].")] = None,
+    oversampling: Annotated[
+        int | None, Option(help="RELION's finer search; 1 is its default, and slow [0].")
+    ] = None,
+    threads: Annotated[int | None, Option(help="Cores to use [1].")] = None,
+    seed: Annotated[int | None, Option(help="Of the random start [1].")] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel [as the files say].")
+    ] = None,
+    voltage_kv: Annotated[float, Option(help="Of the microscope.")] = 300.0,
+    cs_mm: Annotated[float, Option(help="Spherical aberration of the microscope.")] = 2.7,
+    invert: Annotated[
+        bool, Option(help="Particles are dark on the micrographs, as without phase plate.")
+    ] = True,
+    truth: Annotated[
+        Path | None, Option(metavar="TABLE", help="Known particles, to test the test itself.")
+    ] = None,
+) -> None:
+    """Classify picks at decreasing thresholds with RELION, and count what averages to a particle.
+
+    DIR gets the stacks, RELION's runs, report.html with every class, shares.png, and classes.tsv.
+    Write particle or junk into the column person of classes.tsv to overrule the rule, and give
+    the command again: what RELION has done is kept.
+
+    Example: cryopick validate classes picks.star -m micrographs -o validation --diameter-ang 150
+    """
+    options = {**locals(), "classes": class_count}  # by the names of the settings' fields
+    from cryopick.io import read_picks, whole
+    from cryopick.study.validate import (
+        ClassSettings,
+        class_page,
+        classify,
+        draw_shares,
+        judged,
+        nested_stacks,
+        overruled,
+        write_verdicts,
+    )
+
+    settings = settings_of(ClassSettings, options)
+    star = picks
+    if micrographs:
+        star = out / "stacks" / "particles.star"
+        if not star.exists():
+            stack(
+                picks,
+                micrographs,
+                out / "stacks",
+                diameter_ang=diameter_ang,
+                pixel_size_ang=pixel_size_ang,
+                rescale_px=_side(micrographs, diameter_ang, pixel_size_ang),
+                invert=invert,
+                voltage_kv=voltage_kv,
+                cs_mm=cs_mm,
+            )
+    thresholds = sorted(at or _even(read_picks(star)), reverse=True)
+    done = []
+    for number, own in enumerate(nested_stacks(star, thresholds, out), start=1):
+        echo(
+            f"classifying set {number} of {len(thresholds)}: {own.parent / 'relion.log'}", err=True
+        )
+        done.append(classify(own, settings))
+    table = out / "classes.tsv"
+    verdicts = judged(done, diameter_ang, overruled(table))
+    write_verdicts(verdicts, table)
+    known = read_picks(truth) if truth else None
+    page = class_page(done, verdicts, thresholds, settings, known)
+    with whole(out / "report.html", overwrite=True) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    draw_shares(done, verdicts, thresholds, settings, known, out / "shares.png")
+    echo(f"{out / 'report.html'}: open it in a browser", err=True)
+
+
+def _side(given: list[str], diameter_ang: float, pixel_size_ang: float | None) -> int | None:
+    """Side of the images to write; None where the boxes are as small already."""
+    from cryopick.io import micrograph_paths, read_micrograph
+    from cryopick.prepare import raw_pixel_size
+    from cryopick.stack import StackSettings
+
+    first = micrograph_paths(given)[0]
+    own_ang = pixel_size_ang or raw_pixel_size(first, read_micrograph(first).pixel_size_ang)
+    is_large = StackSettings(diameter_ang=diameter_ang).side_px(own_ang) > _SIDE_PX
+    return _SIDE_PX if is_large else None
+
+
+def _even(table: "Picks") -> Sequence[float]:
+    """Thresholds, each of which adds as many picks as the one before."""
+    import numpy as np
+
+    return np.quantile(table.score, 1 - np.arange(1, _SETS + 1) / _SETS).tolist()
+
+
+@validate.command()
+def resolution(
+    table: Annotated[
+        Path, Argument(metavar="TABLE", help="Columns particles, resolution_ang and set.")
+    ],
+    out: Annotated[
+        Path, Option("--out", "-o", metavar="FILE", help="Figure to write: .png .svg .pdf")
+    ],
+    force: Force = False,
+) -> None:
+    """Draw the resolutions that reconstructions made elsewhere reached, by number of particles.
+
+    TABLE has a row for each reconstruction, parted by tabs or commas; several rows of one set
+    and number are drawn as mean and standard deviation.
+
+    Example: cryopick validate resolution reconstructions.csv -o resolution.png
+    """
+    from cryopick.study.validate import plot_resolutions, read_resolutions
+
+    plot_resolutions(read_resolutions(table), out, overwrite=force)
+    echo(f"{out} written", err=True)

@@ -1,0 +1,32 @@
+"""Ask the next program whether picks are particles: 2D classes, and resolutions.
+
+- `ClassSettings`: how to classify.
+- `nested_stacks`: the stacks of images, by threshold.
+- `classify`, `Classes`: RELION's 2D classes of one stack.
+- `judged`, `Verdict`: which classes are particles, by a rule.
+- `write_verdicts`, `overruled`: the verdicts as a table, and those of a person.
+- `class_page`: the page that shows them.
+- `read_resolutions`, `plot_resolutions`: what reconstructions made elsewhere reached.
+"""
+
+from cryopick.study.validate.page import class_page, draw_shares
+from cryopick.study.validate.relion import Classes, classify, nested_stacks
+from cryopick.study.validate.resolution import plot_resolutions, read_resolutions
+from cryopick.study.validate.rule import Verdict, judged
+from cryopick.study.validate.settings import ClassSettings
+from cryopick.study.validate.verdicts import overruled, write_verdicts
+
+__all__ = [
+    "ClassSettings",
+    "Classes",
+    "Verdict",
+    "class_page",
+    "classify",
+    "draw_shares",
+    "judged",
+    "nested_stacks",
+    "overruled",
+    "plot_resolutions",
+    "read_resolutions",
+    "write_verdicts",
+]

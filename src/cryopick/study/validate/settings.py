@@ -1,0 +1,59 @@
+"""Settings of a validation by 2D classification, checked once.
+
+- `ClassSettings`: how RELION classifies.
+"""
+
+import math
+from dataclasses import dataclass
+
+from cryopick.errors import SettingsError
+
+__all__ = ["ClassSettings"]
+
+_MASK = 1.25  # particle diameters: the mask around an image
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSettings:
+    """Settings of `cryopick validate classes`; the field names are the TOML keys and the options.
+
+    Attributes:
+        diameter_ang: Particle diameter.
+        classes: 2D classes of each set; the paper takes ten.
+        iterations: Rounds of refinement.
+        oversampling: RELION's finer search around what was likely in the coarse one; 0 leaves
+            it out, which takes a fraction of the time and is enough to tell particles from junk.
+        threads: Cores to use.
+        seed: Of the random start.
+
+    Raises:
+        SettingsError: A value lies outside its range.
+    """
+
+    diameter_ang: float
+    classes: int = 10
+    iterations: int = 15
+    oversampling: int = 0
+    threads: int = 1
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.diameter_ang < math.inf:
+            raise SettingsError(f"diameter_ang must be above 0; got {self.diameter_ang}")
+        for name in ("classes", "iterations", "threads"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
+        for name in ("oversampling", "seed"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} must be at least 0; got {getattr(self, name)}")
+
+    def words(self) -> list[str]:
+        """What `relion_refine` is told, apart from files and threads."""
+        return [
+            *("--iter", str(self.iterations), "--K", str(self.classes), "--tau2_fudge", "2"),
+            *("--particle_diameter", f"{_MASK * self.diameter_ang:.1f}"),
+            *("--zero_mask", "--flatten_solvent", "--oversampling", str(self.oversampling)),
+            *("--psi_step", "10", "--offset_range", "3", "--offset_step", "1.5"),
+            *("--norm", "--scale", "--pad", "1", "--random_seed", str(self.seed)),
+            *("--dont_combine_weights_via_disc", "--preread_images"),
+        ]

@@ -1,0 +1,60 @@
+"""Verdicts on classes as a table, in which a person may overrule the rule.
+
+- `write_verdicts`: the table.
+- `overruled`: what a person wrote into it.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryopick.errors import FormatError
+from cryopick.io import whole
+from cryopick.io.files import read_text
+from cryopick.study.validate.rule import Verdict
+
+__all__ = ["overruled", "write_verdicts"]
+
+_HEAD = ("set", "class", "particles", "resolution_ang", "strength", "rule", "person")
+_WORDS = {"particle": True, "junk": False, "": None}
+
+
+def write_verdicts(verdicts: Sequence[Sequence[Verdict]], path: Path) -> None:
+    """Write one row for each class of each set; the column `person` keeps what a person said."""
+    with whole(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
+        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
+        rows.writerow(_HEAD)
+        for number, own in enumerate(verdicts, start=1):
+            for verdict in own:
+                measured = (verdict.resolution_ang, verdict.strength)
+                rows.writerow(
+                    [
+                        *(number, verdict.number, verdict.count),
+                        *(f"{value:.3f}" for value in measured),
+                        "particle" if verdict.by_rule else "junk",
+                        {True: "particle", False: "junk", None: ""}[verdict.by_person],
+                    ]
+                )
+
+
+def overruled(path: Path) -> dict[tuple[int, int], bool]:
+    """What a person wrote into the table, by set and class; nothing if there is no table.
+
+    Raises:
+        FormatError: The table is another one, or a word in it is not known.
+    """
+    if not path.is_file():
+        return {}
+    found = {}
+    rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
+    for line, row in enumerate(rows, start=2):
+        word = (row.get("person") or "").strip().lower()
+        if word not in _WORDS or not {"set", "class"} <= row.keys():
+            raise FormatError(
+                f"{path}:{line}: expected particle, junk or nothing in the column person, found "
+                f"{word!r}; mend the row, or remove the table to begin again"
+            )
+        verdict = _WORDS[word]
+        if verdict is not None:
+            found[int(row["set"]), int(row["class"])] = verdict
+    return found
