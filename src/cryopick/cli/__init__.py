@@ -22,6 +22,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     propose,
     relion_job,
     report,
+    scale,
     score,
     sets,
     simulate,
@@ -29,6 +30,7 @@ from cryopick.cli import (  # noqa: F401  # they register
     stack,
     suggest,
     train,
+    validate,
 )
 from cryopick.cli.app import app, main
 

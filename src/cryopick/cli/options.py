@@ -18,6 +18,7 @@ __all__ = [
     "ModelFile",
     "PixelSizeAng",
     "RadiusPx",
+    "ShardName",
     "Table",
     "TableFormat",
     "chosen_model",
@@ -49,6 +50,15 @@ Device = Annotated[
 Ignore = Annotated[
     Path | None,
     Option("--ignore", metavar="REGIONS", help="Outlined regions to leave out: a JSON file."),
+]
+ShardName = Annotated[
+    str | None,
+    Option(
+        "--shard",
+        metavar="I/N",
+        help="Do the I-th of N parts; auto takes I and N from Slurm, PBS, SGE or LSF. "
+        "`cryopick merge` puts the parts together.",
+    ),
 ]
 RadiusPx = Annotated[
     float | None,

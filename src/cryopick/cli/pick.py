@@ -12,6 +12,7 @@ from cryopick.cli.options import (
     Ignore,
     Micrographs,
     ModelFile,
+    ShardName,
     Table,
     TableFormat,
     chosen_model,
@@ -59,6 +60,13 @@ def pick(
         Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
     ] = None,
     device: Device = "auto",
+    shard: ShardName = None,
+    update: Annotated[
+        bool,
+        Option(
+            "--update", help="Keep a ledger beside OUT, and do only new or changed micrographs."
+        ),
+    ] = False,
     force: Force = False,
 ) -> None:
     """Find particles on raw micrographs with a trained model, or with the general one.
@@ -78,16 +86,23 @@ def pick(
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
     from cryopick.picks import concatenate
+    from cryopick.scale import Shard
 
     settings = settings_of(PickSettings, options)
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
     paths = micrograph_paths(micrographs)
     tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
+    kept_beside = Path(out)
+    if shard is not None:
+        part = Shard.parse(shard)
+        tables = part.own(tables) if out.endswith("/") else [part.output(Path(out))]
+        kept_beside, paths = part.output(Path(out)), part.own(paths)
+        out = out if out.endswith("/") else str(kept_beside)
     file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
     on = ready_device(device)
     work = PickBatch.open(file, settings, on, paths, regions)
-    parts = work.parts(Path(out), "pick")
-    if parts.begin(tables, overwrite=force):
+    parts = work.parts(kept_beside, "pick")
+    if parts.begin(tables, overwrite=force, kept=update) and not update:
         echo(f"going on with the unfinished work in {parts.folder}", err=True)
     batch = Batch(paths, doing="Picking micrographs")
     found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
@@ -100,5 +115,6 @@ def pick(
     files = {"model": file, "ignore": ignore}
     record = stopwatch().record(micrographs=paths, files=files, device=str(on))
     write_record(record, record_file(out))
-    parts.remove()
+    if not update:
+        parts.remove()
     batch.finish()

@@ -55,12 +55,14 @@ class Parts:
     def _own(self) -> Path:
         return self.folder / self.work
 
-    def begin(self, outputs: Iterable[Path], *, overwrite: bool) -> bool:
+    def begin(self, outputs: Iterable[Path], *, overwrite: bool, kept: bool = False) -> bool:
         """Begin the work, or go on with it if it was cut off.
 
         Args:
             outputs: The files that it will write.
             overwrite: Replace those that exist before it begins.
+            kept: Parts of finished work were kept, and there may be more items now. What they
+                were written to is this work's own.
 
         Returns:
             Whether it goes on.
@@ -72,7 +74,7 @@ class Parts:
         if self._own.is_dir():
             return True
         existing = [path for path in outputs if path.exists()]
-        if existing and not overwrite:
+        if existing and not overwrite and not (kept and self.folder.is_dir()):
             raise OutputExistsError(
                 f"{existing[0]}: exists already; replace it with --force or name another"
             )

@@ -1,0 +1,147 @@
+"""`cryopick merge`, `submit` and `watch`: many machines, and micrographs still to come."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, BadParameter, Option, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import (
+    MICROGRAPHS,
+    Device,
+    Force,
+    ModelFile,
+    chosen_model,
+)
+from cryopick.cli.settings import settings_of
+from cryopick.cli.tables import settings_file, write_table
+from cryopick.errors import InputError
+
+__all__ = ["merge", "submit", "watch"]
+
+
+@app.command()
+def merge(
+    out: Annotated[
+        Path, Argument(metavar="OUT", help="The table, as `--out` of the parts had it.")
+    ],
+    box_px: Annotated[
+        int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Put the parts of a table together that `cryopick pick --shard` wrote.
+
+    All must be there, and made with the same model and settings. The parts stay.
+
+    Example: cryopick merge picks.star
+    """
+    from cryopick.io import read_picks, whole
+    from cryopick.picks import concatenate
+    from cryopick.scale import shards_of
+
+    parts = shards_of(out)
+    told = [settings_file(str(part)) for part in parts]
+    texts = [file.read_text(encoding="utf-8") if file.exists() else "" for file in told]
+    for file, text in zip(told, texts, strict=True):
+        if text != texts[0]:
+            raise InputError(
+                f"{file}: says other settings than {told[0].name}; run that part again"
+            )
+    table = concatenate([read_picks(part) for part in parts])
+    write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
+    if texts[0]:
+        with whole(settings_file(str(out)), overwrite=True) as temporary:
+            temporary.write_text(texts[0], encoding="utf-8")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def submit(
+    words: Annotated[
+        list[str], Argument(metavar="pick …", help="The command, as it would be typed here.")
+    ],
+    scheduler: Annotated[str, Option(help="slurm, pbs, sge or lsf.")],
+    shards: Annotated[int, Option(min=1, max=100_000, help="Parts, each a task of the array.")],
+    out: Annotated[Path, Option("--script", "-s", metavar="FILE", help="Script to write.")],
+    cores: Annotated[int, Option(min=1, help="Cores for each task.")] = 4,
+    force: Force = False,
+) -> None:
+    """Write a batch script that runs a command in parts on a cluster.
+
+    Give the options of submit before the command.
+
+    Example: cryopick submit --scheduler slurm --shards 20 -s job.sh pick mics -o picks.star
+    --diameter-ang 150
+    """
+    from cryopick.io import whole
+    from cryopick.scale import SCHEDULERS, script
+
+    if scheduler not in SCHEDULERS:
+        raise BadParameter(f"--scheduler is one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
+    if words[0] not in ("pick", "score"):
+        raise BadParameter("only pick and score can be done in parts")
+    text = script(scheduler, words, of=shards, cores=cores, file=str(out))
+    with whole(out, overwrite=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    out.chmod(0o755)
+    echo(f"{text.split('# ')[1].splitlines()[0]}", err=True)
+
+
+@app.command()
+def watch(
+    micrographs: Annotated[
+        list[str], Argument(metavar="MIC", help=f"Where micrographs appear. {MICROGRAPHS}")
+    ],
+    out: Annotated[
+        Path, Option("--out", "-o", metavar="DIR", file_okay=False, help="Folder for the tables.")
+    ],
+    model: ModelFile = None,
+    threshold: Annotated[
+        float | None, Option(help="Keep picks of at least this logit; a low floor [-6].")
+    ] = None,
+    radius_ang: Annotated[
+        float | None, Option(help="Least distance between picks [half the diameter].")
+    ] = None,
+    diameter_ang: Annotated[
+        float | None, Option(help="Particle diameter in ångströms [the model's].")
+    ] = None,
+    pixel_size_ang: Annotated[
+        float | None, Option(help="Ångströms per raw pixel [as the files say].")
+    ] = None,
+    table_format: Annotated[str, Option("--format", help="Format of the tables.")] = "star",
+    box_px: Annotated[
+        int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
+    ] = None,
+    every_s: Annotated[float, Option(min=0.05, help="Seconds between looks.")] = 10.0,
+    until_idle_s: Annotated[
+        float | None, Option(min=0, help="End when nothing has come for so long [never].")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Pick micrographs as they appear, one table each, until Ctrl-C.
+
+    A file counts as complete when two looks find it unchanged. What was picked is not picked
+    again, also after a new start; a file that changes is. DIR/status.json tells how far it is.
+
+    Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
+    """
+    options = locals()  # by the names of the settings' fields
+    from cryopick.io import micrograph_paths
+    from cryopick.learn.device import ready_device
+    from cryopick.pick import PickSettings
+    from cryopick.pick.batch import PickBatch
+    from cryopick.scale import Watcher
+    from cryopick.scale.station import Station
+
+    settings = settings_of(PickSettings, options)
+    file = chosen_model(model, diameter_ang)
+    work = PickBatch.open(file, settings, ready_device(device))
+    watcher = Watcher(lambda: micrograph_paths(micrographs))
+    station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
+    picked, failed = station.run(
+        every_s=every_s, until_idle_s=until_idle_s, tell=lambda text: echo(text, err=True)
+    )
+    echo(f"picked {picked} micrographs; {failed} failed", err=True)
+    if failed:
+        raise typer.Exit(1)
