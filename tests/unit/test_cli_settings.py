@@ -36,7 +36,7 @@ FOLLOWING = {
     "radius_ang": "half the diameter",
     "diameter_ang": "the model's",
     "step_px": "2, or the network's stride",
-    "guide_weight": "18 over the labels, at most 2",
+    "guide_weight": "36 over the labels, at most 2",
 }
 # Defaults that the command has and the class has not.
 OTHERWISE = {"init": "general", "steps": "9 a label, at least 300 and at most 900"}

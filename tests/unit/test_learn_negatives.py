@@ -58,7 +58,7 @@ def test_negatives_come_as_one_more_patch_of_tiles(store):
     with_them = sampler(store).batch(0, CPU)
     without = sampler(replace(store, negatives_px=())).batch(0, CPU)
 
-    assert len(with_them.patches) == len(without.patches) + 0.5
+    assert len(with_them.patches) == len(without.patches) + 1
     assert (with_them.kinds[-1] == NEGATIVE).sum() == Geometry.of(63, 31, 4).tiles ** 2
     assert (without.kinds != NEGATIVE).all()
     assert (with_them.kinds == POSITIVE).sum() == (without.kinds == POSITIVE).sum()

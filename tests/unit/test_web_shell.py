@@ -1,6 +1,7 @@
 """Who may ask the labelling server, and how: everything else is refused in a few words."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,12 @@ HOST = "127.0.0.1:8000"
 @pytest.fixture
 def door():
     return Door(frozenset({HOST}), "cryopick_8000", token="secret-token", session="session")
+
+
+def finish(coroutine):
+    """Run a coroutine to its end, in a thread: the browser's tests keep a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def inner(scope, receive, send):
@@ -43,7 +50,7 @@ def ask(door, path="/api/state", method="GET", prefix="", body=(b"",), **headers
     async def send(message):
         answers.append(message)
 
-    asyncio.run(Shell(inner, door, prefix)(scope, receive, send))
+    finish(Shell(inner, door, prefix)(scope, receive, send))
     return answers[0]["status"], {k.decode(): v.decode() for k, v in answers[0]["headers"]}
 
 
@@ -95,7 +102,7 @@ def test_two_hosts_are_one_too_many(door):
     async def send(message):
         answers.append(message)
 
-    asyncio.run(Shell(inner, door)(scope, None, send))
+    finish(Shell(inner, door)(scope, None, send))
     assert answers[0]["status"] == 421
 
 
@@ -126,7 +133,7 @@ def test_web_sockets_are_closed(door):
     async def send(message):
         answers.append(message)
 
-    asyncio.run(Shell(inner, door)({"type": "websocket"}, None, send))
+    finish(Shell(inner, door)({"type": "websocket"}, None, send))
     assert answers == [{"type": "websocket.close", "code": 1008}]
 
 
