@@ -259,7 +259,7 @@ def test_watching_picks_what_comes_and_never_twice(project):
 @pytest.mark.slow
 def test_a_watch_that_is_told_to_stop_ends_cleanly(project):
     program = [sys.executable, "-c", "from cryopick.cli import main; main()"]
-    words = "watch mics --model m.safetensors -o out --every-s 0.1".split()
+    words = ["watch", "mics", "--model", "m.safetensors", "-o", "out", "--every-s", "0.1"]
     with subprocess.Popen([*program, *words], stderr=subprocess.PIPE, text=True) as process:
         while not Path("out/status.json").exists():
             time.sleep(0.1)
