@@ -1,8 +1,8 @@
 """Detectors of Topaz: read by their numbers, with the same scores; whatever else is refused.
 
 The files are made here in the layout that PyTorch saves, by stand-ins of the same module and
-class names, in memory and without the program itself. Where that is installed, its own detectors
-and the score maps that it writes are compared as well.
+class names, in memory and without the program itself. Detectors that it trained lie in golden/ with
+the score maps that it wrote; where it is installed, those that it ships are compared as well.
 """
 
 import io
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ from cryopick.errors import FormatError, InputError
 from cryopick.learn import load_model
 from cryopick.pick.score import folded, score_map
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 PEER = Path(__file__).parents[2] / ".peer" / "bin" / "topaz"
 
 
@@ -350,6 +352,18 @@ def test_a_missing_file_is_named(tmp_path):
         read_topaz_model(tmp_path / "none.sav")
 
 
+@pytest.mark.parametrize("name", ["conv31", "conv63", "conv127", "resnet8", "resnet16"])
+def test_a_detector_that_topaz_trained_scores_as_topaz_scored(name):
+    image = np.random.default_rng(0).normal(size=(48, 56)).astype(np.float32)
+    theirs = tifffile.imread(GOLDEN / f"topaz_{name}.tiff")
+
+    ours = score_map(read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1).logits
+
+    # Logits of so short a training differ by some thousandths.
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert theirs.std() > 5e-3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet8_u32", "resnet16_u32"])
 def test_scores_are_those_that_topaz_itself_writes(name, tmp_path):
@@ -361,8 +375,6 @@ def test_scores_are_those_that_topaz_itself_writes(name, tmp_path):
     write_mrc(tmp_path / "a.mrc", image, pixel_size_ang=(8.0, 8.0))
     command = [PEER, "segment", "-m", name, "-d", "-1", "-o", tmp_path / "maps", tmp_path / "a.mrc"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    import tifffile
-
     theirs = tifffile.imread(next((tmp_path / "maps").glob("a.*")))
     (detector,) = PEER.parents[1].glob(f"lib/*/site-packages/topaz/pretrained/detector/{name}.sav")
     ours = score_map(read_topaz_model(detector), image, step_px=1).logits
