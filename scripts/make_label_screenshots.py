@@ -20,7 +20,7 @@ from tests.browser.driver import Driver, Server  # noqa: E402  # found by the li
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"
 OUT = ROOT / "docs" / "images"
 THEMES = ("light", "dark")
-MOST_BYTES = 200_000
+MOST_BYTES = 150_000
 PIXEL_SIZE_ANG, DIAMETER_ANG, EXPECTED = 1.77, 180, 400
 
 

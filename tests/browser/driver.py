@@ -1,5 +1,6 @@
 """Hands for the labelling page: a server, and a page that clicks where the micrograph says."""
 
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,17 @@ class Server:
                 return answer.status == 200
         except OSError:
             return False
+
+    def ask(self, method, path, body=None):
+        """Ask as a script does, without a page."""
+        request = urllib.request.Request(
+            f"{self.url}api/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
 
     @property
     def port(self):

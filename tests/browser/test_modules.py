@@ -225,6 +225,9 @@ def test_no_label_stands_outside_its_micrograph(run):
         "edits.js",
         """async (m) => {
             const store = await import(location.origin + "/js/store.js");
+            const {Journal} = await import(location.origin + "/js/journal.js");
+            m.useJournal(new Journal("t3", {send: async () => {}, apply: m.apply,
+                                            state() {}, refused() {}}));
             store.micrograph.value = {id: 6, width_px: 500, height_px: 400};
             store.labels.value = new Map();
             m.add(-3, 10, "pos"); m.add(10, 400, "pos"); m.add(499.4, 399.4, "pos");

@@ -18,9 +18,6 @@ from cryopick.errors import OutputExistsError
 from cryopick.evaluate import evaluate_picks
 from cryopick.report.findings import DemoFiles
 
-# One worker runs them all, so that the demo they share is made once.
-pytestmark = pytest.mark.xdist_group("demo")
-
 module = importlib.import_module("cryopick.cli.demo")  # the name is a function's too
 
 SMALL = DemoSettings(

@@ -321,14 +321,13 @@ def test_picks_are_counted_cut_judged_and_exported(client, desk):
     listed = client.get("/api/micrographs", params={"run": run}).json()["rows"]
     assert sum(row["picks"] for row in listed) == kept
 
-    items = client.get("/api/review", params={"run": run, "kind": "random", "k": 500}).json()[
-        "items"
-    ]
+    asked = client.get("/api/review", params={"run": run, "kind": "random", "k": 500}).json()
+    items = asked["items"]
+    assert asked["drawn"] == cut
     assert len(items) == kept
     assert client.get(f"/api/runs/{run}/pr").json()["precision"]["value"] is None
-    verdicts = [
-        {"run": run, "pick": one["pick"], "answer": "yes", "sample": "random"} for one in items
-    ]
+    said = {"run": run, "answer": "yes", "sample": "random", "drawn": cut}
+    verdicts = [{**said, "pick": one["pick"]} for one in items]
     client.post("/api/verdicts", json={"verdicts": verdicts})
     precision = client.get(f"/api/runs/{run}/pr").json()["precision"]
     assert (precision["value"], precision["n"]) == ((1.0, kept) if kept >= 10 else (None, kept))

@@ -15,6 +15,7 @@ from cryopick.evaluate.certainty import share_interval
 from cryopick.picks import Picks
 from cryopick.web.desk import Desk
 from cryopick.web.exports import near_px
+from cryopick.web.runs import Cut
 
 __all__ = ["measured", "review"]
 
@@ -28,11 +29,15 @@ def measured(desk: Desk, run: str) -> dict[str, Any]:
     cut = desk.runs.cut(run)
     config = json.loads(desk.runs.one(run)["config"])
     held = [str(desk.micrographs.path(mid)) for mid in config.get("held_out", ())]
-    complete = [name for name in desk.marks.complete() if name in table.micrographs]
+    learnt = desk.runs.learnt(run)
+    complete = [
+        name for name in desk.marks.complete() if name in table.micrographs and name not in learnt
+    ]
     truth = desk.marks.table("pos")
     return {
         "recall": _recall(desk, table, truth, held, cut.threshold),
-        "precision": _precision(desk, run, table, truth, complete, cut.threshold),
+        "precision": _marked_precision(desk, table, truth, complete, cut.threshold)
+        or _judged_precision(desk, run, cut),
         "suggestions": _suggestions(desk, run, table, truth, complete),
     }
 
@@ -48,31 +53,38 @@ def _recall(
     return {"value": float((partners >= 0).sum() / len(own)), "n": len(own)}
 
 
-def _precision(  # two sources, each with what it needs
-    desk: Desk, run: str, table: Picks, truth: Picks, complete: list[str], threshold: float
-) -> dict[str, Any]:
-    if complete and len(truth.restrict([n for n in complete if n in truth.micrographs])):
-        kept = thresholded(table, threshold).restrict(complete)
-        own = truth.restrict([name for name in complete if name in truth.micrographs])
-        right = int((match_picks(kept, own, _radius_px(desk, own)) >= 0).sum())
-        return _share(right, len(kept), "on fully marked micrographs")
-    score = desk.runs.found(run).score
+def _marked_precision(
+    desk: Desk, table: Picks, truth: Picks, complete: list[str], threshold: float
+) -> dict[str, Any] | None:
+    """Of the kept picks on fully marked micrographs, how many are right."""
+    own = truth.restrict([name for name in complete if name in truth.micrographs])
+    kept = thresholded(table, threshold).restrict(complete)
+    if not len(own) or not len(kept):
+        return None
+    right = int((match_picks(kept, own, _radius_px(desk, own)) >= 0).sum())
+    return _share(right, len(kept), "on fully marked micrographs it did not learn from")
+
+
+def _judged_precision(desk: Desk, run: str, cut: Cut) -> dict[str, Any]:
+    """Of the picks judged at random, how many are right.
+
+    A sample of what was kept when it was drawn is one of what is kept now only if it was drawn
+    at these limits or looser ones: after lowering the threshold it says nothing.
+    """
+    kept = desk.runs.kept(run)
     rows = desk.store.rows(
-        "SELECT pick, answer FROM verdict WHERE run = ? AND sample = 'random'", run
+        "SELECT pick, answer FROM verdict WHERE run = ? AND sample = 'random'"
+        " AND answer != 'unsure'"
+        " AND threshold <= ? AND edge_ang <= ? AND min_distance_ang <= ?",
+        *(run, cut.threshold, cut.edge_ang, cut.min_distance_ang),
     )
-    answers = [
-        row["answer"] == "yes"
-        for row in rows
-        if row["answer"] != "unsure" and score[row["pick"]] >= np.float32(threshold)
-    ]
+    answers = [row["answer"] == "yes" for row in rows if kept[row["pick"]]]
     if len(answers) < _ENOUGH:
         return {"value": None, "low": None, "high": None, "n": len(answers), "from": None}
     return _share(sum(answers), len(answers), "judged at random")
 
 
 def _share(right: int, of: int, source: str) -> dict[str, Any]:
-    if not of:
-        return {"value": None, "low": None, "high": None, "n": 0, "from": None}
     low, high = share_interval(np.array([float(right)]), np.array([of]))
     share = {"low": float(low[0]), "high": float(high[0])}
     return {"value": right / of, **share, "n": of, "from": source}
@@ -86,7 +98,9 @@ def _suggestions(
     if len(own):
         judged = evaluate_picks(table.restrict(complete), own, _radius_px(desk, own), complete)
         if judged.best is not None:
-            why = f"Best on fully marked micrographs: F1 {judged.best.f1:.2f}."
+            why = (
+                f"Best on fully marked micrographs it did not learn from: F1 {judged.best.f1:.2f}."
+            )
             found.append({"name": "Best F1", "threshold": judged.best.threshold, "why": why})
     config = json.loads(desk.runs.one(run)["config"])
     expected = config.get("particles_per_micrograph")
@@ -105,10 +119,13 @@ def _radius_px(desk: Desk, truth: Picks) -> float:
 def review(desk: Desk, run: str, kind: str, count: int) -> list[dict[str, Any]]:
     """Picks to judge: the least sure, those that contradict the labels, or any at random.
 
-    What was judged already is not asked again.
+    What was judged already is not asked again; but a sample at random must not lack the uncertain
+    ones, judged or not.
     """
     found, keep = desk.runs.found(run), desk.runs.thinned(run).copy()
-    asked = desk.store.rows("SELECT pick FROM verdict WHERE run = ?", run)
+    asked = desk.store.rows(
+        "SELECT pick FROM verdict WHERE run = ? AND (sample = 'random' OR ? != 'random')", run, kind
+    )
     keep[[row["pick"] for row in asked]] = False
     if kind == "random":
         chosen = _at_random(np.flatnonzero(desk.runs.kept(run) & keep), count)

@@ -19,6 +19,7 @@ class News:
 
     def __init__(self) -> None:
         self._pages: dict[asyncio.Queue[str | None], asyncio.AbstractEventLoop] = {}
+        self._closed = False
 
     def tell(self, name: str, data: Any) -> None:  # noqa: ANN401  # whatever JSON can hold
         """Send a message to all pages."""
@@ -27,7 +28,8 @@ class News:
             loop.call_soon_threadsafe(self._put, queue, text)
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams, and those that come later."""
+        self._closed = True
         for queue, loop in list(self._pages.items()):
             loop.call_soon_threadsafe(self._put, queue, None)
 
@@ -43,7 +45,7 @@ class News:
         self._pages[queue] = asyncio.get_running_loop()
         try:
             yield ": welcome\n\n"
-            while True:
+            while not self._closed:
                 try:
                     text = await asyncio.wait_for(queue.get(), _BEAT_S)
                 except TimeoutError:

@@ -53,6 +53,7 @@ class Verdict(BaseModel):
     pick: Annotated[int, Field(ge=0, le=2**62)]
     answer: Literal["yes", "no", "unsure", "none"]
     sample: Literal["uncertain", "disagree", "random"]
+    drawn: NewCut | None = None  # what was kept when a random sample was drawn
 
 
 class Verdicts(BaseModel):
@@ -146,7 +147,7 @@ def runs_routes(desk: Desk) -> APIRouter:
         kind: Literal["uncertain", "disagree", "random"] = "uncertain",
         k: Annotated[int, Query(ge=1, le=500)] = 30,
     ) -> dict[str, Any]:
-        return {"items": review(desk, run, kind, k)}
+        return {"items": review(desk, run, kind, k), "drawn": asdict(desk.runs.cut(run))}
 
     @routes.post("/verdicts")
     def judge(said: Verdicts) -> dict[str, Any]:
@@ -160,9 +161,10 @@ def runs_routes(desk: Desk) -> APIRouter:
                         "DELETE FROM verdict WHERE run = ? AND pick = ?", (one.run, one.pick)
                     )
                 else:
+                    drawn = one.drawn.model_dump().values() if one.drawn else (None, None, None)
                     db.execute(
-                        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, '', ?)",
-                        (one.run, one.pick, one.answer, one.sample, now()),
+                        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        (one.run, one.pick, one.answer, one.sample, *drawn, now()),
                     )
         return {"kept": len(said.verdicts)}
 

@@ -157,6 +157,14 @@ class Runs:
         """Whether it has picked."""
         return (self.folder(run) / "picks.npz").exists()
 
+    def learnt(self, run: str) -> frozenset[str]:
+        """Micrographs that its training has seen, by path."""
+        try:
+            listed = (self.folder(run) / "train.lst").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(listed.splitlines())
+
     def take_picks(self, run: str) -> None:
         """Make a finished run's table of picks ready to be shown."""
         table = read_picks(self.folder(run) / "picks.json")

@@ -7,15 +7,18 @@
 import errno
 import json
 import os
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Annotated, TextIO
 from urllib.parse import urlsplit
 
+import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -25,6 +28,7 @@ from starlette.exceptions import HTTPException
 
 from cryopick.errors import CryopickError, InputError
 from cryopick.web.desk import Desk
+from cryopick.web.news import News
 from cryopick.web.routes_data import data_routes
 from cryopick.web.routes_marks import marks_routes
 from cryopick.web.routes_runs import runs_routes
@@ -139,8 +143,6 @@ def serve(  # noqa: PLR0913  # as the command has options
     Raises:
         InputError: The port is taken, or the project cannot be opened.
     """
-    import uvicorn
-
     listener = _bound_socket(socket_file) if socket_file else _bound(host, port)
     own_port = 0 if socket_file else int(listener.getsockname()[1])
     desk = Desk.open(project)
@@ -168,13 +170,28 @@ def serve(  # noqa: PLR0913  # as the command has options
         ws="none",
         server_header=False,
     )
+    # uvicorn sends itself the signal again when it has ended: by default that would be the end of
+    # us before anything is tidied up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ready(f"{link}#t={door.token}", socket_file)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, desk.news).run(sockets=[listener])
     finally:
         note.unlink(missing_ok=True)
         if socket_file:
             socket_file.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of news first: it waits for every answer to be complete."""
+
+    def __init__(self, config: uvicorn.Config, news: News) -> None:
+        super().__init__(config)
+        self._news = news
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._news.close()
+        super().handle_exit(sig, frame)
 
 
 def _bound(host: str, port: int) -> socket.socket:

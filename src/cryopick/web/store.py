@@ -44,7 +44,8 @@ CREATE TABLE pick_count (
     PRIMARY KEY (run, mid));
 CREATE TABLE verdict (
     run TEXT NOT NULL, pick INTEGER NOT NULL, answer TEXT NOT NULL, sample TEXT NOT NULL,
-    author TEXT NOT NULL, t REAL NOT NULL, PRIMARY KEY (run, pick));
+    threshold REAL, edge_ang REAL, min_distance_ang REAL, t REAL NOT NULL,
+    PRIMARY KEY (run, pick));
 CREATE TABLE op (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT UNIQUE NOT NULL, author TEXT NOT NULL,
     t REAL NOT NULL, body TEXT NOT NULL);

@@ -12,7 +12,7 @@ export async function begin(sample) {
   const k = sample === "random" ? 40 : 30;
   try {
     const answer = await get("review", { run: store.runId.value, kind: sample, k });
-    queue.value = { sample, items: answer.items, at: 0, answers: {} };
+    queue.value = { sample, items: answer.items, drawn: answer.drawn, at: 0, answers: {} };
     store.say(`${answer.items.length} picks to judge`);
   } catch (error) {
     store.tell(/** @type {Error} */ (error).message, "bad");
@@ -29,7 +29,7 @@ export function answer(said) {
   // What was asked because it teaches becomes a label; what was drawn at random only measures.
   if (q.sample !== "random") item.label = edits.judge(item, KINDS[said]);
   queue.value = { ...q, at: q.at + 1, answers: { ...q.answers, [q.at]: said } };
-  const verdict = { run: store.runId.value, pick: item.pick, answer: said, sample: q.sample };
+  const verdict = { run: store.runId.value, pick: item.pick, answer: said, sample: q.sample, drawn: q.drawn };
   pending = pending.then(() => send(verdict));
 }
 

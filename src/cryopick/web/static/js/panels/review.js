@@ -7,13 +7,13 @@ import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, plural } from "../widgets.js";
 
-/** @type {{value: {sample: string, items: any[], at: number, answers: Record<number, string>} | null}} */
+/** @type {{value: {sample: string, items: any[], drawn: any, at: number, answers: Record<number, string>} | null}} */
 export const queue = signal(null);
 
 export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
   uncertain: ["Uncertain", "Places where the detector is least sure. Your answers teach it most; they say nothing about precision."],
   disagree: ["Disagreements", "Particles you marked that score low, and high scores where you marked none."],
-  random: ["Random, to measure", "Drawn over all scores. Your answers measure how many kept picks are right."],
+  random: ["Random, to measure", "Drawn from the kept picks. Your answers only measure how many of them are right; they hold for this threshold and for higher ones."],
 });
 
 /** @param {{begin: (sample: string) => void, answer: (a: string) => void, back: () => void, retrain: () => void}} given */

@@ -1,0 +1,97 @@
+"""What the page may say of a run's picks: only what its evidence carries."""
+
+import numpy as np
+import pytest
+from tests import tiny
+
+from cryopick.io import write_picks
+from cryopick.picks import Picks, concatenate
+from cryopick.web.desk import Desk
+from cryopick.web.marks import Add
+from cryopick.web.measures import measured, review
+from cryopick.web.runs import Cut
+
+EACH = 40
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A project with three micrographs and a run that found 40 picks on each, scores -2 to 2."""
+    tiny.micrographs(tmp_path / "mics", 3)
+    opened = Desk.open(tmp_path / "p.cryopick")
+    opened.micrographs.add([str(tmp_path / "mics")])
+    run = opened.runs.create("train", "Training", {"held_out": []})
+    tables = []
+    for path in opened.micrographs.usable().values():
+        xy_px = np.stack([np.arange(EACH) * 2.0, np.full(EACH, 30.0)], axis=1)
+        tables.append(Picks.on(str(path), xy_px, np.linspace(2, -2, EACH)))
+    opened.runs.folder(run).mkdir(exist_ok=True)
+    write_picks(concatenate(tables), opened.runs.folder(run) / "picks.json")
+    opened.runs.take_picks(run)
+    yield opened
+    opened.close()
+
+
+def judge(desk, picks, answer, drawn):
+    """Say the same of several picks of a random sample."""
+    with desk.store.write() as db:
+        for pick in picks:
+            limits = (drawn, 0.0, 0.0) if drawn is not None else (None, None, None)
+            sample = "uncertain" if drawn is None else "random"
+            values = ("r1", int(pick), answer, sample, *limits, 0.0)
+            db.execute("INSERT INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def precision(desk, threshold):
+    desk.runs.set_cut("r1", Cut(threshold))
+    return measured(desk, "r1")["precision"]
+
+
+def test_a_random_sample_holds_for_its_threshold_and_higher_ones_but_for_no_lower_one(desk):
+    score = desk.runs.found("r1").score
+    judge(desk, np.flatnonzero(score >= 1), "yes", 0.0)
+    judge(desk, np.flatnonzero((score >= 0) & (score < 1)), "no", 0.0)
+
+    at_zero, at_one, below = precision(desk, 0.0), precision(desk, 1.0), precision(desk, -0.5)
+
+    assert at_zero["value"] == 0.5
+    assert at_zero["low"] < 0.5 < at_zero["high"]
+    assert (at_one["value"], at_one["n"]) == (1.0, (score >= 1).sum())
+    assert (below["value"], below["n"]) == (None, 0)
+
+
+def test_answers_on_uncertain_picks_say_nothing_of_precision(desk):
+    judge(desk, range(30), "yes", None)
+
+    assert precision(desk, -2.0)["value"] is None
+
+
+def test_a_random_sample_holds_uncertain_picks_too_but_none_twice(desk):
+    desk.runs.set_cut("r1", Cut(-2.0))
+    judge(desk, range(30), "no", None)
+    judge(desk, range(30, 40), "yes", -2.0)
+
+    drawn = {one["pick"] for one in review(desk, "r1", "random", 500)}
+    uncertain = {one["pick"] for one in review(desk, "r1", "uncertain", 500)}
+
+    assert drawn == set(range(3 * EACH)) - set(range(30, 40))
+    assert not uncertain & set(range(40))
+
+
+def test_a_marked_micrograph_judges_only_a_detector_that_did_not_learn_from_it(desk):
+    first, path = next(iter(desk.micrographs.usable().items()))
+    found = desk.runs.found("r1")
+    marks = [
+        Add(op="add", cid=f"c{i}", id=f"l{i}", mid=first, x=float(x), y=float(y))
+        for i, (x, y) in enumerate(found.xy_px[found.on(first)][:10])
+    ]
+    desk.marks.apply(marks, "")
+    desk.micrographs.change(first, state="all", note=None)
+    unseen = precision(desk, -2.0)
+    (desk.runs.folder("r1") / "train.lst").write_text(f"{path}\n")
+    learnt = precision(desk, -2.0)
+
+    assert unseen["n"] == EACH
+    assert unseen["value"] == pytest.approx(10 / EACH)
+    assert learnt["value"] is None
+    assert [one["name"] for one in measured(desk, "r1")["suggestions"]] == ["Even odds"]
