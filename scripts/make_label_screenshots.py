@@ -1,7 +1,8 @@
 """Take the pictures of `docs/howto/label.md` by going through the labelling page as a user does.
 
 Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
-detector is trained: python scripts/make_label_screenshots.py
+detector is trained: python scripts/make_label_screenshots.py [FOLDER]. In a folder that is kept the
+training is done once, and later calls take the pictures of the other steps again.
 """
 
 import shutil
@@ -57,6 +58,7 @@ def train(user: Driver, picture: str | None) -> None:
     """Press Start, wait for the picks, and take a picture on the way."""
     page = user.page
     user.step("train")
+    page.get_by_label("How long").select_option("quick")
     page.get_by_label("Particles per micrograph").fill(str(EXPECTED))
     page.get_by_label("Particles per micrograph").press("Tab")
     page.get_by_role("button", name="Start training").click()
@@ -64,13 +66,13 @@ def train(user: Driver, picture: str | None) -> None:
         page.locator(".chart").first.wait_for(timeout=600_000)
         page.wait_for_timeout(15_000)
         shoot(page, picture)
-    page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=900_000)
+    page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=3_600_000)
 
 
 def main() -> None:
     """Go through the six steps."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        project = Path(folder) / "beta-galactosidase.cryopick"
+        project = Path(sys.argv[1] if len(sys.argv) > 1 else folder) / "beta-galactosidase.cryopick"
         server = Server(project, log=Path(folder) / "log")
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
@@ -87,7 +89,7 @@ def main() -> None:
 
 def go_through(user: Driver) -> None:
     """What a user does on the first day."""
-    page = user.open().page
+    page = user.open().step("data").page
     page.locator("input[name=path]").fill(str(DATA / "micrographs"))
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Pixel size, Å").fill(str(PIXEL_SIZE_ANG))
@@ -98,11 +100,12 @@ def go_through(user: Driver) -> None:
     shoot(page, "data")
 
     user.step("label")
-    for name, places in labels().items():
-        user.micrograph(name)
-        for place in places:
-            user.click(*place)
-    user.saved()
+    if not user.told("state")["n_labels"]:
+        for name, places in labels().items():
+            user.micrograph(name)
+            for place in places:
+                user.click(*place)
+        user.saved()
     name = max(labels(), key=lambda one: len(labels()[one]))
     user.micrograph(name)
     page.get_by_label("Hide detail finer than, Å").fill("40")
@@ -112,8 +115,11 @@ def go_through(user: Driver) -> None:
     page.wait_for_timeout(4000)
     shoot(page, "label")
 
-    train(user, "train")
-    page.get_by_role("button", name="Look at the picks").click()
+    if any(run["has_picks"] for run in user.told("state")["runs"]):
+        user.step("inspect")
+    else:
+        train(user, "train")
+        page.get_by_role("button", name="Look at the picks").click()
     user.look_at(2000, 2000, 0.3)
     page.wait_for_timeout(6000)
     shoot(page, "inspect")

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests import tiny
 
 from cryopick.io import read_picks, write_mrc
@@ -152,50 +150,6 @@ def test_bodies_that_are_none_are_refused(client, content, status):
 
     assert answer.status_code in (400, status)
     assert client.get("/api/state").status_code == 200
-
-
-OPS = st.one_of(
-    st.builds(
-        lambda i, x, kind: {"op": "add", "id": f"l{i}", "mid": 1, "x": x, "y": x, "kind": kind},
-        st.integers(0, 4),
-        st.floats(0, 90),
-        st.sampled_from(["pos", "neg"]),
-    ),
-    st.builds(
-        lambda i, x: {"op": "move", "id": f"l{i}", "x": x, "y": 0},
-        st.integers(0, 4),
-        st.floats(0, 9),
-    ),
-    st.builds(lambda i: {"op": "delete", "id": f"l{i}"}, st.integers(0, 4)),
-)
-
-
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.lists(OPS, max_size=12), st.data())
-def test_any_edits_however_often_they_come_are_those_of_the_journal(client, desk, ops, data):
-    with desk.store.write() as db:
-        for table in ("label", "op"):
-            db.execute(f"DELETE FROM {table}")
-    named = [{**op, "cid": f"c{number}"} for number, op in enumerate(ops)]
-    sent = 0
-    while sent < len(named):
-        upto = data.draw(st.integers(sent + 1, len(named)))
-        back = data.draw(st.integers(0, sent))
-        edit(client, *named[back:upto])  # what was not acknowledged comes again
-        sent = upto
-
-    expected = {}
-    for op in client.get("/api/ops").json()["ops"]:
-        if op["op"] == "add":
-            expected[op["id"]] = (op["x"], op["y"], op["kind"])
-        elif op["op"] == "move" and op["id"] in expected:
-            expected[op["id"]] = (op["x"], op["y"], expected[op["id"]][2])
-        elif op["op"] == "delete":
-            expected.pop(op["id"], None)
-    assert {one["id"]: (one["x"], one["y"], one["kind"]) for one in labels(client)} == expected
-    assert len(client.get("/api/ops").json()["ops"]) == len(named)
 
 
 def test_pictures_come_in_set_sizes_with_their_place(client, desk, tmp_path):
