@@ -77,7 +77,7 @@ def _stopped(error: Exception) -> typer.Exit:
     return typer.Exit(BUG)
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="cryopick",
     cls=OneLineErrors,
     no_args_is_help=True,

@@ -17,7 +17,7 @@ __all__ = ["MODEL_SUFFIX", "describe_model", "model_lines", "models_app"]
 
 MODEL_SUFFIX = ".safetensors"
 
-models_app = typer.Typer(
+models_app: typer.Typer = typer.Typer(
     name="models",
     help="Tell what models are at hand and what made them; take in those of Topaz.",
     no_args_is_help=True,

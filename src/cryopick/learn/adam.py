@@ -29,7 +29,8 @@ class Adam:
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], weight_decay: float = 0.0) -> None:
-        self.parameters, self.weight_decay = list(parameters), weight_decay
+        self.parameters: list[nn.Parameter] = list(parameters)
+        self.weight_decay: float = weight_decay
         self.state: dict[int, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:

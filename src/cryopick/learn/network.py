@@ -182,11 +182,11 @@ class LateResidual(nn.Module):
     def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
         super().__init__()
         plain = Layer(kernel=layer.kernel, channels=layer.channels)
-        self.first = _Convolution(channels_in, channels_in, plain)
-        self.second = _filter(channels_in, channels, layer)
-        self.after = nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
+        self.first: nn.Module = _Convolution(channels_in, channels_in, plain)
+        self.second: nn.Conv2d = _filter(channels_in, channels, layer)
+        self.after: nn.Sequential = nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
         self.shortcut = _shortcut(channels_in, channels, layer)
-        self.margin = layer.kernel // 2 * (1 + layer.dilation)
+        self.margin: int = layer.kernel // 2 * (1 + layer.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of all places that the layer's field fits around."""
@@ -220,12 +220,15 @@ class Scorer(nn.Module):
         features: Length of the vector that the linear head reads.
     """
 
+    receptive_field_px: int
+    stride_px: int
+
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
         layers = NETWORKS[settings.name]
         self.receptive_field_px, self.stride_px = _reach(layers)
-        self.features = layers[-1].channels * settings.width
+        self.features: int = layers[-1].channels * settings.width
         blocks: list[nn.Module] = []
         channels = 1
         for layer in layers:
@@ -233,9 +236,9 @@ class Scorer(nn.Module):
             wider = layer.channels * settings.width
             blocks.append(block(channels, wider, layer))
             channels = wider
-        self.encoder = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout2d(settings.dropout)
-        self.head = nn.Linear(self.features, 1)
+        self.encoder: nn.Sequential = nn.Sequential(*blocks)
+        self.dropout: nn.Dropout2d = nn.Dropout2d(settings.dropout)
+        self.head: nn.Linear = nn.Linear(self.features, 1)
 
     def encode(
         self, images: Float[Tensor, "batch 1 height width"]
@@ -293,7 +296,7 @@ class Decoder(nn.Module):
             nn.LeakyReLU(0.2),
             nn.ConvTranspose2d(widths[-1], 1, 3, stride=2, padding=1),
         ]
-        self.layers = nn.Sequential(*layers)
+        self.layers: nn.Sequential = nn.Sequential(*layers)
 
     def forward(
         self, features: Float[Tensor, "regions features"]

@@ -167,7 +167,10 @@ class Sampler:
     ) -> None:
         if not store.labelled:
             raise SettingsError("there is no label on any training micrograph")
-        self.store, self.settings, self.geometry, self.seed = store, settings, geometry, seed
+        self.store: Store = store
+        self.settings: SamplingSettings = settings
+        self.geometry: Geometry = geometry
+        self.seed: int = seed
         self._labels = _listed(store.labels_px)
         self._negatives = _listed(store.negatives_px)
         self._votes = np.zeros(len(self._negatives)) if votes is None else votes

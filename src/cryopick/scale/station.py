@@ -48,7 +48,8 @@ class Station:
         self._parts = work.parts(out, f"watch {table_format}")
         self._owners: dict[str, Path] = {}
         self._stop = threading.Event()
-        self.picked, self.failed = 0, 0
+        self.picked: int = 0
+        self.failed: int = 0
 
     def run(
         self, *, every_s: float, until_idle_s: float | None, tell: Callable[[str], None]

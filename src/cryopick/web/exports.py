@@ -8,7 +8,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,7 +30,7 @@ _FORMATS = tuple(f".{name}" for name in CODECS)
 class Export(BaseModel):
     """What to write, and how."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     what: Literal["picks", "labels"] = "picks"
     run: str | None = Field(None, max_length=64)
     formats: list[Annotated[str, Field(max_length=16)]] = Field([".star"], max_length=16)

@@ -5,7 +5,7 @@
 
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
@@ -34,7 +34,7 @@ class Side(IntEnum):
 class ProjectChange(BaseModel):
     """What the user says about the whole project."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     pixel_size_ang: Angstrom | None = None
     diameter_ang: Angstrom | None = None
 
@@ -42,7 +42,7 @@ class ProjectChange(BaseModel):
 class Import(BaseModel):
     """Micrographs to bring in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     glob: str | None = Field(None, max_length=4096)
     paths: list[Annotated[str, Field(max_length=4096)]] = Field([], max_length=20_000)
 
@@ -50,7 +50,7 @@ class Import(BaseModel):
 class MicrographChange(BaseModel):
     """What the user says about a micrograph."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     state: State | None = None
     note: str | None = Field(None, max_length=2000)
 

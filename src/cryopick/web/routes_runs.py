@@ -4,7 +4,7 @@
 """
 
 from dataclasses import asdict, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
@@ -26,7 +26,7 @@ Length = Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)]
 class NewRun(BaseModel):
     """A run to begin."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     kind: Literal["train", "pick"] = "train"
     diameter_ang: Annotated[float, Field(ge=5, le=1e5, allow_inf_nan=False)]
     particles_per_micrograph: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = (
@@ -39,7 +39,7 @@ class NewRun(BaseModel):
 class NewCut(BaseModel):
     """What to keep of a run's picks."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     threshold: Score
     edge_ang: Length = 0.0
     min_distance_ang: Length = 0.0
@@ -48,7 +48,7 @@ class NewCut(BaseModel):
 class Verdict(BaseModel):
     """What a person says of a pick."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     run: Annotated[str, Field(max_length=64)]
     pick: Annotated[int, Field(ge=0, le=2**62)]
     answer: Literal["yes", "no", "unsure", "none"]
@@ -59,7 +59,7 @@ class Verdict(BaseModel):
 class Verdicts(BaseModel):
     """Several of them; "none" takes one back."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     verdicts: list[Verdict] = Field(max_length=1000)
 
 

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Annotated, TextIO
+from typing import Annotated, ClassVar, TextIO
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -42,7 +42,7 @@ _WRONG_TOKEN_S = 0.2
 class Login(BaseModel):
     """The token of the printed link."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     token: Annotated[str, Field(max_length=200)]
 
 

@@ -28,7 +28,7 @@ class Curve:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.text = ""
+        self.text: str = ""
         self.add("\t".join(_COLUMNS))
 
     def add(self, row: str) -> None:

@@ -54,8 +54,10 @@ class Stream:
     def __init__(
         self, settings: GeneralSettings, molecules: Sequence[Molecule], *, first: int, workers: int
     ) -> None:
-        self.settings, self.first, self.workers = settings, first, workers
-        self.domain = Domain(
+        self.settings: GeneralSettings = settings
+        self.first: int = first
+        self.workers: int = workers
+        self.domain: Domain = Domain(
             molecules=tuple(molecules), diameter_px=settings.diameter_px, side_px=settings.side_px
         )
 
