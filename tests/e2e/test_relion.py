@@ -3,6 +3,7 @@
 Skipped where RELION is not installed; with REQUIRE_RELION=1 in the environment that is a failure.
 """
 
+import csv
 import os
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryopick.evaluate import match_picks
 from cryopick.io import read_picks, write_picks
-from cryopick.picks import Picks
+from cryopick.picks import Picks, concatenate
 
 pytestmark = pytest.mark.slow
 
@@ -193,6 +195,41 @@ def test_our_images_are_those_that_relion_cuts(project, stacks):
     assert len(ours) == len(theirs)
     for mine, other in zip(ours, theirs, strict=True):
         assert np.corrcoef(mine.ravel(), other.ravel())[0, 1] > 0.98  # RELION takes off a slope
+
+
+def test_the_classes_of_relion_tell_particles_from_empty_places(project):
+    truth = read_picks(project / "data" / "particles.tsv")
+    empty = at_random(truth, seed=1)
+    clear = match_picks(empty, truth, radius_px=DIAMETER_ANG / PIXEL_ANG) < 0
+    empty = empty.select(clear)
+    scores = [np.full(len(truth), 3.0), np.full(len(empty), -3.0)]
+    tables = zip((truth, empty), scores, strict=True)
+    write_picks(concatenate([replace(t, score=s) for t, s in tables]), project / "mixed.star")
+
+    cryopick(
+        project,
+        "validate classes mixed.star -m data/micrographs -o validated --classes 4 --iterations 6",
+        f"--diameter-ang {DIAMETER_ANG} --at 0 --at -4 --truth data/particles.tsv",
+    )
+
+    table = (project / "validated/classes.tsv").read_text()
+    rows = list(csv.DictReader(table.splitlines(), delimiter="\t"))
+    sure, all_of_them = (share_of_junk(rows, number) for number in ("1", "2"))
+    real = 1 - len(read_picks(project / "validated/set_1/particles.star")) / len(
+        read_picks(project / "validated/set_2/particles.star")
+    )
+    assert real > 0.25
+    assert sure < 0.15
+    assert all_of_them == pytest.approx(real, abs=0.15)
+    page = (project / "validated/report.html").read_text()
+    assert page.count('alt="class average') == sum(row["particles"] != "0" for row in rows)
+
+
+def share_of_junk(rows, number):
+    """Share of the images of a set that are in classes of no particle."""
+    own = [row for row in rows if row["set"] == number]
+    junk = sum(int(row["particles"]) for row in own if row["rule"] == "junk")
+    return junk / sum(int(row["particles"]) for row in own)
 
 
 def test_relion_cuts_filaments_where_we_do_and_measures_the_same_angles(project):

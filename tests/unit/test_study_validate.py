@@ -56,26 +56,36 @@ def test_the_surest_set_is_judged_by_most_of_its_particles_not_by_most_of_its_cl
 def test_a_person_comes_before_the_rule_and_is_remembered(tmp_path):
     table, own = tmp_path / "classes.tsv", classes((50, 1.0, 20.0), (5, 0.1, 90.0))
     write_verdicts(judged([own], DIAMETER_ANG, {}), table)
-    assert overruled(table) == {}
+    assert overruled(table, [own]) == {}
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], lines[1] + "Junk", lines[2] + "particle"]) + "\n")
 
-    said = overruled(table)
+    said = overruled(table, [own])
     verdicts = judged([own], DIAMETER_ANG, said)
     write_verdicts(verdicts, table)
 
-    assert said == {(1, 1): False, (1, 2): True} == overruled(table)
+    assert said == {(1, 1): False, (1, 2): True} == overruled(table, [own])
     assert [verdict.by_rule for verdict in verdicts[0]] == [True, False]
     assert [verdict.is_particle for verdict in verdicts[0]] == [False, True]
 
 
 def test_another_word_of_a_person_is_refused(tmp_path):
-    table = tmp_path / "classes.tsv"
-    write_verdicts(judged([classes((5, 1.0, 20.0))], DIAMETER_ANG, {}), table)
+    table, own = tmp_path / "classes.tsv", classes((5, 1.0, 20.0))
+    write_verdicts(judged([own], DIAMETER_ANG, {}), table)
     table.write_text(table.read_text().rstrip("\n") + "maybe\n")
 
     with pytest.raises(FormatError, match=r"classes\.tsv:2: expected particle, junk or nothing"):
-        overruled(table)
+        overruled(table, [own])
+
+
+@pytest.mark.parametrize("anew", [[classes((6, 1.0, 20.0))], []])
+def test_a_word_on_a_class_that_is_no_more_is_not_taken_for_another(tmp_path, anew):
+    table = tmp_path / "classes.tsv"
+    write_verdicts(judged([classes((5, 1.0, 20.0))], DIAMETER_ANG, {}), table)
+    table.write_text(table.read_text().rstrip("\n") + "junk\n")
+
+    with pytest.raises(FormatError, match=r"classes\.tsv:2: says junk of a class of 5 particles"):
+        overruled(table, anew)
 
 
 # Stands in for relion_refine: odd images, by their order, fall into class 2, which is empty noise.
@@ -159,6 +169,13 @@ def test_what_relion_has_done_is_kept_when_a_person_overrules(project):
     ]
     assert 'class="off"' not in Path("out/report.html").read_text()
     assert "by a person" in Path("out/report.html").read_text()
+
+
+def test_images_of_other_picks_or_settings_are_not_taken_for_these(project):
+    cryopick(f"{WORDS} --at 0")
+
+    other = WORDS.replace("--diameter-ang 60", "--diameter-ang 70")
+    assert "out/stacks: holds images of other picks" in cryopick(f"{other} --at 0", 1).stderr
 
 
 def test_a_missing_or_failing_relion_is_told_in_one_line(project, monkeypatch):

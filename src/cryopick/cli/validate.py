@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option, echo
@@ -20,7 +20,7 @@ __all__ = ["classes", "resolution"]
 _SETS = 5
 _SIDE_PX = 40  # of the images: particles are some 27 pixels across, enough to tell junk apart
 
-validate = typer.Typer(
+validate: typer.Typer = typer.Typer(
     help="Ask the next program whether the picks are particles: 2D classes, resolutions.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -66,7 +66,8 @@ def classes(
 ) -> None:
     """Classify picks at decreasing thresholds with RELION, and count what averages to a particle.
 
-    DIR gets the stacks, RELION's runs, report.html with every class, shares.png, and classes.tsv.
+    DIR gets the stacks, RELION's runs, report.html with every class, the shares of false picks as
+    shares.tsv and shares.png, and classes.tsv.
     Write particle or junk into the column person of classes.tsv to overrule the rule, and give
     the command again: what RELION has done is kept.
 
@@ -76,31 +77,29 @@ def classes(
     from cryopick.io import read_picks, whole
     from cryopick.study.validate import (
         ClassSettings,
+        Shares,
         class_page,
         classify,
         draw_shares,
         judged,
         nested_stacks,
         overruled,
+        write_shares,
         write_verdicts,
     )
 
     settings = settings_of(ClassSettings, options)
     star = picks
     if micrographs:
-        star = out / "stacks" / "particles.star"
-        if not star.exists():
-            stack(
-                picks,
-                micrographs,
-                out / "stacks",
-                diameter_ang=diameter_ang,
-                pixel_size_ang=pixel_size_ang,
-                rescale_px=_side(micrographs, diameter_ang, pixel_size_ang),
-                invert=invert,
-                voltage_kv=voltage_kv,
-                cs_mm=cs_mm,
-            )
+        cut = {
+            "diameter_ang": diameter_ang,
+            "pixel_size_ang": pixel_size_ang,
+            "rescale_px": _side(micrographs, diameter_ang, pixel_size_ang),
+            "invert": invert,
+            "voltage_kv": voltage_kv,
+            "cs_mm": cs_mm,
+        }
+        star = _images(picks, micrographs, out / "stacks", cut)
     thresholds = sorted(at or _even(read_picks(star)), reverse=True)
     done = []
     for number, own in enumerate(nested_stacks(star, thresholds, out), start=1):
@@ -109,14 +108,37 @@ def classes(
         )
         done.append(classify(own, settings))
     table = out / "classes.tsv"
-    verdicts = judged(done, diameter_ang, overruled(table))
+    verdicts = judged(done, diameter_ang, overruled(table, done))
     write_verdicts(verdicts, table)
     known = read_picks(truth) if truth else None
-    page = class_page(done, verdicts, thresholds, settings, known)
+    shares = Shares.of(done, verdicts, thresholds, known, diameter_ang)
     with whole(out / "report.html", overwrite=True) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    draw_shares(done, verdicts, thresholds, settings, known, out / "shares.png")
+        temporary.write_text(class_page(done, verdicts, shares), encoding="utf-8")
+    write_shares(shares, out / "shares.tsv")
+    draw_shares(shares, out / "shares.png")
     echo(f"{out / 'report.html'}: open it in a browser", err=True)
+
+
+def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, Any]) -> Path:
+    """The images of the picks, cut unless they are there already."""
+    from cryopick.errors import InputError
+    from cryopick.io import micrograph_paths, whole
+    from cryopick.io.parts import file_identity
+
+    star, mark = folder / "particles.star", folder / "made_of.txt"
+    of_what = [*map(file_identity, [picks, *micrograph_paths(micrographs)]), repr(cut)]
+    told = "\n".join(of_what) + "\n"
+    if star.exists():
+        if not (mark.is_file() and mark.read_text("utf-8") == told):
+            raise InputError(
+                f"{folder}: holds images of other picks, or cut with other settings; name another "
+                "folder with -o, or remove this one"
+            )
+        return star
+    with whole(mark, overwrite=True) as temporary:
+        temporary.write_text(told, encoding="utf-8")
+    stack(picks, micrographs, folder, **cut)
+    return star
 
 
 def _side(given: list[str], diameter_ang: float, pixel_size_ang: float | None) -> int | None:

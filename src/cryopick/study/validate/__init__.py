@@ -5,7 +5,8 @@
 - `classify`, `Classes`: RELION's 2D classes of one stack.
 - `judged`, `Verdict`: which classes are particles, by a rule.
 - `write_verdicts`, `overruled`: the verdicts as a table, and those of a person.
-- `class_page`: the page that shows them.
+- `Shares`, `write_shares`: true and false positives by threshold, from the verdicts.
+- `class_page`, `draw_shares`: the page that shows all that, and its figure.
 - `read_resolutions`, `plot_resolutions`: what reconstructions made elsewhere reached.
 """
 
@@ -14,11 +15,13 @@ from cryopick.study.validate.relion import Classes, classify, nested_stacks
 from cryopick.study.validate.resolution import plot_resolutions, read_resolutions
 from cryopick.study.validate.rule import Verdict, judged
 from cryopick.study.validate.settings import ClassSettings
+from cryopick.study.validate.shares import Shares, write_shares
 from cryopick.study.validate.verdicts import overruled, write_verdicts
 
 __all__ = [
     "ClassSettings",
     "Classes",
+    "Shares",
     "Verdict",
     "class_page",
     "classify",
@@ -28,5 +31,6 @@ __all__ = [
     "overruled",
     "plot_resolutions",
     "read_resolutions",
+    "write_shares",
     "write_verdicts",
 ]

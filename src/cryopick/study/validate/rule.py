@@ -4,7 +4,7 @@ The surest picks are taken to be particles, for the most part: the classes of th
 show how strong and how well resolved averages of particles are. A class of any set is a particle
 if its average is
 
-- resolved: RELION's estimate is at most 1.3 times that of the strictest set, and
+- resolved: RELION's estimate is at most 1.4 times that of the strictest set, and
 - strong: its standard deviation within the particle's disc is at least half of the strictest
   set's.
 
@@ -12,6 +12,7 @@ Of the strictest set both are medians over particles, not classes. What is no pa
 first: places of empty ice average to nothing but what the search put in, and dirt, clumps and
 broken molecules are unlike each other.
 
+- `RULE`: the same in a sentence, for the page.
 - `Verdict`: what is said of one class.
 - `judged`: the verdicts on all classes of all sets.
 """
@@ -24,10 +25,17 @@ from jaxtyping import Float
 
 from cryopick.study.validate.relion import Classes
 
-__all__ = ["Verdict", "judged"]
+__all__ = ["RULE", "Verdict", "judged"]
 
-_WORST_RESOLUTION = 1.3  # times that of the strictest set
+_WORST_RESOLUTION = 1.4  # times that of the strictest set
 _LEAST_STRENGTH = 0.5
+
+RULE = (
+    "A class is a particle if RELION's estimate of its resolution is at most "
+    f"{_WORST_RESOLUTION:g} times that of the first set, and the standard deviation of its average "
+    f"within the particle's disc at least {_LEAST_STRENGTH:g} of the first set's, both as medians "
+    "over the first set's particles: the surest picks are taken to be particles, for the most part."
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryopick.errors import FormatError
 from cryopick.io import whole
 from cryopick.io.files import read_text
+from cryopick.study.validate.relion import Classes
 from cryopick.study.validate.rule import Verdict
 
 __all__ = ["overruled", "write_verdicts"]
@@ -37,11 +38,16 @@ def write_verdicts(verdicts: Sequence[Sequence[Verdict]], path: Path) -> None:
                 )
 
 
-def overruled(path: Path) -> dict[tuple[int, int], bool]:
+def overruled(path: Path, sets: Sequence[Classes]) -> dict[tuple[int, int], bool]:
     """What a person wrote into the table, by set and class; nothing if there is no table.
 
+    Args:
+        path: The table.
+        sets: The classes of now.
+
     Raises:
-        FormatError: The table is another one, or a word in it is not known.
+        FormatError: The table is another one, a word in it is not known, or it was written on a
+            class that is no more, as the sets were classified anew.
     """
     if not path.is_file():
         return {}
@@ -49,12 +55,25 @@ def overruled(path: Path) -> dict[tuple[int, int], bool]:
     rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
     for line, row in enumerate(rows, start=2):
         word = (row.get("person") or "").strip().lower()
-        if word not in _WORDS or not {"set", "class"} <= row.keys():
+        if word not in _WORDS or not set(_HEAD) <= row.keys():
             raise FormatError(
                 f"{path}:{line}: expected particle, junk or nothing in the column person, found "
                 f"{word!r}; mend the row, or remove the table to begin again"
             )
         verdict = _WORDS[word]
         if verdict is not None:
-            found[int(row["set"]), int(row["class"])] = verdict
+            key = int(row["set"]), int(row["class"])
+            if _count(sets, *key) != int(row["particles"]):
+                raise FormatError(
+                    f"{path}:{line}: says {word} of a class of {row['particles']} particles that "
+                    "is no more, as the sets were classified anew; remove the table to begin again"
+                )
+            found[key] = verdict
     return found
+
+
+def _count(sets: Sequence[Classes], position: int, number: int) -> int:
+    """Particles of a class; -1 where there is no such class."""
+    if not 1 <= position <= len(sets) or not 1 <= number <= len(sets[position - 1].count):
+        return -1
+    return int(sets[position - 1].count[number - 1])
