@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
-"""Write docs/reference/cli.md from the command line itself.
+"""Write docs/reference/cli.md from the command line itself, and settings.md from the settings.
 
-Run it with `make docs` after any change to a command; a test compares the page with it.
+Run it with `make docs` after any change to a command or a setting; a test compares the pages.
 
-- `reference`: the page as text.
+- `reference`: the page of commands as text.
+- `settings_reference`: the page of settings as text.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from inspect import getdoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer.main
 
 from cryopick.cli import app
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 HEAD = """\
 # Command reference
@@ -27,9 +31,25 @@ in which some files failed, 2 for wrong usage, 70 for a bug in cryopick, and 130
 output is never replaced without `--force`.
 """
 
+SETTINGS_HEAD = """\
+# Settings
+
+Made from the program by `make docs`; do not edit.
+
+What a run used lies beside what it made: `settings.toml` in the folder of a training, a simulation
+or a stack, `NAME.settings.toml` beside a table. Keys are the names of the options with underscores,
+so that `--diameter-ang 190` is `diameter_ang = 190.0`; a setting within a table, such as
+`network.width`, is the option `--width`. Such a file, whole or in part, is what `--config FILE` of
+`cryopick train`, `benchmark` and `simulate` takes; options given beside it come first. A key that
+is absent stands for the default below, and one that nobody knows is an error.
+
+Where an option's own help names another default, as the number of steps of `train`, which follows
+the number of labels, that is what the command takes where there is no file.
+"""
+
 
 def reference() -> str:
-    """The whole page."""
+    """The page of commands."""
     root = typer.main.get_command(app)
     parts = [HEAD, "## cryopick\n", _options(root)]
     for path, command in _commands(root, ("cryopick",)):
@@ -100,7 +120,61 @@ def _default(option: Any) -> str:  # noqa: ANN401  # the same
     return f"`{default}`" if isinstance(default, int | float | str) and default is not False else ""
 
 
+def settings_reference() -> str:
+    """The page of settings."""
+    from cryopick.learn import TrainSettings
+    from cryopick.pick import PickSettings
+    from cryopick.pick.filaments import FilamentSettings
+    from cryopick.pick.propose import ProposeSettings
+    from cryopick.prepare.preprocess import PreprocessSettings
+    from cryopick.simulate import SimulationSettings
+    from cryopick.stack import StackSettings
+    from cryopick.study.validate import ClassSettings
+
+    kinds = {
+        "train": TrainSettings,
+        "pick": PickSettings,
+        "filaments": FilamentSettings,
+        "propose": ProposeSettings,
+        "preprocess": PreprocessSettings,
+        "stack": StackSettings,
+        "simulate": SimulationSettings,
+        "validate classes": ClassSettings,
+    }
+    parts = [SETTINGS_HEAD]
+    for command, kind in kinds.items():
+        parts += [f"## cryopick {command}\n", "| setting | meaning | default |\n|---|---|---|"]
+        parts.append("\n".join(_rows(kind, "")) + "\n")
+    return "\n".join(parts)
+
+
+def _rows(kind: Any, prefix: str) -> Iterator[str]:  # noqa: ANN401  # any settings class
+    meanings, hints = _meanings(kind), get_type_hints(kind)
+    for field in fields(kind):
+        if is_dataclass(hints[field.name]):
+            yield from _rows(hints[field.name], f"{prefix}{field.name}.")
+        else:
+            yield f"| `{prefix}{field.name}` | {meanings[field.name]} | {_value(field)} |"
+
+
+def _meanings(kind: Any) -> dict[str, str]:  # noqa: ANN401  # the same
+    """What the docstring says of each field."""
+    listed = (getdoc(kind) or "").partition("Attributes:\n")[2].partition("\nRaises:")[0]
+    found = re.findall(r"^    (\w+): ((?:.|\n(?!    \w|$))*)", listed, re.MULTILINE)
+    return {name: re.sub(r"\bNone\b", "none", " ".join(text.split())) for name, text in found}
+
+
+def _value(field: "Field[Any]") -> str:
+    if field.default is MISSING:
+        return "required"
+    if isinstance(field.default, tuple):
+        return f"`{list(field.default)}`"
+    shown = "none" if field.default in (None, "") else f"`{field.default}`"
+    return shown.lower() if isinstance(field.default, bool) else shown
+
+
 if __name__ == "__main__":
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(reference(), encoding="utf-8")
-    print(f"written: {PAGE}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in {"cli.md": reference(), "settings.md": settings_reference()}.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"written: {FOLDER / name}")
