@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz docs site general-model bench bench-peer
+.PHONY: install demo test fuzz soak docs site general-model bench bench-peer
 
 install: $(STAMP)
 
@@ -23,6 +23,10 @@ test: install
 # some hours. It goes on where it was cut off; counts and logs are in runs/fuzz.
 fuzz: install
 	OMP_NUM_THREADS=1 nice -n 15 $(VENV)/bin/python -m tests.fuzz.search --keep
+
+# Pick 2,000 small micrographs while everything goes wrong, and compare with a run in which nothing did.
+soak: install
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.e2e.soak
 
 # Write again what is made from the code: the command reference.
 docs: install

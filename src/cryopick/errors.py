@@ -7,6 +7,7 @@
     │   └── UnmatchedError      names of micrographs that match no file, or more than one
     ├── SettingsError           options or settings that contradict each other, the data, or reason
     ├── OutputExistsError       an output that stands already and was not to be replaced
+    ├── BusyError               an output that another process is writing at the moment
     └── UnfinishedError         a batch in which some files failed; the others were done
 
 `ValueError` and `TypeError` are for the calling programmer; an `assert` guards our own
@@ -14,6 +15,7 @@ reasoning. A message says which file, what was expected, what was found, and wha
 """
 
 __all__ = [
+    "BusyError",
     "CryopickError",
     "FormatError",
     "InputError",
@@ -51,6 +53,10 @@ class SettingsError(CryopickError):
 
 class OutputExistsError(CryopickError):
     """An output exists and the user did not ask to replace it."""
+
+
+class BusyError(CryopickError):
+    """Another process is at work on the same output."""
 
 
 class UnfinishedError(CryopickError):

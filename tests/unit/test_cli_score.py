@@ -64,7 +64,7 @@ def test_maps_are_replaced_only_by_force_and_bad_files_are_skipped(run):
     run("score mics --model m.safetensors -o scores")
     before = Path("scores/mic_0.mrc").read_bytes()
 
-    result = run("score mics --model m.safetensors -o scores", status=1)
+    result = run("score mics --model m.safetensors -o scores --step-px 4", status=1)
     assert "scores/mic_0.mrc: exists already; replace it with --force" in result.stderr
 
     Path("mics/mic_1.mrc").write_bytes(b"")

@@ -1,5 +1,8 @@
 """Parts of a batch, scripts for clusters, and micrographs that are still to come."""
 
+import errno
+import importlib
+import json
 import os
 import signal
 import subprocess
@@ -7,15 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import tiny
 
-from cryopick.errors import InputError, MicrographError, SettingsError
+from cryopick.errors import InputError, SettingsError
 from cryopick.io import read_picks
-from cryopick.scale import SCHEDULERS, Shard, Watcher, script, shards_of
+from cryopick.io.parts import Parts
+from cryopick.scale import SCHEDULERS, Shard, Watcher, script, shards_of, station, there_now
 
 
 @given(st.integers(0, 40), st.integers(1, 9))
@@ -49,6 +52,16 @@ def test_every_micrograph_is_in_one_shard(count, of):
             "3/5",
         ),
         ({"LSB_JOBINDEX": "2", "LSB_JOBINDEX_END": "4"}, "2/4"),
+        # A script of ours, of whose ten tasks the third is done again.
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "3",
+                "SLURM_ARRAY_TASK_MIN": "3",
+                "SLURM_ARRAY_TASK_MAX": "3",
+                "CRYOPICK_SHARDS": "10",
+            },
+            "3/10",
+        ),
         ({"PBS_ARRAY_INDEX": "3", "CRYOPICK_SHARDS": "6"}, "3/6"),
         ({"PBS_ARRAYID": "3", "CRYOPICK_SHARDS": "6"}, "3/6"),
         (
@@ -98,6 +111,15 @@ def test_parts_are_found_only_when_all_are_there(tmp_path):
         shards_of(out)
 
 
+# As the manuals of Slurm, PBS Professional, Grid Engine and LSF have it.
+HEADS = {
+    "slurm": "#SBATCH --array=1-20\n#SBATCH --cpus-per-task=8\n",
+    "pbs": "#PBS -J 1-20\n#PBS -l select=1:ncpus=8\n",
+    "sge": "#$ -t 1-20\n#$ -pe smp 8\n",
+    "lsf": '#BSUB -J "cryopick[1-20]"\n#BSUB -n 8\n',
+}
+
+
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_script_is_bash_that_runs_the_command_in_parts(scheduler, tmp_path):
     text = script(
@@ -115,6 +137,7 @@ def test_a_script_is_bash_that_runs_the_command_in_parts(scheduler, tmp_path):
 
     assert done.stdout == "pick|my mics/*.mrc|-o|p.star|--shard|auto|20|", done.stderr
     assert "1-20" in text
+    assert HEADS[scheduler] in text
     assert "'a b.sh'" in text
 
 
@@ -140,9 +163,7 @@ def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
 
     project("merge picks.star")
 
-    one, parts = read_picks(Path("all.star")), read_picks(Path("picks.star"))
-    for name, own in one.by_micrograph():
-        np.testing.assert_array_equal(own.xy_px, dict(parts.by_micrograph())[name].xy_px)
+    assert Path("picks.star").read_bytes() == Path("all.star").read_bytes()
     assert Path("picks.settings.toml").read_text() == Path("all.settings.toml").read_text()
     assert "exists already" in project("merge picks.star", status=1).stderr
 
@@ -151,7 +172,7 @@ def test_parts_of_other_settings_are_not_merged(project):
     project(f"{LINE} -o picks.star --shard 1/2")
     project(f"{LINE} -o picks.star --shard 2/2 --margin-ang 200")
 
-    assert "has other settings" in project("merge picks.star", status=1).stderr
+    assert "says other settings than" in project("merge picks.star", status=1).stderr
     assert not Path("picks.star").exists()
 
 
@@ -162,31 +183,110 @@ def test_shards_write_tables_of_their_own_micrographs_into_one_folder(project):
     assert len(list(Path("tables").glob("mic_*.tsv"))) == 5
 
 
-def test_update_does_only_what_is_new_or_changed(project, monkeypatch):
+def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch):
     from cryopick.pick import Picker
 
     picked = []
     pick = Picker._pick
     monkeypatch.setattr(Picker, "_pick", lambda self, p: picked.append(p.name) or pick(self, p))
-    project(f"{LINE} -o picks.json --update")
+    project(f"{LINE} -o picks.json")
     first = Path("picks.json").read_bytes()
     picked.clear()
 
-    project(f"{LINE} -o picks.json --update")
+    project(f"{LINE} -o picks.json")
     assert picked == []
     assert Path("picks.json").read_bytes() == first
 
     Path("mics/mic_5.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
     os.utime("mics/mic_2.mrc", ns=(1, 1))
-    project(f"{LINE} -o picks.json --update")
+    project(f"{LINE} -o picks.json")
     assert sorted(picked) == ["mic_2.mrc", "mic_5.mrc"]
     assert len(read_picks(Path("picks.json")).micrographs) == 6
 
 
-def test_a_table_of_others_is_not_taken_for_one_to_update(project):
-    Path("picks.json").write_text("mine")
+@pytest.mark.parametrize("ending", ["tsv", "json"])
+def test_merged_parts_tell_what_was_skipped(project, ending):
+    Path("mics/mic_1.mrc").write_bytes(b"")
+    project(f"{LINE} -o all.{ending}", status=1)
+    project(f"{LINE} -o picks.{ending} --shard 1/2")
+    project(f"{LINE} -o picks.{ending} --shard 2/2", status=1)
 
-    assert "exists already" in project(f"{LINE} -o picks.json --update", status=1).stderr
+    said = project(f"merge picks.{ending}", status=1).stderr
+
+    assert "1 micrographs were skipped in the parts: mics/mic_1.mrc" in said
+    assert Path(f"picks.{ending}").read_bytes() == Path(f"all.{ending}").read_bytes()
+
+
+COMMANDS = {
+    "pick": (f"{LINE} -o picks.tsv", "picks.tsv"),
+    "pick-each": (f"{LINE} -o out/", "out/mic_3.tsv"),
+    "score": ("score mics --model m.safetensors -o out", "out/mic_3.mrc"),
+    "propose": ("propose mics --diameter-ang 135 -o picks.tsv", "picks.tsv"),
+    "filaments": ("filaments mics --model m.safetensors -o out.tsv", "out.tsv"),
+    "preprocess": ("preprocess mics -o out --factor 2 --normalization micrograph", "out/mic_3.mrc"),
+    "shared": ("preprocess mics -o out --factor 2", "out/mic_3.mrc"),
+    "stack": ("stack labels.tsv -m mics -o out --voltage-kv 300 --cs-mm 2.7 --box-px 8 "
+              "--amplitude-contrast 0.1", "out/mic_3.mrcs"),
+}  # fmt: skip
+
+
+def count_reads(monkeypatch):
+    """The names of the micrographs that are read from now on."""
+    seen = []
+    for name in ("prepare.dataset", "pick.pipeline", "pick.propose.proposer", "stack.many"):
+        module = importlib.import_module(f"cryopick.{name}")
+
+        def read(path, real=module.read_micrograph, **options):
+            seen.append(path.name)
+            return real(path, **options)
+
+        monkeypatch.setattr(module, "read_micrograph", read)
+    return seen
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_over_micrographs_does_only_what_is_missing(project, monkeypatch, name):
+    line, output = COMMANDS[name]
+    moved = Path("mics/mic_3.mrc").rename("mic_3.mrc")
+    project(line, status=0)
+    moved.rename("mics/mic_3.mrc")
+    os.utime("mics/mic_3.mrc", ns=(5, 5))
+    seen = count_reads(monkeypatch)
+
+    project(line, status=1 if name == "shared" else 0)
+
+    if name == "shared":  # what all have in common has changed
+        project(f"{line} --force")
+        assert len(set(seen)) == 5
+    else:
+        assert set(seen) == {"mic_3.mrc"}
+    assert Path(output).exists()
+    seen.clear()
+    before = {path: path.read_bytes() for path in Path().glob("out/*.mrc*")}
+    if before:
+        Path(output).unlink()
+        project(line)
+        assert {path: path.read_bytes() for path in Path().glob("out/*.mrc*")} == before
+    else:
+        project(line)
+        assert seen == []
+
+
+@pytest.mark.parametrize("name", ["propose", "filaments", "score"])
+def test_other_commands_are_done_in_parts_too(project, name):
+    line, output = COMMANDS[name]
+    project(line)
+    whole = {path.name: path.read_bytes() for path in [Path(output), *Path().glob("out/*.mrc")]}
+    line = line.replace("-o picks", "-o parts").replace("-o out", "-o parts")
+    for number in (1, 2):
+        project(f"{line} --shard {number}/2")
+    if name != "score":
+        project("merge parts.tsv")
+        assert Path("parts.tsv").read_bytes() == whole[output]
+    else:
+        assert "need not be merged" in project("merge parts", status=1).stderr
+        for path in Path("parts").glob("*.mrc"):
+            assert path.read_bytes() == whole[path.name]
 
 
 def grow(path, text):
@@ -235,25 +335,118 @@ def test_a_file_that_fails_is_given_up_until_it_changes(tmp_path):
 
 
 def test_a_folder_that_is_not_there_yet_is_waited_for():
-    def look():
-        raise MicrographError("mics: no such folder")
+    assert there_now(["no-such-folder", "no*.mrc"]) == []
 
-    assert Watcher(look).complete() == []
+
+def test_a_folder_that_is_missing_does_not_hold_the_others_back(tmp_path):
+    (tmp_path / "a.mrc").touch()
+
+    assert there_now(["gone", str(tmp_path), str(tmp_path / "*.mrc")]) == [tmp_path / "a.mrc"]
+
+
+WATCH = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
+
+
+def tables():
+    """What each table holds, and when it was written."""
+    found = Path("out").glob("*_autopick.star")
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
+
+
+def status():
+    return json.loads(Path("out/status.json").read_text())
 
 
 def test_watching_picks_what_comes_and_never_twice(project):
-    watch = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
-    said = project(f"{watch} --until-idle-s 0.3").stderr
+    said = project(f"{WATCH} --until-idle-s 0.3").stderr
     assert said.count("particles;") == 5
-    first = {path.name: path.read_bytes() for path in Path("out").glob("*.star")}
+    assert "picked 5 micrographs, 5 in all" in said
+    first = tables()
     assert len(first) == 5
 
+    Path("mics/mic_8.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
     Path("mics/mic_9.mrc").write_bytes(b"cut short")
-    project(f"{watch} --until-idle-s 0.5", status=1)
+    said = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
 
-    assert {path.name: path.read_bytes() for path in Path("out").glob("*.star")} == first
-    assert '"failed": 1' in Path("out/status.json").read_text()
-    assert '"running": false' in Path("out/status.json").read_text()
+    assert "picked 1 micrographs, 6 in all" in said
+    assert "1 micrographs could not be used: mics/mic_9.mrc" in said
+    now = tables()
+    assert {name: now[name] for name in first} == first
+    told = status()
+    assert (told["picked"], told["failed"], told["waiting"], told["running"]) == (6, 1, 0, False)
+    assert told["particles"] == len(read_picks(Path("out/autopick.star")))
+    assert "given up" in Path("out/status.html").read_text()
+
+
+def test_a_table_that_is_gone_is_written_again(project):
+    project(f"{WATCH} --until-idle-s 0.2")
+    first = tables()
+    Path("out/mic_3_autopick.star").unlink()
+
+    said = project(f"{WATCH} --until-idle-s 0.2").stderr
+
+    assert "picked 0 micrographs, 5 in all" in said
+    assert {name: data for name, (data, _) in tables().items()} == {
+        name: data for name, (data, _) in first.items()
+    }
+
+
+def test_a_full_disk_is_waited_out(project, monkeypatch):
+    full = iter([True] * 8)
+    real = station.write_picks_per_micrograph
+
+    def write(*words, **options):
+        if next(full, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*words, **options)
+
+    monkeypatch.setattr(station, "write_picks_per_micrograph", write)
+    said = project(f"{WATCH} --until-idle-s 0.5").stderr
+
+    assert "No space left on device; it is tried again" in said
+    assert len(tables()) == 5
+    assert status()["failed"] == 0
+
+
+def test_one_bad_micrograph_never_stops_a_watch(project, monkeypatch):
+    from cryopick.pick import Picker
+
+    pick = Picker._pick
+
+    def fail(self, path):
+        if path.name == "mic_1.mrc":
+            raise RuntimeError("what torch would say")
+        return pick(self, path)
+
+    monkeypatch.setattr(Picker, "_pick", fail)
+    said = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
+
+    assert "given up, until it changes: what torch would say" in said
+    assert len(tables()) == 4
+
+
+def test_two_watches_do_not_share_a_folder(project):
+    parts = Parts.beside(Path("out"), ["another"])
+    with parts.begun([], overwrite=True):
+        said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
+
+    assert "is at work on it" in said
+
+
+def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
+    Path("more").mkdir()
+    Path("more/mic_1.mrc").write_bytes(Path("mics/mic_2.mrc").read_bytes())
+
+    said = project(f"{WATCH} more --until-idle-s 0.5", status=1).stderr
+    assert "more/mic_1.mrc: its table would replace that of mics/mic_1.mrc; rename it" in said
+    assert len(tables()) == 5
+
+    both = LINE.replace("mics", "mics more", 1)
+    assert "would both be written to" in project(f"{both} -o each/", status=1).stderr
+    project(f"{both} -o picks.star")
+    found = dict(read_picks(Path("picks.star")).by_micrograph())
+    assert len(found) == 6
+    assert (found["more/mic_1.mrc"].xy_px == found["mics/mic_2.mrc"].xy_px).all()
 
 
 @pytest.mark.slow

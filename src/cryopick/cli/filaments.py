@@ -1,17 +1,18 @@
 """`cryopick filaments`: helices as ordered segments, or as pairs of ends."""
 
-from pathlib import Path
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app, stopwatch
+from cryopick.cli.batches import Batched, ledger
 from cryopick.cli.options import (
     Device,
     Force,
     Ignore,
     Micrographs,
     ModelFile,
+    ShardName,
     Table,
     TableFormat,
     chosen_model,
@@ -19,7 +20,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
+from cryopick.cli.tables import record_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["filaments"]
@@ -52,14 +53,15 @@ def filaments(
     ignore: Ignore = None,
     table_format: TableFormat = None,
     device: Device = "auto",
+    shard: ShardName = None,
     force: Force = False,
 ) -> None:
     """Find filaments on raw micrographs, as ordered segments for helical reconstruction.
 
     The scores of a model are followed along ridges, straight over crossings. Segments come with
     tube, psi, tilt and track length, as RELION names them; --ends gives pairs of rows instead,
-    as RELION reads start-end coordinates. A run that was cut off goes on when its command is
-    given again.
+    as RELION reads start-end coordinates. The same command again does only what is
+    missing.
 
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
@@ -72,25 +74,24 @@ def filaments(
     from cryopick.pick.filaments import FilamentBatch, FilamentSettings
     from cryopick.picks import concatenate
 
-    out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-    paths, on = micrograph_paths(micrographs), ready_device(device)
-    tables = planned_tables(paths, out, table_format=table_format, box_px=None)
-    file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
-    scored = PickBatch.open(file, settings_of(PickSettings, options), on, paths, regions)
+    on = ready_device(device)
+    plan = Batched.plan(micrograph_paths(micrographs), out, shard, table_format=table_format)
+    file, regions = chosen_model(model, diameter_ang), regions_on(plan.paths, ignore)
+    scored = PickBatch.open(file, settings_of(PickSettings, options), on, ignore=regions)
     work = FilamentBatch(scored, settings_of(FilamentSettings, options), ends)
-    parts = work.parts(Path(out))
-    if parts.begin(tables, overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
-    batch = Batch(paths, doing="Tracing filaments")
-    found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
-    if not found:
-        parts.remove()
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    with whole(settings_file(out), overwrite=True) as temporary:
-        temporary.write_text(work.describe(), encoding="utf-8")
-    write_table(concatenate(found), out, table_format=table_format, overwrite=True)
-    files = {"model": file, "ignore": ignore}
-    record = stopwatch().record(micrographs=paths, files=files, device=str(on))
-    write_record(record, record_file(out))
-    parts.remove()
+    parts = work.parts(plan.beside)
+    batch = Batch(plan.paths, doing="Tracing filaments")
+    with ledger(parts, plan.tables, plan.paths, overwrite=force):
+        work = work.to_find(plan.paths, parts)
+        found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
+        if not found:
+            raise InputError("none of the micrographs can be used; see what was skipped above")
+        with whole(settings_file(plan.out), overwrite=True) as temporary:
+            temporary.write_text(work.describe(), encoding="utf-8")
+        write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
+        files = {"model": file, "ignore": ignore}
+        record = stopwatch().record(
+            micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
+        )
+        write_record(record, record_file(plan.out))
     batch.finish()

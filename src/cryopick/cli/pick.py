@@ -1,11 +1,11 @@
 """`cryopick pick` and `cryopick score`: raw micrographs through a model."""
 
-from pathlib import Path
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app, stopwatch
+from cryopick.cli.batches import Batched, ledger
 from cryopick.cli.options import (
     Device,
     Force,
@@ -20,7 +20,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
+from cryopick.cli.tables import record_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["pick"]
@@ -61,12 +61,6 @@ def pick(
     ] = None,
     device: Device = "auto",
     shard: ShardName = None,
-    update: Annotated[
-        bool,
-        Option(
-            "--update", help="Keep a ledger beside OUT, and do only new or changed micrographs."
-        ),
-    ] = False,
     force: Force = False,
 ) -> None:
     """Find particles on raw micrographs with a trained model, or with the general one.
@@ -75,7 +69,8 @@ def pick(
     the particle's diameter.
 
     Picks come in raw pixels, with their scores. Settings and a record of the run are written
-    beside the table. A run that was cut off goes on when its command is given again.
+    beside the table. The same command again does only what is missing: after a run that was cut
+    off, or when micrographs have come or changed.
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
@@ -86,35 +81,27 @@ def pick(
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
     from cryopick.picks import concatenate
-    from cryopick.scale import Shard
 
-    settings = settings_of(PickSettings, options)
-    out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-    paths = micrograph_paths(micrographs)
-    tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
-    kept_beside = Path(out)
-    if shard is not None:
-        part = Shard.parse(shard)
-        tables = part.own(tables) if out.endswith("/") else [part.output(Path(out))]
-        kept_beside, paths = part.output(Path(out)), part.own(paths)
-        out = out if out.endswith("/") else str(kept_beside)
-    file, regions = chosen_model(model, diameter_ang), regions_on(paths, ignore)
-    on = ready_device(device)
-    work = PickBatch.open(file, settings, on, paths, regions)
-    parts = work.parts(kept_beside, "pick")
-    if parts.begin(tables, overwrite=force, kept=update) and not update:
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
-    batch = Batch(paths, doing="Picking micrographs")
-    found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
-    if not found:
-        parts.remove()
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    with whole(settings_file(out), overwrite=True) as temporary:
-        temporary.write_text(work.describe(), encoding="utf-8")
-    write_table(concatenate(found), out, table_format=table_format, overwrite=True, box_px=box_px)
-    files = {"model": file, "ignore": ignore}
-    record = stopwatch().record(micrographs=paths, files=files, device=str(on))
-    write_record(record, record_file(out))
-    if not update:
-        parts.remove()
+    settings, on = settings_of(PickSettings, options), ready_device(device)
+    plan = Batched.plan(
+        micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
+    )
+    file, regions = chosen_model(model, diameter_ang), regions_on(plan.paths, ignore)
+    work = PickBatch.open(file, settings, on, ignore=regions)
+    parts = work.parts(plan.beside, "pick")
+    batch = Batch(plan.paths, doing="Picking micrographs")
+    with ledger(parts, plan.tables, plan.paths, overwrite=force):
+        work = work.to_pick(plan.paths, parts)
+        found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
+        if not found:
+            raise InputError("none of the micrographs can be used; see what was skipped above")
+        with whole(settings_file(plan.out), overwrite=True) as temporary:
+            temporary.write_text(work.describe(), encoding="utf-8")
+        table = concatenate(found)
+        write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
+        files = {"model": file, "ignore": ignore}
+        record = stopwatch().record(
+            micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
+        )
+        write_record(record, record_file(plan.out))
     batch.finish()

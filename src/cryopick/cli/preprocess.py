@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.batches import ledger
 from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch, progress
@@ -39,13 +40,16 @@ def preprocess(
 ) -> None:
     """Write downsampled, normalised MRC files; `train` and `pick` do the same by themselves.
 
+    The same command again does only what is missing. With the normalisation of a data set, which
+    all micrographs share, others than before make all of them new, and need --force.
+
     Example: cryopick preprocess micrographs -o small --factor 8
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.parts import Parts, file_identity
-    from cryopick.prepare import PreprocessSettings, write_prepared
+    from cryopick.prepare import PreprocessSettings, missing_of, write_prepared
 
     settings = settings_of(PreprocessSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)
@@ -55,26 +59,28 @@ def preprocess(
 
         loaded = load_model(model)
     settings.preparation(loaded)  # a contradiction shows before any work
-    identities = [file_identity(path) for path in [*outputs, *([model] if model else [])]]
-    parts = Parts.beside(out, ["preprocess", to_toml(settings), *identities])
-    if parts.begin(outputs.values(), overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    is_shared = loaded is None and settings.normalization == "dataset"
+    told = [
+        file_identity(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
+    ]
+    parts = Parts.beside(out, ["preprocess", to_toml(settings), *told])
     batch = Batch(list(outputs), doing="Preparing micrographs")
-    with progress(len(outputs), "Preparing micrographs") as advance:
+    with ledger(parts, outputs.values(), outputs, overwrite=force):
+        missing = missing_of(outputs, parts)
+        wanted = outputs if is_shared and missing else missing
+        with progress(len(wanted), "Preparing micrographs") as advance:
 
-        def on_done(path: Path, error: CryopickError | None) -> None:
-            if error:
-                batch.skip(path, error)
-            advance(1)
+            def on_done(path: Path, error: CryopickError | None) -> None:
+                if error:
+                    batch.skip(path, error)
+                advance(1)
 
-        try:
-            written = write_prepared(outputs, settings, loaded, parts, on_done)
-        except InputError:  # nothing to go on with
-            parts.remove()
-            raise
-    with whole(out / "settings.toml", overwrite=True) as temporary:
-        header = f"# prepared as for the model {model.name}\n" if model else ""
-        temporary.write_text(header + to_toml(settings), encoding="utf-8")
-    parts.remove()
-    echo(f"{len(written)} micrographs written to {out}", err=True)
+            if wanted:
+                write_prepared(wanted, settings, loaded, parts, on_done)
+        if len(batch.skipped) == len(outputs):
+            raise InputError("none of the micrographs can be used; see what was skipped above")
+        with whole(out / "settings.toml", overwrite=True) as temporary:
+            header = f"# prepared as for the model {model.name}\n" if model else ""
+            temporary.write_text(header + to_toml(settings), encoding="utf-8")
+    echo(f"{len(outputs) - len(batch.skipped)} micrographs written to {out}", err=True)
     batch.finish()

@@ -105,6 +105,11 @@ class Batch:
         echo(f"skipped {path}: {why}", err=True)
         self._failures.append(str(path))
 
+    @property
+    def skipped(self) -> list[str]:
+        """The files that failed so far."""
+        return self._failures
+
     def finish(self) -> None:
         """End the batch.
 

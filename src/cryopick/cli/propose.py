@@ -1,15 +1,17 @@
 """`cryopick propose`: picks without a model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Option, echo
+from typer import Option
 
-from cryopick.cli.app import app
-from cryopick.cli.options import Force, Micrographs, Table, TableFormat
+from cryopick.cli.app import app, stopwatch
+from cryopick.cli.batches import Batched, ledger
+from cryopick.cli.options import Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, settings_file, write_table
+from cryopick.cli.tables import record_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["propose"]
@@ -75,13 +77,14 @@ def propose(
     box_px: Annotated[
         int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
     ] = None,
+    shard: ShardName = None,
     force: Force = False,
 ) -> None:
     """Propose particles without a model: round blobs, or what looks like a template.
 
     For a first set to label from, or to compare with. Scores are figures of merit, not odds:
     standard deviations for blobs, correlation coefficients for templates. Cut with
-    `cryopick threshold`.
+    `cryopick threshold`. The same command again does only what is missing.
 
     Example: cryopick propose micrographs --diameter-ang 150 -o proposals.star
     """
@@ -89,35 +92,39 @@ def propose(
     from cryopick.config import to_toml
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.parts import Parts, file_identity
+    from cryopick.io.record import write_record
     from cryopick.pick.propose import Proposer, ProposeSettings
     from cryopick.picks import Picks, concatenate
 
     settings = settings_of(ProposeSettings, options, within=_WITHIN)
-    out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-    paths = micrograph_paths(micrographs)
-    tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
-    proposer = Proposer.ready(settings, paths)
+    plan = Batched.plan(
+        micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
+    )
+    proposer = Proposer.ready(settings, plan.paths)
     told = to_toml(settings)
     of_what = [file_identity(settings.template.path)] if settings.template.file else []
-    parts = Parts.beside(Path(out), ["propose", told, *of_what])
-    if parts.begin(tables, overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    parts = Parts.beside(plan.beside, ["propose", told, *of_what])
 
     def work(path: Path) -> Picks:
         def find() -> dict[str, Any]:
             found = proposer.propose(path)
             return {"xy_px": found.xy_px, "score": found.score}
 
-        kept = parts.once(file_identity(path), find)
+        kept = parts.once("proposals", find, reads=path)
         return Picks.on(str(path), kept["xy_px"], kept["score"])
 
-    batch = Batch(paths, doing="Looking for particles")
-    found = [picks for _, picks in batch.run(work)]
-    if not found:
-        parts.remove()
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    with whole(settings_file(out), overwrite=True) as temporary:
-        temporary.write_text(told, encoding="utf-8")
-    write_table(concatenate(found), out, table_format=table_format, overwrite=True, box_px=box_px)
-    parts.remove()
+    batch = Batch(plan.paths, doing="Looking for particles")
+    with ledger(parts, plan.tables, plan.paths, overwrite=force):
+        proposer = replace(proposer, order=parts.missing(plan.paths, "proposals"))
+        found = [picks for _, picks in batch.run(work)]
+        if not found:
+            raise InputError("none of the micrographs can be used; see what was skipped above")
+        with whole(settings_file(plan.out), overwrite=True) as temporary:
+            temporary.write_text(told, encoding="utf-8")
+        table = concatenate(found)
+        write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
+        record = stopwatch().record(
+            micrographs=plan.paths, files={}, device="cpu", skipped=batch.skipped
+        )
+        write_record(record, record_file(plan.out))
     batch.finish()

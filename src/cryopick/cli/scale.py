@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
@@ -15,10 +14,12 @@ from cryopick.cli.options import (
     chosen_model,
 )
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import settings_file, write_table
-from cryopick.errors import InputError
+from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
+from cryopick.errors import InputError, UnfinishedError
 
 __all__ = ["merge", "submit", "watch"]
+
+_IN_PARTS = ("pick", "score", "propose", "filaments")
 
 
 @app.command()
@@ -33,14 +34,17 @@ def merge(
 ) -> None:
     """Put the parts of a table together that `cryopick pick --shard` wrote.
 
-    All must be there, and made with the same model and settings. The parts stay.
+    All must be there, and made with the same model and settings. The table is what one run of all
+    micrographs would have written. The parts stay.
 
     Example: cryopick merge picks.star
     """
-    from cryopick.io import read_picks, whole
-    from cryopick.picks import concatenate
-    from cryopick.scale import shards_of
+    from cryopick.io import whole
+    from cryopick.io.record import write_record
+    from cryopick.scale import merged, shards_of
 
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; parts that write into one need not be merged")
     parts = shards_of(out)
     told = [settings_file(str(part)) for part in parts]
     texts = [file.read_text(encoding="utf-8") if file.exists() else "" for file in told]
@@ -49,11 +53,18 @@ def merge(
             raise InputError(
                 f"{file}: says other settings than {told[0].name}; run that part again"
             )
-    table = concatenate([read_picks(part) for part in parts])
+    table, record = merged(parts, [record_file(str(part)) for part in parts])
     write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
     if texts[0]:
         with whole(settings_file(str(out)), overwrite=True) as temporary:
             temporary.write_text(texts[0], encoding="utf-8")
+    if record is not None:
+        write_record(record, record_file(str(out)))
+        if record.skipped:
+            raise UnfinishedError(
+                f"{len(record.skipped)} micrographs were skipped in the parts: "
+                f"{', '.join(record.skipped[:3])}; the others are in {out}"
+            )
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -62,7 +73,7 @@ def submit(
         list[str], Argument(metavar="pick …", help="The command, as it would be typed here.")
     ],
     scheduler: Annotated[str, Option(help="slurm, pbs, sge or lsf.")],
-    shards: Annotated[int, Option(min=1, max=100_000, help="Parts, each a task of the array.")],
+    shards: Annotated[int, Option(min=2, max=100_000, help="Parts, each a task of the array.")],
     out: Annotated[Path, Option("--script", "-s", metavar="FILE", help="Script to write.")],
     cores: Annotated[int, Option(min=1, help="Cores for each task.")] = 4,
     force: Force = False,
@@ -79,8 +90,8 @@ def submit(
 
     if scheduler not in SCHEDULERS:
         raise BadParameter(f"--scheduler is one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
-    if words[0] not in ("pick", "score"):
-        raise BadParameter("only pick and score can be done in parts")
+    if words[0] not in _IN_PARTS:
+        raise BadParameter(f"only {', '.join(_IN_PARTS)} can be done in parts; got {words[0]}")
     text = script(scheduler, words, of=shards, cores=cores, file=str(out))
     with whole(out, overwrite=force) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -122,26 +133,30 @@ def watch(
     """Pick micrographs as they appear, one table each, until Ctrl-C.
 
     A file counts as complete when two looks find it unchanged. What was picked is not picked
-    again, also after a new start; a file that changes is. DIR/status.json tells how far it is.
+    again, also after a new start; a file that changes is. DIR/status.html and status.json tell how
+    far it is; with STAR tables, DIR/autopick.star lists them for RELION.
 
     Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io import micrograph_paths
     from cryopick.learn.device import ready_device
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
-    from cryopick.scale import Watcher
+    from cryopick.scale import Watcher, there_now
     from cryopick.scale.station import Station
 
     settings = settings_of(PickSettings, options)
     file = chosen_model(model, diameter_ang)
+    planned_tables([], f"{out}/", table_format=table_format, box_px=box_px)
     work = PickBatch.open(file, settings, ready_device(device))
-    watcher = Watcher(lambda: micrograph_paths(micrographs))
+    watcher = Watcher(lambda: there_now(micrographs))
     station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
-    picked, failed = station.run(
+    done = station.run(
         every_s=every_s, until_idle_s=until_idle_s, tell=lambda text: echo(text, err=True)
     )
-    echo(f"picked {picked} micrographs; {failed} failed", err=True)
-    if failed:
-        raise typer.Exit(1)
+    echo(f"picked {done.new} micrographs, {done.picked} in all", err=True)
+    if done.failures:
+        raise UnfinishedError(
+            f"{len(done.failures)} micrographs could not be used: {', '.join(done.failures)}; the "
+            "others are done"
+        )

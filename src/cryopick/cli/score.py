@@ -5,11 +5,13 @@ from typing import Annotated
 from typer import Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.batches import ledger, own_part
 from cryopick.cli.options import (
     Device,
     Force,
     Micrographs,
     ModelFile,
+    ShardName,
     chosen_model,
 )
 from cryopick.cli.outputs import OutputFolder, one_each
@@ -39,12 +41,13 @@ def score(
         Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
     ] = None,
     device: Device = "auto",
+    shard: ShardName = None,
     force: Force = False,
 ) -> None:
     """Write the scores of whole micrographs as MRC maps of logits.
 
     Pixel (i, j) of a map belongs to the raw pixel (i, j) times the ratio of the pixel sizes in
-    the two headers.
+    the two headers. The same command again does only what is missing.
 
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """
@@ -55,17 +58,15 @@ def score(
     from cryopick.pick.batch import PickBatch
 
     settings = settings_of(PickSettings, options)
-    outputs = one_each(micrograph_paths(micrographs), out)
-    work = PickBatch.open(
-        chosen_model(model, diameter_ang), settings, ready_device(device), list(outputs)
-    )
-    parts = work.parts(out, "score")
-    if parts.begin(outputs.values(), overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    every = one_each(micrograph_paths(micrographs), out)
+    outputs, beside = own_part(every, out, shard)
+    work = PickBatch.open(chosen_model(model, diameter_ang), settings, ready_device(device))
+    parts = work.parts(beside, "score")
     batch = Batch(list(outputs), doing="Scoring micrographs")
-    done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
-    with whole(out / "settings.toml", overwrite=True) as temporary:
-        temporary.write_text(work.describe(), encoding="utf-8")
-    parts.remove()
+    with ledger(parts, outputs.values(), outputs, overwrite=force):
+        work = work.to_score(outputs, parts)
+        done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
+        with whole(out / "settings.toml", overwrite=True) as temporary:
+            temporary.write_text(work.describe(), encoding="utf-8")
     echo(f"{len(done)} score maps written to {out}", err=True)
     batch.finish()

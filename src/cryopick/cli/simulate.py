@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.batches import ledger
 from cryopick.cli.options import Force
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import settings_of
@@ -173,18 +174,16 @@ def _write_all(
     from cryopick.picks import Picks, concatenate
 
     table = out / "particles.tsv"
-    if parts.begin([table, *(path for path, _ in makers)], overwrite=overwrite):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
     found = []
-    with progress(len(makers), "Simulating micrographs") as advance:
-        for path, make in makers:
-            columns = dict(parts.once(path.name, make))
-            found.append(replace(Picks.on(str(path), columns.pop("xy_px")), extra=columns))
-            advance(1)
-    with whole(out / "settings.toml", overwrite=True) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    write_picks(concatenate(found), table, overwrite=True)
-    parts.remove()
+    with ledger(parts, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False):
+        with progress(len(makers), "Simulating micrographs") as advance:
+            for path, make in makers:
+                columns = dict(parts.once(path.name, make, writes=path))
+                found.append(replace(Picks.on(str(path), columns.pop("xy_px")), extra=columns))
+                advance(1)
+        with whole(out / "settings.toml", overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        write_picks(concatenate(found), table, overwrite=True)
     return concatenate(found)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.batches import ledger
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch
@@ -77,7 +78,7 @@ def stack(
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
     from cryopick.io import Layout, micrograph_paths, read_picks, whole, write_picks
-    from cryopick.io.parts import Parts, file_identity
+    from cryopick.io.parts import Parts
     from cryopick.picks import concatenate
     from cryopick.stack import Stacks, StackSettings, optics_groups
 
@@ -87,20 +88,17 @@ def stack(
     if not own:
         raise InputError(f"{picks}: no pick lies on the given micrographs; give those it names")
     outputs, star = one_each(list(own), out, ".mrcs"), out / "particles.star"
-    parts = Parts.beside(out, ["stack", to_toml(settings), *map(file_identity, own)])
-    if parts.begin([star, *outputs.values()], overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
+    parts = Parts.beside(out, ["stack", to_toml(settings), str(threshold)])
     batch = Batch(list(own), doing="Cutting particles")
     stacks = Stacks(settings)
-    cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
-    if not cut:
-        parts.remove()
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    found = concatenate(list(cut.values()))
-    write_picks(found, star, overwrite=True, layout=Layout(star=stacks.frame(groups)))
-    with whole(out / "settings.toml", overwrite=True) as temporary:
-        temporary.write_text(to_toml(settings), encoding="utf-8")
-    parts.remove()
+    with ledger(parts, [star, *outputs.values()], own, overwrite=force):
+        cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
+        if not cut:
+            raise InputError("none of the micrographs can be used; see what was skipped above")
+        found = concatenate(list(cut.values()))
+        write_picks(found, star, overwrite=True, layout=Layout(star=stacks.frame(groups)))
+        with whole(out / "settings.toml", overwrite=True) as temporary:
+            temporary.write_text(to_toml(settings), encoding="utf-8")
     echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
     lost = sum(len(own[path]) for path in cut) - len(found)
     if lost:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.batches import ledger
 from cryopick.cli.options import (
     Device,
     Force,
@@ -113,18 +114,16 @@ def suggest(
         asked=_on(paths, asked or []),
     )
     parts = candidates.parts(Path(out))
-    if parts.begin(outputs, overwrite=force):
-        echo(f"going on with the unfinished work in {parts.folder}", err=True)
     batch = Batch(paths, doing="Picking micrographs")
-    order, chosen = _choose(candidates, batch, parts)
-    if out_micrographs:
-        _write_list(order, out_micrographs)
-    if first:
-        echo("\n".join(order[:first]))
-    with whole(settings_file(out), overwrite=True) as temporary:
-        temporary.write_text(candidates.describe(), encoding="utf-8")
-    write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)
-    parts.remove()
+    with ledger(parts, outputs, paths, overwrite=force, keep=False):
+        order, chosen = _choose(candidates, batch, parts)
+        if out_micrographs:
+            _write_list(order, out_micrographs)
+        if first:
+            echo("\n".join(order[:first]))
+        with whole(settings_file(out), overwrite=True) as temporary:
+            temporary.write_text(candidates.describe(), encoding="utf-8")
+        write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)
     batch.finish()
 
 
@@ -157,7 +156,6 @@ def _choose(
     """Pick all micrographs, look at what is worth it, and choose among that."""
     found = dict(batch.run(lambda path: candidates.work.pick(path, parts)))
     if not found:
-        parts.remove()
         raise InputError("none of the micrographs can be used; see what was skipped above")
     shift = candidates.shift(list(found.values()))
     looks = []

@@ -20,7 +20,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cryopick.io import Layout, StarFrame, whole, write_picks
+from cryopick.io import Layout, StarFrame, whole, write_coordinate_list, write_picks
 from cryopick.io.star_text import quoted
 from cryopick.picks import Picks
 
@@ -112,17 +112,15 @@ def write_coordinates(picks: Picks, folder: Path) -> Path:
     Returns:
         The list.
     """
-    lines = ["", "# version 30001", "", "data_coordinate_files", "", "loop_"]
-    lines += ["_rlnMicrographName #1", "_rlnMicrographCoordinates #2"]
+    tables = {}
     for name, own in picks.by_micrograph():
         inside = Path(_JOB_FOLDER.sub("", Path(name).as_posix()).lstrip("/"))
         path = folder / inside.with_name(f"{inside.stem}_autopick.star")
         layout = Layout(one_micrograph=True, star=StarFrame(block=""))
         write_picks(own, path, overwrite=True, layout=layout)
-        lines.append(f"{quoted(name)} {quoted(path.as_posix())}")
+        tables[Path(name)] = path
     listed = folder / "autopick.star"
-    with whole(listed, overwrite=True) as temporary:
-        temporary.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
+    write_coordinate_list(tables, listed)
     return listed
 
 

@@ -7,6 +7,7 @@ formats load when a file of that format comes.
 - `read_micrograph`, `describe_micrograph`, `write_mrc`: images.
 - `micrograph_shape`, `known_shapes`, `HEIGHT`, `WIDTH`: how large they are.
 - `read_picks`, `read_picks_many`, `write_picks`, `write_picks_per_micrograph`: tables.
+- `table_of`, `write_coordinate_list`: one table a micrograph, and RELION's list of them.
 - `Layout`, `StarFrame`, `read_star_frame`: what a table needs beside its picks.
 - `codec_of`, `listed_micrographs`: what a file is.
 - `micrograph_paths`, `name_list`, `match_names`: what the user means by a name.
@@ -29,6 +30,8 @@ from cryopick.io.tables import (
     read_picks,
     read_picks_many,
     read_star_frame,
+    table_of,
+    write_coordinate_list,
     write_picks,
     write_picks_per_micrograph,
 )
@@ -56,7 +59,9 @@ __all__ = [
     "read_picks_many",
     "read_star_frame",
     "stem_of",
+    "table_of",
     "whole",
+    "write_coordinate_list",
     "write_mrc",
     "write_picks",
     "write_picks_per_micrograph",

@@ -35,6 +35,7 @@ class Record:
         micrographs: Micrographs that it was given, in order.
         files: Other files that it was given, by what they were for, such as "model".
         held_out: Micrographs that it judged by and did not learn from.
+        skipped: Micrographs that could not be used.
         seconds: How long it took, from the start of the command.
         peak_bytes: Most memory that the process held; None where the system does not tell.
         machine: Processor and device.
@@ -47,6 +48,7 @@ class Record:
     micrographs: Sequence[str] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     held_out: Sequence[str] = ()
+    skipped: Sequence[str] = ()
     seconds: float | None = None
     peak_bytes: int | None = None
     machine: str = ""
@@ -82,6 +84,7 @@ class Stopwatch:
         micrographs: Sequence[Path],
         files: Mapping[str, Path | None],
         held_out: Sequence[Path] = (),
+        skipped: Sequence[str] = (),
         device: str,
     ) -> Record:
         """The record of a run that ends now.
@@ -90,6 +93,7 @@ class Stopwatch:
             micrographs: Those that it was given.
             files: Other files that it was given, by what they were for; None is left out.
             held_out: Micrographs that it judged by.
+            skipped: Micrographs that could not be used.
             device: Where it computed, as torch calls it.
         """
         return Record(
@@ -98,6 +102,7 @@ class Stopwatch:
             micrographs=[str(path) for path in micrographs],
             files={name: str(path) for name, path in files.items() if path is not None},
             held_out=[str(path) for path in held_out],
+            skipped=list(skipped),
             seconds=round(time.monotonic() - self.began_s, 2),
             peak_bytes=_peak_bytes(),
             machine=f"{platform.machine()}, {os.cpu_count()} cores, computing on {device}",
@@ -132,7 +137,8 @@ def read_record(path: Path) -> Record:
     try:
         stated = dict(json.loads(read_text(path)))
         record = Record(**{f.name: stated[f.name] for f in fields(Record) if f.name in stated})
-        lists = (record.command, record.micrographs, record.held_out, list(record.files.values()))
+        named = (record.command, record.micrographs, record.held_out, record.skipped)
+        lists = (*named, list(record.files.values()))
         is_sound = bool(stated) and all(isinstance(t, str) for texts in lists for t in texts)
     except (ValueError, TypeError, AttributeError):
         is_sound = False

@@ -3,9 +3,11 @@
 - `read_picks`, `read_picks_many`: a table, or several as one.
 - `read_star_frame`: what stands around the picks in STAR files, for a pass from STAR to STAR.
 - `write_picks`, `write_picks_per_micrograph`: one file, or one for each micrograph.
+- `table_of`: which one that is.
+- `write_coordinate_list`: RELION's list of those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +24,15 @@ from cryopick.io import star
 from cryopick.io.codec import Codec, Layout, StarFrame
 from cryopick.io.files import look_up, whole
 from cryopick.io.formats import CODECS, FORMATS, codec_for, codec_named, codec_of
+from cryopick.io.star_text import quoted
 from cryopick.picks import Picks, concatenate
 
 __all__ = [
     "read_picks",
     "read_picks_many",
     "read_star_frame",
+    "table_of",
+    "write_coordinate_list",
     "write_picks",
     "write_picks_per_micrograph",
 ]
@@ -200,7 +205,7 @@ def write_picks_per_micrograph(
     codec = codec_named(format)
     owners: dict[Path, str] = {}
     for name in picks.micrographs:
-        path = folder / _file_name(f"{codec.file_stem(name)}{codec.ending}")
+        path = table_of(name, folder, format=format)
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(
@@ -213,6 +218,35 @@ def write_picks_per_micrograph(
     for path, (_, rows) in zip(owners, picks.by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
     return list(owners)
+
+
+def table_of(micrograph: str, folder: Path, *, format: str) -> Path:
+    """The file that `write_picks_per_micrograph` writes for a micrograph.
+
+    Raises:
+        SettingsError: The format is unknown.
+        FormatError: The name cannot be a file's.
+    """
+    codec = codec_named(format)
+    return folder / _file_name(f"{codec.file_stem(micrograph)}{codec.ending}")
+
+
+def write_coordinate_list(tables: Mapping[Path, Path], path: Path) -> None:
+    """Write the list that RELION keeps as `autopick.star`, in place of what is there.
+
+    Args:
+        tables: For each micrograph, its coordinate file; RELION wants both as seen from the folder
+            of its project.
+        path: The list.
+    """
+    lines = ["", "# version 30001", "", "data_coordinate_files", "", "loop_"]
+    lines += ["_rlnMicrographName #1", "_rlnMicrographCoordinates #2"]
+    lines += [
+        f"{quoted(micrograph.as_posix())} {quoted(table.as_posix())}"
+        for micrograph, table in tables.items()
+    ]
+    with whole(path, overwrite=True) as temporary:
+        temporary.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
 
 
 def _file_name(name: str) -> str:

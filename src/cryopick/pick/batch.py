@@ -4,9 +4,9 @@
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from cryopick.config import to_toml
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.io import write_mrc
-from cryopick.io.parts import Parts, file_identity
+from cryopick.io.parts import Parts
 from cryopick.learn import load_model
 from cryopick.pick.pipeline import Picker
 from cryopick.pick.score import number_format
@@ -24,6 +24,8 @@ from cryopick.picks import Picks
 from cryopick.regions import Regions
 
 __all__ = ["PickBatch"]
+
+_PICKS, _SCORES = "picks", "scores"
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,23 @@ class PickBatch:
         return told + to_toml(self.picker.settings)
 
     def parts(self, output: Path, doing: str) -> Parts:
-        """Where results are kept until `output` is complete."""
+        """The ledger of `output`."""
         return Parts.beside(output, [doing, self.describe()])
+
+    def to_pick(self, paths: Sequence[Path], parts: Parts) -> "PickBatch":
+        """The same, with those micrographs in mind that have no picks yet."""
+        return self._ahead_of(parts.missing(paths, _PICKS))
+
+    def to_score(self, outputs: Mapping[Path, Path], parts: Parts) -> "PickBatch":
+        """The same, with those micrographs in mind whose maps are not there yet."""
+        return self._ahead_of(parts.missing(outputs, _SCORES, outputs))
+
+    def _ahead_of(self, order: Sequence[Path]) -> "PickBatch":
+        return replace(self, picker=replace(self.picker, order=order))
+
+    def has_picks(self, path: Path, parts: Parts) -> bool:
+        """Whether the ledger has the picks of a micrograph as it is now."""
+        return parts.has(_PICKS, reads=path)
 
     def pick(self, path: Path, parts: Parts) -> Picks:
         """The picks of a micrograph, by descending score: those kept, or new ones.
@@ -98,7 +115,7 @@ class PickBatch:
                 found = self.picker.pick(path)
             return {"xy_px": found.xy_px, "score": found.score}
 
-        kept = parts.once(file_identity(path), find)
+        kept = parts.once(_PICKS, find, reads=path)
         return Picks.on(str(path), kept["xy_px"], kept["score"])
 
     def write_scores(self, path: Path, out: Path, parts: Parts) -> None:
@@ -119,7 +136,7 @@ class PickBatch:
             write_mrc(out, scored.scores.logits, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(f"{file_identity(path)} {out.name}", write)
+        parts.once(_SCORES, write, reads=path, writes=out)
 
     @contextmanager
     def _hint(self) -> Iterator[None]:

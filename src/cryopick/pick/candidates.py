@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from cryopick.config import to_toml
 from cryopick.evaluate import is_near
-from cryopick.io.parts import Parts, file_identity
+from cryopick.io.parts import Parts
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.pipeline import Picker
 from cryopick.pick.suggest import (
@@ -87,7 +87,7 @@ class CandidateBatch:
             return {name: value for name, value in seen.items() if name != "name"}
 
         told = f"{shift} {number} {_digest(picks.xy_px)} {_digest(known)}"
-        return Look(name=str(path), **parts.once(f"{file_identity(path)} look {told}", see))
+        return Look(name=str(path), **parts.once(f"look {told}", see, reads=path))
 
     def choose(self, looks: Sequence[Look], shift: float) -> tuple[list[str], Picks]:
         """Order all micrographs, and choose candidates on those that are wanted.

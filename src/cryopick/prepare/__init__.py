@@ -4,7 +4,7 @@ No torch: what learns from the result lies above.
 
 - `prepare_dataset`, `Dataset`, `Preparation`: what training reads.
 - `Store`, `Stored`: prepared micrographs in a folder.
-- `write_prepared`, `PreprocessSettings`: prepared micrographs as MRC files.
+- `write_prepared`, `missing_of`, `PreprocessSettings`: prepared micrographs as MRC files.
 - `DIAMETER_PX`, `raw_pixel_size`: the scale they are brought to.
 """
 
@@ -15,7 +15,7 @@ from cryopick.prepare.dataset import (
     prepare_dataset,
     raw_pixel_size,
 )
-from cryopick.prepare.preprocess import PreprocessSettings, write_prepared
+from cryopick.prepare.preprocess import PreprocessSettings, missing_of, write_prepared
 from cryopick.prepare.store import Store, Stored
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "PreprocessSettings",
     "Store",
     "Stored",
+    "missing_of",
     "prepare_dataset",
     "raw_pixel_size",
     "write_prepared",

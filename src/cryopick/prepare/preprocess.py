@@ -2,9 +2,11 @@
 
 - `PreprocessSettings`: how small, and how standardised.
 - `write_prepared`: raw micrographs to MRC files.
+- `missing_of`: those that are still to be written.
 """
 
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from cryopick.errors import CryopickError, SettingsError
+from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.image import Normalization, NormalizationKind
 from cryopick.io import write_mrc
 from cryopick.io.parts import Parts
@@ -23,7 +25,9 @@ from cryopick.prepare.dataset import (
     shrink_dataset,
 )
 
-__all__ = ["Likeness", "PreprocessSettings", "write_prepared"]
+__all__ = ["Likeness", "PreprocessSettings", "missing_of", "write_prepared"]
+
+_PREPARED = "prepared"
 
 
 @runtime_checkable  # the tests check types as they are used
@@ -115,12 +119,15 @@ def write_prepared(
         The raw micrographs that were written, without those that failed.
 
     Raises:
-        InputError: No micrograph can be used.
         SettingsError: The new pixel size is given not at all, or twice.
     """
     preparation = settings.preparation(model)
     folder = parts.folder / "prepared"
-    shrunken = shrink_dataset(list(outputs), preparation, folder, on_done=on_done)
+    try:
+        shrunken = shrink_dataset(list(outputs), preparation, folder, on_done=on_done)
+    except InputError:
+        shutil.rmtree(folder)  # there is nothing to go on with
+        return ()
 
     def write(place: int) -> None:
         path = shrunken.paths[place]
@@ -134,8 +141,13 @@ def write_prepared(
             write_mrc(outputs[path], prepared.image, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(str(path), make)
+        parts.once(_PREPARED, make, reads=path, writes=outputs[path])
 
     for _ in in_order(write, range(len(shrunken.paths))):
         pass
     return shrunken.paths
+
+
+def missing_of(outputs: Mapping[Path, Path], parts: Parts) -> dict[Path, Path]:
+    """The micrographs, with the files to write, that the ledger does not say are done."""
+    return {path: outputs[path] for path in parts.missing(outputs, _PREPARED, outputs)}

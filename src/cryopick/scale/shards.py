@@ -2,25 +2,38 @@
 
 - `Shard`: one part.
 - `shards_of`: the tables that parts wrote.
+- `merged`: what one run of all parts would have written.
 """
 
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from cryopick.errors import InputError, SettingsError
+from cryopick.io import match_names, read_picks
+from cryopick.io.record import Record, read_record
+from cryopick.picks import Picks, concatenate
 
-__all__ = ["Shard", "shards_of"]
+__all__ = ["Shard", "merged", "shards_of"]
 
-# Names of environment variables: this task, the first task, the last one, and the step.
+# Environment variables of array jobs: this task, the first, the last, and the step between them.
 _ARRAYS = {
-    "Slurm": ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", None),
+    "Slurm": (
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_ARRAY_TASK_MIN",
+        "SLURM_ARRAY_TASK_MAX",
+        "SLURM_ARRAY_TASK_STEP",
+    ),
     "SGE": ("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE"),
     "LSF": ("LSB_JOBINDEX", None, "LSB_JOBINDEX_END", "LSB_JOBINDEX_STEP"),
+    "PBS": ("PBS_ARRAY_INDEX", None, None, None),
+    "Torque": ("PBS_ARRAYID", None, None, None),
 }
-_PBS = ("PBS_ARRAY_INDEX", "PBS_ARRAYID")  # neither tells how many there are
+# How many parts there are. Our scripts set it: a scheduler that is told to do tasks 3 and 7 again
+# says that they are the first and the last.
 _OF = "CRYOPICK_SHARDS"
 
 
@@ -64,20 +77,19 @@ class Shard:
 
     @classmethod
     def _of_array(cls, environment: Mapping[str, str]) -> "Shard":
+        of = environment.get(_OF, "")
         for this, first, last, step in _ARRAYS.values():
             task = environment.get(this, "")
             if not task.isdigit() or (task == "0" and this == "LSB_JOBINDEX"):
                 continue  # SGE says "undefined" and LSF 0 where there is no array
+            if of.isdigit():
+                return cls(int(task), int(of))
+            if last is None:
+                raise SettingsError(f"PBS does not tell how many tasks there are; set {_OF}")
             low = int(environment.get(first, "1")) if first else 1
             size = int(environment.get(step, "1")) if step else 1
-            high = int(environment.get(last, task)) if last else int(task)
+            high = int(environment.get(last, task))
             return cls((int(task) - low) // size + 1, (high - low) // size + 1)
-        for name in _PBS:
-            task, of = environment.get(name, ""), environment.get(_OF, "")
-            if task.isdigit():
-                if not of.isdigit():
-                    raise SettingsError(f"PBS does not tell how many tasks there are; set {_OF}")
-                return cls(int(task), int(of))
         raise SettingsError(
             "--shard auto is for array jobs of Slurm, PBS, SGE or LSF, and none is around; "
             "give it as 3/8"
@@ -115,3 +127,34 @@ def shards_of(out: Path) -> list[Path]:
         names = ", ".join(Shard(number, of).output(out).name for number in missing[:5])
         raise InputError(f"{out}: {len(missing)} of {of} parts are missing: {names}; run them")
     return [parts[number] for number in sorted(parts)]
+
+
+def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, Record | None]:
+    """What one run of all parts would have written.
+
+    Args:
+        parts: The tables, in order.
+        records: The records of their runs, some of which may be missing.
+
+    Returns:
+        The picks of all, in the order of one run where records tell it; and the record of all
+        runs together, if there is one of each.
+    """
+    table = concatenate([read_picks(part) for part in parts])
+    if not all(path.exists() for path in records):
+        return table, None
+    told = [read_record(path) for path in records]
+    turns = zip_longest(*(record.micrographs for record in told))
+    order = [name for name in chain.from_iterable(turns) if name is not None]
+    record = replace(
+        told[0],
+        micrographs=order,
+        skipped=[name for record in told for name in record.skipped],
+        seconds=sum(record.seconds or 0.0 for record in told),
+        peak_bytes=max(record.peak_bytes or 0 for record in told) or None,
+    )
+    matched = match_names(table, [Path(name) for name in order])
+    if matched.unmatched:
+        return table, record
+    used = matched.picks.restrict([name for name in order if name not in set(record.skipped)])
+    return concatenate([own for _, own in used.by_micrograph()]), record

@@ -3,28 +3,29 @@
 - `Station`: the loop, with a table for each micrograph and a ledger of what is done.
 """
 
-import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from cryopick.errors import CryopickError, SettingsError
-from cryopick.io import stem_of, whole, write_picks_per_micrograph
+from cryopick.errors import BusyError, CryopickError, SettingsError
+from cryopick.io import stem_of, table_of, write_coordinate_list, write_picks_per_micrograph
 from cryopick.pick.batch import PickBatch
+from cryopick.scale.status import Status, write_status
 from cryopick.scale.watch import Watcher
 
 __all__ = ["Station"]
 
+# What a single micrograph may cause, torch's complaints and a lack of memory among it: none of it
+# may end a session at the microscope.
+_OF_ONE_FILE = (CryopickError, ValueError, RuntimeError, MemoryError)
+
 
 class Station:
     """Picks what a watcher gives out.
-
-    The ledger lies in a hidden folder beside the tables: one small file for each micrograph that
-    is done, named by its path, size and time and by the settings. Such files need no locks, which
-    network file systems do not keep.
 
     Args:
         watcher: Finds complete micrographs.
@@ -45,15 +46,16 @@ class Station:
     ) -> None:
         self._watcher, self._work, self._out = watcher, work, out
         self._format, self._box_px = table_format, box_px
-        self._parts = work.parts(out, f"watch {table_format}")
+        self._parts = work.parts(out, f"watch {table_format} {box_px}")
         self._owners: dict[str, Path] = {}
+        self._tables: dict[Path, Path] = {}
+        self._told: dict[Path, str] = {}
         self._stop = threading.Event()
-        self.picked: int = 0
-        self.failed: int = 0
+        self.status: Status = Status()
 
     def run(
         self, *, every_s: float, until_idle_s: float | None, tell: Callable[[str], None]
-    ) -> tuple[int, int]:
+    ) -> Status:
         """Go on until SIGINT, SIGTERM, or nothing has come for a while.
 
         Args:
@@ -62,12 +64,14 @@ class Station:
             tell: Takes a line on each micrograph.
 
         Returns:
-            How many were picked, and how many were given up.
+            What has been done.
+
+        Raises:
+            BusyError: Another process watches for the same folder.
         """
-        self._out.mkdir(parents=True, exist_ok=True)
-        self._parts.begin([], overwrite=True)
-        last = time.monotonic()
-        with self._stoppable():
+        with self._stoppable(), self._parts.begun([], overwrite=True):
+            self._out.mkdir(parents=True, exist_ok=True)
+            last = time.monotonic()
             while not self._stop.is_set():
                 ready = self._watcher.complete()
                 for path in ready:
@@ -75,42 +79,62 @@ class Station:
                     last = time.monotonic()
                     if self._stop.is_set():
                         break
-                self._status()
+                self._tell_status(tell)
                 idle = time.monotonic() - last
                 if until_idle_s is not None and not ready and idle >= until_idle_s:
                     break
                 self._stop.wait(every_s)
-        self._status(ended=True)
-        return self.picked, self.failed
+            self._tell_status(tell, running=False)
+        return self.status
 
     def _one(self, path: Path, tell: Callable[[str], None]) -> None:
+        """Pick a micrograph and write its table, unless both is done."""
         try:
-            owner = self._owners.setdefault(stem_of(path.name), path)
-            if owner != path:
-                raise SettingsError(f"{path}: its table would replace that of {owner}; rename it")
+            table = self._table(path)
+            was_done = self._work.has_picks(path, self._parts)
             picks = self._work.pick(path, self._parts)
-            write_picks_per_micrograph(
-                picks, self._out, format=self._format, overwrite=True, box_px=self._box_px
-            )
-        except CryopickError as error:
+            if not (was_done and table.exists()):
+                write_picks_per_micrograph(
+                    picks, self._out, format=self._format, overwrite=True, box_px=self._box_px
+                )
+                tell(f"{path}: {len(picks)} particles; {self._watcher.waiting - 1} waiting")
+        except BusyError:
+            raise
+        except OSError as error:
+            # The disk is full or away, which is no fault of the micrograph: it stays in line.
+            if self._told.get(path) != str(error):
+                tell(f"{path}: {error.strerror or error}; it is tried again until that ends")
+            self._told[path] = str(error)
+        except _OF_ONE_FILE as error:
             self._watcher.failed(path)
             if self._watcher.given_up(path):
-                self.failed += 1
-                tell(f"given up, until it changes: {error}")
+                why = " ".join(str(error).split())
+                tell(f"given up, until it changes: {why}")
+                self.status = self.status.with_failure(str(path), why)
         else:
             self._watcher.done(path)
-            self.picked += 1
-            tell(f"{path}: {len(picks)} particles; {self._watcher.waiting} waiting")
+            self._tables[path] = table
+            self.status = self.status.with_picks(str(path), len(picks), is_new=not was_done)
 
-    def _status(self, *, ended: bool = False) -> None:
-        told = {
-            "picked": self.picked,
-            "failed": self.failed,
-            "waiting": self._watcher.waiting,
-            "running": not ended,
-        }
-        with whole(self._out / "status.json", overwrite=True) as temporary:
-            temporary.write_text(json.dumps(told), encoding="utf-8")
+    def _table(self, path: Path) -> Path:
+        """The table that a micrograph becomes.
+
+        Raises:
+            SettingsError: It is another micrograph's.
+        """
+        owner = self._owners.setdefault(stem_of(path.name), path)
+        if owner != path:
+            raise SettingsError(f"{path}: its table would replace that of {owner}; rename it")
+        return table_of(str(path), self._out, format=self._format)
+
+    def _tell_status(self, tell: Callable[[str], None], *, running: bool = True) -> None:
+        told = replace(self.status, waiting=self._watcher.waiting, running=running)
+        try:
+            if self._format == "star" and told.picked:
+                write_coordinate_list(self._tables, self._out / "autopick.star")
+            write_status(told, self._out)
+        except OSError as error:
+            tell(f"{self._out}: {error.strerror or error}")
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:

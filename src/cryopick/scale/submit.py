@@ -15,9 +15,9 @@ _HEADS = {
         "#SBATCH --array=1-{of}",
         "#SBATCH --cpus-per-task={cores}",
     ),
-    "pbs": ("#PBS -N cryopick", "#PBS -J 1-{of}", "#PBS -l select=1:ncpus={cores}"),
-    "sge": ("#$ -N cryopick", "#$ -t 1-{of}", "#$ -pe smp {cores}", "#$ -cwd"),
-    "lsf": ('#BSUB -J "cryopick[1-{of}]"', "#BSUB -n {cores}"),
+    "pbs": ("#PBS -N cryopick", "#PBS -J 1-{of}", "#PBS -l select=1:ncpus={cores}", "#PBS -V"),
+    "sge": ("#$ -N cryopick", "#$ -t 1-{of}", "#$ -pe smp {cores}", "#$ -cwd", "#$ -V"),
+    "lsf": ('#BSUB -J "cryopick[1-{of}]"', "#BSUB -n {cores}", '#BSUB -R "span[hosts=1]"'),
 }
 _SUBMIT = {
     "slurm": "sbatch {file}",
@@ -44,7 +44,7 @@ def script(scheduler: str, words: Sequence[str], *, of: int, cores: int, file: s
     line = shlex.join(["cryopick", *words, "--shard", "auto"])
     return (
         f"#!/bin/bash\n{head}\n\n# Submit with: {how}\n"
-        f"# A task that failed may be submitted again: it goes on where it stopped.\n"
+        f"# A task that failed may be submitted again by its number: it goes on where it stopped.\n"
         "set -euo pipefail\n"
         f"{_GO_THERE.get(scheduler, '')}export CRYOPICK_SHARDS={of} OMP_NUM_THREADS={cores}\n"
         f"{line}\n"

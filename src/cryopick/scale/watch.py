@@ -1,6 +1,7 @@
 """Micrographs that are still to come: which of them are complete.
 
 - `Watcher`: looks again and again.
+- `there_now`: what is there of what was asked for.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,8 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryopick.errors import CryopickError
+from cryopick.io import micrograph_paths
 
-__all__ = ["Watcher"]
+__all__ = ["Watcher", "there_now"]
+
+
+def there_now(arguments: Sequence[str]) -> list[Path]:
+    """The micrographs that the arguments of a command mean; what is not there yet is left out."""
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        try:
+            found |= dict.fromkeys(micrograph_paths([argument]))
+        except (CryopickError, OSError):
+            continue  # nothing has come yet, or a network file system is away for a while
+    return list(found)
 
 
 @dataclass
@@ -31,12 +44,8 @@ class Watcher:
 
     def complete(self) -> list[Path]:
         """The files that have become complete since they were last given out."""
-        try:
-            there = self.look()
-        except CryopickError:
-            there = ()  # nothing has come yet
         now: dict[Path, tuple[int, int]] = {}
-        for path in there:
+        for path in self.look():
             try:
                 stat = path.stat()
             except OSError:

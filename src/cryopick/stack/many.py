@@ -11,7 +11,7 @@ import numpy as np
 
 from cryopick.errors import MicrographError
 from cryopick.io import StarFrame, read_micrograph
-from cryopick.io.parts import Parts, file_identity
+from cryopick.io.parts import Parts
 from cryopick.io.star_text import Columns
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
@@ -59,8 +59,8 @@ class Stacks:
             kept = write_stack(stack, raw.pixels, picks.xy_px, self.settings, own_ang)
             return {"kept": kept, "own_ang": np.array(own_ang)}
 
-        item = f"{file_identity(path)} {hashlib.sha256(picks.xy_px.tobytes()).hexdigest()}"
-        made = parts.once(item, make)
+        item = hashlib.sha256(picks.xy_px.tobytes()).hexdigest()
+        made = parts.once(item, make, reads=path, writes=stack)
         self.pixel_size_ang = self.pixel_size_ang or float(made["own_ang"])
         return stack_table(replace(picks, micrographs=(str(path),)), made["kept"], stack)
 

@@ -55,8 +55,8 @@ def preprocess(values: Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=folder) as scratch:
         parts = Parts.beside(Path(scratch) / "images", [])
-        parts.begin((), overwrite=True)
-        written = write_prepared(outputs, settings, None, parts, on_done)
+        with parts.begun((), overwrite=True, keep=False):
+            written = write_prepared(outputs, settings, None, parts, on_done)
     for path in written:
         _write_others(outputs[path], kinds, values)
     return done_with(len(paths), failures)

@@ -3,7 +3,8 @@
 - `FilamentBatch`: a model at work on micrographs of filaments.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Bool
 
 from cryopick.config import to_toml
 from cryopick.image import inset
-from cryopick.io.parts import Parts, file_identity
+from cryopick.io.parts import Parts
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.filaments.lines import line_scores
 from cryopick.pick.filaments.segments import ends, segments
@@ -20,6 +21,8 @@ from cryopick.pick.filaments.tracing import Path2D, trace
 from cryopick.picks import Picks
 
 __all__ = ["FilamentBatch"]
+
+_FILAMENTS = "filaments"
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,13 @@ class FilamentBatch:
         return own + self.work.describe()
 
     def parts(self, output: Path) -> Parts:
-        """Where results are kept until `output` is complete."""
+        """The ledger of `output`."""
         return Parts.beside(output, ["filaments", str(self.only_ends), self.describe()])
+
+    def to_find(self, paths: Sequence[Path], parts: Parts) -> "FilamentBatch":
+        """The same, with those micrographs in mind that are still to be done."""
+        picker = replace(self.work.picker, order=parts.missing(paths, _FILAMENTS))
+        return replace(self, work=replace(self.work, picker=picker))
 
     def find(self, path: Path, parts: Parts) -> Picks:
         """The filaments of a micrograph: those kept, or new ones.
@@ -56,7 +64,7 @@ class FilamentBatch:
             picks = self._find(path)
             return {"xy_px": picks.xy_px, "score": picks.score, **picks.extra}
 
-        kept = dict(parts.once(file_identity(path), make))
+        kept = dict(parts.once(_FILAMENTS, make, reads=path))
         picks = Picks.on(str(path), kept.pop("xy_px"), kept.pop("score"))
         return Picks(
             micrographs=picks.micrographs,
