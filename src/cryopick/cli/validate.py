@@ -111,8 +111,8 @@ def classes(
     table = out / "classes.tsv"
     verdicts = judged(done, diameter_ang, overruled(table, done))
     write_verdicts(verdicts, table)
-    for number, own in enumerate(verdicts, start=1):
-        if is_hardly_parted(own):
+    for number, said in enumerate(verdicts, start=1):
+        if is_hardly_parted(said):
             echo(
                 f"set {number}: nearly all images are in one class; its share is a guess", err=True
             )
