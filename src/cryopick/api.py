@@ -21,6 +21,7 @@ from cryopick.learn.run import Labelled, Run
 from cryopick.learn.settings import GENERAL
 from cryopick.learn.start import starting_file, usual_settings
 from cryopick.pick import HeldOutMicrographs, Picker, PickSettings
+from cryopick.pick.evidence import Known, calibrated, gather, sample, settled
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 
@@ -37,7 +38,7 @@ def skipped(_: Path, error: CryopickError | None) -> None:
 
 def train_settings(
     diameter_ang: float,
-    particles_per_micrograph: float,
+    particles_per_micrograph: float | None = None,
     *,
     init: str = GENERAL,
     **others: Any,  # noqa: ANN401  # fields of TrainSettings
@@ -46,7 +47,8 @@ def train_settings(
 
     Args:
         diameter_ang: Longest extent of the particle in ångströms.
-        particles_per_micrograph: Particles expected on a micrograph, labelled or not.
+        particles_per_micrograph: Particles expected on a micrograph, labelled or not; None
+            lets `train_model` estimate it.
         init: What to start from: "general", "random", or a path of a model.
         others: Further fields of `TrainSettings`, such as `pixel_size_ang` or `steps`.
 
@@ -56,10 +58,9 @@ def train_settings(
     """
     start = starting_file(init)
     usual = usual_settings(init, load_model(start), diameter_ang) if start else {}
-    given = {
-        "diameter_ang": float(diameter_ang),
-        "particles_per_micrograph": float(particles_per_micrograph),
-    }
+    given = {"diameter_ang": float(diameter_ang)}
+    if particles_per_micrograph is not None:
+        given["particles_per_micrograph"] = float(particles_per_micrograph)
     return TrainSettings(**{**usual, **given, "init": init, **others})
 
 
@@ -107,17 +108,26 @@ def train_model(  # noqa: PLR0913  # as the command has options
     if negatives is not None:
         training = training.against(negatives, Path("negatives"))
     judged_by = Labelled.of(*held_out, Path("held_out")) if held_out else None
+    on, regions = ready_device(device), ignore or Regions({})
+    chosen = sample(training.paths, training.labels)
+    known = Known(
+        evidence=gather(chosen, training.labels, settings, on, regions),
+        complete=judged_by.labels if judged_by else None,
+    )
+    settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
     run = Run(
         model=Path(model),
         settings=settings,
         training=training,
         held_out=judged_by,
-        ignore=ignore or Regions({}),
+        ignore=regions,
     )
     run.open(overwrite=overwrite, resume=False)
     prepared = run.prepare(on_micrograph)
     judge = partial(HeldOutMicrographs.of, settings)
-    run.finish(prepared, run.learn(prepared, judge, ready_device(device), on_row))
+    outcome = run.learn(prepared, judge, on, on_row)
+    ended = calibrated(run.model_of(prepared, outcome), known, settings, on, regions)
+    run.finish(ended, outcome)
     return load_model(run.model)
 
 

@@ -195,3 +195,38 @@ def test_the_general_model_asks_for_a_diameter(run):
     result = run("pick mics -o picks.tsv", status=2)
 
     assert "give --diameter-ang" in " ".join(result.stderr.split())
+
+
+def test_pick_cuts_where_the_expected_f1_is_best(run):
+    words = "pick mics --diameter-ang 135 --device cpu"
+    run(f"{words} -o all.tsv")
+    told = run(f"{words} --threshold auto -o cut.tsv").stderr
+    run("threshold all.tsv --at auto -o same.tsv")
+
+    assert Path("cut.tsv").read_text() == Path("same.tsv").read_text()
+    assert 0 < len(io.read_picks(Path("cut.tsv"))) < len(io.read_picks(Path("all.tsv")))
+    assert "as scores promise" in told
+
+
+def test_no_part_of_the_picks_is_cut_by_itself(run):
+    told = run(
+        "pick mics --diameter-ang 135 -o a.tsv --threshold auto --shard 1/2", status=2
+    ).stderr
+
+    assert "--threshold auto looks at all picks together" in " ".join(told.split())
+
+
+def test_odds_change_scores_and_not_their_order(run):
+    from dataclasses import replace
+
+    from cryopick.learn import load_model, save_model
+    from cryopick.learn.odds import Odds
+
+    model = load_model("m.safetensors")
+    save_model(replace(model, odds=Odds(2.0, -0.5)), Path("odds.safetensors"))
+    for name in ("m", "odds"):
+        run(f"pick mics --model {name}.safetensors --threshold -100 -o {name}.tsv --device cpu")
+
+    plain, changed = io.read_picks(Path("m.tsv")), io.read_picks(Path("odds.tsv"))
+    assert np.allclose(changed.score, 2 * plain.score - 0.5, atol=1e-4)
+    assert np.allclose(changed.xy_px, plain.xy_px, atol=1e-3)

@@ -189,6 +189,28 @@ def test_threshold_names_nested_sets_by_their_thresholds(run_words):
     assert [x for _, x, _ in read("best.tsv")] == [3.0, 4.0]
 
 
+def test_threshold_auto_keeps_what_promises_the_best_f1_and_tells(run_words):
+    write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
+
+    told = run_words("threshold in.tsv -o best.tsv --at auto").stderr
+
+    assert [x for _, x, _ in read("best.tsv")] == [0.0, 1.0, 2.0]
+    assert "atauto: 3 picks of 5, scores of 0 and more; as scores promise 2 of 2" in told
+    assert "precision 0.833, recall 1.000" in told
+
+
+def test_threshold_auto_goes_with_thresholds_by_number(run_words):
+    write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
+
+    run_words("threshold in.tsv -o best.tsv --at auto --at 9")
+
+    assert len(read("best_atauto.tsv")) == 3
+    assert read("best_at9.tsv") == []
+    assert "a number or auto; got 'low'" in " ".join(
+        run_words("threshold in.tsv -o best.tsv --at low", status=2).stderr.split()
+    )
+
+
 def test_a_table_without_scores_cannot_be_cut(run_words):
     write("in.tsv", [("a", 1, 1)], score=False)
 

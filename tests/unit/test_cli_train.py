@@ -309,3 +309,43 @@ def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, 
     )
 
     assert f"asked for {steps} steps" in words.stderr
+
+
+def without_number(line=LINE):
+    return line.replace("--particles-per-micrograph 12 ", "")
+
+
+@pytest.mark.parametrize("words", ["", " --particles-per-micrograph auto"])
+def test_a_number_that_is_not_given_is_estimated_told_and_kept(run, words):
+    result = run(f"{without_number()} -o a.safetensors{words}")
+
+    summary = load_model(Path("a.safetensors")).summary
+    estimate = summary["estimated_particles"]
+    assert f"estimated: {estimate['number']:g} particles per micrograph" in result.stderr
+    assert estimate["low"] < estimate["number"] < estimate["high"]
+    assert summary["settings"]["particles_per_micrograph"] >= tiny.PER_MICROGRAPH
+
+
+@pytest.mark.parametrize(("number", "side"), [(90, "above"), (12, "")])
+def test_a_number_that_contradicts_the_evidence_is_told(run, number, side):
+    line = LINE.replace("--particles-per-micrograph 12", f"--particles-per-micrograph {number}")
+
+    told = run(f"{line} -o a.safetensors").stderr
+
+    assert (f"{number} particles per micrograph is {side}" in told) is bool(side)
+
+
+def test_a_number_that_is_none_is_wrong_usage(run):
+    result = run(f"{without_number()} -o a.safetensors --particles-per-micrograph many", status=2)
+
+    assert "takes a number or auto; got 'many'" in " ".join(result.stderr.split())
+
+
+def test_complete_micrographs_that_were_held_out_are_counted(run):
+    line = without_number().replace("-m mics", "-m mics/mic_0.mrc -m mics/mic_1.mrc")
+
+    told = run(
+        f"{line} -o a.safetensors --held-out-micrographs mics/mic_2.mrc --held-out-picks labels.tsv"
+    ).stderr
+
+    assert f"estimated: {tiny.PER_MICROGRAPH} particles per micrograph" in told

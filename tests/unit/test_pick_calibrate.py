@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from cryopick.learn import NetworkSettings, Scorer
-from cryopick.pick.calibrate import Odds, fit_odds, on_odds
+from cryopick.learn.odds import Odds
+from cryopick.pick.calibrate import fit_odds, on_odds
 
 
 def test_the_line_that_made_the_picks_is_found_again():

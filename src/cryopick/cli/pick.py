@@ -1,8 +1,8 @@
 """`cryopick pick` and `cryopick score`: raw micrographs through a model."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
@@ -19,9 +19,13 @@ from cryopick.cli.options import (
     regions_on,
 )
 from cryopick.cli.progress import Batch
+from cryopick.cli.sets import AUTO, in_words, number, threshold_of
 from cryopick.cli.settings import settings_of
 from cryopick.cli.tables import record_file, settings_file, write_table
 from cryopick.errors import InputError
+
+if TYPE_CHECKING:
+    from cryopick.picks import Picks
 
 __all__ = ["pick"]
 
@@ -32,7 +36,11 @@ def pick(
     out: Table,
     model: ModelFile = None,
     threshold: Annotated[
-        float | None, Option(help="Keep picks of at least this logit; a low floor [-6].")
+        str | None,
+        Option(
+            metavar="T|auto",
+            help="Keep picks of at least this logit, or where F1 should be best; a low floor [-6].",
+        ),
     ] = None,
     radius_ang: Annotated[
         float | None, Option(help="Least distance between picks [half the diameter].")
@@ -82,6 +90,13 @@ def pick(
     from cryopick.pick.batch import PickBatch
     from cryopick.picks import concatenate
 
+    cuts_itself = threshold == AUTO
+    if cuts_itself and shard is not None:
+        raise BadParameter(
+            "--threshold auto looks at all picks together: leave it out with --shard, and cut what "
+            "`cryopick merge` makes by `cryopick threshold --at auto`"
+        )
+    options["threshold"] = None if threshold is None or cuts_itself else number(threshold)
     settings, on = settings_of(PickSettings, options), ready_device(device)
     plan = Batched.plan(
         micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
@@ -97,7 +112,7 @@ def pick(
             raise InputError("none of the micrographs can be used; see what was skipped above")
         with whole(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        table = concatenate(found)
+        table = _cut(concatenate(found)) if cuts_itself else concatenate(found)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().record(
@@ -105,3 +120,14 @@ def pick(
         )
         write_record(record, record_file(plan.out))
     batch.finish()
+
+
+def _cut(picks: "Picks") -> "Picks":
+    """The picks of the threshold whose F1 should be best, told in words."""
+    from cryopick.evaluate import promised, thresholded
+
+    if not len(picks):
+        return picks
+    kept = thresholded(picks, threshold_of(picks, AUTO))
+    echo(in_words(promised(picks), len(kept)), err=True)
+    return kept

@@ -1,5 +1,6 @@
 """`cryopick threshold` and `cryopick combine`: smaller, larger and fewer sets of picks."""
 
+import math
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
@@ -14,9 +15,12 @@ from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableForm
 from cryopick.cli.tables import align_names, write_table
 
 if TYPE_CHECKING:
+    from cryopick.evaluate import Promise
     from cryopick.picks import Picks
 
-__all__ = ["Operation", "combine", "threshold"]
+__all__ = ["AUTO", "Operation", "combine", "in_words", "number", "threshold", "threshold_of"]
+
+AUTO = "auto"  # a threshold that the scores themselves tell
 
 RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The same in ångströms.")]
 
@@ -35,8 +39,12 @@ def threshold(
     picks: Annotated[Path, Argument(metavar="PICKS", help="Table of picks with scores.")],
     out: Table,
     at: Annotated[
-        list[float] | None,
-        Option(metavar="T", help="Keep picks that score at least T; repeat for nested sets."),
+        list[str] | None,
+        Option(
+            metavar="T|auto",
+            help="Keep picks that score at least T, or where F1 should be best if scores are "
+            "calibrated; repeat for nested sets.",
+        ),
     ] = None,
     keep: Annotated[
         list[int] | None,
@@ -47,21 +55,72 @@ def threshold(
 ) -> None:
     """Keep the surest picks, by score or by number.
 
-    Several values write one set each, named after OUT: picks_at0.star, picks_at2.star.
+    Several values write one set each, named after OUT: picks_at0.star, picks_at2.star. How many
+    particles, what precision and what recall the scores promise is said of each set; that holds for
+    scores that are calibrated, as those of models that `cryopick train` makes.
 
-    Example: cryopick threshold picks.star -o sure.star --at 0
+    Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate import nested_counts, nested_sets
+    from cryopick.evaluate import nested_counts, nested_sets, promised
     from cryopick.io import read_picks
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("give either --at or --keep")
     table = read_picks(picks)
-    sets = nested_sets(table, at) if at else nested_counts(table, keep or [])
-    labels = [f"at{value:g}" for value in at or []] + [f"keep{count}" for count in keep or []]
+    values = [threshold_of(table, word) for word in at or []]
+    sets = nested_sets(table, values) if at else nested_counts(table, keep or [])
+    labels = [f"at{_spelt(word)}" for word in at or []] + [f"keep{count}" for count in keep or []]
+    promise = promised(table) if len(table) and table.is_scored else None
     for label, kept in zip(labels, sets, strict=True):
+        if promise is not None:
+            typer.echo(f"{label}: {in_words(promise, len(kept))}", err=True)
         name = out if len(sets) == 1 else _labelled(out, label)
         write_table(kept, name, table_format=table_format, overwrite=force)
+
+
+def threshold_of(picks: "Picks", word: str) -> float:
+    """The threshold that a word means: a number, or where the expected F1 is best.
+
+    Raises:
+        BadParameter: It is neither a number nor "auto".
+        SettingsError: There is no pick to choose by, or some have no score.
+    """
+    if word == AUTO:
+        from cryopick.evaluate import best_threshold
+
+        return best_threshold(picks)
+    return number(word)
+
+
+def number(word: str) -> float:
+    """The number that a word spells.
+
+    Raises:
+        BadParameter: It spells none.
+    """
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise typer.BadParameter(f"a threshold is a number or auto; got {word!r}")
+    return value
+
+
+def in_words(promise: "Promise", kept: int) -> str:
+    """What scores promise of the surest picks."""
+    if not kept:
+        return f"0 picks of {promise.kept[-1]}"
+    step = int(promise.kept.searchsorted(kept))
+    return (
+        f"{kept} picks of {promise.kept[-1]}, scores of {promise.threshold[step]:.3g} and more; "
+        f"as scores promise {promise.particles[step]:.0f} of {promise.total:.0f} particles, "
+        f"precision {promise.precision[step]:.3f}, recall {promise.recall[step]:.3f}"
+    )
+
+
+def _spelt(word: str) -> str:
+    return word if word == AUTO else f"{number(word):g}"
 
 
 def _labelled(out: str, label: str) -> str:

@@ -1,6 +1,7 @@
 """`cryopick train`: from labelled micrographs to a model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
+from cryopick.cli.counting import AUTO, look, number_or_auto, tell_number, tell_odds
 from cryopick.cli.options import MICROGRAPHS, Device, Ignore, regions_on
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from cryopick.learn import Row
     from cryopick.learn.run import Labelled, Run
+    from cryopick.pick.evidence import Known
 
 __all__ = ["WITHIN", "train"]
 
@@ -56,7 +59,12 @@ def train(
         float | None, Option(help="Longest extent of the particle in ångströms; needed.")
     ] = None,
     particles_per_micrograph: Annotated[
-        float | None, Option(help="Particles expected on a micrograph, labelled or not; needed.")
+        str | None,
+        Option(
+            metavar="N|auto",
+            help="Particles expected on a micrograph, labelled or not [auto: as micrographs and "
+            "labels tell].",
+        ),
     ] = None,
     pixel_size_ang: Annotated[
         float | None, Option(help="Ångströms per raw pixel [as the files say].")
@@ -166,7 +174,7 @@ def train(
     the run and the last checkpoint. A run that was cut off goes on when its command is given again.
 
     Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
-    --diameter-ang 190 --particles-per-micrograph 400
+    --diameter-ang 190
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io import read_picks
@@ -175,10 +183,15 @@ def train(
     from cryopick.learn.device import ready_device
     from cryopick.learn.run import Run
     from cryopick.learn.settings import GENERAL
+    from cryopick.pick.evidence import settled
 
     training = _labelled(micrographs, picks)
     defaults = {} if config else _defaults(init or GENERAL, options, len(training.labels))
+    number = number_or_auto("--particles-per-micrograph", particles_per_micrograph)
+    options["particles_per_micrograph"] = number
     settings = settings_of(TrainSettings, options, config, WITHIN, defaults)
+    if particles_per_micrograph == AUTO:  # whatever the file says
+        settings = replace(settings, particles_per_micrograph=None)
     if negatives:
         training = training.against(read_picks(negatives), negatives)
     held_out: Labelled | None = None
@@ -192,9 +205,13 @@ def train(
         raise BadParameter("--held-out-micrographs and --held-out-picks go together")
     everywhere = [*training.paths, *(held_out.paths if held_out else ())]
     regions = regions_on(everywhere, ignore)
-    run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
     on = ready_device(device)
-    batch = _carry_out(run, on, overwrite=force, resume=resume or finish, finish=finish)
+    complete = held_out.labels if held_out and held_out_picks else None
+    known = look(training, settings, on, regions, complete)
+    tell_number(known, settings.particles_per_micrograph)
+    settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
+    run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
+    batch = _carry_out(run, known, on, overwrite=force, resume=resume or finish, finish=finish)
     files = {"labels": picks, "negatives": negatives, "ignore": ignore}
     files |= {"model": out, "held-out labels": held_out_picks or (picks if held_out else None)}
     record = stopwatch().record(
@@ -239,11 +256,18 @@ def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     return labelled
 
 
-def _carry_out(
-    run: "Run", device: "torch.device", *, overwrite: bool, resume: bool, finish: bool
+def _carry_out(  # what to do, and three ways to begin and end
+    run: "Run",
+    known: "Known",
+    device: "torch.device",
+    *,
+    overwrite: bool,
+    resume: bool,
+    finish: bool,
 ) -> Batch:
     """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
     from cryopick.pick import HeldOutMicrographs
+    from cryopick.pick.evidence import calibrated
     from cryopick.report.training import plot_training
 
     done = run.open(overwrite=overwrite, resume=resume)
@@ -277,7 +301,10 @@ def _carry_out(
         judge = partial(HeldOutMicrographs.of, run.settings)
         outcome = run.learn(prepared, judge, device, on_row, finish=finish)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
-    run.finish(prepared, outcome)
+    model = run.model_of(prepared, outcome)
+    model = calibrated(model, known, run.settings, device, run.ignore)
+    tell_odds(model)
+    run.finish(model, outcome)
     echo(
         f"{run.model}: learnt from {prepared.training.store.labelled} labels on "
         f"{len(prepared.training.paths)} micrographs, best at step {outcome.best_step}",

@@ -5,6 +5,7 @@
 - `evaluate_picks`, `Evaluation`, `OnMicrograph`: a table against the known particles.
 - `precision_band`, `reliability`, `share_interval`: how sure such numbers are.
 - `outliers`, `density`, `near_edges`: how picks are spread.
+- `promised`, `Promise`, `best_threshold`: what calibrated scores promise without labels.
 - `thresholded`, `strongest`, `nested_sets`, `nested_counts`: the surest picks.
 """
 
@@ -16,6 +17,7 @@ from cryopick.evaluate.certainty import (
     share_interval,
 )
 from cryopick.evaluate.curves import Curve, Point, average_precision, precision_recall
+from cryopick.evaluate.expected import Promise, best_threshold, promised
 from cryopick.evaluate.judge import Evaluation, OnMicrograph, evaluate_picks
 from cryopick.evaluate.matching import is_near, match, match_picks
 from cryopick.evaluate.spread import NearEdges, density, near_edges, outliers
@@ -28,8 +30,10 @@ __all__ = [
     "NearEdges",
     "OnMicrograph",
     "Point",
+    "Promise",
     "Reliability",
     "average_precision",
+    "best_threshold",
     "density",
     "evaluate_picks",
     "is_near",
@@ -41,6 +45,7 @@ __all__ = [
     "outliers",
     "precision_band",
     "precision_recall",
+    "promised",
     "reliability",
     "share_interval",
     "strongest",

@@ -21,6 +21,7 @@ from cryopick.image import Normalization
 from cryopick.io import whole
 from cryopick.learn.guide import Guide
 from cryopick.learn.network import NetworkSettings, Scorer
+from cryopick.learn.odds import Odds
 
 __all__ = ["Model", "load_model", "save_model"]
 
@@ -42,6 +43,7 @@ class Model:
         normalization: How those images were standardised.
         label_radius_px: Distance in working pixels within which a region was positive.
         guide: Another network whose logits are averaged with its, if any.
+        odds: What makes log-odds of those logits, if they are calibrated.
         summary: What made it: settings, prior, results, version. Plain JSON values.
     """
 
@@ -51,6 +53,7 @@ class Model:
     normalization: Normalization
     label_radius_px: float
     guide: Guide | None = None
+    odds: Odds | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
         "guide": None,
+        "odds": asdict(model.odds) if model.odds else None,
         "summary": dict(model.summary),
     }
     tensors = model.scorer.state_dict()
@@ -142,6 +146,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
     """Build a model from what its file says."""
     if description["format"] != _FORMAT:
         raise ValueError(f"format {description['format']}, this version reads {_FORMAT}")
+    odds = description.get("odds")
     guide, stated = None, description.get("guide")
     if stated:
         own = {name: value for name, value in tensors.items() if name.startswith(_GUIDE)}
@@ -155,6 +160,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         normalization=Normalization.from_dict(description["normalization"]),
         label_radius_px=_number(description, "label_radius_px"),
         guide=guide,
+        odds=Odds(float(odds["slope"]), float(odds["offset"])) if odds else None,
         summary=dict(description["summary"]),
     )
 

@@ -286,11 +286,9 @@ class Run:
             finish=finish,
         )
 
-    def finish(self, prepared: Prepared, outcome: Outcome) -> None:
-        """Write curves and model; the prepared micrographs go."""
-        with whole(self.folder / "curves.tsv", overwrite=True) as temporary:
-            temporary.write_text(outcome.curves.to_tsv(), encoding="utf-8")
-        model = Model(
+    def model_of(self, prepared: Prepared, outcome: Outcome) -> Model:
+        """The model that training ended with, its scores as they are."""
+        return Model(
             scorer=outcome.best,
             diameter_ang=self.settings.diameter_ang,
             working_pixel_size_ang=self.settings.working_size_ang,
@@ -299,6 +297,11 @@ class Run:
             guide=load_start(self.settings, prepared.training.store.labelled).guide,
             summary=self._summary(prepared, outcome),
         )
+
+    def finish(self, model: Model, outcome: Outcome) -> None:
+        """Write curves and model; the prepared micrographs go."""
+        with whole(self.folder / "curves.tsv", overwrite=True) as temporary:
+            temporary.write_text(outcome.curves.to_tsv(), encoding="utf-8")
         save_model(model, self.model, overwrite=True)  # `open` has asked
         (self.folder / "unfinished").unlink()
         shutil.rmtree(self.folder / "prepared")

@@ -26,7 +26,8 @@ class TrainSettings:
 
     Attributes:
         diameter_ang: Longest extent of the particle.
-        particles_per_micrograph: Particles expected on a micrograph, labelled or not.
+        particles_per_micrograph: Particles expected on a micrograph, labelled or not; None
+            until it is estimated, which `cryopick.pick.evidence` does before a run.
         pixel_size_ang: Ångströms per raw pixel, where the files do not say.
         working_pixel_size_ang: Ångströms per pixel that the network sees; None makes the
             particle 17 working pixels across.
@@ -58,7 +59,7 @@ class TrainSettings:
     """
 
     diameter_ang: float
-    particles_per_micrograph: float
+    particles_per_micrograph: float | None = None
     pixel_size_ang: float | None = None
     working_pixel_size_ang: float | None = None
     normalization: NormalizationKind = "dataset"

@@ -93,6 +93,8 @@ def train(  # noqa: PLR0913  # what a run is made of
             the training diverges.
         FormatError: The checkpoint is damaged or belongs to another run.
     """
+    if settings.particles_per_micrograph is None:
+        raise SettingsError("particles_per_micrograph must be known before a training begins")
     prior = unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
         labelled=store.labelled,

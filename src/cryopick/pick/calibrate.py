@@ -1,29 +1,20 @@
 """Scores as odds: shift and scale logits so that a pick of logit 0 is right half of the time.
 
-- `fit_odds`: the line from logits to log-odds.
+- `fit_odds`, `fit_to_chances`: the line from logits to log-odds.
 - `on_odds`: a network whose logits are those odds.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
 from cryopick.learn import Scorer
+from cryopick.learn.odds import Odds
 
-__all__ = ["Odds", "fit_odds", "on_odds"]
+__all__ = ["fit_odds", "fit_to_chances", "on_odds"]
 
 _STEPS = 50
 _RIDGE = 1e-3  # keeps the line finite where right and wrong picks do not overlap
-
-
-@dataclass(frozen=True)
-class Odds:
-    """Log-odds of a pick as a line in its logit: slope · logit + offset."""
-
-    slope: float
-    offset: float
 
 
 def fit_odds(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " picks"]) -> Odds:
@@ -40,12 +31,27 @@ def fit_odds(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " p
     """
     if is_right.all() or not is_right.any():
         raise ValueError("calibration needs right picks and wrong ones")
+    return fit_to_chances(logits, is_right.astype(np.float64))
+
+
+def fit_to_chances(
+    logits: Float[np.ndarray, " picks"], chance: Float[np.ndarray, " picks"]
+) -> Odds:
+    """The same where it is known only how likely each pick is right.
+
+    Args:
+        logits: Scores of picks.
+        chance: Probability that each is a particle.
+
+    Raises:
+        SettingsError: Picks of higher scores are less likely right.
+    """
     columns = np.stack([logits, np.ones_like(logits)], axis=1)
     line = np.array([1.0, 0.0])
     prior = line.copy()
     for _ in range(_STEPS):
         g = 1 / (1 + np.exp(-np.clip(columns @ line, -30, 30)))
-        gradient = columns.T @ (g - is_right) + _RIDGE * (line - prior)
+        gradient = columns.T @ (g - chance) + _RIDGE * (line - prior)
         curvature = (columns * (g * (1 - g))[:, None]).T @ columns + _RIDGE * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         step = step / max(1.0, np.abs(step).max())  # far from the solution it overshoots

@@ -161,6 +161,8 @@ class Picker:
         prepared, pixel_size_ang = self.prepare(path)
         step = self.settings.step_px or default_step(self.model.scorer)
         scores = guided_map(self.model.scorer, self.model.guide, prepared.image, step_px=step)
+        if self.model.odds is not None:
+            scores = replace(scores, logits=self.model.odds.of_map(scores.logits))
         return Scored(prepared, scores, pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:

@@ -115,7 +115,8 @@ class Plan:
 
     def _ways(self) -> Iterator[tuple[TrainSettings, float]]:
         """Each combination of choices, with the factor of the prior in it."""
-        base = self.settings
+        base, number = self.settings, self.settings.particles_per_micrograph
+        assert number is not None  # all particles are known, so these are counted
         choices = product(
             self.inits or (base.init,),
             self.normalizations or (None,),
@@ -134,7 +135,7 @@ class Plan:
                 autoencoder=autoencoder,
                 penalty_weight=penalty,
                 objective=objective,
-                particles_per_micrograph=base.particles_per_micrograph * factor,
+                particles_per_micrograph=number * factor,
             )
             yield way, factor
 

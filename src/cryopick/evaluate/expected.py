@@ -1,0 +1,84 @@
+"""What calibrated scores promise: particles, precision and recall at every threshold, unlabelled.
+
+A score is the logarithm of the odds that a pick is a particle, so that the sum of the
+probabilities is the number of particles to expect. Particles that no pick found, however low its
+score, are not counted: keep all picks down to a low floor.
+
+- `Promise`, `promised`: the numbers at every threshold.
+- `best_threshold`: the one whose F1 should be best.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from cryopick.errors import SettingsError
+from cryopick.picks import Picks
+
+__all__ = ["Promise", "best_threshold", "promised"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Promise:
+    """Expected values when the picks of at least a threshold are kept, from the highest down.
+
+    Attributes:
+        threshold: The scores that occur, descending.
+        kept: Picks kept at each.
+        particles: Particles among them.
+        precision: Share of the kept that are particles.
+        recall: Share of all expected particles that are kept.
+        f1: Harmonic mean of the two.
+        total: Particles among all picks.
+    """
+
+    threshold: Float[np.ndarray, " steps"]
+    kept: Integer[np.ndarray, " steps"]
+    particles: Float[np.ndarray, " steps"]
+    precision: Float[np.ndarray, " steps"]
+    recall: Float[np.ndarray, " steps"]
+    f1: Float[np.ndarray, " steps"]
+    total: float
+
+
+def promised(picks: Picks) -> Promise:
+    """What the scores of picks promise.
+
+    Raises:
+        SettingsError: There is no pick, or some have no score.
+    """
+    if not len(picks) or not picks.is_scored:
+        raise SettingsError(
+            "expected numbers need picks with scores, such as `cryopick pick` writes"
+        )
+    score = np.sort(picks.score)[::-1]
+    chance = 1 / (1 + np.exp(-np.clip(score, -500, 500)))
+    is_last = np.append(np.diff(score) != 0, True)  # equal scores are kept or dropped together
+    kept = np.flatnonzero(is_last) + 1
+    particles = np.cumsum(chance)[is_last]
+    total = float(particles[-1])
+    return Promise(
+        threshold=score[is_last],
+        kept=kept,
+        particles=particles,
+        precision=particles / kept,
+        recall=particles / total,
+        f1=2 * particles / (kept + total),
+        total=total,
+    )
+
+
+def best_threshold(picks: Picks) -> float:
+    """The threshold of the highest expected F1; of equal ones the highest.
+
+    Its probability is half of that F1.
+
+    Raises:
+        SettingsError: There is no pick, or some have no score.
+
+    Source: Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize
+    F1 measure", ECML.
+    """
+    promise = promised(picks)
+    return float(promise.threshold[np.argmax(promise.f1)])
