@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from common import ROOT
-from empiar10017 import DATA as EMPIAR
 from empiar10017 import RADIUS_PX, cryopick, micrographs, with_spread
 from pu_learning import MOLECULES, SETS, TRAINING, data
 

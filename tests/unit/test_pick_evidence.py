@@ -68,7 +68,8 @@ def test_a_number_by_hand_is_held_against_the_interval():
 
 
 def test_complete_labels_are_counted():
-    complete = concatenate([Picks.on(name, np.zeros((n, 2))) for name, n in zip("abc", (90, 110, 100), strict=True)])  # fmt: skip
+    counts = {"a": 90, "b": 110, "c": 100}
+    complete = concatenate([Picks.on(name, np.zeros((n, 2))) for name, n in counts.items()])
 
     estimate = counted(complete)
 
@@ -118,6 +119,7 @@ def test_chances_sum_to_the_particles_and_labels_are_told():
 
 
 def test_too_few_particles_give_no_estimate():
-    nothing = Evidence(Picks.on("a", np.zeros((2, 2)), np.full(2, -5.0)), Picks.on("a", np.zeros((0, 2))), 9.0)  # fmt: skip
+    unsure = Picks.on("a", np.zeros((2, 2)), np.full(2, -5.0))
+    nothing = Evidence(unsure, Picks.on("a", np.zeros((0, 2))), 9.0)
 
     assert nothing.estimate() is None
