@@ -157,6 +157,9 @@ def train(
         float | None, Option(help="Judge by this share of the labelled micrographs instead.")
     ] = None,
     device: Device = "auto",
+    devices: Annotated[
+        int, Option(min=1, help="How many such devices share each minibatch, on this machine.")
+    ] = 1,
     resume: Annotated[
         bool, Option("--resume", help="Go on with an unfinished run, or fail if there is none.")
     ] = False,
@@ -181,6 +184,7 @@ def train(
     from cryopick.io.record import write_record
     from cryopick.learn import TrainSettings
     from cryopick.learn.device import ready_device
+    from cryopick.learn.devices import check_devices
     from cryopick.learn.run import Run
     from cryopick.learn.settings import GENERAL
     from cryopick.pick.evidence import settled
@@ -206,12 +210,14 @@ def train(
     everywhere = [*training.paths, *(held_out.paths if held_out else ())]
     regions = regions_on(everywhere, ignore)
     on = ready_device(device)
+    check_devices(devices, on, settings.sampling)
     complete = held_out.labels if held_out and held_out_picks else None
     known = look(training, settings, on, regions, complete)
     tell_number(known, settings.particles_per_micrograph)
     settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
     run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
-    batch = _carry_out(run, known, on, overwrite=force, resume=resume or finish, finish=finish)
+    on_what = {"overwrite": force, "resume": resume or finish, "finish": finish}
+    batch = _carry_out(run, known, on, **on_what, devices=devices)
     files = {"labels": picks, "negatives": negatives, "ignore": ignore}
     files |= {"model": out, "held-out labels": held_out_picks or (picks if held_out else None)}
     record = stopwatch().record(
@@ -264,6 +270,7 @@ def _carry_out(  # what to do, and three ways to begin and end
     overwrite: bool,
     resume: bool,
     finish: bool,
+    devices: int,
 ) -> Batch:
     """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
     from cryopick.pick import HeldOutMicrographs
@@ -299,7 +306,7 @@ def _carry_out(  # what to do, and three ways to begin and end
             told = row.step
 
         judge = partial(HeldOutMicrographs.of, run.settings)
-        outcome = run.learn(prepared, judge, device, on_row, finish=finish)
+        outcome = run.learn(prepared, judge, device, on_row, finish=finish, devices=devices)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
     model = run.model_of(prepared, outcome)
     model = calibrated(model, known, run.settings, device, run.ignore)

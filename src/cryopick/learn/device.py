@@ -1,6 +1,7 @@
 """What to compute on, and in which numbers.
 
 - `choose_device`, `ready_device`: the device of a name; tried, or not.
+- `shared_out`: which of several GPUs is for which worker.
 - `multiplies_bfloat16`: whether half the bits cost half the time there.
 - `mixed_precision`: compute so where it pays.
 """
@@ -11,7 +12,7 @@ import torch
 
 from cryopick.errors import SettingsError
 
-__all__ = ["choose_device", "mixed_precision", "multiplies_bfloat16", "ready_device"]
+__all__ = ["choose_device", "mixed_precision", "multiplies_bfloat16", "ready_device", "shared_out"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -38,6 +39,13 @@ def ready_device(name: str) -> torch.device:
             f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
         ) from error
     return device
+
+
+def shared_out(device: torch.device, worker: int) -> torch.device:
+    """The GPU of one of several workers on a machine, in turn; other devices are for all."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", worker % torch.cuda.device_count())
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

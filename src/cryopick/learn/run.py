@@ -1,9 +1,8 @@
 """A training run on disk: what it learns from, its folder, and the model it ends with.
 
-The folder `<model>.run/` beside the model holds settings.toml, the last checkpoint, the
-curves and, until the model is written, the prepared micrographs. A file `unfinished` in it
-names the settings, micrographs and labels of a run that was cut off; only the same run goes
-on from there.
+The folder `<model>.run/` beside the model holds settings.toml, the last checkpoint, the curves
+and, until the model is written, the prepared micrographs. A file `unfinished` in it names the
+settings, micrographs and labels of a run that was cut off; only the same run goes on from there.
 
 - `Labelled`: micrographs with labels.
 - `Run`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
@@ -33,10 +32,11 @@ from cryopick.io import match_names, whole
 from cryopick.io.parts import file_identity
 from cryopick.learn.checkpoint import Model, save_model
 from cryopick.learn.curves import Row
+from cryopick.learn.devices import train_on
 from cryopick.learn.guide import Guide
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.start import load_start, starting_file
-from cryopick.learn.train import HeldOut, Outcome, train
+from cryopick.learn.train import HeldOut, Outcome
 from cryopick.picks import Picks
 from cryopick.prepare import Dataset, Preparation, Store, prepare_dataset
 from cryopick.regions import Regions
@@ -220,6 +220,7 @@ class Run:
         Raises:
             InputError: No micrograph can be used, or none with a label.
         """
+        own, judged, folder = self.training, self.held_out, self.folder / "prepared"
         preparation = Preparation(
             working_size_ang=self.settings.working_size_ang,
             pixel_size_ang=self.settings.pixel_size_ang,
@@ -227,7 +228,6 @@ class Run:
             clearance_px=self.settings.diameter_ang / self.settings.working_size_ang / 2,
             ignore=self.ignore,
         )
-        folder, own = self.folder / "prepared", self.training
         training = prepare_dataset(
             own.paths,
             own.labels,
@@ -241,12 +241,10 @@ class Run:
                 "all labels lie on micrographs that were skipped, on borders or in ignored "
                 "regions; mend one of them, or label others"
             )
-        if self.held_out is None:
+        if judged is None:
             return Prepared(training, None)
-        alike, own = replace(preparation, normalization=training.normalization), self.held_out
-        held_out = prepare_dataset(
-            own.paths, own.labels, alike, folder / "held-out", on_done=on_done
-        )
+        alike, to = replace(preparation, normalization=training.normalization), folder / "held-out"
+        held_out = prepare_dataset(judged.paths, judged.labels, alike, to, on_done=on_done)
         return Prepared(training, held_out)
 
     def learn(
@@ -257,15 +255,17 @@ class Run:
         on_row: Callable[[Row], None],
         *,
         finish: bool = False,
+        devices: int = 1,
     ) -> Outcome:
         """Train, from the last checkpoint on where there is one.
 
         Args:
             prepared: What `prepare` made.
-            judge: Makes the judge of held-out micrographs, given the guide if there is one.
+            judge: Makes the judge of held-out micrographs, given the guide if any.
             device: Where to compute.
             on_row: Called with each new row of the curves.
             finish: Take the best network up to the last checkpoint, and learn no further.
+            devices: How many such devices share each step.
 
         Raises:
             SettingsError: The prior and the labels contradict each other.
@@ -274,15 +274,16 @@ class Run:
         """
         start = load_start(self.settings, prepared.training.store.labelled)
         held_out = judge(prepared.held_out.store, start.guide) if prepared.held_out else None
-        return train(
-            prepared.training.store,
-            self.settings,
-            self.checkpoint,
-            device=device,
+        return train_on(
+            1 if finish else devices,
+            device,
+            on_row,
+            store=prepared.training.store,
+            settings=self.settings,
+            checkpoint=self.checkpoint,
             start=start.scorer,
             guide=start.guide,
             held_out=held_out,
-            on_row=on_row,
             finish=finish,
         )
 

@@ -30,6 +30,7 @@ from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Geometry, Sampler
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
+from cryopick.learn.team import Team
 from cryopick.prepare import Store
 
 __all__ = ["HeldOut", "Outcome", "train"]
@@ -71,6 +72,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     held_out: HeldOut | None = None,
     on_row: Callable[[Row], None] = lambda _: None,
     finish: bool = False,
+    team: Team | None = None,
 ) -> Outcome:
     """Train a network, or go on where a run of the same settings was cut off.
 
@@ -87,6 +89,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         held_out: Judge of the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
         finish: Learn no further than the checkpoint.
+        team: Devices that share each minibatch; the first of them judges and writes.
 
     Raises:
         SettingsError: There is no label, the prior and the labels contradict each other, or
@@ -101,7 +104,8 @@ def train(  # noqa: PLR0913  # what a run is made of
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
-    run = _Run(store, settings, prior, device, start, guide)
+    team = team or Team()
+    run = _Run(store, settings, prior, device, start, guide, team)
     state = RunState()
     if checkpoint.exists():
         state = load_state(checkpoint, run.parts, run.key, device)
@@ -114,10 +118,11 @@ def train(  # noqa: PLR0913  # what a run is made of
         if not is_checkpoint and state.step < settings.steps:
             continue
         run.check(state.step)
-        scores = held_out(run.scorer.eval()) if held_out else None
+        scores = team.once(lambda: held_out(run.scorer.eval())) if held_out else None
         row = Row.of(state.step, pending, scores)
         state.record(row, run.scorer)
-        save_state(checkpoint, run.parts, state, run.key)
+        if team.rank == 0:
+            save_state(checkpoint, run.parts, state, run.key)
         pending.clear()
         on_row(row)
     return run.outcome(state)
@@ -126,7 +131,7 @@ def train(  # noqa: PLR0913  # what a run is made of
 class _Run:
     """The moving parts of a run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # as above
         self,
         store: Store,
         settings: TrainSettings,
@@ -134,9 +139,10 @@ class _Run:
         device: torch.device,
         start: Scorer | None,
         guide: Guide | None,
+        team: Team,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.prior, self.device = settings, prior, device
+        self.settings, self.prior, self.device, self.team = settings, prior, device, team
         self.key = f"{settings_hash(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
@@ -146,7 +152,7 @@ class _Run:
             _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
             self.scorer.encoder[: settings.frozen].requires_grad_(False)
-        self.scorer.to(device)
+        team.joined(self.scorer).to(device)
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
         votes = votes_on_negatives(guide, store) if guide else None
@@ -157,7 +163,8 @@ class _Run:
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
         if self.gamma:
-            self.decoder = Decoder(self.scorer.features, field_px).to(device)
+            self.decoder = Decoder(self.scorer.features, field_px)
+            team.joined(self.decoder).to(device)
             self.parts["decoder"] = self.decoder
             parameters += self.decoder.parameters()
         self.optimizer = Adam(parameters, weight_decay=2 * settings.l2)
@@ -180,9 +187,10 @@ class _Run:
             for module in self.scorer.modules():
                 module.train(not isinstance(module, nn.BatchNorm2d))
         with mixed_precision(self.device):
-            features = self.scorer.encode(batch.patches)
-            logits = self.scorer.classify(features).float()
-            rebuilt = self._reconstruction(features, batch)
+            patches = self.team.own(batch.patches)
+            features = self.scorer.encode(patches)
+            logits = self.team.of_all(self.scorer.classify(features).float())
+            rebuilt = self._reconstruction(features, patches, batch)
         positive = logits[batch.kinds == POSITIVE]
         unlabelled = logits[batch.kinds == UNLABELLED]
         terms = objective(
@@ -198,9 +206,10 @@ class _Run:
             loss = loss + softplus(logits[is_negative] + batch.votes[is_negative]).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
+        self.team.average_gradients(self.optimizer.parameters)
         self.optimizer.step(learning_rate(number, self.settings))
         return Step(
-            loss=loss.detach(),
+            loss=self.team.averaged(loss.detach()),
             penalty=terms.penalty.detach(),
             positive_rate=torch.sigmoid(positive.detach()).mean(),
             unlabelled_rate=torch.sigmoid(unlabelled.detach()).mean(),
@@ -214,16 +223,24 @@ class _Run:
         weight = 1.0 if self.settings.penalty_weight is None else self.settings.penalty_weight
         return weight * min(1.0, self.settings.independent_regions / max(unlabelled, 1))
 
-    def _reconstruction(self, features: Tensor, batch: Batch) -> Tensor:
-        """Mean squared norm of the difference between regions and what the decoder makes."""
+    def _reconstruction(self, features: Tensor, patches: Tensor, batch: Batch) -> Tensor:
+        """Mean squared norm of the difference between regions and what the decoder makes.
+
+        Args:
+            features: Of this device's patches.
+            patches: Those patches.
+            batch: All of them.
+        """
         if self.decoder is None:
             return torch.zeros((), device=self.device)
         cells = batch.kinds.nonzero()
         chosen = cells[torch.randperm(len(cells))[:_DECODED].to(cells.device)]
-        patch, row, column = chosen.T
-        regions = _regions(batch.patches, self.geometry)[patch, row, column]
+        patch, row, column = chosen[chosen[:, 0] % self.team.size == self.team.rank].T
+        patch = patch // self.team.size
+        regions = _regions(patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
-        return (regions - rebuilt.float()).square().sum(dim=(1, 2)).mean()
+        errors = (regions - rebuilt.float()).square().sum(dim=(1, 2))
+        return self.team.mean(errors, len(chosen))
 
     def check(self, step: int) -> None:
         """Stop a run whose weights have left the finite numbers.
