@@ -8,6 +8,7 @@
     ├── SettingsError           options or settings that contradict each other, the data, or reason
     ├── OutputExistsError       an output that stands already and was not to be replaced
     ├── BusyError               an output that another process is writing at the moment
+    ├── ClusterError            workers that cannot be had, or were lost
     └── UnfinishedError         a batch in which some files failed; the others were done
 
 `ValueError` and `TypeError` are for the calling programmer; an `assert` guards our own
@@ -16,6 +17,7 @@ reasoning. A message says which file, what was expected, what was found, and wha
 
 __all__ = [
     "BusyError",
+    "ClusterError",
     "CryopickError",
     "FormatError",
     "InputError",
@@ -57,6 +59,10 @@ class OutputExistsError(CryopickError):
 
 class BusyError(CryopickError):
     """Another process is at work on the same output."""
+
+
+class ClusterError(CryopickError):
+    """Workers cannot be had or do not share our files, or the connection to them was lost."""
 
 
 class UnfinishedError(CryopickError):

@@ -6,6 +6,7 @@ from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
+from cryopick.cli.clusters import ClusterName, WorkerCount, placed, share
 from cryopick.cli.options import (
     Device,
     Force,
@@ -69,6 +70,8 @@ def pick(
     ] = None,
     device: Device = "auto",
     shard: ShardName = None,
+    cluster: ClusterName = None,
+    workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
     """Find particles on raw micrographs with a trained model, or with the general one.
@@ -85,10 +88,10 @@ def pick(
     options = locals()  # by the names of the settings' fields
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.record import write_record
-    from cryopick.learn.device import ready_device
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
     from cryopick.picks import concatenate
+    from cryopick.scale.spread import Job
 
     cuts_itself = threshold == AUTO
     if cuts_itself and shard is not None:
@@ -97,7 +100,8 @@ def pick(
             "`cryopick merge` makes by `cryopick threshold --at auto`"
         )
     options["threshold"] = None if threshold is None or cuts_itself else number(threshold)
-    settings, on = settings_of(PickSettings, options), ready_device(device)
+    settings = settings_of(PickSettings, options)
+    on, settings = placed(cluster, workers, device, settings)
     plan = Batched.plan(
         micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
@@ -107,6 +111,9 @@ def pick(
     batch = Batch(plan.paths, doing="Picking micrographs")
     with ledger(parts, plan.tables, plan.paths, overwrite=force):
         work = work.to_pick(plan.paths, parts)
+        if cluster:
+            job, missing = Job.of(work, file, device, parts), dict.fromkeys(work.picker.order)
+            share(cluster, workers, job, missing, regions, batch)
         found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
         if not found:
             raise InputError("none of the micrographs can be used; see what was skipped above")

@@ -85,12 +85,18 @@ class Batch:
 
     def __init__(self, files: Sequence[Path], doing: str) -> None:
         self._files, self._doing = files, doing
-        self._failures: list[str] = []
+        self._failures: dict[Path, None] = {}  # in order
 
     def run(self, work: Callable[[Path], Result]) -> Iterator[tuple[Path, Result]]:
-        """Yield each file with what `work` makes of it, in order, save those that fail."""
+        """Yield each file with what `work` makes of it, in order, save those that fail.
+
+        Those that were skipped before are left out.
+        """
         with progress(len(self._files), self._doing) as advance:
             for path in self._files:
+                if path in self._failures:
+                    advance(1)
+                    continue
                 try:
                     result = work(path)
                 except CryopickError as error:
@@ -103,12 +109,12 @@ class Batch:
         """Tell why a file is skipped, for callers that run the work themselves."""
         why = " ".join(str(error).removeprefix(f"{path}: ").split())
         echo(f"skipped {path}: {why}", err=True)
-        self._failures.append(str(path))
+        self._failures[path] = None
 
     @property
     def skipped(self) -> list[str]:
         """The files that failed so far."""
-        return self._failures
+        return list(map(str, self._failures))
 
     def finish(self) -> None:
         """End the batch.
@@ -117,7 +123,9 @@ class Batch:
             UnfinishedError: Some files failed; the exit status is 1.
         """
         if self._failures:
-            first = ", ".join(self._failures[:3]) + (", …" if len(self._failures) > 3 else "")
+            first = ", ".join(map(str, [*self._failures][:3])) + (
+                ", …" if len(self._failures) > 3 else ""
+            )
             raise UnfinishedError(
                 f"{len(self._failures)} of {len(self._files)} files failed and were skipped: "
                 f"{first}; the others are done"

@@ -6,6 +6,7 @@ from typer import Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger, own_part
+from cryopick.cli.clusters import ClusterName, WorkerCount, placed, share
 from cryopick.cli.options import (
     Device,
     Force,
@@ -42,6 +43,8 @@ def score(
     ] = None,
     device: Device = "auto",
     shard: ShardName = None,
+    cluster: ClusterName = None,
+    workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
     """Write the scores of whole micrographs as MRC maps of logits.
@@ -53,18 +56,24 @@ def score(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io import micrograph_paths, whole
-    from cryopick.learn.device import ready_device
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
+    from cryopick.scale.spread import Job
 
     settings = settings_of(PickSettings, options)
+    on, settings = placed(cluster, workers, device, settings)
+    file = chosen_model(model, diameter_ang)
     every = one_each(micrograph_paths(micrographs), out)
     outputs, beside = own_part(every, out, shard)
-    work = PickBatch.open(chosen_model(model, diameter_ang), settings, ready_device(device))
+    work = PickBatch.open(file, settings, on)
     parts = work.parts(beside, "score")
     batch = Batch(list(outputs), doing="Scoring micrographs")
     with ledger(parts, outputs.values(), outputs, overwrite=force):
         work = work.to_score(outputs, parts)
+        if cluster:
+            job, missing = Job.of(work, file, device, parts), work.picker.order
+            to = {path: outputs[path] for path in missing}
+            share(cluster, workers, job, to, work.picker.ignore, batch)
         done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
         with whole(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
