@@ -35,8 +35,6 @@ SMALL = [
     *("--steps", 300, "--learning-rate", 6e-3),
 ]
 
-ALL = ["--width", 16, "--steps", 200, "--unlabelled-patches", 4, "--positive-patches", 1]
-
 # The defaults of `cryopick train`.
 FULL = "--width 32 --unlabelled-patches 8 --positive-patches 2 --learning-rate 0.003"
 
@@ -48,6 +46,7 @@ PARTS = {
     "prior": "--objective ge-kl --objective ge-binomial --prior-factor 0.5 --prior-factor 2 "
     "--labels 25",
     "general": f"{ALL} --init general --labels 10",
+    "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100",
 }
 
 # Other ways, tried on micrographs that no other number of the page is of: 5 of those to learn
@@ -126,9 +125,11 @@ def cryopick(*arguments: object) -> None:
 
 def report(sets: Sequence[str]) -> None:
     """Print the tables and draw the figures."""
-    folders = [OUT / name for name in sets]
+    folders = [OUT / name for name in sets if (OUT / name / "runs").exists()]
+    if missing := set(sets) - {folder.name for folder in folders}:
+        print("No run yet on", ", ".join(sorted(missing)))
     shared = ["--where", "prior_factor=1", "--where", "autoencoder=0"]
-    random = ["--where", "init=random"]
+    random = ["--where", "init=random", "--where", "normalization=dataset"]
     binomial = ["--where", "objective=ge-binomial"]
     for name, options in {
         "objectives": [*shared, *random, *four()],
@@ -138,6 +139,7 @@ def report(sets: Sequence[str]) -> None:
             *("--where", "objective=ge-kl,ge-binomial", *random),
         ],
         "general": [*shared, "--where", "init=general", *four()],
+        "guided": [*shared, *binomial, "--against", "init random"],
     }.items():
         print(f"\n## {name}\n", flush=True)
         figure = FIGURES / f"pu-learning-{name}.png"

@@ -9,7 +9,7 @@ be judged on them. Training and calibration see simulated fields and nothing els
 import argparse
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,13 +18,15 @@ import torch
 
 from cryopick.evaluate import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.learn import Model, Scorer, save_model
+from cryopick.learn import Model, Scorer, Smoothing, save_model
 from cryopick.learn.general import GENERAL_MODEL, GeneralSettings, train_general
 from cryopick.learn.general.recipe import Progress
-from cryopick.learn.general.stream import NORMALIZATION, make_example
+from cryopick.learn.general.stream import NORMALIZATION, Example, make_example
+from cryopick.learn.odds import Odds
 from cryopick.pick import locate, score_map
 from cryopick.pick.calibrate import fit_odds, on_odds
 from cryopick.pick.pipeline import default_step
+from cryopick.pick.score import smoothed
 from cryopick.picks import Picks, concatenate
 from cryopick.simulate import Molecule, load_molecule
 from cryopick.simulate.domain import Domain
@@ -33,6 +35,7 @@ HELD_BACK = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
 CALIBRATION_FIELDS = 200
+SMOOTHING_PX = 1.2  # the spread of places that its scores are averaged over: decision 0008
 
 
 def molecules(folder: Path) -> list[Molecule]:
@@ -41,17 +44,28 @@ def molecules(folder: Path) -> list[Molecule]:
     return [load_molecule(str(path)) for path in paths if not path.name.startswith(HELD_BACK)]
 
 
-def pick_fields(scorer: Scorer, settings: GeneralSettings, domain: Domain) -> tuple[Picks, Picks]:
+def judged_fields(
+    scorer: Scorer,
+    settings: GeneralSettings,
+    examples: list[Example],
+    smoothing: Smoothing | None = None,
+) -> tuple[Picks, Picks]:
     """Picks on fields that training did not see, and the truth about them."""
     found, truth = [], []
-    usable = np.ones((domain.side_px, domain.side_px), np.bool_)
-    for number in range(CALIBRATION_FIELDS):
-        field = make_example(domain, (settings.seed + 1, number))
+    usable = np.ones((settings.side_px, settings.side_px), np.bool_)
+    for number, field in enumerate(examples):
         scores = score_map(scorer, field.image, step_px=default_step(scorer))
+        scores = smoothed(scores, smoothing)
         picks = locate(scores, usable, radius=settings.diameter_px / 2, threshold=-8.0)
         found.append(Picks.on(str(number), *picks))
         truth.append(Picks.on(str(number), field.xy_px))
     return concatenate(found), concatenate(truth)
+
+
+def fitted(picks: Picks, truth: Picks, settings: GeneralSettings) -> Odds:
+    """The line that makes scores the log-odds that a pick is right."""
+    is_right = match_picks(picks, truth, settings.diameter_px / 3) >= 0
+    return fit_odds(picks.score, is_right)
 
 
 def finished(scorer: Scorer, settings: GeneralSettings, learnt_from: list[Molecule]) -> Model:
@@ -59,12 +73,16 @@ def finished(scorer: Scorer, settings: GeneralSettings, learnt_from: list[Molecu
     domain = Domain(
         molecules=learnt_from, diameter_px=settings.diameter_px, side_px=settings.side_px
     )
-    picks, truth = pick_fields(scorer, settings, domain)
-    is_right = match_picks(picks, truth, settings.diameter_px / 3) >= 0
-    odds = fit_odds(picks.score, is_right)
+    examples = [make_example(domain, (settings.seed + 1, n)) for n in range(CALIBRATION_FIELDS)]
+    odds = fitted(*judged_fields(scorer, settings, examples), settings)
+    scorer = on_odds(scorer, odds)
+    smoothing = Smoothing(width_px=SMOOTHING_PX)
+    picks, truth = judged_fields(scorer, settings, examples, smoothing)
+    line = fitted(picks, truth, settings)
     judged = evaluate_picks(picks, truth, settings.diameter_px / 3)
     return Model(
-        scorer=on_odds(scorer, odds),
+        scorer=scorer,
+        smoothing=replace(smoothing, slope=line.slope, offset=line.offset),
         diameter_ang=DIAMETER_ANG,
         working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,
         normalization=NORMALIZATION,

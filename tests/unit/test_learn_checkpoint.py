@@ -10,7 +10,15 @@ from tests import tiny
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
 from cryopick.image import Normalization, fit_normalization, histogram
-from cryopick.learn import Guide, Model, NetworkSettings, Scorer, load_model, save_model
+from cryopick.learn import (
+    Guide,
+    Model,
+    NetworkSettings,
+    Scorer,
+    Smoothing,
+    load_model,
+    save_model,
+)
 from cryopick.pick import score_map
 
 
@@ -238,3 +246,35 @@ def test_a_guide_of_other_weights_than_its_description_is_refused(tmp_path):
 
     with pytest.raises(FormatError, match="damaged"):
         load_model(tmp_path / "m.st")
+
+
+def test_smoothing_comes_back(tmp_path):
+    own = Smoothing(width_px=1.5, slope=1.25, offset=-0.5)
+
+    save_model(replace(model(), smoothing=own), tmp_path / "m.safetensors")
+
+    assert load_model(tmp_path / "m.safetensors").smoothing == own
+
+
+def test_a_file_from_before_there_was_smoothing_has_none(path):
+    description, tensors = contents(path)
+    del description["smoothing"]
+    rewrite(path, description, tensors)
+
+    assert load_model(path).smoothing is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width_px": 0}, "width_px must be above 0"),
+        ({"slope": -1.0}, "slope must be a number of at least 0"),
+        ({"offset": float("nan")}, "offset must be a finite number"),
+    ],
+)
+def test_smoothing_that_makes_no_sense_is_refused(path, change, message):
+    description, tensors = contents(path)
+    description["smoothing"] = {"width_px": 1.0, "slope": 1.0, "offset": 0.0} | change
+    rewrite(path, description, tensors)
+
+    assert message in refusal(path)

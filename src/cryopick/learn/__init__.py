@@ -4,10 +4,10 @@
 - `Scorer`, `NETWORKS`, `Decoder`: networks.
 - `objective`, `OBJECTIVES`: what is minimised.
 - `Sampler`, `Geometry`: minibatches.
-- `Model`, `save_model`, `load_model`: model files.
+- `Model`, `Smoothing`, `save_model`, `load_model`: model files.
 """
 
-from cryopick.learn.checkpoint import Model, load_model, save_model
+from cryopick.learn.checkpoint import Model, Smoothing, load_model, save_model
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.device import choose_device
 from cryopick.learn.guide import Guide
@@ -34,6 +34,7 @@ __all__ = [
     "Sampler",
     "SamplingSettings",
     "Scorer",
+    "Smoothing",
     "TrainSettings",
     "choose_device",
     "disc_pixels",
