@@ -108,3 +108,5 @@ def test_counts_in_the_list_follow(user, fresh):
         user.click(*place)
 
     assert "3 labels" in user.page.locator(".list .row", has_text=fresh).inner_text()
+    of_all = str(user.saved().told("state")["n_labels"])
+    user.page.locator("nav.steps button", has_text="Label").filter(has_text=of_all).wait_for()

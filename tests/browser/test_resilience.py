@@ -1,12 +1,24 @@
 """T1, T8 and T12: nothing is lost, nobody else is asked, and it works where graphics do not."""
 
+import contextlib
 import hashlib
+import http.client
+import http.server
+import os
 import re
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
 
 import pytest
 from tests.browser.conftest import FLAGS, STATIC
-from tests.browser.driver import Driver
+from tests.browser.driver import Driver, Server
 
+ROOT = Path(__file__).parents[2]
 PLACES = [(100, 120), (255, 300), (400, 60), (60, 440)]
 
 
@@ -58,6 +70,75 @@ def test_two_tabs_show_the_same(make_page, fresh):
     assert one.labels() == other.labels()
 
 
+def test_a_full_disk_is_said_and_what_was_clicked_is_saved_when_there_is_room(
+    own_server, make_page
+):
+    user = make_page(own_server).open().step("label").micrograph("mic_00")
+    user.click(*PLACES[0]).saved()
+    # No file of the server's may grow any more: for SQLite that is a full disk.
+    whole = resource.prlimit(own_server.process.pid, resource.RLIMIT_FSIZE, (0, -1))
+    for place in PLACES[1:]:
+        user.click(*place)
+    user.page.locator(".saved", has_text="Not saved").wait_for()
+    stored = user.stored("pos")
+    resource.prlimit(own_server.process.pid, resource.RLIMIT_FSIZE, whole)
+    user.saved()
+
+    assert len(stored) == 1
+    assert len(user.stored("pos")) == len(PLACES)
+    told = [text for text in make_page.complaints if "507" not in text]
+    make_page.complaints.clear()
+    assert told == []
+
+
+def test_a_page_that_missed_the_news_catches_up(make_page, fresh):
+    one = make_page().open().step("label").micrograph(fresh)
+    other = make_page().open().step("label").micrograph(fresh)
+    one.page.context.set_offline(True)
+    one.click(*PLACES[0])
+    other.click(*PLACES[1]).saved()
+    one.page.context.set_offline(False)
+    one.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
+    other.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
+
+    assert one.saved().labels() == other.labels()
+    assert offline(make_page.complaints) == []
+
+
+def test_news_end_properly_when_the_server_is_stopped(own_server):
+    line = http.client.HTTPConnection("127.0.0.1", own_server.port, timeout=30)
+    with contextlib.closing(line):
+        line.request("GET", "/api/events", headers={"Authorization": f"Bearer {own_server.token}"})
+        with line.getresponse() as answer:
+            first = answer.readline()
+            own_server.process.terminate()
+            rest = answer.read()  # a stream that is cut off raises IncompleteRead
+
+    assert first == b": welcome\n"
+    assert b"event" not in rest
+    assert own_server.process.wait(30) == 0
+    assert not (own_server.project / "server.json").exists()
+
+
+def test_a_second_server_on_a_project_says_where_it_is_open(own_server):
+    words = ["label", str(own_server.project), "--no-browser"]
+    program = "from cryopick.cli import main; main()"
+    again = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=120
+    )
+    note = own_server.project / "server.json"
+    note.unlink()  # as seen from another machine that shares the folder
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=120
+    )
+
+    assert again.returncode == 0
+    assert f"{own_server.url}#t={own_server.token}" in again.stdout
+    assert elsewhere.returncode == 1
+    assert "another server has it open" in elsewhere.stderr
+    assert "Traceback" not in elsewhere.stderr
+
+
 def test_the_page_works_without_webgl(browser, chromium, server):
     flags = [*FLAGS, "--disable-3d-apis", "--disable-software-rasterizer"]
     plain = browser.browser_type.launch(executable_path=chromium, args=flags)
@@ -88,18 +169,124 @@ def test_without_the_link_the_page_says_what_to_do(make_page, server):
     make_page.complaints.clear()  # the browser itself complains of the 401
 
 
-def test_the_page_works_behind_a_prefix(make_page, server):
-    """A proxy that strips a prefix, as Open OnDemand has, is all the page notices."""
-    user = make_page()
-    outside = f"{server.url}node/host/8000/"
-    user.page.route(
-        outside + "**",
-        lambda route: route.continue_(url=route.request.url.replace(outside, server.url)),
-    )
-    user.page.goto(f"{outside}#t={server.token}")
-    user.ready().step("label").micrograph("mic_07").click(*PLACES[0]).saved()
+class _Proxy(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to `inside`, a port or a Unix socket, as Open OnDemand and ssh do."""
 
-    assert len(user.stored("pos")) == 1
+    protocol_version = "HTTP/1.1"
+
+    def _pass_on(self):
+        length = int(self.headers.get("Content-Length", 0))
+        line = http.client.HTTPConnection("127.0.0.1", timeout=60)
+        line.sock = self.server.inside()
+        line.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            line.putheader(name, value)
+        line.endheaders(self.rfile.read(length) if length else None)
+        answer = line.getresponse()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            while part := answer.read1(65536):
+                self.wfile.write(part)
+        except OSError:
+            pass  # the page has closed its stream of news
+        self.close_connection = True
+        answer.close()
+        line.close()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def proxy():
+    """A proxy at a port of its own: set `inside` to what opens a connection to the server."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as begun:
+        begun.daemon_threads = True
+        threading.Thread(target=begun.serve_forever, daemon=True).start()
+        yield begun
+        begun.shutdown()
+
+
+def reach_through(proxy, server, prefix, make_page):
+    """A user whose browser knows the proxy alone."""
+    link = f"http://127.0.0.1:{proxy.server_port}{prefix}/"
+    outside = type("Outside", (), {"url": link, "token": server.token})()
+    return make_page(outside).open().step("label").micrograph("mic_07")
+
+
+def test_the_page_works_behind_a_prefix(tmp_path, studio, proxy, make_page):
+    prefix = "/node/host/8000"
+    base = f"http://127.0.0.1:{proxy.server_port}{prefix}"
+    words = ["-m", str(studio), "--base-url", base]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Server(tmp_path / "p.cryopick", *words, port=port, log=tmp_path / "log", link=False)
+    proxy.inside = lambda: socket.create_connection(("127.0.0.1", port))
+    try:
+        user = reach_through(proxy, server, prefix, make_page).click(*PLACES[0]).saved()
+        stored, cookies = user.stored("pos"), user.page.context.cookies()
+        user.page.context.close()
+    finally:
+        server.stop()
+
+    assert len(stored) == 1
+    assert [cookie["path"] for cookie in cookies] == [f"{prefix}/"]
+
+
+def test_the_page_works_over_a_socket_that_its_owner_alone_can_reach(
+    tmp_path, studio, proxy, make_page
+):
+    file = tmp_path / "own" / "page"
+    words = ["-m", str(studio), "--socket", str(file)]
+    server = Server(tmp_path / "p.cryopick", *words, log=tmp_path / "log", link=False)
+
+    def inside():
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(str(file))
+        return line
+
+    proxy.inside = inside
+    try:
+        modes = [oct(path.stat().st_mode & 0o777) for path in (file.parent, file)]
+        user = reach_through(proxy, server, "", make_page).click(*PLACES[0]).saved()
+        stored = user.stored("pos")
+        user.page.context.close()
+    finally:
+        server.stop()
+
+    assert modes == ["0o700", "0o600"]
+    assert len(stored) == 1
+    assert not file.exists()
+
+
+def test_the_page_is_whole_in_an_installed_wheel(tmp_path, studio, chromium, make_page):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    place = {"PYTHONPATH": str(tmp_path / "installed"), "PATH": "/usr/bin:/bin"}
+    where = "import cryopick; print(cryopick.__file__)"
+    found = subprocess.check_output([sys.executable, "-c", where], env=place, text=True)
+    assert Path(found).is_relative_to(tmp_path)
+    server = Server(tmp_path / "p", "-m", str(studio), log=tmp_path / "log", env=place)
+    try:
+        user = make_page(server).open().step("label").micrograph("mic_00").click(*PLACES[0]).saved()
+        stored = user.stored("pos")
+        user.page.context.close()
+    finally:
+        server.stop()
+
+    assert len(stored) == 1
 
 
 def test_every_module_is_fetched_at_once():

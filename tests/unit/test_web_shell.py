@@ -79,6 +79,11 @@ def test_a_session_may_read_and_every_answer_forbids_foreign_content(door):
         (403, {"origin": "http://evil.example"}),
         (403, {"origin": "null"}),
         (403, {"sec_fetch_site": "cross-site"}),
+        (403, {"sec_fetch_site": "same-site"}),  # a page on another port: it has our cookie
+        (403, {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}),
+        (403, {"sec_fetch_site": "cross-site", "path": "/js/main.js"}),
+        (200, {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "path": "/"}),
+        (200, {"sec_fetch_site": "same-origin"}),
         (200, {"origin": f"http://{HOST}"}),
         (403, {"method": "POST"}),
         (200, {"method": "POST", "x_cryopick": "1"}),

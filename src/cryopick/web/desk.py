@@ -90,7 +90,6 @@ class Desk:
             "id": self.store.meta("id"),
             "name": self.folder.name.removesuffix(".cryopick"),
             "path": str(self.folder),
-            "device": "CPU",
             "version": version("cryopick"),
             "n_micrographs": self.store.number("SELECT count(*) FROM micrograph"),
             "n_labels": self.marks.count(),

@@ -8,9 +8,7 @@ time it was born, and goes on telling of it.
 """
 
 import json
-import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from typing import Any
 from cryopick.errors import CryopickError, InputError
 from cryopick.io import write_picks
 from cryopick.io.regions import write_regions
+from cryopick.web.log import read_log
 from cryopick.web.marks import Marks
 from cryopick.web.micrographs import Micrographs
 from cryopick.web.runs import Runs
@@ -32,9 +31,6 @@ __all__ = ["PRESETS", "Jobs", "TrainForm"]
 
 _LOOK_S = 0.5
 _FLOOR = "-6"
-_LOG_BYTES = 200_000
-_ROW = re.compile(r"step (\d+)/(\d+)\s+loss ([-\d.naif]+)(?:.*held-out AP ([\d.]+))?")
-_COUNT = re.compile(r"([A-Z][a-z ]+[a-z]): (\d+) of (\d+)")
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "usual": ("The usual way, under a minute", ()),
     "quick": ("A quick look", ("--steps", "100")),
@@ -160,8 +156,7 @@ class Jobs:
         return words if model is None else [*words, "--model", str(model)]
 
     def _plan(self, folder: Path, commands: list[list[str]], *, on_stop: list[str]) -> None:
-        plan = {"commands": commands, "on_stop": on_stop}
-        (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+        _planned(folder, {"commands": commands, "on_stop": on_stop, "begin": 0})
 
     def stop(self, run: str) -> dict[str, Any]:
         """Stop a run: a training keeps its best network."""
@@ -173,6 +168,24 @@ class Jobs:
         self._tell(self.shown(self._runs.one(run)))
         return self.shown(self._runs.one(run))
 
+    def resume(self, run: str) -> dict[str, Any]:
+        """Go on with a run that was stopped or failed: learn on, or pick with what it learned.
+
+        Raises:
+            InputError: Nothing of it is left to do.
+        """
+        row, folder = self._runs.one(run), self._runs.folder(run)
+        commands = self.commands(run)
+        begin = int((folder / "model.safetensors").exists())
+        if not _can_resume(row) or begin >= len(commands):
+            raise InputError("nothing of this run is left to do")
+        plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        _planned(folder, {**plan, "begin": begin})
+        self._runs.change(run, state="queued", message="", ended=None)
+        self._wake.set()
+        self._tell(self.shown(self._runs.one(run)))
+        return self.shown(self._runs.one(run))
+
     def commands(self, run: str) -> list[list[str]]:
         """What a run typed."""
         file = self._runs.folder(run) / "plan.json"
@@ -181,7 +194,7 @@ class Jobs:
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         """A run as the page knows it."""
         run, config = row["id"], json.loads(row["config"])
-        log, curves, progress = _read_log(self._runs.folder(run) / "log.txt")
+        log, curves, progress = read_log(self._runs.folder(run) / "log.txt")
         has_picks = self._runs.has_picks(run)
         ends = row["ended"] or now()
         return {
@@ -191,6 +204,7 @@ class Jobs:
             "state": row["state"],
             "message": row["message"],
             "has_picks": has_picks,
+            "can_resume": _can_resume(row) and not has_picks,
             "labels": config.get("labels"),
             "recall": curves["recall"][-1] if curves["recall"] else None,
             "n_picks": len(self._runs.found(run).score) if has_picks else None,
@@ -210,9 +224,11 @@ class Jobs:
         for row in reversed(self._runs.all()):
             if row["state"] == "running":
                 self._follow(row["id"])
+            elif row["state"] == "queued" and not self.commands(row["id"]):
+                self._runs.change(row["id"], state="failed", message="it was never planned")
         while not self._ends.is_set():
             row = self._runs.next_queued()
-            if row is None:
+            if row is None or not self.commands(row["id"]):  # it is being planned
                 self._wake.wait(_LOOK_S)
                 self._wake.clear()
                 continue
@@ -259,7 +275,7 @@ class Jobs:
                 "it ended without a word; the machine may have run out of memory",
             )
         elif state == "failed":
-            log, _, _ = _read_log(folder / "log.txt")
+            log, _, _ = read_log(folder / "log.txt")
             message = next((line for line in reversed(log) if "error:" in line), "see what it said")
             message = message.removeprefix("cryopick: error: ")
         if (folder / "picks.json").exists():
@@ -271,12 +287,22 @@ class Jobs:
         self._tell(self.shown(self._runs.one(run)))
 
 
+def _can_resume(row: dict[str, Any]) -> bool:
+    return row["state"] in ("stopped", "failed")
+
+
 def _fields(form: TrainForm) -> dict[str, Any]:
     return {
         "diameter_ang": form.diameter_ang,
         "particles_per_micrograph": form.particles_per_micrograph,
         "preset": form.preset,
     }
+
+
+def _planned(folder: Path, plan: dict[str, Any]) -> None:
+    """Write the plan whole: with it the run may begin."""
+    (folder / ".plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    (folder / ".plan.json").rename(folder / "plan.json")
 
 
 def _listed(file: Path, paths: list[Path]) -> None:
@@ -303,29 +329,3 @@ def _is_alive(row: dict[str, Any]) -> bool:
         return row["pid_started"] is None
     state = Path(f"/proc/{row['pid']}/stat").read_text().rpartition(")")[2].split()[0]
     return born == row["pid_started"] and state != "Z"
-
-
-def _read_log(file: Path) -> tuple[list[str], dict[str, list[Any]], dict[str, Any]]:
-    """The last lines, the curves, and how far it is."""
-    curves: dict[str, list[Any]] = {"step": [], "loss": [], "recall_step": [], "recall": []}
-    progress: dict[str, Any] = {}
-    try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - _LOG_BYTES))
-            lines = stream.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return [], curves, progress
-    for line in lines:
-        if row := _ROW.search(line):
-            step, steps = int(row[1]), int(row[2])
-            curves["step"].append(step)
-            loss = float(row[3])
-            curves["loss"].append(loss if math.isfinite(loss) else None)
-            if row[4]:
-                curves["recall_step"].append(step)
-                curves["recall"].append(float(row[4]))
-            progress = {"says": "learning", "step": step, "steps": steps}
-        elif count := _COUNT.search(line):
-            says = count[1][0].lower() + count[1][1:]
-            progress = {"says": says, "step": int(count[2]), "steps": int(count[3])}
-    return lines[-40:], curves, progress

@@ -42,9 +42,10 @@ def marks_routes(desk: Desk) -> APIRouter:
     def edit(edits: Operations, request: Request) -> dict[str, Any]:
         author = request.headers.get("x-cryopick", "")[:64]
         done = desk.marks.apply(edits.ops, author)
+        n_labels = desk.marks.count()
         for operation in done:
-            desk.news.tell("op", operation)
-        return {"done": len(done), "seq": desk.marks.seq}
+            desk.news.tell("op", {**operation, "n_labels": n_labels})
+        return {"done": len(done), "seq": desk.marks.seq, "n_labels": n_labels}
 
     @routes.post("/import/labels")
     async def bring(

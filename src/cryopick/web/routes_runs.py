@@ -108,6 +108,10 @@ def runs_routes(desk: Desk) -> APIRouter:
     def stop(run: str) -> dict[str, Any]:
         return desk.jobs.stop(run)
 
+    @routes.post("/runs/{run}:resume")
+    def resume(run: str) -> dict[str, Any]:
+        return desk.jobs.resume(run)
+
     @routes.delete("/runs/{run}")
     def drop(run: str) -> dict[str, Any]:
         if desk.runs.one(run)["state"] == "running":

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -64,6 +65,7 @@ def application(desk: Desk, door: Door, prefix: str = "") -> App:
     app.add_exception_handler(CryopickError, _told)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(sqlite3.OperationalError, _not_stored)
     api = APIRouter(prefix="/api")
     api.include_router(_session_routes(desk, door, prefix))
     for routes in (data_routes, marks_routes, runs_routes):
@@ -102,6 +104,11 @@ def _session_routes(desk: Desk, door: Door, prefix: str) -> APIRouter:
 
 def _told(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 404 if "there is no such" in str(error) else 422)
+
+
+def _not_stored(_: Request, error: Exception) -> Response:
+    """A full disk, for one: nothing was changed, and the page goes on trying."""
+    return JSONResponse({"error": f"the project cannot be written: {error}"}, 507)
 
 
 def _refused(_: Request, error: Exception) -> Response:
@@ -225,5 +232,8 @@ def _bound_socket(file: Path) -> socket.socket:
 
 def _private(file: Path) -> TextIO:
     """A new file that its owner alone can read."""
-    file.unlink(missing_ok=True)
-    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    try:
+        file.unlink(missing_ok=True)
+        return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written: {error.strerror}") from error

@@ -117,7 +117,7 @@ class Shell:
             return 421, "this server does not go by that name; open the printed link"
         if self._prefix and path != self._prefix and not path.startswith(f"{self._prefix}/"):
             return 404, "nothing is here"
-        if headers.get("sec-fetch-site") == "cross-site":
+        if _is_foreign(method, path[len(self._prefix) :], headers):
             return 403, "requests from other pages are refused"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != hosts[0]:
@@ -139,6 +139,19 @@ class Shell:
         if not length.isdigit() or int(length) > _most_bytes(path):
             return 413, "that is too much at once"
         return None
+
+
+def _is_foreign(method: str, path: str, headers: Mapping[str, str]) -> bool:
+    """Whether another page asks: one on another port, "same-site", would come with our cookie.
+
+    Following a link to the page is no such thing: it may have been printed in a terminal that is
+    a web page itself.
+    """
+    if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+        return False
+    opens = headers.get("sec-fetch-mode") == "navigate" and method == "GET"
+    whole = headers.get("sec-fetch-dest", "document") == "document"
+    return not (opens and whole and not path.startswith("/api/"))
 
 
 def _most_bytes(path: str) -> int:

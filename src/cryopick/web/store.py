@@ -75,14 +75,20 @@ class Store:
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
+            # Projects lie on shared file systems, where a write-ahead log does not work; and two
+            # servers on one project, perhaps on two machines, would not know of each other.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = TRUNCATE")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            self._db.execute("BEGIN IMMEDIATE")  # may it be written?
+            self._db.execute("ROLLBACK")
             if version == 0:
                 self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
         except sqlite3.OperationalError as error:
-            raise InputError(f"{path}: cannot be opened: {error}") from error
+            why = "another server has it open" if "locked" in str(error) else str(error)
+            raise InputError(f"{path}: cannot be opened: {why}") from error
         except sqlite3.DatabaseError as error:
             raise FormatError(f"{path}: is no project of cryopick's: {error}") from error
         if version > _VERSION:
@@ -101,10 +107,11 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def rows(self, question: str, *values: object) -> list[dict[str, Any]]:
         """The answer to a question, each row by the names of its columns."""

@@ -135,7 +135,10 @@ class Views:
             return View(_jpeg(shown.astype(np.uint8)), scale)
 
     def _binned(self, path: Path, most_px: int) -> tuple[Plane, float]:
-        key = (path, path.stat().st_mtime_ns, most_px)
+        try:
+            key = (path, path.stat().st_mtime_ns, most_px)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         kept = self._get(key)
         if kept is None:
             pixels = read_micrograph(path).pixels

@@ -2,8 +2,9 @@
 
     python -m cryopick.web.work RUN_FOLDER
 
-The folder's plan.json lists them as `commands`, and as `on_stop` what is to be done when one was
-stopped; what they say goes to log.txt, and how it ended to status.json.
+The folder's plan.json lists them as `commands`, as `begin` how many are done already, and as
+`on_stop` what is to be done when one was stopped; what they say goes to log.txt, and how it
+ended to status.json.
 
 - `main`: all of it.
 """
@@ -48,6 +49,8 @@ def main(folder: Path) -> int:
             return ended
 
         for number, words in enumerate(plan["commands"]):
+            if number < plan.get("begin", 0):
+                continue
             _tell(folder, "running", number, 0)
             status = do(words)
             if status or told_to_stop:

@@ -62,6 +62,7 @@ const start = (/** @type {any} */ f) => {
 };
 const pick = (/** @type {any} */ { diameter_ang }) => tried(post("runs", { kind: "pick", diameter_ang }));
 const stop = (/** @type {any} */ id) => tried(post(`runs/${id}:stop`, {}));
+const resume = (/** @type {any} */ id) => tried(post(`runs/${id}:resume`, {}));
 const drop = (/** @type {any} */ run) =>
   tried(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
 const show = (/** @type {any} */ id) => {
@@ -111,15 +112,13 @@ function counts() {
   const kept = store.scores.value && store.threshold.value !== null;
   return {
     data: count(list.listing.value.total || p?.n_micrographs || 0),
-    label: p ? count(p.n_labels + difference.value) : "",
+    label: p ? count(p.n_labels) : "",
     train: running ? `${Math.round((100 * (running.progress?.step ?? 0)) / (running.progress?.steps || 1))} %` : "",
     inspect: kept ? count(picks.keptNow()) : "",
     review: queue.value ? `${queue.value.at}/${queue.value.items.length}` : "",
     export: "",
   };
 }
-/** Labels made since the server counted. */
-const difference = signal(0);
 
 export function App() {
   useEffect(() => {
@@ -136,7 +135,7 @@ export function App() {
     <main class="main">
       ${bench && html`<${Bench} act=${act} />`}
       ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} settle=${session.settle} task=${task.value} />`}
-      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} show=${show} drop=${drop} />`}
+      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} />`}
       ${step === "review" && html`<${Review} begin=${judge.begin} answer=${judge.answer} back=${judge.back} retrain=${retrain} />`}
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} look=${look} write=${write} version=${saved} />`}
     </main>

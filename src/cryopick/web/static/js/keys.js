@@ -26,7 +26,7 @@ export const ACTIONS = [
   { id: "zoom.in", says: "Zoom in", group: "View", keys: ["+", "="] },
   { id: "zoom.out", says: "Zoom out", group: "View", keys: ["-"] },
   { id: "fit", says: "Whole micrograph", group: "View", keys: ["0"] },
-  { id: "one", says: "One screen pixel a pixel", group: "View", keys: ["1"] },
+  { id: "one", says: "Actual pixels, 1:1", group: "View", keys: ["1"] },
   { id: "invert", says: "Swap black and white", group: "View", keys: ["I"] },
   { id: "overlay", says: "Labels, picks, or both", group: "View", keys: ["L"] },
   { id: "hide", says: "Hide all marks (while held)", group: "View", keys: ["C"] },

@@ -24,7 +24,7 @@ export async function start(state) {
   takeRuns(state.runs ?? []);
   seq = state.seq ?? 0;
   journal = new Journal(state.id ?? state.path, {
-    send: (ops) => post("ops", { ops }),
+    send: (ops) => post("ops", { ops }).then(countAll),
     apply: (op) => {
       edits.apply(op);
       countLabels();
@@ -49,6 +49,7 @@ export async function start(state) {
 /** @param {any} op */
 function heardOp(op) {
   seq = Math.max(seq, op.seq ?? 0);
+  countAll(op);
   if (journal.own.has(op.cid)) return;
   edits.apply(op);
   countLabels();
@@ -139,6 +140,12 @@ function showLabels(answer, id) {
   store.regions.value = new Map((answer.regions ?? []).map((/** @type {any} */ r) => [r.id, { ...r, mid: id }]));
   for (const op of answer.pending) edits.apply(op);
   countLabels();
+}
+
+/** @param {{n_labels?: number}} told by the server */
+function countAll({ n_labels }) {
+  if (n_labels !== undefined && n_labels !== store.project.value.n_labels)
+    store.project.value = { ...store.project.value, n_labels };
 }
 
 function countLabels() {

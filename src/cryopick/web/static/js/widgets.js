@@ -77,6 +77,9 @@ export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en"))
 /** @param {number} n @param {string} word @param {string} [many] */
 export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
 
+/** A score with two digits; what is nearly zero has no sign. @param {number} score */
+export const scored = (score) => Number(score).toFixed(2).replace(/^-(0\.00)$/, "$1");
+
 /** 0.934 → 93 %. @param {number | null | undefined} share */
 export const percent = (share) => (share == null ? "–" : `${Math.round(share * 100)} %`);
 

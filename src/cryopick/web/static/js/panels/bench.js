@@ -29,7 +29,7 @@ const TOOLS = [
 const Zooms = (/** @type {{act: (a: string) => void}} */ { act }) => html`<div class="segments zooms" role="group" aria-label="Zoom">
   <button aria-label="Zoom out" title=${`Zoom out (${keyFor("zoom.out")})`} onClick=${() => act("zoom.out")}>−</button>
   <button title=${`Whole micrograph (${keyFor("fit")})`} onClick=${() => act("fit")}>Fit</button>
-  <button title=${`One screen pixel a pixel (${keyFor("one")})`} onClick=${() => act("one")}>1:1</button>
+  <button title=${`Actual pixels (${keyFor("one")})`} onClick=${() => act("one")}>1:1</button>
   <button aria-label="Zoom in" title=${`Zoom in (${keyFor("zoom.in")})`} onClick=${() => act("zoom.in")}>+</button></div>`;
 
 /** @param {{act: (action: string) => void}} given */
@@ -43,11 +43,11 @@ export function Bench({ act }) {
         <button aria-label="Undo" title=${`Undo (${keyFor("undo")})`} onClick=${() => act("undo")}><${Icon} name="undo" /></button>
         <button aria-label="Redo" title=${`Redo (${keyFor("redo")})`} onClick=${() => act("redo")}><${Icon} name="redo" /></button></div>
       <span class="spacer"></span>
-      ${store.tool.value === "erase" && html`<div class="brush-size"><${Slide} name="Brush" unit="Å" log min=${20} max=${3000} value=${store.brushAng.value}
-        on=${(/** @type {number} */ v) => (store.brushAng.value = v)} /></div>`}
       <button title=${`Crops of all labels or picks (${keyFor("gallery")})`} onClick=${() => act("gallery")}>Gallery</button>
     </div>
-    <div class="frame"><${Viewer} /><${Zooms} act=${act} /></div>
+    <div class="frame"><${Viewer} /><${Zooms} act=${act} />
+      ${store.tool.value === "erase" && html`<div class="brush-size"><${Slide} name="Brush" unit="Å" log min=${20} max=${3000} value=${store.brushAng.value}
+        on=${(/** @type {number} */ v) => (store.brushAng.value = v)} /></div>`}</div>
     ${m && html`<${Below} m=${m} act=${act} />`}`;
 }
 
@@ -76,7 +76,7 @@ export function Foot({ act, last }) {
   const zoom = store.zoom.value * (window.devicePixelRatio || 1);
   return html`<footer class="foot">
     <span class="place">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m ? `${m.width_px} × ${m.height_px} px` : ""}</span>
-    ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm  · ` : ""}${bench ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
+    ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && bench ? " · " : ""}${bench ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
     <span class="cut">${last ? `Undo: ${last}` : ""}</span>
     <span class="grow"></span>
     ${m && html`<button class="plain" aria-label="Previous micrograph" title=${keyFor("previous")} onClick=${() => act("previous")}>◂ ${keyFor("previous")}</button>

@@ -5,7 +5,7 @@ import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
 import * as store from "../store.js";
 import { stage } from "../viewer/viewer.js";
-import { Dialog, plural, Segments } from "../widgets.js";
+import { Dialog, plural, scored, Segments } from "../widgets.js";
 
 const MOST = 120;
 const TILE = 112;
@@ -34,7 +34,7 @@ export function Gallery({ go }) {
 function Sheet({ items, go, strike }) {
   return html`<ul class="sheet">${items.map((/** @type {any} */ item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
     <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} item=${item} /></button>
-    <span class="small num muted">${item.score != null ? item.score.toFixed(2) : item.kind === "neg" ? "not a particle" : ""}</span>
+    <span class="small num muted">${item.score != null ? scored(item.score) : item.kind === "neg" ? "not a particle" : ""}</span>
     <button class="plain strike" aria-label="Delete" onClick=${() => strike(item)}>✕</button></li>`)}</ul>`;
 }
 

@@ -16,7 +16,7 @@ export function Head({ setTheme }) {
   return html`<header class="head">
     <span class="name"><${Mark} />cryopick</span>
     <strong class="cut" title=${project?.path}>${project?.name}</strong>
-    <span class="facts grow"><${PixelSize} /><span class="device cut">${project?.device}</span></span>
+    <span class="facts grow"><${PixelSize} /></span>
     ${!store.connected.value && html`<span class="badge warn">No connection, trying again</span>`}
     <span class=${`saved ${failed ? "bad" : waiting ? "warn" : "good"}`} role="status">${saved}</span>
     <button class="plain" onClick=${() => (store.dialog.value = "help")}>Keys <kbd>${keyFor("help") || "?"}</kbd></button>

@@ -28,7 +28,7 @@ export function Help() {
     keepKeys();
     changed.value++;
   };
-  const footer = html`<button onClick=${reset}>Keys as they were</button>`;
+  const footer = html`<button onClick=${reset}>Reset all keys</button>`;
   return html`<${Dialog} name="help" title="Keys and mouse" wide footer=${footer}>
     <label class="tick"><input type="checkbox" checked=${!custom.off} onChange=${(/** @type {any} */ e) => {
       custom.off = !e.target.checked;

@@ -5,7 +5,7 @@ import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import { cropAbout } from "../api.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { count, plural } from "../widgets.js";
+import { count, plural, scored } from "../widgets.js";
 
 /** @type {{value: {sample: string, items: any[], drawn: any, at: number, answers: Record<number, string>} | null}} */
 export const queue = signal(null);
@@ -42,7 +42,7 @@ function One({ q, answer, back }) {
   }, [q.at, q.items]);
   return html`<section class="card review" aria-label="Judge a pick">
     <header><h2 class="num">${q.at + 1} of ${q.items.length}</h2>
-      <span class="muted small num">score ${Number(item.score).toFixed(2)} · ${item.name}</span></header>
+      <span class="muted small num">score ${scored(item.score)} · ${item.name}</span></header>
     <progress value=${q.at} max=${q.items.length} aria-label="Judged"></progress>
     <div class="crops"><${Crop} item=${item} says="Particle" /><${Crop} item=${item} smooth says="Smoothed" /><${Crop} item=${item} wide says="Surroundings" /></div>
     <div class="buttons answers">
@@ -61,7 +61,7 @@ const crops = new Map();
 function cropOf(item, how) {
   const ang = store.pixelSize.value;
   const side = Math.max(32, Math.min(1000, Math.round(store.radiusPx.value * (how === "wide" ? 9 : 3.2))));
-  const filters = { near: Math.max(8, 2.5 * ang), smooth: Math.max(30, store.diameter.value / 6), wide: 20 };
+  const filters = { near: Math.max(8, 2.5 * ang), smooth: Math.max(30, store.diameter.value / 4), wide: 20 };
   const { url, at } = cropAbout(item.mid, item.x, item.y, side, ang ? filters[how] : undefined);
   const image = crops.get(url) ?? new Image();
   if (!image.src) image.src = url;

@@ -4,7 +4,7 @@
 import { html, signal } from "../../vendor/ui.js";
 import { Chart } from "../chart.js";
 import * as store from "../store.js";
-import { count, lasting, NumberBox, percent, plural } from "../widgets.js";
+import { count, lasting, NumberBox, plural } from "../widgets.js";
 
 /** What the form holds until Start is pressed. @type {{value: Record<string, any>}} */
 export const form = signal({});
@@ -16,15 +16,15 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
   stopped: ["stopped, best kept", "warn"], failed: ["failed", "bad"],
 });
 
-/** @param {{plan: any, start: (form: any) => void, pick: (form: any) => void, stop: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
-export function Train({ plan, start, pick, stop, show, drop }) {
+/** @param {{plan: any, start: (form: any) => void, pick: (form: any) => void, stop: (id: any) => void, resume: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
+export function Train({ plan, start, pick, stop, resume, show, drop }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
     <header><h1>Train a detector</h1>
       <p class="lead">It learns from the particles you marked. Places that nobody marked are not taken for empty, so some labels on a few micrographs are enough.</p></header>
     <div class="columns">
       <${Form} plan=${plan} start=${start} pick=${pick} busy=${Boolean(now)} />
-      <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} show=${show} />
+      <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} resume=${resume} show=${show} />
     </div>
     <${Runs} show=${show} drop=${drop} />
   </div></div>`;
@@ -61,7 +61,7 @@ function Form({ plan, start, pick, busy }) {
 }
 
 /** @param {any} given */
-function Progress({ run, stop, show }) {
+function Progress({ run, stop, resume, show }) {
   if (!run) return html`<section class="card"><div class="empty"><h2>Nothing has run yet</h2><p>Curves appear here while the detector learns.</p></div></section>`;
   const [says, kind] = STATES[run.state] ?? [run.state, ""];
   const p = run.progress ?? {};
@@ -82,6 +82,7 @@ function Progress({ run, stop, show }) {
     ${run.log?.length > 0 && html`<details><summary>What it said</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
     <div class="buttons">
       ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best" : "Stop"}</button>`}
+      ${run.can_resume && html`<button onClick=${() => resume(run.id)} title="Learn on from where it was, or pick with what it learned">Go on</button>`}
       ${run.has_picks && html`<button class="primary" onClick=${() => show(run.id)}>Look at the picks</button>`}
     </div>
   </section>`;
@@ -91,10 +92,10 @@ function Progress({ run, stop, show }) {
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>
-    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out found</th><th class="right">Picks</th><th class="right">Took</th><th><span class="sr">Open or delete</span></th></tr></thead>
+    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right">Picks</th><th class="right">Took</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
-      <td class="right">${count(r.labels)}</td><td class="right">${percent(r.recall)}</td><td class="right">${count(r.n_picks)}</td>
+      <td class="right">${count(r.labels)}</td><td class="right">${r.recall == null ? "–" : Number(r.recall).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
       <td class="right">${lasting(r.seconds)}</td>
       <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
         ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>
