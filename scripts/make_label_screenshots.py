@@ -123,6 +123,7 @@ def go_through(user: Driver) -> None:
     page.wait_for_timeout(4000)
     shoot(page, "train")
     page.get_by_role("button", name="Look at the picks").click()
+    page.get_by_role("button", name="Even odds").click()
     user.look_at(2000, 2000, 0.3)
     page.wait_for_timeout(6000)
     shoot(page, "inspect")

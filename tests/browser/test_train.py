@@ -8,6 +8,8 @@ import pytest
 from tests.browser.conftest import DIAMETER_ANG, particles
 from tests.browser.driver import Server
 
+from cryopick.io import read_picks
+
 pytestmark = pytest.mark.slow
 
 COUNT, MICROGRAPHS = 24, 4
@@ -84,27 +86,6 @@ def test_curves_reach_the_last_step(trained):
     assert trained["curves"]["loss"][-1] < trained["curves"]["loss"][0]
 
 
-def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
-    user = make_page().open().step("train")
-    page = user.page
-    page.get_by_label("How long").select_option("long")
-    page.get_by_label("Particles per micrograph").fill(str(COUNT))
-    page.get_by_role("button", name="Start training").click()
-    page.get_by_label("Progress").locator(".chart canvas").wait_for(timeout=240_000)
-    page.get_by_role("button", name="Stop and keep the best").click()
-    state = page.locator("[data-test=run-state]")
-    state.filter(has_text="stopped").wait_for(timeout=240_000)
-    stopped = user.told("state")["runs"][0]
-    page.get_by_role("button", name="Go on").click()
-    state.filter(has_text="done").wait_for(timeout=240_000)
-    done = user.told("state")["runs"][0]
-    user.server.ask("DELETE", f"runs/{done['id']}")
-
-    assert (stopped["state"], stopped["has_picks"]) == ("stopped", False)
-    assert (done["state"], done["has_picks"]) == ("done", True)
-    assert done["curves"]["step"][-1] < 900
-
-
 def test_the_count_is_exact_at_any_threshold(expert, trained):
     scores = all_scores(expert, trained)
     edges = expert.module("store.js", "(m) => [...m.scores.value.edges]")
@@ -164,6 +145,23 @@ def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
     said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
     by_hand = sum(part[1] for part in expert_parts(expert) if "by hand" in part[0])
     assert len(rows) == said == kept - 1 + by_hand
+
+
+def test_a_threshold_changed_a_moment_ago_is_the_one_that_is_written(expert, server):
+    page = expert.page
+    for _ in range(3):
+        expert.key("]")
+    kept = shown(expert)
+    expert.step("export")
+    page.get_by_label("File name").fill("moment")
+    page.get_by_label("File name").press("Tab")
+    page.get_by_role("button", name="Write").click()
+    page.locator("[data-test=written]").wait_for()
+
+    assert expert_parts(expert)[0] == ["picks at or above the threshold", kept]
+    assert len(read_picks(server.project / "exports" / "moment.star")) == int(
+        page.locator("[data-test=export-count]").inner_text().replace(",", "")
+    )
 
 
 def expert_parts(user):

@@ -9,6 +9,7 @@ from cryopick.picks import Picks, concatenate
 from cryopick.web.desk import Desk
 from cryopick.web.marks import Add
 from cryopick.web.measures import measured, review
+from cryopick.web.micrographs import Wanted
 from cryopick.web.runs import Cut
 
 EACH = 40
@@ -95,3 +96,32 @@ def test_a_marked_micrograph_judges_only_a_detector_that_did_not_learn_from_it(d
     assert unseen["value"] == pytest.approx(10 / EACH)
     assert learnt["value"] is None
     assert [one["name"] for one in measured(desk, "r1")["suggestions"]] == ["Even odds"]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.123, -0.777, -2.0, 2.0, 5.0, -5.0])
+def test_what_the_page_counts_is_what_is_kept_wherever_the_threshold_was_put(desk, threshold):
+    desk.runs.set_cut("r1", Cut(threshold))
+    found = desk.runs.found("r1")
+    kept_from = np.cumsum(found.counts(desk.runs.thinned("r1"))[::-1])[::-1]
+
+    cut = desk.runs.cut("r1").threshold
+    edge = int(np.flatnonzero(found.edges == np.float32(cut))[0])
+
+    assert abs(cut - np.clip(threshold, -2, 2)) < 0.002
+    assert desk.runs.kept("r1").sum() == np.append(kept_from, 0)[edge]
+
+
+def test_picks_are_counted_on_each_micrograph_also_on_those_without(desk):
+    found = desk.runs.found("r1")
+    keep = found.score > 1
+    keep[found.on(2)] = False
+
+    per_micrograph = found.on_each(keep).tolist()
+
+    assert per_micrograph == [int(keep[found.mids == mid].sum()) for mid in found.micrographs]
+    assert per_micrograph[1] == 0
+    desk.runs.set_cut("r1", Cut(1.5))
+    rows = desk.micrographs.listed(Wanted(run="r1"))["rows"]
+    assert [(row["picks"], row["best"]) for row in rows] == [
+        (int((found.score >= np.float32(desk.runs.cut("r1").threshold)).sum()) // 3, 2.0)
+    ] * 3

@@ -150,5 +150,5 @@ def _command(desk: Desk, wanted: Export) -> str:
     lines = [shlex.join(["cryopick", *words]) for words in desk.jobs.commands(wanted.run)]
     cut = desk.runs.cut(wanted.run)
     picks = str(desk.runs.folder(wanted.run) / "picks.json")
-    at = shlex.join(["cryopick", "threshold", picks, "--at", f"{cut.threshold:g}"])
+    at = shlex.join(["cryopick", "threshold", picks, "--at", repr(cut.threshold)])
     return "\n".join([*lines, f"{at} -o {shlex.quote(wanted.name)}.star"])

@@ -225,7 +225,9 @@ class Jobs:
             if row["state"] == "running":
                 self._follow(row["id"])
             elif row["state"] == "queued" and not self.commands(row["id"]):
-                self._runs.change(row["id"], state="failed", message="the server ended before it began")
+                self._runs.change(
+                    row["id"], state="failed", message="the server ended before it began"
+                )
         while not self._ends.is_set():
             row = self._runs.next_queued()
             if row is None or not self.commands(row["id"]):  # it is being planned

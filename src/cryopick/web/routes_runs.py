@@ -133,8 +133,7 @@ def runs_routes(desk: Desk) -> APIRouter:
     def counts(run: str, t: Annotated[Score, Query()]) -> dict[str, Any]:
         found = desk.runs.found(run)
         keep = desk.runs.thinned(run) & (found.score >= np.float32(t))
-        kept = [int(keep[found.on(mid)].sum()) for mid in found.micrographs]
-        return {"mids": list(found.micrographs), "kept": kept}
+        return {"mids": list(found.micrographs), "kept": found.on_each(keep).tolist()}
 
     @routes.put("/runs/{run}/threshold")
     def cut(run: str, wanted: NewCut) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,14 @@ class Found:
         first, last = np.searchsorted(self.mids, [mid, mid + 1])
         return slice(int(first), int(last))
 
+    def on_each(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, " micrographs"]:
+        """How many picks of each micrograph are kept, in the order of `micrographs`."""
+        upto = np.concatenate([[0], np.cumsum(keep)])
+        numbers = np.array(self.micrographs, np.int64)
+        first = np.searchsorted(self.mids, numbers)
+        last = np.searchsorted(self.mids, numbers, side="right")
+        return upto[last] - upto[first]
+
     @cached_property
     def edges(self) -> Float32[np.ndarray, "2049"]:
         """Bounds of the bins of scores, the last above all scores."""
@@ -72,6 +80,10 @@ class Found:
         edges = np.linspace(low, above, BINS + 1, dtype=np.float32)
         edges[-1] = above
         return edges
+
+    def nearest_edge(self, threshold: float) -> float:
+        """The edge that the page shows for a threshold; between edges it could not count."""
+        return float(self.edges[np.abs(self.edges - np.float32(threshold)).argmin()])
 
     def counts(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
         """Picks between neighbouring edges, so that sums of them are exact at every edge."""
@@ -182,10 +194,7 @@ class Runs:
             micrographs=mids[mids >= 0],
         )
         temporary.rename(self.folder(run) / "picks.npz")
-        found = self.found(run)
-        with self._store.write() as db:
-            db.execute("INSERT OR REPLACE INTO cut VALUES (?, 0, 0, 0)", (run,))
-        self._count(run, found)
+        self.set_cut(run, Cut())
 
     def found(self, run: str) -> Found:
         """The picks of a run.
@@ -213,8 +222,9 @@ class Runs:
         return Cut(row["threshold"], row["edge_ang"], row["min_distance_ang"]) if row else Cut()
 
     def set_cut(self, run: str, cut: Cut) -> None:
-        """Keep other picks."""
+        """Keep other picks; the threshold goes to the nearest edge of a bin, as on the page."""
         found = self.found(run)
+        cut = replace(cut, threshold=found.nearest_edge(cut.threshold))
         with self._store.write() as db:
             db.execute(
                 "INSERT OR REPLACE INTO cut VALUES (?, ?, ?, ?)", (run, *asdict(cut).values())
@@ -282,11 +292,22 @@ class Runs:
 
     def _count(self, run: str, found: Found) -> None:
         """Note for the list how many picks of each micrograph are kept."""
+        # Each micrograph's picks are sorted: what is kept of it begins with the best of what is.
         keep = self.kept(run)
-        rows = []
-        for mid in found.micrographs:
-            own = found.score[found.on(mid)][keep[found.on(mid)]]
-            rows.append((run, mid, len(own), float(own[0]) if len(own) else None))
+        best = {
+            int(mid): float(found.score[i]) for mid, i in zip(*_firsts(found, keep), strict=True)
+        }
+        counted = zip(found.micrographs, found.on_each(keep).tolist(), strict=True)
+        rows = [(run, mid, n, best.get(mid)) for mid, n in counted]
         with self._store.write() as db:
             db.execute("DELETE FROM pick_count WHERE run = ?", (run,))
             db.executemany("INSERT INTO pick_count VALUES (?, ?, ?, ?)", rows)
+
+
+def _firsts(
+    found: Found, keep: Bool[np.ndarray, " picks"]
+) -> tuple[Integer[np.ndarray, " micrographs"], Integer[np.ndarray, " micrographs"]]:
+    """The micrographs of which anything is kept, and the place of the first kept pick of each."""
+    places = np.flatnonzero(keep)
+    mids, first = np.unique(found.mids[places], return_index=True)
+    return mids, places[first]

@@ -85,9 +85,10 @@ const body = (/** @type {boolean} */ dry_run) => ({
   run: store.runId.value, formats: wish.value.formats, name: wish.value.name, replace: wish.value.replace, dry_run,
 });
 const look = () => {
-  post("exports", body(true)).then((p) => (preview.value = p), (e) => (preview.value = { n: 0, n_micrographs: 0, problem: e.message }));
+  picks.settled().then(() => post("exports", body(true))).then((p) => (preview.value = p), (e) => (preview.value = { n: 0, n_micrographs: 0, problem: e.message }));
 };
-const write = () => tried(post("exports", body(false)).then((w) => (written.value = w)));
+const write = () =>
+  tried(picks.settled().then(() => post("exports", body(false))).then((w) => (written.value = preview.value = w)));
 
 /** @param {KeyboardEvent} event */
 function key(event) {

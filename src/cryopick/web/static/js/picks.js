@@ -54,12 +54,24 @@ let later;
 export function setThreshold(t, final) {
   store.threshold.value = t;
   clearTimeout(later);
-  later = setTimeout(() => keep({ threshold: t }), final ? 0 : 400);
+  later = setTimeout(settled, final ? 0 : 400);
 }
+
+/** What is kept stands with the server: what it counts or writes from now on is what is shown. */
+export function settled() {
+  if (later !== undefined) {
+    clearTimeout(later);
+    later = undefined;
+    pending = keep({ threshold: store.threshold.value });
+  }
+  return pending;
+}
+/** @type {Promise<void>} */
+let pending = Promise.resolve();
 
 /** Edge margin or least distance: the server counts again. @param {object} change */
 export async function setLimits(change) {
-  await keep({ threshold: store.threshold.value, ...change });
+  await (pending = keep({ threshold: store.threshold.value, ...change }));
   await Promise.all([load(), readScores()]);
 }
 

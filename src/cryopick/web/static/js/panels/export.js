@@ -12,6 +12,9 @@ export const preview = signal(null);
 /** @type {{value: any}} */
 export const written = signal(null);
 
+/** A file's path from the project on. @param {string} path */
+const within = (path) => path.replace(`${store.project.value.path}/`, "");
+
 /** @param {{formats: {id: string, name: string}[], look: () => void, write: () => void, bring: () => void, version: string}} given */
 export function Export({ formats, look, write, version }) {
   const w = wish.value;
@@ -36,8 +39,8 @@ export function Export({ formats, look, write, version }) {
         <fieldset class="field"><legend class="name">Formats</legend><div class="formats">
           ${formats.map((f) => html`<label class="tick" key=${f.id}><input type="checkbox" checked=${w.formats.includes(f.id)} onChange=${() => toggle(f.id)} />
             ${f.name} <code class="muted">${f.id}</code></label>`)}</div></fieldset>
-        <label class="field"><span class="name">File name</span><input value=${w.name} pattern="[^/\\\\]+" required onChange=${(/** @type {any} */ e) => set({ name: e.target.value.trim() || "particles" })} />
-          <span class="hint">Written to the folder <code>exports</code> of the project.</span></label>
+        <label class="field"><span class="name">File name</span><input value=${w.name} pattern=${"[^\\/\\\\]+"} required onChange=${(/** @type {any} */ e) => set({ name: e.target.value.trim() || "particles" })} />
+          <span class="hint">Written to the project, <code>${store.project.value.path}</code>.</span></label>
         <label class="tick"><input type="checkbox" checked=${w.replace} onChange=${(/** @type {any} */ e) => set({ replace: e.target.checked })} /> Replace files of the same name</label>
         <div class="buttons"><button class="primary" disabled=${!w.formats.length || !p?.n || p.problem} onClick=${write}>Write ${p?.n ? plural(p.n, "particle") : ""}</button></div>
       </section>
@@ -46,7 +49,7 @@ export function Export({ formats, look, write, version }) {
         ${p?.problem && html`<p class="note bad">${p.problem}</p>`}
         ${p && html`<div class="kept"><strong class="num" data-test="export-count">${count(p.n)}</strong><span>particles<br /><span class="muted small">on ${plural(p.n_micrographs, "micrograph")}</span></span></div>
           ${p.parts?.length > 0 && html`<dl class="facts-grid small">${p.parts.map((/** @type {any} */ part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}
-          <ul class="files">${(p.files ?? []).map((/** @type {any} */ f) => html`<li key=${f.path}><code>${f.path}</code>${f.exists && !written.value && html` <span class=${`badge ${w.replace ? "warn" : "bad"}`}>${w.replace ? "will be replaced" : "is there already"}</span>`}</li>`)}</ul>`}
+          <ul class="files">${(p.files ?? []).map((/** @type {any} */ f) => html`<li key=${f.path}><code title=${f.path}>${within(f.path)}</code>${f.exists && !written.value && html` <span class=${`badge ${w.replace ? "warn" : "bad"}`}>${w.replace ? "will be replaced" : "is there already"}</span>`}</li>`)}</ul>`}
         ${written.value && html`<p class="note good" role="status" data-test="written">Written: ${plural(written.value.files.length, "file")}.</p>
           ${written.value.command && html`<div class="field"><span class="name">The same on the command line</span><pre class="mono command">${written.value.command}</pre></div>`}`}
       </section>
