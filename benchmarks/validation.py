@@ -5,7 +5,7 @@
 Simulated micrographs with dirt, picked by the general model and classified by RELION at four
 thresholds: of rings, on which the rule was chosen, and of Y-shaped molecules, which came after.
 Needs RELION; takes ten minutes. What is there already in runs/validation is not done again. Draws
-docs/results/validation.png of the second.
+docs/results/validation-ring.png and validation-y-shaped.png.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from pathlib import Path
 from common import CRYOPICK, ROOT
 
 FOLDER = ROOT / "runs" / "validation"
-FIGURE = ROOT / "docs" / "results" / "validation.png"
+FIGURES = ROOT / "docs" / "results"
 FRAME = ("--width-px", "800", "--height-px", "800", "--pixel-size-ang", "3", "--particles", "50")
 STUDIES = {  # what is simulated, and the thresholds
     "ring": (("--count", "10", "--seed", "21"), (2.47, 1.64, -0.44, -3.88)),
@@ -50,9 +50,9 @@ def study(name: str) -> Path:
 
 
 def main() -> None:
-    """Make what is missing, and draw the figure."""
-    made = [study(name) for name in STUDIES]
-    shutil.copy(made[-1] / "shares.png", FIGURE)
+    """Make what is missing, and draw the figures."""
+    for name in STUDIES:
+        shutil.copy(study(name) / "shares.png", FIGURES / f"validation-{name}.png")
 
 
 if __name__ == "__main__":

@@ -46,3 +46,11 @@ def test_a_tag_on_this_commit_names_the_version():
     )
     for tag in listed.stdout.split():
         assert tag == f"v{PROJECT['version']}"
+
+
+def test_the_conda_recipe_makes_the_version_and_commands_of_the_package():
+    recipe = (ROOT / "packaging" / "meta.yaml").read_text()
+
+    assert f'environ.get("CRYOPICK_VERSION", "{PROJECT["version"]}")' in recipe
+    for name, place in PROJECT["scripts"].items():
+        assert f"    - {name} = {place}\n" in recipe

@@ -14,7 +14,14 @@ from cryopick import io
 from cryopick.cli import app
 from cryopick.errors import FormatError
 from cryopick.picks import Picks, concatenate
-from cryopick.study.validate import Classes, judged, overruled, read_resolutions, write_verdicts
+from cryopick.study.validate import (
+    Classes,
+    is_hardly_parted,
+    judged,
+    overruled,
+    read_resolutions,
+    write_verdicts,
+)
 
 SIDE, PIXEL_ANG, DIAMETER_ANG = 16, 10.0, 100.0
 
@@ -51,6 +58,17 @@ def test_the_surest_set_is_judged_by_most_of_its_particles_not_by_most_of_its_cl
     (one,) = judged([first], DIAMETER_ANG, {})
 
     assert [verdict.is_particle for verdict in one] == [True, False, False, False]
+
+
+def test_a_set_of_which_nearly_all_is_in_one_class_is_told_apart():
+    parted, not_parted = judged(
+        [classes((60, 1.0, 20.0), (40, 0.1, 90.0)), classes((95, 1.0, 20.0), (5, 0.1, 90.0))],
+        DIAMETER_ANG,
+        {},
+    )
+
+    assert not is_hardly_parted(parted)
+    assert is_hardly_parted(not_parted)
 
 
 def test_a_person_comes_before_the_rule_and_is_remembered(tmp_path):

@@ -81,6 +81,7 @@ def classes(
         class_page,
         classify,
         draw_shares,
+        is_hardly_parted,
         judged,
         nested_stacks,
         overruled,
@@ -110,6 +111,11 @@ def classes(
     table = out / "classes.tsv"
     verdicts = judged(done, diameter_ang, overruled(table, done))
     write_verdicts(verdicts, table)
+    for number, said in enumerate(verdicts, start=1):
+        if is_hardly_parted(said):
+            echo(
+                f"set {number}: nearly all images are in one class; its share is a guess", err=True
+            )
     known = read_picks(truth) if truth else None
     shares = Shares.of(done, verdicts, thresholds, known, diameter_ang)
     with whole(out / "report.html", overwrite=True) as temporary:

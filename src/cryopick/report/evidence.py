@@ -32,9 +32,9 @@ from cryopick.report.runs import Run
 
 __all__ = ["Crop", "Evidence", "Shown", "evidence_of", "label_pictures"]
 
-_CROPS = 13  # pictures in a row of the gallery
+_CROPS = 12  # pictures in a row of the gallery
 _PER_CELL = 8  # picks in a cell of the map, on average, so that chance does not rule it
-_LABELS = 39  # labels to show: three rows
+_LABELS = 36  # labels to show: three rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -152,7 +152,8 @@ def edges_svg(near: NearEdges) -> str:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         axes.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="evenly spread")
-        axes.stairs(np.nan_to_num(near.density), near.edges, color=FIRST, linewidth=2)
+        density = np.nan_to_num(near.density)
+        axes.stairs(density, near.edges, baseline=None, color=FIRST, linewidth=2)
         top = max(1.6, 1.1 * float(np.nanmax(near.density, initial=1)))
         axes.set(
             xlabel="distance to the nearest edge, in diameters", ylabel="density", ylim=(0, top)

@@ -18,7 +18,7 @@ from cryopick.report import markup
 from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
 from cryopick.report.wording import percent, signed
 from cryopick.study.validate.relion import Classes
-from cryopick.study.validate.rule import RULE, Verdict
+from cryopick.study.validate.rule import RULE, Verdict, is_hardly_parted
 from cryopick.study.validate.shares import Shares
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def class_page(
         f"Written by cryopick {version('cryopick')}; classes by RELION. After Figure 4 of Bepler "
         "et al. 2019, Nature Methods 16:1153."
     )
-    lead = f"{len(sets[0].images)} 2D classes of each of {len(sets)} sets of picks."
+    lead = f"RELION's {len(sets[0].images)} 2D classes of each of {len(sets)} sets of picks."
     return markup.document("What class averages say of the picks", lead, "\n".join(body), footer)
 
 
@@ -108,14 +108,13 @@ def _draw(figure: "Figure", shares: Shares) -> None:
     axes.set_xticks(place, [f"{value:.2f}".replace("-", "\u2212") for value in shares.threshold])
     axes.set(xlabel="threshold (logit)", ylabel="picks")
     axes.legend(frameon=False, labelcolor=INK, fontsize="small", loc="upper left")
-    axes.set_axisbelow(True)  # or the lines would show through the paler bars
     dress(axes, "True and false positives; above each bar the share that is false")
     axes.grid(visible=False, axis="x")
 
 
 def _caption(has_truth: bool) -> str:
     told = "Blue: images in classes of particles; orange: in classes of anything else."
-    return f"{told} The paler bars are what is so." if has_truth else told
+    return f"{told} The fainter bars are what is so." if has_truth else told
 
 
 def _averages(number: int, threshold: float, own: Classes, verdicts: Sequence[Verdict]) -> str:
@@ -124,6 +123,7 @@ def _averages(number: int, threshold: float, own: Classes, verdicts: Sequence[Ve
     addresses = [_picture(own.images[verdict.number - 1]) for verdict in shown]
     notes = [
         f"{verdict.number}: {verdict.count}"
+        + ("" if verdict.is_particle else ", junk")
         + ("" if verdict.by_person is None else ", by a person")
         for verdict in shown
     ]
@@ -133,6 +133,10 @@ def _averages(number: int, threshold: float, own: Classes, verdicts: Sequence[Ve
         f"{len(own.number)} images, {junk} of them in classes that are no particle, with an orange "
         "frame. Below each average its class and how many images it has; empty ones are left out."
     )
+    if is_hardly_parted(verdicts):
+        text += (
+            " Nearly all are in one class: RELION has not parted them, and the share is a guess."
+        )
     return markup.section(
         f"Set {number}: scores of at least {signed(threshold)}",
         text,

@@ -15,6 +15,7 @@ broken molecules are unlike each other.
 - `RULE`: the same in a sentence, for the page.
 - `Verdict`: what is said of one class.
 - `judged`: the verdicts on all classes of all sets.
+- `is_hardly_parted`: whether there is nothing to judge.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +26,11 @@ from jaxtyping import Float
 
 from cryopick.study.validate.relion import Classes
 
-__all__ = ["RULE", "Verdict", "judged"]
+__all__ = ["RULE", "Verdict", "is_hardly_parted", "judged"]
 
 _WORST_RESOLUTION = 1.4  # times that of the strictest set
 _LEAST_STRENGTH = 0.5
+_MOST_IN_ONE = 0.9  # share of the images in one class that leaves nothing to judge
 
 RULE = (
     "A class is a particle if RELION's estimate of its resolution is at most "
@@ -100,6 +102,12 @@ def judged(
             ]
         )
     return verdicts
+
+
+def is_hardly_parted(verdicts: Sequence[Verdict]) -> bool:
+    """Whether nearly all images are in one class, so that their share of junk is a guess."""
+    counts = [verdict.count for verdict in verdicts]
+    return max(counts) > _MOST_IN_ONE * sum(counts)
 
 
 def _strength(classes: Classes, diameter_ang: float) -> Float[np.ndarray, " classes"]:
