@@ -17,7 +17,8 @@ from cryopick.errors import CryopickError, InputError
 from cryopick.learn import Model, Row, TrainSettings, load_model
 from cryopick.learn.device import ready_device
 from cryopick.learn.general import GENERAL_MODEL
-from cryopick.learn.run import Labelled, Run
+from cryopick.learn.labelled import Labelled
+from cryopick.learn.run import Run
 from cryopick.learn.settings import GENERAL
 from cryopick.learn.start import starting_file, usual_settings
 from cryopick.pick import HeldOutMicrographs, Picker, PickSettings

@@ -15,7 +15,7 @@ from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError, SettingsError, UnfinishedError
 
 if TYPE_CHECKING:
-    from cryopick.learn.run import Labelled
+    from cryopick.learn.labelled import Labelled
     from cryopick.study import Comparison, Plan, Study, Trial
     from cryopick.study.compare import Axis
 
@@ -147,7 +147,7 @@ def _study(
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     from cryopick.io import micrograph_paths, read_picks
-    from cryopick.learn.run import Labelled
+    from cryopick.learn.labelled import Labelled
 
     return Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
 

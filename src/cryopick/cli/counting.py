@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from cryopick.learn import Model, TrainSettings
-    from cryopick.learn.run import Labelled
+    from cryopick.learn.labelled import Labelled
     from cryopick.pick.evidence import Known
     from cryopick.picks import Picks
     from cryopick.regions import Regions

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     from cryopick.learn import Row
-    from cryopick.learn.run import Labelled, Run
+    from cryopick.learn.labelled import Labelled
+    from cryopick.learn.run import Run
     from cryopick.pick.evidence import Known
 
 __all__ = ["WITHIN", "train"]
@@ -251,7 +252,7 @@ def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, A
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     """The micrographs with their labels; labels elsewhere are counted and told."""
     from cryopick.io import micrograph_paths, read_picks
-    from cryopick.learn.run import Labelled
+    from cryopick.learn.labelled import Labelled
 
     labelled = Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
     if labelled.left_out:

@@ -22,7 +22,8 @@ import numpy as np
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.io import whole
 from cryopick.learn import TrainSettings, choose_device, train
-from cryopick.learn.run import Labelled, Prepared, Run
+from cryopick.learn.labelled import Labelled
+from cryopick.learn.run import Prepared, Run
 from cryopick.learn.start import load_start
 from cryopick.pick import HeldOutMicrographs
 from cryopick.prepare.store import Store
