@@ -86,6 +86,28 @@ def test_curves_reach_the_last_step(trained):
     assert trained["curves"]["loss"][-1] < trained["curves"]["loss"][0]
 
 
+def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
+    user = make_page().open().step("train")
+    page = user.page
+    page.get_by_label("How long").select_option("long")
+    page.get_by_label("Particles per micrograph").fill(str(COUNT))
+    page.get_by_role("button", name="Start training").click()
+    shown = page.locator("section[aria-label=Progress]")
+    shown.filter(has_text="Training 2").locator(".chart canvas").wait_for(timeout=240_000)
+    page.get_by_role("button", name="Stop and keep the best").click()
+    state = page.locator("[data-test=run-state]")
+    state.filter(has_text="stopped").wait_for(timeout=240_000)
+    stopped = user.told("state")["runs"][0]
+    page.get_by_role("button", name="Go on").click()
+    state.filter(has_text="done").wait_for(timeout=240_000)
+    done = user.told("state")["runs"][0]
+    user.server.ask("DELETE", f"runs/{done['id']}")
+
+    assert (stopped["state"], stopped["has_picks"]) == ("stopped", False)
+    assert (done["state"], done["has_picks"]) == ("done", True)
+    assert done["curves"]["step"][-1] < 900
+
+
 def test_the_count_is_exact_at_any_threshold(expert, trained):
     scores = all_scores(expert, trained)
     edges = expert.module("store.js", "(m) => [...m.scores.value.edges]")
