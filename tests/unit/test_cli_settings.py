@@ -36,6 +36,7 @@ FOLLOWING = {
     "radius_ang": "half the diameter",
     "diameter_ang": "the model's",
     "step_px": "2, or the network's stride",
+    "particles_per_micrograph": "auto: as micrographs and labels tell",
     "guide_weight": "36 over the labels, at most 2",
 }
 # Defaults that the command has and the class has not.

@@ -53,8 +53,8 @@ def expected_number(
 def shift_to(logits: Float[np.ndarray, " picks"], number: float) -> float:
     """What to add to logits so that their probabilities sum to a number.
 
-    >>> round(shift_to(np.zeros(4), 2.0), 6)
-    0.0
+    >>> round(shift_to(np.zeros(4), 3.0), 3)  # three quarters each
+    1.099
     """
     wanted = min(max(number, 1e-3), 0.999 * len(logits))
     low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
