@@ -215,6 +215,7 @@ def test_uncertain_answers_say_nothing_of_precision_but_random_ones_do(expert):
     page = expert.page
     expert.step("review")
     page.get_by_role("button", name="Random, to measure").click()
+    page.get_by_role("button", name="Random, to measure", pressed=True).wait_for()
     page.get_by_label("Judge a pick").wait_for()
     queue = expert.module("panels/review.js", "(m) => m.queue.value.items.length")
     for _ in range(min(queue, 20)):

@@ -6,12 +6,16 @@ import * as edits from "./edits.js";
 import { queue } from "./panels/review.js";
 import * as store from "./store.js";
 
+/** How many queues were asked for: an answer that comes late must not replace a newer one. */
+let asked = 0;
+
 /** @param {string} sample uncertain, disagree or random */
 export async function begin(sample) {
   if (store.runId.value === null) return;
-  const k = sample === "random" ? 40 : 30;
+  const [mine, k] = [++asked, sample === "random" ? 40 : 30];
   try {
     const answer = await get("review", { run: store.runId.value, kind: sample, k });
+    if (mine !== asked) return;
     queue.value = { sample, items: answer.items, drawn: answer.drawn, at: 0, answers: {} };
     store.say(`${answer.items.length} picks to judge`);
   } catch (error) {
