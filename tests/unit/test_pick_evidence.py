@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from cryopick.errors import SettingsError
 from cryopick.learn import TrainSettings
 from cryopick.pick.evidence import Estimate, Evidence, Known, counted, sample, settled
-from cryopick.pick.mixture import expected_number, probability, shift_to
+from cryopick.pick.mixture import expected_number, shift_to
 from cryopick.picks import Picks, concatenate
 
 many = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=50).map(np.array)
@@ -34,7 +35,7 @@ def test_the_number_is_found_though_the_scores_promise_another(particles, others
 
     assert number == pytest.approx(particles, rel=0.25)
     if mean < 0:  # what the scores say by themselves is far off
-        assert probability(score).sum() < 0.75 * particles
+        assert expit(score).sum() < 0.75 * particles
 
 
 def test_the_order_of_picks_does_not_matter():
@@ -55,7 +56,7 @@ def test_no_free_pick_leaves_the_known_ones(known):
 def test_shifted_probabilities_sum_to_the_number(score, share):
     wanted = share * len(score)
 
-    assert probability(score + shift_to(score, wanted)).sum() == pytest.approx(wanted, rel=1e-6)
+    assert expit(score + shift_to(score, wanted)).sum() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_number_by_hand_is_held_against_the_interval():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import MICROGRAPHS, Force, Json
+from cryopick.cli.options import MICROGRAPHS, Force, Json, RawPixelSizeAng
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError, SettingsError, UnfinishedError
@@ -75,9 +75,7 @@ def benchmark(
     particles_per_micrograph: Annotated[
         float | None, Option(help="Particles on a micrograph [counted in the table].")
     ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     network: Annotated[str | None, Option(help="Network, as for train [conv31].")] = None,
     width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
     positive_patches: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Device, ModelFile, chosen_model
+from cryopick.cli.options import Device, ModelDiameterAng, ModelFile, PickRadiusAng, chosen_model
 from cryopick.cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -30,12 +30,8 @@ def cryosparc_job(
     threshold: Annotated[
         float | None, Option(help="Keep picks of at least this logit; a low floor [-6].")
     ] = None,
-    radius_ang: Annotated[
-        float | None, Option(help="Least distance between picks [half the diameter].")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms [the model's].")
-    ] = None,
+    radius_ang: PickRadiusAng = None,
+    diameter_ang: ModelDiameterAng = None,
     pixel_size_ang: Annotated[
         float | None, Option(help="Ångströms per raw pixel [as cryoSPARC says].")
     ] = None,

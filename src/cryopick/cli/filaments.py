@@ -12,6 +12,7 @@ from cryopick.cli.options import (
     Ignore,
     Micrographs,
     ModelFile,
+    RawPixelSizeAng,
     ShardName,
     Table,
     TableFormat,
@@ -47,9 +48,7 @@ def filaments(
     ends: Annotated[
         bool, Option("--ends", help="Write start and end of each filament, not segments.")
     ] = False,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     ignore: Ignore = None,
     table_format: TableFormat = None,
     device: Device = "auto",

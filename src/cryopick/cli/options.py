@@ -15,9 +15,12 @@ __all__ = [
     "Ignore",
     "Json",
     "Micrographs",
+    "ModelDiameterAng",
     "ModelFile",
+    "PickRadiusAng",
     "PixelSizeAng",
     "RadiusPx",
+    "RawPixelSizeAng",
     "ShardName",
     "Table",
     "TableFormat",
@@ -39,6 +42,17 @@ Force = Annotated[bool, Option("--force", help="Replace what exists.")]
 Json = Annotated[bool, Option("--json", help="Write JSON to stdout instead of text.")]
 PixelSizeAng = Annotated[
     float | None, Option("--pixel-size-ang", min=0.0, help="Ångströms per pixel.")
+]
+PickRadiusAng = Annotated[
+    float | None, Option("--radius-ang", help="Least distance between picks [half the diameter].")
+]
+ModelDiameterAng = Annotated[
+    float | None,
+    Option("--diameter-ang", help="Particle diameter in ångströms [the model's]."),
+]
+RawPixelSizeAng = Annotated[
+    float | None,
+    Option("--pixel-size-ang", help="Ångströms per raw pixel [as the files say]."),
 ]
 ModelFile = Annotated[
     Path | None,

@@ -12,7 +12,10 @@ from cryopick.cli.options import (
     Force,
     Ignore,
     Micrographs,
+    ModelDiameterAng,
     ModelFile,
+    PickRadiusAng,
+    RawPixelSizeAng,
     ShardName,
     Table,
     TableFormat,
@@ -43,15 +46,9 @@ def pick(
             help="Keep picks of at least this logit, or where F1 should be best; a low floor [-6].",
         ),
     ] = None,
-    radius_ang: Annotated[
-        float | None, Option(help="Least distance between picks [half the diameter].")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms [the model's].")
-    ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    radius_ang: PickRadiusAng = None,
+    diameter_ang: ModelDiameterAng = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     step_px: Annotated[
         int | None,
         Option(help="Working pixels between scored places [2, or the network's stride]."),

@@ -7,7 +7,7 @@ from typer import Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
-from cryopick.cli.options import Force, Micrographs
+from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
@@ -29,9 +29,7 @@ def preprocess(
     model: Annotated[
         Path | None, Option(metavar="MODEL", help="Prepare micrographs as this model's were.")
     ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     normalization: Annotated[
         str | None,
         Option(help="How to standardise: dataset, micrograph, affine or white [dataset]."),

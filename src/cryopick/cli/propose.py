@@ -8,7 +8,7 @@ from typer import Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
-from cryopick.cli.options import Force, Micrographs, ShardName, Table, TableFormat
+from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
 from cryopick.cli.tables import record_file, settings_file, write_table
@@ -51,9 +51,7 @@ def propose(
     radius_ang: Annotated[
         float | None, Option(help="Least distance between proposals [half the diameter].")
     ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     margin_ang: Annotated[
         float | None, Option(help="Leave out proposals closer to an edge than this [0].")
     ] = None,

@@ -10,7 +10,10 @@ from cryopick.cli.options import (
     MICROGRAPHS,
     Device,
     Force,
+    ModelDiameterAng,
     ModelFile,
+    PickRadiusAng,
+    RawPixelSizeAng,
     chosen_model,
 )
 from cryopick.cli.settings import settings_of
@@ -111,15 +114,9 @@ def watch(
     threshold: Annotated[
         float | None, Option(help="Keep picks of at least this logit; a low floor [-6].")
     ] = None,
-    radius_ang: Annotated[
-        float | None, Option(help="Least distance between picks [half the diameter].")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms [the model's].")
-    ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    radius_ang: PickRadiusAng = None,
+    diameter_ang: ModelDiameterAng = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     table_format: Annotated[str, Option("--format", help="Format of the tables.")] = "star",
     box_px: Annotated[
         int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")

@@ -11,7 +11,9 @@ from cryopick.cli.options import (
     Device,
     Force,
     Micrographs,
+    ModelDiameterAng,
     ModelFile,
+    RawPixelSizeAng,
     ShardName,
     chosen_model,
 )
@@ -27,12 +29,8 @@ def score(
     micrographs: Micrographs,
     out: OutputFolder,
     model: ModelFile = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms [the model's].")
-    ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    diameter_ang: ModelDiameterAng = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     step_px: Annotated[
         int | None,
         Option(help="Working pixels between scored places [2, or the network's stride]."),

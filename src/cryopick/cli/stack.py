@@ -8,7 +8,7 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
-from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.options import MICROGRAPHS, Force, RawPixelSizeAng
 from cryopick.cli.outputs import OutputFolder, one_each
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
@@ -34,9 +34,7 @@ def stack(
         float | None,
         Option(help="Particle diameter in ångströms; beyond it is background [3/4 of the box]."),
     ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     threshold: Annotated[
         float | None, Option(help="Take only picks that score at least this.")
     ] = None,

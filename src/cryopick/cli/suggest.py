@@ -12,7 +12,9 @@ from cryopick.cli.options import (
     Device,
     Force,
     Micrographs,
+    ModelDiameterAng,
     ModelFile,
+    RawPixelSizeAng,
     Table,
     TableFormat,
     chosen_model,
@@ -64,12 +66,8 @@ def suggest(
     radius_ang: Annotated[
         float | None, Option(help="Least distance between candidates [half the diameter].")
     ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms [the model's].")
-    ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    diameter_ang: ModelDiameterAng = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     margin_ang: Annotated[
         float | None, Option(help="Leave out places closer to an edge than this [0].")
     ] = None,

@@ -10,7 +10,7 @@ from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.counting import AUTO, look, number_or_auto, tell_number, tell_odds
-from cryopick.cli.options import MICROGRAPHS, Device, Ignore, regions_on
+from cryopick.cli.options import MICROGRAPHS, Device, Ignore, RawPixelSizeAng, regions_on
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError
@@ -67,9 +67,7 @@ def train(
             "labels tell].",
         ),
     ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     working_pixel_size_ang: Annotated[
         float | None,
         Option(help="Ångströms per pixel that the network sees [the diameter over 17]."),

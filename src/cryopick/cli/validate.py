@@ -8,7 +8,7 @@ import typer
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.options import MICROGRAPHS, Force, RawPixelSizeAng
 from cryopick.cli.settings import settings_of
 from cryopick.cli.stack import stack
 
@@ -52,9 +52,7 @@ def classes(
     ] = None,
     threads: Annotated[int | None, Option(help="Cores to use [1].")] = None,
     seed: Annotated[int | None, Option(help="Of the random start [1].")] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel [as the files say].")
-    ] = None,
+    pixel_size_ang: RawPixelSizeAng = None,
     voltage_kv: Annotated[float, Option(help="Of the microscope.")] = 300.0,
     cs_mm: Annotated[float, Option(help="Spherical aberration of the microscope.")] = 2.7,
     invert: Annotated[

@@ -121,9 +121,11 @@ def reliability(
     Source: Guo et al. 2017, "On calibration of modern neural networks" (expected calibration
     error), with groups of equal size.
     """
+    from scipy.special import expit
+
     if not len(score):
         return None
-    promised = 1 / (1 + np.exp(-np.clip(score, -500, 500)))
+    promised = expit(score)
     parts = np.array_split(np.argsort(score, kind="stable"), min(groups, len(score)))
     count = np.array([len(part) for part in parts])
     right = np.array([hit[part].mean() for part in parts])

@@ -48,12 +48,14 @@ def promised(picks: Picks) -> Promise:
     Raises:
         SettingsError: There is no pick, or some have no score.
     """
+    from scipy.special import expit
+
     if not len(picks) or not picks.is_scored:
         raise SettingsError(
             "expected numbers need picks with scores, such as `cryopick pick` writes"
         )
     score = np.sort(picks.score)[::-1]
-    chance = 1 / (1 + np.exp(-np.clip(score, -500, 500)))
+    chance = expit(score)
     is_last = np.append(np.diff(score) != 0, True)  # equal scores are kept or dropped together
     kept = np.flatnonzero(is_last) + 1
     particles = np.cumsum(chance)[is_last]

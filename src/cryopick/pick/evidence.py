@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.special import expit
 
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.evaluate import match_picks
@@ -32,7 +33,7 @@ from cryopick.io import read_micrograph
 from cryopick.learn import Model, TrainSettings, load_model
 from cryopick.learn.general import GENERAL_MODEL
 from cryopick.pick.calibrate import fit_odds, fit_to_chances
-from cryopick.pick.mixture import expected_number, probability, shift_to
+from cryopick.pick.mixture import expected_number, shift_to
 from cryopick.pick.pipeline import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -121,7 +122,7 @@ class Evidence:
     @cached_property
     def chance(self) -> Float[np.ndarray, " picks"]:
         """How likely each pick is a particle; the sum is `particles`."""
-        return probability(_SLOPE * self.picks.score + self._shift)
+        return expit(_SLOPE * self.picks.score + self._shift)
 
     @cached_property
     def _shift(self) -> float:
@@ -130,7 +131,7 @@ class Evidence:
     @property
     def floor_chance(self) -> float:
         """How likely a place is a particle that the general model did not pick."""
-        return float(probability(np.array([_SLOPE * _FLOOR + self._shift]))[0])
+        return float(expit(_SLOPE * _FLOOR + self._shift))
 
     def estimate(self) -> Estimate | None:
         """Particles on a micrograph; None where there is too little to tell.

@@ -6,7 +6,6 @@ and maximisation, beginning with what the scores promise.
 
 - `expected_number`: particles among all picks.
 - `shift_to`: what to add to logits so that their probabilities sum to a number.
-- `probability`: of log-odds.
 
 Source: Patra and Sen 2016, J. R. Stat. Soc. B 78:869 (mixtures with one known shape); Elkan and
 Noto 2008, KDD (labels that are a fair sample of the positives).
@@ -14,8 +13,9 @@ Noto 2008, KDD (labels that are a fair sample of the positives).
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import expit
 
-__all__ = ["expected_number", "probability", "shift_to"]
+__all__ = ["expected_number", "shift_to"]
 
 _FLOOR = -6.0  # log-odds below which nothing is looked at
 _BIN = 0.25
@@ -60,16 +60,11 @@ def shift_to(logits: Float[np.ndarray, " picks"], number: float) -> float:
     low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
     while high - low > 1e-9:
         middle = (low + high) / 2
-        if probability(logits + middle).sum() < wanted:
+        if expit(logits + middle).sum() < wanted:
             low = middle
         else:
             high = middle
     return (low + high) / 2
-
-
-def probability(log_odds: Float[np.ndarray, " picks"]) -> Float[np.ndarray, " picks"]:
-    """Probabilities of log-odds, however large."""
-    return 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
 
 
 def _positives(
@@ -87,7 +82,7 @@ def _positives(
     bins = int(np.ceil((score.max() + 1e-6 - _FLOOR) / _BIN))
     count = np.histogram(score, bins, (_FLOOR, _FLOOR + bins * _BIN))[0].astype(np.float64)
     centre = _FLOOR + (np.arange(bins) + 0.5) * _BIN
-    chance = probability(centre)
+    chance = expit(centre)
     for _ in range(_MOST_ROUNDS):
         own = count * chance
         number = max(own.sum(), 1e-9)

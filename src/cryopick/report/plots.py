@@ -66,9 +66,11 @@ def kept_svg(
 
     Where truth is not known, the number right is what the scores promise.
     """
+    from scipy.special import expit
+
     ranked = np.argsort(-score, kind="stable")
     descending = score[ranked]
-    worth = 1 / (1 + np.exp(-np.clip(descending, -500, 500))) if hit is None else hit[ranked]
+    worth = expit(descending) if hit is None else hit[ranked]
     at = np.linspace(score.min(), score.max(), _POINTS)
     kept = np.searchsorted(-descending, -at, side="right")
     right = np.concatenate([[0.0], np.cumsum(worth)])[kept]
