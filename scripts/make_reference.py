@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 
 import typer.main
 
-from cryopick.cli import app
+from cryopick.cli import app, load
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
@@ -50,6 +50,7 @@ the number of labels, that is what the command takes where there is no file.
 
 def reference() -> str:
     """The page of commands."""
+    load()
     root = typer.main.get_command(app)
     parts = [HEAD, "## cryopick\n", _options(root)]
     for path, command in _commands(root, ("cryopick",)):

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 from tests.docs import markdown
 
-from cryopick.cli import app
+from cryopick.cli import app, load
 from cryopick.clients.topaz.app import COMMANDS as TOPAZ_COMMANDS
 from cryopick.clients.topaz.manners import Parser
 
@@ -23,7 +23,9 @@ EVERY_PAGE = pytest.mark.parametrize(
 
 
 def command_tree(command=None, path=()):
-    command = command or typer.main.get_command(app)
+    if command is None:
+        load()
+        command = typer.main.get_command(app)
     yield path, command
     for name, sub in getattr(command, "commands", {}).items():
         yield from command_tree(sub, (*path, name))

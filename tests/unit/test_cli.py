@@ -1,18 +1,24 @@
 """The frame: exit status, one line for every failure, nothing heavy at import."""
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cryopick.cli import app
-from cryopick.cli.app import main
+import cryopick.cli
+from cryopick.cli import app, load
+from cryopick.cli.app import MODULES, main
 from cryopick.errors import InputError
 
 HEAVY = ("torch", "scipy", "matplotlib", "gemmi", "mrcfile", "PIL", "tifffile", "numpy", "rich")
+FOLDER = Path(cryopick.cli.__file__).parent
+REGISTERS = re.compile(r"^from cryopick\.cli\.app import (.*, )?app\b", re.MULTILINE)
 
 
 @pytest.fixture
@@ -41,6 +47,67 @@ def test_the_command_line_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_every_command_is_in_the_module_where_it_is_looked_for():
+    commands = load()
+
+    for name, module in MODULES.items():
+        group = getattr(commands[name], "commands", {name: commands[name]})
+        defined_in = {inspect.unwrap(command.callback).__module__ for command in group.values()}
+        assert defined_in == {f"cryopick.cli.{module}"}
+    assert set(commands) == set(MODULES)
+    registering = {path.stem for path in FOLDER.glob("*.py") if REGISTERS.search(path.read_text())}
+    assert registering == {"__init__", *MODULES.values()}
+
+
+def test_a_command_loads_its_own_module_alone():
+    names = [f"cryopick.cli.{module}" for module in sorted(set(MODULES.values()))]
+    code = (
+        "import sys; from cryopick.cli import app; app(['split', '-h'], standalone_mode=False); "
+        f"print([name for name in {names} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "['cryopick.cli.split']"
+
+
+def test_help_names_all_commands_with_their_first_words(run):
+    shown = run("--help").stdout.partition("Commands:\n")[2].splitlines()
+
+    assert [line.split()[0] for line in shown] == sorted(MODULES)
+    assert "  label             Label, train, inspect, review and export in the browser." in shown
+
+
+def test_a_misspelt_command_is_told_what_was_meant():
+    done = typed("tarin")
+
+    assert done.returncode == 2
+    assert "Did you mean 'train'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [("cryopick t", "threshold train"), ("cryopick pick --for", "--format --force")],
+)
+def test_a_shell_completes_commands_and_options(words, shown):
+    asked = {"_CRYOPICK_COMPLETE": "complete_bash", "COMP_WORDS": words}
+
+    done = typed(**asked, COMP_CWORD=str(len(words.split()) - 1))
+
+    assert done.stdout.split() == shown.split()
+
+
+def typed(*words, **environment):
+    """A command line of a process of its own, in which nothing is loaded yet."""
+    code = "from cryopick.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_a_mistake_of_the_user_is_one_line_and_status_1(run, failing):

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 from tests import tiny
 
-from cryopick.cli import app
+from cryopick.cli import load
 from cryopick.cli.settings import settings_of
 from cryopick.cli.train import WITHIN
 from cryopick.errors import SettingsError
@@ -53,7 +53,7 @@ def default_of(kind, place):
 
 def options_of(command, kind, within):
     fields = {f.name for f in dataclasses.fields(kind)}
-    parameters = typer.main.get_command(app).commands[command].params
+    parameters = load([command])[command].params
     return [(p, within.get(p.name, p.name)) for p in parameters if p.name in fields | set(within)]
 
 

@@ -5,12 +5,16 @@ usage; 70 a bug in cryopick; 130 interrupted. `--debug`, or CRYOPICK_DEBUG=1 in 
 shows the traceback of whatever stopped the command.
 
 - `app`: what commands register with.
+- `MODULES`: where each command is defined.
+- `load`: the commands of some names.
 - `main`: the entry point.
 - `stopwatch`: what was typed, and since when it runs.
 """
 
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,15 +26,61 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     from cryopick.io.record import Stopwatch
 
-__all__ = ["app", "main", "stopwatch"]
+__all__ = ["MODULES", "app", "load", "main", "stopwatch"]
 
 FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is 128 + SIGINT
+
+# Commands in the order of `--help`, and the modules beside this one that define them.
+MODULES = {
+    "benchmark": "benchmark",
+    "benchmark-report": "benchmark",
+    "combine": "sets",
+    "convert": "convert",
+    "cryosparc-job": "cryosparc_job",
+    "demo": "demo",
+    "evaluate": "evaluate",
+    "feedback": "feedback",
+    "filaments": "filaments",
+    "info": "info",
+    "label": "label",
+    "merge": "scale",
+    "models": "models",
+    "pick": "pick",
+    "preprocess": "preprocess",
+    "propose": "propose",
+    "relion-job": "relion_job",
+    "report": "report",
+    "score": "score",
+    "simulate": "simulate",
+    "split": "split",
+    "stack": "stack",
+    "submit": "scale",
+    "suggest": "suggest",
+    "threshold": "sets",
+    "train": "train",
+    "validate": "validate",
+    "watch": "scale",
+}
 
 _TYPED: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("typed")
 
 
-class OneLineErrors(TyperGroup):
-    """A group of commands whose failures are told in one line, never as a traceback."""
+class Commands(TyperGroup):
+    """The commands: loaded when asked for, and their failures told in one line.
+
+    Loading all of them would take a fifth of the time of a small command.
+    """
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  # as below
+        """The command of that name; a wrong name loads all, so that Typer suggests a right one."""
+        if cmd_name not in self.commands:
+            self.commands = load([cmd_name] if cmd_name in MODULES else MODULES)
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # as below
+        """The names of all, which are then loaded: who asks wants their help as well."""
+        self.commands = load()
+        return list(MODULES)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # as below
         """Keep in mind what was typed, and when."""
@@ -79,7 +129,7 @@ def _stopped(error: Exception) -> typer.Exit:
 
 app: typer.Typer = typer.Typer(
     name="cryopick",
-    cls=OneLineErrors,
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode=None,  # measured: loading Rich takes longer than all else that --help does
     pretty_exceptions_enable=False,
@@ -102,7 +152,7 @@ def _root(
         bool,
         Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
-    debug: Annotated[  # read by OneLineErrors
+    debug: Annotated[  # read by Commands
         bool,
         Option(
             "--debug", envvar="CRYOPICK_DEBUG", help="Show the traceback of whatever goes wrong."
@@ -113,6 +163,17 @@ def _root(
 
     Coordinates are x, y of particle centres in pixels of the raw micrograph.
     """
+
+
+def load(names: Iterable[str] = MODULES) -> dict[str, Any]:
+    """Import the modules of some commands, which then register.
+
+    Returns:
+        Typer's commands by name: these, and those that were loaded before.
+    """
+    for name in names:
+        import_module(f"cryopick.cli.{MODULES[name]}")
+    return dict(typer.main.get_group(app).commands)
 
 
 def stopwatch() -> "Stopwatch":
