@@ -24,7 +24,8 @@ _LEAST_SD = 0.02  # of the whole spread: no component may collapse onto one bin
 _FIRST_STRANGER = 0.05  # first guess of the share of pixels that neither component explains
 _TOLERANCE = 1e-9  # gain in log-likelihood a pixel and step at which a fit has converged
 _WORTHWHILE = 1e-6  # gain a pixel that a later start must bring to be preferred
-_COARSE_BINS = 256
+_SETTLED = 1e-8  # relative step at which a scale has converged: pixels are float32
+_COARSE_BINS = 128
 _BRIEF, _SHORT, _LONG = 15, 45, 2000  # steps from every start, the likelier half, the best
 
 # weight of component 1, then means and standard deviations of both, in units of the whole
@@ -106,7 +107,7 @@ class _Sample:
         return cls(x, counts, counts[..., None] * np.stack([np.ones_like(x), x, x**2], axis=-1))
 
     def coarse(self) -> "_Sample":
-        """Neighbouring bins merged, so that some 256 are left: enough to compare starts."""
+        """Neighbouring bins merged, so that some 128 are left: enough to come near the end."""
         merged = max(1, self.x.shape[1] // _COARSE_BINS)
         spare = -self.x.shape[1] % merged
         shape = (len(self.x), -1, merged)
@@ -150,7 +151,7 @@ def fit_scaled_mixture(
     means = np.array([histogram.mean for histogram in histograms])
     spreads = np.array([histogram.sd for histogram in histograms])
     scale_starts = [_relative(spreads)]
-    if (means > 0).all() or (means < 0).all():
+    if len(histograms) > 1 and ((means > 0).all() or (means < 0).all()):
         scale_starts.insert(0, _relative(np.abs(means)))
     return _fit(_Sample.of(histograms), scale_starts, free_scales=True)
 
@@ -171,15 +172,15 @@ def fit_scale(mixture: Mixture, histogram: Histogram) -> float:
     known = np.exp(_log_densities(coarse, mixture, grid)).sum(axis=0)
     likelihoods = np.log((1 - stranger) * known + stranger * anything) @ coarse.counts[0]
     scales = grid[[int(np.argmax(likelihoods))]]
-    for _ in range(_LONG):
-        parts = (1 - stranger) * np.exp(_log_densities(sample, mixture, scales))
-        parts /= parts.sum(axis=0) + stranger * anything
-        moments = _moments(sample, parts)
-        stranger = max(_LEAST_WEIGHT, 1 - float(moments[0].sum() / histogram.counts.sum()))
-        moved = _maximize_scales(moments, mixture)
-        if abs(moved[0] - scales[0]) <= 1e-10 * scales[0]:
-            break
-        scales = moved
+    for each in (coarse, sample):  # most steps where they are cheap
+        for _ in range(_LONG):
+            parts = (1 - stranger) * np.exp(_log_densities(each, mixture, scales))
+            parts /= parts.sum(axis=0) + stranger * anything
+            moments = _moments(each, parts)
+            stranger = max(_LEAST_WEIGHT, 1 - float(moments[0].sum() / histogram.counts.sum()))
+            before, scales = scales, _maximize_scales(moments, mixture)
+            if abs(scales[0] - before[0]) <= _SETTLED * before[0]:
+                break
     return float(scales[0])
 
 
@@ -203,7 +204,10 @@ def _relative(sizes: Float[np.ndarray, " micrographs"]) -> Float[np.ndarray, " m
 def _fit(
     sample: _Sample, scale_starts: Sequence[Float[np.ndarray, " micrographs"]], *, free_scales: bool
 ) -> tuple[Mixture, Float[np.ndarray, " micrographs"]]:
-    """Run EM briefly from every start, longer from the likelier half, to its end from the best."""
+    """Run EM briefly from every start, longer from the likelier half, to its end from the best.
+
+    All but the last few steps see coarse bins.
+    """
     coarse = sample.coarse()
     ends = [
         _climb(
@@ -222,7 +226,9 @@ def _fit(
         if best is None or end[0] > best[0] + _WORTHWHILE:
             best = end
     assert best is not None, "half of the starts are left"
-    _, mixture, scales = _climb(sample, *best[1:], free_scales=free_scales, steps=_LONG)
+    _, mixture, scales = best
+    for each in (coarse, sample):  # most steps where they are cheap
+        _, mixture, scales = _climb(each, mixture, scales, free_scales=free_scales, steps=_LONG)
     return mixture, scales
 
 
@@ -282,14 +288,10 @@ def _expect(
     parts = _log_densities(sample, mixture, scales)
     gap = parts[1] - parts[0]
     smaller = np.exp(-np.abs(gap))  # of the two densities, in units of the larger
-    whole = np.maximum(parts[0], parts[1]) + np.log1p(smaller)
-    larger_share = 1 / (1 + smaller)
-    smaller *= larger_share
-    is_second = gap > 0
-    share = np.stack(
-        [np.where(is_second, smaller, larger_share), np.where(is_second, larger_share, smaller)]
-    )
-    return share, (sample.counts * whole).sum(axis=1)
+    both = 1 + smaller
+    whole = np.maximum(parts[0], parts[1]) + np.log(both)
+    second = np.where(gap > 0, 1.0, smaller) / both
+    return np.stack([1 - second, second]), np.einsum("mb,mb->m", sample.counts, whole)
 
 
 def _log_densities(
@@ -299,14 +301,15 @@ def _log_densities(
 
     A sample of one micrograph may be asked about several scales at once.
     """
+    logs = np.empty((2, len(scales), sample.x.shape[1]))
     u = sample.x / scales[:, None]
     parts = zip((1 - mixture.weight, mixture.weight), mixture.mean, mixture.sd, strict=True)
-    return np.stack(
-        [
-            np.log(weight) - np.log(sd * scales)[:, None] - 0.5 * ((u - mean) / sd) ** 2
-            for weight, mean, sd in parts
-        ]
-    ) - 0.5 * np.log(2 * np.pi)
+    for log, (weight, mean, sd) in zip(logs, parts, strict=True):
+        np.subtract(u, mean, out=log)
+        np.square(log, out=log)
+        log *= -0.5 / sd**2
+        log += np.log(weight / (np.sqrt(2 * np.pi) * sd * scales))[:, None]
+    return logs
 
 
 def _moments(
