@@ -48,11 +48,13 @@ def deflated_tiff_bytes(image):
 def test_tiff_reads_row_by_row_and_is_mapped(tmp_path, dtype, order):
     path = saved(tmp_path / "a.tif", tiff_bytes(RAMP.astype(dtype), order=order))
 
-    pixels = read_micrograph(path).pixels
+    micrograph = read_micrograph(path)
 
+    pixels = micrograph.pixels
     assert pixels.tolist() == RAMP.tolist()
     assert pixels.dtype == np.dtype(dtype).newbyteorder(order)
     assert isinstance(pixels, np.memmap)
+    assert micrograph.span == (0, 11)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,12 @@ class Clean:
     )
 
     @classmethod
-    def of(cls, pixels: Real[np.ndarray, "height width"], invalid: Invalid) -> "Clean":
+    def of(
+        cls,
+        pixels: Real[np.ndarray, "height width"],
+        invalid: Invalid,
+        span: tuple[float, float] = (-np.inf, np.inf),
+    ) -> "Clean":
         """Find out what to fill and what to mend.
 
         A pixel is extreme when it lies 3.5 times as far from the median as the outer 0.5 %
@@ -54,9 +59,16 @@ class Clean:
         where counts are few or gold is dark, so that electrons and objects stay. It is
         mended when its 5 x 5 neighbourhood has at most 6 extreme pixels: a dead column is, a
         gold bead is not.
+
+        Args:
+            pixels: The raw micrograph.
+            invalid: What of it holds no image.
+            span: Least and greatest pixel, if known: where both are ordinary none is looked for.
         """
         filled = cls(pixels, invalid, _level(pixels, invalid))
         low, high = filled._limits()
+        if low <= span[0] and span[1] <= high:
+            return filled
         extreme = filled._outside(low, high)
         if not 0 < len(extreme) <= _MOST_FRACTION * pixels.size:
             return filled

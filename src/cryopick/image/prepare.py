@@ -55,7 +55,11 @@ class Prepared(_Regridded):
 
 
 def shrink(
-    pixels: Real[np.ndarray, "height width"], factor: float | int, *, workers: int = 1
+    pixels: Real[np.ndarray, "height width"],
+    factor: float | int,
+    *,
+    span: tuple[float, float] = (-np.inf, np.inf),
+    workers: int = 1,
 ) -> Shrunk:
     """Bring a raw micrograph to coarser pixels, with what holds no image told apart.
 
@@ -63,6 +67,7 @@ def shrink(
         pixels: Raw micrograph of any real type, finite; may be memory-mapped. It is read
             a few rows at a time, and left as it is.
         factor: Raw pixels per new pixel; below 1 enlarges.
+        span: Least and greatest pixel, if known, which may spare a look at all of them.
         workers: Threads that share the transforms.
 
     Raises:
@@ -70,7 +75,7 @@ def shrink(
     """
     shape = reduced_shape(pixels.shape, factor)
     invalid = find_invalid(pixels)
-    clean = Clean.of(pixels, invalid)
+    clean = Clean.of(pixels, invalid, span)
     (height, width), (new_height, new_width) = pixels.shape, shape
     return Shrunk(
         image=resample_rows(clean.rows, clean.shape, shape, workers=workers),
@@ -85,6 +90,7 @@ def prepare(
     factor: float | int,
     normalization: Normalization,
     *,
+    span: tuple[float, float] = (-np.inf, np.inf),
     workers: int = 1,
 ) -> Prepared:
     """Bring a raw micrograph to what the network sees.
@@ -93,13 +99,14 @@ def prepare(
         pixels: As for `shrink`.
         factor: As for `shrink`.
         normalization: What the training micrographs share, or a kind that shares nothing.
+        span: As for `shrink`.
         workers: Threads that share the transforms.
 
     Raises:
         ValueError: `factor` is not a positive number.
         MicrographError: No pixel is usable, or nearly all are equal.
     """
-    shrunk = shrink(pixels, factor, workers=workers)
+    shrunk = shrink(pixels, factor, span=span, workers=workers)
     return Prepared(
         image=normalization.apply(shrunk.image, shrunk.usable),
         usable=shrunk.usable,

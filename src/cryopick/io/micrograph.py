@@ -34,12 +34,14 @@ class Micrograph:
         pixels: Finite, not constant, as stored; memory-mapped where the format allows, and
             then read-only and perhaps of the other byte order.
         pixel_size_ang: Å per pixel; None where neither file nor caller says.
+        span: Least and greatest pixel.
         findings: Oddities that did not keep it from being read, one sentence each.
     """
 
     path: Path
     pixels: Real[np.ndarray, "height width"]
     pixel_size_ang: float | None
+    span: tuple[float, float]
     findings: tuple[str, ...] = ()
 
 
@@ -89,8 +91,8 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
     if pixel_size_ang is not None and not 0 < pixel_size_ang < np.inf:
         raise SettingsError(f"the pixel size must be above 0 Å; got {pixel_size_ang:g}")
     image = _inspect(path)
-    fault = image.fault or _pixel_fault(image.pixels)
-    if fault or image.pixels is None:
+    fault, span = (image.fault, None) if image.fault else _examined(image.pixels)
+    if fault or image.pixels is None or span is None:
         raise MicrographError(f"{path}: {fault}")
     findings = image.findings
     if pixel_size_ang is not None:
@@ -102,6 +104,7 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
         path=path,
         pixels=image.pixels,
         pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
+        span=span,
         findings=findings,
     )
 
@@ -119,7 +122,7 @@ def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographIn
     """
     image = _inspect(path)
     pixels = image.pixels if with_pixels else None
-    fault = image.fault or (_pixel_fault(pixels) if with_pixels else None)
+    fault = image.fault or (_examined(pixels)[0] if with_pixels else None)
     minimum, maximum, mean, std = _statistics(pixels)
     findings = [*image.findings, *_range_findings(image, (minimum, maximum, mean))]
     if fault:
@@ -177,10 +180,12 @@ def _chunks(pixels: np.ndarray) -> list[np.ndarray]:
     return [rows[i : i + step] for i in range(0, len(rows), step)]
 
 
-def _pixel_fault(pixels: Shaped[np.ndarray, "..."] | None) -> str | None:
-    """Say what is wrong with the values: not finite, or all the same."""
+def _examined(
+    pixels: Shaped[np.ndarray, "..."] | None,
+) -> tuple[str | None, tuple[float, float] | None]:
+    """What is wrong with the values, not finite or all the same, or else the least and greatest."""
     if pixels is None or pixels.size == 0:
-        return "no pixel can be read"
+        return "no pixel can be read", None
     lows, highs, bad, first = [], [], 0, None
     row = 0
     for chunk in _chunks(pixels):
@@ -196,10 +201,10 @@ def _pixel_fault(pixels: Shaped[np.ndarray, "..."] | None) -> str | None:
         return (
             f"{bad} pixels are NaN or infinite, the first at x = {first[0]}, y = {first[1]}; "
             "write the micrograph anew, or replace them by the mean of their neighbours"
-        )
+        ), None
     if min(lows) == max(highs):
-        return f"every pixel is {lows[0]:g}; it shows nothing, leave it out"
-    return None
+        return f"every pixel is {lows[0]:g}; it shows nothing, leave it out", None
+    return None, (float(min(lows)), float(max(highs)))
 
 
 def _statistics(pixels: Shaped[np.ndarray, "..."] | None) -> tuple[float, float, float, float]:

@@ -139,7 +139,10 @@ class Picker:
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
-        return prepare(micrograph.pixels, factor, self.model.normalization), pixel_size_ang
+        prepared = prepare(
+            micrograph.pixels, factor, self.model.normalization, span=micrograph.span
+        )
+        return prepared, pixel_size_ang
 
     def score(self, path: Path) -> Scored:
         """Score the places of a raw micrograph.

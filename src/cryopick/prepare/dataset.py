@@ -267,7 +267,8 @@ def _forget(folder: Path, *names: str) -> None:
 def _shrunk(path: Path, preparation: Preparation) -> Stored:
     micrograph = read_micrograph(path)
     raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
-    small = shrink(micrograph.pixels, preparation.working_size_ang / raw_ang)
+    factor = preparation.working_size_ang / raw_ang
+    small = shrink(micrograph.pixels, factor, span=micrograph.span)
     try:
         counted = histogram(small.image, small.usable)
     except MicrographError as error:

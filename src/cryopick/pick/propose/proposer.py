@@ -116,7 +116,8 @@ def _read(
     """A micrograph at the working scale, the same as it is searched, and raw ångströms a pixel."""
     micrograph = read_micrograph(path, pixel_size_ang=settings.pixel_size_ang)
     raw_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
-    shrunk = shrink(micrograph.pixels, settings.diameter_ang / DIAMETER_PX / raw_ang)
+    factor = settings.diameter_ang / DIAMETER_PX / raw_ang
+    shrunk = shrink(micrograph.pixels, factor, span=micrograph.span)
     flat = flatten(shrunk.image, shrunk.usable, diameter_px=DIAMETER_PX, clip_sd=settings.clip_sd)
     return shrunk, -flat if settings.contrast == "dark" else flat, raw_ang
 
