@@ -33,9 +33,13 @@ def server(tmp_path_factory, chromium):
     folder = tmp_path_factory.mktemp("speed")
     (folder / "mics").mkdir()
     rng = np.random.default_rng(0)
-    for number in range(2):
-        image = rng.normal(100, 20, (SIDE, SIDE)).astype(np.float32)
-        io.write_mrc(folder / "mics" / f"big_{number}.mrc", image, pixel_size_ang=(1.5, 1.5))
+    for number in range(60):
+        path = folder / "mics" / f"big_{number:02d}.mrc"
+        if number < 2:
+            image = rng.normal(100, 20, (SIDE, SIDE)).astype(np.float32)
+            io.write_mrc(path, image, pixel_size_ang=(1.5, 1.5))
+        else:  # another micrograph for the server, at no cost
+            path.hardlink_to(folder / "mics" / f"big_{number % 2:02d}.mrc")
     desk = Desk.open(folder / "p.cryopick")
     desk.micrographs.add([str(folder / "mics")])
     rows = [(f"/gone/mic_{n:05d}.mrc", f"mic_{n:05d}.mrc") for n in range(10_000)]
@@ -47,10 +51,20 @@ def server(tmp_path_factory, chromium):
     begun.stop()
 
 
+# The picture and those of the neighbours are here: nothing was fetched for a while.
+QUIET = """async () => {
+    const count = () => performance.getEntriesByType("resource").length;
+    for (let known = 0, same = 0; same < 5; same = count() === known && known > 0 ? same + 1 : 0) {
+        known = count();
+        await new Promise((wake) => setTimeout(wake, 100));
+    }
+}"""
+
+
 @pytest.fixture
 def user(make_page):
-    user = make_page().open().step("inspect").micrograph("big_0")
-    user.page.wait_for_timeout(2500)
+    user = make_page().open().step("inspect").micrograph("big_00")
+    user.page.evaluate(QUIET)
     return user
 
 
@@ -143,7 +157,7 @@ def test_the_threshold_follows_the_slider(user):
     def step(number):
         user.module("store.js", "(m, t) => (m.threshold.value = t)", number % 7)
 
-    judge("threshold step with 20,000 picks", measure(user, "frame", step), 100)
+    judge("threshold step with 20,000 picks", measure(user, "frame", step), 33)
 
 
 def test_the_page_is_ready_soon(make_page):
@@ -156,17 +170,34 @@ def test_the_page_is_ready_soon(make_page):
     assert min(ready) <= SLACK * 1500
 
 
+PAINTED = """async () => {
+    const name = "micrograph-painted";
+    const found = () => performance.getEntriesByName(name);
+    while (!found().length) await new Promise(requestAnimationFrame);
+    return found().at(-1).duration;
+}"""
+
+
 def test_the_next_micrograph_comes_soon(user):
     took = []
-    for _ in range(6):
-        for key, name in (("d", "big_1"), ("a", "big_0")):
-            began = user.page.evaluate("performance.now()")
-            user.key(key)
-            user.page.locator(".foot", has_text=name).wait_for()
-            took.append(user.page.evaluate("performance.now()") - began)
+    for key in [*("d" * 16), *("a" * 4)]:
+        user.page.wait_for_timeout(300)  # a glance; the neighbours come meanwhile
+        user.page.evaluate("performance.clearMeasures()")
+        user.key(key)
+        took.append(user.page.evaluate(PAINTED))
 
-    # What driving the browser costs is in it.
-    judge("next micrograph, kept", (took, None), 150)
+    judge("next micrograph, from the key to the end of painting it", (took, None), 150)
+
+
+def test_a_micrograph_that_nobody_had_in_mind_comes_soon(user, server):
+    took = []
+    for number in [*range(20, 60, 6), *range(23, 60, 6)]:  # none is a neighbour of one before it
+        found = server.ask("GET", f"micrographs?filter=big_{number}")["rows"]
+        user.page.evaluate("performance.clearMeasures()")
+        user.module("session.js", "(m, id) => m.open(id)", found[0]["id"])
+        took.append(user.page.evaluate(PAINTED))
+
+    judge("any micrograph, read from disk", (took, None), 900)
 
 
 TIMED = """async (m, [calls]) => {
@@ -183,7 +214,7 @@ TIMED = """async (m, [calls]) => {
 
 @pytest.mark.parametrize(("side", "target_ms"), [(512, 150), (1024, 150), (2048, 700)])
 def test_a_filter_follows_its_slider(user, server, side, target_ms):
-    mid = server.ask("GET", "micrographs?filter=big_0")["rows"][0]["id"]
+    mid = server.ask("GET", "micrographs?filter=big_00")["rows"][0]["id"]
     path = f"micrographs/{mid}/display"
     calls = [(path, {"n": side, "variant": "filtered", "lp": 10 + n, "hp": 600}) for n in range(21)]
     took = user.module("api.js", TIMED, [calls])[1:]
@@ -192,7 +223,7 @@ def test_a_filter_follows_its_slider(user, server, side, target_ms):
 
 
 def test_an_edit_is_on_disk_soon(user, server):
-    mid = server.ask("GET", "micrographs?filter=big_1")["rows"][0]["id"]
+    mid = server.ask("GET", "micrographs?filter=big_01")["rows"][0]["id"]
     added = (
         {"op": "add", "cid": f"s{n}", "id": f"s{n}", "mid": mid, "x": n, "y": 5} for n in range(30)
     )
@@ -259,7 +290,7 @@ def test_the_page_is_small_and_the_server_stays_so(user, server):
     packed = sum(len(gzip.compress(path.read_bytes())) for path in files) / 1024
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss / 2**20
-    ids = [server.ask("GET", f"micrographs?filter=big_{n}")["rows"][0]["id"] for n in (0, 1)]
+    ids = [server.ask("GET", f"micrographs?filter=big_{n:02d}")["rows"][0]["id"] for n in (0, 1)]
     query = {"n": 2048, "variant": "filtered"}
     calls = [(f"micrographs/{ids[n % 2]}/display", {**query, "lp": 10 + n}) for n in range(60)]
     user.module("api.js", TIMED, [calls])

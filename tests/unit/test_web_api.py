@@ -1,5 +1,6 @@
 """The labelling server's addresses, from importing micrographs to exporting particles."""
 
+import io
 import json
 import shutil
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from tests import tiny
 
 from cryopick.io import read_picks, write_mrc
@@ -166,7 +168,10 @@ def test_pictures_come_in_set_sizes_with_their_place(client, desk, tmp_path):
     )
 
     assert plain.headers["content-type"] == "image/jpeg"
-    assert float(plain.headers["x-scale"]) == pytest.approx(3000 / 1024)
+    scale, origin = (float(plain.headers[name]) for name in ("x-scale", "x-origin-x"))
+    bright = np.asarray(Image.open(io.BytesIO(plain.content)))[100].argmax()
+    assert scale == 3
+    assert abs(origin + scale * bright - 2000) <= 1
     assert plain.content != smooth.content
     for query in ({"n": 10**9}, {"n": 1000}, {"lp": "nan"}, {"lp": "inf"}, {"hp": -1}):
         assert client.get("/api/micrographs/4/display", params=query).status_code == 422

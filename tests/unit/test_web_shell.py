@@ -1,13 +1,19 @@
 """Who may ask the labelling server, and how: everything else is refused in a few words."""
 
 import asyncio
+import gzip
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 
 import pytest
 
+from cryopick.web.assets import Assets
+from cryopick.web.server import _bound
 from cryopick.web.shell import Door, Shell
 
 HOST = "127.0.0.1:8000"
+STATIC = files("cryopick") / "web" / "static"
 
 
 @pytest.fixture
@@ -149,3 +155,49 @@ def test_only_the_token_opens():
     assert not door.opens(door.token[:-1])
     assert len(door.token) >= 43  # 256 bits
     assert Door(frozenset(), "c").token != door.token
+
+
+def asset(path, method="GET", **headers):
+    """Status, headers and body of one of the page's own files."""
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    answers = []
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": sent}
+    finish(Assets()(scope, None, send))
+    told = {name.decode(): value.decode() for name, value in answers[0]["headers"]}
+    return answers[0]["status"], told, answers[1]["body"]
+
+
+def test_a_file_comes_packed_where_that_is_understood_and_once():
+    _, plainly, plain = asset("/js/main.js")
+    _, headers, packed = asset("/js/main.js", accept_encoding="br, gzip")
+
+    assert plain == (STATIC / "js/main.js").read_bytes() == gzip.decompress(packed)
+    assert plainly["content-type"] == "text/javascript; charset=utf-8"
+    assert headers["content-encoding"] == "gzip"
+    assert asset("/js/main.js", if_none_match=headers["etag"])[0::2] == (304, b"")
+    assert asset("/")[2] == (STATIC / "index.html").read_bytes()
+    assert asset("/js/main.js", "HEAD")[0::2] == (200, b"")
+    assert asset("/js/main.js", "POST")[0] == 405
+    assert asset("/js")[0] == asset("/../desk.py")[0] == 404
+
+
+def test_answers_do_not_wait_for_the_acknowledgement_of_their_headers():
+    async def accepted():
+        delays = asyncio.get_running_loop().create_future()
+
+        async def meet(_, writer):
+            own = writer.get_extra_info("socket")
+            delays.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(meet, sock=_bound("127.0.0.1", 0))
+        async with server:
+            with socket.create_connection(server.sockets[0].getsockname()):
+                return await delays
+
+    assert finish(accepted()) is False

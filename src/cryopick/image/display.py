@@ -1,5 +1,6 @@
 """Pictures of micrographs for people: coarser, filtered, in 256 greys.
 
+- `binned`: means of square blocks, several times quicker than a Fourier crop.
 - `band_passed`: without waves that are too long or too short to be particles.
 - `greys`: floats as bytes around the middle of the picture.
 """
@@ -7,9 +8,31 @@
 import numpy as np
 from jaxtyping import Float32, Real, UInt8
 
-__all__ = ["band_passed", "greys"]
+__all__ = ["band_passed", "binned", "greys"]
 
 _SPREADS = 4.0  # on either side of the middle: a step of grey is then 0.03 spreads
+
+
+def binned(
+    image: Real[np.ndarray, "height width"], factor: int
+) -> Float32[np.ndarray, "height//{factor} width//{factor}"]:
+    """Means of blocks of `factor` by `factor` pixels; what is left over at the end is dropped.
+
+    Block i has its middle at raw coordinate `factor * i + (factor - 1) / 2`.
+
+    >>> binned(np.arange(10).reshape(2, 5), 2)
+    array([[3., 5.]], dtype=float32)
+    """
+    height, width = (side // factor * factor for side in image.shape)
+    # Sums of whole rows first: each pixel is read once, in the order in which it is stored.
+    rows = np.array(image[0:height:factor, :width], np.float32)
+    for row in range(1, factor):
+        rows += image[row:height:factor, :width]
+    blocks = rows[:, 0::factor].copy()
+    for column in range(1, factor):
+        blocks += rows[:, column::factor]
+    blocks /= factor**2
+    return blocks
 
 
 def band_passed(
@@ -53,5 +76,7 @@ def greys(image: Real[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height 
     low, high = np.percentile(sample, [1, 99])
     inner = sample[(sample >= low) & (sample <= high)]
     middle, spread = float(inner.mean()), float(inner.std()) or 1.0
-    scaled = (image - middle) * (127.5 / (_SPREADS * spread)) + 128
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    scaled = np.subtract(image, middle, dtype=np.float32)
+    scaled *= 127.5 / (_SPREADS * spread)
+    scaled += 128
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)

@@ -7,6 +7,6 @@ prepare, score and judge, and training runs in a child process that types the co
 - `micrographs`, `marks`, `runs`: what is in it: micrographs, labels and regions, runs and picks.
 - `views`: pictures of micrographs.
 - `jobs`, `news`: work in child processes, and the stream that tells of it.
-- `shell`: who may ask.
+- `shell`: who may ask. `assets`: the page's own files.
 - `routes_*`: the addresses. `server`: all of it, listening.
 """

@@ -13,7 +13,6 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Annotated, ClassVar, TextIO
@@ -23,11 +22,11 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cryopick.errors import CryopickError, InputError
+from cryopick.web.assets import Assets
 from cryopick.web.desk import Desk
 from cryopick.web.news import News
 from cryopick.web.routes_data import data_routes
@@ -71,7 +70,7 @@ def application(desk: Desk, door: Door, prefix: str = "") -> App:
     for routes in (data_routes, marks_routes, runs_routes):
         api.include_router(routes(desk))
     app.include_router(api)
-    app.mount("/", StaticFiles(directory=str(files("cryopick") / "web" / "static"), html=True))
+    app.mount("/", Assets())
     return Shell(app, door, prefix)
 
 
@@ -202,7 +201,10 @@ class _Server(uvicorn.Server):
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends at once only on sockets that say they are TCP; on others every answer would wait
+    # 40 ms for the acknowledgement of its headers.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-__all__ = ["Door", "Shell"]
+__all__ = ["App", "Door", "Receive", "Scope", "Send", "Shell"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -5,6 +5,7 @@
 """
 
 import io
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,8 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from cryopick.errors import InputError
-from cryopick.image import downsample, reduced_shape
-from cryopick.image.display import band_passed, greys
+from cryopick.image.display import band_passed, binned, greys
 from cryopick.io import read_micrograph
 
 __all__ = ["View", "Views"]
@@ -70,15 +70,15 @@ class Views:
             MicrographError: The file cannot serve.
         """
         with self._making:
-            image, scale = self._binned(path, most_px)
+            image, factor = self._binned(path, most_px)
             if pixel_size_ang and (low_pass_ang or high_pass_ang):
                 image = band_passed(
                     image,
-                    pixel_size_ang * scale,
+                    pixel_size_ang * factor,
                     low_pass_ang=low_pass_ang,
                     high_pass_ang=high_pass_ang,
                 )
-            return View(_jpeg(greys(image)), scale)
+            return View(_jpeg(greys(image)), factor, (factor - 1) / 2)
 
     def crop(
         self,
@@ -142,10 +142,9 @@ class Views:
         kept = self._get(key)
         if kept is None:
             pixels = read_micrograph(path).pixels
-            factor = max(1.0, max(pixels.shape) / most_px)
-            shape = reduced_shape(pixels.shape, factor)
-            plane = downsample(pixels, shape) if factor > 1 else np.array(pixels, np.float32)
-            kept = self._keep(key, (plane, pixels.shape[1] / plane.shape[1]))
+            # A long thin image may be thinner than a block of the size that its length asks for.
+            factor = min(math.ceil(max(pixels.shape) / most_px), min(pixels.shape))
+            kept = self._keep(key, (binned(pixels, factor), float(factor)))
         return kept
 
     def _get(self, key: object) -> tuple[Plane, float] | None:

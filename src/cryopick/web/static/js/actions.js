@@ -39,9 +39,9 @@ const RUN = {
     const { waiting, failed } = store.saving.value;
     store.tell(failed ? "The server does not answer. Your edits are kept in this browser and sent as soon as it does." : waiting ? "Saving…" : "Everything is saved already: each edit is, at once.", failed ? "warn" : "good");
   },
-  previous: () => step(list.neighbour(-1)),
-  next: () => step(list.neighbour(1)),
-  todo: () => step(list.nextTodo()),
+  previous: (_, event) => step(list.neighbour(-1), event),
+  next: (_, event) => step(list.neighbour(1), event),
+  todo: (_, event) => step(list.nextTodo(), event),
   gallery: () => {
     if (store.step.value !== "inspect") store.step.value = "label";
     store.dialog.value = store.dialog.value === "gallery" ? null : "gallery";
@@ -89,8 +89,8 @@ const RUN = {
   },
 };
 
-/** @param {Promise<any>} row */
-const step = (row) => row.then((r) => (r ? session.open(r.id) : store.say("no further micrograph")));
+/** @param {Promise<any>} row @param {KeyboardEvent} [event] */
+const step = (row, event) => row.then((r) => (r ? session.open(r.id, false, event?.timeStamp) : store.say("no further micrograph")));
 
 /** Go to where an edit was undone. @param {import("./journal.js").Step | null} done */
 function follow(done) {

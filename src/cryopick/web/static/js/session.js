@@ -7,7 +7,7 @@ import * as edits from "./edits.js";
 import { listenToServer } from "./events.js";
 import { Journal } from "./journal.js";
 import * as list from "./micrographs.js";
-import { forget, prefetch } from "./planes.js";
+import { forget } from "./planes.js";
 import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
 import * as store from "./store.js";
@@ -100,12 +100,14 @@ export async function reload() {
   }
 }
 
-/** @param {any} id @param {boolean} [quiet] @returns {Promise<any>} the micrograph, or null */
-export async function open(id, quiet = false) {
+/** @param {any} id @param {boolean} [quiet] @param {number} [since] when the user asked for it
+ * @returns {Promise<any>} the micrograph, or null */
+export async function open(id, quiet = false, since = performance.now()) {
   try {
     const asked = ++opening;
     const [m, marks] = await Promise.all([get(`micrographs/${id}`), fetchLabels(id)]);
     if (asked !== opening) return m;
+    store.asked.at = since;
     batch(() => {
       store.picks.value = null;
       store.micrograph.value = m;
@@ -114,7 +116,6 @@ export async function open(id, quiet = false) {
     list.place();
     await picks.load();
     if (!quiet) store.say(`${m.name}, ${store.labels.value.size} labels`);
-    list.neighbour(1).then((next) => next && !next.problem && prefetch(next.id));
     return m;
   } catch (error) {
     if (!quiet) store.tell(/** @type {Error} */ (error).message, "bad");

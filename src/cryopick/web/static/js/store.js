@@ -37,6 +37,8 @@ export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 
 /** Counts of the 256 grey values on the stage. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
 export const greys = signal(null);
 export const zoom = signal(1);
+/** When the micrograph on the stage was asked for: its picture's time counts from there. */
+export const asked = { at: 0 };
 /** Whether a micrograph is on its way. */
 export const loading = signal(false);
 

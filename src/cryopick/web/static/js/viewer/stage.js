@@ -6,7 +6,7 @@ import { paintImage, paintMarks } from "./paint.js";
 import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
-/** @typedef {{bytes: Uint8Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
+/** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
 
 /** @param {HTMLElement} root @param {string} name */
 function layer(root, name) {
@@ -39,6 +39,8 @@ export class Stage {
     this.frame = 0;
     /** @type {number | null} when the pointer went down for an edit that is not painted yet */
     this.editStarted = null;
+    /** @type {number | null} when the user asked for a micrograph whose picture is not painted yet */
+    this.openStarted = null;
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(root);
     this.resize();
@@ -65,8 +67,10 @@ export class Stage {
     this.redraw("image", "marks");
   }
 
-  /** A new micrograph, shown whole. @param {number} width @param {number} height @param {View | null} [view] */
-  open(width, height, view) {
+  /** A new micrograph, shown whole. @param {number} width @param {number} height @param {View | null} view
+   * @param {number} since when it was asked for */
+  open(width, height, view, since) {
+    this.openStarted = since;
     this.micrograph = { width, height };
     this.plane = null;
     this.picture = null;
@@ -161,6 +165,10 @@ export class Stage {
     if (marks && this.editStarted !== null) {
       performance.measure("edit-painted", { start: this.editStarted, end: ended });
       this.editStarted = null;
+    }
+    if (picture && this.plane && this.openStarted !== null) {
+      performance.measure("micrograph-painted", { start: this.openStarted, end: ended });
+      this.openStarted = null;
     }
     if (performance.getEntriesByType("measure").length > 2000) performance.clearMeasures();
   }

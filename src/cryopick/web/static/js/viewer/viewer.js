@@ -1,9 +1,9 @@
 // @ts-check
 // The micrograph on the stage, and what tools do to it.
 
-import { effect, html, useEffect, useRef } from "../../vendor/ui.js";
+import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
-import { again, loadPlane } from "../planes.js";
+import { again, loadPlane, wantsFine } from "../planes.js";
 import * as store from "../store.js";
 import { Grid } from "./grid.js";
 import { listen } from "./pointer.js";
@@ -200,6 +200,8 @@ function Over({ m }) {
   return null;
 }
 
+const fine = computed(() => wantsFine(store.micrograph.value, store.zoom.value));
+
 /** Draw again when what is shown has changed. @param {Stage} made @returns {(() => void)[]} */
 function watch(made) {
   let opened = /** @type {any} */ (null);
@@ -209,10 +211,10 @@ function watch(made) {
       if (m && m.id !== opened) {
         opened = m.id;
         store.outline.value = store.cursor.value = store.selected.value = null;
-        made.open(m.width_px, m.height_px, left && left.mid === m.id ? left.view : null);
+        made.open(m.width_px, m.height_px, left && left.mid === m.id ? left.view : null, store.asked.at);
         left = null;
       }
-      loadPlane(m, store.lens.value, store.runId.value, (plane, scores) => made.show(plane, scores));
+      loadPlane(m, store.lens.value, store.runId.value, fine.value, (plane, scores) => made.show(plane, scores));
     }),
     effect(() => {
       const { black, white, invert } = store.lens.value;
