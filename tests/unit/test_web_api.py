@@ -52,6 +52,16 @@ def labels(client, mid=1):
     return client.get("/api/labels", params={"mid": mid}).json()["labels"]
 
 
+def ended(client, run):
+    """What is told of a run when it has ended."""
+    for _ in range(480):
+        told = client.get(f"/api/runs/{run}").json()
+        if told["state"] not in ("queued", "running"):
+            break
+        time.sleep(0.25)
+    return told
+
+
 def test_the_state_tells_what_the_page_needs_to_begin(client):
     state = client.get("/api/state").json()
 
@@ -256,11 +266,7 @@ def test_a_training_is_refused_until_there_is_something_to_learn_from(client):
 @pytest.mark.slow
 def test_picks_are_counted_cut_judged_and_exported(client, desk):
     run = client.post("/api/runs", json={"kind": "pick", "diameter_ang": 135}).json()["id"]
-    for _ in range(240):
-        told = client.get(f"/api/runs/{run}").json()
-        if told["state"] not in ("queued", "running"):
-            break
-        time.sleep(0.5)
+    told = ended(client, run)
     assert told["state"] == "done", told
     found = desk.runs.found(run)
 
@@ -315,6 +321,58 @@ def test_a_folder_shows_what_can_be_brought_in(client, tmp_path):
     assert told["n_micrographs"] == 3
     assert [one["name"] for one in told["files"]] == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
     assert client.get("/api/fs", params={"dir": "/nowhere"}).status_code == 422
+
+
+def test_only_chosen_folders_can_be_looked_into(tmp_path):
+    tiny.micrographs(tmp_path / "mine", 1)
+    shutil.copytree(tmp_path / "mine", tmp_path / "other")
+    (tmp_path / "mine/way_out").symlink_to(tmp_path / "other")
+    desk = Desk.open(tmp_path / "p.cryopick", roots=(tmp_path / "mine",))
+    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+    headers = {"Authorization": "Bearer t", "X-Cryopick": "1"}
+    client = TestClient(application(desk, door), headers=headers)
+
+    def listing(folder):
+        return client.get("/api/fs", params={"dir": str(folder)})
+
+    def bring(what):
+        return client.post("/api/micrographs:import", json={"glob": str(what)})
+
+    first = client.get("/api/fs").json()
+    assert (first["dir"], first["parent"]) == (str(tmp_path / "mine"), None)
+    for outside in (tmp_path, tmp_path / "other", tmp_path / "mine/.."):
+        assert "lies outside" in listing(outside).json()["error"]
+    assert "lies outside" in listing(tmp_path / "mine/way_out").json()["error"]
+    for outside in ("other/*.mrc", "mine/../other", "mine/way_out/*.mrc"):
+        assert "lies outside" in bring(tmp_path / outside).json()["error"]
+    assert bring(tmp_path / "mine/*.mrc").json()["added"] == 1
+    desk.close()
+
+
+def test_a_pixel_size_of_1_is_asked_about(client, desk, tmp_path):
+    write_mrc(tmp_path / "one.mrc", np.eye(9, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
+    desk.micrographs.add([str(tmp_path / "one.mrc")])
+    edit(client, add(1))
+    run = {"kind": "pick", "diameter_ang": 135}
+
+    assert client.get("/api/micrographs/4").json()["pixel_size_source"] == "doubtful"
+    assert "confirm it" in client.get("/api/plan").json()["refusal"]
+    assert "confirm it" in client.post("/api/runs", json=run).json()["error"]
+    client.patch("/api/state", json={"pixel_size_ang": 1.0})
+    assert client.get("/api/micrographs/4").json()["pixel_size_source"] == "given"
+    assert client.get("/api/plan").json()["refusal"] is None
+
+
+@pytest.mark.slow
+def test_the_micrographs_to_label_next_are_suggested(client, desk):
+    edit(client, add(1, x=60.0, y=60.0))
+    run = client.post("/api/runs", json={"kind": "suggest", "diameter_ang": 135}).json()["id"]
+    told = ended(client, run)
+
+    assert told["state"] == "done", told
+    rows = client.get("/api/micrographs", params={"sort": "suggested"}).json()["rows"]
+    assert [row["suggested"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["id"] == 1  # it has a label
 
 
 @pytest.mark.parametrize(

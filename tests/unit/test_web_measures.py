@@ -11,6 +11,7 @@ from cryopick.web.marks import Add
 from cryopick.web.measures import measured, review
 from cryopick.web.micrographs import Wanted
 from cryopick.web.runs import Cut
+from cryopick.web.verdicts import NewCut, Verdict
 
 EACH = 40
 
@@ -33,14 +34,15 @@ def desk(tmp_path):
     opened.close()
 
 
-def judge(desk, picks, answer, drawn):
+def judge(desk, picks, answer, drawn, author="one"):
     """Say the same of several picks of a random sample."""
-    with desk.store.write() as db:
-        for pick in picks:
-            limits = (drawn, 0.0, 0.0) if drawn is not None else (None, None, None)
-            sample = "uncertain" if drawn is None else "random"
-            values = ("r1", int(pick), answer, sample, *limits, 0.0)
-            db.execute("INSERT INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    kept = None if drawn is None else NewCut(threshold=drawn)
+    sample = "uncertain" if drawn is None else "random"
+    said = [
+        Verdict(run="r1", pick=int(pick), answer=answer, sample=sample, drawn=kept)
+        for pick in picks
+    ]
+    desk.verdicts.say(said, author)
 
 
 def precision(desk, threshold):
@@ -125,3 +127,30 @@ def test_picks_are_counted_on_each_micrograph_also_on_those_without(desk):
     assert [(row["picks"], row["best"]) for row in rows] == [
         (int((found.score >= np.float32(desk.runs.cut("r1").threshold)).sum()) // 3, 2.0)
     ] * 3
+
+
+def test_nobody_takes_back_what_another_said(desk):
+    few = np.flatnonzero(desk.runs.found("r1").score >= 1)
+    judge(desk, few, "yes", 1.0)
+    judge(desk, few, "no", 1.0, author="other")
+
+    assert precision(desk, 1.0)["value"] == 0.0
+    judge(desk, few, "none", 1.0, author="other")
+    assert precision(desk, 1.0)["value"] == 1.0
+    judge(desk, few, "none", 1.0)
+    assert precision(desk, 1.0)["value"] is None
+
+
+def test_a_clock_that_is_set_back_changes_no_order(desk, monkeypatch):
+    desk.marks.apply([Add(op="add", cid="a", id="a", mid=1, x=1, y=1)], "")
+    judge(desk, range(20), "yes", -2.0)
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    desk.marks.apply([Add(op="add", cid="b", id="b", mid=1, x=2, y=2)], "")
+    judge(desk, range(20), "no", -2.0, author="other")
+    later = desk.runs.create("pick", "Picking", {})
+
+    assert [label["id"] for label in desk.marks.on(1)["labels"]] == ["a", "b"]
+    assert precision(desk, -2.0)["value"] == 0.0  # what was said last counts
+    assert [run["id"] for run in desk.runs.all()] == [later, "r1"]
+    desk.runs.change("r1", started=2000.0)
+    assert desk.jobs.shown(desk.runs.one("r1"))["seconds"] == 0.0

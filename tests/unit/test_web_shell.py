@@ -125,11 +125,21 @@ def test_a_body_without_a_length_is_cut_off_where_it_grows_too_large(door):
     assert int(headers["x-body"]) <= (1 << 20) + (1 << 13)
 
 
-def test_a_prefix_is_taken_off_and_nothing_lies_beside_it(door):
+def test_a_prefix_is_taken_off_whether_or_not_a_proxy_has_done_so(door):
     assert ask(door, "/node/a/api/state", prefix="/node/a")[1]["x-path"] == "/api/state"
     assert ask(door, "/node/a", prefix="/node/a")[1]["location"] == "/node/a/"
-    assert ask(door, "/api/state", prefix="/node/a")[0] == 404
-    assert ask(door, "/node/ab/api/state", prefix="/node/a")[0] == 404
+    assert ask(door, "/api/state", prefix="/node/a")[1]["x-path"] == "/api/state"
+    assert ask(door, "/node/ab/api/state", prefix="/node/a")[1]["x-path"] == "/node/ab/api/state"
+    assert ask(door, "/node/a/api/state", prefix="/node/a", cookie=None)[0] == 401
+    assert ask(door, "/api/state", prefix="/node/a", cookie=None)[0] == 401
+
+
+def test_a_proxy_may_know_the_server_by_another_of_its_names():
+    door = Door(frozenset({"node12:8000", "ood.example.org"}), "c", session="s")
+    headers = {"host": "node12:8000", "cookie": "c=s"}
+
+    assert ask(door, origin="https://ood.example.org", **headers)[0] == 200
+    assert ask(door, origin="https://evil.example.org", **headers)[0] == 403
 
 
 def test_a_socket_in_a_folder_of_ones_own_goes_by_any_name():

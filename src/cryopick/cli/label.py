@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS
@@ -37,6 +37,18 @@ def label(
     base_url: Annotated[
         str, Option(metavar="URL", help="Address at which a proxy in front shows the page.")
     ] = "",
+    root: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Let the page bring micrographs from this folder alone; repeat.",
+        ),
+    ] = None,
+    read_only: Annotated[
+        bool, Option("--read-only", help="Only look: change nothing, as where nothing can be.")
+    ] = False,
     browser: Annotated[bool, Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Label, train, inspect, review and export in the browser.
@@ -48,6 +60,8 @@ def label(
     """
     from cryopick.web.server import serve
 
+    if read_only and (micrographs or diameter_ang or pixel_size_ang):
+        raise BadParameter("--read-only changes nothing; leave out what would be added")
     if host not in ("127.0.0.1", "localhost", "::1") and not socket:
         echo(
             f"warning: everybody who can reach {host} can knock, and what is sent is not "
@@ -81,6 +95,8 @@ def label(
         base_url=base_url,
         bring=tuple(micrographs or ()),
         known_ang={"diameter_ang": diameter_ang, "pixel_size_ang": pixel_size_ang},
+        read_only=read_only,
+        roots=tuple(root or ()),
         ready=ready,
     )
 

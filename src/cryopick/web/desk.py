@@ -4,6 +4,7 @@
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,14 @@ from cryopick.errors import InputError
 from cryopick.io.formats import FORMATS
 from cryopick.web.jobs import Jobs
 from cryopick.web.marks import Marks
-from cryopick.web.micrographs import Micrographs
+from cryopick.web.micrographs import Micrographs, pixel_size
 from cryopick.web.news import News
+from cryopick.web.opsfile import OpsFile, read_ops
+from cryopick.web.orders import Orders
+from cryopick.web.restore import restore
 from cryopick.web.runs import Runs
 from cryopick.web.store import Store
+from cryopick.web.verdicts import Verdicts
 from cryopick.web.views import Views
 
 __all__ = ["Desk"]
@@ -44,9 +49,14 @@ class Desk:
         micrographs: The micrographs in it.
         marks: Labels and regions.
         runs: Trainings and pickings, and what they found.
+        verdicts: What people say of the picks.
+        orders: Runs to come.
         jobs: What is at work.
         views: Pictures.
         news: The stream to the pages.
+        roots: Folders to bring micrographs from; none for all that the user can read.
+        read_only: Nothing may be changed.
+        notes: What the user should know of how it was opened.
     """
 
     folder: Path
@@ -54,30 +64,66 @@ class Desk:
     micrographs: Micrographs
     marks: Marks
     runs: Runs
+    verdicts: Verdicts
+    orders: Orders
     jobs: Jobs
     views: Views
     news: News
+    roots: tuple[Path, ...] = ()
+    read_only: bool = False
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, folder: Path) -> "Desk":
+    def open(cls, folder: Path, *, read_only: bool = False, roots: tuple[Path, ...] = ()) -> "Desk":
         """Open a project, or begin one.
+
+        Labels whose database is gone are read from the journal's copy in text.
 
         Raises:
             InputError: The folder cannot be made, or is a file.
             FormatError: Its database is none of ours.
         """
-        try:
-            (folder / "runs").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: no folder can be made there: {error.strerror}") from error
+        if not read_only:
+            try:
+                (folder / "runs").mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"{folder}: no folder can be made there: {error.strerror}"
+                ) from error
         folder = folder.resolve()
-        store, news = Store(folder / "labels.db"), News()
-        if store.meta("id") is None:
-            store.set_meta("id", secrets.token_hex(8))
-        micrographs, marks = Micrographs(store), Marks(store)
+        store, news = Store(folder / "labels.db", read_only=read_only), News()
+        file, notes = folder / "labels.ops.jsonl", []
+        if not read_only:
+            notes = _begun(store, file)
+        micrographs, marks = Micrographs(store), Marks(store, OpsFile(file, store))
         runs = Runs(store, micrographs, folder / "runs")
-        jobs = Jobs(runs, micrographs, marks, lambda run: news.tell("run", run))
-        return cls(folder, store, micrographs, marks, runs, jobs, Views(), news)
+        return cls(
+            folder=folder,
+            store=store,
+            micrographs=micrographs,
+            marks=marks,
+            runs=runs,
+            verdicts=Verdicts(store, runs),
+            orders=Orders(runs, micrographs, marks),
+            jobs=Jobs(runs, lambda run: news.tell("run", run), idle=read_only),
+            views=Views(),
+            news=news,
+            roots=tuple(root.resolve() for root in roots),
+            read_only=read_only,
+            notes=tuple(notes),
+        )
+
+    def require_allowed(self, paths: Sequence[Path]) -> None:
+        """Refuse what lies outside the folders to bring micrographs from.
+
+        Raises:
+            InputError: One of the paths does, links followed.
+        """
+        for path in paths:
+            whole = path.resolve()
+            if self.roots and not any(whole.is_relative_to(root) for root in self.roots):
+                named = ", ".join(str(root) for root in self.roots)
+                raise InputError(f"{path}: lies outside of what this server may show: {named}")
 
     def state(self) -> dict[str, Any]:
         """What the page must know to begin."""
@@ -85,6 +131,7 @@ class Desk:
             "SELECT pixel_size_ang FROM micrograph WHERE pixel_size_ang IS NOT NULL LIMIT 1"
         )
         stated = self.micrographs.stated_pixel_size_ang
+        size = pixel_size(stated, first["pixel_size_ang"] if first else None)
         diameter = self.store.meta("diameter_ang")
         return {
             "id": self.store.meta("id"),
@@ -94,8 +141,9 @@ class Desk:
             "n_micrographs": self.store.number("SELECT count(*) FROM micrograph"),
             "n_labels": self.marks.count(),
             "seq": self.marks.seq,
-            "pixel_size_ang": stated or (first["pixel_size_ang"] if first else None),
-            "pixel_size_source": "given" if stated else "file" if first else "unknown",
+            **size,
+            "read_only": self.read_only,
+            "notes": self.notes,
             "diameter_ang": float(diameter) if diameter else None,
             "formats": [{"id": f".{name}", "name": _NAMES.get(name, name)} for name in FORMATS],
             "runs": [self.jobs.shown(run) for run in self.runs.all()],
@@ -106,3 +154,18 @@ class Desk:
         self.news.close()
         self.jobs.close()
         self.store.close()
+
+
+def _begun(store: Store, file: Path) -> list[str]:
+    """Give a new project its name, and the labels that a lost database had."""
+    if store.meta("id") is not None:
+        return []
+    lines = read_ops(file)
+    restored = restore(store, lines) if lines else 0
+    store.set_meta("id", secrets.token_hex(8))
+    if not restored:
+        return []
+    return [
+        f"labels.db was missing: {restored} edits were read from {file.name}. Runs, judgements of "
+        "picks and what was said of whole micrographs are not in it."
+    ]

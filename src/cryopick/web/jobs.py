@@ -4,7 +4,6 @@ The child (`work`) outlives the server; a server that starts again finds it by i
 time it was born, and goes on telling of it.
 
 - `Jobs`: the queue, and what is known of each run.
-- `TrainForm`: what the page asks for.
 """
 
 import json
@@ -14,47 +13,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.io import write_picks
-from cryopick.io.regions import write_regions
 from cryopick.web.log import read_log
-from cryopick.web.marks import Marks
-from cryopick.web.micrographs import Micrographs
+from cryopick.web.orders import write_plan
 from cryopick.web.runs import Runs
 from cryopick.web.store import now
 
-__all__ = ["PRESETS", "Jobs", "TrainForm"]
+__all__ = ["Jobs"]
 
 _LOOK_S = 0.5
-_FLOOR = "-6"
-PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "usual": ("The usual way, under a minute", ()),
-    "quick": ("A quick look", ("--steps", "100")),
-    "long": ("Longer, for many labels", ("--steps", "900")),
-}
-
-
-@dataclass(frozen=True)
-class TrainForm:
-    """What a training is asked to do.
-
-    Attributes:
-        diameter_ang: Particle diameter.
-        particles_per_micrograph: How many are expected.
-        preset: One of `PRESETS`.
-        pick: Whether to pick all micrographs afterwards.
-        held_out: Numbers of fully labelled micrographs to judge by.
-    """
-
-    diameter_ang: float
-    particles_per_micrograph: float
-    preset: str = "usual"
-    pick: bool = True
-    held_out: tuple[int, ...] = ()
 
 
 class Jobs:
@@ -62,101 +32,24 @@ class Jobs:
 
     Args:
         runs: The project's runs.
-        micrographs: Its micrographs.
-        marks: Its labels.
         tell: Called with a run, as the page knows it, whenever something happened to it.
+        idle: Begin nothing and follow nothing: the project is only looked at.
     """
 
     def __init__(
-        self,
-        runs: Runs,
-        micrographs: Micrographs,
-        marks: Marks,
-        tell: Callable[[dict[str, Any]], None],
+        self, runs: Runs, tell: Callable[[dict[str, Any]], None], *, idle: bool = False
     ) -> None:
-        self._runs, self._micrographs, self._marks, self._tell = runs, micrographs, marks, tell
+        self._runs, self._tell = runs, tell
         self._ends = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="jobs")
-        self._thread.start()
+        if not idle:
+            self._thread.start()
 
-    def train(self, form: TrainForm) -> dict[str, Any]:
-        """Queue a training, with the labels as they are now.
-
-        Raises:
-            InputError: There is no label, or no micrograph to pick.
-        """
-        labels, usable = self._marks.table("pos"), self._micrographs.usable()
-        if not len(labels):
-            raise InputError("mark some particles first")
-        config = {"labels": len(labels), "held_out": form.held_out, **_fields(form)}
-        run = self._runs.create("train", "Training", config)
-        folder = self._runs.folder(run)
-        write_picks(labels, folder / "labels.json")
-        held = [usable[mid] for mid in form.held_out if mid in usable]
-        learnt = [path for path in usable.values() if path not in held]
-        named = set(labels.micrographs)
-        ours = [path for path in learnt if str(path) in named] or learnt
-        _listed(folder / "train.lst", ours)
-        words = ["train", "-m", f"@{folder / 'train.lst'}", "-p", str(folder / "labels.json")]
-        words += ["-o", str(folder / "model.safetensors"), *self._of(form)]
-        if held:
-            _listed(folder / "held_out.lst", held)
-            words += ["--held-out-micrographs", f"@{folder / 'held_out.lst'}"]
-            words += ["--held-out-picks", str(folder / "labels.json")]
-        negatives = self._marks.table("neg").restrict([str(path) for path in ours])
-        if len(negatives):
-            write_picks(negatives, folder / "negatives.json")
-            words += ["--negatives", str(folder / "negatives.json")]
-        ignored = self._ignored(folder)
-        commands = [[*words, *ignored]]
-        if form.pick:
-            commands.append(self._picking(folder, usable, folder / "model.safetensors", ignored))
-        self._plan(folder, commands, on_stop=[*words, *ignored, "--finish"])
+    def queue(self, run: str) -> dict[str, Any]:
+        """Let a run begin when those before it have ended."""
         self._wake.set()
         return self.shown(self._runs.one(run))
-
-    def pick(self, diameter_ang: float) -> dict[str, Any]:
-        """Queue a picking of all micrographs by the general model."""
-        usable = self._micrographs.usable()
-        if not usable:
-            raise InputError("bring micrographs first")
-        run = self._runs.create("pick", "General model", {"diameter_ang": diameter_ang})
-        folder = self._runs.folder(run)
-        words = self._picking(folder, usable, None, self._ignored(folder))
-        self._plan(folder, [[*words, "--diameter-ang", f"{diameter_ang:g}"]], on_stop=[])
-        self._wake.set()
-        return self.shown(self._runs.one(run))
-
-    def _of(self, form: TrainForm) -> list[str]:
-        return [
-            *("--diameter-ang", f"{form.diameter_ang:g}"),
-            *("--particles-per-micrograph", f"{form.particles_per_micrograph:g}"),
-            *PRESETS[form.preset][1],
-            *self._pixel_size(),
-        ]
-
-    def _pixel_size(self) -> list[str]:
-        stated = self._micrographs.stated_pixel_size_ang
-        return ["--pixel-size-ang", f"{stated:g}"] if stated else []
-
-    def _ignored(self, folder: Path) -> list[str]:
-        regions = self._marks.regions()
-        if not regions.polygons:
-            return []
-        write_regions(regions, folder / "ignore.json")
-        return ["--ignore", str(folder / "ignore.json")]
-
-    def _picking(
-        self, folder: Path, usable: dict[int, Path], model: Path | None, ignored: list[str]
-    ) -> list[str]:
-        _listed(folder / "pick.lst", list(usable.values()))
-        words = ["pick", f"@{folder / 'pick.lst'}", "-o", str(folder / "picks.json"), "--force"]
-        words += ["--threshold", _FLOOR, *self._pixel_size(), *ignored]
-        return words if model is None else [*words, "--model", str(model)]
-
-    def _plan(self, folder: Path, commands: list[list[str]], *, on_stop: list[str]) -> None:
-        _planned(folder, {"commands": commands, "on_stop": on_stop, "begin": 0})
 
     def stop(self, run: str) -> dict[str, Any]:
         """Stop a run: a training keeps its best network."""
@@ -180,7 +73,7 @@ class Jobs:
         if not _can_resume(row) or begin >= len(commands):
             raise InputError("nothing of this run is left to do")
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-        _planned(folder, {**plan, "begin": begin})
+        write_plan(folder, {**plan, "begin": begin})
         self._runs.change(run, state="queued", message="", ended=None)
         self._wake.set()
         self._tell(self.shown(self._runs.one(run)))
@@ -208,7 +101,7 @@ class Jobs:
             "labels": config.get("labels"),
             "recall": curves["recall"][-1] if curves["recall"] else None,
             "n_picks": len(self._runs.found(run).score) if has_picks else None,
-            "seconds": ends - row["started"] if row["started"] else None,
+            "seconds": max(0.0, ends - row["started"]) if row["started"] else None,
             "progress": progress,
             "curves": curves,
             "log": log,
@@ -218,7 +111,8 @@ class Jobs:
         """Stop looking; what is at work goes on, and is found again."""
         self._ends.set()
         self._wake.set()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
     def _watch(self) -> None:
         for row in reversed(self._runs.all()):
@@ -265,7 +159,7 @@ class Jobs:
             self._ends.wait(_LOOK_S)
 
     def _end(self, run: str) -> None:
-        folder = self._runs.folder(run)
+        folder, row = self._runs.folder(run), self._runs.one(run)
         try:
             status = json.loads((folder / "status.json").read_text())
         except (OSError, ValueError):
@@ -285,30 +179,14 @@ class Jobs:
                 self._runs.take_picks(run)
             except CryopickError as error:
                 state, message = "failed", str(error)
+        if state == "done" and row["kind"] == "suggest":
+            self._runs.take_order(run)
         self._runs.change(run, state=state, message=message, ended=now())
         self._tell(self.shown(self._runs.one(run)))
 
 
 def _can_resume(row: dict[str, Any]) -> bool:
     return row["state"] in ("stopped", "failed")
-
-
-def _fields(form: TrainForm) -> dict[str, Any]:
-    return {
-        "diameter_ang": form.diameter_ang,
-        "particles_per_micrograph": form.particles_per_micrograph,
-        "preset": form.preset,
-    }
-
-
-def _planned(folder: Path, plan: dict[str, Any]) -> None:
-    """Write the plan whole: with it the run may begin."""
-    (folder / ".plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    (folder / ".plan.json").rename(folder / "plan.json")
-
-
-def _listed(file: Path, paths: list[Path]) -> None:
-    file.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
 
 
 def _born(pid: int) -> float | None:

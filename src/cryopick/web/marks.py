@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cryopick.errors import InputError
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
+from cryopick.web.opsfile import OpsFile
 from cryopick.web.store import Store, now
 
 __all__ = ["Add", "Delete", "Kind", "Marks", "Move", "Operation", "Region", "Unregion"]
@@ -100,8 +101,8 @@ Operation = Annotated[Add | Move | Kind | Delete | Region | Unregion, Field(disc
 class Marks:
     """Labels and regions of a project."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, file: OpsFile) -> None:
+        self._store, self._file = store, file
 
     def apply(self, operations: Sequence[Any], author: str) -> list[dict[str, Any]]:
         """Do what was not done before; all of it or nothing.
@@ -119,19 +120,22 @@ class Marks:
                 known = db.execute("SELECT 1 FROM op WHERE cid = ?", (operation.cid,)).fetchone()
                 if known:
                     continue
-                self._do(db, operation, author)
+                self.do(db, operation, author)
                 line = json.dumps(body, allow_nan=False)
                 cursor = db.execute(
                     "INSERT INTO op (cid, author, t, body) VALUES (?, ?, ?, ?)",
                     (operation.cid, author, now(), line),
                 )
                 done.append({**body, "seq": cursor.lastrowid, "author": author})
+        self._file.follow()
         return done
 
-    def _do(self, db: Any, what: Any, author: str) -> None:  # noqa: ANN401  # any kind of operation
+    @staticmethod
+    def do(db: Any, what: Any, author: str) -> None:  # noqa: ANN401  # any kind of operation
+        """Bring about what an operation says, within a transaction."""
         match what:
             case Add():
-                self._require(db, what.mid)
+                _require(db, what.mid)
                 values = (what.id, what.mid, what.x, what.y, what.kind, what.source, author)
                 db.execute(
                     "INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -148,7 +152,7 @@ class Marks:
             case Delete():
                 db.execute("DELETE FROM label WHERE id = ?", (what.id,))
             case Region():
-                self._require(db, what.mid)
+                _require(db, what.mid)
                 points = json.dumps(what.points)
                 db.execute(
                     "INSERT OR REPLACE INTO region VALUES (?, ?, ?, ?, ?, ?)",
@@ -157,19 +161,13 @@ class Marks:
             case Unregion():
                 db.execute("DELETE FROM region WHERE id = ?", (what.id,))
 
-    def _require(self, db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection
-        if not -(2**63) <= mid < 2**63:
-            raise InputError("there is no such micrograph")
-        if not db.execute("SELECT 1 FROM micrograph WHERE id = ?", (mid,)).fetchone():
-            raise InputError("there is no such micrograph")
-
     def on(self, mid: int) -> dict[str, Any]:
         """Labels and regions of a micrograph."""
         labels = self._store.rows(
-            "SELECT id, x, y, kind, source FROM label WHERE mid = ? ORDER BY t, id", mid
+            "SELECT id, x, y, kind, source FROM label WHERE mid = ? ORDER BY rowid", mid
         )
         regions = self._store.rows(
-            "SELECT id, kind, points FROM region WHERE mid = ? ORDER BY t, id", mid
+            "SELECT id, kind, points FROM region WHERE mid = ? ORDER BY rowid", mid
         )
         return {
             "labels": labels,
@@ -196,7 +194,7 @@ class Marks:
         """The labels of a kind as a table; micrographs are named by their paths."""
         rows = self._store.rows(
             "SELECT m.path, l.x, l.y FROM label l JOIN micrograph m ON m.id = l.mid"
-            " WHERE l.kind = ? ORDER BY m.id, l.t, l.id",
+            " WHERE l.kind = ? ORDER BY m.id, l.rowid",
             kind,
         )
         by_path: dict[str, list[tuple[float, float]]] = {}
@@ -210,7 +208,7 @@ class Marks:
         """The regions to leave out, on micrographs named by their paths."""
         rows = self._store.rows(
             "SELECT m.path, r.points FROM region r JOIN micrograph m ON m.id = r.mid"
-            " WHERE r.kind = 'exclude' ORDER BY m.id, r.t"
+            " WHERE r.kind = 'exclude' ORDER BY m.id, r.rowid"
         )
         found: dict[str, tuple[np.ndarray, ...]] = {}
         for row in rows:
@@ -222,3 +220,10 @@ class Marks:
         """Micrographs on which every particle is labelled, by path."""
         rows = self._store.rows("SELECT path FROM micrograph WHERE state = 'all' ORDER BY id")
         return [row["path"] for row in rows]
+
+
+def _require(db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection
+    if not -(2**63) <= mid < 2**63:
+        raise InputError("there is no such micrograph")
+    if not db.execute("SELECT 1 FROM micrograph WHERE id = ?", (mid,)).fetchone():
+        raise InputError("there is no such micrograph")

@@ -66,19 +66,9 @@ def _marked_precision(
 
 
 def _judged_precision(desk: Desk, run: str, cut: Cut) -> dict[str, Any]:
-    """Of the picks judged at random, how many are right.
-
-    A sample of what was kept when it was drawn is one of what is kept now only if it was drawn
-    at these limits or looser ones: after lowering the threshold it says nothing.
-    """
+    """Of the picks judged at random, how many are right."""
     kept = desk.runs.kept(run)
-    rows = desk.store.rows(
-        "SELECT pick, answer FROM verdict WHERE run = ? AND sample = 'random'"
-        " AND answer != 'unsure'"
-        " AND threshold <= ? AND edge_ang <= ? AND min_distance_ang <= ?",
-        *(run, cut.threshold, cut.edge_ang, cut.min_distance_ang),
-    )
-    answers = [row["answer"] == "yes" for row in rows if kept[row["pick"]]]
+    answers = [right for pick, right in desk.verdicts.at_random(run, cut) if kept[pick]]
     if len(answers) < _ENOUGH:
         return {"value": None, "low": None, "high": None, "n": len(answers), "from": None}
     return _share(sum(answers), len(answers), "judged at random")
@@ -117,16 +107,9 @@ def _radius_px(desk: Desk, truth: Picks) -> float:
 
 
 def review(desk: Desk, run: str, kind: str, count: int) -> list[dict[str, Any]]:
-    """Picks to judge: the least sure, those that contradict the labels, or any at random.
-
-    What was judged already is not asked again; but a sample at random must not lack the uncertain
-    ones, judged or not.
-    """
+    """Picks to judge: the least sure, those that contradict the labels, or any at random."""
     found, keep = desk.runs.found(run), desk.runs.thinned(run).copy()
-    asked = desk.store.rows(
-        "SELECT pick FROM verdict WHERE run = ? AND (sample = 'random' OR ? != 'random')", run, kind
-    )
-    keep[[row["pick"] for row in asked]] = False
+    keep[desk.verdicts.asked(run, kind)] = False
     if kind == "random":
         chosen = _at_random(np.flatnonzero(desk.runs.kept(run) & keep), count)
     else:

@@ -2,6 +2,7 @@
 
 - `Micrographs`: add, list, one, change.
 - `Wanted`: which part of the list.
+- `look`: what a micrograph's header tells. `pixel_size`: whether that can be believed.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from cryopick.errors import CryopickError, InputError
 from cryopick.io import describe_micrograph, micrograph_paths
 from cryopick.web.store import Store
 
-__all__ = ["Micrographs", "Wanted"]
+__all__ = ["Micrographs", "Wanted", "look", "pixel_size"]
 
 _ORDER = {
     "name": "m.name, m.id",
@@ -21,12 +22,14 @@ _ORDER = {
     "picks": "picks DESC, m.name, m.id",
     "picks-least": "picks IS NULL, picks, m.name, m.id",
     "score": "best DESC, m.name, m.id",
+    "suggested": "s.place IS NULL, s.place, m.name, m.id",
 }
 _ROWS = """
-SELECT m.*, p.n AS picks, p.best AS best,
+SELECT m.*, p.n AS picks, p.best AS best, s.place AS suggested,
     (SELECT count(*) FROM label l WHERE l.mid = m.id AND l.kind = 'pos') AS pos,
     (SELECT count(*) FROM label l WHERE l.mid = m.id AND l.kind = 'neg') AS neg
 FROM micrograph m LEFT JOIN pick_count p ON p.mid = m.id AND p.run = ?
+LEFT JOIN suggested s ON s.mid = m.id
 """
 
 
@@ -37,7 +40,7 @@ class Wanted:
     Attributes:
         offset: The first row.
         limit: How many.
-        sort: By what: name, labels, picks, picks-least or score.
+        sort: By what: name, labels, picks, picks-least, score or suggested.
         text: Part of the name.
         state: todo, doing, all, skip, or problem; empty for all.
         run: The run whose picks are counted.
@@ -66,7 +69,7 @@ class Micrographs:
         paths = [path.resolve() for path in micrograph_paths(arguments)]
         known = {row["path"] for row in self._store.rows("SELECT path FROM micrograph")}
         fresh = [path for path in paths if str(path) not in known]
-        rows = [(str(path), path.name, *_look(path)) for path in fresh]
+        rows = [(str(path), path.name, *look(path)) for path in fresh]
         with self._store.write() as db:
             db.executemany(
                 "INSERT INTO micrograph (path, name, width_px, height_px, pixel_size_ang, problem)"
@@ -128,6 +131,15 @@ class Micrographs:
         )
         return {row["id"]: Path(row["path"]) for row in rows}
 
+    def pixel_size_sources(self) -> set[str]:
+        """Where the pixel sizes of the usable ones are from, as `pixel_size` tells it."""
+        rows = self._store.rows(
+            "SELECT DISTINCT pixel_size_ang FROM micrograph"
+            " WHERE problem IS NULL AND state != 'skip'"
+        )
+        stated = self.stated_pixel_size_ang
+        return {pixel_size(stated, row["pixel_size_ang"])["pixel_size_source"] for row in rows}
+
     @property
     def stated_pixel_size_ang(self) -> float | None:
         """The pixel size that the user gave for all of them."""
@@ -135,14 +147,22 @@ class Micrographs:
         return float(stated) if stated else None
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        stated = self.stated_pixel_size_ang
-        source = "given" if stated else "file" if row["pixel_size_ang"] else "unknown"
-        size_ang = stated or row["pixel_size_ang"]
-        return {**row, "pixel_size_ang": size_ang, "pixel_size_source": source}
+        return {**row, **pixel_size(self.stated_pixel_size_ang, row["pixel_size_ang"])}
 
 
-def _look(path: Path) -> tuple[int | None, int | None, float | None, str | None]:
-    """Width, height, pixel size and what is wrong, as the header tells."""
+def pixel_size(stated_ang: float | None, file_ang: float | None) -> dict[str, Any]:
+    """The pixel size to use and where it is from: given, file, doubtful or unknown.
+
+    Many programs write 1 Å where they do not know: that is taken only when the user confirms it.
+    """
+    source = "given" if stated_ang else "file" if file_ang else "unknown"
+    if source == "file" and file_ang == 1.0:
+        source = "doubtful"
+    return {"pixel_size_ang": stated_ang or file_ang, "pixel_size_source": source}
+
+
+def look(path: Path) -> tuple[int | None, int | None, float | None, str | None]:
+    """Tell width, height, pixel size and what is wrong, as the header has it."""
     try:
         info = describe_micrograph(path, with_pixels=False)
     except CryopickError as error:

@@ -1,14 +1,15 @@
 """What a training would learn from, and whether it can.
 
 - `plan`: numbers, warnings and defaults for the page.
+- `scale_problem`: why lengths cannot be told.
 """
 
 from typing import Any
 
 from cryopick.web.desk import Desk
-from cryopick.web.jobs import PRESETS
+from cryopick.web.orders import PRESETS
 
-__all__ = ["plan"]
+__all__ = ["plan", "scale_problem"]
 
 _FEW = 10
 _LEAST_HELD_OUT = 3  # labelled micrographs to learn from that must stay
@@ -35,9 +36,7 @@ def plan(desk: Desk) -> dict[str, Any]:
         warnings.append(
             "All are on one micrograph: mark some on others, with thicker and thinner ice."
         )
-    unknown = [m for m in usable if desk.micrographs.one(m)["pixel_size_ang"] is None]
-    if unknown and not refusal:
-        refusal = "The pixel size is not known; say it under Micrographs."
+    refusal = refusal or scale_problem(desk)
     numbers = {str(path): mid for mid, path in usable.items()}
     held = _held_out(complete, counts, numbers)
     diameter = desk.store.meta("diameter_ang")
@@ -59,6 +58,19 @@ def plan(desk: Desk) -> dict[str, Any]:
             "pick": True,
         },
     }
+
+
+def scale_problem(desk: Desk) -> str | None:
+    """Why lengths on some micrograph cannot be told, if they cannot."""
+    sources = desk.micrographs.pixel_size_sources()
+    if "unknown" in sources:
+        return "The pixel size is not known; say it under Micrographs."
+    if "doubtful" in sources:
+        return (
+            "The files say 1 Å per pixel, which many programs write when they do not know; "
+            "confirm it or correct it under Micrographs."
+        )
+    return None
 
 
 def _held_out(

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.io import MICROGRAPH_SUFFIXES
+from cryopick.io import MICROGRAPH_SUFFIXES, micrograph_paths
 from cryopick.web.desk import Desk
 from cryopick.web.micrographs import Wanted
 
@@ -72,13 +72,18 @@ def data_routes(desk: Desk) -> APIRouter:
 
     @routes.get("/fs")
     def folder(dir: str = "") -> dict[str, Any]:
-        return _listing(Path(dir).expanduser() if dir else Path.cwd())
+        first = desk.roots[0] if desk.roots else Path.cwd()
+        wanted = Path(dir).expanduser() if dir else first
+        desk.require_allowed([wanted])
+        told = _listing(wanted)
+        return {**told, "parent": None} if Path(told["dir"]) in desk.roots else told
 
     @routes.post("/micrographs:import")
     def bring(wanted: Import) -> dict[str, Any]:
         words = [wanted.glob] if wanted.glob else wanted.paths
         if not words:
             raise InputError("name a file, a folder, a pattern or a list")
+        desk.require_allowed(micrograph_paths(words) if desk.roots else [])
         said = desk.micrographs.add(words)
         desk.news.tell("micrographs", {})
         return said
@@ -87,7 +92,7 @@ def data_routes(desk: Desk) -> APIRouter:
     def listed(
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        sort: Literal["name", "labels", "picks", "picks-least", "score"] = "name",
+        sort: Literal["name", "labels", "picks", "picks-least", "score", "suggested"] = "name",
         filter: Annotated[str, Query(max_length=200)] = "",
         state: Literal["", "todo", "doing", "all", "skip", "problem"] = "",
         run: Annotated[str, Query(max_length=64)] = "",

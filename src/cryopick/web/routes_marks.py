@@ -1,5 +1,6 @@
 """Addresses of labels: the journal, tables in and tables out.
 
+- `author_of`: who asks.
 - `marks_routes`: `/api/labels`, `/api/ops`, `/api/import/labels`, `/api/exports`.
 """
 
@@ -16,7 +17,7 @@ from cryopick.web.exports import Export, export
 from cryopick.web.imports import import_labels
 from cryopick.web.marks import Operation
 
-__all__ = ["marks_routes"]
+__all__ = ["author_of", "marks_routes"]
 
 
 class Operations(BaseModel):
@@ -24,6 +25,11 @@ class Operations(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     ops: list[Operation] = Field(max_length=5000)
+
+
+def author_of(request: Request) -> str:
+    """Who asks: each browser has a name of its own."""
+    return request.headers.get("x-cryopick", "")[:64]
 
 
 def marks_routes(desk: Desk) -> APIRouter:
@@ -40,8 +46,7 @@ def marks_routes(desk: Desk) -> APIRouter:
 
     @routes.post("/ops")
     def edit(edits: Operations, request: Request) -> dict[str, Any]:
-        author = request.headers.get("x-cryopick", "")[:64]
-        done = desk.marks.apply(edits.ops, author)
+        done = desk.marks.apply(edits.ops, author_of(request))
         n_labels = desk.marks.count()
         for operation in done:
             desk.news.tell("op", {**operation, "n_labels": n_labels})

@@ -7,27 +7,25 @@ from dataclasses import asdict, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.web.desk import Desk
-from cryopick.web.jobs import PRESETS, TrainForm
 from cryopick.web.measures import measured, review
-from cryopick.web.plan import plan
-from cryopick.web.store import now
+from cryopick.web.orders import PRESETS, TrainForm
+from cryopick.web.plan import plan, scale_problem
+from cryopick.web.routes_marks import author_of
+from cryopick.web.verdicts import NewCut, Score, Verdict
 
 __all__ = ["runs_routes"]
-
-Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-Length = Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)]
 
 
 class NewRun(BaseModel):
     """A run to begin."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    kind: Literal["train", "pick"] = "train"
+    kind: Literal["train", "pick", "suggest"] = "train"
     diameter_ang: Annotated[float, Field(ge=5, le=1e5, allow_inf_nan=False)]
     particles_per_micrograph: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = (
         None
@@ -36,28 +34,8 @@ class NewRun(BaseModel):
     pick: bool = True
 
 
-class NewCut(BaseModel):
-    """What to keep of a run's picks."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    threshold: Score
-    edge_ang: Length = 0.0
-    min_distance_ang: Length = 0.0
-
-
-class Verdict(BaseModel):
-    """What a person says of a pick."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    run: Annotated[str, Field(max_length=64)]
-    pick: Annotated[int, Field(ge=0, le=2**62)]
-    answer: Literal["yes", "no", "unsure", "none"]
-    sample: Literal["uncertain", "disagree", "random"]
-    drawn: NewCut | None = None  # what was kept when a random sample was drawn
-
-
-class Verdicts(BaseModel):
-    """Several of them; "none" takes one back."""
+class Judgements(BaseModel):
+    """What a person says of several picks."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     verdicts: list[Verdict] = Field(max_length=1000)
@@ -74,8 +52,12 @@ def runs_routes(desk: Desk) -> APIRouter:
     @routes.post("/runs")
     def begin(wanted: NewRun) -> dict[str, Any]:
         desk.store.set_meta("diameter_ang", repr(wanted.diameter_ang))
-        if wanted.kind == "pick":
-            return desk.jobs.pick(wanted.diameter_ang)
+        if wanted.kind != "train":
+            problem = scale_problem(desk)
+            if problem:
+                raise InputError(problem)
+            order = desk.orders.pick if wanted.kind == "pick" else desk.orders.suggest
+            return desk.jobs.queue(order(wanted.diameter_ang))
         if wanted.preset not in PRESETS:
             raise InputError("choose how long to train")
         known = plan(desk)
@@ -94,7 +76,7 @@ def runs_routes(desk: Desk) -> APIRouter:
             pick=wanted.pick,
             held_out=known["held_out"],
         )
-        return desk.jobs.train(form)
+        return desk.jobs.queue(desk.orders.train(form))
 
     @routes.get("/runs")
     def runs() -> dict[str, Any]:
@@ -153,22 +135,8 @@ def runs_routes(desk: Desk) -> APIRouter:
         return {"items": review(desk, run, kind, k), "drawn": asdict(desk.runs.cut(run))}
 
     @routes.post("/verdicts")
-    def judge(said: Verdicts) -> dict[str, Any]:
-        for one in said.verdicts:
-            if one.pick >= len(desk.runs.found(one.run).score):
-                raise InputError("there is no such pick")
-        with desk.store.write() as db:
-            for one in said.verdicts:
-                if one.answer == "none":
-                    db.execute(
-                        "DELETE FROM verdict WHERE run = ? AND pick = ?", (one.run, one.pick)
-                    )
-                else:
-                    drawn = one.drawn.model_dump().values() if one.drawn else (None, None, None)
-                    db.execute(
-                        "INSERT OR REPLACE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                        (one.run, one.pick, one.answer, one.sample, *drawn, now()),
-                    )
+    def judge(said: Judgements, request: Request) -> dict[str, Any]:
+        desk.verdicts.say(said.verdicts, author_of(request))
         return {"kept": len(said.verdicts)}
 
     return routes

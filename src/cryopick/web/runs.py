@@ -25,6 +25,7 @@ from cryopick.web.store import Store, now
 __all__ = ["BINS", "Cut", "Found", "Runs"]
 
 BINS = 2048
+_NUMBER = "CAST(substr(id, 2) AS INTEGER)"  # tells the order: a clock may be set back
 _NAMED = ("state", "message", "pid", "pid_started", "started", "ended")
 
 
@@ -112,7 +113,7 @@ class Runs:
     def create(self, kind: str, title: str, config: dict[str, Any]) -> str:
         """Begin the record of a run; it waits."""
         with self._store.write() as db:
-            last = db.execute("SELECT max(CAST(substr(id, 2) AS INTEGER)) FROM run").fetchone()[0]
+            last = db.execute(f"SELECT max({_NUMBER}) FROM run").fetchone()[0]
             number = (last or 0) + 1
             run = f"r{number}"
             db.execute(
@@ -125,7 +126,7 @@ class Runs:
 
     def all(self) -> list[dict[str, Any]]:
         """The runs, the last first."""
-        return self._store.rows("SELECT * FROM run ORDER BY queued DESC, id DESC")
+        return self._store.rows(f"SELECT * FROM run ORDER BY {_NUMBER} DESC")
 
     def one(self, run: str) -> dict[str, Any]:
         """A run.
@@ -141,7 +142,7 @@ class Runs:
     def next_queued(self) -> dict[str, Any] | None:
         """The run that has waited longest."""
         return self._store.row(
-            "SELECT * FROM run WHERE state = 'queued' ORDER BY queued, id LIMIT 1"
+            f"SELECT * FROM run WHERE state = 'queued' ORDER BY {_NUMBER} LIMIT 1"
         )
 
     def change(self, run: str, **values: object) -> None:
@@ -195,6 +196,22 @@ class Runs:
         )
         temporary.rename(self.folder(run) / "picks.npz")
         self.set_cut(run, Cut())
+
+    def last_model(self) -> Path | None:
+        """The model that was trained last."""
+        files = [self.folder(row["id"]) / "model.safetensors" for row in self.all()]
+        return next((file for file in files if file.exists()), None)
+
+    def take_order(self, run: str) -> None:
+        """Show from now on the order in which a run suggests to label micrographs."""
+        listed = (self.folder(run) / "order.lst").read_text(encoding="utf-8").splitlines()
+        numbers = {str(path): mid for mid, path in self._micrographs.usable().items()}
+        known = [numbers[name] for name in listed if name in numbers]
+        with self._store.write() as db:
+            db.execute("DELETE FROM suggested")
+            db.executemany(
+                "INSERT INTO suggested (place, mid) VALUES (?, ?)", enumerate(known, start=1)
+            )
 
     def found(self, run: str) -> Found:
         """The picks of a run.

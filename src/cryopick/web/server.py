@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar, TextIO
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,8 +67,9 @@ def application(desk: Desk, door: Door, prefix: str = "") -> App:
     app.add_exception_handler(sqlite3.OperationalError, _not_stored)
     api = APIRouter(prefix="/api")
     api.include_router(_session_routes(desk, door, prefix))
+    allowed = [Depends(_reading)] if desk.read_only else []
     for routes in (data_routes, marks_routes, runs_routes):
-        api.include_router(routes(desk))
+        api.include_router(routes(desk), dependencies=allowed)
     app.include_router(api)
     app.mount("/", Assets())
     return Shell(app, door, prefix)
@@ -99,6 +100,11 @@ def _session_routes(desk: Desk, door: Door, prefix: str) -> APIRouter:
         return StreamingResponse(desk.news.listen(), media_type="text/event-stream")
 
     return routes
+
+
+def _reading(request: Request) -> None:
+    if request.method not in ("GET", "HEAD"):
+        raise HTTPException(403, "this project is open for looking only")
 
 
 def _told(_: Request, error: Exception) -> Response:
@@ -132,6 +138,8 @@ def serve(  # noqa: PLR0913  # as the command has options
     base_url: str = "",
     bring: tuple[str, ...] = (),
     known_ang: Mapping[str, float | None] = MappingProxyType({}),
+    read_only: bool = False,
+    roots: tuple[Path, ...] = (),
     ready: Callable[[str, Path | None], None] = lambda *_: None,
 ) -> None:
     """Serve a project's page until interrupted.
@@ -144,6 +152,8 @@ def serve(  # noqa: PLR0913  # as the command has options
         base_url: Address at which a proxy in front shows the page.
         bring: Micrographs to add.
         known_ang: What is known of the project, as `diameter_ang` and `pixel_size_ang`.
+        read_only: Only show the project, as where it cannot be written.
+        roots: The page brings micrographs from these folders alone; none for all.
         ready: Called with the link once it listens, and the socket if there is one.
 
     Raises:
@@ -151,7 +161,7 @@ def serve(  # noqa: PLR0913  # as the command has options
     """
     listener = _bound_socket(socket_file) if socket_file else _bound(host, port)
     own_port = 0 if socket_file else int(listener.getsockname()[1])
-    desk = Desk.open(project)
+    desk = Desk.open(project, read_only=read_only, roots=roots)
     if bring:
         desk.micrographs.add(bring)
     for name, value in known_ang.items():
@@ -159,14 +169,18 @@ def serve(  # noqa: PLR0913  # as the command has options
             desk.store.set_meta(name, repr(value))
     outside = urlsplit(base_url)
     prefix = outside.path.rstrip("/")
-    names = {f"{name}:{own_port}" for name in ("127.0.0.1", "localhost", "[::1]", host)}
+    known = {"127.0.0.1", "localhost", "[::1]", host}
+    if host not in known - {host}:  # others come by this machine's own name
+        known |= {socket.gethostname(), socket.getfqdn()}
+    names = {f"{name}:{own_port}".lower() for name in known}
     hosts = frozenset(names | ({outside.netloc.lower()} if outside.netloc else set()))
     door = Door(frozenset() if socket_file else hosts, f"cryopick_{own_port or 'socket'}")
     here = f"http://localhost{prefix}/" if socket_file else f"http://{host}:{own_port}{prefix}/"
     link = f"{base_url.rstrip('/')}/" if outside.netloc else here
     note = desk.folder / "server.json"
-    with _private(note) as file:
-        file.write(json.dumps({"pid": os.getpid(), "link": f"{link}#t={door.token}"}))
+    if not read_only:
+        with _private(note) as file:
+            file.write(json.dumps({"pid": os.getpid(), "link": f"{link}#t={door.token}"}))
     config = uvicorn.Config(
         application(desk, door, prefix),
         log_level="warning",
@@ -183,7 +197,8 @@ def serve(  # noqa: PLR0913  # as the command has options
     try:
         _Server(config, desk.news).run(sockets=[listener])
     finally:
-        note.unlink(missing_ok=True)
+        if not read_only:
+            note.unlink(missing_ok=True)
         if socket_file:
             socket_file.unlink(missing_ok=True)
 

@@ -76,7 +76,13 @@ class Door:
 
 
 class Shell:
-    """An ASGI application around another, which refuses what it should never see."""
+    """An ASGI application around another, which refuses what it should never see.
+
+    Args:
+        app: The application.
+        door: Who may come in.
+        prefix: Path before all addresses, where a proxy does not take it off.
+    """
 
     def __init__(self, app: App, door: Door, prefix: str = "") -> None:
         self._app, self._door, self._prefix = app, door, prefix
@@ -98,31 +104,34 @@ class Shell:
             await _answer(send, *refusal)
             return
         scope = dict(scope)
-        if self._prefix:
-            if scope["path"] == self._prefix:
-                await _redirect(send, f"{self._prefix}/")
-                return
-            scope["path"] = scope["path"][len(self._prefix) :]
-            scope["raw_path"] = scope["path"].encode()
+        if self._prefix and scope["path"] == self._prefix:
+            await _redirect(send, f"{self._prefix}/")
+            return
+        scope["path"] = self._own(scope["path"])
+        scope["raw_path"] = scope["path"].encode()
         await self._app(scope, _limited(receive, scope["path"]), _guarded(send, scope["path"]))
 
     def _refusal(
         self, scope: Scope, headers: Mapping[str, str], hosts: list[str]
     ) -> tuple[int, str] | None:
         """Status and reason, unless the request may come in."""
-        method, path = scope["method"], scope["path"]
+        method, path = scope["method"], self._own(scope["path"])
         if method not in _METHODS:
             return 405, "this server knows no such method"
         if len(hosts) != 1 or (self._door.hosts and hosts[0].lower() not in self._door.hosts):
             return 421, "this server does not go by that name; open the printed link"
-        if self._prefix and path != self._prefix and not path.startswith(f"{self._prefix}/"):
-            return 404, "nothing is here"
-        if _is_foreign(method, path[len(self._prefix) :], headers):
+        if _is_foreign(method, path, headers):
             return 403, "requests from other pages are refused"
+        # A proxy may put its own name of this server for the one that the browser knows.
+        ours = {hosts[0].lower(), *self._door.hosts}
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != hosts[0]:
+        if origin is not None and origin.partition("://")[2].lower() not in ours:
             return 403, "requests from other pages are refused"
-        return self._unknown(method, path[len(self._prefix) :], headers)
+        return self._unknown(method, path, headers)
+
+    def _own(self, path: str) -> str:
+        """A path without the prefix; some proxies have taken it off already."""
+        return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/") else path
 
     def _unknown(
         self, method: str, path: str, headers: Mapping[str, str]

@@ -16,7 +16,7 @@ from cryopick.errors import FormatError, InputError
 
 __all__ = ["Store", "now"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE micrograph (
@@ -42,14 +42,24 @@ CREATE TABLE cut (
 CREATE TABLE pick_count (
     run TEXT NOT NULL, mid INTEGER NOT NULL, n INTEGER NOT NULL, best REAL,
     PRIMARY KEY (run, mid));
-CREATE TABLE verdict (
-    run TEXT NOT NULL, pick INTEGER NOT NULL, answer TEXT NOT NULL, sample TEXT NOT NULL,
-    threshold REAL, edge_ang REAL, min_distance_ang REAL, t REAL NOT NULL,
-    PRIMARY KEY (run, pick));
 CREATE TABLE op (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT UNIQUE NOT NULL, author TEXT NOT NULL,
     t REAL NOT NULL, body TEXT NOT NULL);
 """
+_SINCE_2 = """
+CREATE TABLE verdict (
+    run TEXT NOT NULL, pick INTEGER NOT NULL, author TEXT NOT NULL, answer TEXT NOT NULL,
+    sample TEXT NOT NULL, threshold REAL, edge_ang REAL, min_distance_ang REAL, t REAL NOT NULL,
+    PRIMARY KEY (run, pick, author));
+CREATE TABLE suggested (mid INTEGER PRIMARY KEY REFERENCES micrograph(id), place INTEGER NOT NULL);
+"""
+_FROM_1 = f"""
+ALTER TABLE verdict RENAME TO old; {_SINCE_2}
+INSERT INTO verdict SELECT run, pick, '', answer, sample, threshold, edge_ang, min_distance_ang, t
+    FROM old;
+DROP TABLE old;
+"""
+_STEPS = {0: _SCHEMA + _SINCE_2, 1: _FROM_1}  # from each version to the last one
 
 
 def now() -> float:
@@ -64,35 +74,56 @@ class Store:
 
     Args:
         path: The file; made if it is missing.
+        read_only: Change nothing, as where nothing can be changed.
 
     Raises:
         FormatError: The file is none of ours, or of a later version.
         InputError: It cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._lock = threading.RLock()
+        mode = "ro" if read_only else "rwc"
         try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                check_same_thread=False,
+                isolation_level=None,
+            )
             self._db.row_factory = sqlite3.Row
-            # Projects lie on shared file systems, where a write-ahead log does not work; and two
-            # servers on one project, perhaps on two machines, would not know of each other.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = TRUNCATE")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            self._db.execute("BEGIN IMMEDIATE")  # may it be written?
-            self._db.execute("ROLLBACK")
-            if version == 0:
-                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT")
+            if not read_only:
+                self._take(version)
+                if version in _STEPS:
+                    self._db.executescript(
+                        f"BEGIN; {_STEPS[version]} PRAGMA user_version = {_VERSION}; COMMIT"
+                    )
         except sqlite3.OperationalError as error:
-            why = "another server has it open" if "locked" in str(error) else str(error)
-            raise InputError(f"{path}: cannot be opened: {why}") from error
+            raise InputError(
+                f"{path}: cannot be opened: {_why(error, read_only=read_only)}"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise FormatError(f"{path}: is no project of cryopick's: {error}") from error
         if version > _VERSION:
             raise FormatError(f"{path}: was made by a later version of cryopick; update cryopick")
+        if read_only and version < _VERSION:
+            raise InputError(
+                f"{path}: was made by an earlier version of cryopick; open it once without "
+                "--read-only"
+            )
+
+    def _take(self, version: int) -> None:
+        """Make sure that the file is ours alone, and can be written."""
+        # Projects lie on shared file systems, where a write-ahead log does not work; and two
+        # servers on one project, perhaps on two machines, would not know of each other.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = TRUNCATE")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(f"PRAGMA user_version = {version}")  # beginning alone tells nothing
+        self._db.execute("ROLLBACK")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -142,3 +173,13 @@ class Store:
         """End; nothing may be asked any more."""
         with self._lock:
             self._db.close()
+
+
+def _why(error: sqlite3.OperationalError, *, read_only: bool) -> str:
+    """What SQLite says of a file that it cannot open, with what to do about it."""
+    said = str(error)
+    if "locked" in said:
+        return "another server has it open"
+    if "readonly" in said:
+        return "it cannot be written; look at it with --read-only"
+    return "there is no project there" if read_only and "unable to open" in said else said
