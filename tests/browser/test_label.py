@@ -1,6 +1,7 @@
 """T2: labels land where the user clicks, are taken back, and are there after loading again."""
 
 import pytest
+from tests.browser.conftest import PIXEL_ANG
 
 PLACES = [(100.0, 120.0), (255.5, 300.25), (400.0, 60.0)]
 
@@ -57,6 +58,18 @@ def test_shift_and_drag_erases_with_any_tool(user):
     user.page.keyboard.up("Shift")
 
     assert near(user.saved().stored(), [(300, 300)], 1.5)
+
+
+def test_the_diameter_is_drawn_on_a_particle(user):
+    user.key("m").drag((100, 200), (160, 200))
+    after = user.module("store.js", "(m) => m.diameter.value")
+    user.page.locator(".over", has_text="240 Å").wait_for()
+    user.key("Escape").click(300, 300).saved()
+
+    assert after == pytest.approx(60 * PIXEL_ANG, rel=0.03)
+    assert near(user.stored("pos"), [(300, 300)], 1.5)
+    user.page.wait_for_timeout(300)  # it is kept when the hand rests
+    assert user.told("state")["diameter_ang"] == after
 
 
 def test_an_outline_is_stored_and_deleted(user):

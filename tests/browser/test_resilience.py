@@ -19,6 +19,7 @@ from tests.browser.conftest import FLAGS, STATIC
 from tests.browser.driver import Driver, Server
 
 ROOT = Path(__file__).parents[2]
+AT = {"x": 255, "y": 300}
 PLACES = [(100, 120), (255, 300), (400, 60), (60, 440)]
 
 
@@ -137,6 +138,22 @@ def test_a_second_server_on_a_project_says_where_it_is_open(own_server):
     assert elsewhere.returncode == 1
     assert "another server has it open" in elsewhere.stderr
     assert "Traceback" not in elsewhere.stderr
+
+
+def test_a_project_that_is_only_looked_at_takes_no_edit(own_server, tmp_path, make_page):
+    own_server.ask("POST", "ops", {"ops": [{"op": "add", "cid": "c", "id": "l", "mid": 1} | AT]})
+    own_server.stop()
+    looker = Server(own_server.project, "--read-only", log=tmp_path / "look.log")
+    try:
+        user = make_page(looker).open().step("label").micrograph("mic_00")
+        user.page.locator(".head", has_text="Looking only").wait_for()
+        user.key("p").click(*PLACES[0]).key("Control+z").look_at(200, 200, 2)
+        labels, stored = user.labels(), user.stored()
+        user.page.context.close()
+    finally:
+        looker.stop()
+
+    assert labels == stored == [(255.0, 300.0)]
 
 
 def test_the_page_works_without_webgl(browser, chromium, server):

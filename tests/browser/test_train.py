@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from tests.browser.conftest import DIAMETER_ANG, particles
 from tests.browser.driver import Server
 
@@ -190,7 +191,7 @@ def expert_parts(user):
     return user.module("panels/export.js", "(m) => m.preview.value.parts")
 
 
-def test_answers_in_the_review_become_labels_and_go_back(expert):
+def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
     expert.step("review")
     page = expert.page
     card = page.get_by_label("Judge a pick")
@@ -198,9 +199,28 @@ def test_answers_in_the_review_become_labels_and_go_back(expert):
     before = kinds(expert)
     expert.key("y").key("n").key("u").key("b").key("y").saved()
     after = kinds(expert)
+    heading = card.get_by_role("heading").inner_text()
+    expert.key("Control+z").saved()
+    card.get_by_role("heading", name="3 of").wait_for()
 
-    assert card.get_by_role("heading").inner_text().startswith("4 of")
-    assert after - before == {"pos": 2, "neg": 1}  # the third answer was taken back
+    assert heading.startswith("4 of")
+    assert after - before == {"pos": 2, "neg": 1}  # the third answer was given anew
+    assert kinds(expert) - before == {"pos": 1, "neg": 1}
+    expert.module("judge.js", "(m) => m.settled()")
+    asked = expert.told("review", run=trained["id"], kind="uncertain", k=500)["items"]
+    third = expert.module("panels/review.js", "(m) => m.queue.value.items[2].pick")
+    assert third in [item["pick"] for item in asked]
+
+
+def test_the_micrographs_to_label_next_are_suggested(expert):
+    expert.step("label")
+    expert.page.get_by_role("button", name="Suggest micrographs").click()
+    order = expert.page.get_by_label("Order")
+    expect(order).to_have_value("suggested", timeout=240_000)
+
+    expect(expert.page.locator(".list .row").first).to_contain_text(
+        "mic_03"
+    )  # none is marked there
 
 
 def kinds(user):

@@ -363,16 +363,15 @@ def test_a_pixel_size_of_1_is_asked_about(client, desk, tmp_path):
     assert client.get("/api/plan").json()["refusal"] is None
 
 
-@pytest.mark.slow
-def test_the_micrographs_to_label_next_are_suggested(client, desk):
-    edit(client, add(1, x=60.0, y=60.0))
-    run = client.post("/api/runs", json={"kind": "suggest", "diameter_ang": 135}).json()["id"]
-    told = ended(client, run)
+def test_micrographs_are_listed_in_the_order_to_label_them(client, desk):
+    run = desk.runs.create("suggest", "Suggestion", {})
+    names = [str(desk.micrographs.path(mid)) for mid in (3, 1)]
+    (desk.runs.folder(run) / "order.lst").write_text("\n".join([*names, "/gone.mrc"]))
 
-    assert told["state"] == "done", told
+    desk.runs.take_order(run)
+
     rows = client.get("/api/micrographs", params={"sort": "suggested"}).json()["rows"]
-    assert [row["suggested"] for row in rows] == [1, 2, 3]
-    assert rows[-1]["id"] == 1  # it has a label
+    assert [(row["id"], row["suggested"]) for row in rows] == [(3, 1), (1, 2), (2, None)]
 
 
 @pytest.mark.parametrize(

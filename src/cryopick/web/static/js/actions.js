@@ -10,6 +10,7 @@ import * as store from "./store.js";
 import { toImage } from "./viewer/view.js";
 import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
 
+const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "leave out" });
 const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 4: "scores" });
 
 /** @param {object} change */
@@ -29,10 +30,11 @@ const RUN = {
   tool: (which) => {
     store.tool.value = which;
     if (which !== "polygon") store.outline.value = null;
-    store.say(`tool: ${which === "pos" ? "particle" : which === "neg" ? "not a particle" : which === "polygon" ? "leave out" : which}`);
+    store.ruler.value = null;
+    store.say(`tool: ${NAMES[which] ?? which}`);
   },
-  undo: () => follow(edits.undo()),
-  redo: () => follow(edits.redo()),
+  undo: () => (store.step.value === "review" ? judge.takeBack() : follow(edits.undo())),
+  redo: () => store.step.value !== "review" && follow(edits.redo()),
   all: () => session.setState(store.micrograph.value?.state === "all" ? "doing" : "all"),
   skip: () => session.setState(store.micrograph.value?.state === "skip" ? "todo" : "skip"),
   saved: () => {
@@ -85,7 +87,7 @@ const RUN = {
     else if (store.outline.value) store.outline.value = null;
     else if (store.cursor.value) store.cursor.value = null;
     else if (store.selected.value) store.selected.value = null;
-    else store.tool.value = "pos";
+    else act("tool.pos");
   },
 };
 

@@ -1,7 +1,20 @@
 // @ts-check
 // Talking to the server. All addresses are relative, so that the page works behind any prefix.
 
+import { newId } from "./random.js";
+
 const BASE = new URL("api/", document.baseURI);
+
+/** This browser's name, the same when the page is opened again: whose edits and judgements these are. */
+const author = (() => {
+  try {
+    const known = localStorage.getItem("cryopick.author") ?? newId(6);
+    localStorage.setItem("cryopick.author", known);
+    return known;
+  } catch {
+    return newId(6);
+  }
+})();
 
 /** What the server refused, in its own words. */
 export class Refused extends Error {
@@ -36,7 +49,7 @@ export function cropAbout(mid, x, y, side, lp) {
  * @returns {Promise<Response>} */
 export async function ask(path, { method = "GET", query, body, form, signal } = {}) {
   /** @type {Record<string, string>} */
-  const headers = { "X-Cryopick": "1" };
+  const headers = { "X-Cryopick": author };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await fetch(address(path, query), {
     method, headers, signal, credentials: "same-origin", cache: "no-cache",

@@ -18,6 +18,7 @@ import { Head, Said, Steps, Toasts } from "./panels/head.js";
 import { Help } from "./panels/help.js";
 import { MicrographList } from "./panels/list.js";
 import { queue, Review } from "./panels/review.js";
+import { Suggest } from "./panels/suggest.js";
 import { ThresholdPanel } from "./panels/threshold.js";
 import { form, Train } from "./panels/train.js";
 import * as picks from "./picks.js";
@@ -47,20 +48,12 @@ function open(id) {
   session.open(id);
 }
 
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let settling;
-/** @param {number} ang @param {boolean} final */
-function setDiameter(ang, final) {
-  store.diameter.value = ang;
-  clearTimeout(settling);
-  settling = setTimeout(() => session.settle({ diameter_ang: ang }), final ? 50 : 600);
-}
-
 const start = (/** @type {any} */ f) => {
   form.value = f;
   return tried(post("runs", { kind: "train", ...f }));
 };
 const pick = (/** @type {any} */ { diameter_ang }) => tried(post("runs", { kind: "pick", diameter_ang }));
+const suggest = () => tried(post("runs", { kind: "suggest", diameter_ang: store.diameter.value }));
 const stop = (/** @type {any} */ id) => tried(post(`runs/${id}:stop`, {}));
 const resume = (/** @type {any} */ id) => tried(post(`runs/${id}:resume`, {}));
 const drop = (/** @type {any} */ run) =>
@@ -142,7 +135,8 @@ export function App() {
     </main>
     ${bench && html`<aside class="tools" aria-label="Display and threshold">
       ${step === "inspect" && html`<${ThresholdPanel} setThreshold=${picks.setThreshold} setLimits=${picks.setLimits} go=${go} choose=${picks.choose} />`}
-      <${DisplayPanel} setDiameter=${setDiameter} />
+      <${DisplayPanel} setDiameter=${session.setDiameter} act=${act} />
+      ${step === "label" && html`<${Suggest} suggest=${suggest} />`}
     </aside>`}
     <${Foot} act=${act} last=${(store.labels.value, edits.lastStep())} />
     <${Toasts} /><${Said} />

@@ -107,6 +107,12 @@ export function judge(item, kind) {
   return label.id;
 }
 
+/** Take back what was said of a pick. @param {string} id of its label */
+export function unjudge(id) {
+  if (journal?.done.at(-1)?.back.some((op) => op.id === id)) journal.undo();
+  else remove([id]);
+}
+
 /** @param {[number, number][]} points */
 export function outline(points) {
   if (!journal || points.length < 3) return;

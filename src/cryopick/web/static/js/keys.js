@@ -11,6 +11,7 @@ export const ACTIONS = [
   { id: "tool.erase", says: "Erase with a brush", group: "Tools", keys: ["E"] },
   { id: "tool.polygon", says: "Outline a region to leave out", group: "Tools", keys: ["X"] },
   { id: "tool.hand", says: "Move the micrograph", group: "Tools", keys: ["H"] },
+  { id: "tool.ruler", says: "Measure the particle diameter", group: "Tools", keys: ["M"] },
   { id: "undo", says: "Undo", group: "Edit", keys: ["Ctrl+Z"] },
   { id: "redo", says: "Redo", group: "Edit", keys: ["Ctrl+Shift+Z", "Ctrl+Y"] },
   { id: "all", says: "All particles here are marked (tick)", group: "Edit", keys: ["F"] },

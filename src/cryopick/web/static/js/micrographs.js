@@ -62,6 +62,9 @@ export function place() {
   }
 }
 
+/** @param {string} sort */
+export const sortBy = (sort) => (listing.value = { ...listing.peek(), sort, index: -1, version: listing.peek().version + 1 });
+
 /** The rows may have changed: fetch those in sight again. */
 export const refresh = () => (listing.value = { ...listing.peek(), version: listing.peek().version + 1 });
 

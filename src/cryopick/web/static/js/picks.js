@@ -78,7 +78,7 @@ export async function setLimits(change) {
 /** @param {object} change */
 async function keep(change) {
   const id = store.runId.value;
-  if (id === null) return;
+  if (id === null || store.readOnly.value) return;
   try {
     const s = store.scores.value ?? {};
     const limits = { edge_ang: s.edge_ang ?? 0, min_distance_ang: s.min_distance_ang ?? 0 };

@@ -12,8 +12,8 @@ import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
 import * as store from "./store.js";
 
-/** @type {Journal} */
-let journal;
+/** @type {Journal | null} nothing can be edited where there is none */
+let journal = null;
 let seq = 0;
 
 /** @param {any} state what GET state answered */
@@ -23,6 +23,21 @@ export async function start(state) {
   restoreView(state);
   takeRuns(state.runs ?? []);
   seq = state.seq ?? 0;
+  for (const note of state.notes ?? []) store.tell(note, "warn");
+  if (state.read_only) store.tool.value = "hand";
+  else beginJournal(state);
+  await list.want(0, 20);
+  const wanted = kept().micrograph;
+  const first = (wanted && (await open(wanted, true))) || list.rowAt(0);
+  if (first && !store.micrograph.value) await open(first.id, true);
+  if (!list.listing.value.total) store.step.value = "data";
+  listenToServer({ op: heardOp, run: heardRun, micrographs: heardMicrographs, notice: (n) => store.tell(n.text, n.kind) }, reload);
+  window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
+  effect(keep);
+}
+
+/** @param {any} state */
+function beginJournal(state) {
   journal = new Journal(state.id ?? state.path, {
     send: (ops) => post("ops", { ops }).then(countAll),
     apply: (op) => {
@@ -36,21 +51,13 @@ export async function start(state) {
     },
   });
   edits.useJournal(journal);
-  await list.want(0, 20);
-  const wanted = kept().micrograph;
-  const first = (wanted && (await open(wanted, true))) || list.rowAt(0);
-  if (first && !store.micrograph.value) await open(first.id, true);
-  if (!list.listing.value.total) store.step.value = "data";
-  listenToServer({ op: heardOp, run: heardRun, micrographs: heardMicrographs, notice: (n) => store.tell(n.text, n.kind) }, reload);
-  window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
-  effect(keep);
 }
 
 /** @param {any} op */
 function heardOp(op) {
   seq = Math.max(seq, op.seq ?? 0);
   countAll(op);
-  if (journal.own.has(op.cid)) return;
+  if (journal?.own.has(op.cid)) return;
   edits.apply(op);
   countLabels();
 }
@@ -59,12 +66,17 @@ function heardOp(op) {
 function heardRun(run) {
   const known = store.runs.value.find((r) => r.id === run.id);
   const finished = run.has_picks && !known?.has_picks;
+  const suggested = run.kind === "suggest" && run.state === "done" && known?.state !== "done";
   takeRuns(known ? store.runs.value.map((r) => (r.id === run.id ? { ...r, ...run } : r)) : [run, ...store.runs.value]);
   if (finished) {
     forget();
     picks.choose(run.id);
     list.refresh();
     store.tell(`${run.title} has picked: look at it in Inspect.`, "good");
+  }
+  if (suggested) {
+    list.sortBy("suggested");
+    store.tell("The micrographs that teach most stand first in the list now.", "good");
   }
   if (run.state === "failed" && known?.state !== "failed") store.tell(`${run.title} failed: ${run.message}`, "bad");
 }
@@ -128,11 +140,11 @@ let opening = 0;
 
 /** Labels and regions of a micrograph; asked again when an edit was made meanwhile. @param {any} id @returns {Promise<any>} */
 async function fetchLabels(id) {
-  const before = journal.count;
+  const before = journal?.count;
   // The server may answer before it has these: they are put on top of its answer.
-  const pending = [...journal.waiting];
+  const pending = journal ? [...journal.waiting] : [];
   const answer = await get("labels", { mid: id });
-  return journal.count === before ? { ...answer, pending } : fetchLabels(id);
+  return journal?.count === before ? { ...answer, pending } : fetchLabels(id);
 }
 
 /** @param {any} answer @param {any} id */
@@ -169,6 +181,15 @@ export async function setState(state) {
   } catch (error) {
     store.tell(/** @type {Error} */ (error).message, "bad");
   }
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let settling;
+/** @param {number} ang @param {boolean} final */
+export function setDiameter(ang, final) {
+  store.diameter.value = ang;
+  clearTimeout(settling);
+  if (!store.readOnly.value) settling = setTimeout(() => settle({ diameter_ang: ang }), final ? 50 : 600);
 }
 
 /** Pixel size or diameter of the whole project. @param {object} change */

@@ -8,6 +8,8 @@ import { computed, signal } from "../vendor/ui.js";
 
 /** The project as the server told it. @type {import("../vendor/ui.js").Signal<any>} */
 export const project = signal(null);
+/** Whether nothing can be changed. */
+export const readOnly = computed(() => project.value?.read_only === true);
 /** data, label, train, inspect, review or export */
 export const step = signal("data");
 /** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<any>} */
@@ -16,7 +18,7 @@ export const micrograph = signal(null);
 export const labels = signal(new Map());
 /** @type {import("../vendor/ui.js").Signal<Map<string, Region>>} */
 export const regions = signal(new Map());
-/** pos, neg, erase, polygon or hand */
+/** pos, neg, erase, polygon, hand or ruler */
 export const tool = signal("pos");
 /** labels, picks or both */
 export const overlay = signal("both");
@@ -29,6 +31,8 @@ export const cursor = signal(null);
 export const pointer = signal(null);
 /** @type {import("../vendor/ui.js").Signal<[number, number][] | null>} */
 export const outline = signal(null);
+/** @type {import("../vendor/ui.js").Signal<[[number, number], [number, number]] | null>} where a diameter is being drawn, micrograph px */
+export const ruler = signal(null);
 export const brushAng = signal(150);
 /** Of the particles, in ångströms. */
 export const diameter = signal(0);

@@ -37,7 +37,7 @@ export function Bench({ act }) {
   const m = store.micrograph.value;
   const title = `${store.step.value === "label" ? "Label" : "Inspect"} ${m?.name ?? ""}`;
   return html`<h1 class="sr">${title}</h1><div class="bar" role="toolbar" aria-label="Tools">
-      <div class="segments">${TOOLS.map(([id, name, hint]) => html`<button key=${id} aria-pressed=${store.tool.value === id}
+      <div class="segments">${TOOLS.map(([id, name, hint]) => html`<button key=${id} disabled=${store.readOnly.value && id !== "hand"} aria-pressed=${store.tool.value === id}
         title=${`${hint} (${keyFor(`tool.${id}`)})`} onClick=${() => act(`tool.${id}`)}><${Icon} name=${id} /><span class="txt">${name}</span></button>`)}</div>
       <div class="segments">
         <button aria-label="Undo" title=${`Undo (${keyFor("undo")})`} onClick=${() => act("undo")}><${Icon} name="undo" /></button>
@@ -61,9 +61,9 @@ function Below({ m, act }) {
     ${n("neg") > 0 && html`<span class="num muted">${count(n("neg"))} not a particle</span>`}
     ${outlines > 0 && html`<span class="num muted">${plural(outlines, "region")} left out</span>`}
     <span class="spacer"></span>
-    <label class="tick" title=${keyFor("all")}><input type="checkbox" checked=${m.state === "all"} onChange=${() => act("all")} />
+    <label class="tick" title=${keyFor("all")}><input type="checkbox" checked=${m.state === "all"} disabled=${store.readOnly.value} onChange=${() => act("all")} />
       All particles here are marked</label>
-    <button onClick=${() => act("skip")} aria-pressed=${m.state === "skip"}>${m.state === "skip" ? "Left out: use again" : "Leave micrograph out"}</button>
+    <button disabled=${store.readOnly.value} onClick=${() => act("skip")} aria-pressed=${m.state === "skip"}>${m.state === "skip" ? "Left out: use again" : "Leave micrograph out"}</button>
   </div>`;
 }
 

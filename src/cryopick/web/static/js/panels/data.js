@@ -30,6 +30,7 @@ export function Data({ importMicrographs, open, settle, task }) {
 const HINTS = {
   file: "As the files say. A number typed here holds for all of them.", given: "As you gave it, for all micrographs.",
   unknown: "The files do not say: ask whoever recorded them.",
+  doubtful: "The files say 1 Å, which many programs write when they do not know.",
 };
 
 /** @param {any} given */
@@ -38,8 +39,9 @@ function Numbers({ p, settle }) {
     on=${(/** @type {number | null} */ v) => v && v > 0 && settle({ [name]: v })} />`;
   const source = p.pixel_size_source ?? store.micrograph.value?.pixel_size_source ?? "unknown";
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
-    <label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "not known" })}
-      <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span></label>
+    <div class="field"><label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "not known" })}
+      <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span>
+      </label>${source === "doubtful" && html`<span class="buttons"><button onClick=${() => settle({ pixel_size_ang: 1 })}>1 Å is right</button></span>`}</div>
     <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang || store.diameter.value, { placeholder: "e.g. 180" })}
       <span class="hint">The circles grow with it; change it while you look at particles in step 2.</span></label>
   </div></section>`;

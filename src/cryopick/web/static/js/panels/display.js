@@ -8,8 +8,8 @@ import { Segments, Slide } from "../widgets.js";
 
 const CONTRAST = { black: 36, white: 219, invert: false };
 
-/** @param {{setDiameter: (ang: number, final: boolean) => void}} given */
-export function DisplayPanel({ setDiameter }) {
+/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} given */
+export function DisplayPanel({ setDiameter, act }) {
   const lens = store.lens.value;
   /** @param {Partial<typeof lens>} change */
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
@@ -31,6 +31,8 @@ export function DisplayPanel({ setDiameter }) {
       <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}
         on=${(/** @type {number} */ highpass, /** @type {boolean} */ final) => set({ highpass, ...{ moving: !final } })} />`}
     <${Slide} name="Particle diameter" unit=${known ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
+    <button class="small" disabled=${!known} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter (${keyFor("tool.ruler")})`}
+      onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Draw the diameter on a particle</button>
     <${Segments} name="Marks" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}
       choices=${[["labels", "Labels"], ["picks", "Picks"], ["both", "Both", "overlay"]]} />
   </section>`;

@@ -17,8 +17,9 @@ export function Head({ setTheme }) {
     <span class="name"><${Mark} />cryopick</span>
     <strong class="cut" title=${project?.path}>${project?.name}</strong>
     <span class="facts grow"><${PixelSize} /></span>
+    ${project?.read_only && html`<span class="badge warn" title="Started with --read-only">Looking only</span>`}
     ${!store.connected.value && html`<span class="badge warn">No connection, trying again</span>`}
-    <span class=${`saved ${failed ? "bad" : waiting ? "warn" : "good"}`} role="status">${saved}</span>
+    ${!project?.read_only && html`<span class=${`saved ${failed ? "bad" : waiting ? "warn" : "good"}`} role="status">${saved}</span>`}
     <button class="plain" onClick=${() => (store.dialog.value = "help")}>Keys <kbd>${keyFor("help") || "?"}</kbd></button>
     <button class="plain" title="Light or dark" onClick=${() => setTheme(next)}>
       <${Moon} />${THEMES[/** @type {keyof typeof THEMES} */ (store.theme.value)]}
@@ -32,6 +33,8 @@ function PixelSize() {
   const ang = store.pixelSize.value;
   if (!store.micrograph.value) return null;
   if (!ang) return html`<span class="badge warn">No pixel size: set it in step 1</span>`;
+  if (store.micrograph.value.pixel_size_source === "doubtful")
+    return html`<span class="badge warn">1 Å per pixel, say the files: confirm it in step 1</span>`;
   const source = SOURCES[/** @type {keyof typeof SOURCES} */ (store.micrograph.value.pixel_size_source)];
   return html`<span class="num cut">${Number(ang.toPrecision(5))} Å per pixel
     ${source && html` <span class="muted">(${source})</span>`}</span>`;

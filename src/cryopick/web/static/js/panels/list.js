@@ -10,7 +10,7 @@ const ROW = 46;
 const scroll = signal(0);
 const height = signal(400);
 
-const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Best scores first" };
+const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Best scores first", suggested: "Suggested first" };
 const STATES = { "": "All", todo: "Not begun", doing: "Begun", all: "All marked", skip: "Left out", problem: "With a problem" };
 
 /** @param {{open: (id: any) => void}} given */
@@ -98,6 +98,7 @@ function says(row) {
 function badge(row) {
   if (row.problem) return html`<span class="badge bad">problem</span>`;
   if (row.state === "all") return html`<span class="badge good" title=${`All particles are marked (${keyFor("all")})`}>✓ all</span>`;
+  if (row.suggested && row.suggested <= 5 && !row.pos && listing.value.sort === "suggested") return html`<span class="badge on">suggested</span>`;
   if (row.state === "skip") return html`<span class="badge">left out</span>`;
   return null;
 }

@@ -7,7 +7,8 @@ import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, plural, scored } from "../widgets.js";
 
-/** @type {{value: {sample: string, items: any[], drawn: any, at: number, answers: Record<number, string>} | null}} */
+/** `said`: which were answered, the last answer last.
+ * @type {{value: {run: any, sample: string, items: any[], drawn: any, at: number, answers: Record<number, string>, said: number[]} | null}} */
 export const queue = signal(null);
 
 export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({

@@ -19,6 +19,7 @@ import { scaleBar, toScreen } from "./view.js";
  * @property {[number, number] | null} cursor
  * @property {[number, number][] | null} outline  of the region being drawn
  * @property {{x: number, y: number, radius: number} | null} brush
+ * @property {[[number, number], [number, number]] | null} ruler  across a particle
  * @property {boolean} hidden
  * @property {number} angPerPx */
 
@@ -58,6 +59,7 @@ export function paintMarks(pen, scene, view, ratio) {
     }
   }
   if (scene.outline) paintRegion(pen, scene.outline, false, view, size, ratio);
+  if (scene.ruler) paintRuler(pen, scene.ruler, view, size, ratio);
   if (scene.brush) paintBrush(pen, scene.brush, view, size, ratio);
   if (scene.cursor) paintCursor(pen, scene.cursor, view, size, ratio);
   paintScaleBar(pen, scene.angPerPx, view, size, ratio);
@@ -138,6 +140,23 @@ function paintBrush(pen, brush, view, size, ratio) {
   pen.lineWidth = 1.5 * ratio;
   pen.strokeStyle = "#fff";
   pen.stroke();
+}
+
+/** A line across a particle and the circle on it. @param {CanvasRenderingContext2D} pen
+ * @param {[[number, number], [number, number]]} ruler @param {View} view @param {{width: number, height: number}} size @param {number} ratio */
+function paintRuler(pen, [from, to], view, size, ratio) {
+  const [x0, y0] = toScreen(view, size, ...from).map((v) => v * ratio);
+  const [x1, y1] = toScreen(view, size, ...to).map((v) => v * ratio);
+  pen.beginPath();
+  pen.moveTo(x0, y0);
+  pen.lineTo(x1, y1);
+  pen.moveTo(x1, y1);
+  pen.arc((x0 + x1) / 2, (y0 + y1) / 2, Math.hypot(x1 - x0, y1 - y0) / 2, Math.atan2(y1 - y0, x1 - x0), Math.atan2(y1 - y0, x1 - x0) + 2 * Math.PI);
+  for (const [width, colour] of /** @type {[number, string][]} */ ([[4, "rgba(0,0,0,.6)"], [1.6, "#ffd84d"]])) {
+    pen.lineWidth = width * ratio;
+    pen.strokeStyle = colour;
+    pen.stroke();
+  }
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {[number, number]} at @param {View} view

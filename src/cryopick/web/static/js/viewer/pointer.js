@@ -13,6 +13,7 @@
  * @property {(x: number, y: number) => void} brushTo  sweep the eraser over a place
  * @property {() => void} brushEnd
  * @property {(at: [number, number] | null) => void} hover
+ * @property {(from: [number, number], to: [number, number], final: boolean) => void} measure  a diameter being drawn
  * @property {() => void} closeOutline */
 
 const CLICK_PX = 4;
@@ -20,7 +21,7 @@ const CLICK_PX = 4;
 /** @param {Stage} stage @param {Hands} hands @returns {() => void} stops listening */
 export function listen(stage, hands) {
   const root = stage.root;
-  /** @type {{how: string, id: string | null, x0: number, y0: number, x: number, y: number, moved: boolean} | null} */
+  /** @type {{how: string, id: string | null, from: [number, number], x0: number, y0: number, x: number, y: number, moved: boolean} | null} */
   let press = null;
   let space = false;
 
@@ -30,6 +31,7 @@ export function listen(stage, hands) {
     if (event.button === 2) return "remove";
     if (event.button !== 0) return "";
     if (event.shiftKey) return "sweep";
+    if (hands.tool() === "ruler") return "ruler";
     if (hands.tool() === "erase") return "brush";
     if (hands.tool() === "polygon") return "press";
     return id ? "label" : "press";
@@ -45,7 +47,7 @@ export function listen(stage, hands) {
     root.focus({ preventScroll: true });
     root.setPointerCapture(event.pointerId);
     event.preventDefault();
-    press = { how, id, x0: event.clientX, y0: event.clientY, x: event.clientX, y: event.clientY, moved: false };
+    press = { how, id, from: [x, y], x0: event.clientX, y0: event.clientY, x: event.clientX, y: event.clientY, moved: false };
     stage.editStarted = how === "pan" ? null : event.timeStamp;
     if (how === "brush") hands.brushTo(x, y);
     if (how === "pan") root.classList.add("grabbing");
@@ -65,6 +67,7 @@ export function listen(stage, hands) {
         root.classList.add("grabbing");
         stage.pan(event.clientX - press.x, event.clientY - press.y);
       } else if (press.how === "label" && press.id) hands.drag(press.id, x, y);
+      else if (press.how === "ruler") hands.measure(press.from, [x, y], false);
       else if (press.how === "brush" || press.how === "sweep") hands.brushTo(x, y);
     }
     press.x = event.clientX;
@@ -74,12 +77,13 @@ export function listen(stage, hands) {
   /** @param {PointerEvent} event */
   const up = (event) => {
     if (!press) return;
-    const { how, id, moved } = press;
+    const { how, id, from, moved } = press;
     press = null;
     root.classList.remove("grabbing");
     const [x, y] = stage.imageAt(event);
     if (how === "brush" || (how === "sweep" && moved)) hands.brushEnd();
     else if (how === "sweep" || (how === "remove" && !moved)) hands.remove(x, y);
+    else if (how === "ruler" && moved) hands.measure(from, [x, y], true);
     else if (how === "label" && id && moved) hands.drop(id, x, y);
     else if (how === "label" && id) hands.select(id);
     else if (how === "press" && !moved) hands.press(x, y);

@@ -4,6 +4,7 @@
 import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
 import { again, loadPlane, wantsFine } from "../planes.js";
+import { setDiameter } from "../session.js";
 import * as store from "../store.js";
 import { Grid } from "./grid.js";
 import { listen } from "./pointer.js";
@@ -136,10 +137,13 @@ function scene() {
     scoreRange: /** @type {[number, number]} */ (store.scores.value?.range ?? [-3, 6]),
     radius: store.radiusPx.value, selected: store.selected.value, cursor: store.cursor.value,
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
+    ruler: store.ruler.value,
     brush: erasing ? { x: at[0], y: at[1], radius: brushPx() } : null,
     hidden: store.hidden.value, angPerPx: store.pixelSize.value,
   };
 }
+
+const LEAST_ANG = 20;
 
 const hands = {
   tool: () => store.tool.value,
@@ -162,6 +166,11 @@ const hands = {
     stage.now?.redraw("marks");
   },
   remove: removeAt,
+  measure: (/** @type {[number, number]} */ from, /** @type {[number, number]} */ to, /** @type {boolean} */ final) => {
+    store.ruler.value = [from, to];
+    const ang = Math.hypot(to[0] - from[0], to[1] - from[1]) * store.pixelSize.value;
+    if (ang >= LEAST_ANG) setDiameter(Number(ang.toPrecision(3)), final);
+  },
   hover: (/** @type {[number, number] | null} */ at) => (store.pointer.value = at),
 };
 
@@ -196,6 +205,8 @@ function Over({ m }) {
   if (m.problem) return html`<div class="over note bad" data-chrome role="alert">${m.problem}</div>`;
   if (store.outline.value)
     return html`<div class="over note" data-chrome>Click round what to leave out. A double click or <kbd>Enter</kbd> closes it, <kbd>Esc</kbd> drops it.</div>`;
+  if (store.tool.value === "ruler")
+    return html`<div class="over note" data-chrome>Draw across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. <kbd>Esc</kbd> ends it.</div>`;
   if (store.loading.value) return html`<div class="corner chip" data-chrome>Reading…</div>`;
   return null;
 }
@@ -226,7 +237,7 @@ function watch(made) {
       made.redraw("marks");
     }),
     effect(() => {
-      for (const s of [store.regions, store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
+      for (const s of [store.regions, store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
       made.redraw("marks");
     }),
     effect(() => {
