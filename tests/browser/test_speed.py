@@ -22,7 +22,7 @@ from tests.browser.driver import Server
 
 from cryopick import io
 from cryopick.web.desk import Desk
-from cryopick.web.runs import Found
+from cryopick.web.found import Found
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from tests import tiny
 from cryopick.io import write_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.desk import Desk
+from cryopick.web.found import Cut
 from cryopick.web.marks import Add
 from cryopick.web.measures import measured, review
 from cryopick.web.micrographs import Wanted
-from cryopick.web.runs import Cut
 from cryopick.web.verdicts import NewCut, Verdict
 
 EACH = 40

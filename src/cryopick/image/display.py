@@ -2,13 +2,13 @@
 
 - `binned`: means of square blocks, several times quicker than a Fourier crop.
 - `band_passed`: without waves that are too long or too short to be particles.
-- `greys`: floats as bytes around the middle of the picture.
+- `greys`: floats as bytes around the middle of the picture. `between`: between two values.
 """
 
 import numpy as np
 from jaxtyping import Float32, Real, UInt8
 
-__all__ = ["band_passed", "binned", "greys"]
+__all__ = ["band_passed", "between", "binned", "greys"]
 
 _SPREADS = 4.0  # on either side of the middle: a step of grey is then 0.03 spreads
 
@@ -80,3 +80,14 @@ def greys(image: Real[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height 
     scaled *= 127.5 / (_SPREADS * spread)
     scaled += 128
     return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
+
+
+def between(
+    image: Real[np.ndarray, "height width"], low: float, high: float
+) -> UInt8[np.ndarray, "height width"]:
+    """Bytes that rise from 0 at `low` and below to 255 at `high` and above.
+
+    >>> between(np.array([[-9.0, 0.0, 6.0]]), -6.0, 6.0)
+    array([[  0, 127, 255]], dtype=uint8)
+    """
+    return (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)

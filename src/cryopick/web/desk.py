@@ -24,18 +24,21 @@ from cryopick.web.store import Store
 from cryopick.web.verdicts import Verdicts
 from cryopick.web.views import Views
 
-__all__ = ["Desk"]
+__all__ = ["NEAR_DIAMETERS", "Desk"]
 
+NEAR_DIAMETERS = 1 / 3  # a pick this near to a mark is what was marked
+
+# The programs that most go on with first.
 _NAMES = {
     "star": "RELION",
-    "tsv": "Topaz",
-    "csv": "CSV",
-    "box": "EMAN 1 boxes",
-    "cbox": "crYOLO",
     "cs": "cryoSPARC",
+    "tsv": "Topaz",
+    "cbox": "crYOLO",
     "eman": "EMAN 2",
-    "via": "VIA",
+    "box": "EMAN 1 boxes",
+    "csv": "CSV",
     "json": "JSON",
+    "via": "VIA",
 }
 
 
@@ -145,7 +148,11 @@ class Desk:
             "read_only": self.read_only,
             "notes": self.notes,
             "diameter_ang": float(diameter) if diameter else None,
-            "formats": [{"id": f".{name}", "name": _NAMES.get(name, name)} for name in FORMATS],
+            "formats": [
+                {"id": f".{name}", "name": _NAMES.get(name, name)}
+                for name in sorted(FORMATS, key=lambda name: [*_NAMES, name].index(name))
+            ],
+            "near_diameters": NEAR_DIAMETERS,
             "runs": [self.jobs.shown(run) for run in self.runs.all()],
         }
 

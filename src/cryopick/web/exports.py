@@ -18,7 +18,7 @@ from cryopick.evaluate import is_near
 from cryopick.io import Layout, write_picks, write_picks_per_micrograph
 from cryopick.io.formats import CODECS
 from cryopick.picks import Picks, concatenate
-from cryopick.web.desk import Desk
+from cryopick.web.desk import NEAR_DIAMETERS, Desk
 
 __all__ = ["Export", "export", "final_picks", "near_px"]
 
@@ -113,8 +113,8 @@ def _labels(desk: Desk) -> tuple[Picks, list[tuple[str, int]]]:
 
 
 def near_px(desk: Desk, path: str) -> float:
-    """A pick within a third of the diameter of a mark is what was marked."""
-    return _diameter_ang(desk) / 3 / _size_ang(desk, path)
+    """How near to a mark a pick is what was marked."""
+    return NEAR_DIAMETERS * _diameter_ang(desk) / _size_ang(desk, path)
 
 
 def _diameter_ang(desk: Desk) -> float:

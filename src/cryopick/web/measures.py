@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
-from cryopick.evaluate import evaluate_picks, is_near, match_picks, thresholded
+from cryopick.evaluate import evaluate_picks, is_near, match_picks, strongest, thresholded
 from cryopick.evaluate.certainty import share_interval
 from cryopick.picks import Picks
 from cryopick.web.desk import Desk
 from cryopick.web.exports import near_px
-from cryopick.web.runs import Cut
+from cryopick.web.found import Cut
 
 __all__ = ["measured", "review"]
 
@@ -96,7 +96,7 @@ def _suggestions(
     expected = config.get("particles_per_micrograph")
     count = round(expected * len(table.micrographs)) if expected else 0
     if 0 < count < len(table):
-        at = float(np.partition(table.score, len(table) - count)[len(table) - count])
+        at = float(strongest(table, count).score.min())
         why = f"Keeps about {expected:g} picks a micrograph, as expected."
         found.append({"name": "Expected number", "threshold": at, "why": why})
     return found

@@ -21,9 +21,9 @@ __all__ = ["PRESETS", "Orders", "TrainForm", "write_plan"]
 
 _FLOOR = "-6"
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "usual": ("The usual way, under a minute", ()),
-    "quick": ("A quick look", ("--steps", "100")),
-    "long": ("Longer, for many labels", ("--steps", "900")),
+    "usual": ("The usual way, 300 steps", ()),
+    "quick": ("A quick look, 100 steps", ("--steps", "100")),
+    "long": ("Longer, for many labels, 900 steps", ("--steps", "900")),
 }
 
 

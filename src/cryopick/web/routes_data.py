@@ -7,7 +7,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +21,6 @@ Angstrom = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=2**62)]
 State = Literal["todo", "doing", "all", "skip"]
 _MOST_LISTED = 2000
-_SCORE_FLOOR = -6.0
 
 
 class Side(IntEnum):
@@ -118,9 +116,7 @@ def data_routes(desk: Desk) -> APIRouter:
     ) -> Response:
         row = desk.micrographs.one(mid)
         if variant == "scores":
-            view = desk.views.scores(
-                (run, mid), lambda: desk.runs.score_map(run, mid), _SCORE_FLOOR
-            )
+            view = desk.views.scores((run, mid), lambda: desk.runs.score_map(run, mid))
         else:
             filtered = variant == "filtered"
             view = desk.views.plane(
@@ -150,14 +146,7 @@ def data_routes(desk: Desk) -> APIRouter:
 
     @routes.get("/micrographs/{mid}/picks")
     def picks(mid: Number, run: str) -> Response:
-        found, keep = desk.runs.found(run), desk.runs.thinned(run)
-        place = found.on(mid)
-        own = keep[place]
-        xy_px = found.xy_px[place][own].astype("<f4")
-        header = np.array([1, len(xy_px), 0, 0], "<u4").tobytes()
-        body = (header, *(np.ascontiguousarray(column).tobytes() for column in xy_px.T))
-        score = found.score[place][own].astype("<f4").tobytes()
-        return Response(b"".join([*body, score]), media_type="application/octet-stream")
+        return Response(desk.runs.packed(run, mid), media_type="application/octet-stream")
 
     return routes
 

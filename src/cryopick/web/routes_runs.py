@@ -6,7 +6,6 @@
 from dataclasses import asdict, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -103,19 +102,11 @@ def runs_routes(desk: Desk) -> APIRouter:
 
     @routes.get("/runs/{run}/histogram")
     def histogram(run: str) -> dict[str, Any]:
-        found = desk.runs.found(run)
-        return {
-            "edges": found.edges.astype(float).tolist(),
-            "counts": found.counts(desk.runs.thinned(run)).tolist(),
-            "n_micrographs": len(found.micrographs),
-            **asdict(desk.runs.cut(run)),
-        }
+        return desk.runs.histogram(run)
 
     @routes.get("/runs/{run}/counts")
     def counts(run: str, t: Annotated[Score, Query()]) -> dict[str, Any]:
-        found = desk.runs.found(run)
-        keep = desk.runs.thinned(run) & (found.score >= np.float32(t))
-        return {"mids": list(found.micrographs), "kept": found.on_each(keep).tolist()}
+        return desk.runs.counts_at(run, t)
 
     @routes.put("/runs/{run}/threshold")
     def cut(run: str, wanted: NewCut) -> dict[str, Any]:

@@ -1,95 +1,29 @@
 """Trainings and pickings of a project, and the picks that they found.
 
 - `Runs`: the runs, their folders and their picks.
-- `Found`: all picks of a run, ready to be counted.
-- `Cut`: what is kept of them.
 """
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Integer
+from jaxtyping import Bool, Float32
 
 from cryopick.errors import InputError
 from cryopick.evaluate.spacing import far_from_edges, spaced
 from cryopick.io import read_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.web.found import Cut, Found
 from cryopick.web.micrographs import Micrographs
 from cryopick.web.store import Store, now
 
-__all__ = ["BINS", "Cut", "Found", "Runs"]
+__all__ = ["Runs"]
 
-BINS = 2048
 _NUMBER = "CAST(substr(id, 2) AS INTEGER)"  # tells the order: a clock may be set back
 _NAMED = ("state", "message", "pid", "pid_started", "started", "ended")
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What is kept of a run's picks.
-
-    Attributes:
-        threshold: The least score.
-        edge_ang: Picks nearer to an edge go.
-        min_distance_ang: Picks nearer to one of higher score go.
-    """
-
-    threshold: float = 0.0
-    edge_ang: float = 0.0
-    min_distance_ang: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """All picks of a run, micrograph by micrograph, each by descending score.
-
-    Attributes:
-        mids: Micrograph of each pick.
-        xy_px: Centres (x, y) in raw pixels.
-        score: Logits.
-        micrographs: Micrographs that were picked, also those without a pick.
-    """
-
-    mids: Integer[np.ndarray, " picks"]
-    xy_px: Float[np.ndarray, "picks 2"]
-    score: Float32[np.ndarray, " picks"]
-    micrographs: tuple[int, ...]
-
-    def on(self, mid: int) -> slice:
-        """Where the picks of a micrograph stand."""
-        first, last = np.searchsorted(self.mids, [mid, mid + 1])
-        return slice(int(first), int(last))
-
-    def on_each(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, " micrographs"]:
-        """How many picks of each micrograph are kept, in the order of `micrographs`."""
-        upto = np.concatenate([[0], np.cumsum(keep)])
-        numbers = np.array(self.micrographs, np.int64)
-        first = np.searchsorted(self.mids, numbers)
-        last = np.searchsorted(self.mids, numbers, side="right")
-        return upto[last] - upto[first]
-
-    @cached_property
-    def edges(self) -> Float32[np.ndarray, "2049"]:
-        """Bounds of the bins of scores, the last above all scores."""
-        low, high = (self.score.min(), self.score.max()) if len(self.score) else (-6.0, 6.0)
-        above = np.nextafter(np.float32(max(high, low + 1e-3)), np.float32(np.inf))
-        edges = np.linspace(low, above, BINS + 1, dtype=np.float32)
-        edges[-1] = above
-        return edges
-
-    def nearest_edge(self, threshold: float) -> float:
-        """The edge that the page shows for a threshold; between edges it could not count."""
-        return float(self.edges[np.abs(self.edges - np.float32(threshold)).argmin()])
-
-    def counts(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
-        """Picks between neighbouring edges, so that sums of them are exact at every edge."""
-        places = np.searchsorted(np.sort(self.score[keep]), self.edges)
-        return np.diff(places)
 
 
 class Runs:
@@ -274,6 +208,27 @@ class Runs:
         cut = self.cut(run)
         return self.thinned(run) & (self.found(run).score >= np.float32(cut.threshold))
 
+    def histogram(self, run: str) -> dict[str, Any]:
+        """How many picks have which score, and what is kept."""
+        found, cut = self.found(run), self.cut(run)
+        return {
+            "edges": found.edges.astype(float).tolist(),
+            "counts": found.counts(self.thinned(run)).tolist(),
+            "n_micrographs": len(found.micrographs),
+            "colours": found.colour_range(cut.threshold),
+            **asdict(cut),
+        }
+
+    def counts_at(self, run: str, threshold: float) -> dict[str, Any]:
+        """How many picks of each micrograph another threshold would keep."""
+        found = self.found(run)
+        keep = self.thinned(run) & (found.score >= np.float32(threshold))
+        return {"mids": list(found.micrographs), "kept": found.on_each(keep).tolist()}
+
+    def packed(self, run: str, mid: int) -> bytes:
+        """The picks on a micrograph, at any threshold, as `Found.packed` lays them out."""
+        return self.found(run).packed(mid, self.thinned(run))
+
     def table(self, run: str, keep: Bool[np.ndarray, " picks"]) -> Picks:
         """Picks as a table; micrographs are named by their paths, those without a pick too."""
         found = self.found(run)
@@ -311,20 +266,9 @@ class Runs:
         """Note for the list how many picks of each micrograph are kept."""
         # Each micrograph's picks are sorted: what is kept of it begins with the best of what is.
         keep = self.kept(run)
-        best = {
-            int(mid): float(found.score[i]) for mid, i in zip(*_firsts(found, keep), strict=True)
-        }
+        best = {int(mid): float(found.score[i]) for mid, i in zip(*found.firsts(keep), strict=True)}
         counted = zip(found.micrographs, found.on_each(keep).tolist(), strict=True)
         rows = [(run, mid, n, best.get(mid)) for mid, n in counted]
         with self._store.write() as db:
             db.execute("DELETE FROM pick_count WHERE run = ?", (run,))
             db.executemany("INSERT INTO pick_count VALUES (?, ?, ?, ?)", rows)
-
-
-def _firsts(
-    found: Found, keep: Bool[np.ndarray, " picks"]
-) -> tuple[Integer[np.ndarray, " micrographs"], Integer[np.ndarray, " micrographs"]]:
-    """The micrographs of which anything is kept, and the place of the first kept pick of each."""
-    places = np.flatnonzero(keep)
-    mids, first = np.unique(found.mids[places], return_index=True)
-    return mids, places[first]

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.web.runs import Cut, Runs
+from cryopick.web.found import Cut
+from cryopick.web.runs import Runs
 from cryopick.web.store import Store, now
 
 __all__ = ["Length", "NewCut", "Score", "Verdict", "Verdicts"]

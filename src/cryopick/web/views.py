@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from cryopick.errors import InputError
-from cryopick.image.display import band_passed, binned, greys
+from cryopick.image.display import band_passed, between, binned, greys
 from cryopick.io import read_micrograph
 
 __all__ = ["View", "Views"]
@@ -26,6 +26,7 @@ _MOST_BYTES = 256 << 20
 _AT_ONCE = 2  # pictures in the making: each may need a whole micrograph in memory
 _QUALITY = 90
 _MOST_CROP_PX = 1024
+_SURE = 6.0  # a logit beyond which a score map tells nothing more
 
 Plane = Float32[np.ndarray, "height width"]
 
@@ -118,21 +119,19 @@ class Views:
             found[top : top + inside.shape[0], left : left + inside.shape[1]] = greys(inside)
         return _jpeg(found)
 
-    def scores(self, key: object, make: Callable[[], tuple[Plane, float]], floor: float) -> View:
-        """A score map, black at `floor` and below, white at the mirrored value.
+    def scores(self, key: object, make: Callable[[], tuple[Plane, float]]) -> View:
+        """A score map, middle grey at even odds.
 
         Args:
             key: Names the map.
             make: Gives logits and raw pixels per logit.
-            floor: The least score that tells anything.
         """
         with self._making:
             kept = self._get((key, "scores"))
             if kept is None:
                 kept = self._keep((key, "scores"), make())
             logits, scale = kept
-            shown = np.clip((logits - floor) / (-2 * floor), 0, 1) * 255
-            return View(_jpeg(shown.astype(np.uint8)), scale)
+            return View(_jpeg(between(logits, -_SURE, _SURE)), scale)
 
     def _binned(self, path: Path, most_px: int) -> tuple[Plane, float]:
         try:

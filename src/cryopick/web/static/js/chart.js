@@ -30,7 +30,7 @@ export function Chart({ title, x, y, data, names, theme }) {
         legend: { show: false },
         cursor: { points: { size: 6 } },
         scales: { x: { time: false } },
-        axes: [{ ...axis, label: x, size: 38 }, { ...axis, label: y, size: 52 }],
+        axes: [{ ...axis, label: x, size: 38 }, { ...axis, ...(y ? { label: y } : {}), size: y ? 52 : 44 }],
         series: [{}, ...names.map((name, k) => ({ label: name, stroke: strokes[k % 2], width: 2, spanGaps: true, points: { show: data[0].length < 30, size: 5 } }))],
       },
       /** @type {any} */ (data),

@@ -38,15 +38,12 @@ export async function readScores() {
     const [h, measured] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
     if (store.runId.value !== id) return;
     const kept = keptFrom(h.counts);
-    store.scores.value = { ...h, kept, measured, suggestions: measured.suggestions ?? h.suggestions ?? [], range: spread(h) };
+    store.scores.value = { ...h, kept, measured, suggestions: measured.suggestions ?? [] };
     store.threshold.value = h.edges[nearestEdge(h.edges, h.threshold)];
   } catch (error) {
     store.tell(/** @type {Error} */ (error).message, "bad");
   }
 }
-
-/** Where colours begin and end. @param {any} h */
-const spread = (h) => [h.threshold ?? h.edges[0], h.edges.at(-1)];
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let later;

@@ -71,7 +71,7 @@ function Row({ index, open }) {
   const chosen = store.micrograph.value?.id === row.id;
   return html`<button class="row" role="option" style=${place} aria-selected=${chosen} title=${row.path}
       tabindex=${chosen || (index === 0 && !store.micrograph.value) ? 0 : -1} onClick=${() => open(row.id)} onKeyDown=${arrows}>
-    <span class="file cut"><bdi>${row.name}</bdi></span>
+    <span class="file cut"><bdi>${row.name.replace(/\.\w{2,4}$/, "")}</bdi></span>
     <span class="says cut">${says(row)}</span>${badge(row)}
   </button>`;
 }

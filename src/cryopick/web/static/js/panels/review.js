@@ -45,7 +45,7 @@ function One({ q, answer, back }) {
     <header><h2 class="num">${q.at + 1} of ${q.items.length}</h2>
       <span class="muted small num">score ${scored(item.score)} · ${item.name}</span></header>
     <progress value=${q.at} max=${q.items.length} aria-label="Judged"></progress>
-    <div class="crops"><${Crop} item=${item} says="Particle" /><${Crop} item=${item} smooth says="Smoothed" /><${Crop} item=${item} wide says="Surroundings" /></div>
+    <div class="crops"><${Crop} item=${item} says="Close" /><${Crop} item=${item} smooth says="Smoothed" /><${Crop} item=${item} wide says="Surroundings" /></div>
     <div class="buttons answers">
       <button class="big" aria-pressed=${said === "yes"} onClick=${() => answer("yes")}><kbd>${keyFor("yes")}</kbd>Particle</button>
       <button class="big" aria-pressed=${said === "no"} onClick=${() => answer("no")}><kbd>${keyFor("no")}</kbd>Not a particle</button>

@@ -56,9 +56,9 @@ function Counts({ scores, setThreshold }) {
     <label class="unit" style="justify-content:space-between"><span>Score at least</span>
       <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
         on=${(/** @type {number | null} */ v) => v !== null && setThreshold(edges[nearestEdge(edges, v)], true)} /></label>
-    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks kept<br />
-      <span class="muted small">of ${count(kept[0])} · ${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
-    ${here && html`<p class="muted small num">On this micrograph ${count(here[0])} of ${count(here[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
+    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks kept <span class="muted">of ${count(kept[0])}</span><br />
+      <span class="muted small">${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
+    ${here && html`<p class="muted small num">Here ${count(here[0])} of ${count(here[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
     ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((/** @type {any} */ s) => html`
       <button key=${s.name} title=${s.why} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
 }

@@ -73,7 +73,7 @@ function Progress({ run, stop, resume, show }) {
       <p class="muted small num" style="margin-top:6px">${[p.says, p.steps && `step ${count(p.step)} of ${count(p.steps)}`, p.eta_s != null && `${lasting(p.eta_s)} left`].filter(Boolean).join(" · ")}</p></div>`}
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${c.step?.length > 0 && html`
-      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="loss" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
+      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
       ${c.recall?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
         data=${[c.recall_step ?? c.step, c.recall]} theme=${store.theme.value} /></div>`}
       <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>

@@ -10,7 +10,7 @@ export const MARKS = {
   neg: { colour: "#ff8a5c", shape: "square", width: 2 },
   unsure: { colour: "#ffd84d", shape: "dashed", width: 2 },
   selected: { colour: "#ffffff", shape: "circle", width: 3 },
-  pick: { colour: "#6fc3ff", shape: "circle", width: 1.5 },
+  pick: { colour: "#6fc3ff", shape: "circle", width: 1.8 },
 };
 
 /** What surrounds every line. */
@@ -20,7 +20,7 @@ export const SCORE_STEPS = 24;
 /** The colour of a score: 0 (lowest shown) to 1 (highest), in the upper part of cividis, which shows on grey. @param {number} t */
 export function scoreColour(t) {
   const step = Math.round(Math.min(1, Math.max(0, t)) * SCORE_STEPS) / SCORE_STEPS;
-  const low = [90, 160, 255];
+  const low = [104, 178, 255];
   const high = cividis(1);
   const middle = [196, 178, 214];
   const [a, b, u] = step < 0.5 ? [low, middle, step * 2] : [middle, high, step * 2 - 1];

@@ -31,16 +31,20 @@ const kept = (i) => {
   const set = store.picks.value;
   return set !== null && set.score[i] >= (store.threshold.value ?? -Infinity) && !corrected.has(i);
 };
-/** Picks that a label stands upon are not drawn twice. @type {Set<number>} */
+/** Picks that are not drawn: those that are no particles, for a mark or an outline says so, and those that a label of
+ * the same particle stands upon. @type {Set<number>} */
 let corrected = new Set();
 function findCorrected() {
   corrected = new Set();
-  const grid = gridOfPicks();
-  if (!grid) return;
+  const [grid, set] = [gridOfPicks(), store.picks.value];
+  if (!grid || !set) return;
+  const reach = 2 * store.radiusPx.value * (store.project.value?.near_diameters ?? 0);
   for (const l of store.labels.value.values()) {
-    const near = grid.within(l.x, l.y, store.radiusPx.value * 0.6);
-    if (near.length) corrected.add(near[0]);
+    const near = grid.within(l.x, l.y, reach);
+    for (const i of l.kind === "neg" ? near : near.slice(0, 1)) corrected.add(i);
   }
+  for (const { points } of store.regions.value.values())
+    for (let i = 0; i < set.n; i++) if (edits.within(points, set.x[i], set.y[i])) corrected.add(i);
 }
 
 /** @param {number} x @param {number} y @returns {[number, number] | null} the kept pick there */
@@ -134,7 +138,7 @@ function scene() {
   return {
     labels, regions: store.regions.value.values(), picks: set,
     shown: (/** @type {number} */ i) => kept(i) && !swept.picks.has(String(i)),
-    scoreRange: /** @type {[number, number]} */ (store.scores.value?.range ?? [-3, 6]),
+    scoreRange: /** @type {[number, number]} */ (store.scores.value?.colours ?? [-3, 6]),
     radius: store.radiusPx.value, selected: store.selected.value, cursor: store.cursor.value,
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
     ruler: store.ruler.value,
@@ -232,12 +236,12 @@ function watch(made) {
       made.setContrast({ black, white, invert });
     }),
     effect(() => {
-      store.labels.value, store.picks.value, store.radiusPx.value;
+      store.labels.value, store.regions.value, store.picks.value, store.radiusPx.value;
       findCorrected();
       made.redraw("marks");
     }),
     effect(() => {
-      for (const s of [store.regions, store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
+      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
       made.redraw("marks");
     }),
     effect(() => {
