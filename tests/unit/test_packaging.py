@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_what_an_image_copies_exists_and_is_all_that_a_build_reads(file):
     for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "src"):
         assert re.search(rf"(^|\s){re.escape(name)}(\s|$)", text, re.MULTILINE), name
         assert (ROOT / name).exists()
+
+
+def test_the_dockerfile_is_as_its_linter_would_have_it():
+    linter = Path(sys.executable).with_name("hadolint")
+
+    said = subprocess.run([linter, ROOT / "packaging" / "Dockerfile"], capture_output=True)
+
+    assert said.stdout.decode() + said.stderr.decode() == ""
 
 
 def test_every_extra_is_explained():
