@@ -12,9 +12,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from tests import tiny
 
+from cryopick.errors import InputError
 from cryopick.io import read_picks, write_mrc
 from cryopick.web.desk import Desk
-from cryopick.web.server import application
+from cryopick.web.server import application, serve
 from cryopick.web.shell import Door
 from cryopick.web.store import Store
 
@@ -313,6 +314,13 @@ def test_picks_are_counted_cut_judged_and_exported(client, desk):
     assert "cryopick pick" in written["command"]
     assert client.delete(f"/api/runs/{run}").status_code == 200
     assert client.get(f"/api/runs/{run}").status_code == 404
+
+
+def test_a_mistyped_micrograph_begins_no_project(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        serve(tmp_path / "p.cryopick", bring=(str(tmp_path / "gone.mrc"),))
+
+    assert not (tmp_path / "p.cryopick").exists()
 
 
 def test_a_folder_shows_what_can_be_brought_in(client, tmp_path):

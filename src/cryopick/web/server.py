@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cryopick.errors import CryopickError, InputError
+from cryopick.io import micrograph_paths
 from cryopick.web.assets import Assets
 from cryopick.web.desk import Desk
 from cryopick.web.news import News
@@ -159,6 +160,8 @@ def serve(  # noqa: PLR0913  # as the command has options
     Raises:
         InputError: The port is taken, or the project cannot be opened.
     """
+    if bring:
+        micrograph_paths(bring)  # a mistake there begins no project
     listener = _bound_socket(socket_file) if socket_file else _bound(host, port)
     own_port = 0 if socket_file else int(listener.getsockname()[1])
     desk = Desk.open(project, read_only=read_only, roots=roots)
@@ -169,20 +172,29 @@ def serve(  # noqa: PLR0913  # as the command has options
             desk.store.set_meta(name, repr(value))
     outside = urlsplit(base_url)
     prefix = outside.path.rstrip("/")
-    known = {"127.0.0.1", "localhost", "[::1]", host}
-    if host not in known - {host}:  # others come by this machine's own name
-        known |= {socket.gethostname(), socket.getfqdn()}
-    names = {f"{name}:{own_port}".lower() for name in known}
-    hosts = frozenset(names | ({outside.netloc.lower()} if outside.netloc else set()))
-    door = Door(frozenset() if socket_file else hosts, f"cryopick_{own_port or 'socket'}")
+    hosts = frozenset() if socket_file else _names(host, own_port, outside.netloc)
+    door = Door(hosts, f"cryopick_{own_port or 'socket'}")
     here = f"http://localhost{prefix}/" if socket_file else f"http://{host}:{own_port}{prefix}/"
     link = f"{base_url.rstrip('/')}/" if outside.netloc else here
-    note = desk.folder / "server.json"
-    if not read_only:
+    note = None if read_only else desk.folder / "server.json"
+    if note:
         with _private(note) as file:
             file.write(json.dumps({"pid": os.getpid(), "link": f"{link}#t={door.token}"}))
+    # uvicorn sends itself the signal again when it has ended: by default that would be the end of
+    # us before anything is tidied up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ready(f"{link}#t={door.token}", socket_file)
+    try:
+        _listen(application(desk, door, prefix), desk.news, listener)
+    finally:
+        for left in (note, socket_file):
+            if left:
+                left.unlink(missing_ok=True)
+
+
+def _listen(app: App, news: News, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        application(desk, door, prefix),
+        app,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=30,
@@ -190,17 +202,15 @@ def serve(  # noqa: PLR0913  # as the command has options
         ws="none",
         server_header=False,
     )
-    # uvicorn sends itself the signal again when it has ended: by default that would be the end of
-    # us before anything is tidied up.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ready(f"{link}#t={door.token}", socket_file)
-    try:
-        _Server(config, desk.news).run(sockets=[listener])
-    finally:
-        if not read_only:
-            note.unlink(missing_ok=True)
-        if socket_file:
-            socket_file.unlink(missing_ok=True)
+    _Server(config, news).run(sockets=[listener])
+
+
+def _names(host: str, port: int, outside: str) -> frozenset[str]:
+    """What the Host header of a request for us may say."""
+    known = {"127.0.0.1", "localhost", "[::1]"}
+    if host not in known:  # others come by this machine's own name
+        known |= {host, socket.gethostname(), socket.getfqdn()}
+    return frozenset({f"{name}:{port}".lower() for name in known} | {outside.lower()} - {""})
 
 
 class _Server(uvicorn.Server):

@@ -118,7 +118,7 @@ export function loadPlane(m, lens, run, fine, show) {
   if (!what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= USUAL) return;
   now.fine = true;
   const mine = now;
-  mine.shown.then(() => mine === now && fill(query(lens, run, FINE), mine));
+  mine.shown.then((shown) => void (shown && mine === now && fill(query(lens, run, FINE), mine)));
 }
 
 /** Have the neighbours ready, the next one first. @param {typeof now} mine @param {any} lens @param {any} run */
