@@ -107,7 +107,7 @@ export function closeOutline() {
 
 export const brushPx = () => store.brushAng.value / 2 / (store.pixelSize.value || 1);
 
-/** @type {{ids: Set<string>, picks: Map<string, [number, number]>}} what the eraser swept over in this stroke */
+/** @type {{ids: Set<string>, picks: Map<number, [number, number]>}} what the eraser swept over in this stroke */
 const swept = { ids: new Set(), picks: new Map() };
 /** @param {number} x @param {number} y */
 function brushTo(x, y) {
@@ -115,7 +115,7 @@ function brushTo(x, y) {
   if (showsLabels()) for (const l of store.labels.value.values()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
   const set = store.picks.value;
   const grid = showsPicks() && gridOfPicks();
-  if (set && grid) for (const i of grid.within(x, y, r, kept)) swept.picks.set(String(i), [set.x[i], set.y[i]]);
+  if (set && grid) for (const i of grid.within(x, y, r, kept)) swept.picks.set(i, [set.x[i], set.y[i]]);
   stage.now?.redraw("marks");
 }
 
@@ -134,10 +134,12 @@ function scene() {
     .filter((l) => !swept.ids.has(l.id))
     .map((l) => (dragged?.id === l.id ? { ...l, ...dragged } : l));
   const at = store.pointer.value;
+  // Asked of every pick in every frame: what does not change is read once.
+  const threshold = store.threshold.value ?? -Infinity;
+  const shown = (/** @type {number} */ i) => set !== null && set.score[i] >= threshold && !corrected.has(i) && !swept.picks.has(i);
   const erasing = store.tool.value === "erase" && at;
   return {
-    labels, regions: store.regions.value.values(), picks: set,
-    shown: (/** @type {number} */ i) => kept(i) && !swept.picks.has(String(i)),
+    labels, regions: store.regions.value.values(), picks: set, shown,
     scoreRange: /** @type {[number, number]} */ (store.scores.value?.colours ?? [-3, 6]),
     radius: store.radiusPx.value, selected: store.selected.value, cursor: store.cursor.value,
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
