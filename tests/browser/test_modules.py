@@ -236,3 +236,14 @@ def test_no_label_stands_outside_its_micrograph(run):
     )
 
     assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("width_px", "zoom", "fine"),
+    [(4096, 0.2, False), (4096, 0.35, True), (1100, 0.5, False), (1100, 0.65, True), (0, 1, False)],
+)
+def test_a_finer_picture_is_asked_for_only_where_the_screen_can_show_it(run, width_px, zoom, fine):
+    size = {"width_px": width_px, "height_px": width_px}
+    says = run("planes.js", "(m, [size, zoom]) => m.wantsFine(size, zoom)", [size, zoom])
+
+    assert says is fine

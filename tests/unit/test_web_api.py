@@ -351,8 +351,12 @@ def test_only_chosen_folders_can_be_looked_into(tmp_path):
     for outside in (tmp_path, tmp_path / "other", tmp_path / "mine/.."):
         assert "lies outside" in listing(outside).json()["error"]
     assert "lies outside" in listing(tmp_path / "mine/way_out").json()["error"]
-    for outside in ("other/*.mrc", "mine/../other", "mine/way_out/*.mrc"):
+    (tmp_path / "list.txt").write_text("a secret\n")
+    for outside in ("other/*.mrc", "mine/../other", "mine/way_out/*.mrc", "list.txt"):
         assert "lies outside" in bring(tmp_path / outside).json()["error"]
+    assert "secret" not in bring(f"@{tmp_path}/list.txt").text
+    (tmp_path / "mine/inside.txt").write_text(f"{tmp_path}/other/mic_0.mrc\n")
+    assert "lies outside" in bring(f"@{tmp_path}/mine/inside.txt").json()["error"]
     assert bring(tmp_path / "mine/*.mrc").json()["added"] == 1
     desk.close()
 

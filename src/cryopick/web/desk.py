@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import InputError
+from cryopick.io import micrograph_paths
 from cryopick.io.formats import FORMATS
 from cryopick.web.jobs import Jobs
 from cryopick.web.marks import Marks
@@ -87,17 +88,11 @@ class Desk:
             FormatError: Its database is none of ours.
         """
         if not read_only:
-            try:
-                (folder / "runs").mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(
-                    f"{folder}: no folder can be made there: {error.strerror}"
-                ) from error
+            _make(folder)
         folder = folder.resolve()
         store, news = Store(folder / "labels.db", read_only=read_only), News()
-        file, notes = folder / "labels.ops.jsonl", []
-        if not read_only:
-            notes = _begun(store, file)
+        file = folder / "labels.ops.jsonl"
+        notes = [] if read_only else _begun(store, file)
         micrographs, marks = Micrographs(store), Marks(store, OpsFile(file, store))
         runs = Runs(store, micrographs, folder / "runs")
         return cls(
@@ -115,6 +110,20 @@ class Desk:
             read_only=read_only,
             notes=tuple(notes),
         )
+
+    def bring(self, words: Sequence[str]) -> dict[str, Any]:
+        """Add micrographs, from the allowed folders alone.
+
+        Raises:
+            InputError: A name leads to no file, or outside.
+        """
+        if self.roots:
+            # A list is read to know what it names: it must lie inside as well.
+            self.require_allowed([Path(word.removeprefix("@")).expanduser() for word in words])
+            self.require_allowed(micrograph_paths(words))
+        said = self.micrographs.add(words)
+        self.news.tell("micrographs", {})
+        return said
 
     def require_allowed(self, paths: Sequence[Path]) -> None:
         """Refuse what lies outside the folders to bring micrographs from.
@@ -161,6 +170,13 @@ class Desk:
         self.news.close()
         self.jobs.close()
         self.store.close()
+
+
+def _make(folder: Path) -> None:
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: no folder can be made there: {error.strerror}") from error
 
 
 def _begun(store: Store, file: Path) -> list[str]:

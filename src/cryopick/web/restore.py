@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from cryopick.errors import InputError
 from cryopick.web.marks import Marks, Operation
 from cryopick.web.micrographs import look
 from cryopick.web.store import Store
@@ -37,14 +38,13 @@ def restore(store: Store, lines: list[dict[str, Any]]) -> int:
         )
         for line in lines:
             body = {name: value for name, value in line.items() if name not in _ADDED}
+            author = str(line.get("author", ""))
             try:
                 operation = _OPERATION.validate_python(body)
-            except ValidationError:
+                Marks.do(db, operation, author)
+            except (ValidationError, InputError):
                 continue
-            Marks.do(db, operation, line["author"])
-            db.execute(
-                "INSERT INTO op VALUES (?, ?, ?, ?, ?)",
-                (line["seq"], operation.cid, line["author"], line["t"], json.dumps(body)),
-            )
+            values = (line["seq"], operation.cid, author, line.get("t", 0.0), json.dumps(body))
+            db.execute("INSERT OR IGNORE INTO op VALUES (?, ?, ?, ?, ?)", values)
             done += 1
     return done

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.io import MICROGRAPH_SUFFIXES, micrograph_paths
+from cryopick.io import MICROGRAPH_SUFFIXES
 from cryopick.web.desk import Desk
 from cryopick.web.micrographs import Wanted
 
@@ -81,10 +81,7 @@ def data_routes(desk: Desk) -> APIRouter:
         words = [wanted.glob] if wanted.glob else wanted.paths
         if not words:
             raise InputError("name a file, a folder, a pattern or a list")
-        desk.require_allowed(micrograph_paths(words) if desk.roots else [])
-        said = desk.micrographs.add(words)
-        desk.news.tell("micrographs", {})
-        return said
+        return desk.bring(words)
 
     @routes.get("/micrographs")
     def listed(

@@ -76,10 +76,10 @@ function makeRoom() {
   }
 }
 
-/** Whether the screen can show more of a micrograph than the usual picture has.
+/** Whether the screen can show more of a micrograph than the usual picture has: there, whole numbers of pixels are one.
  * @param {any} m @param {number} zoom screen px per micrograph px */
 export const wantsFine = (m, zoom) =>
-  (zoom * (window.devicePixelRatio || 1) * Math.max(m?.width_px ?? 0, m?.height_px ?? 0)) / USUAL > 1.2;
+  zoom * (window.devicePixelRatio || 1) * Math.ceil(Math.max(m?.width_px ?? 0, m?.height_px ?? 0) / USUAL) > 1.2;
 
 /** Show a micrograph as the lens says; asks again only when something that the server must do has changed.
  * @param {any} m @param {any} lens @param {any} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
