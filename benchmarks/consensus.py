@@ -15,9 +15,8 @@ from cryopick.consensus import consensus
 from cryopick.evaluate import evaluate_picks, strongest, thresholded
 from cryopick.io import match_names, read_picks
 from cryopick.io.tables import read_picks_many
-from cryopick.learn import load_model
+from cryopick.learn import GENERAL_MODEL, load_model
 from cryopick.learn.device import choose_device
-from cryopick.learn.general import GENERAL_MODEL
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import Picks, concatenate
 

@@ -30,31 +30,32 @@ def main(
     counts: tuple[int, ...] = COUNTS,
     sides_px: tuple[int, ...] = SIDES_PX,
     awkward_px: int = AWKWARD_PX,
+    repeats: int = 3,
 ) -> None:
     """Print the tables; time divided by size should not change down a column."""
     inputs = inputs or Inputs()
-    by_number(inputs, counts)
-    by_pixels(inputs, sides_px, awkward_px)
+    by_number(inputs, counts, repeats)
+    by_pixels(inputs, sides_px, awkward_px, repeats)
 
 
-def by_number(inputs: Inputs, counts: tuple[int, ...]) -> None:
+def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
     """Preparation, picking, and a step of training, each on more and more micrographs."""
     paths = inputs.micrographs
     picker = Picker.ready(
         load_model(inputs.model(FACTOR)), PickSettings(), torch.device("cpu"), paths
     )
-    first = 0.0
+    first, steps = 0.0, min(STEPS, inputs.steps)
     works = {number: lambda number=number: prepared(inputs, number) for number in counts}
-    table("Micrographs, raw to prepared for training", medians(works, 3))
+    table("Micrographs, raw to prepared for training", medians(works, repeats))
     works = {
         number: lambda number=number: [picker.pick(path) for path in paths[:number]]
         for number in counts
     }
-    table("Micrographs, raw to picks", medians(works, 3))
+    table("Micrographs, raw to picks", medians(works, repeats))
     heading("A step of training")
     for number in counts:
-        seconds, _ = measured(number, max(256, inputs.side_px // FACTOR), STEPS)
-        each = seconds["run"] / STEPS
+        seconds, _ = measured(number, max(256, inputs.side_px // FACTOR), steps, repeats)
+        each = seconds["run"] / steps
         first = first or each
         row(f"on {number} micrographs", each, each / first, "on the fewest")
 
@@ -68,7 +69,7 @@ def prepared(inputs: Inputs, number: int) -> None:
     prepare_dataset(inputs.micrographs[:number], nothing, how, folder)
 
 
-def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int) -> None:
+def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeats: int) -> None:
     """Preparation and scoring of larger and larger micrographs, on one thread the first."""
     model = load_model(inputs.model(FACTOR))
     picker = Picker.ready(model, PickSettings(), torch.device("cpu"))
@@ -86,7 +87,7 @@ def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int) -> Non
     shrunk = {side: shrink(image[:side, :side], FACTOR).image for side in sides}
     for title, work in kinds.items():
         works = {side: lambda side=side, work=work: work(image[:side, :side]) for side in sides}
-        seconds = medians(works, 3)
+        seconds = medians(works, repeats)
         table(title, {side: seconds[side] for side in sides_px}, power=2)
         mega = awkward_px**2 / 1e6
         words = f"{seconds[awkward_px] / mega * 1e3:.3g} ms"

@@ -18,8 +18,8 @@ import torch
 
 from cryopick.evaluate import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.learn import Model, Scorer, Smoothing, save_model
-from cryopick.learn.general import GENERAL_MODEL, GeneralSettings, train_general
+from cryopick.learn import GENERAL_MODEL, Model, Scorer, Smoothing, save_model
+from cryopick.learn.general import GeneralSettings, train_general
 from cryopick.learn.general.recipe import Progress
 from cryopick.learn.general.stream import NORMALIZATION, Example, make_example
 from cryopick.learn.odds import Odds

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.learn import Model, Row, TrainSettings, load_model
+from cryopick.learn import GENERAL_MODEL, Model, Row, TrainSettings, load_model
 from cryopick.learn.device import ready_device
-from cryopick.learn.general import GENERAL_MODEL
 from cryopick.learn.labelled import Labelled
 from cryopick.learn.run import Run
 from cryopick.learn.settings import GENERAL

@@ -38,7 +38,11 @@ def lines_of(text):
     [
         ("preprocess", {"repeats": 1}, 11 + 3),
         ("pick", {"repeats": 1}, 7 + 3 + 6),
-        ("linear", {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509}, 6 + 6),
+        (
+            "linear",
+            {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
+            6 + 6,
+        ),
         ("memory", {"few": 1, "many": 2, "training": 2}, 5),
     ],
 )
@@ -69,6 +73,7 @@ def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monke
     stand_in.write_text("#!/bin/sh\nexec sleep 0.1\n")
     stand_in.chmod(0o755)
     monkeypatch.setattr(peer, "TOPAZ", stand_in)
+    monkeypatch.setattr(peer, "middle", lambda work: work())
     monkeypatch.setattr(peer, "SHORT", (1, 1))
     monkeypatch.setattr(peer, "LONG", (2, 2))
 

@@ -185,10 +185,10 @@ def test_mistakes_show_before_any_work(run, looked, words, status, message):
 def test_without_a_model_the_general_one_asks_for_a_diameter(run, monkeypatch):
     assert "--diameter-ang" in run("suggest mics -o c.tsv", status=2).stderr
 
-    monkeypatch.setattr("cryopick.learn.general.GENERAL_MODEL", Path("gone.safetensors"))
+    monkeypatch.setattr("cryopick.learn.GENERAL_MODEL", Path("gone.safetensors"))
     result = run("suggest mics -o c.tsv --diameter-ang 135", status=1)
     assert result.stderr.count("\n") == 1
     assert "gone.safetensors: no such model file" in result.stderr
 
-    monkeypatch.setattr("cryopick.learn.general.GENERAL_MODEL", Path("m.safetensors"))
+    monkeypatch.setattr("cryopick.learn.GENERAL_MODEL", Path("m.safetensors"))
     run("suggest mics -o c.tsv --diameter-ang 135")

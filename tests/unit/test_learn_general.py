@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cryopick.errors import FormatError, SettingsError
-from cryopick.learn import NetworkSettings
-from cryopick.learn.general import GENERAL_MODEL, GeneralSettings, train_general
+from cryopick.learn import GENERAL_MODEL, NetworkSettings
+from cryopick.learn.general import GeneralSettings, train_general
 from cryopick.learn.general.recipe import _batch, _targets, _turned
 from cryopick.learn.general.stream import Example, Stream, make_example
 from cryopick.learn.network import Scorer

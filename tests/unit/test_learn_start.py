@@ -5,8 +5,7 @@ import torch
 from tests import tiny
 
 from cryopick.errors import SettingsError
-from cryopick.learn import TrainSettings, load_model
-from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn import GENERAL_MODEL, TrainSettings, load_model
 from cryopick.learn.start import load_start, starting_file, usual_settings, usual_steps
 
 

@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from tests import oracles_learn as oracles
 
 from cryopick.pick import refine, suppress
+from cryopick.pick.peaks import halved
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 # whole numbers make ties common, small maps edges
@@ -58,6 +59,31 @@ def test_a_peak_at_one_border_spares_the_other_border():
 @pytest.mark.parametrize("scores", [np.zeros((0, 4)), np.full((3, 3), np.nan), np.zeros((2, 2))])
 def test_nothing_above_the_threshold_gives_no_peak(scores):
     assert suppress(scores, radius=1.0, threshold=0.5).shape == (0, 2)
+
+
+def test_a_zero_below_zero_is_a_zero():
+    scores = np.array([[0.0, -0.0, 0.0]], np.float32)
+
+    assert suppress(scores, radius=0.5).tolist() == [[0, 0], [0, 1], [0, 2]]
+
+
+@given(arrays(np.float32, shapes, elements=st.floats(-100, 100, width=32)))
+def test_a_finer_map_keeps_the_places_of_the_coarse_one(scores):
+    finer = halved(scores)
+
+    assert finer.shape == (2 * scores.shape[0] - 1, 2 * scores.shape[1] - 1)
+    np.testing.assert_array_equal(finer[::2, ::2], scores)
+
+
+def test_a_finer_map_of_a_polynomial_is_the_polynomial():
+    y, x = np.mgrid[:21, :25] / 10 - 1.0
+
+    def smooth(y, x):
+        return (x**5 - 2 * x**3 + y * x**2 - y**4 + 0.5 * y).astype(np.float32)
+
+    finer = halved(smooth(y, x)[::2, ::2])
+
+    np.testing.assert_allclose(finer[4:-4, 4:-4], smooth(y, x)[4:-4, 4:-4], atol=1e-5)
 
 
 @settings(deadline=None)

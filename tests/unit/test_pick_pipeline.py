@@ -166,13 +166,33 @@ def test_no_pick_is_on_an_unusable_or_non_finite_place():
 def test_a_peak_on_an_unusable_place_hides_none_beside_it():
     logits = np.zeros((9, 9), np.float32)
     logits[4, 4], logits[4, 5] = 9.0, 5.0
-    usable = np.ones((18, 18), bool)
-    usable[8, 8] = False
+    usable = np.ones((9, 9), bool)
+    usable[4, 4] = False
 
-    xy, score = locate(ScoreMap(logits, 2), usable, radius=2.0, threshold=1.0)
+    xy, score = locate(ScoreMap(logits, 1), usable, radius=1.0, threshold=1.0)
 
-    np.testing.assert_array_equal(xy, [[10.0, 8.0]])
+    np.testing.assert_array_equal(xy, [[5.0, 4.0]])
     assert score.tolist() == [5.0]
+
+
+@pytest.mark.parametrize("step_px", [2, 4])
+def test_a_particle_between_two_places_scores_as_one_on_a_place(step_px):
+    y, x = np.mgrid[: 20 * step_px, : 20 * step_px]
+    centres = step_px * np.array([[5.0, 5.0], [14.5, 5.0], [5.5, 14.5]])  # on, beside, amid places
+    logits = sum(
+        np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (1.2 * step_px) ** 2)) for cx, cy in centres
+    ).astype(np.float32)
+
+    xy, score = locate(
+        ScoreMap(logits[::step_px, ::step_px], step_px),
+        np.ones(logits.shape, bool),
+        radius=4.0 * step_px,
+        threshold=0.5,
+    )
+
+    order = np.lexsort(xy.T)
+    np.testing.assert_allclose(xy[order], centres[np.lexsort(centres.T)], atol=0.05 * step_px)
+    np.testing.assert_allclose(score, 1.0, atol=0.03)
 
 
 def test_scores_of_an_uneven_scale_are_suppressed_and_placed_by_axis():

@@ -4,8 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.learn import TrainSettings, load_model
-from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn import GENERAL_MODEL, TrainSettings, load_model
 from cryopick.study import Plan
 from cryopick.study.record import Record, is_of, key_of
 

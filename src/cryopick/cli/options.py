@@ -93,7 +93,7 @@ def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
             "give --diameter-ang, the particle's diameter in ångströms, to pick with the general "
             "model, or --model with a model of yours"
         )
-    from cryopick.learn.general import GENERAL_MODEL
+    from cryopick.learn import GENERAL_MODEL
 
     return GENERAL_MODEL
 

@@ -88,7 +88,6 @@ def pick(
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
     from cryopick.picks import concatenate
-    from cryopick.scale.spread import Job
 
     cuts_itself = threshold == AUTO
     if cuts_itself and shard is not None:
@@ -109,6 +108,8 @@ def pick(
     with ledger(parts, plan.tables, plan.paths, overwrite=force):
         work = work.to_pick(plan.paths, parts)
         if cluster:
+            from cryopick.scale.spread import Job
+
             job, missing = Job.of(work, file, device, parts), dict.fromkeys(work.picker.order)
             share(cluster, workers, job, missing, regions, batch)
         found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]

@@ -56,7 +56,6 @@ def score(
     from cryopick.io import micrograph_paths, whole
     from cryopick.pick import PickSettings
     from cryopick.pick.batch import PickBatch
-    from cryopick.scale.spread import Job
 
     settings = settings_of(PickSettings, options)
     on, settings = placed(cluster, workers, device, settings)
@@ -69,6 +68,8 @@ def score(
     with ledger(parts, outputs.values(), outputs, overwrite=force):
         work = work.to_score(outputs, parts)
         if cluster:
+            from cryopick.scale.spread import Job
+
             job, missing = Job.of(work, file, device, parts), work.picker.order
             to = {path: outputs[path] for path in missing}
             share(cluster, workers, job, to, work.picker.ignore, batch)

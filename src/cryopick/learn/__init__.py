@@ -5,9 +5,10 @@
 - `objective`, `OBJECTIVES`: what is minimised.
 - `Sampler`, `Geometry`: minibatches.
 - `Model`, `Smoothing`, `save_model`, `load_model`: model files.
+- `GENERAL_MODEL`: the one that ships.
 """
 
-from cryopick.learn.checkpoint import Model, Smoothing, load_model, save_model
+from cryopick.learn.checkpoint import GENERAL_MODEL, Model, Smoothing, load_model, save_model
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.device import choose_device
 from cryopick.learn.guide import Guide
@@ -19,6 +20,7 @@ from cryopick.learn.settings import TrainSettings
 from cryopick.learn.train import HeldOut, Outcome, train
 
 __all__ = [
+    "GENERAL_MODEL",
     "NETWORKS",
     "OBJECTIVES",
     "Batch",

@@ -5,6 +5,7 @@ Loading runs no code from the file and allocates nothing before shapes are known
 - `Model`: a network together with the preparation its input needs.
 - `Smoothing`: what becomes of its scores before they are used.
 - `save_model`, `load_model`: to and from a file.
+- `GENERAL_MODEL`: the file that ships with the package; `general/` has its recipe.
 """
 
 import json
@@ -25,8 +26,10 @@ from cryopick.learn.guide import Guide
 from cryopick.learn.network import NetworkSettings, Scorer
 from cryopick.learn.odds import Odds
 
-__all__ = ["Model", "Smoothing", "load_model", "save_model"]
+__all__ = ["GENERAL_MODEL", "Model", "Smoothing", "load_model", "save_model"]
 
+# Here and not beside its recipe, which needs the simulation: who uses it need not load that.
+GENERAL_MODEL = Path(__file__).parent / "general" / "general.safetensors"
 
 _FORMAT = 1
 _GUIDE = "guide/"  # what the names of a guide's weights begin with

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.learn.checkpoint import Model, load_model
-from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn.checkpoint import GENERAL_MODEL, Model, load_model
 from cryopick.learn.guide import Guide, guide_weight
 from cryopick.learn.network import Scorer
 from cryopick.learn.sampling import SamplingSettings

@@ -30,8 +30,7 @@ from scipy.special import expit
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.evaluate import match_picks
 from cryopick.io import read_micrograph
-from cryopick.learn import Model, TrainSettings, load_model
-from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn import GENERAL_MODEL, Model, TrainSettings, load_model
 from cryopick.pick.calibrate import fit_odds, fit_to_chances
 from cryopick.pick.mixture import expected_number, shift_to
 from cryopick.pick.pipeline import Picker

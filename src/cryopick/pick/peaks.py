@@ -1,13 +1,40 @@
 """From a map of scores to particles: greedy suppression and sub-pixel peaks.
 
+- `halved`: the map on a grid twice as fine.
 - `suppress`: the highest place, then the highest not within the radius of one taken, ….
 - `refine`: the summit of the parabola through a peak and its neighbours.
 """
 
 import numpy as np
-from jaxtyping import Float, Integer, Real
+from jaxtyping import Float, Float32, Integer, Real
 
-__all__ = ["refine", "suppress"]
+__all__ = ["halved", "refine", "suppress"]
+
+_MIDWAY = (150 / 256, -25 / 256, 3 / 256)  # of the nearest two values, the next two, and the next
+
+
+def halved(
+    scores: Float32[np.ndarray, "rows columns"],
+) -> Float32[np.ndarray, "2*rows-1 2*columns-1"]:
+    """Put a place between every two of a map.
+
+    The new ones lie on the polynomial of fifth degree through three values on either side; beyond
+    its edges the map is mirrored through the last value. The old ones keep their values.
+    """
+    reach = len(_MIDWAY) - 1
+    for axis in (0, 1):
+        along = np.moveaxis(scores, axis, 0)
+        finer = np.empty((2 * len(along) - 1, along.shape[1]), np.float32)
+        finer[::2] = along
+        ends = np.pad(along, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+        gaps = len(along) - 1
+        finer[1::2] = 0
+        for near, weight in enumerate(_MIDWAY):
+            before, after = reach - near, reach + 1 + near
+            pair = ends[before : before + gaps] + ends[after : after + gaps]
+            finer[1::2] += np.float32(weight) * pair
+        scores = np.moveaxis(finer, 0, axis)
+    return np.ascontiguousarray(scores)
 
 
 def suppress(
@@ -36,8 +63,7 @@ def suppress(
     """
     height, width = scores.shape
     places = np.flatnonzero(np.isfinite(scores) & (scores >= threshold))
-    # Sorted from the back, as negation would wrap unsigned scores and break ties backwards.
-    order = places[::-1][np.argsort(scores.ravel()[places[::-1]], kind="stable")][::-1]
+    order = _by_score(scores.ravel()[places], places)
     reach_y, reach_x = (int(np.ceil(radius / step)) for step in spacing_yx)
     # A margin as wide as the disc lets every disc be stamped whole: nothing wraps.
     stamp_y, stamp_x = np.mgrid[-reach_y : reach_y + 1, -reach_x : reach_x + 1]
@@ -58,6 +84,21 @@ def suppress(
                 taken[place + disc] = True
                 chosen.append(start + offset)
     return np.stack([rows[chosen], columns[chosen]], axis=1)
+
+
+def _by_score(
+    scores: Real[np.ndarray, " places"], places: Integer[np.ndarray, " places"]
+) -> Integer[np.ndarray, " places"]:
+    """Places by descending score, equal ones by their number."""
+    if scores.dtype != np.float32:
+        # Sorted from the back, as negation would wrap unsigned scores and break ties backwards.
+        return places[::-1][np.argsort(scores[::-1], kind="stable")][::-1]
+    # Score and place as one whole number, since those sort five times as fast: the bits of a float
+    # rise with it, once those of the negative ones are turned over.
+    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # the sum makes 0 of -0
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    keys = np.sort((bits << 32) | (0xFFFFFFFF - places))[::-1]
+    return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
 
 
 def refine(

@@ -18,7 +18,7 @@ from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer
 from cryopick.pick.ahead import Ahead
-from cryopick.pick.peaks import refine, suppress
+from cryopick.pick.peaks import halved, refine, suppress
 from cryopick.pick.score import ScoreMap, folded, guided_map, number_format, smoothed
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
@@ -46,6 +46,9 @@ def locate(
 ) -> tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]:
     """Find the particles of a score map.
 
+    Between places further apart than a pixel the scores are interpolated: a particle that lies
+    between two would come out lower than one on a place, and in the wrong order.
+
     Args:
         scores: Logits on a grid over the prepared image.
         usable: Pixels of that image on which a particle may be centred.
@@ -56,12 +59,15 @@ def locate(
     Returns:
         Centres (x, y) and their scores, by descending score.
     """
-    step = scores.step_px
-    allowed = np.where(usable[::step, ::step], scores.logits, -np.inf)
+    step, logits = scores.step_px, scores.logits
+    while step % 2 == 0:
+        step, logits = step // 2, halved(logits)
+    rows, columns = logits.shape
+    allowed = np.where(usable[::step, ::step][:rows, :columns], logits, -np.inf)
     spacing = (step * scale_yx[0], step * scale_yx[1])
     peaks = suppress(allowed, radius=radius, threshold=threshold, spacing_yx=spacing)
-    xy = (refine(scores.logits, peaks) * spacing)[:, ::-1]
-    return xy, scores.logits[tuple(peaks.T)].astype(np.float64)
+    xy = (refine(logits, peaks) * spacing)[:, ::-1]
+    return xy, logits[tuple(peaks.T)].astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -247,9 +247,8 @@ class Runs:
         Returns:
             Logits, and raw pixels from one to the next along x.
         """
-        from cryopick.learn import load_model
+        from cryopick.learn import GENERAL_MODEL, load_model
         from cryopick.learn.device import ready_device
-        from cryopick.learn.general import GENERAL_MODEL
         from cryopick.pick import Picker, PickSettings
 
         row, config = self._micrographs.one(mid), json.loads(self.one(run)["config"])

@@ -24,8 +24,7 @@ from cryopick.clients.topaz.manners import say
 from cryopick.errors import InputError, SettingsError
 from cryopick.image import inset, resample
 from cryopick.io import read_micrograph
-from cryopick.learn import Scorer, choose_device, load_model
-from cryopick.learn.general import GENERAL_MODEL
+from cryopick.learn import GENERAL_MODEL, Scorer, choose_device, load_model
 from cryopick.pick import Picker, PickSettings, ScoreMap, locate, score_map, suppress
 from cryopick.pick.score import folded
 
