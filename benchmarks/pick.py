@@ -11,6 +11,7 @@ from cryopick.evaluate import evaluate_picks
 from cryopick.image import inset
 from cryopick.io import match_names, read_picks
 from cryopick.learn import load_model
+from cryopick.learn.device import multiplies_bfloat16
 from cryopick.pick import Picker, PickSettings, locate, score_map
 from cryopick.picks import concatenate
 
@@ -94,7 +95,7 @@ def precision(
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
     for step in (1, 2, 4):
-        for kind in ("float32", "bfloat16"):
+        for kind in ("float32", *(["bfloat16"] if multiplies_bfloat16(CPU) else [])):
             settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
             picker = Picker.ready(loaded, settings, CPU)
             alone = dataclasses.replace(picker, order=paths)

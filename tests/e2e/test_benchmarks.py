@@ -5,8 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch  # noqa: TID253  # which number formats this machine has
+
+from cryopick.learn.device import multiplies_bfloat16
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+NUMBER_FORMATS = 2 if multiplies_bfloat16(torch.device("cpu")) else 1
 NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
 
 pytestmark = pytest.mark.slow
@@ -37,7 +41,7 @@ def lines_of(text):
     ("name", "options", "rows"),
     [
         ("preprocess", {"repeats": 1}, 11 + 3),
-        ("pick", {"repeats": 1}, 7 + 3 + 6),
+        ("pick", {"repeats": 1}, 7 + 3 + 3 * NUMBER_FORMATS),
         (
             "linear",
             {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
@@ -64,7 +68,7 @@ def test_the_benchmarks_of_starting_and_of_networks_print_their_tables(bench, ca
     assert "`" not in shown
     assert "cryopick convert, 100 picks" in shown
     assert "regions a second" in shown
-    assert "conv31, every 4 px, bfloat16" in shown
+    assert "conv31, every 4 px, float32" in shown
 
 
 def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monkeypatch, folder):
