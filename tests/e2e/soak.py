@@ -13,27 +13,22 @@ in the end the table is that of the clean run, byte by byte.
 
 import argparse
 import json
-import os
 import random
-import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from tests import tiny
+from tests.commands import Running, start
 
 from cryopick.io import read_picks, write_mrc
 
 __all__ = ["FAULTS", "soak"]
 
-_PROGRAM = [sys.executable, "-c", "from cryopick.cli import main; main()"]
-_COMMAND = [*_PROGRAM, "pick", "mics", "--model", "m.safetensors", "-o", "picks.json",
-            "--threshold", "-100", "--device", "cpu"]  # fmt: skip
+_PICK = "pick mics --model m.safetensors -o picks.json --threshold -100 --device cpu"
 FAULTS = ("kill", "disk", "vanish", "cut", "touch", "damage", "twice", "none")
 _FEW_BYTES, _SOME_BYTES = 400, 30_000  # less than a part takes, and less than a table does
 _TIMEOUT_S = 1800
@@ -50,7 +45,7 @@ def soak(folder: Path, micrographs: int, rounds: int, seed: int) -> dict[str, ob
     _write_micrographs(clean / "mics", micrographs)
     tiny.model(clean / "m.safetensors")
     began = time.monotonic()
-    assert _finish(_start(clean))[0] == 0
+    assert start(_PICK, folder=clean).finish(timeout_s=_TIMEOUT_S)[0] == 0
     clean_s = time.monotonic() - began
     (faulty / "mics").mkdir(parents=True)
     shutil.copy(clean / "m.safetensors", faulty)
@@ -86,26 +81,6 @@ def _write_micrographs(folder: Path, count: int) -> None:
         (folder / f"mic_{number:05}.mrc").write_bytes(data)
 
 
-def _start(folder: Path, most_bytes: int | None = None) -> subprocess.Popen[str]:
-    def limit() -> None:
-        if most_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-
-    return subprocess.Popen(
-        _COMMAND,
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=limit,
-    )
-
-
-def _finish(running: subprocess.Popen[str]) -> tuple[int, str]:
-    told = running.communicate(timeout=_TIMEOUT_S)[1]
-    return running.returncode, told
-
-
 class _Trial:
     """The faulty runs."""
 
@@ -132,42 +107,42 @@ class _Trial:
         """All micrographs are there and sound: the command must do what is left of them."""
         for path in self._to_come:
             shutil.copy2(path, self._mics)
-        status = self._judge(*_finish(_start(self._folder)))
+        status = self._judge(*self._finish(self._start()))
         assert status == 0
 
     def _kill(self) -> None:
-        running, parts = _start(self._folder), self._folder / ".picks.json.parts"
+        running, parts = self._start(), self._folder / ".picks.json.parts"
         last = len(list(parts.glob("*/[!.]*.npz"))) + self._rng.randint(0, self._a_round)
-        while running.poll() is None and len(list(parts.glob("*/[!.]*.npz"))) < last:
+        while not running.ended and len(list(parts.glob("*/[!.]*.npz"))) < last:
             time.sleep(0.01)
         time.sleep(self._rng.uniform(0, 0.2))
         running.send_signal(signal.SIGKILL)
-        self._judge(*_finish(running))
+        self._judge(*self._finish(running))
 
     def _disk(self) -> None:
         limit = self._rng.choice((_FEW_BYTES, _SOME_BYTES))
-        self._judge(*_finish(_start(self._folder, limit)))
+        self._judge(*self._finish(self._start(limit)))
 
     def _vanish(self) -> None:
-        running = _start(self._folder)
+        running = self._start()
         for path in self._some():
             self._whole[path] = path.read_bytes()
             path.unlink()
             time.sleep(self._rng.uniform(0, 0.05))
-        self._judge(*_finish(running))
+        self._judge(*self._finish(running))
 
     def _cut(self) -> None:
         for path in self._some():
             self._whole[path] = path.read_bytes()
             path.write_bytes(self._whole[path][: self._rng.randrange(5000)])
-        self._judge(*_finish(_start(self._folder)))
+        self._judge(*self._finish(self._start()))
 
     def _touch(self) -> None:
-        running = _start(self._folder)
+        running = self._start()
         for path in self._some():
             path.touch()
             time.sleep(self._rng.uniform(0, 0.2))
-        self._judge(*_finish(running))
+        self._judge(*self._finish(running))
 
     def _damage(self) -> None:
         self._kill()
@@ -176,14 +151,20 @@ class _Trial:
             path.write_bytes(path.read_bytes()[: self._rng.randrange(200)] + b"\0" * 9)
 
     def _twice(self) -> None:
-        both = [_start(self._folder) for _ in range(2)]
-        told = [_finish(running) for running in both]
+        both = [self._start() for _ in range(2)]
+        told = [self._finish(running) for running in both]
         for status, text in told:
             assert status == 0 or "is at work on it" in text or "skipped" in text, text
             self._judge(status, text)
 
     def _none(self) -> None:
-        self._judge(*_finish(_start(self._folder)))
+        self._judge(*self._finish(self._start()))
+
+    def _start(self, most_bytes: int | None = None) -> Running:
+        return start(_PICK, folder=self._folder, most_bytes=most_bytes)
+
+    def _finish(self, running: Running) -> tuple[int, str]:
+        return running.finish(timeout_s=_TIMEOUT_S)
 
     def _some(self) -> list[Path]:
         there = sorted(self._mics.iterdir())

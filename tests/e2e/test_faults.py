@@ -3,16 +3,17 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests import tiny
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.name != "posix", reason="signals and limits are others there"),
-]
+if os.name != "posix":
+    pytest.skip("signals and limits are others there", allow_module_level=True)
+
+from tests.commands import start
+
+pytestmark = pytest.mark.slow
 PICK = "pick mics --model m.safetensors --threshold -100 --device cpu"
 
 
@@ -22,20 +23,6 @@ def inputs(monkeypatch, tmp_path):
     Path("mics").mkdir()
     tiny.micrographs("mics", 6)
     tiny.model("m.safetensors")
-
-
-def start(line):
-    return subprocess.Popen(
-        [sys.executable, "-c", "from cryopick.cli import main; main()", *line.split()],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(running):
-    told = running.communicate(timeout=300)[1]
-    return running.returncode, told
 
 
 @pytest.fixture
@@ -56,12 +43,12 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_full_costs_nothing_but_time(small_disk):
-    assert finish(start(f"{PICK} -o whole.json"))[0] == 0
+    assert start(f"{PICK} -o whole.json").finish()[0] == 0
     ballast = small_disk / "ballast"
     room = shutil.disk_usage(small_disk).free
     ballast.write_bytes(bytes(room - 12_288))
 
-    status, told = finish(start(f"{PICK} -o {small_disk}/picks.json"))
+    status, told = start(f"{PICK} -o {small_disk}/picks.json").finish()
 
     assert status == 1
     assert "No space left on device" in told
@@ -73,15 +60,15 @@ def test_a_disk_that_is_full_costs_nothing_but_time(small_disk):
     assert not [path for path in kept if path.name.startswith(".")]
 
     ballast.unlink()
-    status, told = finish(start(f"{PICK} -o {small_disk}/picks.json"))
+    status, told = start(f"{PICK} -o {small_disk}/picks.json").finish()
     assert (status, "going on with the unfinished work" in told) == (0, True), told
     assert (small_disk / "picks.json").read_bytes() == Path("whole.json").read_bytes()
 
 
 def test_two_runs_at_once_make_one_table_and_tell_who_was_late():
-    assert finish(start(f"{PICK} -o whole.json"))[0] == 0
+    assert start(f"{PICK} -o whole.json").finish()[0] == 0
 
-    told = [finish(run) for run in [start(f"{PICK} -o picks.json") for _ in range(3)]]
+    told = [run.finish() for run in [start(f"{PICK} -o picks.json") for _ in range(3)]]
 
     assert any(status == 0 for status, _ in told)
     for status, text in told:
@@ -92,7 +79,7 @@ def test_two_runs_at_once_make_one_table_and_tell_who_was_late():
 
 def test_two_runs_with_other_settings_do_not_mix():
     both = [start(f"{PICK} -o picks.json --margin-ang {margin}") for margin in (0, 300)]
-    told = [finish(run) for run in both]
+    told = [run.finish() for run in both]
 
     statuses = sorted(status for status, _ in told)
     assert statuses[0] == 0
@@ -103,11 +90,11 @@ def test_two_runs_with_other_settings_do_not_mix():
 
 
 def test_a_micrograph_that_vanished_is_asked_about_and_the_table_stays():
-    assert finish(start(f"{PICK} -o picks.json"))[0] == 0
+    assert start(f"{PICK} -o picks.json").finish()[0] == 0
     before = Path("picks.json").read_bytes()
     Path("mics/mic_2.mrc").unlink()
 
-    status, told = finish(start(f"{PICK} -o picks.json"))
+    status, told = start(f"{PICK} -o picks.json").finish()
 
     assert status == 1
     assert "mic_2.mrc; give them too, replace it with --force or name another" in told

@@ -7,15 +7,16 @@ every run of the tests; the message of a failure says where that was.
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from tests import tiny
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+if os.name != "posix":
+    pytest.skip("there is no SIGKILL", allow_module_level=True)
+
+from tests.commands import start
 
 TRAIN = (
     f"train --init random -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
@@ -33,19 +34,9 @@ def inputs(monkeypatch, tmp_path):
     tiny.micrographs("mics")
 
 
-def start(line):
-    return subprocess.Popen(
-        [sys.executable, "-c", "from cryopick.cli import main; main()", *line.split()],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def finish(line):
-    running = start(line)
-    _, told = running.communicate(timeout=300)
-    assert running.returncode == 0, told
+    status, told = start(line).finish()
+    assert status == 0, told
     return told
 
 
@@ -54,14 +45,13 @@ def kill_once(line, results, count):
     running, seen = start(line), set()
     deadline = time.monotonic() + 600
     while len(seen) < count:
-        assert running.poll() is None, running.communicate()[1]
+        assert not running.ended, running.finish()[1]
         assert time.monotonic() < deadline
         seen |= {(path, path.stat().st_mtime_ns) for path in Path().glob(results)}
         time.sleep(0.001)
     time.sleep(random.uniform(0, 0.02))
     running.send_signal(signal.SIGKILL)
-    running.communicate()
-    assert running.returncode == -signal.SIGKILL, f"it was done after {count} results"
+    assert running.finish()[0] == -signal.SIGKILL, f"it was done after {count} results"
 
 
 def test_a_killed_training_goes_on_to_the_same_model():

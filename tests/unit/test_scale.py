@@ -1,13 +1,8 @@
-"""Parts of a batch, scripts for clusters, and micrographs that are still to come."""
+"""Parts of a batch, and scripts for clusters."""
 
-import errno
 import importlib
-import json
 import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +12,7 @@ from tests import tiny
 
 from cryopick.errors import InputError, SettingsError
 from cryopick.io import read_picks
-from cryopick.io.parts import Parts
-from cryopick.scale import SCHEDULERS, Shard, Watcher, script, shards_of, station, there_now
+from cryopick.scale import SCHEDULERS, Shard, script, shards_of
 
 
 @given(st.integers(0, 40), st.integers(1, 9))
@@ -287,180 +281,6 @@ def test_other_commands_are_done_in_parts_too(project, name):
         assert "need not be merged" in project("merge parts", status=1).stderr
         for path in Path("parts").glob("*.mrc"):
             assert path.read_bytes() == whole[path.name]
-
-
-def grow(path, text):
-    with path.open("a") as file:
-        file.write(text)
-
-
-def test_a_file_is_given_out_when_it_has_stopped_growing(tmp_path):
-    watcher = Watcher(lambda: sorted(tmp_path.iterdir()))
-    path = tmp_path / "a"
-    grow(path, "1")
-    assert watcher.complete() == []
-    grow(path, "2")
-    assert watcher.complete() == []
-    assert watcher.complete() == [path]
-    watcher.done(path)
-    assert watcher.complete() == []
-    assert watcher.waiting == 0
-
-    grow(path, "3")
-    assert watcher.complete() == []
-    assert watcher.complete() == [path]
-
-
-def test_an_empty_file_and_one_that_vanishes_are_waited_for(tmp_path):
-    names = [tmp_path / "gone", tmp_path / "empty"]
-    (tmp_path / "empty").touch()
-    watcher = Watcher(lambda: names)
-
-    assert [watcher.complete() for _ in range(3)] == [[], [], []]
-
-
-def test_a_file_that_fails_is_given_up_until_it_changes(tmp_path):
-    path = tmp_path / "a"
-    grow(path, "1")
-    watcher = Watcher(lambda: [path], most_failures=2)
-    watcher.complete()
-    for _ in range(2):
-        assert watcher.complete() == [path]
-        watcher.failed(path)
-    assert watcher.complete() == []
-
-    grow(path, "2")
-    watcher.complete()
-    assert watcher.complete() == [path]
-
-
-def test_a_folder_that_is_not_there_yet_is_waited_for():
-    assert there_now(["no-such-folder", "no*.mrc"]) == []
-
-
-def test_a_folder_that_is_missing_does_not_hold_the_others_back(tmp_path):
-    (tmp_path / "a.mrc").touch()
-
-    assert there_now(["gone", str(tmp_path), str(tmp_path / "*.mrc")]) == [tmp_path / "a.mrc"]
-
-
-WATCH = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
-
-
-def tables():
-    """What each table holds, and when it was written."""
-    found = Path("out").glob("*_autopick.star")
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in found}
-
-
-def status():
-    return json.loads(Path("out/status.json").read_text())
-
-
-def test_watching_picks_what_comes_and_never_twice(project):
-    said = project(f"{WATCH} --until-idle-s 0.3").stderr
-    assert said.count("particles;") == 5
-    assert "picked 5 micrographs, 5 in all" in said
-    first = tables()
-    assert len(first) == 5
-
-    Path("mics/mic_8.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
-    Path("mics/mic_9.mrc").write_bytes(b"cut short")
-    said = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
-
-    assert "picked 1 micrographs, 6 in all" in said
-    assert "1 micrographs could not be used: mics/mic_9.mrc" in said
-    now = tables()
-    assert {name: now[name] for name in first} == first
-    told = status()
-    assert (told["picked"], told["failed"], told["waiting"], told["running"]) == (6, 1, 0, False)
-    assert told["particles"] == len(read_picks(Path("out/autopick.star")))
-    assert "given up" in Path("out/status.html").read_text()
-
-
-def test_a_table_that_is_gone_is_written_again(project):
-    project(f"{WATCH} --until-idle-s 0.2")
-    first = tables()
-    Path("out/mic_3_autopick.star").unlink()
-
-    said = project(f"{WATCH} --until-idle-s 0.2").stderr
-
-    assert "picked 0 micrographs, 5 in all" in said
-    assert {name: data for name, (data, _) in tables().items()} == {
-        name: data for name, (data, _) in first.items()
-    }
-
-
-def test_a_full_disk_is_waited_out(project, monkeypatch):
-    full = iter([True] * 8)
-    real = station.write_picks_per_micrograph
-
-    def write(*words, **options):
-        if next(full, False):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(*words, **options)
-
-    monkeypatch.setattr(station, "write_picks_per_micrograph", write)
-    said = project(f"{WATCH} --until-idle-s 0.5").stderr
-
-    assert "No space left on device; it is tried again" in said
-    assert len(tables()) == 5
-    assert status()["failed"] == 0
-
-
-def test_one_bad_micrograph_never_stops_a_watch(project, monkeypatch):
-    from cryopick.pick import Picker
-
-    pick = Picker._pick
-
-    def fail(self, path):
-        if path.name == "mic_1.mrc":
-            raise RuntimeError("what torch would say")
-        return pick(self, path)
-
-    monkeypatch.setattr(Picker, "_pick", fail)
-    said = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
-
-    assert "given up, until it changes: what torch would say" in said
-    assert len(tables()) == 4
-
-
-def test_two_watches_do_not_share_a_folder(project):
-    parts = Parts.beside(Path("out"), ["another"])
-    with parts.begun([], overwrite=True):
-        said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
-
-    assert "is at work on it" in said
-
-
-def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
-    Path("more").mkdir()
-    Path("more/mic_1.mrc").write_bytes(Path("mics/mic_2.mrc").read_bytes())
-
-    said = project(f"{WATCH} more --until-idle-s 0.5", status=1).stderr
-    assert "more/mic_1.mrc: its table would replace that of mics/mic_1.mrc; rename it" in said
-    assert len(tables()) == 5
-
-    both = LINE.replace("mics", "mics more", 1)
-    assert "would both be written to" in project(f"{both} -o each/", status=1).stderr
-    project(f"{both} -o picks.star")
-    found = dict(read_picks(Path("picks.star")).by_micrograph())
-    assert len(found) == 6
-    assert (found["more/mic_1.mrc"].xy_px == found["mics/mic_2.mrc"].xy_px).all()
-
-
-@pytest.mark.slow
-def test_a_watch_that_is_told_to_stop_ends_cleanly(project):
-    program = [sys.executable, "-c", "from cryopick.cli import main; main()"]
-    words = ["watch", "mics", "--model", "m.safetensors", "-o", "out", "--every-s", "0.1"]
-    with subprocess.Popen([*program, *words], stderr=subprocess.PIPE, text=True) as process:
-        while not Path("out/status.json").exists():
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[1]
-
-    assert process.returncode == 0, said
-    assert "picked" in said
 
 
 def test_submit_writes_a_script(project):

@@ -49,6 +49,8 @@ class Station:
         self._parts = work.parts(out, f"watch {table_format} {box_px}")
         self._owners: dict[str, Path] = {}
         self._tables: dict[Path, Path] = {}
+        self._counts: dict[Path, int] = {}  # of particles
+        self._new: set[Path] = set()
         self._told: dict[Path, str] = {}
         self._stop = threading.Event()
         self.status: Status = Status()
@@ -74,14 +76,15 @@ class Station:
             last = time.monotonic()
             while not self._stop.is_set():
                 ready = self._watcher.complete()
+                is_idle = not ready and not self._watcher.changed  # one may be growing slowly
                 for path in ready:
                     self._one(path, tell)
-                    last = time.monotonic()
                     if self._stop.is_set():
                         break
                 self._tell_status(tell)
-                idle = time.monotonic() - last
-                if until_idle_s is not None and not ready and idle >= until_idle_s:
+                if not is_idle:
+                    last = time.monotonic()
+                elif until_idle_s is not None and time.monotonic() - last >= until_idle_s:
                     break
                 self._stop.wait(every_s)
             self._tell_status(tell, running=False)
@@ -114,7 +117,17 @@ class Station:
         else:
             self._watcher.done(path)
             self._tables[path] = table
-            self.status = self.status.with_picks(str(path), len(picks), is_new=not was_done)
+            self._count(path, len(picks), is_new=not was_done)
+
+    def _count(self, path: Path, count: int, *, is_new: bool) -> None:
+        """Count a micrograph and its particles, once even if it changed and was picked again."""
+        particles = self.status.particles + count - self._counts.get(path, 0)
+        self._counts[path] = count
+        if is_new:
+            self._new.add(path)
+        self.status = self.status.with_picks(
+            str(path), picked=len(self._counts), new=len(self._new), particles=particles
+        )
 
     def _table(self, path: Path) -> Path:
         """The table that a micrograph becomes.

@@ -59,13 +59,13 @@ class Status:
     last: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
 
-    def with_picks(self, path: str, count: int, *, is_new: bool) -> "Status":
-        """One more micrograph."""
+    def with_picks(self, path: str, *, picked: int, new: int, particles: int) -> "Status":
+        """One more micrograph, or one of those again."""
         return replace(
             self,
-            picked=self.picked + 1,
-            new=self.new + is_new,
-            particles=self.particles + count,
+            picked=picked,
+            new=new,
+            particles=particles,
             last=path,
             failures={name: why for name, why in self.failures.items() if name != path},
         )

@@ -34,10 +34,12 @@ class Watcher:
     Attributes:
         look: Lists the files that are there now.
         most_failures: A file that failed as often is given up, until it changes.
+        changed: Whether the last look found files that the one before did not, or others.
     """
 
     look: Callable[[], Sequence[Path]]
     most_failures: int = 3
+    changed: bool = False
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _done: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _failures: dict[Path, int] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Watcher:
                 self._failures.pop(path, None)
             elif state[0] and self._done.get(path) != state and not self.given_up(path):
                 ready.append(path)
-        self._seen = now
+        self.changed, self._seen = now != self._seen, now
         return ready
 
     def done(self, path: Path) -> None:
