@@ -2,68 +2,128 @@
 
     python -m tests.fuzz.search [--inputs 100000] [--folder runs/fuzz] [FAMILY ...]
 
-Each family is searched by atheris, guided by the branches that inputs reach, in rounds of a
-process each. What was tried is counted in `counts.json`, so that a later call goes on from there;
-an input that crashes, takes over ten seconds or too much memory is kept as `crash-*`,
-`timeout-*` or `oom-*` in the family's folder, and the exit status is 1.
-
-- `search`: one family up to a number of inputs.
+Each family is searched by atheris, guided by the branches that inputs reach, in rounds. Parsers
+are loaded and instrumented once; a round is a fork of that process, so that it begins at once,
+may be forbidden things, and may die. What was tried is counted in `counts.json`, so that a later
+call goes on from there; an input that crashes, takes over ten seconds or too much memory is kept
+as `crash-*`, `timeout-*` or `oom-*` in the family's folder, and the exit status is 1.
 """
 
 import argparse
 import json
 import os
 import re
-import subprocess
+import shutil
+import signal
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.fuzz.corpus import keep, kept
+import atheris
 from tests.fuzz.families import FAMILIES
+from tests.fuzz.guard import Escape, guarded
 
-__all__ = ["search"]
-
-_ROUND = 10_000  # inputs of one process
+_ROUND = 10_000  # inputs
+_MOST_BYTES = 2 << 30
+_TIMEOUT_S = 10  # of the processor, for one input
+_STUCK_S = 600  # by the clock: in code that no signal reaches, on a machine that may be busy
+_MAX_LENGTH = {"mrc": 2048, "model": 16384, "sav": 16384}
 _TRIED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 
 
-def search(family: str, inputs: int, folder: Path) -> tuple[int, list[Path]]:
-    """Try inputs of one family until so many were tried, those of earlier calls included.
+def _loaded(families: Sequence[str]) -> dict[str, list[bytes]]:
+    """Load what reads these families, instrumented, and return the inputs to begin from.
+
+    Modules are instrumented while they are first imported, so nothing that is watched is
+    imported before this.
+    """
+    watched = sorted({module for family in families for module in FAMILIES[family].modules})
+    with atheris.instrument_imports(include=watched), tempfile.TemporaryDirectory() as folder:
+        from tests.fuzz.corpus import kept
+
+        inputs = {family: kept(family) for family in families}
+        for family in families:
+            for data in inputs[family]:
+                FAMILIES[family].try_input(data, Path(folder))  # loads all that is loaded late
+    return inputs
+
+
+def _go_on(family: str, inputs: int, folder: Path) -> bool:
+    """Try some inputs of one family, unless so many were tried by earlier calls.
 
     Returns:
-        How many were tried in all, and the files of those that were no good.
+        Whether there is more to try.
     """
-    own = folder / family
-    found = own / "found"
-    found.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(kept(family)):
-        (found / f"kept-{number}").write_bytes(data)
-    counts = _counts(folder)
-    while counts.get(family, 0) < inputs:
-        began = time.monotonic()
-        left = min(_ROUND, inputs - counts.get(family, 0))
-        words = [sys.executable, "-m", "tests.fuzz.one_round", family, str(own), str(left)]
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        text = done.stdout.decode(errors="replace")
-        with (own / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(text)
-        tried = _TRIED.search(text)
-        counts[family] = counts.get(family, 0) + (int(tried[1]) if tried else 0)
-        (folder / "counts.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
-        seconds = time.monotonic() - began
-        print(f"{family}: {counts[family]} inputs tried, {seconds:.0f} s this round", flush=True)  # noqa: T201
-        if done.returncode and not tried:
-            raise RuntimeError(f"{family}: a round broke off; see {own / 'log.txt'}")
-        if done.returncode:
-            break
-    bad = [path for kind in ("crash", "timeout", "oom") for path in sorted(own.glob(f"{kind}-*"))]
-    return counts.get(family, 0), bad
+    own, counts = folder / family, _counts(folder)
+    left = inputs - counts.get(family, 0)
+    if left <= 0:
+        return False
+    began = time.monotonic()
+    status, tried = _round(family, own, min(_ROUND, left))
+    counts[family] = counts.get(family, 0) + tried
+    (folder / "counts.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
+    seconds = time.monotonic() - began
+    print(f"{family}: {counts[family]} inputs tried, {seconds:.0f} s this round", flush=True)  # noqa: T201
+    if status and not tried:
+        raise RuntimeError(f"{family}: a round broke off; see {own / 'log.txt'}")
+    return not status
+
+
+def _no_good(own: Path) -> list[Path]:
+    return [path for kind in ("crash", "timeout", "oom") for path in sorted(own.glob(f"{kind}-*"))]
 
 
 def _counts(folder: Path) -> dict[str, int]:
     path = folder / "counts.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _round(family: str, own: Path, inputs: int) -> tuple[int, int]:
+    """Search in a process of its own; return its exit status, and how many new inputs it tried."""
+    known = len(list((own / "found").iterdir()))
+    log = own / "log.txt"
+    before = log.stat().st_size if log.exists() else 0
+    scratch = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    child = os.fork()
+    if not child:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        _fuzz(family, own, known + inputs, scratch)
+        sys.exit(70)  # libFuzzer ends the process itself; what was no good it writes at exit
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    shutil.rmtree(scratch)
+    tried = _TRIED.search(log.read_bytes()[before:].decode(errors="replace"))
+    return status, max(0, int(tried[1]) - known) if tried else 0
+
+
+def _fuzz(family: str, own: Path, runs: int, scratch: Path) -> None:
+    """Search within this process, which ends with it."""
+    chosen = FAMILIES[family]
+    words = own / "words.txt"
+    lines = ['"' + word.replace('"', '\\"') + '"' for word in chosen.words]
+    words.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = [
+        f"-runs={runs}", f"-timeout={_STUCK_S}", f"-rss_limit_mb={_MOST_BYTES >> 20}",
+        f"-max_len={_MAX_LENGTH.get(family, 4096)}", f"-dict={words}", f"-artifact_prefix={own}/",
+        "-print_final_stats=1", "-verbosity=0", "-len_control=10", str(own / "found"),
+    ]  # fmt: skip
+
+    def one_input(data: bytes) -> None:
+        signal.setitimer(signal.ITIMER_PROF, _TIMEOUT_S)
+        chosen.try_input(data, scratch, in_turn=True)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    signal.signal(signal.SIGPROF, _stalled)
+    atheris.Setup([sys.argv[0], *options], one_input)
+    guarded(scratch, most_bytes=_MOST_BYTES)
+    atheris.Fuzz()
+
+
+def _stalled(*_: object) -> None:
+    raise Escape(f"over {_TIMEOUT_S} s of the processor for one input")
 
 
 def main() -> int:
@@ -74,17 +134,23 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs/fuzz"))
     parser.add_argument("--keep", action="store_true", help="add what was found to the corpus")
     given = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    all_bad = []
-    for family in given.families or FAMILIES:
-        tried, bad = search(family, given.inputs, given.folder)
-        print(f"{family}: {tried} inputs tried in all, {len(bad)} no good", flush=True)  # noqa: T201
-        if given.keep:
+    families = given.families or list(FAMILIES)
+    for family, begin in _loaded(families).items():
+        (given.folder / family / "found").mkdir(parents=True, exist_ok=True)
+        for number, data in enumerate(begin):
+            (given.folder / family / "found" / f"kept-{number}").write_bytes(data)
+    pending = families
+    while pending:  # in turn, so that a search that is cut short has tried something of each
+        pending = [family for family in pending if _go_on(family, given.inputs, given.folder)]
+    bad = [path for family in families for path in _no_good(given.folder / family)]
+    if given.keep:
+        from tests.fuzz.corpus import keep
+
+        for family in families:
             keep(family, given.folder)
-        all_bad += bad
-    for path in all_bad:
+    for path in bad:
         print(path)  # noqa: T201
-    return 1 if all_bad else 0
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

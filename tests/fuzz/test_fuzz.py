@@ -4,6 +4,7 @@ Every input that is kept is read again by the parsers under test, and a short se
 there, in a process that may neither run code nor touch other files (`guard`).
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 from tests.fuzz.corpus import kept
 from tests.fuzz.families import FAMILIES
-from tests.fuzz.search import search
 
 TOP = Path(__file__).parents[2]
 
@@ -24,13 +24,40 @@ def test_kept_inputs_are_read_or_refused_in_words(family, tmp_path):
     assert not all(taken), "every input is taken: nothing is refused"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_short_search_finds_nothing(family, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_short_search_finds_nothing(tmp_path):
     pytest.importorskip("atheris")
-    monkeypatch.chdir(TOP)
-    tried, bad = search(family, 1000, tmp_path)
-    assert tried >= 1000
-    assert bad == [], (tmp_path / family / "log.txt").read_text()[-3000:]
+    search = [sys.executable, "-m", "tests.fuzz.search", "--inputs", "500", "--folder", tmp_path]
+
+    done = subprocess.run(search, cwd=TOP, capture_output=True, text=True, check=False)
+
+    logs = "".join(path.read_text()[-1500:] for path in tmp_path.glob("*/log.txt"))
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:] + logs
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert set(counts) == set(FAMILIES)
+    assert min(counts.values()) >= 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "parser", ["int(path.read_bytes())", "[0 for _ in iter(int, 1)]", "bytearray(3 << 30)"]
+)
+def test_the_search_finds_what_is_planted(parser, tmp_path):
+    """A parser that raises what is no refusal, one that never ends, one that takes all memory."""
+    pytest.importorskip("atheris")
+    code = (
+        "import sys; from tests.fuzz import families, search\n"
+        f"def read(path):\n    {parser}\n"
+        "families.FAMILIES = search.FAMILIES = {'tsv': families.Family(\n"
+        "    suffix='.tsv', reads=(read,), modules=('cryopick.io',))}\n"
+        "search._loaded = lambda _: {'tsv': [b'1', b'2']}; search._TIMEOUT_S = 1\n"
+        "sys.argv[1:] = ['--inputs', '1000', '--folder', sys.argv[1]]\n"
+        "sys.exit(search.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=TOP, check=False)
+
+    assert done.returncode == 1
+    assert list((tmp_path / "tsv").glob("crash-*"))
 
 
 @pytest.mark.parametrize(
