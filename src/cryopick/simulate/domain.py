@@ -149,7 +149,7 @@ def _draw_settings(
         contaminants=sometimes(0.55, log_uniform(0.5, 15.0)),
         contaminant_radius_ang=(2.5 * pixel_ang, 40 * pixel_ang),
         specks=sometimes(0.5, squares * log_uniform(0.003, 0.08)),
-        crystals=sometimes(0.12, log_uniform(0.5, 4.0)),
+        crystals=sometimes(0.2, log_uniform(0.5, 4.0)),
         gold=sometimes(0.06, log_uniform(1.0, 15.0)),
         carbon_prob=float(has_foil),
         carbon_area_frac=(0.05, 0.9),

@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from cryopick.config import settings_hash
 from cryopick.learn.augment import distort, recolour
 from cryopick.learn.device import mixed_precision
+from cryopick.learn.general.peaks import peak_loss
 from cryopick.learn.general.settings import GeneralSettings
 from cryopick.learn.general.stream import Example, Stream
 from cryopick.learn.network import Scorer
@@ -51,6 +52,7 @@ def train_general(
     *,
     device: torch.device,
     workers: int = 1,
+    start: Scorer | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Scorer:
     """Train the network, or go on where a run of the same settings was cut off.
@@ -61,6 +63,7 @@ def train_general(
         checkpoint: File that holds the state of the run; it is read if it is there.
         device: Where to compute.
         workers: Processes that simulate meanwhile.
+        start: Network to go on from; random weights without.
         on_progress: Called at each checkpoint.
 
     Raises:
@@ -69,6 +72,8 @@ def train_general(
     torch.manual_seed(settings.seed)
     scorer = Scorer(settings.network)
     scorer.start_at(_START_PRIOR)
+    if start is not None:
+        scorer.load_state_dict(start.state_dict())
     scorer.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
     optimizer = torch.optim.AdamW(
         scorer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -79,14 +84,20 @@ def train_general(
     stream = Stream(settings, molecules, first=state.step, workers=workers)
     losses: list[Tensor] = []
     for examples in stream.batches():
-        images, targets = _batch(examples, scorer, settings, state.step, device)
+        images, centres = _batch(examples, scorer, settings, state.step, device)
         torch.manual_seed(settings.seed + 1_000_003 * (state.step + 1))  # dropout
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(state.step, settings)
         scorer.train()
         with mixed_precision(device):
             logits = scorer(images).float()
-        loss = _loss(logits, targets, settings.positive_weight)
+        places = _places(scorer, logits.shape[-1])
+        targets = np.stack([_targets(xy, places, settings) for xy in centres])
+        loss = _loss(logits, torch.from_numpy(targets).to(device), settings.positive_weight)
+        if settings.peak_weight:
+            loss = loss + settings.peak_weight * peak_loss(
+                logits, centres, places, diameter_px=settings.diameter_px
+            )
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
@@ -105,17 +116,15 @@ def _batch(
     settings: GeneralSettings,
     step: int,
     device: torch.device,
-) -> tuple[Float[Tensor, "batch 1 side side"], Float[Tensor, "batch grid grid"]]:
-    """Turned, mirrored and distorted fields, with the target of each score.
+) -> tuple[Float[Tensor, "batch 1 side side"], list[Float[np.ndarray, "particles 2"]]]:
+    """Turned, mirrored and distorted fields, with the centres of their particles.
 
     A field is seen through a window of its own size that may reach beyond it by half a
     receptive field, as the windows at the border of a micrograph do.
     """
     rng = np.random.default_rng([settings.seed, step, 1])
-    reach, stride = scorer.receptive_field_px // 2, scorer.stride_px
-    side = settings.side_px
-    grid = (side - scorer.receptive_field_px) // stride + 1
-    images, targets = [], []
+    reach, side = scorer.receptive_field_px // 2, settings.side_px
+    images, centres = [], []
     for example in examples:
         quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
         top, left = rng.integers(-reach, reach + 1, 2)
@@ -124,8 +133,7 @@ def _batch(
         padded = pad(torch.from_numpy(image)[None], margin)[0]
         start_y, start_x = max(top, 0), max(left, 0)
         images.append(padded[start_y : start_y + side, start_x : start_x + side])
-        centre = np.arange(grid, dtype=np.float64) * stride + reach
-        targets.append(_targets(xy - (left, top), centre, settings))
+        centres.append(xy - (left, top))
     stacked = torch.stack(images).to(device)
     patches = distort(
         recolour(stacked, spread=settings.colour, seed=int(rng.integers(2**62))),
@@ -133,8 +141,12 @@ def _batch(
         noise=settings.noise,
         seed=int(rng.integers(2**62)),
     )
-    batch = patches[:, None].contiguous(memory_format=torch.channels_last)
-    return batch, torch.from_numpy(np.stack(targets)).to(device)
+    return patches[:, None].contiguous(memory_format=torch.channels_last), centres
+
+
+def _places(scorer: Scorer, grid: int) -> Float[np.ndarray, " grid"]:
+    """Where along a side of a window the scores lie."""
+    return np.arange(grid, dtype=np.float64) * scorer.stride_px + scorer.receptive_field_px // 2
 
 
 def _turned(

@@ -29,6 +29,8 @@ class GeneralSettings:
         positive_weight: Weight of the few positive places against the many others.
         positive_px: Places within this distance of a centre are positive.
         ignored_px: Places within this distance of a centre, but not positive, do not count.
+        peak_weight: Weight of the loss at the peaks of the scores, which only a network that has
+            peaks at particles can learn from; 0 for none.
         contrast: Spread of the logarithm of the contrast, varied field by field.
         noise: Greatest spread of white noise added to a field.
         colour: Spread of the logarithm of the gain by which the power at each frequency is varied.
@@ -48,6 +50,7 @@ class GeneralSettings:
     positive_weight: float = 5.0
     positive_px: float = 2.0
     ignored_px: float = 4.0
+    peak_weight: float = 0.0
     contrast: float = 0.2
     noise: float = 0.5
     colour: float = 0.4
