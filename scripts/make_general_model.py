@@ -20,8 +20,10 @@ from cryopick.evaluate import evaluate_picks
 from cryopick.evaluate.matching import match_picks
 from cryopick.learn import GENERAL_MODEL, Model, Scorer, Smoothing, save_model
 from cryopick.learn.general import GeneralSettings, train_general
+from cryopick.learn.general.heads import kinds, learn_heads
 from cryopick.learn.general.recipe import Progress
 from cryopick.learn.general.stream import NORMALIZATION, Example, make_example
+from cryopick.learn.head import head_of, with_head
 from cryopick.learn.odds import Odds
 from cryopick.pick import locate, score_map
 from cryopick.pick.calibrate import fit_odds, on_odds
@@ -33,6 +35,11 @@ from cryopick.simulate.domain import Domain
 
 HELD_BACK = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
+# The first stage learns to tell places, the second the peaks of what the first has learnt.
+PLACES = GeneralSettings()
+PEAKS = GeneralSettings(seed=1, steps=800, window=128, learning_rate=1e-3, peak_weight=1.0)
+KIND_SEED = 77
+KINDS = 400  # from which it is learnt how the last layer varies
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
 CALIBRATION_FIELDS = 200
 SMOOTHING_PX = 1.2  # the spread of places that its scores are averaged over: decision 0008
@@ -68,13 +75,29 @@ def fitted(picks: Picks, truth: Picks, settings: GeneralSettings) -> Odds:
     return fit_odds(picks.score, is_right)
 
 
-def finished(scorer: Scorer, settings: GeneralSettings, learnt_from: list[Molecule]) -> Model:
+def domain_of(settings: GeneralSettings, learnt_from: list[Molecule]) -> Domain:
+    """Where fields are drawn from."""
+    return Domain(molecules=learnt_from, diameter_px=settings.diameter_px, side_px=settings.side_px)
+
+
+def odds_of(scorer: Scorer, settings: GeneralSettings, examples: list[Example]) -> Odds:
+    """What makes log-odds of a network's scores."""
+    return fitted(*judged_fields(scorer, settings, examples), settings)
+
+
+def with_usual_head(scorer: Scorer, domain: Domain, kept: Path) -> tuple[Scorer, np.ndarray]:
+    """The network with the last layer that suits kinds on average, and how they differ."""
+    found = kinds(scorer, domain, KIND_SEED, KINDS, kept)
+    mean, spread = learn_heads(list(found), head_of(scorer))
+    return with_head(scorer, mean), spread
+
+
+def finished(
+    scorer: Scorer, head_spread: np.ndarray, learnt_from: list[Molecule], examples: list[Example]
+) -> Model:
     """The calibrated model, with what made it and how well it does on fresh fields."""
-    domain = Domain(
-        molecules=learnt_from, diameter_px=settings.diameter_px, side_px=settings.side_px
-    )
-    examples = [make_example(domain, (settings.seed + 1, n)) for n in range(CALIBRATION_FIELDS)]
-    odds = fitted(*judged_fields(scorer, settings, examples), settings)
+    settings = PEAKS
+    odds = odds_of(scorer, settings, examples)
     scorer = on_odds(scorer, odds)
     smoothing = Smoothing(width_px=SMOOTHING_PX)
     picks, truth = judged_fields(scorer, settings, examples, smoothing)
@@ -83,13 +106,16 @@ def finished(scorer: Scorer, settings: GeneralSettings, learnt_from: list[Molecu
     return Model(
         scorer=scorer,
         smoothing=replace(smoothing, slope=line.slope, offset=line.offset),
+        head_spread=head_spread * odds.slope,
         diameter_ang=DIAMETER_ANG,
         working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,
         normalization=NORMALIZATION,
         label_radius_px=settings.positive_px,
         summary={
             "version": version("cryopick"),
-            "settings": asdict(settings),
+            "settings": asdict(PLACES),
+            "settings_at_peaks": asdict(PEAKS),
+            "kinds": KINDS,
             "learnt_from": [molecule.name for molecule in learnt_from],
             "held_back": list(HELD_BACK),
             "odds": asdict(odds),
@@ -110,26 +136,35 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/general"))
     parser.add_argument("--out", type=Path, default=GENERAL_MODEL)
     given = parser.parse_args()
-    settings, started = GeneralSettings(), time.monotonic()
+    started = time.monotonic()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def tell(progress: Progress) -> None:
         minutes = (time.monotonic() - started) / 60
         print(
-            f"step {progress.step}/{settings.steps}  loss {progress.loss:.4f}  {minutes:.1f} min",
+            f"step {progress.step}  loss {progress.loss:.4f}  {minutes:.1f} min",
             file=sys.stderr,
             flush=True,
         )
 
     given.run.mkdir(parents=True, exist_ok=True)
     learnt_from = molecules(given.structures)
+    domain = domain_of(PLACES, learnt_from)
+    examples = [make_example(domain, (1, n)) for n in range(CALIBRATION_FIELDS)]
     scorer = train_general(
-        settings,
+        PLACES, learnt_from, given.run / "places.safetensors", device=device, on_progress=tell
+    )
+    scorer = on_odds(scorer.cpu(), odds_of(scorer.cpu(), PLACES, examples))
+    scorer = train_general(
+        PEAKS,
         learnt_from,
-        given.run / "checkpoint.safetensors",
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        given.run / "peaks.safetensors",
+        device=device,
+        start=scorer,
         on_progress=tell,
     )
-    model = finished(scorer.cpu(), settings, learnt_from)
+    scorer, spread = with_usual_head(scorer.cpu(), domain, given.run / "kinds")
+    model = finished(scorer, spread, learnt_from, examples)
     save_model(model, given.out, overwrite=True)
     print(f"{given.out}: {model.summary['held_out']}")
 

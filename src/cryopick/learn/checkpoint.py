@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -33,6 +35,7 @@ GENERAL_MODEL = Path(__file__).parent / "general" / "general.safetensors"
 
 _FORMAT = 1
 _GUIDE = "guide/"  # what the names of a guide's weights begin with
+_HEAD = "head spread"
 _WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
 _DAMAGED = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
@@ -69,6 +72,8 @@ class Model:
         guide: Another network whose logits are averaged with its, if any.
         odds: What makes log-odds of those logits, if they are calibrated.
         smoothing: Of the network's scores where it picks alone; none where it is None.
+        head_spread: A factor L of the covariance L Lᵀ of the weights of the last layer, its offset
+            last, between kinds of particles, where it is known: `learn.head` fits them to labels.
         summary: What made it: settings, prior, results, version. Plain JSON values.
     """
 
@@ -80,6 +85,7 @@ class Model:
     guide: Guide | None = None
     odds: Odds | None = None
     smoothing: Smoothing | None = None
+    head_spread: Float[np.ndarray, "features features"] | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -122,6 +128,8 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         description["guide"] = {**_described(model.guide.scorer), "weight": model.guide.weight}
         own = model.guide.scorer.state_dict()
         tensors |= {f"{_GUIDE}{name}": value for name, value in own.items()}
+    if model.head_spread is not None:
+        tensors[_HEAD] = torch.from_numpy(model.head_spread)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with whole(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
@@ -180,8 +188,10 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         tensors = {name: value for name, value in tensors.items() if name not in own}
         weights = {name.removeprefix(_GUIDE): value for name, value in own.items()}
         guide = Guide(_network(stated, weights), _number(stated, "weight"))
+    spread = tensors.pop(_HEAD, None)
+    scorer = _network(description, tensors)
     return Model(
-        scorer=_network(description, tensors),
+        scorer=scorer,
         diameter_ang=_positive(description, "diameter_ang"),
         working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
         normalization=Normalization.from_dict(description["normalization"]),
@@ -189,6 +199,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         guide=guide,
         odds=Odds(float(odds["slope"]), float(odds["offset"])) if odds else None,
         smoothing=_smoothing(description.get("smoothing")),
+        head_spread=None if spread is None else _head_spread(spread, scorer),
         summary=dict(description["summary"]),
     )
 
@@ -203,6 +214,16 @@ def _smoothing(stated: Mapping[str, Any] | None) -> Smoothing | None:
     return Smoothing(
         width_px=_positive(stated, "width_px"), slope=_positive(stated, "slope"), offset=offset
     )
+
+
+def _head_spread(tensor: torch.Tensor, scorer: Scorer) -> Float[np.ndarray, "features features"]:
+    """The spread of the last layer's weights, which must fit the network."""
+    side = scorer.features + 1
+    if tuple(tensor.shape) != (side, side) or tensor.dtype != torch.float64:
+        raise ValueError(f"the {_HEAD} is {tuple(tensor.shape)} {tensor.dtype}, not {side} square")
+    if not bool(tensor.isfinite().all()):
+        raise ValueError(f"the {_HEAD} is not finite")
+    return tensor.numpy()
 
 
 def _network(description: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Scorer:

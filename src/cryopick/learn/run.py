@@ -181,7 +181,7 @@ class Run:
             FormatError: The checkpoint is damaged.
             InputError: The model to start from is missing.
         """
-        start = load_start(self.settings, prepared.training.store.labelled)
+        start = load_start(self.settings, prepared.training.store)
         held_out = judge(prepared.held_out.store, start.guide) if prepared.held_out else None
         return train_on(
             1 if finish else devices,
@@ -204,7 +204,7 @@ class Run:
             working_pixel_size_ang=self.settings.working_size_ang,
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
-            guide=load_start(self.settings, prepared.training.store.labelled).guide,
+            guide=outcome.guide,
             summary=self._summary(prepared, outcome),
         )
 

@@ -1,8 +1,8 @@
 """What a training run starts from: random weights, the general model, or any other.
 
-From the general model, a network of random weights learns the labels and the general one keeps
-a say beside it, the fewer the labels the more (`guide`). From a model of the user's, that
-model's own network learns on.
+From the general model, a network of random weights learns the labels, and the general one, its
+last layer fitted to them (`head`), keeps a say beside it, the fewer they are the more
+(`guide`). From a model of the user's, that model's own network learns on.
 
 - `starting_file`: the model file that a name or a path means.
 - `usual_settings`: the settings that suit a start from a model.
@@ -16,9 +16,11 @@ from typing import Any
 
 from cryopick.learn.checkpoint import GENERAL_MODEL, Model, load_model
 from cryopick.learn.guide import Guide, guide_weight
+from cryopick.learn.head import candidates, fit_head, head_of, with_head
 from cryopick.learn.network import Scorer
 from cryopick.learn.sampling import SamplingSettings
 from cryopick.learn.settings import GENERAL, RANDOM, TrainSettings
+from cryopick.prepare import Store
 
 __all__ = ["Start", "load_start", "starting_file", "usual_settings", "usual_steps"]
 
@@ -46,12 +48,12 @@ def starting_file(init: str) -> Path | None:
     return GENERAL_MODEL if init == GENERAL else Path(init)
 
 
-def load_start(settings: TrainSettings, labels: int) -> Start:
-    """Read what a run starts from.
+def load_start(settings: TrainSettings, store: Store) -> Start:
+    """Read what a run starts from, a guide with its last layer fitted to the labels.
 
     Args:
-        settings: Of the run.
-        labels: How many there are to learn from.
+        settings: Of the run; the number of particles is known.
+        store: What it learns from.
 
     Raises:
         InputError: The model is missing.
@@ -64,7 +66,21 @@ def load_start(settings: TrainSettings, labels: int) -> Start:
     if settings.init != GENERAL:
         return Start(model.scorer, model.guide)
     weight = settings.guide_weight
-    return Start(guide=Guide(model.scorer, guide_weight(labels) if weight is None else weight))
+    if weight is None:
+        weight = guide_weight(store.labelled)
+    return Start(guide=Guide(_fitted(model, settings, store), weight))
+
+
+def _fitted(model: Model, settings: TrainSettings, store: Store) -> Scorer:
+    """The network of a model with the last layer that suits the labels of a run."""
+    number = settings.particles_per_micrograph
+    if model.head_spread is None or not number or not store.labelled:
+        return model.scorer
+    found = candidates(model.scorer, store, diameter_px=model.diameter_px)
+    head = fit_head(
+        found, head_of(model.scorer), model.head_spread, particles=number * found.micrographs
+    )
+    return with_head(model.scorer, head)
 
 
 def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:

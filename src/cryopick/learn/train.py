@@ -53,12 +53,14 @@ class Outcome:
         best_step: Steps it had been trained for.
         curves: Everything that was recorded on the way.
         prior: π, the share of positives among unlabelled regions.
+        guide: What the network was trained to work beside, if anything.
     """
 
     best: Scorer
     best_step: int
     curves: Curves
     prior: float
+    guide: Guide | None = None
 
 
 def train(  # noqa: PLR0913  # what a run is made of
@@ -143,6 +145,7 @@ class _Run:
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.prior, self.device, self.team = settings, prior, device, team
+        self.guide = guide
         self.key = f"{settings_hash(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
@@ -258,7 +261,9 @@ class _Run:
         """The best network and the curves of a finished run."""
         best = Scorer(self.settings.network)
         best.load_state_dict(state.best or self.scorer.state_dict())
-        return Outcome(best.eval(), state.best_step or state.step, state.curves, self.prior)
+        return Outcome(
+            best.eval(), state.best_step or state.step, state.curves, self.prior, self.guide
+        )
 
 
 def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:

@@ -7,6 +7,7 @@ can be streamed and need not be stored. A field depends on its seed alone.
 - `Field`: an image at the working scale, with its particles.
 - `Domain`: the molecules to draw from.
 - `simulate_field`: the field of a seed.
+- `simulate_session`: several of one molecule and microscope.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.procedural import draw_molecule, with_belt
 from cryopick.simulate.settings import SimulationSettings
 
-__all__ = ["Domain", "Field", "simulate_field"]
+__all__ = ["Domain", "Field", "simulate_field", "simulate_session"]
 
 _SCALE_SPREAD = 0.14  # users give a diameter to about this, as a logarithm
 _GRAIN_PX = 0.5  # grains as coarse as the pixels can show
@@ -72,23 +73,65 @@ def simulate_field(domain: Domain, seed: Sequence[int]) -> Field:
         seed: Whole numbers from which everything follows.
     """
     rng = np.random.default_rng(seed)
+    molecule, pixel_ang = _draw_scaled(rng, domain)
+    settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
+    image, xy_px = _exposed(settings, molecule, 0)
+    effects = draw_effects(rng, is_bad=not settings.particles)
+    return _finished(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang)
+
+
+def simulate_session(domain: Domain, seed: Sequence[int], fields: int) -> list[Field]:
+    """Simulate several fields of one molecule, microscope and faults, all with particles.
+
+    Args:
+        domain: Where to draw from.
+        seed: Whole numbers from which everything follows.
+        fields: How many.
+    """
+    rng = np.random.default_rng(seed)
+    molecule, pixel_ang = _draw_scaled(rng, domain)
+    settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
+    while not settings.particles:
+        settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
+    effects, made = draw_effects(rng), []
+    for index in range(fields):
+        image, xy_px = _exposed(settings, molecule, index)
+        made.append(_finished(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang))
+    return made
+
+
+def _draw_scaled(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:
+    """A molecule, and a pixel size that suits the diameter that a user would give."""
     molecule = _draw_molecule(rng, domain.molecules)
     scale = float(np.exp(_SCALE_SPREAD * rng.normal()))
     pixel_ang = float(np.clip(molecule.diameter_ang / domain.diameter_px * scale, 0.5, 100))
-    molecule = molecule.stretched(np.exp(0.08 * rng.normal(size=3)), _GRAIN_PX * pixel_ang)
-    settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
+    stretch = np.exp(0.08 * rng.normal(size=3))
+    return molecule.stretched(stretch, _GRAIN_PX * pixel_ang), pixel_ang
+
+
+def _exposed(
+    settings: SimulationSettings, molecule: Molecule, index: int
+) -> tuple[Float32[np.ndarray, "side side"], Float[np.ndarray, "particles 2"]]:
+    """An image of mean 0 and spread 1, with as many particles as there is room for."""
     made = None
     while made is None:
         try:
-            made = simulate_micrograph(settings, molecule, 0)
+            made = simulate_micrograph(settings, molecule, index)
         except SettingsError:  # too crowded for this molecule
             settings = replace(settings, particles=settings.particles * 3 // 4)
-    effects = draw_effects(rng, is_bad=not settings.particles)
     image = made.image - made.image.mean()
-    image = apply_effects(rng, image / (image.std() + np.float32(1e-9)), effects)
+    return image / (image.std() + np.float32(1e-9)), made.xy_px
+
+
+def _finished(
+    image: Float32[np.ndarray, "side side"],
+    xy_px: Float[np.ndarray, "particles 2"],
+    molecule: Molecule,
+    pixel_ang: float,
+) -> Field:
     return Field(
         image=image.astype(np.float32),
-        xy_px=made.xy_px,
+        xy_px=xy_px,
         pixel_size_ang=pixel_ang,
         molecule=molecule.name,
         diameter_ang=molecule.diameter_ang,

@@ -169,7 +169,7 @@ def _carried_out(trial: Trial, data: Prepared) -> Record:
     started, settings = time.monotonic(), trial.settings
     store = _with_labels(data.training.store, trial)
     settings = replace(settings, checkpoint_every=settings.steps)
-    start = load_start(settings, store.labelled)
+    start = load_start(settings, store)
     with TemporaryDirectory(prefix="cryopick-") as scratch:
         outcome = train(
             store,

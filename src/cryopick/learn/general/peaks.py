@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from cryopick.learn.head import peaks_of
 
 __all__ = ["peak_loss"]
 
-_FLOOR = -8.0  # lower peaks are no candidates
 _RIGHT = 1 / 3  # diameters between a peak and the particle that it finds
 _WRONG = 0.4  # beyond this many it misses; between the two nobody would say
 
@@ -38,7 +39,7 @@ def peak_loss(
     """
     chosen, targets = [], []
     for number, (own, centres) in enumerate(zip(logits, centres_px, strict=True)):
-        peaks = _peaks(own.detach(), diameter_px / 2 / (places_px[1] - places_px[0]))
+        peaks = peaks_of(own.detach(), diameter_px / 2 / (places_px[1] - places_px[0]))
         cells, is_right = _judged(peaks, centres, places_px, diameter_px)
         chosen.append(np.column_stack([np.full(len(cells), number), cells]))
         targets.append(is_right)
@@ -47,15 +48,6 @@ def peak_loss(
     if not len(target):
         return logits.sum() * 0
     return binary_cross_entropy_with_logits(logits[image, row, column], target)
-
-
-def _peaks(logits: Float[Tensor, "grid grid"], radius: float) -> Integer[np.ndarray, "peaks 2"]:
-    """Rows and columns of scores that none within a square around them exceeds, best first."""
-    reach = int(radius)
-    around = max_pool2d(logits[None], 2 * reach + 1, stride=1, padding=reach)[0]
-    cells = ((logits == around) & (logits > _FLOOR)).nonzero()
-    order = logits[cells[:, 0], cells[:, 1]].argsort(descending=True)
-    return cells[order].cpu().numpy()
 
 
 def _judged(

@@ -45,7 +45,7 @@ class Progress:
     loss: float
 
 
-def train_general(
+def train_general(  # noqa: PLR0913  # what a run is made of
     settings: GeneralSettings,
     molecules: Sequence[Molecule],
     checkpoint: Path,
