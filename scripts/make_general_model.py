@@ -39,7 +39,7 @@ READABLE = (".pdb", ".cif", ".mrc", ".gz")
 PLACES = GeneralSettings()
 PEAKS = GeneralSettings(seed=1, steps=800, window=128, learning_rate=1e-3, peak_weight=1.0)
 KIND_SEED = 77
-KINDS = 400  # from which it is learnt how the last layer varies
+KINDS = 240  # from which it is learnt how the last layer varies
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
 CALIBRATION_FIELDS = 200
 SMOOTHING_PX = 1.2  # the spread of places that its scores are averaged over: decision 0008

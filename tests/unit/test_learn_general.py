@@ -9,7 +9,7 @@ import torch
 from cryopick.errors import FormatError, SettingsError
 from cryopick.learn import GENERAL_MODEL, NetworkSettings
 from cryopick.learn.general import GeneralSettings, train_general
-from cryopick.learn.general.recipe import _batch, _targets, _turned
+from cryopick.learn.general.recipe import _batch, _places, _targets, _turned
 from cryopick.learn.general.stream import Example, Stream, make_example
 from cryopick.learn.network import Scorer
 from cryopick.simulate.domain import Domain
@@ -63,6 +63,21 @@ def test_a_checkpoint_of_another_recipe_is_refused(finished):
         train_general(replace(SMALL, seed=1), [RING], finished[2] / "a.safetensors", device=CPU)
 
 
+def test_a_second_stage_goes_on_from_the_first(finished, tmp_path):
+    at_peaks = replace(SMALL, seed=1, steps=2, peak_weight=1.0)
+
+    other = train_general(
+        at_peaks, [RING], tmp_path / "c.safetensors", device=CPU, start=finished[0]
+    )
+
+    moved = [
+        float((value - finished[0].state_dict()[name]).abs().max())
+        for name, value in other.state_dict().items()
+        if value.is_floating_point()
+    ]
+    assert 0 < max(moved) < 1
+
+
 def test_a_stream_brings_new_fields_and_keeps_a_window_of_them():
     batches = list(Stream(SMALL, [RING], first=0, workers=1).batches())
     later = next(Stream(SMALL, [RING], first=2, workers=1).batches())
@@ -112,13 +127,15 @@ def test_targets_lie_where_the_network_looks():
     plain = replace(
         SMALL, noise=0.0, contrast=0.0, colour=0.0, positive_px=3.0
     )  # one at least is near
-    patches, targets = _batch([Example(image, np.array([[66.0, 62.0]]))], scorer, plain, 3, CPU)
+    example = Example(image, np.array([[66.0, 62.0]]))
+    patches, centres = _batch([example], scorer, plain, 3, CPU)
+    targets = _targets(centres[0], _places(scorer, 25), plain)
 
     y, x = (patches[0, 0] == 1).nonzero()[0].tolist()
-    for row, column in (targets[0] == 1).nonzero().tolist():
+    for row, column in np.argwhere(targets == 1):
         gap = np.hypot(row * stride + reach - y, column * stride + reach - x)
         assert gap <= plain.positive_px
-    assert (targets[0] == 1).any()
+    assert (targets == 1).any()
 
 
 def test_settings_out_of_range_are_refused():

@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests import tiny
 
 from cryopick.errors import SettingsError
 from cryopick.learn import GENERAL_MODEL, TrainSettings, load_model
+from cryopick.learn.guide import guide_weight
 from cryopick.learn.start import load_start, starting_file, usual_settings, usual_steps
+from cryopick.prepare.store import Store, Stored, save_micrograph
 
 
 @pytest.mark.parametrize(
@@ -17,11 +20,21 @@ def test_a_start_has_a_name_or_a_path(init, file):
     assert starting_file(init) == file
 
 
+@pytest.fixture
+def store(tmp_path):
+    """One micrograph with eight labels, in the general model's working pixels."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(160, 160)).astype(np.float32)
+    stored = Stored(image, np.ones(image.shape, bool), (1.0, 1.0))
+    save_micrograph(tmp_path / "store", 0, stored)
+    return Store.open(tmp_path / "store", [rng.uniform(20, 140, (8, 2))])
+
+
 def settings(init, **changes):
     return TrainSettings(diameter_ang=90.0, particles_per_micrograph=5.0, init=init, **changes)
 
 
-def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path):
+def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path, store):
     file = tmp_path / "m.safetensors"
     model = tiny.model(file)
     usual = usual_settings(str(file), model, 90.0)
@@ -31,12 +44,12 @@ def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path):
     assert (chosen.network.name, chosen.network.width) == ("conv31", 2)
     assert chosen.normalization == "affine"
     assert 90.0 / chosen.working_size_ang == pytest.approx(model.diameter_px)
-    start = load_start(chosen, labels=10)
+    start = load_start(chosen, store)
     assert start.guide is None
     torch.testing.assert_close(start.scorer.state_dict(), model.scorer.state_dict())
 
 
-def test_the_general_model_guides_a_network_that_starts_from_nothing():
+def test_the_general_model_guides_a_network_that_starts_from_nothing(store):
     general = load_model(GENERAL_MODEL)
     usual = usual_settings("general", general, 90.0)
 
@@ -44,14 +57,24 @@ def test_the_general_model_guides_a_network_that_starts_from_nothing():
 
     assert chosen.network == TrainSettings.__dataclass_fields__["network"].default_factory()
     assert 90.0 / chosen.working_size_ang == pytest.approx(general.diameter_px)
-    assert load_start(chosen, labels=10).scorer is None
+    assert load_start(chosen, store).scorer is None
 
 
-def test_a_guide_weighs_less_the_more_labels_there_are():
-    weights = [load_start(settings("general"), labels=n).guide.weight for n in (1, 10, 25, 100)]
+def test_a_guide_weighs_less_the_more_labels_there_are(store):
+    weights = [guide_weight(labels) for labels in (1, 10, 25, 100)]
 
-    assert weights == pytest.approx([2.0, 2.0, 1.44, 0.36])
-    assert load_start(settings("general", guide_weight=0.7), labels=10).guide.weight == 0.7
+    assert weights == sorted(weights, reverse=True)
+    assert load_start(settings("general"), store).guide.weight == guide_weight(8)
+    assert load_start(settings("general", guide_weight=0.7), store).guide.weight == 0.7
+
+
+def test_labels_change_the_last_layer_of_the_guide_alone(store):
+    general = load_model(GENERAL_MODEL).scorer.state_dict()
+
+    fitted = load_start(settings("general"), store).guide.scorer.state_dict()
+
+    differ = {name for name, value in general.items() if not torch.equal(value, fitted[name])}
+    assert differ == {"head.weight", "head.bias"}
 
 
 @pytest.mark.parametrize(

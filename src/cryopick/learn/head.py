@@ -112,7 +112,8 @@ def candidates_on(  # an image and what is known of it
     """
     seen, step = _seen(scorer, image, usable), scorer.stride_px
     peaks = peaks_of(seen.logits, diameter_px / 2 / step, seen.usable)
-    owner = _owners(peaks[:, ::-1] * step, labels_px, _RIGHT * diameter_px)
+    xy_px = peaks[:, ::-1] * float(step)
+    owner = _owners(xy_px, labels_px, _RIGHT * diameter_px)
     wanted = np.arange(len(labels_px) if with_missed else 0)
     missed = np.setdiff1d(wanted, owner)
     last = np.array(seen.logits.shape) - 1
@@ -206,7 +207,7 @@ class _Seen:
     logits: Float[Tensor, "rows columns"]
     usable: Bool[Tensor, "rows columns"]
 
-    def at(self, cells: Integer[np.ndarray, "cells 2"]) -> Float[np.ndarray, "cells features+1"]:
+    def at(self, cells: Integer[np.ndarray, "cells 2"]) -> Float[np.ndarray, "cells columns"]:
         """Features at places of the grid, with a 1 at the end."""
         rows, columns = torch.from_numpy(cells).to(self.features.device).T
         own = self.features[:, rows, columns].T.double().cpu().numpy()

@@ -27,7 +27,7 @@ from cryopick.simulate.domain import Domain, simulate_session
 __all__ = ["kinds", "learn_heads"]
 
 _FIELDS = 4  # of each kind
-_START_SPREAD = 0.05  # of a weight
+_START_SPREAD = 0.3  # of a weight
 _START_OFFSET = 1.0  # spread of the offset
 _ROUNDS = 8
 
