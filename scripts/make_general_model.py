@@ -9,7 +9,7 @@ be judged on them. Training and calibration see simulated fields and nothing els
 import argparse
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import torch
 
 from cryopick.evaluate import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.learn import GENERAL_MODEL, Model, Scorer, Smoothing, save_model
+from cryopick.learn import GENERAL_MODEL, Model, Scorer, save_model
 from cryopick.learn.general import GeneralSettings, train_general
 from cryopick.learn.general.heads import kinds, learn_heads
 from cryopick.learn.general.recipe import Progress
@@ -28,7 +28,6 @@ from cryopick.learn.odds import Odds
 from cryopick.pick import locate, score_map
 from cryopick.pick.calibrate import fit_odds, on_odds
 from cryopick.pick.pipeline import default_step
-from cryopick.pick.score import smoothed
 from cryopick.picks import Picks, concatenate
 from cryopick.simulate import Molecule, load_molecule
 from cryopick.simulate.domain import Domain
@@ -42,7 +41,6 @@ KIND_SEED = 77
 KINDS = 240  # from which it is learnt how the last layer varies
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
 CALIBRATION_FIELDS = 200
-SMOOTHING_PX = 1.2  # the spread of places that its scores are averaged over: decision 0008
 
 
 def molecules(folder: Path) -> list[Molecule]:
@@ -55,14 +53,12 @@ def judged_fields(
     scorer: Scorer,
     settings: GeneralSettings,
     examples: list[Example],
-    smoothing: Smoothing | None = None,
 ) -> tuple[Picks, Picks]:
     """Picks on fields that training did not see, and the truth about them."""
     found, truth = [], []
     usable = np.ones((settings.side_px, settings.side_px), np.bool_)
     for number, field in enumerate(examples):
         scores = score_map(scorer, field.image, step_px=default_step(scorer))
-        scores = smoothed(scores, smoothing)
         picks = locate(scores, usable, radius=settings.diameter_px / 2, threshold=-8.0)
         found.append(Picks.on(str(number), *picks))
         truth.append(Picks.on(str(number), field.xy_px))
@@ -99,13 +95,10 @@ def finished(
     settings = PEAKS
     odds = odds_of(scorer, settings, examples)
     scorer = on_odds(scorer, odds)
-    smoothing = Smoothing(width_px=SMOOTHING_PX)
-    picks, truth = judged_fields(scorer, settings, examples, smoothing)
-    line = fitted(picks, truth, settings)
+    picks, truth = judged_fields(scorer, settings, examples)
     judged = evaluate_picks(picks, truth, settings.diameter_px / 3)
     return Model(
         scorer=scorer,
-        smoothing=replace(smoothing, slope=line.slope, offset=line.offset),
         head_spread=head_spread * odds.slope,
         diameter_ang=DIAMETER_ANG,
         working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,

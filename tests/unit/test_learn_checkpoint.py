@@ -15,7 +15,6 @@ from cryopick.learn import (
     Model,
     NetworkSettings,
     Scorer,
-    Smoothing,
     load_model,
     save_model,
 )
@@ -248,33 +247,20 @@ def test_a_guide_of_other_weights_than_its_description_is_refused(tmp_path):
         load_model(tmp_path / "m.st")
 
 
-def test_smoothing_comes_back(tmp_path):
-    own = Smoothing(width_px=1.5, slope=1.25, offset=-0.5)
+def test_the_spread_of_a_head_comes_back(tmp_path):
+    side = model().scorer.features + 1
+    own = np.tril(np.random.default_rng(0).normal(size=(side, side)))
 
-    save_model(replace(model(), smoothing=own), tmp_path / "m.safetensors")
+    save_model(replace(model(), head_spread=own), tmp_path / "m.safetensors")
 
-    assert load_model(tmp_path / "m.safetensors").smoothing == own
-
-
-def test_a_file_from_before_there_was_smoothing_has_none(path):
-    description, tensors = contents(path)
-    del description["smoothing"]
-    rewrite(path, description, tensors)
-
-    assert load_model(path).smoothing is None
+    np.testing.assert_array_equal(load_model(tmp_path / "m.safetensors").head_spread, own)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"width_px": 0}, "width_px must be above 0"),
-        ({"slope": -1.0}, "slope must be a number of at least 0"),
-        ({"offset": float("nan")}, "offset must be a finite number"),
-    ],
+    "spread", [np.eye(3), np.full((9, 9), np.nan), np.eye(9, dtype=np.float32)]
 )
-def test_smoothing_that_makes_no_sense_is_refused(path, change, message):
-    description, tensors = contents(path)
-    description["smoothing"] = {"width_px": 1.0, "slope": 1.0, "offset": 0.0} | change
-    rewrite(path, description, tensors)
+def test_a_spread_that_does_not_fit_is_refused(tmp_path, spread):
+    assert model().scorer.features + 1 == 9
+    save_model(replace(model(), head_spread=spread), tmp_path / "m.safetensors")
 
-    assert message in refusal(path)
+    assert "head spread" in refusal(tmp_path / "m.safetensors")

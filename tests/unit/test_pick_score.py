@@ -3,13 +3,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
 from tests import oracles_learn as oracles
 
 from cryopick.errors import SettingsError
-from cryopick.learn import NETWORKS, Guide, NetworkSettings, Scorer, Smoothing
-from cryopick.pick import ScoreMap, score_map
-from cryopick.pick.score import folded, guided_map, number_format, smoothed
+from cryopick.learn import NETWORKS, Guide, NetworkSettings, Scorer
+from cryopick.pick import score_map
+from cryopick.pick.score import folded, guided_map, number_format
 
 
 def scorer(name="conv31"):
@@ -191,31 +190,3 @@ def test_a_guide_has_its_weight_in_the_mean_of_the_logits(step_px, own, other):
     fine = score_map(guiding, image, step_px=2).logits
     there = fine[:: step_px // 2, :: step_px // 2]
     np.testing.assert_allclose(both, (alone + 0.5 * there) / 1.5, atol=1e-4)
-
-
-def test_smoothing_spreads_probability_and_keeps_its_sum():
-    logits = np.full((41, 43), -30.0, np.float32)
-    logits[20, 21] = 2.0
-
-    wide = smoothed(ScoreMap(logits, 2), Smoothing(width_px=3.0))
-
-    probability = expit(wide.logits.astype(float))
-    assert probability.sum() == pytest.approx(expit(2.0), rel=1e-4)
-    spread = ((np.arange(41) - 20) ** 2 @ probability.sum(axis=1)) / probability.sum()
-    assert spread == pytest.approx((3.0 / 2) ** 2, rel=0.02)  # Gaussian weights are cut at 4 widths
-
-
-@given(st.floats(-20, 20), st.sampled_from([1, 2, 4]))
-def test_smoothing_leaves_an_even_map_to_the_line(level, step_px):
-    even = ScoreMap(np.full((9, 12), level, np.float32), step_px)
-
-    assert smoothed(even, None) is even
-    line = smoothed(even, Smoothing(width_px=1.5, slope=2.0, offset=-0.5)).logits
-
-    assert line == pytest.approx(np.full((9, 12), 2 * level - 0.5), abs=1e-3)
-
-
-def test_smoothing_takes_logits_that_are_sure_beyond_measure():
-    sure = ScoreMap(np.array([[1e30, -1e30], [np.inf, -np.inf]], np.float32), 1)
-
-    assert np.isfinite(smoothed(sure, Smoothing(width_px=1.0)).logits).all()

@@ -4,11 +4,11 @@
 - `Scorer`, `NETWORKS`, `Decoder`: networks.
 - `objective`, `OBJECTIVES`: what is minimised.
 - `Sampler`, `Geometry`: minibatches.
-- `Model`, `Smoothing`, `save_model`, `load_model`: model files.
+- `Model`, `save_model`, `load_model`: model files.
 - `GENERAL_MODEL`: the one that ships.
 """
 
-from cryopick.learn.checkpoint import GENERAL_MODEL, Model, Smoothing, load_model, save_model
+from cryopick.learn.checkpoint import GENERAL_MODEL, Model, load_model, save_model
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.device import choose_device
 from cryopick.learn.guide import Guide
@@ -36,7 +36,6 @@ __all__ = [
     "Sampler",
     "SamplingSettings",
     "Scorer",
-    "Smoothing",
     "TrainSettings",
     "choose_device",
     "disc_pixels",

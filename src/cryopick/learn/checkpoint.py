@@ -3,13 +3,11 @@
 Loading runs no code from the file and allocates nothing before shapes are known to fit.
 
 - `Model`: a network together with the preparation its input needs.
-- `Smoothing`: what becomes of its scores before they are used.
 - `save_model`, `load_model`: to and from a file.
 - `GENERAL_MODEL`: the file that ships with the package; `general/` has its recipe.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,7 +26,7 @@ from cryopick.learn.guide import Guide
 from cryopick.learn.network import NetworkSettings, Scorer
 from cryopick.learn.odds import Odds
 
-__all__ = ["GENERAL_MODEL", "Model", "Smoothing", "load_model", "save_model"]
+__all__ = ["GENERAL_MODEL", "Model", "load_model", "save_model"]
 
 # Here and not beside its recipe, which needs the simulation: who uses it need not load that.
 GENERAL_MODEL = Path(__file__).parent / "general" / "general.safetensors"
@@ -38,25 +36,6 @@ _GUIDE = "guide/"  # what the names of a guide's weights begin with
 _HEAD = "head spread"
 _WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
 _DAMAGED = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Smoothing:
-    """What a place's score owes to the places around it.
-
-    Where a particle's centre lies is less sure than that it is there, so the evidence for it is
-    spread over neighbouring places. Their probabilities are averaged, and a line makes the logit
-    of the mean the log-odds again: slope · logit + offset.
-
-    Attributes:
-        width_px: Standard deviation of the Gaussian weights in working pixels.
-        slope: Of the line.
-        offset: Of the line.
-    """
-
-    width_px: float
-    slope: float = 1.0
-    offset: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +50,6 @@ class Model:
         label_radius_px: Distance in working pixels within which a region was positive.
         guide: Another network whose logits are averaged with its, if any.
         odds: What makes log-odds of those logits, if they are calibrated.
-        smoothing: Of the network's scores where it picks alone; none where it is None.
         head_spread: A factor L of the covariance L Lᵀ of the weights of the last layer, its offset
             last, between kinds of particles, where it is known: `learn.head` fits them to labels.
         summary: What made it: settings, prior, results, version. Plain JSON values.
@@ -84,7 +62,6 @@ class Model:
     label_radius_px: float
     guide: Guide | None = None
     odds: Odds | None = None
-    smoothing: Smoothing | None = None
     head_spread: Float[np.ndarray, "features features"] | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -120,7 +97,6 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "label_radius_px": model.label_radius_px,
         "guide": None,
         "odds": asdict(model.odds) if model.odds else None,
-        "smoothing": asdict(model.smoothing) if model.smoothing else None,
         "summary": dict(model.summary),
     }
     tensors = model.scorer.state_dict()
@@ -198,21 +174,8 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         label_radius_px=_number(description, "label_radius_px"),
         guide=guide,
         odds=Odds(float(odds["slope"]), float(odds["offset"])) if odds else None,
-        smoothing=_smoothing(description.get("smoothing")),
         head_spread=None if spread is None else _head_spread(spread, scorer),
         summary=dict(description["summary"]),
-    )
-
-
-def _smoothing(stated: Mapping[str, Any] | None) -> Smoothing | None:
-    """The smoothing that a description states; files from before there was any state none."""
-    if not stated:
-        return None
-    offset = float(stated["offset"])
-    if not math.isfinite(offset):
-        raise ValueError(f"offset must be a finite number; got {offset}")
-    return Smoothing(
-        width_px=_positive(stated, "width_px"), slope=_positive(stated, "slope"), offset=offset
     )
 
 

@@ -23,8 +23,8 @@ from cryopick.prepare import Store
 
 __all__ = ["Guide", "guide_weight", "votes_on_negatives"]
 
-_LABELS = 36.0  # as many labels as the guide is worth
-_MOST = 2.0
+_LABELS = 72.0  # as many labels as the guide is worth
+_MOST = 4.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Guide:
 def guide_weight(labels: int) -> float:
     """The weight of a guide beside a network that learnt from so many labels.
 
-    >>> guide_weight(72)
+    >>> guide_weight(144)
     0.5
     """
     return min(_MOST, _LABELS / max(labels, 1))

@@ -42,7 +42,7 @@ __all__ = [
 _FLOOR = -8.0  # lower peaks are no candidates
 _RIGHT = 1 / 3  # diameters between a candidate and the label that it belongs to
 _SLIP = 0.02  # share of labels beside a particle, so that a single one cannot lead astray
-_SHARE = 0.3  # of the spread between simulated kinds, as real ones were found to need
+_SHARE = 0.2  # of the spread between simulated kinds, as real ones were found to need
 _MOST = 32  # micrographs with labels that are looked at
 _ROUNDS = 300
 

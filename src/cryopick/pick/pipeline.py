@@ -19,7 +19,7 @@ from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import halved, refine, suppress
-from cryopick.pick.score import ScoreMap, folded, guided_map, number_format, smoothed
+from cryopick.pick.score import ScoreMap, folded, guided_map, number_format
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
@@ -170,7 +170,6 @@ class Picker:
         prepared, pixel_size_ang = self.prepare(path)
         step = self.settings.step_px or default_step(self.model.scorer)
         scores = guided_map(self.model.scorer, self.model.guide, prepared.image, step_px=step)
-        scores = smoothed(scores, self.model.smoothing)
         if self.model.odds is not None:
             scores = replace(scores, logits=self.model.odds.of_map(scores.logits))
         return Scored(prepared, scores, pixel_size_ang)

@@ -7,7 +7,6 @@ background. The result equals, to rounding, scoring the crop around each place a
 - `ScoreMap`: logits on a grid of places.
 - `score_map`: the scores of an image.
 - `guided_map`: the same, averaged with a guide's.
-- `smoothed`: each score with a share of those around it.
 - `folded`: a network made ready for it.
 - `number_format`: float32, or bfloat16 where that is faster.
 """
@@ -24,15 +23,14 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.errors import SettingsError
-from cryopick.learn import Guide, Scorer, Smoothing
+from cryopick.learn import Guide, Scorer
 from cryopick.learn.device import multiplies_bfloat16
 from cryopick.learn.network import LateResidual
 from cryopick.pick.settings import Precision
 
-__all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map", "smoothed"]
+__all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map"]
 
 _TILE_PX = 320  # largest side scored in one pass: its activations nearly fit the cache
-_SUREST = 30.0  # logits beyond this are 0 or 1 to the precision that is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,24 +114,6 @@ def guided_map(
     pooled = scores.logits + np.float32(guide.weight) * guiding[::every, ::every]
     # The mean and not the sum, so that logits keep their range and the floor its meaning.
     return ScoreMap(pooled / np.float32(1 + guide.weight), step_px)
-
-
-def smoothed(scores: ScoreMap, smoothing: Smoothing | None) -> ScoreMap:
-    """Average the probabilities around each place, and take logits again.
-
-    Args:
-        scores: What a network says.
-        smoothing: How; None leaves the scores as they are.
-    """
-    from scipy.ndimage import gaussian_filter
-    from scipy.special import expit, logit
-
-    if smoothing is None:
-        return scores
-    probability = expit(np.clip(scores.logits.astype(np.float64), -_SUREST, _SUREST))
-    mean = gaussian_filter(probability, smoothing.width_px / scores.step_px, mode="nearest")
-    logits = smoothing.slope * logit(mean) + smoothing.offset
-    return ScoreMap(logits.astype(np.float32), scores.step_px)
 
 
 def _tiles(
