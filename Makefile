@@ -45,7 +45,7 @@ public-types: install .pyright/.installed
 	.pyright/bin/python -m pip install --quiet pyright==1.1.414
 	touch $@
 
-# Make the model that ships, from simulation alone: about an hour on one core. It goes on where it was cut off.
+# Make the model that ships, from simulation alone: some hours on one core. It goes on where it was cut off.
 STRUCTURES ?= ../shared/data/structures
 general-model: install
 	OMP_NUM_THREADS=1 $(VENV)/bin/python scripts/make_general_model.py --structures $(STRUCTURES)

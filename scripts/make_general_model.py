@@ -1,4 +1,4 @@
-"""Make the general model again: an hour or two on two cores, and it goes on where it was cut off.
+"""Make the general model again: some hours, and it goes on where it was cut off.
 
     python scripts/make_general_model.py --structures DIR [--run FOLDER] [--out MODEL]
 

@@ -99,7 +99,7 @@ def train(
     ] = None,
     guide_weight: Annotated[
         float | None,
-        Option(help="How much the general model counts [36 over the labels, at most 2]."),
+        Option(help="How much the general model counts [72 over the labels, at most 4]."),
     ] = None,
     frozen: Annotated[
         int | None, Option(help="First layers of a model of yours that stay as they are [0].")
