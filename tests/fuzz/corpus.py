@@ -50,6 +50,8 @@ def keep(family: str, folder: Path) -> int:
     found = {path.read_bytes() for path in (own / "found").iterdir()} | set(_archived(family))
     usable = sorted((data for data in found if len(data) <= _MOST_BYTES), key=_by_length)
     chosen = bad | _reaching_further(FAMILIES[family], made, usable)
+    if not chosen:
+        return 0
     _CORPUS.mkdir(exist_ok=True)
     with zipfile.ZipFile(_CORPUS / f"{family}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number, data in enumerate(sorted(chosen, key=_by_length)):

@@ -187,6 +187,18 @@ def test_locations_that_mean_nothing_are_refused(tmp_path, fields, why):
         read_picks(saved(tmp_path / "a.cs", places(2, **fields)))
 
 
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [("micrograph_shape", ("<u4", 3)), ("center_x_frac", "S4"), ("micrograph_path", "<u4")],
+)
+def test_columns_of_other_types_are_refused(tmp_path, field, kind):
+    sound = places(2).dtype
+    kinds = {name: sound[name] for name in sound.names} | {f"location/{field}": kind}
+
+    with pytest.raises(FormatError, match="found other types; export the job again"):
+        read_picks(saved(tmp_path / "a.cs", np.zeros(2, list(kinds.items()))))
+
+
 def test_a_size_that_nobody_knows_is_asked_for(tmp_path):
     with pytest.raises(SettingsError, match=r"size of gone\.mrc is not known: give .* -m, or"):
         write_picks(Picks.on("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")

@@ -45,11 +45,13 @@ def _read(path: Path) -> Picks:
     places = table
     if not _has(table, _NEEDED):
         places = _passthrough(table)
+    _refuse_other_types(places, path)
     columns = {name: places[name] for name in places.fields if _is_carried(places, name)}
     columns |= {name: table[name] for name in table.fields if _is_carried(table, name)}
     names, index = _names(places[_PATH], path)
     shape = places[_SHAPE].astype(np.int64).reshape(-1, 2)
-    xy_px = np.column_stack([columns.pop(name).astype(np.float64) for name in _FRACTIONS])
+    xy_px = np.column_stack([places[name].astype(np.float64) for name in _FRACTIONS])
+    columns = {name: values for name, values in columns.items() if name not in _FRACTIONS}
     xy_px *= shape[:, ::-1]
     usable = np.isfinite(xy_px).all(axis=1) & (shape > 0).all(axis=1)
     if not usable.all():
@@ -71,6 +73,18 @@ def _read(path: Path) -> Picks:
     )
 
 
+def _refuse_other_types(places: Table, path: Path) -> None:
+    if not (
+        places.holds(_PATH, "S")
+        and places.holds(_SHAPE, "iu", (2,))
+        and all(places.is_plain_number(name) for name in _FRACTIONS)
+    ):
+        raise FormatError(
+            f"{path}: expected a path, two whole numbers and two fractions a row for {_PATH}, "
+            f"{_SHAPE} and {', '.join(_FRACTIONS)}, found other types; export the job again"
+        )
+
+
 def _has(table: Table, names: tuple[str, ...]) -> bool:
     return all(name in table.fields for name in names)
 
@@ -83,7 +97,7 @@ def _is_carried(table: Table, name: str) -> bool:
 def _passthrough(table: Table) -> Table:
     """Find the passthrough file beside a table that has the locations of all its rows."""
     path = table.path
-    if "uid" in table.fields:
+    if "uid" in table.fields and table.is_plain_number("uid"):
         for beside in sorted(path.parent.glob("*passthrough*.cs")):
             if beside.resolve() == path.resolve():
                 continue
@@ -91,7 +105,8 @@ def _passthrough(table: Table) -> Table:
                 other = open_table(beside)
             except (FormatError, InputError):
                 continue
-            rows = other.rows_of(table["uid"]) if _has(other, (*_NEEDED, "uid")) else None
+            is_whole = _has(other, (*_NEEDED, "uid")) and other.is_plain_number("uid")
+            rows = other.rows_of(table["uid"]) if is_whole else None
             if rows is not None:
                 return other.select(rows)
     raise FormatError(
@@ -127,9 +142,11 @@ def micrograph_names(path: Path) -> list[str]:
     """
     table = open_table(path)
     for name in _LISTS:
-        if name in table.fields:
+        if name in table.fields and table.holds(name, "S"):
             return list(_names(table[name], path)[0])
-    raise FormatError(f"{path}: expected {' or '.join(_LISTS)}, found neither; name another file")
+    raise FormatError(
+        f"{path}: expected paths in {' or '.join(_LISTS)}, found none; name another file"
+    )
 
 
 def _write(picks: Picks, layout: Layout, path: Path) -> None:

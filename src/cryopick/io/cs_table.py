@@ -52,8 +52,12 @@ class Table:
 
     def is_plain_number(self, name: str) -> bool:
         """Whether a column holds one number a row."""
-        kind = self.data.dtype[name]
-        return kind.shape == () and kind.kind in "iuf"
+        return self.holds(name, "iuf")
+
+    def holds(self, name: str, kinds: str, shape: tuple[int, ...] = ()) -> bool:
+        """Whether a row of a column is of one of NumPy's kinds and of that shape."""
+        dtype = self.data.dtype[name]
+        return dtype.shape == shape and dtype.base.kind in kinds
 
     def rows_of(self, uids: Shaped[np.ndarray, " wanted"]) -> Integer[np.ndarray, " wanted"] | None:
         """Find the rows of given uids; None where one is missing."""
