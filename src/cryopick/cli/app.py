@@ -71,6 +71,8 @@ class Commands(TyperGroup):
     Loading all of them would take a fifth of the time of a small command.
     """
 
+    commands: dict[str, Any]
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  # as below
         """The command of that name; a wrong name loads all, so that Typer suggests a right one."""
         if cmd_name not in self.commands:

@@ -46,9 +46,9 @@ class Team:
 
     def __init__(self, fabric: "Fabric | None" = None) -> None:
         self._fabric: Any = fabric
-        self.rank = fabric.global_rank if fabric else 0
-        self.size = fabric.world_size if fabric else 1
-        self.patches = 0  # of the minibatch at hand, on all devices
+        self.rank: int = fabric.global_rank if fabric else 0
+        self.size: int = fabric.world_size if fabric else 1
+        self.patches: int = 0  # of the minibatch at hand, on all devices
 
     def __deepcopy__(self, _: object) -> "Team":
         return self  # connections cannot be copied with a network
