@@ -37,7 +37,7 @@ FOLLOWING = {
     "diameter_ang": "the model's",
     "step_px": "2, or the network's stride",
     "particles_per_micrograph": "auto: as micrographs and labels tell",
-    "guide_weight": "36 over the labels, at most 2",
+    "guide_weight": "72 over the labels, at most 4",
 }
 # Defaults that the command has and the class has not.
 OTHERWISE = {"init": "general", "steps": "9 a label, at least 300 and at most 900"}
