@@ -91,7 +91,7 @@ def candidates(scorer: Scorer, store: Store, *, diameter_px: float) -> Candidate
     return Candidates.together(found)
 
 
-def candidates_on(  # an image and what is known of it
+def candidates_on(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
