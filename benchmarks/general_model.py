@@ -6,7 +6,8 @@ there already is not done again.
 - `real`: EMPIAR-10017, which no training has seen: the four test micrographs with no labels,
   with `labels_10.tsv` and `labels_25.tsv`, guided and from scratch, and the reference's detector.
 - `simulated`: structures that were held back from training, against the reference's detector.
-- `negatives`: micrographs without particles: how much is picked at even odds.
+- `negatives`: micrographs without particles: how much is picked at even odds, and how much the
+  automatic threshold keeps.
 
     .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] [--seeds 3]
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from common import CRYOPICK, ROOT
 from empiar10017 import DATA, judge, micrographs, with_spread
 
-from cryopick.evaluate import Evaluation, evaluate_picks
+from cryopick.evaluate import Evaluation, best_cut, evaluate_picks
 from cryopick.io import match_names, read_picks
 from cryopick.picks import Picks
 from cryopick.simulate import load_molecule
@@ -127,22 +128,23 @@ def simulated(chosen: argparse.Namespace) -> None:
 
 
 def negatives(_: argparse.Namespace) -> None:
-    """Picks at even odds where there is nothing to pick, and where there is."""
-    print("\n| class | micrographs | picks on each, by diameter 100, 146, 250 Å |\n|---|---|---|")
+    """Picks where there is nothing to pick, and where there is: at even odds, and kept by auto."""
+    print("\n| class | at even odds: 100 Å | 146 Å | 250 Å | kept by auto: 100, 146, 250 Å |")
+    print("|---|---|---|---|---|")
     for folder in sorted((SHARED / "negatives").iterdir()):
-        counts = []
+        cells, kept = [], []
         for diameter_ang in (100, 146, 250):
-            table = OUT / f"negatives-{folder.name}-{diameter_ang}.tsv"
+            table = OUT / f"negatives-all-{folder.name}-{diameter_ang}.tsv"
             once(
                 table,
                 *("pick", folder, "--diameter-ang", diameter_ang),
-                *("--pixel-size-ang", NEGATIVE_PX_ANG, "--threshold", EVEN_ODDS),
+                *("--pixel-size-ang", NEGATIVE_PX_ANG, "--threshold", EVERYTHING),
             )
             picks = read_picks(table)
-            many = {name: len(rows) for name, rows in picks.rows().items()}
-            counts.append(", ".join(str(n) for n in sorted(many.values())) or "0")
-        number = len(list(folder.iterdir()))
-        print(f"| {folder.name} | {number} | {' · '.join(counts)} |", flush=True)
+            many = [int((picks.score[own] >= EVEN_ODDS).sum()) for own in picks.rows().values()]
+            cells.append(", ".join(map(str, sorted(many))))
+            kept.append(str(len(best_cut(picks).kept)))
+        print(f"| {folder.name} |", " | ".join(cells), "|", ", ".join(kept), "|", flush=True)
 
 
 def once(result: Path, *arguments: object) -> float:

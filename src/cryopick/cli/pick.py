@@ -1,6 +1,6 @@
 """`cryopick pick` and `cryopick score`: raw micrographs through a model."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import BadParameter, Option, echo
 
@@ -23,13 +23,10 @@ from cryopick.cli.options import (
     regions_on,
 )
 from cryopick.cli.progress import Batch
-from cryopick.cli.sets import AUTO, in_words, number, threshold_of
+from cryopick.cli.sets import AUTO, NO_SIGN, cut, number
 from cryopick.cli.settings import settings_of
 from cryopick.cli.tables import record_file, settings_file, write_table
 from cryopick.errors import InputError
-
-if TYPE_CHECKING:
-    from cryopick.picks import Picks
 
 __all__ = ["pick"]
 
@@ -83,6 +80,7 @@ def pick(
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     options = locals()  # by the names of the settings' fields
+    from cryopick.evaluate import likely_empty
     from cryopick.io import micrograph_paths, whole
     from cryopick.io.record import write_record
     from cryopick.pick import PickSettings
@@ -117,7 +115,11 @@ def pick(
             raise InputError("none of the micrographs can be used; see what was skipped above")
         with whole(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        table = _cut(concatenate(found)) if cuts_itself else concatenate(found)
+        table = concatenate(found)
+        if cuts_itself and len(table):
+            table = cut(table, AUTO)
+        elif model is None and threshold is None and len(table) and likely_empty(table):
+            echo(NO_SIGN, err=True)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().record(
@@ -125,14 +127,3 @@ def pick(
         )
         write_record(record, record_file(plan.out))
     batch.finish()
-
-
-def _cut(picks: "Picks") -> "Picks":
-    """The picks of the threshold whose F1 should be best, told in words."""
-    from cryopick.evaluate import promised, thresholded
-
-    if not len(picks):
-        return picks
-    kept = thresholded(picks, threshold_of(picks, AUTO))
-    echo(in_words(promised(picks), len(kept)), err=True)
-    return kept

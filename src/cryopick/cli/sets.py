@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from cryopick.evaluate import Promise
     from cryopick.picks import Picks
 
-__all__ = ["AUTO", "Operation", "combine", "in_words", "number", "threshold", "threshold_of"]
+__all__ = ["AUTO", "NO_SIGN", "Operation", "combine", "cut", "number", "threshold"]
 
 AUTO = "auto"  # a threshold that the scores themselves tell
+NO_SIGN = (
+    "warning: no sign of particles: scores fall off as on micrographs with nothing to pick; look at the "
+    "micrographs, at --diameter-ang and at the pixel size before you use these picks"
+)
+_NAMED = 3  # micrographs of many that a message names
 
 RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The same in ångströms.")]
 
@@ -61,35 +66,61 @@ def threshold(
 
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate import nested_counts, nested_sets, promised
+    from cryopick.evaluate import nested_counts
     from cryopick.io import read_picks
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("give either --at or --keep")
     table = read_picks(picks)
-    values = [threshold_of(table, word) for word in at or []]
-    sets = nested_sets(table, values) if at else nested_counts(table, keep or [])
-    labels = [f"at{_spelt(word)}" for word in at or []] + [f"keep{count}" for count in keep or []]
-    promise = promised(table) if len(table) and table.is_scored else None
-    for label, kept in zip(labels, sets, strict=True):
-        if promise is not None:
-            typer.echo(f"{label}: {in_words(promise, len(kept))}", err=True)
+    sets = {f"at{_spelt(word)}": cut(table, word, f"at{_spelt(word)}: ") for word in at or []}
+    for count, kept in zip(keep or [], nested_counts(table, keep or []), strict=True):
+        _tell(table, kept, f"keep{count}: ")
+        sets[f"keep{count}"] = kept
+    for label, kept in sets.items():
         name = out if len(sets) == 1 else _labelled(out, label)
         write_table(kept, name, table_format=table_format, overwrite=force)
 
 
-def threshold_of(picks: "Picks", word: str) -> float:
-    """The threshold that a word means: a number, or where the expected F1 is best.
+def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
+    """Keep the picks of at least a threshold, and say what their scores promise.
+
+    Args:
+        picks: The table.
+        word: A number, or "auto" for where the expected F1 is best; then nothing is kept on
+            micrographs that show no sign of particles.
+        before: What to begin the words with.
 
     Raises:
-        BadParameter: It is neither a number nor "auto".
+        BadParameter: The word is neither a number nor "auto".
         SettingsError: There is no pick to choose by, or some have no score.
     """
-    if word == AUTO:
-        from cryopick.evaluate import best_threshold
+    from cryopick.evaluate import best_cut, thresholded
 
-        return best_threshold(picks)
-    return number(word)
+    if word != AUTO:
+        kept = thresholded(picks, number(word))
+        _tell(picks, kept, before)
+        return kept
+    best = best_cut(picks)
+    if best.without_signs:
+        some = ", ".join(Path(name).name for name in best.without_signs[:_NAMED])
+        typer.echo(
+            f"{before}{len(best.without_signs)} of {len(picks.micrographs)} micrographs show no "
+            f"sign of particles, and nothing is kept there: {some}"
+            f"{', …' if len(best.without_signs) > _NAMED else ''}; a threshold in numbers cuts all "
+            "micrographs alike",
+            err=True,
+        )
+    if best.promise is not None:
+        typer.echo(f"{before}{_in_words(best.promise, len(best.kept))}", err=True)
+    return best.kept
+
+
+def _tell(picks: "Picks", kept: "Picks", before: str) -> None:
+    """Say what scores promise of the picks that are kept."""
+    from cryopick.evaluate import promised
+
+    if len(picks) and picks.is_scored:
+        typer.echo(f"{before}{_in_words(promised(picks), len(kept))}", err=True)
 
 
 def number(word: str) -> float:
@@ -107,7 +138,7 @@ def number(word: str) -> float:
     return value
 
 
-def in_words(promise: "Promise", kept: int) -> str:
+def _in_words(promise: "Promise", kept: int) -> str:
     """What scores promise of the surest picks."""
     if not kept:
         return f"0 picks of {promise.kept[-1]}"

@@ -6,6 +6,8 @@
 - `precision_band`, `reliability`, `share_interval`: how sure such numbers are.
 - `outliers`, `density`, `near_edges`: how picks are spread.
 - `promised`, `Promise`, `best_threshold`: what calibrated scores promise without labels.
+- `best_cut`, `Cut`: what the automatic threshold keeps.
+- `shows_particles`, `likely_empty`: micrographs with a sign of particles, and without.
 - `thresholded`, `strongest`, `nested_sets`, `nested_counts`: the surest picks.
 """
 
@@ -17,15 +19,17 @@ from cryopick.evaluate.certainty import (
     share_interval,
 )
 from cryopick.evaluate.curves import Curve, Point, average_precision, precision_recall
-from cryopick.evaluate.expected import Promise, best_threshold, promised
+from cryopick.evaluate.expected import Cut, Promise, best_cut, best_threshold, promised
 from cryopick.evaluate.judge import Evaluation, OnMicrograph, evaluate_picks
 from cryopick.evaluate.matching import is_near, match, match_picks
+from cryopick.evaluate.signs import likely_empty, shows_particles
 from cryopick.evaluate.spread import NearEdges, density, near_edges, outliers
 from cryopick.evaluate.thresholds import nested_counts, nested_sets, strongest, thresholded
 
 __all__ = [
     "Band",
     "Curve",
+    "Cut",
     "Evaluation",
     "NearEdges",
     "OnMicrograph",
@@ -33,10 +37,12 @@ __all__ = [
     "Promise",
     "Reliability",
     "average_precision",
+    "best_cut",
     "best_threshold",
     "density",
     "evaluate_picks",
     "is_near",
+    "likely_empty",
     "match",
     "match_picks",
     "near_edges",
@@ -48,6 +54,7 @@ __all__ = [
     "promised",
     "reliability",
     "share_interval",
+    "shows_particles",
     "strongest",
     "thresholded",
 ]

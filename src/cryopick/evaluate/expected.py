@@ -6,6 +6,7 @@ score, are not counted: keep all picks down to a low floor.
 
 - `Promise`, `promised`: the numbers at every threshold.
 - `best_threshold`: the one whose F1 should be best.
+- `best_cut`, `Cut`: the picks that it keeps, none on micrographs without a sign of particles.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from cryopick.errors import SettingsError
+from cryopick.evaluate.signs import shows_particles
+from cryopick.evaluate.thresholds import thresholded
 from cryopick.picks import Picks
 
-__all__ = ["Promise", "best_threshold", "promised"]
+__all__ = ["Cut", "Promise", "best_cut", "best_threshold", "promised"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,3 +87,36 @@ def best_threshold(picks: Picks) -> float:
     """
     promise = promised(picks)
     return float(promise.threshold[np.argmax(promise.f1)])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cut:
+    """What the automatic threshold keeps.
+
+    Attributes:
+        kept: The picks.
+        promise: What scores promise of the picks on micrographs that show particles; None where
+            none does.
+        without_signs: The other micrographs, of which nothing is kept.
+    """
+
+    kept: Picks
+    promise: Promise | None
+    without_signs: tuple[str, ...]
+
+
+def best_cut(picks: Picks) -> Cut:
+    """Keep the picks of the best threshold, on micrographs that show particles.
+
+    Raises:
+        SettingsError: There is no pick, or some have no score.
+    """
+    promised(picks)
+    shows = shows_particles(picks)
+    named = zip(picks.micrographs, shows, strict=True)
+    without = tuple(name for name, own in named if not own)
+    believed = picks.select(shows[picks.index])
+    if not len(believed):
+        return Cut(kept=believed, promise=None, without_signs=without)
+    kept = thresholded(believed, best_threshold(believed))
+    return Cut(kept=kept, promise=promised(believed), without_signs=without)
