@@ -22,8 +22,8 @@ __all__ = ["AUTO", "NO_SIGN", "Operation", "combine", "cut", "number", "threshol
 
 AUTO = "auto"  # a threshold that the scores themselves tell
 NO_SIGN = (
-    "warning: no sign of particles: scores fall off as on micrographs with nothing to pick; look at the "
-    "micrographs, at --diameter-ang and at the pixel size before you use these picks"
+    "warning: no sign of particles: scores fall off as on micrographs with nothing to pick; look "
+    "at the micrographs, at --diameter-ang and at the pixel size before you use these picks"
 )
 _NAMED = 3  # micrographs of many that a message names
 
