@@ -13,13 +13,28 @@ pytestmark = pytest.mark.slow
 DATA = Path(__file__).parents[3] / "shared" / "data" / "empiar10017"
 
 
+MICROGRAPHS = 4  # of them all, to save time: those with the most labels
+
+
 def labels():
-    """The 25 labels, by micrograph."""
+    """Some of the 25 labels, by micrograph."""
     found = {}
     for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
         name, x, y = line.split("\t")
         found.setdefault(name, []).append((float(x), float(y)))
-    return found
+    most = sorted(found, key=lambda name: (-len(found[name]), name))[:MICROGRAPHS]
+    return {name: found[name] for name in most}
+
+
+@pytest.fixture
+def micrographs(tmp_path):
+    """A folder of these micrographs."""
+    folder = tmp_path / "micrographs"
+    folder.mkdir()
+    for name in labels():
+        [file] = (DATA / "micrographs").glob(f"{Path(name).stem}.*")
+        (folder / file.name).symlink_to(file)
+    return folder
 
 
 @pytest.fixture
@@ -31,11 +46,12 @@ def day(tmp_path, chromium):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the micrographs of EMPIAR-10017 are not there")
-def test_a_day_in_the_life(day, make_page):
+def test_a_day_in_the_life(day, make_page, micrographs):
+    clicked = sum(map(len, labels().values()))
     user = make_page(day).open()
     page = user.page
     page.set_default_timeout(60_000)
-    page.locator("input[name=path]").fill(str(DATA / "micrographs"))
+    page.locator("input[name=path]").fill(str(micrographs))
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Pixel size, Å").fill("1.77")
     page.get_by_label("Pixel size, Å").press("Tab")
@@ -48,12 +64,12 @@ def test_a_day_in_the_life(day, make_page):
         for place in places:
             user.click(*place)
     user.saved()
-    assert stored(user) == {"pos": 25}
+    assert stored(user) == {"pos": clicked}
 
     train(user)
     page.get_by_role("button", name="Look at the picks").click()
     page.locator("[data-test=kept]").wait_for()
-    assert 1000 < int(page.locator("[data-test=kept]").inner_text().replace(",", "")) < 20_000
+    assert 400 < int(page.locator("[data-test=kept]").inner_text().replace(",", "")) < 20_000
 
     user.step("review")
     page.get_by_label("Judge a pick").wait_for()
@@ -75,7 +91,7 @@ def test_a_day_in_the_life(day, make_page):
     day.stop()
     day.again()
     user.open()
-    assert stored(user) == {"pos": 25 + 3, "neg": 2}
+    assert stored(user) == {"pos": clicked + 3, "neg": 2}
     user.step("inspect")
     assert float(page.get_by_label("Threshold, score").input_value()) == pytest.approx(
         0.5, abs=0.01
