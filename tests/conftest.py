@@ -5,6 +5,7 @@ Generated inputs are the same in every run, so that the gate says the same of th
 """
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -30,3 +31,14 @@ def run_words(monkeypatch, tmp_path):
         return result
 
     return run
+
+
+@pytest.fixture
+def project(run_words):
+    """The same in a folder with five micrographs in mics/ and a model, m.safetensors."""
+    from tests import tiny
+
+    Path("mics").mkdir()
+    tiny.micrographs("mics", 5)
+    tiny.model("m.safetensors")
+    return run_words

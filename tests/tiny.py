@@ -14,6 +14,7 @@ from cryopick.picks import Picks, concatenate
 PIXEL_ANG = 10.0
 DIAMETER_ANG = 135.0
 PER_MICROGRAPH = 6
+LINE = "pick mics --model m.safetensors --threshold -100"  # in the folder of fixture `project`
 
 
 def blobs(seed, shape=(96, 112)):

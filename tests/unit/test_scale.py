@@ -135,25 +135,14 @@ def test_a_script_is_bash_that_runs_the_command_in_parts(scheduler, tmp_path):
     assert "'a b.sh'" in text
 
 
-@pytest.fixture
-def project(run_words):
-    Path("mics").mkdir()
-    tiny.micrographs(Path("mics"), 5)
-    tiny.model("m.safetensors")
-    return run_words
-
-
-LINE = "pick mics --model m.safetensors --threshold -100"
-
-
 def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
-    project(f"{LINE} -o all.star")
+    project(f"{tiny.LINE} -o all.star")
     for number in (1, 2):
-        project(f"{LINE} -o picks.star --shard {number}/3")
+        project(f"{tiny.LINE} -o picks.star --shard {number}/3")
     assert "1 of 3 parts are missing" in project("merge picks.star", status=1).stderr
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "3")
-    project(f"{LINE} -o picks.star --shard auto")
+    project(f"{tiny.LINE} -o picks.star --shard auto")
 
     project("merge picks.star")
 
@@ -163,8 +152,8 @@ def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
 
 
 def test_parts_of_other_settings_are_not_merged(project):
-    project(f"{LINE} -o picks.star --shard 1/2")
-    project(f"{LINE} -o picks.star --shard 2/2 --margin-ang 200")
+    project(f"{tiny.LINE} -o picks.star --shard 1/2")
+    project(f"{tiny.LINE} -o picks.star --shard 2/2 --margin-ang 200")
 
     assert "says other settings than" in project("merge picks.star", status=1).stderr
     assert not Path("picks.star").exists()
@@ -172,7 +161,7 @@ def test_parts_of_other_settings_are_not_merged(project):
 
 def test_shards_write_tables_of_their_own_micrographs_into_one_folder(project):
     for number in (1, 2):
-        project(f"{LINE} -o tables/ --shard {number}/2")
+        project(f"{tiny.LINE} -o tables/ --shard {number}/2")
 
     assert len(list(Path("tables").glob("mic_*.tsv"))) == 5
 
@@ -183,17 +172,17 @@ def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch)
     picked = []
     pick = Picker._pick
     monkeypatch.setattr(Picker, "_pick", lambda self, p: picked.append(p.name) or pick(self, p))
-    project(f"{LINE} -o picks.json")
+    project(f"{tiny.LINE} -o picks.json")
     first = Path("picks.json").read_bytes()
     picked.clear()
 
-    project(f"{LINE} -o picks.json")
+    project(f"{tiny.LINE} -o picks.json")
     assert picked == []
     assert Path("picks.json").read_bytes() == first
 
     Path("mics/mic_5.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
     os.utime("mics/mic_2.mrc", ns=(1, 1))
-    project(f"{LINE} -o picks.json")
+    project(f"{tiny.LINE} -o picks.json")
     assert sorted(picked) == ["mic_2.mrc", "mic_5.mrc"]
     assert len(read_picks(Path("picks.json")).micrographs) == 6
 
@@ -201,9 +190,9 @@ def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch)
 @pytest.mark.parametrize("ending", ["tsv", "json"])
 def test_merged_parts_tell_what_was_skipped(project, ending):
     Path("mics/mic_1.mrc").write_bytes(b"")
-    project(f"{LINE} -o all.{ending}", status=1)
-    project(f"{LINE} -o picks.{ending} --shard 1/2")
-    project(f"{LINE} -o picks.{ending} --shard 2/2", status=1)
+    project(f"{tiny.LINE} -o all.{ending}", status=1)
+    project(f"{tiny.LINE} -o picks.{ending} --shard 1/2")
+    project(f"{tiny.LINE} -o picks.{ending} --shard 2/2", status=1)
 
     said = project(f"merge picks.{ending}", status=1).stderr
 
@@ -212,8 +201,8 @@ def test_merged_parts_tell_what_was_skipped(project, ending):
 
 
 COMMANDS = {
-    "pick": (f"{LINE} -o picks.tsv", "picks.tsv"),
-    "pick-each": (f"{LINE} -o out/", "out/mic_3.tsv"),
+    "pick": (f"{tiny.LINE} -o picks.tsv", "picks.tsv"),
+    "pick-each": (f"{tiny.LINE} -o out/", "out/mic_3.tsv"),
     "score": ("score mics --model m.safetensors -o out", "out/mic_3.mrc"),
     "propose": ("propose mics --diameter-ang 135 -o picks.tsv", "picks.tsv"),
     "filaments": ("filaments mics --model m.safetensors -o out.tsv", "out.tsv"),

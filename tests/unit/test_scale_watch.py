@@ -15,16 +15,7 @@ from cryopick.io import read_picks
 from cryopick.io.parts import Parts
 from cryopick.scale import Watcher, station, there_now
 
-LINE = "pick mics --model m.safetensors --threshold -100"
 WATCH = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
-
-
-@pytest.fixture
-def project(run_words):
-    Path("mics").mkdir()
-    tiny.micrographs(Path("mics"), 5)
-    tiny.model("m.safetensors")
-    return run_words
 
 
 def grow(path, data):
@@ -176,7 +167,7 @@ def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
     assert "more/mic_1.mrc: its table would replace that of mics/mic_1.mrc; rename it" in said
     assert len(tables()) == 5
 
-    both = LINE.replace("mics", "mics more", 1)
+    both = tiny.LINE.replace("mics", "mics more", 1)
     assert "would both be written to" in project(f"{both} -o each/", status=1).stderr
     project(f"{both} -o picks.star")
     found = dict(read_picks(Path("picks.star")).by_micrograph())
@@ -207,7 +198,7 @@ PIECES = {
 
 @pytest.mark.parametrize("ends", PIECES.values(), ids=PIECES)
 def test_a_micrograph_that_is_written_slowly_is_picked_when_it_is_whole(project, monkeypatch, ends):
-    project(f"{LINE} -o picks.star")
+    project(f"{tiny.LINE} -o picks.star")
     path = Path("mics/mic_3.mrc")
     data = path.read_bytes()
     path.unlink()

@@ -9,6 +9,7 @@ is no particle, or one that nobody has labelled.
 - `Candidates`, `candidates`, `candidates_on`: the peaks of a network's scores, with its features
   there.
 - `peaks_of`: those peaks.
+- `owners`: which of them belongs to which particle.
 - `head_of`, `with_head`: a network's last layer, and the same network with another.
 - `fit_head`: the weights that suit labels.
 
@@ -35,6 +36,7 @@ __all__ = [
     "candidates_on",
     "fit_head",
     "head_of",
+    "owners",
     "peaks_of",
     "with_head",
 ]
@@ -113,7 +115,7 @@ def candidates_on(
     seen, step = _seen(scorer, image, usable), scorer.stride_px
     peaks = peaks_of(seen.logits, diameter_px / 2 / step, seen.usable)
     xy_px = peaks[:, ::-1] * float(step)
-    owner = _owners(xy_px, labels_px, _RIGHT * diameter_px)
+    owner = owners(xy_px, labels_px, _RIGHT * diameter_px)
     wanted = np.arange(len(labels_px) if with_missed else 0)
     missed = np.setdiff1d(wanted, owner)
     last = np.array(seen.logits.shape) - 1
@@ -230,7 +232,7 @@ def _seen(
     return _Seen(features[0].float(), logits, allowed)
 
 
-def _owners(
+def owners(
     xy_px: Float[np.ndarray, "peaks 2"], labels_px: Float[np.ndarray, "labels 2"], within_px: float
 ) -> Integer[np.ndarray, " peaks"]:
     """The label that each peak belongs to, -1 for none; a label has its best peak alone."""

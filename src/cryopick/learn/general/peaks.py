@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cryopick.learn.head import peaks_of
+from cryopick.learn.head import owners, peaks_of
 
 __all__ = ["peak_loss"]
 
@@ -64,13 +64,11 @@ def _judged(
     if not len(centres_px):
         return peaks, np.zeros(len(peaks), bool)
     xy_px = places_px[peaks[:, ::-1]]
-    gap, nearest = cKDTree(centres_px).query(xy_px)
-    near = np.flatnonzero(gap <= _RIGHT * diameter_px)
-    first = near[np.unique(nearest[near], return_index=True)[1]]
-    is_right = np.zeros(len(peaks), bool)
-    is_right[first] = True
+    owner = owners(xy_px, centres_px, _RIGHT * diameter_px)
+    gap, _ = cKDTree(centres_px).query(xy_px)
+    is_right = owner >= 0
     counts = is_right | (gap > _WRONG * diameter_px) | (gap <= _RIGHT * diameter_px)
-    missed = np.setdiff1d(np.flatnonzero(inside.all(axis=1)), nearest[first])
+    missed = np.setdiff1d(np.flatnonzero(inside.all(axis=1)), owner)
     added = np.rint((centres_px[missed, ::-1] - places_px[0]) / step).astype(np.int64)
     cells = np.concatenate([peaks[counts], added])
     return cells, np.concatenate([is_right[counts], np.ones(len(added), bool)])
