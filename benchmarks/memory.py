@@ -1,5 +1,8 @@
 """The most memory that picking and training hold, and whether it grows with their number."""
 
+import re
+import subprocess
+import time
 from pathlib import Path
 
 from common import (
@@ -28,6 +31,13 @@ def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: 
         check(f"{number} of {number}")
         words = f"{used.peak_mb:.0f} MB"
         row(f"pick {number} of {inputs.side_px} x {inputs.side_px}", used.seconds, words, "peak")
+    started = time.perf_counter()
+    middle, late = own_memory(
+        *(CRYOPICK, "pick", inputs.links(many), "--model", model, "-o", out, "--force")
+    )
+    taken = time.perf_counter() - started
+    row(f"pick {many}, its own memory in the second third", taken, f"{middle:.0f} MB", "most")
+    row("the same in the last third", taken, f"{late:.0f} MB", "most")
     used = measure(
         *(CRYOPICK, "preprocess", inputs.links(many), "--factor", 8),
         *("-o", folder / "preprocessed", "--force"),
@@ -46,6 +56,24 @@ def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: 
         words = f"{used.peak_mb:.0f} MB"
         side = small.side_px // 2
         row(f"train on {number}, prepared to {side} x {side}", used.seconds, words, "peak")
+
+
+def own_memory(*command: object) -> tuple[float, float]:
+    """The most megabytes that a program holds in the second and in the last third of its time.
+
+    Only memory of its own: pages of files that are mapped, as micrographs are while they are read,
+    belong to the page cache and come and go.
+    """
+    held = []
+    with LOG.open("wb") as words:
+        child = subprocess.Popen([str(part) for part in command], stdout=words, stderr=words)
+        while child.poll() is None:
+            status = Path(f"/proc/{child.pid}/status").read_text()
+            if found := re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE):
+                held.append(int(found[1]) * 1024 / 1e6)
+            time.sleep(0.01)
+    third = len(held) // 3
+    return max(held[third : 2 * third]), max(held[2 * third :])
 
 
 def check(words: str) -> None:

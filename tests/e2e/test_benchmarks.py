@@ -47,7 +47,7 @@ def lines_of(text):
             {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
             6 + 6,
         ),
-        ("memory", {"few": 1, "many": 2, "training": 2}, 5),
+        ("memory", {"few": 1, "many": 2, "training": 2}, 7),
     ],
 )
 def test_a_benchmark_of_micrographs_prints_its_tables(bench, capsys, name, options, rows):
