@@ -9,7 +9,9 @@ there already is not done again.
 - `negatives`: micrographs without particles: how much is picked at even odds, and how much the
   automatic threshold keeps.
 
-    .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] [--seeds 3]
+- `failures`: pictures of the surest wrong picks and of the particles that score least, on those.
+
+    .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] …
 """
 
 import argparse
@@ -20,11 +22,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from common import CRYOPICK, ROOT
 from empiar10017 import DATA, judge, micrographs, with_spread
+from scipy.ndimage import gaussian_filter
 
-from cryopick.evaluate import Evaluation, best_cut, evaluate_picks
-from cryopick.io import match_names, read_picks
+from cryopick.evaluate import Evaluation, best_cut, evaluate_picks, match_picks, strongest
+from cryopick.image import shrink
+from cryopick.io import match_names, read_micrograph, read_picks
 from cryopick.picks import Picks
 from cryopick.simulate import load_molecule
 
@@ -40,37 +45,33 @@ HELD_BACK = {
 SIMULATED_PX_ANG = 1.5
 NEGATIVE_PX_ANG = 8.6  # the files do not say; a usual pixel of 1.07 Å, eight of them together
 EVEN_ODDS = 0  # on simulated fields
+EXAMPLES = 8  # of each failure
+FIGURE = ROOT / "docs" / "results" / "general-model-failures.png"
 EVERYTHING = "-6"  # a threshold below all that matters, so that precision is averaged to the end
 
 
 def main() -> None:
     """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["real", "simulated", "negatives"])
+    parser.add_argument("parts", nargs="*", default=["real", "simulated", "negatives", "failures"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--without-peer", action="store_true", help="leave the reference out")
     chosen = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     for part in chosen.parts:
-        {"real": real, "simulated": simulated, "negatives": negatives}[part](chosen)
+        {"real": real, "simulated": simulated, "negatives": negatives, "failures": failures}[part](
+            chosen
+        )
 
 
 def real(chosen: argparse.Namespace) -> None:
     """Average precision on the test micrographs of EMPIAR-10017."""
     test = micrographs("test")
     truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
-    lists = {}
-    for split in ("train", "test"):
-        lists[split] = OUT / f"{split}-list"
-        lists[split].write_text("".join(f"{path}\n" for path in micrographs(split)))
+    lists = {split: listed(split) for split in ("train", "test")}
     where = ("--pixel-size-ang", 1.77)
     print("\n| EMPIAR-10017, test | average precision | best F1 | training, s |\n|---|---|---|---|")
-
-    table = OUT / "real-0.tsv"
-    once(
-        table,
-        *("pick", f"@{lists['test']}", "--diameter-ang", 190, *where, "--threshold", EVERYTHING),
-    )
+    table = without_labels()
     line("cryopick, no labels", [judge(read_picks(table), truth, test)])
     for init in ("general", "random"):
         for labels in (10, 25):
@@ -81,12 +82,12 @@ def real(chosen: argparse.Namespace) -> None:
                 taken.append(
                     once(
                         model,
-                        *("train", "-m", f"@{lists['train']}", "--init", init, "--seed", seed),
+                        *("train", "-m", lists["train"], "--init", init, "--seed", seed),
                         *("-p", DATA / f"labels_{labels}.tsv", "--diameter-ang", 190, *where),
                         *("--particles-per-micrograph", 650),
                     )
                 )
-                once(table, "pick", f"@{lists['test']}", "--model", model, *where)
+                once(table, "pick", lists["test"], "--model", model, *where)
                 found.append(judge(read_picks(table), truth, test))
             name = f"cryopick, {labels} labels, {'guided' if init == 'general' else 'from scratch'}"
             line(name, found, statistics.mean(taken))
@@ -96,6 +97,21 @@ def real(chosen: argparse.Namespace) -> None:
             line(
                 f"topaz-em, its pretrained resnet16_u64, {factor}-fold", [judge(picks, truth, test)]
             )
+
+
+def listed(split: str) -> str:
+    """The micrographs of a split as one word of a command line."""
+    out = OUT / f"{split}-list"
+    out.write_text("".join(f"{path}\n" for path in micrographs(split)))
+    return f"@{out}"
+
+
+def without_labels() -> Path:
+    """Picks of the general model on the test micrographs of EMPIAR-10017."""
+    table = OUT / "real-0.tsv"
+    sizes = ("--diameter-ang", 190, "--pixel-size-ang", 1.77)
+    once(table, "pick", listed("test"), *sizes, "--threshold", EVERYTHING)
+    return table
 
 
 def simulated(chosen: argparse.Namespace) -> None:
@@ -147,6 +163,53 @@ def negatives(_: argparse.Namespace) -> None:
         print(f"| {folder.name} |", " | ".join(cells), "|", ", ".join(kept), "|", flush=True)
 
 
+def failures(_: argparse.Namespace) -> None:
+    """Draw what goes wrong, from the picks that the other parts made."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows: list[tuple[str, Picks, Picks, list[Path], float, float]] = []
+    test = micrographs("test")
+    truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
+    picks = match_names(read_picks(without_labels()), test).picks
+    rows.append(("EMPIAR-10017", picks, truth, test, 40.0, 190 / 1.77))
+    for file, name in HELD_BACK.items():
+        stem, folder = Path(file).stem, OUT / f"sim-{Path(file).stem}"
+        across_px = load_molecule(str(SHARED / "structures" / file)).diameter_ang / SIMULATED_PX_ANG
+        paths = sorted((folder / "micrographs").glob("*.mrc"))
+        truth = match_names(read_picks(folder / "particles.tsv"), paths).picks
+        picks = match_names(read_picks(OUT / f"sim-{stem}.tsv"), paths).picks
+        rows.append((name, picks, truth, paths, across_px / 3, across_px))
+    figure = Figure(figsize=(2 * EXAMPLES, 1.25 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for line, (axes, row) in enumerate(zip(figure.subplots(len(rows), 2), rows, strict=True)):
+        name, picks, truth, paths, radius_px, across_px = row
+        right = match_picks(picks, truth, radius_px)
+        wrong = strongest(picks.select(right < 0), EXAMPLES)
+        best = np.full(len(truth), -np.inf)
+        best[right[right >= 0]] = picks.score[right >= 0]
+        hidden = truth.select(np.argsort(best, kind="stable")[:EXAMPLES])
+        for ax, own, words in zip(axes, (wrong, hidden), ("wrong, surest", "missed"), strict=True):
+            ax.imshow(np.hstack(crops(own, paths, across_px)), cmap="gray", vmin=-2.5, vmax=2.5)
+            ax.set(xticks=[], yticks=[], title=f"{words} first" if line == 0 else "")
+        axes[0].set_ylabel(name, fontsize=7)
+    figure.savefig(FIGURE, dpi=90)
+
+
+def crops(places: Picks, paths: list[Path], across_px: float) -> list[np.ndarray]:
+    """Squares of two and a half diameters around places, of mean 0 and spread 1."""
+    found, factor = [], across_px / 24
+    images = {str(path): shrink(read_micrograph(path).pixels, factor) for path in paths}
+    for name, own in places.by_micrograph():
+        image = gaussian_filter(images[name].image, 1.0)
+        padded = np.pad((image - image.mean()) / image.std(), 30)
+        last = np.array(image.shape[::-1]) - 1
+        for x, y in np.clip(np.rint(images[name].from_raw(own.xy_px)), 0, last).astype(int):
+            crop = padded[y : y + 61, x : x + 61]
+            found.append(np.pad(crop, 1, constant_values=2.5))
+    return found
+
+
 def once(result: Path, *arguments: object) -> float:
     """Run a command of cryopick's that writes `result`, unless it is there; its seconds."""
     notes = result.with_name(f"{result.name}.seconds.json")
@@ -187,7 +250,7 @@ def as_mrc(path: Path) -> Path:
     """The micrograph as an MRC file, whose rows the reference reads in the same order."""
     if path.suffix == ".mrc":
         return path
-    from cryopick.io import read_micrograph, write_mrc
+    from cryopick.io import write_mrc
 
     copy = OUT / f"{path.stem}.mrc"
     if not copy.exists():
