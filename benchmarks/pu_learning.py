@@ -100,6 +100,8 @@ def data(name: str, *, is_trial: bool) -> list[object]:
         known = ["-p", folder / "particles.tsv", "--diameter-ang", MOLECULES[name]]
         paths = sorted((folder / "micrographs").glob("*.mrc"))
         parted = paths[:TRAINING], paths[TRAINING:]
+        for split, own in zip(("train", "test"), parted, strict=True):
+            (folder / f"{split}.txt").write_text("".join(f"{path.stem}\n" for path in own))
     if is_trial:
         parted = parted[0][:TRIAL_TRAINING], parted[0][TRIAL_TRAINING:]
     return [*known, *listed(f"{name}-{'trial' if is_trial else 'test'}", *parted)]

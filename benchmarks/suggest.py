@@ -1,16 +1,16 @@
 """What do labels teach that were suggested, against labels chosen at random?
 
 Three ways to spend the same number of answers on the training micrographs of EMPIAR-10017,
-each judged by the average precision on its test micrographs:
+or of another folder laid out alike, each judged by the average precision on its test micrographs:
 
 - suggested: `cryopick suggest` proposes, each time with the model trained on the answers so
   far; a person says yes or no.
 - particles: a person clicks particles at random; every answer is a label.
 - candidates: picks of the first model, drawn at random; a person says yes or no.
 
-The person is the table of known particles: a candidate within 40 pixels of a particle becomes
-a label at the particle's place, any other is a no, which counts as an answer and gives no
-label. Everything is done by the commands that a user types; what is there already is not done
+The person is the table of known particles: a candidate near a particle becomes
+a label at the particle's place, any other is a no, which counts as an answer and becomes a
+negative. Everything is done by the commands that a user types; what is there already is not done
 again. The first suggestions do not depend on the seed, what is trained from them does.
 
     .venv/bin/python benchmarks/suggest.py [--answers 10 25 50 100] [--seeds 3] [--init general]
@@ -34,7 +34,6 @@ from cryopick.picks import Picks, concatenate
 ROOT = Path(__file__).resolve().parents[1]
 CRYOPICK = Path(sys.executable).with_name("cryopick")
 WAYS = ("suggested", "particles", "candidates")
-RADIUS_PX = 40.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Experiment:
 
     Attributes:
         data: Folder with micrographs/, particles.tsv, train.txt and test.txt.
+        radius_px: Within which a pick is right.
         out: Where everything is kept.
         init: What training starts from, and what makes the first suggestions.
         scale: Options that tell the particle's and the pixels' size.
@@ -51,6 +51,7 @@ class Experiment:
     """
 
     data: Path
+    radius_px: float
     out: Path
     init: str
     scale: tuple[str, ...]
@@ -104,8 +105,8 @@ class Run:
         notes = self.file("result", answers, "json")
         if not notes.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            asked, labels = self.answered(before, answers)
-            for name, table in (("asked", asked), ("labels", labels)):
+            asked, labels, negatives = self.answered(before, answers)
+            for name, table in (("asked", asked), ("labels", labels), ("negatives", negatives)):
                 write_picks(table, self.file(name, answers, "star"), overwrite=True)
             precision = self.trained(answers) if len(labels) else self.untrained(answers)
             result = {
@@ -118,19 +119,19 @@ class Run:
             notes.write_text(json.dumps(result))
         return json.loads(notes.read_text())
 
-    def answered(self, before: int, answers: int) -> tuple[Picks, Picks]:
-        """Everything asked so far, and the labels that the answers gave."""
+    def answered(self, before: int, answers: int) -> tuple[Picks, Picks, Picks]:
+        """Everything asked so far, and the labels and negatives that the answers gave."""
         truth = self.experiment.truth("train")
         if self.way == "particles":
             drawn = truth.select(self.drawn(len(truth), answers))
-            return drawn, drawn
+            return drawn, drawn, drawn.select(np.zeros(0, np.int64))
         if self.way == "candidates":
             picks = read_picks(self.first_picks())
             asked = picks.select(self.drawn(len(picks), answers))
         else:
             asked = self.suggested(before, answers)
-        rows = match_picks(asked, truth, RADIUS_PX)
-        return asked, truth.select(np.unique(rows[rows >= 0]))
+        rows = match_picks(asked, truth, self.experiment.radius_px)
+        return asked, truth.select(np.unique(rows[rows >= 0])), asked.select(rows < 0)
 
     def drawn(self, total: int, answers: int) -> np.ndarray:
         """Rows drawn at random; more answers include the fewer ones."""
@@ -169,8 +170,10 @@ class Run:
         """Train on the labels, pick the test micrographs, judge."""
         made, model = self.experiment, self.file("model", answers, "safetensors")
         if not model.exists():
+            negatives = self.file("negatives", answers, "star")
             cryopick(
                 *("train", "-m", made.listed("train"), "-o", model, "--seed", self.seed),
+                *(("--negatives", negatives) if len(read_picks(negatives)) else ()),
                 *("-p", self.file("labels", answers, "star"), "--init", made.init),
                 *(*made.scale, *made.expected, *made.train),
             )
@@ -187,7 +190,7 @@ class Run:
             *("pick", made.listed("test"), *model, *made.scale),
             *("--threshold", -6, "-o", table, "--force"),
         )
-        judged = evaluate_picks(read_picks(table), made.truth("test"), RADIUS_PX)
+        judged = evaluate_picks(read_picks(table), made.truth("test"), made.radius_px)
         return judged.average_precision or 0.0
 
 
@@ -210,6 +213,7 @@ def main() -> None:
     parser.add_argument("--diameter-ang", default="190")
     parser.add_argument("--pixel-size-ang", default="1.77")
     parser.add_argument("--particles-per-micrograph", default="650")
+    parser.add_argument("--radius-px", type=float, default=40.0)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/empiar10017")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "suggest")
     parser.add_argument("--table", type=Path, default=results / "suggest.tsv")
@@ -218,6 +222,7 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     made = Experiment(
         data=chosen.data.absolute(),
+        radius_px=chosen.radius_px,
         out=chosen.out.absolute(),
         init=chosen.init,
         scale=("--diameter-ang", chosen.diameter_ang, "--pixel-size-ang", chosen.pixel_size_ang),
