@@ -43,8 +43,8 @@ CRYOPICK = Path(sys.executable).with_name("cryopick")
 
 PIXEL_SIZE_ANG = 1.5
 DIAMETER_ANG = 160.0
-# The paper's network from random weights, which is what the reference trains.
-PAPER = ("--init", "random", "--network", "conv31")
+# The paper's network from random weights and its normalisation, which is what the reference trains.
+PAPER = ("--init", "random", "--network", "conv31", "--normalization", "dataset")
 
 
 @dataclass(frozen=True)

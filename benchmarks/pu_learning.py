@@ -39,12 +39,13 @@ SMALL = [
 FULL = "--width 32 --unlabelled-patches 8 --positive-patches 2 --learning-rate 0.003"
 
 ALL = "--objective pn --objective pu --objective ge-kl --objective ge-binomial"
+OWN = "--normalization dataset"  # the paper's
 PARTS = {
-    "objectives": f"{ALL} --labels 10 --labels 25 --labels 100",
+    "objectives": f"{ALL} --labels 10 --labels 25 --labels 100 {OWN}",
     "autoencoder": "--objective ge-binomial --autoencoder 1 --autoencoder 10/N "
-    "--labels 10 --labels 100",
+    f"--labels 10 --labels 100 {OWN}",
     "prior": "--objective ge-kl --objective ge-binomial --prior-factor 0.5 --prior-factor 2 "
-    "--labels 25",
+    f"--labels 25 {OWN}",
     "general": f"{ALL} --init general --labels 10",
     "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100",
 }
@@ -52,7 +53,8 @@ PARTS = {
 # Other ways, tried on micrographs that no other number of the page is of: 5 of those to learn
 # from are learnt from, the other 3 judge.
 TRIALS = {
-    "whiten": "--objective ge-binomial --normalization dataset --normalization white --labels 10",
+    "whiten": "--objective ge-binomial --normalization dataset --normalization white "
+    "--labels 10 --labels 25",
     "weight": "--objective ge-binomial --penalty-weight 4 --labels 10",
     "short": "--objective ge-binomial --labels 25 --labels 100",
     "long": "--objective ge-binomial --labels 25 --labels 100 --steps 900",

@@ -57,7 +57,7 @@ def test_a_start_from_the_general_model_takes_the_normalisation_that_suits_it():
 
     random, general = (t.settings for t in plan.trials())
 
-    assert random.normalization == "dataset"
+    assert random.normalization == "white"
     assert general.init == "general"
     assert general.normalization == load_model(GENERAL_MODEL).normalization.kind
 

@@ -62,7 +62,7 @@ class TrainSettings:
     particles_per_micrograph: float | None = None
     pixel_size_ang: float | None = None
     working_pixel_size_ang: float | None = None
-    normalization: NormalizationKind = "dataset"
+    normalization: NormalizationKind = "white"
     objective: str = "ge-binomial"
     penalty_weight: float | None = None
     independent_regions: int = 240
