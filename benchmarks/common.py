@@ -2,6 +2,7 @@
 
 - `medians`: seconds of several pieces of work that take turns.
 - `measure`: wall seconds and peak memory of a program.
+- `forget`: make a command do all of its work again.
 - `matrix_gflops`: what the cores do on a plain matrix product.
 - `Inputs`: micrographs, labels and models with fixed seeds, kept in runs/bench.
 - `heading`, `row`: the table.
@@ -12,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +28,7 @@ __all__ = [
     "ROOT",
     "Inputs",
     "Usage",
+    "forget",
     "heading",
     "matrix_gflops",
     "measure",
@@ -77,6 +79,7 @@ def measure(*command: object) -> Usage:
     Raises:
         RuntimeError: It failed.
     """
+    forget(command)
     log = LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
@@ -88,6 +91,13 @@ def measure(*command: object) -> Usage:
     if child.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{log.read_text()[-2000:]}")
     return Usage(seconds, usage.ru_maxrss * 1024 / 1e6)  # Linux counts in KiB
+
+
+def forget(command: Sequence[object]) -> None:
+    """Remove what an earlier command with this output has done: the same command would go on."""
+    if "-o" in command:
+        out = Path(str(command[command.index("-o") + 1]))
+        out.with_name(f".{out.name}.done").unlink(missing_ok=True)
 
 
 def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:

@@ -12,6 +12,7 @@ from common import (
     PAPER,
     PIXEL_SIZE_ANG,
     Inputs,
+    forget,
     heading,
     measure,
     row,
@@ -64,6 +65,7 @@ def own_memory(*command: object) -> tuple[float, float]:
     Only memory of its own: pages of files that are mapped, as micrographs are while they are read,
     belong to the page cache and come and go.
     """
+    forget(command)
     held = []
     with LOG.open("wb") as words:
         child = subprocess.Popen([str(part) for part in command], stdout=words, stderr=words)
