@@ -74,7 +74,7 @@ def train(
     ] = None,
     normalization: Annotated[
         str | None,
-        Option(help="How to standardise: dataset, micrograph, affine or white [dataset]."),
+        Option(help="How to standardise: dataset, micrograph, affine or white [white]."),
     ] = None,
     objective: Annotated[
         str | None, Option(help="pn, pu, ge-kl or ge-binomial [ge-binomial].")

@@ -111,7 +111,7 @@ def best_cut(picks: Picks) -> Cut:
     Raises:
         SettingsError: There is no pick, or some have no score.
     """
-    promised(picks)
+    promised(picks)  # objects to what has no scores
     shows = shows_particles(picks)
     named = zip(picks.micrographs, shows, strict=True)
     without = tuple(name for name, own in named if not own)
