@@ -10,7 +10,6 @@ from cryopick.errors import SettingsError
 from cryopick.evaluate import (
     evaluate_picks,
     nested_counts,
-    nested_sets,
     strongest,
     thresholded,
 )
@@ -122,7 +121,7 @@ def test_nothing_to_judge_is_an_error():
 
 @given(rows, st.lists(st.sampled_from([-3.0, -0.5, 0.0, 1.0]), min_size=2, max_size=4))
 def test_the_set_of_a_lower_threshold_contains_that_of_a_higher(picked, thresholds):
-    sets = nested_sets(table(picked), sorted(thresholds))
+    sets = [thresholded(table(picked), threshold) for threshold in sorted(thresholds)]
 
     for looser, stricter in itertools.pairwise(sets):
         assert rows_of(stricter) <= rows_of(looser)

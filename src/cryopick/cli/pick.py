@@ -40,7 +40,8 @@ def pick(
         str | None,
         Option(
             metavar="T|auto",
-            help="Keep picks of at least this logit, or where F1 should be best; a low floor [-6].",
+            help="Keep picks of at least this logit, or (auto) where F1 should be best, and none "
+            "on micrographs that show no particles; a low floor [-6].",
         ),
     ] = None,
     radius_ang: PickRadiusAng = None,

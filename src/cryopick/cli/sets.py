@@ -47,8 +47,9 @@ def threshold(
         list[str] | None,
         Option(
             metavar="T|auto",
-            help="Keep picks that score at least T, or where F1 should be best if scores are "
-            "calibrated; repeat for nested sets.",
+            help="Keep picks that score at least T, or (auto) where F1 should be best if scores "
+            "are calibrated, and none on micrographs that show no particles; repeat for nested "
+            "sets.",
         ),
     ] = None,
     keep: Annotated[

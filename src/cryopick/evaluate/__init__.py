@@ -8,7 +8,7 @@
 - `promised`, `Promise`, `best_threshold`: what calibrated scores promise without labels.
 - `best_cut`, `Cut`: what the automatic threshold keeps.
 - `shows_particles`, `likely_empty`: micrographs with a sign of particles, and without.
-- `thresholded`, `strongest`, `nested_sets`, `nested_counts`: the surest picks.
+- `thresholded`, `strongest`, `nested_counts`: the surest picks.
 """
 
 from cryopick.evaluate.certainty import (
@@ -24,7 +24,7 @@ from cryopick.evaluate.judge import Evaluation, OnMicrograph, evaluate_picks
 from cryopick.evaluate.matching import is_near, match, match_picks
 from cryopick.evaluate.signs import likely_empty, shows_particles
 from cryopick.evaluate.spread import NearEdges, density, near_edges, outliers
-from cryopick.evaluate.thresholds import nested_counts, nested_sets, strongest, thresholded
+from cryopick.evaluate.thresholds import nested_counts, strongest, thresholded
 
 __all__ = [
     "Band",
@@ -47,7 +47,6 @@ __all__ = [
     "match_picks",
     "near_edges",
     "nested_counts",
-    "nested_sets",
     "outliers",
     "precision_band",
     "precision_recall",

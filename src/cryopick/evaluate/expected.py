@@ -44,6 +44,11 @@ class Promise:
     f1: Float[np.ndarray, " steps"]
     total: float
 
+    @property
+    def best_threshold(self) -> float:
+        """The threshold of the highest expected F1; of equal ones the highest."""
+        return float(self.threshold[np.argmax(self.f1)])
+
 
 def promised(picks: Picks) -> Promise:
     """What the scores of picks promise.
@@ -85,8 +90,7 @@ def best_threshold(picks: Picks) -> float:
     Source: Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize
     F1 measure", ECML.
     """
-    promise = promised(picks)
-    return float(promise.threshold[np.argmax(promise.f1)])
+    return promised(picks).best_threshold
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,5 +122,6 @@ def best_cut(picks: Picks) -> Cut:
     believed = picks.select(shows[picks.index])
     if not len(believed):
         return Cut(kept=believed, promise=None, without_signs=without)
-    kept = thresholded(believed, best_threshold(believed))
-    return Cut(kept=kept, promise=promised(believed), without_signs=without)
+    promise = promised(believed)
+    kept = thresholded(believed, promise.best_threshold)
+    return Cut(kept=kept, promise=promise, without_signs=without)

@@ -3,7 +3,7 @@
 Where there is nothing to pick, noise, crystals of ice and dirt score too, but the fewer the higher
 the score, and ever faster: the logarithm of their number bends down like a parabola. Particles
 are a hump on that tail. Whether the hump explains the scores much better than the tail alone,
-a likelihood ratio tells. How high the scores are does not matter: that is wrong on micrographs
+a likelihood ratio tells. How high the hump lies matters little: scores are wrong on micrographs
 unlike those that a model was calibrated on.
 
 - `shows_particles`: which micrographs have that hump.

@@ -5,8 +5,7 @@ holds the picks that score at least its threshold, so each contains the stricter
 
 - `thresholded`: the picks at or above a score.
 - `strongest`: a given number of picks.
-- `nested_sets`: several such sets at once, by threshold.
-- `nested_counts`: several such sets at once, by number.
+- `nested_counts`: several such sets at once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks
 
-__all__ = ["nested_counts", "nested_sets", "strongest", "thresholded"]
+__all__ = ["nested_counts", "strongest", "thresholded"]
 
 
 def thresholded(picks: Picks, threshold: float) -> Picks:
@@ -44,11 +43,6 @@ def strongest(picks: Picks, count: int) -> Picks:
     x, y = picks.xy_px.T
     order = np.lexsort((x, y, picks.index, -picks.score))
     return picks.select(np.sort(order[:count]))
-
-
-def nested_sets(picks: Picks, thresholds: Sequence[float]) -> list[Picks]:
-    """One set for each threshold, in the order given."""
-    return [thresholded(picks, threshold) for threshold in thresholds]
 
 
 def nested_counts(picks: Picks, counts: Sequence[int]) -> list[Picks]:
