@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ROOT
+from common import ROOT, listed
 from empiar10017 import RADIUS_PX, cryopick, micrographs, with_spread
 from pu_learning import MOLECULES, SETS, TRAINING, data
 
@@ -156,22 +156,15 @@ def trained(own: Set, labels: int, seed: int) -> tuple[Path, Path]:
         write_picks(known.select(np.sort(rows)), table)
     if not model.exists():
         cryopick(
-            *("train", "-m", listed(f"{own.name}-train", own.training), "-p", table),
+            *("train", "-m", listed(own.training, OUT / f"{own.name}-train-list"), "-p", table),
             *("--diameter-ang", own.diameter_ang, *own.pixel_size, "--seed", seed, "-o", model),
         )
     if not picks.exists():
         cryopick(
-            *("pick", listed(f"{own.name}-test", own.test), "--model", model, *own.pixel_size),
-            *("-o", picks),
+            *("pick", listed(own.test, OUT / f"{own.name}-test-list"), "--model", model),
+            *(*own.pixel_size, "-o", picks),
         )
     return model, picks
-
-
-def listed(name: str, paths: Sequence[Path]) -> str:
-    """Micrographs as one word of a command line."""
-    out = OUT / f"{name}-list"
-    out.write_text("".join(f"{path}\n" for path in paths))
-    return f"@{out}"
 
 
 def judged(own: Set, model: Path, table: Path) -> Run:

@@ -5,6 +5,7 @@
 - `forget`: make a command do all of its work again.
 - `matrix_gflops`: what the cores do on a plain matrix product.
 - `Inputs`: micrographs, labels and models with fixed seeds, kept in runs/bench.
+- `listed`: micrographs as one word of a command line.
 - `heading`, `row`: the table.
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "Usage",
     "forget",
     "heading",
+    "listed",
     "matrix_gflops",
     "measure",
     "medians",
@@ -98,6 +100,13 @@ def forget(command: Sequence[object]) -> None:
     if "-o" in command:
         out = Path(str(command[command.index("-o") + 1]))
         out.with_name(f".{out.name}.done").unlink(missing_ok=True)
+
+
+def listed(paths: Sequence[Path], out: Path) -> str:
+    """Write a list of micrographs to a file, and name it as a command line does."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("".join(f"{path}\n" for path in paths))
+    return f"@{out}"
 
 
 def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
@@ -197,8 +206,7 @@ class Inputs:
     def listed(self, count: int) -> str:
         """The first micrographs as one word of a command line."""
         out = self.folder / f"list-{self.side_px}-{count}"
-        out.write_text("".join(f"{path}\n" for path in self.micrographs[:count]))
-        return f"@{out}"
+        return listed(self.micrographs[:count], out)
 
 
 def heading(title: str) -> None:

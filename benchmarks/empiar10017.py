@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from common import listed
 
 from cryopick.evaluate import Evaluation, evaluate_picks, match, thresholded
 from cryopick.io import match_names, name_list, read_micrograph, read_picks, read_picks_many
@@ -67,19 +68,16 @@ def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
     """Train and pick, unless that was done; the table of picks and the seconds of training."""
     model, table = out / f"labels{labels}_seed{seed}.safetensors", out / f"{labels}_{seed}.tsv"
     notes = model.with_suffix(".json")
-    lists = {}
-    for split in ("train", "test"):
-        lists[split] = out / f"{split}-list"
-        lists[split].write_text("".join(f"{path}\n" for path in micrographs(split)))
+    lists = {
+        split: listed(micrographs(split), out / f"{split}-list") for split in ("train", "test")
+    }
     if not notes.exists():
         started = time.monotonic()
         cryopick(
             *(
                 "train",
-                "--init",
-                "random",
-                "-m",
-                f"@{lists['train']}",
+                *("--init", "random", "--normalization", "dataset"),
+                *("-m", lists["train"]),
                 "-p",
                 DATA / f"labels_{labels}.tsv",
             ),
@@ -89,7 +87,7 @@ def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
         notes.write_text(json.dumps({"training_s": time.monotonic() - started}))
     if not table.exists():
         cryopick(
-            *("pick", f"@{lists['test']}", "--model", model, "--pixel-size-ang", 1.77),
+            *("pick", lists["test"], "--model", model, "--pixel-size-ang", 1.77),
             *("-o", table),
         )
     return table, json.loads(notes.read_text())["training_s"]

@@ -8,7 +8,6 @@ there already is not done again.
 - `simulated`: structures that were held back from training, against the reference's detector.
 - `negatives`: micrographs without particles: how much is picked at even odds, and how much the
   automatic threshold keeps.
-
 - `failures`: pictures of the surest wrong picks and of the particles that score least, on those.
 
     .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] …
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import CRYOPICK, ROOT
+from common import CRYOPICK, ROOT, listed
 from empiar10017 import DATA, judge, micrographs, with_spread
 from scipy.ndimage import gaussian_filter
 
@@ -68,7 +67,7 @@ def real(chosen: argparse.Namespace) -> None:
     """Average precision on the test micrographs of EMPIAR-10017."""
     test = micrographs("test")
     truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
-    lists = {split: listed(split) for split in ("train", "test")}
+    lists = {s: listed(micrographs(s), OUT / f"{s}-list") for s in ("train", "test")}
     where = ("--pixel-size-ang", 1.77)
     print("\n| EMPIAR-10017, test | average precision | best F1 | training, s |\n|---|---|---|---|")
     table = without_labels()
@@ -99,18 +98,12 @@ def real(chosen: argparse.Namespace) -> None:
             )
 
 
-def listed(split: str) -> str:
-    """The micrographs of a split as one word of a command line."""
-    out = OUT / f"{split}-list"
-    out.write_text("".join(f"{path}\n" for path in micrographs(split)))
-    return f"@{out}"
-
-
 def without_labels() -> Path:
     """Picks of the general model on the test micrographs of EMPIAR-10017."""
     table = OUT / "real-0.tsv"
     sizes = ("--diameter-ang", 190, "--pixel-size-ang", 1.77)
-    once(table, "pick", listed("test"), *sizes, "--threshold", EVERYTHING)
+    paths = listed(micrographs("test"), OUT / "test-list")
+    once(table, "pick", paths, *sizes, "--threshold", EVERYTHING)
     return table
 
 

@@ -2,7 +2,7 @@
 
 A person trains on labels, looks at the surest picks on the training micrographs, rejects the first
 that are no particles, and trains again. The rejecting is done by the table of all particles: a
-pick farther than two thirds of a particle's radius from each of them. Other micrographs judge. Two
+pick about a radius of a particle or more from each of them. Other micrographs judge. Two
 data sets: `dirty`, simulated with carbon and 120 specks of ice on each micrograph, nearly as
 small as the particles; and `empiar10017`. What is there already is not done again.
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ROOT
+from common import ROOT, listed
 from empiar10017 import DATA, cryopick, micrographs, with_spread
 
 from cryopick.evaluate import Evaluation, evaluate_picks, is_near, strongest
@@ -122,9 +122,7 @@ class Data:
 
     def listed(self, split: str) -> str:
         """The micrographs of a split as one word of a command line."""
-        out = self.folder / f"{split}-list"
-        out.write_text("".join(f"{path}\n" for path in getattr(self, split)))
-        return f"@{out}"
+        return listed(getattr(self, split), self.folder / f"{split}-list")
 
 
 def dirty() -> Data:

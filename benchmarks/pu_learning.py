@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import CRYOPICK, ROOT
+from common import CRYOPICK, ROOT, listed
 from empiar10017 import DATA as EMPIAR
 from empiar10017 import micrographs
 
@@ -57,11 +57,11 @@ PARTS = {
 TRIALS = {
     "whiten": "--objective ge-binomial --normalization dataset --normalization white "
     "--labels 10 --labels 25",
-    "weight": "--objective ge-binomial --penalty-weight 4 --labels 10",
-    "short": "--objective ge-binomial --labels 25 --labels 100",
-    "long": "--objective ge-binomial --labels 25 --labels 100 --steps 900",
-    "full-short": f"--objective ge-binomial --labels 100 {FULL} --steps 300",
-    "full-long": f"--objective ge-binomial --labels 100 {FULL} --steps 900",
+    "weight": f"--objective ge-binomial {OWN} --penalty-weight 4 --labels 10",
+    "short": f"--objective ge-binomial {OWN} --labels 25 --labels 100",
+    "long": f"--objective ge-binomial {OWN} --labels 25 --labels 100 --steps 900",
+    "full-short": f"--objective ge-binomial {OWN} --labels 100 {FULL} --steps 300",
+    "full-long": f"--objective ge-binomial {OWN} --labels 100 {FULL} --steps 900",
 }
 TRIAL_TRAINING = 5
 
@@ -109,17 +109,14 @@ def data(name: str, *, is_trial: bool) -> list[object]:
             (folder / f"{split}.txt").write_text("".join(f"{path.stem}\n" for path in own))
     if is_trial:
         parted = parted[0][:TRIAL_TRAINING], parted[0][TRIAL_TRAINING:]
-    return [*known, *listed(f"{name}-{'trial' if is_trial else 'test'}", *parted)]
+    return [*known, *options_of(f"{name}-{'trial' if is_trial else 'test'}", *parted)]
 
 
-def listed(name: str, training: Sequence[Path], held_out: Sequence[Path]) -> list[object]:
+def options_of(name: str, training: Sequence[Path], held_out: Sequence[Path]) -> list[object]:
     """Two lists of micrographs, as options."""
     options: list[object] = []
     for option, paths in (("-m", training), ("--held-out-micrographs", held_out)):
-        out = OUT / "lists" / f"{name}-{option.strip('-')}"
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("".join(f"{path}\n" for path in paths))
-        options += [option, f"@{out}"]
+        options += [option, listed(paths, OUT / "lists" / f"{name}-{option.strip('-')}")]
     return options
 
 

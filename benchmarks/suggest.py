@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from common import listed
 
 from cryopick.evaluate import evaluate_picks, match_picks
 from cryopick.io import MICROGRAPH_SUFFIXES, match_names, name_list, read_picks, write_picks
@@ -70,9 +71,7 @@ class Experiment:
 
     def listed(self, split: str) -> str:
         """The same as an argument of a command."""
-        path = self.out / f"{split}-list"
-        path.write_text("".join(f"{each}\n" for each in self.micrographs(split)))
-        return f"@{path}"
+        return listed(self.micrographs(split), self.out / f"{split}-list")
 
     def truth(self, split: str) -> Picks:
         """The known particles on them."""
