@@ -19,7 +19,7 @@ from cryopick.learn.device import ready_device
 from cryopick.learn.labelled import Labelled
 from cryopick.learn.run import Run
 from cryopick.learn.settings import GENERAL
-from cryopick.learn.start import starting_file, usual_settings
+from cryopick.learn.start import starting_file, usual_proposal_steps, usual_settings
 from cryopick.pick import HeldOutMicrographs, Picker, PickSettings
 from cryopick.pick.evidence import Known, calibrated, gather, sample, settled
 from cryopick.picks import Picks, concatenate
@@ -58,6 +58,9 @@ def train_settings(
     """
     start = starting_file(init)
     usual = usual_settings(init, load_model(start), diameter_ang) if start else {}
+    early = usual_proposal_steps(init, others.get("steps"))
+    usual["proposal_steps"] = early
+    usual.setdefault("steps", early + TrainSettings.steps)
     given = {"diameter_ang": float(diameter_ang)}
     if particles_per_micrograph is not None:
         given["particles_per_micrograph"] = float(particles_per_micrograph)

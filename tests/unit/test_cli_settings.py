@@ -40,7 +40,11 @@ FOLLOWING = {
     "guide_weight": "72 over the labels, at most 4",
 }
 # Defaults that the command has and the class has not.
-OTHERWISE = {"init": "general", "steps": "9 a label, at least 300 and at most 900"}
+OTHERWISE = {
+    "init": "general",
+    "steps": "200, and 9 a label, at least 300 and at most 900",
+    "proposal_steps": "200, at most two fifths of all",
+}
 
 
 def default_of(kind, place):
@@ -73,7 +77,8 @@ def test_the_help_states_the_default_of_the_class(kind, option, place, tmp_path)
         of_class, of_model = found[1].split("; from a model ")
         assert of_class == (f"{default:g}" if isinstance(default, float) else str(default))
         name, _, inner = place.partition(".")
-        usual = usual_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)[name]
+        suited = usual_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)
+        usual = suited.get(name, default_of(kind, name))
         assert of_model == f"{getattr(usual, inner) if inner else usual:g}"
     elif default is dataclasses.MISSING:
         assert "needed" in option.help

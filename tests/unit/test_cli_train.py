@@ -293,7 +293,7 @@ def test_a_run_from_another_start_is_another_run(cut_off, run):
     assert "holds an unfinished run of other settings" in run(line, status=1).stderr
 
 
-@pytest.mark.parametrize(("labels", "steps"), [(18, 300), (50, 450)])
+@pytest.mark.parametrize(("labels", "steps"), [(18, 500), (50, 650)])
 def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
     places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
     io.write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))

@@ -11,6 +11,7 @@ from tests.oracles_learn import blobs
 
 from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate import match
+from cryopick.image import difference_of_gaussians
 from cryopick.io import write_mrc, write_picks
 from cryopick.pick.propose import (
     BlobSettings,
@@ -18,7 +19,6 @@ from cryopick.pick.propose import (
     ProposeSettings,
     TemplateSettings,
     correlate,
-    difference_of_gaussians,
     flatten,
 )
 from cryopick.picks import Picks

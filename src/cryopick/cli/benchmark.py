@@ -65,6 +65,10 @@ def benchmark(
     penalty_weight: Annotated[
         list[float] | None, Option(help="Weight λ of the GE objectives, to try; repeat [as train].")
     ] = None,
+    proposal_steps: Annotated[
+        list[int] | None,
+        Option(help="First steps that learn what stands out, to try; repeat [0, as the paper]."),
+    ] = None,
     prior_factor: Annotated[
         list[float] | None,
         Option(help="Tell so many times the particles that there are; repeat [1]."),
@@ -177,6 +181,7 @@ def _plan(options: Mapping[str, Any], known: float) -> "Plan":
         inits=tuple(options["init"] or ()),
         normalizations=tuple(options["normalization"] or ()),
         penalty_weights=tuple(options["penalty_weight"] or ()),
+        proposal_steps=tuple(options["proposal_steps"] or ()),
         prior_factors=tuple(options["prior_factor"] or (1.0,)),
         is_longer_with_labels=options["steps"] is None and options["config"] is None,
         seed=options["seed"],

@@ -113,7 +113,15 @@ def train(
     steps: Annotated[
         int | None,
         Option(
-            help="Minibatches in all [9 a label, at least 300 and at most 900; from a model 200]."
+            help="Minibatches in all [200, and 9 a label, at least 300 and at most 900; from a "
+            "model 200]."
+        ),
+    ] = None,
+    proposal_steps: Annotated[
+        int | None,
+        Option(
+            help="The first of them, which learn what stands out and not the labels [200, at "
+            "most two fifths of all; from a model 0]."
         ),
     ] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
@@ -233,10 +241,16 @@ def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, A
     """The settings that suit what the run starts from, and how many labels it has."""
     from cryopick.learn import load_model
     from cryopick.learn.settings import GENERAL
-    from cryopick.learn.start import starting_file, usual_settings, usual_steps
+    from cryopick.learn.start import (
+        starting_file,
+        usual_proposal_steps,
+        usual_settings,
+        usual_steps,
+    )
 
     start = starting_file(init)
-    by_labels = {"init": init, "steps": usual_steps(labels)}
+    early = usual_proposal_steps(init, options["steps"])
+    by_labels = {"init": init, "steps": early + usual_steps(labels), "proposal_steps": early}
     if start is None:
         return by_labels
     for name in ("network", "width"):

@@ -5,11 +5,13 @@ NumPy in, NumPy out; nothing here touches files or torch.
 - `prepare`, `shrink`: the whole way, from raw pixels to what the network sees.
 - `downsample`, `resample`, `reduced_shape`: crop or pad the spectrum.
 - `find_border`, `find_invalid`, `inset`: borders and flat patches.
+- `difference_of_gaussians`, `standing_out`: what looks like a blob.
 - `Clean`: a raw micrograph with those filled and single bad pixels mended.
 - `whiten`: make the power alike at all frequencies.
 - `histogram`, `fit_normalization`, `Normalization`: standardise to the background.
 """
 
+from cryopick.image.blobs import difference_of_gaussians, standing_out
 from cryopick.image.clean import Clean
 from cryopick.image.fourier import downsample, reduced_shape, resample
 from cryopick.image.mask import Border, Invalid, find_border, find_invalid, inset
@@ -34,6 +36,7 @@ __all__ = [
     "NormalizationKind",
     "Prepared",
     "Shrunk",
+    "difference_of_gaussians",
     "downsample",
     "find_border",
     "find_invalid",
@@ -44,5 +47,6 @@ __all__ = [
     "reduced_shape",
     "resample",
     "shrink",
+    "standing_out",
     "whiten",
 ]

@@ -41,7 +41,10 @@ class TrainSettings:
             divided by the number of labels.
         steps: Minibatches in all; `cryopick train` takes more of them where there are more
             labels.
-        learning_rate: Greatest rate of the one-cycle schedule.
+        proposal_steps: The first of them, in which what stands out of the micrographs counts as
+            labelled; `cryopick train` takes 200, save where it starts from a model of yours.
+        learning_rate: Greatest rate of the one-cycle schedule, of which proposals have one of
+            their own.
         l2: Weight of the squared norm of the weights in the loss.
         checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out
             micrographs where there are any.
@@ -68,6 +71,7 @@ class TrainSettings:
     independent_regions: int = 240
     autoencoder: str = "0"
     steps: int = 300
+    proposal_steps: int = 0
     learning_rate: float = 3e-3
     l2: float = 0.0
     checkpoint_every: int = 50
@@ -94,6 +98,11 @@ class TrainSettings:
                 raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
         if not 0 <= self.l2 < math.inf:
             raise SettingsError(f"l2 must be 0 or more; got {self.l2}")
+        if not 0 <= self.proposal_steps < self.steps:
+            raise SettingsError(
+                f"proposal_steps must be 0 or more, and fewer than the {self.steps} steps in all; "
+                f"got {self.proposal_steps}"
+            )
         if self.seed < 0:
             raise SettingsError(f"seed must be 0 or more; got {self.seed}")
         self._check_start()

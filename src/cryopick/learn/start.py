@@ -6,7 +6,8 @@ last layer fitted to them (`head`), keeps a say beside it, the fewer they are th
 
 - `starting_file`: the model file that a name or a path means.
 - `usual_settings`: the settings that suit a start from a model.
-- `usual_steps`: the length of a training that suits a number of labels.
+- `usual_steps`, `usual_proposal_steps`: the length of a training that suits a number of labels,
+  and that of its first part.
 - `Start`, `load_start`: the network to begin with, and the one that guides.
 """
 
@@ -22,10 +23,18 @@ from cryopick.learn.sampling import SamplingSettings
 from cryopick.learn.settings import GENERAL, RANDOM, TrainSettings
 from cryopick.prepare import Store
 
-__all__ = ["Start", "load_start", "starting_file", "usual_settings", "usual_steps"]
+__all__ = [
+    "Start",
+    "load_start",
+    "starting_file",
+    "usual_proposal_steps",
+    "usual_settings",
+    "usual_steps",
+]
 
 _STEPS_A_LABEL = 9
 _MOST_STEPS = 900
+_PROPOSAL_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[
 
 
 def usual_steps(labels: int) -> int:
-    """Minibatches that suit a training from random weights on so many labels.
+    """Minibatches with labels that suit a training from random weights on so many of them.
 
     Few labels are soon learnt by heart; many have more to teach than the shortest training
     takes in. docs/results/pu-learning.md shows both.
@@ -116,3 +125,18 @@ def usual_steps(labels: int) -> int:
     [300, 450, 900, 900]
     """
     return min(max(_STEPS_A_LABEL * labels, TrainSettings.steps), _MOST_STEPS)
+
+
+def usual_proposal_steps(init: str, steps: int | None = None) -> int:
+    """Minibatches with proposals that suit a training: none where a model has learnt before.
+
+    Args:
+        init: As in the settings.
+        steps: All minibatches, where they are asked for.
+
+    >>> usual_proposal_steps(GENERAL), usual_proposal_steps(RANDOM, 100)
+    (200, 40)
+    """
+    if init not in (RANDOM, GENERAL):
+        return 0
+    return _PROPOSAL_STEPS if steps is None else min(_PROPOSAL_STEPS, steps * 2 // 5)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from cryopick.learn.guide import Guide, votes_on_negatives
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import unlabelled_prior
+from cryopick.learn.proposals import propose
 from cryopick.learn.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Geometry, Sampler
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
@@ -130,6 +132,14 @@ def train(  # noqa: PLR0913  # what a run is made of
     return run.outcome(state)
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """What is drawn for a time, and the share of positives among its unlabelled regions."""
+
+    sampler: Sampler
+    prior: float
+
+
 class _Run:
     """The moving parts of a run."""
 
@@ -159,9 +169,17 @@ class _Run:
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
         votes = votes_on_negatives(guide, store) if guide else None
-        self.sampler = Sampler(
-            store, settings.sampling, self.geometry, seed=settings.seed, votes=votes
+        drawn = partial(
+            Sampler,
+            settings=settings.sampling,
+            geometry=self.geometry,
+            seed=settings.seed,
+            votes=votes,
         )
+        self.on_labels = self.on_proposals = _Phase(drawn(store), prior)
+        if settings.proposal_steps:
+            proposed, share = propose(store, settings)
+            self.on_proposals = _Phase(drawn(proposed), share)
         self.parts: dict[str, Part] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
@@ -176,11 +194,18 @@ class _Run:
     def batches(self, first: int) -> Iterator[Batch]:
         """Minibatches from step `first` on, each drawn while the one before is learnt from."""
         with ThreadPoolExecutor(1) as pool:
-            following = pool.submit(self.sampler.batch, first, self.device)
+            following = pool.submit(self._batch, first)
             for step in range(first, self.settings.steps):
                 batch = following.result()
-                following = pool.submit(self.sampler.batch, step + 1, self.device)
+                following = pool.submit(self._batch, step + 1)
                 yield batch
+
+    def _phase(self, step: int) -> "_Phase":
+        is_early = step < self.settings.proposal_steps
+        return self.on_proposals if is_early else self.on_labels
+
+    def _batch(self, step: int) -> Batch:
+        return self._phase(step).sampler.batch(step, self.device)
 
     def step(self, number: int, batch: Batch) -> Step:
         """Learn from one minibatch."""
@@ -196,11 +221,12 @@ class _Run:
             rebuilt = self._reconstruction(features, patches, batch)
         positive = logits[batch.kinds == POSITIVE]
         unlabelled = logits[batch.kinds == UNLABELLED]
+        prior = self._phase(number).prior
         terms = objective(
             self.settings.objective,
             positive,
             unlabelled,
-            prior=self.prior,
+            prior=prior,
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
@@ -216,7 +242,7 @@ class _Run:
             penalty=terms.penalty.detach(),
             positive_rate=torch.sigmoid(positive.detach()).mean(),
             unlabelled_rate=torch.sigmoid(unlabelled.detach()).mean(),
-            prior=self.prior,
+            prior=prior,
         )
 
     def _penalty_weight(self, unlabelled: int) -> float | None:
@@ -283,9 +309,12 @@ def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:
 def learning_rate(step: int, settings: TrainSettings) -> float:
     """One cycle: up from a 25th to the greatest rate, then down to nothing, by cosines.
 
+    Proposals have a cycle of their own, and what follows another.
+
     Source: Smith and Topin 2019, "Super-convergence", with cosine annealing.
     """
-    peak, done = settings.learning_rate, step / max(settings.steps, 1)
+    peak, early = settings.learning_rate, settings.proposal_steps
+    done = step / early if step < early else (step - early) / (settings.steps - early)
     if done < _WARM_UP:
         low, share = peak / 25, 1 - done / _WARM_UP
     else:

@@ -27,7 +27,15 @@ MEASURES: tuple[Measure, ...] = ("region_average_precision", "particle_average_p
 
 # Fields that name a way by their value alone; the others by "name value".
 _BY_VALUE = ("objective", "normalization")
-_FIRST = ("objective", "init", "prior_factor", "autoencoder", "normalization", "penalty_weight")
+_FIRST = (
+    "objective",
+    "init",
+    "prior_factor",
+    "autoencoder",
+    "normalization",
+    "penalty_weight",
+    "proposal_steps",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

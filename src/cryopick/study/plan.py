@@ -56,6 +56,7 @@ class Plan:
             working pixel size are those that suit the start.
         normalizations: How micrographs are standardised.
         penalty_weights: Weights λ of the generalized expectation term.
+        proposal_steps: First steps that learn from what stands out.
         prior_factors: What the number of particles is multiplied by before it is told.
         is_longer_with_labels: Train for as many steps as suit the number of labels, in place of
             those of `settings`.
@@ -73,6 +74,7 @@ class Plan:
     inits: tuple[str, ...] = ()
     normalizations: tuple[NormalizationKind, ...] = ()
     penalty_weights: tuple[float, ...] = ()
+    proposal_steps: tuple[int, ...] = ()
     prior_factors: tuple[float, ...] = (1.0,)
     is_longer_with_labels: bool = False
     seed: int = 0
@@ -122,10 +124,11 @@ class Plan:
             self.normalizations or (None,),
             self.autoencoders or (base.autoencoder,),
             self.penalty_weights or (base.penalty_weight,),
+            self.proposal_steps or (base.proposal_steps,),
             self.prior_factors,
             self.objectives or (base.objective,),
         )
-        for init, normalization, autoencoder, penalty, factor, objective in choices:
+        for init, normalization, autoencoder, penalty, early, factor, objective in choices:
             changes: dict[str, Any] = {"init": init, **self._suiting(init)}
             if normalization is not None:
                 changes["normalization"] = normalization
@@ -134,6 +137,7 @@ class Plan:
                 **changes,
                 autoencoder=autoencoder,
                 penalty_weight=penalty,
+                proposal_steps=early,
                 objective=objective,
                 particles_per_micrograph=number * factor,
             )

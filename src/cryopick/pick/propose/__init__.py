@@ -3,13 +3,12 @@
 Classical pickers in plain NumPy: a first set to label from, and what learning has to beat.
 
 - `Proposer`, `ProposeSettings`: from raw micrographs to picks.
-- `difference_of_gaussians`: how much a place looks like a blob.
 - `correlate`: how much it looks like a template, in any turn.
 - `load_templates`: templates from a map, from class averages or from picks.
 """
 
-from cryopick.pick.propose.blobs import difference_of_gaussians, flatten
 from cryopick.pick.propose.correlate import correlate
+from cryopick.pick.propose.flatten import flatten
 from cryopick.pick.propose.proposer import Proposer
 from cryopick.pick.propose.settings import BlobSettings, ProposeSettings, TemplateSettings
 from cryopick.pick.propose.templates import Templates, load_templates
@@ -21,7 +20,6 @@ __all__ = [
     "TemplateSettings",
     "Templates",
     "correlate",
-    "difference_of_gaussians",
     "flatten",
     "load_templates",
 ]

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32
 
-from cryopick.image import Shrunk, inset, shrink
+from cryopick.image import Shrunk, difference_of_gaussians, inset, shrink
 from cryopick.io import read_micrograph
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import refine, suppress
-from cryopick.pick.propose.blobs import difference_of_gaussians, flatten
 from cryopick.pick.propose.correlate import correlate
+from cryopick.pick.propose.flatten import flatten
 from cryopick.pick.propose.settings import ProposeSettings
 from cryopick.pick.propose.templates import Templates, load_templates
 from cryopick.picks import Picks

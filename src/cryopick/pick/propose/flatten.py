@@ -1,15 +1,12 @@
-"""Find blobs of a known size by the difference of two Gaussians.
-
-Images are (height, width) in working pixels; particles are bright.
+"""Make micrographs alike everywhere, before particles are looked for.
 
 - `flatten`: the same local mean and spread everywhere, and nothing extreme.
-- `difference_of_gaussians`: how much each place looks like the middle of a blob.
 """
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-__all__ = ["difference_of_gaussians", "flatten"]
+__all__ = ["flatten"]
 
 _LOCAL = 10.0  # diameters across the square whose mean and spread are the local ones
 _PASSES = 2  # of that square, so that no edge of it shows
@@ -48,34 +45,6 @@ def flatten(
     spread = np.maximum(spread, np.float32(_LEAST_SPREAD) * np.median(spread[usable]))
     flat = centred / np.maximum(spread, np.finfo(np.float32).tiny)
     return np.clip(flat, -clip_sd, clip_sd).astype(np.float32)
-
-
-def difference_of_gaussians(
-    image: Float32[np.ndarray, "height width"],
-    usable: Bool[np.ndarray, "height width"],
-    *,
-    sigma_px: float,
-    ratio: float,
-) -> Float32[np.ndarray, "height width"]:
-    """Blur an image by two Gaussians and subtract the wider from the narrower.
-
-    The result peaks in the middle of bright blobs; in units of its own spread over the
-    usable pixels, which noise and blobs make together.
-
-    Args:
-        image: Particles bright, mean about 0.
-        usable: Pixels that hold image.
-        sigma_px: Standard deviation of the narrower Gaussian.
-        ratio: The wider one's over that.
-
-    Source: Voss et al. 2009, "DoG Picker and TiltPicker", J. Struct. Biol. 166:205.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    narrow = gaussian_filter(image, sigma_px, mode="reflect")
-    response = narrow - gaussian_filter(image, sigma_px * ratio, mode="reflect")
-    spread = float(response[usable].std()) if usable.any() else 0.0
-    return response / np.float32(spread) if spread > 0 else np.zeros_like(response)
 
 
 def _local_mean(

@@ -1,0 +1,78 @@
+"""What stands out of a micrograph, to learn from before the labels.
+
+A few labels leave a network of random weights many ways to be right about them, and some are wrong
+about everything else. One that has learnt first to tell what stands out begins near a sensible
+way, and the labels, which come after, say which of it are particles.
+
+- `propose`: the store whose labels are what stands out most, and the prior that goes with it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from cryopick.image import standing_out
+from cryopick.learn.head import peaks_of
+from cryopick.learn.prior import unlabelled_prior
+from cryopick.learn.settings import TrainSettings
+from cryopick.prepare.store import Store, Stored, load_micrograph
+
+__all__ = ["propose"]
+
+_SHARE = 0.5  # of the particles that are expected: what stands out most is likeliest to be one
+_MOST = 16  # micrographs with labels that are looked at, and as many of all
+
+
+def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
+    """The same micrographs, some of them with what stands out most in place of their labels.
+
+    Args:
+        store: Prepared micrographs with labels.
+        settings: Of the run; half as many places are proposed as particles are expected.
+
+    Returns:
+        The store, and the share of positives among the regions that are not proposed.
+
+    Raises:
+        SettingsError: The particles would cover the micrographs.
+    """
+    particles = settings.particles_per_micrograph or 1.0
+    diameter_px = settings.diameter_ang / settings.working_size_ang
+    labelled = np.flatnonzero([len(own) > 0 for own in store.labels_px])
+    chosen = np.union1d(_spread(labelled), _spread(np.arange(len(store)))).tolist()
+    seen = [(number, load_micrograph(store.folder, number)) for number in chosen]
+    merits = [_standing_out(own, diameter_px) for _, own in seen]
+    at_labels = [_at(m, store.labels_px[n]) for m, n in zip(merits, chosen, strict=True)]
+    sign = -1.0 if np.median(np.concatenate(at_labels)) < 0 else 1.0
+    proposed = [np.zeros((0, 2)) for _ in store.labels_px]
+    for merit, (number, own) in zip(merits, seen, strict=True):
+        usable = torch.from_numpy(own.usable)
+        peaks = peaks_of(torch.from_numpy(sign * merit), diameter_px / 2, usable)
+        proposed[number] = peaks[: max(1, round(_SHARE * particles)), ::-1].astype(np.float64)
+    store = replace(store, labels_px=tuple(proposed))
+    prior = unlabelled_prior(
+        particles=max(particles * len(store), store.labelled + 1),
+        labelled=store.labelled,
+        radius_px=settings.sampling.label_radius_px,
+        usable_px=sum(store.usable_px),
+    )
+    return store, prior
+
+
+def _standing_out(micrograph: Stored, diameter_px: float) -> np.ndarray:
+    """How much each pixel stands out, where particles are dark."""
+    return standing_out(-micrograph.image, micrograph.usable, diameter_px=diameter_px)
+
+
+def _at(merit: np.ndarray, xy_px: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, " points"]:
+    last = np.array(merit.shape) - 1
+    y, x = np.clip(np.rint(xy_px[:, ::-1]), 0, last).astype(int).T
+    return merit[y, x]
+
+
+def _spread(numbers: np.ndarray) -> np.ndarray:
+    """Some of them, from the first to the last."""
+    places = np.linspace(0, len(numbers) - 1, min(_MOST, len(numbers))).round().astype(int)
+    return numbers[places]
