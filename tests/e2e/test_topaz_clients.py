@@ -1,252 +1,21 @@
-"""Each client of Topaz, played by its own commands: what it would read back is what it expects.
+"""cryoSPARC, EMAN, REPIC and Appion as clients of Topaz, and what holds for every client.
 
-The commands are composed as the clients compose them (RELION writes shell scripts, others start
-the program themselves); only numbers that decide how long training takes are smaller. Micrographs
-are those of tests/tiny.py, made as each client makes them before it calls.
+The commands are composed as the clients compose them; only numbers that decide how long training
+takes are smaller. Micrographs are those of tests/tiny.py, made as each client makes them before it
+calls.
 """
 
 import re
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests import tiny
+from tests.e2e.conftest import SHAPE, as_relion_reads, run, z_scored
 
-from cryopick.io import read_micrograph, write_mrc
+from cryopick.io import write_mrc
 
 pytestmark = pytest.mark.slow
-
-SHAPE = (96, 112)
-QUICK = "--units 2 --epoch-size 33"  # appended where a client lets its user append options
-
-
-@pytest.fixture(scope="module")
-def topaz(tmp_path_factory):
-    """The program under the name that clients look for, with a worker of its own."""
-    folder = tmp_path_factory.mktemp("bin")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        patch.setenv("CRYOPICK_WORKER_IDLE_S", "20")
-        yield installed(folder)
-
-
-def installed(folder):
-    words = "from cryopick.clients.topaz import main; main()"
-    command = [sys.executable, "-c", words, "--install-as-topaz", folder]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "topaz"
-
-
-def run(words, folder, status=0, **options):
-    """Start the program as another does, without a shell unless the words are a script's."""
-    words = shlex.split(words) if isinstance(words, str) else list(map(str, words))
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=300, check=False, **options
-    )
-    assert done.returncode == status, done.stderr
-    return done
-
-
-def z_scored(image):
-    return ((image - image.mean()) / image.std()).astype(np.float32)
-
-
-def relion_project(folder):
-    """What RELION writes before it trains: binned, standardised images without a pixel size."""
-    proc = folder / "proc"
-    proc.mkdir(parents=True)
-    lists = {"train": ([], []), "test": ([], [])}
-    for number in range(3):
-        image, xy = tiny.blobs(number, SHAPE)
-        name = f"mic{number:06d}"
-        write_mrc(proc / f"{name}.mrc", z_scored(image), pixel_size_ang=None)
-        images, targets = lists["test" if number == 2 else "train"]
-        images.append(f"{name}\t{proc / name}.mrc")
-        targets += [f"{name}\t{int(x)}\t{int(y)}" for x, y in xy]
-    for side, (images, targets) in lists.items():
-        (proc / f"image_list_{side}.txt").write_text("\n".join(["image_name\tpath", *images, ""]))
-        header = "image_name\tx_coord\ty_coord"
-        (proc / f"target_list_{side}.txt").write_text("\n".join([header, *targets, ""]))
-    return folder
-
-
-def relion_script(path, words):
-    """RELION writes a script and has the shell run it, its output appended to a log."""
-    path.write_text(f"#!/bin/bash\n{words}\n")
-    log = path.with_suffix(".log")
-    done = subprocess.run(
-        f"sh {path} >> {log} 2>&1", shell=True, cwd=path.parent, timeout=300, check=False
-    )
-    return done.returncode, log.read_text()
-
-
-def as_relion_reads(path):
-    """Columns by the header's names; reading ends at the first short line."""
-    lines = path.read_text().split("\n")
-    header = lines[0].split()
-    columns = [header.index(name) for name in ("x_coord", "y_coord", "score")]
-    rows = []
-    for line in lines[1:]:
-        if len(line) < 2:
-            break
-        cells = line.split()
-        rows.append([float(cells[column]) for column in columns])
-    return np.array(rows).reshape(-1, 3)
-
-
-@pytest.fixture(scope="module")
-def trained(topaz, tmp_path_factory):
-    """A RELION job that has trained."""
-    job = relion_project(tmp_path_factory.mktemp("relion") / "AutoPick" / "job007")
-    out = f"{job}/"
-    words = (
-        f"{topaz} train  -n 8 -r 2 -d 0 -o {out}model_training.txt --num-threads=1 "
-        f"--num-workers=1 --train-images={out}proc/image_list_train.txt "
-        f"--test-images={out}proc/image_list_test.txt "
-        f"--train-targets={out}proc/target_list_train.txt "
-        f"--test-targets={out}proc/target_list_test.txt --save-prefix={out}model {QUICK}"
-    )
-    status, log = relion_script(job / "topaz_train.bash", words)
-    assert status == 0, log
-    shutil.rmtree(job / "proc")
-    return job
-
-
-def test_relion_training_leaves_a_model_for_each_epoch_and_nothing_else(trained):
-    names = sorted(path.name for path in trained.glob("*.sav"))
-
-    assert names == sorted(f"model_epoch{epoch}.sav" for epoch in range(1, 11))
-    others = {path.name for path in trained.iterdir()} - set(names)
-    assert others == {"topaz_train.bash", "topaz_train.log", "model_training.txt"}
-
-
-def test_the_training_curve_has_the_columns_that_are_parsed(trained):
-    header, *rows = [
-        line.split("\t") for line in (trained / "model_training.txt").read_text().splitlines()
-    ]
-
-    assert header[:6] == ["epoch", "iter", "split", "loss", "ge_penalty", "precision"]
-    assert header[-3:] == ["tpr", "fpr", "auprc"]
-    for row in rows:
-        values = dict(zip(header, row, strict=True))
-        assert (values["auprc"] == "-") is (values["split"] == "train")
-        assert (values["ge_penalty"] == "-") is (values["split"] == "test")
-    best = max((row for row in rows if row[2] == "test"), key=lambda row: float(row[5]))
-    assert (trained / f"model_epoch{int(best[0])}.sav").exists()  # as cryoSPARC chooses
-
-
-@pytest.fixture
-def ranks(trained, tmp_path):
-    """A RELION picking job with the image of one rank, and how RELION picks it."""
-    (tmp_path / "proc").mkdir()
-    image, _ = tiny.blobs(5, SHAPE)
-    write_mrc(tmp_path / "proc" / "rank000000.mrc", z_scored(image), pixel_size_ang=None)
-
-    def pick(program, options, extra=""):
-        out = f"{tmp_path}/proc/rank000000"
-        words = f"{program} extract  {options} -o {out}.txt {out}.mrc {extra}"
-        status, log = relion_script(tmp_path / "rank000000.bash", words)
-        return status, log, tmp_path / "proc" / "rank000000.txt"
-
-    return pick
-
-
-def test_relion_picks_one_micrograph_in_raw_pixels(topaz, trained, ranks):
-    model = f"-m {trained}/model_epoch10.sav"
-
-    status, log, output = ranks(topaz, f"-t -9 -r 6 -d -1 -x 4 {model}", "--num-workers 4")
-
-    assert status == 0, log
-    found = as_relion_reads(output)
-    assert len(found) > 3
-    assert (np.diff(found[:, 2]) <= 0).all()
-    assert (found[:, :2] % 1 == 0).all()
-    assert found[:, 0].max() > SHAPE[1]  # pixels are those before binning by 4
-    assert (found[:, :2] <= 4 * np.array(SHAPE[::-1])).all()
-
-
-def test_relion_picks_without_a_model_of_its_own(topaz, ranks):
-    status, log, output = ranks(topaz, "-t -6 -r 6 -d -1 -x 4")
-
-    assert status == 0, log
-    found = as_relion_reads(output)
-    _, known = tiny.blobs(5, SHAPE)
-    best = found[: tiny.PER_MICROGRAPH, :2] / 4
-    near = np.hypot(*(best[:, None] - known).transpose(2, 0, 1)).min(axis=1) < 4
-    assert near.sum() >= 3
-
-
-def test_no_picks_are_a_header_alone(topaz, trained, ranks):
-    model = f"-m {trained}/model_epoch10.sav"
-
-    status, _, output = ranks(topaz, f"-t 1000 -r 6 -d -1 -x 4 {model}")
-
-    assert status == 0
-    assert output.read_text().split() == ["image_name", "x_coord", "y_coord", "score"]
-
-
-def test_a_micrograph_that_cannot_be_read_does_not_end_the_whole_job(topaz, trained, ranks):
-    image = Path(f"{trained}/broken.mrc")
-    image.write_bytes(b"no image")
-
-    status, log, output = ranks(topaz, f"-t -6 -r 6 -d -1 -m {trained}/model_epoch10.sav {image}")
-
-    image.unlink()
-    assert status == 1
-    assert "broken.mrc" in log
-    assert len(as_relion_reads(output)) > 0
-    assert "broken" not in output.read_text()
-
-
-def test_relion_filaments_are_pairs_of_ends(topaz, ranks, tmp_path):
-    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
-    scores = np.where(abs(y - 40) < 5, 4.0, -9.0).astype(np.float32) + 0.01 * np.sin(x)
-    image = tmp_path / "proc" / "rank000000.mrc"
-    write_mrc(image, scores, pixel_size_ang=None, overwrite=True)
-
-    options = "--filaments --filaments_length 40 -t -1 -r 6 -d -1 -x 2 -m none"
-    status, log, output = ranks(topaz, options)
-
-    assert status == 0, log
-    found = as_relion_reads(output)
-    assert found.shape == (2, 3)
-    assert (found[:, 2] == 0).all()
-    assert np.ptp(found[:, 0]) > 2 * 60
-    np.testing.assert_allclose(found[:, 1], 2 * 40, atol=6)
-
-
-def test_relion_external_job_passes_every_option(topaz, trained, tmp_path):
-    (tmp_path / "mics").mkdir()
-    tiny.micrographs(tmp_path / "mics", 2)
-    model = trained / "model_epoch10.sav"
-    steps = [
-        "preprocess `echo mics/*.mrc` --scale 2 --sample 1 --num-workers -1 --format mrc "
-        "--device 0 --niters 100 --alpha 900 --beta 1 --verbose --destdir out/PreProcessed",
-        f"extract out/PreProcessed/*mrc --model {model} --radius 4 --threshold -9 --up-scale 1 "
-        "--batch-size 1 --min-radius 5 --max-radius 100 --step-radius 5 --num-workers -1 "
-        "--device 0 --output out/topaz_picks.txt",
-        "convert out/topaz_picks.txt --threshold -9 --up-scale 2 --down-scale 1 --voltage -1 "
-        "--detector-pixel-size -1 --magnification -1 --amplitude-contrast -1 --boxsize 0 "
-        "--image-ext .mrc --verbose 1 --output out/topaz_picks_scaled.txt",
-    ]
-
-    for step in steps:
-        run(["bash", "-c", f"{topaz} {step}"], tmp_path)
-
-    made = read_micrograph(tmp_path / "out" / "PreProcessed" / "mic_0.mrc")
-    assert made.pixels.dtype == np.float32
-    assert made.pixels.shape == (48, 56)
-    assert made.pixel_size_ang == pytest.approx(2 * tiny.PIXEL_ANG)
-    rows = [r.split("\t") for r in (tmp_path / "out" / "topaz_picks.txt").read_text().splitlines()]
-    scaled = (tmp_path / "out" / "topaz_picks_scaled.txt").read_text().splitlines()
-    for row, line in zip(rows[1:], scaled[1:], strict=True):
-        name, x, y, score = line.split("\t")
-        assert [name, int(x), int(y), score] == [row[0], 2 * int(row[1]), 2 * int(row[2]), row[3]]
-    assert {row[0] for row in rows[1:]} == {"mic_0", "mic_1"}
 
 
 def test_cryosparc_from_version_to_picks(topaz, tmp_path):
@@ -317,47 +86,6 @@ def test_five_thousand_micrographs_fit_on_the_command_line(topaz, tmp_path):
     assert len(lines) == 5001
     assert (tmp_path / "b.txt").read_text() == piped.stdout
     assert piped.stdout.splitlines() == lines[:101]
-
-
-def as_scipion_reads(path):
-    """Names are micrograph ids; the header is skipped."""
-    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
-    return [(int(name), round(float(x)), round(float(y))) for name, x, y, _ in rows]
-
-
-def test_scipion_with_patterns_that_no_shell_expands(topaz, trained, tmp_path):
-    (tmp_path / "raw").mkdir()
-    for number in (7, 12):
-        image, _ = tiny.blobs(number, SHAPE)
-        write_mrc(tmp_path / "raw" / f"{number:06d}.mrc", image, pixel_size_ang=(5.0, 5.0))
-    output = tmp_path / "picks.txt"
-
-    run([topaz, "preprocess", f"{tmp_path}/raw/*.mrc", "-o", f"{tmp_path}/pre/", "--scale", "2",
-         "--num-workers", "1", "--device", "0"], tmp_path)  # fmt: skip
-    run([topaz, "extract", "-t", "-9", "-r", "6", "-m", f"{trained}/model_epoch10.sav", "-o",
-         str(output), "--num-workers", "1", "--device", "0", f"{tmp_path}/pre/*.mrc"],
-        tmp_path)  # fmt: skip
-
-    assert {name for name, _, _ in as_scipion_reads(output)} == {7, 12}
-    run([topaz, "extract", "-t", "1000", "-r", "6", "-m", "none", "-o", f"{tmp_path}/zero.txt",
-         f"{tmp_path}/pre/*.mrc"], tmp_path)  # fmt: skip
-    assert (tmp_path / "zero.txt").stat().st_size > 0  # what the plugin waits for
-
-
-def test_scipion_goes_on_from_a_model_and_takes_the_last_one_listed(topaz, trained, tmp_path):
-    job = relion_project(tmp_path / "job")
-    words = (
-        f"train --radius 3 --autoencoder 0 --num-epochs 2 --model {trained}/model_epoch10.sav "
-        "--method GE-binomial --num-particles 8 --train-images proc/image_list_train.txt "
-        "--train-targets proc/target_list_train.txt --test-images proc/image_list_test.txt "
-        "--test-targets proc/target_list_test.txt --num-workers 1 --device 0 "
-        "--save-prefix out/model -o out/model_training.txt --epoch-size 33"
-    )
-
-    run(f"{topaz} {words}", job)
-
-    saved = sorted(path.name for path in (job / "out").iterdir() if path.suffix == ".sav")
-    assert saved == ["model_epoch1.sav", "model_epoch2.sav"]
 
 
 def test_eman_reads_whole_numbers_and_a_model_of_a_known_name(topaz, tmp_path):
@@ -433,20 +161,6 @@ def test_appion_and_relion_hear_that_denoising_is_not_offered(topaz, tmp_path):
         assert told.stdout == ""
 
     assert not (tmp_path / "out" / "mic_0.mrc").exists()  # RELION then shows the raw image
-
-
-def test_tables_beside_each_micrograph(topaz, trained, tmp_path):
-    (tmp_path / "mics").mkdir()
-    tiny.micrographs(tmp_path / "mics", 2)
-
-    run([topaz, "extract", "-r", "6", "-t", "-9", "-m", f"{trained}/model_epoch10.sav",
-         "--per-micrograph", "--suffix", "_p", "--format", "star", "-o", "each", "mics/mic_*.mrc"],
-        tmp_path)  # fmt: skip
-
-    assert sorted(path.name for path in (tmp_path / "each").iterdir()) == [
-        "mic_0_p.star",
-        "mic_1_p.star",
-    ]
 
 
 def test_a_detector_of_topaz_gives_the_rows_that_topaz_gives(topaz, tmp_path):

@@ -1,8 +1,6 @@
-"""`cryopick train`, from files to a model, and every way it may be cut off."""
+"""`cryopick train`, from files to a model."""
 
-import importlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -21,41 +19,6 @@ LINE = (
     "--steps 6 --checkpoint-every 2 --width 2 "
     "--unlabelled-patches 1 --positive-patches 1 --patch-px 31 --normalization affine --device cpu"
 )
-
-
-@pytest.fixture
-def run_and_plot(run_words):
-    Path("mics").mkdir()
-    tiny.micrographs("mics")
-    return run_words
-
-
-@pytest.fixture
-def run(run_and_plot, monkeypatch):
-    """The same without drawing, which would take most of the time."""
-    monkeypatch.setattr("cryopick.report.training.plot_training", lambda *_: None)
-    return run_and_plot
-
-
-@pytest.fixture
-def cut_off(monkeypatch, run):
-    """Run a command that is interrupted right after a number of checkpoints."""
-
-    def run_and_cut(line, checkpoints):
-        left = iter(range(checkpoints))
-
-        def save_and_stop(*args):
-            save_state(*args)
-            if next(left) == checkpoints - 1:
-                raise KeyboardInterrupt
-
-        module = importlib.import_module("cryopick.learn.train")  # the name is a function's too
-        save_state = module.save_state
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "save_state", save_and_stop)
-            run(line, status=130)
-
-    return run_and_cut
 
 
 def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
@@ -90,61 +53,6 @@ def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monke
     run("train -m mics -p labels.tsv --config a.run/settings.toml -o b.safetensors")
 
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
-
-
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
-    run(f"{LINE} -o a.safetensors --held-out-frac 0.3")
-    cut_off(f"{LINE} -o b.safetensors --held-out-frac 0.3", 2)
-    Path("b.run/.checkpoint.safetensors.0123.safetensors").write_text("half a checkp")
-    assert not Path("b.safetensors").exists()
-
-    result = run(f"{LINE} -o b.safetensors --held-out-frac 0.3")
-
-    assert "going on at step 4 of the unfinished run in b.run" in result.stderr
-    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
-    assert Path("a.run/curves.tsv").read_text() == Path("b.run/curves.tsv").read_text()
-    assert not list(Path("b.run").glob(".*"))
-
-
-@pytest.mark.parametrize("change", ["settings", "labels", "micrographs", "held out"])
-def test_an_unfinished_run_of_other_inputs_is_neither_continued_nor_dropped(run, cut_off, change):
-    cut_off(f"{LINE} -o a.safetensors", 1)
-    line = f"{LINE} -o a.safetensors"
-    if change == "settings":
-        line += " --seed 5"
-    elif change == "held out":
-        line += " --held-out-frac 0.3"
-    elif change == "labels":
-        Path("labels.tsv").write_text(Path("labels.tsv").read_text() + "mic_0\t50\t50\n")
-    else:
-        Path("mics/mic_2.mrc").touch()
-
-    for words in (line, f"{line} --resume", f"{line} --resume --force"):
-        assert "start afresh with --force" in run(words, status=1).stderr
-
-
-def test_force_drops_an_unfinished_run(run, cut_off):
-    cut_off(f"{LINE} -o a.safetensors", 1)
-
-    assert "going on" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
-
-
-def test_resume_goes_on_or_fails(run, cut_off):
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume", status=1).stderr
-    cut_off(f"{LINE} -o a.safetensors", 1)
-
-    assert "going on at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
-
-
-def test_finish_makes_a_model_of_what_was_learnt_so_far(run, cut_off):
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --finish", status=1).stderr
-    cut_off(f"{LINE} -o a.safetensors", 2)
-
-    run(f"{LINE} -o a.safetensors --finish")
-
-    assert load_model(Path("a.safetensors")).summary["best_step"] == 4
-    assert not Path("a.run/unfinished").exists()
 
 
 def test_a_model_is_replaced_only_by_force(run):
@@ -281,16 +189,6 @@ def test_a_start_that_cannot_be_is_refused(run, words, status, message):
 
     assert message in " ".join(result.stderr.split())
     assert not Path("a.safetensors").exists()
-
-
-def test_a_run_from_another_start_is_another_run(cut_off, run):
-    tiny.model("start.safetensors")
-    longer = FROM_MODEL.replace("--steps 2", "--steps 4")
-    line = f"{longer} --init start.safetensors -o a.safetensors"
-    cut_off(line, 1)
-    os.utime("start.safetensors", (0, 0))  # as if it had been written anew
-
-    assert "holds an unfinished run of other settings" in run(line, status=1).stderr
 
 
 @pytest.mark.parametrize(("labels", "steps"), [(18, 500), (50, 650)])

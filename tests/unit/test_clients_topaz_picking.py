@@ -1,47 +1,18 @@
-"""The topaz-compatible command line on images: preparation, picking, filaments, training."""
+"""The topaz-compatible command line on images: preparation and picking."""
 
 import io
 import json
-import math
 
 import mrcfile
 import numpy as np
 import pytest
 import torch
 from tests import tiny
-from tests.unit.test_clients_sav import network
+from tests.topaz_networks import network
 
-from cryopick.clients.topaz.app import run_words
-from cryopick.clients.topaz.detectors import Seen
-from cryopick.clients.topaz.filaments import straight_pieces
 from cryopick.io import read_micrograph, read_picks, write_mrc
 from cryopick.learn import load_model
-from cryopick.pick import Picker, PickSettings, ScoreMap
-
-MODEL_OPTIONS = "--model conv31 --units 2 --epoch-size 33 -d -1"
-
-
-@pytest.fixture
-def topaz(monkeypatch, tmp_path, capsys):
-    """Run a command line in a folder of its own, check its status, and give stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CRYOPICK_WORKER", "0")
-    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
-
-    def run(line, status=0):
-        found = run_words(line.split(), "topaz")
-        told = capsys.readouterr()
-        assert found == status, told.err
-        return told
-
-    return run
-
-
-@pytest.fixture
-def mics(tmp_path):
-    (tmp_path / "mics").mkdir()
-    tiny.micrographs(tmp_path / "mics", 3)
-    return tmp_path / "mics"
+from cryopick.pick import Picker, PickSettings
 
 
 def table(text):
@@ -225,141 +196,3 @@ def test_a_model_of_cryopick_picks_at_its_own_scale_whatever_the_header_says(top
 
     expected = picker.pick(tmp_path / "raw.mrc")
     np.testing.assert_allclose([row[1:3] for row in found], expected.xy_px, atol=0.51)
-
-
-@pytest.fixture
-def prepared(topaz, mics, tmp_path):
-    """Micrographs as a client prepares them, with labels and a list."""
-    topaz("preprocess mics -o pre")
-    topaz("convert labels.tsv -o labels.txt")
-    lines = [f"mic_{i}\tpre/mic_{i}.mrc" for i in range(3)]
-    (tmp_path / "list.txt").write_text("\n".join(["image_name\tpath", *lines, ""]))
-    return tmp_path
-
-
-def train(topaz, options, status=0):
-    data = "--train-images list.txt --train-targets labels.txt"
-    return topaz(f"train {data} {MODEL_OPTIONS} {options}", status)
-
-
-def test_what_is_learnt_does_not_depend_on_the_units_of_intensity(topaz, prepared):
-    train(topaz, "-n 8 --num-epochs 1 --save-prefix m")
-    image = read_micrograph(prepared / "pre" / "mic_0.mrc").pixels
-    write_mrc(prepared / "other.mrc", 37 * image + 900, pixel_size_ang=None)
-
-    found, other = (
-        table(topaz(f"extract {name} -m m_epoch1.sav -r 6 -t -99 -d -1").out)
-        for name in ("pre/mic_0.mrc", "other.mrc")
-    )
-
-    scores = [[row[3] for row in rows] for rows in (found, other)]
-    np.testing.assert_allclose(scores[0], scores[1], atol=1e-3)
-    assert len(found) > 5
-
-
-@pytest.mark.parametrize(("epochs", "names"), [(2, ["1", "2"]), (12, ["01", "12"])])
-def test_detectors_are_numbered_as_wide_as_topaz_does(epochs, names, topaz, prepared):
-    train(topaz, f"-n 8 --num-epochs {epochs} --save-prefix out/m -o out/c.txt")
-
-    saved = sorted(path.name for path in (prepared / "out").glob("*.sav"))
-    assert len(saved) == epochs
-    assert (saved[0], saved[-1]) == tuple(f"m_epoch{name}.sav" for name in names)
-    assert math.ceil(math.log10(epochs)) == len(names[0])
-
-
-def test_fewer_particles_expected_than_labelled_is_mended_and_told(topaz, prepared):
-    told = train(topaz, "-n 2 --num-epochs 1")
-
-    assert f"taking {1.05 * tiny.PER_MICROGRAPH:g}" in told.err
-    assert told.out.startswith("epoch\titer\tsplit\t")  # the curve, as there is no file for it
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        "--pi 0.02",
-        "--method PN",
-        "--method PU -n 9",
-        "-r 0 -n 9",
-        "--method GE-KL -n 9 --slack 5 --autoencoder 0.1",
-    ],
-)
-def test_every_way_to_learn_is_taken(options, topaz, prepared):
-    rows = train(topaz, f"{options} --num-epochs 1 -k 3 --fold 1").out.splitlines()
-
-    assert [row.split("\t")[2] for row in rows[1:]] == ["train", "test"]
-    assert all(math.isfinite(float(cell)) for cell in rows[2].split("\t")[5:])
-
-
-@pytest.mark.parametrize(
-    ("options", "status", "text"),
-    [
-        ("--num-epochs 1", 2, "--num-particles is needed"),
-        ("-n 8 --num-epochs 0", 2, "must be at least 1"),
-        ("-n 8 -k 9", 1, "--k-fold 9"),
-        ("-n 8 -m nonet", 1, "no network of"),
-        ("-n 8 --train-targets none.txt", 1, "no such file"),
-        ("-n 8 --train-images labels.txt", 1, "image_name and path"),
-    ],
-)
-def test_training_that_cannot_be_is_said_in_one_line(options, status, text, topaz, prepared):
-    assert text in train(topaz, options, status).err
-
-
-def test_a_network_can_be_described_without_data(topaz):
-    told = topaz("train --describe -m resnet8 --units 4 --bn off")
-
-    assert "receptive field 71 px" in told.out
-    assert "--bn off" in told.err
-
-
-def band(shape, start, end, half_width=5):
-    """Pixels within a distance of a line."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    step = np.subtract(end, start) / np.hypot(*np.subtract(end, start))
-    along = (x - start[0]) * step[0] + (y - start[1]) * step[1]
-    aside = abs((y - start[1]) * step[0] - (x - start[0]) * step[1])
-    length = np.hypot(*np.subtract(end, start))
-    return (aside <= half_width) & (along >= 0) & (along <= length)
-
-
-def filaments(on, length_px, radius_px=6.0):
-    """Straight pieces in a map of two scores and a little noise."""
-    noise = np.random.default_rng(0).normal(0, 0.3, on.shape)
-    scores = ScoreMap((np.where(on, 3.0, -8.0) + noise).astype(np.float32), 1)
-    seen = Seen(scores, np.ones(on.shape, bool), (1.0, 1.0), on.shape, is_exact=True)
-    return straight_pieces(seen, radius_px=radius_px, length_px=length_px, threshold=-3.0)
-
-
-@pytest.mark.parametrize(
-    "ends", [[((10, 20), (140, 40))], [((10, 20), (140, 40)), ((20, 110), (150, 70))]]
-)
-def test_a_filament_is_one_pair_of_ends_close_to_its_own(ends):
-    on = np.any([band((128, 160), *pair) for pair in ends], axis=0)
-
-    found = filaments(on, 40.0)
-
-    assert len(found) == len(ends)
-    for pair in ends:
-        both = np.array([[*pair[0], *pair[1]], [*pair[1], *pair[0]]])
-        away = np.abs(found[:, None] - both).max(axis=2).min()
-        assert away < 12  # a width
-
-
-def test_a_bent_filament_is_a_chain_of_pieces_that_stay_on_it():
-    y, x = np.mgrid[:160, :160]
-    on = abs(np.hypot(x - 20, y - 150) - 100) < 6
-
-    found = filaments(on, 40.0)
-
-    assert len(found) > 1
-    np.testing.assert_allclose(found[1:, :2], found[:-1, 2:])
-    middles = (found[:, :2] + found[:, 2:]) / 2
-    np.testing.assert_allclose(np.hypot(*(middles - [20, 150]).T), 100, atol=6)
-
-
-def test_a_filament_shorter_than_asked_is_none():
-    on = band((96, 96), (30, 40), (60, 40))
-
-    assert filaments(on, 80.0).shape == (0, 4)
-    assert len(filaments(on, 10.0)) == 1

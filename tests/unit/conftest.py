@@ -1,0 +1,109 @@
+"""Fixtures that several files of unit tests share.
+
+What they need is imported when they are used.
+"""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def topaz(monkeypatch, tmp_path, capsys):
+    """Run a topaz command line in a folder of its own, check its status, give stdout and stderr."""
+    from cryopick.clients.topaz.app import run_words
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CRYOPICK_WORKER", "0")
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+
+    def run(line, status=0):
+        found = run_words(line.split(), "topaz")
+        told = capsys.readouterr()
+        assert found == status, told.err
+        return told
+
+    return run
+
+
+@pytest.fixture
+def mics(tmp_path):
+    from tests import tiny
+
+    (tmp_path / "mics").mkdir()
+    tiny.micrographs(tmp_path / "mics", 3)
+    return tmp_path / "mics"
+
+
+@pytest.fixture
+def saved_whole(monkeypatch):
+    """Save a network as PyTorch does, its classes under the names of the original's modules."""
+    import torch
+    from tests.topaz_networks import Block, Features, Pair, Scored
+
+    names = {Scored: "topaz.model.classifier", Block: "topaz.model.features.resnet"}
+    names |= dict.fromkeys((Features, Pair), names[Block])
+
+    def save(made, path, **options):
+        for kind, name in names.items():
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1):
+                package = ".".join(parts[:end])
+                if package not in sys.modules:
+                    monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+            setattr(sys.modules[name], kind.__qualname__, kind)
+            monkeypatch.setattr(kind, "__module__", name)
+        torch.save(made, path, **options)
+        monkeypatch.undo()
+        return path
+
+    return save
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A labelling project with three micrographs."""
+    from tests import tiny
+
+    from cryopick.web.desk import Desk
+
+    tiny.micrographs(tmp_path / "mics", 3)
+    opened = Desk.open(tmp_path / "p.cryopick")
+    opened.micrographs.add([str(tmp_path / "mics")])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(desk):
+    """The page of the labelling project, as its server sees it."""
+    from fastapi.testclient import TestClient
+
+    from cryopick.web.server import application
+    from cryopick.web.shell import Door
+
+    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+    return TestClient(
+        application(desk, door),
+        headers={"Authorization": "Bearer t", "X-Cryopick": "1"},
+        raise_server_exceptions=True,
+    )
+
+
+@pytest.fixture
+def run_and_plot(run_words):
+    """`run_words` in a folder with three micrographs in mics/ and their labels, labels.tsv."""
+    from tests import tiny
+
+    Path("mics").mkdir()
+    tiny.micrographs("mics")
+    return run_words
+
+
+@pytest.fixture
+def run(run_and_plot, monkeypatch):
+    """The same without drawing, which would take most of the time."""
+    monkeypatch.setattr("cryopick.report.training.plot_training", lambda *_: None)
+    return run_and_plot

@@ -1,0 +1,160 @@
+"""`cryopick convert`, from tables to tables."""
+
+from pathlib import Path
+
+from tests.unit.test_cli_tables import noise, read, write
+
+from cryopick import io
+
+
+def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
+    write("in.tsv", [("a", 10, 20, 3.0), ("a", 1, 1, -1.0)])
+
+    result = run_words(
+        "convert in.tsv -o out.star --scale 2 --invert-y --shape-px 100 90 --threshold 0"
+    )
+
+    assert read("out.star") == [("a", 20.0, 59.0)]
+    assert result.stderr == "1 particles on 1 micrographs written to out.star\n"
+    assert result.stdout == ""
+
+
+def test_convert_turns_each_micrograph_over_by_its_own_height_and_names_it_by_its_file(run_words):
+    Path("mics").mkdir()
+    for name, height in (("a", 8), ("b", 16)):
+        io.write_mrc(Path(f"mics/{name}.mrc"), noise(height), pixel_size_ang=(1.0, 1.0))
+    write("in.tsv", [("a", 1, 2, 0.0), ("b", 1, 2, 0.0)])
+
+    run_words("convert in.tsv -o out.star --invert-y -m mics")
+
+    assert read("out.star") == [("mics/a.mrc", 1.0, 5.0), ("mics/b.mrc", 1.0, 13.0)]
+
+
+def test_nothing_is_turned_over_unasked_nor_without_a_height(run_words):
+    write("in.tsv", [("a", 1, 2, 0.0)])
+
+    run_words("convert in.tsv -o out.star")
+    why = run_words("convert in.tsv -o other.star --invert-y", status=1).stderr
+
+    assert read("out.star") == [("a", 1.0, 2.0)]
+    assert "--invert-y needs heights, and the size of a is not known: give the micrographs" in why
+
+
+def test_convert_to_fractions_and_back_needs_sizes_once(run_words):
+    Path("mics").mkdir()
+    io.write_mrc(Path("mics/a.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
+    write("in.tsv", [("a", 2, 4, 1.5)])
+
+    why = run_words("convert in.tsv -o none.cs", status=1).stderr
+    run_words("convert in.tsv -o one.cs -m mics")
+    run_words("convert one.cs -o two.cs --invert-y")
+    run_words("convert in.tsv -o three.cs --shape-px 16 32 --scale 2")
+
+    assert "--shape-px HEIGHT WIDTH" in why
+    assert read("one.cs") == [("mics/a.mrc", 2.0, 4.0)]
+    assert read("two.cs") == [("mics/a.mrc", 2.0, 3.0)]
+    assert read("three.cs") == [("a", 4.0, 8.0)]
+
+
+def test_sizes_that_a_table_carries_are_forgotten_when_its_pixels_change(run_words):
+    write("in.tsv", [("a", 2, 4, 1.5)])
+    run_words("convert in.tsv -o in.cs --shape-px 16 32")
+
+    why = run_words("convert in.cs -o out.cs --scale 0.5", status=1).stderr
+
+    assert "the size of a is not known" in why
+
+
+PARTICLES = """
+# version 50001
+
+data_optics
+
+loop_
+_rlnOpticsGroupName #1
+_rlnOpticsGroup #2
+opticsGroup1 1
+
+
+# version 50001
+
+data_particles
+
+loop_
+_rlnCoordinateX #1
+_rlnCoordinateY #2
+_rlnAutopickFigureOfMerit #3
+_rlnImageName #4
+_rlnMicrographName #5
+_rlnGroupName #6
+_rlnDefocusU #7
+10 20 1.5 000001@e/a.mrcs m/a.mrc 007 15287.149414
+30 40 0.5 000002@e/a.mrcs m/a.mrc 'group 8' 15287.149415
+
+"""
+
+
+def test_star_to_star_keeps_what_we_have_no_place_for(run_words):
+    Path("in.star").write_text(PARTICLES)
+
+    run_words("convert in.star -o out.star --threshold 1 --scale 2")
+
+    text = Path("out.star").read_text()
+    assert (
+        "data_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\nopticsGroup1 1" in text
+    )
+    assert text.count("# version 50001") == 2
+    assert text.endswith("m/a.mrc 20 40 1.5 000001@e/a.mrcs 007 15287.149414\n\n")
+
+
+def test_two_star_files_with_different_optics_do_not_become_one(run_words):
+    Path("one.star").write_text(PARTICLES)
+    Path("two.star").write_text(PARTICLES.replace("opticsGroup1", "other"))
+    Path("three.star").write_text(PARTICLES.replace("m/a", "m/b"))
+
+    why = run_words("convert one.star two.star -o out.star", status=1).stderr
+    run_words("convert one.star three.star -o out.star")
+
+    assert "one.star and two.star differ in their optics" in why
+    assert len(read("out.star")) == 4
+    assert Path("out.star").read_text().count("data_optics") == 1
+    run_words("convert one.star two.star -o out.tsv")  # which keeps no optics at all
+
+
+def test_one_file_a_micrograph_is_a_coordinate_file_without_optics(run_words):
+    Path("in.star").write_text(PARTICLES)
+
+    run_words("convert in.star -o out/ --format star")
+
+    assert "data_optics" not in Path("out/a_autopick.star").read_text()
+    assert read("out/a_autopick.star") == [("a", 10.0, 20.0), ("a", 30.0, 40.0)]
+
+
+def test_an_unnamed_table_of_relion_2_stays_unnamed(run_words):
+    text = PARTICLES[PARTICLES.index("data_particles") :]
+    Path("in.star").write_text(text.replace("data_particles", "data_"))
+
+    run_words("convert in.star -o out.star")
+
+    assert Path("out.star").read_text().startswith("\ndata_\n\nloop_\n_rlnMicrographName #1\n")
+
+
+def test_convert_writes_one_file_a_micrograph_into_a_folder(run_words):
+    write("in.tsv", [("a", 10, 20, 3.0), ("b", 1, 1, -1.0)])
+
+    run_words("convert in.tsv -o out/ --format box --box-px 8")
+
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.box", "b.box"]
+    assert read("out/a.box") == [("a", 10.0, 20.0)]
+
+
+def test_nothing_is_replaced_without_force(run_words):
+    write("in.tsv", [("a", 10, 20, 3.0)])
+    write("out.tsv", [])
+
+    result = run_words("convert in.tsv -o out.tsv", status=1)
+
+    assert "out.tsv: exists already; replace it with --force" in result.stderr
+    assert read("out.tsv") == []
+    run_words("convert in.tsv -o out.tsv --force")
+    assert read("out.tsv") == [("a", 10.0, 20.0)]

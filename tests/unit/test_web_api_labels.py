@@ -1,0 +1,100 @@
+"""The labelling server's addresses of labels: edits, and tables that are brought in."""
+
+import json
+import shutil
+
+import pytest
+from tests.unit.test_web_api import add, edit
+
+from cryopick.web.store import Store
+
+
+def labels(client, mid=1):
+    return client.get("/api/labels", params={"mid": mid}).json()["labels"]
+
+
+def test_edits_are_done_once_in_order_and_stay(client, desk, tmp_path):
+    edit(client, add(1), add(2, x=30.5))
+    again = edit(client, add(1), {"cid": "m", "op": "move", "id": "l1", "x": 11.25, "y": 2.0})
+
+    assert again["done"] == 1
+    assert [(one["x"], one["y"]) for one in labels(client)] == [(11.25, 2.0), (30.5, 20.0)]
+    edit(
+        client,
+        {"cid": "d", "op": "delete", "id": "l2"},
+        {"cid": "k", "op": "kind", "id": "l1", "kind": "neg"},
+    )
+    shutil.copy(tmp_path / "p.cryopick/labels.db", tmp_path / "copy.db")  # as after a crash
+    other = Store(tmp_path / "copy.db")
+    assert [row["kind"] for row in other.rows("SELECT kind FROM label")] == ["neg"]
+    other.close()
+
+
+def test_a_batch_with_one_bad_edit_leaves_nothing(client):
+    answer = edit(client, add(1), add(2, mid=99), status=404)
+
+    assert "no such micrograph" in answer["error"]
+    assert labels(client) == []
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        add(1) | {"x": 1e309},
+        add(1, kind="maybe"),
+        add(1, colour="red"),
+        add(1) | {"id": "a b"},
+        add(1) | {"cid": ""},
+        {"cid": "r", "op": "region", "id": "r", "mid": 1, "points": [[0, 0], [1, 1]]},
+        {"cid": "r", "op": "paint", "id": "r"},
+    ],
+)
+def test_edits_that_make_no_sense_are_refused(client, op):
+    text = json.dumps({"ops": [op]})
+
+    answer = client.post("/api/ops", content=text, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert "\n" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"no json", 422),
+        (b"[" * 100_000, 422),
+        (b'{"ops": NaN}', 422),
+        (b'{"ops": [], "x": 1}', 422),
+    ],
+)
+def test_bodies_that_are_none_are_refused(client, content, status):
+    answer = client.post("/api/ops", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code in (400, status)
+    assert client.get("/api/state").status_code == 200
+
+
+def test_a_table_is_tried_before_it_is_taken(client, tmp_path):
+    table = "image_name\tx_coord\ty_coord\nmic_0\t30\t40\nmic_0\t500\t40\nother\t1\t1\n"
+    edit(client, add(1, x=30.5, y=40.0))
+    (tmp_path / "more.tsv").write_text(f"{table}mic_1\t12\t13\n")
+
+    def bring(dry_run):
+        with (tmp_path / "more.tsv").open("rb") as file:
+            query = {"dry_run": dry_run, "kind": "pos"}
+            return client.post("/api/import/labels", params=query, files={"file": file}).json()
+
+    said = bring(True)
+    assert (said["matched"], said["outside"], said["duplicates"]) == (1, 1, 1)
+    assert said["unmatched"] == ["other"]
+    assert labels(client, 2) == []
+    bring(False)
+    assert [(one["x"], one["y"]) for one in labels(client, 2)] == [(12.0, 13.0)]
+    assert bring(False)["matched"] == 0
+
+
+def test_a_table_that_is_none_is_refused_without_a_path_of_ours(client):
+    answer = client.post("/api/import/labels", files={"file": ("a.star", b"\0\1\2")})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("a.star")
