@@ -34,9 +34,12 @@ from cryopick.simulate.domain import Domain
 
 HELD_BACK = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
-# The first stage learns to tell places, the second the peaks of what the first has learnt.
+# The first stage learns to tell places, the others the peaks of what was learnt before, the last
+# on fields that differ more, as its window is wider.
 PLACES = GeneralSettings()
 PEAKS = GeneralSettings(seed=1, steps=800, window=128, learning_rate=1e-3, peak_weight=1.0)
+MORE_PEAKS = GeneralSettings(seed=2, steps=1300, window=256, learning_rate=1e-3, peak_weight=1.0)
+STAGES = {"places": PLACES, "peaks": PEAKS, "more-peaks": MORE_PEAKS}
 KIND_SEED = 77
 KINDS = 240  # from which it is learnt how the last layer varies
 DIAMETER_ANG = 170.0  # a model needs one; every use gives its own
@@ -92,7 +95,7 @@ def finished(
     scorer: Scorer, head_spread: np.ndarray, learnt_from: list[Molecule], examples: list[Example]
 ) -> Model:
     """The calibrated model, with what made it and how well it does on fresh fields."""
-    settings = PEAKS
+    settings = MORE_PEAKS
     odds = odds_of(scorer, settings, examples)
     scorer = on_odds(scorer, odds)
     picks, truth = judged_fields(scorer, settings, examples)
@@ -106,8 +109,7 @@ def finished(
         label_radius_px=settings.positive_px,
         summary={
             "version": version("cryopick"),
-            "settings": asdict(PLACES),
-            "settings_at_peaks": asdict(PEAKS),
+            "stages": {name: asdict(stage) for name, stage in STAGES.items()},
             "kinds": KINDS,
             "learnt_from": [molecule.name for molecule in learnt_from],
             "held_back": list(HELD_BACK),
@@ -144,19 +146,19 @@ def main() -> None:
     learnt_from = molecules(given.structures)
     domain = domain_of(PLACES, learnt_from)
     examples = [make_example(domain, (1, n)) for n in range(CALIBRATION_FIELDS)]
-    scorer = train_general(
-        PLACES, learnt_from, given.run / "places.safetensors", device=device, on_progress=tell
-    )
-    scorer = on_odds(scorer.cpu(), odds_of(scorer.cpu(), PLACES, examples))
-    scorer = train_general(
-        PEAKS,
-        learnt_from,
-        given.run / "peaks.safetensors",
-        device=device,
-        start=scorer,
-        on_progress=tell,
-    )
-    scorer, spread = with_usual_head(scorer.cpu(), domain, given.run / "kinds")
+    scorer: Scorer | None = None
+    for name, stage in STAGES.items():
+        learnt = train_general(
+            stage,
+            learnt_from,
+            given.run / f"{name}.safetensors",
+            device=device,
+            start=scorer,
+            on_progress=tell,
+        )
+        scorer = on_odds(learnt.cpu(), odds_of(learnt.cpu(), stage, examples))
+    assert scorer is not None
+    scorer, spread = with_usual_head(scorer, domain, given.run / "kinds")
     model = finished(scorer, spread, learnt_from, examples)
     save_model(model, given.out, overwrite=True)
     print(f"{given.out}: {model.summary['held_out']}")

@@ -42,7 +42,7 @@ FOLLOWING = {
 # Defaults that the command has and the class has not.
 OTHERWISE = {
     "init": "general",
-    "steps": "200, and 9 a label, at least 300 and at most 900",
+    "steps": "200, and 12 a label, at least 200 and at most 900",
     "proposal_steps": "200, at most two fifths of all",
 }
 

@@ -191,7 +191,7 @@ def test_a_start_that_cannot_be_is_refused(run, words, status, message):
     assert not Path("a.safetensors").exists()
 
 
-@pytest.mark.parametrize(("labels", "steps"), [(18, 500), (50, 650)])
+@pytest.mark.parametrize(("labels", "steps"), [(18, 416), (50, 800)])
 def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
     places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
     io.write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))

@@ -113,7 +113,7 @@ def train(
     steps: Annotated[
         int | None,
         Option(
-            help="Minibatches in all [200, and 9 a label, at least 300 and at most 900; from a "
+            help="Minibatches in all [200, and 12 a label, at least 200 and at most 900; from a "
             "model 200]."
         ),
     ] = None,

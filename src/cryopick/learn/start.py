@@ -32,7 +32,8 @@ __all__ = [
     "usual_steps",
 ]
 
-_STEPS_A_LABEL = 9
+_STEPS_A_LABEL = 12
+_LEAST_STEPS = 200
 _MOST_STEPS = 900
 _PROPOSAL_STEPS = 200
 
@@ -122,9 +123,9 @@ def usual_steps(labels: int) -> int:
     takes in. docs/results/pu-learning.md shows both.
 
     >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
-    [300, 450, 900, 900]
+    [200, 600, 900, 900]
     """
-    return min(max(_STEPS_A_LABEL * labels, TrainSettings.steps), _MOST_STEPS)
+    return min(max(_STEPS_A_LABEL * labels, _LEAST_STEPS), _MOST_STEPS)
 
 
 def usual_proposal_steps(init: str, steps: int | None = None) -> int:

@@ -21,7 +21,7 @@ __all__ = ["PRESETS", "Orders", "TrainForm", "write_plan"]
 
 _FLOOR = "-6"
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "usual": ("The usual way, 500 steps or more", ()),
+    "usual": ("The usual way, 400 steps or more", ()),
     "quick": ("A quick look, 100 steps", ("--steps", "100")),
     "long": ("Longer, for many labels, 900 steps", ("--steps", "900")),
 }
