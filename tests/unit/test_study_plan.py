@@ -73,7 +73,7 @@ def test_a_normalisation_that_is_chosen_wins_over_the_one_that_suits():
 def test_runs_are_as_long_as_their_labels_ask_for_where_that_is_wanted():
     plan = Plan(settings=BASE, labels=(10, 100), repeats=1, is_longer_with_labels=True)
 
-    assert [t.settings.steps for t in plan.trials()] == [300, 900]
+    assert [t.settings.steps for t in plan.trials()] == [200, 900]
 
 
 def test_a_run_has_the_same_name_whenever_it_is_planned_and_another_if_it_differs():

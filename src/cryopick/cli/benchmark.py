@@ -89,7 +89,7 @@ def benchmark(
         int | None, Option(help="Patches of unlabelled regions in a step [8].")
     ] = None,
     steps: Annotated[
-        int | None, Option(help="Minibatches of a run [9 a label, from 300 to 900].")
+        int | None, Option(help="Minibatches of a run [12 a label, from 200 to 900].")
     ] = None,
     learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
     config: Annotated[
