@@ -61,6 +61,17 @@ def test_nothing_is_proposed_where_nothing_may_be_learnt(tmp_path):
     assert (np.concatenate(proposed.labels_px)[:, 0] >= 60).all()
 
 
+def test_what_is_labelled_as_no_particle_is_not_proposed(tmp_path):
+    store = made(tmp_path, -1)
+    no_particles = tuple(own[:1] for own in propose(store, SETTINGS)[0].labels_px)
+
+    proposed, _ = propose(replace(store, negatives_px=no_particles), SETTINGS)
+
+    for wrong, own in zip(no_particles, proposed.labels_px, strict=True):
+        assert len(own) == 3
+        assert np.linalg.norm(own - wrong, axis=1).min() > 6.0
+
+
 def test_the_prior_is_that_of_the_particles_that_are_not_proposed(tmp_path):
     store = made(tmp_path, -1)
 

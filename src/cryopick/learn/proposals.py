@@ -29,7 +29,7 @@ def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
     """The same micrographs, some of them with what stands out most in place of their labels.
 
     Args:
-        store: Prepared micrographs with labels.
+        store: Prepared micrographs with labels; places labelled as no particle are not proposed.
         settings: Of the run; half as many places are proposed as particles are expected.
 
     Returns:
@@ -50,7 +50,10 @@ def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
     for merit, (number, own) in zip(merits, seen, strict=True):
         usable = torch.from_numpy(own.usable)
         peaks = peaks_of(torch.from_numpy(sign * merit), diameter_px / 2, usable)
-        proposed[number] = peaks[: max(1, round(_SHARE * particles)), ::-1].astype(np.float64)
+        xy_px = peaks[:, ::-1].astype(np.float64)
+        if store.negatives_px:
+            xy_px = _away_from(store.negatives_px[number], xy_px, diameter_px / 2)
+        proposed[number] = xy_px[: max(1, round(_SHARE * particles))]
     store = replace(store, labels_px=tuple(proposed))
     prior = unlabelled_prior(
         particles=max(particles * len(store), store.labelled + 1),
@@ -70,6 +73,16 @@ def _at(merit: np.ndarray, xy_px: Float[np.ndarray, "points 2"]) -> Float[np.nda
     last = np.array(merit.shape) - 1
     y, x = np.clip(np.rint(xy_px[:, ::-1]), 0, last).astype(int).T
     return merit[y, x]
+
+
+def _away_from(
+    negatives_px: Float[np.ndarray, "negatives 2"],
+    xy_px: Float[np.ndarray, "places 2"],
+    reach_px: float,
+) -> Float[np.ndarray, "kept 2"]:
+    """The places that nobody has called no particle."""
+    gaps = np.hypot(*(xy_px[:, None] - negatives_px).T)
+    return xy_px[(gaps > reach_px).all(axis=0)]
 
 
 def _spread(numbers: np.ndarray) -> np.ndarray:
