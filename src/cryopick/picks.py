@@ -5,6 +5,7 @@ micrograph; pixel centres are at integers. Scores are logits.
 
 - `Picks`: the table.
 - `concatenate`: several tables as one.
+- `evenly`: which of many to look at where a few must do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 
-__all__ = ["Picks", "concatenate"]
+__all__ = ["Picks", "concatenate", "evenly"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -177,3 +178,12 @@ def concatenate(tables: Sequence[Picks]) -> Picks:
             for name in dict.fromkeys(names)
         },
     )
+
+
+def evenly(count: int, most: int) -> Integer[np.ndarray, " chosen"]:
+    """Positions in a list of `count`, `most` of them or all, from the first to the last.
+
+    >>> evenly(9, 3), evenly(2, 3)
+    (array([0, 4, 8]), array([0, 1]))
+    """
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cryopick.picks import Picks
+from cryopick.picks import Picks, evenly
 
 __all__ = ["likely_empty", "shows_particles"]
 
@@ -66,13 +66,13 @@ def _known_hump(counts: "list[_Counts]") -> tuple[float, float] | None:
     telling = [own for own in counts if own.tells]
     if not telling:
         return None
-    some = np.linspace(0, len(telling) - 1, min(_LOOKED_AT, len(telling))).round().astype(int)
+    some = evenly(len(telling), _LOOKED_AT)
     humps = [telling[number].hump() for number in some]
     sure = [hump for gain, hump in humps if gain >= _SURE_ALONE]
     if sure:
         mean, spread = np.median(sure, axis=0)
         return float(mean), float(spread)
-    few = np.linspace(0, len(telling) - 1, min(_TOGETHER, len(telling))).round().astype(int)
+    few = evenly(len(telling), _TOGETHER)
     gain, hump = sum((telling[number] for number in few[1:]), telling[few[0]]).hump()
     return hump if gain >= _SURE_ALONE else None
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
 from cryopick.learn.network import Scorer
+from cryopick.picks import evenly
 from cryopick.prepare.store import Store, load_micrograph
 
 __all__ = [
@@ -82,9 +83,9 @@ def candidates(scorer: Scorer, store: Store, *, diameter_px: float) -> Candidate
         diameter_px: Particle diameter in working pixels.
     """
     labelled = [number for number, own in enumerate(store.labels_px) if len(own)]
-    places = np.linspace(0, len(labelled) - 1, min(_MOST, len(labelled))).round().astype(int)
     found = []
-    for number in np.array(labelled)[places].tolist():
+    for place in evenly(len(labelled), _MOST).tolist():
+        number = labelled[place]
         micrograph, labels = load_micrograph(store.folder, number), store.labels_px[number]
         own = candidates_on(
             scorer, micrograph.image, micrograph.usable, labels, diameter_px=diameter_px

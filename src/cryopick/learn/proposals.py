@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from cryopick.evaluate import is_near
 from cryopick.image import standing_out
 from cryopick.learn.head import peaks_of
 from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.settings import TrainSettings
+from cryopick.picks import evenly
 from cryopick.prepare.store import Store, Stored, load_micrograph
 
 __all__ = ["propose"]
@@ -41,7 +43,8 @@ def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
     particles = settings.particles_per_micrograph or 1.0
     diameter_px = settings.diameter_ang / settings.working_size_ang
     labelled = np.flatnonzero([len(own) > 0 for own in store.labels_px])
-    chosen = np.union1d(_spread(labelled), _spread(np.arange(len(store)))).tolist()
+    some = labelled[evenly(len(labelled), _MOST)]
+    chosen = np.union1d(some, evenly(len(store), _MOST)).tolist()
     seen = [(number, load_micrograph(store.folder, number)) for number in chosen]
     merits = [_standing_out(own, diameter_px) for _, own in seen]
     at_labels = [_at(m, store.labels_px[n]) for m, n in zip(merits, chosen, strict=True)]
@@ -52,7 +55,7 @@ def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
         peaks = peaks_of(torch.from_numpy(sign * merit), diameter_px / 2, usable)
         xy_px = peaks[:, ::-1].astype(np.float64)
         if store.negatives_px:
-            xy_px = _away_from(store.negatives_px[number], xy_px, diameter_px / 2)
+            xy_px = xy_px[~is_near(xy_px, store.negatives_px[number], diameter_px / 2)]
         proposed[number] = xy_px[: max(1, round(_SHARE * particles))]
     store = replace(store, labels_px=tuple(proposed))
     prior = unlabelled_prior(
@@ -73,19 +76,3 @@ def _at(merit: np.ndarray, xy_px: Float[np.ndarray, "points 2"]) -> Float[np.nda
     last = np.array(merit.shape) - 1
     y, x = np.clip(np.rint(xy_px[:, ::-1]), 0, last).astype(int).T
     return merit[y, x]
-
-
-def _away_from(
-    negatives_px: Float[np.ndarray, "negatives 2"],
-    xy_px: Float[np.ndarray, "places 2"],
-    reach_px: float,
-) -> Float[np.ndarray, "kept 2"]:
-    """The places that nobody has called no particle."""
-    gaps = np.hypot(*(xy_px[:, None] - negatives_px).T)
-    return xy_px[(gaps > reach_px).all(axis=0)]
-
-
-def _spread(numbers: np.ndarray) -> np.ndarray:
-    """Some of them, from the first to the last."""
-    places = np.linspace(0, len(numbers) - 1, min(_MOST, len(numbers))).round().astype(int)
-    return numbers[places]

@@ -120,7 +120,7 @@ def usual_steps(labels: int) -> int:
     """Minibatches with labels that suit a training from random weights on so many of them.
 
     Few labels are soon learnt by heart; many have more to teach than the shortest training
-    takes in. docs/results/pu-learning.md shows both.
+    takes in. Decision 0013 and docs/results/pu-learning.md show both.
 
     >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
     [200, 600, 900, 900]

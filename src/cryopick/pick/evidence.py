@@ -35,7 +35,7 @@ from cryopick.pick.calibrate import fit_odds, fit_to_chances
 from cryopick.pick.mixture import expected_number, shift_to
 from cryopick.pick.pipeline import Picker
 from cryopick.pick.settings import PickSettings
-from cryopick.picks import Picks, concatenate
+from cryopick.picks import Picks, concatenate, evenly
 from cryopick.prepare import raw_pixel_size
 from cryopick.regions import Regions
 
@@ -205,8 +205,7 @@ def sample(paths: Sequence[Path], labels: Picks) -> list[Path]:
     chosen: list[Path] = []
     for is_labelled in (True, False):
         own = [path for path in paths if (str(path) in labelled) is is_labelled]
-        places = np.linspace(0, len(own) - 1, min(_MOST, len(own))).round().astype(int)
-        chosen += [own[place] for place in places]
+        chosen += [own[place] for place in evenly(len(own), _MOST)]
     return chosen
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Integer
 
 from cryopick.errors import SettingsError
-from cryopick.picks import Picks, concatenate
+from cryopick.picks import Picks, concatenate, evenly
 
 __all__ = [
     "Look",
@@ -146,8 +146,7 @@ def worth_a_look(
     array([0, 3, 4, 5])
     """
     sure = np.flatnonzero(logits > 0)
-    steps = np.linspace(0, len(sure) - 1, min(len(sure), number // 2)).round().astype(np.int64)
-    spread = sure[steps]
+    spread = sure[evenly(len(sure), number // 2)]
     by_doubt = np.argsort(np.abs(logits), kind="stable")
     others = by_doubt[~np.isin(by_doubt, spread)][: number - len(spread)]
     return np.sort(np.concatenate([spread, others]))

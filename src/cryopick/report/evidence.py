@@ -26,7 +26,7 @@ from cryopick.evaluate import (
     thresholded,
 )
 from cryopick.io import micrograph_shape, read_micrograph
-from cryopick.picks import Picks
+from cryopick.picks import Picks, evenly
 from cryopick.report.pictures import Marks, View, close_ups
 from cryopick.report.runs import Run
 
@@ -257,5 +257,4 @@ def _pictures(picks: Picks, diameter_px: float) -> list[str]:
 
 def label_pictures(labels: Picks, diameter_px: float) -> list[str]:
     """Pictures of some labels, evenly drawn, as data addresses."""
-    some = np.linspace(0, len(labels) - 1, min(_LABELS, len(labels))).round().astype(int)
-    return _pictures(labels.select(some), diameter_px)
+    return _pictures(labels.select(evenly(len(labels), _LABELS)), diameter_px)

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cryopick.errors import InputError, SettingsError
 from cryopick.io import match_names, read_micrograph, read_picks
 from cryopick.io.record import Record, read_record
-from cryopick.picks import Picks, concatenate
+from cryopick.picks import Picks, concatenate, evenly
 from cryopick.report.training import read_curves
 
 if TYPE_CHECKING:
@@ -211,8 +209,7 @@ def _at_hand(record: Record, names: Sequence[str], wanted: Wanted) -> list[Path]
 
 def _some(paths: Sequence[Path]) -> list[Path]:
     """A few of many, evenly drawn."""
-    chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
-    return [paths[i] for i in chosen.tolist()]
+    return [paths[i] for i in evenly(len(paths), _MOST).tolist()]
 
 
 def _not_at_hand(path: Path, names: Sequence[str]) -> InputError:

@@ -42,7 +42,7 @@ from cryopick.prepare import Dataset, Preparation, Store, prepare_dataset
 
 __all__ = ["describe", "run"]
 
-_MINIBATCHES_PER_STEP = 1000 / 30  # so that the usual 10 epochs of 1000 are our usual 300 steps
+_MINIBATCHES_PER_STEP = 1000 / 30  # so that the usual 10 epochs of 1000 are 300 steps
 _USUAL_RATE = 0.0002  # Topaz's, which stands for ours
 _LEAST_RADIUS_PX = 0.5  # RELION's formula gives 0 for small particles
 _LEAST_JUDGED_PX = 2.0  # the distance between places that are judged

@@ -3,7 +3,8 @@
 Classical pickers in plain NumPy: a first set to label from, and what learning has to beat.
 
 - `Proposer`, `ProposeSettings`: from raw micrographs to picks.
-- `correlate`: how much it looks like a template, in any turn.
+- `flatten`: the same local mean and spread everywhere, before particles are looked for.
+- `correlate`: how much a place looks like a template, in any turn.
 - `load_templates`: templates from a map, from class averages or from picks.
 """
 
