@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -169,17 +169,15 @@ class _Run:
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
         votes = votes_on_negatives(guide, store) if guide else None
-        drawn = partial(
+        self.store = store
+        self.drawn = partial(
             Sampler,
             settings=settings.sampling,
             geometry=self.geometry,
             seed=settings.seed,
             votes=votes,
         )
-        self.on_labels = self.on_proposals = _Phase(drawn(store), prior)
-        if settings.proposal_steps:
-            proposed, share = propose(store, settings)
-            self.on_proposals = _Phase(drawn(proposed), share)
+        self.on_labels = _Phase(self.drawn(store), prior)
         self.parts: dict[str, Part] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
@@ -200,7 +198,13 @@ class _Run:
                 following = pool.submit(self._batch, step + 1)
                 yield batch
 
-    def _phase(self, step: int) -> "_Phase":
+    @cached_property
+    def on_proposals(self) -> _Phase:
+        """What is drawn first; a run that has come farther never looks for it."""
+        proposed, prior = propose(self.store, self.settings)
+        return _Phase(self.drawn(proposed), prior)
+
+    def _phase(self, step: int) -> _Phase:
         is_early = step < self.settings.proposal_steps
         return self.on_proposals if is_early else self.on_labels
 
