@@ -69,9 +69,9 @@ class HeldOutMicrographs:
     def judge(self, scorer: Scorer) -> "Judged":
         """What a network says of all regions, and how good its picks are."""
         device = next(scorer.parameters()).device
-        ready, guide = folded(scorer).to(device), self.guide
+        ready, guide = folded(scorer, device=device), self.guide
         if guide is not None:
-            guide = replace(guide, scorer=folded(guide.scorer).to(device))
+            guide = replace(guide, scorer=folded(guide.scorer, device=device))
         step = default_step(ready)
         regions, tables, truths = [], [], []
         for number in range(len(self.store)):

@@ -122,9 +122,9 @@ class Picker:
     ) -> "Picker":
         """Fold the network's normalisation and put it on a device."""
         precision = number_format(settings.precision, device)
-        scorer, guide = folded(model.scorer, precision).to(device), model.guide
+        scorer, guide = folded(model.scorer, precision, device), model.guide
         if guide is not None:
-            guide = replace(guide, scorer=folded(guide.scorer, precision).to(device))
+            guide = replace(guide, scorer=folded(guide.scorer, precision, device))
         ready = replace(model, scorer=scorer, guide=guide)
         return cls(ready, settings, order, ignore or Regions({}))
 

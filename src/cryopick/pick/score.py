@@ -27,10 +27,12 @@ from cryopick.learn import Guide, Scorer
 from cryopick.learn.device import multiplies_bfloat16
 from cryopick.learn.network import LateResidual
 from cryopick.pick.settings import Precision
+from cryopick.pick.winograd import Winograd, is_worthwhile
 
 __all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map"]
 
-_TILE_PX = 320  # largest side scored in one pass: its activations nearly fit the cache
+_TILE_PX = 384  # largest side scored in one pass: its activations nearly fit the cache
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +155,19 @@ def _padded(
     return torch.from_numpy(np.pad(inside, margin))
 
 
-def folded(scorer: Scorer, precision: torch.dtype = torch.float32) -> Scorer:
+def folded(
+    scorer: Scorer,
+    precision: torch.dtype = torch.float32,
+    device: torch.device = _CPU,
+) -> Scorer:
     """A copy for scoring: batch normalisation folded into the convolutions, channels last.
 
     Args:
         scorer: A trained network.
         precision: Number format of all layers between the first, whose single input channel
             leaves nothing to gain, and the head, whose logits are float32.
+        device: Where the copy is to be. Processors get the largest convolutions as products of
+            matrices; other devices have kernels of their own for that.
     """
     copy = Scorer(scorer.settings)
     copy.load_state_dict(scorer.state_dict())
@@ -172,12 +180,17 @@ def folded(scorer: Scorer, precision: torch.dtype = torch.float32) -> Scorer:
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, norm_name, nn.Identity())
+    if device.type == "cpu" and precision == torch.float32:
+        for module in list(copy.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, nn.Conv2d) and is_worthwhile(child):
+                    setattr(module, name, Winograd(child))
     if precision != torch.float32:
         first, *rest = copy.encoder
         inner = nn.Sequential(*rest).to(precision)
         copy.encoder = nn.Sequential(first, _Cast(precision), *inner, _Cast(torch.float32))
     # Channels last is the layout that oneDNN and cuDNN compute in.
-    return copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+    return copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
 
 
 class _Cast(nn.Module):
