@@ -11,6 +11,7 @@ from cryopick.errors import (
     UnmatchedError,
 )
 from cryopick.io import (
+    columns,
     micrograph_paths,
     read_picks,
     read_picks_many,
@@ -192,10 +193,11 @@ def test_a_coordinate_that_is_not_finite_is_never_written(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_args, **_options):
+    def full(picks):
+        yield picks
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(columns, "in_slices", full)
     with pytest.raises(OSError, match="No space"):
         write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.tsv")
     assert not list(tmp_path.iterdir())

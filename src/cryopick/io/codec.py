@@ -5,14 +5,15 @@ that appear whole, are the business of `formats` and `tables`. Line numbers in m
 at 1.
 
 - `Codec`, `Layout`, `StarFrame`: the interface of a format.
-- `reads_text`, `writes_text`: a codec's functions from text to table and back.
+- `reads_text`, `writes_text`, `writes_lines`: a codec's functions from text to table and back.
+- `in_slices`: a long table a part at a time.
 - `broken`: the error for a line that breaks its format.
 - `to_floats`, `to_column`: text to numbers, strictly.
 - `coordinate_text`, `score_text`, `column_text`: numbers to short text.
 - `short_names`, `only_micrograph`: what a table calls its micrographs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,14 +32,18 @@ __all__ = [
     "broken",
     "column_text",
     "coordinate_text",
+    "in_slices",
     "only_micrograph",
     "reads_text",
     "score_text",
     "short_names",
     "to_column",
     "to_floats",
+    "writes_lines",
     "writes_text",
 ]
+
+_ROWS_AT_ONCE = 1 << 15  # as text they take some 10 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +120,24 @@ def writes_text(
         path.write_text(render(picks, layout), encoding="utf-8", newline="\n")
 
     return write
+
+
+def writes_lines(
+    render: Callable[[Picks, Layout], Iterable[str]],
+) -> Callable[[Picks, Layout, Path], None]:
+    """The same of a function to lines, which are never held all at once."""
+
+    def write(picks: Picks, layout: Layout, path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in render(picks, layout))
+
+    return write
+
+
+def in_slices(picks: Picks) -> Iterator[Picks]:
+    """Cut a table into parts of which each is small as text; all micrographs stay in each."""
+    for start in range(0, len(picks), _ROWS_AT_ONCE):
+        yield picks.select(np.arange(start, min(start + _ROWS_AT_ONCE, len(picks))))
 
 
 def broken(path: Path, line: int, expected: str, text: str) -> FormatError:

@@ -7,7 +7,8 @@
 - `wrong_width`: the error for a row of the wrong length.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from cryopick.io.codec import (
     broken,
     column_text,
     coordinate_text,
+    in_slices,
     score_text,
     short_names,
     to_column,
@@ -173,21 +175,28 @@ def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Se
         FormatError: A name or text holds one of the `forbidden` characters.
     """
     names = short_names(picks, forbidden=forbidden)
-    columns: dict[str, list[str]] = {
-        "image_name": [names[i] for i in picks.index.tolist()],
-        "x_coord": coordinate_text(picks.xy_px[:, 0]),
-        "y_coord": coordinate_text(picks.xy_px[:, 1]),
-    }
-    if not len(picks) or not np.isnan(picks.score).all():
-        columns["score"] = score_text(picks.score)
-    columns |= {name: column_text(column) for name, column in picks.extra.items()}
-    _refuse_signs(columns, picks, forbidden)
-    return list(columns), zip(*columns.values(), strict=True)
+    is_scored = not len(picks) or not np.isnan(picks.score).all()
+    _refuse_signs(picks, forbidden)
+    header = ["image_name", "x_coord", "y_coord", *(["score"] if is_scored else []), *picks.extra]
+    return header, chain.from_iterable(
+        _texts(part, names, is_scored=is_scored) for part in in_slices(picks)
+    )
 
 
-def _refuse_signs(columns: Mapping[str, Sequence[str]], picks: Picks, forbidden: str) -> None:
+def _texts(picks: Picks, names: Sequence[str], *, is_scored: bool) -> Iterator[Sequence[str]]:
+    """Rows of text, of micrographs with these names."""
+    columns = [
+        [names[i] for i in picks.index.tolist()],
+        *map(coordinate_text, picks.xy_px.T),
+        *([score_text(picks.score)] if is_scored else []),
+        *map(column_text, picks.extra.values()),
+    ]
+    return zip(*columns, strict=True)
+
+
+def _refuse_signs(picks: Picks, forbidden: str) -> None:
     for name, column in picks.extra.items():
-        texts = [name, *(columns[name] if column.dtype.kind not in "biuf" else ())]
+        texts = [name, *(column_text(column) if column.dtype.kind not in "biuf" else ())]
         if any(sign in text for text in texts for sign in forbidden):
             raise FormatError(
                 f"the column {name!r} holds a tab or a line break, which this format cannot store; "

@@ -5,7 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.io.codec import Codec, Layout, reads_text, writes_text
+from cryopick.io.codec import Codec, Layout, reads_text
 from cryopick.io.columns import is_header, parse_rows, render_rows
 from cryopick.io.files import first_line
 from cryopick.picks import Picks
@@ -28,13 +28,12 @@ def _parse(text: str, path: Path) -> Picks:
     return parse_rows(rows[0] if rows else [], rows[1:], lines[1:], path)
 
 
-def _render(picks: Picks, _layout: Layout) -> str:
+def _write(picks: Picks, _layout: Layout, path: Path) -> None:
     header, rows = render_rows(picks, forbidden="\r\n")
-    out = StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def _recognises(head: str) -> bool:
@@ -47,6 +46,6 @@ CODEC = Codec(
     suffixes=(".csv",),
     recognises=_recognises,
     read=reads_text(_parse),
-    write=writes_text(_render),
+    write=_write,
     ending=".csv",
 )

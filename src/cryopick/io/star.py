@@ -14,7 +14,8 @@ is read as no score. Coordinates in three dimensions are refused.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -28,10 +29,11 @@ from cryopick.io.codec import (
     StarFrame,
     column_text,
     coordinate_text,
+    in_slices,
     reads_text,
     score_text,
     to_column,
-    writes_text,
+    writes_lines,
 )
 from cryopick.io.files import first_line, head_of, read_text
 from cryopick.io.star_text import (
@@ -176,31 +178,44 @@ def _block_with(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tupl
     return found[0] if found else (names, {})
 
 
-def _render(picks: Picks, layout: Layout) -> str:
+def _render(picks: Picks, layout: Layout) -> Iterator[str]:
     """Write what RELION expects: an unnamed block for one micrograph, else `data_particles`.
 
     Other blocks, which the optics table leads, come first.
     """
-    columns: dict[str, list[str]] = {}
-    if not layout.one_micrograph:
-        names = [quoted(name) for name in picks.micrographs]
-        columns[_NAME] = [names[i] for i in picks.index.tolist()]
+    columns = partial(
+        _columns,
+        names=[quoted(name) for name in picks.micrographs],
+        is_scored=not len(picks) or not np.isnan(picks.score).all(),
+        one_micrograph=layout.one_micrograph,
+    )
+    frame = StarFrame(block="") if layout.one_micrograph else layout.star
+    yield from [frame.others, "", ""] if frame.others else []
+    yield from ["", f"# version {frame.version}"] if frame.version else []
+    yield from ["", f"data_{frame.block}", "", "loop_"]
+    nothing = columns(picks.select(np.zeros(0, np.int64)))
+    yield from (f"{tag} #{i}" for i, tag in enumerate(nothing, start=1))
+    for part in in_slices(picks):
+        yield from map(" ".join, zip(*columns(part).values(), strict=True))
+    yield ""
+
+
+def _columns(
+    picks: Picks, *, names: Sequence[str], is_scored: bool, one_micrograph: bool
+) -> dict[str, list[str]]:
+    """What stands in each column, of micrographs with these names."""
+    columns = {} if one_micrograph else {_NAME: [names[i] for i in picks.index.tolist()]}
     columns[_X] = coordinate_text(picks.xy_px[:, 0])
     columns[_Y] = coordinate_text(picks.xy_px[:, 1])
-    if not len(picks) or not np.isnan(picks.score).all():
+    if is_scored:
         columns[_SCORE] = score_text(np.where(np.isnan(picks.score), _NO_SCORE, picks.score))
-    if layout.one_micrograph:  # RELION's picker always writes these two
+    if one_micrograph:  # RELION's picker always writes these two
         columns |= {tag: ["0"] * len(picks) for tag in ("_rlnClassNumber", "_rlnAnglePsi")}
     for name, column in picks.extra.items():
         texts = column_text(column)
         is_number = column.dtype.kind in "biuf"
         columns["_" + "_".join(name.split())] = texts if is_number else [quoted(t) for t in texts]
-    frame = StarFrame(block="") if layout.one_micrograph else layout.star
-    head = [frame.others, "", ""] if frame.others else []
-    head += ["", f"# version {frame.version}"] if frame.version else []
-    head += ["", f"data_{frame.block}", "", "loop_"]
-    head += [f"{tag} #{i}" for i, tag in enumerate(columns, start=1)]
-    return "\n".join([*head, *map(" ".join, zip(*columns.values(), strict=True)), "", ""])
+    return columns
 
 
 def _recognises(head: str) -> bool:
@@ -212,7 +227,7 @@ CODEC = Codec(
     suffixes=(".star",),
     recognises=_recognises,
     read=reads_text(_parse),
-    write=writes_text(_render),
+    write=writes_lines(_render),
     ending="_autopick.star",
     name_from_file=_micrograph,
 )

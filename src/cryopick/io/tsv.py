@@ -5,9 +5,11 @@ and first row have tabs, else by any white space. `image_name` is the file's nam
 suffix.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from cryopick.io.codec import Codec, Layout, reads_text, writes_text
+from cryopick.io.codec import Codec, Layout, reads_text, writes_lines
 from cryopick.io.columns import (
     column_names,
     is_header,
@@ -40,9 +42,9 @@ def _parse(text: str, path: Path) -> Picks:
     return parse_columns(names, [fields[i :: len(names)] for i in range(len(names))], lines, path)
 
 
-def _render(picks: Picks, _layout: Layout) -> str:
+def _render(picks: Picks, _layout: Layout) -> Iterator[str]:
     header, rows = render_rows(picks, forbidden="\t\r\n")
-    return "\n".join(["\t".join(header), *map("\t".join, rows), ""])
+    return map("\t".join, chain([header], rows))
 
 
 CODEC = Codec(
@@ -50,6 +52,6 @@ CODEC = Codec(
     suffixes=(".tsv", ".txt", ".tab"),
     recognises=lambda head: is_header(first_line(head).split()),
     read=reads_text(_parse),
-    write=writes_text(_render),
+    write=writes_lines(_render),
     ending=".tsv",
 )
