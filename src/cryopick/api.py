@@ -19,7 +19,7 @@ from cryopick.learn.device import ready_device
 from cryopick.learn.labelled import Labelled
 from cryopick.learn.run import Run
 from cryopick.learn.settings import GENERAL
-from cryopick.learn.start import starting_file, usual_proposal_steps, usual_settings
+from cryopick.learn.start import usual_training
 from cryopick.pick import HeldOutMicrographs, Picker, PickSettings
 from cryopick.pick.evidence import Known, calibrated, gather, sample, settled
 from cryopick.picks import Picks, concatenate
@@ -56,15 +56,11 @@ def train_settings(
         SettingsError: A value lies outside its range.
         InputError: The model to start from is missing.
     """
-    start = starting_file(init)
-    usual = usual_settings(init, load_model(start), diameter_ang) if start else {}
-    early = usual_proposal_steps(init, others.get("steps"))
-    usual["proposal_steps"] = early
-    usual.setdefault("steps", early + TrainSettings.steps)
+    usual = usual_training(init, diameter_ang, steps=others.get("steps"))
     given = {"diameter_ang": float(diameter_ang)}
     if particles_per_micrograph is not None:
         given["particles_per_micrograph"] = float(particles_per_micrograph)
-    return TrainSettings(**{**usual, **given, "init": init, **others})
+    return TrainSettings(**{**usual, **given, **others})
 
 
 def train_model(  # noqa: PLR0913  # as the command has options

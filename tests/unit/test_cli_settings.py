@@ -44,6 +44,7 @@ OTHERWISE = {
     "init": "general",
     "steps": "200, and 12 a label, at least 200 and at most 900",
     "proposal_steps": "200, at most two fifths of all",
+    "colour": "0.2",
 }
 
 

@@ -281,3 +281,12 @@ def test_a_patch_smaller_than_a_region_is_refused():
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(SettingsError, match=r"at least one|must be above 0"):
         SamplingSettings(**values)
+
+
+def test_colours_are_varied_where_they_are_asked_for_and_nothing_else_is(folder):
+    plain, coloured = (sampler(folder / "x", colour=colour).batch(0, CPU) for colour in (0.0, 0.3))
+
+    assert torch.equal(plain.kinds, coloured.kinds)
+    for before, after in zip(plain.patches[:, 0], coloured.patches[:, 0], strict=True):
+        assert after.std().item() == pytest.approx(before.std().item(), rel=1e-3)
+        assert not torch.allclose(after, before, atol=0.1 * before.std().item())

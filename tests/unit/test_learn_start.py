@@ -8,7 +8,13 @@ from tests import tiny
 from cryopick.errors import SettingsError
 from cryopick.learn import GENERAL_MODEL, TrainSettings, load_model
 from cryopick.learn.guide import guide_weight
-from cryopick.learn.start import load_start, starting_file, usual_settings, usual_steps
+from cryopick.learn.start import (
+    load_start,
+    starting_file,
+    usual_settings,
+    usual_steps,
+    usual_training,
+)
 from cryopick.prepare.store import Store, Stored, save_micrograph
 
 
@@ -95,3 +101,28 @@ def test_more_labels_are_learnt_for_longer_within_bounds():
 
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (200, 900)
+
+
+@pytest.mark.parametrize("init", ["random", "general"])
+def test_a_network_that_starts_from_nothing_sees_proposals_first_and_many_colours(init):
+    lengths = [
+        (usual["steps"], usual["proposal_steps"])
+        for usual in (
+            usual_training(init, 90.0),
+            usual_training(init, 90.0, labels=50),
+            usual_training(init, 90.0, steps=100),
+        )
+    ]
+
+    assert lengths[:2] == [(500, 200), (800, 200)]
+    assert lengths[2][1] == 40
+    assert usual_training(init, 90.0)["sampling"].colour == 0.2
+
+
+def test_a_model_that_learns_on_has_neither(tmp_path):
+    file = tmp_path / "m.safetensors"
+    tiny.model(file)
+
+    usual = usual_training(str(file), 90.0, labels=50)
+
+    assert (usual["steps"], usual["proposal_steps"], usual["sampling"].colour) == (200, 0, 0.0)

@@ -27,6 +27,7 @@ _WITHIN = {
     "width": "network.width",
     "positive_patches": "sampling.positive_patches",
     "unlabelled_patches": "sampling.unlabelled_patches",
+    "colour": "sampling.colour",
 }
 
 
@@ -87,6 +88,9 @@ def benchmark(
     ] = None,
     unlabelled_patches: Annotated[
         int | None, Option(help="Patches of unlabelled regions in a step [8].")
+    ] = None,
+    colour: Annotated[
+        float | None, Option(help="Spread of the power at each frequency, as for train [0].")
     ] = None,
     steps: Annotated[
         int | None, Option(help="Minibatches of a run [12 a label, from 200 to 900].")

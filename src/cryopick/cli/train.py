@@ -37,6 +37,7 @@ WITHIN = {
     "rotate": "sampling.rotate",
     "contrast": "sampling.contrast",
     "noise": "sampling.noise",
+    "colour": "sampling.colour",
 }
 
 
@@ -147,6 +148,13 @@ def train(
     noise: Annotated[
         float | None, Option(help="Greatest spread of noise added, in those of the background [1].")
     ] = None,
+    colour: Annotated[
+        float | None,
+        Option(
+            help="Spread of the power at each frequency, varied at random, as a logarithm [0.2; "
+            "from a model 0]."
+        ),
+    ] = None,
     checkpoint_every: Annotated[int | None, Option(help="Steps between checkpoints [50].")] = None,
     seed: Annotated[int | None, Option(help="Another seed, another run [0].")] = None,
     config: Annotated[
@@ -239,26 +247,15 @@ def train(
 
 def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, Any]:
     """The settings that suit what the run starts from, and how many labels it has."""
-    from cryopick.learn import load_model
-    from cryopick.learn.settings import GENERAL
-    from cryopick.learn.start import (
-        starting_file,
-        usual_proposal_steps,
-        usual_settings,
-        usual_steps,
-    )
+    from cryopick.learn.settings import GENERAL, RANDOM
+    from cryopick.learn.start import usual_training
 
-    start = starting_file(init)
-    early = usual_proposal_steps(init, options["steps"])
-    by_labels = {"init": init, "steps": early + usual_steps(labels), "proposal_steps": early}
-    if start is None:
-        return by_labels
     for name in ("network", "width"):
-        if options[name] is not None and init != GENERAL:
+        if options[name] is not None and init not in (RANDOM, GENERAL):
             raise BadParameter(
                 f"--{name} cannot be changed in a model; leave it out, or add --init random"
             )
-    return by_labels | usual_settings(init, load_model(start), options["diameter_ang"])
+    return usual_training(init, options["diameter_ang"], labels=labels, steps=options["steps"])
 
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":

@@ -6,8 +6,8 @@ last layer fitted to them (`head`), keeps a say beside it, the fewer they are th
 
 - `starting_file`: the model file that a name or a path means.
 - `usual_settings`: the settings that suit a start from a model.
-- `usual_steps`, `usual_proposal_steps`: the length of a training that suits a number of labels,
-  and that of its first part.
+- `usual_steps`: the length of a training that suits a number of labels.
+- `usual_training`: all settings that suit a training, where nothing is asked for.
 - `Start`, `load_start`: the network to begin with, and the one that guides.
 """
 
@@ -27,15 +27,16 @@ __all__ = [
     "Start",
     "load_start",
     "starting_file",
-    "usual_proposal_steps",
     "usual_settings",
     "usual_steps",
+    "usual_training",
 ]
 
 _STEPS_A_LABEL = 12
 _LEAST_STEPS = 200
 _MOST_STEPS = 900
 _PROPOSAL_STEPS = 200
+_COLOUR = 0.2
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,32 @@ def usual_steps(labels: int) -> int:
     return min(max(_STEPS_A_LABEL * labels, _LEAST_STEPS), _MOST_STEPS)
 
 
-def usual_proposal_steps(init: str, steps: int | None = None) -> int:
-    """Minibatches with proposals that suit a training: none where a model has learnt before.
+def usual_training(
+    init: str, diameter_ang: float | None, *, labels: int | None = None, steps: int | None = None
+) -> dict[str, Any]:
+    """Fields of `TrainSettings` that suit a training: its lengths, its start, its minibatches.
+
+    It begins with proposals, and varies the power at each frequency, save where a model of the
+    user's learns on.
 
     Args:
         init: As in the settings.
+        diameter_ang: Diameter of the particles to learn, if it is known already.
+        labels: How many there are, if that is known.
         steps: All minibatches, where they are asked for.
 
-    >>> usual_proposal_steps(GENERAL), usual_proposal_steps(RANDOM, 100)
-    (200, 40)
+    Raises:
+        InputError: The model to start from is missing.
+        FormatError: It is no model of cryopick's.
     """
-    if init not in (RANDOM, GENERAL):
-        return 0
-    return _PROPOSAL_STEPS if steps is None else min(_PROPOSAL_STEPS, steps * 2 // 5)
+    learns_anew = init in (RANDOM, GENERAL)
+    early = _PROPOSAL_STEPS if steps is None else min(_PROPOSAL_STEPS, steps * 2 // 5)
+    early = early if learns_anew else 0
+    usual: dict[str, Any] = {
+        "init": init,
+        "steps": early + (TrainSettings.steps if labels is None else usual_steps(labels)),
+        "proposal_steps": early,
+        "sampling": SamplingSettings(colour=_COLOUR if learns_anew else 0.0),
+    }
+    start = starting_file(init)
+    return usual | (usual_settings(init, load_model(start), diameter_ang) if start else {})
