@@ -88,6 +88,15 @@ def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monke
     assert shown[-1].startswith("| regions learnt")
 
 
+def test_wrong_picks_are_told_apart_by_where_they_lie(bench, capsys, monkeypatch, folder):
+    module, _ = bench("contamination")
+    monkeypatch.setattr(module, "MOLECULES", ("compact",))
+
+    module.main(count=1, side_px=512, folder=folder / "contamination")
+
+    assert lines_of(capsys.readouterr().out)[-1].startswith("| compact | ")
+
+
 def test_every_benchmark_is_in_the_table_and_loads(bench):
     table = (BENCHMARKS / "README.md").read_text()
 

@@ -1,0 +1,95 @@
+"""Where the general model's wrong picks lie among carbon, ice and dirt that are known.
+
+Simulates micrographs of which a fifth to a half is carbon foil, with crystals, drops of ice, gold
+and broken particles, picks them at the automatic threshold, and counts. What is there is not done
+again.
+
+    .venv/bin/python benchmarks/contamination.py [--count 6]
+"""
+
+import argparse
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from common import CRYOPICK, ROOT, listed
+
+from cryopick.evaluate import is_near, match_picks
+from cryopick.io import read_picks, write_mrc
+from cryopick.picks import Picks
+from cryopick.simulate import Simulated, SimulationSettings, load_molecule, simulate_dataset
+
+OUT = ROOT / "runs" / "contamination"
+MOLECULES = ("compact", "rod", "y-shaped")
+
+
+def main(count: int | None = None, side_px: int = 2048, folder: Path = OUT) -> None:
+    """Print the table."""
+    if count is None:
+        parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+        parser.add_argument("--count", type=int, default=6, help="micrographs of each molecule")
+        count = parser.parse_args().count
+    print("\n| molecule | particles | found | wrong on carbon | on dirt | elsewhere |")
+    print("|---|---|---|---|---|---|", flush=True)
+    for molecule in MOLECULES:
+        settings = SimulationSettings(
+            molecule=molecule,
+            width_px=side_px,
+            height_px=side_px,
+            pixel_size_ang=2.0,
+            particles=round(100 * (side_px / 2048) ** 2),
+            carbon_prob=1.0,
+            carbon_area_frac=(0.2, 0.5),
+            crystals=2.0,
+            contaminants=5.0,
+            gold=3.0,
+            seed=17,
+        )
+        print(f"| {molecule} | {of_molecule(settings, count, folder / molecule)} |", flush=True)
+
+
+def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
+    """A row of the table: all particles, and picks of each kind on a micrograph."""
+    diameter_ang = load_molecule(settings.molecule, settings.diameter_ang).diameter_ang
+    diameter_px = diameter_ang / settings.pixel_size_ang
+    known = list(simulate_dataset(settings, count))
+    paths = [folder / f"mic_{number}.mrc" for number in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, one in zip(paths, known, strict=True):
+        if not path.exists():
+            write_mrc(path, one.image, pixel_size_ang=(settings.pixel_size_ang,) * 2)
+    out = folder / "picks.tsv"
+    if not out.exists():
+        words = ("--diameter-ang", f"{diameter_ang:.0f}", "--threshold", "auto", "-o", out)
+        command = [CRYOPICK, "pick", listed(paths, folder / "list"), *words]
+        subprocess.run([str(word) for word in command], check=True)
+    picks = read_picks(out).restrict([path.stem for path in paths])
+    parts = picks.by_micrograph()
+    counts = np.array(
+        [kinds(own, one, diameter_px) for (_, own), one in zip(parts, known, strict=True)]
+    )
+    of_all = sum(len(one.xy_px) for one in known)
+    found, *wrong = counts.sum(axis=0)
+    return " | ".join([str(of_all), f"{found / of_all:.2f}", *(f"{w / count:.1f}" for w in wrong)])
+
+
+def kinds(picks: Picks, known: Simulated, diameter_px: float) -> tuple[int, int, int, int]:
+    """Picks that are particles, and wrong ones on carbon, on dirt off it, and elsewhere."""
+    truth = Picks.on(picks.micrographs[0], known.xy_px)
+    is_right = match_picks(picks, truth, diameter_px / 3) >= 0
+    column, row = np.rint(picks.xy_px).astype(int).T
+    height, width = known.carbon.shape
+    on_carbon = known.carbon[row.clip(0, height - 1), column.clip(0, width - 1)]
+    junk = np.concatenate([np.zeros((0, 2)), *known.junk.values()])
+    on_dirt = is_near(picks.xy_px, junk, diameter_px / 2)
+    wrong = ~is_right
+    return (
+        int(is_right.sum()),
+        int((wrong & on_carbon).sum()),
+        int((wrong & ~on_carbon & on_dirt).sum()),
+        int((wrong & ~on_carbon & ~on_dirt).sum()),
+    )
+
+
+if __name__ == "__main__":
+    main()
