@@ -50,7 +50,8 @@ PARTS = {
     "proposals": "--objective ge-binomial --normalization white --labels 10 --labels 25 "
     "--steps 500 --proposal-steps 0 --proposal-steps 200",
     "general": f"{ALL} --init general --labels 10",
-    "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100",
+    "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100 "
+    "--steps 500 --proposal-steps 200 --colour 0.2",
 }
 
 # Our own normalisation; kept apart, as it would mix with the paper's.

@@ -77,7 +77,8 @@ class Record:
         # A setting younger than the record had what is now its default.
         for name, value in (_USUAL | dict(self.settings)).items():
             if isinstance(value, Mapping):
-                values |= {f"{name}.{below}": own for below, own in value.items()}
+                whole_table = _USUAL[name] | dict(value)
+                values |= {f"{name}.{below}": own for below, own in whole_table.items()}
             else:
                 values[name] = value
         for name in ("seed", "particles_per_micrograph", "checkpoint_every"):
@@ -97,15 +98,23 @@ def key_of(trial: Trial) -> str:
     Settings that have their default are left out, so that the name outlives the birth of a
     setting; `is_of` tells whether defaults have changed since.
     """
-    told = {name: own for name, own in asdict(trial.settings).items() if own != _USUAL[name]}
     parts = (
-        json.dumps(told, sort_keys=True),
+        json.dumps(_unusual(asdict(trial.settings), _USUAL), sort_keys=True),
         start_digest(trial.settings.init),
         str(trial.label_seed),
         f"{trial.prior_factor:g}",
     )
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
     return f"{trial.labels:05d}-{trial.repeat:02d}-{digest}"
+
+
+def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, and those within their tables, that do not have their default."""
+    return {
+        name: _unusual(own, usual[name]) if isinstance(own, Mapping) else own
+        for name, own in settings.items()
+        if own != usual[name]
+    }
 
 
 def is_of(record: Record, trial: Trial) -> bool:
