@@ -29,8 +29,8 @@ def main(count: int | None = None, side_px: int = 2048, folder: Path = OUT) -> N
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--count", type=int, default=6, help="micrographs of each molecule")
         count = parser.parse_args().count
-    print("\n| molecule | particles | found | wrong on carbon | on dirt | elsewhere |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("\n| molecule | particles found | wrong on carbon | on dirt | elsewhere |")
+    print("|---|---|---|---|---|", flush=True)
     for molecule in MOLECULES:
         settings = SimulationSettings(
             molecule=molecule,
@@ -49,7 +49,7 @@ def main(count: int | None = None, side_px: int = 2048, folder: Path = OUT) -> N
 
 
 def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
-    """A row of the table: all particles, and picks of each kind on a micrograph."""
+    """A row of the table: the particles found, and wrong picks of each kind on a micrograph."""
     diameter_ang = load_molecule(settings.molecule, settings.diameter_ang).diameter_ang
     diameter_px = diameter_ang / settings.pixel_size_ang
     known = list(simulate_dataset(settings, count))
@@ -70,7 +70,7 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
     )
     of_all = sum(len(one.xy_px) for one in known)
     found, *wrong = counts.sum(axis=0)
-    return " | ".join([str(of_all), f"{found / of_all:.2f}", *(f"{w / count:.1f}" for w in wrong)])
+    return " | ".join([f"{found} of {of_all}", *(f"{each / count:.1f}" for each in wrong)])
 
 
 def kinds(picks: Picks, known: Simulated, diameter_px: float) -> tuple[int, int, int, int]:
