@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from tests.oracles_io import mrc_bytes, png_bytes, tiff_bytes
 
 from cryopick.errors import MicrographError, SettingsError
@@ -93,6 +94,16 @@ def test_an_image_beyond_our_limit_is_refused_before_it_is_decoded(tmp_path):
     huge = sealed + huge[start + 21 :]
 
     assert "over the limit" in refusal(saved(tmp_path / "a.png", huge))
+
+
+def test_a_png_of_which_a_part_claims_more_than_memory_holds_is_refused(tmp_path, monkeypatch):
+    def load(_self):
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    path = saved(tmp_path / "a.png", png_bytes(RAMP.astype("u1")))
+
+    assert "a part of it claims an impossible size" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.mrc", "a.tif", "a.png", "noname"])

@@ -10,7 +10,7 @@ unlike those that a model was calibrated on.
 - `likely_empty`: whether no micrograph of many has it, from a sample of them.
 
 Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its limits here are from
-experience (docs/results/scores.md), as the tail is only nearly a parabola.
+experience (decision 0015), as the tail is only nearly a parabola.
 """
 
 from dataclasses import dataclass

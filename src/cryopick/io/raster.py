@@ -16,7 +16,10 @@ from cryopick.io.stored import MAX_PIXELS, StoredImage
 
 __all__ = ["inspect_raster"]
 
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
+    MemoryError,  # a part that claims to be larger than memory
+)
 
 
 def inspect_raster(path: Path) -> StoredImage:
@@ -41,7 +44,7 @@ def inspect_raster(path: Path) -> StoredImage:
                 return image
             pixels = np.asarray(picture)
         except _DAMAGE as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or "a part of it claims an impossible size"
             return replace(image, fault=f"the {kind} data is damaged ({reason}); copy it again")
     return replace(image, dtype=pixels.dtype.name, pixels=pixels)
 
