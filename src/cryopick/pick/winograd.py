@@ -1,4 +1,4 @@
-"""Convolutions of many channels for a third of the multiplications, on processors.
+"""Convolutions of many channels for a third of the arithmetic, on processors.
 
 A tile of outputs is a polynomial product, found from its values at a few points instead of
 from its terms: transform the pixels of a tile, multiply them with the transformed filter,
