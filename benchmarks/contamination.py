@@ -8,11 +8,11 @@ again.
 """
 
 import argparse
-import subprocess
 from pathlib import Path
 
 import numpy as np
-from common import CRYOPICK, ROOT, listed
+from common import ROOT, listed
+from empiar10017 import cryopick
 
 from cryopick.evaluate import is_near, match_picks
 from cryopick.io import read_picks, write_mrc
@@ -61,8 +61,7 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
     out = folder / "picks.tsv"
     if not out.exists():
         words = ("--diameter-ang", f"{diameter_ang:.0f}", "--threshold", "auto", "-o", out)
-        command = [CRYOPICK, "pick", listed(paths, folder / "list"), *words]
-        subprocess.run([str(word) for word in command], check=True)
+        cryopick("pick", listed(paths, folder / "list"), *words)
     picks = read_picks(out).restrict([path.stem for path in paths])
     parts = picks.by_micrograph()
     counts = np.array(
