@@ -11,11 +11,12 @@
 from cryopick.learn.checkpoint import GENERAL_MODEL, Model, load_model, save_model
 from cryopick.learn.curves import Curves, Row
 from cryopick.learn.device import choose_device
+from cryopick.learn.geometry import Geometry
 from cryopick.learn.guide import Guide
 from cryopick.learn.loss import OBJECTIVES, objective
 from cryopick.learn.network import NETWORKS, Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import disc_pixels, unlabelled_prior
-from cryopick.learn.sampling import Batch, Geometry, Sampler, SamplingSettings
+from cryopick.learn.sampling import Batch, Sampler, SamplingSettings
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.train import HeldOut, Outcome, train
 

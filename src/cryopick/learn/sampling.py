@@ -8,8 +8,8 @@ tiled into patches of the same size, so that batch normalisation sees one batch.
 
 A batch depends on the seed and the step alone, so a resumed run draws the same ones.
 
-- `Geometry`: how a network sees a patch.
-- `SamplingSettings`, `Sampler`, `Batch`.
+- `SamplingSettings`: what a minibatch is made of.
+- `Sampler`, `Batch`: drawing it, and what is drawn.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from torch.nn.functional import grid_sample
 
 from cryopick.errors import SettingsError
 from cryopick.learn.augment import distort, recolour
+from cryopick.learn.geometry import Geometry
 from cryopick.prepare import Store
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "POSITIVE",
     "UNLABELLED",
     "Batch",
-    "Geometry",
     "Sampler",
     "SamplingSettings",
 ]
@@ -77,57 +77,6 @@ class SamplingSettings:
         for name in ("contrast", "noise", "colour"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How a network of some receptive field and stride sees a square patch.
-
-    Attributes:
-        patch_px: Side of the patch.
-        field_px: Side of the region behind one score.
-        stride_px: Distance between scores.
-    """
-
-    patch_px: int
-    field_px: int
-    stride_px: int
-
-    @classmethod
-    def of(cls, patch_px: int | None, field_px: int, stride_px: int) -> "Geometry":
-        """Settle the patch side: three tiles by default.
-
-        Raises:
-            SettingsError: The patch is smaller than one region.
-        """
-        side = 3 * _tile(field_px, stride_px) if patch_px is None else patch_px
-        if side < field_px:
-            raise SettingsError(
-                f"patch_px must be at least the network's receptive field of {field_px} pixels; "
-                f"got {side}"
-            )
-        return cls(side, field_px, stride_px)
-
-    @property
-    def grid(self) -> int:
-        """Scores along one side of a patch."""
-        return (self.patch_px - self.field_px) // self.stride_px + 1
-
-    @property
-    def tile_px(self) -> int:
-        """Distance between tiled crops: the receptive field, rounded up to the stride."""
-        return _tile(self.field_px, self.stride_px)
-
-    @property
-    def tiles(self) -> int:
-        """Tiled crops along one side of a patch."""
-        return (self.patch_px - self.field_px) // self.tile_px + 1
-
-    @property
-    def centres_px(self) -> Float[np.ndarray, " grid"]:
-        """Position of each score's centre along a side, from the patch's own centre."""
-        first = (self.field_px - 1) / 2 - (self.patch_px - 1) / 2
-        return first + self.stride_px * np.arange(self.grid)
 
 
 @dataclass(frozen=True)
@@ -205,8 +154,7 @@ class Sampler:
             noise=self.settings.noise,
             seed=int(rng.integers(2**62)),
         )
-        if self.settings.colour:
-            patches = recolour(patches, spread=self.settings.colour, seed=int(rng.integers(2**62)))
+        patches = recolour(patches, spread=self.settings.colour, seed=int(rng.integers(2**62)))
         return Batch(
             patches[:, None],
             torch.from_numpy(np.concatenate(told)).to(device),
@@ -346,7 +294,3 @@ def _listed(labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, 
     """Labels of all micrographs as rows of micrograph, x, y."""
     rows = [(i, *xy) for i, labels in enumerate(labels_px) for xy in labels]
     return np.array(rows, np.float64).reshape(-1, 3)
-
-
-def _tile(field_px: int, stride_px: int) -> int:
-    return -(-field_px // stride_px) * stride_px

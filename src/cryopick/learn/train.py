@@ -24,12 +24,13 @@ from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
 from cryopick.learn.device import mixed_precision
+from cryopick.learn.geometry import Geometry
 from cryopick.learn.guide import Guide, votes_on_negatives
 from cryopick.learn.loss import objective
 from cryopick.learn.network import Decoder, NetworkSettings, Scorer
 from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.proposals import propose
-from cryopick.learn.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Geometry, Sampler
+from cryopick.learn.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
 from cryopick.learn.settings import TrainSettings
 from cryopick.learn.state import Part, RunState, load_state, save_state
 from cryopick.learn.team import Team
