@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, Shaped
+
+from cryopick.arrays import Bool, Float, Integer, Shaped
 
 __all__ = ["Picks", "concatenate", "evenly"]
 

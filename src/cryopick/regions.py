@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 
+from cryopick.arrays import Bool, Float
 from cryopick.picks import Picks
 
 __all__ = ["Regions"]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Bool
 
+from cryopick.arrays import Bool
 from cryopick.evaluate import is_near, match_picks
 from cryopick.picks import Picks, concatenate
 

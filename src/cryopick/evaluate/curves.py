@@ -11,7 +11,8 @@ find. Equal scores enter together, as one step: their order never matters.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+
+from cryopick.arrays import Bool, Float, Integer
 
 __all__ = ["Curve", "Point", "average_precision", "precision_recall"]
 

@@ -12,8 +12,8 @@ score, are not counted: keep all picks down to a low floor.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
 
+from cryopick.arrays import Float, Integer
 from cryopick.errors import SettingsError
 from cryopick.evaluate.signs import shows_particles
 from cryopick.evaluate.thresholds import thresholded

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import Bool
 
+from cryopick.arrays import Bool
 from cryopick.errors import SettingsError
 from cryopick.evaluate.curves import Curve, Point, precision_recall
 from cryopick.evaluate.matching import match_picks

@@ -11,8 +11,8 @@ most the radius. Decision 0004 says why the pairing is greedy and how ties fall.
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 
+from cryopick.arrays import Bool, Float, Integer
 from cryopick.picks import Picks
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ experience (decision 0015), as the tail is only nearly a parabola.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
 
+from cryopick.arrays import Bool, Float
 from cryopick.picks import Picks, evenly
 
 __all__ = ["likely_empty", "shows_particles"]

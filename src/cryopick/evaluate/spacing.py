@@ -5,7 +5,8 @@
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
+
+from cryopick.arrays import Bool, Float
 
 __all__ = ["far_from_edges", "spaced"]
 

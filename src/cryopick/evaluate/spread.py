@@ -8,7 +8,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+
+from cryopick.arrays import Bool, Float, Integer
 
 __all__ = ["NearEdges", "density", "near_edges", "outliers"]
 

@@ -7,7 +7,8 @@ Images are (height, width); blobs are bright.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float32
+
+from cryopick.arrays import Bool, Float32
 
 __all__ = ["difference_of_gaussians", "standing_out"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, Integer, Real
 
+from cryopick.arrays import Bool, Float32, Int64, Integer, Real
 from cryopick.image.mask import Invalid
 
 __all__ = ["Clean"]

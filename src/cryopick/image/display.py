@@ -6,7 +6,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float32, Real, UInt8
+
+from cryopick.arrays import Float32, Real, UInt8
 
 __all__ = ["band_passed", "between", "binned", "greys"]
 

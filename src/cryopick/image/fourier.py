@@ -14,7 +14,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Complex64, Float32, Real
+
+from cryopick.arrays import Complex64, Float32, Real
 
 __all__ = ["downsample", "reduced_shape", "resample", "resample_rows"]
 

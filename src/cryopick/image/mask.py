@@ -13,7 +13,8 @@ pull at the normalisation. Everything is judged on raw pixels, (height, width), 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Integer, Real
+
+from cryopick.arrays import Bool, Float, Float32, Integer, Real
 
 __all__ = ["Border", "Invalid", "find_border", "find_invalid", "inset"]
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+
+from cryopick.arrays import Float
 
 __all__ = ["Histogram", "Mixture", "fit_mixture", "fit_scale", "fit_scaled_mixture"]
 

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
+from cryopick.arrays import Bool, Float32
 from cryopick.errors import FormatError, MicrographError
 from cryopick.image.mixture import (
     Histogram,

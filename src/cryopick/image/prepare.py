@@ -11,8 +11,8 @@ pixels and settings always give the same result.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Real
 
+from cryopick.arrays import Bool, Float, Float32, Real
 from cryopick.image.clean import Clean
 from cryopick.image.fourier import reduced_shape, resample_rows
 from cryopick.image.mask import find_invalid

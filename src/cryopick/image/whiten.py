@@ -13,7 +13,8 @@ J. Struct. Biol. 145:111.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+
+from cryopick.arrays import Bool, Float, Float32
 
 __all__ = ["FREQUENCIES", "radial_power", "whiten", "whitening_gain"]
 

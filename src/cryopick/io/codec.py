@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Shaped
 
+from cryopick.arrays import Float, Shaped
 from cryopick.errors import FormatError, SettingsError
 from cryopick.io.files import read_text
 from cryopick.io.names import stem_of

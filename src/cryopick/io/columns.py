@@ -12,8 +12,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import FormatError
 from cryopick.io.codec import (
     broken,

@@ -20,8 +20,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.errors import FormatError, InputError
 from cryopick.io.codec import Codec, Layout
 from cryopick.io.cs_table import Table, open_table

@@ -14,8 +14,8 @@ from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Integer, Shaped
 
+from cryopick.arrays import Integer, Shaped
 from cryopick.errors import FormatError, InputError
 
 __all__ = ["Table", "open_table"]

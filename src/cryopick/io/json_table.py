@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.errors import FormatError
 from cryopick.io import eman_json
 from cryopick.io.codec import Codec, Layout, reads_text, writes_text

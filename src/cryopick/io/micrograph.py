@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Real, Shaped
 
+from cryopick.arrays import Real, Shaped
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.io.mrc import inspect_mrc
 from cryopick.io.stored import StoredImage

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.errors import InputError, MicrographError, OutputExistsError
 from cryopick.io.files import whole
 from cryopick.io.lock import alone

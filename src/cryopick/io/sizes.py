@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer
 
+from cryopick.arrays import Integer
 from cryopick.errors import SettingsError
 from cryopick.io.micrograph import read_micrograph
 from cryopick.io.mrc import inspect_mrc

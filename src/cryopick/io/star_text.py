@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import FormatError
 from cryopick.io.codec import broken, to_floats
 

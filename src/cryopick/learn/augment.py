@@ -8,8 +8,9 @@ varying both keeps it from learning the labelled crops by heart (docs/results/em
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+
+from cryopick.arrays import Float
 
 __all__ = ["distort", "recolour"]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from cryopick.arrays import Float
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.image import Normalization
 from cryopick.io import whole

@@ -6,8 +6,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import SettingsError
 
 __all__ = ["Geometry"]

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.learn.network import Scorer
 from cryopick.prepare import Store
 

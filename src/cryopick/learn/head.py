@@ -23,10 +23,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Integer
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
+from cryopick.arrays import Bool, Float, Float32, Integer
 from cryopick.learn.network import Scorer
 from cryopick.picks import evenly
 from cryopick.prepare.store import Store, load_micrograph

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
+
+from cryopick.arrays import Float
 
 __all__ = [
     "OBJECTIVES",

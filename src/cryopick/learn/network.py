@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cryopick.arrays import Float
 
 __all__ = ["NETWORKS", "Decoder", "LateResidual", "Layer", "NetworkSettings", "Scorer"]
 

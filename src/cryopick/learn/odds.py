@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.errors import SettingsError
 
 __all__ = ["Odds"]

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.evaluate import is_near
 from cryopick.image import standing_out
 from cryopick.learn.head import peaks_of

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from cryopick.arrays import Float, UInt8
 from cryopick.errors import SettingsError
 from cryopick.learn.augment import distort, recolour
 from cryopick.learn.geometry import Geometry

@@ -21,9 +21,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
+
+from cryopick.arrays import Float
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -15,10 +15,10 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from cryopick.arrays import Float
 from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam

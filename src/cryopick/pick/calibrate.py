@@ -6,8 +6,8 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 
+from cryopick.arrays import Bool, Float
 from cryopick.learn import Scorer
 from cryopick.learn.odds import Odds
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.config import to_toml
 from cryopick.evaluate import is_near
 from cryopick.io.parts import Parts

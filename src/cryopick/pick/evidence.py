@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from scipy.special import expit
 
+from cryopick.arrays import Bool, Float
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.evaluate import match_picks
 from cryopick.io import read_micrograph

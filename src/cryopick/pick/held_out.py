@@ -7,8 +7,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
+from cryopick.arrays import Bool, Float32
 from cryopick.evaluate import average_precision, evaluate_picks
 from cryopick.learn import Guide, Scorer, TrainSettings
 from cryopick.pick.pipeline import default_step, locate

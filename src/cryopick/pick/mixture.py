@@ -12,8 +12,9 @@ Noto 2008, KDD (labels that are a fair sample of the positives).
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
 from scipy.special import expit
+
+from cryopick.arrays import Bool, Float
 
 __all__ = ["expected_number", "shift_to"]
 

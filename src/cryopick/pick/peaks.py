@@ -6,7 +6,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float, Float32, Integer, Real
+
+from cryopick.arrays import Float, Float32, Integer, Real
 
 __all__ = ["halved", "refine", "suppress"]
 

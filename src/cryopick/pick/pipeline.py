@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 
+from cryopick.arrays import Bool, Float
 from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
 from cryopick.learn import Model, Scorer

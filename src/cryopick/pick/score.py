@@ -18,10 +18,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cryopick.arrays import Float32
 from cryopick.errors import SettingsError
 from cryopick.learn import Guide, Scorer
 from cryopick.learn.device import multiplies_bfloat16

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Integer
 
+from cryopick.arrays import Float, Float32, Integer
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate, evenly
 

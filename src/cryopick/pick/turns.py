@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.learn import Scorer
 
 __all__ = ["TURNS", "look_around"]

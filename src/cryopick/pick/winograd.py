@@ -16,8 +16,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
 from torch import Tensor, nn
+
+from cryopick.arrays import Float, Float64
 
 __all__ = ["Winograd", "is_worthwhile"]
 

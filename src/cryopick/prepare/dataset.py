@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
 
+from cryopick.arrays import Bool, Float
 from cryopick.errors import CryopickError, InputError, MicrographError
 from cryopick.image import (
     Normalization,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, Real
 
+from cryopick.arrays import Bool, Float, Integer, Real
 from cryopick.evaluate import (
     Band,
     Evaluation,

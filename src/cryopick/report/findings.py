@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Real
 
+from cryopick.arrays import Real
 from cryopick.evaluate import Evaluation, OnMicrograph, evaluate_picks, thresholded
 from cryopick.io import micrograph_paths, read_micrograph, read_picks, stem_of
 from cryopick.picks import Picks

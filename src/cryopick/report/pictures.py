@@ -15,8 +15,8 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Real, UInt8
 
+from cryopick.arrays import Float, Real, UInt8
 from cryopick.evaluate import match
 from cryopick.image import shrink
 

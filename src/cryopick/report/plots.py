@@ -10,8 +10,8 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 
+from cryopick.arrays import Bool, Float, Integer
 from cryopick.evaluate import NearEdges, Reliability
 from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, dress, figure_svg
 

@@ -11,8 +11,8 @@ Phases are in radians, lengths in ångströms; images have the size of the canva
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
 
+from cryopick.arrays import Bool, Float, Float32
 from cryopick.simulate.ctf import interaction_rad
 from cryopick.simulate.layout import Canvas
 

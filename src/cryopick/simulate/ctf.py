@@ -14,7 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+
+from cryopick.arrays import Float32
 
 __all__ = [
     "Optics",

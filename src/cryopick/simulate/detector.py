@@ -5,7 +5,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float, Float32
+
+from cryopick.arrays import Float, Float32
 
 __all__ = ["amplitude_transfer", "expose"]
 

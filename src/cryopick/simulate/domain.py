@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.errors import SettingsError
 from cryopick.simulate.effects import apply_effects, draw_effects
 from cryopick.simulate.micrograph import simulate_micrograph

@@ -12,8 +12,8 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
 
+from cryopick.arrays import Float32
 from cryopick.simulate.background import smooth_field
 
 __all__ = ["Effects", "apply_effects", "draw_effects"]

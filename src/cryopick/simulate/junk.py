@@ -8,8 +8,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.simulate.background import smooth_field
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.views import random_rotations

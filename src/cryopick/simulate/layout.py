@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float
+
+from cryopick.arrays import Bool, Float
 
 __all__ = ["Canvas", "Ground"]
 

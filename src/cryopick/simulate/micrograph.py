@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
 
+from cryopick.arrays import Bool, Float, Float32
 from cryopick.errors import SettingsError
 from cryopick.simulate.background import ice_thickness, solvent_amplitude, solvent_transfer
 from cryopick.simulate.ctf import Optics, contrast_transfer, drift_transfer, squared_frequency

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.simulate.molecules import Molecule, molecule_from_grains
 from cryopick.simulate.shapes import molecule_from_blobs
 from cryopick.simulate.views import random_rotations

@@ -11,8 +11,8 @@ Nothing is read from disk and nothing is random: a name is always the same molec
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import SettingsError
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
 
+from cryopick.arrays import Bool, Float, Float32
 from cryopick.simulate.background import Carbon, draw_carbon
 from cryopick.simulate.ctf import interaction_rad
 from cryopick.simulate.filaments import draw_filaments, subunits

@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import InputError
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 

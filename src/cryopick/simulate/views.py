@@ -8,8 +8,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Real
 
+from cryopick.arrays import Bool, Float, Float32, Real
 from cryopick.image import downsample
 from cryopick.io import whole
 from cryopick.stack.settings import Edge, StackSettings

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
 
+from cryopick.arrays import Bool
 from cryopick.errors import SettingsError
 from cryopick.io import StarFrame, read_star_frame
 from cryopick.io.star_text import Columns, columns_of, document

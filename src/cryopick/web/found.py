@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Integer
+
+from cryopick.arrays import Bool, Float, Float32, Integer
 
 __all__ = ["BINS", "Cut", "Found"]
 

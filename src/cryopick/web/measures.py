@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 
+from cryopick.arrays import Bool, Float, Integer
 from cryopick.evaluate import evaluate_picks, is_near, match_picks, strongest, thresholded
 from cryopick.evaluate.certainty import share_interval
 from cryopick.picks import Picks

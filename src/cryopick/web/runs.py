@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
+from cryopick.arrays import Bool, Float32
 from cryopick.errors import InputError
 from cryopick.evaluate.spacing import far_from_edges, spaced
 from cryopick.io import read_picks

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
+from cryopick.arrays import Float32, UInt8
 from cryopick.errors import InputError
 from cryopick.image.display import band_passed, between, binned, greys
 from cryopick.io import read_micrograph

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.clients.sav.plain import Made, Name, Stored, load
 from cryopick.errors import FormatError, InputError
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.clients.sav.archive import Saved, read_tensors
 from cryopick.errors import FormatError
 from cryopick.learn import NETWORKS, NetworkSettings, Scorer

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
 
+from cryopick.arrays import Bool, Float, Float32
 from cryopick.clients.sav import read_topaz_model
 from cryopick.clients.topaz.manners import say
 from cryopick.errors import InputError, SettingsError

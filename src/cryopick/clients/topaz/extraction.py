@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.clients.topaz.detectors import Looker, Seen, device_of, open_looker
 from cryopick.clients.topaz.given import done_with, image_paths
 from cryopick.clients.topaz.manners import say

@@ -4,8 +4,8 @@
 """
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.clients.topaz.detectors import Seen
 from cryopick.pick.filaments import FilamentSettings, line_scores, trace
 

@@ -10,8 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
+from cryopick.arrays import Float32
 from cryopick.clients.topaz.given import done_with, image_paths
 from cryopick.clients.topaz.manners import say, use_cores
 from cryopick.errors import CryopickError, SettingsError

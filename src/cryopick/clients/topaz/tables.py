@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.clients.topaz.manners import say
 from cryopick.clients.topaz.writing import (
     FORMATS,

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
 
+from cryopick.arrays import Shaped
 from cryopick.errors import SettingsError
 from cryopick.io import Layout, StarFrame, stem_of, write_picks
 from cryopick.picks import Picks

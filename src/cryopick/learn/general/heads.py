@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.image import inset
 from cryopick.io import whole
 from cryopick.learn.general.stream import NORMALIZATION

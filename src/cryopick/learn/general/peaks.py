@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cryopick.arrays import Bool, Float, Integer
 from cryopick.learn.head import owners, peaks_of
 
 __all__ = ["peak_loss"]

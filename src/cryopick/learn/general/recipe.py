@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
+from cryopick.arrays import Float
 from cryopick.config import settings_hash
 from cryopick.learn.augment import distort, recolour
 from cryopick.learn.device import mixed_precision

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.image import Normalization
 from cryopick.learn.general.settings import GeneralSettings
 from cryopick.simulate import Molecule

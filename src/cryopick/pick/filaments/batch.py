@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
 
+from cryopick.arrays import Bool
 from cryopick.config import to_toml
 from cryopick.image import inset
 from cryopick.io.parts import Parts

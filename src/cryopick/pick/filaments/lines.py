@@ -12,7 +12,8 @@ Directions are measured from x (columns) towards y (rows) and stand for both sen
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Real
+
+from cryopick.arrays import Bool, Float, Float32, Real
 
 __all__ = ["LineScores", "line_scores"]
 

@@ -7,8 +7,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.pick.filaments.tracing import Path2D
 from cryopick.picks import Picks
 

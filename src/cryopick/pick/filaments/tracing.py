@@ -7,8 +7,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
 
+from cryopick.arrays import Bool, Float, Float32
 from cryopick.pick.filaments.lines import LineScores
 
 __all__ = ["Path2D", "trace"]

@@ -6,7 +6,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+
+from cryopick.arrays import Bool, Float, Float32
 
 __all__ = ["correlate", "disc"]
 

@@ -4,7 +4,8 @@
 """
 
 import numpy as np
-from jaxtyping import Bool, Float32
+
+from cryopick.arrays import Bool, Float32
 
 __all__ = ["flatten"]
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.image import Shrunk, difference_of_gaussians, inset, shrink
 from cryopick.io import read_micrograph
 from cryopick.pick.ahead import Ahead

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from cryopick.arrays import Float, Float32
 from cryopick.errors import InputError
 from cryopick.image import reduced_shape, resample
 from cryopick.io import match_names, read_picks

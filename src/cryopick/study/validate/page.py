@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32
 
+from cryopick.arrays import Float32
 from cryopick.report import markup
 from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
 from cryopick.report.wording import percent, signed

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Integer
 
+from cryopick.arrays import Float, Float32, Integer
 from cryopick.errors import FormatError, InputError
 from cryopick.evaluate import thresholded
 from cryopick.io import Layout, read_picks, read_star_frame, write_picks

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.errors import FormatError
 from cryopick.io.files import read_text
 from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, dress, save_figure

@@ -22,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
+from cryopick.arrays import Float
 from cryopick.study.validate.relion import Classes
 
 __all__ = ["RULE", "Verdict", "is_hardly_parted", "judged"]
