@@ -43,15 +43,29 @@ def test_a_window_is_a_slice_of_the_image_in_a_sea_of_zeros(store, top, left, si
     np.testing.assert_array_equal(window.usable, usable)
 
 
-def test_a_window_is_read_through_a_memory_map(store, monkeypatch):
-    modes, load = [], np.load
-    monkeypatch.setattr(
-        np, "load", lambda path, mmap_mode=None: (modes.append(mmap_mode), load(path, mmap_mode))[1]
-    )
+def test_a_window_reads_its_own_rows_alone(store, monkeypatch):
+    counts, fromfile = [], np.fromfile
 
-    store.window(0, 0, 0, 5)
+    def counted(file, dtype, count):
+        counts.append(count)
+        return fromfile(file, dtype, count)
 
-    assert modes == ["r", "r"]
+    monkeypatch.setattr(np, "fromfile", counted)
+
+    store.window(0, 2, 3, 5)
+
+    assert counts == [5 * WIDTH, 5 * WIDTH]
+
+
+def test_windows_do_not_depend_on_how_an_image_lay_in_memory(tmp_path):
+    plain = stored()
+    columns = Stored(np.asfortranarray(plain.image), np.asfortranarray(plain.usable), (4.0, 4.0))
+    save_micrograph(tmp_path, 0, columns)
+
+    window = Store.open(tmp_path, [np.zeros((0, 2))]).window(0, 2, 3, 5)
+
+    np.testing.assert_array_equal(window.image, plain.image[2:7, 3:8])
+    np.testing.assert_array_equal(window.usable, plain.usable[2:7, 3:8])
 
 
 def test_a_micrograph_cut_off_while_it_was_written_is_not_there(tmp_path, monkeypatch):

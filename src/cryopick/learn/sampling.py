@@ -263,9 +263,9 @@ class Sampler:
         images = torch.from_numpy(np.stack([w.image for w in windows])).to(device)
         masks = torch.from_numpy(np.stack([w.usable for w in windows])).to(device)
         axis = np.arange(side) - (side - 1) / 2
-        grid = np.stack(np.meshgrid(axis, axis), axis=-1)  # (row, column) -> (x, y)
+        grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)  # row by row, (x, y)
         offset = centres_px - corners - reach
-        points = np.einsum("nij,hwj->nhwi", turns, grid) + offset[:, None, None]
+        points = (grid @ turns.transpose(0, 2, 1) + offset[:, None]).reshape(-1, side, side, 2)
         where = torch.from_numpy((points / reach).astype(np.float32)).to(device)
         turned = grid_sample(images[:, None], where, mode="bicubic", align_corners=True)
         usable = grid_sample(masks[:, None].float(), where, mode="nearest", align_corners=True)

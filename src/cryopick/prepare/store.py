@@ -1,4 +1,4 @@
-"""Prepared micrographs on disk, read in small windows through memory maps.
+"""Prepared micrographs on disk, of which windows are read.
 
 Ten thousand micrographs need not fit in memory: a training step touches a few windows of a
 few files. Coordinates in a store are working pixels.
@@ -10,13 +10,15 @@ few files. Coordinates in a store are working pixels.
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32
+from cryopick.arrays import Bool, Float, Float32, Shaped
 from cryopick.image import Histogram
 
 __all__ = [
@@ -135,16 +137,22 @@ class Store:
                 slice(rows.start - top, rows.stop - top),
                 slice(columns.start - left, columns.stop - left),
             )
-            image[inside] = np.load(_image(self.folder, micrograph), mmap_mode="r")[rows, columns]
-            usable[inside] = np.load(_mask(self.folder, micrograph), mmap_mode="r")[rows, columns]
+            for window, path in (
+                (image, _image(self.folder, micrograph)),
+                (usable, _mask(self.folder, micrograph)),
+            ):
+                window[inside] = _rows(path, window.dtype, (height, width), rows)[:, columns]
         return Window(image, usable)
 
 
 def save_micrograph(folder: Path, number: int, micrograph: Stored) -> None:
     """Put a micrograph into the store in `folder`; it counts as there once it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(_image(folder, number), micrograph.image)
-    np.save(_mask(folder, number), micrograph.usable)
+    for path, pixels in (
+        (_image(folder, number), micrograph.image),
+        (_mask(folder, number), micrograph.usable),
+    ):
+        np.save(path, np.ascontiguousarray(pixels))  # row after row, as windows are read
     if micrograph.counted is not None:
         np.save(
             _counts(folder, number),
@@ -183,6 +191,20 @@ def load_micrograph(folder: Path, number: int) -> Stored:
 def load_histogram(folder: Path, number: int) -> Histogram:
     """Read the histogram that was saved with a micrograph of the store in `folder`."""
     return Histogram(*np.load(_counts(folder, number)))
+
+
+def _rows(
+    path: Path, kind: np.dtype[Any], shape: tuple[int, int], rows: slice
+) -> Shaped[np.ndarray, "rows width"]:
+    """Some rows of a saved image.
+
+    Its pixels are the end of its file. To seek from there costs a tenth of a memory map, which
+    would read the header again for every window.
+    """
+    height, width = shape
+    with path.open("rb", buffering=0) as file:
+        file.seek(-(height - rows.start) * width * kind.itemsize, os.SEEK_END)
+        return np.fromfile(file, kind, (rows.stop - rows.start) * width).reshape(-1, width)
 
 
 def _image(folder: Path, number: int) -> Path:
