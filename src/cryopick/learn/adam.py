@@ -70,7 +70,7 @@ class Adam:
         return {"state": self.state}
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; moments go to the device of their parameter.
+        """Take over what `state_dict` gave; moments lie where and as their parameter does.
 
         Raises:
             ValueError: A moment is missing, or is of another shape than its parameter.
@@ -84,6 +84,7 @@ class Adam:
                 if moments[name].shape != parameter.shape:
                     raise ValueError(f"parameter {number} of the optimiser: wrong shape of {name}")
             state[number] = {"step": moments["step"].cpu()} | {
-                name: moments[name].to(parameter.device) for name in _MOMENTS[1:]
+                name: torch.zeros_like(parameter.detach()).copy_(moments[name])
+                for name in _MOMENTS[1:]
             }
         self.state = state

@@ -4,6 +4,7 @@
 - `shared_out`: which of several GPUs is for which worker.
 - `multiplies_bfloat16`: whether half the bits cost half the time there.
 - `mixed_precision`: compute so where it pays.
+- `memory_format`: how images should lie in memory.
 """
 
 from contextlib import nullcontext
@@ -11,8 +12,16 @@ from contextlib import nullcontext
 import torch
 
 from cryopick.errors import SettingsError
+from cryopick.learn.network import NETWORKS, Scorer
 
-__all__ = ["choose_device", "mixed_precision", "multiplies_bfloat16", "ready_device", "shared_out"]
+__all__ = [
+    "choose_device",
+    "memory_format",
+    "mixed_precision",
+    "multiplies_bfloat16",
+    "ready_device",
+    "shared_out",
+]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -64,3 +73,13 @@ def mixed_precision(device: torch.device) -> torch.autocast | nullcontext[None]:
     if multiplies_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
+    """How images and weights lie in memory where a network learns fastest.
+
+    Channels last, save on processors for residual networks: so a step of `conv31` takes a sixth
+    less there, and one of `resnet41` a tenth more (docs/results/speed.md).
+    """
+    is_residual = any(layer.residual for layer in NETWORKS[scorer.settings.name])
+    return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last

@@ -23,7 +23,7 @@ from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
-from cryopick.learn.device import mixed_precision
+from cryopick.learn.device import memory_format, mixed_precision
 from cryopick.learn.geometry import Geometry
 from cryopick.learn.guide import Guide, votes_on_negatives
 from cryopick.learn.loss import objective
@@ -166,7 +166,8 @@ class _Run:
             _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
             self.scorer.encoder[: settings.frozen].requires_grad_(False)
-        team.joined(self.scorer).to(device)
+        layout = memory_format(self.scorer, device)
+        team.joined(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
         votes = votes_on_negatives(guide, store) if guide else None
