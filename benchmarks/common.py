@@ -174,11 +174,12 @@ class Inputs:
         """How many micrographs are learnt from; the others are judged by."""
         return max(1, self.count // 2)
 
-    def model(self, factor: float) -> Path:
+    def model(self, factor: float, seed: int = 0) -> Path:
         """The paper's network trained on those labels, for pixels of `factor` raw ones."""
-        model = self.folder / f"model-{self.side_px}-{factor:g}.safetensors"
+        model = self.folder / f"model-{self.side_px}-{factor:g}-seed{seed}.safetensors"
         if not model.exists():
-            measure(CRYOPICK, "train", "-o", model, "--force", *self.training(factor, self.steps))
+            options = ("--seed", seed, *self.training(factor, self.steps))
+            measure(CRYOPICK, "train", "-o", model, "--force", *options)
         return model
 
     def training(self, factor: float, steps: int) -> tuple[object, ...]:

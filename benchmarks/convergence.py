@@ -18,6 +18,7 @@ from peer import FACTOR, TOPAZ, shrink_labels
 from cryopick.image import find_invalid, inset
 from cryopick.io import match_names, read_micrograph, read_picks, write_mrc
 from cryopick.learn import Model, Scorer, TrainSettings, train
+from cryopick.learn.start import usual_training
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.prepare import Preparation, prepare_dataset
@@ -33,7 +34,7 @@ def main() -> None:
     """Measure what is missing, print the tables, draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, nargs="+", default=[50, 100, 300])
+    parser.add_argument("--steps", type=int, nargs="+", default=[50, 100, 500])
     parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "results" / "speed.png")
     chosen = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
@@ -62,19 +63,20 @@ def kept(name: str, steps: int, seed: int) -> Curve:
 
 def ours(steps: int, seed: int) -> Curve:
     """Train as `cryopick train` does, and judge on the test micrographs on the way."""
-    settings = TrainSettings(
-        diameter_ang=DIAMETER_ANG,
-        particles_per_micrograph=PER_MICROGRAPH,
-        steps=steps,
-        seed=seed,
-        checkpoint_every=max(10, steps // 6),
-    )
+    asked = {
+        "diameter_ang": DIAMETER_ANG,
+        "particles_per_micrograph": PER_MICROGRAPH,
+        "steps": steps,
+        "seed": seed,
+        "checkpoint_every": max(10, steps // 6),
+    }
+    settings = TrainSettings(**usual_training("random", DIAMETER_ANG, steps=steps) | asked)
     paths = micrographs("train")
     labels = match_names(read_picks(DATA / "labels_25.tsv"), paths).picks
     preparation = Preparation(
         working_size_ang=settings.working_size_ang,
         pixel_size_ang=PIXEL_SIZE_ANG,
-        normalization="dataset",
+        normalization=settings.normalization,
         clearance_px=settings.diameter_ang / settings.working_size_ang / 2,
     )
     dataset = prepare_dataset(paths, labels, preparation, OUT / "prepared")

@@ -19,18 +19,19 @@ CPU = torch.device("cpu")
 FACTOR = 8
 
 
-def main(inputs: Inputs | None = None, repeats: int = 5) -> None:
-    """Print the tables."""
+def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None:
+    """Print the tables; precision is that of as many models."""
     inputs = inputs or Inputs()
     model = inputs.model(FACTOR)
     parts(inputs, model, repeats)
     commands(inputs, model, min(repeats, 3))
     held_out = inputs.micrographs[inputs.half :] or inputs.micrographs
-    heading("Average precision, simulated micrographs held out")
-    precision(model, held_out, inputs.truth, DIAMETER_ANG / 3 / PIXEL_SIZE_ANG, None)
-    real = inputs.folder.parent / "empiar10017" / "labels25_seed0.safetensors"
-    if real.exists():
-        heading("Average precision, EMPIAR-10017, 25 labels, four test micrographs")
+    radius_px = DIAMETER_ANG / 3 / PIXEL_SIZE_ANG
+    for seed in range(seeds):
+        heading(f"Average precision, simulated micrographs held out, seed {seed}")
+        precision(inputs.model(FACTOR, seed), held_out, inputs.truth, radius_px, None)
+    for real in sorted((inputs.folder.parent / "empiar10017").glob("labels25_seed*.safetensors")):
+        heading(f"Average precision, EMPIAR-10017, four test micrographs, {real.stem}")
         precision(real, micrographs("test"), DATA / "particles.tsv", RADIUS_PX, 1.77)
 
 

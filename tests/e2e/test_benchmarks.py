@@ -41,7 +41,7 @@ def lines_of(text):
     ("name", "options", "rows"),
     [
         ("preprocess", {"repeats": 1}, 11 + 3),
-        ("pick", {"repeats": 1}, 7 + 3 + 3 * NUMBER_FORMATS),
+        ("pick", {"repeats": 1, "seeds": 1}, 7 + 3 + 3 * NUMBER_FORMATS),
         (
             "linear",
             {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
