@@ -1,5 +1,8 @@
 """From raw pixels to prepared ones: each step against one real FFT of the whole image."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 from common import CRYOPICK, Inputs, heading, measure, medians, row
 
@@ -15,6 +18,7 @@ def main(inputs: Inputs | None = None, repeats: int = 5) -> None:
     """Print the tables."""
     inputs = inputs or Inputs()
     parts(inputs, repeats)
+    reading(inputs.micrographs[-1], repeats)
     commands(inputs, min(repeats, 3))
 
 
@@ -40,17 +44,34 @@ def parts(inputs: Inputs, repeats: int) -> None:
         "standardise": lambda: normalization.apply(small.image, small.usable, counted),
         "write": lambda: write_mrc(out, small.image, pixel_size_ang=None, overwrite=True),
     }
-    baselines = {"rfft2": lambda: fft.rfft2(image), "bytes": lambda: path.read_bytes()}
-    seconds = medians({**steps, **baselines}, repeats)
+    seconds = medians({**steps, "rfft2": lambda: fft.rfft2(image)}, repeats)
     heading(f"Prepare one micrograph of {inputs.side_px} x {inputs.side_px}, one thread")
     row("one rfft2 of the image", seconds["rfft2"], 1, "")
     for name in steps:
         row(name, seconds[name], seconds[name] / seconds["rfft2"], "one rfft2 of the image")
-    reading = seconds["read and check the file"]
-    row("read all its bytes (page cache)", seconds["bytes"], reading / seconds["bytes"], "reading")
     count = inputs.count
     fit = medians({"fit": lambda: fit_normalization("dataset", [counted] * count)}, 3)["fit"]
     row(f"fit the mixture of {count}, each", fit / count, fit / count / seconds["rfft2"], "same")
+
+
+def reading(path: Path, repeats: int) -> None:
+    """A micrograph read and checked, against its bytes copied into memory."""
+
+    def evicted() -> Path:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return path
+
+    heading("Read one micrograph")
+    for place, file in (("page cache", lambda: path), ("disk", evicted)):
+        works = {
+            "bytes": lambda file=file: file().read_bytes(),
+            "micrograph": lambda file=file: read_micrograph(file()),
+        }
+        seconds = medians(works, repeats)
+        row(f"bytes, from the {place}", seconds["bytes"], 1, "")
+        share = seconds["micrograph"] / seconds["bytes"]
+        row(f"read and check, from the {place}", seconds["micrograph"], share, "the bytes")
 
 
 def commands(inputs: Inputs, repeats: int) -> None:

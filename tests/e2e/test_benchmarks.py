@@ -40,7 +40,7 @@ def lines_of(text):
 @pytest.mark.parametrize(
     ("name", "options", "rows"),
     [
-        ("preprocess", {"repeats": 1}, 11 + 3),
+        ("preprocess", {"repeats": 1}, 10 + 4 + 3),
         ("pick", {"repeats": 1, "seeds": 1}, 7 + 3 + 3 * NUMBER_FORMATS),
         (
             "linear",

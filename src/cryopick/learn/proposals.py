@@ -19,6 +19,7 @@ from cryopick.learn.head import peaks_of
 from cryopick.learn.prior import unlabelled_prior
 from cryopick.learn.settings import TrainSettings
 from cryopick.picks import evenly
+from cryopick.prepare.cores import in_order
 from cryopick.prepare.store import Store, Stored, load_micrograph
 
 __all__ = ["propose"]
@@ -46,17 +47,21 @@ def propose(store: Store, settings: TrainSettings) -> tuple[Store, float]:
     some = labelled[evenly(len(labelled), _MOST)]
     chosen = np.union1d(some, evenly(len(store), _MOST)).tolist()
     seen = [(number, load_micrograph(store.folder, number)) for number in chosen]
-    merits = [_standing_out(own, diameter_px) for _, own in seen]
+    merits = list(in_order(lambda one: _standing_out(one[1], diameter_px), seen))
     at_labels = [_at(m, store.labels_px[n]) for m, n in zip(merits, chosen, strict=True)]
     sign = -1.0 if np.median(np.concatenate(at_labels)) < 0 else 1.0
-    proposed = [np.zeros((0, 2)) for _ in store.labels_px]
-    for merit, (number, own) in zip(merits, seen, strict=True):
-        usable = torch.from_numpy(own.usable)
-        peaks = peaks_of(torch.from_numpy(sign * merit), diameter_px / 2, usable)
-        xy_px = peaks[:, ::-1].astype(np.float64)
+
+    def best(place: int) -> Float[np.ndarray, "_ 2"]:
+        number, own = seen[place]
+        merit, usable = torch.from_numpy(sign * merits[place]), torch.from_numpy(own.usable)
+        xy_px = peaks_of(merit, diameter_px / 2, usable)[:, ::-1].astype(np.float64)
         if store.negatives_px:
             xy_px = xy_px[~is_near(xy_px, store.negatives_px[number], diameter_px / 2)]
-        proposed[number] = xy_px[: max(1, round(_SHARE * particles))]
+        return xy_px[: max(1, round(_SHARE * particles))]
+
+    proposed = [np.zeros((0, 2)) for _ in store.labels_px]
+    for number, xy_px in zip(chosen, in_order(best, range(len(seen))), strict=True):
+        proposed[number] = xy_px
     store = replace(store, labels_px=tuple(proposed))
     prior = unlabelled_prior(
         particles=max(particles * len(store), store.labelled + 1),
