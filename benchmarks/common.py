@@ -113,11 +113,14 @@ def listed(paths: Sequence[Path], out: Path) -> str:
 
 
 def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
-    """10⁹ operations a second in the product of two matrices, on torch's threads."""
+    """10⁹ operations a second in the product of two matrices, on the device that is used."""
     import torch
 
-    a, b = torch.rand(2, side, side).to(getattr(torch, kind))
-    return 2 * side**3 / medians({"product": lambda: a @ b}, repeats=7)["product"] / 1e9
+    from cryopick.learn.device import choose_device
+
+    a, b = torch.rand(2, side, side).to(choose_device(), getattr(torch, kind))
+    product = medians({"product": lambda: (a @ b)[0, 0].item()}, repeats=7)["product"]
+    return 2 * side**3 / product / 1e9
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch  # noqa: TID253  # what is measured
 from common import FOLDER, ROOT, measure
 from empiar10017 import DATA, judge, micrographs
 from peer import FACTOR, TOPAZ, shrink_labels
@@ -18,6 +17,7 @@ from peer import FACTOR, TOPAZ, shrink_labels
 from cryopick.image import find_invalid, inset
 from cryopick.io import match_names, read_micrograph, read_picks, write_mrc
 from cryopick.learn import Model, Scorer, TrainSettings, train
+from cryopick.learn.device import choose_device
 from cryopick.learn.start import usual_training
 from cryopick.pick import Picker, PickSettings
 from cryopick.picks import Picks, concatenate
@@ -25,11 +25,11 @@ from cryopick.prepare import Preparation, prepare_dataset
 
 OUT = FOLDER / "convergence"
 PIXEL_SIZE_ANG, DIAMETER_ANG, PER_MICROGRAPH = 1.77, 190.0, 650
-CPU = torch.device("cpu")
+DEVICE = choose_device()
 
 Curve = list[tuple[float, float]]  # seconds of training, average precision
 
-# Steps, and what differs from the usual settings; the last is what 25 labels get without being asked.
+# Steps, and what differs from the usual settings; 25 labels get the last unless asked otherwise.
 RUNS: dict[str, tuple[int, dict[str, object]]] = {
     "50 steps, no proposals": (50, {"proposal_steps": 0}),
     "50 steps": (50, {}),
@@ -95,7 +95,7 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
             normalization=dataset.normalization,
             label_radius_px=settings.sampling.label_radius_px,
         )
-        picker = Picker.ready(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), CPU)
+        picker = Picker.ready(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), DEVICE)
         precision = judged(concatenate([picker.pick(path) for path in micrographs("test")]))
         curve.append((trained_s, precision))
         clock["started"] = time.monotonic() - trained_s  # judging costs no time
@@ -103,7 +103,7 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
 
     checkpoint = OUT / "checkpoint"
     checkpoint.unlink(missing_ok=True)
-    train(dataset.store, settings, checkpoint, device=CPU, held_out=judge_now)
+    train(dataset.store, settings, checkpoint, device=DEVICE, held_out=judge_now)
     return curve
 
 

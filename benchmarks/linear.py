@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable
 
 import numpy as np
-import torch  # noqa: TID253  # what is measured
 from common import Inputs, heading, medians, row
 from train import measured
 
 from cryopick.image import prepare, shrink
 from cryopick.learn import load_model
+from cryopick.learn.device import choose_device
 from cryopick.pick import Picker, PickSettings, score_map
 from cryopick.picks import Picks
 from cryopick.prepare import Preparation, prepare_dataset
@@ -41,9 +41,7 @@ def main(
 def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
     """Preparation, picking, and a step of training, each on more and more micrographs."""
     paths = inputs.micrographs
-    picker = Picker.ready(
-        load_model(inputs.model(FACTOR)), PickSettings(), torch.device("cpu"), paths
-    )
+    picker = Picker.ready(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
     first, steps = 0.0, min(STEPS, inputs.steps)
     works = {number: lambda number=number: prepared(inputs, number) for number in counts}
     table("Micrographs, raw to prepared for training", medians(works, repeats))
@@ -72,7 +70,7 @@ def prepared(inputs: Inputs, number: int) -> None:
 def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeats: int) -> None:
     """Preparation and scoring of larger and larger micrographs, on one thread the first."""
     model = load_model(inputs.model(FACTOR))
-    picker = Picker.ready(model, PickSettings(), torch.device("cpu"))
+    picker = Picker.ready(model, PickSettings(), choose_device())
     longest = max(*sides_px, awkward_px)
     image = np.random.default_rng(0).normal(10, 2, (longest, longest)).astype(np.float32)
     sides = (*sides_px, awkward_px)

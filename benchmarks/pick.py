@@ -11,12 +11,12 @@ from cryopick.evaluate import evaluate_picks
 from cryopick.image import inset
 from cryopick.io import match_names, read_picks
 from cryopick.learn import load_model
-from cryopick.learn.device import multiplies_bfloat16
+from cryopick.learn.device import choose_device, multiplies_bfloat16
 from cryopick.pick import Picker, PickSettings, locate, score_map
 from cryopick.picks import concatenate
 
-CPU = torch.device("cpu")
 FACTOR = 8
+DEVICE = choose_device()
 
 
 def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None:
@@ -40,7 +40,7 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
     path = inputs.micrographs[0]
     loaded = load_model(model)
     exact, fast = (
-        Picker.ready(loaded, PickSettings(precision=kind), CPU) for kind in ("float32", "auto")
+        Picker.ready(loaded, PickSettings(precision=kind), DEVICE) for kind in ("float32", "auto")
     )
     scored = fast.score(path)
     prepared, scores = scored.prepared, scored.scores
@@ -96,9 +96,9 @@ def precision(
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
     for step in (1, 2, 4):
-        for kind in ("float32", *(["bfloat16"] if multiplies_bfloat16(CPU) else [])):
+        for kind in ("float32", *(["bfloat16"] if multiplies_bfloat16(DEVICE) else [])):
             settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
-            picker = Picker.ready(loaded, settings, CPU)
+            picker = Picker.ready(loaded, settings, DEVICE)
             alone = dataclasses.replace(picker, order=paths)
             found = []
             seconds = medians(

@@ -5,7 +5,7 @@ import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 
 from cryopick.learn import Scorer
-from cryopick.learn.device import multiplies_bfloat16
+from cryopick.learn.device import choose_device, multiplies_bfloat16
 from cryopick.learn.network import NETWORKS, NetworkSettings
 from cryopick.pick import score_map, suppress
 from cryopick.pick.score import folded
@@ -35,12 +35,13 @@ def main(
     """Print the table."""
     image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
     # Without instructions for it, bfloat16 is a thousand times slower than what it is held against.
-    fast = multiplies_bfloat16(torch.device("cpu"))
+    device = choose_device()
+    fast = multiplies_bfloat16(device)
     peaks = {kind: matrix_gflops(kind) for kind in ("float32", *(["bfloat16"] if fast else []))}
     heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
     for name in networks:
         plain = Scorer(NetworkSettings(name=name)).eval()
-        scorers = {kind: folded(plain, getattr(torch, kind)) for kind in peaks}
+        scorers = {kind: folded(plain, getattr(torch, kind), device) for kind in peaks}
         steps = [step for step in (1, 2, 4) if step <= plain.stride_px]
         works = {
             (step, kind): lambda step=step, kind=kind, scorers=scorers: score_map(

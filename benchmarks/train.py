@@ -9,6 +9,7 @@ from common import heading, matrix_gflops, medians, row
 from score import operations
 
 from cryopick.learn import Batch, Geometry, Sampler, Scorer, TrainSettings, train
+from cryopick.learn.device import choose_device
 from cryopick.prepare.store import Store, Stored, save_micrograph
 
 LABELS = 25
@@ -41,11 +42,11 @@ def measured(
         steps=steps,
         checkpoint_every=steps,
     )
-    device = torch.device("cpu")
+    device = choose_device()
     with TemporaryDirectory() as name:
         folder = Path(name)
         micrographs = store(folder, count, side_px)
-        scorer = Scorer(settings.network).train()
+        scorer = Scorer(settings.network).train().to(device)
         geometry = Geometry.of(None, scorer.receptive_field_px, scorer.stride_px)
         sampler = Sampler(micrographs, settings.sampling, geometry, seed=0)
         batch = sampler.batch(0, device)
@@ -54,13 +55,16 @@ def measured(
             train(micrographs, settings, folder / "run", device=device)
             (folder / "run").unlink()  # or the next would find its work done
 
-        works = {"draw": lambda: sampler.batch(1, device), "forward": lambda: scorer(batch.patches)}
+        works = {
+            "draw": lambda: sampler.batch(1, device),
+            "forward": lambda: scorer(batch.patches)[0, 0, 0].item(),
+        }
         return medians(works, repeats=5 * repeats) | medians({"run": run}, repeats), batch
 
 
 def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
     """Print the rows that follow from the timings."""
-    regions = int((batch.kinds > 0).sum())
+    regions = sum(map(len, batch.places.values()))
     patches, _, side, _ = batch.patches.shape
     forward = patches * operations("conv31", 32, side, side)
     step = seconds["run"] / steps

@@ -72,16 +72,15 @@ def test_a_place_with_a_negative_label_is_not_unlabelled(store):
     before = sampler(replace(store, negatives_px=())).batch(0, CPU).kinds[:3]
 
     assert (kinds == UNLABELLED).sum() < 0.6 * (before == UNLABELLED).sum()
-    assert set(kinds.unique().tolist()) <= {IGNORED, UNLABELLED}
+    assert set(np.unique(kinds).tolist()) <= {IGNORED, UNLABELLED}
 
 
 def test_each_negative_carries_what_the_guide_holds_against_it(store):
     batch = sampler(store, votes=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
 
-    on_negatives = batch.votes[batch.kinds == NEGATIVE]
-    assert set(on_negatives.tolist()) <= {1.0, 2.0, 3.0}
-    assert len(set(on_negatives.tolist())) > 1 or len(on_negatives) < 4
-    assert not batch.votes[batch.kinds != NEGATIVE].any()
+    assert len(batch.votes) == len(batch.places[NEGATIVE])
+    assert set(batch.votes.tolist()) <= {1.0, 2.0, 3.0}
+    assert len(set(batch.votes.tolist())) > 1 or len(batch.votes) < 4
 
 
 def scores_at(scorer, store, places):

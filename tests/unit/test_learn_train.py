@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests import oracles_learn as oracles
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryopick.config import to_toml
 from cryopick.errors import FormatError, SettingsError
@@ -254,6 +255,31 @@ def losses(store, path, **values):
 )
 def test_no_setting_is_ignored(store, tmp_path, values):
     assert losses(store, tmp_path / "a", **values) != losses(store, tmp_path / "b")
+
+
+class Masks(TorchDispatchMode):
+    """Notes the operations that choose by a mask: a GPU is waited for until it has counted them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        of_indices = args[1] if func is torch.ops.aten.index.Tensor else ()
+        masked = any(index is not None and index.dtype == torch.bool for index in of_indices)
+        if masked or func in (torch.ops.aten.nonzero.default, torch.ops.aten.masked_select.default):
+            self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_chooses_by_a_mask(store, tmp_path):
+    negatives = replace(store, negatives_px=(CENTRES[3:4], CENTRES[3:4]))
+    with Masks() as masks:
+        torch.ones(3)[torch.ones(3) > 0]
+        assert len(masks.seen) == 1
+        train(negatives, replace(SETTINGS, autoencoder="0.1"), tmp_path / "run", device=CPU)
+
+    assert len(masks.seen) == 1
 
 
 def test_the_reconstruction_improves_while_it_is_trained(store, tmp_path):

@@ -5,12 +5,15 @@
 - `multiplies_bfloat16`: whether half the bits cost half the time there.
 - `mixed_precision`: compute so where it pays.
 - `memory_format`: how images should lie in memory.
+- `sent`: an array on its way there.
 """
 
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 
+from cryopick.arrays import Shaped
 from cryopick.errors import SettingsError
 from cryopick.learn.network import NETWORKS, Scorer
 
@@ -20,6 +23,7 @@ __all__ = [
     "mixed_precision",
     "multiplies_bfloat16",
     "ready_device",
+    "sent",
     "shared_out",
 ]
 
@@ -83,3 +87,11 @@ def memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
     """
     is_residual = any(layer.residual for layer in NETWORKS[scorer.settings.name])
     return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
+
+
+def sent(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
+    """Put an array on a device; a GPU fetches it while this process goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":  # only from pinned memory
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -12,7 +12,7 @@ A batch depends on the seed and the step alone, so a resumed run draws the same 
 - `Sampler`, `Batch`: drawing it, and what is drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from cryopick.arrays import Float, UInt8
+from cryopick.arrays import Bool, Float, Float32, Int64, UInt8
 from cryopick.errors import SettingsError
 from cryopick.learn.augment import distort, recolour
+from cryopick.learn.device import sent
 from cryopick.learn.geometry import Geometry
 from cryopick.prepare import Store
+from cryopick.prepare.store import Window
 
 __all__ = [
     "IGNORED",
@@ -84,14 +86,17 @@ class Batch:
     """Patches and what is known of each region in them.
 
     Attributes:
-        patches: Normalised images.
-        kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`.
-        votes: For each negative score, what a guide holds against it; 0 elsewhere.
+        patches: Normalised images, on the device.
+        kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`; not on the
+            device, which would have to be waited for when they are counted.
+        places: Where in the flat scores each kind is, on the device; not for `IGNORED`.
+        votes: What a guide holds against each negative score, in their order, on the device.
     """
 
     patches: Float[Tensor, "batch 1 side side"]
-    kinds: UInt8[Tensor, "batch grid grid"]
-    votes: Float[Tensor, "batch grid grid"]
+    kinds: UInt8[np.ndarray, "batch grid grid"]
+    places: Mapping[int, Int64[Tensor, " scores"]]
+    votes: Float[Tensor, " negatives"]
 
 
 class Sampler:
@@ -138,16 +143,13 @@ class Sampler:
         count = self.settings.positive_patches * tiles
         chosen = self._labels[rng.integers(len(self._labels), size=count)]
         tiled, tiled_kinds = self._tiled(rng, chosen, POSITIVE, device)
-        crops, told = [unlabelled, tiled], [kinds, tiled_kinds]
-        votes = np.zeros((len(kinds) + len(tiled_kinds), *kinds.shape[1:]), np.float32)
+        crops, told, votes = [unlabelled, tiled], [kinds, tiled_kinds], np.zeros(0, np.float32)
         if len(self._negatives):
             rows = rng.integers(len(self._negatives), size=tiles)
             tiled, tiled_kinds = self._tiled(rng, self._negatives[rows], NEGATIVE, device)
             crops.append(tiled)
             told.append(tiled_kinds)
-            held = np.zeros(tiled_kinds.shape, np.float32)
-            held[tiled_kinds == NEGATIVE] = self._votes[rows]  # both row by row
-            votes = np.concatenate([votes, held])
+            votes = self._votes[rows].astype(np.float32)  # tiles and scores are row by row
         patches = distort(
             torch.cat(crops),
             contrast=self.settings.contrast,
@@ -155,11 +157,12 @@ class Sampler:
             seed=int(rng.integers(2**62)),
         )
         patches = recolour(patches, spread=self.settings.colour, seed=int(rng.integers(2**62)))
-        return Batch(
-            patches[:, None],
-            torch.from_numpy(np.concatenate(told)).to(device),
-            torch.from_numpy(votes).to(device),
-        )
+        all_kinds = np.concatenate(told)
+        places = {
+            kind: sent(np.flatnonzero(all_kinds == kind), device)
+            for kind in (UNLABELLED, POSITIVE, NEGATIVE)
+        }
+        return Batch(patches[:, None], all_kinds, places, sent(votes, device))
 
     def _some_unlabelled(
         self, rng: np.random.Generator, device: torch.device
@@ -188,13 +191,13 @@ class Sampler:
             ]
         )
         turns = self._turns(rng, count)
-        crops, usable = self._crops(micrographs, centres, turns, self.geometry.patch_px, device)
-        kinds = np.where(self._at_scores(usable), UNLABELLED, IGNORED).astype(np.uint8)
+        windows, where = self._windows(micrographs, centres, turns, self.geometry.patch_px)
+        kinds = np.where(self._usable(windows, where), UNLABELLED, IGNORED).astype(np.uint8)
         for i, micrograph in enumerate(micrographs):
             labels = self._known(int(micrograph))
             if len(labels):
                 kinds[i][self._near_labels(centres[i], turns[i], labels)] = IGNORED
-        return crops, kinds
+        return _crops(windows, where, device), kinds
 
     def _known(self, micrograph: int) -> Float[np.ndarray, "_ 2"]:
         """Where on a micrograph a label says what is there."""
@@ -218,8 +221,11 @@ class Sampler:
         angle = rng.uniform(0, 2 * np.pi, count)
         shift = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         turns = self._turns(rng, count)
-        crops, _ = self._crops(
-            chosen[:, 0].astype(int), chosen[:, 1:] + shift, turns, geometry.field_px, device
+        crops = _crops(
+            *self._windows(
+                chosen[:, 0].astype(int), chosen[:, 1:] + shift, turns, geometry.field_px
+            ),
+            device,
         )
         canvas = torch.zeros(patches, geometry.patch_px, geometry.patch_px, device=device)
         kinds = np.full((patches, geometry.grid, geometry.grid), IGNORED, np.uint8)
@@ -241,18 +247,18 @@ class Sampler:
         cos, sin = np.cos(angle), np.sin(angle)
         return np.stack([cos * mirror, -sin, sin * mirror, cos], axis=1).reshape(-1, 2, 2)
 
-    def _crops(
+    def _windows(
         self,
         micrographs: np.ndarray,
         centres_px: Float[np.ndarray, "count 2"],
         turns: Float[np.ndarray, "count 2 2"],
         side: int,
-        device: torch.device,
-    ) -> tuple[Float[Tensor, "count side side"], Float[Tensor, "count side side"]]:
-        """Turned crops around sub-pixel centres, with the share of each pixel that is usable.
+    ) -> tuple[list[Window], Float32[np.ndarray, "count side side 2"]]:
+        """A window around each sub-pixel centre, large enough for any turn.
 
-        A window large enough for any turn is read around each centre; interpolation of the
-        whole batch is one call on the device.
+        Returns:
+            The windows, and where in them the pixels of the turned crops are: (x, y), from -1 to
+            1 from one side of the window to the other.
         """
         reach = int(np.ceil(side / np.sqrt(2))) + 2
         corners = np.round(centres_px).astype(int) - reach
@@ -260,22 +266,22 @@ class Sampler:
             self.store.window(int(m), int(y), int(x), 2 * reach + 1)
             for m, (x, y) in zip(micrographs, corners, strict=True)
         ]
-        images = torch.from_numpy(np.stack([w.image for w in windows])).to(device)
-        masks = torch.from_numpy(np.stack([w.usable for w in windows])).to(device)
         axis = np.arange(side) - (side - 1) / 2
         grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)  # row by row, (x, y)
         offset = centres_px - corners - reach
         points = (grid @ turns.transpose(0, 2, 1) + offset[:, None]).reshape(-1, side, side, 2)
-        where = torch.from_numpy((points / reach).astype(np.float32)).to(device)
-        turned = grid_sample(images[:, None], where, mode="bicubic", align_corners=True)
-        usable = grid_sample(masks[:, None].float(), where, mode="nearest", align_corners=True)
-        return turned[:, 0], usable[:, 0]
+        return windows, (points / reach).astype(np.float32)
 
-    def _at_scores(self, usable: Tensor) -> np.ndarray:
+    def _usable(
+        self, windows: Sequence[Window], where: Float32[np.ndarray, "count side side 2"]
+    ) -> Bool[np.ndarray, "count grid grid"]:
         """Whether the centre pixel of each score's region is usable."""
         first, step = (self.geometry.field_px - 1) // 2, self.geometry.stride_px
         stop = first + step * (self.geometry.grid - 1) + 1
-        return usable[:, first:stop:step, first:stop:step].cpu().numpy() > 0.5
+        centres = torch.from_numpy(where[:, first:stop:step, first:stop:step])
+        masks = torch.from_numpy(np.stack([window.usable for window in windows]))[:, None].float()
+        nearest = grid_sample(masks, centres, mode="nearest", align_corners=True)
+        return nearest[:, 0].numpy() > 0.5
 
     def _near_labels(
         self,
@@ -288,6 +294,15 @@ class Sampler:
         places = np.stack([x, y], axis=-1) @ turn.T + centre_px
         gaps = places[:, :, None, :] - labels_px
         return (np.square(gaps).sum(-1) <= self.settings.label_radius_px**2).any(-1)
+
+
+def _crops(
+    windows: Sequence[Window], where: Float32[np.ndarray, "count side side 2"], device: torch.device
+) -> Float[Tensor, "count side side"]:
+    """Turned crops out of windows, interpolated on the device in one call."""
+    images = sent(np.stack([window.image for window in windows]), device)
+    turned = grid_sample(images[:, None], sent(where, device), mode="bicubic", align_corners=True)
+    return turned[:, 0]
 
 
 def _listed(labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, "labels 3"]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -23,7 +24,7 @@ from cryopick.config import settings_hash
 from cryopick.errors import SettingsError
 from cryopick.learn.adam import Adam
 from cryopick.learn.curves import Curves, Row, Step
-from cryopick.learn.device import memory_format, mixed_precision
+from cryopick.learn.device import memory_format, mixed_precision, sent
 from cryopick.learn.geometry import Geometry
 from cryopick.learn.guide import Guide, votes_on_negatives
 from cryopick.learn.loss import objective
@@ -225,8 +226,9 @@ class _Run:
             features = self.scorer.encode(patches)
             logits = self.team.of_all(self.scorer.classify(features).float())
             rebuilt = self._reconstruction(features, patches, batch)
-        positive = logits[batch.kinds == POSITIVE]
-        unlabelled = logits[batch.kinds == UNLABELLED]
+        logits = logits.flatten()
+        positive = logits[batch.places[POSITIVE]]
+        unlabelled = logits[batch.places[UNLABELLED]]
         prior = self._phase(number).prior
         terms = objective(
             self.settings.objective,
@@ -236,9 +238,8 @@ class _Run:
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
-        is_negative = batch.kinds == NEGATIVE
-        if is_negative.any():
-            loss = loss + softplus(logits[is_negative] + batch.votes[is_negative]).mean()
+        if len(batch.votes):
+            loss = loss + softplus(logits[batch.places[NEGATIVE]] + batch.votes).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.team.average_gradients(self.optimizer.parameters)
@@ -268,9 +269,10 @@ class _Run:
         """
         if self.decoder is None:
             return torch.zeros((), device=self.device)
-        cells = batch.kinds.nonzero()
-        chosen = cells[torch.randperm(len(cells))[:_DECODED].to(cells.device)]
-        patch, row, column = chosen[chosen[:, 0] % self.team.size == self.team.rank].T
+        cells = np.argwhere(batch.kinds)
+        chosen = cells[torch.randperm(len(cells))[:_DECODED].numpy()]
+        own = chosen[chosen[:, 0] % self.team.size == self.team.rank].T
+        patch, row, column = sent(np.ascontiguousarray(own), self.device)
         patch = patch // self.team.size
         regions = _regions(patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
