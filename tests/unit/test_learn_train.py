@@ -22,6 +22,7 @@ from cryopick.learn import (
     train,
 )
 from cryopick.learn.adam import Adam
+from cryopick.learn.device import memory_format
 from cryopick.learn.train import learning_rate
 from cryopick.pick import HeldOutMicrographs
 from cryopick.prepare.store import Store, Stored, save_micrograph
@@ -366,3 +367,17 @@ def test_the_prior_of_an_outcome_is_that_of_the_store(straight):
 def test_a_device_is_chosen_by_name():
     assert choose_device("cpu") == CPU
     assert choose_device().type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize(
+    ("network", "device", "layout"),
+    [
+        ("conv31", "cpu", torch.channels_last),
+        ("dilated101", "cpu", torch.contiguous_format),
+        ("dilated101", "cuda", torch.channels_last),
+    ],
+)
+def test_images_lie_in_memory_as_is_fastest(network, device, layout):
+    scorer = Scorer(NetworkSettings(name=network, width=2))
+
+    assert memory_format(scorer, torch.device(device)) == layout

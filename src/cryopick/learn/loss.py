@@ -12,6 +12,7 @@ in U, and g is the logistic function. The classification loss L is the cross-ent
 Source: Bepler et al. 2019, Nat. Methods 16:1153, Methods; Kiryo et al. 2017.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -75,12 +76,11 @@ def expectation_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Flo
     """
     _check_prior(prior)
     # Through logarithms of the means, so that saturated scores keep a gradient.
-    count = torch.log(torch.tensor(float(len(unlabelled)), dtype=unlabelled.dtype))
+    count = math.log(len(unlabelled))
     log_mean = torch.logsumexp(logsigmoid(unlabelled), dim=0) - count
     log_rest = torch.logsumexp(logsigmoid(-unlabelled), dim=0) - count
-    target = torch.tensor(prior, dtype=unlabelled.dtype, device=unlabelled.device)
-    return log_mean.exp() * (log_mean - target.log()) + log_rest.exp() * (
-        log_rest - torch.log1p(-target)
+    return log_mean.exp() * (log_mean - math.log(prior)) + log_rest.exp() * (
+        log_rest - math.log1p(-prior)
     )
 
 
@@ -112,11 +112,9 @@ def _log_binomial(
 ) -> Float[Tensor, " counts"]:
     """Logarithm of the binomial probabilities of k successes in `trials`."""
     k64 = k.double() if k.device.type != "mps" else k  # lgamma of thousands cancels in float32
-    total = torch.tensor(float(trials), dtype=k64.dtype, device=k.device)
-    log_p = torch.log(torch.tensor(prior, dtype=k64.dtype, device=k.device))
-    log_rest = torch.log1p(-torch.tensor(prior, dtype=k64.dtype, device=k.device))
-    choices = torch.lgamma(total + 1) - torch.lgamma(k64 + 1) - torch.lgamma(total - k64 + 1)
-    return (choices + k64 * log_p + (total - k64) * log_rest).to(k.dtype)
+    rest = trials - k64
+    choices = math.lgamma(trials + 1) - torch.lgamma(k64 + 1) - torch.lgamma(rest + 1)
+    return (choices + k64 * math.log(prior) + rest * math.log1p(-prior)).to(k.dtype)
 
 
 @dataclass(frozen=True)
