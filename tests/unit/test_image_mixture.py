@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_image as oracles
 
+from cryopick.image.histogram import Histogram
 from cryopick.image.mixture import (
-    Histogram,
     Mixture,
     fit_mixture,
     fit_scale,

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, MicrographError
+from cryopick.image.histogram import histogram
 from cryopick.image.mixture import Mixture
-from cryopick.image.normalize import Normalization, fit_normalization, histogram
+from cryopick.image.normalize import Normalization, fit_normalization
 
 KINDS = ["dataset", "micrograph", "affine", "white"]
 SHAPE = (200, 220)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests import oracles_learn as oracles
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryopick.learn import (
     Geometry,
@@ -81,6 +82,30 @@ def test_each_negative_carries_what_the_guide_holds_against_it(store):
     assert len(batch.votes) == len(batch.places[NEGATIVE])
     assert set(batch.votes.tolist()) <= {1.0, 2.0, 3.0}
     assert len(set(batch.votes.tolist())) > 1 or len(batch.votes) < 4
+
+
+class Masks(TorchDispatchMode):
+    """Notes the operations that choose by a mask: a GPU is waited for until it has counted them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        of_indices = args[1] if func is torch.ops.aten.index.Tensor else ()
+        masked = any(index is not None and index.dtype == torch.bool for index in of_indices)
+        if masked or func in (torch.ops.aten.nonzero.default, torch.ops.aten.masked_select.default):
+            self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_chooses_by_a_mask(store, tmp_path):
+    with Masks() as masks:
+        torch.ones(3)[torch.ones(3) > 0]
+        assert len(masks.seen) == 1
+        train(store, replace(SETTINGS, autoencoder="0.1", steps=8), tmp_path / "run", device=CPU)
+
+    assert len(masks.seen) == 1
 
 
 def scores_at(scorer, store, places):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from tests import oracles_learn as oracles
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryopick.config import to_toml
 from cryopick.errors import FormatError, SettingsError
@@ -18,11 +17,9 @@ from cryopick.learn import (
     SamplingSettings,
     Scorer,
     TrainSettings,
-    choose_device,
     train,
 )
 from cryopick.learn.adam import Adam
-from cryopick.learn.device import memory_format
 from cryopick.learn.train import learning_rate
 from cryopick.pick import HeldOutMicrographs
 from cryopick.prepare.store import Store, Stored, save_micrograph
@@ -258,31 +255,6 @@ def test_no_setting_is_ignored(store, tmp_path, values):
     assert losses(store, tmp_path / "a", **values) != losses(store, tmp_path / "b")
 
 
-class Masks(TorchDispatchMode):
-    """Notes the operations that choose by a mask: a GPU is waited for until it has counted them."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        of_indices = args[1] if func is torch.ops.aten.index.Tensor else ()
-        masked = any(index is not None and index.dtype == torch.bool for index in of_indices)
-        if masked or func in (torch.ops.aten.nonzero.default, torch.ops.aten.masked_select.default):
-            self.seen.append(func)
-        return func(*args, **(kwargs or {}))
-
-
-def test_no_step_chooses_by_a_mask(store, tmp_path):
-    negatives = replace(store, negatives_px=(CENTRES[3:4], CENTRES[3:4]))
-    with Masks() as masks:
-        torch.ones(3)[torch.ones(3) > 0]
-        assert len(masks.seen) == 1
-        train(negatives, replace(SETTINGS, autoencoder="0.1"), tmp_path / "run", device=CPU)
-
-    assert len(masks.seen) == 1
-
-
 def test_the_reconstruction_improves_while_it_is_trained(store, tmp_path):
     settings = replace(SETTINGS, objective="pn", autoencoder="0.01", steps=60, checkpoint_every=20)
 
@@ -362,22 +334,3 @@ def test_the_prior_of_an_outcome_is_that_of_the_store(straight):
 
     disc, pixels = math.pi * 2**2, 2 * SHAPE[0] * SHAPE[1]
     assert outcome.prior == pytest.approx((12 - 6) * disc / (pixels - 6 * disc))
-
-
-def test_a_device_is_chosen_by_name():
-    assert choose_device("cpu") == CPU
-    assert choose_device().type in ("cpu", "cuda", "mps")
-
-
-@pytest.mark.parametrize(
-    ("network", "device", "layout"),
-    [
-        ("conv31", "cpu", torch.channels_last),
-        ("dilated101", "cpu", torch.contiguous_format),
-        ("dilated101", "cuda", torch.channels_last),
-    ],
-)
-def test_images_lie_in_memory_as_is_fastest(network, device, layout):
-    scorer = Scorer(NetworkSettings(name=network, width=2))
-
-    assert memory_format(scorer, torch.device(device)) == layout

@@ -14,14 +14,13 @@ NumPy in, NumPy out; nothing here touches files or torch.
 from cryopick.image.blobs import difference_of_gaussians, standing_out
 from cryopick.image.clean import Clean
 from cryopick.image.fourier import downsample, reduced_shape, resample
+from cryopick.image.histogram import Histogram, histogram
 from cryopick.image.mask import Border, Invalid, find_border, find_invalid, inset
 from cryopick.image.normalize import (
     Background,
-    Histogram,
     Normalization,
     NormalizationKind,
     fit_normalization,
-    histogram,
 )
 from cryopick.image.prepare import Prepared, Shrunk, prepare, shrink
 from cryopick.image.whiten import whiten

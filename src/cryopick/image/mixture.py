@@ -4,7 +4,6 @@ The model is the paper's: pixel x of micrograph k is drawn from component z in {
 z ~ Bernoulli(ρ), x | z ~ Gaussian(α_k μ_z, (α_k σ_z)²). A pixel enters only through its
 histogram bin, so a fit costs the same whatever the micrographs' size.
 
-- `Histogram`: how often which intensity occurs on one micrograph.
 - `Mixture`: fitted ρ, μ and σ; its `dominant` component is the background.
 - `fit_mixture`: one micrograph, α = 1.
 - `fit_scaled_mixture`: a data set: one mixture, and an α for each micrograph.
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryopick.arrays import Float
+from cryopick.image.histogram import Histogram
 
-__all__ = ["Histogram", "Mixture", "fit_mixture", "fit_scale", "fit_scaled_mixture"]
+__all__ = ["Mixture", "fit_mixture", "fit_scale", "fit_scaled_mixture"]
 
 _LEAST_WEIGHT = 1e-6  # keeps both components alive, so that the logarithms stay finite
 _LEAST_SD = 0.02  # of the whole spread: no component may collapse onto one bin
@@ -40,29 +40,6 @@ _STARTS = (
     (0.15, 0.0, 0.0, 0.8, 1.8),
     (0.5, -0.7, 0.7, 0.7, 0.7),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """How often which intensity occurs among the usable pixels of one micrograph.
-
-    Attributes:
-        centres: Intensity at the middle of each bin, rising, in the image's unit.
-        counts: Pixels in each bin.
-    """
-
-    centres: Float[np.ndarray, " bins"]
-    counts: Float[np.ndarray, " bins"]
-
-    @property
-    def mean(self) -> float:
-        """Mean intensity."""
-        return float(self.counts @ self.centres / self.counts.sum())
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the intensities."""
-        return float(np.sqrt(self.counts @ (self.centres - self.mean) ** 2 / self.counts.sum()))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Four kinds, one interface. What a data set shares is fitted once and travels wit
 what belongs to one micrograph is fitted again on each. Only usable pixels are looked at, and
 only through a histogram. Decision 0003 says why.
 
-- `histogram`: intensities of one micrograph's usable pixels.
 - `fit_normalization`: what the micrographs of a data set share, as `Normalization`.
 - `Normalization`: standardises a micrograph; goes to JSON and back.
 """
@@ -16,9 +15,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cryopick.arrays import Bool, Float32
-from cryopick.errors import FormatError, MicrographError
+from cryopick.errors import FormatError
+from cryopick.image.histogram import Histogram, histogram
 from cryopick.image.mixture import (
-    Histogram,
     Mixture,
     fit_mixture,
     fit_scale,
@@ -28,17 +27,12 @@ from cryopick.image.whiten import whiten
 
 __all__ = [
     "Background",
-    "Histogram",
     "Normalization",
     "NormalizationKind",
     "fit_normalization",
-    "histogram",
 ]
 
 NormalizationKind = Literal["dataset", "micrograph", "affine", "white"]
-
-_SAMPLE = 1 << 16  # pixels that the spread is told from
-_REACH = 10.0  # spreads on either side of the median; what lies beyond is no image
 
 
 @dataclass(frozen=True)
@@ -144,46 +138,6 @@ class Normalization:
                 "normalisation settings must hold kind and mixture (weight, two means, two sds); "
                 f"got {dict(values)!r}: {error}"
             ) from error
-
-
-def histogram(
-    image: Float32[np.ndarray, "height width"],
-    usable: Bool[np.ndarray, "height width"],
-    *,
-    bins: int = 1024,
-) -> Histogram:
-    """Count the intensities of the usable pixels.
-
-    Bins reach from the lowest to the highest intensity, but at most ten spreads from the
-    median, a spread being what a Gaussian with the same central 99 % has as its standard
-    deviation; what lies beyond is left out, so that a few wild pixels neither widen the bins
-    nor move a fit.
-
-    Args:
-        image: Downsampled micrograph.
-        usable: Pixels to count.
-        bins: Number of bins; 1024 leave each 0.02 spreads wide at most.
-
-    Raises:
-        MicrographError: Fewer than two different usable intensities.
-    """
-    values = image[usable]
-    if values.size == 0:
-        raise MicrographError(
-            "the micrograph has no usable pixel: borders or flat patches cover it; leave it out"
-        )
-    few = values[:: max(1, values.size // _SAMPLE)].astype(np.float64)
-    tail_low, median, tail_high = np.percentile(few, [0.5, 50, 99.5])
-    reach = _REACH * (tail_high - tail_low) / 5.15  # 5.15 sd in a Gaussian
-    low = max(float(values.min()), median - reach)
-    high = min(float(values.max()), median + reach)
-    if not low < high:
-        raise MicrographError(
-            f"the micrograph's usable pixels are nearly all {median:g}: nothing to normalise; "
-            "leave it out"
-        )
-    counts, edges = np.histogram(values, bins=bins, range=(low, high))
-    return Histogram((edges[1:] + edges[:-1]) / 2, counts.astype(np.float64))
 
 
 def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) -> Normalization:

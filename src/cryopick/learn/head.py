@@ -196,11 +196,9 @@ def peaks_of(
     if usable is not None:
         logits = logits.masked_fill(~usable, -torch.inf)
     reach = int(radius)
-    around = logits[None]
-    for y, x in ((0, 1), (1, 0)):  # along one axis after the other: a square at once takes longer
-        kernel, padding = (2 * reach * y + 1, 2 * reach * x + 1), (reach * y, reach * x)
-        around = max_pool2d(around, kernel, stride=1, padding=padding)
-    around = around[0]
+    side = 2 * reach + 1  # along one axis after the other: a square at once takes longer
+    along = max_pool2d(logits[None], (1, side), stride=1, padding=(0, reach))
+    around = max_pool2d(along, (side, 1), stride=1, padding=(reach, 0))[0]
     cells = ((logits == around) & (logits > _FLOOR)).nonzero()
     order = logits[cells[:, 0], cells[:, 1]].argsort(descending=True, stable=True)
     return cells[order].cpu().numpy()
