@@ -123,6 +123,7 @@ export function loadPlane(m, lens, run, fine, show) {
 
 /** Have the neighbours ready, the next one first. @param {typeof now} mine @param {any} lens @param {any} run */
 async function lookAhead(mine, lens, run) {
+  await new Promise(requestAnimationFrame); // the shown one is painted in this frame, before anything competes with it
   for (const by of [1, -1]) {
     const there = await list.neighbour(by).catch(() => null);
     if (mine !== now) return;
