@@ -79,7 +79,7 @@ def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeat
             pixels, FACTOR, model.normalization
         ),
         "Pixels, prepared to scores": lambda pixels: score_map(
-            picker.model.scorer, shrunk[len(pixels)], step_px=2
+            picker.scorer, shrunk[len(pixels)], step_px=2
         ),
     }
     shrunk = {side: shrink(image[:side, :side], FACTOR).image for side in sides}

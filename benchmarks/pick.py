@@ -54,8 +54,8 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
 
     works = {
         "read and prepare, one thread": lambda: fast.prepare(path),
-        "score, float32": lambda: score_map(exact.model.scorer, prepared.image, step_px=step),
-        "score": lambda: score_map(fast.model.scorer, prepared.image, step_px=step),
+        "score, float32": lambda: score_map(exact.scorer, prepared.image, step_px=step),
+        "score": lambda: score_map(fast.scorer, prepared.image, step_px=step),
         "keep clear of what is unusable": lambda: inset(prepared.usable, loaded.diameter_px / 2),
         "suppress and refine": lambda: locate(
             scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0

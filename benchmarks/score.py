@@ -1,5 +1,7 @@
 """Score maps: arithmetic a second of the convolutions against a plain matrix product."""
 
+from functools import partial
+
 import numpy as np
 import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
@@ -11,12 +13,12 @@ from cryopick.pick import score_map, suppress
 from cryopick.pick.score import folded
 
 
-def operations(name: str, width: int, height_px: int, width_px: int) -> float:
-    """Multiplications and additions of one pass of the convolutions at the network's stride."""
-    total, channels = 0.0, 1
-    rows, columns = height_px, width_px
+def operations(name: str, width: int, shape: tuple[int, int], step_px: int) -> float:
+    """Multiplications and additions of the convolutions when every `step_px`-th pixel is scored."""
+    total, channels, stride = 0.0, 1, 1
     for layer in NETWORKS[name]:
-        rows, columns = rows // layer.stride, columns // layer.stride
+        stride = min(step_px, stride * layer.stride)  # at_step takes the rest from it
+        rows, columns = shape[0] // stride, shape[1] // stride
         out = layer.channels * width
         taps = layer.kernel**2 * out
         per_place = taps * channels + (taps * out if layer.residual else 0)
@@ -41,19 +43,20 @@ def main(
     heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
     for name in networks:
         plain = Scorer(NetworkSettings(name=name)).eval()
-        scorers = {kind: folded(plain, getattr(torch, kind), device) for kind in peaks}
-        steps = [step for step in (1, 2, 4) if step <= plain.stride_px]
         works = {
-            (step, kind): lambda step=step, kind=kind, scorers=scorers: score_map(
-                scorers[kind], image, step_px=step
+            (step, kind): partial(
+                score_map,
+                folded(plain, getattr(torch, kind), device, step_px=step),
+                image,
+                step_px=step,
             )
-            for step in steps
+            for step in (1, 2, 4)
+            if step <= plain.stride_px
             for kind in peaks
         }
         seconds = medians(works, repeats)
         for step, kind in works:
-            passes = (plain.stride_px / step) ** 2
-            count = operations(name, plain.settings.width, side_px, side_px) * passes
+            count = operations(name, plain.settings.width, image.shape, step)
             speed = count / seconds[step, kind] / 1e9
             words = f"{speed:.0f} of {peaks[kind]:.0f} GFLOP/s"
             share = f"{speed / peaks[kind]:.2f}"

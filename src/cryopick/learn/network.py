@@ -6,7 +6,7 @@ of layers; other code reads them from the network and assumes nothing.
 
 - `NETWORKS`: the networks by name, as lists of layers.
 - `Scorer`: a network with its linear head; logits out.
-- `LateResidual`: a layer that scoring folds in a way of its own.
+- `Residual`, `LateResidual`: layers that scoring changes in ways of their own.
 - `Decoder`: feature vectors back to regions, for the autoencoder term.
 """
 
@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.arrays import Float
 
-__all__ = ["NETWORKS", "Decoder", "LateResidual", "Layer", "NetworkSettings", "Scorer"]
+__all__ = ["NETWORKS", "Decoder", "LateResidual", "Layer", "NetworkSettings", "Residual", "Scorer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ class _Convolution(nn.Sequential):
         )
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """Two convolutions and a shortcut, cropped so that both see the same centre."""
 
     def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
@@ -164,11 +164,12 @@ class _Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, layer.kernel, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.PReLU(channels)
-        self.shortcut = _shortcut(channels_in, channels, layer)
+        self.shortcut: nn.Module = _shortcut(channels_in, channels, layer)
         # Two odd filters shorten the image by this much on each side, in input pixels.
-        self.margin = layer.kernel // 2 * (layer.dilation + layer.stride)
+        self.margin: int = layer.kernel // 2 * (layer.dilation + layer.stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features of all places that the layer's field fits around."""
         out = self.norm(self.second(self.first(x)))
         inner = x[..., self.margin :, self.margin :]
         short = self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]]
@@ -233,7 +234,7 @@ class Scorer(nn.Module):
         blocks: list[nn.Module] = []
         channels = 1
         for layer in layers:
-            block = LateResidual if layer.late else _Residual if layer.residual else _Convolution
+            block = LateResidual if layer.late else Residual if layer.residual else _Convolution
             wider = layer.channels * settings.width
             blocks.append(block(channels, wider, layer))
             channels = wider

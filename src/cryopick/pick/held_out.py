@@ -4,15 +4,16 @@
 - `Judged`: what that is reckoned from.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from cryopick.arrays import Bool, Float32
 from cryopick.evaluate import average_precision, evaluate_picks
 from cryopick.learn import Guide, Scorer, TrainSettings
 from cryopick.pick.pipeline import default_step, locate
-from cryopick.pick.score import folded, guided_map
+from cryopick.pick.score import folded_both, guided_map
 from cryopick.picks import Picks, concatenate
 from cryopick.prepare.store import Store, load_micrograph
 
@@ -69,10 +70,8 @@ class HeldOutMicrographs:
     def judge(self, scorer: Scorer) -> "Judged":
         """What a network says of all regions, and how good its picks are."""
         device = next(scorer.parameters()).device
-        ready, guide = folded(scorer, device=device), self.guide
-        if guide is not None:
-            guide = replace(guide, scorer=folded(guide.scorer, device=device))
-        step = default_step(ready)
+        step = default_step(scorer)
+        ready, guide = folded_both(scorer, self.guide, torch.float32, device, step_px=step)
         regions, tables, truths = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)

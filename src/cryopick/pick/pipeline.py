@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,10 @@ import torch
 from cryopick.arrays import Bool, Float
 from cryopick.image import Prepared, inset, prepare
 from cryopick.io import Micrograph, read_micrograph
-from cryopick.learn import Model, Scorer
+from cryopick.learn import Guide, Model, Scorer
 from cryopick.pick.ahead import Ahead
 from cryopick.pick.peaks import halved, refine, suppress
-from cryopick.pick.score import ScoreMap, folded, guided_map, number_format
+from cryopick.pick.score import ScoreMap, folded_both, guided_map, number_format
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.prepare import raw_pixel_size
@@ -90,7 +91,9 @@ class Picker:
     """A model made ready to pick, once for any number of micrographs.
 
     Attributes:
-        model: The model, its network with batch normalisation folded in.
+        model: The model, as single places are shown to it.
+        scorer: Its network, made ready for whole micrographs and the step between places.
+        guide: Its guide, if it has one, likewise.
         settings: How to pick.
         order: Micrographs in the order in which they will be asked for, if it is known. The
             next ones are then worked on in the background, each by a thread of its own: a
@@ -99,6 +102,8 @@ class Picker:
     """
 
     model: Model
+    scorer: Scorer
+    guide: Guide | None
     settings: PickSettings
     order: Sequence[Path] = ()
     ignore: Regions = field(default_factory=lambda: Regions({}))
@@ -120,13 +125,16 @@ class Picker:
         order: Sequence[Path] = (),
         ignore: Regions | None = None,
     ) -> "Picker":
-        """Fold the network's normalisation and put it on a device."""
+        """Make the networks ready for the step between places, and put them on a device.
+
+        Raises:
+            SettingsError: The step does not divide the network's stride.
+        """
         precision = number_format(settings.precision, device)
-        scorer, guide = folded(model.scorer, precision, device), model.guide
-        if guide is not None:
-            guide = replace(guide, scorer=folded(guide.scorer, precision, device))
-        ready = replace(model, scorer=scorer, guide=guide)
-        return cls(ready, settings, order, ignore or Regions({}))
+        step = settings.step_px or default_step(model.scorer)
+        scorer, guide = folded_both(model.scorer, model.guide, precision, device, step_px=step)
+        placed = replace(model, scorer=deepcopy(model.scorer).to(device))
+        return cls(placed, scorer, guide, settings, order, ignore or Regions({}))
 
     @property
     def diameter_ang(self) -> float:
@@ -168,8 +176,8 @@ class Picker:
 
     def _score(self, path: Path) -> Scored:
         prepared, pixel_size_ang = self.prepare(path)
-        step = self.settings.step_px or default_step(self.model.scorer)
-        scores = guided_map(self.model.scorer, self.model.guide, prepared.image, step_px=step)
+        step = self.scorer.stride_px
+        scores = guided_map(self.scorer, self.guide, prepared.image, step_px=step)
         if self.model.odds is not None:
             scores = replace(scores, logits=self.model.odds.of_map(scores.logits))
         return Scored(prepared, scores, pixel_size_ang)

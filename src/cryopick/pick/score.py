@@ -7,13 +7,13 @@ background. The result equals, to rounding, scoring the crop around each place a
 - `ScoreMap`: logits on a grid of places.
 - `score_map`: the scores of an image.
 - `guided_map`: the same, averaged with a guide's.
-- `folded`: a network made ready for it.
+- `folded`, `folded_both`: a network made ready for it, and a network with its guide.
 - `number_format`: float32, or bfloat16 where that is faster.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,16 +22,19 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.arrays import Float32
-from cryopick.errors import SettingsError
 from cryopick.learn import Guide, Scorer
 from cryopick.learn.device import multiplies_bfloat16
 from cryopick.learn.network import LateResidual
+from cryopick.pick.dense import at_step
 from cryopick.pick.settings import Precision
 from cryopick.pick.winograd import Winograd, is_worthwhile
+from cryopick.prepare.cores import in_order
 
-__all__ = ["ScoreMap", "folded", "guided_map", "number_format", "score_map"]
+__all__ = ["ScoreMap", "folded", "folded_both", "guided_map", "number_format", "score_map"]
 
-_TILE_PX = 384  # largest side scored in one pass: its activations nearly fit the cache
+# Sides of what is scored at once: its activations nearly fit the cache of a core, but it is not
+# small beside the halo of a network that sees far; or it keeps a GPU busy.
+_TILE_PX, _TILE_FIELDS, _TILE_PX_GPU = 256, 4, 1024
 _CPU = torch.device("cpu")
 
 
@@ -53,39 +56,43 @@ def score_map(
     image: Float32[np.ndarray, "height width"],
     *,
     step_px: int,
-    tile_px: int = _TILE_PX,
+    tile_px: int | None = None,
 ) -> ScoreMap:
     """Score the regions centred on every `step_px`-th pixel, from pixel (0, 0) on.
 
-    A step below the network's stride is scored in several passes, each displaced by one
-    step, and the results are interleaved.
-
     Args:
-        scorer: Network in evaluation mode, on the device to use.
+        scorer: Network in evaluation mode, on the device to use; made `folded` for this step it
+            need not be copied.
         image: Prepared micrograph.
         step_px: Distance between scored places: the network's stride or a divisor of it.
-        tile_px: Side of the image part scored at once.
+        tile_px: Side of the image part scored at once; None takes what suits the device.
 
     Raises:
         SettingsError: `step_px` does not divide the network's stride.
     """
-    stride = scorer.stride_px
-    if step_px < 1 or stride % step_px:
-        raise SettingsError(
-            f"the scoring step must divide the network's stride of {stride} pixels; got {step_px}"
-        )
+    if step_px != scorer.stride_px:
+        scorer = at_step(scorer, step_px)
     height, width = image.shape
     logits = np.empty((-(-height // step_px), -(-width // step_px)), np.float32)
-    passes = stride // step_px
     device = next(scorer.parameters()).device
-    with torch.inference_mode():
-        for row in range(passes):
-            for column in range(passes):
-                part = logits[row::passes, column::passes]
-                for tile, window in _tiles(scorer, part.shape, tile_px):
-                    top, left = row * step_px, column * step_px
-                    pixels = _padded(image, window, top, left).to(device)
-                    part[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
+    on_cpu = device.type == "cpu"
+    if tile_px is None:
+        least = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
+        tile_px = least if on_cpu else _TILE_PX_GPU
+    tiles = list(_tiles(scorer, logits.shape, tile_px))
+    threads = torch.get_num_threads()
+    workers = min(threads, len(tiles)) if on_cpu else 1
+
+    def see(tile: tuple[slice, slice], window: tuple[int, int, int, int]) -> None:
+        if workers > 1:  # a core that does all of one tile never waits for another core
+            torch.set_num_threads(threads // workers)
+        with torch.inference_mode():
+            pixels = _padded(image, window).to(device)
+            logits[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
+
+    for _ in in_order(lambda each: see(*each), tiles, workers):
+        pass
+    torch.set_num_threads(threads)  # what later threads begin with
     return ScoreMap(logits, step_px)
 
 
@@ -123,7 +130,7 @@ def _tiles(
 ) -> Iterator[tuple[tuple[slice, slice], tuple[int, int, int, int]]]:
     """Parts of a grid of scores, each with the window of pixels that it depends on.
 
-    A window is top, left, bottom, right in pixels from the first score's centre.
+    A window is top, left, bottom, right in pixels of the image.
     """
     stride, reach = scorer.stride_px, scorer.receptive_field_px // 2
     side = max(1, tile_px // stride)
@@ -142,11 +149,11 @@ def _tiles(
 
 
 def _padded(
-    image: Float32[np.ndarray, "height width"], window: tuple[int, int, int, int], y: int, x: int
+    image: Float32[np.ndarray, "height width"], window: tuple[int, int, int, int]
 ) -> torch.Tensor:
-    """A window of the image displaced by (y, x), with zeros where there is no image."""
+    """A window of the image, with zeros where there is no image."""
     height, width = image.shape
-    top, left, bottom, right = window[0] + y, window[1] + x, window[2] + y, window[3] + x
+    top, left, bottom, right = window
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     margin = (
         (max(-top, 0), max(bottom - height, 0)),
@@ -159,6 +166,8 @@ def folded(
     scorer: Scorer,
     precision: torch.dtype = torch.float32,
     device: torch.device = _CPU,
+    *,
+    step_px: int | None = None,
 ) -> Scorer:
     """A copy for scoring: batch normalisation folded into the convolutions, channels last.
 
@@ -168,10 +177,12 @@ def folded(
             leaves nothing to gain, and the head, whose logits are float32.
         device: Where the copy is to be. Processors get the largest convolutions as products of
             matrices; other devices have kernels of their own for that.
+        step_px: Pixels between scores; None keeps the network's stride.
+
+    Raises:
+        SettingsError: `step_px` does not divide the network's stride.
     """
-    copy = Scorer(scorer.settings)
-    copy.load_state_dict(scorer.state_dict())
-    copy.eval()
+    copy = at_step(scorer, step_px or scorer.stride_px).eval()
     for module in list(copy.modules()):
         if isinstance(module, LateResidual):
             module.fold()
@@ -191,6 +202,33 @@ def folded(
         copy.encoder = nn.Sequential(first, _Cast(precision), *inner, _Cast(torch.float32))
     # Channels last is the layout that oneDNN and cuDNN compute in.
     return copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+
+
+def folded_both(
+    scorer: Scorer,
+    guide: Guide | None,
+    precision: torch.dtype,
+    device: torch.device,
+    *,
+    step_px: int,
+) -> tuple[Scorer, Guide | None]:
+    """Make a network and its guide ready for `guided_map`.
+
+    Args:
+        scorer: As for `folded`.
+        guide: Its guide, if it has one.
+        precision: As for `folded`.
+        device: As for `folded`.
+        step_px: The step that both will be asked for.
+
+    Raises:
+        SettingsError: `step_px` does not divide the network's stride.
+    """
+    ready = folded(scorer, precision, device, step_px=step_px)
+    if guide is None:
+        return ready, None
+    finer = math.gcd(step_px, guide.scorer.stride_px)
+    return ready, replace(guide, scorer=folded(guide.scorer, precision, device, step_px=finer))
 
 
 class _Cast(nn.Module):

@@ -83,8 +83,9 @@ class Winograd(nn.Module):
         side = _TILE + _KERNEL - 1
         inputs, outputs = self.filters.shape[1:]
         rows, columns = (-(-length // _TILE) for length in out.shape[:2])
-        count = -(-columns // -(-columns // _TILES))
-        columns += -columns % count
+        across = -(-columns // -(-columns // _TILES))  # of a row that is too long, equal parts
+        down = min(rows, max(1, _TILES // columns))  # of rows that are short, several
+        columns, rows = columns + -columns % across, rows + -rows % down
         missing = (
             along * _TILE + _KERNEL - 1 - length
             for along, length in zip((columns, rows), image.shape[1::-1], strict=True)
@@ -93,21 +94,22 @@ class Winograd(nn.Module):
         whole = nn.functional.pad(image, (0, 0, 0, beside, 0, below))
         tiles = whole.unfold(0, side, _TILE).unfold(1, side, _TILE).permute(3, 4, 0, 1, 2)
         # Every product has its place: memory that is asked for anew costs as much as filling it.
-        pixels = out.new_empty(side, side, count, inputs)
+        count = down * across
+        pixels = out.new_empty(side, side, down, across, inputs)
         values = out.new_empty(side**2, count * inputs)
         products = out.new_empty(side**2, count, outputs)
         done = out.new_empty(_TILE**2, count * outputs)
-        strip = out.new_empty(_TILE, columns, _TILE, outputs)
-        for row in range(rows):
-            for first in range(0, columns, count):
-                pixels.copy_(tiles[:, :, row, first : first + count])
+        strip = out.new_empty(down, _TILE, columns, _TILE, outputs)
+        for row in range(0, rows, down):
+            for column in range(0, columns, across):
+                pixels.copy_(tiles[:, :, row : row + down, column : column + across])
                 torch.mm(self.to_values, pixels.view(side**2, -1), out=values)
                 torch.bmm(values.view(side**2, count, inputs), self.filters, out=products)
                 torch.mm(self.to_outputs, products.view(side**2, -1), out=done)
-                placed = done.view(_TILE, _TILE, count, outputs).transpose(1, 2)
-                torch.add(placed, self.bias, out=strip[:, first : first + count])
-            into = out[row * _TILE : (row + 1) * _TILE]
-            into.copy_(strip.view(_TILE, -1, outputs)[: len(into), : out.shape[1]])
+                placed = done.view(_TILE, _TILE, down, across, outputs).permute(2, 0, 3, 1, 4)
+                torch.add(placed, self.bias, out=strip[:, :, column : column + across])
+            into = out[row * _TILE : (row + down) * _TILE]
+            into.copy_(strip.view(down * _TILE, -1, outputs)[: len(into), : out.shape[1]])
 
 
 def _matrices() -> tuple[Float64[np.ndarray, "..."], ...]:

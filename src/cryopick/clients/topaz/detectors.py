@@ -106,7 +106,7 @@ def open_looker(
     if not path.is_file() and not is_general:
         raise InputError(f"{name}: no such model file; train one, or name resnet8 or resnet16")
     if path.is_file() and not is_ours(path):
-        scorer = folded(read_topaz_model(path), device=device)
+        scorer = folded(read_topaz_model(path), device=device, step_px=1)
         return lambda image: _as_topaz(image, scorer)
     model = load_model(path if path.is_file() else GENERAL_MODEL)
     diameter_px = None
