@@ -68,6 +68,20 @@ def test_the_tiling_does_not_show(height, width, step_px, tile_px):
     np.testing.assert_allclose(tiled.logits, whole.logits, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_tiles_shared_out_among_threads_are_scored_as_by_one(threads):
+    pixels, before = image(70, 50), torch.get_num_threads()
+    alone = score_map(SCORERS["conv31"], pixels, step_px=2, tile_px=24)
+    try:
+        torch.set_num_threads(threads)
+        shared = score_map(SCORERS["conv31"], pixels, step_px=2, tile_px=24)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+    np.testing.assert_allclose(shared.logits, alone.logits, rtol=1e-5, atol=1e-5)
+
+
 def test_a_coarse_map_is_every_nth_score_of_the_finest():
     pixels = image(41, 38)
     finest = score_map(SCORERS["conv31"], pixels, step_px=1).logits

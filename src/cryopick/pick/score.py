@@ -35,6 +35,7 @@ __all__ = ["ScoreMap", "folded", "folded_both", "guided_map", "number_format", "
 # Sides of what is scored at once: its activations nearly fit the cache of a core, but it is not
 # small beside the halo of a network that sees far; or it keeps a GPU busy.
 _TILE_PX, _TILE_FIELDS, _TILE_PX_GPU = 256, 4, 1024
+_AT_ONCE = 8  # tiles; at every pixel each takes some 60 MB, and more threads share in each
 _CPU = torch.device("cpu")
 
 
@@ -81,7 +82,7 @@ def score_map(
         tile_px = least if on_cpu else _TILE_PX_GPU
     tiles = list(_tiles(scorer, logits.shape, tile_px))
     threads = torch.get_num_threads()
-    workers = min(threads, len(tiles)) if on_cpu else 1
+    workers = min(threads, len(tiles), _AT_ONCE) if on_cpu else 1
 
     def see(tile: tuple[slice, slice], window: tuple[int, int, int, int]) -> None:
         if workers > 1:  # a core that does all of one tile never waits for another core
