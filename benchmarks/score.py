@@ -13,11 +13,16 @@ from cryopick.pick import score_map, suppress
 from cryopick.pick.score import folded
 
 
-def operations(name: str, width: int, shape: tuple[int, int], step_px: int) -> float:
-    """Multiplications and additions of the convolutions when every `step_px`-th pixel is scored."""
+def operations(name: str, width: int, shape: tuple[int, int], step_px: int | None = None) -> float:
+    """Multiplications and additions of the convolutions, for every `step_px`-th pixel.
+
+    None stands for the network's stride.
+    """
     total, channels, stride = 0.0, 1, 1
     for layer in NETWORKS[name]:
-        stride = min(step_px, stride * layer.stride)  # at_step takes the rest from it
+        stride *= layer.stride
+        if step_px is not None:
+            stride = min(step_px, stride)  # at_step takes the rest from it
         rows, columns = shape[0] // stride, shape[1] // stride
         out = layer.channels * width
         taps = layer.kernel**2 * out

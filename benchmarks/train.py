@@ -66,7 +66,7 @@ def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
     """Print the rows that follow from the timings."""
     regions = sum(map(len, batch.places.values()))
     patches, _, side, _ = batch.patches.shape
-    forward = patches * operations("conv31", 32, (side, side), scorer.stride_px)
+    forward = patches * operations("conv31", 32, (side, side))
     step = seconds["run"] / steps
     peak = matrix_gflops()
     heading(f"Train conv31, {torch.get_num_threads()} threads")
