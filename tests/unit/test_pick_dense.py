@@ -63,6 +63,13 @@ def test_the_network_itself_keeps_its_stride():
     assert torch.equal(before, after)
 
 
+def test_a_network_made_ready_for_one_step_is_refused_for_another():
+    ready = folded(Scorer(NetworkSettings()))  # wide enough for Winograd's filtering
+
+    with pytest.raises(ValueError, match="ready for a step of 4; got 2"):
+        at_step(ready, 2)
+
+
 @pytest.mark.parametrize("step_px", [0, -1, 3, 8])
 def test_a_step_that_does_not_divide_the_stride_is_refused(step_px):
     with pytest.raises(SettingsError, match=f"stride of 4 pixels; got {step_px}"):

@@ -20,6 +20,7 @@ from torch import nn
 from cryopick.errors import SettingsError
 from cryopick.learn import Scorer
 from cryopick.learn.network import LateResidual, Residual
+from cryopick.pick.winograd import Winograd
 
 __all__ = ["at_step"]
 
@@ -28,11 +29,12 @@ def at_step(scorer: Scorer, step_px: int) -> Scorer:
     """A copy of a network whose stride is `step_px`; each of its scores is as before.
 
     Args:
-        scorer: A network; `Winograd` in place of a layer is too late.
+        scorer: A network, not made ready with `Winograd` in place of its layers.
         step_px: Pixels between neighbouring scores: the network's stride or a divisor of it.
 
     Raises:
         SettingsError: `step_px` does not divide the network's stride.
+        ValueError: The network was made ready for another step.
     """
     if step_px < 1 or scorer.stride_px % step_px:
         raise SettingsError(
@@ -42,6 +44,8 @@ def at_step(scorer: Scorer, step_px: int) -> Scorer:
     dense = copy.deepcopy(scorer)
     if step_px == scorer.stride_px:
         return dense
+    if any(isinstance(part, Winograd) for part in scorer.modules()):
+        raise ValueError(f"the network is ready for a step of {scorer.stride_px}; got {step_px}")
     stride, spread = 1, 1  # of what a layer is given; spread is the stride taken from it so far
     for block in dense.encoder:
         shortcut, begun = None, (stride, spread)

@@ -78,8 +78,8 @@ def score_map(
     device = next(scorer.parameters()).device
     on_cpu = device.type == "cpu"
     if tile_px is None:
-        least = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
-        tile_px = least if on_cpu else _TILE_PX_GPU
+        suits_core = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
+        tile_px = suits_core if on_cpu else _TILE_PX_GPU
     tiles = list(_tiles(scorer, logits.shape, tile_px))
     threads = torch.get_num_threads()
     workers = min(threads, len(tiles), _AT_ONCE) if on_cpu else 1
