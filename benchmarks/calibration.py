@@ -19,11 +19,11 @@ from common import ROOT, listed
 from empiar10017 import RADIUS_PX, cryopick, micrographs, with_spread
 from pu_learning import MOLECULES, SETS, TRAINING, data
 
-from cryopick.evaluate.confidence import reliability
+from cryopick.evaluate.confidence import compute_calibration_curve
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.evaluate.expectation import best_threshold, promised
+from cryopick.evaluate.expectation import estimate_metrics, find_best_threshold
 from cryopick.evaluate.matching import match_picks
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.model.model_file import load_model
@@ -173,12 +173,12 @@ def judged(own: Set, model: Path, table: Path) -> Run:
     true = len(own.on(own.training)) / len(own.training)
     result = evaluate_picks(picks, known, own.radius_px, [str(path) for path in own.test])
     hit = match_picks(picks, known, own.radius_px) >= 0
-    auto = best_threshold(picks)
+    auto = find_best_threshold(picks)
     return Run(
         number=estimate["number"] / true,
         interval=(estimate["low"] / true, estimate["high"] / true),
-        error=reliability(picks.score, hit).error,
-        expected=promised(picks).total / len(known),
+        error=compute_calibration_curve(picks.score, hit).error,
+        expected=estimate_metrics(picks).total / len(known),
         f1=(result.best.f1, f1_at(picks, known, auto, own), result.at_zero.f1),
         area=result.average_precision,
         groups=by_kind(picks, known, auto, own) if own.name in MOLECULES else {},
@@ -187,7 +187,7 @@ def judged(own: Set, model: Path, table: Path) -> Run:
 
 def f1_at(picks: Picks, known: Picks, threshold: float, own: Set) -> float:
     """F1 of the picks of at least a threshold."""
-    kept = thresholded(picks, threshold)
+    kept = apply_threshold(picks, threshold)
     return evaluate_picks(kept, known, own.radius_px, known.micrographs).all_picks.f1
 
 
@@ -209,7 +209,7 @@ def by_kind(
         for name, part in zip(names, (order[:half], order[half:]), strict=True):
             few, truth = picks.restrict(part), known.restrict(part)
             hit = match_picks(few, truth, own.radius_px) >= 0
-            error = reliability(few.score, hit).error
+            error = compute_calibration_curve(few.score, hit).error
             kinds[name] = (error, f1_at(few, truth, threshold, own))
     return kinds
 

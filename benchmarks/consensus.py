@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 from empiar10017 import DATA, RADIUS_PX, SIDE_PX, micrographs
 
-from cryopick.evaluate.consensus import consensus
+from cryopick.evaluate.consensus import find_consensus
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.evaluate.thresholds import strongest, thresholded
+from cryopick.evaluate.thresholds import apply_threshold, select_strongest
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, read_picks_many
 from cryopick.model.device import choose_device
@@ -39,7 +39,7 @@ def ours(which: str) -> Picks:
     """Everything that the general model picks, without a label."""
     settings = PickSettings(diameter_ang=DIAMETER_ANG, pixel_size_ang=PIXEL_SIZE_ANG)
     paths = micrographs(which)
-    picker = Picker.ready(load_model(GENERAL_MODEL), settings, choose_device("cpu"), paths)
+    picker = Picker.create(load_model(GENERAL_MODEL), settings, choose_device("cpu"), paths)
     return concatenate([picker.pick(path) for path in paths])
 
 
@@ -52,9 +52,9 @@ def row(name: str, learnt: Picks, found: Picks) -> float:
     """Print one line of the table: cut where F1 is best on `learnt`, judge on `found`."""
     threshold = evaluate_picks(learnt, truth_of("train"), RADIUS_PX).best.threshold
     whole = evaluate_picks(found, truth_of("test"), RADIUS_PX)
-    kept = thresholded(found, threshold)
+    kept = apply_threshold(found, threshold)
     point = evaluate_picks(kept, truth_of("test"), RADIUS_PX).all_picks
-    rival = strongest(published(RIVAL, "test"), len(kept))
+    rival = select_strongest(published(RIVAL, "test"), len(kept))
     as_many = evaluate_picks(rival, truth_of("test"), RADIUS_PX).all_picks.precision
     print(
         f"| {name} | {whole.average_precision:.3f} | {len(kept)} | {point.precision:.3f} "
@@ -66,7 +66,9 @@ def row(name: str, learnt: Picks, found: Picks) -> float:
 def agreements(learnt: Mapping[str, Picks], found: Mapping[str, Picks], names: str) -> None:
     """Print the lines of what some pickers agree on, each cut where it is best by itself."""
     for least in range(1, len(learnt) + 1):
-        own = (consensus(list(tables.values()), RADIUS_PX, least) for tables in (learnt, found))
+        own = (
+            find_consensus(list(tables.values()), RADIUS_PX, least) for tables in (learnt, found)
+        )
         row(f"at least {least} of {names}", *own)
 
 
@@ -81,8 +83,8 @@ def main() -> None:
     cut_learnt, cut_found = {}, {}
     for name in learnt:
         threshold = row(name, learnt[name], found[name])
-        cut_learnt[name] = thresholded(learnt[name], threshold)
-        cut_found[name] = thresholded(found[name], threshold)
+        cut_learnt[name] = apply_threshold(learnt[name], threshold)
+        cut_found[name] = apply_threshold(found[name], threshold)
     agreements(cut_learnt, cut_found, "the four")
     agreements(
         {name: picks for name, picks in cut_learnt.items() if name != "deepPicker"},

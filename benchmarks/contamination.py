@@ -18,8 +18,8 @@ from cryopick.evaluate.matching import is_near, match_picks
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
-from cryopick.simulate.micrograph import Simulated, simulate_dataset
-from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.micrograph import SimulatedMicrograph, simulate_dataset
+from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
 OUT = ROOT / "runs" / "contamination"
@@ -75,7 +75,7 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
     return " | ".join([f"{found} of {of_all}", *(f"{each / count:.1f}" for each in wrong)])
 
 
-def kinds(picks: Picks, known: Simulated, diameter_px: float) -> tuple[int, int, int, int]:
+def kinds(picks: Picks, known: SimulatedMicrograph, diameter_px: float) -> tuple[int, int, int, int]:
     """Picks that are particles, and wrong ones on carbon, on dirt off it, and elsewhere."""
     truth = Picks.on(picks.micrographs[0], known.xy_px)
     is_right = match_picks(picks, truth, diameter_px / 3) >= 0

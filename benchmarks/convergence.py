@@ -25,8 +25,8 @@ from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.dataset import Preparation, prepare_dataset
-from cryopick.preprocess.mask import find_invalid, inset
-from cryopick.train.initialization import usual_training
+from cryopick.preprocess.mask import find_invalid, erode_mask
+from cryopick.train.initialization import choose_training_settings
 from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
 
@@ -38,7 +38,7 @@ Curve = list[tuple[float, float]]  # seconds of training, average precision
 
 # Steps, and what differs from the usual settings; 25 labels get the last unless asked otherwise.
 RUNS: dict[str, tuple[int, dict[str, object]]] = {
-    "50 steps, no proposals": (50, {"proposal_steps": 0}),
+    "50 steps, no proposals": (50, {"warm_up_steps": 0}),
     "50 steps": (50, {}),
     "500 steps": (500, {}),
 }
@@ -73,7 +73,7 @@ def kept(name: str, seed: int) -> Curve:
 
 def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
     """Train as `cryopick train` does, and judge on the test micrographs on the way."""
-    usual = usual_training("random", DIAMETER_ANG, steps=steps) | {
+    usual = choose_training_settings("random", DIAMETER_ANG, steps=steps) | {
         "diameter_ang": DIAMETER_ANG,
         "particles_per_micrograph": PER_MICROGRAPH,
         "steps": steps,
@@ -102,7 +102,7 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
             normalization=dataset.normalization,
             label_radius_px=settings.sampling.label_radius_px,
         )
-        picker = Picker.ready(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), DEVICE)
+        picker = Picker.create(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), DEVICE)
         precision = judged(concatenate([picker.pick(path) for path in micrographs("test")]))
         curve.append((trained_s, precision))
         clock["started"] = time.monotonic() - trained_s  # judging costs no time
@@ -160,7 +160,7 @@ def off_borders(picks: Picks) -> Picks:
         pixels = read_micrograph(Path(name)).pixels
         shape = (pixels.shape[0] // FACTOR, pixels.shape[1] // FACTOR)
         usable = find_invalid(pixels).usable(shape)
-        clear = inset(usable, DIAMETER_ANG / PIXEL_SIZE_ANG / FACTOR / 2)
+        clear = erode_mask(usable, DIAMETER_ANG / PIXEL_SIZE_ANG / FACTOR / 2)
         column, row = np.minimum(
             np.rint(own.xy_px / FACTOR).astype(int), np.array(shape)[::-1] - 1
         ).T

@@ -18,13 +18,13 @@ import numpy as np
 from common import listed
 
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
-from cryopick.evaluate.matching import match
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.matching import match_points
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, read_picks_many
 from cryopick.picks import Picks
-from cryopick.runs.text_files import name_list
+from cryopick.runs.text_files import read_name_list
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"
@@ -61,12 +61,12 @@ def main() -> None:
         row(f"{name}, published", [other], None)
     if chosen.figure:
         best = judged[f"cryopick, {labels} labels"].best
-        draw(judged, thresholded(read_picks(runs[0][0]), best.threshold), truth, chosen.figure)
+        draw(judged, apply_threshold(read_picks(runs[0][0]), best.threshold), truth, chosen.figure)
 
 
 def micrographs(split: str) -> list[Path]:
     """The micrographs of train.txt or test.txt."""
-    return [DATA / "micrographs" / f"{name}.jpg" for name in name_list(DATA / f"{split}.txt")]
+    return [DATA / "micrographs" / f"{name}.jpg" for name in read_name_list(DATA / f"{split}.txt")]
 
 
 def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
@@ -151,7 +151,7 @@ def draw(judged: dict[str, Evaluation], picks: Picks, truth: Picks, path: Path) 
     chosen = micrographs("test")[PICTURED]
     own = dict(match_names(picks, [chosen]).picks.by_micrograph())[str(chosen)]
     known = dict(truth.by_micrograph())[str(chosen)]
-    partner = match(own.xy_px, own.score, known.xy_px, RADIUS_PX)
+    partner = match_points(own.xy_px, own.score, known.xy_px, RADIUS_PX)
     x, y, side = CORNER_PX
     pixels = read_micrograph(chosen).pixels[y : y + side, x : x + side]
     small = pixels.reshape(side // 4, 4, side // 4, 4).mean(axis=(1, 3))

@@ -27,15 +27,15 @@ from empiar10017 import DATA, judge, micrographs, with_spread
 from scipy.ndimage import gaussian_filter
 
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
-from cryopick.evaluate.expectation import best_cut
+from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.matching import match_picks
-from cryopick.evaluate.thresholds import strongest
+from cryopick.evaluate.thresholds import select_strongest
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
-from cryopick.preprocess.pipeline import shrink
-from cryopick.simulate.molecules import load_molecule
+from cryopick.preprocess.pipeline import rescale_micrograph
+from cryopick.simulate.molecule_files import load_molecule
 
 TOPAZ = ROOT / ".peer" / "bin" / "topaz"
 SHARED = ROOT.parent / "shared" / "data"
@@ -157,7 +157,7 @@ def negatives(_: argparse.Namespace) -> None:
             picks = read_picks(table)
             many = [int((picks.score[own] >= EVEN_ODDS).sum()) for own in picks.rows().values()]
             cells.append(", ".join(map(str, sorted(many))))
-            kept.append(str(len(best_cut(picks).kept)))
+            kept.append(str(len(select_automatically(picks).kept)))
         print(f"| {folder.name} |", " | ".join(cells), "|", ", ".join(kept), "|", flush=True)
 
 
@@ -183,7 +183,7 @@ def failures(_: argparse.Namespace) -> None:
     for line, (axes, row) in enumerate(zip(figure.subplots(len(rows), 2), rows, strict=True)):
         name, picks, truth, paths, radius_px, across_px = row
         right = match_picks(picks, truth, radius_px)
-        wrong = strongest(picks.select(right < 0), EXAMPLES)
+        wrong = select_strongest(picks.select(right < 0), EXAMPLES)
         best = np.full(len(truth), -np.inf)
         best[right[right >= 0]] = picks.score[right >= 0]
         hidden = truth.select(np.argsort(best, kind="stable")[:EXAMPLES])
@@ -197,7 +197,7 @@ def failures(_: argparse.Namespace) -> None:
 def crops(places: Picks, paths: list[Path], across_px: float) -> list[np.ndarray]:
     """Squares of two and a half diameters around places, of mean 0 and spread 1."""
     found, factor = [], across_px / 24
-    images = {str(path): shrink(read_micrograph(path).pixels, factor) for path in paths}
+    images = {str(path): rescale_micrograph(read_micrograph(path).pixels, factor) for path in paths}
     for name, own in places.by_micrograph():
         image = gaussian_filter(images[name].image, 1.0)
         padded = np.pad((image - image.mean()) / image.std(), 30)

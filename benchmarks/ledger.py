@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 PICKS = 400
 
@@ -39,7 +39,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     picks = {"xy_px": rng.uniform(0, 4096, (PICKS, 2)), "score": rng.normal(size=PICKS)}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        parts = Parts.beside(Path(scratch) / "picks.star", ["benchmark"])
+        parts = Ledger.beside(Path(scratch) / "picks.star", ["benchmark"])
         with parts.begun([], overwrite=False):
             kept = per_item_ms(lambda i: parts.once(str(i), lambda: picks), given.items)
             read = per_item_ms(lambda i: parts.once(str(i), dict), given.items)

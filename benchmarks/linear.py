@@ -11,14 +11,14 @@ import numpy as np
 from common import Inputs, heading, medians, row
 from train import measured
 
-from cryopick.inference.score_map import score_map
+from cryopick.inference.score_map import compute_score_map
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import Preparation, prepare_dataset
-from cryopick.preprocess.pipeline import prepare, shrink
+from cryopick.preprocess.pipeline import prepare_micrograph, rescale_micrograph
 
 FACTOR = 8
 COUNTS = (2, 4, 8, 16)
@@ -43,7 +43,7 @@ def main(
 def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
     """Preparation, picking, and a step of training, each on more and more micrographs."""
     paths = inputs.micrographs
-    picker = Picker.ready(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
+    picker = Picker.create(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
     first, steps = 0.0, min(STEPS, inputs.steps)
     works = {number: lambda number=number: prepared(inputs, number) for number in counts}
     table("Micrographs, raw to prepared for training", medians(works, repeats))
@@ -72,19 +72,19 @@ def prepared(inputs: Inputs, number: int) -> None:
 def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeats: int) -> None:
     """Preparation and scoring of larger and larger micrographs, on one thread the first."""
     model = load_model(inputs.model(FACTOR))
-    picker = Picker.ready(model, PickSettings(), choose_device())
+    picker = Picker.create(model, PickSettings(), choose_device())
     longest = max(*sides_px, awkward_px)
     image = np.random.default_rng(0).normal(10, 2, (longest, longest)).astype(np.float32)
     sides = (*sides_px, awkward_px)
     kinds: dict[str, Callable[[np.ndarray], object]] = {
-        "Pixels, raw to prepared, one thread": lambda pixels: prepare(
+        "Pixels, raw to prepared, one thread": lambda pixels: prepare_micrograph(
             pixels, FACTOR, model.normalization
         ),
-        "Pixels, prepared to scores": lambda pixels: score_map(
+        "Pixels, prepared to scores": lambda pixels: compute_score_map(
             picker.scorer, shrunk[len(pixels)], step_px=2
         ),
     }
-    shrunk = {side: shrink(image[:side, :side], FACTOR).image for side in sides}
+    shrunk = {side: rescale_micrograph(image[:side, :side], FACTOR).image for side in sides}
     for title, work in kinds.items():
         works = {side: lambda side=side, work=work: work(image[:side, :side]) for side in sides}
         seconds = medians(works, repeats)

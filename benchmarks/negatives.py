@@ -19,12 +19,12 @@ from empiar10017 import DATA, cryopick, micrographs, with_spread
 
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
 from cryopick.evaluate.matching import is_near
-from cryopick.evaluate.thresholds import strongest
+from cryopick.evaluate.thresholds import select_strongest
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.preprocess.pipeline import shrink
+from cryopick.preprocess.pipeline import rescale_micrograph
 
 OUT = ROOT / "runs" / "negatives"
 FIGURE = ROOT / "docs" / "results" / "negatives.png"
@@ -121,7 +121,7 @@ class Data:
             near = is_near(own.xy_px, particles[name].xy_px, 1.5 * self.radius_px)
             wrong.append(own.select(np.flatnonzero(~near)))
         out = self.folder / f"{labels}_{number}_{seed}-rejected.tsv"
-        write_picks(strongest(concatenate(wrong), number), out, overwrite=True)
+        write_picks(select_strongest(concatenate(wrong), number), out, overwrite=True)
         return out
 
     def listed(self, split: str) -> str:
@@ -171,12 +171,12 @@ def draw(data: Data, labels: int, negatives: list[int]) -> None:
 
     path = data.test[0]
     truth = data.truth("test").restrict([str(path)])
-    shown = shrink(read_micrograph(path).pixels, SHOWN_AT)
+    shown = rescale_micrograph(read_micrograph(path).pixels, SHOWN_AT)
     figure = Figure(figsize=(5 * len(negatives), 5.3), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, number in zip(figure.subplots(1, len(negatives)), negatives, strict=True):
         table = match_names(read_picks(data.picked(labels, number, 0, "test")), data.test).picks
-        own = strongest(table.restrict([str(path)]), len(truth))
+        own = select_strongest(table.restrict([str(path)]), len(truth))
         right = is_near(own.xy_px, truth.xy_px, data.radius_px)
         low, high = np.percentile(shown.image, (1, 99))
         axes.imshow(shown.image, cmap="gray", vmin=low, vmax=high)

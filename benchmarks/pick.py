@@ -8,15 +8,15 @@ from common import CRYOPICK, DIAMETER_ANG, PIXEL_SIZE_ANG, Inputs, heading, meas
 from empiar10017 import DATA, RADIUS_PX, micrographs
 
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.inference.score_map import score_map
+from cryopick.inference.score_map import compute_score_map
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import choose_device, multiplies_bfloat16
+from cryopick.model.device import choose_device, has_fast_bfloat16
 from cryopick.model.model_file import load_model
-from cryopick.pick.picker import Picker, locate
+from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import concatenate
-from cryopick.preprocess.mask import inset
+from cryopick.preprocess.mask import erode_mask
 
 FACTOR = 8
 DEVICE = choose_device()
@@ -43,7 +43,7 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
     path = inputs.micrographs[0]
     loaded = load_model(model)
     exact, fast = (
-        Picker.ready(loaded, PickSettings(precision=kind), DEVICE) for kind in ("float32", "auto")
+        Picker.create(loaded, PickSettings(precision=kind), DEVICE) for kind in ("float32", "auto")
     )
     scored = fast.score(path)
     prepared, scores = scored.prepared, scored.scores
@@ -57,10 +57,10 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
 
     works = {
         "read and prepare, one thread": lambda: fast.prepare(path),
-        "score, float32": lambda: score_map(exact.scorer, prepared.image, step_px=step),
-        "score": lambda: score_map(fast.scorer, prepared.image, step_px=step),
-        "keep clear of what is unusable": lambda: inset(prepared.usable, loaded.diameter_px / 2),
-        "suppress and refine": lambda: locate(
+        "score, float32": lambda: compute_score_map(exact.scorer, prepared.image, step_px=step),
+        "score": lambda: compute_score_map(fast.scorer, prepared.image, step_px=step),
+        "keep clear of what is unusable": lambda: erode_mask(prepared.usable, loaded.diameter_px / 2),
+        "suppress and refine": lambda: find_peaks(
             scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0
         ),
         "all": lambda: fast.pick(path),
@@ -99,9 +99,9 @@ def precision(
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
     for step in (1, 2, 4):
-        for kind in ("float32", *(["bfloat16"] if multiplies_bfloat16(DEVICE) else [])):
+        for kind in ("float32", *(["bfloat16"] if has_fast_bfloat16(DEVICE) else [])):
             settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
-            picker = Picker.ready(loaded, settings, DEVICE)
+            picker = Picker.create(loaded, settings, DEVICE)
             alone = dataclasses.replace(picker, order=paths)
             found = []
             seconds = medians(

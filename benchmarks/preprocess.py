@@ -12,9 +12,9 @@ from cryopick.preprocess.fourier import reduced_shape, resample
 from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.mask import find_invalid
 from cryopick.preprocess.normalize import fit_normalization
-from cryopick.preprocess.pipeline import shrink
-from cryopick.preprocess.pixel_repair import Clean
-from cryopick.runs.parallel import cores
+from cryopick.preprocess.pipeline import rescale_micrograph
+from cryopick.preprocess.pixel_repair import CleanedMicrograph
+from cryopick.runs.parallel import available_cores
 
 FACTOR = 8
 
@@ -35,16 +35,16 @@ def parts(inputs: Inputs, repeats: int) -> None:
     stored = read_micrograph(path).pixels
     image = np.array(stored, dtype=np.float32)
     small_shape = reduced_shape(image.shape, FACTOR)
-    small, invalid = shrink(stored, FACTOR), find_invalid(stored)
+    small, invalid = rescale_micrograph(stored, FACTOR), find_invalid(stored)
     counted = histogram(small.image, small.usable)
     normalization = fit_normalization("dataset", [counted])
     out = inputs.folder / "written.mrc"
     steps = {
         "read and check the file": lambda: read_micrograph(path),
         "find borders and flat patches": lambda: find_invalid(stored),
-        "find single pixels to mend": lambda: Clean.of(stored, invalid),
+        "find single pixels to mend": lambda: CleanedMicrograph.from_pixels(stored, invalid),
         "Fourier crop": lambda: resample(stored, small_shape),
-        "the three together": lambda: shrink(stored, FACTOR),
+        "the three together": lambda: rescale_micrograph(stored, FACTOR),
         "count the intensities": lambda: histogram(small.image, small.usable),
         "standardise": lambda: normalization.apply(small.image, small.usable, counted),
         "write": lambda: write_mrc(out, small.image, pixel_size_ang=None, overwrite=True),
@@ -90,7 +90,7 @@ def commands(inputs: Inputs, repeats: int) -> None:
         for name, paths in {"start": tiny, "all": inputs.micrographs}.items()
     }
     seconds = medians(works, repeats)
-    heading(f"`cryopick preprocess`, {cores()} cores")
+    heading(f"`cryopick preprocess`, {available_cores()} cores")
     count = inputs.count
     row("of one of 256 x 256", seconds["start"], 1, "")
     row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")

@@ -48,10 +48,10 @@ PARTS = {
     f"--labels 25 {OWN}",
     "defaults": "--objective ge-binomial --normalization white --labels 10 --labels 25",
     "proposals": "--objective ge-binomial --normalization white --labels 10 --labels 25 "
-    "--steps 500 --proposal-steps 0 --proposal-steps 200",
+    "--steps 500 --warm-up-steps 0 --warm-up-steps 200",
     "general": f"{ALL} --init general --labels 10",
     "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100 "
-    "--steps 500 --proposal-steps 200 --colour 0.2",
+    "--steps 500 --warm-up-steps 200 --spectral-augmentation 0.2",
 }
 
 # Our own normalisation; kept apart, as it would mix with the paper's.

@@ -34,7 +34,7 @@ from cryopick.io.inputs import MICROGRAPH_SUFFIXES
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.text_files import name_list
+from cryopick.runs.text_files import read_name_list
 
 ROOT = Path(__file__).resolve().parents[1]
 CRYOPICK = Path(sys.executable).with_name("cryopick")
@@ -68,7 +68,7 @@ class Experiment:
         folder = self.data / "micrographs"
         found = (
             folder / f"{name}{suffix}"
-            for name in name_list(self.data / f"{split}.txt")
+            for name in read_name_list(self.data / f"{split}.txt")
             for suffix in MICROGRAPH_SUFFIXES
         )
         return [path for path in found if path.exists()]

@@ -11,7 +11,7 @@ from score import operations
 from cryopick.model.device import choose_device
 from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
 from cryopick.train.sampling import Batch, Sampler
 from cryopick.train.settings import TrainSettings
@@ -19,16 +19,16 @@ from cryopick.train.settings import TrainSettings
 LABELS = 25
 
 
-def store(folder: Path, count: int, side_px: int) -> Store:
+def store(folder: Path, count: int, side_px: int) -> PreparedStore:
     """Prepared micrographs of noise with labels, the same each time."""
     rng = np.random.default_rng(0)
     usable = np.ones((side_px, side_px), bool)
     for number in range(count):
         pixels = rng.normal(size=(side_px, side_px)).astype(np.float32)
-        save_micrograph(folder, number, Stored(pixels, usable, (8.0, 8.0)))
+        save_micrograph(folder, number, StoredMicrograph(pixels, usable, (8.0, 8.0)))
     chosen = rng.integers(count, size=LABELS)
     places = rng.uniform(0, 8 * side_px, (LABELS, 2))
-    return Store.open(folder, [places[chosen == number] for number in range(count)])
+    return PreparedStore.open(folder, [places[chosen == number] for number in range(count)])
 
 
 def main(count: int = 8, side_px: int = 512, steps: int = 30, repeats: int = 3) -> None:

@@ -18,18 +18,19 @@ import torch
 
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.inference.score_map import score_map
-from cryopick.model.calibration import Odds
+from cryopick.inference.score_map import compute_score_map
+from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import GENERAL_MODEL, Model, save_model
 from cryopick.model.networks import Scorer
-from cryopick.pick.picker import default_step, locate
+from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
 from cryopick.simulate.domain import Domain
-from cryopick.simulate.molecules import Molecule, load_molecule
-from cryopick.train.calibration_fit import fit_odds, on_odds
-from cryopick.train.head_fit import head_of, with_head
-from cryopick.train.pretrain.heads import kinds, learn_heads
-from cryopick.train.pretrain.recipe import Progress, train_general
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.molecules import Molecule
+from cryopick.train.calibration_fit import fit_platt_scaling, apply_calibration
+from cryopick.train.head_fit import read_head_weights, replace_head
+from cryopick.train.pretrain.heads import simulate_kinds, fit_head_distribution
+from cryopick.train.pretrain.recipe import PretrainingProgress, train_general_model
 from cryopick.train.pretrain.settings import GeneralSettings
 from cryopick.train.pretrain.stream import NORMALIZATION, Example, make_example
 
@@ -62,17 +63,17 @@ def judged_fields(
     found, truth = [], []
     usable = np.ones((settings.side_px, settings.side_px), np.bool_)
     for number, field in enumerate(examples):
-        scores = score_map(scorer, field.image, step_px=default_step(scorer))
-        picks = locate(scores, usable, radius=settings.diameter_px / 2, threshold=-8.0)
+        scores = compute_score_map(scorer, field.image, step_px=default_step_px(scorer))
+        picks = find_peaks(scores, usable, radius=settings.diameter_px / 2, threshold=-8.0)
         found.append(Picks.on(str(number), *picks))
         truth.append(Picks.on(str(number), field.xy_px))
     return concatenate(found), concatenate(truth)
 
 
-def fitted(picks: Picks, truth: Picks, settings: GeneralSettings) -> Odds:
+def fitted(picks: Picks, truth: Picks, settings: GeneralSettings) -> Calibration:
     """The line that makes scores the log-odds that a pick is right."""
     is_right = match_picks(picks, truth, settings.diameter_px / 3) >= 0
-    return fit_odds(picks.score, is_right)
+    return fit_platt_scaling(picks.score, is_right)
 
 
 def domain_of(settings: GeneralSettings, learnt_from: list[Molecule]) -> Domain:
@@ -80,16 +81,16 @@ def domain_of(settings: GeneralSettings, learnt_from: list[Molecule]) -> Domain:
     return Domain(molecules=learnt_from, diameter_px=settings.diameter_px, side_px=settings.side_px)
 
 
-def odds_of(scorer: Scorer, settings: GeneralSettings, examples: list[Example]) -> Odds:
+def odds_of(scorer: Scorer, settings: GeneralSettings, examples: list[Example]) -> Calibration:
     """What makes log-odds of a network's scores."""
     return fitted(*judged_fields(scorer, settings, examples), settings)
 
 
 def with_usual_head(scorer: Scorer, domain: Domain, kept: Path) -> tuple[Scorer, np.ndarray]:
-    """The network with the last layer that suits kinds on average, and how they differ."""
-    found = kinds(scorer, domain, KIND_SEED, KINDS, kept)
-    mean, spread = learn_heads(list(found), head_of(scorer))
-    return with_head(scorer, mean), spread
+    """The network with the last layer that suits simulate_kinds on average, and how they differ."""
+    found = simulate_kinds(scorer, domain, KIND_SEED, KINDS, kept)
+    mean, spread = fit_head_distribution(list(found), read_head_weights(scorer))
+    return replace_head(scorer, mean), spread
 
 
 def finished(
@@ -98,7 +99,7 @@ def finished(
     """The calibrated model, with what made it and how well it does on fresh fields."""
     settings = MORE_PEAKS
     odds = odds_of(scorer, settings, examples)
-    scorer = on_odds(scorer, odds)
+    scorer = apply_calibration(scorer, odds)
     picks, truth = judged_fields(scorer, settings, examples)
     judged = evaluate_picks(picks, truth, settings.diameter_px / 3)
     return Model(
@@ -111,7 +112,7 @@ def finished(
         summary={
             "version": version("cryopick"),
             "stages": {name: asdict(stage) for name, stage in STAGES.items()},
-            "kinds": KINDS,
+            "simulate_kinds": KINDS,
             "learnt_from": [molecule.name for molecule in learnt_from],
             "held_back": list(HELD_BACK),
             "odds": asdict(odds),
@@ -135,7 +136,7 @@ def main() -> None:
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: PretrainingProgress) -> None:
         minutes = (time.monotonic() - started) / 60
         print(
             f"step {progress.step}  loss {progress.loss:.4f}  {minutes:.1f} min",
@@ -149,7 +150,7 @@ def main() -> None:
     examples = [make_example(domain, (1, n)) for n in range(CALIBRATION_FIELDS)]
     scorer: Scorer | None = None
     for name, stage in STAGES.items():
-        learnt = train_general(
+        learnt = train_general_model(
             stage,
             learnt_from,
             given.run / f"{name}.safetensors",
@@ -157,9 +158,9 @@ def main() -> None:
             start=scorer,
             on_progress=tell,
         )
-        scorer = on_odds(learnt.cpu(), odds_of(learnt.cpu(), stage, examples))
+        scorer = apply_calibration(learnt.cpu(), odds_of(learnt.cpu(), stage, examples))
     assert scorer is not None
-    scorer, spread = with_usual_head(scorer, domain, given.run / "kinds")
+    scorer, spread = with_usual_head(scorer, domain, given.run / "simulate_kinds")
     model = finished(scorer, spread, learnt_from, examples)
     save_model(model, given.out, overwrite=True)
     print(f"{given.out}: {model.summary['held_out']}")

@@ -127,7 +127,7 @@ def settings_reference() -> str:
     from cryopick.pick.filaments.settings import FilamentSettings
     from cryopick.pick.proposals.settings import ProposeSettings
     from cryopick.pick.settings import PickSettings
-    from cryopick.preprocess.export import PreprocessSettings
+    from cryopick.preprocess.settings import PreprocessSettings
     from cryopick.simulate.settings import SimulationSettings
     from cryopick.stack.settings import StackSettings
     from cryopick.train.settings import TrainSettings

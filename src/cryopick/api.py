@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.model.device import ready_device
+from cryopick.model.device import require_device
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
-from cryopick.train.curves import Row
-from cryopick.train.initialization import usual_training
-from cryopick.train.labels import Labelled
-from cryopick.train.particle_count import Known, calibrated, gather, sample, settled
+from cryopick.train.curves import CurveRow
+from cryopick.train.initialization import choose_training_settings
+from cryopick.train.labels import LabelledMicrographs
+from cryopick.train.particle_count import ParticleStatistics, calibrate_model, pick_sample, sample, resolve_particle_count
 from cryopick.train.settings import GENERAL, TrainSettings
-from cryopick.train.training_run import Run
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.training_run import TrainingRun
+from cryopick.train.validation import HeldOutValidator
 
 __all__ = ["pick_particles", "skipped", "train_model", "train_settings"]
 
@@ -59,7 +59,7 @@ def train_settings(
         SettingsError: A value lies outside its range.
         InputError: The model to start from is missing.
     """
-    usual = usual_training(init, diameter_ang, steps=others.get("steps"))
+    usual = choose_training_settings(init, diameter_ang, steps=others.get("steps"))
     given = {"diameter_ang": float(diameter_ang)}
     if particles_per_micrograph is not None:
         given["particles_per_micrograph"] = float(particles_per_micrograph)
@@ -77,7 +77,7 @@ def train_model(  # noqa: PLR0913  # as the command has options
     ignore: Regions | None = None,
     device: str = "auto",
     on_micrograph: Callable[[Path, CryopickError | None], None] = skipped,
-    on_row: Callable[[Row], None] = lambda _: None,
+    on_row: Callable[[CurveRow], None] = lambda _: None,
     overwrite: bool = False,
 ) -> Model:
     """Train a model on labelled particles, and write it.
@@ -106,18 +106,18 @@ def train_model(  # noqa: PLR0913  # as the command has options
         OutputExistsError: The model exists and is not to be replaced.
         SettingsError: Prior and labels contradict each other.
     """
-    training = Labelled.of(micrographs, labels, _IN_MEMORY)
+    training = LabelledMicrographs.of(micrographs, labels, _IN_MEMORY)
     if negatives is not None:
         training = training.against(negatives, Path("negatives"))
-    judged_by = Labelled.of(*held_out, Path("held_out")) if held_out else None
-    on, regions = ready_device(device), ignore or Regions({})
+    judged_by = LabelledMicrographs.of(*held_out, Path("held_out")) if held_out else None
+    on, regions = require_device(device), ignore or Regions({})
     chosen = sample(training.paths, training.labels)
-    known = Known(
-        evidence=gather(chosen, training.labels, settings, on, regions),
+    known = ParticleStatistics(
+        evidence=pick_sample(chosen, training.labels, settings, on, regions),
         complete=judged_by.labels if judged_by else None,
     )
-    settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
-    run = Run(
+    settings = resolve_particle_count(settings, known.estimate, len(training.labels), len(training.paths))
+    run = TrainingRun(
         model=Path(model),
         settings=settings,
         training=training,
@@ -126,9 +126,9 @@ def train_model(  # noqa: PLR0913  # as the command has options
     )
     run.open(overwrite=overwrite, resume=False)
     prepared = run.prepare(on_micrograph)
-    judge = partial(HeldOutMicrographs.of, settings)
+    judge = partial(HeldOutValidator.of, settings)
     outcome = run.learn(prepared, judge, on, on_row)
-    ended = calibrated(run.model_of(prepared, outcome), known, settings, on, regions)
+    ended = calibrate_model(run.model_of(prepared, outcome), known, settings, on, regions)
     run.finish(ended, outcome)
     return load_model(run.model)
 
@@ -167,7 +167,7 @@ def pick_particles(
             "the general model needs the particle's diameter; add PickSettings(diameter_ang=…)"
         )
     own = model if isinstance(model, Model) else load_model(Path(model or GENERAL_MODEL))
-    picker = Picker.ready(own, settings, ready_device(device), micrographs, ignore)
+    picker = Picker.create(own, settings, require_device(device), micrographs, ignore)
     found = []
     for path in micrographs:
         try:

@@ -4,10 +4,12 @@ A settings class is a frozen dataclass with keyword-only fields that checks itse
 `__post_init__`. Its field names are the TOML keys. Fields may be of type `str`, `int`,
 `float`, `bool`, `Path`, a `Literal`, a tuple of those, another settings class (a TOML
 table), or any of these `| None`; a key that is absent from the file stands for the default.
+A class that renamed fields maps their old keys to the new ones in `FORMER_NAMES`, so that files
+written before still open.
 
 - `load_toml`: a file as settings; every mistake in it is an error.
 - `to_toml`: settings as the text of such a file.
-- `settings_hash`: a short name for settings, the same for the same values.
+- `hash_settings`: a short name for settings, the same for the same values.
 """
 
 import difflib
@@ -16,15 +18,35 @@ import json
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from cryopick.errors import FormatError, InputError, SettingsError
 
-__all__ = ["load_toml", "settings_hash", "to_toml"]
+__all__ = ["Help", "hash_settings", "load_toml", "to_toml"]
 
 Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Help:
+    """Documentation of a settings field, attached to its type with `Annotated`.
+
+    The options of the command line and the settings reference are generated from it.
+
+    Attributes:
+        text: Meaning and unit, as a sentence.
+        default: Description of a default that depends on other values; empty if the value of
+            the field says enough.
+        option: Name of the option without dashes, if it differs from that of the field.
+        metavar: Placeholder of the value in the help page; empty for the one of the type.
+    """
+
+    text: str
+    default: str = ""
+    option: str = ""
+    metavar: str = ""
 
 
 def load_toml(settings: type[Settings], path: Path) -> Settings:
@@ -56,7 +78,7 @@ def to_toml(settings: Any) -> str:  # noqa: ANN401  # any settings class
     return _toml_lines(settings, "")
 
 
-def settings_hash(settings: Any) -> str:  # noqa: ANN401  # any settings class
+def hash_settings(settings: Any) -> str:  # noqa: ANN401  # any settings class
     """Twelve hexadecimal digits that differ for settings of different class or values."""
     text = f"{type(settings).__qualname__}\n{to_toml(settings)}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -74,6 +96,8 @@ def _toml_lines(settings: Any, prefix: str) -> str:  # noqa: ANN401  # any setti
 
 
 def _build(settings: type[Settings], values: dict[str, Any], where: str) -> Settings:
+    former = getattr(settings, "FORMER_NAMES", {})
+    values = {former.get(key, key): value for key, value in values.items()}
     kinds = typing.get_type_hints(settings)
     known = {field.name: field for field in fields(typing.cast(Any, settings))}
     for key in values:

@@ -10,21 +10,22 @@ from hypothesis import strategies as st
 from tests import tiny
 
 from cryopick.active.acquisition import (
-    Look,
+    CandidateFeatures,
     SuggestSettings,
     expected_shift,
-    places_to_look_at,
+    limit_candidates,
+    preselect_candidates,
+    rank_micrographs,
     suggest,
-    suggest_micrographs,
-    worth_a_look,
 )
 from cryopick.active.candidates import CandidateBatch, look
 from cryopick.errors import SettingsError
-from cryopick.inference.score_map import score_map
-from cryopick.inference.test_time_views import TURNS, look_around
+from cryopick.inference.score_map import compute_score_map
+from cryopick.inference.test_time_views import VIEW_COUNT, score_test_time_views
 from cryopick.io.tables.pick_tables import read_picks, write_picks
-from cryopick.model.device import ready_device
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.device import require_device
+from cryopick.model.networks import Scorer
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -38,11 +39,11 @@ def seen(name, chance, features, known=()):
     chance = np.asarray(chance, float)
     odds = np.log(chance / (1 - chance))
     features = np.asarray(features, np.float32)
-    return Look(
+    return CandidateFeatures(
         name=name,
         xy_px=np.column_stack([np.arange(len(chance)), np.zeros(len(chance))]) * 100.0,
         score=odds,
-        logits=np.repeat(odds[:, None], TURNS, axis=1).astype(np.float32),
+        logits=np.repeat(odds[:, None], VIEW_COUNT, axis=1).astype(np.float32),
         features=features,
         known=np.asarray(known, np.float32).reshape(-1, features.shape[1]),
     )
@@ -117,7 +118,7 @@ def test_equal_candidates_are_spread_over_micrographs_and_away_from_labelled_one
 
 def test_views_that_contradict_each_other_make_a_candidate_unsure():
     agreed, torn = seen("m", [0.9, 0.9], np.eye(2)), seen("m", [0.9, 0.9], np.eye(2))
-    torn.logits[1] = np.tile([-2.0, 8.0], TURNS // 2)
+    torn.logits[1] = np.tile([-2.0, 8.0], VIEW_COUNT // 2)
 
     for own, first in ((agreed, 0.0), (torn, 100.0)):
         assert suggest([own], 1, labels=1000).xy_px[0, 0] == first
@@ -134,7 +135,7 @@ def test_shifted_logits_expect_the_number_of_particles(scores, expected):
 @pytest.mark.parametrize(("told", "trained", "per_micrograph"), [(3.0, 9, 3), (None, 9, 9)])
 def test_the_expected_number_is_that_of_each_micrograph(tmp_path, told, trained, per_micrograph):
     tiny.model(tmp_path / "m.safetensors", settings={"particles_per_micrograph": trained})
-    work = PickBatch.open(tmp_path / "m.safetensors", PickSettings(), ready_device("cpu"))
+    work = PickBatch.open(tmp_path / "m.safetensors", PickSettings(), require_device("cpu"))
     nothing = Picks.on("a", np.zeros((0, 2)))
     settings = SuggestSettings(particles_per_micrograph=told)
     batch = CandidateBatch(work=work, settings=settings, labels=nothing, asked=nothing)
@@ -153,7 +154,7 @@ def test_no_picks_need_no_shift():
 @given(logits, st.integers(1, 40))
 def test_as_many_picks_as_asked_for_are_looked_at_the_least_sure_among_them(values, number):
     ordered = np.sort(np.array(values))[::-1]
-    chosen = worth_a_look(ordered, number)
+    chosen = preselect_candidates(ordered, number)
 
     assert len(chosen) == min(number, len(ordered))
     assert (np.diff(chosen) > 0).all()
@@ -162,10 +163,10 @@ def test_as_many_picks_as_asked_for_are_looked_at_the_least_sure_among_them(valu
 
 
 def test_many_micrographs_cost_few_looks_each_but_enough_to_choose_from():
-    assert places_to_look_at(50, 12) == 128
-    assert places_to_look_at(50, 1) == 128
-    assert places_to_look_at(500, 1) == 1000
-    assert places_to_look_at(50, 10_000) == 4
+    assert limit_candidates(50, 12) == 128
+    assert limit_candidates(50, 1) == 128
+    assert limit_candidates(500, 1) == 1000
+    assert limit_candidates(50, 10_000) == 4
 
 
 def test_micrographs_unlike_those_before_come_first_and_labelled_ones_last():
@@ -174,7 +175,7 @@ def test_micrographs_unlike_those_before_come_first_and_labelled_ones_last():
     looks[3] = seen("d", [0.9, 0.9], [kinds["d"]] * 2, known=[kinds["d"]])
     empty = seen("e", [], np.zeros((0, 3)))
 
-    order = suggest_micrographs([*looks, empty])
+    order = rank_micrographs([*looks, empty])
 
     assert order[:2] in ([0, 2], [2, 0], [1, 2], [2, 1])
     assert order[-1] == 4
@@ -204,10 +205,10 @@ XY = np.array([[20.0, 28.0], [0.0, 59.0], [44.0, 4.0]])
 
 
 def test_the_first_view_scores_as_the_score_map_does_at_the_edge_too(scorer, image):
-    views, _ = look_around(scorer, image, XY)
+    views, _ = score_test_time_views(scorer, image, XY)
 
-    whole = score_map(scorer, image, step_px=1).logits
-    assert views.shape == (3, TURNS)
+    whole = compute_score_map(scorer, image, step_px=1).logits
+    assert views.shape == (3, VIEW_COUNT)
     assert np.allclose(views[:, 0], whole[XY[:, 1].astype(int), XY[:, 0].astype(int)], atol=1e-5)
     assert views.std(axis=1).min() > 1e-3
 
@@ -222,8 +223,8 @@ def test_the_first_view_scores_as_the_score_map_does_at_the_edge_too(scorer, ima
 def test_turning_the_micrograph_permutes_the_views_and_keeps_the_features(
     scorer, image, turn, to_turned
 ):
-    views, features = look_around(scorer, image, XY)
-    turned_views, turned = look_around(scorer, np.ascontiguousarray(turn(image)), to_turned(XY))
+    views, features = score_test_time_views(scorer, image, XY)
+    turned_views, turned = score_test_time_views(scorer, np.ascontiguousarray(turn(image)), to_turned(XY))
 
     assert np.allclose(np.sort(views, axis=1), np.sort(turned_views, axis=1), atol=1e-5)
     assert not np.allclose(views, turned_views, atol=1e-5)
@@ -235,7 +236,7 @@ def test_picks_near_a_known_place_are_no_candidates(tmp_path):
     (tmp_path / "mics").mkdir()
     tiny.micrographs(tmp_path / "mics", 1)
     path = tmp_path / "mics" / "mic_0.mrc"
-    picker = Picker.ready(model, PickSettings(threshold=-9.0), ready_device("cpu"))
+    picker = Picker.create(model, PickSettings(threshold=-9.0), require_device("cpu"))
     picks = picker.pick(path)
     known = picks.xy_px[[0, 3]] + [3.0, 0.0]
 

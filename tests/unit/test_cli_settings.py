@@ -14,10 +14,9 @@ from cryopick.cli.settings import settings_of
 from cryopick.cli.train import WITHIN
 from cryopick.errors import SettingsError
 from cryopick.pick.settings import PickSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
-from cryopick.preprocess.export import PreprocessSettings
+from cryopick.preprocess.settings import DIAMETER_PX, PreprocessSettings
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.train.initialization import usual_settings
+from cryopick.train.initialization import choose_model_settings
 from cryopick.train.objectives import OBJECTIVES
 from cryopick.train.settings import TrainSettings
 
@@ -39,14 +38,14 @@ FOLLOWING = {
     "diameter_ang": "the model's",
     "step_px": "2, or the network's stride",
     "particles_per_micrograph": "auto: as micrographs and labels tell",
-    "guide_weight": "72 over the labels, at most 4",
+    "general_model_weight": "72 over the labels, at most 4",
 }
 # Defaults that the command has and the class has not.
 OTHERWISE = {
     "init": "general",
     "steps": "200, and 12 a label, at least 200 and at most 900",
-    "proposal_steps": "200, at most two fifths of all",
-    "colour": "0.2",
+    "warm_up_steps": "200, at most two fifths of all",
+    "spectral_augmentation": "0.2",
 }
 
 
@@ -80,7 +79,7 @@ def test_the_help_states_the_default_of_the_class(kind, option, place, tmp_path)
         of_class, of_model = found[1].split("; from a model ")
         assert of_class == (f"{default:g}" if isinstance(default, float) else str(default))
         name, _, inner = place.partition(".")
-        suited = usual_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)
+        suited = choose_model_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)
         usual = suited.get(name, default_of(kind, name))
         assert of_model == f"{getattr(usual, inner) if inner else usual:g}"
     elif default is dataclasses.MISSING:

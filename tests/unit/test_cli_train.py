@@ -166,7 +166,7 @@ def test_training_starts_from_a_model_and_keeps_its_scale(run):
 
 def test_frozen_layers_keep_their_weights_and_the_others_learn(run):
     start = tiny.model("start.safetensors").scorer.state_dict()
-    run(f"{FROM_MODEL} --init start.safetensors --frozen 2 -o a.safetensors")
+    run(f"{FROM_MODEL} --init start.safetensors --frozen-layers 2 -o a.safetensors")
 
     learnt = load_model(Path("a.safetensors")).scorer.state_dict()
     kept = {name for name, value in start.items() if np.array_equal(value, learnt[name])}
@@ -179,7 +179,7 @@ def test_frozen_layers_keep_their_weights_and_the_others_learn(run):
     [
         ("--init none.safetensors", 1, "none.safetensors: no such model file"),
         ("--init start.safetensors --width 4", 2, "--width cannot be changed in a model"),
-        ("--init random --frozen 1", 1, "frozen layers are for a model of yours"),
+        ("--init random --frozen-layers 1", 1, "frozen layers are for a model of yours"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused(run, words, status, message):
@@ -199,7 +199,7 @@ def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, 
     def refuse(run, **_):
         raise SettingsError(f"asked for {run.settings.steps} steps")
 
-    monkeypatch.setattr("cryopick.train.training_run.Run.open", refuse)
+    monkeypatch.setattr("cryopick.train.training_run.TrainingRun.open", refuse)
 
     words = run(
         LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv") + " -o m.safetensors",

@@ -13,14 +13,14 @@ from torch import nn
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from cryopick.errors import SettingsError
-from cryopick.model.device import shared_out
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.device import assign_gpu
 from cryopick.model.model_file import load_model
-from cryopick.model.networks import NetworkSettings, Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.data_parallel import Team
 from cryopick.train.fabric import check_devices, train_on
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
@@ -46,8 +46,8 @@ def store(tmp_path_factory):
     for number in range(2):
         image = 3 * oracles.blobs((96, 104), CENTRES, 2.5, noise=1 / 3, seed=number) - 30
         usable = np.ones(image.shape, bool)
-        save_micrograph(folder, number, Stored(image.astype(np.float32), usable, (1.0, 1.0)))
-    return Store.open(folder, [CENTRES[:3]] * 2, [np.array([[50.0, 48.0]])] * 2)
+        save_micrograph(folder, number, StoredMicrograph(image.astype(np.float32), usable, (1.0, 1.0)))
+    return PreparedStore.open(folder, [CENTRES[:3]] * 2, [np.array([[50.0, 48.0]])] * 2)
 
 
 @dataclass
@@ -212,8 +212,8 @@ def test_the_missing_package_is_named_with_its_extra(monkeypatch):
 def test_workers_of_a_machine_take_its_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
-    gpus = [shared_out(torch.device("cuda"), worker) for worker in range(3)]
+    gpus = [assign_gpu(torch.device("cuda"), worker) for worker in range(3)]
 
     assert [gpu.index for gpu in gpus] == [0, 1, 0]
-    assert shared_out(torch.device("cuda:1"), 0).index == 1
-    assert shared_out(CPU, 1) == CPU
+    assert assign_gpu(torch.device("cuda:1"), 0).index == 1
+    assert assign_gpu(CPU, 1) == CPU

@@ -11,14 +11,14 @@ from tests import oracles_learn as oracles
 
 from cryopick.config import to_toml
 from cryopick.errors import FormatError, SettingsError
-from cryopick.model.networks import NetworkSettings, Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import learning_rate, train
 from cryopick.train.objectives import OBJECTIVES
 from cryopick.train.optimizer import Adam
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.validation import HeldOutValidator
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
@@ -42,8 +42,8 @@ def made(folder, micrographs=2, labels=3, seed=0):
     for number in range(micrographs):
         image = 3 * oracles.blobs(SHAPE, CENTRES, 2.5, noise=1 / 3, seed=seed + number)
         image = (image - 30).astype(np.float32)
-        save_micrograph(folder, number, Stored(image, np.ones(SHAPE, bool), (1.0, 1.0)))
-    return Store.open(folder, [CENTRES[:labels]] * micrographs)
+        save_micrograph(folder, number, StoredMicrograph(image, np.ones(SHAPE, bool), (1.0, 1.0)))
+    return PreparedStore.open(folder, [CENTRES[:labels]] * micrographs)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     held_out = made(tmp_path_factory.mktemp("held-out"), 1, len(CENTRES), seed=50)
-    return HeldOutMicrographs(held_out, diameter_px=12.0, label_radius_px=2.0)
+    return HeldOutValidator(held_out, diameter_px=12.0, label_radius_px=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +146,12 @@ from pathlib import Path
 import torch
 from cryopick.config import load_toml
 from cryopick.learn import TrainSettings, train
-from cryopick.prepare import Store
+from cryopick.prepare import PreparedStore
 import numpy as np
 
 folder = Path(sys.argv[1])
 torch.set_num_threads({threads})
-store = Store.open(Path(sys.argv[2]), [np.array(x) for x in {labels}])
+store = PreparedStore.open(Path(sys.argv[2]), [np.array(x) for x in {labels}])
 settings = load_toml(TrainSettings, folder / "settings.toml")
 kill = lambda row: os.kill(os.getpid(), signal.SIGKILL) if row.step == 4 else None
 train(store, settings, folder / "run", device=torch.device("cpu"), on_row=kill)

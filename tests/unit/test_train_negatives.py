@@ -8,20 +8,14 @@ import torch
 from tests import oracles_learn as oracles
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cryopick.model.ensemble import Guide, votes_on_negatives
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
-from cryopick.model.networks import NetworkSettings, Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
-from cryopick.train.sampling import (
-    IGNORED,
-    NEGATIVE,
-    POSITIVE,
-    UNLABELLED,
-    Sampler,
-    SamplingSettings,
-)
-from cryopick.train.settings import TrainSettings
+from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Sampler
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 CPU = torch.device("cpu")
 SHAPE = (96, 104)
@@ -48,8 +42,8 @@ def store(tmp_path_factory):
         image = 3 * oracles.blobs(SHAPE, PARTICLES, 2.5, noise=1 / 3, seed=number)
         image += 5 * oracles.blobs(SHAPE, SPECKS, 1.6, noise=0.0, seed=number)
         image = (image - np.median(image)).astype(np.float32)
-        save_micrograph(folder, number, Stored(image, np.ones(SHAPE, bool), (1.0, 1.0)))
-    return Store.open(folder, [PARTICLES[:3]] * 2, [SPECKS, SPECKS[:1]])
+        save_micrograph(folder, number, StoredMicrograph(image, np.ones(SHAPE, bool), (1.0, 1.0)))
+    return PreparedStore.open(folder, [PARTICLES[:3]] * 2, [SPECKS, SPECKS[:1]])
 
 
 def sampler(store, votes=None):
@@ -136,14 +130,14 @@ def test_a_guide_that_takes_a_negative_for_a_particle_must_be_outvoted(store, tm
         for name, weight in eager.named_parameters():
             if name.endswith("bias") and weight.shape == (1,):
                 weight.fill_(8.0)
-    guide = Guide(eager, 0.5)
+    partner = EnsemblePartner(eager, 0.5)
 
-    votes = votes_on_negatives(guide, store)
+    votes = score_negative_labels(partner, store)
     assert len(votes) == 3
     assert (votes > 1).all()
 
     alone = train(store, SETTINGS, tmp_path / "alone", device=CPU).best.eval()
-    against = train(store, SETTINGS, tmp_path / "against", device=CPU, guide=guide).best.eval()
+    against = train(store, SETTINGS, tmp_path / "against", device=CPU, partner=partner).best.eval()
 
     assert scores_at(against, store, SPECKS).mean() < scores_at(alone, store, SPECKS).mean() - 0.5
 
@@ -153,7 +147,7 @@ def test_a_guide_that_is_right_adds_nothing(store):
     wary = Scorer(NetworkSettings(width=2)).eval()
     wary.start_at(1e-6)
 
-    assert votes_on_negatives(Guide(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
+    assert score_negative_labels(EnsemblePartner(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_other_negatives_are_another_run(store):

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from cryopick.errors import FormatError, SettingsError
+from cryopick.model.architectures import NetworkSettings
 from cryopick.model.model_file import GENERAL_MODEL
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.networks import Scorer
 from cryopick.simulate.domain import Domain
-from cryopick.simulate.shapes import builtin_molecule
-from cryopick.train.pretrain.recipe import _batch, _places, _targets, _turned, train_general
+from cryopick.simulate.builtin_molecules import builtin_molecule
+from cryopick.train.pretrain.recipe import _batch, _places, _targets, _turned, train_general_model
 from cryopick.train.pretrain.settings import GeneralSettings
 from cryopick.train.pretrain.stream import Example, Stream, make_example
 
@@ -31,7 +32,7 @@ SMALL = GeneralSettings(
 def finished(tmp_path_factory):
     told = []
     folder = tmp_path_factory.mktemp("general")
-    scorer = train_general(
+    scorer = train_general_model(
         SMALL, [RING], folder / "a.safetensors", device=CPU, on_progress=told.append
     )
     return scorer, told, folder
@@ -51,8 +52,8 @@ def test_a_run_that_was_cut_off_goes_on_as_it_would_have(finished, tmp_path):
 
     checkpoint = tmp_path / "b.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train_general(SMALL, [RING], checkpoint, device=CPU, on_progress=stop)
-    again = train_general(SMALL, [RING], checkpoint, device=CPU)
+        train_general_model(SMALL, [RING], checkpoint, device=CPU, on_progress=stop)
+    again = train_general_model(SMALL, [RING], checkpoint, device=CPU)
 
     for name, value in finished[0].state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -60,13 +61,13 @@ def test_a_run_that_was_cut_off_goes_on_as_it_would_have(finished, tmp_path):
 
 def test_a_checkpoint_of_another_recipe_is_refused(finished):
     with pytest.raises(FormatError, match="other settings"):
-        train_general(replace(SMALL, seed=1), [RING], finished[2] / "a.safetensors", device=CPU)
+        train_general_model(replace(SMALL, seed=1), [RING], finished[2] / "a.safetensors", device=CPU)
 
 
 def test_a_second_stage_goes_on_from_the_first(finished, tmp_path):
     at_peaks = replace(SMALL, seed=1, steps=2, peak_weight=1.0)
 
-    other = train_general(
+    other = train_general_model(
         at_peaks, [RING], tmp_path / "c.safetensors", device=CPU, start=finished[0]
     )
 

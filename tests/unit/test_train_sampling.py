@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
 from cryopick.model.geometry import Geometry
-from cryopick.preprocess.store import Store, Stored, save_micrograph
-from cryopick.train.sampling import IGNORED, POSITIVE, UNLABELLED, Sampler, SamplingSettings
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
+from cryopick.train.sampling import IGNORED, POSITIVE, UNLABELLED, Sampler
+from cryopick.train.settings import SamplingSettings
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 150, 190
@@ -24,7 +25,7 @@ seeds = st.integers(0, 10_000)
 
 def stored(image, usable=None):
     usable = np.ones(image.shape, bool) if usable is None else usable
-    return Stored(image.astype(np.float32), usable, (1.0, 1.0))
+    return StoredMicrograph(image.astype(np.float32), usable, (1.0, 1.0))
 
 
 def holes():
@@ -47,7 +48,7 @@ def folder(tmp_path_factory):
 def sampler(folder, *, seed=0, labels=LABELS, **values):
     geometry = Geometry.of(values.get("patch_px"), FIELD, STRIDE)
     plain = SamplingSettings(**{"contrast": 0.0, "noise": 0.0, **values})
-    return Sampler(Store.open(folder, [labels]), plain, geometry, seed=seed)
+    return Sampler(PreparedStore.open(folder, [labels]), plain, geometry, seed=seed)
 
 
 def places(folder, step=0, **values):
@@ -209,7 +210,7 @@ def test_micrographs_are_drawn_by_their_usable_area(tmp_path):
         usable[:rows] = True
         save_micrograph(tmp_path, number, stored(np.full((HEIGHT, WIDTH), value), usable))
     single_px = SamplingSettings(patch_px=FIELD, unlabelled_patches=400, contrast=0.0, noise=0.0)
-    store = Store.open(tmp_path, [LABELS, LABELS])
+    store = PreparedStore.open(tmp_path, [LABELS, LABELS])
     drawn = Sampler(store, single_px, Geometry.of(FIELD, FIELD, STRIDE), seed=0)
 
     middle = drawn.batch(0, CPU).patches[:400, 0, 15, 15]
@@ -284,7 +285,7 @@ def test_settings_out_of_range_are_refused(values):
 
 
 def test_colours_are_varied_where_they_are_asked_for_and_nothing_else_is(folder):
-    plain, coloured = (sampler(folder / "x", colour=colour).batch(0, CPU) for colour in (0.0, 0.3))
+    plain, coloured = (sampler(folder / "x", spectral_augmentation=spectral_augmentation).batch(0, CPU) for spectral_augmentation in (0.0, 0.3))
 
     assert np.array_equal(plain.kinds, coloured.kinds)
     for before, after in zip(plain.patches[:, 0], coloured.patches[:, 0], strict=True):

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from tests import oracles_learn as oracles
 from tests.oracles_evaluate import average_precision
 
-from cryopick.inference.score_map import score_map
-from cryopick.preprocess.store import Store, Stored, load_micrograph, save_micrograph
-from cryopick.train.validation import HeldOutMicrographs, _within
+from cryopick.inference.score_map import compute_score_map
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, load_micrograph, save_micrograph
+from cryopick.train.validation import HeldOutValidator, _within
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])
 SCORER = oracles.blob_scorer()
@@ -16,9 +16,9 @@ SCORER = oracles.blob_scorer()
 def judge(folder, labels=CENTRES, usable=None):
     image = oracles.blobs((80, 92), CENTRES, sigma=3.0).astype(np.float32) - 10
     usable = np.ones(image.shape, bool) if usable is None else usable
-    save_micrograph(folder, 0, Stored(image, usable, (2.0, 2.0)))
-    store = Store.open(folder, [2 * labels])
-    return HeldOutMicrographs(store, diameter_px=14.0, label_radius_px=2.0)(SCORER)
+    save_micrograph(folder, 0, StoredMicrograph(image, usable, (2.0, 2.0)))
+    store = PreparedStore.open(folder, [2 * labels])
+    return HeldOutValidator(store, diameter_px=14.0, label_radius_px=2.0)(SCORER)
 
 
 def test_a_network_that_finds_every_particle_first_is_perfect(tmp_path):
@@ -32,7 +32,7 @@ def test_regions_are_ranked_by_the_score_of_each_scored_place(tmp_path):
 
     image = load_micrograph(tmp_path, 0).image
     step = 2  # half the stride of 4
-    scores = score_map(SCORER, image, step_px=step).logits
+    scores = compute_score_map(SCORER, image, step_px=step).logits
     rows, columns = np.indices(scores.shape) * step
     gaps = np.hypot(columns[..., None] - CENTRES[:, 0], rows[..., None] - CENTRES[:, 1])
     hits = (gaps.min(axis=-1) <= 2.0).ravel()

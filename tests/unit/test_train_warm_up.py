@@ -7,13 +7,12 @@ import pytest
 import torch
 from tests import oracles_learn as oracles
 
-from cryopick.model.networks import NetworkSettings
-from cryopick.preprocess.blobs import standing_out
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.architectures import NetworkSettings
+from cryopick.preprocess.blob_detection import multiscale_blob_response
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import learning_rate, train
-from cryopick.train.prior import disc_pixels
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
+from cryopick.train.prior import compute_disc_area
+from cryopick.train.settings import SamplingSettings, TrainSettings
 from cryopick.train.warm_up import propose
 
 CPU = torch.device("cpu")
@@ -24,7 +23,7 @@ SETTINGS = TrainSettings(
     working_pixel_size_ang=1.0,
     particles_per_micrograph=6.0,
     steps=6,
-    proposal_steps=3,
+    warm_up_steps=3,
     checkpoint_every=1,
     learning_rate=1e-2,
     network=NetworkSettings(width=2),
@@ -37,8 +36,8 @@ def made(folder, sign, micrographs=2, labelled=(1, 0), usable=None):
     for number in range(micrographs):
         image = sign * oracles.blobs(SHAPE, CENTRES, 3.0, noise=0.2, seed=number)
         good = np.ones(SHAPE, bool) if usable is None else usable
-        save_micrograph(folder, number, Stored(image.astype(np.float32), good, (1.0, 1.0)))
-    return Store.open(folder, [CENTRES[:count] for count in labelled])
+        save_micrograph(folder, number, StoredMicrograph(image.astype(np.float32), good, (1.0, 1.0)))
+    return PreparedStore.open(folder, [CENTRES[:count] for count in labelled])
 
 
 def gaps(places):
@@ -79,7 +78,7 @@ def test_the_prior_is_that_of_the_particles_that_are_not_proposed(tmp_path):
 
     _, prior = propose(store, SETTINGS)
 
-    disc = disc_pixels(SETTINGS.sampling.label_radius_px)
+    disc = compute_disc_area(SETTINGS.sampling.label_radius_px)
     assert prior == pytest.approx(6 * disc / (sum(store.usable_px) - 6 * disc))
 
 
@@ -108,7 +107,7 @@ def test_what_stands_out_is_the_middle_of_whole_particles_and_of_thin_ones(shape
     image = particle + np.random.default_rng(0).normal(0, 0.3, (96, 96))
 
     usable = np.ones((96, 96), bool)
-    merit = standing_out(image.astype(np.float32), usable, diameter_px=32.0)
+    merit = multiscale_blob_response(image.astype(np.float32), usable, diameter_px=32.0)
 
     best = np.array(np.unravel_index(merit.argmax(), merit.shape))
     assert np.abs(best - 48).max() <= 6
@@ -116,20 +115,20 @@ def test_what_stands_out_is_the_middle_of_whole_particles_and_of_thin_ones(shape
 
 
 def test_the_rate_has_a_cycle_for_proposals_and_one_for_labels():
-    settings = replace(SETTINGS, steps=150, proposal_steps=50, learning_rate=0.1)
+    settings = replace(SETTINGS, steps=150, warm_up_steps=50, learning_rate=0.1)
 
     rates = [learning_rate(step, settings) for step in range(151)]
 
     assert rates[:50] == [
-        learning_rate(s, replace(settings, steps=50, proposal_steps=0)) for s in range(50)
+        learning_rate(s, replace(settings, steps=50, warm_up_steps=0)) for s in range(50)
     ]
-    alone = replace(settings, steps=100, proposal_steps=0)
+    alone = replace(settings, steps=100, warm_up_steps=0)
     assert rates[50:] == [learning_rate(step, alone) for step in range(101)]
 
 
 def test_the_first_steps_do_not_see_the_labels(tmp_path):
     few, other = made(tmp_path, -1), made(tmp_path, -1, labelled=(0, 1))
-    early = replace(SETTINGS, steps=4, proposal_steps=3)
+    early = replace(SETTINGS, steps=4, warm_up_steps=3)
 
     def losses(store, name):
         return [row.loss for row in train(store, early, tmp_path / name, device=CPU).curves.rows]

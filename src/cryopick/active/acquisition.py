@@ -13,10 +13,10 @@ vector from the nearest one labelled or chosen, 1 where that is as far as is usu
 
 - `SuggestSettings`: how many to suggest.
 - `expected_shift`: what makes probabilities of logits that are not calibrated.
-- `worth_a_look`: the few picks of a micrograph that can be worth a label.
-- `Look`: what a model sees at those.
+- `preselect_candidates`: the few picks of a micrograph that can be worth a label.
+- `CandidateFeatures`: what a model sees at those.
 - `suggest`: the candidates to label, in order.
-- `suggest_micrographs`: the micrographs to label, in order.
+- `rank_micrographs`: the micrographs to label, in order.
 
 Source: weighted farthest points, after Gonzalez 1985, Theor. Comput. Sci. 38:293, and Sener
 and Savarese 2018, ICLR; p (1 - p) is the expected length of the gradient of a logistic
@@ -31,16 +31,16 @@ import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer
 from cryopick.errors import SettingsError
-from cryopick.picks import Picks, concatenate, evenly
+from cryopick.picks import Picks, choose_evenly, concatenate
 
 __all__ = [
-    "Look",
+    "CandidateFeatures",
     "SuggestSettings",
     "expected_shift",
-    "places_to_look_at",
+    "limit_candidates",
+    "preselect_candidates",
+    "rank_micrographs",
     "suggest",
-    "suggest_micrographs",
-    "worth_a_look",
 ]
 
 _FEW = 10  # labels after which a sure particle is worth half of what it was at first
@@ -77,7 +77,7 @@ class SuggestSettings:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Look:
+class CandidateFeatures:
     """What a model sees on a micrograph.
 
     Attributes:
@@ -120,7 +120,7 @@ def expected_shift(scores: Float[np.ndarray, " picks"], expected: float) -> floa
     return (low + high) / 2
 
 
-def places_to_look_at(count: int, micrographs: int) -> int:
+def limit_candidates(count: int, micrographs: int) -> int:
     """How many picks of each micrograph to look at, to choose `count` among all.
 
     At least twice as many as are to be chosen, and no more in all than a few thousand, so
@@ -130,7 +130,7 @@ def places_to_look_at(count: int, micrographs: int) -> int:
     return max(shared, math.ceil(2 * count / micrographs))
 
 
-def worth_a_look(
+def preselect_candidates(
     logits: Float[np.ndarray, " picks"], number: int
 ) -> Integer[np.ndarray, " chosen"]:
     """Choose picks to look at: half over the range of the sure ones, half near even odds.
@@ -142,17 +142,19 @@ def worth_a_look(
     Returns:
         Their places in `logits`, ascending.
 
-    >>> worth_a_look(np.array([6.0, 5.0, 4.0, 3.0, 0.2, -0.1, -4.0, -5.0]), 4)
+    >>> preselect_candidates(np.array([6.0, 5.0, 4.0, 3.0, 0.2, -0.1, -4.0, -5.0]), 4)
     array([0, 3, 4, 5])
     """
     sure = np.flatnonzero(logits > 0)
-    spread = sure[evenly(len(sure), number // 2)]
+    spread = sure[choose_evenly(len(sure), number // 2)]
     by_doubt = np.argsort(np.abs(logits), kind="stable")
     others = by_doubt[~np.isin(by_doubt, spread)][: number - len(spread)]
     return np.sort(np.concatenate([spread, others]))
 
 
-def suggest(looks: Sequence[Look], count: int, *, shift: float = 0.0, labels: int = 0) -> Picks:
+def suggest(
+    looks: Sequence[CandidateFeatures], count: int, *, shift: float = 0.0, labels: int = 0
+) -> Picks:
     """Choose candidates to label, in the order in which to label them.
 
     Args:
@@ -187,7 +189,9 @@ def suggest(looks: Sequence[Look], count: int, *, shift: float = 0.0, labels: in
     return replace(picks, extra={"teaches": np.array(teaches)})
 
 
-def suggest_micrographs(looks: Sequence[Look], *, shift: float = 0.0, labels: int = 0) -> list[int]:
+def rank_micrographs(
+    looks: Sequence[CandidateFeatures], *, shift: float = 0.0, labels: int = 0
+) -> list[int]:
     """Order micrographs by what labelling them would teach.
 
     Each is the one whose candidates are worth most, on average, and on average look least
@@ -230,7 +234,7 @@ def _probability(logits: np.ndarray, shift: float) -> np.ndarray:
     return expit(logits.astype(np.float64) + shift)
 
 
-def _comparable(looks: Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:
+def _comparable(looks: Sequence[CandidateFeatures]) -> tuple[np.ndarray, np.ndarray]:
     """Feature vectors of all candidates and of all known places, made comparable.
 
     Each feature is standardised over the candidates and each vector brought to length 1, so

@@ -1,4 +1,4 @@
-"""Look for candidates to label on many micrographs, and lose nothing when cut off.
+"""CandidateFeatures for candidates to label on many micrographs, and lose nothing when cut off.
 
 - `CandidateBatch`: a model at work on micrographs, with what is known of them.
 - `look`: the candidates of one micrograph, and what the model sees there.
@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.active.acquisition import (
-    Look,
+    CandidateFeatures,
     SuggestSettings,
     expected_shift,
-    places_to_look_at,
+    limit_candidates,
+    preselect_candidates,
+    rank_micrographs,
     suggest,
-    suggest_micrographs,
-    worth_a_look,
 )
 from cryopick.array_types import Float
 from cryopick.config import to_toml
 from cryopick.evaluate.matching import is_near
-from cryopick.inference.test_time_views import look_around
+from cryopick.inference.test_time_views import score_test_time_views
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.picker import Picker
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["CandidateBatch", "look"]
 
@@ -52,7 +52,7 @@ class CandidateBatch:
         """The settings of both kinds as TOML, with the model in a comment above."""
         return f"{self.work.describe()}{to_toml(self.settings)}"
 
-    def parts(self, output: Path) -> Parts:
+    def parts(self, output: Path) -> Ledger:
         """Where results are kept until `output` is complete."""
         return self.work.parts(output, "suggest")
 
@@ -69,8 +69,10 @@ class CandidateBatch:
         scores = concatenate(found).score
         return expected_shift(scores, float(expected) * len(found)) if expected else 0.0
 
-    def look(self, path: Path, picks: Picks, shift: float, parts: Parts, among: int) -> Look:
-        """Look at the candidates of a micrograph: as kept, or anew.
+    def look(
+        self, path: Path, picks: Picks, shift: float, parts: Ledger, among: int
+    ) -> CandidateFeatures:
+        """CandidateFeatures at the candidates of a micrograph: as kept, or anew.
 
         Args:
             path: The micrograph.
@@ -80,16 +82,16 @@ class CandidateBatch:
             among: Micrographs in all.
         """
         known = concatenate([self.labels, self.asked]).restrict([str(path)]).xy_px
-        number = places_to_look_at(self.settings.count, among)
+        number = limit_candidates(self.settings.count, among)
 
         def see() -> dict[str, np.ndarray]:
             seen = asdict(look(self.work.picker, path, picks, known, shift, number))
             return {name: value for name, value in seen.items() if name != "name"}
 
         told = f"{shift} {number} {_digest(picks.xy_px)} {_digest(known)}"
-        return Look(name=str(path), **parts.once(f"look {told}", see, reads=path))
+        return CandidateFeatures(name=str(path), **parts.once(f"look {told}", see, reads=path))
 
-    def choose(self, looks: Sequence[Look], shift: float) -> tuple[list[str], Picks]:
+    def choose(self, looks: Sequence[CandidateFeatures], shift: float) -> tuple[list[str], Picks]:
         """Order all micrographs, and choose candidates on those that are wanted.
 
         Returns:
@@ -97,7 +99,7 @@ class CandidateBatch:
             order to label them, as `suggest` gives them.
         """
         labels = len(self.labels)
-        order = [looks[place] for place in suggest_micrographs(looks, shift=shift, labels=labels)]
+        order = [looks[place] for place in rank_micrographs(looks, shift=shift, labels=labels)]
         wanted = {own.name for own in order[: self.settings.micrographs]}
         own = [own for own in looks if own.name in wanted]
         chosen = suggest(own, self.settings.count, shift=shift, labels=labels)
@@ -111,7 +113,7 @@ def look(
     known_xy_px: Float[np.ndarray, "known 2"],
     shift: float,
     number: int,
-) -> Look:
+) -> CandidateFeatures:
     """Choose candidates on a micrograph, and look at them and at what is known there.
 
     Args:
@@ -130,12 +132,14 @@ def look(
     prepared, pixel_size_ang = picker.prepare(path)
     radius_ang = picker.settings.radius_ang or picker.diameter_ang / 2
     new = picks.select(~is_near(picks.xy_px, known_xy_px, radius_ang / pixel_size_ang))
-    candidates = new.select(worth_a_look(new.score + shift, number))
+    candidates = new.select(preselect_candidates(new.score + shift, number))
     last = np.array(prepared.image.shape[::-1]) - 1
     xy = prepared.from_raw(np.concatenate([candidates.xy_px, known_xy_px]))
-    logits, features = look_around(picker.model.scorer, prepared.image, np.clip(xy, 0, last))
+    logits, features = score_test_time_views(
+        picker.model.scorer, prepared.image, np.clip(xy, 0, last)
+    )
     count = len(candidates)
-    return Look(
+    return CandidateFeatures(
         name=str(path),
         xy_px=candidates.xy_px,
         score=candidates.score,

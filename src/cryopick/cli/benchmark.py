@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cryopick.experiments.comparison import Axis, Comparison
     from cryopick.experiments.plan import Plan, Trial
     from cryopick.experiments.study import Study
-    from cryopick.train.labels import Labelled
+    from cryopick.train.labels import LabelledMicrographs
 
 __all__ = ["benchmark", "benchmark_report"]
 
@@ -28,7 +28,7 @@ _WITHIN = {
     "width": "network.width",
     "positive_patches": "sampling.positive_patches",
     "unlabelled_patches": "sampling.unlabelled_patches",
-    "colour": "sampling.colour",
+    "spectral_augmentation": "sampling.spectral_augmentation",
 }
 
 
@@ -67,7 +67,7 @@ def benchmark(
     penalty_weight: Annotated[
         list[float] | None, Option(help="Weight λ of the GE objectives, to try; repeat [as train].")
     ] = None,
-    proposal_steps: Annotated[
+    warm_up_steps: Annotated[
         list[int] | None,
         Option(help="First steps that learn what stands out, to try; repeat [0, as the paper]."),
     ] = None,
@@ -90,7 +90,7 @@ def benchmark(
     unlabelled_patches: Annotated[
         int | None, Option(help="Patches of unlabelled regions in a step [8].")
     ] = None,
-    colour: Annotated[
+    spectral_augmentation: Annotated[
         float | None, Option(help="Spread of the power at each frequency, as for train [0].")
     ] = None,
     steps: Annotated[
@@ -115,7 +115,7 @@ def benchmark(
     --labels 10 --labels 100
     """
     options = locals()
-    from cryopick.runs.parallel import cores
+    from cryopick.runs.parallel import available_cores
 
     study = _study(out, micrographs, picks, held_out_micrographs, held_out_frac, seed)
     known = len(study.training.labels) / len(study.training.paths)
@@ -125,7 +125,7 @@ def benchmark(
     missing = study.missing(trials)
     if len(missing) < len(trials):
         echo(f"{len(trials) - len(missing)} of {len(trials)} runs are done already", err=True)
-    _carry_out(study, missing, jobs or cores())
+    _carry_out(study, missing, jobs or available_cores())
 
 
 def _study(
@@ -152,18 +152,18 @@ def _study(
     return Study(folder=out, training=training, held_out=judged)
 
 
-def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
-    from cryopick.io.inputs import micrograph_paths
+def _labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
+    from cryopick.io.inputs import find_micrographs
     from cryopick.io.tables.pick_tables import read_picks
-    from cryopick.train.labels import Labelled
+    from cryopick.train.labels import LabelledMicrographs
 
-    return Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
+    return LabelledMicrographs.of(find_micrographs(micrographs), read_picks(picks), picks)
 
 
 def _plan(options: Mapping[str, Any], known: float) -> "Plan":
     """The plan that the options mean; `known` particles lie on a micrograph."""
     from cryopick.experiments.plan import Plan
-    from cryopick.preprocess.normalize import NormalizationKind
+    from cryopick.preprocess.settings import NormalizationKind
     from cryopick.train.objectives import OBJECTIVES
     from cryopick.train.settings import TrainSettings
 
@@ -188,7 +188,7 @@ def _plan(options: Mapping[str, Any], known: float) -> "Plan":
         inits=tuple(options["init"] or ()),
         normalizations=tuple(options["normalization"] or ()),
         penalty_weights=tuple(options["penalty_weight"] or ()),
-        proposal_steps=tuple(options["proposal_steps"] or ()),
+        warm_up_steps=tuple(options["warm_up_steps"] or ()),
         prior_factors=tuple(options["prior_factor"] or (1.0,)),
         is_longer_with_labels=options["steps"] is None and options["config"] is None,
         seed=options["seed"],

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cryopick.model.model_file import Model
     from cryopick.picks import Picks
     from cryopick.regions import Regions
-    from cryopick.train.labels import Labelled
-    from cryopick.train.particle_count import Known
+    from cryopick.train.labels import LabelledMicrographs
+    from cryopick.train.particle_count import ParticleStatistics
     from cryopick.train.settings import TrainSettings
 
 __all__ = ["AUTO", "look", "number_or_auto", "tell_number", "tell_odds"]
@@ -40,24 +40,24 @@ def number_or_auto(option: str, given: str | None) -> float | None:
 
 
 def look(
-    training: "Labelled",
+    training: "LabelledMicrographs",
     settings: "TrainSettings",
     device: "torch.device",
     ignore: "Regions",
     complete: "Picks | None",
-) -> "Known":
+) -> "ParticleStatistics":
     """Let the general model look at the training micrographs."""
-    from cryopick.train.particle_count import Known, gather, sample
+    from cryopick.train.particle_count import ParticleStatistics, pick_sample, sample
 
     chosen = sample(training.paths, training.labels)
     with progress(len(chosen), "Estimating the number of particles") as advance:
-        evidence = gather(
+        evidence = pick_sample(
             *(chosen, training.labels, settings, device, ignore), on_done=lambda: advance(1)
         )
-    return Known(evidence=evidence, complete=complete)
+    return ParticleStatistics(evidence=evidence, complete=complete)
 
 
-def tell_number(known: "Known", given: float | None) -> None:
+def tell_number(known: "ParticleStatistics", given: float | None) -> None:
     """Say what was estimated, or what speaks against a number that was given."""
     if known.estimate is None:
         return
@@ -73,5 +73,5 @@ def tell_number(known: "Known", given: float | None) -> None:
 
 def tell_odds(model: "Model") -> None:
     """Say whether scores are odds."""
-    if model.odds is None:
+    if model.calibration is None:
         echo("scores are not calibrated: too little tells right picks from wrong ones", err=True)

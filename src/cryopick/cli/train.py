@@ -18,10 +18,10 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.train.curves import Row
-    from cryopick.train.labels import Labelled
-    from cryopick.train.particle_count import Known
-    from cryopick.train.training_run import Run
+    from cryopick.train.curves import CurveRow
+    from cryopick.train.labels import LabelledMicrographs
+    from cryopick.train.particle_count import ParticleStatistics
+    from cryopick.train.training_run import TrainingRun
 
 __all__ = ["WITHIN", "train"]
 
@@ -37,7 +37,7 @@ WITHIN = {
     "rotate": "sampling.rotate",
     "contrast": "sampling.contrast",
     "noise": "sampling.noise",
-    "colour": "sampling.colour",
+    "spectral_augmentation": "sampling.spectral_augmentation",
 }
 
 
@@ -98,7 +98,7 @@ def train(
             "yours [general].",
         ),
     ] = None,
-    guide_weight: Annotated[
+    general_model_weight: Annotated[
         float | None,
         Option(help="How much the general model counts [72 over the labels, at most 4]."),
     ] = None,
@@ -118,7 +118,7 @@ def train(
             "model 200]."
         ),
     ] = None,
-    proposal_steps: Annotated[
+    warm_up_steps: Annotated[
         int | None,
         Option(
             help="The first of them, which learn what stands out and not the labels [200, at "
@@ -148,7 +148,7 @@ def train(
     noise: Annotated[
         float | None, Option(help="Greatest spread of noise added, in those of the background [1].")
     ] = None,
-    colour: Annotated[
+    spectral_augmentation: Annotated[
         float | None,
         Option(
             help="Spread of the power at each frequency, varied at random, as a logarithm [0.2; "
@@ -196,12 +196,12 @@ def train(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.io.tables.pick_tables import read_picks
-    from cryopick.model.device import ready_device
-    from cryopick.runs.metadata import write_record
+    from cryopick.model.device import require_device
+    from cryopick.runs.metadata import write_run_metadata
     from cryopick.train.fabric import check_devices
-    from cryopick.train.particle_count import settled
+    from cryopick.train.particle_count import resolve_particle_count
     from cryopick.train.settings import GENERAL, TrainSettings
-    from cryopick.train.training_run import Run
+    from cryopick.train.training_run import TrainingRun
 
     training = _labelled(micrographs, picks)
     defaults = {} if config else _defaults(init or GENERAL, options, len(training.labels))
@@ -212,7 +212,7 @@ def train(
         settings = replace(settings, particles_per_micrograph=None)
     if negatives:
         training = training.against(read_picks(negatives), negatives)
-    held_out: Labelled | None = None
+    held_out: LabelledMicrographs | None = None
     if held_out_frac is not None:
         if held_out_micrographs or held_out_picks:
             raise BadParameter("give --held-out-frac alone, or micrographs and picks held out")
@@ -223,13 +223,17 @@ def train(
         raise BadParameter("--held-out-micrographs and --held-out-picks go together")
     everywhere = [*training.paths, *(held_out.paths if held_out else ())]
     regions = regions_on(everywhere, ignore)
-    on = ready_device(device)
+    on = require_device(device)
     check_devices(devices, on, settings.sampling)
     complete = held_out.labels if held_out and held_out_picks else None
     known = look(training, settings, on, regions, complete)
     tell_number(known, settings.particles_per_micrograph)
-    settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
-    run = Run(model=out, settings=settings, training=training, held_out=held_out, ignore=regions)
+    settings = resolve_particle_count(
+        settings, known.estimate, len(training.labels), len(training.paths)
+    )
+    run = TrainingRun(
+        model=out, settings=settings, training=training, held_out=held_out, ignore=regions
+    )
     on_what = {"overwrite": force, "resume": resume or finish, "finish": finish}
     batch = _carry_out(run, known, on, **on_what, devices=devices)
     files = {"labels": picks, "negatives": negatives, "ignore": ignore}
@@ -240,13 +244,13 @@ def train(
         held_out=held_out.paths if held_out else (),
         device=str(on),
     )
-    write_record(record, run.folder / "run.json")
+    write_run_metadata(record, run.folder / "run.json")
     batch.finish()
 
 
 def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, Any]:
     """The settings that suit what the run starts from, and how many labels it has."""
-    from cryopick.train.initialization import usual_training
+    from cryopick.train.initialization import choose_training_settings
     from cryopick.train.settings import GENERAL, RANDOM
 
     for name in ("network", "width"):
@@ -254,16 +258,18 @@ def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, A
             raise BadParameter(
                 f"--{name} cannot be changed in a model; leave it out, or add --init random"
             )
-    return usual_training(init, options["diameter_ang"], labels=labels, steps=options["steps"])
+    return choose_training_settings(
+        init, options["diameter_ang"], labels=labels, steps=options["steps"]
+    )
 
 
-def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
+def _labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
     """The micrographs with their labels; labels elsewhere are counted and told."""
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.io.tables.pick_tables import read_picks
-    from cryopick.train.labels import Labelled
+    from cryopick.train.labels import LabelledMicrographs
 
-    labelled = Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
+    labelled = LabelledMicrographs.of(find_micrographs(micrographs), read_picks(picks), picks)
     if labelled.left_out:
         echo(
             f"left out: {labelled.left_out} labels of {picks} on micrographs that were not given",
@@ -273,8 +279,8 @@ def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
 
 
 def _carry_out(  # what to do, and three ways to begin and end
-    run: "Run",
-    known: "Known",
+    run: "TrainingRun",
+    known: "ParticleStatistics",
     device: "torch.device",
     *,
     overwrite: bool,
@@ -284,8 +290,8 @@ def _carry_out(  # what to do, and three ways to begin and end
 ) -> Batch:
     """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
     from cryopick.report.training import plot_training
-    from cryopick.train.particle_count import calibrated
-    from cryopick.train.validation import HeldOutMicrographs
+    from cryopick.train.particle_count import calibrate_model
+    from cryopick.train.validation import HeldOutValidator
 
     done = run.open(overwrite=overwrite, resume=resume)
     if done:
@@ -309,17 +315,17 @@ def _carry_out(  # what to do, and three ways to begin and end
     with progress(run.settings.steps - done, "Training") as advance:
         told = done
 
-        def on_row(row: "Row") -> None:
+        def on_row(row: "CurveRow") -> None:
             nonlocal told
             echo(_as_text(row, run.settings.steps), err=True)
             advance(row.step - told)
             told = row.step
 
-        judge = partial(HeldOutMicrographs.of, run.settings)
+        judge = partial(HeldOutValidator.of, run.settings)
         outcome = run.learn(prepared, judge, device, on_row, finish=finish, devices=devices)
     plot_training(outcome.curves.rows, run.folder / "curves.png")
     model = run.model_of(prepared, outcome)
-    model = calibrated(model, known, run.settings, device, run.ignore)
+    model = calibrate_model(model, known, run.settings, device, run.ignore)
     tell_odds(model)
     run.finish(model, outcome)
     echo(
@@ -330,7 +336,7 @@ def _carry_out(  # what to do, and three ways to begin and end
     return batch
 
 
-def _as_text(row: "Row", steps: int) -> str:
+def _as_text(row: "CurveRow", steps: int) -> str:
     text = (
         f"step {row.step}/{steps}  loss {row.loss:.4f}  penalty {row.penalty:.4f}  "
         f"precision {row.expected_precision:.3f}  true positives {row.true_positive_rate:.3f}  "

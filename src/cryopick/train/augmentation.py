@@ -3,8 +3,8 @@
 A few labels tell the network little about how contrast and noise vary between micrographs;
 varying both keeps it from learning the labelled crops by heart (docs/results/empiar10017.md).
 
-- `distort`: other contrast and more noise, patch by patch.
-- `recolour`: other power at each frequency, patch by patch.
+- `augment_intensity`: other contrast and more noise, patch by patch.
+- `augment_spectrum`: other power at each frequency, patch by patch.
 """
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from cryopick.array_types import Float
 
-__all__ = ["distort", "recolour"]
+__all__ = ["augment_intensity", "augment_spectrum"]
 
 _KNOTS = 5  # frequencies, from 0 to Nyquist and beyond in the corners, that get a gain of their own
 _FILTERED = 0.3  # share of the patches that a low-pass filter has been over
 
 
-def distort(
+def augment_intensity(
     patches: Float[Tensor, "batch side side"], *, contrast: float, noise: float, seed: int
 ) -> Float[Tensor, "batch side side"]:
     """Scale each patch and add white noise to it.
@@ -39,7 +39,7 @@ def distort(
     return patches * torch.exp(contrast * scale) + noise * level * grain
 
 
-def recolour(
+def augment_spectrum(
     patches: Float[Tensor, "batch side side"], *, spread: float, seed: int
 ) -> Float[Tensor, "batch side side"]:
     """Give each patch another spectrum: a smooth random gain, and on some a low-pass filter.

@@ -1,23 +1,23 @@
 """Scores as odds: shift and scale logits so that a pick of logit 0 is right half of the time.
 
-- `fit_odds`, `fit_to_chances`: the line from logits to log-odds.
-- `on_odds`: a network whose logits are those odds.
+- `fit_platt_scaling`, `fit_platt_scaling_to_probabilities`: the line from logits to log-odds.
+- `apply_calibration`: a network whose logits are those odds.
 """
 
 import numpy as np
 import torch
 
 from cryopick.array_types import Bool, Float
-from cryopick.model.calibration import Odds
+from cryopick.model.calibration import Calibration
 from cryopick.model.networks import Scorer
 
-__all__ = ["fit_odds", "fit_to_chances", "on_odds"]
+__all__ = ["fit_platt_scaling", "fit_platt_scaling_to_probabilities", "apply_calibration"]
 
 _STEPS = 50
 _RIDGE = 1e-3  # keeps the line finite where right and wrong picks do not overlap
 
 
-def fit_odds(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " picks"]) -> Odds:
+def fit_platt_scaling(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " picks"]) -> Calibration:
     """Fit the line by logistic regression, with Newton's method.
 
     Args:
@@ -31,12 +31,12 @@ def fit_odds(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " p
     """
     if is_right.all() or not is_right.any():
         raise ValueError("calibration needs right picks and wrong ones")
-    return fit_to_chances(logits, is_right.astype(np.float64))
+    return fit_platt_scaling_to_probabilities(logits, is_right.astype(np.float64))
 
 
-def fit_to_chances(
+def fit_platt_scaling_to_probabilities(
     logits: Float[np.ndarray, " picks"], chance: Float[np.ndarray, " picks"]
-) -> Odds:
+) -> Calibration:
     """The same where it is known only how likely each pick is right.
 
     Args:
@@ -58,10 +58,10 @@ def fit_to_chances(
         line = line - step
         if np.abs(step).max() < 1e-9:
             break
-    return Odds(float(line[0]), float(line[1]))
+    return Calibration(float(line[0]), float(line[1]))
 
 
-def on_odds(scorer: Scorer, odds: Odds) -> Scorer:
+def apply_calibration(scorer: Scorer, odds: Calibration) -> Scorer:
     """A copy of a network whose logits are the log-odds; the order of scores stays."""
     copy = Scorer(scorer.settings)
     copy.load_state_dict(scorer.state_dict())

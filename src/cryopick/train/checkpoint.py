@@ -4,8 +4,8 @@ One safetensors file, written whole or not at all, so that a kill at any moment 
 last checkpoint. It carries the key of its run, made of settings, micrographs and labels, and
 is refused by a run of another key.
 
-- `RunState`: what changes while a run goes on, networks apart.
-- `save_state`, `load_state`: to and from the file.
+- `TrainingState`: what changes while a run goes on, networks apart.
+- `save_checkpoint`, `load_checkpoint`: to and from the file.
 """
 
 import json
@@ -21,17 +21,17 @@ from torch import Tensor, nn
 
 from cryopick.errors import FormatError
 from cryopick.model.networks import Scorer
-from cryopick.runs.atomic_write import whole
-from cryopick.train.curves import Curves, Row
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.train.curves import CurveRow, TrainingCurves
 from cryopick.train.optimizer import Adam
 
-__all__ = ["Part", "RunState", "load_state", "save_state"]
+__all__ = ["Checkpointed", "TrainingState", "load_checkpoint", "save_checkpoint"]
 
-Part = nn.Module | torch.optim.Optimizer | Adam
+Checkpointed = nn.Module | torch.optim.Optimizer | Adam
 
 
 @dataclass
-class RunState:
+class TrainingState:
     """How far a run has come.
 
     Attributes:
@@ -46,9 +46,9 @@ class RunState:
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int | None = None
     best_score: float = -1.0
-    curves: Curves = field(default_factory=Curves)
+    curves: TrainingCurves = field(default_factory=TrainingCurves)
 
-    def record(self, row: Row, scorer: Scorer) -> None:
+    def record(self, row: CurveRow, scorer: Scorer) -> None:
         """Add a row, and keep the network if it is the best on held-out particles."""
         self.curves.rows.append(row)
         score = row.particle_average_precision
@@ -57,7 +57,9 @@ class RunState:
             self.best = {k: v.detach().cpu().clone() for k, v in scorer.state_dict().items()}
 
 
-def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str) -> None:
+def save_checkpoint(
+    path: Path, parts: Mapping[str, Checkpointed], state: TrainingState, key: str
+) -> None:
     """Write the state of the run of that key in place of the one before."""
     tensors = {f"best/{name}": tensor for name, tensor in state.best.items()}
     for part, owner in parts.items():
@@ -70,11 +72,13 @@ def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str)
         "rows": [asdict(row) for row in state.curves.rows],
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick-run": json.dumps(notes)}))
 
 
-def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.device) -> RunState:
+def load_checkpoint(
+    path: Path, parts: Mapping[str, Checkpointed], key: str, device: torch.device
+) -> TrainingState:
     """Read the state of the run of that key into its parts.
 
     Raises:
@@ -91,12 +95,12 @@ def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.de
             )
         for part, owner in parts.items():
             _restore(owner, _under(f"{part}/", tensors))
-        return RunState(
+        return TrainingState(
             step=notes["step"],
             best=_under("best/", tensors),
             best_step=notes["best_step"],
             best_score=notes["best_score"],
-            curves=Curves([Row(**row) for row in notes["rows"]]),
+            curves=TrainingCurves([CurveRow(**row) for row in notes["rows"]]),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FormatError(
@@ -113,7 +117,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _tensors(owner: Part) -> dict[str, Tensor]:
+def _tensors(owner: Checkpointed) -> dict[str, Tensor]:
     """The tensors of a network, or the moments of an optimiser by parameter number."""
     if isinstance(owner, nn.Module):
         return owner.state_dict()
@@ -124,7 +128,7 @@ def _tensors(owner: Part) -> dict[str, Tensor]:
     }
 
 
-def _restore(owner: Part, tensors: Mapping[str, Tensor]) -> None:
+def _restore(owner: Checkpointed, tensors: Mapping[str, Tensor]) -> None:
     if isinstance(owner, nn.Module):
         owner.load_state_dict(dict(tensors))
         return

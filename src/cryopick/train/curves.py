@@ -1,7 +1,7 @@
 """What a run records on the way: one row for each checkpoint.
 
 - `Step`: what a minibatch gave, as tensors, so that no step waits for the device.
-- `Row`, `Curves`: means between checkpoints, and the table of them.
+- `CurveRow`, `TrainingCurves`: means between checkpoints, and the table of them.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Curves", "Row", "Step"]
+__all__ = ["TrainingCurves", "CurveRow", "Step"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class CurveRow:
     """Means over the minibatches since the row before, and the held-out results.
 
     The rates are expectations under the classifier's own predictions g, with the labelled
@@ -62,7 +62,7 @@ class Row:
     particle_average_precision: float | None = None
 
     @classmethod
-    def of(cls, step: int, steps: Sequence[Step], scores: tuple[float, float] | None) -> "Row":
+    def of(cls, step: int, steps: Sequence[Step], scores: tuple[float, float] | None) -> "CurveRow":
         """Summarise minibatches, the last of which is number `step`."""
         prior = steps[0].prior
         columns = ("loss", "penalty", "positive_rate", "unlabelled_rate")
@@ -84,18 +84,18 @@ class Row:
 
 
 @dataclass
-class Curves:
+class TrainingCurves:
     """Rows in the order of their steps."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[CurveRow] = field(default_factory=list)
 
     def to_tsv(self) -> str:
         """The table as tab-separated text with a header; "-" stands for no value.
 
-        >>> print(Curves().to_tsv().split()[:2])
+        >>> print(TrainingCurves().to_tsv().split()[:2])
         ['step', 'loss']
         """
-        names = [column.name for column in fields(Row)]
+        names = [column.name for column in fields(CurveRow)]
         lines = ["\t".join(names)]
         for row in self.rows:
             values = asdict(row).values()

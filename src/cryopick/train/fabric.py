@@ -16,10 +16,10 @@ import torch
 import torch.multiprocessing
 
 from cryopick.errors import CryopickError, SettingsError
-from cryopick.train.curves import Row
+from cryopick.train.curves import CurveRow
 from cryopick.train.data_parallel import Team
-from cryopick.train.loop import Outcome, train
-from cryopick.train.sampling import SamplingSettings
+from cryopick.train.loop import TrainingResult, train
+from cryopick.train.settings import SamplingSettings
 
 __all__ = ["check_devices", "train_on"]
 
@@ -51,9 +51,9 @@ def check_devices(number: int, device: torch.device, sampling: SamplingSettings)
 def train_on(
     number: int,
     device: torch.device,
-    on_row: Callable[[Row], None],
+    on_row: Callable[[CurveRow], None],
     **what: Any,  # noqa: ANN401  # as `train` has them
-) -> Outcome:
+) -> TrainingResult:
     """Have devices train, as `train` does on one.
 
     Args:

@@ -6,11 +6,11 @@ little to learn that ten labels teach it something. The weights are those of gre
 probability, given how they vary and which candidates are labelled: a candidate without a label
 is no particle, or one that nobody has labelled.
 
-- `Candidates`, `candidates`, `candidates_on`: the peaks of a network's scores, with its features
+- `Candidates`, `candidates`, `find_candidates`: the peaks of a network's scores, with its features
   there.
-- `peaks_of`: those peaks.
-- `owners`: which of them belongs to which particle.
-- `head_of`, `with_head`: a network's last layer, and the same network with another.
+- `find_score_peaks`: those peaks.
+- `match_peaks_to_labels`: which of them belongs to which particle.
+- `read_head_weights`, `replace_head`: a network's last layer, and the same network with another.
 - `fit_head`: the weights that suit labels.
 
 Source: Elkan and Noto 2008, "Learning classifiers from only positive and unlabeled data", KDD,
@@ -28,18 +28,18 @@ from torch.nn.functional import max_pool2d, pad
 
 from cryopick.array_types import Bool, Float, Float32, Integer
 from cryopick.model.networks import Scorer
-from cryopick.picks import evenly
-from cryopick.preprocess.store import Store, load_micrograph
+from cryopick.picks import choose_evenly
+from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 
 __all__ = [
     "Candidates",
     "candidates",
-    "candidates_on",
+    "find_candidates",
+    "find_score_peaks",
     "fit_head",
-    "head_of",
-    "owners",
-    "peaks_of",
-    "with_head",
+    "match_peaks_to_labels",
+    "read_head_weights",
+    "replace_head",
 ]
 
 _FLOOR = -8.0  # lower peaks are no candidates
@@ -74,7 +74,7 @@ class Candidates:
         )
 
 
-def candidates(scorer: Scorer, store: Store, *, diameter_px: float) -> Candidates:
+def candidates(scorer: Scorer, store: PreparedStore, *, diameter_px: float) -> Candidates:
     """The candidates on micrographs with labels, and the labels that no candidate is near.
 
     Args:
@@ -84,17 +84,17 @@ def candidates(scorer: Scorer, store: Store, *, diameter_px: float) -> Candidate
     """
     labelled = [number for number, own in enumerate(store.labels_px) if len(own)]
     found = []
-    for place in evenly(len(labelled), _MOST).tolist():
+    for place in choose_evenly(len(labelled), _MOST).tolist():
         number = labelled[place]
         micrograph, labels = load_micrograph(store.folder, number), store.labels_px[number]
-        own = candidates_on(
+        own = find_candidates(
             scorer, micrograph.image, micrograph.usable, labels, diameter_px=diameter_px
         )
         found.append(own)
     return Candidates.together(found)
 
 
-def candidates_on(
+def find_candidates(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
@@ -114,9 +114,9 @@ def candidates_on(
         with_missed: Whether labels that no candidate is near are candidates too.
     """
     seen, step = _seen(scorer, image, usable), scorer.stride_px
-    peaks = peaks_of(seen.logits, diameter_px / 2 / step, seen.usable)
+    peaks = find_score_peaks(seen.logits, diameter_px / 2 / step, seen.usable)
     xy_px = peaks[:, ::-1] * float(step)
-    owner = owners(xy_px, labels_px, _RIGHT * diameter_px)
+    owner = match_peaks_to_labels(xy_px, labels_px, _RIGHT * diameter_px)
     wanted = np.arange(len(labels_px) if with_missed else 0)
     missed = np.setdiff1d(wanted, owner)
     last = np.array(seen.logits.shape) - 1
@@ -166,13 +166,13 @@ def fit_head(
     return mean + np.sqrt(_SHARE) * spread @ best.x
 
 
-def head_of(scorer: Scorer) -> Float[np.ndarray, " features"]:
+def read_head_weights(scorer: Scorer) -> Float[np.ndarray, " features"]:
     """The weights of a network's last layer, its offset last."""
     weight, offset = scorer.head.weight.detach()[0], scorer.head.bias.detach()
     return torch.cat([weight, offset]).double().cpu().numpy()
 
 
-def with_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
+def replace_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
     """A copy of a network with these weights in its last layer, its offset last."""
     other = copy.deepcopy(scorer)
     with torch.no_grad():
@@ -181,7 +181,7 @@ def with_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
     return other
 
 
-def peaks_of(
+def find_score_peaks(
     logits: Float[Tensor, "rows columns"],
     radius: float,
     usable: Bool[Tensor, "rows columns"] | None = None,
@@ -235,7 +235,7 @@ def _seen(
     return _Seen(features[0].float(), logits, allowed)
 
 
-def owners(
+def match_peaks_to_labels(
     xy_px: Float[np.ndarray, "peaks 2"], labels_px: Float[np.ndarray, "labels 2"], within_px: float
 ) -> Integer[np.ndarray, " peaks"]:
     """The label that each peak belongs to, -1 for none; a label has its best peak alone."""

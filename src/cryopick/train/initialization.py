@@ -2,34 +2,33 @@
 
 From the general model, a network of random weights learns the labels, and the general one, its
 last layer fitted to them (`head`), keeps a say beside it, the fewer they are the more
-(`guide`). From a model of the user's, that model's own network learns on.
+(`partner`). From a model of the user's, that model's own network learns on.
 
-- `starting_file`: the model file that a name or a path means.
-- `usual_settings`: the settings that suit a start from a model.
-- `usual_steps`: the length of a training that suits a number of labels.
-- `usual_training`: all settings that suit a training, where nothing is asked for.
-- `Start`, `load_start`: the network to begin with, and the one that guides.
+- `find_initial_model`: the model file that a name or a path means.
+- `choose_model_settings`: the settings that suit a start from a model.
+- `choose_step_count`: the length of a training that suits a number of labels.
+- `choose_training_settings`: all settings that suit a training, where nothing is asked for.
+- `Initialization`, `load_initialization`: the network to begin with, and the one that guides.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.model.ensemble import Guide, guide_weight
+from cryopick.model.ensemble import EnsemblePartner, partner_weight
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.store import Store
-from cryopick.train.head_fit import candidates, fit_head, head_of, with_head
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import GENERAL, RANDOM, TrainSettings
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.head_fit import candidates, fit_head, read_head_weights, replace_head
+from cryopick.train.settings import GENERAL, RANDOM, SamplingSettings, TrainSettings
 
 __all__ = [
-    "Start",
-    "load_start",
-    "starting_file",
-    "usual_settings",
-    "usual_steps",
-    "usual_training",
+    "Initialization",
+    "load_initialization",
+    "find_initial_model",
+    "choose_model_settings",
+    "choose_step_count",
+    "choose_training_settings",
 ]
 
 _STEPS_A_LABEL = 12
@@ -40,27 +39,27 @@ _COLOUR = 0.2
 
 
 @dataclass(frozen=True)
-class Start:
+class Initialization:
     """What a run starts from.
 
     Attributes:
         scorer: The network to begin with; None for random weights.
-        guide: The network that has a say beside the one that learns.
+        partner: The network that has a say beside the one that learns.
     """
 
     scorer: Scorer | None = None
-    guide: Guide | None = None
+    partner: EnsemblePartner | None = None
 
 
-def starting_file(init: str) -> Path | None:
+def find_initial_model(init: str) -> Path | None:
     """The model file to start from; None for random weights."""
     if init == RANDOM:
         return None
     return GENERAL_MODEL if init == GENERAL else Path(init)
 
 
-def load_start(settings: TrainSettings, store: Store) -> Start:
-    """Read what a run starts from, a guide with its last layer fitted to the labels.
+def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initialization:
+    """Read what a run starts from, a partner with its last layer fitted to the labels.
 
     Args:
         settings: Of the run; the number of particles is known.
@@ -70,31 +69,31 @@ def load_start(settings: TrainSettings, store: Store) -> Start:
         InputError: The model is missing.
         FormatError: It is no model of cryopick's.
     """
-    file = starting_file(settings.init)
+    file = find_initial_model(settings.init)
     if file is None:
-        return Start()
+        return Initialization()
     model = load_model(file)
     if settings.init != GENERAL:
-        return Start(model.scorer, model.guide)
-    weight = settings.guide_weight
+        return Initialization(model.scorer, model.partner)
+    weight = settings.general_model_weight
     if weight is None:
-        weight = guide_weight(store.labelled)
-    return Start(guide=Guide(_fitted(model, settings, store), weight))
+        weight = partner_weight(store.labelled)
+    return Initialization(partner=EnsemblePartner(_fitted(model, settings, store), weight))
 
 
-def _fitted(model: Model, settings: TrainSettings, store: Store) -> Scorer:
+def _fitted(model: Model, settings: TrainSettings, store: PreparedStore) -> Scorer:
     """The network of a model with the last layer that suits the labels of a run."""
     number = settings.particles_per_micrograph
     if model.head_spread is None or not number or not store.labelled:
         return model.scorer
     found = candidates(model.scorer, store, diameter_px=model.diameter_px)
     head = fit_head(
-        found, head_of(model.scorer), model.head_spread, particles=number * found.micrographs
+        found, read_head_weights(model.scorer), model.head_spread, particles=number * found.micrographs
     )
-    return with_head(model.scorer, head)
+    return replace_head(model.scorer, head)
 
 
-def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:
+def choose_model_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:
     """Fields of `TrainSettings` that suit a start from a model.
 
     Args:
@@ -117,19 +116,19 @@ def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[
     }
 
 
-def usual_steps(labels: int) -> int:
+def choose_step_count(labels: int) -> int:
     """Minibatches with labels that suit a training from random weights on so many of them.
 
     Few labels are soon learnt by heart; many have more to teach than the shortest training
     takes in. Decision 0013 and docs/results/pu-learning.md show both.
 
-    >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
+    >>> [choose_step_count(labels) for labels in (10, 50, 100, 1000)]
     [200, 600, 900, 900]
     """
     return min(max(_STEPS_A_LABEL * labels, _LEAST_STEPS), _MOST_STEPS)
 
 
-def usual_training(
+def choose_training_settings(
     init: str, diameter_ang: float | None, *, labels: int | None = None, steps: int | None = None
 ) -> dict[str, Any]:
     """Fields of `TrainSettings` that suit a training: its lengths, its start, its minibatches.
@@ -152,9 +151,9 @@ def usual_training(
     early = early if learns_anew else 0
     usual: dict[str, Any] = {
         "init": init,
-        "steps": early + (TrainSettings.steps if labels is None else usual_steps(labels)),
-        "proposal_steps": early,
-        "sampling": SamplingSettings(colour=_COLOUR if learns_anew else 0.0),
+        "steps": early + (TrainSettings.steps if labels is None else choose_step_count(labels)),
+        "warm_up_steps": early,
+        "sampling": SamplingSettings(spectral_augmentation=_COLOUR if learns_anew else 0.0),
     }
-    start = starting_file(init)
-    return usual | (usual_settings(init, load_model(start), diameter_ang) if start else {})
+    start = find_initial_model(init)
+    return usual | (choose_model_settings(init, load_model(start), diameter_ang) if start else {})

@@ -1,6 +1,6 @@
 """What a network learns from: micrographs with labels on some of them, and places that are none.
 
-- `Labelled`: them, their labels, and how to part them.
+- `LabelledMicrographs`: them, their labels, and how to part them.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate.set_operations import hold_out
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
-from cryopick.runs.ledger import file_identity
+from cryopick.runs.ledger import identify_file
 
-__all__ = ["Labelled"]
+__all__ = ["LabelledMicrographs"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
+class LabelledMicrographs:
     """Micrographs with labels.
 
     Attributes:
@@ -33,7 +33,7 @@ class Labelled:
     negatives: Picks | None = None
 
     @classmethod
-    def of(cls, paths: Sequence[Path], table: Picks, source: Path) -> "Labelled":
+    def of(cls, paths: Sequence[Path], table: Picks, source: Path) -> "LabelledMicrographs":
         """Find the micrographs that a table of labels means.
 
         Args:
@@ -56,7 +56,7 @@ class Labelled:
             )
         return cls(paths=tuple(paths), labels=labels, left_out=len(table) - len(labels))
 
-    def against(self, table: Picks, source: Path) -> "Labelled":
+    def against(self, table: Picks, source: Path) -> "LabelledMicrographs":
         """The same with a table of places that are no particles.
 
         Raises:
@@ -71,7 +71,9 @@ class Labelled:
             )
         return replace(self, negatives=negatives)
 
-    def split(self, held_out_frac: float, seed: int) -> tuple["Labelled", "Labelled"]:
+    def split(
+        self, held_out_frac: float, seed: int
+    ) -> tuple["LabelledMicrographs", "LabelledMicrographs"]:
         """Part labelled micrographs into those to learn from and those to judge by.
 
         Unlabelled micrographs stay on the first side, where they still tell what is common.
@@ -91,14 +93,14 @@ class Labelled:
         for is_held in (False, True):
             paths = tuple(path for path in self.paths if (str(path) in chosen) is is_held)
             own = self.labels.restrict([name for name in labelled if (name in chosen) is is_held])
-            sides.append(Labelled(paths=paths, labels=own))
+            sides.append(LabelledMicrographs(paths=paths, labels=own))
         return replace(sides[0], left_out=self.left_out, negatives=self.negatives), sides[1]
 
     def identity(self) -> list[str]:
         """Lines that change when a micrograph or a label does."""
         names = [self.labels.micrographs[i] for i in self.labels.index]
         labels = zip(names, self.labels.xy_px.tolist(), strict=True)
-        lines = [file_identity(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
+        lines = [identify_file(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
         if self.negatives is not None:
             for name, own in self.negatives.by_micrograph():
                 lines.append(f"not {name} {own.xy_px.tolist()}")

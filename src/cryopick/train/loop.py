@@ -4,7 +4,7 @@ A step depends on the state before it, the seed and its own number, so a run tha
 off goes on from its last checkpoint exactly as it would have gone on.
 
 - `train`: the whole run, or what is left of it.
-- `Outcome`: the networks it ends with, and its curves.
+- `TrainingResult`: the networks it ends with, and its curves.
 """
 
 import math
@@ -20,35 +20,36 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from cryopick.array_types import Float
-from cryopick.config import settings_hash
+from cryopick.config import hash_settings
 from cryopick.errors import SettingsError
-from cryopick.model.device import memory_format, mixed_precision, sent
-from cryopick.model.ensemble import Guide, votes_on_negatives
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.device import choose_memory_format, autocast_context, copy_to_device
+from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
-from cryopick.model.networks import Decoder, NetworkSettings, Scorer
-from cryopick.preprocess.store import Store
-from cryopick.train.checkpoint import Part, RunState, load_state, save_state
-from cryopick.train.curves import Curves, Row, Step
+from cryopick.model.networks import Decoder, Scorer
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
+from cryopick.train.curves import CurveRow, Step, TrainingCurves
 from cryopick.train.data_parallel import Team
 from cryopick.train.objectives import objective
 from cryopick.train.optimizer import Adam
-from cryopick.train.prior import unlabelled_prior
+from cryopick.train.prior import compute_unlabelled_prior
 from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
 from cryopick.train.settings import TrainSettings
 from cryopick.train.warm_up import propose
 
-__all__ = ["HeldOut", "Outcome", "train"]
+__all__ = ["TrainingResult", "Validator", "train"]
 
 # Judges a network on micrographs that it does not learn from: average precision over
 # regions and over particles.
-HeldOut = Callable[[Scorer], tuple[float, float]]
+Validator = Callable[[Scorer], tuple[float, float]]
 
 _WARM_UP = 0.3  # share of the steps in which the learning rate rises
 _DECODED = 64  # regions rebuilt in a step for the reconstruction term
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What a run ends with.
 
     Attributes:
@@ -57,29 +58,29 @@ class Outcome:
         best_step: Steps it had been trained for.
         curves: Everything that was recorded on the way.
         prior: π, the share of positives among unlabelled regions.
-        guide: What the network was trained to work beside, if anything.
+        partner: What the network was trained to work beside, if anything.
     """
 
     best: Scorer
     best_step: int
-    curves: Curves
+    curves: TrainingCurves
     prior: float
-    guide: Guide | None = None
+    partner: EnsemblePartner | None = None
 
 
 def train(  # noqa: PLR0913  # what a run is made of
-    store: Store,
+    store: PreparedStore,
     settings: TrainSettings,
     checkpoint: Path,
     *,
     device: torch.device,
     start: Scorer | None = None,
-    guide: Guide | None = None,
-    held_out: HeldOut | None = None,
-    on_row: Callable[[Row], None] = lambda _: None,
+    partner: EnsemblePartner | None = None,
+    held_out: Validator | None = None,
+    on_row: Callable[[CurveRow], None] = lambda _: None,
     finish: bool = False,
     team: Team | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Train a network, or go on where a run of the same settings was cut off.
 
     Args:
@@ -90,8 +91,8 @@ def train(  # noqa: PLR0913  # what a run is made of
         device: Where to compute.
         start: Network to begin with, of the kind that the settings name; random weights
             without. Its batch statistics and its first `settings.frozen` layers stay.
-        guide: Network that the trained one will work beside. A place labelled as no particle
-            must be outvoted where the guide takes it for one.
+        partner: Network that the trained one will work beside. A place labelled as no particle
+            must be outvoted where the partner takes it for one.
         held_out: Judge of the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
         finish: Learn no further than the checkpoint.
@@ -104,17 +105,17 @@ def train(  # noqa: PLR0913  # what a run is made of
     """
     if settings.particles_per_micrograph is None:
         raise SettingsError("particles_per_micrograph must be known before a training begins")
-    prior = unlabelled_prior(
+    prior = compute_unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
         labelled=store.labelled,
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
     team = team or Team()
-    run = _Run(store, settings, prior, device, start, guide, team)
-    state = RunState()
+    run = _Run(store, settings, prior, device, start, partner, team)
+    state = TrainingState()
     if checkpoint.exists():
-        state = load_state(checkpoint, run.parts, run.key, device)
+        state = load_checkpoint(checkpoint, run.parts, run.key, device)
     batches = run.batches(state.step)
     pending: list[Step] = []
     while state.step < settings.steps and not finish:
@@ -125,10 +126,10 @@ def train(  # noqa: PLR0913  # what a run is made of
             continue
         run.check(state.step)
         scores = team.once(lambda: held_out(run.scorer.eval())) if held_out else None
-        row = Row.of(state.step, pending, scores)
+        row = CurveRow.of(state.step, pending, scores)
         state.record(row, run.scorer)
         if team.rank == 0:
-            save_state(checkpoint, run.parts, state, run.key)
+            save_checkpoint(checkpoint, run.parts, state, run.key)
         pending.clear()
         on_row(row)
     return run.outcome(state)
@@ -147,18 +148,18 @@ class _Run:
 
     def __init__(  # noqa: PLR0913  # as above
         self,
-        store: Store,
+        store: PreparedStore,
         settings: TrainSettings,
         prior: float,
         device: torch.device,
         start: Scorer | None,
-        guide: Guide | None,
+        partner: EnsemblePartner | None,
         team: Team,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.prior, self.device, self.team = settings, prior, device, team
-        self.guide = guide
-        self.key = f"{settings_hash(settings)}-{store.fingerprint}"
+        self.partner = partner
+        self.key = f"{hash_settings(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.start_at(prior)
@@ -167,11 +168,11 @@ class _Run:
             _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
             self.scorer.encoder[: settings.frozen].requires_grad_(False)
-        layout = memory_format(self.scorer, device)
+        layout = choose_memory_format(self.scorer, device)
         team.joined(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
-        votes = votes_on_negatives(guide, store) if guide else None
+        votes = score_negative_labels(partner, store) if partner else None
         self.store = store
         self.drawn = partial(
             Sampler,
@@ -181,7 +182,7 @@ class _Run:
             votes=votes,
         )
         self.on_labels = _Phase(self.drawn(store), prior)
-        self.parts: dict[str, Part] = {"scorer": self.scorer}
+        self.parts: dict[str, Checkpointed] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
         if self.gamma:
@@ -208,7 +209,7 @@ class _Run:
         return _Phase(self.drawn(proposed), prior)
 
     def _phase(self, step: int) -> _Phase:
-        is_early = step < self.settings.proposal_steps
+        is_early = step < self.settings.warm_up_steps
         return self.on_proposals if is_early else self.on_labels
 
     def _batch(self, step: int) -> Batch:
@@ -221,7 +222,7 @@ class _Run:
         if self.keeps_statistics:  # tiled crops are not what the network will see
             for module in self.scorer.modules():
                 module.train(not isinstance(module, nn.BatchNorm2d))
-        with mixed_precision(self.device):
+        with autocast_context(self.device):
             patches = self.team.own(batch.patches)
             features = self.scorer.encode(patches)
             logits = self.team.of_all(self.scorer.classify(features).float())
@@ -272,7 +273,7 @@ class _Run:
         cells = np.argwhere(batch.kinds)
         chosen = cells[torch.randperm(len(cells))[:_DECODED].numpy()]
         own = chosen[chosen[:, 0] % self.team.size == self.team.rank].T
-        patch, row, column = sent(np.ascontiguousarray(own), self.device)
+        patch, row, column = copy_to_device(np.ascontiguousarray(own), self.device)
         patch = patch // self.team.size
         regions = _regions(patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
@@ -291,12 +292,12 @@ class _Run:
                 f"lower --learning-rate (now {self.settings.learning_rate:g})"
             )
 
-    def outcome(self, state: RunState) -> Outcome:
+    def outcome(self, state: TrainingState) -> TrainingResult:
         """The best network and the curves of a finished run."""
         best = Scorer(self.settings.network)
         best.load_state_dict(state.best or self.scorer.state_dict())
-        return Outcome(
-            best.eval(), state.best_step or state.step, state.curves, self.prior, self.guide
+        return TrainingResult(
+            best.eval(), state.best_step or state.step, state.curves, self.prior, self.partner
         )
 
 
@@ -321,7 +322,7 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
     Source: Smith and Topin 2019, "Super-convergence", with cosine annealing.
     """
-    peak, early = settings.learning_rate, settings.proposal_steps
+    peak, early = settings.learning_rate, settings.warm_up_steps
     done = step / early if step < early else (step - early) / (settings.steps - early)
     if done < _WARM_UP:
         low, share = peak / 25, 1 - done / _WARM_UP

@@ -25,7 +25,7 @@ from cryopick.array_types import Float
 __all__ = [
     "OBJECTIVES",
     "Objective",
-    "Terms",
+    "ObjectiveTerms",
     "binomial_penalty",
     "expectation_penalty",
     "nonnegative_risk",
@@ -118,7 +118,7 @@ def _log_binomial(
 
 
 @dataclass(frozen=True)
-class Terms:
+class ObjectiveTerms:
     """An objective's value and what it is made of.
 
     Attributes:
@@ -140,24 +140,24 @@ class Objective:
         weight: The paper's λ; None where the objective has no such constant.
     """
 
-    terms: Callable[[Tensor, Tensor, float, float], Terms]
+    terms: Callable[[Tensor, Tensor, float, float], ObjectiveTerms]
     weight: float | None
 
 
-def _risk_terms(risk: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, float, float], Terms]:
-    def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> Terms:
+def _risk_terms(risk: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> ObjectiveTerms:
         total = risk(positive, unlabelled, prior=prior)
-        return Terms(total, total - prior * softplus(-positive).mean())
+        return ObjectiveTerms(total, total - prior * softplus(-positive).mean())
 
     return terms
 
 
 def _expectation_terms(
     penalty: Callable[..., Tensor],
-) -> Callable[[Tensor, Tensor, float, float], Terms]:
-    def terms(positive: Tensor, unlabelled: Tensor, prior: float, weight: float) -> Terms:
+) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, weight: float) -> ObjectiveTerms:
         gap = penalty(unlabelled, prior=prior)
-        return Terms(softplus(-positive).mean() + weight * gap, gap)
+        return ObjectiveTerms(softplus(-positive).mean() + weight * gap, gap)
 
     return terms
 
@@ -177,7 +177,7 @@ def objective(
     *,
     prior: float,
     weight: float | None = None,
-) -> Terms:
+) -> ObjectiveTerms:
     """Evaluate the objective of that name; `weight` is λ, the paper's value when None.
 
     Raises:

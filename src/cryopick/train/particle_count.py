@@ -3,16 +3,16 @@
 The general model knows roughly how likely each pick is a particle; how particles of this kind
 score with it, the labels tell. From both follow how many particles there are, which training
 needs beforehand, and how likely the picks of the trained model are right, which its scores are
-calibrated by. No micrograph need be labelled completely, but the labels must be a fair sample of
+calibrate_model by. No micrograph need be labelled completely, but the labels must be a fair sample of
 the particles. docs/explanation/scores.md explains it, docs/results/scores.md says how well it
 works.
 
-- `Evidence`, `sample`, `gather`: the general model's picks on some of the micrographs.
-- `Estimate`: particles on a micrograph, with an interval.
-- `counted`: the same from micrographs of which all particles are known.
-- `settled`: settings whose number of particles is known.
-- `Known`: all that is known before a run begins.
-- `calibrated`: a model with its scores made log-odds.
+- `GeneralModelSample`, `sample`, `pick_sample`: the general model's picks on some of the micrographs.
+- `ParticleCountEstimate`: particles on a micrograph, with an interval.
+- `count_complete_labels`: the same from micrographs of which all particles are known.
+- `resolve_particle_count`: settings whose number of particles is known.
+- `ParticleStatistics`: all that is known before a run begins.
+- `calibrate_model`: a model with its scores made log-odds.
 """
 
 import math
@@ -33,18 +33,27 @@ from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
-from cryopick.picks import Picks, concatenate, evenly
+from cryopick.picks import Picks, choose_evenly, concatenate
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.regions import Regions
-from cryopick.train.calibration_fit import fit_odds, fit_to_chances
-from cryopick.train.score_mixture import expected_number, shift_to
+from cryopick.train.calibration_fit import fit_platt_scaling, fit_platt_scaling_to_probabilities
+from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["Estimate", "Evidence", "Known", "calibrated", "counted", "gather", "sample", "settled"]
+__all__ = [
+    "GeneralModelSample",
+    "ParticleCountEstimate",
+    "ParticleStatistics",
+    "calibrate_model",
+    "count_complete_labels",
+    "pick_sample",
+    "resolve_particle_count",
+    "sample",
+]
 
 _MOST = 8  # micrographs with labels that are looked at, and as many without
 _FLOOR = -8.0  # picks of the general model below this are left out
-_SLOPE = 1.3  # of log-odds in its logits, on micrographs that it was not calibrated on
+_SLOPE = 1.3  # of log-odds in its logits, on micrographs that it was not calibrate_model on
 _RESAMPLES = 40
 # Standard deviation of the logarithm of what is estimated over what is true, from one kind of
 # particle to another: docs/results/scores.md.
@@ -52,13 +61,13 @@ _BETWEEN_KINDS = 0.12
 _Z = 1.96  # standard deviations of a Gaussian that hold 95 %
 _BETWEEN_MICROGRAPHS = 0.3  # the same from one micrograph to another, where only one is known
 _LEFT = 1.1  # times the labels: the fewest particles that are taken to be there
-_FEW = 8  # particles: with fewer nothing is calibrated
+_FEW = 8  # particles: with fewer nothing is calibrate_model
 _NEAR = 0.25  # diameters between picks of two models on one particle
 _WITHIN = 1 / 3  # diameters between a pick and the label that it found
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ParticleCountEstimate:
     """Particles on a micrograph.
 
     Attributes:
@@ -84,14 +93,14 @@ class Estimate:
         )
 
     @classmethod
-    def of(cls, number: float, spread: float) -> "Estimate":
+    def of(cls, number: float, spread: float) -> "ParticleCountEstimate":
         """From a number and the standard deviation of its logarithm."""
         reach = math.exp(_Z * spread)
         return cls(float(f"{number:.3g}"), number / reach, number * reach)
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class GeneralModelSample:
     """Picks of the general model, and labels, on some of the training micrographs.
 
     Attributes:
@@ -117,7 +126,7 @@ class Evidence:
     @cached_property
     def particles(self) -> float:
         """Particles on all these micrographs, as estimated."""
-        return expected_number(self.picks.score, self.is_label)
+        return estimate_particles(self.picks.score, self.is_label)
 
     @cached_property
     def chance(self) -> Float[np.ndarray, " picks"]:
@@ -126,14 +135,14 @@ class Evidence:
 
     @cached_property
     def _shift(self) -> float:
-        return shift_to(_SLOPE * self.picks.score, self.particles)
+        return solve_logit_shift(_SLOPE * self.picks.score, self.particles)
 
     @property
     def floor_chance(self) -> float:
         """How likely a place is a particle that the general model did not pick."""
         return float(expit(_SLOPE * _FLOOR + self._shift))
 
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> ParticleCountEstimate | None:
         """Particles on a micrograph; None where there is too little to tell.
 
         The interval comes of drawing the micrographs anew, and of what the estimate has been
@@ -145,13 +154,13 @@ class Evidence:
         logs = []
         for _ in range(_RESAMPLES):
             drawn = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
-            number = expected_number(self.picks.score[drawn], self.is_label[drawn])
+            number = estimate_particles(self.picks.score[drawn], self.is_label[drawn])
             logs.append(math.log(max(number, 1.0)))
         spread = math.hypot(float(np.std(logs)), _BETWEEN_KINDS)
-        return Estimate.of(self.particles / len(self.names), spread)
+        return ParticleCountEstimate.of(self.particles / len(self.names), spread)
 
 
-def gather(  # what is looked at, how, and where
+def pick_sample(  # what is looked at, how, and where
     paths: Sequence[Path],
     labels: Picks,
     settings: TrainSettings,
@@ -159,7 +168,7 @@ def gather(  # what is looked at, how, and where
     ignore: Regions,
     *,
     on_done: Callable[[], object] = lambda: None,
-) -> Evidence | None:
+) -> GeneralModelSample | None:
     """Let the general model pick on some of the micrographs.
 
     Args:
@@ -178,7 +187,7 @@ def gather(  # what is looked at, how, and where
         pixel_size_ang=settings.pixel_size_ang,
         threshold=_FLOOR,
     )
-    picker = Picker.ready(load_model(GENERAL_MODEL), looking, device, paths, ignore)
+    picker = Picker.create(load_model(GENERAL_MODEL), looking, device, paths, ignore)
     picks = _picked(picker, paths, on_done)
     if not picks.micrographs:
         return None
@@ -187,7 +196,7 @@ def gather(  # what is looked at, how, and where
     size_ang = settings.pixel_size_ang or raw_pixel_size(
         first, read_micrograph(first).pixel_size_ang
     )
-    return Evidence(picks, own, settings.diameter_ang / size_ang)
+    return GeneralModelSample(picks, own, settings.diameter_ang / size_ang)
 
 
 def _picked(picker: Picker, paths: Sequence[Path], on_done: Callable[[], object]) -> Picks:
@@ -206,11 +215,11 @@ def sample(paths: Sequence[Path], labels: Picks) -> list[Path]:
     chosen: list[Path] = []
     for is_labelled in (True, False):
         own = [path for path in paths if (str(path) in labelled) is is_labelled]
-        chosen += [own[place] for place in evenly(len(own), _MOST)]
+        chosen += [own[place] for place in choose_evenly(len(own), _MOST)]
     return chosen
 
 
-def counted(complete: Picks) -> Estimate | None:
+def count_complete_labels(complete: Picks) -> ParticleCountEstimate | None:
     """Particles on a micrograph, from some of which all particles are known."""
     counts = np.bincount(complete.index, minlength=len(complete.micrographs))
     mean = float(counts.mean())
@@ -218,11 +227,11 @@ def counted(complete: Picks) -> Estimate | None:
         return None
     between = float(counts.std(ddof=1)) / mean if len(counts) > 1 else _BETWEEN_MICROGRAPHS
     chance = 1 / math.sqrt(mean)
-    return Estimate.of(mean, max(between, chance) / math.sqrt(len(counts)))
+    return ParticleCountEstimate.of(mean, max(between, chance) / math.sqrt(len(counts)))
 
 
-def settled(
-    settings: TrainSettings, estimate: Estimate | None, labels: int, micrographs: int
+def resolve_particle_count(
+    settings: TrainSettings, estimate: ParticleCountEstimate | None, labels: int, micrographs: int
 ) -> TrainSettings:
     """The settings with the number of particles as given or, if it is not, as estimated.
 
@@ -247,7 +256,7 @@ def settled(
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Known:
+class ParticleStatistics:
     """All that is known of the particles of a training run before it begins.
 
     Attributes:
@@ -256,19 +265,23 @@ class Known:
             paths, where somebody has labelled them: then these tell what there is to tell.
     """
 
-    evidence: Evidence | None
+    evidence: GeneralModelSample | None
     complete: Picks | None = None
 
     @cached_property
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> ParticleCountEstimate | None:
         """Particles on a micrograph."""
         if self.complete is not None:
-            return counted(self.complete)
+            return count_complete_labels(self.complete)
         return self.evidence.estimate() if self.evidence else None
 
 
-def calibrated(
-    model: Model, known: Known, settings: TrainSettings, device: torch.device, ignore: Regions
+def calibrate_model(
+    model: Model,
+    known: ParticleStatistics,
+    settings: TrainSettings,
+    device: torch.device,
+    ignore: Regions,
 ) -> Model:
     """Make log-odds of a model's scores, without changing their order.
 
@@ -292,22 +305,24 @@ def calibrated(
     names = evidence.names if complete is None else complete.micrographs
     looking = PickSettings(pixel_size_ang=settings.pixel_size_ang, threshold=-np.inf)
     order = [Path(name) for name in names]
-    picker = Picker.ready(replace(model, odds=None), looking, device, order, ignore)
+    picker = Picker.create(replace(model, calibration=None), looking, device, order, ignore)
     picks = _picked(picker, order, lambda: None)
     within_px = _WITHIN * evidence.diameter_px
     try:
         if complete is not None:
             right = match_picks(picks, complete, within_px) >= 0
-            return replace(model, odds=fit_odds(picks.score, right))
+            return replace(model, calibration=fit_platt_scaling(picks.score, right))
         others = match_picks(picks, evidence.labels, within_px) < 0
-        line = fit_to_chances(picks.score[others], _chances(picks, evidence)[others])
-        offset = shift_to(line.slope * picks.score, evidence.particles)
-        return replace(model, odds=replace(line, offset=offset))
+        line = fit_platt_scaling_to_probabilities(
+            picks.score[others], _chances(picks, evidence)[others]
+        )
+        offset = solve_logit_shift(line.slope * picks.score, evidence.particles)
+        return replace(model, calibration=replace(line, offset=offset))
     except (SettingsError, ValueError):  # nothing that tells right from wrong
         return model
 
 
-def _chances(picks: Picks, evidence: Evidence) -> Float[np.ndarray, " picks"]:
+def _chances(picks: Picks, evidence: GeneralModelSample) -> Float[np.ndarray, " picks"]:
     """How likely picks of another model are particles: as the general model's nearest pick."""
     from scipy.spatial import cKDTree
 

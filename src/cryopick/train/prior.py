@@ -3,30 +3,30 @@
 A region is positive when its centre lies within the label radius of a particle's centre, so
 a particle makes as many regions positive as pixels lie in a disc of that radius.
 
-- `disc_pixels`: pixels in a disc.
-- `unlabelled_prior`: π from the expected number of particles.
+- `compute_disc_area`: pixels in a disc.
+- `compute_unlabelled_prior`: π from the expected number of particles.
 """
 
 import math
 
 from cryopick.errors import SettingsError
 
-__all__ = ["disc_pixels", "unlabelled_prior"]
+__all__ = ["compute_disc_area", "compute_unlabelled_prior"]
 
 
-def disc_pixels(radius_px: float) -> float:
+def compute_disc_area(radius_px: float) -> float:
     """Pixels whose centres lie within `radius_px` of a particle's centre, on average.
 
     Particles lie between pixels as often as on them. Averaged over where they lie, the number
     is the area π r² of the disc; around a pixel's own centre it is larger, 5 for 3.14.
 
-    >>> round(disc_pixels(1.0), 2)
+    >>> round(compute_disc_area(1.0), 2)
     3.14
     """
     return math.pi * radius_px**2
 
 
-def unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usable_px: int) -> float:
+def compute_unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usable_px: int) -> float:
     """Share of positives among the unlabelled regions of all training micrographs.
 
     Discs of different particles are taken not to overlap. The labelled particles' own
@@ -43,7 +43,7 @@ def unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usabl
     Raises:
         SettingsError: No positives would be left unlabelled, or nothing but positives.
     """
-    disc = disc_pixels(radius_px)
+    disc = compute_disc_area(radius_px)
     if particles <= labelled:
         raise SettingsError(
             f"{particles:g} particles are expected on all training micrographs together, but "

@@ -8,7 +8,6 @@ tiled into patches of the same size, so that batch normalisation sees one batch.
 
 A batch depends on the seed and the step alone, so a resumed run draws the same ones.
 
-- `SamplingSettings`: what a minibatch is made of.
 - `Sampler`, `Batch`: drawing it, and what is drawn.
 """
 
@@ -22,10 +21,11 @@ from torch.nn.functional import grid_sample
 
 from cryopick.array_types import Bool, Float, Float32, Int64, UInt8
 from cryopick.errors import SettingsError
-from cryopick.model.device import sent
+from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
-from cryopick.preprocess.store import Store, Window
-from cryopick.train.augmentation import distort, recolour
+from cryopick.preprocess.prepared_store import PreparedStore, Window
+from cryopick.train.augmentation import augment_intensity, augment_spectrum
+from cryopick.train.settings import SamplingSettings
 
 __all__ = [
     "IGNORED",
@@ -34,50 +34,11 @@ __all__ = [
     "UNLABELLED",
     "Batch",
     "Sampler",
-    "SamplingSettings",
 ]
 
 IGNORED, UNLABELLED, POSITIVE, NEGATIVE = 0, 1, 2, 3
 
 _DRAWS = 100  # before giving up on finding an unlabelled region
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
-    """What a minibatch is made of.
-
-    Attributes:
-        patch_px: Side of a patch in working pixels; None takes three receptive fields.
-        unlabelled_patches: Patches of unlabelled regions in a step.
-        positive_patches: Patches tiled with labelled regions in a step.
-        label_radius_px: A region counts as positive when its centre lies within this many
-            working pixels of a label.
-        rotate: Turn each crop by a random angle and mirror half of them.
-        contrast: Spread of the logarithm of the contrast, which is varied patch by patch.
-        noise: Greatest standard deviation of white noise added to a patch, in spreads of the
-            background.
-        colour: Spread of the logarithm of the power at each frequency, which is varied patch by
-            patch; 0 leaves it. `cryopick train` takes 0.2, save where it starts from a model of
-            yours.
-    """
-
-    patch_px: int | None = None
-    unlabelled_patches: int = 8
-    positive_patches: int = 2
-    label_radius_px: float = 1.0
-    rotate: bool = True
-    contrast: float = 0.2
-    noise: float = 1.0
-    colour: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.unlabelled_patches, self.positive_patches) < 1:
-            raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if not 0 < self.label_radius_px < np.inf:
-            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
-        for name in ("contrast", "noise", "colour"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +50,7 @@ class Batch:
         kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`; not on the
             device, which would have to be waited for when they are counted.
         places: Where in the flat scores each kind is, on the device; not for `IGNORED`.
-        votes: What a guide holds against each negative score, in their order, on the device.
+        votes: What a partner holds against each negative score, in their order, on the device.
     """
 
     patches: Float[Tensor, "batch 1 side side"]
@@ -107,7 +68,7 @@ class Sampler:
         geometry: How the network sees a patch.
         seed: Whole number from which every minibatch follows.
         votes: For each negative of the store, one micrograph after the other, the logit with
-            which a guide takes it for a particle; none for 0.
+            which a partner takes it for a particle; none for 0.
 
     Raises:
         SettingsError: The store holds no labels; from `batch`, no unlabelled region is found.
@@ -115,7 +76,7 @@ class Sampler:
 
     def __init__(
         self,
-        store: Store,
+        store: PreparedStore,
         settings: SamplingSettings,
         geometry: Geometry,
         *,
@@ -124,7 +85,7 @@ class Sampler:
     ) -> None:
         if not store.labelled:
             raise SettingsError("there is no label on any training micrograph")
-        self.store: Store = store
+        self.store: PreparedStore = store
         self.settings: SamplingSettings = settings
         self.geometry: Geometry = geometry
         self.seed: int = seed
@@ -149,19 +110,19 @@ class Sampler:
             crops.append(tiled)
             told.append(tiled_kinds)
             votes = self._votes[rows].astype(np.float32)  # tiles and scores are row by row
-        patches = distort(
+        patches = augment_intensity(
             torch.cat(crops),
             contrast=self.settings.contrast,
             noise=self.settings.noise,
             seed=int(rng.integers(2**62)),
         )
-        patches = recolour(patches, spread=self.settings.colour, seed=int(rng.integers(2**62)))
+        patches = augment_spectrum(patches, spread=self.settings.spectral_augmentation, seed=int(rng.integers(2**62)))
         all_kinds = np.concatenate(told)
         places = {
-            kind: sent(np.flatnonzero(all_kinds == kind), device)
+            kind: copy_to_device(np.flatnonzero(all_kinds == kind), device)
             for kind in (UNLABELLED, POSITIVE, NEGATIVE)
         }
-        return Batch(patches[:, None], all_kinds, places, sent(votes, device))
+        return Batch(patches[:, None], all_kinds, places, copy_to_device(votes, device))
 
     def _some_unlabelled(
         self, rng: np.random.Generator, device: torch.device
@@ -299,8 +260,8 @@ def _crops(
     windows: Sequence[Window], where: Float32[np.ndarray, "count side side 2"], device: torch.device
 ) -> Float[Tensor, "count side side"]:
     """Turned crops out of windows, interpolated on the device in one call."""
-    images = sent(np.stack([window.image for window in windows]), device)
-    turned = grid_sample(images[:, None], sent(where, device), mode="bicubic", align_corners=True)
+    images = copy_to_device(np.stack([window.image for window in windows]), device)
+    turned = grid_sample(images[:, None], copy_to_device(where, device), mode="bicubic", align_corners=True)
     return turned[:, 0]
 
 

@@ -4,8 +4,8 @@ Scores of particles are taken to lie about a mean, as a Gaussian; those of every
 become fewer the higher they are, in whatever way. Which is which is estimated by expectation
 and maximisation, beginning with what the scores promise.
 
-- `expected_number`: particles among all picks.
-- `shift_to`: what to add to logits so that their probabilities sum to a number.
+- `estimate_particles`: particles among all picks.
+- `solve_logit_shift`: what to add to logits so that their probabilities sum to a number.
 
 Source: Patra and Sen 2016, J. R. Stat. Soc. B 78:869 (mixtures with one known shape); Elkan and
 Noto 2008, KDD (labels that are a fair sample of the positives).
@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from cryopick.array_types import Bool, Float
 
-__all__ = ["expected_number", "shift_to"]
+__all__ = ["estimate_particles", "solve_logit_shift"]
 
 _FLOOR = -6.0  # log-odds below which nothing is looked at
 _BIN = 0.25
@@ -30,7 +30,7 @@ _WORTH = 150.0
 _SHARE_BY_LABELS = 2 / 3
 
 
-def expected_number(
+def estimate_particles(
     log_odds: Float[np.ndarray, " picks"], is_known: Bool[np.ndarray, " picks"]
 ) -> float:
     """Estimate how many of some picks are particles.
@@ -51,10 +51,10 @@ def expected_number(
     return float(alone ** (1 - _SHARE_BY_LABELS) * led**_SHARE_BY_LABELS)
 
 
-def shift_to(logits: Float[np.ndarray, " picks"], number: float) -> float:
+def solve_logit_shift(logits: Float[np.ndarray, " picks"], number: float) -> float:
     """What to add to logits so that their probabilities sum to a number.
 
-    >>> round(shift_to(np.zeros(4), 3.0), 3)  # three quarters each
+    >>> round(solve_logit_shift(np.zeros(4), 3.0), 3)  # three quarters each
     1.099
     """
     wanted = min(max(number, 1e-3), 0.999 * len(logits))

@@ -4,7 +4,7 @@ The folder `<model>.run/` beside the model holds settings.toml, the last checkpo
 and, until the model is written, the prepared micrographs. A file `unfinished` in it names the
 settings, micrographs and labels of a run that was cut off; only the same run goes on from there.
 
-- `Run`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
+- `TrainingRun`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
 """
 
 import hashlib
@@ -19,27 +19,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from cryopick.config import settings_hash, to_toml
+from cryopick.config import hash_settings, to_toml
 from cryopick.errors import CryopickError, FormatError, InputError, OutputExistsError, SettingsError
-from cryopick.model.ensemble import Guide
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model, save_model
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
-from cryopick.preprocess.store import Store
+from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.regions import Regions
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.ledger import file_identity
-from cryopick.train.curves import Row
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.ledger import identify_file
+from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import train_on
-from cryopick.train.initialization import load_start, starting_file
-from cryopick.train.labels import Labelled
-from cryopick.train.loop import HeldOut, Outcome
+from cryopick.train.initialization import find_initial_model, load_initialization
+from cryopick.train.labels import LabelledMicrographs
+from cryopick.train.loop import TrainingResult, Validator
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["Prepared", "Run"]
+__all__ = ["PreparedDatasets", "TrainingRun"]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDatasets:
     """What a run learns from and, if anything is held out, what it is judged by."""
 
     training: Dataset
@@ -47,7 +47,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrainingRun:
     """A training run on disk.
 
     Attributes:
@@ -60,8 +60,8 @@ class Run:
 
     model: Path
     settings: TrainSettings
-    training: Labelled
-    held_out: Labelled | None = None
+    training: LabelledMicrographs
+    held_out: LabelledMicrographs | None = None
     ignore: Regions = field(default_factory=lambda: Regions({}))
 
     @property
@@ -109,13 +109,13 @@ class Run:
             return _steps_done(self.checkpoint)
         self.checkpoint.unlink(missing_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole(self.folder / "settings.toml", overwrite=True) as temporary:
+        with atomic_write(self.folder / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(self.settings), encoding="utf-8")
-        with whole(mark, overwrite=True) as temporary:
+        with atomic_write(mark, overwrite=True) as temporary:
             temporary.write_text(identity)
         return 0
 
-    def prepare(self, on_done: Callable[[Path, CryopickError | None], None]) -> Prepared:
+    def prepare(self, on_done: Callable[[Path, CryopickError | None], None]) -> PreparedDatasets:
         """Prepare all micrographs, those held out as those to learn from.
 
         Args:
@@ -146,26 +146,26 @@ class Run:
                 "regions; mend one of them, or label others"
             )
         if judged is None:
-            return Prepared(training, None)
+            return PreparedDatasets(training, None)
         alike, to = replace(preparation, normalization=training.normalization), folder / "held-out"
         held_out = prepare_dataset(judged.paths, judged.labels, alike, to, on_done=on_done)
-        return Prepared(training, held_out)
+        return PreparedDatasets(training, held_out)
 
     def learn(
         self,
-        prepared: Prepared,
-        judge: Callable[[Store, Guide | None], HeldOut],
+        prepared: PreparedDatasets,
+        judge: Callable[[PreparedStore, EnsemblePartner | None], Validator],
         device: torch.device,
-        on_row: Callable[[Row], None],
+        on_row: Callable[[CurveRow], None],
         *,
         finish: bool = False,
         devices: int = 1,
-    ) -> Outcome:
+    ) -> TrainingResult:
         """Train, from the last checkpoint on where there is one.
 
         Args:
             prepared: What `prepare` made.
-            judge: Makes the judge of held-out micrographs, given the guide if any.
+            judge: Makes the judge of held-out micrographs, given the partner if any.
             device: Where to compute.
             on_row: Called with each new row of the curves.
             finish: Take the best network up to the last checkpoint, and learn no further.
@@ -176,8 +176,8 @@ class Run:
             FormatError: The checkpoint is damaged.
             InputError: The model to start from is missing.
         """
-        start = load_start(self.settings, prepared.training.store)
-        held_out = judge(prepared.held_out.store, start.guide) if prepared.held_out else None
+        start = load_initialization(self.settings, prepared.training.store)
+        held_out = judge(prepared.held_out.store, start.partner) if prepared.held_out else None
         return train_on(
             1 if finish else devices,
             device,
@@ -186,12 +186,12 @@ class Run:
             settings=self.settings,
             checkpoint=self.checkpoint,
             start=start.scorer,
-            guide=start.guide,
+            partner=start.partner,
             held_out=held_out,
             finish=finish,
         )
 
-    def model_of(self, prepared: Prepared, outcome: Outcome) -> Model:
+    def model_of(self, prepared: PreparedDatasets, outcome: TrainingResult) -> Model:
         """The model that training ended with, its scores as they are."""
         return Model(
             scorer=outcome.best,
@@ -199,19 +199,19 @@ class Run:
             working_pixel_size_ang=self.settings.working_size_ang,
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
-            guide=outcome.guide,
+            partner=outcome.partner,
             summary=self._summary(prepared, outcome),
         )
 
-    def finish(self, model: Model, outcome: Outcome) -> None:
+    def finish(self, model: Model, outcome: TrainingResult) -> None:
         """Write curves and model; the prepared micrographs go."""
-        with whole(self.folder / "curves.tsv", overwrite=True) as temporary:
+        with atomic_write(self.folder / "curves.tsv", overwrite=True) as temporary:
             temporary.write_text(outcome.curves.to_tsv(), encoding="utf-8")
         save_model(model, self.model, overwrite=True)  # `open` has asked
         (self.folder / "unfinished").unlink()
         shutil.rmtree(self.folder / "prepared")
 
-    def _summary(self, prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    def _summary(self, prepared: PreparedDatasets, outcome: TrainingResult) -> dict[str, Any]:
         """What made the model, the same for the same run: no date, no place."""
         rows = [row for row in outcome.curves.rows if row.step == outcome.best_step]
         held_out = None
@@ -231,9 +231,9 @@ class Run:
         }
 
     def _identity(self) -> str:
-        lines = [settings_hash(self.settings), *self.training.identity()]
-        if start := starting_file(self.settings.init):
-            lines.append(file_identity(start))
+        lines = [hash_settings(self.settings), *self.training.identity()]
+        if start := find_initial_model(self.settings.init):
+            lines.append(identify_file(start))
         if self.held_out:
             lines += ["held out", *self.held_out.identity()]
         if self.ignore.polygons:

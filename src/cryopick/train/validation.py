@@ -1,7 +1,7 @@
 """Judge a network on micrographs that it does not learn from, while it learns.
 
-- `HeldOutMicrographs`: average precision over regions and over particles.
-- `Judged`: what that is reckoned from.
+- `HeldOutValidator`: average precision over regions and over particles.
+- `ValidationResult`: what that is reckoned from.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ import torch
 from cryopick.array_types import Bool, Float32
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.precision_recall import average_precision
-from cryopick.inference.score_map import folded_both, guided_map
-from cryopick.model.ensemble import Guide
+from cryopick.inference.score_map import optimize_ensemble_for_inference, compute_ensemble_score_map
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer
-from cryopick.pick.picker import default_step, locate
+from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
-from cryopick.preprocess.store import Store, load_micrograph
+from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["HeldOutMicrographs", "Judged"]
+__all__ = ["HeldOutValidator", "ValidationResult"]
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ValidationResult:
     """What a network says of held-out micrographs.
 
     Attributes:
@@ -39,7 +39,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class HeldOutMicrographs:
+class HeldOutValidator:
     """Held-out micrographs with their labels, which count as all there is to find.
 
     Attributes:
@@ -47,19 +47,19 @@ class HeldOutMicrographs:
         diameter_px: Particle diameter in working pixels: picks are at least half of it
             apart, and belong to a label within a third of it.
         label_radius_px: Distance within which a region counts as positive.
-        guide: Network that the trained one will work beside, if any.
+        partner: Network that the trained one will work beside, if any.
     """
 
-    store: Store
+    store: PreparedStore
     diameter_px: float
     label_radius_px: float
-    guide: Guide | None = None
+    partner: EnsemblePartner | None = None
 
     @classmethod
-    def of(cls, settings: TrainSettings, store: Store, guide: Guide | None) -> "HeldOutMicrographs":
+    def of(cls, settings: TrainSettings, store: PreparedStore, partner: EnsemblePartner | None) -> "HeldOutValidator":
         """The judge that suits a training run."""
         diameter_px = settings.diameter_ang / settings.working_size_ang
-        return cls(store, diameter_px, settings.sampling.label_radius_px, guide)
+        return cls(store, diameter_px, settings.sampling.label_radius_px, partner)
 
     def __call__(self, scorer: Scorer) -> tuple[float, float]:
         """Average precision over regions, and over particles.
@@ -70,27 +70,27 @@ class HeldOutMicrographs:
         regions = average_precision(judged.logits, judged.is_positive)
         return regions, judged.particle_average_precision
 
-    def judge(self, scorer: Scorer) -> "Judged":
+    def judge(self, scorer: Scorer) -> "ValidationResult":
         """What a network says of all regions, and how good its picks are."""
         device = next(scorer.parameters()).device
-        step = default_step(scorer)
-        ready, guide = folded_both(scorer, self.guide, torch.float32, device, step_px=step)
+        step = default_step_px(scorer)
+        ready, partner = optimize_ensemble_for_inference(scorer, self.partner, torch.float32, device, step_px=step)
         regions, tables, truths = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
-            scores = guided_map(ready, guide, micrograph.image, step_px=step)
+            scores = compute_ensemble_score_map(ready, partner, micrograph.image, step_px=step)
             usable = micrograph.usable[::step, ::step]
             labels = self.store.labels_px[number]
             positive = _within(scores.logits.shape, step, labels, self.label_radius_px)
             regions.append((scores.logits[usable], positive[usable]))
-            found = locate(
+            found = find_peaks(
                 scores, micrograph.usable, radius=self.diameter_px / 2, threshold=-np.inf
             )
             tables.append(Picks.on(str(number), *found))
             truths.append(Picks.on(str(number), labels))
         judged = evaluate_picks(concatenate(tables), concatenate(truths), self.diameter_px / 3)
         logits, is_positive = (np.concatenate(column) for column in zip(*regions, strict=True))
-        return Judged(logits, is_positive, judged.average_precision or 0.0)
+        return ValidationResult(logits, is_positive, judged.average_precision or 0.0)
 
 
 def _within(

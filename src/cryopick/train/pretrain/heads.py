@@ -1,11 +1,11 @@
 """How the weights of the last layer vary from one kind of particle to another.
 
 Each kind, with its own microscope, is simulated a few times. The weights that suit it are found
-with all particles known; over many kinds they have a mean, which becomes the last layer of the
+with all particles known; over many simulate_kinds they have a mean, which becomes the last layer of the
 general model, and a covariance, which `learn.head` draws on when there are labels.
 
-- `learn_heads`: that mean, and a factor of that covariance.
-- `kinds`: the candidates on simulated fields of many kinds.
+- `fit_head_distribution`: that mean, and a factor of that covariance.
+- `simulate_kinds`: the candidates on simulated fields of many simulate_kinds.
 
 Source: empirical Bayes by expectation and maximisation, with Laplace's approximation of each
 kind's posterior: Gelman et al. 2013, "Bayesian Data Analysis", chapters 5 and 13.
@@ -18,13 +18,13 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.mask import inset
-from cryopick.runs.atomic_write import whole
+from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.simulate.domain import Domain, simulate_session
-from cryopick.train.head_fit import Candidates, candidates_on
+from cryopick.train.head_fit import Candidates, find_candidates
 from cryopick.train.pretrain.stream import NORMALIZATION
 
-__all__ = ["kinds", "learn_heads"]
+__all__ = ["fit_head_distribution", "simulate_kinds"]
 
 _FIELDS = 4  # of each kind
 _START_SPREAD = 0.3  # of a weight
@@ -32,15 +32,15 @@ _START_OFFSET = 1.0  # spread of the offset
 _ROUNDS = 8
 
 
-def kinds(
+def simulate_kinds(
     scorer: Scorer, domain: Domain, seed: int, count: int, kept: Path
 ) -> Iterator[Candidates]:
-    """Simulate kinds one after the other; those that are kept in a folder are not made again."""
+    """Simulate simulate_kinds one after the other; those that are kept in a folder are not made again."""
     for number in range(count):
         file = kept / f"{number:04d}.npz"
         if not file.exists():
             found = _kind(scorer, domain, (seed, number))
-            with whole(file) as temporary, temporary.open("wb") as out:
+            with atomic_write(file) as temporary, temporary.open("wb") as out:
                 np.savez(out, features=found.features, is_right=found.is_labelled)
         with np.load(file) as told:
             yield Candidates(told["features"], told["is_right"], _FIELDS)
@@ -51,8 +51,8 @@ def _kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Candidates:
     for field in simulate_session(domain, seed, _FIELDS):
         everywhere = np.ones(field.image.shape, np.bool_)
         image = NORMALIZATION.apply(field.image, everywhere)
-        usable = inset(everywhere, domain.diameter_px / 2)
-        own = candidates_on(
+        usable = erode_mask(everywhere, domain.diameter_px / 2)
+        own = find_candidates(
             scorer,
             image,
             usable,
@@ -64,7 +64,7 @@ def _kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Candidates:
     return Candidates.together(found)
 
 
-def learn_heads(
+def fit_head_distribution(
     known: Sequence[Candidates], start: Float[np.ndarray, " features"]
 ) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]:
     """Mean weights, and a factor L of their covariance L Lᵀ.

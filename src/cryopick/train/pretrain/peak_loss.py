@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.train.head_fit import owners, peaks_of
+from cryopick.train.head_fit import match_peaks_to_labels, find_score_peaks
 
 __all__ = ["peak_loss"]
 
@@ -39,7 +39,7 @@ def peak_loss(
     """
     chosen, targets = [], []
     for number, (own, centres) in enumerate(zip(logits, centres_px, strict=True)):
-        peaks = peaks_of(own.detach(), diameter_px / 2 / (places_px[1] - places_px[0]))
+        peaks = find_score_peaks(own.detach(), diameter_px / 2 / (places_px[1] - places_px[0]))
         cells, is_right = _judged(peaks, centres, places_px, diameter_px)
         chosen.append(np.column_stack([np.full(len(cells), number), cells]))
         targets.append(is_right)
@@ -64,7 +64,7 @@ def _judged(
     if not len(centres_px):
         return peaks, np.zeros(len(peaks), bool)
     xy_px = places_px[peaks[:, ::-1]]
-    owner = owners(xy_px, centres_px, _RIGHT * diameter_px)
+    owner = match_peaks_to_labels(xy_px, centres_px, _RIGHT * diameter_px)
     gap, _ = cKDTree(centres_px).query(xy_px)
     is_right = owner >= 0
     counts = is_right | (gap > _WRONG * diameter_px) | (gap <= _RIGHT * diameter_px)

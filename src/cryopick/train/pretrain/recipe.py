@@ -1,7 +1,7 @@
 """Train the general model on simulated fields, with every particle known.
 
-- `train_general`: the whole run, or what is left of it.
-- `Progress`: what a checkpoint tells.
+- `train_general_model`: the whole run, or what is left of it.
+- `PretrainingProgress`: what a checkpoint tells.
 """
 
 import math
@@ -15,17 +15,17 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cryopick.array_types import Float
-from cryopick.config import settings_hash
-from cryopick.model.device import memory_format, mixed_precision
+from cryopick.config import hash_settings
+from cryopick.model.device import choose_memory_format, autocast_context
 from cryopick.model.networks import Scorer
 from cryopick.simulate.molecules import Molecule
-from cryopick.train.augmentation import distort, recolour
-from cryopick.train.checkpoint import Part, RunState, load_state, save_state
+from cryopick.train.augmentation import augment_intensity, augment_spectrum
+from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 from cryopick.train.pretrain.peak_loss import peak_loss
 from cryopick.train.pretrain.settings import GeneralSettings
 from cryopick.train.pretrain.stream import Example, Stream
 
-__all__ = ["Progress", "train_general"]
+__all__ = ["PretrainingProgress", "train_general_model"]
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _START_PRIOR = 0.02  # about the share of places that are positive
@@ -33,7 +33,7 @@ _IGNORED = -1.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class PretrainingProgress:
     """Means since the checkpoint before.
 
     Attributes:
@@ -45,7 +45,7 @@ class Progress:
     loss: float
 
 
-def train_general(  # noqa: PLR0913  # what a run is made of
+def train_general_model(  # noqa: PLR0913  # what a run is made of
     settings: GeneralSettings,
     molecules: Sequence[Molecule],
     checkpoint: Path,
@@ -53,7 +53,7 @@ def train_general(  # noqa: PLR0913  # what a run is made of
     device: torch.device,
     workers: int = 1,
     start: Scorer | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[PretrainingProgress], None] = lambda _: None,
 ) -> Scorer:
     """Train the network, or go on where a run of the same settings was cut off.
 
@@ -74,13 +74,15 @@ def train_general(  # noqa: PLR0913  # what a run is made of
     scorer.start_at(_START_PRIOR)
     if start is not None:
         scorer.load_state_dict(start.state_dict())
-    scorer.to(device, memory_format=memory_format(scorer, device))  # type: ignore[call-overload]  # not in stubs
+    scorer.to(device, memory_format=choose_memory_format(scorer, device))  # type: ignore[call-overload]  # not in stubs
     optimizer = torch.optim.AdamW(
         scorer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    parts: dict[str, Part] = {"scorer": scorer, "optimizer": optimizer}
-    key = "-".join([settings_hash(settings), *(molecule.name for molecule in molecules)])
-    state = load_state(checkpoint, parts, key, device) if checkpoint.exists() else RunState()
+    parts: dict[str, Checkpointed] = {"scorer": scorer, "optimizer": optimizer}
+    key = "-".join([hash_settings(settings), *(molecule.name for molecule in molecules)])
+    state = (
+        load_checkpoint(checkpoint, parts, key, device) if checkpoint.exists() else TrainingState()
+    )
     stream = Stream(settings, molecules, first=state.step, workers=workers)
     losses: list[Tensor] = []
     for examples in stream.batches():
@@ -89,7 +91,7 @@ def train_general(  # noqa: PLR0913  # what a run is made of
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(state.step, settings)
         scorer.train()
-        with mixed_precision(device):
+        with autocast_context(device):
             logits = scorer(images).float()
         places = _places(scorer, logits.shape[-1])
         targets = np.stack([_targets(xy, places, settings) for xy in centres])
@@ -104,8 +106,8 @@ def train_general(  # noqa: PLR0913  # what a run is made of
         losses.append(loss.detach())
         state.step += 1
         if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
-            save_state(checkpoint, parts, state, key)
-            on_progress(Progress(state.step, float(torch.stack(losses).mean())))
+            save_checkpoint(checkpoint, parts, state, key)
+            on_progress(PretrainingProgress(state.step, float(torch.stack(losses).mean())))
             losses.clear()
     return scorer.eval()
 
@@ -135,13 +137,13 @@ def _batch(
         images.append(padded[start_y : start_y + side, start_x : start_x + side])
         centres.append(xy - (left, top))
     stacked = torch.stack(images).to(device)
-    patches = distort(
-        recolour(stacked, spread=settings.colour, seed=int(rng.integers(2**62))),
+    patches = augment_intensity(
+        augment_spectrum(stacked, spread=settings.colour, seed=int(rng.integers(2**62))),
         contrast=settings.contrast,
         noise=settings.noise,
         seed=int(rng.integers(2**62)),
     )
-    return patches[:, None].contiguous(memory_format=memory_format(scorer, device)), centres
+    return patches[:, None].contiguous(memory_format=choose_memory_format(scorer, device)), centres
 
 
 def _places(scorer: Scorer, grid: int) -> Float[np.ndarray, " grid"]:

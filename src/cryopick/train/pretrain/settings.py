@@ -6,8 +6,8 @@
 from dataclasses import dataclass, field
 
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NetworkSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
+from cryopick.model.architectures import NetworkSettings
+from cryopick.preprocess.settings import DIAMETER_PX
 
 __all__ = ["GeneralSettings"]
 
