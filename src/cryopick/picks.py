@@ -5,7 +5,7 @@ micrograph; pixel centres are at integers. Scores are logits.
 
 - `Picks`: the table.
 - `concatenate`: several tables as one.
-- `evenly`: which of many to look at where a few must do.
+- `choose_evenly`: which of many to look at where a few must do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer, Shaped
 
-__all__ = ["Picks", "concatenate", "evenly"]
+__all__ = ["Picks", "choose_evenly", "concatenate"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -181,7 +181,7 @@ def concatenate(tables: Sequence[Picks]) -> Picks:
     )
 
 
-def evenly(count: int, most: int) -> Integer[np.ndarray, " chosen"]:
+def choose_evenly(count: int, most: int) -> Integer[np.ndarray, " chosen"]:
     """Positions in a list of `count`, `most` of them or all, from the first to the last.
 
     >>> evenly(9, 3), evenly(2, 3)

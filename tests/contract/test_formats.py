@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
-from cryopick.io.names import stem_of
-from cryopick.io.tables.codec import Layout
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.formats import CODECS, FORMATS
 from cryopick.io.tables.pick_tables import (
     read_picks,
@@ -36,7 +36,9 @@ PRECISION_PX |= {name: 0.0005 for name in FORMATS if name not in PRECISION_PX}
 # Names that hurt: spaces, dots, quotes, signs of the formats, letters beyond ASCII
 letters = st.characters(codec="utf-8", exclude_characters='"/\0', exclude_categories=("C", "Z"))
 words = st.text(letters | st.sampled_from(" .#@'%;,_"), min_size=1, max_size=8)
-names = words.map(str.strip).filter(lambda s: s and s not in (".", "..") and stem_of(s) == s)
+names = words.map(str.strip).filter(
+    lambda s: s and s not in (".", "..") and micrograph_stem(s) == s
+)
 numbers = st.floats(-1e5, 1e5).map(lambda x: round(x, 2))
 scores = st.none() | st.floats(-900, 900, width=32)
 
@@ -74,7 +76,7 @@ def assert_same(found, expected, name):
 
 
 def layout_for(picks):
-    return Layout(shapes_px=dict.fromkeys(picks.micrographs, SHAPE_PX))
+    return TableLayout(shapes_px=dict.fromkeys(picks.micrographs, SHAPE_PX))
 
 
 def write_one_each(picks, folder, name, box_px=BOX_PX):

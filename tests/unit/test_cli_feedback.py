@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cryopick.cli import app
-from cryopick.io.names import stem_of
-from cryopick.io.tables.codec import Layout
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
@@ -36,7 +36,7 @@ def cryopick(*words, status=0):
 
 def places(table):
     rows = zip(table.index.tolist(), table.xy_px.round(2).tolist(), strict=True)
-    return sorted((stem_of(table.micrographs[i]), *xy) for i, xy in rows)
+    return sorted((micrograph_stem(table.micrographs[i]), *xy) for i, xy in rows)
 
 
 def made(folder="out"):
@@ -57,7 +57,7 @@ def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
     table, is_kept = classified
     moved = replace(table, xy_px=table.xy_px + 1.5)
     went_in = moved if first == "all" else moved.select(~is_kept)
-    layout = Layout(shapes_px=dict.fromkeys(table.micrographs, SHAPE))
+    layout = TableLayout(shapes_px=dict.fromkeys(table.micrographs, SHAPE))
     for name, own in (("in", went_in), ("kept", table.select(is_kept))):
         write_picks(own, Path(f"{name}.{suffix}"), layout=layout)
 

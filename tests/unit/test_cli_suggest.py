@@ -7,10 +7,10 @@ import pytest
 from tests import tiny
 
 from cryopick.active.candidates import CandidateBatch
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
-from cryopick.runs.text_files import name_list
+from cryopick.runs.text_files import read_name_list
 
 LINE = "suggest mics --model m.safetensors --device cpu"
 HALF_PX = tiny.DIAMETER_ANG / 2 / tiny.PIXEL_ANG
@@ -92,11 +92,11 @@ def test_labels_and_earlier_suggestions_are_kept_clear_of(run):
 def test_micrographs_are_named_in_order_and_hold_all_candidates(run):
     result = run(f"{LINE} -o c.tsv --micrographs 2 --out-micrographs lists/order.txt")
 
-    named, listed = result.stdout.splitlines(), name_list(Path("lists/order.txt"))
+    named, listed = result.stdout.splitlines(), read_name_list(Path("lists/order.txt"))
     assert len(set(named)) == 2
     assert [str(Path(name).absolute()) for name in named] == listed[:2]
     assert sorted(Path(name).name for name in listed) == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert set(read_picks(Path("c.tsv")).micrographs) == {stem_of(name) for name in named}
+    assert set(read_picks(Path("c.tsv")).micrographs) == {micrograph_stem(name) for name in named}
     run("suggest @lists/order.txt --model m.safetensors -o again.tsv")
 
 
@@ -105,7 +105,7 @@ def test_a_labelled_micrograph_is_named_last(run):
 
     run(f"{LINE} -o c.tsv --labels one.tsv --out-micrographs order.txt")
 
-    assert name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
+    assert read_name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
 
 
 def test_an_untold_number_of_particles_is_that_of_the_training(run):

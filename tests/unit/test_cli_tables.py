@@ -8,7 +8,7 @@ import pytest
 
 from cryopick.cli.tables import align_names
 from cryopick.io.images.mrc import write_mrc
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
@@ -112,7 +112,7 @@ def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_word
     assert sorted(Path(p).stem for p in train + test) == list("abcd")
     assert len(test) == 1
     assert [row[0] for row in read("parts/test.tsv")] == [Path(test[0]).stem]
-    assert micrograph_paths(["@parts/test.txt"]) == [Path(test[0])]
+    assert find_micrographs(["@parts/test.txt"]) == [Path(test[0])]
     assert "they have no label: 1 micrographs" in result.stderr
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryopick.config import load_toml, settings_hash, to_toml
+from cryopick.config import hash_settings, load_toml, to_toml
 from cryopick.errors import FormatError, InputError, SettingsError
 
 
@@ -56,8 +56,8 @@ def test_settings_survive_the_file(tmp_path_factory, settings):
 
 @given(anything, anything)
 def test_the_hash_tells_settings_apart(one, other):
-    assert (settings_hash(one) == settings_hash(other)) == (one == other)
-    assert settings_hash(one) == settings_hash(replace(one))
+    assert (hash_settings(one) == hash_settings(other)) == (one == other)
+    assert hash_settings(one) == hash_settings(replace(one))
 
 
 def test_deeper_tables_carry_their_whole_path():

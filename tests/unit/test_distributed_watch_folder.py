@@ -14,7 +14,7 @@ from tests import tiny
 from cryopick.distributed import live_picking as station
 from cryopick.distributed.watch_folder import Watcher, there_now
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 WATCH = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
 
@@ -153,7 +153,7 @@ def test_one_bad_micrograph_never_stops_a_watch(project, monkeypatch):
 
 
 def test_two_watches_do_not_share_a_folder(project):
-    parts = Parts.beside(Path("out"), ["another"])
+    parts = Ledger.beside(Path("out"), ["another"])
     with parts.begun([], overwrite=True):
         said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.evaluate.thresholds import nested_counts, strongest, thresholded
+from cryopick.evaluate.thresholds import apply_threshold, select_nested, select_strongest
 from cryopick.picks import Picks
 
 rows = st.lists(
@@ -32,7 +32,7 @@ def test_a_point_of_the_curve_is_what_judging_the_cut_table_gives(picked, known,
     assume(set(picks.micrographs) & set(truth.micrographs))
 
     whole = evaluate_picks(picks, truth, 1.5)
-    cut = evaluate_picks(thresholded(picks, threshold), truth, 1.5)
+    cut = evaluate_picks(apply_threshold(picks, threshold), truth, 1.5)
 
     point = whole.curve.at(threshold)
     assert (point.recall, point.f1) == (cut.all_picks.recall, cut.all_picks.f1)
@@ -117,7 +117,7 @@ def test_nothing_to_judge_is_an_error():
 
 @given(rows, st.lists(st.sampled_from([-3.0, -0.5, 0.0, 1.0]), min_size=2, max_size=4))
 def test_the_set_of_a_lower_threshold_contains_that_of_a_higher(picked, thresholds):
-    sets = [thresholded(table(picked), threshold) for threshold in sorted(thresholds)]
+    sets = [apply_threshold(table(picked), threshold) for threshold in sorted(thresholds)]
 
     for looser, stricter in itertools.pairwise(sets):
         assert rows_of(stricter) <= rows_of(looser)
@@ -127,7 +127,7 @@ def test_the_set_of_a_lower_threshold_contains_that_of_a_higher(picked, threshol
 def test_no_pick_left_behind_is_surer_than_one_kept(picked, count):
     picks = table(picked)
 
-    kept = strongest(picks, count)
+    kept = select_strongest(picks, count)
 
     assert len(kept) == min(count, len(picks))
     assert kept.micrographs == picks.micrographs
@@ -143,13 +143,13 @@ def rows_of(picks):
 def test_sets_by_number_hold_that_many():
     picks = table([("a", i, 0, i % 2) for i in range(6)])
 
-    assert [len(kept) for kept in nested_counts(picks, [1, 4, 9])] == [1, 4, 6]
+    assert [len(kept) for kept in select_nested(picks, [1, 4, 9])] == [1, 4, 6]
 
 
 def test_a_table_without_scores_cannot_be_cut():
     picks = Picks.on("a", np.zeros((2, 2)))
 
     with pytest.raises(SettingsError, match="2 of 2 picks have none"):
-        thresholded(picks, 0.0)
+        apply_threshold(picks, 0.0)
     with pytest.raises(ValueError, match="count must be at least 0"):
-        strongest(picks, -1)
+        select_strongest(picks, -1)

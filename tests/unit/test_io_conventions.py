@@ -12,7 +12,7 @@ import pytest
 from tests.oracles_io import mrc_bytes, tiff_bytes
 
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks
 
@@ -230,7 +230,7 @@ def test_sizes_may_come_from_the_caller_or_from_the_files_themselves(tmp_path):
     write_picks(
         picks.rename({str(path): "gone.mrc"}),
         tmp_path / "given.cs",
-        layout=Layout(shapes_px={"gone.mrc": (HEIGHT, WIDTH)}),
+        layout=TableLayout(shapes_px={"gone.mrc": (HEIGHT, WIDTH)}),
     )
 
     for name in ("file.cs", "given.cs"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import FormatError, InputError, SettingsError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
@@ -216,11 +216,11 @@ def test_micrographs_come_from_exposures_and_from_particles(tmp_path):
         dtype=[("uid", "<u8"), ("micrograph_blob/path", "S20")],
     )
 
-    listed = micrograph_paths([str(saved(tmp_path / "J2/exposures.cs", exposures))])
-    picked = micrograph_paths([str(saved(tmp_path / "J2/picked.cs", places(2)))])
+    listed = find_micrographs([str(saved(tmp_path / "J2/exposures.cs", exposures))])
+    picked = find_micrographs([str(saved(tmp_path / "J2/picked.cs", places(2)))])
 
     assert listed == [tmp_path / "J1/b.mrc", tmp_path / "J1/a.mrc"]
     assert picked == [tmp_path / "J1/a.mrc"]
     other = np.zeros(1, dtype=[("uid", "<u8")])
     with pytest.raises(FormatError, match="micrograph_blob/path or location/micrograph_path"):
-        micrograph_paths([str(saved(tmp_path / "other.cs", other))])
+        find_micrographs([str(saved(tmp_path / "other.cs", other))])

@@ -10,7 +10,7 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables import columns
 from cryopick.io.tables.pick_tables import (
     read_picks,
@@ -223,7 +223,7 @@ def test_a_listed_name_longer_than_any_files_is_not_found(tmp_path):
     table = tmp_path / "mics.star"
     table.write_text("data_\nloop_\n_rlnMicrographName #1\n" + "m" * 5000 + "\n")
     with pytest.raises(InputError, match="no file 'mmm"):
-        micrograph_paths([str(table)])
+        find_micrographs([str(table)])
 
 
 @needs_shared

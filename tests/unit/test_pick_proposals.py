@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.oracles_learn import blobs
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.evaluate.matching import match
+from cryopick.evaluate.matching import match_points
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.pick.proposals.correlation import correlate
@@ -18,9 +18,9 @@ from cryopick.pick.proposals.flattening import flatten
 from cryopick.pick.proposals.proposer import Proposer
 from cryopick.pick.proposals.settings import BlobSettings, ProposeSettings, TemplateSettings
 from cryopick.picks import Picks
-from cryopick.preprocess.blobs import difference_of_gaussians
-from cryopick.simulate.molecules import load_molecule
-from cryopick.simulate.views import project, random_rotations
+from cryopick.preprocess.blob_detection import difference_of_gaussians
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.views import draw_rotations, project_molecule
 
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 SHAPE = (400, 520)
@@ -36,14 +36,14 @@ def micrograph(folder, *, sign=-1, centres=CENTRES, seed=0):
 
 
 def proposed(path, **values):
-    return Proposer.ready(ProposeSettings(diameter_ang=DIAMETER_ANG, **values), [path]).propose(
+    return Proposer.create(ProposeSettings(diameter_ang=DIAMETER_ANG, **values), [path]).propose(
         path
     )
 
 
 def recalled(picks, truth, radius_px, first):
     best = picks.select(np.arange(min(first, len(picks))))
-    return (match(best.xy_px, best.score, truth, radius_px) >= 0).mean()
+    return (match_points(best.xy_px, best.score, truth, radius_px) >= 0).mean()
 
 
 @pytest.mark.parametrize(("contrast", "sign"), [("dark", -1), ("light", 1)])
@@ -159,9 +159,9 @@ def y_shaped(folder, count=12):
     rng = np.random.default_rng(3)
     image = np.zeros((420, 560))
     xy = np.array([[70 + 140 * (i % 4), 70 + 140 * (i // 4)] for i in range(count)], float)
-    for (x, y), rotation in zip(xy.astype(int), random_rotations(rng, count), strict=True):
+    for (x, y), rotation in zip(xy.astype(int), draw_rotations(rng, count), strict=True):
         side = 41
-        image[y - 20 : y + 21, x - 20 : x + 21] -= project(molecule, rotation, 5.0, side)
+        image[y - 20 : y + 21, x - 20 : x + 21] -= project_molecule(molecule, rotation, 5.0, side)
     image = image / np.abs(image).max() + rng.normal(0, 0.25, image.shape)
     path = Path(folder) / "y.mrc"
     write_mrc(path, image.astype(np.float32), pixel_size_ang=(5.0, 5.0))
@@ -182,8 +182,8 @@ def as_map(folder):
 
 def as_averages(folder, sign=1):
     molecule = load_molecule("y-shaped")
-    rotations = random_rotations(np.random.default_rng(8), 40)
-    stack = np.stack([sign * project(molecule, each, 4.0, 64) for each in rotations])
+    rotations = draw_rotations(np.random.default_rng(8), 40)
+    stack = np.stack([sign * project_molecule(molecule, each, 4.0, 64) for each in rotations])
     stack[3] = 0  # an empty class, as classifications leave them
     path = Path(folder) / f"averages{sign}.mrcs"
     with mrcfile.new(path) as file:
@@ -210,7 +210,7 @@ def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
     template = TemplateSettings(file=str(file), views=20, step_deg=20.0)
     chosen = ProposeSettings(diameter_ang=150.0, template=template)
 
-    picks = Proposer.ready(chosen, [path]).propose(path)
+    picks = Proposer.create(chosen, [path]).propose(path)
 
     assert recalled(picks, xy, radius_px=5.0, first=len(xy)) >= 0.9
     assert -1 <= picks.score.min() <= picks.score.max() <= 1

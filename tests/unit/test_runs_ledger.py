@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import BusyError, InputError, MicrographError, OutputExistsError
-from cryopick.runs.ledger import Parts, file_identity
+from cryopick.runs.ledger import Ledger, identify_file
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def cut_off(parts, *items, **options):
 
 
 def test_an_item_is_made_once_and_comes_back_as_it_was(out):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
     made = {"xy": np.array([[0.1, 1e-17]]), "name": np.array(["é"])}
 
     with begun(parts, [out]):
@@ -60,7 +60,7 @@ def test_an_item_is_made_once_and_comes_back_as_it_was(out):
 
 
 def test_an_item_that_fails_leaves_nothing(out):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
 
     with begun(parts):
         with pytest.raises(ZeroDivisionError):
@@ -70,7 +70,7 @@ def test_an_item_that_fails_leaves_nothing(out):
 
 def test_other_items_and_other_work_have_results_of_their_own(out):
     for number, work in enumerate(("one", "other")):
-        parts = Parts.beside(out, [work])
+        parts = Ledger.beside(out, [work])
         with begun(parts) as goes_on:
             assert not goes_on
             for item in ("a", "b"):
@@ -80,7 +80,7 @@ def test_other_items_and_other_work_have_results_of_their_own(out):
 
 def test_what_exists_is_refused_unless_this_very_work_made_it_or_was_cut_off(out):
     out.write_text("old")
-    work, other = Parts.beside(out, ["work"]), Parts.beside(out, ["other work"])
+    work, other = Ledger.beside(out, ["work"]), Ledger.beside(out, ["other work"])
     with pytest.raises(OutputExistsError, match=r"out\.tsv: exists already; replace it"):
         begun(work, [out]).__enter__()
     assert not work.folder.exists()
@@ -103,7 +103,7 @@ def test_more_files_may_come_but_none_may_be_left_out(out, tmp_path):
     files = [tmp_path / name for name in "abc"]
     for path in files:
         path.touch()
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
 
     def do(paths, **options):
         with begun(parts, [out], inputs=paths, **options):
@@ -123,7 +123,7 @@ def test_more_files_may_come_but_none_may_be_left_out(out, tmp_path):
 
 def test_one_hidden_file_is_left_or_none(out):
     for work, keep in (("one", True), ("other", True), ("other", False)):
-        parts = Parts.beside(out, [work])
+        parts = Ledger.beside(out, [work])
         with begun(parts, keep=keep):
             parts.once("item", dict)
 
@@ -131,14 +131,14 @@ def test_one_hidden_file_is_left_or_none(out):
 
 
 def test_work_that_did_nothing_leaves_nothing(out):
-    cut_off(Parts.beside(out, ["work"]))
+    cut_off(Ledger.beside(out, ["work"]))
 
     assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"\0" * 300, None])
 def test_damaged_parts_are_made_again(out, damage):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
     cut_off(parts, "a", "b")
     part = sorted(parts.folder.glob("*/*.npz"))[0]
     whole = part.read_bytes()
@@ -154,7 +154,7 @@ def test_damaged_parts_are_made_again(out, damage):
 
 @pytest.mark.parametrize("cut", [0, 10, 60])
 def test_a_damaged_ledger_is_none_and_what_exists_is_asked_about(out, cut):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
     with begun(parts, [out]):
         parts.once("item", lambda: {"a": np.zeros(9)})
         out.write_text("table")
@@ -172,7 +172,7 @@ def test_a_damaged_ledger_is_none_and_what_exists_is_asked_about(out, cut):
 
 
 def test_what_an_item_wrote_is_written_again_where_it_is_gone_or_changed(out, tmp_path):
-    parts, map_file, made = Parts.beside(out, ["work"]), tmp_path / "map", []
+    parts, map_file, made = Ledger.beside(out, ["work"]), tmp_path / "map", []
 
     def write():
         made.append(1)
@@ -192,7 +192,7 @@ def test_what_an_item_wrote_is_written_again_where_it_is_gone_or_changed(out, tm
 
 
 def test_a_file_that_changes_while_it_is_used_is_not_taken_for_done(out, source):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
     with begun(parts, inputs=[source]):
         source.write_text("other pixels")
         with pytest.raises(MicrographError, match="changed since this run began; run it again"):
@@ -204,7 +204,7 @@ def test_a_file_that_changes_while_it_is_used_is_not_taken_for_done(out, source)
 
 
 def test_a_file_that_vanishes_is_told(out, source):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
     source.unlink()
 
     with (
@@ -216,11 +216,11 @@ def test_a_file_that_vanishes_is_told(out, source):
 
 def test_one_at_a_time(out):
     pytest.importorskip("fcntl")
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.beside(out, ["work"])
 
     with begun(parts):
         with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is at work on it"):
-            begun(Parts.beside(out, ["other"]), overwrite=True).__enter__()
+            begun(Ledger.beside(out, ["other"]), overwrite=True).__enter__()
         parts.once("item", dict)
 
     with begun(parts) as goes_on:
@@ -234,7 +234,7 @@ def test_without_locks_work_is_done_all_the_same(out, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with begun(Parts.beside(out, ["work"])) as goes_on:
+    with begun(Ledger.beside(out, ["work"])) as goes_on:
         assert not goes_on
 
 
@@ -242,13 +242,13 @@ def test_a_file_that_changes_is_another_file(tmp_path):
     path = tmp_path / "a.mrc"
     path.write_bytes(b"1234")
     os.utime(path, ns=(0, 0))
-    seen = {file_identity(path)}
+    seen = {identify_file(path)}
 
     path.write_bytes(b"12345")
     os.utime(path, ns=(0, 0))
-    seen.add(file_identity(path))
+    seen.add(identify_file(path))
     os.utime(path, ns=(0, 1))
-    seen.add(file_identity(path))
+    seen.add(identify_file(path))
 
     assert len(seen) == 3
-    assert file_identity(tmp_path / "." / "a.mrc") in seen
+    assert identify_file(tmp_path / "." / "a.mrc") in seen

@@ -9,9 +9,9 @@ from cryopick.errors import SettingsError
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
-from cryopick.stack.boxes import boxed, cut_boxes, standardized, write_stack
+from cryopick.stack.boxes import cut_boxes, has_box, standardize_background, write_stack
 from cryopick.stack.settings import StackSettings
-from cryopick.stack.table import optics, optics_groups
+from cryopick.stack.table import build_optics, read_optics_groups
 
 RAMP = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
 
@@ -51,8 +51,8 @@ def test_pixels_beyond_the_micrograph_are_not_known():
 def test_the_edge_policy_decides_which_picks_get_a_box(x, y, skip, pad):
     xy = np.array([[x, y]], dtype=float)
 
-    assert boxed(RAMP.shape, xy, 4, "skip").tolist() == [skip]
-    assert boxed(RAMP.shape, xy, 4, "pad").tolist() == [pad]
+    assert has_box(RAMP.shape, xy, 4, "skip").tolist() == [skip]
+    assert has_box(RAMP.shape, xy, 4, "pad").tolist() == [pad]
 
 
 def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
@@ -62,7 +62,7 @@ def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
     background = x**2 + y**2 > 10**2
     box[~background] -= 500
 
-    made = standardized(box, background)
+    made = standardize_background(box, background)
 
     assert made[background].mean() == pytest.approx(0, abs=1e-5)
     assert made[background].std() == pytest.approx(1, abs=1e-5)
@@ -70,7 +70,10 @@ def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
 
 
 def test_a_flat_background_is_not_blown_up():
-    assert np.abs(standardized(np.full((4, 4), 5, np.float32), np.ones((4, 4), bool))).max() == 0
+    assert (
+        np.abs(standardize_background(np.full((4, 4), 5, np.float32), np.ones((4, 4), bool))).max()
+        == 0
+    )
 
 
 def written(tmp_path, **options):
@@ -144,9 +147,9 @@ def test_optics_groups_of_the_picks_are_kept_with_the_new_image_size(tmp_path):
     particles = "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
     (tmp_path / "p.star").write_text(text + "\n" + particles + "a.mrc 1 2\n")
 
-    groups = optics_groups(tmp_path / "p.star", StackSettings(box_px=8, cs_mm=2.7))
+    groups = read_optics_groups(tmp_path / "p.star", StackSettings(box_px=8, cs_mm=2.7))
 
-    (tmp_path / "o.star").write_text(optics(groups, 1.5, 64).others + "\n")
+    (tmp_path / "o.star").write_text(build_optics(groups, 1.5, 64).others + "\n")
     assert column(tmp_path / "o.star", "optics", "_rlnSphericalAberration") == ["2.7"] * 2
     assert column(tmp_path / "o.star", "optics", "_rlnVoltage") == ["300", "200"]
     assert column(tmp_path / "o.star", "optics", "_rlnImageSize") == ["64", "64"]

@@ -11,7 +11,6 @@ with p the probability that it is a particle, averaged over eight turned and mir
 s = 20 / (10 + labels so far), which is 2 at first and fades, and the distance of its feature
 vector from the nearest one labelled or chosen, 1 where that is as far as is usual.
 
-- `SuggestSettings`: how many to suggest.
 - `expected_shift`: what makes probabilities of logits that are not calibrated.
 - `preselect_candidates`: the few picks of a micrograph that can be worth a label.
 - `CandidateFeatures`: what a model sees at those.
@@ -30,12 +29,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer
-from cryopick.errors import SettingsError
 from cryopick.picks import Picks, choose_evenly, concatenate
 
 __all__ = [
     "CandidateFeatures",
-    "SuggestSettings",
     "expected_shift",
     "limit_candidates",
     "preselect_candidates",
@@ -46,34 +43,6 @@ __all__ = [
 _FEW = 10  # labels after which a sure particle is worth half of what it was at first
 _SAMPLE = 512  # candidates that tell what distance is usual
 _POOL, _MOST, _LEAST = 4096, 128, 4  # candidates looked at: in all, on a micrograph
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuggestSettings:
-    """Settings of `cryopick suggest` beside those of picking.
-
-    Attributes:
-        count: Candidates to suggest.
-        micrographs: Suggest candidates on so many micrographs only; None takes all.
-        particles_per_micrograph: Particles expected on a micrograph; None takes what the
-            model was trained with and, if that is not known, its logits as they are.
-
-    Raises:
-        SettingsError: A value lies outside its range.
-    """
-
-    count: int = 50
-    micrographs: int | None = None
-    particles_per_micrograph: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("count", "micrographs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingsError(f"{name} must be at least 1; got {value}")
-        expected = self.particles_per_micrograph
-        if expected is not None and not 0 < expected < math.inf:
-            raise SettingsError(f"particles_per_micrograph must be above 0; got {expected}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

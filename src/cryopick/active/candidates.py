@@ -13,13 +13,13 @@ import numpy as np
 
 from cryopick.active.acquisition import (
     CandidateFeatures,
-    SuggestSettings,
     expected_shift,
     limit_candidates,
     preselect_candidates,
     rank_micrographs,
     suggest,
 )
+from cryopick.active.settings import SuggestSettings
 from cryopick.array_types import Float
 from cryopick.config import to_toml
 from cryopick.evaluate.matching import is_near

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 from typer import echo
 
-from cryopick.cli.tables import planned_tables
+from cryopick.cli.tables import plan_tables
 
 if TYPE_CHECKING:
-    from cryopick.runs.ledger import Parts
+    from cryopick.runs.ledger import Ledger
 
 __all__ = ["Batched", "ledger", "own_part"]
 
 
 @contextmanager
 def ledger(
-    parts: "Parts",
+    parts: "Ledger",
     outputs: Iterable[Path],
     inputs: Iterable[Path] = (),
     *,
@@ -81,7 +81,7 @@ class Batched:
             box_px: Side of the boxes.
         """
         out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-        tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
+        tables = plan_tables(paths, out, table_format=table_format, box_px=box_px)
         if shard is None:
             return cls(list(paths), out, tables, Path(out))
         from cryopick.distributed.shards import Shard

@@ -9,10 +9,10 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force, Table
-from cryopick.cli.tables import given_files, write_table
+from cryopick.cli.tables import match_files, write_table
 
 if TYPE_CHECKING:
-    from cryopick.io.tables.codec import Layout
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.picks import Picks
 
 __all__ = ["convert"]
@@ -66,21 +66,23 @@ def convert(
 
     Example: cryopick convert picks.tsv -o picks.star
     """
-    from cryopick.io.images.sizes import known_shapes
+    from cryopick.io.images.sizes import find_micrograph_shapes
     from cryopick.io.tables.pick_tables import read_picks_many
 
     picks = read_picks_many(tables, format=from_format)
     if threshold is not None:
         from cryopick.evaluate.thresholds import (
-            thresholded,  # not for every table that is converted
+            apply_threshold,  # not for every table that is converted
         )
 
-        picks = thresholded(picks, threshold)
+        picks = apply_threshold(picks, threshold)
     if scale != 1.0:
         picks = _without_sizes(picks.scaled(scale))
     picks, shapes = _sizes(picks, micrographs or (), shape_px)
     if invert_y:
-        picks = picks.inverted_y(known_shapes(picks, shapes, "--invert-y needs heights")[:, 0])
+        picks = picks.inverted_y(
+            find_micrograph_shapes(picks, shapes, "--invert-y needs heights")[:, 0]
+        )
     else:
         _tell_of_tiff([*picks.micrographs, *shapes])
     layout = _layout(tables, out, to_format, from_format)
@@ -100,18 +102,18 @@ def _sizes(
     picks: "Picks", micrographs: Iterable[str], shape_px: tuple[int, int] | None
 ) -> tuple["Picks", dict[str, tuple[int, int]]]:
     """Name micrographs by their files where the table knows no more than a stem; their sizes."""
-    from cryopick.io.images.sizes import micrograph_shape
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.images.sizes import read_micrograph_shape
+    from cryopick.io.inputs import find_micrographs
 
     micrographs = list(micrographs)
-    files = given_files(picks, micrograph_paths(micrographs)) if micrographs else {}
+    files = match_files(picks, find_micrographs(micrographs)) if micrographs else {}
     bare = {name: str(path) for name, path in files.items() if "/" not in name}
     if len({bare.get(name, name) for name in picks.micrographs}) == len(picks.micrographs):
         picks = picks.rename(bare)
         files = {bare.get(name, name): path for name, path in files.items()}
     if shape_px is not None:
         return picks, dict.fromkeys(picks.micrographs, shape_px)
-    return picks, {name: micrograph_shape(path) for name, path in files.items()}
+    return picks, {name: read_micrograph_shape(path) for name, path in files.items()}
 
 
 def _tell_of_tiff(names: Iterable[str]) -> None:
@@ -127,12 +129,12 @@ def _tell_of_tiff(names: Iterable[str]) -> None:
 
 def _layout(
     tables: list[Path], out: str, to_format: str | None, from_format: str | None
-) -> "Layout":
+) -> "TableLayout":
     """What stands around the picks, where STAR files become one STAR file."""
-    from cryopick.io.tables.codec import Layout
-    from cryopick.io.tables.pick_tables import read_star_frame
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.pick_tables import read_star_context
 
     is_star = to_format == "star" or (to_format is None and out.lower().endswith(".star"))
     if not is_star or out.endswith("/") or from_format not in (None, "star"):
-        return Layout()
-    return Layout(star=read_star_frame(tables))
+        return TableLayout()
+    return TableLayout(star=read_star_context(tables))

@@ -167,7 +167,7 @@ def _words(*parts: tuple[object, ...]) -> list[str]:
 
 def _sizes(settings: DemoSettings) -> tuple[float, float, float]:
     """Diameter of the particle in ångströms and raw pixels, and a third of it to judge by."""
-    from cryopick.simulate.molecules import load_molecule
+    from cryopick.simulate.molecule_files import load_molecule
     from cryopick.simulate.settings import SimulationSettings
 
     diameter_ang = load_molecule(settings.molecule).diameter_ang
@@ -179,7 +179,7 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
     """Make the folder ready to start the demo, or to go on with it."""
     from cryopick.config import to_toml
     from cryopick.errors import OutputExistsError
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     mark, text = files.root / "demo.toml", to_toml(settings)
     if mark.exists() and force:
@@ -193,7 +193,7 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
         return
     elif files.root.exists() and any(files.root.iterdir()):
         raise OutputExistsError(f"{files.root}: holds no demo but other files; name another folder")
-    with whole(mark) as temporary:
+    with atomic_write(mark) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -201,7 +201,7 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
     """Run the stages that are not done yet, write the page, and return the numbers."""
     from cryopick.report.demo import demo_page
     from cryopick.report.findings import gather
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     log = files.root / "seconds.json"  # of each stage, for a demo that goes on
     seconds = json.loads(log.read_text(encoding="utf-8")) if log.exists() else {}
@@ -211,17 +211,17 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
             _draw_labels(settings, files)
         if not stage.made.exists():
             seconds[name] = _type(stage)
-            with whole(log, overwrite=True) as temporary:
+            with atomic_write(log, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(seconds), encoding="utf-8")
     echo("writing the report", err=True)
     _, diameter_px, radius_px = _sizes(settings)
     found = gather(files, diameter_px, radius_px)
     lines = [shlex.join(["cryopick", *stage.words]) for stage in every.values()]
     lines.insert(2, f"# {files.labels}: {settings.labels} particles of parts/train.tsv, by chance")
-    with whole(files.report, overwrite=True) as temporary:
+    with atomic_write(files.report, overwrite=True) as temporary:
         temporary.write_text(demo_page(found, lines, seconds), encoding="utf-8")
     metrics = _metrics(settings, found, seconds)
-    with whole(files.metrics, overwrite=True) as temporary:
+    with atomic_write(files.metrics, overwrite=True) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return metrics
 

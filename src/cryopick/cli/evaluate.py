@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, Ignore, Json, PixelSizeAng, RadiusPx, in_pixels, regions_on
+from cryopick.cli.options import Force, Ignore, Json, PixelSizeAng, RadiusPx, convert_to_pixels, read_ignored_regions
 from cryopick.cli.tables import align_names, read_only
 
 if TYPE_CHECKING:
     from cryopick.evaluate.evaluation import Evaluation
-    from cryopick.evaluate.precision_recall import Point
+    from cryopick.evaluate.precision_recall import OperatingPoint
 
 __all__ = ["evaluate"]
 
@@ -48,11 +48,11 @@ def evaluate(
     from cryopick.io.tables.pick_tables import read_picks
 
     radius_ang = None if diameter_ang is None else diameter_ang / 2
-    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--diameter-ang")
+    radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--diameter-ang")
     found = read_picks(picks)
     known = align_names(read_picks(truth), found.micrographs)
     names = list(dict.fromkeys(found.micrographs + known.micrographs))
-    regions = regions_on(names, ignore)
+    regions = read_ignored_regions(names, ignore)
     found, known = regions.outside(found), regions.outside(known)
     judged = evaluate_picks(found, known, radius, read_only(only, names) if only else None)
     if plot:
@@ -100,7 +100,7 @@ def _as_text(judged: "Evaluation") -> str:
     return "\n".join(lines)
 
 
-def _point(point: "Point | None") -> str:
+def _point(point: "OperatingPoint | None") -> str:
     if point is None:
         return "undefined: no scores"
     at = "" if point.threshold is None else f"  threshold {point.threshold:.4g}"

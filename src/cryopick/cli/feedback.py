@@ -54,14 +54,14 @@ def feedback(
 
     Example: cryopick feedback Extract/job5/particles.star Select/job8/particles.star -o again
     """
-    from cryopick.evaluate.thresholds import strongest, thresholded
+    from cryopick.evaluate.thresholds import apply_threshold, select_strongest
     from cryopick.io.tables.pick_tables import read_picks
 
     if (kept is None) == (not classes):
         raise BadParameter("give either KEPT, a table of what was kept, or --class")
     table = read_picks(picks)
     if threshold is not None:
-        table = thresholded(table, threshold)
+        table = apply_threshold(table, threshold)
     if kept is None:
         good, bad = _by_class(table, set(classes or []), picks)
     else:
@@ -69,7 +69,7 @@ def feedback(
     if not len(good):
         raise InputError(f"{kept or picks}: no particle is kept, so that there is nothing to label")
     if most is not None:
-        bad = strongest(bad, most)
+        bad = select_strongest(bad, most)
     files = {out / f"labels.{table_format}": good, out / f"negatives.{table_format}": bad}
     for file in files:
         if file.exists() and not force:

@@ -16,12 +16,12 @@ from cryopick.cli.options import (
     ShardName,
     Table,
     TableFormat,
-    chosen_model,
-    regions_on,
+    choose_model_file,
+    read_ignored_regions,
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import record_file, settings_file, write_table
+from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["filaments"]
@@ -65,19 +65,19 @@ def filaments(
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.filaments.batch import FilamentBatch
     from cryopick.pick.filaments.settings import FilamentSettings
     from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.metadata import write_record
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
 
-    on = ready_device(device)
-    plan = Batched.plan(micrograph_paths(micrographs), out, shard, table_format=table_format)
-    file, regions = chosen_model(model, diameter_ang), regions_on(plan.paths, ignore)
+    on = require_device(device)
+    plan = Batched.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
+    file, regions = choose_model_file(model, diameter_ang), read_ignored_regions(plan.paths, ignore)
     scored = PickBatch.open(file, settings_of(PickSettings, options), on, ignore=regions)
     work = FilamentBatch(scored, settings_of(FilamentSettings, options), ends)
     parts = work.parts(plan.beside)
@@ -87,12 +87,12 @@ def filaments(
         found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
         if not found:
             raise InputError("none of the micrographs can be used; see what was skipped above")
-        with whole(settings_file(plan.out), overwrite=True) as temporary:
+        with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
         write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().record(
             micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
         )
-        write_record(record, record_file(plan.out))
+        write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -70,12 +70,12 @@ def _describe(path: Path) -> dict[str, object]:
 
 def _is_table(path: Path) -> bool:
     from cryopick.io.inputs import MICROGRAPH_SUFFIXES
-    from cryopick.io.tables.formats import codec_of
+    from cryopick.io.tables.formats import detect_codec
 
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
     try:
-        codec_of(path)
+        detect_codec(path)
     except FormatError:
         return path.suffix.lower() == ".txt"
     return True
@@ -89,20 +89,20 @@ def _describe_micrograph(path: Path) -> dict[str, object]:
 
 
 def _describe_table(path: Path) -> dict[str, object]:
-    from cryopick.io.tables.formats import codec_of, listed_micrographs
+    from cryopick.io.tables.formats import detect_codec, list_micrographs
     from cryopick.io.tables.pick_tables import read_picks
 
     try:
         picks = read_picks(path)
     except FormatError:
-        names = listed_micrographs(path)
+        names = list_micrographs(path)
         if not names:
             raise
         listed = {"kind": "micrograph list", "usable": True, "micrographs": len(names)}
         return {**listed, "findings": []}
     facts: dict[str, object] = {
         "kind": "pick table",
-        "format": codec_of(path).name,
+        "format": detect_codec(path).name,
         "usable": True,
         "picks": len(picks),
         "micrographs": len(picks.micrographs),

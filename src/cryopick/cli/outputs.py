@@ -1,7 +1,7 @@
 """Outputs of commands that write one image for each micrograph.
 
 - `OutputFolder`: the option that names their folder.
-- `one_each`: the file that each micrograph becomes.
+- `plan_output_files`: the file that each micrograph becomes.
 """
 
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from typer import Option
 
 from cryopick.errors import SettingsError
 
-__all__ = ["OutputFolder", "one_each"]
+__all__ = ["OutputFolder", "plan_output_files"]
 
 OutputFolder = Annotated[
     Path, Option("--out", "-o", metavar="DIR", file_okay=False, help="Folder to write to.")
 ]
 
 
-def one_each(paths: Sequence[Path], folder: Path, suffix: str = ".mrc") -> dict[Path, Path]:
+def plan_output_files(paths: Sequence[Path], folder: Path, suffix: str = ".mrc") -> dict[Path, Path]:
     """For each micrograph, the file `<stem>.mrc`, or of another suffix, in a folder.
 
     Raises:
         SettingsError: Two micrographs would be written to one file, or one over itself.
     """
-    from cryopick.io.names import stem_of
+    from cryopick.io.names import micrograph_stem
 
     owners: dict[Path, Path] = {}
     for path in paths:
-        output = folder / f"{stem_of(path.name)}{suffix}"
+        output = folder / f"{micrograph_stem(path.name)}{suffix}"
         other = owners.setdefault(output, path)
         if other != path:
             raise SettingsError(

@@ -6,7 +6,7 @@ from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
-from cryopick.cli.clusters import ClusterName, WorkerCount, placed, share
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, share
 from cryopick.cli.options import (
     Device,
     Force,
@@ -19,13 +19,13 @@ from cryopick.cli.options import (
     ShardName,
     Table,
     TableFormat,
-    chosen_model,
-    regions_on,
+    choose_model_file,
+    read_ignored_regions,
 )
 from cryopick.cli.progress import Batch
-from cryopick.cli.sets import AUTO, NO_SIGN, cut, number
+from cryopick.cli.sets import AUTO, NO_PARTICLES_WARNING, cut, number
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import record_file, settings_file, write_table
+from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["pick"]
@@ -81,13 +81,13 @@ def pick(
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.evaluate.emptiness import likely_empty
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.evaluate.emptiness import is_likely_empty
+    from cryopick.io.inputs import find_micrographs
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.metadata import write_record
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
 
     cuts_itself = threshold == AUTO
     if cuts_itself and shard is not None:
@@ -97,11 +97,11 @@ def pick(
         )
     options["threshold"] = None if threshold is None or cuts_itself else number(threshold)
     settings = settings_of(PickSettings, options)
-    on, settings = placed(cluster, workers, device, settings)
+    on, settings = choose_execution(cluster, workers, device, settings)
     plan = Batched.plan(
-        micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
+        find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
-    file, regions = chosen_model(model, diameter_ang), regions_on(plan.paths, ignore)
+    file, regions = choose_model_file(model, diameter_ang), read_ignored_regions(plan.paths, ignore)
     work = PickBatch.open(file, settings, on, ignore=regions)
     parts = work.parts(plan.beside, "pick")
     batch = Batch(plan.paths, doing="Picking micrographs")
@@ -115,17 +115,17 @@ def pick(
         found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
         if not found:
             raise InputError("none of the micrographs can be used; see what was skipped above")
-        with whole(settings_file(plan.out), overwrite=True) as temporary:
+        with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
         table = concatenate(found)
         if cuts_itself and len(table):
             table = cut(table, AUTO)
-        elif model is None and threshold is None and len(table) and likely_empty(table):
-            echo(NO_SIGN, err=True)
+        elif model is None and threshold is None and len(table) and is_likely_empty(table):
+            echo(NO_PARTICLES_WARNING, err=True)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().record(
             micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
         )
-        write_record(record, record_file(plan.out))
+        write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

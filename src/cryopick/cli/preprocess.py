@@ -8,7 +8,7 @@ from typer import Option, echo
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
 from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng
-from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError, InputError
@@ -45,13 +45,14 @@ def preprocess(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.preprocess.export import PreprocessSettings, missing_of, write_prepared
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.ledger import Parts, file_identity
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.preprocess.export import missing_of, plan_preparation, write_prepared
+    from cryopick.preprocess.settings import PreprocessSettings
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.ledger import Ledger, identify_file
 
     settings = settings_of(PreprocessSettings, options)
-    outputs = one_each(micrograph_paths(micrographs), out)
+    outputs = plan_output_files(find_micrographs(micrographs), out)
     loaded = None
     if model:
         from cryopick.model.model_file import (
@@ -59,12 +60,12 @@ def preprocess(
         )
 
         loaded = load_model(model)
-    settings.preparation(loaded)  # a contradiction shows before any work
+    plan_preparation(settings, loaded)  # a contradiction shows before any work
     is_shared = loaded is None and settings.normalization == "dataset"
     told = [
-        file_identity(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
+        identify_file(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
     ]
-    parts = Parts.beside(out, ["preprocess", to_toml(settings), *told])
+    parts = Ledger.beside(out, ["preprocess", to_toml(settings), *told])
     batch = Batch(list(outputs), doing="Preparing micrographs")
     with ledger(parts, outputs.values(), outputs, overwrite=force):
         missing = missing_of(outputs, parts)
@@ -80,7 +81,7 @@ def preprocess(
                 write_prepared(wanted, settings, loaded, parts, on_done)
         if len(batch.skipped) == len(outputs):
             raise InputError("none of the micrographs can be used; see what was skipped above")
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             header = f"# prepared as for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
     echo(f"{len(outputs) - len(batch.skipped)} micrographs written to {out}", err=True)

@@ -11,7 +11,7 @@ from cryopick.cli.batches import Batched, ledger
 from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import record_file, settings_file, write_table
+from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
 
 __all__ = ["propose"]
@@ -88,22 +88,22 @@ def propose(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.pick.proposals.proposer import Proposer
     from cryopick.pick.proposals.settings import ProposeSettings
     from cryopick.picks import Picks, concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.ledger import Parts, file_identity
-    from cryopick.runs.metadata import write_record
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.ledger import Ledger, identify_file
+    from cryopick.runs.metadata import write_run_metadata
 
     settings = settings_of(ProposeSettings, options, within=_WITHIN)
     plan = Batched.plan(
-        micrograph_paths(micrographs), out, shard, table_format=table_format, box_px=box_px
+        find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
-    proposer = Proposer.ready(settings, plan.paths)
+    proposer = Proposer.create(settings, plan.paths)
     told = to_toml(settings)
-    of_what = [file_identity(settings.template.path)] if settings.template.file else []
-    parts = Parts.beside(plan.beside, ["propose", told, *of_what])
+    of_what = [identify_file(settings.template.path)] if settings.template.file else []
+    parts = Ledger.beside(plan.beside, ["propose", told, *of_what])
 
     def work(path: Path) -> Picks:
         def find() -> dict[str, Any]:
@@ -119,12 +119,12 @@ def propose(
         found = [picks for _, picks in batch.run(work)]
         if not found:
             raise InputError("none of the micrographs can be used; see what was skipped above")
-        with whole(settings_file(plan.out), overwrite=True) as temporary:
+        with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(told, encoding="utf-8")
         table = concatenate(found)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         record = stopwatch().record(
             micrographs=plan.paths, files={}, device="cpu", skipped=batch.skipped
         )
-        write_record(record, record_file(plan.out))
+        write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

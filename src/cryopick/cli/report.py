@@ -7,7 +7,7 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Device, Force, PixelSizeAng
-from cryopick.cli.tables import record_file, settings_file
+from cryopick.cli.tables import metadata_file, settings_file
 
 __all__ = ["report"]
 
@@ -53,25 +53,25 @@ def report(
 
     Example: cryopick report picks.star --truth particles.star
     """
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.report.page import run_page
     from cryopick.report.pick_summary import evidence_of
     from cryopick.report.run_files import Wanted, open_run
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     made = f"{run}/" if run.is_dir() else str(run)
     page = out or run.with_suffix(".report.html")
     wanted = Wanted(
-        micrographs=micrograph_paths(micrographs or []),
+        micrographs=find_micrographs(micrographs or []),
         model=model,
         truth=truth,
         diameter_ang=diameter_ang,
         pixel_size_ang=pixel_size_ang,
-        device=str(ready_device(device)),
+        device=str(require_device(device)),
     )
-    with whole(page, overwrite=force) as temporary:
-        opened = open_run(run, settings_file(made), record_file(made), wanted)
+    with atomic_write(page, overwrite=force) as temporary:
+        opened = open_run(run, settings_file(made), metadata_file(made), wanted)
         text = run_page(opened, evidence_of(opened, threshold, radius_px))
         temporary.write_text(text, encoding="utf-8")
     if opened.unmatched:

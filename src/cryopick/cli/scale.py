@@ -14,10 +14,10 @@ from cryopick.cli.options import (
     ModelFile,
     PickRadiusAng,
     RawPixelSizeAng,
-    chosen_model,
+    choose_model_file,
 )
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, record_file, settings_file, write_table
+from cryopick.cli.tables import plan_tables, metadata_file, settings_file, write_table
 from cryopick.errors import InputError, UnfinishedError
 
 __all__ = ["merge", "submit", "watch"]
@@ -43,8 +43,8 @@ def merge(
     Example: cryopick merge picks.star
     """
     from cryopick.distributed.shards import merged, shards_of
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.metadata import write_record
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
 
     if out.is_dir():
         raise InputError(f"{out}: is a folder; parts that write into one need not be merged")
@@ -56,13 +56,13 @@ def merge(
             raise InputError(
                 f"{file}: says other settings than {told[0].name}; run that part again"
             )
-    table, record = merged(parts, [record_file(str(part)) for part in parts])
+    table, record = merged(parts, [metadata_file(str(part)) for part in parts])
     write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
     if texts[0]:
-        with whole(settings_file(str(out)), overwrite=True) as temporary:
+        with atomic_write(settings_file(str(out)), overwrite=True) as temporary:
             temporary.write_text(texts[0], encoding="utf-8")
     if record is not None:
-        write_record(record, record_file(str(out)))
+        write_run_metadata(record, metadata_file(str(out)))
         if record.skipped:
             raise UnfinishedError(
                 f"{len(record.skipped)} micrographs were skipped in the parts: "
@@ -89,14 +89,14 @@ def submit(
     --diameter-ang 150
     """
     from cryopick.distributed.submit import SCHEDULERS, script
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     if scheduler not in SCHEDULERS:
         raise BadParameter(f"--scheduler is one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
     if words[0] not in _IN_PARTS:
         raise BadParameter(f"only {', '.join(_IN_PARTS)} can be done in parts; got {words[0]}")
     text = script(scheduler, words, of=shards, cores=cores, file=str(out))
-    with whole(out, overwrite=force) as temporary:
+    with atomic_write(out, overwrite=force) as temporary:
         temporary.write_text(text, encoding="utf-8")
     out.chmod(0o755)
     echo(f"{text.split('# ')[1].splitlines()[0]}", err=True)
@@ -138,14 +138,14 @@ def watch(
     options = locals()  # by the names of the settings' fields
     from cryopick.distributed.live_picking import Station
     from cryopick.distributed.watch_folder import Watcher, there_now
-    from cryopick.model.device import ready_device
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.settings import PickSettings
 
     settings = settings_of(PickSettings, options)
-    file = chosen_model(model, diameter_ang)
-    planned_tables([], f"{out}/", table_format=table_format, box_px=box_px)
-    work = PickBatch.open(file, settings, ready_device(device))
+    file = choose_model_file(model, diameter_ang)
+    plan_tables([], f"{out}/", table_format=table_format, box_px=box_px)
+    work = PickBatch.open(file, settings, require_device(device))
     watcher = Watcher(lambda: there_now(micrographs))
     station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
     done = station.run(

@@ -6,7 +6,7 @@ from typer import Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger, own_part
-from cryopick.cli.clusters import ClusterName, WorkerCount, placed, share
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, share
 from cryopick.cli.options import (
     Device,
     Force,
@@ -15,9 +15,9 @@ from cryopick.cli.options import (
     ModelFile,
     RawPixelSizeAng,
     ShardName,
-    chosen_model,
+    choose_model_file,
 )
-from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
 
@@ -53,15 +53,15 @@ def score(
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.settings import PickSettings
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     settings = settings_of(PickSettings, options)
-    on, settings = placed(cluster, workers, device, settings)
-    file = chosen_model(model, diameter_ang)
-    every = one_each(micrograph_paths(micrographs), out)
+    on, settings = choose_execution(cluster, workers, device, settings)
+    file = choose_model_file(model, diameter_ang)
+    every = plan_output_files(find_micrographs(micrographs), out)
     outputs, beside = own_part(every, out, shard)
     work = PickBatch.open(file, settings, on)
     parts = work.parts(beside, "score")
@@ -75,7 +75,7 @@ def score(
             to = {path: outputs[path] for path in missing}
             share(cluster, workers, job, to, work.picker.ignore, batch)
         done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
     echo(f"{len(done)} score maps written to {out}", err=True)
     batch.finish()

@@ -11,17 +11,17 @@ import typer
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableFormat, in_pixels
+from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableFormat, convert_to_pixels
 from cryopick.cli.tables import align_names, write_table
 
 if TYPE_CHECKING:
-    from cryopick.evaluate.expectation import Promise
+    from cryopick.evaluate.expectation import ExpectedMetrics
     from cryopick.picks import Picks
 
-__all__ = ["AUTO", "NO_SIGN", "Operation", "combine", "cut", "number", "threshold"]
+__all__ = ["AUTO", "NO_PARTICLES_WARNING", "Operation", "combine", "cut", "number", "threshold"]
 
 AUTO = "auto"  # a threshold that the scores themselves tell
-NO_SIGN = (
+NO_PARTICLES_WARNING = (
     "warning: no sign of particles: scores fall off as on micrographs with nothing to pick; look "
     "at the micrographs, at --diameter-ang and at the pixel size before you use these picks"
 )
@@ -67,14 +67,14 @@ def threshold(
 
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate.thresholds import nested_counts
+    from cryopick.evaluate.thresholds import select_nested
     from cryopick.io.tables.pick_tables import read_picks
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("give either --at or --keep")
     table = read_picks(picks)
     sets = {f"at{_spelt(word)}": cut(table, word, f"at{_spelt(word)}: ") for word in at or []}
-    for count, kept in zip(keep or [], nested_counts(table, keep or []), strict=True):
+    for count, kept in zip(keep or [], select_nested(table, keep or []), strict=True):
         _tell(table, kept, f"keep{count}: ")
         sets[f"keep{count}"] = kept
     for label, kept in sets.items():
@@ -95,14 +95,14 @@ def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
         BadParameter: The word is neither a number nor "auto".
         SettingsError: There is no pick to choose by, or some have no score.
     """
-    from cryopick.evaluate.expectation import best_cut
-    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.evaluate.expectation import select_automatically
+    from cryopick.evaluate.thresholds import apply_threshold
 
     if word != AUTO:
-        kept = thresholded(picks, number(word))
+        kept = apply_threshold(picks, number(word))
         _tell(picks, kept, before)
         return kept
-    best = best_cut(picks)
+    best = select_automatically(picks)
     if best.without_signs:
         some = ", ".join(Path(name).name for name in best.without_signs[:_NAMED])
         typer.echo(
@@ -119,10 +119,10 @@ def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
 
 def _tell(picks: "Picks", kept: "Picks", before: str) -> None:
     """Say what scores promise of the picks that are kept."""
-    from cryopick.evaluate.expectation import promised
+    from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(f"{before}{_in_words(promised(picks), len(kept))}", err=True)
+        typer.echo(f"{before}{_in_words(estimate_metrics(picks), len(kept))}", err=True)
 
 
 def number(word: str) -> float:
@@ -140,7 +140,7 @@ def number(word: str) -> float:
     return value
 
 
-def _in_words(promise: "Promise", kept: int) -> str:
+def _in_words(promise: "ExpectedMetrics", kept: int) -> str:
     """What scores promise of the surest picks."""
     if not kept:
         return f"0 picks of {promise.kept[-1]}"
@@ -193,15 +193,15 @@ def combine(
     Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
     """
     from cryopick.evaluate import set_operations as sets
-    from cryopick.evaluate.consensus import consensus
+    from cryopick.evaluate.consensus import find_consensus
 
     if least is not None and operation != Operation.CONSENSUS:
         raise typer.BadParameter(f"--least is for consensus; {operation} has no use for it")
     if least is not None and least > len(tables):
         raise typer.BadParameter(f"--least {least} asks for more than the {len(tables)} tables")
-    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
+    radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
     if operation == Operation.CONSENSUS:
-        made = partial(consensus, least=least)
+        made = partial(find_consensus, least=least)
     else:
         made = getattr(sets, operation)
     combined = _combined(tables, radius, made)

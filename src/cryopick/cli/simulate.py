@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cryopick.picks import Picks
-    from cryopick.runs.ledger import Parts
+    from cryopick.runs.ledger import Ledger
     from cryopick.simulate.domain import Domain
     from cryopick.simulate.molecules import Molecule
     from cryopick.simulate.settings import SimulationSettings
@@ -120,10 +120,10 @@ def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrit
     Raises:
         OutputExistsError: A file exists and `overwrite` is false.
     """
-    from cryopick.runs.ledger import Parts
+    from cryopick.runs.ledger import Ledger
 
     paths = _paths(out, count)
-    parts = Parts.beside(out, ["simulate --vary", f"{seed} {domain.side_px}"])
+    parts = Ledger.beside(out, ["simulate --vary", f"{seed} {domain.side_px}"])
     return _write_all(
         [(path, partial(_write_field, domain, (seed, i), path)) for i, path in enumerate(paths)],
         out,
@@ -144,17 +144,17 @@ def write_dataset(
         InputError: The molecule's file cannot be read.
     """
     from cryopick.config import to_toml
-    from cryopick.runs.ledger import Parts, file_identity
-    from cryopick.simulate.molecules import load_molecule
+    from cryopick.runs.ledger import Ledger, identify_file
+    from cryopick.simulate.molecule_files import load_molecule
 
     molecule = load_molecule(settings.molecule, settings.diameter_ang)
     paths, text, source = _paths(out, count), to_toml(settings), Path(settings.molecule)
-    work = ["simulate", text, file_identity(source) if source.exists() else ""]
+    work = ["simulate", text, identify_file(source) if source.exists() else ""]
     makers = [
         (path, partial(_write_micrograph, settings, molecule, index, path))
         for index, path in enumerate(paths)
     ]
-    return _write_all(makers, out, Parts.beside(out, work), text, overwrite=overwrite)
+    return _write_all(makers, out, Ledger.beside(out, work), text, overwrite=overwrite)
 
 
 def _paths(out: Path, count: int) -> list[Path]:
@@ -165,7 +165,7 @@ def _paths(out: Path, count: int) -> list[Path]:
 def _write_all(
     makers: "Sequence[tuple[Path, Callable[[], dict[str, np.ndarray]]]]",
     out: Path,
-    parts: "Parts",
+    parts: "Ledger",
     text: str,
     *,
     overwrite: bool,
@@ -173,7 +173,7 @@ def _write_all(
     """Make what is missing of the micrographs; write the table, and `text` as settings.toml."""
     from cryopick.io.tables.pick_tables import write_picks
     from cryopick.picks import Picks, concatenate
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     table = out / "particles.tsv"
     found = []
@@ -183,7 +183,7 @@ def _write_all(
                 columns = dict(parts.once(path.name, make, writes=path))
                 found.append(replace(Picks.on(str(path), columns.pop("xy_px")), extra=columns))
                 advance(1)
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
         write_picks(concatenate(found), table, overwrite=True)
     return concatenate(found)

@@ -74,13 +74,13 @@ def _require_enough(count: int, number: int, folds: int | None) -> None:
 
 def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
     """The particles, by file where files are given, on the micrographs that have any."""
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks
 
     table = read_picks(picks)
     if micrographs:
-        paths = [path.absolute() for path in micrograph_paths(micrographs)]
+        paths = [path.absolute() for path in find_micrographs(micrographs)]
         matched = match_names(table, paths)
         table = matched.picks
         if matched.unmatched:
@@ -95,11 +95,11 @@ def _write(
     table: "Picks", part: "Split", folder: Path, table_format: str, *, overwrite: bool
 ) -> None:
     from cryopick.io.tables.pick_tables import write_picks
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     for side, names in (("train", part.train), ("test", part.test)):
         own = table.restrict(names)
-        with whole(folder / f"{side}.txt", overwrite=overwrite) as path:
+        with atomic_write(folder / f"{side}.txt", overwrite=overwrite) as path:
             path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         write_picks(own, folder / f"{side}.{table_format}", overwrite=overwrite)
         echo(f"{folder / side}: {len(names)} micrographs, {len(own)} particles", err=True)

@@ -9,7 +9,7 @@ from typer import Argument, Option, echo
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
 from cryopick.cli.options import MICROGRAPHS, Force, RawPixelSizeAng
-from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import settings_of
 from cryopick.errors import InputError
@@ -75,32 +75,32 @@ def stack(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.io.tables.codec import Layout
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.pick_tables import read_picks, write_picks
     from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.ledger import Parts
-    from cryopick.stack.batch import Stacks
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.ledger import Ledger
+    from cryopick.stack.batch import StackWriter
     from cryopick.stack.settings import StackSettings
-    from cryopick.stack.table import optics_groups
+    from cryopick.stack.table import read_optics_groups
 
     settings = settings_of(StackSettings, options)
-    groups = optics_groups(picks, settings)
-    own = _picks_of_files(_chosen(read_picks(picks), threshold), micrograph_paths(micrographs))
+    groups = read_optics_groups(picks, settings)
+    own = _picks_of_files(_chosen(read_picks(picks), threshold), find_micrographs(micrographs))
     if not own:
         raise InputError(f"{picks}: no pick lies on the given micrographs; give those it names")
-    outputs, star = one_each(list(own), out, ".mrcs"), out / "particles.star"
-    parts = Parts.beside(out, ["stack", to_toml(settings), str(threshold)])
+    outputs, star = plan_output_files(list(own), out, ".mrcs"), out / "particles.star"
+    parts = Ledger.beside(out, ["stack", to_toml(settings), str(threshold)])
     batch = Batch(list(own), doing="Cutting particles")
-    stacks = Stacks(settings)
+    stacks = StackWriter(settings)
     with ledger(parts, [star, *outputs.values()], own, overwrite=force):
         cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
         if not cut:
             raise InputError("none of the micrographs can be used; see what was skipped above")
         found = concatenate(list(cut.values()))
-        write_picks(found, star, overwrite=True, layout=Layout(star=stacks.frame(groups)))
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+        write_picks(found, star, overwrite=True, layout=TableLayout(star=stacks.frame(groups)))
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
     echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
     lost = sum(len(own[path]) for path in cut) - len(found)
@@ -113,9 +113,9 @@ def stack(
 def _chosen(table: "Picks", threshold: float | None) -> "Picks":
     if threshold is None:
         return table
-    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.evaluate.thresholds import apply_threshold
 
-    return thresholded(table, threshold)
+    return apply_threshold(table, threshold)
 
 
 def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:

@@ -17,17 +17,17 @@ from cryopick.cli.options import (
     RawPixelSizeAng,
     Table,
     TableFormat,
-    chosen_model,
+    choose_model_file,
 )
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, settings_file, write_table
+from cryopick.cli.tables import plan_tables, settings_file, write_table
 from cryopick.errors import InputError
 
 if TYPE_CHECKING:
     from cryopick.active.candidates import CandidateBatch
     from cryopick.picks import Picks
-    from cryopick.runs.ledger import Parts
+    from cryopick.runs.ledger import Ledger
 
 __all__ = ["suggest"]
 
@@ -89,25 +89,25 @@ def suggest(
     -o candidates.star
     """
     options: dict[str, Any] = locals()  # by the names of the settings' fields
-    from cryopick.active.acquisition import SuggestSettings
     from cryopick.active.candidates import CandidateBatch
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.active.settings import SuggestSettings
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.settings import PickSettings
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     settings = settings_of(SuggestSettings, options | {"micrographs": first})
     picking = settings_of(PickSettings, options)
-    model = chosen_model(model, diameter_ang)
+    model = choose_model_file(model, diameter_ang)
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-    paths = micrograph_paths(micrographs)
-    outputs = planned_tables(paths, out, table_format=table_format, box_px=box_px)
+    paths = find_micrographs(micrographs)
+    outputs = plan_tables(paths, out, table_format=table_format, box_px=box_px)
     if out_micrographs in outputs:
         raise BadParameter("--out and --out-micrographs name the same file; name two")
     outputs += [out_micrographs] if out_micrographs else []
     candidates = CandidateBatch(
-        work=PickBatch.open(model, picking, ready_device(device), paths),
+        work=PickBatch.open(model, picking, require_device(device), paths),
         settings=settings,
         labels=_on(paths, [labels] if labels else []),
         asked=_on(paths, asked or []),
@@ -120,7 +120,7 @@ def suggest(
             _write_list(order, out_micrographs)
         if first:
             echo("\n".join(order[:first]))
-        with whole(settings_file(out), overwrite=True) as temporary:
+        with atomic_write(settings_file(out), overwrite=True) as temporary:
             temporary.write_text(candidates.describe(), encoding="utf-8")
         write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)
     batch.finish()
@@ -151,7 +151,7 @@ def _on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
 
 
 def _choose(
-    candidates: "CandidateBatch", batch: Batch, parts: "Parts"
+    candidates: "CandidateBatch", batch: Batch, parts: "Ledger"
 ) -> tuple[list[str], "Picks"]:
     """Pick all micrographs, look at what is worth it, and choose among that."""
     found = dict(batch.run(lambda path: candidates.work.pick(path, parts)))
@@ -168,8 +168,8 @@ def _choose(
 
 def _write_list(names: Sequence[str], path: Path) -> None:
     """Write micrographs in full, so that the list means the same from everywhere."""
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         text = "".join(f"{Path(name).absolute()}\n" for name in names)
         temporary.write_text(text, encoding="utf-8")

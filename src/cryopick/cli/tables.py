@@ -1,10 +1,10 @@
 """Tables of picks as commands take and give them.
 
 - `align_names`: call micrographs by one name across tables.
-- `given_files`: which of the files at hand each micrograph of a table is.
+- `match_files`: which of the files at hand each micrograph of a table is.
 - `write_table`: to one file, or to one file per micrograph.
-- `planned_tables`: the files that it will write.
-- `settings_file`, `record_file`: what stands beside them.
+- `plan_tables`: the files that it will write.
+- `settings_file`, `metadata_file`: what stands beside them.
 - `read_only`: the micrographs of `--only`, by the names of given tables.
 """
 
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from typer import echo
 
 if TYPE_CHECKING:
-    from cryopick.io.tables.codec import Layout
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.picks import Picks
 
 __all__ = [
     "align_names",
-    "given_files",
-    "planned_tables",
+    "match_files",
+    "plan_tables",
     "read_only",
-    "record_file",
+    "metadata_file",
     "settings_file",
     "write_table",
 ]
@@ -44,7 +44,7 @@ def align_names(table: "Picks", names: Sequence[str]) -> "Picks":
     return concatenate([matched.picks.rename(spelt), table.restrict(matched.unmatched)])
 
 
-def given_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
+def match_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
     """Match the micrographs of a table to files; those that match none are left out.
 
     Raises:
@@ -67,10 +67,10 @@ def read_only(path: Path, names: Sequence[str]) -> list[str]:
     import numpy as np
 
     from cryopick.picks import Picks
-    from cryopick.runs.text_files import name_list
+    from cryopick.runs.text_files import read_name_list
 
     listed = Picks(
-        micrographs=tuple(dict.fromkeys(name_list(path))),
+        micrographs=tuple(dict.fromkeys(read_name_list(path))),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
         score=np.zeros(0),
@@ -85,7 +85,7 @@ def write_table(
     table_format: str | None,
     overwrite: bool,
     box_px: int | None = None,
-    layout: "Layout | None" = None,
+    layout: "TableLayout | None" = None,
 ) -> None:
     """Write one table, or one per micrograph where `out` ends with a slash, and say so."""
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
@@ -113,7 +113,7 @@ def write_table(
         echo(f"{where} written to {out}", err=True)
 
 
-def planned_tables(
+def plan_tables(
     paths: Sequence[Path], out: str, *, table_format: str | None, box_px: int | None
 ) -> list[Path]:
     """The tables to be written, tried without a pick so that mistakes show before the work."""
@@ -144,7 +144,7 @@ def settings_file(out: str) -> Path:
     return path / "settings.toml" if out.endswith("/") else path.with_suffix(".settings.toml")
 
 
-def record_file(out: str) -> Path:
+def metadata_file(out: str) -> Path:
     """`picks.run.json` for a table, `run.json` inside a folder of tables."""
     path = Path(out)
     return path / "run.json" if out.endswith("/") else path.with_suffix(".run.json")

@@ -10,7 +10,7 @@ from typer import BadParameter, Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.counting import AUTO, look, number_or_auto, tell_number, tell_odds
-from cryopick.cli.options import MICROGRAPHS, Device, Ignore, RawPixelSizeAng, regions_on
+from cryopick.cli.options import MICROGRAPHS, Device, Ignore, RawPixelSizeAng, read_ignored_regions
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError
@@ -222,7 +222,7 @@ def train(
     elif held_out_micrographs or held_out_picks:
         raise BadParameter("--held-out-micrographs and --held-out-picks go together")
     everywhere = [*training.paths, *(held_out.paths if held_out else ())]
-    regions = regions_on(everywhere, ignore)
+    regions = read_ignored_regions(everywhere, ignore)
     on = require_device(device)
     check_devices(devices, on, settings.sampling)
     complete = held_out.labels if held_out and held_out_picks else None

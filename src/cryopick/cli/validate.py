@@ -79,7 +79,7 @@ def classes(
     from cryopick.experiments.classes2d.shares import Shares, write_shares
     from cryopick.experiments.classes2d.verdicts import overruled, write_verdicts
     from cryopick.io.tables.pick_tables import read_picks
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     settings = settings_of(ClassSettings, options)
     star = picks
@@ -110,7 +110,7 @@ def classes(
             )
     known = read_picks(truth) if truth else None
     shares = Shares.of(done, verdicts, thresholds, known, diameter_ang)
-    with whole(out / "report.html", overwrite=True) as temporary:
+    with atomic_write(out / "report.html", overwrite=True) as temporary:
         temporary.write_text(class_page(done, verdicts, shares), encoding="utf-8")
     write_shares(shares, out / "shares.tsv")
     draw_shares(shares, out / "shares.png")
@@ -120,12 +120,12 @@ def classes(
 def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, Any]) -> Path:
     """The images of the picks, cut unless they are there already."""
     from cryopick.errors import InputError
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.ledger import file_identity
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.ledger import identify_file
 
     star, mark = folder / "particles.star", folder / "made_of.txt"
-    of_what = [*map(file_identity, [picks, *micrograph_paths(micrographs)]), repr(cut)]
+    of_what = [*map(identify_file, [picks, *find_micrographs(micrographs)]), repr(cut)]
     told = "\n".join(of_what) + "\n"
     if star.exists():
         if not (mark.is_file() and mark.read_text("utf-8") == told):
@@ -134,7 +134,7 @@ def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, An
                 "folder with -o, or remove this one"
             )
         return star
-    with whole(mark, overwrite=True) as temporary:
+    with atomic_write(mark, overwrite=True) as temporary:
         temporary.write_text(told, encoding="utf-8")
     stack(picks, micrographs, folder, **cut)
     return star
@@ -143,11 +143,11 @@ def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, An
 def _side(given: list[str], diameter_ang: float, pixel_size_ang: float | None) -> int | None:
     """Side of the images to write; None where the boxes are as small already."""
     from cryopick.io.images.micrograph import read_micrograph
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.preprocess.dataset import raw_pixel_size
     from cryopick.stack.settings import StackSettings
 
-    first = micrograph_paths(given)[0]
+    first = find_micrographs(given)[0]
     own_ang = pixel_size_ang or raw_pixel_size(first, read_micrograph(first).pixel_size_ang)
     is_large = StackSettings(diameter_ang=diameter_ang).side_px(own_ang) > _SIDE_PX
     return _SIDE_PX if is_large else None

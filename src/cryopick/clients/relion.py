@@ -20,11 +20,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cryopick.io.tables.codec import Layout, StarFrame
+from cryopick.io.tables.codec import StarContext, TableLayout
 from cryopick.io.tables.pick_tables import write_coordinate_list, write_picks
-from cryopick.io.tables.star_text import quoted
+from cryopick.io.tables.star_text import quote_value
 from cryopick.picks import Picks
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["MODEL_NODE", "PICKS_NODE", "run_job", "write_coordinates", "write_nodes"]
 
@@ -118,7 +118,7 @@ def write_coordinates(picks: Picks, folder: Path) -> Path:
     for name, own in picks.by_micrograph():
         inside = Path(_JOB_FOLDER.sub("", Path(name).as_posix()).lstrip("/"))
         path = folder / inside.with_name(f"{inside.stem}_autopick.star")
-        layout = Layout(one_micrograph=True, star=StarFrame(block=""))
+        layout = TableLayout(one_micrograph=True, star=StarContext(block=""))
         write_picks(own, path, overwrite=True, layout=layout)
         tables[Path(name)] = path
     listed = folder / "autopick.star"
@@ -130,6 +130,6 @@ def write_nodes(folder: Path, nodes: Mapping[Path, str]) -> None:
     """Write RELION_OUTPUT_NODES.star: files that other jobs may use, and of what kind they are."""
     lines = ["", "data_output_nodes", "", "loop_"]
     lines += ["_rlnPipeLineNodeName #1", "_rlnPipeLineNodeTypeLabel #2"]
-    lines += [f"{quoted(path.as_posix())} {kind}" for path, kind in nodes.items()]
-    with whole(folder / "RELION_OUTPUT_NODES.star", overwrite=True) as temporary:
+    lines += [f"{quote_value(path.as_posix())} {kind}" for path, kind in nodes.items()]
+    with atomic_write(folder / "RELION_OUTPUT_NODES.star", overwrite=True) as temporary:
         temporary.write_text("\n".join([*lines, "", ""]), encoding="utf-8")

@@ -1,8 +1,8 @@
 """How sure numbers are: intervals, and whether scores keep their promise.
 
-- `Band`, `precision_band`: precision at each recall, with what other micrographs might give.
-- `Reliability`, `reliability`: the share that is right against the share that scores promise.
-- `share_interval`: what a share of a few things tells of the share of all.
+- `PrecisionBand`, `bootstrap_precision_band`: precision at each recall, with what other micrographs might give.
+- `CalibrationCurve`, `compute_calibration_curve`: the share that is right against the share that scores promise.
+- `wilson_interval`: what a share of a few things tells of the share of all.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,13 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
 
-__all__ = ["Band", "Reliability", "precision_band", "reliability", "share_interval"]
+__all__ = [
+    "CalibrationCurve",
+    "PrecisionBand",
+    "bootstrap_precision_band",
+    "compute_calibration_curve",
+    "wilson_interval",
+]
 
 _TAILS = (2.5, 97.5)  # percentiles: intervals of 95 %
 _Z = 1.96  # standard deviations of a Gaussian that hold 95 %
@@ -19,7 +25,7 @@ _LEAST_REACH = 0.95  # of the resamples must reach a recall for its precision to
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Band:
+class PrecisionBand:
     """Where 95 of 100 precision-recall curves of micrographs drawn anew would lie.
 
     Attributes:
@@ -34,7 +40,7 @@ class Band:
     average_precision: tuple[float, float]
 
 
-def precision_band(
+def bootstrap_precision_band(
     score: Float[np.ndarray, " picks"],
     hit: Bool[np.ndarray, " picks"],
     micrograph: Integer[np.ndarray, " picks"],
@@ -42,7 +48,7 @@ def precision_band(
     *,
     resamples: int = 400,
     seed: int = 0,
-) -> Band | None:
+) -> PrecisionBand | None:
     """Intervals of 95 % by drawing the micrographs anew, with replacement.
 
     Particles of one micrograph share its ice and its defocus, so that micrographs and not
@@ -87,13 +93,13 @@ def precision_band(
     if reached.any():
         low[reached], high[reached] = np.nanpercentile(precisions[:, reached], _TAILS, axis=0)
     ends = np.nanpercentile(areas, _TAILS) if np.isfinite(areas).any() else (np.nan, np.nan)
-    return Band(
+    return PrecisionBand(
         recall=recall, low=low, high=high, average_precision=(float(ends[0]), float(ends[1]))
     )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reliability:
+class CalibrationCurve:
     """Picks in groups of like scores: what the scores promise, and what is so.
 
     Attributes:
@@ -112,9 +118,9 @@ class Reliability:
     error: float
 
 
-def reliability(
+def compute_calibration_curve(
     score: Float[np.ndarray, " picks"], hit: Bool[np.ndarray, " picks"], groups: int = 10
-) -> Reliability | None:
+) -> CalibrationCurve | None:
     """Compare the probabilities that logits stand for with the share that is right.
 
     Picks are parted by rank into groups of equal size. None without picks.
@@ -131,12 +137,14 @@ def reliability(
     count = np.array([len(part) for part in parts])
     right = np.array([hit[part].mean() for part in parts])
     means = np.array([promised[part].mean() for part in parts])
-    low, high = share_interval(np.rint(right * count), count)
+    low, high = wilson_interval(np.rint(right * count), count)
     error = float(np.average(np.abs(right - means), weights=count))
-    return Reliability(promised=means, right=right, low=low, high=high, count=count, error=error)
+    return CalibrationCurve(
+        promised=means, right=right, low=low, high=high, count=count, error=error
+    )
 
 
-def share_interval(
+def wilson_interval(
     found: Float[np.ndarray, " *shape"], of: Integer[np.ndarray, " *shape"]
 ) -> tuple[Float[np.ndarray, " *shape"], Float[np.ndarray, " *shape"]]:
     """Interval of 95 % of a share, of which `found` of `of` were seen.

@@ -4,7 +4,7 @@ Scores of different pickers have no common scale, but their order does: a picker
 pick is the share of its own picks that score no higher. A picker without scores gives each of
 its picks a full vote.
 
-- `consensus`: one table of the particles that any table has, with how many agree.
+- `find_consensus`: one table of the particles that any table has, with how many agree.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from dataclasses import replace
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.evaluate.matching import match
+from cryopick.evaluate.matching import match_points
 from cryopick.picks import Picks, concatenate
 
-__all__ = ["consensus"]
+__all__ = ["find_consensus"]
 
 _SURE = 1e-3  # a vote never reaches 0 or 1, whose logits are endless
 
 
-def consensus(tables: Sequence[Picks], radius_px: float, least: int | None = None) -> Picks:
+def find_consensus(tables: Sequence[Picks], radius_px: float, least: int | None = None) -> Picks:
     """Gather the particles that enough tables have.
 
     Table after table, picks are paired one to one with the particles so far, of which each is
@@ -78,7 +78,7 @@ def _on_one(
     """The particles of one micrograph."""
     total_xy, total_vote, count = np.zeros((0, 2)), np.zeros(0), np.zeros(0, np.int64)
     for xy, vote in given:
-        partner = match(xy, vote, total_xy / np.maximum(count, 1)[:, None], radius_px)
+        partner = match_points(xy, vote, total_xy / np.maximum(count, 1)[:, None], radius_px)
         known, new = partner >= 0, partner < 0
         total_xy[partner[known]] += xy[known]
         total_vote[partner[known]] += vote[known]

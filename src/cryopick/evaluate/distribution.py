@@ -1,8 +1,8 @@
 """How picks are spread: over micrographs, and within them.
 
-- `outliers`: micrographs with far fewer or far more picks than the others.
-- `density`: picks by place on the micrograph.
-- `near_edges`: picks by distance to the nearest edge.
+- `find_outliers`: micrographs with far fewer or far more picks than the others.
+- `compute_density`: picks by place on the micrograph.
+- `compute_edge_density`: picks by distance to the nearest edge.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
 
-__all__ = ["NearEdges", "density", "near_edges", "outliers"]
+__all__ = ["EdgeDensity", "compute_density", "compute_edge_density", "find_outliers"]
 
 _FAR = 3.5  # robust standard deviations
 _MAD = 0.6745  # median absolute deviation of a Gaussian, in standard deviations
 
 
-def outliers(counts: Integer[np.ndarray, " micrographs"]) -> Bool[np.ndarray, " micrographs"]:
+def find_outliers(counts: Integer[np.ndarray, " micrographs"]) -> Bool[np.ndarray, " micrographs"]:
     """Which counts are far from the median, on the scale of their square roots.
 
     The square root of a Poisson count has nearly the same spread whatever its mean; that spread
@@ -36,7 +36,7 @@ def outliers(counts: Integer[np.ndarray, " micrographs"]) -> Bool[np.ndarray, " 
     return away / spread > _FAR
 
 
-def density(
+def compute_density(
     xy_px: Float[np.ndarray, "picks 2"],
     shape_px: Integer[np.ndarray, "picks 2"],
     cells: int = 24,
@@ -54,7 +54,7 @@ def density(
 
 
 @dataclass(frozen=True, eq=False)
-class NearEdges:
+class EdgeDensity:
     """Picks by distance to the nearest edge, in particle diameters.
 
     Attributes:
@@ -66,12 +66,12 @@ class NearEdges:
     density: Float[np.ndarray, " bands"]
 
 
-def near_edges(
+def compute_edge_density(
     xy_px: Float[np.ndarray, "picks 2"],
     index: Integer[np.ndarray, " picks"],
     shape_px: Integer[np.ndarray, "micrographs 2"],
     diameter_px: float,
-) -> NearEdges:
+) -> EdgeDensity:
     """Compare the picks in bands along the edges with picks spread evenly over each micrograph.
 
     Args:
@@ -91,4 +91,4 @@ def near_edges(
         inner = inner * np.maximum(width - 2 * edges * diameter_px, 0)
         share += many * -np.diff(inner) / (height * width)
     known = share > 0
-    return NearEdges(edges, np.divide(found, share, out=np.full(len(found), np.nan), where=known))
+    return EdgeDensity(edges, np.divide(found, share, out=np.full(len(found), np.nan), where=known))

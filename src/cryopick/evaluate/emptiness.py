@@ -6,8 +6,8 @@ are a hump on that tail. Whether the hump explains the scores much better than t
 a likelihood ratio tells. How high the hump lies matters little: scores are wrong on micrographs
 unlike those that a model was calibrated on.
 
-- `shows_particles`: which micrographs have that hump.
-- `likely_empty`: whether no micrograph of many has it, from a sample of them.
+- `has_particles`: which micrographs have that hump.
+- `is_likely_empty`: whether no micrograph of many has it, from a sample of them.
 
 Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its limits here are from
 experience (decision 0015), as the tail is only nearly a parabola.
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryopick.array_types import Bool, Float
-from cryopick.picks import Picks, evenly
+from cryopick.picks import Picks, choose_evenly
 
-__all__ = ["likely_empty", "shows_particles"]
+__all__ = ["has_particles", "is_likely_empty"]
 
 _FLOOR = -4.0  # scores below are not looked at
 _BIN = 0.25
@@ -35,7 +35,7 @@ _LEAST, _MOST = (-1.0, 0.6), (4.0, 2.0)
 _STARTS = (-1.0, 0.0, 1.0, 2.5)
 
 
-def shows_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
+def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
     """Which micrographs show particles; those with too few picks to tell count as if they did.
 
     Args:
@@ -51,7 +51,7 @@ def shows_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
     return shows
 
 
-def likely_empty(picks: Picks) -> bool:
+def is_likely_empty(picks: Picks) -> bool:
     """Whether a sample of the micrographs shows no particles, each alone or all together."""
     counts = _counts(picks)
     return all(own.tells for own in counts) and _known_hump(counts) is None
@@ -66,13 +66,13 @@ def _known_hump(counts: "list[_Counts]") -> tuple[float, float] | None:
     telling = [own for own in counts if own.tells]
     if not telling:
         return None
-    some = evenly(len(telling), _LOOKED_AT)
+    some = choose_evenly(len(telling), _LOOKED_AT)
     humps = [telling[number].hump() for number in some]
     sure = [hump for gain, hump in humps if gain >= _SURE_ALONE]
     if sure:
         mean, spread = np.median(sure, axis=0)
         return float(mean), float(spread)
-    few = evenly(len(telling), _TOGETHER)
+    few = choose_evenly(len(telling), _TOGETHER)
     gain, hump = sum((telling[number] for number in few[1:]), telling[few[0]]).hump()
     return hump if gain >= _SURE_ALONE else None
 

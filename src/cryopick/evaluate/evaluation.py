@@ -1,7 +1,7 @@
 """Judge a table of picks against the particles that are known.
 
 - `evaluate_picks`: the whole judgement.
-- `Evaluation`: its numbers; `OnMicrograph`: those of one micrograph.
+- `Evaluation`: its numbers; `MicrographEvaluation`: those of one micrograph.
 """
 
 import math
@@ -13,14 +13,18 @@ import numpy as np
 from cryopick.array_types import Bool
 from cryopick.errors import SettingsError
 from cryopick.evaluate.matching import match_picks
-from cryopick.evaluate.precision_recall import Curve, Point, precision_recall
+from cryopick.evaluate.precision_recall import (
+    OperatingPoint,
+    PrecisionRecallCurve,
+    compute_precision_recall,
+)
 from cryopick.picks import Picks
 
-__all__ = ["Evaluation", "OnMicrograph", "evaluate_picks"]
+__all__ = ["Evaluation", "MicrographEvaluation", "evaluate_picks"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnMicrograph:
+class MicrographEvaluation:
     """Numbers of one micrograph.
 
     Attributes:
@@ -35,7 +39,7 @@ class OnMicrograph:
     n_picks: int
     n_truth: int
     average_precision: float | None
-    at_best: Point
+    at_best: OperatingPoint
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,19 +67,21 @@ class Evaluation:
     n_truth: int
     n_found: int
     average_precision: float | None
-    all_picks: Point
-    best: Point | None
-    at_zero: Point | None
-    micrographs: tuple[OnMicrograph, ...]
+    all_picks: OperatingPoint
+    best: OperatingPoint | None
+    at_zero: OperatingPoint | None
+    micrographs: tuple[MicrographEvaluation, ...]
     left_out: tuple[str, ...]
     unheard_of: tuple[str, ...]
-    curve: Curve | None
+    curve: PrecisionRecallCurve | None
 
     def to_dict(self) -> dict[str, object]:
         """Everything but the curve, ready for JSON: what is undefined is None."""
         values = {name: value for name, value in vars(self).items() if name != "curve"}
         values |= {
-            name: asdict(value) for name, value in values.items() if isinstance(value, Point)
+            name: asdict(value)
+            for name, value in values.items()
+            if isinstance(value, OperatingPoint)
         }
         values["micrographs"] = [asdict(own) for own in self.micrographs]
         return {name: _without_nan(value) for name, value in values.items()}
@@ -103,7 +109,7 @@ def evaluate_picks(
     judged, particles = picks.restrict(names), truth.restrict(names)
     hit = match_picks(judged, particles, radius_px) >= 0
     scored = judged.is_scored
-    curve = precision_recall(judged.score, hit, len(particles)) if scored else None
+    curve = compute_precision_recall(judged.score, hit, len(particles)) if scored else None
     best = curve.best_f1() if curve else None
     return Evaluation(
         radius_px=float(radius_px),
@@ -142,16 +148,18 @@ def _with_picks_beyond(names: Sequence[str], picks: Picks) -> tuple[str, ...]:
 
 
 def _by_micrograph(
-    picks: Picks, hit: Bool[np.ndarray, " picks"], truth: Picks, best: Point | None
-) -> tuple[OnMicrograph, ...]:
+    picks: Picks, hit: Bool[np.ndarray, " picks"], truth: Picks, best: OperatingPoint | None
+) -> tuple[MicrographEvaluation, ...]:
     total = {name: len(rows) for name, rows in truth.rows().items()}
     threshold = best.threshold if best else None
     results = []
     for name, rows in picks.rows().items():
         own = picks.select(rows)
-        curve = precision_recall(own.score, hit[rows], total[name]) if picks.is_scored else None
+        curve = (
+            compute_precision_recall(own.score, hit[rows], total[name]) if picks.is_scored else None
+        )
         results.append(
-            OnMicrograph(
+            MicrographEvaluation(
                 name=name,
                 n_picks=len(own),
                 n_truth=total[name],
@@ -164,13 +172,15 @@ def _by_micrograph(
 
 def _keeping(
     picks: Picks, hit: Bool[np.ndarray, " picks"], total: int, threshold: float | None
-) -> Point:
+) -> OperatingPoint:
     """The point of the picks at or above a threshold, or of all where it is None."""
     kept = np.ones(len(picks), bool) if threshold is None else picks.score >= threshold
-    return Point.of(threshold, found=int(hit[kept].sum()), kept=int(kept.sum()), total=total)
+    return OperatingPoint.of(
+        threshold, found=int(hit[kept].sum()), kept=int(kept.sum()), total=total
+    )
 
 
-def _defined(curve: Curve | None) -> float | None:
+def _defined(curve: PrecisionRecallCurve | None) -> float | None:
     return curve.average_precision() if curve and curve.total else None
 
 

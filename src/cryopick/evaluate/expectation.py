@@ -4,9 +4,9 @@ A score is the logarithm of the odds that a pick is a particle, so that the sum 
 probabilities is the number of particles to expect. Particles that no pick found, however low its
 score, are not counted: keep all picks down to a low floor.
 
-- `Promise`, `promised`: the numbers at every threshold.
-- `best_threshold`: the one whose F1 should be best.
-- `best_cut`, `Cut`: the picks that it keeps, none on micrographs without a sign of particles.
+- `ExpectedMetrics`, `estimate_metrics`: the numbers at every threshold.
+- `find_best_threshold`: the one whose F1 should be best.
+- `select_automatically`, `AutomaticSelection`: the picks that it keeps, none on micrographs without a sign of particles.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,21 @@ import numpy as np
 
 from cryopick.array_types import Float, Integer
 from cryopick.errors import SettingsError
-from cryopick.evaluate.emptiness import shows_particles
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.emptiness import has_particles
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.picks import Picks
 
-__all__ = ["Cut", "Promise", "best_cut", "best_threshold", "promised"]
+__all__ = [
+    "AutomaticSelection",
+    "ExpectedMetrics",
+    "estimate_metrics",
+    "find_best_threshold",
+    "select_automatically",
+]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Promise:
+class ExpectedMetrics:
     """Expected values when the picks of at least a threshold are kept, from the highest down.
 
     Attributes:
@@ -50,7 +56,7 @@ class Promise:
         return float(self.threshold[np.argmax(self.f1)])
 
 
-def promised(picks: Picks) -> Promise:
+def estimate_metrics(picks: Picks) -> ExpectedMetrics:
     """What the scores of picks promise.
 
     Raises:
@@ -68,7 +74,7 @@ def promised(picks: Picks) -> Promise:
     kept = np.flatnonzero(is_last) + 1
     particles = np.cumsum(chance)[is_last]
     total = float(particles[-1])
-    return Promise(
+    return ExpectedMetrics(
         threshold=score[is_last],
         kept=kept,
         particles=particles,
@@ -79,7 +85,7 @@ def promised(picks: Picks) -> Promise:
     )
 
 
-def best_threshold(picks: Picks) -> float:
+def find_best_threshold(picks: Picks) -> float:
     """The threshold of the highest expected F1; of equal ones the highest.
 
     Its probability is half of that F1.
@@ -90,11 +96,11 @@ def best_threshold(picks: Picks) -> float:
     Source: Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize
     F1 measure", ECML.
     """
-    return promised(picks).best_threshold
+    return estimate_metrics(picks).best_threshold
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Cut:
+class AutomaticSelection:
     """What the automatic threshold keeps.
 
     Attributes:
@@ -105,23 +111,23 @@ class Cut:
     """
 
     kept: Picks
-    promise: Promise | None
+    promise: ExpectedMetrics | None
     without_signs: tuple[str, ...]
 
 
-def best_cut(picks: Picks) -> Cut:
+def select_automatically(picks: Picks) -> AutomaticSelection:
     """Keep the picks of the best threshold, on micrographs that show particles.
 
     Raises:
         SettingsError: There is no pick, or some have no score.
     """
-    promised(picks)  # objects to what has no scores
-    shows = shows_particles(picks)
+    estimate_metrics(picks)  # objects to what has no scores
+    shows = has_particles(picks)
     named = zip(picks.micrographs, shows, strict=True)
     without = tuple(name for name, own in named if not own)
     believed = picks.select(shows[picks.index])
     if not len(believed):
-        return Cut(kept=believed, promise=None, without_signs=without)
-    promise = promised(believed)
-    kept = thresholded(believed, promise.best_threshold)
-    return Cut(kept=kept, promise=promise, without_signs=without)
+        return AutomaticSelection(kept=believed, promise=None, without_signs=without)
+    promise = estimate_metrics(believed)
+    kept = apply_threshold(believed, promise.best_threshold)
+    return AutomaticSelection(kept=kept, promise=promise, without_signs=without)

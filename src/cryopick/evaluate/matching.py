@@ -3,7 +3,7 @@
 Coordinates are (x, y) in pixels; two points are near each other when their distance is at
 most the radius. Decision 0004 says why the pairing is greedy and how ties fall.
 
-- `match`: pairs on one micrograph.
+- `match_points`: pairs on one micrograph.
 - `match_picks`: pairs between two tables, micrograph by micrograph.
 - `is_near`: which points have any neighbour in another set.
 """
@@ -18,13 +18,13 @@ from cryopick.picks import Picks
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
 
-__all__ = ["is_near", "match", "match_picks"]
+__all__ = ["is_near", "match_picks", "match_points"]
 
 _FIRST_NEIGHBOURS = 8  # more are looked up only where all of these are taken
 _BATCH = 65_536  # picks whose neighbours are held at once
 
 
-def match(
+def match_points(
     picks_xy_px: Float[np.ndarray, "picks 2"],
     score: Float[np.ndarray, " picks"],
     truth_xy_px: Float[np.ndarray, "truth 2"],
@@ -76,7 +76,7 @@ def match(
 
 
 def match_picks(picks: Picks, truth: Picks, radius_px: float) -> Integer[np.ndarray, " picks"]:
-    """Pair two tables as `match` does, each micrograph by itself.
+    """Pair two tables as `match_points` does, each micrograph by itself.
 
     Returns:
         For each pick the row of its particle in `truth`, or -1; always -1 on micrographs
@@ -88,7 +88,7 @@ def match_picks(picks: Picks, truth: Picks, radius_px: float) -> Integer[np.ndar
     for name, own in picks.rows().items():
         if name in truth_rows:
             others = truth_rows[name]
-            pairs = match(picks.xy_px[own], picks.score[own], truth.xy_px[others], radius_px)
+            pairs = match_points(picks.xy_px[own], picks.score[own], truth.xy_px[others], radius_px)
             found[own[pairs >= 0]] = others[pairs[pairs >= 0]]
     return found
 

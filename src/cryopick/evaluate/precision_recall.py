@@ -3,9 +3,9 @@
 A ranking is a score and a hit for each prediction, and the number of things there were to
 find. Equal scores enter together, as one step: their order never matters.
 
-- `precision_recall`: the curve, one point for each distinct score.
+- `compute_precision_recall`: the curve, one point for each distinct score.
 - `average_precision`: the area under it, as the paper sums it.
-- `Curve`, `Point`: the curve, and one point on it.
+- `PrecisionRecallCurve`, `OperatingPoint`: the curve, and one point on it.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,16 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
 
-__all__ = ["Curve", "Point", "average_precision", "precision_recall"]
+__all__ = [
+    "OperatingPoint",
+    "PrecisionRecallCurve",
+    "average_precision",
+    "compute_precision_recall",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class OperatingPoint:
     """How good the predictions at or above one threshold are.
 
     Attributes:
@@ -34,7 +39,7 @@ class Point:
     f1: float
 
     @classmethod
-    def of(cls, threshold: float | None, *, found: int, kept: int, total: int) -> "Point":
+    def of(cls, threshold: float | None, *, found: int, kept: int, total: int) -> "OperatingPoint":
         """The point at which `found` of `kept` predictions and of `total` things are pairs."""
         return cls(
             threshold=threshold,
@@ -45,7 +50,7 @@ class Point:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Curve:
+class PrecisionRecallCurve:
     """Counts at each distinct score, from the highest down.
 
     Attributes:
@@ -81,25 +86,25 @@ class Curve:
             return float("nan")
         return float(np.sum(self.precision * np.diff(self.found, prepend=0)) / self.total)
 
-    def at(self, threshold: float) -> Point:
+    def at(self, threshold: float) -> OperatingPoint:
         """The point of all predictions that score at least `threshold`."""
         step = int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
         if step < 0:
-            return Point.of(threshold, found=0, kept=0, total=self.total)
-        return Point.of(
+            return OperatingPoint.of(threshold, found=0, kept=0, total=self.total)
+        return OperatingPoint.of(
             threshold, found=int(self.found[step]), kept=int(self.kept[step]), total=self.total
         )
 
-    def best_f1(self) -> Point | None:
+    def best_f1(self) -> OperatingPoint | None:
         """The point of highest F1, the strictest of equals; None on a curve of no steps."""
         return self.at(float(self.threshold[np.argmax(self.f1)])) if len(self.threshold) else None
 
 
-def precision_recall(
+def compute_precision_recall(
     score: Float[np.ndarray, " predictions"],
     hit: Bool[np.ndarray, " predictions"] | Integer[np.ndarray, " predictions"],
     total: int | None = None,
-) -> Curve:
+) -> PrecisionRecallCurve:
     """Rank predictions by score and count what is found at each distinct score.
 
     Args:
@@ -124,7 +129,7 @@ def precision_recall(
     hits = int(found[-1]) if len(found) else 0
     if total is not None and total < hits:
         raise ValueError(f"total must be at least the {hits} hits; got {total}")
-    return Curve(
+    return PrecisionRecallCurve(
         threshold=ranked[last],
         found=found[last],
         kept=last.astype(np.int64) + 1,
@@ -139,7 +144,7 @@ def average_precision(
 ) -> float:
     """Area under the precision-recall curve: the sum of Pr(k) (Re(k) - Re(k - 1)).
 
-    Arguments and errors are those of `precision_recall`.
+    Arguments and errors are those of `compute_precision_recall`.
 
     Returns:
         A value from 0 to 1; NaN where there is nothing to find.
@@ -150,4 +155,4 @@ def average_precision(
     >>> average_precision(np.array([3.0, 2.0, 1.0]), np.array([True, False, True]))
     0.8333333333333333
     """
-    return precision_recall(score, hit, total).average_precision()
+    return compute_precision_recall(score, hit, total).average_precision()

@@ -1,17 +1,17 @@
 """Thin out picks: none too near another that scores higher, none too near an edge.
 
-- `spaced`: greedy, from the highest score down.
-- `far_from_edges`: those inside a margin.
+- `select_spaced`: greedy, from the highest score down.
+- `is_inside_margin`: those inside a margin.
 """
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float
 
-__all__ = ["far_from_edges", "spaced"]
+__all__ = ["is_inside_margin", "select_spaced"]
 
 
-def spaced(
+def select_spaced(
     xy_px: Float[np.ndarray, "picks 2"], score: Float[np.ndarray, " picks"], distance_px: float
 ) -> Bool[np.ndarray, " picks"]:
     """Which picks stay when each removes all of lower score within a distance.
@@ -37,7 +37,7 @@ def spaced(
     return stays
 
 
-def far_from_edges(
+def is_inside_margin(
     xy_px: Float[np.ndarray, "picks 2"], shape_px: tuple[int, int], margin_px: float
 ) -> Bool[np.ndarray, " picks"]:
     """Which picks lie at least a margin inside a micrograph of some height and width."""

@@ -3,9 +3,9 @@
 Source: Bepler et al. 2019, Nat. Methods 16:1153, "3D reconstruction procedure": every set
 holds the picks that score at least its threshold, so each contains the stricter ones.
 
-- `thresholded`: the picks at or above a score.
-- `strongest`: a given number of picks.
-- `nested_counts`: several such sets at once.
+- `apply_threshold`: the picks at or above a score.
+- `select_strongest`: a given number of picks.
+- `select_nested`: several such sets at once.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ import numpy as np
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks
 
-__all__ = ["nested_counts", "strongest", "thresholded"]
+__all__ = ["apply_threshold", "select_nested", "select_strongest"]
 
 
-def thresholded(picks: Picks, threshold: float) -> Picks:
+def apply_threshold(picks: Picks, threshold: float) -> Picks:
     """Keep the picks that score at least `threshold`; all micrographs stay.
 
     Raises:
@@ -28,7 +28,7 @@ def thresholded(picks: Picks, threshold: float) -> Picks:
     return picks.select(picks.score >= threshold)
 
 
-def strongest(picks: Picks, count: int) -> Picks:
+def select_strongest(picks: Picks, count: int) -> Picks:
     """Keep the `count` picks of highest score, in stored order; all of them if there are fewer.
 
     Of equal scores those go first whose micrograph is stored first, then by y, then by x.
@@ -45,9 +45,9 @@ def strongest(picks: Picks, count: int) -> Picks:
     return picks.select(np.sort(order[:count]))
 
 
-def nested_counts(picks: Picks, counts: Sequence[int]) -> list[Picks]:
+def select_nested(picks: Picks, counts: Sequence[int]) -> list[Picks]:
     """One set for each number of picks, in the order given."""
-    return [strongest(picks, count) for count in counts]
+    return [select_strongest(picks, count) for count in counts]
 
 
 def _require_scores(picks: Picks) -> None:

@@ -19,8 +19,7 @@ from cryopick.experiments.plan import Trial
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 from cryopick.train.initialization import find_initial_model
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 __all__ = [
     "Record",

@@ -1,7 +1,7 @@
 """Find the input files that the user names.
 
-- `micrograph_paths`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
-- `look_up`: the file that a list means by a name.
+- `find_micrographs`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
+- `find_listed_file`: the file that a list means by a name.
 """
 
 import glob
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryopick.errors import InputError, UnmatchedError
-from cryopick.runs.text_files import first_line, head_of, name_list
+from cryopick.runs.text_files import first_line, read_head, read_name_list
 
 __all__ = [
     "MICROGRAPH_SUFFIXES",
-    "look_up",
-    "micrograph_paths",
+    "find_listed_file",
+    "find_micrographs",
 ]
 
 MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 
-def micrograph_paths(arguments: Sequence[str]) -> list[Path]:
+def find_micrographs(arguments: Sequence[str]) -> list[Path]:
     """Find the micrographs that the user means.
 
     An argument is a file, a glob, a folder (every micrograph in it, sorted, no subfolders),
@@ -72,18 +72,18 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _from_list(list_file: Path) -> list[Path]:
-    names = name_list(list_file)
+    names = read_name_list(list_file)
     if not names:
         raise InputError(f"{list_file}: the list names no micrograph; write one name a line")
     places = (list_file.parent, Path())
-    return [look_up(name, places, list_file) for name in names]
+    return [find_listed_file(name, places, list_file) for name in names]
 
 
 def _may_list(path: Path) -> bool:
     """Whether a file is a table that names micrographs, and not an image."""
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
-    head = head_of(path)
+    head = read_head(path)
     is_star = first_line(head).startswith(("data_", "loop_"))
     return is_star or head[1:].startswith("NUMPY") or path.suffix.lower() in (".star", ".cs")
 
@@ -91,14 +91,14 @@ def _may_list(path: Path) -> bool:
 def _from_table(table: Path) -> list[Path]:
     from cryopick.io.tables import cs, star
 
-    is_star = first_line(head_of(table)).startswith(("data_", "loop_"))
+    is_star = first_line(read_head(table)).startswith(("data_", "loop_"))
     is_star = is_star or table.suffix.lower() == ".star"
-    names = (star if is_star else cs).micrograph_names(table)
+    names = (star if is_star else cs).read_micrograph_names(table)
     places = (table.parent, Path(), *table.resolve().parent.parents)
-    return [look_up(name, places, table) for name in names]
+    return [find_listed_file(name, places, table) for name in names]
 
 
-def look_up(name: str, places: Sequence[Path], source: Path) -> Path:
+def find_listed_file(name: str, places: Sequence[Path], source: Path) -> Path:
     """Find the file that a list means by a name.
 
     Args:

@@ -3,7 +3,7 @@
 A table may know a micrograph by its full path, by part of it, by its file name, or by its
 stem alone. Files that share a stem are told apart by what else the table knows, or refused.
 
-- `stem_of`: the name without folders and without a micrograph's suffix.
+- `micrograph_stem`: the name without folders and without a micrograph's suffix.
 - `match_names`: name a table's micrographs by the files at hand.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from cryopick.errors import UnmatchedError
 from cryopick.picks import Picks
 
-__all__ = ["Matched", "match_names", "stem_of"]
+__all__ = ["MatchedPicks", "match_names", "micrograph_stem"]
 
 # Suffixes that name an image format; any other dot belongs to the name ("grid1.5um").
 _IMAGE_SUFFIX = re.compile(
@@ -28,7 +28,7 @@ _STACK_INDEX = re.compile(r"^\d+@")  # "000123@stack.mrcs" in RELION: image 123 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matched:
+class MatchedPicks:
     """A table whose micrographs carry the paths of their files.
 
     Attributes:
@@ -40,7 +40,7 @@ class Matched:
     unmatched: tuple[str, ...]
 
 
-def stem_of(name: str) -> str:
+def micrograph_stem(name: str) -> str:
     """Strip folders, a RELION stack index and the suffix of an image format.
 
     Other dots stay: they are part of many micrographs' names.
@@ -52,7 +52,7 @@ def stem_of(name: str) -> str:
     return _IMAGE_SUFFIX.sub("", base) or base
 
 
-def match_names(picks: Picks, paths: Sequence[Path]) -> Matched:
+def match_names(picks: Picks, paths: Sequence[Path]) -> MatchedPicks:
     """Name the micrographs of a table by the files at hand.
 
     The file that agrees best is meant: same path, then most trailing folders in common with
@@ -68,14 +68,14 @@ def match_names(picks: Picks, paths: Sequence[Path]) -> Matched:
     """
     by_stem: dict[str, list[Path]] = {}
     for path in dict.fromkeys(paths):
-        by_stem.setdefault(stem_of(path.as_posix()), []).append(path)
+        by_stem.setdefault(micrograph_stem(path.as_posix()), []).append(path)
     files = {}
     for name in picks.micrographs:
-        match = _best(name, by_stem.get(stem_of(name), ()))
+        match = _best(name, by_stem.get(micrograph_stem(name), ()))
         if match is not None:
             files[name] = match
     _refuse_shared_files(files)
-    return Matched(
+    return MatchedPicks(
         picks=_merged(picks, files),
         unmatched=tuple(name for name in picks.micrographs if name not in files),
     )

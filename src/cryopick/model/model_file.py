@@ -20,11 +20,12 @@ from safetensors.torch import save
 
 from cryopick.array_types import Float
 from cryopick.errors import FormatError, InputError, SettingsError
-from cryopick.model.calibration import Odds
-from cryopick.model.ensemble import Guide
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.calibration import Calibration
+from cryopick.model.ensemble import EnsemblePartner
+from cryopick.model.networks import Scorer
 from cryopick.preprocess.normalize import Normalization
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["GENERAL_MODEL", "Model", "load_model", "save_model"]
 
@@ -60,8 +61,8 @@ class Model:
     working_pixel_size_ang: float
     normalization: Normalization
     label_radius_px: float
-    guide: Guide | None = None
-    odds: Odds | None = None
+    guide: EnsemblePartner | None = None
+    odds: Calibration | None = None
     head_spread: Float[np.ndarray, "features features"] | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -107,7 +108,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
     if model.head_spread is not None:
         tensors[_HEAD] = torch.from_numpy(model.head_spread)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with whole(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
 
@@ -163,7 +164,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         own = {name: value for name, value in tensors.items() if name.startswith(_GUIDE)}
         tensors = {name: value for name, value in tensors.items() if name not in own}
         weights = {name.removeprefix(_GUIDE): value for name, value in own.items()}
-        guide = Guide(_network(stated, weights), _number(stated, "weight"))
+        guide = EnsemblePartner(_network(stated, weights), _number(stated, "weight"))
     spread = tensors.pop(_HEAD, None)
     scorer = _network(description, tensors)
     return Model(
@@ -173,7 +174,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         normalization=Normalization.from_dict(description["normalization"]),
         label_radius_px=_number(description, "label_radius_px"),
         guide=guide,
-        odds=Odds(float(odds["slope"]), float(odds["offset"])) if odds else None,
+        odds=Calibration(float(odds["slope"]), float(odds["offset"])) if odds else None,
         head_spread=None if spread is None else _head_spread(spread, scorer),
         summary=dict(description["summary"]),
     )

@@ -14,14 +14,14 @@ import torch
 
 from cryopick.config import to_toml
 from cryopick.errors import MicrographError, SettingsError
-from cryopick.inference.score_map import number_format
+from cryopick.inference.score_map import resolve_precision
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.regions import Regions
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["PickBatch"]
 
@@ -73,8 +73,8 @@ class PickBatch:
                 f"got {settings.step_px}"
             )
         digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-        picker = Picker.ready(loaded, settings, device, order, ignore)
-        number = str(number_format(settings.precision, device)).removeprefix("torch.")
+        picker = Picker.create(loaded, settings, device, order, ignore)
+        number = str(resolve_precision(settings.precision, device)).removeprefix("torch.")
         return cls(picker, f"{model.name} (sha256 {digest}…)", number)
 
     def describe(self) -> str:
@@ -84,26 +84,26 @@ class PickBatch:
             told += f"# ignored regions: {self.picker.ignore.fingerprint}\n"
         return told + to_toml(self.picker.settings)
 
-    def parts(self, output: Path, doing: str) -> Parts:
+    def parts(self, output: Path, doing: str) -> Ledger:
         """The ledger of `output`."""
-        return Parts.beside(output, [doing, self.describe()])
+        return Ledger.beside(output, [doing, self.describe()])
 
-    def to_pick(self, paths: Sequence[Path], parts: Parts) -> "PickBatch":
+    def to_pick(self, paths: Sequence[Path], parts: Ledger) -> "PickBatch":
         """The same, with those micrographs in mind that have no picks yet."""
         return self._ahead_of(parts.missing(paths, _PICKS))
 
-    def to_score(self, outputs: Mapping[Path, Path], parts: Parts) -> "PickBatch":
+    def to_score(self, outputs: Mapping[Path, Path], parts: Ledger) -> "PickBatch":
         """The same, with those micrographs in mind whose maps are not there yet."""
         return self._ahead_of(parts.missing(outputs, _SCORES, outputs))
 
     def _ahead_of(self, order: Sequence[Path]) -> "PickBatch":
         return replace(self, picker=replace(self.picker, order=order))
 
-    def has_picks(self, path: Path, parts: Parts) -> bool:
+    def has_picks(self, path: Path, parts: Ledger) -> bool:
         """Whether the ledger has the picks of a micrograph as it is now."""
         return parts.has(_PICKS, reads=path)
 
-    def pick(self, path: Path, parts: Parts) -> Picks:
+    def pick(self, path: Path, parts: Ledger) -> Picks:
         """The picks of a micrograph, by descending score: those kept, or new ones.
 
         Raises:
@@ -118,7 +118,7 @@ class PickBatch:
         kept = parts.once(_PICKS, find, reads=path)
         return Picks.on(str(path), kept["xy_px"], kept["score"])
 
-    def write_scores(self, path: Path, out: Path, parts: Parts) -> None:
+    def write_scores(self, path: Path, out: Path, parts: Ledger) -> None:
         """Score a micrograph and write the map as MRC, unless that is done.
 
         The header's pixel size is the distance between scored places, along each axis.

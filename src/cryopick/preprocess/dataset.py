@@ -2,7 +2,7 @@
 
 - `Dataset`: a store and what the preparation of further micrographs needs.
 - `prepare_dataset`: shrink all micrographs, fit the normalisation, standardise them.
-- `shrink_dataset`, `Shrunken`: all of that but the last step.
+- `rescale_dataset`, `RescaledDataset`: all of that but the last step.
 """
 
 import hashlib
@@ -19,35 +19,31 @@ from cryopick.errors import CryopickError, InputError, MicrographError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.picks import Picks
 from cryopick.preprocess.histogram import histogram
-from cryopick.preprocess.mask import inset
-from cryopick.preprocess.normalize import Normalization, NormalizationKind, fit_normalization
-from cryopick.preprocess.pipeline import shrink
-from cryopick.preprocess.store import (
-    Store,
-    Stored,
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.normalize import Normalization, fit_normalization
+from cryopick.preprocess.pipeline import rescale_micrograph
+from cryopick.preprocess.prepared_store import (
+    PreparedStore,
+    StoredMicrograph,
     is_saved,
     load_histogram,
     load_micrograph,
     save_micrograph,
 )
+from cryopick.preprocess.settings import NormalizationKind
 from cryopick.regions import Regions
-from cryopick.runs.parallel import in_order
+from cryopick.runs.parallel import map_in_order
 
 __all__ = [
-    "DIAMETER_PX",
     "Dataset",
     "Preparation",
-    "Shrunken",
+    "RescaledDataset",
     "prepare_dataset",
     "raw_pixel_size",
-    "shrink_dataset",
+    "rescale_dataset",
 ]
 
 OnDone = Callable[[Path, CryopickError | None], None]
-
-# Working pixels across a particle. The receptive field of 31 then sees nearly two
-# diameters: docs/results/empiar10017.md compares other choices.
-DIAMETER_PX = 17.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +79,7 @@ class Dataset:
     """
 
     paths: tuple[Path, ...]
-    store: Store
+    store: PreparedStore
     normalization: Normalization
     left_out: int = 0
 
@@ -127,7 +123,7 @@ def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
     Raises:
         InputError: No micrograph can be used.
     """
-    shrunken = shrink_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
+    shrunken = rescale_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
     ready = folder / "ready"
 
     kept = [str(path) for path in shrunken.paths]
@@ -136,23 +132,23 @@ def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
         if not is_saved(ready, place):
             own = shrunken.standardised(place)
             ignored = preparation.ignore.mask(kept[place], own.image.shape, own.scale_yx)
-            usable = inset(own.usable, preparation.clearance_px) & ~ignored
-            save_micrograph(ready, place, Stored(own.image, usable, own.scale_yx))
+            usable = erode_mask(own.usable, preparation.clearance_px) & ~ignored
+            save_micrograph(ready, place, StoredMicrograph(own.image, usable, own.scale_yx))
 
-    for _ in in_order(make_ready, range(len(shrunken.paths)), workers):
+    for _ in map_in_order(make_ready, range(len(shrunken.paths)), workers):
         pass
     on_image = shrunken.on_image(preparation.ignore.outside(labels.restrict(kept)))
     against = shrunken.on_image(negatives.restrict(kept)) if negatives else None
     return Dataset(
         shrunken.paths,
-        Store.open(ready, on_image, against),
+        PreparedStore.open(ready, on_image, against),
         shrunken.normalization,
         left_out=len(labels.restrict(kept)) - sum(map(len, on_image)),
     )
 
 
 @dataclass(frozen=True)
-class Shrunken:
+class RescaledDataset:
     """Micrographs on coarser pixels, on disk, with what it takes to standardise them.
 
     Attributes:
@@ -167,7 +163,7 @@ class Shrunken:
     folder: Path
     numbers: tuple[int, ...]
 
-    def standardised(self, place: int) -> Stored:
+    def standardised(self, place: int) -> StoredMicrograph:
         """The micrograph `paths[place]`, its background of mean 0 and spread 1."""
         shrunk = load_micrograph(self.folder, self.numbers[place])
         image = self.normalization.apply(shrunk.image, shrunk.usable, shrunk.counted)
@@ -195,14 +191,14 @@ class Shrunken:
         return inside & held
 
 
-def shrink_dataset(
+def rescale_dataset(
     paths: Sequence[Path],
     preparation: Preparation,
     folder: Path,
     *,
     on_done: OnDone = lambda *_: None,
     workers: int | None = None,
-) -> Shrunken:
+) -> RescaledDataset:
     """Shrink micrographs and fit their normalisation, all of `prepare_dataset` but its end.
 
     Args:
@@ -231,7 +227,7 @@ def shrink_dataset(
         return None
 
     good = []
-    failures = in_order(make_shrunk, range(len(paths)), workers)
+    failures = map_in_order(make_shrunk, range(len(paths)), workers)
     for number, error in enumerate(failures):
         if error is None:
             good.append(number)
@@ -243,7 +239,7 @@ def shrink_dataset(
         # A file that failed before may be readable now: the others' numbers change then.
         _forget(folder, "members", "normalization.json", "ready")
     members.write_text(who)
-    return Shrunken(
+    return RescaledDataset(
         paths=tuple(paths[number] for number in good),
         normalization=_fitted(folder, good, preparation),
         folder=folder / "shrunk",
@@ -260,16 +256,18 @@ def _forget(folder: Path, *names: str) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _shrunk(path: Path, preparation: Preparation) -> Stored:
+def _shrunk(path: Path, preparation: Preparation) -> StoredMicrograph:
     micrograph = read_micrograph(path)
     raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = preparation.working_size_ang / raw_ang
-    small = shrink(micrograph.pixels, factor, span=micrograph.span)
+    small = rescale_micrograph(micrograph.pixels, factor, span=micrograph.span)
     try:
         counted = histogram(small.image, small.usable)
     except MicrographError as error:
         raise MicrographError(f"{path}: {error}") from error
-    return Stored(small.image, small.usable, small.scale_yx, micrograph.pixel_size_ang, counted)
+    return StoredMicrograph(
+        small.image, small.usable, small.scale_yx, micrograph.pixel_size_ang, counted
+    )
 
 
 def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Normalization:

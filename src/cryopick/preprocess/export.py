@@ -1,6 +1,6 @@
 """Prepared micrographs as files for other programs.
 
-- `PreprocessSettings`: how small, and how standardised.
+- `plan_preparation`: the preparation that the settings ask for.
 - `write_prepared`: raw micrographs to MRC files.
 - `missing_of`: those that are still to be written.
 """
@@ -8,7 +8,6 @@
 import math
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,12 +15,13 @@ import numpy as np
 
 from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.io.images.mrc import write_mrc
-from cryopick.preprocess.dataset import DIAMETER_PX, Preparation, shrink_dataset
-from cryopick.preprocess.normalize import Normalization, NormalizationKind
-from cryopick.runs.ledger import Parts
-from cryopick.runs.parallel import in_order
+from cryopick.preprocess.dataset import Preparation, rescale_dataset
+from cryopick.preprocess.normalize import Normalization
+from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind, PreprocessSettings
+from cryopick.runs.ledger import Ledger
+from cryopick.runs.parallel import map_in_order
 
-__all__ = ["Likeness", "PreprocessSettings", "missing_of", "write_prepared"]
+__all__ = ["Likeness", "missing_of", "plan_preparation", "write_prepared"]
 
 _PREPARED = "prepared"
 
@@ -40,66 +40,40 @@ class Likeness(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class PreprocessSettings:
-    """Settings of `cryopick preprocess`; the field names are the TOML keys and the options.
-
-    Attributes:
-        factor: Raw pixels per new pixel.
-        diameter_ang: Particle diameter, instead of the factor: the particle becomes as many
-            pixels across as `cryopick train` would make it.
-        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        normalization: How micrographs are standardised: dataset, micrograph, affine or white.
+def plan_preparation(settings: PreprocessSettings, model: Likeness | None) -> Preparation:
+    """Choose the preparation that the settings ask for, or that of the model's micrographs.
 
     Raises:
-        SettingsError: A value lies outside its range.
+        SettingsError: The output pixel size is not given, or is given twice.
     """
-
-    factor: float | None = None
-    diameter_ang: float | None = None
-    pixel_size_ang: float | None = None
-    normalization: NormalizationKind = "dataset"
-
-    def __post_init__(self) -> None:
-        for name in ("factor", "diameter_ang", "pixel_size_ang"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
-
-    def preparation(self, model: Likeness | None) -> Preparation:
-        """What to do with each micrograph, as a model's were or as the settings say.
-
-        Raises:
-            SettingsError: The new pixel size is given not at all, or twice.
-        """
-        normalization: NormalizationKind | Normalization = self.normalization
-        if model is not None:
-            if self.factor is not None:
-                raise SettingsError("a model has its own pixel size; leave --factor out")
-            return Preparation(
-                working_size_ang=model.factor(1.0, self.diameter_ang),
-                pixel_size_ang=self.pixel_size_ang,
-                normalization=model.normalization,
-            )
-        if (self.factor is None) == (self.diameter_ang is None):
-            raise SettingsError("give one of --factor, --diameter-ang and --model")
-        if self.factor is not None:
-            # In units of raw pixels, so that a factor needs no pixel size.
-            return Preparation(
-                working_size_ang=self.factor, pixel_size_ang=1.0, normalization=normalization
-            )
+    normalization: NormalizationKind | Normalization = settings.normalization
+    if model is not None:
+        if settings.factor is not None:
+            raise SettingsError("a model has its own pixel size; leave --factor out")
         return Preparation(
-            working_size_ang=(self.diameter_ang or math.nan) / DIAMETER_PX,
-            pixel_size_ang=self.pixel_size_ang,
-            normalization=normalization,
+            working_size_ang=model.factor(1.0, settings.diameter_ang),
+            pixel_size_ang=settings.pixel_size_ang,
+            normalization=model.normalization,
         )
+    if (settings.factor is None) == (settings.diameter_ang is None):
+        raise SettingsError("give one of --factor, --diameter-ang and --model")
+    if settings.factor is not None:
+        # In units of raw pixels, so that a factor needs no pixel size.
+        return Preparation(
+            working_size_ang=settings.factor, pixel_size_ang=1.0, normalization=normalization
+        )
+    return Preparation(
+        working_size_ang=(settings.diameter_ang or math.nan) / DIAMETER_PX,
+        pixel_size_ang=settings.pixel_size_ang,
+        normalization=normalization,
+    )
 
 
 def write_prepared(
     outputs: Mapping[Path, Path],
     settings: PreprocessSettings,
     model: Likeness | None,
-    parts: Parts,
+    parts: Ledger,
     on_done: Callable[[Path, CryopickError | None], None],
 ) -> tuple[Path, ...]:
     """Shrink and standardise micrographs, and write them as MRC.
@@ -117,10 +91,10 @@ def write_prepared(
     Raises:
         SettingsError: The new pixel size is given not at all, or twice.
     """
-    preparation = settings.preparation(model)
+    preparation = plan_preparation(settings, model)
     folder = parts.folder / "prepared"
     try:
-        shrunken = shrink_dataset(list(outputs), preparation, folder, on_done=on_done)
+        shrunken = rescale_dataset(list(outputs), preparation, folder, on_done=on_done)
     except InputError:
         shutil.rmtree(folder)  # there is nothing to go on with
         return ()
@@ -139,11 +113,11 @@ def write_prepared(
 
         parts.once(_PREPARED, make, reads=path, writes=outputs[path])
 
-    for _ in in_order(write, range(len(shrunken.paths))):
+    for _ in map_in_order(write, range(len(shrunken.paths))):
         pass
     return shrunken.paths
 
 
-def missing_of(outputs: Mapping[Path, Path], parts: Parts) -> dict[Path, Path]:
+def missing_of(outputs: Mapping[Path, Path], parts: Ledger) -> dict[Path, Path]:
     """The micrographs, with the files to write, that the ledger does not say are done."""
     return {path: outputs[path] for path in parts.missing(outputs, _PREPARED, outputs)}

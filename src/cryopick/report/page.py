@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryopick.evaluate.evaluation import Evaluation
-from cryopick.evaluate.precision_recall import Point
+from cryopick.evaluate.precision_recall import OperatingPoint
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
 from cryopick.report.pick_summary import Crop, Evidence, Shown, label_pictures
@@ -81,7 +81,7 @@ def _headline(run: Run, found: Evidence) -> str:
     return markup.headline(numbers)
 
 
-def _at(judged: Evaluation, threshold: float) -> Point:
+def _at(judged: Evaluation, threshold: float) -> OperatingPoint:
     return judged.curve.at(threshold) if judged.curve else judged.all_picks
 
 
@@ -174,7 +174,7 @@ def _judged(found: Evidence) -> str:
     return markup.section("How good it is", text, markup.side_by_side(*parts), numbers)
 
 
-def _points(judged: Evaluation, threshold: float) -> dict[str, Point]:
+def _points(judged: Evaluation, threshold: float) -> dict[str, OperatingPoint]:
     points = {"here": _at(judged, threshold), "best F1": judged.best, "even odds": judged.at_zero}
     return {
         **{name: point for name, point in points.items() if point is not None},

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.evaluate.confidence import Reliability
-from cryopick.evaluate.distribution import NearEdges
+from cryopick.evaluate.confidence import CalibrationCurve
+from cryopick.evaluate.distribution import EdgeDensity
 from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, dress, figure_svg
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def counts_svg(
     return figure_svg(draw, (11.4, 3.1), "Picks on each micrograph")
 
 
-def reliability_svg(groups: Reliability) -> str:
+def reliability_svg(groups: CalibrationCurve) -> str:
     """The share of picks that is right against the share that their scores promise."""
 
     def draw(figure: "Figure") -> None:
@@ -149,7 +149,7 @@ def density_svg(grid: Float[np.ndarray, "rows columns"]) -> str:
     return figure_svg(draw, _HALF, "Density of picks across the micrograph")
 
 
-def edges_svg(near: NearEdges) -> str:
+def edges_svg(near: EdgeDensity) -> str:
     """Picks near the edges against what an even spread would have there."""
 
     def draw(figure: "Figure") -> None:

@@ -1,6 +1,6 @@
 """Write files atomically: they appear complete or not at all.
 
-- `whole`: write beside the final name, then rename.
+- `atomic_write`: write beside the final name, then rename.
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from cryopick.errors import OutputExistsError
 
-__all__ = ["whole"]
+__all__ = ["atomic_write"]
 
 
 @contextmanager
-def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a temporary name to write to, and rename it to `path` once all went well.
 
     Missing parent folders are made. The temporary file lies in the same folder and has the

@@ -4,8 +4,8 @@ Work that was cut off goes on where it stopped, and what it ends with is what it
 ended with: an item counts as done once its part is complete. Work that ended leaves its ledger,
 so that the same work on more files does only those. Decision 0010 says why parts are files.
 
-- `Parts`: the parts of one piece of work.
-- `file_identity`: a text that changes when a file does.
+- `Ledger`: the parts of one piece of work.
+- `identify_file`: a text that changes when a file does.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ import numpy as np
 
 from cryopick.array_types import Shaped
 from cryopick.errors import InputError, MicrographError, OutputExistsError
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.lock import alone
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.lock import exclusive_lock
 
-__all__ = ["Parts", "file_identity"]
+__all__ = ["Ledger", "identify_file"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -38,7 +38,7 @@ _ABOUT = "about.json"
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-def file_identity(path: Path) -> str:
+def identify_file(path: Path) -> str:
     """Name a file as it is now: where it lies, how long it is, when it was last written.
 
     Raises:
@@ -52,7 +52,7 @@ def file_identity(path: Path) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Ledger:
     """The parts of one piece of work, beside its output.
 
     While the work goes on they are files in a hidden folder, each whole or not there, so that
@@ -69,7 +69,7 @@ class Parts:
     _seen: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def beside(cls, output: Path, work: Iterable[str]) -> "Parts":
+    def beside(cls, output: Path, work: Iterable[str]) -> "Ledger":
         """Place parts beside a file or folder that is to be written."""
         text = "\n".join([version("cryopick"), *work])
         named = output if output.name not in ("", "..") else output.resolve()
@@ -119,7 +119,7 @@ class Parts:
         """
         planned, given = list(outputs), list(inputs)
         self._look_at(given)
-        with alone(self.folder / "lock", str(self.output)):
+        with exclusive_lock(self.folder / "lock", str(self.output)):
             try:
                 yield self._open(planned, given, overwrite=overwrite)
             except BaseException:
@@ -133,7 +133,7 @@ class Parts:
         """Keep in mind what the files are before any of them is read, perhaps ahead of its turn."""
         for path in inputs:
             with suppress(InputError):  # whoever asks for it will be told
-                self._seen[path] = file_identity(path)
+                self._seen[path] = identify_file(path)
 
     def _open(self, outputs: list[Path], inputs: list[Path], *, overwrite: bool) -> str:
         if self._own.is_dir():
@@ -198,7 +198,7 @@ class Parts:
             "outputs": {str(path.resolve()): _state(path) for path in outputs if path.exists()},
         }
         with (
-            whole(self.ledger, overwrite=True) as temporary,
+            atomic_write(self.ledger, overwrite=True) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
         ):
             packed.writestr(_ABOUT, json.dumps(about))
@@ -233,13 +233,13 @@ class Parts:
         if kept is not None:
             return kept
         made = dict(make())
-        if reads is not None and file_identity(reads) != identity:
+        if reads is not None and identify_file(reads) != identity:
             raise MicrographError(
                 f"{reads}: has changed since this run began; run it again once it is complete"
             )
         notes = {} if reads is None else {_READ: np.array(str(reads.resolve()))}
         notes |= {} if writes is None else {_WRITTEN: np.array(_state(writes))}
-        with whole(part, overwrite=True) as temporary:
+        with atomic_write(part, overwrite=True) as temporary:
             np.savez(temporary, allow_pickle=False, **made, **notes)
         return made
 
@@ -268,7 +268,7 @@ class Parts:
         return _kept(part, writes) is not None
 
     def _identity(self, path: Path) -> str:
-        return self._seen.get(path) or file_identity(path)
+        return self._seen.get(path) or identify_file(path)
 
     def _part(self, item: str, identity: str) -> Path:
         name = hashlib.sha256(f"{identity} {item}".encode()).hexdigest()[:24]

@@ -1,6 +1,6 @@
 """One process at a time, where the file system can tell.
 
-- `alone`: hold a file, so that no other process holds it.
+- `exclusive_lock`: hold a file, so that no other process holds it.
 """
 
 import errno
@@ -18,13 +18,13 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["alone"]
+__all__ = ["exclusive_lock"]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
+def exclusive_lock(path: Path, doing: str) -> Iterator[None]:
     """Hold a file for as long as the block runs.
 
     The kernel lets go of it when the process ends, however it ends, so that nothing has to be

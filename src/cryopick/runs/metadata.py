@@ -3,9 +3,9 @@
 It lies beside what the run made, as JSON, and is for reports and for people: nothing that is
 computed depends on it.
 
-- `Record`: one run.
+- `RunMetadata`: one run.
 - `Stopwatch`: time and memory of this process.
-- `write_record`, `read_record`: to and from a file.
+- `write_run_metadata`, `read_run_metadata`: to and from a file.
 """
 
 import json
@@ -19,14 +19,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 
-__all__ = ["Record", "Stopwatch", "read_record", "write_record"]
+__all__ = ["RunMetadata", "Stopwatch", "read_run_metadata", "write_run_metadata"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RunMetadata:
     """What a run was.
 
     Attributes:
@@ -87,7 +87,7 @@ class Stopwatch:
         held_out: Sequence[Path] = (),
         skipped: Sequence[str] = (),
         device: str,
-    ) -> Record:
+    ) -> RunMetadata:
         """The record of a run that ends now.
 
         Args:
@@ -97,7 +97,7 @@ class Stopwatch:
             skipped: Micrographs that could not be used.
             device: Where it computed, as torch calls it.
         """
-        return Record(
+        return RunMetadata(
             command=list(self.command),
             folder=str(Path.cwd()),
             micrographs=[str(path) for path in micrographs],
@@ -122,13 +122,13 @@ def _peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but there
 
 
-def write_record(record: Record, path: Path) -> None:
+def write_run_metadata(record: RunMetadata, path: Path) -> None:
     """Write a record; one of an earlier run is replaced."""
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
 
 
-def read_record(path: Path) -> Record:
+def read_run_metadata(path: Path) -> RunMetadata:
     """Read a record; fields that it lacks are empty, those of later versions are passed over.
 
     Raises:
@@ -137,7 +137,9 @@ def read_record(path: Path) -> Record:
     """
     try:
         stated = dict(json.loads(read_text(path)))
-        record = Record(**{f.name: stated[f.name] for f in fields(Record) if f.name in stated})
+        record = RunMetadata(
+            **{f.name: stated[f.name] for f in fields(RunMetadata) if f.name in stated}
+        )
         named = (record.command, record.micrographs, record.held_out, record.skipped)
         lists = (*named, list(record.files.values()))
         is_sound = bool(stated) and all(isinstance(t, str) for texts in lists for t in texts)

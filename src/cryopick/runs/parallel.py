@@ -2,8 +2,8 @@
 
 Threads do: nearly all of the time is spent where NumPy and SciPy let other threads run.
 
-- `cores`: how many threads are worth while.
-- `in_order`: results in the order of the items, whichever was ready first.
+- `available_cores`: how many threads are worth while.
+- `map_in_order`: results in the order of the items, whichever was ready first.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["cores", "in_order"]
+__all__ = ["available_cores", "map_in_order"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ _MOST = 16  # each thread holds some of a micrograph, and the disk serves no mor
 _AHEAD = 4  # results a thread that may wait for the one before them
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
     here = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux alone tells what a scheduler has allotted
@@ -30,7 +30,7 @@ def cores() -> int:
     return min(here, int(asked)) if asked.isdecimal() and int(asked) else here
 
 
-def in_order(
+def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Iterator[Result]:
     """Yield what `work` makes of each item, in order.
@@ -42,7 +42,7 @@ def in_order(
         items: The items.
         workers: Threads; None takes one a core, at most 16.
     """
-    workers = workers or min(cores(), _MOST)
+    workers = workers or min(available_cores(), _MOST)
     if workers == 1:
         yield from map(work, items)
         return

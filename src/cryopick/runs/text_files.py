@@ -1,15 +1,15 @@
 """Read text files with bounded size and clear errors.
 
 - `read_text`: a text file, or an error that says what is wrong with it.
-- `head_of`, `first_line`: the beginning of a file, to recognise its format.
-- `name_list`: the names in a plain list.
+- `read_head`, `first_line`: the beginning of a file, to recognise its format.
+- `read_name_list`: the names in a plain list.
 """
 
 from pathlib import Path
 
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["first_line", "head_of", "name_list", "read_text"]
+__all__ = ["first_line", "read_head", "read_name_list", "read_text"]
 
 MAX_TEXT_BYTES = 1 << 30  # some five million picks; read whole, text takes several times that
 _HEAD_BYTES = 1 << 16
@@ -41,7 +41,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def head_of(path: Path) -> str:
+def read_head(path: Path) -> str:
     """Read the beginning of a file as text; bytes that are no text come out as U+FFFD.
 
     Raises:
@@ -62,7 +62,7 @@ def first_line(head: str) -> str:
     return next((line for line in lines if line and not line.startswith("#")), "")
 
 
-def name_list(path: Path) -> list[str]:
+def read_name_list(path: Path) -> list[str]:
     """Read a list of names, one a line; blank lines and lines that begin with # do not count.
 
     Raises:

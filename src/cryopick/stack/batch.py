@@ -1,6 +1,6 @@
 """The particles of many micrographs, each done once.
 
-- `Stacks`: micrographs to files of images, one each.
+- `StackWriter`: micrographs to files of images, one each.
 """
 
 import hashlib
@@ -11,22 +11,22 @@ import numpy as np
 
 from cryopick.errors import MicrographError
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.tables.codec import StarFrame
+from cryopick.io.tables.codec import StarContext
 from cryopick.io.tables.star_text import Columns
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 from cryopick.stack.boxes import write_stack
 from cryopick.stack.settings import StackSettings
-from cryopick.stack.table import optics, stack_table
+from cryopick.stack.table import build_optics, build_stack_table
 
-__all__ = ["Stacks"]
+__all__ = ["StackWriter"]
 
 _SAME_SIZE = 1e-3  # relative difference that rounding in a header may make
 
 
 @dataclass
-class Stacks:
+class StackWriter:
     """Many micrographs' particles as one file each; all micrographs have one pixel size.
 
     Attributes:
@@ -37,7 +37,7 @@ class Stacks:
     settings: StackSettings
     pixel_size_ang: float | None = None
 
-    def write(self, path: Path, picks: Picks, stack: Path, parts: Parts) -> Picks:
+    def write(self, path: Path, picks: Picks, stack: Path, parts: Ledger) -> Picks:
         """Write one micrograph's particles, unless that is done.
 
         Args:
@@ -63,7 +63,7 @@ class Stacks:
         item = hashlib.sha256(picks.xy_px.tobytes()).hexdigest()
         made = parts.once(item, make, reads=path, writes=stack)
         self.pixel_size_ang = self.pixel_size_ang or float(made["own_ang"])
-        return stack_table(replace(picks, micrographs=(str(path),)), made["kept"], stack)
+        return build_stack_table(replace(picks, micrographs=(str(path),)), made["kept"], stack)
 
     def _agreed(self, path: Path, own_ang: float) -> float:
         """The pixel size, if it is that of the micrographs before."""
@@ -75,7 +75,7 @@ class Stacks:
             )
         return first_ang
 
-    def frame(self, groups: Columns) -> StarFrame:
+    def frame(self, groups: Columns) -> StarContext:
         """What stands above the rows of all stacks; at least one has been written.
 
         Args:
@@ -84,4 +84,4 @@ class Stacks:
         assert self.pixel_size_ang is not None, "no stack was written"
         side = self.settings.side_px(self.pixel_size_ang)
         written = self.settings.rescale_px or side
-        return optics(groups, self.pixel_size_ang * side / written, written)
+        return build_optics(groups, self.pixel_size_ang * side / written, written)

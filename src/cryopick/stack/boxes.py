@@ -1,8 +1,8 @@
 """Boxes around the particles of one micrograph, as one file of images.
 
-- `boxed`: which picks get a box.
+- `has_box`: which picks get a box.
 - `cut_boxes`: the boxes.
-- `standardized`: background of mean 0 and standard deviation 1.
+- `standardize_background`: background of mean 0 and standard deviation 1.
 - `write_stack`: the file.
 """
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Real
 from cryopick.preprocess.fourier import downsample
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.stack.settings import Edge, StackSettings
 
-__all__ = ["boxed", "cut_boxes", "standardized", "write_stack"]
+__all__ = ["cut_boxes", "has_box", "standardize_background", "write_stack"]
 
 _FLAT = 1e-6  # least spread of a background, in units of its mean, that can be made 1
 
 
-def boxed(
+def has_box(
     shape: tuple[int, int], xy_px: Float[np.ndarray, "picks 2"], side: int, edge: Edge
 ) -> Bool[np.ndarray, " picks"]:
     """Which picks get a box: those wholly inside, or for "pad" those centred inside.
@@ -62,7 +62,7 @@ def cut_boxes(
         yield box
 
 
-def standardized(
+def standardize_background(
     box: Float32[np.ndarray, "side side"], background: Bool[np.ndarray, "side side"]
 ) -> Float32[np.ndarray, "side side"]:
     """Give the background mean 0 and standard deviation 1; a flat one only its mean."""
@@ -94,20 +94,20 @@ def write_stack(
     import mrcfile  # type: ignore[import-untyped]  # has no types
 
     side = settings.side_px(pixel_size_ang)
-    kept = boxed(pixels.shape, xy_px, side, settings.edge)
+    kept = has_box(pixels.shape, xy_px, side, settings.edge)
     if not kept.any():
         return kept
     out = settings.rescale_px or side
     radius = settings.background_radius_px(pixel_size_ang)
     before, after = _outside(side, radius), _outside(out, radius * out / side)
     with (
-        whole(path, overwrite=True) as temporary,
+        atomic_write(path, overwrite=True) as temporary,
         mrcfile.new_mmap(temporary, (int(kept.sum()), out, out), mrc_mode=2) as stack,
     ):
         for number, box in enumerate(cut_boxes(pixels, xy_px[kept], side)):
             image = _filled(box, before)
             image = image if out == side else downsample(image, (out, out))
-            image = standardized(image, after) if settings.normalize else image
+            image = standardize_background(image, after) if settings.normalize else image
             stack.data[number] = -image if settings.invert else image
         stack.set_image_stack()
         stack.voxel_size = pixel_size_ang * side / out

@@ -1,7 +1,7 @@
 """The STAR file of particle images, as RELION reads it.
 
-- `stack_table`: the rows of one micrograph.
-- `optics_groups`, `optics`: what stands above them.
+- `build_stack_table`: the rows of one micrograph.
+- `read_optics_groups`, `build_optics`: what stands above them.
 """
 
 from dataclasses import replace
@@ -11,18 +11,18 @@ import numpy as np
 
 from cryopick.array_types import Bool
 from cryopick.errors import SettingsError
-from cryopick.io.tables.codec import StarFrame
-from cryopick.io.tables.pick_tables import read_star_frame
-from cryopick.io.tables.star_text import Columns, columns_of, document
+from cryopick.io.tables.codec import StarContext
+from cryopick.io.tables.pick_tables import read_star_context
+from cryopick.io.tables.star_text import Columns, find_columns, parse_star
 from cryopick.picks import Picks
 from cryopick.stack.settings import StackSettings
 
-__all__ = ["optics", "optics_groups", "stack_table"]
+__all__ = ["build_optics", "build_stack_table", "read_optics_groups"]
 
 _IMAGE, _GROUP = "rlnImageName", "rlnOpticsGroup"
 
 
-def stack_table(picks: Picks, kept: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
+def build_stack_table(picks: Picks, kept: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
     """The rows of a stack: those picks that are in it, each with its image's name.
 
     Args:
@@ -36,17 +36,17 @@ def stack_table(picks: Picks, kept: Bool[np.ndarray, " picks"], stack: Path) -> 
     return replace(rows, extra=extra)
 
 
-def optics_groups(picks: Path, settings: StackSettings) -> Columns:
+def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
     """The optics groups of a table of picks, or one, with what the settings say of them.
 
     Raises:
         SettingsError: The microscope's voltage or spherical aberration is not known.
     """
-    frame = read_star_frame([picks]) if not picks.is_dir() else StarFrame()
+    frame = read_star_context([picks]) if not picks.is_dir() else StarContext()
     groups: Columns = {"_rlnOpticsGroupName": ("opticsGroup1",), "_rlnOpticsGroup": ("1",)}
-    for block in document(frame.others, picks) if frame.others else ():
+    for block in parse_star(frame.others, picks) if frame.others else ():
         if block.name == "optics":
-            groups = dict(columns_of(block, "_rlnOpticsGroup"))
+            groups = dict(find_columns(block, "_rlnOpticsGroup"))
     count = len(groups["_rlnOpticsGroup"])
     for tag, value in (
         ("_rlnVoltage", settings.voltage_kv),
@@ -63,11 +63,11 @@ def optics_groups(picks: Path, settings: StackSettings) -> Columns:
     return groups
 
 
-def optics(groups: Columns, pixel_size_ang: float, side: int) -> StarFrame:
+def build_optics(groups: Columns, pixel_size_ang: float, side: int) -> StarContext:
     """What stands above the particles: the optics groups, with the size of the images.
 
     Args:
-        groups: What `optics_groups` gave.
+        groups: What `read_optics_groups` gave.
         pixel_size_ang: Of the images.
         side: Of the images, in pixels.
     """
@@ -77,4 +77,4 @@ def optics(groups: Columns, pixel_size_ang: float, side: int) -> StarFrame:
     lines = ["# version 30001", "", "data_optics", "", "loop_"]
     lines += [f"{tag} #{i}" for i, tag in enumerate(columns, start=1)]
     lines += [" ".join(row) for row in zip(*columns.values(), strict=True)]
-    return StarFrame(others="\n".join(lines))
+    return StarContext(others="\n".join(lines))

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.web.api.access_control import App, Door, Shell
 from cryopick.web.api.annotations import marks_routes
 from cryopick.web.api.data import data_routes
@@ -161,7 +161,7 @@ def serve(  # noqa: PLR0913  # as the command has options
         InputError: The port is taken, or the project cannot be opened.
     """
     if bring:
-        micrograph_paths(bring)  # a mistake there begins no project
+        find_micrographs(bring)  # a mistake there begins no project
     listener = _bound_socket(socket_file) if socket_file else _bound(host, port)
     own_port = 0 if socket_file else int(listener.getsockname()[1])
     desk = Desk.open(project, read_only=read_only, roots=roots)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.evaluate.precision_recall import average_precision
-from cryopick.preprocess.store import Store
-from cryopick.runs.atomic_write import whole
-from cryopick.train.curves import Row
-from cryopick.train.validation import Judged
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.train.curves import CurveRow
+from cryopick.train.validation import ValidationResult
 
 __all__ = ["Curve", "Split"]
 
@@ -38,7 +38,7 @@ class Curve:
             sys.stdout.write(f"{row}\n")
             sys.stdout.flush()
         else:
-            with whole(self.path, overwrite=True) as temporary:
+            with atomic_write(self.path, overwrite=True) as temporary:
                 temporary.write_text(self.text, encoding="utf-8")
 
 
@@ -56,7 +56,7 @@ class Split:
     surplus: float
 
     @classmethod
-    def of(cls, name: str, store: Store, expected: float | None) -> "Split":
+    def of(cls, name: str, store: PreparedStore, expected: float | None) -> "Split":
         """The split that a store is.
 
         Args:
@@ -66,7 +66,7 @@ class Split:
         """
         return cls(name, 1.0 if expected is None else expected * len(store) / store.labelled)
 
-    def learnt_row(self, epoch: int, row: Row) -> str:
+    def learnt_row(self, epoch: int, row: CurveRow) -> str:
         """What the minibatches of an epoch gave.
 
         The precision there is an expectation over all particles already, labelled or not.
@@ -76,7 +76,7 @@ class Split:
         numbers += [row.true_positive_rate, row.false_positive_rate]
         return _row(epoch, row.step, self.name, [*map(_spelt, numbers), _NONE])
 
-    def judged_row(self, epoch: int, step: int, judged: Judged) -> tuple[str, float]:
+    def judged_row(self, epoch: int, step: int, judged: ValidationResult) -> tuple[str, float]:
         """What held-out micrographs gave, and the area under their precision-recall curve.
 
         All regions away from a label count as negative.

@@ -18,7 +18,7 @@ from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.clients.topaz_cli.writing import FORMATS, rescaled, write_each, write_one
 from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.picks import Picks, concatenate
 
 __all__ = ["extract_here"]
@@ -75,7 +75,7 @@ def _tables(
             continue
         xy_px, score = _found(values, seen, radius_px)
         if values.verbose:
-            say(f"# Extracted {len(xy_px)} particles from {stem_of(path.name)}")
+            say(f"# Extracted {len(xy_px)} particles from {micrograph_stem(path.name)}")
         yield Picks.on(str(path), xy_px, score)
 
 
@@ -97,7 +97,7 @@ def _found(values: Namespace, seen: Seen, radius_px: float) -> Found:
 def _place(path: Path, values: Namespace) -> Path:
     """Where the table of one micrograph goes, without the ending of its format."""
     folder = Path(values.output) if values.output else path.parent
-    return folder / f"{stem_of(path.name)}{values.suffix}"
+    return folder / f"{micrograph_stem(path.name)}{values.suffix}"
 
 
 def _judged_radius(values: Namespace, paths: list[Path], look: Looker) -> float:
@@ -108,12 +108,12 @@ def _judged_radius(values: Namespace, paths: list[Path], look: Looker) -> float:
         SettingsError: There is no radius to try.
     """
     targets = read_tables([values.targets])
-    labelled = [path for path in paths if stem_of(path.name) in targets.micrographs]
+    labelled = [path for path in paths if micrograph_stem(path.name) in targets.micrographs]
     if not labelled:
         raise InputError(
             f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
         )
-    seen = {stem_of(path.name): look(path) for path in labelled}
+    seen = {micrograph_stem(path.name): look(path) for path in labelled}
     radii = [values.radius]
     if values.radius is None:
         radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryopick.clients.topaz_cli.manners import say
 from cryopick.errors import InputError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 
 __all__ = ["done_with", "image_paths"]
 
@@ -27,7 +27,7 @@ def image_paths(words: Sequence[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         is_pattern = glob.has_magic(word) and not path.exists()
-        found += micrograph_paths([word]) if is_pattern or path.is_dir() else [path]
+        found += find_micrographs([word]) if is_pattern or path.is_dir() else [path]
     if not found:
         raise InputError("no micrograph was named; give files, a pattern or a folder")
     return list(dict.fromkeys(found))

@@ -17,12 +17,13 @@ from cryopick.clients.topaz_cli.manners import say, use_cores
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
-from cryopick.io.names import stem_of
-from cryopick.preprocess.export import PreprocessSettings, write_prepared
+from cryopick.io.names import micrograph_stem
+from cryopick.preprocess.export import write_prepared
 from cryopick.preprocess.fourier import downsample as shrunk_to
 from cryopick.preprocess.fourier import reduced_shape
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.ledger import Parts
+from cryopick.preprocess.settings import PreprocessSettings
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["denoise", "downsample", "preprocess"]
 
@@ -42,7 +43,7 @@ def preprocess(values: Namespace) -> int:
         values.parser.error(f"--format: expected mrc, tiff or png, got {unknown[0]!r}")
     use_cores(values.num_workers)
     folder, paths = Path(values.destdir), image_paths(values.files)
-    outputs = {path: folder / f"{stem_of(path.name)}.mrc" for path in paths}
+    outputs = {path: folder / f"{micrograph_stem(path.name)}.mrc" for path in paths}
     _refuse_one_over_another(outputs)
     settings = PreprocessSettings(
         factor=values.scale, normalization="affine" if values.affine else "micrograph"
@@ -54,10 +55,10 @@ def preprocess(values: Namespace) -> int:
         if error:
             failures.append(error)
         elif values.verbose:
-            say(f"# processed: {stem_of(path.name)}")
+            say(f"# processed: {micrograph_stem(path.name)}")
 
     with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=folder) as scratch:
-        parts = Parts.beside(Path(scratch) / "images", [])
+        parts = Ledger.beside(Path(scratch) / "images", [])
         with parts.begun((), overwrite=True, keep=False):
             written = write_prepared(outputs, settings, None, parts, on_done)
     for path in written:
@@ -88,7 +89,7 @@ def _write_others(made: Path, kinds: list[str], values: Namespace) -> None:
             write_image(made.with_suffix(f".{kind}"), image, None)
     if values.metadata:
         told = {"scale": values.scale, "normalization": "affine" if values.affine else "mixture"}
-        with whole(made.with_suffix(".metadata.json"), overwrite=True) as temporary:
+        with atomic_write(made.with_suffix(".metadata.json"), overwrite=True) as temporary:
             temporary.write_text(json.dumps(told, indent=4))
     if "mrc" not in kinds:
         made.unlink()
@@ -101,14 +102,14 @@ def write_image(
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
-        with whole(path, overwrite=True) as temporary:
+        with atomic_write(path, overwrite=True) as temporary:
             tifffile.imwrite(temporary, image)
     elif path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         from PIL import Image
 
         standard = (image - image.mean()) / max(float(image.std()), 1e-12)
         greys = (standard / _PICTURE_SPREADS * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
-        with whole(path, overwrite=True) as temporary:
+        with atomic_write(path, overwrite=True) as temporary:
             Image.fromarray(greys).save(temporary)
     else:
         size_yx = None if pixel_size_ang is None else (pixel_size_ang, pixel_size_ang)

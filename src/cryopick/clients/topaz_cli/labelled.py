@@ -13,10 +13,10 @@ from cryopick.clients.topaz_cli.manners import say
 from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.errors import FormatError, InputError
 from cryopick.evaluate.set_operations import fold
-from cryopick.io.inputs import MICROGRAPH_SUFFIXES, look_up
-from cryopick.io.names import stem_of
+from cryopick.io.inputs import MICROGRAPH_SUFFIXES, find_listed_file
+from cryopick.io.names import micrograph_stem
 from cryopick.picks import Picks
-from cryopick.runs.text_files import name_list
+from cryopick.runs.text_files import read_name_list
 
 __all__ = ["LabelledImages", "labelled_images", "part_for_testing"]
 
@@ -93,9 +93,9 @@ def _listed(source: Path, image_ext: str) -> dict[str, Path]:
         files = sorted(path for path in source.iterdir() if path.name.endswith(endings))
         if not files:
             raise InputError(f"{source}: no micrograph ({' '.join(endings)}) in this folder")
-        pairs = [(stem_of(path.name), path) for path in files]
+        pairs = [(micrograph_stem(path.name), path) for path in files]
     else:
-        lines = [line.split("\t") for line in name_list(source)]
+        lines = [line.split("\t") for line in read_name_list(source)]
         header = [cell.strip() for cell in lines[0]] if lines else []
         if "path" not in header:
             raise FormatError(f"{source}: expected a list with the columns image_name and path")
@@ -103,9 +103,9 @@ def _listed(source: Path, image_ext: str) -> dict[str, Path]:
         places = (Path(), source.parent)
         pairs = []
         for cells in lines[1:]:
-            path = look_up(cells[at].strip(), places, source)
+            path = find_listed_file(cells[at].strip(), places, source)
             name = path.name if named is None else cells[named].strip()
-            pairs.append((stem_of(name), path))
+            pairs.append((micrograph_stem(name), path))
     paths = dict(pairs)
     if len(paths) < len(pairs):
         raise FormatError(f"{source}: two micrographs have one name; name each by itself")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryopick.clients.topaz_cli.tables import read_tables, turned_over
 from cryopick.clients.topaz_cli.writing import named, rescaled, with_columns, write_each, write_one
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.tables.pick_tables import read_picks
 
 __all__ = [
@@ -69,7 +69,7 @@ def coordinates_to_eman2_json(values: Namespace) -> None:
 
 def star_particles_threshold(values: Namespace) -> None:
     """Leave out the lower scores of a STAR file."""
-    picks = thresholded(read_picks(Path(values.file), format="star"), values.threshold)
+    picks = apply_threshold(read_picks(Path(values.file), format="star"), values.threshold)
     write_one(picks, values.output, "star")
 
 

@@ -21,7 +21,7 @@ def segment(values: Namespace) -> int:
     from cryopick.clients.topaz_cli.detectors import device_of, open_looker
     from cryopick.clients.topaz_cli.images import write_image
     from cryopick.errors import CryopickError
-    from cryopick.io.names import stem_of
+    from cryopick.io.names import micrograph_stem
 
     paths = image_paths(values.paths)
     look = open_looker(values.model, paths, device_of(values.device), radius_px=None, dense=True)
@@ -32,7 +32,7 @@ def segment(values: Namespace) -> int:
         except CryopickError as error:
             failures.append(error)
             continue
-        output = Path(values.destdir) / f"{stem_of(path.name)}.tiff"
+        output = Path(values.destdir) / f"{micrograph_stem(path.name)}.tiff"
         write_image(output, seen.whole_map(), None)
         if values.verbose:
             say(f"# scored: {path} -> {output}")

@@ -17,13 +17,13 @@ from cryopick.clients.topaz_cli.manners import say
 from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.clients.topaz_cli.writing import named, write_one
 from cryopick.errors import InputError, SettingsError
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.images.sizes import micrograph_shape
+from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.fourier import downsample
-from cryopick.runs.atomic_write import whole
-from cryopick.stack.boxes import boxed, cut_boxes
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.stack.boxes import cut_boxes, has_box
 
 __all__ = ["particle_stack"]
 
@@ -42,7 +42,7 @@ def particle_stack(values: Namespace) -> None:
         )
     picks = read_tables([values.file])
     if np.isfinite(values.threshold):
-        picks = thresholded(picks, values.threshold)
+        picks = apply_threshold(picks, values.threshold)
     paths = {
         name: Path(values.image_root) / f"{name}{values.image_ext}" for name in picks.micrographs
     }
@@ -61,13 +61,15 @@ def _inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
     """The picks whose boxes lie inside, micrograph by micrograph."""
     kept = []
     for name, own in picks.by_micrograph():
-        kept.append(own.select(boxed(micrograph_shape(paths[name]), own.xy_px, side, "skip")))
+        kept.append(
+            own.select(has_box(read_micrograph_shape(paths[name]), own.xy_px, side, "skip"))
+        )
     return concatenate(kept)
 
 
 def _write(output: Path, picks: Picks, paths: Mapping[str, Path], side: int, out: int) -> None:
     with (
-        whole(output, overwrite=True) as temporary,
+        atomic_write(output, overwrite=True) as temporary,
         mrcfile.new_mmap(temporary, (len(picks), out, out), mrc_mode=2) as stack,
     ):
         number, size_ang = 0, 0.0

@@ -31,14 +31,14 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.set_operations import hold_out
-from cryopick.evaluate.thresholds import thresholded
-from cryopick.io.images.sizes import micrograph_shape
+from cryopick.evaluate.thresholds import apply_threshold
+from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.inputs import MICROGRAPH_SUFFIXES
-from cryopick.io.names import stem_of
-from cryopick.io.tables.formats import codec_of
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.formats import detect_codec
 from cryopick.io.tables.pick_tables import read_picks_many
 from cryopick.picks import Picks
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
     "convert",
@@ -69,7 +69,7 @@ def convert(values: Namespace) -> None:
     if kind == "star":
         picks = with_columns(named(picks, values.image_ext), _columns(values))
         places = places and {
-            f"{stem_of(name)}{values.image_ext}": at for name, at in places.items()
+            f"{micrograph_stem(name)}{values.image_ext}": at for name, at in places.items()
         }
     if places is None:
         write_one(picks, output, kind, values.boxsize)
@@ -80,7 +80,7 @@ def convert(values: Namespace) -> None:
 def split(values: Namespace) -> None:
     """Write one table for each micrograph, in the format of the whole."""
     source = Path(values.file)
-    kind = FORMATS[values.format] if values.format != "auto" else codec_of(source).name
+    kind = FORMATS[values.format] if values.format != "auto" else detect_codec(source).name
     picks = read_tables([values.file], values.format)
     picks = _above(picks, values.threshold)
     write_each(picks, _in_folder(picks, Path(values.output), values.suffix), kind)
@@ -109,8 +109,8 @@ def train_test_split(values: Namespace) -> None:
     for side, names in (("train", sides.train), ("test", sides.test)):
         own = picks.restrict(names)
         write_one(own, str(source.with_name(f"{source.stem}_{side}.txt")))
-        lines = [f"{stem_of(name)}\t{found[name].absolute()}" for name in names]
-        with whole(source.with_name(f"image_list_{side}.txt"), overwrite=True) as temporary:
+        lines = [f"{micrograph_stem(name)}\t{found[name].absolute()}" for name in names]
+        with atomic_write(source.with_name(f"image_list_{side}.txt"), overwrite=True) as temporary:
             temporary.write_text("\n".join(["image_name\tpath", *lines, ""]), encoding="utf-8")
         say(f"# {side}: {len(own)} particles on {len(names)} micrographs")
 
@@ -143,7 +143,7 @@ def read_tables(files: Sequence[str], kind: str = "auto") -> Picks:
     """
     asked = None if kind in ("auto", "csv") else FORMATS[kind]
     picks = read_picks_many([Path(name) for name in files], format=asked)
-    stems = {name: stem_of(name) for name in picks.micrographs}
+    stems = {name: micrograph_stem(name) for name in picks.micrographs}
     return picks.rename(stems) if len(set(stems.values())) == len(stems) else picks
 
 
@@ -160,8 +160,8 @@ def turned_over(picks: Picks, folder: str | None, image_ext: str) -> Picks:
     for name in picks.micrographs:
         image = _image_of(name, Path(folder), None if image_ext == "*" else image_ext)
         if image is None:
-            raise InputError(f"{folder}: no micrograph {stem_of(name)} with {image_ext} in it")
-        heights.append(micrograph_shape(image)[0])
+            raise InputError(f"{folder}: no micrograph {micrograph_stem(name)} with {image_ext} in it")
+        heights.append(read_micrograph_shape(image)[0])
     return picks.inverted_y(np.array(heights, np.int64))
 
 
@@ -172,19 +172,19 @@ def _above(picks: Picks, threshold: float | None) -> Picks:
     if not picks.is_scored:
         say("# the particles have no scores, so all of them stay")
         return picks
-    return thresholded(picks, threshold)
+    return apply_threshold(picks, threshold)
 
 
 def _image_of(name: str, folder: Path, image_ext: str | None) -> Path | None:
     """The file of a micrograph in a folder, if it is there."""
     endings: Iterable[str] = (image_ext,) if image_ext else MICROGRAPH_SUFFIXES
-    paths = (folder / f"{stem_of(name)}{ending}" for ending in endings)
+    paths = (folder / f"{micrograph_stem(name)}{ending}" for ending in endings)
     return next((path for path in paths if path.is_file()), None)
 
 
 def _in_folder(picks: Picks, folder: Path, suffix: str) -> dict[str, Path]:
     """Where each micrograph's table goes, without the ending of its format."""
-    return {name: folder / f"{stem_of(name)}{suffix}" for name in picks.micrographs}
+    return {name: folder / f"{micrograph_stem(name)}{suffix}" for name in picks.micrographs}
 
 
 def _columns(values: Namespace) -> dict[str, float]:

@@ -20,8 +20,8 @@ import numpy as np
 
 from cryopick.array_types import Shaped
 from cryopick.errors import SettingsError
-from cryopick.io.names import stem_of
-from cryopick.io.tables.codec import Layout, StarFrame
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.codec import StarContext, TableLayout
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks
 
@@ -73,7 +73,7 @@ def write_one(picks: Picks, output: str | None, kind: str = "tsv", box_px: int =
     """
     if kind != "star":  # clients know four columns, by their numbers
         picks = replace(rounded(picks), extra={})
-    layout = Layout(star=StarFrame(block="images", version=None))
+    layout = TableLayout(star=StarContext(block="images", version=None))
     if output in (None, "-"):
         with tempfile.TemporaryDirectory() as folder:
             table = Path(folder) / "table"
@@ -108,7 +108,7 @@ def write_each(picks: Picks, places: Mapping[str, Path], kind: str, box_px: int 
 
 def named(picks: Picks, ending: str) -> Picks:
     """The same with micrographs named by stem and ending, as STAR files need them."""
-    return picks.rename({name: f"{stem_of(name)}{ending}" for name in picks.micrographs})
+    return picks.rename({name: f"{micrograph_stem(name)}{ending}" for name in picks.micrographs})
 
 
 def with_columns(picks: Picks, columns: Mapping[str, float]) -> Picks:

@@ -26,7 +26,7 @@ from cryopick.io.images.stored_image import (
     pixel_size_findings,
     plausible_pixel_size,
 )
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["inspect_mrc", "write_mrc"]
 
@@ -250,7 +250,7 @@ def write_mrc(
     import mrcfile  # type: ignore[import-untyped]  # has no types
 
     y_ang, x_ang = pixel_size_ang or (0.0, 0.0)
-    with whole(path, overwrite=overwrite) as temporary, mrcfile.new(temporary) as mrc:
+    with atomic_write(path, overwrite=overwrite) as temporary, mrcfile.new(temporary) as mrc:
         mrc.set_data(np.ascontiguousarray(image, dtype=np.float32))
         mrc.voxel_size = (x_ang, y_ang, x_ang)
         mrc.header.label[:] = b""

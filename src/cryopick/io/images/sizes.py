@@ -1,7 +1,7 @@
 """How large micrographs are, told without reading their pixels where the format allows.
 
-- `micrograph_shape`: height and width of one.
-- `known_shapes`: those of all micrographs of a table.
+- `read_micrograph_shape`: height and width of one.
+- `find_micrograph_shapes`: those of all micrographs of a table.
 - `HEIGHT`, `WIDTH`: the columns in which a table carries them.
 """
 
@@ -16,12 +16,12 @@ from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.picks import Picks
 
-__all__ = ["HEIGHT", "WIDTH", "known_shapes", "micrograph_shape"]
+__all__ = ["HEIGHT", "WIDTH", "find_micrograph_shapes", "read_micrograph_shape"]
 
 HEIGHT, WIDTH = "micrograph_height_px", "micrograph_width_px"
 
 
-def micrograph_shape(path: Path) -> tuple[int, int]:
+def read_micrograph_shape(path: Path) -> tuple[int, int]:
     """Look up (height, width) of a micrograph.
 
     Raises:
@@ -35,7 +35,7 @@ def micrograph_shape(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def known_shapes(
+def find_micrograph_shapes(
     picks: Picks, given: Mapping[str, tuple[int, int]], why: str
 ) -> Integer[np.ndarray, "micrographs 2"]:
     """Find (height, width) of each micrograph with picks; 1 x 1 stands for those without.
@@ -59,7 +59,7 @@ def known_shapes(
         elif len(own) == len(carried) and all(float(side) >= 1 for side in own):
             shapes[i] = own
         elif len(rows) and Path(name).is_file():
-            shapes[i] = micrograph_shape(Path(name))
+            shapes[i] = read_micrograph_shape(Path(name))
         elif len(rows):
             raise SettingsError(
                 f"{why}, and the size of {name} is not known: give the micrographs with -m, or "

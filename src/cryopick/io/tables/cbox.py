@@ -18,15 +18,15 @@ from cryopick.array_types import Float
 from cryopick.errors import FormatError, SettingsError
 from cryopick.io.tables.codec import (
     Codec,
-    Layout,
-    broken,
-    coordinate_text,
-    only_micrograph,
-    reads_text,
-    to_floats,
-    writes_text,
+    TableLayout,
+    format_coordinates,
+    line_error,
+    parse_floats,
+    require_one_micrograph,
+    text_reader,
+    text_writer,
 )
-from cryopick.io.tables.star_text import Columns, columns_of, document, numbers
+from cryopick.io.tables.star_text import Columns, find_columns, parse_numbers, parse_star
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -46,8 +46,8 @@ _SHORTEST, _LONGEST = 5, 10  # numbers in a row of an old file
 def _parse(text: str, path: Path) -> Picks:
     if "data_" not in text:
         return _parse_old(text, path)
-    for block in document(text, path):
-        columns = columns_of(block, _CORNER[0])
+    for block in parse_star(text, path):
+        columns = find_columns(block, _CORNER[0])
         if all(tag in columns for tag in (*_CORNER, *_SIZE)):
             return _table(columns, text, path)
     raise FormatError(
@@ -68,7 +68,7 @@ def _table(columns: Columns, text: str, path: Path) -> Picks:
             "give a table in two dimensions"
         )
     corner, size = (
-        np.column_stack([numbers(columns[tag], tag, text, path) for tag in tags])
+        np.column_stack([parse_numbers(columns[tag], tag, text, path) for tag in tags])
         for tags in (_CORNER, _SIZE)
     )
     if (size < 0).any():
@@ -85,7 +85,7 @@ def _table(columns: Columns, text: str, path: Path) -> Picks:
 
 def _known(values: Sequence[str], tag: str, text: str, path: Path) -> Float[np.ndarray, " rows"]:
     filled = ["nan" if value == _NONE else value for value in values]
-    return numbers(filled, tag, text.replace(_NONE, "nan"), path, finite=False)
+    return parse_numbers(filled, tag, text.replace(_NONE, "nan"), path, finite=False)
 
 
 def _parse_old(text: str, path: Path) -> Picks:
@@ -95,13 +95,13 @@ def _parse_old(text: str, path: Path) -> Picks:
         if not fields:
             continue
         if len(fields) < _SHORTEST:
-            raise broken(path, number, f"{_OLD}; this one has {len(fields)}", line)
+            raise line_error(path, number, f"{_OLD}; this one has {len(fields)}", line)
         try:
-            row = to_floats(fields)
+            row = parse_floats(fields)
         except ValueError:
-            raise broken(path, number, _OLD, line) from None
+            raise line_error(path, number, _OLD, line) from None
         if not np.isfinite(row[:_SHORTEST]).all() or (row[2:4] < 0).any():
-            raise broken(path, number, f"{_OLD}, finite and of no negative size", line)
+            raise line_error(path, number, f"{_OLD}, finite and of no negative size", line)
         rows.append(row[:_SHORTEST])
     table = np.array(rows, dtype=np.float64).reshape(-1, _SHORTEST)
     centre = table[:, :2] + table[:, 2:4] / 2
@@ -128,8 +128,8 @@ def _micrograph(path: Path) -> str:
     return path.stem
 
 
-def _render(picks: Picks, layout: Layout) -> str:
-    only_micrograph(picks, "a .cbox file")
+def _render(picks: Picks, layout: TableLayout) -> str:
+    require_one_micrograph(picks, "a .cbox file")
     size = _sizes(picks, layout)
     unknown = [_NONE] * len(picks)
     columns = dict.fromkeys(_WRITTEN, unknown)
@@ -138,7 +138,7 @@ def _render(picks: Picks, layout: Layout) -> str:
         if column is not None and column.dtype.kind in "iuf":
             columns[tag] = _texts(column.astype(np.float64))
     for axis in (0, 1):
-        columns[_CORNER[axis]] = coordinate_text(picks.xy_px[:, axis] - size[:, axis] / 2)
+        columns[_CORNER[axis]] = format_coordinates(picks.xy_px[:, axis] - size[:, axis] / 2)
         columns[_SIZE[axis]] = _texts(size[:, axis])
     columns[_CONFIDENCE] = _texts(_probability(picks.score))
     head = ["", "data_global", "", "_cbox_format_version 1.0", "", "data_cryolo", "", "loop_"]
@@ -148,7 +148,7 @@ def _render(picks: Picks, layout: Layout) -> str:
     return "\n".join([*head, *rows, *end, ""])
 
 
-def _sizes(picks: Picks, layout: Layout) -> Float[np.ndarray, "picks 2"]:
+def _sizes(picks: Picks, layout: TableLayout) -> Float[np.ndarray, "picks 2"]:
     """Sides of the boxes along x and y: those asked for, else those of the .cbox read."""
     if layout.box_px is not None and layout.box_px >= 1:
         return np.full((len(picks), 2), float(layout.box_px))
@@ -167,7 +167,7 @@ def _recognises(head: str) -> bool:
     if first.startswith("data_"):
         return "data_cryolo" in head
     try:
-        return _SHORTEST < len(to_floats(first.split())) <= _LONGEST
+        return _SHORTEST < len(parse_floats(first.split())) <= _LONGEST
     except ValueError:
         return False
 
@@ -176,8 +176,8 @@ CODEC = Codec(
     name="cbox",
     suffixes=(".cbox",),
     recognises=_recognises,
-    read=reads_text(_parse),
-    write=writes_text(_render),
+    read=text_reader(_parse),
+    write=text_writer(_render),
     ending=".cbox",
     name_from_file=_micrograph,
     holds_one=True,

@@ -4,13 +4,13 @@ A codec turns a file into `Picks` and `Picks` into a file; which codec is meant,
 that appear whole, are the business of `formats` and `tables`. Line numbers in messages begin
 at 1.
 
-- `Codec`, `Layout`, `StarFrame`: the interface of a format.
-- `reads_text`, `writes_text`, `writes_lines`: a codec's functions from text to table and back.
-- `in_slices`: a long table a part at a time.
-- `broken`: the error for a line that breaks its format.
-- `to_floats`, `to_column`: text to numbers, strictly.
-- `coordinate_text`, `score_text`, `column_text`: numbers to short text.
-- `short_names`, `only_micrograph`: what a table calls its micrographs.
+- `Codec`, `TableLayout`, `StarContext`: the interface of a format.
+- `text_reader`, `text_writer`, `line_writer`: a codec's functions from text to table and back.
+- `iterate_slices`: a long table a part at a time.
+- `line_error`: the error for a line that breaks its format.
+- `parse_floats`, `parse_column`: text to numbers, strictly.
+- `format_coordinates`, `format_scores`, `format_column`: numbers to short text.
+- `shorten_names`, `require_one_micrograph`: what a table calls its micrographs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,33 +21,33 @@ import numpy as np
 
 from cryopick.array_types import Float, Shaped
 from cryopick.errors import FormatError, SettingsError
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.picks import Picks
 from cryopick.runs.text_files import read_text
 
 __all__ = [
     "Codec",
-    "Layout",
-    "StarFrame",
-    "broken",
-    "column_text",
-    "coordinate_text",
-    "in_slices",
-    "only_micrograph",
-    "reads_text",
-    "score_text",
-    "short_names",
-    "to_column",
-    "to_floats",
-    "writes_lines",
-    "writes_text",
+    "StarContext",
+    "TableLayout",
+    "format_column",
+    "format_coordinates",
+    "format_scores",
+    "iterate_slices",
+    "line_error",
+    "line_writer",
+    "parse_column",
+    "parse_floats",
+    "require_one_micrograph",
+    "shorten_names",
+    "text_reader",
+    "text_writer",
 ]
 
 _ROWS_AT_ONCE = 1 << 15  # as text they take some 10 MB
 
 
 @dataclass(frozen=True, kw_only=True)
-class StarFrame:
+class StarContext:
     """What stands around the picks in a STAR file.
 
     Attributes:
@@ -62,7 +62,7 @@ class StarFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class TableLayout:
     """How a table is to be laid out.
 
     Attributes:
@@ -75,7 +75,7 @@ class Layout:
     one_micrograph: bool = False
     box_px: int | None = None
     shapes_px: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    star: StarFrame = StarFrame()
+    star: StarContext = StarContext()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,54 +99,54 @@ class Codec:
     suffixes: tuple[str, ...]
     recognises: Callable[[str], bool]
     read: Callable[[Path], Picks]
-    write: Callable[[Picks, Layout, Path], None]
+    write: Callable[[Picks, TableLayout, Path], None]
     ending: str
     name_from_file: Callable[[Path], str] | None = None
-    file_stem: Callable[[str], str] = stem_of
+    file_stem: Callable[[str], str] = micrograph_stem
     holds_one: bool = False
 
 
-def reads_text(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
+def text_reader(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
     """Make a codec's `read` of a function from text, and the path it came from, to a table."""
     return lambda path: parse(read_text(path), path)
 
 
-def writes_text(
-    render: Callable[[Picks, Layout], str],
-) -> Callable[[Picks, Layout, Path], None]:
+def text_writer(
+    render: Callable[[Picks, TableLayout], str],
+) -> Callable[[Picks, TableLayout, Path], None]:
     """Make a codec's `write` of a function from table and layout to text."""
 
-    def write(picks: Picks, layout: Layout, path: Path) -> None:
+    def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         path.write_text(render(picks, layout), encoding="utf-8", newline="\n")
 
     return write
 
 
-def writes_lines(
-    render: Callable[[Picks, Layout], Iterable[str]],
-) -> Callable[[Picks, Layout, Path], None]:
+def line_writer(
+    render: Callable[[Picks, TableLayout], Iterable[str]],
+) -> Callable[[Picks, TableLayout, Path], None]:
     """The same of a function to lines, which are never held all at once."""
 
-    def write(picks: Picks, layout: Layout, path: Path) -> None:
+    def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in render(picks, layout))
 
     return write
 
 
-def in_slices(picks: Picks) -> Iterator[Picks]:
+def iterate_slices(picks: Picks) -> Iterator[Picks]:
     """Cut a table into parts of which each is small as text; all micrographs stay in each."""
     for start in range(0, len(picks), _ROWS_AT_ONCE):
         yield picks.select(np.arange(start, min(start + _ROWS_AT_ONCE, len(picks))))
 
 
-def broken(path: Path, line: int, expected: str, text: str) -> FormatError:
+def line_error(path: Path, line: int, expected: str, text: str) -> FormatError:
     """Build the error for a line that breaks its format, with the line in it."""
     shown = text if len(text) <= 120 else text[:117] + "..."
     return FormatError(f"{path}:{line}: expected {expected}, found {shown!r}; mend that line")
 
 
-def to_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
+def parse_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
     """Turn text into numbers.
 
     Raises:
@@ -157,7 +157,7 @@ def to_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
     return np.array([float(value) for value in values], dtype=np.float64)
 
 
-def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
+def parse_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
     """Turn text into whole numbers, else floats, else leave it as text.
 
     What would not come back as it was stays text: numbers with leading zeros are names, and
@@ -167,7 +167,7 @@ def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
     (array([15494748553812943456], dtype=uint64), array(['007', '1'], dtype='<U3'))
     """
     try:
-        floats = to_floats(values)
+        floats = parse_floats(values)
     except ValueError:
         return np.array(values, dtype=np.str_)
     digits = [value.strip().lstrip("+-") for value in values]
@@ -183,7 +183,7 @@ def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
     return np.array(values, dtype=np.str_)
 
 
-def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
+def format_coordinates(values: Float[np.ndarray, " values"]) -> list[str]:
     """Write coordinates to a thousandth of a pixel, without trailing zeros.
 
     >>> coordinate_text(np.array([12.0, 0.5, -0.0001]))
@@ -195,12 +195,12 @@ def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
     return ["0" if value == "-0" else value for value in short]
 
 
-def score_text(values: Float[np.ndarray, " values"]) -> list[str]:
+def format_scores(values: Float[np.ndarray, " values"]) -> list[str]:
     """Write scores to the nine digits that a float32 needs."""
     return [f"{value:.9g}" for value in values.tolist()]
 
 
-def column_text(values: Shaped[np.ndarray, " values"]) -> list[str]:
+def format_column(values: Shaped[np.ndarray, " values"]) -> list[str]:
     """Write a column so that every value survives; a float32 takes nine digits."""
     if values.dtype.kind == "f":
         is_double = values.dtype.itemsize > 4
@@ -210,13 +210,13 @@ def column_text(values: Shaped[np.ndarray, " values"]) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def short_names(picks: Picks, *, forbidden: str) -> list[str]:
+def shorten_names(picks: Picks, *, forbidden: str) -> list[str]:
     """Name each micrograph by its stem, or by its full name if two share a stem.
 
     Raises:
         FormatError: A name holds one of the `forbidden` characters.
     """
-    names = [stem_of(name) for name in picks.micrographs]
+    names = [micrograph_stem(name) for name in picks.micrographs]
     if len(set(names)) < len(names):
         names = list(picks.micrographs)
     for name in names:
@@ -228,7 +228,7 @@ def short_names(picks: Picks, *, forbidden: str) -> list[str]:
     return names
 
 
-def only_micrograph(picks: Picks, kind: str) -> None:
+def require_one_micrograph(picks: Picks, kind: str) -> None:
     """Refuse a table of several micrographs for a format that holds one.
 
     Raises:

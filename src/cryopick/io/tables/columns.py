@@ -1,10 +1,10 @@
 """Rows of text under a header to a table of picks, and back: the common part of TSV and CSV.
 
-- `column_names`: what a header calls its columns.
+- `parse_header`: what a header calls its columns.
 - `parse_rows`, `parse_columns`: text to `Picks`.
 - `is_header`: whether a row of text names such columns.
 - `render_rows`: `Picks` to header and rows.
-- `wrong_width`: the error for a row of the wrong length.
+- `row_width_error`: the error for a row of the wrong length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,25 +16,25 @@ import numpy as np
 from cryopick.array_types import Float
 from cryopick.errors import FormatError
 from cryopick.io.tables.codec import (
-    broken,
-    column_text,
-    coordinate_text,
-    in_slices,
-    score_text,
-    short_names,
-    to_column,
-    to_floats,
+    format_column,
+    format_coordinates,
+    format_scores,
+    iterate_slices,
+    line_error,
+    parse_column,
+    parse_floats,
+    shorten_names,
 )
 from cryopick.picks import Picks
 
 __all__ = [
     "REQUIRED",
-    "column_names",
     "is_header",
     "parse_columns",
+    "parse_header",
     "parse_rows",
     "render_rows",
-    "wrong_width",
+    "row_width_error",
 ]
 
 REQUIRED = ("image_name", "x_coord", "y_coord")
@@ -57,10 +57,10 @@ def parse_rows(
     Raises:
         FormatError: A row has too few or too many fields, or as `parse_columns`.
     """
-    names = column_names(header, path)
+    names = parse_header(header, path)
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names):
-            raise wrong_width(path, line, names, row)
+            raise row_width_error(path, line, names, row)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return parse_columns(names, columns, lines, path)
 
@@ -74,7 +74,7 @@ def parse_columns(
     """Turn columns of text into a table; columns come in any order, unknown ones are carried.
 
     Args:
-        names: What `column_names` made of the header.
+        names: What `parse_header` made of the header.
         columns: The fields of each column.
         lines: The line number of each row.
         path: The file, for messages.
@@ -86,12 +86,12 @@ def parse_columns(
     micrographs = fields.pop("image_name")
     if not all(micrographs):
         line = next(line for line, name in zip(lines, micrographs, strict=True) if not name)
-        raise broken(path, line, "a micrograph's name in the column image_name", "")
+        raise line_error(path, line, "a micrograph's name in the column image_name", "")
     xy_px = np.empty((len(micrographs), 2))
     for axis, name in enumerate(("x_coord", "y_coord")):
         xy_px[:, axis] = _coordinates(fields.pop(name), name, lines, path)
     score = _scores(fields.pop("score"), lines, path) if "score" in fields else None
-    extra = {name: to_column(values) for name, values in fields.items()}
+    extra = {name: parse_column(values) for name, values in fields.items()}
     return Picks.from_columns(micrographs, xy_px, score, extra)
 
 
@@ -101,13 +101,13 @@ def is_header(fields: Sequence[str]) -> bool:
     return any(name in names for name in REQUIRED)
 
 
-def wrong_width(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
+def row_width_error(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
     """Build the error for a row with too few or too many fields."""
     expected = f"{len(names)} columns ({' '.join(names)}); this line has {len(row)}"
-    return broken(path, line, expected, " ".join(row))
+    return line_error(path, line, expected, " ".join(row))
 
 
-def column_names(header: Sequence[str], path: Path) -> list[str]:
+def parse_header(header: Sequence[str], path: Path) -> list[str]:
     """Name the columns of a header as we do; `micrograph`, `x` and `y` are known too.
 
     Raises:
@@ -132,20 +132,20 @@ def _coordinates(
     values: Sequence[str], name: str, lines: Sequence[int], path: Path
 ) -> Float[np.ndarray, " rows"]:
     try:
-        numbers = to_floats(values)
+        numbers = parse_floats(values)
     except ValueError:
         numbers = None
     if numbers is not None and np.isfinite(numbers).all():
         return numbers
     for value, line in zip(values, lines, strict=True):
         if not _is_finite(value):
-            raise broken(path, line, f"a finite number in the column {name}", value)
+            raise line_error(path, line, f"a finite number in the column {name}", value)
     raise AssertionError("each value is a number, yet the column is not")
 
 
 def _is_finite(value: str) -> bool:
     try:
-        return bool(np.isfinite(to_floats([value])).all())
+        return bool(np.isfinite(parse_floats([value])).all())
     except ValueError:
         return False
 
@@ -153,15 +153,15 @@ def _is_finite(value: str) -> bool:
 def _scores(values: Sequence[str], lines: Sequence[int], path: Path) -> Float[np.ndarray, " rows"]:
     """Read scores; an empty field is a score that is not known."""
     try:
-        return to_floats(values)
+        return parse_floats(values)
     except ValueError:
         filled = [value if value.strip() else "nan" for value in values]
     try:
-        return to_floats(filled)
+        return parse_floats(filled)
     except ValueError:
         for value, line in zip(filled, lines, strict=True):
             if value.lower() != "nan" and not _is_finite(value):
-                raise broken(path, line, "a number in the column score", value) from None
+                raise line_error(path, line, "a number in the column score", value) from None
         raise
 
 
@@ -174,12 +174,12 @@ def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Se
     Raises:
         FormatError: A name or text holds one of the `forbidden` characters.
     """
-    names = short_names(picks, forbidden=forbidden)
+    names = shorten_names(picks, forbidden=forbidden)
     is_scored = not len(picks) or not np.isnan(picks.score).all()
     _refuse_signs(picks, forbidden)
     header = ["image_name", "x_coord", "y_coord", *(["score"] if is_scored else []), *picks.extra]
     return header, chain.from_iterable(
-        _texts(part, names, is_scored=is_scored) for part in in_slices(picks)
+        _texts(part, names, is_scored=is_scored) for part in iterate_slices(picks)
     )
 
 
@@ -187,16 +187,16 @@ def _texts(picks: Picks, names: Sequence[str], *, is_scored: bool) -> Iterator[S
     """Rows of text, of micrographs with these names."""
     columns = [
         [names[i] for i in picks.index.tolist()],
-        *map(coordinate_text, picks.xy_px.T),
-        *([score_text(picks.score)] if is_scored else []),
-        *map(column_text, picks.extra.values()),
+        *map(format_coordinates, picks.xy_px.T),
+        *([format_scores(picks.score)] if is_scored else []),
+        *map(format_column, picks.extra.values()),
     ]
     return zip(*columns, strict=True)
 
 
 def _refuse_signs(picks: Picks, forbidden: str) -> None:
     for name, column in picks.extra.items():
-        texts = [name, *(column_text(column) if column.dtype.kind not in "biuf" else ())]
+        texts = [name, *(format_column(column) if column.dtype.kind not in "biuf" else ())]
         if any(sign in text for text in texts for sign in forbidden):
             raise FormatError(
                 f"the column {name!r} holds a tab or a line break, which this format cannot store; "

@@ -12,7 +12,7 @@ Only the fields of locations are ever brought into memory. Plain numbers among `
 `location/*` and `pick_stats/*` are carried under their names.
 
 - `CODEC`: tables of picks.
-- `micrograph_names`: the micrographs that a .cs file lists.
+- `read_micrograph_names`: the micrographs that a .cs file lists.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ import numpy as np
 
 from cryopick.array_types import Shaped
 from cryopick.errors import FormatError, InputError
-from cryopick.io.images.sizes import HEIGHT, WIDTH, known_shapes
-from cryopick.io.names import stem_of
-from cryopick.io.tables.codec import Codec, Layout
-from cryopick.io.tables.cs_table import Table, open_table
+from cryopick.io.images.sizes import HEIGHT, WIDTH, find_micrograph_shapes
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.codec import Codec, TableLayout
+from cryopick.io.tables.cs_table import NumpyTable, open_table
 from cryopick.picks import Picks
 
-__all__ = ["CODEC", "micrograph_names"]
+__all__ = ["CODEC", "read_micrograph_names"]
 
 _PATH, _SHAPE = "location/micrograph_path", "location/micrograph_shape"
 _FRACTIONS = ("location/center_x_frac", "location/center_y_frac")
@@ -73,7 +73,7 @@ def _read(path: Path) -> Picks:
     )
 
 
-def _refuse_other_types(places: Table, path: Path) -> None:
+def _refuse_other_types(places: NumpyTable, path: Path) -> None:
     if not (
         places.holds(_PATH, "S")
         and places.holds(_SHAPE, "iu", (2,))
@@ -85,16 +85,16 @@ def _refuse_other_types(places: Table, path: Path) -> None:
         )
 
 
-def _has(table: Table, names: tuple[str, ...]) -> bool:
+def _has(table: NumpyTable, names: tuple[str, ...]) -> bool:
     return all(name in table.fields for name in names)
 
 
-def _is_carried(table: Table, name: str) -> bool:
+def _is_carried(table: NumpyTable, name: str) -> bool:
     wanted = name == "uid" or name.startswith(("location/", "pick_stats/"))
     return wanted and table.is_plain_number(name)
 
 
-def _passthrough(table: Table) -> Table:
+def _passthrough(table: NumpyTable) -> NumpyTable:
     """Find the passthrough file beside a table that has the locations of all its rows."""
     path = table.path
     if "uid" in table.fields and table.is_plain_number("uid"):
@@ -133,7 +133,7 @@ def _names(
     return tuple(names), rank[inverse.reshape(-1)]
 
 
-def micrograph_names(path: Path) -> list[str]:
+def read_micrograph_names(path: Path) -> list[str]:
     """List the micrographs that a .cs file of exposures or of particles names, each once.
 
     Raises:
@@ -149,10 +149,10 @@ def micrograph_names(path: Path) -> list[str]:
     )
 
 
-def _write(picks: Picks, layout: Layout, path: Path) -> None:
+def _write(picks: Picks, layout: TableLayout, path: Path) -> None:
     from numpy.lib.format import write_array
 
-    shape = known_shapes(picks, layout.shapes_px, "a .cs file stores fractions")
+    shape = find_micrograph_shapes(picks, layout.shapes_px, "a .cs file stores fractions")
     row_shape = shape[picks.index].reshape(-1, 2)
     names = np.array([name.encode() for name in picks.micrographs] or [b""])
     names = names.astype(f"S{names.dtype.itemsize + 1}")  # ends in a zero, as cryoSPARC writes it
@@ -211,7 +211,7 @@ def _micrograph_uids(picks: Picks) -> Shaped[np.ndarray, " micrographs"]:
     """The uid with which cryoSPARC begins a file's name, else one made of the name."""
     found = []
     for name in picks.micrographs:
-        own = _UID.match(stem_of(name))
+        own = _UID.match(micrograph_stem(name))
         number = int(own[0]) if own else 0
         found.append(number if 0 < number < 1 << 64 else _hashed(name))
     return np.array(found, dtype=np.uint64)

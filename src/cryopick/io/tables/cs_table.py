@@ -3,7 +3,7 @@
 The header is checked against the length of the file before anything is allocated, Python
 objects are refused, and a column is copied only when it is asked for.
 
-- `Table`: its fields, its columns, and rows of it.
+- `NumpyTable`: its fields, its columns, and rows of it.
 - `open_table`: a file as such a table.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from cryopick.array_types import Integer, Shaped
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["Table", "open_table"]
+__all__ = ["NumpyTable", "open_table"]
 
 _MAX_HEADER = 1 << 16  # characters; cryoSPARC's hundred fields take 4,000
 _COMPRESSED = b"\x95CSDAT"
@@ -26,7 +26,7 @@ _EXPECTED = "expected a cryoSPARC table (NumPy)"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Table:
+class NumpyTable:
     """A table on disk.
 
     Attributes:
@@ -69,12 +69,12 @@ class Table:
         rows = order[at]
         return rows if np.array_equal(own[rows], uids) else None
 
-    def select(self, rows: Integer[np.ndarray, " rows"]) -> "Table":
+    def select(self, rows: Integer[np.ndarray, " rows"]) -> "NumpyTable":
         """The same table with given rows alone."""
-        return Table(path=self.path, data=self.data, rows=rows)
+        return NumpyTable(path=self.path, data=self.data, rows=rows)
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path) -> NumpyTable:
     """Open a NumPy file of a structured type.
 
     Raises:
@@ -104,8 +104,10 @@ def open_table(path: Path) -> Table:
             "cut off; copy it again"
         )
     if not shape[0]:
-        return Table(path=path, data=np.empty(0, dtype))
-    return Table(path=path, data=np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape))
+        return NumpyTable(path=path, data=np.empty(0, dtype))
+    return NumpyTable(
+        path=path, data=np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
+    )
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -5,7 +5,7 @@ from io import StringIO
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.io.tables.codec import Codec, Layout, reads_text
+from cryopick.io.tables.codec import Codec, TableLayout, text_reader
 from cryopick.io.tables.columns import is_header, parse_rows, render_rows
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
@@ -28,7 +28,7 @@ def _parse(text: str, path: Path) -> Picks:
     return parse_rows(rows[0] if rows else [], rows[1:], lines[1:], path)
 
 
-def _write(picks: Picks, _layout: Layout, path: Path) -> None:
+def _write(picks: Picks, _layout: TableLayout, path: Path) -> None:
     header, rows = render_rows(picks, forbidden="\r\n")
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -45,7 +45,7 @@ CODEC = Codec(
     name="csv",
     suffixes=(".csv",),
     recognises=_recognises,
-    read=reads_text(_parse),
+    read=text_reader(_parse),
     write=_write,
     ending=".csv",
 )

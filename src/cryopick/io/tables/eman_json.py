@@ -5,7 +5,7 @@ Positions are centres in stored pixels, unlike EMAN1's .box. The file of microgr
 (`boxes_3d`) are refused.
 
 - `CODEC`: tables of picks.
-- `holds_boxes`: whether values read from JSON are such a file.
+- `has_boxes`: whether values read from JSON are such a file.
 """
 
 import json
@@ -15,32 +15,32 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.errors import FormatError
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
-    Layout,
-    coordinate_text,
-    only_micrograph,
-    reads_text,
-    writes_text,
+    TableLayout,
+    format_coordinates,
+    require_one_micrograph,
+    text_reader,
+    text_writer,
 )
-from cryopick.io.tables.json_text import finite, parsed
+from cryopick.io.tables.json_text import parse_json, require_finite
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
-__all__ = ["CODEC", "holds_boxes"]
+__all__ = ["CODEC", "has_boxes"]
 
 _KEYS = ("boxes", "boxes_3d")
 
 
-def holds_boxes(content: Mapping[str, object]) -> bool:
+def has_boxes(content: Mapping[str, object]) -> bool:
     """Whether an object has boxes, in two dimensions or three."""
     return any(key in content for key in _KEYS)
 
 
 def _parse(text: str, path: Path) -> Picks:
-    content = parsed(text, path)
-    if not isinstance(content, dict) or not holds_boxes(content):
+    content = parse_json(text, path)
+    if not isinstance(content, dict) or not has_boxes(content):
         raise FormatError(f"{path}: expected an object with 'boxes', as EMAN2 writes it")
     if not content.get("boxes") and content.get("boxes_3d"):
         raise FormatError(
@@ -56,7 +56,9 @@ def _parse(text: str, path: Path) -> Picks:
             raise FormatError(
                 f'{path}: expected [x, y, "tag"] as box {number}, found {str(box)[:80]!r}; mend it'
             )
-        xy_px.append([finite(value, f"a centre of box {number}", path) for value in box[:2]])
+        xy_px.append(
+            [require_finite(value, f"a centre of box {number}", path) for value in box[:2]]
+        )
         tags.append(str(box[2]) if len(box) > 2 else "")
     picks = Picks.on(_micrograph(path), np.array(xy_px, dtype=np.float64).reshape(-1, 2))
     return Picks(
@@ -72,9 +74,9 @@ def _micrograph(path: Path) -> str:
     return path.stem.removesuffix("_info")
 
 
-def _render(picks: Picks, _layout: Layout) -> str:
-    only_micrograph(picks, "an EMAN2 info file")
-    x, y = (coordinate_text(picks.xy_px[:, axis]) for axis in (0, 1))
+def _render(picks: Picks, _layout: TableLayout) -> str:
+    require_one_micrograph(picks, "an EMAN2 info file")
+    x, y = (format_coordinates(picks.xy_px[:, axis]) for axis in (0, 1))
     tags = [str(tag) for tag in picks.extra.get("tag", ["manual"] * len(picks))]
     rows = [f"[{a}, {b}, {json.dumps(tag)}]" for a, b, tag in zip(x, y, tags, strict=True)]
     return '{"boxes": [\n' + ",\n".join(rows) + "\n]}\n"
@@ -88,10 +90,10 @@ CODEC = Codec(
     name="eman",
     suffixes=("_info.json",),
     recognises=_recognises,
-    read=reads_text(_parse),
-    write=writes_text(_render),
+    read=text_reader(_parse),
+    write=text_writer(_render),
     ending="_info.json",
     name_from_file=_micrograph,
-    file_stem=lambda name: stem_of(name).split("__")[0] or stem_of(name),
+    file_stem=lambda name: micrograph_stem(name).split("__")[0] or micrograph_stem(name),
     holds_one=True,
 )

@@ -4,9 +4,9 @@ What a file holds decides; its suffix decides where content is silent, as in an 
 where two formats agree with it.
 
 - `CODECS`, `FORMATS`: every format by name; a new one is one line here.
-- `codec_of`: the format of a file that is there.
-- `listed_micrographs`: the micrographs that a STAR or .cs file names.
-- `codec_named`, `codec_for`: the format of a file to be read or written, by name or suffix.
+- `detect_codec`: the format of a file that is there.
+- `list_micrographs`: the micrographs that a STAR or .cs file names.
+- `find_codec`, `choose_output_codec`: the format of a file to be read or written, by name or suffix.
 """
 
 from pathlib import Path
@@ -14,23 +14,30 @@ from pathlib import Path
 from cryopick.errors import FormatError, SettingsError
 from cryopick.io.tables import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via
 from cryopick.io.tables.codec import Codec
-from cryopick.runs.text_files import first_line, head_of
+from cryopick.runs.text_files import first_line, read_head
 
-__all__ = ["CODECS", "FORMATS", "codec_for", "codec_named", "codec_of", "listed_micrographs"]
+__all__ = [
+    "CODECS",
+    "FORMATS",
+    "choose_output_codec",
+    "detect_codec",
+    "find_codec",
+    "list_micrographs",
+]
 
 _MODULES = (tsv, csv_table, star, box, cs, cbox, eman_json, via, json_table)
 CODECS = {module.CODEC.name: module.CODEC for module in _MODULES}
 FORMATS = tuple(CODECS)
 
 
-def codec_of(path: Path) -> Codec:
+def detect_codec(path: Path) -> Codec:
     """Tell the format of a file by its content, then by its suffix.
 
     Raises:
         InputError: The file is missing or cannot be read.
         FormatError: It is of no format that we know.
     """
-    head = head_of(path)
+    head = read_head(path)
     by_suffix = _by_suffix(path)
     is_text = "\0" not in head and "\ufffd" not in head[:-1]  # the last letter may be cut
     texts = [codec for codec in CODECS.values() if codec is not cs.CODEC]
@@ -58,20 +65,20 @@ def _by_suffix(path: Path) -> Codec | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def listed_micrographs(path: Path) -> list[str]:
+def list_micrographs(path: Path) -> list[str]:
     """List the micrographs that a file names, where it is one of a kind that lists them.
 
     Raises:
         InputError: The file is missing or cannot be read.
     """
-    codec = codec_of(path)
+    codec = detect_codec(path)
     try:
         return {star.CODEC: star, cs.CODEC: cs}[codec].micrograph_names(path)
     except (KeyError, FormatError):
         return []
 
 
-def codec_named(name: str) -> Codec:
+def find_codec(name: str) -> Codec:
     """Find a format by its name.
 
     Raises:
@@ -82,7 +89,7 @@ def codec_named(name: str) -> Codec:
     return CODECS[name]
 
 
-def codec_for(path: Path) -> Codec:
+def choose_output_codec(path: Path) -> Codec:
     """Tell by its name in which format a file is to be written; .txt is TSV.
 
     Raises:

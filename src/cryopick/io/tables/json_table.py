@@ -16,9 +16,9 @@ import numpy as np
 from cryopick.array_types import Shaped
 from cryopick.errors import FormatError
 from cryopick.io.tables import eman_json
-from cryopick.io.tables.codec import Codec, Layout, reads_text, writes_text
-from cryopick.io.tables.columns import column_names
-from cryopick.io.tables.json_text import finite, parsed
+from cryopick.io.tables.codec import Codec, TableLayout, text_reader, text_writer
+from cryopick.io.tables.columns import parse_header
+from cryopick.io.tables.json_text import parse_json, require_finite
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -28,8 +28,8 @@ _EXPECTED = 'a list of picks such as {"micrograph": "a.mrc", "x": 1.5, "y": 2}'
 
 
 def _parse(text: str, path: Path) -> Picks:
-    content = parsed(text, path)
-    if isinstance(content, dict) and "picks" not in content and eman_json.holds_boxes(content):
+    content = parse_json(text, path)
+    if isinstance(content, dict) and "picks" not in content and eman_json.has_boxes(content):
         return eman_json.CODEC.read(path)
     listed = content.get("picks") if isinstance(content, dict) else content
     named = content.get("micrographs", []) if isinstance(content, dict) else []
@@ -51,7 +51,7 @@ def _table(listed: Sequence[Mapping[str, Any]], path: Path) -> Picks:
     if not listed:
         return Picks.from_columns([], np.zeros((0, 2)))
     keys = list(listed[0])
-    names = dict(zip(column_names(keys, path), keys, strict=True))
+    names = dict(zip(parse_header(keys, path), keys, strict=True))
     for number, pick in enumerate(listed, start=1):
         if pick.keys() != listed[0].keys():
             raise FormatError(
@@ -63,11 +63,14 @@ def _table(listed: Sequence[Mapping[str, Any]], path: Path) -> Picks:
     if not all(isinstance(name, str) and name for name in micrographs):
         raise FormatError(f"{path}: expected a name as each pick's {names['image_name']}")
     x, y = (
-        [finite(value, f"{names[axis]} of pick {i}", path) for i, value in enumerate(values, 1)]
+        [
+            require_finite(value, f"{names[axis]} of pick {i}", path)
+            for i, value in enumerate(values, 1)
+        ]
         for axis, values in ((axis, columns.pop(axis)) for axis in ("x_coord", "y_coord"))
     )
     score = [
-        np.nan if value is None else finite(value, f"score of pick {i}", path)
+        np.nan if value is None else require_finite(value, f"score of pick {i}", path)
         for i, value in enumerate(columns.pop("score", [None] * len(x)), 1)
     ]
     extra = {name: _column(values, name, path) for name, values in columns.items()}
@@ -85,11 +88,13 @@ def _column(values: Sequence[object], name: str, path: Path) -> Shaped[np.ndarra
             return np.array(values)
         except OverflowError:
             return np.array([str(value) for value in values], dtype=np.str_)
-    found = [np.nan if v is None else finite(v, f"{name} of each pick", path) for v in values]
+    found = [
+        np.nan if v is None else require_finite(v, f"{name} of each pick", path) for v in values
+    ]
     return np.array(found, dtype=np.float64)
 
 
-def _render(picks: Picks, _layout: Layout) -> str:
+def _render(picks: Picks, _layout: TableLayout) -> str:
     named = json.dumps(list(picks.micrographs), ensure_ascii=False)
     names = [picks.micrographs[i] for i in picks.index.tolist()]
     rounded = np.round(picks.xy_px, 3).tolist()
@@ -116,7 +121,7 @@ CODEC = Codec(
     name="json",
     suffixes=(".json",),
     recognises=lambda head: first_line(head).startswith(("{", "[")),
-    read=reads_text(_parse),
-    write=writes_text(_render),
+    read=text_reader(_parse),
+    write=text_writer(_render),
     ending=".json",
 )

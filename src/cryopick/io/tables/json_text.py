@@ -1,7 +1,7 @@
 """The text of JSON files from elsewhere, with messages that name file and line.
 
-- `parsed`: text to values; what is no JSON is refused with its line.
-- `finite`: a value that should be a finite number.
+- `parse_json`: text to values; what is no JSON is refused with its line.
+- `require_finite`: a value that should be a finite number.
 """
 
 import json
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import FormatError
-from cryopick.io.tables.codec import broken
+from cryopick.io.tables.codec import line_error
 
-__all__ = ["finite", "parsed"]
+__all__ = ["parse_json", "require_finite"]
 
 
-def parsed(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the file holds
+def parse_json(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the file holds
     """Read JSON.
 
     Raises:
@@ -26,12 +26,12 @@ def parsed(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the file h
     except json.JSONDecodeError as error:
         lines = error.doc.split("\n")
         line = lines[error.lineno - 1].strip() if error.lineno <= len(lines) else ""
-        raise broken(path, error.lineno, f"JSON ({error.msg})", line) from None
+        raise line_error(path, error.lineno, f"JSON ({error.msg})", line) from None
     except (RecursionError, ValueError):  # also a whole number of thousands of digits
         raise FormatError(f"{path}: expected a table in JSON, found values out of bounds") from None
 
 
-def finite(value: object, what: str, path: Path) -> float:
+def require_finite(value: object, what: str, path: Path) -> float:
     """Take a value that should be a finite number.
 
     Raises:

@@ -1,9 +1,9 @@
 """Pick tables in and out, whatever their format.
 
 - `read_picks`, `read_picks_many`: a table, or several as one.
-- `read_star_frame`: what stands around the picks in STAR files, for a pass from STAR to STAR.
+- `read_star_context`: what stands around the picks in STAR files, for a pass from STAR to STAR.
 - `write_picks`, `write_picks_per_micrograph`: one file, or one for each micrograph.
-- `table_of`: which one that is.
+- `per_micrograph_path`: which one that is.
 - `write_coordinate_list`: RELION's list of those.
 """
 
@@ -20,19 +20,25 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io.inputs import look_up
+from cryopick.io.inputs import find_listed_file
 from cryopick.io.tables import star
-from cryopick.io.tables.codec import Codec, Layout, StarFrame
-from cryopick.io.tables.formats import CODECS, FORMATS, codec_for, codec_named, codec_of
-from cryopick.io.tables.star_text import quoted
+from cryopick.io.tables.codec import Codec, StarContext, TableLayout
+from cryopick.io.tables.formats import (
+    CODECS,
+    FORMATS,
+    choose_output_codec,
+    detect_codec,
+    find_codec,
+)
+from cryopick.io.tables.star_text import quote_value
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
+    "per_micrograph_path",
     "read_picks",
     "read_picks_many",
-    "read_star_frame",
-    "table_of",
+    "read_star_context",
     "write_coordinate_list",
     "write_picks",
     "write_picks_per_micrograph",
@@ -87,7 +93,7 @@ def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Pick
     return concatenate(tables)
 
 
-def read_star_frame(paths: Sequence[Path]) -> StarFrame:
+def read_star_context(paths: Sequence[Path]) -> StarContext:
     """Take up what stands around the picks in STAR files that are to become one.
 
     Tables of other formats, and files of one micrograph, have nothing around them.
@@ -97,10 +103,10 @@ def read_star_frame(paths: Sequence[Path]) -> StarFrame:
         FormatError: A file is no STAR file.
         SettingsError: Two files differ in what stands around their picks.
     """
-    frames: dict[StarFrame, Path] = {}
+    frames: dict[StarContext, Path] = {}
     for path in _files(paths):
-        if codec_of(path) is star.CODEC:
-            frame = star.frame_of(path)
+        if detect_codec(path) is star.CODEC:
+            frame = star.read_context(path)
             if frame.others or not frame.block:
                 frames.setdefault(frame, path)
     if len({frame.others for frame in frames}) > 1:
@@ -109,7 +115,7 @@ def read_star_frame(paths: Sequence[Path]) -> StarFrame:
             f"{first} and {second} differ in their optics or other tables, so that one STAR file "
             "cannot keep both: convert them apart, or join them in RELION"
         )
-    return next(iter(frames), StarFrame())
+    return next(iter(frames), StarContext())
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -128,8 +134,8 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
-    codec = codec_of(path) if format is None else codec_named(format)
-    listed = star.coordinate_files(path) if codec is star.CODEC else {}
+    codec = detect_codec(path) if format is None else find_codec(format)
+    listed = star.read_coordinate_files(path) if codec is star.CODEC else {}
     return codec, _follow(listed, path) if listed else codec.read(path)
 
 
@@ -138,8 +144,8 @@ def _follow(listed: dict[str, str], index: Path) -> Picks:
     places = (index.parent, Path(), *index.resolve().parent.parents)
     tables = []
     for micrograph, file in listed.items():
-        found = look_up(file, places, index)
-        picks = codec_of(found).read(found)  # not an index again: it might list itself
+        found = find_listed_file(file, places, index)
+        picks = detect_codec(found).read(found)  # not an index again: it might list itself
         if len(picks.micrographs) != 1:
             raise FormatError(
                 f"{index}: expected {file} to hold one micrograph, "
@@ -156,7 +162,7 @@ def write_picks(
     format: str | None = None,
     overwrite: bool = False,
     box_px: int | None = None,
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
 ) -> None:
     """Write a table to one file, which appears whole or not at all.
 
@@ -179,8 +185,8 @@ def write_picks(
         ValueError: A coordinate is not finite.
     """
     path = Path(path)
-    codec = codec_for(path) if format is None else codec_named(format)
-    layout = replace(layout or Layout(), box_px=box_px)
+    codec = choose_output_codec(path) if format is None else find_codec(format)
+    layout = replace(layout or TableLayout(), box_px=box_px)
     _write(picks, path, codec, layout, overwrite=overwrite)
 
 
@@ -191,7 +197,7 @@ def write_picks_per_micrograph(
     format: str = "tsv",
     overwrite: bool = False,
     box_px: int | None = None,
-    layout: Layout | None = None,
+    layout: TableLayout | None = None,
 ) -> list[Path]:
     """Write one file for each micrograph, also for those without picks.
 
@@ -203,10 +209,10 @@ def write_picks_per_micrograph(
         OutputExistsError: One of the files exists and `overwrite` is false; none is written.
         FormatError: A name cannot be stored in this format, or be a file's.
     """
-    codec = codec_named(format)
+    codec = find_codec(format)
     owners: dict[Path, str] = {}
     for name in picks.micrographs:
-        path = table_of(name, folder, format=format)
+        path = per_micrograph_path(name, folder, format=format)
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(
@@ -215,20 +221,20 @@ def write_picks_per_micrograph(
             )
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path}: exists already; replace it with --force")
-    layout = replace(layout or Layout(), one_micrograph=True, box_px=box_px)
+    layout = replace(layout or TableLayout(), one_micrograph=True, box_px=box_px)
     for path, (_, rows) in zip(owners, picks.by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
     return list(owners)
 
 
-def table_of(micrograph: str, folder: Path, *, format: str) -> Path:
+def per_micrograph_path(micrograph: str, folder: Path, *, format: str) -> Path:
     """The file that `write_picks_per_micrograph` writes for a micrograph.
 
     Raises:
         SettingsError: The format is unknown.
         FormatError: The name cannot be a file's.
     """
-    codec = codec_named(format)
+    codec = find_codec(format)
     return folder / _file_name(f"{codec.file_stem(micrograph)}{codec.ending}")
 
 
@@ -243,10 +249,10 @@ def write_coordinate_list(tables: Mapping[Path, Path], path: Path) -> None:
     lines = ["", "# version 30001", "", "data_coordinate_files", "", "loop_"]
     lines += ["_rlnMicrographName #1", "_rlnMicrographCoordinates #2"]
     lines += [
-        f"{quoted(micrograph.as_posix())} {quoted(table.as_posix())}"
+        f"{quote_value(micrograph.as_posix())} {quote_value(table.as_posix())}"
         for micrograph, table in tables.items()
     ]
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
 
 
@@ -264,8 +270,8 @@ def _file_name(name: str) -> str:
     return name
 
 
-def _write(picks: Picks, path: Path, codec: Codec, layout: Layout, *, overwrite: bool) -> None:
+def _write(picks: Picks, path: Path, codec: Codec, layout: TableLayout, *, overwrite: bool) -> None:
     if not np.isfinite(picks.xy_px).all():
         raise ValueError("coordinates must be finite to be written")
-    with whole(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         codec.write(picks, layout, temporary)

@@ -18,7 +18,7 @@ from cryopick.errors import FormatError, InputError
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
 from cryopick.regions import Regions
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["read_regions", "write_regions"]
 
@@ -69,7 +69,7 @@ def write_regions(regions: Regions, path: Path, *, overwrite: bool = False) -> N
         OutputExistsError: `path` exists and `overwrite` is false.
     """
     plain = {name: [p.tolist() for p in own] for name, own in regions.polygons.items()}
-    with whole(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps({"regions": plain}, indent=1), encoding="utf-8")
 
 

@@ -3,10 +3,10 @@
 gemmi takes ASCII alone, so everything beyond it goes in and comes out as %XX.
 
 - `Columns`: the columns of one table, as text.
-- `document`, `columns_of`: the parsed file, and one table of a block.
-- `plain`, `quoted`: values without and with their quotes.
-- `numbers`: a column of numbers, strictly.
-- `text_of_blocks`: each block as it stands in the file.
+- `parse_star`, `find_columns`: the parsed file, and one table of a block.
+- `unquote_values`, `quote_value`: values without and with their quotes.
+- `parse_numbers`: a column of numbers, strictly.
+- `split_blocks`: each block as it stands in the file.
 """
 
 import re
@@ -19,12 +19,20 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.errors import FormatError
-from cryopick.io.tables.codec import broken, to_floats
+from cryopick.io.tables.codec import line_error, parse_floats
 
 if TYPE_CHECKING:
     from gemmi import cif
 
-__all__ = ["Columns", "columns_of", "document", "numbers", "plain", "quoted", "text_of_blocks"]
+__all__ = [
+    "Columns",
+    "find_columns",
+    "parse_numbers",
+    "parse_star",
+    "quote_value",
+    "split_blocks",
+    "unquote_values",
+]
 
 Columns = dict[str, Sequence[str]]
 _UNKNOWN = (".", "?")  # stand for no value in CIF; RELION takes them as they are
@@ -33,7 +41,7 @@ _BARE = re.compile(
 )
 
 
-def document(text: str, path: Path) -> "cif.Document":
+def parse_star(text: str, path: Path) -> "cif.Document":
     """Parse the text; what gemmi refuses, all beyond ASCII, goes in and comes out as %XX.
 
     A percent sign is escaped as well, so that nothing else is taken for an escape.
@@ -48,7 +56,7 @@ def document(text: str, path: Path) -> "cif.Document":
         for line, tags, values in _loop_rows(text):
             if len(values) != len(tags):
                 expected = f"{len(tags)} values (one for each column of the loop)"
-                raise broken(
+                raise line_error(
                     path, line, f"{expected}; this line has {len(values)}", " ".join(values)
                 ) from None
         found = re.match(r"[^:]*:(\d+):[^:]*: *(.*)", str(error), re.DOTALL)
@@ -56,7 +64,7 @@ def document(text: str, path: Path) -> "cif.Document":
         raise FormatError(f"{path}:{place}: expected a STAR file: {reason}; mend it") from None
 
 
-def columns_of(block: "cif.Block", tag: str) -> Columns:
+def find_columns(block: "cif.Block", tag: str) -> Columns:
     """Columns of the loop that has `tag`, or a single row written as pairs."""
     loop = block.find_loop(tag).get_loop()
     if loop is None:
@@ -66,7 +74,7 @@ def columns_of(block: "cif.Block", tag: str) -> Columns:
     return {unquote(name): values[i::width] for i, name in enumerate(loop.tags)}
 
 
-def plain(values: Sequence[str]) -> list[str]:
+def unquote_values(values: Sequence[str]) -> list[str]:
     """Undo quotes and escapes, once for each distinct value."""
     from gemmi import cif
 
@@ -74,7 +82,7 @@ def plain(values: Sequence[str]) -> list[str]:
     return [texts[value] for value in values]
 
 
-def numbers(
+def parse_numbers(
     values: Sequence[str], tag: str, text: str, path: Path, *, finite: bool = True
 ) -> Float[np.ndarray, " rows"]:
     """Turn a column of text into numbers.
@@ -90,7 +98,7 @@ def numbers(
         FormatError: A value is not the number it should be.
     """
     try:
-        found = to_floats(values)
+        found = parse_floats(values)
     except ValueError:
         pass
     else:
@@ -100,13 +108,13 @@ def numbers(
     for line, tags, row in _loop_rows(text):
         one_line = tag in tags and len(row) == len(tags)  # a row may go over several lines
         if one_line and not _is_number(row[tags.index(tag)], finite=finite):
-            raise broken(path, line, wanted, " ".join(row))
+            raise line_error(path, line, wanted, " ".join(row))
     raise FormatError(f"{path}: expected {wanted}, found other text; mend the file")
 
 
 def _is_number(value: str, *, finite: bool) -> bool:
     try:
-        number = to_floats([value])
+        number = parse_floats([value])
     except ValueError:
         return False
     return not finite or bool(np.isfinite(number).all())
@@ -135,7 +143,7 @@ def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
             yield number, tags, values
 
 
-def quoted(value: str) -> str:
+def quote_value(value: str) -> str:
     """Write text as one value, in quotes where it needs them.
 
     Raises:
@@ -154,7 +162,7 @@ def quoted(value: str) -> str:
     return text
 
 
-def text_of_blocks(text: str, names: Sequence[str]) -> list[str]:
+def split_blocks(text: str, names: Sequence[str]) -> list[str]:
     """Part a file into its blocks, each with the comments right above it.
 
     Args:

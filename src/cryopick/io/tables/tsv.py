@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from cryopick.io.tables.codec import Codec, Layout, reads_text, writes_lines
+from cryopick.io.tables.codec import Codec, TableLayout, line_writer, text_reader
 from cryopick.io.tables.columns import (
-    column_names,
     is_header,
     parse_columns,
+    parse_header,
     parse_rows,
     render_rows,
-    wrong_width,
+    row_width_error,
 )
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
@@ -33,16 +33,16 @@ def _parse(text: str, path: Path) -> Picks:
     if not all("\t" in line for line in texts[:2]):
         rows = [line.split() for line in texts]
         return parse_rows(rows[0], rows[1:], lines, path)
-    names = column_names(texts[0].split("\t") if texts else [], path)
+    names = parse_header(texts[0].split("\t") if texts else [], path)
     for line, row in zip(lines, texts[1:], strict=True):
         if row.count("\t") != len(names) - 1:
-            raise wrong_width(path, line, names, row.split("\t"))
+            raise row_width_error(path, line, names, row.split("\t"))
     # one flat list: a list for each of a million rows takes twice the time
     fields = "\t".join(texts[1:]).split("\t") if lines else []
     return parse_columns(names, [fields[i :: len(names)] for i in range(len(names))], lines, path)
 
 
-def _render(picks: Picks, _layout: Layout) -> Iterator[str]:
+def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
     header, rows = render_rows(picks, forbidden="\t\r\n")
     return map("\t".join, chain([header], rows))
 
@@ -51,7 +51,7 @@ CODEC = Codec(
     name="tsv",
     suffixes=(".tsv", ".txt", ".tab"),
     recognises=lambda head: is_header(first_line(head).split()),
-    read=reads_text(_parse),
-    write=writes_lines(_render),
+    read=text_reader(_parse),
+    write=line_writer(_render),
     ending=".tsv",
 )

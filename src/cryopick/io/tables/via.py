@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 
 from cryopick.errors import FormatError
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
-    Layout,
-    broken,
-    coordinate_text,
-    reads_text,
-    score_text,
-    short_names,
-    writes_text,
+    TableLayout,
+    format_coordinates,
+    format_scores,
+    line_error,
+    shorten_names,
+    text_reader,
+    text_writer,
 )
-from cryopick.io.tables.json_text import finite
+from cryopick.io.tables.json_text import require_finite
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -58,7 +58,7 @@ def _parse(text: str, path: Path) -> Picks:
                 continue
             if len(row) != len(header):
                 expected = f"{len(header)} columns, as the header has; this line has {len(row)}"
-                raise broken(path, reader.line_num, expected, ",".join(row))
+                raise line_error(path, reader.line_num, expected, ",".join(row))
             fields = dict(zip(header, row, strict=True))
             places[fields[_FILE]] = None
             region = _region(fields, path, reader.line_num)
@@ -71,7 +71,7 @@ def _parse(text: str, path: Path) -> Picks:
         ) from None
     table = np.array(regions, dtype=np.float64).reshape(-1, 3)
     picks = Picks.from_columns(files, table[:, :2], table[:, 2]).restrict(list(places))
-    stems = {name: stem_of(name) for name in picks.micrographs}
+    stems = {name: micrograph_stem(name) for name in picks.micrographs}
     return picks.rename(stems) if len(set(stems.values())) == len(stems) else picks
 
 
@@ -81,41 +81,42 @@ def _region(fields: dict[str, str], path: Path, line: int) -> tuple[float, float
         return None
     place = Path(f"{path}:{line}")
     if "cx" in shape and "cy" in shape:
-        x, y = (finite(shape[key], key, place) for key in ("cx", "cy"))
+        x, y = (require_finite(shape[key], key, place) for key in ("cx", "cy"))
     elif all(key in shape for key in ("x", "y", "width", "height")):
         x, y = (
-            finite(shape[corner], corner, place) + finite(shape[side], side, place) / 2
+            require_finite(shape[corner], corner, place)
+            + require_finite(shape[side], side, place) / 2
             for corner, side in (("x", "width"), ("y", "height"))
         )
     else:
-        raise broken(path, line, "a point, circle, ellipse or rectangle", fields[_SHAPE])
+        raise line_error(path, line, "a point, circle, ellipse or rectangle", fields[_SHAPE])
     score = str(_attributes(fields.get(_REGION, ""), path, line).get("score", ""))
     try:
         return x, y, float(score) if score.strip() else np.nan
     except ValueError:
-        raise broken(path, line, "a number as score", score) from None
+        raise line_error(path, line, "a number as score", score) from None
 
 
 def _attributes(text: str, path: Path, line: int) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):
-        raise broken(path, line, "attributes in JSON", text) from None
+        raise line_error(path, line, "attributes in JSON", text) from None
     if not isinstance(found, dict):
-        raise broken(path, line, "attributes as a JSON object", text)
+        raise line_error(path, line, "attributes as a JSON object", text)
     return found
 
 
-def _render(picks: Picks, _layout: Layout) -> str:
+def _render(picks: Picks, _layout: TableLayout) -> str:
     out = StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    names = short_names(picks, forbidden="\r\n")
+    names = shorten_names(picks, forbidden="\r\n")
     counts = np.bincount(picks.index, minlength=len(names)).tolist()
     seen = [0] * len(names)
-    x, y = (coordinate_text(picks.xy_px[:, axis]) for axis in (0, 1))
+    x, y = (format_coordinates(picks.xy_px[:, axis]) for axis in (0, 1))
     known = ~np.isnan(picks.score)
-    scores = score_text(picks.score)
+    scores = format_scores(picks.score)
     for i, mic in enumerate(picks.index.tolist()):
         head = [f"{names[mic]}.png", "-1", "{}", str(counts[mic]), str(seen[mic])]
         shape = f'{{"name":"point","cx":{x[i]},"cy":{y[i]}}}'
@@ -131,7 +132,7 @@ CODEC = Codec(
     name="via",
     suffixes=("_via.csv",),
     recognises=lambda head: _SHAPE in first_line(head.replace("#" + _FILE, _FILE, 1)),
-    read=reads_text(_parse),
-    write=writes_text(_render),
+    read=text_reader(_parse),
+    write=text_writer(_render),
     ending="_via.csv",
 )

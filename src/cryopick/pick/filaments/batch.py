@@ -17,8 +17,8 @@ from cryopick.pick.filaments.segments import ends, segments
 from cryopick.pick.filaments.settings import FilamentSettings
 from cryopick.pick.filaments.tracing import Path2D, trace
 from cryopick.picks import Picks
-from cryopick.preprocess.mask import inset
-from cryopick.runs.ledger import Parts
+from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["FilamentBatch"]
 
@@ -44,16 +44,16 @@ class FilamentBatch:
         own = "".join(f"# filaments: {line}\n" for line in to_toml(self.settings).splitlines())
         return own + self.work.describe()
 
-    def parts(self, output: Path) -> Parts:
+    def parts(self, output: Path) -> Ledger:
         """The ledger of `output`."""
-        return Parts.beside(output, ["filaments", str(self.only_ends), self.describe()])
+        return Ledger.beside(output, ["filaments", str(self.only_ends), self.describe()])
 
-    def to_find(self, paths: Sequence[Path], parts: Parts) -> "FilamentBatch":
+    def to_find(self, paths: Sequence[Path], parts: Ledger) -> "FilamentBatch":
         """The same, with those micrographs in mind that are still to be done."""
         picker = replace(self.work.picker, order=parts.missing(paths, _FILAMENTS))
         return replace(self, work=replace(self.work, picker=picker))
 
-    def find(self, path: Path, parts: Parts) -> Picks:
+    def find(self, path: Path, parts: Ledger) -> Picks:
         """The filaments of a micrograph: those kept, or new ones.
 
         Raises:
@@ -80,7 +80,7 @@ class FilamentBatch:
         prepared, step = scored.prepared, scored.scores.step_px
         ignored = picker.ignore.mask(str(path), prepared.image.shape, prepared.scale_yx)
         half = picker.model.diameter_px / 2
-        usable = _framed(inset(prepared.usable, half) & ~ignored, round(half))
+        usable = _framed(erode_mask(prepared.usable, half) & ~ignored, round(half))
         width = 2 * half / step
         lines = line_scores(scored.scores.logits, usable[::step, ::step], width)
         grid_px = step * np.array(prepared.scale_yx[::-1])  # raw pixels, along x and y

@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float, Float32
-from cryopick.inference.prefetch import Ahead
+from cryopick.inference.prefetch import Prefetcher
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.pick.proposals.correlation import correlate
 from cryopick.pick.proposals.flattening import flatten
 from cryopick.pick.proposals.settings import ProposeSettings
 from cryopick.pick.proposals.templates import Templates, load_templates
-from cryopick.pick.suppression import refine, suppress
+from cryopick.pick.suppression import refine_peaks, suppress_non_maxima
 from cryopick.picks import Picks
-from cryopick.preprocess.blobs import difference_of_gaussians
-from cryopick.preprocess.dataset import DIAMETER_PX, raw_pixel_size
-from cryopick.preprocess.mask import inset
-from cryopick.preprocess.pipeline import Shrunk, shrink
-from cryopick.runs.parallel import cores
+from cryopick.preprocess.blob_detection import difference_of_gaussians
+from cryopick.preprocess.dataset import raw_pixel_size
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.pipeline import RescaledMicrograph, rescale_micrograph
+from cryopick.preprocess.settings import DIAMETER_PX
+from cryopick.runs.parallel import available_cores
 
 __all__ = ["Proposer"]
 
@@ -44,13 +45,13 @@ class Proposer:
     settings: ProposeSettings
     order: Sequence[Path] = ()
     templates: Templates | None = None
-    _ahead: "Ahead[Path, Picks]" = field(init=False, repr=False)
+    _ahead: "Prefetcher[Path, Picks]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_ahead", Ahead(self._propose, self.order, cores()))
+        object.__setattr__(self, "_ahead", Prefetcher(self._propose, self.order, available_cores()))
 
     @classmethod
-    def ready(cls, settings: ProposeSettings, paths: Sequence[Path] = ()) -> "Proposer":
+    def create(cls, settings: ProposeSettings, paths: Sequence[Path] = ()) -> "Proposer":
         """Load the templates, if there are any.
 
         Args:
@@ -79,7 +80,9 @@ class Proposer:
         """
         return self._ahead(path)
 
-    def merit(self, image: Float32[np.ndarray, "height width"], shrunk: Shrunk) -> np.ndarray:
+    def merit(
+        self, image: Float32[np.ndarray, "height width"], shrunk: RescaledMicrograph
+    ) -> np.ndarray:
         """Figure of merit of every working pixel: standard deviations, or a correlation.
 
         Args:
@@ -96,15 +99,15 @@ class Proposer:
         settings = self.settings
         shrunk, image, raw_ang = _read(settings, path)
         merit = self.merit(image, shrunk)
-        allowed = np.where(inset(shrunk.usable, DIAMETER_PX / 2), merit, -np.inf)
+        allowed = np.where(erode_mask(shrunk.usable, DIAMETER_PX / 2), merit, -np.inf)
         floor = _BLOB_FLOOR if self.templates is None else _TEMPLATE_FLOOR
-        peaks = suppress(
+        peaks = suppress_non_maxima(
             allowed,
             radius=(settings.radius_ang or settings.diameter_ang / 2) / raw_ang,
             threshold=floor if settings.threshold is None else settings.threshold,
             spacing_yx=shrunk.scale_yx,
         )
-        xy_px = shrunk.to_raw(refine(merit, peaks)[:, ::-1])
+        xy_px = shrunk.to_raw(refine_peaks(merit, peaks)[:, ::-1])
         margin_px = settings.margin_ang / raw_ang
         height, width = shrunk.raw_shape
         inside = (xy_px >= margin_px) & (xy_px <= np.array([width, height]) - 1 - margin_px)
@@ -114,12 +117,12 @@ class Proposer:
 
 def _read(
     settings: ProposeSettings, path: Path
-) -> tuple[Shrunk, Float32[np.ndarray, "height width"], float]:
+) -> tuple[RescaledMicrograph, Float32[np.ndarray, "height width"], float]:
     """A micrograph at the working scale, the same as it is searched, and raw ångströms a pixel."""
     micrograph = read_micrograph(path, pixel_size_ang=settings.pixel_size_ang)
     raw_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = settings.diameter_ang / DIAMETER_PX / raw_ang
-    shrunk = shrink(micrograph.pixels, factor, span=micrograph.span)
+    shrunk = rescale_micrograph(micrograph.pixels, factor, span=micrograph.span)
     flat = flatten(shrunk.image, shrunk.usable, diameter_px=DIAMETER_PX, clip_sd=settings.clip_sd)
     return shrunk, -flat if settings.contrast == "dark" else flat, raw_ang
 

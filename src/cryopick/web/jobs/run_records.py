@@ -13,7 +13,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import InputError
-from cryopick.evaluate.spacing import far_from_edges, spaced
+from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.project.database import Store, now
@@ -199,9 +199,9 @@ class Runs:
         size_ang = one["pixel_size_ang"] or 1.0
         xy_px = found.xy_px[place]
         shape = (one["height_px"], one["width_px"])
-        inside = far_from_edges(xy_px, shape, cut.edge_ang / size_ang)
+        inside = is_inside_margin(xy_px, shape, cut.edge_ang / size_ang)
         score = np.where(inside, found.score[place].astype(np.float64), -np.inf)
-        return inside & spaced(xy_px, score, cut.min_distance_ang / size_ang)
+        return inside & select_spaced(xy_px, score, cut.min_distance_ang / size_ang)
 
     def kept(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Which picks stay for edge, distance and threshold."""
@@ -247,7 +247,7 @@ class Runs:
         Returns:
             Logits, and raw pixels from one to the next along x.
         """
-        from cryopick.model.device import ready_device
+        from cryopick.model.device import require_device
         from cryopick.model.model_file import GENERAL_MODEL, load_model
         from cryopick.pick.picker import Picker
         from cryopick.pick.settings import PickSettings
@@ -258,7 +258,7 @@ class Runs:
             diameter_ang=config["diameter_ang"], pixel_size_ang=row["pixel_size_ang"]
         )
         model = load_model(own if own.exists() else GENERAL_MODEL)
-        scored = Picker.ready(model, settings, ready_device("auto")).score(Path(row["path"]))
+        scored = Picker.create(model, settings, require_device("auto")).score(Path(row["path"]))
         scale = scored.prepared.scale_yx[1] * scored.scores.step_px
         return scored.scores.logits.astype(np.float32), scale
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.evaluate.matching import is_near
-from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.formats import CODECS
 from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks, concatenate
@@ -130,7 +130,7 @@ def _size_ang(desk: Desk, path: str) -> float:
 def _write(desk: Desk, table: Picks, kind: str, path: Path) -> None:
     rows = desk.store.rows("SELECT path, height_px, width_px FROM micrograph")
     shapes = {row["path"]: (row["height_px"], row["width_px"]) for row in rows}
-    layout = replace(Layout(), shapes_px={name: shapes[name] for name in table.micrographs})
+    layout = replace(TableLayout(), shapes_px={name: shapes[name] for name in table.micrographs})
     size_ang = _size_ang(desk, table.micrographs[0])
     box_px = max(2, 2 * round(_BOX_DIAMETERS * _diameter_ang(desk) / size_ang / 2))
     if CODECS[kind].holds_one:

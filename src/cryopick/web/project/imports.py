@@ -13,7 +13,7 @@ import numpy as np
 from cryopick.errors import CryopickError, InputError
 from cryopick.evaluate.matching import is_near
 from cryopick.io.names import match_names
-from cryopick.io.tables.formats import codec_of
+from cryopick.io.tables.formats import detect_codec
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.web.project.annotations import Add
 from cryopick.web.project.project import Desk
@@ -43,7 +43,7 @@ def import_labels(
         file = Path(folder) / name
         file.write_bytes(content)
         try:
-            table, known = read_picks(file), codec_of(file)
+            table, known = read_picks(file), detect_codec(file)
         except CryopickError as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from error
     if len(table) > _MOST:

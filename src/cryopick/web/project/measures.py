@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.evaluate.confidence import share_interval
+from cryopick.evaluate.confidence import wilson_interval
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import is_near, match_picks
-from cryopick.evaluate.thresholds import strongest, thresholded
+from cryopick.evaluate.thresholds import apply_threshold, select_strongest
 from cryopick.picks import Picks
 from cryopick.web.project.exports import near_px
 from cryopick.web.project.project import Desk
@@ -50,7 +50,7 @@ def _recall(
     own = truth.restrict([name for name in held if name in truth.micrographs])
     if not len(own):
         return {"value": None, "n": 0}
-    found = thresholded(table, threshold).restrict(own.micrographs)
+    found = apply_threshold(table, threshold).restrict(own.micrographs)
     partners = match_picks(found, own, _radius_px(desk, own))
     return {"value": float((partners >= 0).sum() / len(own)), "n": len(own)}
 
@@ -60,7 +60,7 @@ def _marked_precision(
 ) -> dict[str, Any] | None:
     """Of the kept picks on fully marked micrographs, how many are right."""
     own = truth.restrict([name for name in complete if name in truth.micrographs])
-    kept = thresholded(table, threshold).restrict(complete)
+    kept = apply_threshold(table, threshold).restrict(complete)
     if not len(own) or not len(kept):
         return None
     right = int((match_picks(kept, own, _radius_px(desk, own)) >= 0).sum())
@@ -77,7 +77,7 @@ def _judged_precision(desk: Desk, run: str, cut: Cut) -> dict[str, Any]:
 
 
 def _share(right: int, of: int, source: str) -> dict[str, Any]:
-    low, high = share_interval(np.array([float(right)]), np.array([of]))
+    low, high = wilson_interval(np.array([float(right)]), np.array([of]))
     share = {"low": float(low[0]), "high": float(high[0])}
     return {"value": right / of, **share, "n": of, "from": source}
 
@@ -98,7 +98,7 @@ def _suggestions(
     expected = config.get("particles_per_micrograph")
     count = round(expected * len(table.micrographs)) if expected else 0
     if 0 < count < len(table):
-        at = float(strongest(table, count).score.min())
+        at = float(select_strongest(table, count).score.min())
         why = f"Keeps about {expected:g} picks a micrograph, as expected."
         found.append({"name": "Expected number", "threshold": at, "why": why})
     return found

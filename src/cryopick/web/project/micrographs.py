@@ -12,7 +12,7 @@ from typing import Any
 
 from cryopick.errors import CryopickError, InputError
 from cryopick.io.images.micrograph import describe_micrograph
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.web.project.database import Store
 
 __all__ = ["Micrographs", "Wanted", "look", "pixel_size"]
@@ -67,7 +67,7 @@ class Micrographs:
         Raises:
             InputError: A name leads to no file.
         """
-        paths = [path.resolve() for path in micrograph_paths(arguments)]
+        paths = [path.resolve() for path in find_micrographs(arguments)]
         known = {row["path"] for row in self._store.rows("SELECT path FROM micrograph")}
         fresh = [path for path in paths if str(path) not in known]
         rows = [(str(path), path.name, *look(path)) for path in fresh]

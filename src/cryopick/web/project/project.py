@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import InputError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.formats import FORMATS
 from cryopick.web.api.events import News
 from cryopick.web.jobs.commands import Orders
@@ -120,7 +120,7 @@ class Desk:
         if self.roots:
             # A list is read to know what it names: it must lie inside as well.
             self.require_allowed([Path(word.removeprefix("@")).expanduser() for word in words])
-            self.require_allowed(micrograph_paths(words))
+            self.require_allowed(find_micrographs(words))
         said = self.micrographs.add(words)
         self.news.tell("micrographs", {})
         return said
