@@ -2,7 +2,7 @@
 
 - `ledger`: go on with what is done.
 - `Batched`: the micrographs and tables of a command, or of one part of it.
-- `own_part`: the micrographs and outputs of one part, where each has a file of its own.
+- `select_shard`: the micrographs and outputs of one part, where each has a file of its own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from cryopick.cli.tables import plan_tables
 if TYPE_CHECKING:
     from cryopick.runs.ledger import Ledger
 
-__all__ = ["Batched", "ledger", "own_part"]
+__all__ = ["Batched", "ledger", "select_shard"]
 
 
 @contextmanager
@@ -93,7 +93,7 @@ class Batched:
         return cls(part.own(paths), str(beside), [beside], beside)
 
 
-def own_part(
+def select_shard(
     outputs: Mapping[Path, Path], out: Path, shard: str | None
 ) -> tuple[dict[Path, Path], Path]:
     """The micrographs of one part with their outputs, and what its ledger is kept beside."""

@@ -1,8 +1,8 @@
 """Options that spread a batch over workers, and what they do.
 
 - `ClusterName`, `WorkerCount`: the options.
-- `placed`: where this process and the workers compute, settled before any work.
-- `share`: have workers do a batch.
+- `choose_execution`: where this process and the workers compute, settled before any work.
+- `distribute_batch`: have workers do a batch.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryopick.pick.settings import PickSettings
     from cryopick.regions import Regions
 
-__all__ = ["ClusterName", "WorkerCount", "placed", "share"]
+__all__ = ["ClusterName", "WorkerCount", "choose_execution", "distribute_batch"]
 
 ClusterName = Annotated[
     str | None,
@@ -43,7 +43,7 @@ WorkerCount = Annotated[
 ]
 
 
-def placed(
+def choose_execution(
     cluster: str | None, workers: int | None, device: str, settings: "PickSettings"
 ) -> tuple["torch.device", "PickSettings"]:
     """Where this process computes, and the settings, both as workers need them.
@@ -55,22 +55,22 @@ def placed(
         BadParameter: There are workers but no cluster.
         SettingsError: This machine cannot compute on the device.
     """
-    from cryopick.model.device import ready_device
+    from cryopick.model.device import require_device
 
     if cluster is None:
         if workers is not None:
             raise BadParameter("--workers is for --cluster; add --cluster local")
-        return ready_device(device), settings
+        return require_device(device), settings
     from cryopick.distributed.dask_cluster import is_here
 
     if is_here(cluster):
-        return ready_device(device), settings
+        return require_device(device), settings
     if settings.precision == "auto":
         settings = replace(settings, precision="float32")
-    return ready_device("cpu"), settings
+    return require_device("cpu"), settings
 
 
-def share(
+def distribute_batch(
     cluster: str,
     workers: int | None,
     job: "Job",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Device, ModelDiameterAng, ModelFile, PickRadiusAng, chosen_model
+from cryopick.cli.options import Device, ModelDiameterAng, ModelFile, PickRadiusAng, choose_model_file
 from cryopick.cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -50,15 +50,15 @@ def cryosparc_job(
 
     settings = settings_of(PickSettings, options)
     where = settings_of(JobSettings, options)
-    file = chosen_model(model, diameter_ang)
+    file = choose_model_file(model, diameter_ang)
 
     def ready(paths: Sequence[Path], stated_ang: float) -> "Callable[[Path], Picks]":
-        from cryopick.model.device import ready_device
+        from cryopick.model.device import require_device
         from cryopick.pick.batch import PickBatch
 
         size_ang = settings.pixel_size_ang or stated_ang
         own = replace(settings, pixel_size_ang=size_ang)
-        return PickBatch.open(file, own, ready_device(device), paths).picker.pick
+        return PickBatch.open(file, own, require_device(device), paths).picker.pick
 
     name, count = pick_job(connect(url), where, ready)
     echo(f"{count} picks saved in {project} {name}", err=True)

@@ -1,21 +1,19 @@
-"""`cryopick pick` and `cryopick score`: raw micrographs through a model."""
+"""`cryopick pick`: pick particles on raw micrographs."""
 
 from typing import Annotated
 
-from typer import BadParameter, Option, echo
+from typer import BadParameter, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
-from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, share
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, distribute_batch
 from cryopick.cli.options import (
+    BoxSize,
     Device,
     Force,
     Ignore,
     Micrographs,
-    ModelDiameterAng,
     ModelFile,
-    PickRadiusAng,
-    RawPixelSizeAng,
     ShardName,
     Table,
     TableFormat,
@@ -23,85 +21,73 @@ from cryopick.cli.options import (
     read_ignored_regions,
 )
 from cryopick.cli.progress import Batch
-from cryopick.cli.sets import AUTO, NO_PARTICLES_WARNING, cut, number
-from cryopick.cli.settings import settings_of
+from cryopick.cli.sets import NO_PARTICLES_WARNING, apply_cut
+from cryopick.cli.settings import AUTO, Fields, SettingsOptions, expand_settings
 from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
+from cryopick.pick.settings import PickSettings
 
 __all__ = ["pick"]
 
 
 @app.command()
+@expand_settings
 def pick(
     micrographs: Micrographs,
     out: Table,
-    model: ModelFile = None,
-    threshold: Annotated[
-        str | None,
-        Option(
-            metavar="T|auto",
-            help="Keep picks of at least this logit, or (auto) where F1 should be best, and none "
-            "on micrographs that show no particles; a low floor [-6].",
+    options: Annotated[
+        SettingsOptions[PickSettings],
+        Fields(
+            auto={
+                "threshold": "auto cuts at the highest expected F1 and discards all picks of "
+                "micrographs without signs of particles."
+            }
         ),
-    ] = None,
-    radius_ang: PickRadiusAng = None,
-    diameter_ang: ModelDiameterAng = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    step_px: Annotated[
-        int | None,
-        Option(help="Working pixels between scored places [2, or the network's stride]."),
-    ] = None,
-    margin_ang: Annotated[
-        float | None, Option(help="Leave out picks closer to an edge than this [0].")
-    ] = None,
+    ],
+    model: ModelFile = None,
     ignore: Ignore = None,
     table_format: TableFormat = None,
-    box_px: Annotated[
-        int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
-    ] = None,
-    precision: Annotated[
-        str | None,
-        Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
-    ] = None,
+    box_px: BoxSize = None,
     device: Device = "auto",
     shard: ShardName = None,
     cluster: ClusterName = None,
     workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
-    """Find particles on raw micrographs with a trained model, or with the general one.
+    """Pick particles on raw micrographs with the general model or a trained one.
 
-    The general model was trained on simulated particles of all kinds and needs no labels, but
-    the particle's diameter.
+    The general model was trained on simulated particles of many shapes. It needs no labels, only
+    the particle diameter.
 
-    Picks come in raw pixels, with their scores. Settings and a record of the run are written
-    beside the table. The same command again does only what is missing: after a run that was cut
-    off, or when micrographs have come or changed.
+    Picks are in pixels of the raw micrographs, with a score each. The settings and the run
+    metadata are written beside the table. Run the same command again to resume an interrupted
+    run, or to pick only new and changed micrographs.
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
-    options = locals()  # by the names of the settings' fields
     from cryopick.evaluate.emptiness import is_likely_empty
     from cryopick.io.inputs import find_micrographs
     from cryopick.pick.batch import PickBatch
-    from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
 
-    cuts_itself = threshold == AUTO
-    if cuts_itself and shard is not None:
+    threshold = options.given.get("threshold")
+    cuts_automatically = threshold == AUTO
+    if cuts_automatically and shard is not None:
         raise BadParameter(
-            "--threshold auto looks at all picks together: leave it out with --shard, and cut what "
-            "`cryopick merge` makes by `cryopick threshold --at auto`"
+            "--threshold auto needs the picks of all shards: remove it, and cut the table that "
+            "`cryopick merge` writes with `cryopick threshold --at auto`"
         )
-    options["threshold"] = None if threshold is None or cuts_itself else number(threshold)
-    settings = settings_of(PickSettings, options)
+    settings = options.build()
     on, settings = choose_execution(cluster, workers, device, settings)
     plan = Batched.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
-    file, regions = choose_model_file(model, diameter_ang), read_ignored_regions(plan.paths, ignore)
+    file, regions = (
+        choose_model_file(model, settings.diameter_ang),
+        read_ignored_regions(plan.paths, ignore),
+    )
     work = PickBatch.open(file, settings, on, ignore=regions)
     parts = work.parts(plan.beside, "pick")
     batch = Batch(plan.paths, doing="Picking micrographs")
@@ -111,15 +97,15 @@ def pick(
             from cryopick.distributed.dask_batch import Job
 
             job, missing = Job.of(work, file, device, parts), dict.fromkeys(work.picker.order)
-            share(cluster, workers, job, missing, regions, batch)
+            distribute_batch(cluster, workers, job, missing, regions, batch)
         found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
         if not found:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
+            raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
         table = concatenate(found)
-        if cuts_itself and len(table):
-            table = cut(table, AUTO)
+        if cuts_automatically and len(table):
+            table = apply_cut(table, AUTO)
         elif model is None and threshold is None and len(table) and is_likely_empty(table):
             echo(NO_PARTICLES_WARNING, err=True)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cryopick.evaluate.expectation import ExpectedMetrics
     from cryopick.picks import Picks
 
-__all__ = ["AUTO", "NO_PARTICLES_WARNING", "Operation", "combine", "cut", "number", "threshold"]
+__all__ = ["AUTO", "NO_PARTICLES_WARNING", "Operation", "combine", "apply_cut", "threshold"]
 
 AUTO = "auto"  # a threshold that the scores themselves tell
 NO_PARTICLES_WARNING = (
@@ -73,7 +73,7 @@ def threshold(
     if bool(at) == bool(keep):
         raise typer.BadParameter("give either --at or --keep")
     table = read_picks(picks)
-    sets = {f"at{_spelt(word)}": cut(table, word, f"at{_spelt(word)}: ") for word in at or []}
+    sets = {f"at{_spelt(word)}": apply_cut(table, word, f"at{_spelt(word)}: ") for word in at or []}
     for count, kept in zip(keep or [], select_nested(table, keep or []), strict=True):
         _tell(table, kept, f"keep{count}: ")
         sets[f"keep{count}"] = kept
@@ -82,7 +82,7 @@ def threshold(
         write_table(kept, name, table_format=table_format, overwrite=force)
 
 
-def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
+def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
     """Keep the picks of at least a threshold, and say what their scores promise.
 
     Args:

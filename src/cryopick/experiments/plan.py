@@ -18,7 +18,7 @@ from cryopick.train.initialization import (
     choose_step_count,
     find_initial_model,
 )
-from cryopick.train.settings import TrainSettings
+from cryopick.train.settings import ObjectiveName, TrainSettings
 
 __all__ = ["Plan", "Trial"]
 
@@ -74,7 +74,7 @@ class Plan:
     settings: TrainSettings
     labels: tuple[int, ...] = (10, 25, 50, 100, 250, 1000)
     repeats: int = 5
-    objectives: tuple[str, ...] = ()
+    objectives: tuple[ObjectiveName, ...] = ()
     autoencoders: tuple[str, ...] = ()
     inits: tuple[str, ...] = ()
     normalizations: tuple[NormalizationKind, ...] = ()

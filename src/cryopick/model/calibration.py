@@ -1,6 +1,6 @@
 """Logits as odds: a line that makes a logit of 0 even odds, and keeps the order of scores.
 
-- `Odds`: the line.
+- `Calibration`: the line.
 """
 
 import math
@@ -11,11 +11,11 @@ import numpy as np
 from cryopick.array_types import Float, Float32
 from cryopick.errors import SettingsError
 
-__all__ = ["Odds"]
+__all__ = ["Calibration"]
 
 
 @dataclass(frozen=True)
-class Odds:
+class Calibration:
     """Log-odds of a pick as a line in its logit: slope · logit + offset.
 
     Raises:
@@ -35,7 +35,7 @@ class Odds:
     def of(self, logits: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """The log-odds of logits.
 
-        >>> Odds(2.0, 1.0).of(np.array([-0.5, 0.0]))
+        >>> Calibration(2.0, 1.0).of(np.array([-0.5, 0.0]))
         array([0., 1.])
         """
         return logits * self.slope + self.offset

@@ -1,11 +1,11 @@
 """What to compute on, and in which numbers.
 
-- `choose_device`, `ready_device`: the device of a name; tried, or not.
-- `shared_out`: which of several GPUs is for which worker.
-- `multiplies_bfloat16`: whether half the bits cost half the time there.
-- `mixed_precision`: compute so where it pays.
-- `memory_format`: how images should lie in memory.
-- `sent`: an array on its way there.
+- `choose_device`, `require_device`: the device of a name; tried, or not.
+- `assign_gpu`: which of several GPUs is for which worker.
+- `has_fast_bfloat16`: whether half the bits cost half the time there.
+- `autocast_context`: compute so where it pays.
+- `choose_memory_format`: how images should lie in memory.
+- `copy_to_device`: an array on its way there.
 """
 
 from contextlib import nullcontext
@@ -15,16 +15,17 @@ import torch
 
 from cryopick.array_types import Shaped
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NETWORKS, Scorer
+from cryopick.model.architectures import NETWORKS
+from cryopick.model.networks import Scorer
 
 __all__ = [
     "choose_device",
-    "memory_format",
-    "mixed_precision",
-    "multiplies_bfloat16",
-    "ready_device",
-    "sent",
-    "shared_out",
+    "choose_memory_format",
+    "autocast_context",
+    "has_fast_bfloat16",
+    "require_device",
+    "copy_to_device",
+    "assign_gpu",
 ]
 
 
@@ -37,7 +38,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def ready_device(name: str) -> torch.device:
+def require_device(name: str) -> torch.device:
     """The device of that name, if this machine can compute on it.
 
     Raises:
@@ -54,14 +55,14 @@ def ready_device(name: str) -> torch.device:
     return device
 
 
-def shared_out(device: torch.device, worker: int) -> torch.device:
+def assign_gpu(device: torch.device, worker: int) -> torch.device:
     """The GPU of one of several workers on a machine, in turn; other devices are for all."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", worker % torch.cuda.device_count())
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
+def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -72,14 +73,14 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def mixed_precision(device: torch.device) -> torch.autocast | nullcontext[None]:
+def autocast_context(device: torch.device) -> torch.autocast | nullcontext[None]:
     """A context in which convolutions take bfloat16 where that is faster."""
-    if multiplies_bfloat16(device):
+    if has_fast_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
-def memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
+def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
     """How images and weights lie in memory where a network learns fastest.
 
     Channels last, save on processors for residual networks: so a step of `conv31` takes a sixth
@@ -89,7 +90,7 @@ def memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
 
 
-def sent(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
+def copy_to_device(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
     """Put an array on a device; a GPU fetches it while this process goes on."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":  # only from pinned memory

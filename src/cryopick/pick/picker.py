@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cryopick.array_types import Bool, Float
+from cryopick.evaluate.spacing import is_inside_margin
 from cryopick.inference.prefetch import Prefetcher
 from cryopick.inference.score_map import (
     ScoreMap,
@@ -218,6 +219,5 @@ class Picker:
             scale_yx=prepared.scale_yx,
         )
         margin_px = self.settings.margin_ang / pixel_size_ang
-        height, width = prepared.raw_shape
-        inside = (xy_px >= margin_px) & (xy_px <= np.array([width, height]) - 1 - margin_px)
-        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(inside.all(axis=1)))
+        is_inside = is_inside_margin(xy_px, prepared.raw_shape, margin_px)
+        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(is_inside))

@@ -1,20 +1,20 @@
 """From a map of scores to particles: greedy suppression and sub-pixel peaks.
 
-- `halved`: the map on a grid twice as fine.
-- `suppress`: the highest place, then the highest not within the radius of one taken, ….
-- `refine`: the summit of the parabola through a peak and its neighbours.
+- `upsample_twofold`: the map on a grid twice as fine.
+- `suppress_non_maxima`: the highest place, then the highest not within the radius of one taken, ….
+- `refine_peaks`: the summit of the parabola through a peak and its neighbours.
 """
 
 import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer, Real
 
-__all__ = ["halved", "refine", "suppress"]
+__all__ = ["upsample_twofold", "refine_peaks", "suppress_non_maxima"]
 
 _MIDWAY = (150 / 256, -25 / 256, 3 / 256)  # of the nearest two values, the next two, and the next
 
 
-def halved(
+def upsample_twofold(
     scores: Float32[np.ndarray, "rows columns"],
 ) -> Float32[np.ndarray, "2*rows-1 2*columns-1"]:
     """Put a place between every two of a map.
@@ -38,7 +38,7 @@ def halved(
     return np.ascontiguousarray(scores)
 
 
-def suppress(
+def suppress_non_maxima(
     scores: Real[np.ndarray, "rows columns"],
     *,
     radius: float,
@@ -102,7 +102,7 @@ def _by_score(
     return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
 
 
-def refine(
+def refine_peaks(
     scores: Real[np.ndarray, "rows columns"], peaks: Integer[np.ndarray, "peaks 2"]
 ) -> Float[np.ndarray, "peaks 2"]:
     """Move peaks to the summit of a parabola along each axis, by at most half a step.

@@ -5,9 +5,9 @@ repeated edge pixels; detectors leave black corners. Networks fire on such place
 pull at the normalisation. Everything is judged on raw pixels, (height, width), row 0 first.
 
 - `find_border`: how deep the repeated or constant strip along each edge is.
-- `find_invalid`: that and the patches of exactly one value, as `Invalid`.
-- `inset`: keeps clear of what is unusable.
-- `Invalid`: tells which pixels of a coarser grid are usable, and fills the others.
+- `find_invalid`: that and the patches of exactly one value, as `InvalidRegions`.
+- `erode_mask`: keeps clear of what is unusable.
+- `InvalidRegions`: tells which pixels of a coarser grid are usable, and fills the others.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Integer, Real
 
-__all__ = ["Border", "Invalid", "find_border", "find_invalid", "inset"]
+__all__ = ["Border", "InvalidRegions", "find_border", "find_invalid", "erode_mask"]
 
 _QUIET = 0.2  # a line that changes by less than this share of the interior's change is filled
 _RECOVERED = 0.6  # a blurred border ends where the change is back to this share
@@ -39,7 +39,7 @@ class Border:
 
 
 @dataclass(frozen=True, eq=False)
-class Invalid:
+class InvalidRegions:
     """Where a raw micrograph holds no image.
 
     Attributes:
@@ -124,7 +124,7 @@ class Invalid:
         return np.minimum(nearest // self.block, count - 1)
 
 
-def find_invalid(pixels: Real[np.ndarray, "height width"]) -> Invalid:
+def find_invalid(pixels: Real[np.ndarray, "height width"]) -> InvalidRegions:
     """Find the borders and the flat patches of a raw micrograph.
 
     Reads a sample of the pixels, so the time hardly grows with the micrograph's size.
@@ -134,10 +134,10 @@ def find_invalid(pixels: Real[np.ndarray, "height width"]) -> Invalid:
     """
     step = int(np.clip(min(pixels.shape) // 1024, 1, 4))
     flat = _flat_squares(pixels, step)
-    return Invalid(pixels.shape, find_border(pixels), flat, block=step * _SQUARE)
+    return InvalidRegions(pixels.shape, find_border(pixels), flat, block=step * _SQUARE)
 
 
-def inset(
+def erode_mask(
     usable: Bool[np.ndarray, "height width"], reach_px: float
 ) -> Bool[np.ndarray, "height width"]:
     """Keep the pixels that are farther than `reach_px` from every unusable one.

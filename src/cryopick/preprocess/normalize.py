@@ -10,24 +10,22 @@ only through a histogram. Decision 0003 says why.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import FormatError
 from cryopick.preprocess.histogram import Histogram, histogram
-from cryopick.preprocess.mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.settings import NormalizationKind
 from cryopick.preprocess.whitening import whiten
 
 __all__ = [
     "Background",
     "Normalization",
-    "NormalizationKind",
     "fit_normalization",
 ]
-
-NormalizationKind = Literal["dataset", "micrograph", "affine", "white"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 What holds no image has one value, single extreme pixels have the mean of their neighbours,
 and all are float32. Nothing is held whole, so a memory-mapped micrograph takes no memory.
 
-- `Clean`: such a micrograph.
+- `CleanedMicrograph`: such a micrograph.
 """
 
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float32, Int64, Integer, Real
-from cryopick.preprocess.mask import Invalid
+from cryopick.preprocess.mask import InvalidRegions
 
-__all__ = ["Clean"]
+__all__ = ["CleanedMicrograph"]
 
 _TAIL_PERCENT = 0.5  # of the pixels on either side may be outliers and still not hide
 _BEYOND = 3.5  # times as far out as that tail: nine standard deviations of a Gaussian
@@ -24,7 +24,7 @@ _BLOCK_PIXELS = 1 << 19  # few enough for the cache, enough that threads seldom 
 
 
 @dataclass(frozen=True, eq=False)
-class Clean:
+class CleanedMicrograph:
     """A raw micrograph, filled and mended.
 
     Attributes:
@@ -38,7 +38,7 @@ class Clean:
     """
 
     pixels: Real[np.ndarray, "height width"]
-    invalid: Invalid
+    invalid: InvalidRegions
     level: float = 0.0
     outliers: Int64[np.ndarray, " outliers"] = field(default_factory=lambda: np.zeros(0, np.int64))
     mended: Float32[np.ndarray, " outliers"] = field(
@@ -46,12 +46,12 @@ class Clean:
     )
 
     @classmethod
-    def of(
+    def from_pixels(
         cls,
         pixels: Real[np.ndarray, "height width"],
-        invalid: Invalid,
+        invalid: InvalidRegions,
         span: tuple[float, float] = (-np.inf, np.inf),
-    ) -> "Clean":
+    ) -> "CleanedMicrograph":
         """Find out what to fill and what to mend.
 
         A pixel is extreme when it lies 3.5 times as far from the median as the outer 0.5 %
@@ -141,7 +141,7 @@ class Clean:
         return values
 
 
-def _level(pixels: Real[np.ndarray, "height width"], invalid: Invalid) -> float:
+def _level(pixels: Real[np.ndarray, "height width"], invalid: InvalidRegions) -> float:
     """Mean of what holds image, from a sample; 0 where all does and nothing is to be filled."""
     if invalid.is_empty:
         return 0.0

@@ -20,7 +20,8 @@ import numpy as np
 from cryopick.array_types import Shaped
 from cryopick.clients.topaz_models.archive import Saved, read_tensors
 from cryopick.errors import FormatError
-from cryopick.model.networks import NETWORKS, NetworkSettings, Scorer
+from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.networks import Scorer
 
 __all__ = ["read_topaz_model"]
 

@@ -5,7 +5,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 
 __all__ = ["FilamentSettings"]
@@ -15,19 +17,28 @@ __all__ = ["FilamentSettings"]
 class FilamentSettings:
     """Settings of `cryopick filaments`; the field names are the TOML keys and the options.
 
-    Attributes:
-        spacing_ang: Distance of segments along a filament; None takes a quarter of the width.
-        min_length_ang: Filaments shorter than this are left out; None takes four widths.
-        contrast: How far a filament must stand out as a ridge of the score map, in robust
-            standard deviations of all ridges on the micrograph.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    spacing_ang: float | None = None
-    min_length_ang: float | None = None
-    contrast: float = 5.0
+    spacing_ang: Annotated[
+        float | None,
+        Help(
+            "Distance between segments along a filament in ångströms, such as the helical rise.",
+            default="a quarter of the width",
+        ),
+    ] = None
+    min_length_ang: Annotated[
+        float | None,
+        Help("Minimum length of a filament in ångströms.", default="four widths"),
+    ] = None
+    contrast: Annotated[
+        float,
+        Help(
+            "Minimum ridge strength of a filament in the score map, in robust standard deviations "
+            "of the ridges on the micrograph."
+        ),
+    ] = 5.0
 
     def __post_init__(self) -> None:
         for name in ("spacing_ang", "min_length_ang", "contrast"):

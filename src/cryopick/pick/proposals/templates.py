@@ -22,8 +22,9 @@ from cryopick.pick.proposals.correlation import disc
 from cryopick.pick.proposals.settings import TemplateSettings
 from cryopick.picks import Picks
 from cryopick.preprocess.fourier import reduced_shape, resample
-from cryopick.simulate.molecules import Molecule, load_molecule
-from cryopick.simulate.views import project
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.molecules import Molecule
+from cryopick.simulate.views import project_molecule
 
 __all__ = ["Templates", "from_averages", "from_molecule", "from_picks", "load_templates"]
 
@@ -106,7 +107,7 @@ def from_molecule(
     turn = np.arange(views) * np.pi * (3 - np.sqrt(5))
     tilts = np.arccos(height)
     rotations = (_about_y(tilt) @ _about_z(angle) for tilt, angle in zip(tilts, turn, strict=True))
-    return np.stack([project(molecule, each, working_ang, side) for each in rotations])
+    return np.stack([project_molecule(molecule, each, working_ang, side) for each in rotations])
 
 
 def from_averages(
