@@ -177,9 +177,9 @@ def judged(own: Set, model: Path, table: Path) -> Run:
     return Run(
         number=estimate["number"] / true,
         interval=(estimate["low"] / true, estimate["high"] / true),
-        error=compute_calibration_curve(picks.score, hit).error,
-        expected=estimate_metrics(picks).total / len(known),
-        f1=(result.best.f1, f1_at(picks, known, auto, own), result.at_zero.f1),
+        error=compute_calibration_curve(picks.score, hit).calibration_error,
+        expected=estimate_metrics(picks).n_expected / len(known),
+        f1=(result.best.f1, f1_at(picks, known, auto, own), result.at_zero_threshold.f1),
         area=result.average_precision,
         groups=by_kind(picks, known, auto, own) if own.name in MOLECULES else {},
     )
@@ -202,14 +202,14 @@ def by_kind(
     ):
         level = {
             name: float(np.mean(known.extra[column][rows].astype(float)))
-            for name, rows in known.rows().items()
+            for name, rows in known.rows_by_micrograph().items()
         }
         order = sorted(level, key=level.get)
         half = len(order) // 2
         for name, part in zip(names, (order[:half], order[half:]), strict=True):
             few, truth = picks.restrict(part), known.restrict(part)
             hit = match_picks(few, truth, own.radius_px) >= 0
-            error = compute_calibration_curve(few.score, hit).error
+            error = compute_calibration_curve(few.score, hit).calibration_error
             kinds[name] = (error, f1_at(few, truth, threshold, own))
     return kinds
 

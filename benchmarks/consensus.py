@@ -31,7 +31,7 @@ def published(name: str, which: str) -> Picks:
     """The picks of another program, in the frame of the images."""
     paths = micrographs(which)
     boxes = [DATA / "other_pickers" / name / f"{path.stem}.box" for path in paths]
-    picks = read_picks_many(boxes).inverted_y(SIDE_PX + 1)
+    picks = read_picks_many(boxes).invert_y(SIDE_PX + 1)
     return match_names(picks, paths).picks
 
 

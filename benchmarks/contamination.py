@@ -66,7 +66,7 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
         words = ("--diameter-ang", f"{diameter_ang:.0f}", "--threshold", "auto", "-o", out)
         cryopick("pick", listed(paths, folder / "list"), *words)
     picks = read_picks(out).restrict([path.stem for path in paths])
-    parts = picks.by_micrograph()
+    parts = picks.split_by_micrograph()
     counts = np.array(
         [kinds(own, one, diameter_px) for (_, own), one in zip(parts, known, strict=True)]
     )
@@ -75,9 +75,11 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
     return " | ".join([f"{found} of {of_all}", *(f"{each / count:.1f}" for each in wrong)])
 
 
-def kinds(picks: Picks, known: SimulatedMicrograph, diameter_px: float) -> tuple[int, int, int, int]:
+def kinds(
+    picks: Picks, known: SimulatedMicrograph, diameter_px: float
+) -> tuple[int, int, int, int]:
     """Picks that are particles, and wrong ones on carbon, on dirt off it, and elsewhere."""
-    truth = Picks.on(picks.micrographs[0], known.xy_px)
+    truth = Picks.for_micrograph(picks.micrographs[0], known.xy_px)
     is_right = match_picks(picks, truth, diameter_px / 3) >= 0
     column, row = np.rint(picks.xy_px).astype(int).T
     height, width = known.carbon.shape

@@ -156,7 +156,7 @@ def judged(picks: Picks) -> float:
 def off_borders(picks: Picks) -> Picks:
     """Without picks in repeated borders or within half a particle of them, as in ours."""
     tables = []
-    for name, own in match_names(picks, micrographs("test")).picks.by_micrograph():
+    for name, own in match_names(picks, micrographs("test")).picks.split_by_micrograph():
         pixels = read_micrograph(Path(name)).pixels
         shape = (pixels.shape[0] // FACTOR, pixels.shape[1] // FACTOR)
         usable = find_invalid(pixels).usable(shape)

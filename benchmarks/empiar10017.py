@@ -108,7 +108,7 @@ def cryopick(*arguments: object) -> None:
 def other_picks(name: str) -> Picks:
     """Picks of another program, made for micrographs that are upside down to these."""
     boxes = [DATA / "other_pickers" / name / f"{path.stem}.box" for path in micrographs("test")]
-    return read_picks_many(boxes).inverted_y(SIDE_PX + 1)  # y_jpg = 4096 - y, says the provenance
+    return read_picks_many(boxes).invert_y(SIDE_PX + 1)  # y_jpg = 4096 - y, says the provenance
 
 
 def judge(picks: Picks, truth: Picks, test: list[Path]) -> Evaluation:
@@ -149,8 +149,8 @@ def draw(judged: dict[str, Evaluation], picks: Picks, truth: Picks, path: Path) 
     curves.legend(loc="lower left", frameon=False)
 
     chosen = micrographs("test")[PICTURED]
-    own = dict(match_names(picks, [chosen]).picks.by_micrograph())[str(chosen)]
-    known = dict(truth.by_micrograph())[str(chosen)]
+    own = dict(match_names(picks, [chosen]).picks.split_by_micrograph())[str(chosen)]
+    known = dict(truth.split_by_micrograph())[str(chosen)]
     partner = match_points(own.xy_px, own.score, known.xy_px, RADIUS_PX)
     x, y, side = CORNER_PX
     pixels = read_micrograph(chosen).pixels[y : y + side, x : x + side]

@@ -155,9 +155,12 @@ def negatives(_: argparse.Namespace) -> None:
                 *("--pixel-size-ang", NEGATIVE_PX_ANG, "--threshold", EVERYTHING),
             )
             picks = read_picks(table)
-            many = [int((picks.score[own] >= EVEN_ODDS).sum()) for own in picks.rows().values()]
+            many = [
+                int((picks.score[own] >= EVEN_ODDS).sum())
+                for own in picks.rows_by_micrograph().values()
+            ]
             cells.append(", ".join(map(str, sorted(many))))
-            kept.append(str(len(select_automatically(picks).kept)))
+            kept.append(str(len(select_automatically(picks).picks)))
         print(f"| {folder.name} |", " | ".join(cells), "|", ", ".join(kept), "|", flush=True)
 
 
@@ -198,7 +201,7 @@ def crops(places: Picks, paths: list[Path], across_px: float) -> list[np.ndarray
     """Squares of two and a half diameters around places, of mean 0 and spread 1."""
     found, factor = [], across_px / 24
     images = {str(path): rescale_micrograph(read_micrograph(path).pixels, factor) for path in paths}
-    for name, own in places.by_micrograph():
+    for name, own in places.split_by_micrograph():
         image = gaussian_filter(images[name].image, 1.0)
         padded = np.pad((image - image.mean()) / image.std(), 30)
         last = np.array(image.shape[::-1]) - 1

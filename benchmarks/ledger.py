@@ -39,13 +39,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     picks = {"xy_px": rng.uniform(0, 4096, (PICKS, 2)), "score": rng.normal(size=PICKS)}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        parts = Ledger.beside(Path(scratch) / "picks.star", ["benchmark"])
-        with parts.begun([], overwrite=False):
-            kept = per_item_ms(lambda i: parts.once(str(i), lambda: picks), given.items)
-            read = per_item_ms(lambda i: parts.once(str(i), dict), given.items)
+        parts = Ledger.for_output(Path(scratch) / "picks.star", ["benchmark"])
+        with parts.start([], overwrite=False):
+            kept = per_item_ms(lambda i: parts.compute_once(str(i), lambda: picks), given.items)
+            read = per_item_ms(lambda i: parts.compute_once(str(i), dict), given.items)
             began = time.perf_counter()
         packed_s = time.perf_counter() - began
-        size = parts.ledger.stat().st_size
+        size = parts.archive.stat().st_size
         base = sqlite3.connect(Path(scratch) / "ledger.db", isolation_level=None)
         base.execute("pragma synchronous = full")
         base.execute("create table done (item text primary key, picks blob)")

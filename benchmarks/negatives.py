@@ -115,9 +115,9 @@ class Data:
     def rejected(self, labels: int, number: int, seed: int) -> Path:
         """The surest picks on the training micrographs that are no particles."""
         table = read_picks(self.picked(labels, 0, seed, "train"))
-        particles = dict(self.truth("train").by_micrograph())
+        particles = dict(self.truth("train").split_by_micrograph())
         wrong: list[Picks] = []
-        for name, own in match_names(table, self.train).picks.by_micrograph():
+        for name, own in match_names(table, self.train).picks.split_by_micrograph():
             near = is_near(own.xy_px, particles[name].xy_px, 1.5 * self.radius_px)
             wrong.append(own.select(np.flatnonzero(~near)))
         out = self.folder / f"{labels}_{number}_{seed}-rejected.tsv"

@@ -137,7 +137,7 @@ def bytes_out(picks: int = 400) -> int:
     places = np.random.default_rng(0).uniform(0, 4096, (picks, 2))
     score = np.random.default_rng(1).normal(size=picks)
     with tempfile.TemporaryDirectory() as folder:
-        table = Picks.on("a.mrc", places, score)
+        table = Picks.for_micrograph("a.mrc", places, score)
         [path] = write_picks_per_micrograph(table, Path(folder), format="star")
         return path.stat().st_size
 

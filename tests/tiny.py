@@ -37,7 +37,7 @@ def micrographs(folder, count=3, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG)):
         path = Path(folder) / f"mic_{number}.mrc"
         image, xy = blobs(number)
         write_mrc(path, image, pixel_size_ang=pixel_size_ang)
-        tables.append(Picks.on(str(path), xy))
+        tables.append(Picks.for_micrograph(str(path), xy))
     write_picks(concatenate(tables), Path(folder).parent / "labels.tsv")
 
 
@@ -45,8 +45,9 @@ def model(path, settings=None):
     """Write a model that was never trained: its scores are as good as any for plumbing."""
     import torch
 
+    from cryopick.model.architectures import NetworkSettings
     from cryopick.model.model_file import Model, save_model
-    from cryopick.model.networks import NetworkSettings, Scorer
+    from cryopick.model.networks import Scorer
     from cryopick.preprocess.normalize import Normalization
 
     torch.manual_seed(7)

@@ -79,7 +79,7 @@ class Picks:
         )
 
     @classmethod
-    def on(
+    def for_micrograph(
         cls,
         micrograph: str,
         xy_px: Float[np.ndarray, "picks 2"],
@@ -122,14 +122,14 @@ class Picks:
             self, micrographs=tuple(new_names.get(name, name) for name in self.micrographs)
         )
 
-    def scaled(self, factor: float) -> "Picks":
+    def scale(self, factor: float) -> "Picks":
         """Multiply all coordinates, as for images binned by another factor.
 
         Pixel (0, 0) stays where it is (decision 0001): there is no half-pixel term.
         """
         return replace(self, xy_px=self.xy_px * factor)
 
-    def inverted_y(self, height_px: int | Integer[np.ndarray, " micrographs"]) -> "Picks":
+    def invert_y(self, height_px: int | Integer[np.ndarray, " micrographs"]) -> "Picks":
         """Turn coordinates over for images stored upside down: y becomes height - 1 - y.
 
         Args:
@@ -139,15 +139,15 @@ class Picks:
         own = np.broadcast_to(height_px, len(self.micrographs))[self.index]
         return replace(self, xy_px=np.column_stack([x, own - 1 - y]))
 
-    def rows(self) -> dict[str, Integer[np.ndarray, " own"]]:
+    def rows_by_micrograph(self) -> dict[str, Integer[np.ndarray, " own"]]:
         """For each micrograph, in stored order, the rows of its picks, in stored order."""
         order = np.argsort(self.index, kind="stable")
         bounds = np.searchsorted(self.index[order], np.arange(len(self.micrographs) + 1))
         return {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(self.micrographs)}
 
-    def by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
+    def split_by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
         """Each micrograph's name with the table of its picks alone, in stored order."""
-        for name, rows in self.rows().items():
+        for name, rows in self.rows_by_micrograph().items():
             own = self.select(rows)
             yield name, replace(own, micrographs=(name,), index=np.zeros_like(own.index))
 

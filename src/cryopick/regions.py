@@ -46,14 +46,14 @@ class Regions:
         lines = [f"{name} {[p.tolist() for p in own]}" for name, own in self.polygons.items()]
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
-    def outside(self, picks: Picks) -> Picks:
+    def select_outside(self, picks: Picks) -> Picks:
         """The picks that lie in no polygon of their micrograph; all micrographs stay."""
         keep = np.ones(len(picks), bool)
-        for name, rows in picks.rows().items():
-            keep[rows] = ~self.contain(name, picks.xy_px[rows])
+        for name, rows in picks.rows_by_micrograph().items():
+            keep[rows] = ~self.contains(name, picks.xy_px[rows])
         return picks.select(keep)
 
-    def contain(
+    def contains(
         self, micrograph: str, xy_px: Float[np.ndarray, "points 2"]
     ) -> Bool[np.ndarray, " points"]:
         """Which points (x, y) in raw pixels lie in a polygon of a micrograph.

@@ -128,7 +128,7 @@ def test_a_folder_of_files_is_the_table(tmp_path, name):
 
 @all_formats
 def test_no_picks_at_all_is_a_table_too(tmp_path, name):
-    empty = Picks.on("mic", np.zeros((0, 2)))
+    empty = Picks.for_micrograph("mic", np.zeros((0, 2)))
 
     [path] = write_one_each(empty, tmp_path, name)
 
@@ -157,7 +157,7 @@ def test_columns_of_numbers_are_carried(tmp_path, name):
 @text_formats
 @pytest.mark.parametrize("word", ["sixty", "nan", "inf", "1_000"])
 def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, name, word):
-    picks = Picks.on("mic", np.array([[11.0, 21.0], [1277.0, 22.0], [13.0, 23.0]]))
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.0], [1277.0, 22.0], [13.0, 23.0]]))
     [path] = write_one_each(picks, tmp_path, name, box_px=2)
     written = "1276" if name in ("box", "cbox") else "1277"
     lines = path.read_text().replace(written, word).splitlines()
@@ -176,7 +176,9 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, 
 
 @line_formats
 def test_a_line_with_a_field_missing_is_shown_with_its_line(tmp_path, name):
-    picks = Picks.on("mic", np.array([[11.0, 21.0], [12.0, 22.0]]), np.array([1.0, 2.0]))
+    picks = Picks.for_micrograph(
+        "mic", np.array([[11.0, 21.0], [12.0, 22.0]]), np.array([1.0, 2.0])
+    )
     [path] = write_one_each(picks, tmp_path, name, box_px=2)
     lines = path.read_text().rstrip("\n").split("\n")
     sign = {"csv": ",", "via": ",", "star": " ", "cbox": " "}.get(name, "\t")
@@ -211,7 +213,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, name):
 def test_what_is_there_is_not_overwritten(tmp_path, name):
     path = tmp_path / f"picks.{name}"
     path.write_text("precious")
-    picks = Picks.on("mic", np.ones((1, 2)))
+    picks = Picks.for_micrograph("mic", np.ones((1, 2)))
     options = {"format": name, "box_px": BOX_PX, "layout": layout_for(picks)}
 
     with pytest.raises(OutputExistsError, match="--force"):
@@ -225,7 +227,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, name):
 
 @text_formats
 def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
-    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
     [path] = write_one_each(picks, tmp_path, name)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
 
@@ -235,7 +237,7 @@ def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
 @all_formats
 @pytest.mark.parametrize("suffix", [".txt", ".any", "", ".star", ".json", ".csv", ".cs"])
 def test_the_format_is_told_by_content_whatever_the_suffix_says(tmp_path, name, suffix):
-    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
     [path] = write_one_each(picks, tmp_path, name)
 
     again = read_picks(path.rename(tmp_path / f"mic{suffix}"))

@@ -54,7 +54,7 @@ def _tables(family: str, folder: Path) -> Iterator[bytes]:
         picks = _picks(*names)
         holds_one = formats.CODECS[family].holds_one
         if holds_one and len(names) > 1:
-            picks = Picks.on("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
+            picks = Picks.for_micrograph("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
         path = folder / f"{number}{end}"
         layout = TableLayout(shapes_px=dict.fromkeys(names, (64, 96)))
         write_picks(picks, path, format=family, box_px=16, layout=layout)

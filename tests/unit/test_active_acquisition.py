@@ -11,7 +11,6 @@ from tests import tiny
 
 from cryopick.active.acquisition import (
     CandidateFeatures,
-    SuggestSettings,
     expected_shift,
     limit_candidates,
     preselect_candidates,
@@ -19,6 +18,7 @@ from cryopick.active.acquisition import (
     suggest,
 )
 from cryopick.active.candidates import CandidateBatch, look
+from cryopick.active.settings import SuggestSettings
 from cryopick.errors import SettingsError
 from cryopick.inference.score_map import compute_score_map
 from cryopick.inference.test_time_views import VIEW_COUNT, score_test_time_views
@@ -136,12 +136,12 @@ def test_shifted_logits_expect_the_number_of_particles(scores, expected):
 def test_the_expected_number_is_that_of_each_micrograph(tmp_path, told, trained, per_micrograph):
     tiny.model(tmp_path / "m.safetensors", settings={"particles_per_micrograph": trained})
     work = PickBatch.open(tmp_path / "m.safetensors", PickSettings(), require_device("cpu"))
-    nothing = Picks.on("a", np.zeros((0, 2)))
+    nothing = Picks.for_micrograph("a", np.zeros((0, 2)))
     settings = SuggestSettings(particles_per_micrograph=told)
     batch = CandidateBatch(work=work, settings=settings, labels=nothing, asked=nothing)
     scores = np.linspace(2, -6, 40)
 
-    shift = batch.shift([Picks.on(name, np.zeros((40, 2)), scores) for name in "ab"])
+    shift = batch.shift([Picks.for_micrograph(name, np.zeros((40, 2)), scores) for name in "ab"])
 
     chances = 1 / (1 + np.exp(-(scores + shift)))
     assert chances.sum() == pytest.approx(per_micrograph, abs=1e-4)
@@ -224,7 +224,9 @@ def test_turning_the_micrograph_permutes_the_views_and_keeps_the_features(
     scorer, image, turn, to_turned
 ):
     views, features = score_test_time_views(scorer, image, XY)
-    turned_views, turned = score_test_time_views(scorer, np.ascontiguousarray(turn(image)), to_turned(XY))
+    turned_views, turned = score_test_time_views(
+        scorer, np.ascontiguousarray(turn(image)), to_turned(XY)
+    )
 
     assert np.allclose(np.sort(views, axis=1), np.sort(turned_views, axis=1), atol=1e-5)
     assert not np.allclose(views, turned_views, atol=1e-5)

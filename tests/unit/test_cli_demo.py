@@ -108,7 +108,7 @@ def test_labels_are_particles_of_the_micrographs_to_train_on(done):
     trained_on = {micrograph_stem(path.name) for path in find_micrographs([f"@{files.train_list}"])}
     assert len(labels) == 5
     assert set(labels.micrographs) <= trained_on
-    for name, own in labels.by_micrograph():
+    for name, own in labels.split_by_micrograph():
         others = truth.restrict([name]).xy_px
         assert all(np.abs(others - xy).max(axis=1).min() == 0 for xy in own.xy_px)
 

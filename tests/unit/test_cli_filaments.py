@@ -44,7 +44,7 @@ def test_segments_lie_on_the_filaments_and_along_them(found):
     truth, made = table(found, "data/particles.tsv"), table(found, "segments.star")
 
     right, off_deg, reached = [], [], []
-    for name, own in made.by_micrograph():
+    for name, own in made.split_by_micrograph():
         known = truth.restrict([name])
         away, nearest = cKDTree(known.xy_px).query(own.xy_px)
         right += (away < WIDTH_ANG / PIXEL_ANG / 3).tolist()
@@ -59,7 +59,7 @@ def test_segments_lie_on_the_filaments_and_along_them(found):
 def test_a_tube_is_one_filament_in_order(found):
     made = table(found, "segments.star")
 
-    for _, own in made.by_micrograph():
+    for _, own in made.split_by_micrograph():
         for tube in np.unique(own.extra["rlnHelicalTubeID"]):
             rows = own.select(own.extra["rlnHelicalTubeID"] == tube)
             gaps = np.hypot(*np.diff(rows.xy_px, axis=0).T) * PIXEL_ANG
@@ -71,7 +71,9 @@ def test_a_tube_is_one_filament_in_order(found):
 def test_ends_are_those_of_the_tubes(found):
     made, pairs = table(found, "segments.star"), table(found, "ends.star")
 
-    tubes = sum(len(np.unique(own.extra["rlnHelicalTubeID"])) for _, own in made.by_micrograph())
+    tubes = sum(
+        len(np.unique(own.extra["rlnHelicalTubeID"])) for _, own in made.split_by_micrograph()
+    )
     assert len(pairs) == 2 * tubes
     first = made.select(made.extra["rlnHelicalTrackLengthAngst"] == 0)
     assert first.xy_px == pytest.approx(pairs.xy_px[::2])

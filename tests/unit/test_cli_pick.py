@@ -9,7 +9,7 @@ from tests import tiny
 from cryopick.config import load_toml
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import ready_device
+from cryopick.model.device import require_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -46,8 +46,8 @@ def picked(monkeypatch):
 
 
 def expected(**settings):
-    picker = Picker.ready(
-        load_model(Path("m.safetensors")), PickSettings(**settings), ready_device("cpu")
+    picker = Picker.create(
+        load_model(Path("m.safetensors")), PickSettings(**settings), require_device("cpu")
     )
     return concatenate([picker.pick(path) for path in PATHS])
 
@@ -59,7 +59,7 @@ def test_the_table_holds_the_picks_of_all_micrographs_best_first(run):
     assert picks.micrographs == ("mic_0", "mic_1", "mic_2")
     assert len(picks) == len(wanted) > 30
     assert np.allclose(picks.xy_px, wanted.xy_px, rtol=0, atol=1e-3)
-    for _, own in picks.by_micrograph():
+    for _, own in picks.split_by_micrograph():
         assert (np.diff(own.score) <= 0).all()
         assert (own.score >= -3).all()
 
@@ -221,11 +221,11 @@ def test_no_part_of_the_picks_is_cut_by_itself(run):
 def test_odds_change_scores_and_not_their_order(run):
     from dataclasses import replace
 
-    from cryopick.model.calibration import Odds
+    from cryopick.model.calibration import Calibration
     from cryopick.model.model_file import load_model, save_model
 
     model = load_model("m.safetensors")
-    save_model(replace(model, odds=Odds(2.0, -0.5)), Path("odds.safetensors"))
+    save_model(replace(model, calibration=Calibration(2.0, -0.5)), Path("odds.safetensors"))
     for name in ("m", "odds"):
         run(f"pick mics --model {name}.safetensors --threshold -100 -o {name}.tsv --device cpu")
 

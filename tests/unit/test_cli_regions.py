@@ -31,7 +31,7 @@ def run(run_words, monkeypatch):
 
 def on(table, name):
     picks = read_picks(Path(table))
-    return picks.xy_px[picks.rows()[name]]
+    return picks.xy_px[picks.rows_by_micrograph()[name]]
 
 
 def test_nothing_is_picked_in_an_ignored_region_and_all_else_stays(run):
@@ -55,8 +55,10 @@ def test_other_regions_are_another_run(run):
 
 
 def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
-    truth = Picks.on("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
-    picks = Picks.on("mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0]))
+    truth = Picks.for_micrograph("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
+    picks = Picks.for_micrograph(
+        "mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0])
+    )
     write_picks(truth, Path("truth.tsv"))
     write_picks(picks, Path("picks.tsv"))
 
@@ -69,7 +71,7 @@ def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
 
 def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
     labels = read_picks(Path("labels.tsv"))
-    inside = int(Regions({labels.micrographs[0]: (LEFT,)}).outside(labels).index.size)
+    inside = int(Regions({labels.micrographs[0]: (LEFT,)}).select_outside(labels).index.size)
 
     result = run(f"{LINE} -o out.safetensors --ignore left.json")
 
@@ -81,7 +83,7 @@ def test_labels_on_a_flat_border_are_left_out(run):
     image = read_micrograph(Path("mics/mic_0.mrc")).pixels.copy()
     image[:, :30] = 100.0
     write_mrc(Path("mics/mic_0.mrc"), image, pixel_size_ang=(10.0, 10.0), overwrite=True)
-    table = Picks.on("mic_0", np.array([[5.0, 50.0], [60.0, 50.0]]))
+    table = Picks.for_micrograph("mic_0", np.array([[5.0, 50.0], [60.0, 50.0]]))
     write_picks(table, Path("labels.tsv"), overwrite=True)
 
     result = run(f"{LINE} -o out.safetensors")
@@ -91,7 +93,9 @@ def test_labels_on_a_flat_border_are_left_out(run):
 
 
 def test_negatives_are_learnt_from_and_counted(run):
-    write_picks(Picks.on("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv"))
+    write_picks(
+        Picks.for_micrograph("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv")
+    )
 
     run(f"{LINE} -o out.safetensors --negatives no.tsv")
     run(f"{LINE} -o plain.safetensors")
@@ -106,7 +110,7 @@ def test_negatives_are_learnt_from_and_counted(run):
 
 
 def test_negatives_on_other_micrographs_are_refused(run):
-    write_picks(Picks.on("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
+    write_picks(Picks.for_micrograph("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
 
     result = run(f"{LINE} -o out.safetensors --negatives no.tsv", status=1)
 

@@ -46,8 +46,8 @@ def looked(monkeypatch):
 def nearest(picks, others):
     """Distance of each pick to the nearest place of another table on its micrograph."""
     found = np.full(len(picks), np.inf)
-    of_others = others.rows()
-    for name, rows in picks.rows().items():
+    of_others = others.rows_by_micrograph()
+    for name, rows in picks.rows_by_micrograph().items():
         there = others.xy_px[of_others.get(name, np.zeros(0, int))]
         if len(rows) and len(there):
             gaps = np.linalg.norm(picks.xy_px[rows][:, None] - there, axis=2)
@@ -101,7 +101,7 @@ def test_micrographs_are_named_in_order_and_hold_all_candidates(run):
 
 
 def test_a_labelled_micrograph_is_named_last(run):
-    write_picks(Picks.on("mic_0", np.array([[50.0, 50.0]])), Path("one.tsv"))
+    write_picks(Picks.for_micrograph("mic_0", np.array([[50.0, 50.0]])), Path("one.tsv"))
 
     run(f"{LINE} -o c.tsv --labels one.tsv --out-micrographs order.txt")
 
@@ -174,7 +174,7 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
 )
 def test_mistakes_show_before_any_work(run, looked, words, status, message):
     Path("c.tsv").write_text("old")
-    write_picks(Picks.on("elsewhere", np.ones((1, 2))), Path("other.tsv"))
+    write_picks(Picks.for_micrograph("elsewhere", np.ones((1, 2))), Path("other.tsv"))
 
     result = run(f"{LINE} {words}", status=status)
 

@@ -77,7 +77,9 @@ def test_a_table_without_scores_cannot_be_cut(run_words):
     [("union", [0.0, 50.0, 90.0]), ("intersect", [0.0]), ("subtract", [50.0])],
 )
 def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expected):
-    write_picks(Picks.on("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star"))
+    write_picks(
+        Picks.for_micrograph("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star")
+    )
     write("second.tsv", [("a", 3, 4), ("a", 90, 0)], score=False)
 
     run_words(
@@ -148,7 +150,9 @@ def test_evaluate_reports_text_json_and_a_plot(run_words):
 
 
 def test_evaluate_only_what_a_list_names(run_words):
-    write_picks(Picks.on("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star"))
+    write_picks(
+        Picks.for_micrograph("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star")
+    )
     write("truth.tsv", [("a", 0, 0), ("b", 0, 0)], score=False)
     Path("only.txt").write_text("a\nghost\n")
 

@@ -107,7 +107,9 @@ def test_a_run_needs_a_label(run, rows, message):
 
 def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
     Path("mics/mic_0.mrc").write_bytes(b"")
-    write_picks(Picks.on("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True)
+    write_picks(
+        Picks.for_micrograph("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True
+    )
 
     result = run(f"{LINE} -o a.safetensors", status=1)
 
@@ -194,7 +196,7 @@ def test_a_start_that_cannot_be_is_refused(run, words, status, message):
 @pytest.mark.parametrize(("labels", "steps"), [(18, 416), (50, 800)])
 def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
     places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
-    write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))
+    write_picks(Picks.for_micrograph("mics/mic_0.mrc", places), Path("many.tsv"))
 
     def refuse(run, **_):
         raise SettingsError(f"asked for {run.settings.steps} steps")

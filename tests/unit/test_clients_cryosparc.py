@@ -104,7 +104,7 @@ def found(picks):
             if picks[path.name] is None:
                 raise MicrographError(f"{path}: cannot serve")
             xy = np.array(picks[path.name], dtype=float).reshape(-1, 2)
-            return Picks.on(str(path), xy, np.arange(len(xy), dtype=float))
+            return Picks.for_micrograph(str(path), xy, np.arange(len(xy), dtype=float))
 
         return pick
 

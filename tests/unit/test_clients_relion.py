@@ -133,7 +133,7 @@ def test_coordinates_lie_where_the_micrograph_lay(name, file, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     from pathlib import Path
 
-    write_coordinates(Picks.on(name, np.array([[3.25, 4.0]])), Path("External/job007"))
+    write_coordinates(Picks.for_micrograph(name, np.array([[3.25, 4.0]])), Path("External/job007"))
 
     (x,) = column(tmp_path / "External" / "job007" / file, "_rlnCoordinateX")
     assert float(x) == 3.25

@@ -8,7 +8,7 @@ from cryopick.picks import Picks, concatenate
 def table(*rows, name="a"):
     """A table of (x, y, score) on one micrograph."""
     x, y, score = np.array(rows, float).reshape(-1, 3).T
-    return Picks.on(name, np.column_stack([x, y]), score)
+    return Picks.for_micrograph(name, np.column_stack([x, y]), score)
 
 
 def test_a_particle_lies_at_the_mean_of_the_picks_that_agree():
@@ -48,7 +48,7 @@ def test_scores_count_by_rank_so_that_another_scale_changes_nothing():
 
 
 def test_a_table_without_scores_votes_fully_for_each_of_its_picks():
-    boxes = Picks.on("a", np.array([[0.0, 0.0]]))
+    boxes = Picks.for_micrograph("a", np.array([[0.0, 0.0]]))
     scored = table((0, 0, 1), (30, 0, 2))
 
     agreed = find_consensus([boxes, scored], 5.0, least=1)
@@ -66,7 +66,7 @@ def test_a_micrograph_that_one_table_lacks_is_voted_on_by_the_others_alone():
 
 
 def test_empty_tables_agree_on_nothing():
-    nothing = Picks.on("a", np.zeros((0, 2)))
+    nothing = Picks.for_micrograph("a", np.zeros((0, 2)))
 
     assert len(find_consensus([nothing, nothing], 5.0)) == 0
     assert find_consensus([nothing, nothing], 5.0).micrographs == ("a",)

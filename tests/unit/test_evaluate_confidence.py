@@ -65,11 +65,11 @@ def test_scores_that_keep_their_promise_have_no_error():
 
     assert honest is not None
     assert boastful is not None
-    assert honest.error < 0.02
-    assert boastful.error > 0.1
+    assert honest.calibration_error < 0.02
+    assert boastful.calibration_error > 0.1
     assert honest.count.sum() == 20_000
-    assert (honest.low <= honest.right).all()
-    assert (honest.right <= honest.high).all()
+    assert (honest.low <= honest.observed).all()
+    assert (honest.observed <= honest.high).all()
 
 
 @given(st.integers(1, 50).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -15,7 +15,7 @@ def tail(rng, number=2500):
 
 def on(name, *scores):
     score = np.concatenate(scores)
-    return Picks.on(name, np.zeros((len(score), 2)), score)
+    return Picks.for_micrograph(name, np.zeros((len(score), 2)), score)
 
 
 @pytest.fixture
@@ -74,15 +74,15 @@ def test_the_best_cut_keeps_nothing_where_nothing_is(rng):
 
     cut = select_automatically(concatenate([good, bad]))
 
-    assert cut.without_signs == ("bad",)
-    assert cut.kept.micrographs == ("good", "bad")
-    assert (cut.kept.index == 0).all()
-    assert cut.kept.score.min() == find_best_threshold(good)
-    assert cut.promise.total == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
+    assert cut.empty_micrographs == ("bad",)
+    assert cut.picks.micrographs == ("good", "bad")
+    assert (cut.picks.index == 0).all()
+    assert cut.picks.score.min() == find_best_threshold(good)
+    assert cut.expected.n_expected == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
 
 
 def test_without_any_sign_there_is_no_promise(rng):
     cut = select_automatically(on("bad", tail(rng)))
 
-    assert not len(cut.kept)
-    assert cut.promise is None
+    assert not len(cut.picks)
+    assert cut.expected is None

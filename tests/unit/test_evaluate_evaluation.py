@@ -34,7 +34,7 @@ def test_a_point_of_the_curve_is_what_judging_the_cut_table_gives(picked, known,
     whole = evaluate_picks(picks, truth, 1.5)
     cut = evaluate_picks(apply_threshold(picks, threshold), truth, 1.5)
 
-    point = whole.curve.at(threshold)
+    point = whole.curve.at_threshold(threshold)
     assert (point.recall, point.f1) == (cut.all_picks.recall, cut.all_picks.f1)
     assert point.precision == pytest.approx(cut.all_picks.precision, nan_ok=True)
 
@@ -48,7 +48,7 @@ def test_a_table_judged_by_itself_is_perfect(known):
 
     assert judged.average_precision == pytest.approx(1.0)
     assert judged.best.f1 == 1.0
-    assert judged.n_found == judged.n_truth == len(truth)
+    assert judged.n_matched == judged.n_truth == len(truth)
 
 
 def test_a_micrograph_on_which_nothing_was_found_lowers_the_recall():
@@ -67,7 +67,7 @@ def test_a_micrograph_on_which_nothing_was_found_lowers_the_recall():
 def test_a_micrograph_that_the_truth_does_not_mention_is_left_out_and_named():
     judged = evaluate_picks(table([("a", 0, 0, 1), ("new", 0, 0, 5)]), table([("a", 0, 0, 0)]), 1.0)
 
-    assert judged.left_out == ("new",)
+    assert judged.not_evaluated == ("new",)
     assert judged.n_picks == 1
     assert judged.average_precision == 1.0
 
@@ -80,23 +80,27 @@ def test_only_says_what_is_judged():
 
     assert (judged.n_picks, judged.n_truth) == (2, 1)
     assert judged.all_picks.precision == 0.5
-    assert judged.unheard_of == ("ghost",)
-    assert judged.left_out == ()
+    assert judged.in_neither_table == ("ghost",)
+    assert judged.not_evaluated == ()
 
 
 def test_picks_without_scores_have_precision_and_recall_but_no_ranking():
     truth = table([("a", 0, 0, 0), ("a", 4, 4, 0)])
-    picks = Picks.on("a", np.array([[0.0, 0.0], [9.0, 9.0]]))
+    picks = Picks.for_micrograph("a", np.array([[0.0, 0.0], [9.0, 9.0]]))
 
     judged = evaluate_picks(picks, truth, 1.0)
 
-    assert judged.average_precision is judged.best is judged.at_zero is judged.curve is None
+    assert (
+        judged.average_precision is judged.best is judged.at_zero_threshold is judged.curve is None
+    )
     assert (judged.all_picks.precision, judged.all_picks.recall) == (0.5, 0.5)
-    assert judged.micrographs[0].at_best.f1 == 0.5
+    assert judged.micrographs[0].at_best_threshold.f1 == 0.5
 
 
 def test_what_is_undefined_is_null_in_json():
-    judged = evaluate_picks(Picks.on("a", np.zeros((0, 2))), table([("a", 0, 0, 0)]), 1.0)
+    judged = evaluate_picks(
+        Picks.for_micrograph("a", np.zeros((0, 2))), table([("a", 0, 0, 0)]), 1.0
+    )
 
     values = json.loads(json.dumps(judged.to_dict(), allow_nan=False))
 
@@ -147,7 +151,7 @@ def test_sets_by_number_hold_that_many():
 
 
 def test_a_table_without_scores_cannot_be_cut():
-    picks = Picks.on("a", np.zeros((2, 2)))
+    picks = Picks.for_micrograph("a", np.zeros((2, 2)))
 
     with pytest.raises(SettingsError, match="2 of 2 picks have none"):
         apply_threshold(picks, 0.0)

@@ -13,7 +13,7 @@ scores = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=40).map(np
 
 
 def picked(score):
-    return Picks.on("a", np.zeros((len(score), 2)), np.asarray(score, float))
+    return Picks.for_micrograph("a", np.zeros((len(score), 2)), np.asarray(score, float))
 
 
 @given(scores)
@@ -25,8 +25,8 @@ def test_every_step_is_the_plain_sum_over_what_is_kept(score):
     for row, threshold in enumerate(promise.threshold):
         keep = score >= threshold
         found = chance[keep].sum()
-        assert promise.kept[row] == keep.sum()
-        assert promise.particles[row] == pytest.approx(found)
+        assert promise.n_selected[row] == keep.sum()
+        assert promise.n_particles[row] == pytest.approx(found)
         assert promise.precision[row] == pytest.approx(found / keep.sum())
         assert promise.recall[row] == pytest.approx(found / chance.sum())
         wrong, missed = keep.sum() - found, chance.sum() - found

@@ -79,7 +79,7 @@ def test_the_point_at_a_threshold_counts_what_scores_at_least_that(ranking, miss
     total = int(hit.sum()) + missed
     kept, found = (score >= threshold).sum(), (hit & (score >= threshold)).sum()
 
-    point = compute_precision_recall(score, hit, total).at(threshold)
+    point = compute_precision_recall(score, hit, total).at_threshold(threshold)
 
     assert point.precision == pytest.approx(found / kept if kept else math.nan, nan_ok=True)
     assert point.recall == pytest.approx(found / total if total else math.nan, nan_ok=True)
@@ -102,7 +102,7 @@ def test_a_ranking_of_nothing_has_no_best_point():
 
     assert curve.best_f1() is None
     assert curve.average_precision() == 0.0
-    assert curve.at(0.0).recall == 0.0
+    assert curve.at_threshold(0.0).recall == 0.0
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_boxes_keep_their_own_sizes_unless_others_are_asked_for(tmp_path):
 
 def test_sizes_that_nobody_knows_are_asked_for(tmp_path):
     with pytest.raises(SettingsError, match="--box-px"):
-        write_picks(Picks.on("m", np.ones((1, 2))), tmp_path / "m.cbox")
+        write_picks(Picks.for_micrograph("m", np.ones((1, 2))), tmp_path / "m.cbox")
 
 
 @pytest.mark.parametrize(

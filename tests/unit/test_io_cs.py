@@ -96,7 +96,7 @@ def test_power_is_carried_where_it_is_not_the_score():
 
 def test_uids_are_kept_through_text_or_made_and_then_the_same_in_every_run(tmp_path):
     picks = read_picks(GOLDEN / "cryosparc_picks.cs")
-    fresh = Picks.on("J1/006681152966488571598_mic.mrc", np.ones((3, 2)))
+    fresh = Picks.for_micrograph("J1/006681152966488571598_mic.mrc", np.ones((3, 2)))
     size = {name: np.full(3, 64) for name in ("micrograph_height_px", "micrograph_width_px")}
     fresh = Picks(**{**vars(fresh), "extra": size})
 
@@ -202,7 +202,7 @@ def test_columns_of_other_types_are_refused(tmp_path, field, kind):
 
 def test_a_size_that_nobody_knows_is_asked_for(tmp_path):
     with pytest.raises(SettingsError, match=r"size of gone\.mrc is not known: give .* -m, or"):
-        write_picks(Picks.on("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")
+        write_picks(Picks.for_micrograph("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")
     assert not list(tmp_path.iterdir())
 
 

@@ -110,7 +110,7 @@ def test_micrographs_are_named_by_stem_unless_two_share_one(tmp_path):
 def test_names_that_a_format_cannot_hold_are_refused(tmp_path):
     for suffix, name in [(".tsv", "a\tb"), (".tsv", "a\nb"), (".csv", "a\nb"), (".star", "a\nb")]:
         with pytest.raises(FormatError, match="line break"):
-            write_picks(Picks.on(name, np.ones((1, 2))), tmp_path / f"a{suffix}")
+            write_picks(Picks.for_micrograph(name, np.ones((1, 2))), tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
 
 
@@ -182,14 +182,14 @@ def test_a_folder_without_tables_and_an_unknown_format_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="got 'xyz'"):
         read_picks(saved(tmp_path / "a.tsv", ""), format="xyz")
     with pytest.raises(SettingsError, match=r"expected a suffix of \.tsv"):
-        write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.xyz")
+        write_picks(Picks.for_micrograph("a", np.ones((1, 2))), tmp_path / "a.xyz")
     with pytest.raises(FormatError, match="name its format with --from"):
         read_picks(saved(tmp_path / "a.xyz", "hello\n"))
 
 
 def test_a_coordinate_that_is_not_finite_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="finite"):
-        write_picks(Picks.on("a", np.array([[np.nan, 1.0]])), tmp_path / "a.tsv")
+        write_picks(Picks.for_micrograph("a", np.array([[np.nan, 1.0]])), tmp_path / "a.tsv")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -199,13 +199,13 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(columns, "in_slices", full)
     with pytest.raises(OSError, match="No space"):
-        write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.tsv")
+        write_picks(Picks.for_micrograph("a", np.ones((1, 2))), tmp_path / "a.tsv")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a\0b", "n" * 300, "é" * 150])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
-    picks = Picks.on(name, np.zeros((1, 2)))
+    picks = Picks.for_micrograph(name, np.zeros((1, 2)))
     with pytest.raises(FormatError, match="cannot be part of a file's name"):
         write_picks_per_micrograph(picks, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -214,7 +214,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "..", "a/..", "000001@../x.mrcs", "."])
 def test_names_from_a_table_never_lead_out_of_the_folder(tmp_path, name):
     folder = tmp_path / "in" / "here"
-    written = write_picks_per_micrograph(Picks.on(name, np.zeros((1, 2))), folder)
+    written = write_picks_per_micrograph(Picks.for_micrograph(name, np.zeros((1, 2))), folder)
     assert [path.resolve().parent for path in written] == [folder.resolve()]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == written
 

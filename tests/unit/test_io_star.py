@@ -167,7 +167,7 @@ def test_micrographs_come_from_the_star_file_of_a_relion_job(tmp_path):
 
 
 def test_one_micrograph_is_written_as_relions_picker_writes_it(tmp_path):
-    picks = Picks.on("d/m.mrc", np.array([[839.125, 19.5]]), np.array([0.625]))
+    picks = Picks.for_micrograph("d/m.mrc", np.array([[839.125, 19.5]]), np.array([0.625]))
 
     [path] = write_picks_per_micrograph(picks, tmp_path, format="star")
 
@@ -190,7 +190,7 @@ def test_several_micrographs_are_written_with_their_paths(tmp_path):
 
 
 def test_percent_signs_are_not_taken_for_escapes(tmp_path):
-    picks = Picks.on("a%41", np.ones((1, 2)))
+    picks = Picks.for_micrograph("a%41", np.ones((1, 2)))
 
     write_picks(picks, tmp_path / "a.star")
 

@@ -24,7 +24,7 @@ def test_tiff_reads_row_by_row_and_is_mapped(tmp_path, dtype, order):
     assert pixels.tolist() == RAMP.tolist()
     assert pixels.dtype == np.dtype(dtype).newbyteorder(order)
     assert isinstance(pixels, np.memmap)
-    assert micrograph.span == (0, 11)
+    assert micrograph.value_range == (0, 11)
 
 
 @pytest.mark.parametrize(

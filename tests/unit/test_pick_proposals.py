@@ -194,7 +194,7 @@ def as_averages(folder, sign=1):
 
 def as_picks(folder, path, xy):
     table = Path(folder) / "labels.star"
-    write_picks(Picks.on(str(path), xy[:5]), table)
+    write_picks(Picks.for_micrograph(str(path), xy[:5]), table)
     return table
 
 
@@ -219,7 +219,7 @@ def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
 def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
     path = micrograph(tmp_path)
     table = tmp_path / "elsewhere.tsv"
-    write_picks(Picks.on("other.mrc", np.array([[50.0, 50.0]])), table)
+    write_picks(Picks.for_micrograph("other.mrc", np.array([[50.0, 50.0]])), table)
     empty = tmp_path / "empty.mrcs"
     with mrcfile.new(empty) as file:
         file.set_data(np.zeros((3, 16, 16), np.float32))

@@ -10,7 +10,7 @@ from cryopick.picks import Picks, concatenate
 from cryopick.preprocess import dataset
 from cryopick.preprocess.dataset import Preparation, prepare_dataset, raw_pixel_size
 from cryopick.preprocess.normalize import Normalization
-from cryopick.preprocess.store import load_micrograph
+from cryopick.preprocess.prepared_store import load_micrograph
 
 SHAPE = (409, 577)  # as 4092 x 5760 are: 8 divides neither
 PREPARATION = Preparation(working_size_ang=16.0, pixel_size_ang=2.0, normalization="affine")
@@ -23,7 +23,7 @@ def micrograph(path, *, seed=0, centres=CENTRES):
 
 
 def labels(*paths):
-    return concatenate([Picks.on(str(path), CENTRES) for path in paths])
+    return concatenate([Picks.for_micrograph(str(path), CENTRES) for path in paths])
 
 
 def peak(image, xy):
@@ -48,7 +48,12 @@ def test_labels_land_on_their_particles_where_the_factor_divides_no_side(tmp_pat
 
 def test_each_micrograph_keeps_its_own_labels_whatever_the_order(tmp_path):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("abc")]
-    table = concatenate([Picks.on(str(paths[2]), CENTRES[:1]), Picks.on(str(paths[0]), CENTRES)])
+    table = concatenate(
+        [
+            Picks.for_micrograph(str(paths[2]), CENTRES[:1]),
+            Picks.for_micrograph(str(paths[0]), CENTRES),
+        ]
+    )
 
     data = prepare_dataset(paths, table, PREPARATION, tmp_path / "work")
 

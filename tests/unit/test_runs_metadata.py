@@ -14,7 +14,7 @@ from cryopick.runs.metadata import Stopwatch, read_run_metadata, write_run_metad
 
 def test_a_record_comes_back_as_it_was(tmp_path):
     watch = Stopwatch(("pick", "a b.mrc", "--model", "x"))
-    record = watch.record(
+    record = watch.collect_metadata(
         micrographs=[Path("a b.mrc")], files={"model": Path("x"), "ignore": None}, device="cpu"
     )
 

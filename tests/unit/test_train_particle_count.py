@@ -10,7 +10,14 @@ from scipy.special import expit
 
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate
-from cryopick.train.particle_count import ParticleCountEstimate, GeneralModelSample, ParticleStatistics, count_complete_labels, sample, resolve_particle_count
+from cryopick.train.particle_count import (
+    ParticleCountEstimate,
+    GeneralModelSample,
+    ParticleStatistics,
+    count_complete_labels,
+    sample,
+    resolve_particle_count,
+)
 from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
@@ -70,14 +77,16 @@ def test_a_number_by_hand_is_held_against_the_interval():
 
 def test_complete_labels_are_counted():
     counts = {"a": 90, "b": 110, "c": 100}
-    complete = concatenate([Picks.on(name, np.zeros((n, 2))) for name, n in counts.items()])
+    complete = concatenate(
+        [Picks.for_micrograph(name, np.zeros((n, 2))) for name, n in counts.items()]
+    )
 
     estimate = count_complete_labels(complete)
 
     assert estimate.number == 100.0
     assert 80 < estimate.low < 95
     assert 105 < estimate.high < 125
-    assert count_complete_labels(Picks.on("a", np.zeros((0, 2)))) is None
+    assert count_complete_labels(Picks.for_micrograph("a", np.zeros((0, 2)))) is None
     assert ParticleStatistics(evidence=None, complete=complete).estimate == estimate
 
 
@@ -95,7 +104,9 @@ def test_a_number_that_is_not_given_is_the_estimate_but_above_the_labels():
 
 def test_labelled_and_unlabelled_micrographs_are_looked_at_spread_over_all():
     paths = [Path(f"{number:02d}") for number in range(40)]
-    labels = concatenate([Picks.on(f"{number:02d}", np.zeros((1, 2))) for number in range(20)])
+    labels = concatenate(
+        [Picks.for_micrograph(f"{number:02d}", np.zeros((1, 2))) for number in range(20)]
+    )
 
     chosen = sample(paths, labels)
 
@@ -109,8 +120,8 @@ def test_labelled_and_unlabelled_micrographs_are_looked_at_spread_over_all():
 def test_chances_sum_to_the_particles_and_labels_are_told():
     score, is_known = mixture(200, 1000)
     xy = np.random.default_rng(2).uniform(0, 4000, (len(score), 2))
-    picks = Picks.on("a", xy, score)
-    evidence = GeneralModelSample(picks, Picks.on("a", xy[is_known]), 30.0)
+    picks = Picks.for_micrograph("a", xy, score)
+    evidence = GeneralModelSample(picks, Picks.for_micrograph("a", xy[is_known]), 30.0)
 
     assert evidence.is_label.sum() == 25
     assert evidence.chance.sum() == pytest.approx(evidence.particles)
@@ -120,7 +131,7 @@ def test_chances_sum_to_the_particles_and_labels_are_told():
 
 
 def test_too_few_particles_give_no_estimate():
-    unsure = Picks.on("a", np.zeros((2, 2)), np.full(2, -5.0))
-    nothing = GeneralModelSample(unsure, Picks.on("a", np.zeros((0, 2))), 9.0)
+    unsure = Picks.for_micrograph("a", np.zeros((2, 2)), np.full(2, -5.0))
+    nothing = GeneralModelSample(unsure, Picks.for_micrograph("a", np.zeros((0, 2))), 9.0)
 
     assert nothing.estimate() is None

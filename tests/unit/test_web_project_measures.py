@@ -26,7 +26,7 @@ def desk(tmp_path):
     tables = []
     for path in opened.micrographs.usable().values():
         xy_px = np.stack([np.arange(EACH) * 2.0, np.full(EACH, 30.0)], axis=1)
-        tables.append(Picks.on(str(path), xy_px, np.linspace(2, -2, EACH)))
+        tables.append(Picks.for_micrograph(str(path), xy_px, np.linspace(2, -2, EACH)))
     opened.runs.folder(run).mkdir(exist_ok=True)
     write_picks(concatenate(tables), opened.runs.folder(run) / "picks.json")
     opened.runs.take_picks(run)

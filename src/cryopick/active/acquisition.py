@@ -136,7 +136,7 @@ def suggest(
         The candidates with their scores as they were, and what each teaches, at most 1 and
         never more than the one before it, in the column `teaches`.
     """
-    table = concatenate([Picks.on(own.name, own.xy_px, own.score) for own in looks])
+    table = concatenate([Picks.for_micrograph(own.name, own.xy_px, own.score) for own in looks])
     chances = [_probability(own.logits, shift).mean(axis=1) for own in looks]
     chance = np.concatenate([np.zeros(0), *chances])
     features, known = _comparable(looks)

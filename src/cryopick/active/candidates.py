@@ -89,7 +89,9 @@ class CandidateBatch:
             return {name: value for name, value in seen.items() if name != "name"}
 
         told = f"{shift} {number} {_digest(picks.xy_px)} {_digest(known)}"
-        return CandidateFeatures(name=str(path), **parts.once(f"look {told}", see, reads=path))
+        return CandidateFeatures(
+            name=str(path), **parts.compute_once(f"look {told}", see, reads=path)
+        )
 
     def choose(self, looks: Sequence[CandidateFeatures], shift: float) -> tuple[list[str], Picks]:
         """Order all micrographs, and choose candidates on those that are wanted.

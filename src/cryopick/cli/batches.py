@@ -39,7 +39,7 @@ def ledger(
         overwrite: Replace those outputs that exist.
         keep: Leave the ledger at the end, for more of the same.
     """
-    with parts.begun(outputs, overwrite=overwrite, inputs=inputs, keep=keep) as goes_on:
+    with parts.start(outputs, overwrite=overwrite, inputs=inputs, keep=keep) as goes_on:
         if goes_on:
             echo(f"going on with {goes_on}", err=True)
         yield

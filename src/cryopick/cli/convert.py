@@ -77,10 +77,10 @@ def convert(
 
         picks = apply_threshold(picks, threshold)
     if scale != 1.0:
-        picks = _without_sizes(picks.scaled(scale))
+        picks = _without_sizes(picks.scale(scale))
     picks, shapes = _sizes(picks, micrographs or (), shape_px)
     if invert_y:
-        picks = picks.inverted_y(
+        picks = picks.invert_y(
             find_micrograph_shapes(picks, shapes, "--invert-y needs heights")[:, 0]
         )
     else:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, Ignore, Json, PixelSizeAng, RadiusPx, convert_to_pixels, read_ignored_regions
+from cryopick.cli.options import (
+    Force,
+    Ignore,
+    Json,
+    PixelSizeAng,
+    RadiusPx,
+    convert_to_pixels,
+    read_ignored_regions,
+)
 from cryopick.cli.tables import align_names, read_only
 
 if TYPE_CHECKING:
@@ -53,7 +61,7 @@ def evaluate(
     known = align_names(read_picks(truth), found.micrographs)
     names = list(dict.fromkeys(found.micrographs + known.micrographs))
     regions = read_ignored_regions(names, ignore)
-    found, known = regions.outside(found), regions.outside(known)
+    found, known = regions.select_outside(found), regions.select_outside(known)
     judged = evaluate_picks(found, known, radius, read_only(only, names) if only else None)
     if plot:
         from cryopick.report.curves import plot_precision_recall
@@ -64,15 +72,15 @@ def evaluate(
 
 
 def _warn(judged: "Evaluation") -> None:
-    if judged.left_out:
+    if judged.not_evaluated:
         echo(
-            f"left out, as the truth does not mention them: {', '.join(judged.left_out)} "
+            f"left out, as the truth does not mention them: {', '.join(judged.not_evaluated)} "
             "(name them with --only to count their picks as wrong)",
             err=True,
         )
-    if judged.unheard_of:
+    if judged.in_neither_table:
         echo(
-            f"counted as empty, as neither table mentions them: {', '.join(judged.unheard_of)}",
+            f"counted as empty, as neither table mentions them: {', '.join(judged.in_neither_table)}",
             err=True,
         )
 
@@ -80,18 +88,18 @@ def _warn(judged: "Evaluation") -> None:
 def _as_text(judged: "Evaluation") -> str:
     area = judged.average_precision
     lines = [
-        f"{judged.n_picks} picks, {judged.n_truth} particles, {judged.n_found} found "
+        f"{judged.n_picks} picks, {judged.n_truth} particles, {judged.n_matched} found "
         f"within {judged.radius_px:g} pixels",
         f"average precision  {'undefined: no scores' if area is None else f'{area:.4f}'}",
         f"best F1            {_point(judged.best)}",
-        f"at threshold 0     {_point(judged.at_zero)}",
+        f"at threshold 0     {_point(judged.at_zero_threshold)}",
         f"all picks          {_point(judged.all_picks)}",
         "",
         f"{'picks':>7} {'known':>7} {'AP':>7} {'prec':>7} {'recall':>7} {'F1':>7}  micrograph"
         + (" (prec, recall, F1 at the best threshold)" if judged.best else ""),
     ]
     for own in judged.micrographs:
-        at = own.at_best
+        at = own.at_best_threshold
         area = float("nan") if own.average_precision is None else own.average_precision
         lines.append(
             f"{own.n_picks:7d} {own.n_truth:7d} {area:7.4f} "

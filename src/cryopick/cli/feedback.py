@@ -76,7 +76,7 @@ def feedback(
             raise OutputExistsError(f"{file}: exists already; replace it with --force")
     for file, own in files.items():
         write_table(own, str(file), table_format=table_format, overwrite=force)
-    on = len([rows for rows in good.rows().values() if len(rows)])
+    on = len([rows for rows in good.rows_by_micrograph().values() if len(rows)])
     echo(f"{len(good) / on:.1f} labels on each of {on} micrographs", err=True)
 
 

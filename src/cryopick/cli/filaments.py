@@ -1,4 +1,4 @@
-"""`cryopick filaments`: helices as ordered segments, or as pairs of ends."""
+"""`cryopick filaments`: pick filaments as segments, or as start and end points."""
 
 from typing import Annotated
 
@@ -12,7 +12,6 @@ from cryopick.cli.options import (
     Ignore,
     Micrographs,
     ModelFile,
-    RawPixelSizeAng,
     ShardName,
     Table,
     TableFormat,
@@ -20,79 +19,70 @@ from cryopick.cli.options import (
     read_ignored_regions,
 )
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.settings import PickSettings
 
 __all__ = ["filaments"]
 
 
 @app.command()
+@expand_settings
 def filaments(
     micrographs: Micrographs,
     out: Table,
+    picking: Annotated[
+        SettingsOptions[PickSettings], Fields(only=("diameter_ang", "pixel_size_ang"))
+    ],
+    options: SettingsOptions[FilamentSettings],
     model: ModelFile = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Width of a filament in ångströms [the model's].")
-    ] = None,
-    spacing_ang: Annotated[
-        float | None, Option(help="Distance of segments, such as the rise [a quarter width].")
-    ] = None,
-    min_length_ang: Annotated[
-        float | None, Option(help="Leave out filaments shorter than this [four widths].")
-    ] = None,
-    contrast: Annotated[
-        float | None,
-        Option(help="How far a filament stands out, in spreads of the background [5]."),
-    ] = None,
     ends: Annotated[
-        bool, Option("--ends", help="Write start and end of each filament, not segments.")
+        bool,
+        Option("--ends", help="Write the start and end point of each filament, not segments."),
     ] = False,
-    pixel_size_ang: RawPixelSizeAng = None,
     ignore: Ignore = None,
     table_format: TableFormat = None,
     device: Device = "auto",
     shard: ShardName = None,
     force: Force = False,
 ) -> None:
-    """Find filaments on raw micrographs, as ordered segments for helical reconstruction.
+    """Pick filaments on raw micrographs, as ordered segments for helical reconstruction.
 
-    The scores of a model are followed along ridges, straight over crossings. Segments come with
-    tube, psi, tilt and track length, as RELION names them; --ends gives pairs of rows instead,
-    as RELION reads start-end coordinates. The same command again does only what is
-    missing.
+    Filaments are traced along the ridges of the score map, straight across crossings. Segments
+    have RELION's columns for helical tube, psi and tilt priors and track length. With --ends, the
+    table has two rows per filament, as in RELION's start-end coordinates. Run the same command
+    again to resume an interrupted run.
 
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
-    options = locals()  # by the names of the settings' fields
     from cryopick.io.inputs import find_micrographs
     from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.filaments.batch import FilamentBatch
-    from cryopick.pick.filaments.settings import FilamentSettings
-    from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
 
-    on = require_device(device)
+    settings, torch_device = picking.build(), require_device(device)
     plan = Batched.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
-    file, regions = choose_model_file(model, diameter_ang), read_ignored_regions(plan.paths, ignore)
-    scored = PickBatch.open(file, settings_of(PickSettings, options), on, ignore=regions)
-    work = FilamentBatch(scored, settings_of(FilamentSettings, options), ends)
+    file, regions = choose_model_file(model, settings.diameter_ang), read_ignored_regions(plan.paths, ignore)
+    scored = PickBatch.open(file, settings, torch_device, ignore=regions)
+    work = FilamentBatch(scored, options.build(), ends)
     parts = work.parts(plan.beside)
     batch = Batch(plan.paths, doing="Tracing filaments")
     with ledger(parts, plan.tables, plan.paths, overwrite=force):
         work = work.to_find(plan.paths, parts)
         found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
         if not found:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
+            raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
         write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
         files = {"model": file, "ignore": ignore}
-        record = stopwatch().record(
-            micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
+        record = stopwatch().collect_metadata(
+            micrographs=plan.paths, files=files, device=str(torch_device), skipped=batch.skipped
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

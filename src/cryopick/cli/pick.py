@@ -110,7 +110,7 @@ def pick(
             echo(NO_PARTICLES_WARNING, err=True)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         files = {"model": file, "ignore": ignore}
-        record = stopwatch().record(
+        record = stopwatch().collect_metadata(
             micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
         )
         write_run_metadata(record, metadata_file(plan.out))

@@ -1,4 +1,4 @@
-"""`cryopick preprocess`: small, standardised micrographs."""
+"""`cryopick preprocess`: write downsampled, normalized micrographs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,65 +7,56 @@ from typer import Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
-from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng
+from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import SettingsOptions, expand_settings
 from cryopick.errors import CryopickError, InputError
+from cryopick.preprocess.settings import PreprocessSettings
 
 __all__ = ["preprocess"]
 
 
 @app.command()
+@expand_settings
 def preprocess(
     micrographs: Micrographs,
     out: OutputFolder,
-    factor: Annotated[
-        float | None, Option(help="Raw pixels per new pixel, such as 8; need not be whole.")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms, from which the factor follows.")
-    ] = None,
+    options: SettingsOptions[PreprocessSettings],
     model: Annotated[
-        Path | None, Option(metavar="MODEL", help="Prepare micrographs as this model's were.")
-    ] = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    normalization: Annotated[
-        str | None,
-        Option(help="How to standardise: dataset, micrograph, affine or white [dataset]."),
+        Path | None,
+        Option(metavar="MODEL", help="Use the scale and the normalization of this model."),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write downsampled, normalised MRC files; `train` and `pick` do the same by themselves.
+    """Write downsampled, normalized micrographs as MRC files. `train` and `pick` do not need them.
 
-    The same command again does only what is missing. With the normalisation of a data set, which
-    all micrographs share, others than before make all of them new, and need --force.
+    Run the same command again to process only what is missing. With --normalization dataset, which
+    all micrographs share, a changed set of micrographs needs --force, and is written anew.
 
     Example: cryopick preprocess micrographs -o small --factor 8
     """
-    options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
     from cryopick.io.inputs import find_micrographs
     from cryopick.preprocess.export import missing_of, plan_preparation, write_prepared
-    from cryopick.preprocess.settings import PreprocessSettings
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.ledger import Ledger, identify_file
 
-    settings = settings_of(PreprocessSettings, options)
+    settings = options.build()
     outputs = plan_output_files(find_micrographs(micrographs), out)
     loaded = None
     if model:
         from cryopick.model.model_file import (
-            load_model,  # and with it torch, which nothing else here needs
+            load_model,  # imports torch, which nothing else here needs
         )
 
         loaded = load_model(model)
-    plan_preparation(settings, loaded)  # a contradiction shows before any work
+    plan_preparation(settings, loaded)  # contradictory settings fail before any work
     is_shared = loaded is None and settings.normalization == "dataset"
     told = [
         identify_file(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
     ]
-    parts = Ledger.beside(out, ["preprocess", to_toml(settings), *told])
+    parts = Ledger.for_output(out, ["preprocess", to_toml(settings), *told])
     batch = Batch(list(outputs), doing="Preparing micrographs")
     with ledger(parts, outputs.values(), outputs, overwrite=force):
         missing = missing_of(outputs, parts)
@@ -80,9 +71,9 @@ def preprocess(
             if wanted:
                 write_prepared(wanted, settings, loaded, parts, on_done)
         if len(batch.skipped) == len(outputs):
-            raise InputError("none of the micrographs can be used; see what was skipped above")
+            raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
-            header = f"# prepared as for the model {model.name}\n" if model else ""
+            header = f"# prepared for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
     echo(f"{len(outputs) - len(batch.skipped)} micrographs written to {out}", err=True)
     batch.finish()

@@ -1,129 +1,75 @@
-"""`cryopick propose`: picks without a model."""
+"""`cryopick propose`: pick particles without a model."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
-
-from typer import Option
+from typing import Any
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import Batched, ledger
-from cryopick.cli.options import Force, Micrographs, RawPixelSizeAng, ShardName, Table, TableFormat
+from cryopick.cli.options import BoxSize, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import SettingsOptions, expand_settings
 from cryopick.cli.tables import metadata_file, settings_file, write_table
 from cryopick.errors import InputError
+from cryopick.pick.proposals.settings import ProposeSettings
 
 __all__ = ["propose"]
 
-_WITHIN = {
-    "sigma_frac": "blob.sigma_frac",
-    "ratio": "blob.ratio",
-    "templates": "template.file",
-    "views": "template.views",
-    "step_deg": "template.step_deg",
-    "template_pixel_size_ang": "template.pixel_size_ang",
-}
-
-
 @app.command()
+@expand_settings
 def propose(
     micrographs: Micrographs,
     out: Table,
-    diameter_ang: Annotated[
-        float | None, Option(help="Particle diameter in ångströms; of a long one about half.")
-    ] = None,
-    templates: Annotated[
-        str | None,
-        Option(
-            metavar="FILE",
-            help="Correlate with a map or atomic model, with class averages (.mrcs), or with the "
-            "average of a table of picks.",
-        ),
-    ] = None,
-    contrast: Annotated[
-        str | None, Option(help="Particles are dark or light on the micrographs [dark].")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        Option(help="Keep figures of merit of at least this; a low floor [0.5, templates 0.1]."),
-    ] = None,
-    radius_ang: Annotated[
-        float | None, Option(help="Least distance between proposals [half the diameter].")
-    ] = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    margin_ang: Annotated[
-        float | None, Option(help="Leave out proposals closer to an edge than this [0].")
-    ] = None,
-    clip_sd: Annotated[
-        float | None, Option(help="Count pixels as no further off than this many spreads [2].")
-    ] = None,
-    sigma_frac: Annotated[
-        float | None, Option(help="Blobs: narrower Gaussian, in diameters [0.21].")
-    ] = None,
-    ratio: Annotated[
-        float | None, Option(help="Blobs: the wider Gaussian over the narrower [1.2].")
-    ] = None,
-    views: Annotated[int | None, Option(help="Templates: projections of a map [40].")] = None,
-    step_deg: Annotated[
-        float | None, Option(help="Templates: turn in the plane between copies [15].")
-    ] = None,
-    template_pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per pixel of class averages [as the file says].")
-    ] = None,
+    options: SettingsOptions[ProposeSettings],
     table_format: TableFormat = None,
-    box_px: Annotated[
-        int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
-    ] = None,
+    box_px: BoxSize = None,
     shard: ShardName = None,
     force: Force = False,
 ) -> None:
-    """Propose particles without a model: round blobs, or what looks like a template.
+    """Pick particles without a model, by blob detection or template matching.
 
-    For a first set to label from, or to compare with. Scores are figures of merit, not odds:
-    standard deviations for blobs, correlation coefficients for templates. Cut with
-    `cryopick threshold`. The same command again does only what is missing.
+    Use it for a first set to label from, or as a baseline. Scores are figures of merit, not
+    probabilities: standard deviations for blobs, correlation coefficients for templates. Cut the
+    table with `cryopick threshold`. Run the same command again to resume an interrupted run.
 
     Example: cryopick propose micrographs --diameter-ang 150 -o proposals.star
     """
-    options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
     from cryopick.io.inputs import find_micrographs
     from cryopick.pick.proposals.proposer import Proposer
-    from cryopick.pick.proposals.settings import ProposeSettings
     from cryopick.picks import Picks, concatenate
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.ledger import Ledger, identify_file
     from cryopick.runs.metadata import write_run_metadata
 
-    settings = settings_of(ProposeSettings, options, within=_WITHIN)
+    settings = options.build()
     plan = Batched.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
     proposer = Proposer.create(settings, plan.paths)
     told = to_toml(settings)
     of_what = [identify_file(settings.template.path)] if settings.template.file else []
-    parts = Ledger.beside(plan.beside, ["propose", told, *of_what])
+    parts = Ledger.for_output(plan.beside, ["propose", told, *of_what])
 
     def work(path: Path) -> Picks:
         def find() -> dict[str, Any]:
             found = proposer.propose(path)
             return {"xy_px": found.xy_px, "score": found.score}
 
-        kept = parts.once("proposals", find, reads=path)
-        return Picks.on(str(path), kept["xy_px"], kept["score"])
+        kept = parts.compute_once("proposals", find, reads=path)
+        return Picks.for_micrograph(str(path), kept["xy_px"], kept["score"])
 
-    batch = Batch(plan.paths, doing="Looking for particles")
+    batch = Batch(plan.paths, doing="Detecting particles")
     with ledger(parts, plan.tables, plan.paths, overwrite=force):
-        proposer = replace(proposer, order=parts.missing(plan.paths, "proposals"))
+        proposer = replace(proposer, order=parts.list_missing(plan.paths, "proposals"))
         found = [picks for _, picks in batch.run(work)]
         if not found:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
+            raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(told, encoding="utf-8")
         table = concatenate(found)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
-        record = stopwatch().record(
+        record = stopwatch().collect_metadata(
             micrographs=plan.paths, files={}, device="cpu", skipped=batch.skipped
         )
         write_run_metadata(record, metadata_file(plan.out))

@@ -11,7 +11,14 @@ import typer
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableFormat, convert_to_pixels
+from cryopick.cli.options import (
+    Force,
+    PixelSizeAng,
+    RadiusPx,
+    Table,
+    TableFormat,
+    convert_to_pixels,
+)
 from cryopick.cli.tables import align_names, write_table
 
 if TYPE_CHECKING:
@@ -103,18 +110,18 @@ def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
         _tell(picks, kept, before)
         return kept
     best = select_automatically(picks)
-    if best.without_signs:
-        some = ", ".join(Path(name).name for name in best.without_signs[:_NAMED])
+    if best.empty_micrographs:
+        some = ", ".join(Path(name).name for name in best.empty_micrographs[:_NAMED])
         typer.echo(
-            f"{before}{len(best.without_signs)} of {len(picks.micrographs)} micrographs show no "
+            f"{before}{len(best.empty_micrographs)} of {len(picks.micrographs)} micrographs show no "
             f"sign of particles, and nothing is kept there: {some}"
-            f"{', …' if len(best.without_signs) > _NAMED else ''}; a threshold in numbers cuts all "
+            f"{', …' if len(best.empty_micrographs) > _NAMED else ''}; a threshold in numbers cuts all "
             "micrographs alike",
             err=True,
         )
-    if best.promise is not None:
-        typer.echo(f"{before}{_in_words(best.promise, len(best.kept))}", err=True)
-    return best.kept
+    if best.expected is not None:
+        typer.echo(f"{before}{_in_words(best.expected, len(best.picks))}", err=True)
+    return best.picks
 
 
 def _tell(picks: "Picks", kept: "Picks", before: str) -> None:
@@ -143,11 +150,11 @@ def number(word: str) -> float:
 def _in_words(promise: "ExpectedMetrics", kept: int) -> str:
     """What scores promise of the surest picks."""
     if not kept:
-        return f"0 picks of {promise.kept[-1]}"
-    step = int(promise.kept.searchsorted(kept))
+        return f"0 picks of {promise.n_selected[-1]}"
+    step = int(promise.n_selected.searchsorted(kept))
     return (
-        f"{kept} picks of {promise.kept[-1]}, scores of {promise.threshold[step]:.3g} and more; "
-        f"as scores promise {promise.particles[step]:.0f} of {promise.total:.0f} particles, "
+        f"{kept} picks of {promise.n_selected[-1]}, scores of {promise.threshold[step]:.3g} and more; "
+        f"as scores promise {promise.n_particles[step]:.0f} of {promise.n_expected:.0f} particles, "
         f"precision {promise.precision[step]:.3f}, recall {promise.recall[step]:.3f}"
     )
 

@@ -123,7 +123,7 @@ def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrit
     from cryopick.runs.ledger import Ledger
 
     paths = _paths(out, count)
-    parts = Ledger.beside(out, ["simulate --vary", f"{seed} {domain.side_px}"])
+    parts = Ledger.for_output(out, ["simulate --vary", f"{seed} {domain.side_px}"])
     return _write_all(
         [(path, partial(_write_field, domain, (seed, i), path)) for i, path in enumerate(paths)],
         out,
@@ -154,7 +154,7 @@ def write_dataset(
         (path, partial(_write_micrograph, settings, molecule, index, path))
         for index, path in enumerate(paths)
     ]
-    return _write_all(makers, out, Ledger.beside(out, work), text, overwrite=overwrite)
+    return _write_all(makers, out, Ledger.for_output(out, work), text, overwrite=overwrite)
 
 
 def _paths(out: Path, count: int) -> list[Path]:
@@ -180,8 +180,10 @@ def _write_all(
     with ledger(parts, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False):
         with progress(len(makers), "Simulating micrographs") as advance:
             for path, make in makers:
-                columns = dict(parts.once(path.name, make, writes=path))
-                found.append(replace(Picks.on(str(path), columns.pop("xy_px")), extra=columns))
+                columns = dict(parts.compute_once(path.name, make, writes=path))
+                found.append(
+                    replace(Picks.for_micrograph(str(path), columns.pop("xy_px")), extra=columns)
+                )
                 advance(1)
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")

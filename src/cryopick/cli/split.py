@@ -88,7 +88,7 @@ def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
         unlabelled = len(paths) - len(table.micrographs)
         if unlabelled:
             echo(f"left out, as they have no label: {unlabelled} micrographs", err=True)
-    return table.restrict([name for name, rows in table.rows().items() if len(rows)])
+    return table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
 
 
 def _write(

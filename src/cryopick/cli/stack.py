@@ -1,4 +1,4 @@
-"""`cryopick stack`: picked particles as images."""
+"""`cryopick stack`: extract picked particles as image stacks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,72 +8,71 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import ledger
-from cryopick.cli.options import MICROGRAPHS, Force, RawPixelSizeAng
+from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import SettingsOptions, expand_settings
 from cryopick.errors import InputError
+from cryopick.stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
 
-__all__ = ["stack"]
+__all__ = ["extract_particles", "stack"]
 
 
 @app.command()
+@expand_settings
 def stack(
     picks: Annotated[Path, Argument(metavar="PICKS", help="Table of picks, or a folder of them.")],
     micrographs: Annotated[
-        list[str], Option("--micrographs", "-m", metavar="MIC", help=f"Raw ones. {MICROGRAPHS}")
+        list[str],
+        Option("--micrographs", "-m", metavar="MIC", help=f"Raw micrographs. {MICROGRAPHS}"),
     ],
     out: OutputFolder,
-    box_px: Annotated[
-        int | None, Option(help="Side of the boxes in raw pixels, even [1.5 diameters].")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None,
-        Option(help="Particle diameter in ångströms; beyond it is background [3/4 of the box]."),
-    ] = None,
-    pixel_size_ang: RawPixelSizeAng = None,
+    options: SettingsOptions[StackSettings],
     threshold: Annotated[
-        float | None, Option(help="Take only picks that score at least this.")
-    ] = None,
-    edge: Annotated[
-        str | None,
-        Option(
-            help="Boxes that reach over an edge: skip leaves them out, pad gives what is missing "
-            "the background's mean [skip]."
-        ),
-    ] = None,
-    normalize: Annotated[
-        bool, Option(help="Give each background mean 0 and standard deviation 1.")
-    ] = True,
-    invert: Annotated[
-        bool, Option("--invert", help="Make dark particles bright, as RELION expects them.")
-    ] = False,
-    rescale_px: Annotated[
-        int | None, Option(help="Side of the written images, even and at most the box's [as cut].")
-    ] = None,
-    voltage_kv: Annotated[
-        float | None, Option(help="Of the microscope; RELION must know [as PICKS says].")
-    ] = None,
-    cs_mm: Annotated[
-        float | None, Option(help="Spherical aberration; RELION must know [as PICKS says].")
-    ] = None,
-    amplitude_contrast: Annotated[
-        float | None, Option(help="Share of amplitude contrast, such as 0.1 [as PICKS says].")
+        float | None, Option(help="Minimum score of a pick. [default: all picks]")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Cut picked particles out of raw micrographs, for RELION.
+    """Extract picked particles from raw micrographs, for RELION.
 
-    Writes one .mrcs stack a micrograph and particles.star, which names images as seen from the
-    current folder: run it where RELION runs. A box is centred on the pixel nearest to the pick.
-    RELION expects bright particles: add --invert where they are dark, as on most micrographs.
+    Writes one .mrcs stack per micrograph, and particles.star with image names relative to the
+    current folder: run it in the RELION project folder. A box is centred on the pixel nearest to
+    the pick. RELION expects bright particles: add --invert if they are dark, as on most
+    micrographs.
 
     Example: cryopick stack picks.star -m mics -o stacks --box-px 256 --voltage-kv 300 --cs-mm 2.7
     """
-    options = locals()  # by the names of the settings' fields
+    extract_particles(
+        picks, micrographs, out, options.build(), threshold=threshold, overwrite=force
+    )
+
+
+def extract_particles(
+    picks: Path,
+    micrographs: Sequence[str],
+    out: Path,
+    settings: StackSettings,
+    *,
+    threshold: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Extract picked particles and write stacks and their STAR file.
+
+    Args:
+        picks: Table of picks, or a folder of them.
+        micrographs: Raw micrographs, as the command line names them.
+        out: Output folder.
+        settings: Boxes, contrast and optics.
+        threshold: Minimum score of a pick.
+        overwrite: Overwrite existing files.
+
+    Raises:
+        InputError: No pick lies on the micrographs, or none of these can be used.
+        UnfinishedError: Some micrographs were skipped.
+    """
     from cryopick.config import to_toml
     from cryopick.io.inputs import find_micrographs
     from cryopick.io.tables.codec import TableLayout
@@ -82,22 +81,20 @@ def stack(
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.ledger import Ledger
     from cryopick.stack.batch import StackWriter
-    from cryopick.stack.settings import StackSettings
     from cryopick.stack.table import read_optics_groups
 
-    settings = settings_of(StackSettings, options)
     groups = read_optics_groups(picks, settings)
     own = _picks_of_files(_chosen(read_picks(picks), threshold), find_micrographs(micrographs))
     if not own:
-        raise InputError(f"{picks}: no pick lies on the given micrographs; give those it names")
+        raise InputError(f"{picks}: no pick lies on the given micrographs; give the micrographs that the table names")
     outputs, star = plan_output_files(list(own), out, ".mrcs"), out / "particles.star"
-    parts = Ledger.beside(out, ["stack", to_toml(settings), str(threshold)])
-    batch = Batch(list(own), doing="Cutting particles")
+    parts = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
+    batch = Batch(list(own), doing="Extracting particles")
     stacks = StackWriter(settings)
-    with ledger(parts, [star, *outputs.values()], own, overwrite=force):
+    with ledger(parts, [star, *outputs.values()], own, overwrite=overwrite):
         cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
         if not cut:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
+            raise InputError("none of the micrographs can be used; see the errors above")
         found = concatenate(list(cut.values()))
         write_picks(found, star, overwrite=True, layout=TableLayout(star=stacks.frame(groups)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
@@ -105,8 +102,8 @@ def stack(
     echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
     lost = sum(len(own[path]) for path in cut) - len(found)
     if lost:
-        what = "reach over an edge" if settings.edge == "skip" else "lie outside the micrograph"
-        echo(f"{lost} picks were left out, as their boxes {what}", err=True)
+        what = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside the micrograph"
+        echo(f"discarded {lost} picks whose boxes {what}", err=True)
     batch.finish()
 
 
@@ -119,11 +116,11 @@ def _chosen(table: "Picks", threshold: float | None) -> "Picks":
 
 
 def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
-    """The picks of each file that has any; say which micrographs match no file."""
+    """Match picks to files; report micrographs of the table without a file."""
     from cryopick.io.names import match_names
 
-    named = table.restrict([name for name, rows in table.rows().items() if len(rows)])
+    named = table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
     matched = match_names(named, paths)
     if matched.unmatched:
-        echo(f"left out, as no file matches: {', '.join(matched.unmatched)}", err=True)
-    return {Path(name): rows for name, rows in matched.picks.by_micrograph()}
+        echo(f"ignored micrographs without a matching file: {', '.join(matched.unmatched)}", err=True)
+    return {Path(name): rows for name, rows in matched.picks.split_by_micrograph()}

@@ -55,7 +55,7 @@ def match_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
     from cryopick.io.names import match_names
     from cryopick.picks import Picks
 
-    names = [name for name, rows in table.rows().items() if len(rows)]
+    names = [name for name, rows in table.rows_by_micrograph().items() if len(rows)]
     found = match_names(Picks.from_columns(names, np.zeros((len(names), 2))), paths)
     known = [name for name in names if name not in set(found.unmatched)]
     files = (Path(found.picks.micrographs[i]) for i in found.picks.index.tolist())

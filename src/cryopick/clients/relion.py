@@ -115,7 +115,7 @@ def write_coordinates(picks: Picks, folder: Path) -> Path:
         The list.
     """
     tables = {}
-    for name, own in picks.by_micrograph():
+    for name, own in picks.split_by_micrograph():
         inside = Path(_JOB_FOLDER.sub("", Path(name).as_posix()).lstrip("/"))
         path = folder / inside.with_name(f"{inside.stem}_autopick.star")
         layout = TableLayout(one_micrograph=True, star=StarContext(block=""))

@@ -76,7 +76,7 @@ class Station:
         Raises:
             BusyError: Another process watches for the same folder.
         """
-        with self._stoppable(), self._parts.begun([], overwrite=True):
+        with self._stoppable(), self._parts.start([], overwrite=True):
             self._out.mkdir(parents=True, exist_ok=True)
             last = time.monotonic()
             while not self._stop.is_set():

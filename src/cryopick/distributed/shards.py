@@ -158,4 +158,4 @@ def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, RunMe
     if matched.unmatched:
         return table, record
     used = matched.picks.restrict([name for name in order if name not in set(record.skipped)])
-    return concatenate([own for _, own in used.by_micrograph()]), record
+    return concatenate([own for _, own in used.split_by_micrograph()]), record

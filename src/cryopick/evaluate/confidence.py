@@ -110,12 +110,12 @@ class CalibrationCurve:
         error: Mean distance of the two shares, each group by its picks.
     """
 
-    promised: Float[np.ndarray, " groups"]
-    right: Float[np.ndarray, " groups"]
+    predicted: Float[np.ndarray, " groups"]
+    observed: Float[np.ndarray, " groups"]
     low: Float[np.ndarray, " groups"]
     high: Float[np.ndarray, " groups"]
     count: Integer[np.ndarray, " groups"]
-    error: float
+    calibration_error: float
 
 
 def compute_calibration_curve(
@@ -140,7 +140,7 @@ def compute_calibration_curve(
     low, high = wilson_interval(np.rint(right * count), count)
     error = float(np.average(np.abs(right - means), weights=count))
     return CalibrationCurve(
-        promised=means, right=right, low=low, high=high, count=count, error=error
+        predicted=means, observed=right, low=low, high=high, count=count, calibration_error=error
     )
 
 

@@ -46,7 +46,7 @@ def find_consensus(tables: Sequence[Picks], radius_px: float, least: int | None 
     if not 1 <= least <= len(tables):
         raise ValueError(f"least must be from 1 to the {len(tables)} tables; got {least}")
     votes = [_votes(table) for table in tables]
-    rows = [table.rows() for table in tables]
+    rows = [table.rows_by_micrograph() for table in tables]
     names = tuple(dict.fromkeys(name for table in tables for name in table.micrographs))
     found = []
     for name in names:
@@ -87,5 +87,7 @@ def _on_one(
         total_vote = np.concatenate([total_vote, vote[new]])
         count = np.concatenate([count, np.ones(int(new.sum()), np.int64)])
     share = np.clip(total_vote / tables, _SURE, 1 - _SURE)
-    picks = Picks.on(name, total_xy / np.maximum(count, 1)[:, None], np.log(share / (1 - share)))
+    picks = Picks.for_micrograph(
+        name, total_xy / np.maximum(count, 1)[:, None], np.log(share / (1 - share))
+    )
     return replace(picks, extra={"agreement": count})

@@ -58,7 +58,7 @@ def is_likely_empty(picks: Picks) -> bool:
 
 
 def _counts(picks: Picks) -> "list[_Counts]":
-    return [_Counts.of(picks.score[rows]) for rows in picks.rows().values()]
+    return [_Counts.of(picks.score[rows]) for rows in picks.rows_by_micrograph().values()]
 
 
 def _known_hump(counts: "list[_Counts]") -> tuple[float, float] | None:

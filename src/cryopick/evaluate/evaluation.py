@@ -32,14 +32,14 @@ class MicrographEvaluation:
         n_picks: Picks on it, of any score.
         n_truth: Known particles on it.
         average_precision: Over its own picks; None without scores or without particles.
-        at_best: Precision, recall and F1 at the best threshold of the whole table.
+        at_best_threshold: Precision, recall and F1 at the best threshold of the whole table.
     """
 
     name: str
     n_picks: int
     n_truth: int
     average_precision: float | None
-    at_best: OperatingPoint
+    at_best_threshold: OperatingPoint
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,29 +50,29 @@ class Evaluation:
         radius_px: Greatest distance between a pick and its particle.
         n_picks: Picks judged, of any score.
         n_truth: Known particles.
-        n_found: Particles that some pick found.
+        n_matched: Particles that some pick found.
         average_precision: Over all picks ranked together; None without scores or particles.
         all_picks: Precision, recall and F1 when every pick is kept.
         best: The point of highest F1; None without scores.
-        at_zero: The point at threshold 0, even odds; None without scores.
+        at_zero_threshold: The point at threshold 0, even odds; None without scores.
         micrographs: The same by micrograph.
-        left_out: Micrographs with picks that the truth does not mention, so not judged;
+        not_evaluated: Micrographs with picks that the truth does not mention, so not judged;
             none where the caller chose the micrographs.
-        unheard_of: Micrographs asked for that neither table mentions; they count as empty.
+        in_neither_table: Micrographs asked for that neither table mentions; they count as empty.
         curve: The precision-recall curve; None without scores.
     """
 
     radius_px: float
     n_picks: int
     n_truth: int
-    n_found: int
+    n_matched: int
     average_precision: float | None
     all_picks: OperatingPoint
     best: OperatingPoint | None
-    at_zero: OperatingPoint | None
+    at_zero_threshold: OperatingPoint | None
     micrographs: tuple[MicrographEvaluation, ...]
-    left_out: tuple[str, ...]
-    unheard_of: tuple[str, ...]
+    not_evaluated: tuple[str, ...]
+    in_neither_table: tuple[str, ...]
     curve: PrecisionRecallCurve | None
 
     def to_dict(self) -> dict[str, object]:
@@ -115,14 +115,14 @@ def evaluate_picks(
         radius_px=float(radius_px),
         n_picks=len(judged),
         n_truth=len(particles),
-        n_found=int(hit.sum()),
+        n_matched=int(hit.sum()),
         average_precision=_defined(curve),
         all_picks=_keeping(judged, hit, len(particles), None),
         best=best,
-        at_zero=curve.at(0.0) if curve else None,
+        at_zero_threshold=curve.at_threshold(0.0) if curve else None,
         micrographs=_by_micrograph(judged, hit, particles, best),
-        left_out=() if only is not None else _with_picks_beyond(names, picks),
-        unheard_of=tuple(name for name in names if name not in known),
+        not_evaluated=() if only is not None else _with_picks_beyond(names, picks),
+        in_neither_table=tuple(name for name in names if name not in known),
         curve=curve,
     )
 
@@ -144,16 +144,18 @@ def _require_common_names(picks: Picks, names: Sequence[str], known: set[str]) -
 
 def _with_picks_beyond(names: Sequence[str], picks: Picks) -> tuple[str, ...]:
     judged = set(names)
-    return tuple(n for n, rows in picks.rows().items() if len(rows) and n not in judged)
+    return tuple(
+        n for n, rows in picks.rows_by_micrograph().items() if len(rows) and n not in judged
+    )
 
 
 def _by_micrograph(
     picks: Picks, hit: Bool[np.ndarray, " picks"], truth: Picks, best: OperatingPoint | None
 ) -> tuple[MicrographEvaluation, ...]:
-    total = {name: len(rows) for name, rows in truth.rows().items()}
+    total = {name: len(rows) for name, rows in truth.rows_by_micrograph().items()}
     threshold = best.threshold if best else None
     results = []
-    for name, rows in picks.rows().items():
+    for name, rows in picks.rows_by_micrograph().items():
         own = picks.select(rows)
         curve = (
             compute_precision_recall(own.score, hit[rows], total[name]) if picks.is_scored else None
@@ -164,7 +166,7 @@ def _by_micrograph(
                 n_picks=len(own),
                 n_truth=total[name],
                 average_precision=_defined(curve),
-                at_best=_keeping(own, hit[rows], total[name], threshold),
+                at_best_threshold=_keeping(own, hit[rows], total[name], threshold),
             )
         )
     return tuple(results)
@@ -175,7 +177,7 @@ def _keeping(
 ) -> OperatingPoint:
     """The point of the picks at or above a threshold, or of all where it is None."""
     kept = np.ones(len(picks), bool) if threshold is None else picks.score >= threshold
-    return OperatingPoint.of(
+    return OperatingPoint.from_counts(
         threshold, found=int(hit[kept].sum()), kept=int(kept.sum()), total=total
     )
 

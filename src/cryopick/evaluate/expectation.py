@@ -34,7 +34,7 @@ class ExpectedMetrics:
 
     Attributes:
         threshold: The scores that occur, descending.
-        kept: Picks kept at each.
+        picks: Picks kept at each.
         particles: Particles among them.
         precision: Share of the kept that are particles.
         recall: Share of all expected particles that are kept.
@@ -43,12 +43,12 @@ class ExpectedMetrics:
     """
 
     threshold: Float[np.ndarray, " steps"]
-    kept: Integer[np.ndarray, " steps"]
-    particles: Float[np.ndarray, " steps"]
+    n_selected: Integer[np.ndarray, " steps"]
+    n_particles: Float[np.ndarray, " steps"]
     precision: Float[np.ndarray, " steps"]
     recall: Float[np.ndarray, " steps"]
     f1: Float[np.ndarray, " steps"]
-    total: float
+    n_expected: float
 
     @property
     def best_threshold(self) -> float:
@@ -76,12 +76,12 @@ def estimate_metrics(picks: Picks) -> ExpectedMetrics:
     total = float(particles[-1])
     return ExpectedMetrics(
         threshold=score[is_last],
-        kept=kept,
-        particles=particles,
+        n_selected=kept,
+        n_particles=particles,
         precision=particles / kept,
         recall=particles / total,
         f1=2 * particles / (kept + total),
-        total=total,
+        n_expected=total,
     )
 
 
@@ -107,12 +107,12 @@ class AutomaticSelection:
         kept: The picks.
         promise: What scores promise of the picks on micrographs that show particles; None where
             none does.
-        without_signs: The other micrographs, of which nothing is kept.
+        empty_micrographs: The other micrographs, of which nothing is kept.
     """
 
-    kept: Picks
-    promise: ExpectedMetrics | None
-    without_signs: tuple[str, ...]
+    picks: Picks
+    expected: ExpectedMetrics | None
+    empty_micrographs: tuple[str, ...]
 
 
 def select_automatically(picks: Picks) -> AutomaticSelection:
@@ -127,7 +127,7 @@ def select_automatically(picks: Picks) -> AutomaticSelection:
     without = tuple(name for name, own in named if not own)
     believed = picks.select(shows[picks.index])
     if not len(believed):
-        return AutomaticSelection(kept=believed, promise=None, without_signs=without)
+        return AutomaticSelection(picks=believed, expected=None, empty_micrographs=without)
     promise = estimate_metrics(believed)
     kept = apply_threshold(believed, promise.best_threshold)
-    return AutomaticSelection(kept=kept, promise=promise, without_signs=without)
+    return AutomaticSelection(picks=kept, expected=promise, empty_micrographs=without)

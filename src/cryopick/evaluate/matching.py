@@ -84,8 +84,8 @@ def match_picks(picks: Picks, truth: Picks, radius_px: float) -> Integer[np.ndar
     """
     _require_radius(radius_px)
     found = np.full(len(picks), -1, dtype=np.int64)
-    truth_rows = truth.rows()
-    for name, own in picks.rows().items():
+    truth_rows = truth.rows_by_micrograph()
+    for name, own in picks.rows_by_micrograph().items():
         if name in truth_rows:
             others = truth_rows[name]
             pairs = match_points(picks.xy_px[own], picks.score[own], truth.xy_px[others], radius_px)

@@ -39,7 +39,9 @@ class OperatingPoint:
     f1: float
 
     @classmethod
-    def of(cls, threshold: float | None, *, found: int, kept: int, total: int) -> "OperatingPoint":
+    def from_counts(
+        cls, threshold: float | None, *, found: int, kept: int, total: int
+    ) -> "OperatingPoint":
         """The point at which `found` of `kept` predictions and of `total` things are pairs."""
         return cls(
             threshold=threshold,
@@ -86,18 +88,22 @@ class PrecisionRecallCurve:
             return float("nan")
         return float(np.sum(self.precision * np.diff(self.found, prepend=0)) / self.total)
 
-    def at(self, threshold: float) -> OperatingPoint:
+    def at_threshold(self, threshold: float) -> OperatingPoint:
         """The point of all predictions that score at least `threshold`."""
         step = int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
         if step < 0:
-            return OperatingPoint.of(threshold, found=0, kept=0, total=self.total)
-        return OperatingPoint.of(
+            return OperatingPoint.from_counts(threshold, found=0, kept=0, total=self.total)
+        return OperatingPoint.from_counts(
             threshold, found=int(self.found[step]), kept=int(self.kept[step]), total=self.total
         )
 
     def best_f1(self) -> OperatingPoint | None:
         """The point of highest F1, the strictest of equals; None on a curve of no steps."""
-        return self.at(float(self.threshold[np.argmax(self.f1)])) if len(self.threshold) else None
+        return (
+            self.at_threshold(float(self.threshold[np.argmax(self.f1)]))
+            if len(self.threshold)
+            else None
+        )
 
 
 def compute_precision_recall(

@@ -73,8 +73,8 @@ def _on_all_of(picks: Picks, other: Picks) -> Picks:
 def _is_near(picks: Picks, others: Picks, radius_px: float) -> Bool[np.ndarray, " picks"]:
     """Which picks lie within the radius of a pick of another table on their micrograph."""
     near = np.zeros(len(picks), dtype=bool)
-    rows_of_others = others.rows()
-    for name, own in picks.rows().items():
+    rows_of_others = others.rows_by_micrograph()
+    for name, own in picks.rows_by_micrograph().items():
         if name in rows_of_others:
             neighbours = others.xy_px[rows_of_others[name]]
             near[own] = is_near(picks.xy_px[own], neighbours, radius_px)

@@ -86,22 +86,22 @@ class PickBatch:
 
     def parts(self, output: Path, doing: str) -> Ledger:
         """The ledger of `output`."""
-        return Ledger.beside(output, [doing, self.describe()])
+        return Ledger.for_output(output, [doing, self.describe()])
 
     def to_pick(self, paths: Sequence[Path], parts: Ledger) -> "PickBatch":
         """The same, with those micrographs in mind that have no picks yet."""
-        return self._ahead_of(parts.missing(paths, _PICKS))
+        return self._ahead_of(parts.list_missing(paths, _PICKS))
 
     def to_score(self, outputs: Mapping[Path, Path], parts: Ledger) -> "PickBatch":
         """The same, with those micrographs in mind whose maps are not there yet."""
-        return self._ahead_of(parts.missing(outputs, _SCORES, outputs))
+        return self._ahead_of(parts.list_missing(outputs, _SCORES, outputs))
 
     def _ahead_of(self, order: Sequence[Path]) -> "PickBatch":
         return replace(self, picker=replace(self.picker, order=order))
 
     def has_picks(self, path: Path, parts: Ledger) -> bool:
         """Whether the ledger has the picks of a micrograph as it is now."""
-        return parts.has(_PICKS, reads=path)
+        return parts.has_result(_PICKS, reads=path)
 
     def pick(self, path: Path, parts: Ledger) -> Picks:
         """The picks of a micrograph, by descending score: those kept, or new ones.
@@ -115,8 +115,8 @@ class PickBatch:
                 found = self.picker.pick(path)
             return {"xy_px": found.xy_px, "score": found.score}
 
-        kept = parts.once(_PICKS, find, reads=path)
-        return Picks.on(str(path), kept["xy_px"], kept["score"])
+        kept = parts.compute_once(_PICKS, find, reads=path)
+        return Picks.for_micrograph(str(path), kept["xy_px"], kept["score"])
 
     def write_scores(self, path: Path, out: Path, parts: Ledger) -> None:
         """Score a micrograph and write the map as MRC, unless that is done.
@@ -136,7 +136,7 @@ class PickBatch:
             write_mrc(out, scored.scores.logits, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(_SCORES, write, reads=path, writes=out)
+        parts.compute_once(_SCORES, write, reads=path, writes=out)
 
     @contextmanager
     def _hint(self) -> Iterator[None]:

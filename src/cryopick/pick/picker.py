@@ -178,7 +178,7 @@ class Picker:
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
         prepared = prepare_micrograph(
-            micrograph.pixels, factor, self.model.normalization, span=micrograph.span
+            micrograph.pixels, factor, self.model.normalization, span=micrograph.value_range
         )
         return prepared, pixel_size_ang
 
@@ -220,4 +220,4 @@ class Picker:
         )
         margin_px = self.settings.margin_ang / pixel_size_ang
         is_inside = is_inside_margin(xy_px, prepared.raw_shape, margin_px)
-        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(is_inside))
+        return Picks.for_micrograph(str(path), xy_px, score).select(np.flatnonzero(is_inside))

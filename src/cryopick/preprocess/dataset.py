@@ -137,7 +137,7 @@ def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
 
     for _ in map_in_order(make_ready, range(len(shrunken.paths)), workers):
         pass
-    on_image = shrunken.on_image(preparation.ignore.outside(labels.restrict(kept)))
+    on_image = shrunken.on_image(preparation.ignore.select_outside(labels.restrict(kept)))
     against = shrunken.on_image(negatives.restrict(kept)) if negatives else None
     return Dataset(
         shrunken.paths,
@@ -175,7 +175,7 @@ class RescaledDataset:
         Args:
             labels: In raw pixels, on all the micrographs in their order.
         """
-        on_each = [own.xy_px for _, own in labels.by_micrograph()]
+        on_each = [own.xy_px for _, own in labels.split_by_micrograph()]
         return [xy[self._holds_image(place, xy)] for place, xy in enumerate(on_each)]
 
     def _holds_image(
@@ -260,7 +260,7 @@ def _shrunk(path: Path, preparation: Preparation) -> StoredMicrograph:
     micrograph = read_micrograph(path)
     raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = preparation.working_size_ang / raw_ang
-    small = rescale_micrograph(micrograph.pixels, factor, span=micrograph.span)
+    small = rescale_micrograph(micrograph.pixels, factor, span=micrograph.value_range)
     try:
         counted = histogram(small.image, small.usable)
     except MicrographError as error:

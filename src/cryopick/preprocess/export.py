@@ -111,7 +111,7 @@ def write_prepared(
             write_mrc(outputs[path], prepared.image, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(_PREPARED, make, reads=path, writes=outputs[path])
+        parts.compute_once(_PREPARED, make, reads=path, writes=outputs[path])
 
     for _ in map_in_order(write, range(len(shrunken.paths))):
         pass
@@ -120,4 +120,4 @@ def write_prepared(
 
 def missing_of(outputs: Mapping[Path, Path], parts: Ledger) -> dict[Path, Path]:
     """The micrographs, with the files to write, that the ledger does not say are done."""
-    return {path: outputs[path] for path in parts.missing(outputs, _PREPARED, outputs)}
+    return {path: outputs[path] for path in parts.list_missing(outputs, _PREPARED, outputs)}

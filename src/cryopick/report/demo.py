@@ -146,7 +146,7 @@ def _judged(found: Findings) -> str:
 
 def _row(name: str, n_picks: int, n_truth: int, own: MicrographEvaluation) -> list[str]:
     area = share(own.average_precision)
-    return [name, str(n_picks), str(n_truth), *_point(own.at_best), area]
+    return [name, str(n_picks), str(n_truth), *_point(own.at_best_threshold), area]
 
 
 def _point(point: OperatingPoint) -> list[str]:

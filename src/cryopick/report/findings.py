@@ -204,7 +204,7 @@ def _label_pictures(files: DemoFiles, diameter_px: float) -> list[str]:
     by_stem = {micrograph_stem(path.name): path for path in _listed(files.train_list)}
     return [
         picture
-        for name, own in read_picks(files.labels).by_micrograph()
+        for name, own in read_picks(files.labels).split_by_micrograph()
         for picture in crop_uris(read_micrograph(by_stem[name]).pixels, own.xy_px, diameter_px)
     ]
 

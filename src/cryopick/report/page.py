@@ -82,7 +82,7 @@ def _headline(run: Run, found: Evidence) -> str:
 
 
 def _at(judged: Evaluation, threshold: float) -> OperatingPoint:
-    return judged.curve.at(threshold) if judged.curve else judged.all_picks
+    return judged.curve.at_threshold(threshold) if judged.curve else judged.all_picks
 
 
 def _asked(run: Run) -> str:
@@ -175,7 +175,11 @@ def _judged(found: Evidence) -> str:
 
 
 def _points(judged: Evaluation, threshold: float) -> dict[str, OperatingPoint]:
-    points = {"here": _at(judged, threshold), "best F1": judged.best, "even odds": judged.at_zero}
+    points = {
+        "here": _at(judged, threshold),
+        "best F1": judged.best,
+        "even odds": judged.at_zero_threshold,
+    }
     return {
         **{name: point for name, point in points.items() if point is not None},
         "all picks": judged.all_picks,
@@ -229,7 +233,7 @@ def _counts(run: Run, found: Evidence) -> str:
     if len(far):
         order = far[np.argsort(-np.abs(np.sqrt(found.counts[far]) - np.sqrt(middle)))]
         shown = order[:_MOST_OUTLIERS].tolist()
-        rows = [[run.record.short(names[i]), str(found.counts[i])] for i in shown]
+        rows = [[run.record.relative_path(names[i]), str(found.counts[i])] for i in shown]
         left = len(far) - len(rows)
         caption = "Micrographs far from the others, the furthest first"
         caption += f"; {left} more are not listed." if left else "."

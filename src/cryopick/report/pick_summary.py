@@ -188,7 +188,7 @@ def _worth(kept: Picks, judged: Evaluation | None) -> dict[str, tuple[float, str
             if area is not None
         } or dict.fromkeys(areas, (0.0, "no known particle"))
     worth = {}
-    for name, rows in kept.rows().items():
+    for name, rows in kept.rows_by_micrograph().items():
         middle = float(np.median(kept.score[rows])) if len(rows) else -np.inf
         told = f"median score {middle:.2f}".replace("-", "\u2212") if len(rows) else "no pick kept"
         worth[name] = (middle, told)
@@ -248,7 +248,7 @@ def _crops(
 def _pictures(picks: Picks, diameter_px: float) -> list[str]:
     """A picture of each pick, in stored order; each micrograph is read once."""
     made = [""] * len(picks)
-    for name, rows in picks.rows().items():
+    for name, rows in picks.rows_by_micrograph().items():
         if len(rows):
             pixels = read_micrograph(Path(name)).pixels
             pictures = close_ups(pixels, picks.xy_px[rows], diameter_px)

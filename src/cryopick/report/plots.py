@@ -120,13 +120,21 @@ def reliability_svg(groups: CalibrationCurve) -> str:
         axes.plot(
             [0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="as promised"
         )
-        reach = np.clip([groups.right - groups.low, groups.high - groups.right], 0, None)
+        reach = np.clip([groups.observed - groups.low, groups.high - groups.observed], 0, None)
         axes.errorbar(
-            groups.promised, groups.right, reach, color=FIRST, marker="o", markersize=5, capsize=2
+            groups.predicted,
+            groups.observed,
+            reach,
+            color=FIRST,
+            marker="o",
+            markersize=5,
+            capsize=2,
         )
         axes.set(xlabel="promised by the scores", ylabel="right", xlim=(0, 1), ylim=(0, 1.02))
         _legend(axes)
-        dress(axes, f"Share of picks that is right, off by {groups.error:.3f} on average")
+        dress(
+            axes, f"Share of picks that is right, off by {groups.calibration_error:.3f} on average"
+        )
 
     return figure_svg(draw, (5.6, 4.2), "Calibration: share right against share promised")
 

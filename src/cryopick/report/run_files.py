@@ -172,7 +172,7 @@ def _training(path: Path, wanted: Wanted) -> Run:
         raise InputError(f"{model_file}: no such model; say where it is now with --model")
     paths = _at_hand(record, (), wanted)
     labels = _table_on(record, "labels", paths)
-    held_out = [record.path(name) for name in record.held_out]
+    held_out = [record.resolve_path(name) for name in record.held_out]
     held_out = [own for own in held_out if own.is_file()]
     shown = held_out or _some(paths)
     if not shown:
@@ -206,7 +206,9 @@ def _at_hand(record: RunMetadata, names: Sequence[str], wanted: Wanted) -> list[
     """The micrographs that are there, from what says best where they are."""
     if wanted.micrographs:
         return list(wanted.micrographs)
-    listed = [record.path(name) for name in record.micrographs] or [Path(name) for name in names]
+    listed = [record.resolve_path(name) for name in record.micrographs] or [
+        Path(name) for name in names
+    ]
     return [path for path in listed if path.is_file()]
 
 
@@ -225,7 +227,7 @@ def _not_at_hand(path: Path, names: Sequence[str]) -> InputError:
 def _model_file(record: RunMetadata, wanted: Wanted) -> Path | None:
     if wanted.model or "model" not in record.files:
         return wanted.model
-    file = record.path(record.files["model"])
+    file = record.resolve_path(record.files["model"])
     return file if file.is_file() else None
 
 
@@ -258,7 +260,7 @@ def _truth(file: Path | None, picks: Picks) -> Picks | None:
 
 def _table_on(record: RunMetadata, what: str, paths: Sequence[Path]) -> Picks | None:
     """A table that the run was given, on the micrographs at hand; None if it is gone."""
-    file = record.path(record.files[what]) if what in record.files else None
+    file = record.resolve_path(record.files[what]) if what in record.files else None
     if file is None or not file.exists() or not paths:
         return None
     found = match_names(read_picks(file), paths).picks

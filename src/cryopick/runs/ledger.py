@@ -69,7 +69,7 @@ class Ledger:
     _seen: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def beside(cls, output: Path, work: Iterable[str]) -> "Ledger":
+    def for_output(cls, output: Path, work: Iterable[str]) -> "Ledger":
         """Place parts beside a file or folder that is to be written."""
         text = "\n".join([version("cryopick"), *work])
         named = output if output.name not in ("", "..") else output.resolve()
@@ -81,7 +81,7 @@ class Ledger:
         return self.output.with_name(f".{self.output.name}.parts")
 
     @property
-    def ledger(self) -> Path:
+    def archive(self) -> Path:
         """What is left of them when the work has ended."""
         return self.output.with_name(f".{self.output.name}.done")
 
@@ -90,7 +90,7 @@ class Ledger:
         return self.folder / self.work
 
     @contextmanager
-    def begun(
+    def start(
         self,
         outputs: Iterable[Path],
         *,
@@ -146,10 +146,10 @@ class Ledger:
             return ""
         unpacked = self._own.with_suffix(".unpacked")
         shutil.rmtree(unpacked, ignore_errors=True)
-        with zipfile.ZipFile(self.ledger) as packed:
+        with zipfile.ZipFile(self.archive) as packed:
             packed.extractall(unpacked)
         unpacked.replace(self._own)
-        return f"what {self.ledger} says is done"
+        return f"what {self.archive} says is done"
 
     def _refuse_what_is_not_ours(
         self, outputs: list[Path], inputs: list[Path], about: Mapping[str, Any]
@@ -171,7 +171,7 @@ class Ledger:
     def _about(self) -> dict[str, Any]:
         """What the ledger says of its work; nothing where it is of other work, or damaged."""
         try:
-            with zipfile.ZipFile(self.ledger) as packed:
+            with zipfile.ZipFile(self.archive) as packed:
                 about = dict(json.loads(packed.read(_ABOUT)))
                 if about["work"] == self.work and packed.testzip() is None:
                     return about
@@ -198,14 +198,14 @@ class Ledger:
             "outputs": {str(path.resolve()): _state(path) for path in outputs if path.exists()},
         }
         with (
-            atomic_write(self.ledger, overwrite=True) as temporary,
+            atomic_write(self.archive, overwrite=True) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
         ):
             packed.writestr(_ABOUT, json.dumps(about))
             for path in sources:
                 packed.write(path, path.name)
 
-    def once(
+    def compute_once(
         self,
         item: str,
         make: Callable[[], Arrays],
@@ -243,7 +243,7 @@ class Ledger:
             np.savez(temporary, allow_pickle=False, **made, **notes)
         return made
 
-    def missing(
+    def list_missing(
         self, paths: Iterable[Path], item: str, writes: Mapping[Path, Path] | None = None
     ) -> list[Path]:
         """The files of which an item has not been made, in their order.
@@ -256,10 +256,10 @@ class Ledger:
         return [
             path
             for path in paths
-            if not self.has(item, reads=path, writes=writes[path] if writes else None)
+            if not self.has_result(item, reads=path, writes=writes[path] if writes else None)
         ]
 
-    def has(self, item: str, *, reads: Path, writes: Path | None = None) -> bool:
+    def has_result(self, item: str, *, reads: Path, writes: Path | None = None) -> bool:
         """Whether an item has been made of a file as it is now."""
         try:
             part = self._part(item, self._identity(reads))

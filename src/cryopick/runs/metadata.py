@@ -56,11 +56,11 @@ class RunMetadata:
     version: str = ""
     finished: str = ""
 
-    def path(self, name: str) -> Path:
+    def resolve_path(self, name: str) -> Path:
         """A path that the record holds, as seen from here."""
         return Path(self.folder, name)
 
-    def short(self, name: str) -> str:
+    def relative_path(self, name: str) -> str:
         """A path as seen from the run's folder, if it lies in there."""
         path = Path(name)
         inside = bool(self.folder) and path.is_relative_to(self.folder)
@@ -73,13 +73,13 @@ class Stopwatch:
 
     Attributes:
         command: What was typed, word by word.
-        began_s: When it began, by the monotonic clock.
+        start_s: When it began, by the monotonic clock.
     """
 
     command: Sequence[str] = ()
-    began_s: float = field(default_factory=time.monotonic)
+    start_s: float = field(default_factory=time.monotonic)
 
-    def record(
+    def collect_metadata(
         self,
         *,
         micrographs: Sequence[Path],
@@ -104,7 +104,7 @@ class Stopwatch:
             files={name: str(path) for name, path in files.items() if path is not None},
             held_out=[str(path) for path in held_out],
             skipped=list(skipped),
-            seconds=round(time.monotonic() - self.began_s, 2),
+            seconds=round(time.monotonic() - self.start_s, 2),
             peak_bytes=_peak_bytes(),
             machine=f"{platform.machine()}, {os.cpu_count()} cores, computing on {device}",
             version=version("cryopick"),

@@ -61,7 +61,7 @@ class StackWriter:
             return {"kept": kept, "own_ang": np.array(own_ang)}
 
         item = hashlib.sha256(picks.xy_px.tobytes()).hexdigest()
-        made = parts.once(item, make, reads=path, writes=stack)
+        made = parts.compute_once(item, make, reads=path, writes=stack)
         self.pixel_size_ang = self.pixel_size_ang or float(made["own_ang"])
         return build_stack_table(replace(picks, micrographs=(str(path),)), made["kept"], stack)
 

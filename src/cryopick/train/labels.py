@@ -81,7 +81,7 @@ class LabelledMicrographs:
         Raises:
             SettingsError: Either side would be left without a labelled micrograph.
         """
-        labelled = [name for name, rows in self.labels.rows().items() if len(rows)]
+        labelled = [name for name, rows in self.labels.rows_by_micrograph().items() if len(rows)]
         number = max(1, round(held_out_frac * len(labelled)))
         if not 0 < held_out_frac < 1 or number >= len(labelled):
             raise SettingsError(
@@ -102,6 +102,6 @@ class LabelledMicrographs:
         labels = zip(names, self.labels.xy_px.tolist(), strict=True)
         lines = [identify_file(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
         if self.negatives is not None:
-            for name, own in self.negatives.by_micrograph():
+            for name, own in self.negatives.split_by_micrograph():
                 lines.append(f"not {name} {own.xy_px.tolist()}")
         return lines

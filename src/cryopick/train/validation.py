@@ -56,7 +56,9 @@ class HeldOutValidator:
     partner: EnsemblePartner | None = None
 
     @classmethod
-    def of(cls, settings: TrainSettings, store: PreparedStore, partner: EnsemblePartner | None) -> "HeldOutValidator":
+    def of(
+        cls, settings: TrainSettings, store: PreparedStore, partner: EnsemblePartner | None
+    ) -> "HeldOutValidator":
         """The judge that suits a training run."""
         diameter_px = settings.diameter_ang / settings.working_size_ang
         return cls(store, diameter_px, settings.sampling.label_radius_px, partner)
@@ -74,7 +76,9 @@ class HeldOutValidator:
         """What a network says of all regions, and how good its picks are."""
         device = next(scorer.parameters()).device
         step = default_step_px(scorer)
-        ready, partner = optimize_ensemble_for_inference(scorer, self.partner, torch.float32, device, step_px=step)
+        ready, partner = optimize_ensemble_for_inference(
+            scorer, self.partner, torch.float32, device, step_px=step
+        )
         regions, tables, truths = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
@@ -86,8 +90,8 @@ class HeldOutValidator:
             found = find_peaks(
                 scores, micrograph.usable, radius=self.diameter_px / 2, threshold=-np.inf
             )
-            tables.append(Picks.on(str(number), *found))
-            truths.append(Picks.on(str(number), labels))
+            tables.append(Picks.for_micrograph(str(number), *found))
+            truths.append(Picks.for_micrograph(str(number), labels))
         judged = evaluate_picks(concatenate(tables), concatenate(truths), self.diameter_px / 3)
         logits, is_positive = (np.concatenate(column) for column in zip(*regions, strict=True))
         return ValidationResult(logits, is_positive, judged.average_precision or 0.0)

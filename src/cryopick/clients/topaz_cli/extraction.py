@@ -71,12 +71,12 @@ def _tables(
             seen = look(path)
         except CryopickError as error:
             failures.append(error)
-            yield Picks.on(str(path), np.zeros((0, 2)))
+            yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
             continue
         xy_px, score = _found(values, seen, radius_px)
         if values.verbose:
             say(f"# Extracted {len(xy_px)} particles from {micrograph_stem(path.name)}")
-        yield Picks.on(str(path), xy_px, score)
+        yield Picks.for_micrograph(str(path), xy_px, score)
 
 
 def _found(values: Namespace, seen: Seen, radius_px: float) -> Found:
@@ -133,7 +133,10 @@ def _judge(
     """Average precision, recall and number of what a radius finds."""
     reach = values.assignment_radius if values.assignment_radius >= 0 else radius_px
     picks = concatenate(
-        [Picks.on(name, *own.particles(radius_px, values.threshold)) for name, own in seen.items()]
+        [
+            Picks.for_micrograph(name, *own.particles(radius_px, values.threshold))
+            for name, own in seen.items()
+        ]
     )
     judged = evaluate_picks(picks, targets.restrict(list(seen)), reach)
     return judged.average_precision or 0.0, judged.all_picks.recall, len(picks)

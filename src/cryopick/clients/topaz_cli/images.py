@@ -58,8 +58,8 @@ def preprocess(values: Namespace) -> int:
             say(f"# processed: {micrograph_stem(path.name)}")
 
     with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=folder) as scratch:
-        parts = Ledger.beside(Path(scratch) / "images", [])
-        with parts.begun((), overwrite=True, keep=False):
+        parts = Ledger.for_output(Path(scratch) / "images", [])
+        with parts.start((), overwrite=True, keep=False):
             written = write_prepared(outputs, settings, None, parts, on_done)
     for path in written:
         _write_others(outputs[path], kinds, values)

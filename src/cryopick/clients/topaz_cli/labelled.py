@@ -74,7 +74,7 @@ def part_for_testing(
         return training, labelled_images(values.test_images, values.test_targets, values)
     if values.k_fold < 2:
         return training, None
-    names = [name for name, rows in training.labels.rows().items() if len(rows)]
+    names = [name for name, rows in training.labels.rows_by_micrograph().items() if len(rows)]
     if values.k_fold > len(names) or not 0 <= values.fold < values.k_fold:
         raise InputError(
             f"--k-fold {values.k_fold} --fold {values.fold}: expected at most the {len(names)} "

@@ -60,7 +60,7 @@ def particle_stack(values: Namespace) -> None:
 def _inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
     """The picks whose boxes lie inside, micrograph by micrograph."""
     kept = []
-    for name, own in picks.by_micrograph():
+    for name, own in picks.split_by_micrograph():
         kept.append(
             own.select(has_box(read_micrograph_shape(paths[name]), own.xy_px, side, "skip"))
         )
@@ -73,7 +73,7 @@ def _write(output: Path, picks: Picks, paths: Mapping[str, Path], side: int, out
         mrcfile.new_mmap(temporary, (len(picks), out, out), mrc_mode=2) as stack,
     ):
         number, size_ang = 0, 0.0
-        for name, own in picks.by_micrograph():
+        for name, own in picks.split_by_micrograph():
             raw = read_micrograph(paths[name])
             size_ang = raw.pixel_size_ang or size_ang
             for box in cut_boxes(raw.pixels, own.xy_px, side):

@@ -160,9 +160,11 @@ def turned_over(picks: Picks, folder: str | None, image_ext: str) -> Picks:
     for name in picks.micrographs:
         image = _image_of(name, Path(folder), None if image_ext == "*" else image_ext)
         if image is None:
-            raise InputError(f"{folder}: no micrograph {micrograph_stem(name)} with {image_ext} in it")
+            raise InputError(
+                f"{folder}: no micrograph {micrograph_stem(name)} with {image_ext} in it"
+            )
         heights.append(read_micrograph_shape(image)[0])
-    return picks.inverted_y(np.array(heights, np.int64))
+    return picks.invert_y(np.array(heights, np.int64))
 
 
 def _above(picks: Picks, threshold: float | None) -> Picks:

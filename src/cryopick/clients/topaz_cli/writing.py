@@ -54,7 +54,7 @@ def rescaled(picks: Picks, up: float, down: float) -> Picks:
     """
     if not (up > 0 and down > 0):
         raise SettingsError(f"scales must be above 0; got up {up:g} and down {down:g}")
-    return picks.scaled(up / down)
+    return picks.scale(up / down)
 
 
 def rounded(picks: Picks) -> Picks:
@@ -97,7 +97,7 @@ def write_each(picks: Picks, places: Mapping[str, Path], kind: str, box_px: int 
         SettingsError: Two micrographs would share a file.
     """
     owners: dict[Path, str] = {}
-    for name, own in picks.by_micrograph():
+    for name, own in picks.split_by_micrograph():
         place = places[name]
         path = place.with_name(place.name + _ENDINGS[kind])
         other = owners.setdefault(path, name)

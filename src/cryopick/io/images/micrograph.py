@@ -34,14 +34,14 @@ class Micrograph:
         pixels: Finite, not constant, as stored; memory-mapped where the format allows, and
             then read-only and perhaps of the other byte order.
         pixel_size_ang: Å per pixel; None where neither file nor caller says.
-        span: Least and greatest pixel.
+        value_range: Least and greatest pixel.
         findings: Oddities that did not keep it from being read, one sentence each.
     """
 
     path: Path
     pixels: Real[np.ndarray, "height width"]
     pixel_size_ang: float | None
-    span: tuple[float, float]
+    value_range: tuple[float, float]
     findings: tuple[str, ...] = ()
 
 
@@ -104,7 +104,7 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
         path=path,
         pixels=image.pixels,
         pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
-        span=span,
+        value_range=span,
         findings=findings,
     )
 

@@ -52,7 +52,7 @@ def find_micrograph_shapes(
     """
     shapes = np.ones((len(picks.micrographs), 2), np.int64)
     carried = [picks.extra.get(side) for side in (HEIGHT, WIDTH)]
-    for i, (name, rows) in enumerate(picks.rows().items()):
+    for i, (name, rows) in enumerate(picks.rows_by_micrograph().items()):
         own = [side[rows[0]] for side in carried if side is not None and len(rows)]
         if name in given:
             shapes[i] = given[name]

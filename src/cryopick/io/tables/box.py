@@ -47,7 +47,7 @@ def _parse(text: str, path: Path) -> Picks:
         rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
-    return Picks.on(_micrograph(path), centre, table[:, 4])
+    return Picks.for_micrograph(_micrograph(path), centre, table[:, 4])
 
 
 def _micrograph(path: Path) -> str:

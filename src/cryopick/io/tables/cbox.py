@@ -105,7 +105,7 @@ def _parse_old(text: str, path: Path) -> Picks:
         rows.append(row[:_SHORTEST])
     table = np.array(rows, dtype=np.float64).reshape(-1, _SHORTEST)
     centre = table[:, :2] + table[:, 2:4] / 2
-    return Picks.on(_micrograph(path), centre, _logit(table[:, 4], path))
+    return Picks.for_micrograph(_micrograph(path), centre, _logit(table[:, 4], path))
 
 
 def _logit(probability: Float[np.ndarray, " n"], path: Path) -> Float[np.ndarray, " n"]:

@@ -60,7 +60,9 @@ def _parse(text: str, path: Path) -> Picks:
             [require_finite(value, f"a centre of box {number}", path) for value in box[:2]]
         )
         tags.append(str(box[2]) if len(box) > 2 else "")
-    picks = Picks.on(_micrograph(path), np.array(xy_px, dtype=np.float64).reshape(-1, 2))
+    picks = Picks.for_micrograph(
+        _micrograph(path), np.array(xy_px, dtype=np.float64).reshape(-1, 2)
+    )
     return Picks(
         micrographs=picks.micrographs,
         index=picks.index,

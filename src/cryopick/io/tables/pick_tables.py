@@ -222,7 +222,7 @@ def write_picks_per_micrograph(
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path}: exists already; replace it with --force")
     layout = replace(layout or TableLayout(), one_micrograph=True, box_px=box_px)
-    for path, (_, rows) in zip(owners, picks.by_micrograph(), strict=True):
+    for path, (_, rows) in zip(owners, picks.split_by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
     return list(owners)
 

@@ -88,7 +88,7 @@ def _files_of(regions: Regions, paths: Sequence[Path]) -> dict[str, str]:
     """For each micrograph with regions, the file that is meant, if it is at hand."""
     files = {}
     for name in regions.polygons:
-        matched = match_names(Picks.on(name, np.zeros((1, 2))), paths).picks
+        matched = match_names(Picks.for_micrograph(name, np.zeros((1, 2))), paths).picks
         if len(matched):
             files[name] = matched.micrographs[0]
     return files

@@ -46,11 +46,11 @@ class FilamentBatch:
 
     def parts(self, output: Path) -> Ledger:
         """The ledger of `output`."""
-        return Ledger.beside(output, ["filaments", str(self.only_ends), self.describe()])
+        return Ledger.for_output(output, ["filaments", str(self.only_ends), self.describe()])
 
     def to_find(self, paths: Sequence[Path], parts: Ledger) -> "FilamentBatch":
         """The same, with those micrographs in mind that are still to be done."""
-        picker = replace(self.work.picker, order=parts.missing(paths, _FILAMENTS))
+        picker = replace(self.work.picker, order=parts.list_missing(paths, _FILAMENTS))
         return replace(self, work=replace(self.work, picker=picker))
 
     def find(self, path: Path, parts: Ledger) -> Picks:
@@ -64,8 +64,8 @@ class FilamentBatch:
             picks = self._find(path)
             return {"xy_px": picks.xy_px, "score": picks.score, **picks.extra}
 
-        kept = dict(parts.once(_FILAMENTS, make, reads=path))
-        picks = Picks.on(str(path), kept.pop("xy_px"), kept.pop("score"))
+        kept = dict(parts.compute_once(_FILAMENTS, make, reads=path))
+        picks = Picks.for_micrograph(str(path), kept.pop("xy_px"), kept.pop("score"))
         return Picks(
             micrographs=picks.micrographs,
             index=picks.index,

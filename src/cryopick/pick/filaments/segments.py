@@ -32,7 +32,7 @@ def segments(name: str, paths: Sequence[Path2D], spacing_px: float, pixel_size_a
     parts = [_evenly(path, spacing_px) for path in paths]
     rows = np.concatenate([np.zeros((0, 5)), *parts])
     tube = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
-    picks = Picks.on(name, rows[:, :2], rows[:, 2])
+    picks = Picks.for_micrograph(name, rows[:, :2], rows[:, 2])
     extra = {
         "rlnHelicalTubeID": tube.astype(np.int64),
         "rlnAngleTiltPrior": np.full(len(rows), 90.0),
@@ -56,7 +56,7 @@ def ends(name: str, paths: Sequence[Path2D]) -> Picks:
     """
     xy = np.concatenate([np.zeros((0, 2)), *(path.xy[[0, -1]] for path in paths)])
     score = np.repeat(np.array([float(path.score.mean()) for path in paths]), 2)
-    return Picks.on(name, xy, score)
+    return Picks.for_micrograph(name, xy, score)
 
 
 def _evenly(path: Path2D, spacing: float) -> Float[np.ndarray, "segments 5"]:

@@ -112,7 +112,9 @@ class Proposer:
         height, width = shrunk.raw_shape
         inside = (xy_px >= margin_px) & (xy_px <= np.array([width, height]) - 1 - margin_px)
         score = merit[tuple(peaks.T)].astype(np.float64)
-        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(inside.all(axis=1)))
+        return Picks.for_micrograph(str(path), xy_px, score).select(
+            np.flatnonzero(inside.all(axis=1))
+        )
 
 
 def _read(
@@ -122,7 +124,7 @@ def _read(
     micrograph = read_micrograph(path, pixel_size_ang=settings.pixel_size_ang)
     raw_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = settings.diameter_ang / DIAMETER_PX / raw_ang
-    shrunk = rescale_micrograph(micrograph.pixels, factor, span=micrograph.span)
+    shrunk = rescale_micrograph(micrograph.pixels, factor, span=micrograph.value_range)
     flat = flatten(shrunk.image, shrunk.usable, diameter_px=DIAMETER_PX, clip_sd=settings.clip_sd)
     return shrunk, -flat if settings.contrast == "dark" else flat, raw_ang
 

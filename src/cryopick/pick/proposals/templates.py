@@ -164,7 +164,7 @@ def from_picks(
 
     picks = match_names(read_picks(path), list(paths)).picks
     total, count, reach = np.zeros((side, side)), 0, side // 2
-    for name, own in picks.by_micrograph():
+    for name, own in picks.split_by_micrograph():
         if not len(own):
             continue
         image, xy = flattened(Path(name), own)

@@ -238,7 +238,7 @@ class Runs:
             own = keep[place]
             name = str(self._micrographs.path(mid))
             score = found.score[place][own].astype(np.float64)
-            tables.append(Picks.on(name, found.xy_px[place][own], score))
+            tables.append(Picks.for_micrograph(name, found.xy_px[place][own], score))
         return concatenate(tables)
 
     def score_map(self, run: str, mid: int) -> tuple[Float32[np.ndarray, "rows columns"], float]:

@@ -18,7 +18,7 @@ _LEAST_HELD_OUT = 3  # labelled micrographs to learn from that must stay
 def plan(desk: Desk) -> dict[str, Any]:
     """Labels, an estimate of the number of particles, who judges, and what stands in the way."""
     labels, usable = desk.marks.table("pos"), desk.micrographs.usable()
-    counts = {name: len(rows) for name, rows in labels.rows().items()}
+    counts = {name: len(rows) for name, rows in labels.rows_by_micrograph().items()}
     complete = [name for name in desk.marks.complete() if counts.get(name)]
     estimate = round(sum(counts[name] for name in complete) / len(complete)) if complete else None
     refusal, warnings = None, []

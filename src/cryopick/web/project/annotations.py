@@ -201,7 +201,7 @@ class Marks:
         for row in rows:
             by_path.setdefault(row["path"], []).append((row["x"], row["y"]))
         return concatenate(
-            [Picks.on(path, np.array(xy, np.float64)) for path, xy in by_path.items()]
+            [Picks.for_micrograph(path, np.array(xy, np.float64)) for path, xy in by_path.items()]
         )
 
     def regions(self) -> Regions:

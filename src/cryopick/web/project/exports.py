@@ -86,11 +86,11 @@ def final_picks(desk: Desk, run: str | None) -> tuple[Picks, list[tuple[str, int
     if run is None:
         raise InputError("choose a run")
     kept = desk.runs.table(run, desk.runs.kept(run))
-    outside = desk.marks.regions().outside(kept)
-    wrong = dict(desk.marks.table("neg").by_micrograph())
-    added = dict(desk.marks.table("pos").by_micrograph())
+    outside = desk.marks.regions().select_outside(kept)
+    wrong = dict(desk.marks.table("neg").split_by_micrograph())
+    added = dict(desk.marks.table("pos").split_by_micrograph())
     tables, removed, more = [], 0, 0
-    for name, own in outside.by_micrograph():
+    for name, own in outside.split_by_micrograph():
         reach_px = near_px(desk, name)
         if name in wrong:
             bad = is_near(own.xy_px, wrong[name].xy_px, reach_px)

@@ -52,7 +52,7 @@ def import_labels(
     numbers = {str(path): mid for mid, path in usable.items()}
     matched = match_names(table, list(usable.values()))
     added, outside, twice = [], 0, 0
-    for path, own in matched.picks.by_micrograph():
+    for path, own in matched.picks.split_by_micrograph():
         row = desk.micrographs.one(numbers[path])
         last = np.array([row["width_px"], row["height_px"]]) - 0.5
         inside = ((own.xy_px >= -0.5) & (own.xy_px <= last)).all(axis=1)

@@ -169,7 +169,7 @@ def _marked(desk: Desk, run: str) -> dict[str, Bool[np.ndarray, " picks"]]:
     marked = {}
     for kind in ("pos", "neg"):
         on = np.zeros(len(found.score), bool)
-        labels = dict(desk.marks.table(kind).by_micrograph())
+        labels = dict(desk.marks.table(kind).split_by_micrograph())
         for mid in found.micrographs:
             path = str(desk.micrographs.path(mid))
             if path in labels:
