@@ -43,7 +43,7 @@ MODULES = {
     "filaments": "filaments",
     "info": "info",
     "label": "label",
-    "merge": "scale",
+    "merge": "distributed",
     "models": "models",
     "pick": "pick",
     "preprocess": "preprocess",
@@ -54,12 +54,12 @@ MODULES = {
     "simulate": "simulate",
     "split": "split",
     "stack": "stack",
-    "submit": "scale",
+    "submit": "distributed",
     "suggest": "suggest",
     "threshold": "sets",
     "train": "train",
     "validate": "validate",
-    "watch": "scale",
+    "watch": "distributed",
 }
 
 _TYPED: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("typed")

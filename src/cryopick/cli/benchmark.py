@@ -1,7 +1,7 @@
 """`cryopick benchmark` and `cryopick benchmark-report`: compare ways to learn from few labels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
@@ -9,117 +9,155 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import MICROGRAPHS, Force, Json, RawPixelSizeAng
+from cryopick.cli.options import MICROGRAPHS, Config, Force, Json
 from cryopick.cli.progress import Batch, progress
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.errors import CryopickError, SettingsError, UnfinishedError
+from cryopick.preprocess.settings import NormalizationKind
+from cryopick.train.settings import ObjectiveName, TrainSettings
 
 if TYPE_CHECKING:
     from cryopick.experiments.comparison import Axis, Comparison
-    from cryopick.experiments.plan import Plan, Trial
+    from cryopick.experiments.plan import Trial
     from cryopick.experiments.study import Study
     from cryopick.train.labels import LabelledMicrographs
 
 __all__ = ["benchmark", "benchmark_report"]
 
-_OBJECTIVES = ["pn", "pu", "ge-kl", "ge-binomial"]
-_WITHIN = {
-    "network": "network.name",
-    "width": "network.width",
-    "positive_patches": "sampling.positive_patches",
-    "unlabelled_patches": "sampling.unlabelled_patches",
-    "spectral_augmentation": "sampling.spectral_augmentation",
-}
-
 
 @app.command()
+@expand_settings
 def benchmark(
-    out: Annotated[
-        Path, Argument(metavar="DIR", file_okay=False, help="Folder to keep results in.")
-    ],
+    out: Annotated[Path, Argument(metavar="DIR", file_okay=False, help="Folder of results.")],
     micrographs: Annotated[
         list[str],
-        Option("--micrographs", "-m", metavar="MIC", help=f"Micrographs; repeat. {MICROGRAPHS}"),
+        Option(
+            "--micrographs", "-m", metavar="MIC", help=f"Micrographs; repeatable. {MICROGRAPHS}"
+        ),
     ],
     picks: Annotated[
-        Path, Option("--picks", "-p", metavar="PICKS", help="Table of all particles on them.")
+        Path,
+        Option("--picks", "-p", metavar="PICKS", help="Table of all particles on the micrographs."),
+    ],
+    options: Annotated[
+        SettingsOptions[TrainSettings],
+        Fields(
+            only=(
+                "diameter_ang",
+                "particles_per_micrograph",
+                "pixel_size_ang",
+                "network.name",
+                "network.width",
+                "sampling.positive_patches",
+                "sampling.unlabelled_patches",
+                "sampling.spectral_augmentation",
+                "steps",
+                "learning_rate",
+            ),
+            defaults={"particles_per_micrograph": "the mean of the table"},
+        ),
     ],
     held_out_micrographs: Annotated[
         list[str] | None,
-        Option(metavar="MIC", help="Micrographs to judge by, with particles in the same table."),
+        Option(
+            metavar="MIC",
+            help="Micrographs to evaluate on, with particles in the same table; repeatable.",
+        ),
     ] = None,
     held_out_frac: Annotated[
-        float, Option(help="Judge by this share of the micrographs, where none are named.")
+        float,
+        Option(
+            help="Fraction of the micrographs to hold out, if --held-out-micrographs is absent."
+        ),
     ] = 1 / 3,
-    objective: Annotated[list[str], Option(help="Objective to try; repeat.")] = _OBJECTIVES,
-    labels: Annotated[list[int], Option(help="Number of labels to try; repeat.")] = [10, 25, 100],  # noqa: B006  # read only
-    repeats: Annotated[int, Option(help="Draws of labels for each number.")] = 5,
+    objective: Annotated[
+        list[str], Option(metavar="NAME", help="Training objective to compare; repeatable.")
+    ] = list(get_args(ObjectiveName)),  # noqa: B006  # read only
+    labels: Annotated[
+        list[int], Option(metavar="N", help="Number of labels to compare; repeatable.")
+    ] = [10, 25, 100],  # noqa: B006  # read only
+    repeats: Annotated[int, Option(help="Random draws of labels for each number of labels.")] = 5,
     autoencoder: Annotated[
-        list[str] | None, Option(help="Weight γ of the reconstruction to try; repeat [0].")
+        list[str] | None,
+        Option(metavar="γ", help="Autoencoder weight to compare; repeatable. [default: 0]"),
     ] = None,
     init: Annotated[
         list[str] | None,
-        Option(metavar="random|general|MODEL", help="Start to try; repeat [random]."),
+        Option(
+            metavar="random|general|MODEL",
+            help="Initial weights to compare; repeatable. [default: random]",
+        ),
     ] = None,
     normalization: Annotated[
-        list[str] | None, Option(help="Normalisation to try; repeat [as suits the start].")
+        list[str] | None,
+        Option(
+            metavar="NAME",
+            help="Normalization to compare; repeatable. [default: that of the initial weights]",
+        ),
     ] = None,
     penalty_weight: Annotated[
-        list[float] | None, Option(help="Weight λ of the GE objectives, to try; repeat [as train].")
+        list[float] | None,
+        Option(
+            metavar="λ",
+            help="Penalty weight of ge-kl and ge-binomial to compare; repeatable. [default: as for "
+            "`cryopick train`]",
+        ),
     ] = None,
     warm_up_steps: Annotated[
         list[int] | None,
-        Option(help="First steps that learn what stands out, to try; repeat [0, as the paper]."),
+        Option(
+            metavar="N",
+            help="Number of warm-up steps on blob detections to compare; repeatable. [default: 0]",
+        ),
     ] = None,
     prior_factor: Annotated[
         list[float] | None,
-        Option(help="Tell so many times the particles that there are; repeat [1]."),
+        Option(
+            metavar="FACTOR",
+            help="Train with this multiple of the true number of particles, to test how errors of "
+            "the estimate matter; repeatable. [default: 1]",
+        ),
     ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Longest extent of the particle in ångströms; needed.")
+    config: Config = None,
+    seed: Annotated[
+        int, Option(min=0, help="Seed of the draws of labels and of the training runs.")
+    ] = 0,
+    jobs: Annotated[
+        int | None,
+        Option(min=1, help="Number of training runs in parallel. [default: number of CPU cores]"),
     ] = None,
-    particles_per_micrograph: Annotated[
-        float | None, Option(help="Particles on a micrograph [counted in the table].")
-    ] = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    network: Annotated[str | None, Option(help="Network, as for train [conv31].")] = None,
-    width: Annotated[int | None, Option(help="Channels of the first layer [32].")] = None,
-    positive_patches: Annotated[
-        int | None, Option(help="Patches of labelled regions in a step [2].")
-    ] = None,
-    unlabelled_patches: Annotated[
-        int | None, Option(help="Patches of unlabelled regions in a step [8].")
-    ] = None,
-    spectral_augmentation: Annotated[
-        float | None, Option(help="Spread of the power at each frequency, as for train [0].")
-    ] = None,
-    steps: Annotated[
-        int | None, Option(help="Minibatches of a run [12 a label, from 200 to 900].")
-    ] = None,
-    learning_rate: Annotated[float | None, Option(help="Greatest learning rate [0.003].")] = None,
-    config: Annotated[
-        Path | None,
-        Option(metavar="FILE", help="Further settings of the training, as train writes them."),
-    ] = None,
-    seed: Annotated[int, Option(min=0, help="Another seed, other labels and networks.")] = 0,
-    jobs: Annotated[int | None, Option(min=1, help="Runs at a time [one a core].")] = None,
 ) -> None:
-    """Compare ways to learn from few labels on micrographs of which all particles are known.
+    """Compare training methods with few labels on micrographs whose particles are all known.
 
-    Every combination of the choices is trained on labels drawn at random, several times, and
-    judged on micrographs held out. DIR keeps what each run gave: runs that it holds are not done
-    again, so a benchmark that was cut off goes on, and further choices are added by further
-    commands. `cryopick benchmark-report` shows what there is so far.
+    Every combination of the choices is trained on randomly drawn labels, several times, and
+    evaluated on held-out micrographs. Results are kept in DIR: run the same command again to resume
+    an interrupted benchmark, and other commands to add choices. `cryopick benchmark-report`
+    summarizes the results.
 
     Example: cryopick benchmark study -m micrographs -p particles.tsv --diameter-ang 190
     --labels 10 --labels 100
     """
-    options = locals()
+    from cryopick.experiments.plan import Plan
     from cryopick.runs.parallel import available_cores
 
     study = _study(out, micrographs, picks, held_out_micrographs, held_out_frac, seed)
-    known = len(study.training.labels) / len(study.training.paths)
-    plan = _plan(options, known)
+    mean_count = len(study.training.labels) / len(study.training.paths)
+    _check_choices("--objective", objective, get_args(ObjectiveName))
+    _check_choices("--normalization", normalization or (), get_args(NormalizationKind))
+    plan = Plan(
+        settings=options.build(config, defaults={"particles_per_micrograph": mean_count}),
+        labels=tuple(labels),
+        repeats=repeats,
+        objectives=tuple(cast("list[ObjectiveName]", objective)),
+        autoencoders=tuple(autoencoder or ()),
+        inits=tuple(init or ()),
+        normalizations=tuple(cast("list[NormalizationKind]", normalization or [])),
+        penalty_weights=tuple(penalty_weight or ()),
+        warm_up_steps=tuple(warm_up_steps or ()),
+        prior_factors=tuple(prior_factor or (1.0,)),
+        is_longer_with_labels="steps" not in options.given and config is None,
+        seed=seed,
+    )
     study.open()
     trials = plan.trials()
     missing = study.missing(trials)
@@ -160,39 +198,10 @@ def _labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
     return LabelledMicrographs.of(find_micrographs(micrographs), read_picks(picks), picks)
 
 
-def _plan(options: Mapping[str, Any], known: float) -> "Plan":
-    """The plan that the options mean; `known` particles lie on a micrograph."""
-    from cryopick.experiments.plan import Plan
-    from cryopick.preprocess.settings import NormalizationKind
-    from cryopick.train.objectives import OBJECTIVES
-    from cryopick.train.settings import TrainSettings
-
-    single = ("diameter_ang", "particles_per_micrograph", "pixel_size_ang", "steps")
-    shared = {name: options[name] for name in (*single, "learning_rate", *_WITHIN)}
-    defaults = {"particles_per_micrograph": known}
-    settings = settings_of(TrainSettings, shared, options["config"], _WITHIN, defaults)
-    for name in options["objective"]:
-        if name not in OBJECTIVES:
-            raise SettingsError(
-                f"there is no objective {name!r}; choose of {', '.join(OBJECTIVES)}"
-            )
-    for name in options["normalization"] or ():
-        if name not in get_args(NormalizationKind):
-            raise BadParameter(f"normalization is one of {', '.join(get_args(NormalizationKind))}")
-    return Plan(
-        settings=settings,
-        labels=tuple(options["labels"]),
-        repeats=options["repeats"],
-        objectives=tuple(options["objective"]),
-        autoencoders=tuple(options["autoencoder"] or ()),
-        inits=tuple(options["init"] or ()),
-        normalizations=tuple(options["normalization"] or ()),
-        penalty_weights=tuple(options["penalty_weight"] or ()),
-        warm_up_steps=tuple(options["warm_up_steps"] or ()),
-        prior_factors=tuple(options["prior_factor"] or (1.0,)),
-        is_longer_with_labels=options["steps"] is None and options["config"] is None,
-        seed=options["seed"],
-    )
+def _check_choices(option: str, names: Sequence[str], choices: Sequence[str]) -> None:
+    for name in names:
+        if name not in choices:
+            raise BadParameter(f"{option} must be one of {', '.join(choices)}; got {name!r}")
 
 
 def _carry_out(study: "Study", trials: "Sequence[Trial]", jobs: int) -> None:

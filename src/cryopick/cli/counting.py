@@ -6,7 +6,7 @@
 
 from typing import TYPE_CHECKING
 
-from typer import BadParameter, echo
+from typer import echo
 
 from cryopick.cli.progress import progress
 
@@ -20,23 +20,7 @@ if TYPE_CHECKING:
     from cryopick.train.particle_count import ParticleStatistics
     from cryopick.train.settings import TrainSettings
 
-__all__ = ["AUTO", "look", "number_or_auto", "tell_number", "tell_odds"]
-
-AUTO = "auto"
-
-
-def number_or_auto(option: str, given: str | None) -> float | None:
-    """The number that an option gives; None where it is to be found out.
-
-    Raises:
-        BadParameter: It is neither a number nor "auto".
-    """
-    if given is None or given == AUTO:
-        return None
-    try:
-        return float(given)
-    except ValueError:
-        raise BadParameter(f"{option} takes a number or auto; got {given!r}") from None
+__all__ = ["look", "tell_number", "tell_odds"]
 
 
 def look(

@@ -67,7 +67,10 @@ def filaments(
 
     settings, torch_device = picking.build(), require_device(device)
     plan = Batched.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
-    file, regions = choose_model_file(model, settings.diameter_ang), read_ignored_regions(plan.paths, ignore)
+    file, regions = (
+        choose_model_file(model, settings.diameter_ang),
+        read_ignored_regions(plan.paths, ignore),
+    )
     scored = PickBatch.open(file, settings, torch_device, ignore=regions)
     work = FilamentBatch(scored, options.build(), ends)
     parts = work.parts(plan.beside)

@@ -15,6 +15,7 @@ from cryopick.pick.proposals.settings import ProposeSettings
 
 __all__ = ["propose"]
 
+
 @app.command()
 @expand_settings
 def propose(

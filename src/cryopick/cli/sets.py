@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryopick.evaluate.expectation import ExpectedMetrics
     from cryopick.picks import Picks
 
-__all__ = ["AUTO", "NO_PARTICLES_WARNING", "Operation", "combine", "apply_cut", "threshold"]
+__all__ = ["AUTO", "NO_PARTICLES_WARNING", "Operation", "apply_cut", "combine", "threshold"]
 
 AUTO = "auto"  # a threshold that the scores themselves tell
 NO_PARTICLES_WARNING = (

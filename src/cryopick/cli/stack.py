@@ -86,7 +86,9 @@ def extract_particles(
     groups = read_optics_groups(picks, settings)
     own = _picks_of_files(_chosen(read_picks(picks), threshold), find_micrographs(micrographs))
     if not own:
-        raise InputError(f"{picks}: no pick lies on the given micrographs; give the micrographs that the table names")
+        raise InputError(
+            f"{picks}: no pick lies on the given micrographs; give those that the table names"
+        )
     outputs, star = plan_output_files(list(own), out, ".mrcs"), out / "particles.star"
     parts = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
     batch = Batch(list(own), doing="Extracting particles")
@@ -102,7 +104,7 @@ def extract_particles(
     echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
     lost = sum(len(own[path]) for path in cut) - len(found)
     if lost:
-        what = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside the micrograph"
+        what = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
         echo(f"discarded {lost} picks whose boxes {what}", err=True)
     batch.finish()
 
@@ -122,5 +124,6 @@ def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"
     named = table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
     matched = match_names(named, paths)
     if matched.unmatched:
-        echo(f"ignored micrographs without a matching file: {', '.join(matched.unmatched)}", err=True)
+        names = ", ".join(matched.unmatched)
+        echo(f"ignored micrographs without a matching file: {names}", err=True)
     return {Path(name): rows for name, rows in matched.picks.split_by_micrograph()}

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "align_names",
     "match_files",
+    "metadata_file",
     "plan_tables",
     "read_only",
-    "metadata_file",
     "settings_file",
     "write_table",
 ]

@@ -1,7 +1,6 @@
 """`cryopick train`: from labelled micrographs to a model."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from cryopick.train.training_run import TrainingRun
 
 __all__ = ["train"]
+
 
 @app.command()
 @expand_settings
@@ -60,7 +60,7 @@ def train(
     config: Config = None,
     held_out_micrographs: Annotated[
         list[str] | None,
-        Option(metavar="MIC", help="Micrographs to evaluate on, not used for training; repeatable."),
+        Option(metavar="MIC", help="Micrographs to evaluate on instead of training; repeatable."),
     ] = None,
     held_out_picks: Annotated[
         Path | None,
@@ -113,7 +113,9 @@ def train(
     held_out: LabelledMicrographs | None = None
     if held_out_frac is not None:
         if held_out_micrographs or held_out_picks:
-            raise BadParameter("--held-out-frac cannot be combined with --held-out-micrographs or --held-out-picks")
+            raise BadParameter(
+                "--held-out-frac cannot be combined with --held-out-micrographs or --held-out-picks"
+            )
         training, held_out = training.split(held_out_frac, settings.seed)
     elif held_out_micrographs and held_out_picks:
         held_out = _labelled(held_out_micrographs, held_out_picks)
