@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cryopick.model.networks import NETWORKS, Decoder, NetworkSettings, Scorer
+from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.networks import Decoder, Scorer
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 

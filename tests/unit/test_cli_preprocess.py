@@ -12,10 +12,10 @@ from tests import tiny
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import load_model
-from cryopick.preprocess.dataset import DIAMETER_PX
 from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.normalize import fit_normalization
-from cryopick.preprocess.pipeline import prepare, shrink
+from cryopick.preprocess.pipeline import prepare_micrograph, rescale_micrograph
+from cryopick.preprocess.settings import DIAMETER_PX
 
 SIZE_ANG = 5.0
 
@@ -36,7 +36,7 @@ def read(path):
 
 def shrunk(number, factor):
     pixels = read_micrograph(Path(f"mics/mic_{number}.mrc")).pixels
-    return shrink(pixels, factor)
+    return rescale_micrograph(pixels, factor)
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
@@ -67,7 +67,7 @@ def test_a_diameter_gives_the_pixels_of_training_and_a_model_its_own(run):
     raw = read_micrograph(Path("mics/mic_0.mrc")).pixels
     factor = tiny.PIXEL_ANG / SIZE_ANG
     normalization = load_model(Path("m.safetensors")).normalization
-    assert np.array_equal(pixels, prepare(raw, factor, normalization).image)
+    assert np.array_equal(pixels, prepare_micrograph(raw, factor, normalization).image)
 
 
 def test_a_factor_needs_no_pixel_size_and_invents_none(run):

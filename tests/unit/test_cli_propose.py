@@ -25,7 +25,7 @@ def test_the_table_holds_the_proposals_of_all_micrographs(run):
     run("propose mics --diameter-ang 135 -o picks.star")
 
     picks = read_picks(Path("picks.star"))
-    proposer = Proposer.ready(ProposeSettings(diameter_ang=135.0))
+    proposer = Proposer.create(ProposeSettings(diameter_ang=135.0))
     wanted = [proposer.propose(path) for path in PATHS]
     assert len(picks) == sum(map(len, wanted)) > 10
     np.testing.assert_allclose(

@@ -7,7 +7,7 @@ import pytest
 from tests import tiny
 
 from cryopick.io.images.mrc import write_mrc
-from cryopick.model.device import ready_device
+from cryopick.model.device import require_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -26,7 +26,7 @@ def test_a_map_holds_the_scores_and_the_distance_between_them(run, step_px):
     run(f"score mics --model m.safetensors -o scores --step-px {step_px}")
 
     settings = PickSettings(step_px=step_px)
-    picker = Picker.ready(load_model(Path("m.safetensors")), settings, ready_device("cpu"))
+    picker = Picker.create(load_model(Path("m.safetensors")), settings, require_device("cpu"))
     for number in range(3):
         name = f"mic_{number}.mrc"
         pixels, size_yx = read(Path("scores") / name)

@@ -187,7 +187,7 @@ def test_a_model_of_cryopick_picks_at_its_own_scale_whatever_the_header_says(top
     radius_px = model.diameter_px  # so the image is brought to half its size
 
     found = table(topaz(f"extract raw.mrc -m m.safetensors -r {radius_px} -t -99 -d -1").out)
-    picker = Picker.ready(
+    picker = Picker.create(
         load_model(tmp_path / "m.safetensors"),
         PickSettings(
             threshold=-99.0,

@@ -15,7 +15,7 @@ import torch
 from tests.topaz_networks import KINDS, network
 
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.inference.score_map import folded, score_map
+from cryopick.inference.score_map import optimize_for_inference, compute_score_map
 from cryopick.model.model_file import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,7 +35,7 @@ def test_a_detector_scores_as_the_network_that_was_saved(kind, bn, saved_whole, 
     with torch.inference_mode():
         expected = original(pixels)[:, 0]
         torch.testing.assert_close(ours(pixels), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(folded(ours)(pixels), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5)
     assert ours.receptive_field_px == KINDS[kind][1]
     assert expected.std() > 1e-4
 
@@ -87,7 +87,7 @@ def test_a_detector_that_topaz_trained_scores_as_topaz_scored(name):
     image = np.random.default_rng(0).normal(size=(48, 56)).astype(np.float32)
     theirs = tifffile.imread(GOLDEN / f"topaz_{name}.tiff")
 
-    ours = score_map(read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1).logits
+    ours = compute_score_map(read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1).logits
 
     # Logits of so short a training differ by some thousandths.
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
@@ -107,7 +107,7 @@ def test_scores_are_those_that_topaz_itself_writes(name, tmp_path):
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     theirs = tifffile.imread(next((tmp_path / "maps").glob("a.*")))
     (detector,) = PEER.parents[1].glob(f"lib/*/site-packages/topaz/pretrained/detector/{name}.sav")
-    ours = score_map(read_topaz_model(detector), image, step_px=1).logits
+    ours = compute_score_map(read_topaz_model(detector), image, step_px=1).logits
 
     assert theirs.std() > 1  # logits of tens
     np.testing.assert_allclose(ours, theirs, atol=1e-4)

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cryopick.inference.score_map import folded, score_map
-from cryopick.inference.winograd import Winograd, is_worthwhile
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.networks import Scorer
 
 sides = st.integers(17, 41)  # at dilation 4 the filter spans 17 pixels
 
@@ -23,7 +24,7 @@ def test_it_gives_what_the_convolution_gives(height, width, batch, dilation, bia
     plain = convolution(dilation=dilation, bias=bias)
     pixels = torch.randn(batch, 3, height, width)
 
-    found = Winograd(plain)(pixels)
+    found = WinogradConv2d(plain)(pixels)
 
     # an exact algorithm, whose transforms let float32 lose some of its 24 bits
     torch.testing.assert_close(found, plain(pixels), rtol=1e-4, atol=3e-5)
@@ -33,14 +34,14 @@ def test_it_gives_what_the_convolution_gives(height, width, batch, dilation, bia
 def test_more_tiles_than_are_transformed_at_once_join_without_a_seam(columns):
     plain, pixels = convolution(), torch.randn(1, 3, 9, 4 * columns + 3)
 
-    torch.testing.assert_close(Winograd(plain)(pixels), plain(pixels), rtol=1e-4, atol=3e-5)
+    torch.testing.assert_close(WinogradConv2d(plain)(pixels), plain(pixels), rtol=1e-4, atol=3e-5)
 
 
 def test_its_error_is_a_small_part_of_the_greatest_output():
     plain, pixels = convolution(64, 128), torch.randn(1, 64, 36, 36)
     exact = convolution(64, 128).double()(pixels.double())
 
-    error = (Winograd(plain)(pixels) - exact).abs().max() / exact.abs().max()
+    error = (WinogradConv2d(plain)(pixels) - exact).abs().max() / exact.abs().max()
 
     assert error < 2e-5
 
@@ -71,15 +72,15 @@ def test_a_network_made_ready_for_a_processor_scores_as_before(name, expected):
     network = Scorer(NetworkSettings(name=name)).eval()
     pixels = np.random.default_rng(0).normal(size=(120, 150)).astype(np.float32)
 
-    ready = folded(network)
+    ready = optimize_for_inference(network)
 
-    assert len(parts(ready, Winograd)) == expected
-    found, known = (score_map(each, pixels, step_px=4).logits for each in (ready, network))
+    assert len(parts(ready, WinogradConv2d)) == expected
+    found, known = (compute_score_map(each, pixels, step_px=4).logits for each in (ready, network))
     np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-4 * known.std())
 
 
 def test_bfloat16_and_other_devices_keep_their_own_convolutions():
     network = Scorer(NetworkSettings()).eval()
 
-    assert not parts(folded(network, torch.bfloat16), Winograd)
-    assert not parts(folded(network, device=torch.device("meta")), Winograd)
+    assert not parts(optimize_for_inference(network, torch.bfloat16), WinogradConv2d)
+    assert not parts(optimize_for_inference(network, device=torch.device("meta")), WinogradConv2d)

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NETWORKS, Decoder, NetworkSettings, Scorer
+from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.networks import Decoder, Scorer
 
 
 def layers(module, kind):

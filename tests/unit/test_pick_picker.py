@@ -6,10 +6,10 @@ import torch
 from tests import oracles_learn as oracles
 
 from cryopick.errors import MicrographError
-from cryopick.inference.score_map import ScoreMap, score_map
+from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import Model
-from cryopick.pick.picker import Picker, locate
+from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
 
@@ -42,7 +42,7 @@ def in_order(xy, middle=220.0):
 
 
 def picker(**values):
-    return Picker.ready(MODEL, PickSettings(threshold=-np.inf, **values), CPU)
+    return Picker.create(MODEL, PickSettings(threshold=-np.inf, **values), CPU)
 
 
 def test_picks_are_where_the_particles_are_in_raw_pixels(tmp_path):
@@ -112,7 +112,7 @@ def test_the_threshold_cuts_and_changes_nothing_else(tmp_path):
     path = micrograph(tmp_path)
     everything = picker().pick(path)
 
-    cut = Picker.ready(MODEL, PickSettings(threshold=0.5), CPU).pick(path)
+    cut = Picker.create(MODEL, PickSettings(threshold=0.5), CPU).pick(path)
 
     assert 0 < len(cut) < len(everything)
     np.testing.assert_array_equal(cut.score, everything.score[everything.score >= 0.5])
@@ -149,9 +149,9 @@ def test_no_pick_is_on_an_unusable_or_non_finite_place():
     image = rng.normal(size=(70, 90)).astype(np.float32)
     image[30, 50] = np.nan
     usable = rng.random((70, 90)) > 0.5
-    scores = score_map(MODEL.scorer, image, step_px=1)
+    scores = compute_score_map(MODEL.scorer, image, step_px=1)
 
-    xy, score = locate(scores, usable, radius=3.0, threshold=-np.inf)
+    xy, score = find_peaks(scores, usable, radius=3.0, threshold=-np.inf)
 
     assert len(xy) > 20
     assert np.isfinite(xy).all()
@@ -170,7 +170,7 @@ def test_a_peak_on_an_unusable_place_hides_none_beside_it():
     usable = np.ones((9, 9), bool)
     usable[4, 4] = False
 
-    xy, score = locate(ScoreMap(logits, 1), usable, radius=1.0, threshold=1.0)
+    xy, score = find_peaks(ScoreMap(logits, 1), usable, radius=1.0, threshold=1.0)
 
     np.testing.assert_array_equal(xy, [[5.0, 4.0]])
     assert score.tolist() == [5.0]
@@ -184,7 +184,7 @@ def test_a_particle_between_two_places_scores_as_one_on_a_place(step_px):
         np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (1.2 * step_px) ** 2)) for cx, cy in centres
     ).astype(np.float32)
 
-    xy, score = locate(
+    xy, score = find_peaks(
         ScoreMap(logits[::step_px, ::step_px], step_px),
         np.ones(logits.shape, bool),
         radius=4.0 * step_px,
@@ -202,7 +202,7 @@ def test_scores_of_an_uneven_scale_are_suppressed_and_placed_by_axis():
     usable = np.ones((9, 9), bool)
 
     # along y 4 rows are 8 raw pixels and within the radius, along x 12 and beyond it
-    xy, _ = locate(ScoreMap(logits, 1), usable, radius=10.0, threshold=1.0, scale_yx=(2.0, 3.0))
+    xy, _ = find_peaks(ScoreMap(logits, 1), usable, radius=10.0, threshold=1.0, scale_yx=(2.0, 3.0))
 
     np.testing.assert_array_equal(xy, [[6.0, 4.0], [18.0, 4.0]])
 
@@ -224,7 +224,7 @@ def test_micrographs_picked_in_the_background_are_picked_as_alone(tmp_path, prec
         (tmp_path / str(number)).mkdir()
         paths.append(micrograph(tmp_path / str(number), centres=CENTRES[number % 3 :]))
     settings = PickSettings(threshold=-np.inf, precision=precision)
-    alone = Picker.ready(MODEL, settings, CPU)
+    alone = Picker.create(MODEL, settings, CPU)
     together = replace(alone, order=paths)
 
     for path in paths:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from cryopick.preprocess.mask import Border, Invalid, find_border, find_invalid, inset
+from cryopick.preprocess.mask import Border, InvalidRegions, find_border, find_invalid, erode_mask
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NOWHERE = Border(0, 0, 0, 0)
@@ -118,7 +118,7 @@ def test_a_constant_corner_is_not_usable_and_the_rest_is(value):
 
 
 def test_every_pixel_whose_square_touches_a_border_is_dropped():
-    invalid = Invalid((64, 64), Border(11, 0, 0, 9), np.zeros((1, 1), dtype=bool), 8)
+    invalid = InvalidRegions((64, 64), Border(11, 0, 0, 9), np.zeros((1, 1), dtype=bool), 8)
 
     usable = invalid.usable((16, 8))
 
@@ -132,7 +132,7 @@ def test_every_pixel_whose_square_touches_a_border_is_dropped():
 def test_at_raw_size_exactly_the_border_is_dropped():
     border = Border(3, 4, 5, 6)
 
-    usable = Invalid((30, 40), border, np.zeros((1, 1), dtype=bool), 8).usable((30, 40))
+    usable = InvalidRegions((30, 40), border, np.zeros((1, 1), dtype=bool), 8).usable((30, 40))
 
     assert usable.sum() == (30 - 7) * (40 - 11)
     assert usable[3:26, 5:34].all()
@@ -185,7 +185,7 @@ def test_micrographs_without_borders_keep_every_pixel(path):
 @quick
 @given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.floats(0, 6))
 def test_inset_keeps_what_is_farther_than_the_reach_from_all_that_is_unusable(usable, reach_px):
-    kept = inset(usable, reach_px)
+    kept = erode_mask(usable, reach_px)
 
     bad = np.argwhere(~usable)
     for row, column in np.ndindex(usable.shape):

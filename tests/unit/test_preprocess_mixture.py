@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests import oracles_image as oracles
 
 from cryopick.preprocess.histogram import Histogram
-from cryopick.preprocess.mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
 
 COUNT = 20_000
 

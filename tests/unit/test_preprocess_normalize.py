@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, MicrographError
 from cryopick.preprocess.histogram import histogram
-from cryopick.preprocess.mixture import Mixture
+from cryopick.preprocess.gaussian_mixture import Mixture
 from cryopick.preprocess.normalize import Normalization, fit_normalization
 
 KINDS = ["dataset", "micrograph", "affine", "white"]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.preprocess.mask import Border, Invalid, find_invalid
-from cryopick.preprocess.pixel_repair import Clean
+from cryopick.preprocess.mask import Border, InvalidRegions, find_invalid
+from cryopick.preprocess.pixel_repair import CleanedMicrograph
 
 SHAPE = (90, 110)
 quick = settings(deadline=None, max_examples=40)
@@ -15,9 +15,9 @@ def replace_outliers(image):
 
     That its least and greatest pixel are known may only save time.
     """
-    nowhere = Invalid(image.shape, Border(0, 0, 0, 0), np.zeros((1, 1), bool), 8)
-    clean = Clean.of(image, nowhere, (float(image.min()), float(image.max())))
-    unaware = Clean.of(image, nowhere)
+    nowhere = InvalidRegions(image.shape, Border(0, 0, 0, 0), np.zeros((1, 1), bool), 8)
+    clean = CleanedMicrograph.from_pixels(image, nowhere, (float(image.min()), float(image.max())))
+    unaware = CleanedMicrograph.from_pixels(image, nowhere)
     np.testing.assert_array_equal(clean.outliers, unaware.outliers)
     np.testing.assert_array_equal(clean.mended, unaware.mended)
     image[:] = clean.rows(0, len(image))
@@ -105,7 +105,7 @@ def test_rows_are_the_same_in_whatever_parts_they_come(kind):
     image[:40], image[:, -50:] = image[40], image[:, [-51]]
     image[120:290, 100:300] = 7
     image[300, [200, 240]] = 30_000
-    clean = Clean.of(image, find_invalid(image))
+    clean = CleanedMicrograph.from_pixels(image, find_invalid(image))
 
     whole = clean.rows(0, len(image))
 

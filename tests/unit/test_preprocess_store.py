@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.preprocess.histogram import Histogram
-from cryopick.preprocess.store import (
-    Store,
-    Stored,
+from cryopick.preprocess.prepared_store import (
+    PreparedStore,
+    StoredMicrograph,
     is_saved,
     load_histogram,
     load_micrograph,
@@ -20,14 +20,14 @@ HEIGHT, WIDTH = 23, 31
 
 def stored(shape=(HEIGHT, WIDTH), scale_yx=(4.0, 4.0)):
     rng = np.random.default_rng(0)
-    return Stored(rng.normal(size=shape).astype(np.float32), rng.random(shape) > 0.2, scale_yx)
+    return StoredMicrograph(rng.normal(size=shape).astype(np.float32), rng.random(shape) > 0.2, scale_yx)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     save_micrograph(folder, 0, stored())
-    return Store.open(folder, [np.zeros((0, 2))])
+    return PreparedStore.open(folder, [np.zeros((0, 2))])
 
 
 @settings(deadline=None)
@@ -59,10 +59,10 @@ def test_a_window_reads_its_own_rows_alone(store, monkeypatch):
 
 def test_windows_do_not_depend_on_how_an_image_lay_in_memory(tmp_path):
     plain = stored()
-    columns = Stored(np.asfortranarray(plain.image), np.asfortranarray(plain.usable), (4.0, 4.0))
+    columns = StoredMicrograph(np.asfortranarray(plain.image), np.asfortranarray(plain.usable), (4.0, 4.0))
     save_micrograph(tmp_path, 0, columns)
 
-    window = Store.open(tmp_path, [np.zeros((0, 2))]).window(0, 2, 3, 5)
+    window = PreparedStore.open(tmp_path, [np.zeros((0, 2))]).window(0, 2, 3, 5)
 
     np.testing.assert_array_equal(window.image, plain.image[2:7, 3:8])
     np.testing.assert_array_equal(window.usable, plain.usable[2:7, 3:8])
@@ -97,7 +97,7 @@ def test_labels_are_scaled_along_each_axis_by_its_own_factor(tmp_path):
     save_micrograph(tmp_path, 0, stored(scale_yx=(4.0, 5.0)))
     save_micrograph(tmp_path, 1, stored(shape=(12, 9)))
 
-    store = Store.open(tmp_path, [np.array([[50.0, 20.0]]), np.zeros((0, 2))])
+    store = PreparedStore.open(tmp_path, [np.array([[50.0, 20.0]]), np.zeros((0, 2))])
 
     np.testing.assert_array_equal(store.labels_px[0], [[10.0, 5.0]])
     assert store.labelled == 1
@@ -111,18 +111,18 @@ def test_other_labels_or_micrographs_give_another_fingerprint(tmp_path):
         save_micrograph(tmp_path, number, stored(shape=shape))
     here, there = np.array([[50.0, 20.0]]), np.array([[50.0, 20.5]])
 
-    first = Store.open(tmp_path, [here, here])
+    first = PreparedStore.open(tmp_path, [here, here])
 
-    assert first.fingerprint == Store.open(tmp_path, [here, here]).fingerprint
-    assert first.fingerprint != Store.open(tmp_path, [here, there]).fingerprint
-    assert first.fingerprint != Store.open(tmp_path, [here, here, here]).fingerprint
+    assert first.fingerprint == PreparedStore.open(tmp_path, [here, here]).fingerprint
+    assert first.fingerprint != PreparedStore.open(tmp_path, [here, there]).fingerprint
+    assert first.fingerprint != PreparedStore.open(tmp_path, [here, here, here]).fingerprint
 
 
 def test_pixel_size_and_histogram_are_kept_where_they_are_given(tmp_path):
     plain, rng = stored(), np.random.default_rng(1)
     counted = Histogram(np.sort(rng.normal(size=9)), rng.integers(0, 50, 9).astype(float))
     save_micrograph(tmp_path, 0, plain)
-    save_micrograph(tmp_path, 1, Stored(plain.image, plain.usable, plain.scale_yx, 1.25, counted))
+    save_micrograph(tmp_path, 1, StoredMicrograph(plain.image, plain.usable, plain.scale_yx, 1.25, counted))
 
     without, both = (load_micrograph(tmp_path, number) for number in (0, 1))
 

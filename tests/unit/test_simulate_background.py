@@ -12,7 +12,7 @@ from cryopick.simulate.background import (
 from cryopick.simulate.detector import amplitude_transfer, expose
 from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal
 from cryopick.simulate.layout import Canvas
-from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.molecule_files import load_molecule
 
 CANVAS = Canvas.around((256, 320), 2.0, 20.0)
 MOLECULE = load_molecule("compact", 120.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryopick.simulate.micrograph import simulate_micrograph
-from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
 SETTINGS = SimulationSettings(

@@ -7,7 +7,7 @@ import pytest
 
 from cryopick.errors import SettingsError
 from cryopick.simulate.micrograph import simulate_dataset, simulate_micrograph
-from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
 SMALL = SimulationSettings(

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, load_molecule, molecule_from_grains
-from cryopick.simulate.shapes import BUILTIN_MOLECULES
-from cryopick.simulate.structures import molecule_from_file
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, molecule_from_grains
+from cryopick.simulate.builtin_molecules import BUILTIN_MOLECULES
+from cryopick.simulate.molecule_files import molecule_from_file
 
 STRUCTURES = Path(__file__).parents[3] / "shared" / "data" / "structures"
 

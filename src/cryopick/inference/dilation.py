@@ -5,7 +5,7 @@ its stride it keeps them, and all later layers reach past them by dilation: each
 it saw, for every place at once. To slide the network over the image displaced, once for each
 kind of place, gives the same scores but computes the layers before the stride again each time.
 
-- `at_step`: a network that scores every so many pixels.
+- `convert_to_stride`: a network that scores every so many pixels.
 
 Source: Giusti et al. 2013, Fast image scanning with deep max-pooling convolutional neural
 networks; Yu and Koltun 2016, Multi-scale context aggregation by dilated convolutions.
@@ -18,17 +18,17 @@ from collections.abc import Iterator
 from torch import nn
 
 from cryopick.errors import SettingsError
-from cryopick.inference.winograd import Winograd
+from cryopick.inference.winograd import WinogradConv2d
 from cryopick.model.networks import LateResidual, Residual, Scorer
 
-__all__ = ["at_step"]
+__all__ = ["convert_to_stride"]
 
 
-def at_step(scorer: Scorer, step_px: int) -> Scorer:
+def convert_to_stride(scorer: Scorer, step_px: int) -> Scorer:
     """A copy of a network whose stride is `step_px`; each of its scores is as before.
 
     Args:
-        scorer: A network, not made ready with `Winograd` in place of its layers.
+        scorer: A network, not made ready with `WinogradConv2d` in place of its layers.
         step_px: Pixels between neighbouring scores: the network's stride or a divisor of it.
 
     Raises:
@@ -43,7 +43,7 @@ def at_step(scorer: Scorer, step_px: int) -> Scorer:
     dense = copy.deepcopy(scorer)
     if step_px == scorer.stride_px:
         return dense
-    if any(isinstance(part, Winograd) for part in scorer.modules()):
+    if any(isinstance(part, WinogradConv2d) for part in scorer.modules()):
         raise ValueError(f"the network is ready for a step of {scorer.stride_px}; got {step_px}")
     stride, spread = 1, 1  # of what a layer is given; spread is the stride taken from it so far
     for block in dense.encoder:

@@ -1,19 +1,19 @@
 """Do the next pieces of work in the background while the one before is being used.
 
-- `Ahead`: results for items that are asked for in a known order.
+- `Prefetcher`: results for items that are asked for in a known order.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-__all__ = ["Ahead"]
+__all__ = ["Prefetcher"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Ahead(Generic[Item, Result]):
+class Prefetcher(Generic[Item, Result]):
     """A function whose next calls are made early, in threads of their own.
 
     Beside the result asked for, at most as many as there are threads are at work or wait,

@@ -4,7 +4,7 @@ Molecules lie on the ice at any angle, and a mirror image is as good a projectio
 image: a network that understood what it sees would say the same of all eight versions of a
 crop. Where it does not, it is unsure, however sure each answer sounds.
 
-- `look_around`: logits of all eight versions of each place, and their mean feature vector.
+- `score_test_time_views`: logits of all eight versions of each place, and their mean feature vector.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ import torch
 from cryopick.array_types import Float, Float32
 from cryopick.model.networks import Scorer
 
-__all__ = ["TURNS", "look_around"]
+__all__ = ["VIEW_COUNT", "score_test_time_views"]
 
-TURNS = 8  # the symmetries of the square: four turns, each also mirrored
+VIEW_COUNT = 8  # the symmetries of the square: four turns, each also mirrored
 
 _BATCH = 64  # crops scored at once: their activations bound the memory
 
 
-def look_around(
+def score_test_time_views(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     xy: Float[np.ndarray, "places 2"],
@@ -42,7 +42,7 @@ def look_around(
         versions so that they say what is there and not which way it points.
     """
     device = next(scorer.parameters()).device
-    logits = np.empty((len(xy), TURNS), np.float32)
+    logits = np.empty((len(xy), VIEW_COUNT), np.float32)
     features = np.zeros((len(xy), scorer.features), np.float32)
     crops = _crops(image, xy, scorer.receptive_field_px)
     with torch.inference_mode():
@@ -51,7 +51,7 @@ def look_around(
             for turn, version in enumerate(_versions(torch.from_numpy(crops[some]))):
                 seen = scorer.encode(version[:, None].contiguous().to(device))
                 logits[some, turn] = scorer.classify(seen)[:, 0, 0].float().cpu().numpy()
-                features[some] += seen[:, :, 0, 0].float().cpu().numpy() / TURNS
+                features[some] += seen[:, :, 0, 0].float().cpu().numpy() / VIEW_COUNT
     return logits, features
 
 

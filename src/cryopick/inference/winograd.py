@@ -5,10 +5,10 @@ from its terms: transform the pixels of a tile, multiply them with the transform
 channel by channel, transform back. All three are products of matrices. Rounding grows a little:
 float32 stays within some 1e-5 of the greatest output, which bfloat16 would not.
 
-- `Winograd`: stands in for a convolution.
+- `WinogradConv2d`: stands in for a convolution.
 - `is_worthwhile`: whether it is faster for one.
 
-Source: Winograd 1980, Arithmetic complexity of computations; Lavin and Gray 2016, Fast
+Source: WinogradConv2d 1980, Arithmetic complexity of computations; Lavin and Gray 2016, Fast
 algorithms for convolutional neural networks.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cryopick.array_types import Float, Float64
 
-__all__ = ["Winograd", "is_worthwhile"]
+__all__ = ["WinogradConv2d", "is_worthwhile"]
 
 _TILE = 4  # outputs along a side of a tile: more round too much, fewer spare too little
 _TILES = 32  # transformed at once: what they become fits the cache of a core
@@ -30,7 +30,7 @@ _CHANNELS = 32  # with fewer, the transforms take what the multiplications spare
 
 
 def is_worthwhile(convolution: nn.Conv2d) -> bool:
-    """Whether `Winograd` is faster: filters of 5 x 5 at each pixel, and many channels."""
+    """Whether `WinogradConv2d` is faster: filters of 5 x 5 at each pixel, and many channels."""
     return (
         convolution.kernel_size == (_KERNEL, _KERNEL)
         and convolution.stride == (1, 1)
@@ -40,8 +40,8 @@ def is_worthwhile(convolution: nn.Conv2d) -> bool:
     )
 
 
-class Winograd(nn.Module):
-    """An unpadded convolution by Winograd's algorithm; the result is that of the convolution.
+class WinogradConv2d(nn.Module):
+    """An unpadded convolution by WinogradConv2d's algorithm; the result is that of the convolution.
 
     Args:
         convolution: With filters of 5 x 5, a stride of 1, and any dilation.

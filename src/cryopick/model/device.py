@@ -19,13 +19,13 @@ from cryopick.model.architectures import NETWORKS
 from cryopick.model.networks import Scorer
 
 __all__ = [
+    "assign_gpu",
+    "autocast_context",
     "choose_device",
     "choose_memory_format",
-    "autocast_context",
+    "copy_to_device",
     "has_fast_bfloat16",
     "require_device",
-    "copy_to_device",
-    "assign_gpu",
 ]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.simulate.layout import Canvas
-from cryopick.simulate.views import random_rotations
+from cryopick.simulate.views import draw_rotations
 
 __all__ = ["WIDTH", "Track", "draw_filaments", "subunits"]
 
@@ -77,7 +77,7 @@ def subunits(
     rng: np.random.Generator, track: Track, diameter_px: float
 ) -> Iterator[tuple[Float[np.ndarray, "2"], Float[np.ndarray, "3 3"]]]:
     """The subunits along an axis: centre on the canvas, and rotation of the molecule."""
-    own = random_rotations(np.random.default_rng(0), 1)[0]  # how a subunit sits on every helix
+    own = draw_rotations(np.random.default_rng(0), 1)[0]  # how a subunit sits on every helix
     begin = rng.uniform(0, 360)
     for number, (x, y, degrees) in enumerate(track.places(_RISE * diameter_px)):
         turn = np.radians(begin + number * _TWIST_DEG)

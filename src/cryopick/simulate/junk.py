@@ -12,7 +12,7 @@ import numpy as np
 from cryopick.array_types import Float, Float32
 from cryopick.simulate.background import smooth_field
 from cryopick.simulate.molecules import Molecule
-from cryopick.simulate.views import random_rotations
+from cryopick.simulate.views import draw_rotations
 
 __all__ = ["aggregate", "broken_molecule", "contaminant", "crystal", "gold_bead"]
 
@@ -48,7 +48,7 @@ def aggregate(
     """
     count = int(rng.integers(4, 16))
     centres = np.zeros((count, 3))
-    directions = random_rotations(rng, count)
+    directions = draw_rotations(rng, count)
     clouds, masses = [], []
     for i, rotation in enumerate(directions):
         if i:

@@ -4,7 +4,7 @@ A micrograph is a map of the phase that the specimen gives the electron wave (pa
 ice, carbon), sent through the contrast transfer function and counted by a detector. Images are
 (height, width); centres are (x, y) in pixels of the micrograph.
 
-- `Simulated`: a micrograph and the truth about it.
+- `SimulatedMicrograph`: a micrograph and the truth about it.
 - `simulate_micrograph`: the micrograph that a seed and an index name.
 - `simulate_dataset`: as many as asked, one after the other.
 """
@@ -20,12 +20,13 @@ from cryopick.simulate.background import ice_thickness, solvent_amplitude, solve
 from cryopick.simulate.ctf import Optics, contrast_transfer, drift_transfer, squared_frequency
 from cryopick.simulate.detector import amplitude_transfer, expose
 from cryopick.simulate.layout import Canvas
-from cryopick.simulate.molecules import Molecule, load_molecule
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.settings import SimulationSettings
 from cryopick.simulate.specimen import Specimen, draw_specimen
 from cryopick.simulate.views import gaussian_transfer
 
-__all__ = ["Simulated", "simulate_dataset", "simulate_micrograph"]
+__all__ = ["SimulatedMicrograph", "simulate_dataset", "simulate_micrograph"]
 
 _MEAN_FREE_PATH_ANG = 3000.0  # of inelastic scattering in ice, what an energy filter removes
 _MARGIN_ANG = 250.0  # fringes reach less far: λ · 3 µm · (1 / 8 Å) is 74 Å
@@ -33,7 +34,7 @@ _FULL = 0.45  # share of the area that discs can take when they fall at random: 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Simulated:
+class SimulatedMicrograph:
     """A simulated micrograph and the truth about it.
 
     Attributes:
@@ -54,7 +55,7 @@ class Simulated:
     carbon: Bool[np.ndarray, "height width"]
 
 
-def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index: int) -> Simulated:
+def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index: int) -> SimulatedMicrograph:
     """Simulate one micrograph of a data set.
 
     What comes out depends on `settings`, `molecule` and `index` alone. Each part of it draws
@@ -88,7 +89,7 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     is_inside = canvas.is_inside(specimen.xy_px)
     centres = specimen.xy_px[is_inside]
     column, row = np.rint(centres).astype(int).T
-    return Simulated(
+    return SimulatedMicrograph(
         image=image,
         xy_px=canvas.to_micrograph(centres),
         truth={
@@ -101,7 +102,7 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     )
 
 
-def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[Simulated]:
+def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[SimulatedMicrograph]:
     """Simulate `count` micrographs of the molecule that the settings name, one at a time.
 
     Raises:

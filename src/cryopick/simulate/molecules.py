@@ -7,23 +7,20 @@ from the centre of mass; the beam runs along z.
 
 - `Molecule`: the grains, with diameter and mass.
 - `molecule_from_grains`: centre, thin out and measure any cloud of mass.
-- `Molecule.stretched`: the same in other proportions, and as coarse as an image can show.
+- `Molecule.stretch`: the same in other proportions, and as coarse as an image can show.
 - `load_molecule`: a built-in molecule by name, or one from a file.
 - `PROTEIN_DA_PER_ANG3`: density of protein.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import SettingsError
 
 __all__ = [
     "PROTEIN_DA_PER_ANG3",
     "Molecule",
-    "load_molecule",
     "molecule_from_grains",
 ]
 
@@ -56,7 +53,7 @@ class Molecule:
         """Mass of the whole molecule."""
         return float(self.mass_da.sum()) / 1e3
 
-    def stretched(
+    def stretch(
         self, scale_xyz: Float[np.ndarray, "3"], grain_ang: float = _GRAIN_ANG
     ) -> "Molecule":
         """The molecule in other proportions, with its density kept.
@@ -102,35 +99,6 @@ def molecule_from_grains(
         blur_ang=grain_ang * _BLUR_PER_GRAIN,
         diameter_ang=_longest_ang(xyz_ang),
     )
-
-
-def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
-    """Find a molecule by the name of a built-in one or by the path of a file.
-
-    Args:
-        molecule: A name of `BUILTIN_MOLECULES`, or a path to PDB, mmCIF or MRC.
-        diameter_ang: Diameter to which a built-in molecule is scaled; None leaves it.
-
-    Raises:
-        SettingsError: There is no such name or file, or a file was to be scaled.
-        InputError: The file cannot be read as a molecule.
-    """
-    from cryopick.simulate.shapes import BUILTIN_MOLECULES, builtin_molecule
-    from cryopick.simulate.structures import molecule_from_file
-
-    if molecule in BUILTIN_MOLECULES:
-        return builtin_molecule(molecule, diameter_ang)
-    if not Path(molecule).exists():
-        raise SettingsError(
-            f"molecule must be one of {', '.join(BUILTIN_MOLECULES)}, or the path of a PDB, "
-            f"mmCIF or MRC file; there is no {molecule!r}"
-        )
-    if diameter_ang is not None:
-        raise SettingsError(
-            f"diameter_ang scales built-in molecules only; {molecule} has its own size, "
-            "so leave diameter_ang out"
-        )
-    return molecule_from_file(Path(molecule))
 
 
 def _longest_ang(xyz_ang: Float[np.ndarray, "points 3"]) -> float:

@@ -17,7 +17,7 @@ from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crys
 from cryopick.simulate.layout import Canvas, Ground
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.simulate.views import alike_rotations, paint, random_rotations
+from cryopick.simulate.views import draw_similar_rotations, deposit_mass, draw_rotations
 
 __all__ = ["Specimen", "draw_specimen"]
 
@@ -202,12 +202,12 @@ class _Protein:
 
     def _rotations(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
         """Orientations, a share of them alike; which view that is follows from the seed alone."""
-        rotations = random_rotations(rng, count)
+        rotations = draw_rotations(rng, count)
         if self.settings.preferred_frac:
-            view = random_rotations(np.random.default_rng([self.settings.seed, 0, 1]), 1)[0]
+            view = draw_rotations(np.random.default_rng([self.settings.seed, 0, 1]), 1)[0]
             alike = rng.random(count) < self.settings.preferred_frac
             spread = _VIEW_SPREAD_RAD
-            rotations[alike] = alike_rotations(rng, int(alike.sum()), view, spread)
+            rotations[alike] = draw_similar_rotations(rng, int(alike.sum()), view, spread)
         return rotations
 
     def fragments(self, rng: np.random.Generator, ground: Ground) -> Float[np.ndarray, "n 2"]:
@@ -215,7 +215,7 @@ class _Protein:
         count = int(rng.poisson(self.settings.broken))
         radius_px = 0.3 * self.molecule.diameter_ang / self.canvas.pixel_size_ang
         centres = ground.scatter(rng, np.full(count, radius_px), inside=True)
-        for centre, rotation in zip(centres, random_rotations(rng, len(centres)), strict=True):
+        for centre, rotation in zip(centres, draw_rotations(rng, len(centres)), strict=True):
             grains, mass = broken_molecule(rng, self.molecule)
             self._paint(grains @ rotation.T, mass, centre)
         return centres
@@ -241,4 +241,4 @@ class _Protein:
         per_da = interaction_rad(self.settings.voltage_kv) * (
             _PROTEIN_OVER_ICE_V / PROTEIN_DA_PER_ANG3 / pixel_ang**2
         )
-        paint(self.phase, grains_ang[:, :2] / pixel_ang + centre, mass_da * per_da)
+        deposit_mass(self.phase, grains_ang[:, :2] / pixel_ang + centre, mass_da * per_da)

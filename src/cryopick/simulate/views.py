@@ -1,10 +1,10 @@
 """Orientations, and molecules laid flat on an image.
 
-- `random_rotations`: rotation matrices, every orientation equally likely.
-- `alike_rotations`: rotation matrices that all show much the same view.
-- `paint`: add the mass of grains to the pixels around them.
+- `draw_rotations`: rotation matrices, every orientation equally likely.
+- `draw_similar_rotations`: rotation matrices that all show much the same view.
+- `deposit_mass`: add the mass of grains to the pixels around them.
 - `gaussian_transfer`: the blur that makes grains a molecule, as a filter of a spectrum.
-- `project`: a molecule in one orientation, alone in the middle of an image.
+- `project_molecule`: a molecule in one orientation, alone in the middle of an image.
 """
 
 import numpy as np
@@ -13,10 +13,10 @@ from cryopick.array_types import Float
 from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 
-__all__ = ["alike_rotations", "gaussian_transfer", "paint", "project", "random_rotations"]
+__all__ = ["draw_similar_rotations", "gaussian_transfer", "deposit_mass", "project_molecule", "draw_rotations"]
 
 
-def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
+def draw_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
     """Draw rotation matrices uniformly over all orientations.
 
     A quaternion of four normal numbers, scaled to length 1, is uniform on the sphere of
@@ -34,7 +34,7 @@ def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, 
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def alike_rotations(
+def draw_similar_rotations(
     rng: np.random.Generator, count: int, view: Float[np.ndarray, "3 3"], spread_rad: float
 ) -> Float[np.ndarray, "{count} 3 3"]:
     """Draw rotations that show one view, turned in the plane and tilted a little.
@@ -53,7 +53,7 @@ def alike_rotations(
     return both.as_matrix() @ view
 
 
-def paint(
+def deposit_mass(
     image: Float[np.ndarray, "height width"],
     xy_px: Float[np.ndarray, "grains 2"],
     weight: Float[np.ndarray, " grains"],
@@ -83,7 +83,7 @@ def gaussian_transfer(
     return np.exp(squared_frequency * np.float32(-2 * (np.pi * blur_ang) ** 2))
 
 
-def project(
+def project_molecule(
     molecule: Molecule,
     rotation: Float[np.ndarray, "3 3"],
     pixel_size_ang: float,
@@ -95,6 +95,6 @@ def project(
     """
     image = np.zeros((side_px, side_px))
     xy_px = (molecule.xyz_ang @ rotation[:2].T) / pixel_size_ang + side_px // 2
-    paint(image, xy_px, molecule.mass_da)
+    deposit_mass(image, xy_px, molecule.mass_da)
     blur = gaussian_transfer(squared_frequency(image.shape, pixel_size_ang), molecule.blur_ang)
     return np.fft.irfft2(np.fft.rfft2(image) * blur, s=image.shape)

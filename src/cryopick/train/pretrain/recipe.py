@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cryopick.array_types import Float
 from cryopick.config import hash_settings
-from cryopick.model.device import choose_memory_format, autocast_context
+from cryopick.model.device import autocast_context, choose_memory_format
 from cryopick.model.networks import Scorer
 from cryopick.simulate.molecules import Molecule
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
@@ -180,9 +180,7 @@ def _make_targets(
     positions = np.stack([x.ravel(), y.ravel()], axis=1)
     distance = cKDTree(xy_px).query(positions, distance_upper_bound=settings.ignored_px)[0]
     is_near = np.isfinite(distance)
-    target = np.where(
-        distance <= settings.positive_px, 1.0, np.where(is_near, _IGNORED, 0.0)
-    )
+    target = np.where(distance <= settings.positive_px, 1.0, np.where(is_near, _IGNORED, 0.0))
     return target.reshape(grid, grid).astype(np.float32)
 
 

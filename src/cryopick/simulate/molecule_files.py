@@ -10,16 +10,43 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import InputError
+from cryopick.errors import InputError, SettingsError
+from cryopick.simulate.builtin_molecules import BUILTIN_MOLECULES, builtin_molecule
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 
-__all__ = ["molecule_from_file"]
+__all__ = ["load_molecule", "molecule_from_file"]
 
 _MODELS = (".pdb", ".ent", ".cif", ".mmcif")
 _MAPS = (".mrc", ".map", ".ccp4")
 _WITH_HYDROGEN = 1.07  # mass of a protein with its hydrogens over that of its heavy atoms
 _NOT_MATTER = frozenset({"DUM"})  # pseudo-atoms that mark a membrane in OPM files
 _FEWEST = 50  # atoms or voxels: fewer are a ligand or noise, not a particle
+
+
+def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
+    """Find a molecule by the name of a built-in one or by the path of a file.
+
+    Args:
+        molecule: A name of `BUILTIN_MOLECULES`, or a path to PDB, mmCIF or MRC.
+        diameter_ang: Diameter to which a built-in molecule is scaled; None leaves it.
+
+    Raises:
+        SettingsError: There is no such name or file, or a file was to be scaled.
+        InputError: The file cannot be read as a molecule.
+    """
+    if molecule in BUILTIN_MOLECULES:
+        return builtin_molecule(molecule, diameter_ang)
+    if not Path(molecule).exists():
+        raise SettingsError(
+            f"molecule must be one of {', '.join(BUILTIN_MOLECULES)}, or the path of a PDB, "
+            f"mmCIF or MRC file; there is no {molecule!r}"
+        )
+    if diameter_ang is not None:
+        raise SettingsError(
+            f"diameter_ang scales built-in molecules only; {molecule} has its own size, "
+            "so leave diameter_ang out"
+        )
+    return molecule_from_file(Path(molecule))
 
 
 def molecule_from_file(path: Path) -> Molecule:
