@@ -346,7 +346,10 @@ def main() -> int:
         prefixes = [path.resolve().relative_to(root).as_posix() for path in options.files] or [""]
         for rule in RULES:
             for line in findings.lines[rule]:
-                if any(prefix in line for prefix in prefixes):
+                if any(
+                    line.startswith(prefix) or (rule == "class" and prefix in line)
+                    for prefix in prefixes
+                ):
                     print(f"{rule:10} {line}")
     print(text)
     return int(not passed)
