@@ -139,7 +139,7 @@ class Scorer(nn.Module):
         """Logits from feature vectors."""
         return self.head(self.dropout(features).movedim(1, -1))[..., 0]
 
-    def start_at(self, prior: float) -> None:
+    def initialize_head(self, prior: float) -> None:
         """Set the head so that an untrained network expects the share `prior` of positives.
 
         Training then starts near the constraint instead of at even odds for every region.

@@ -70,7 +70,7 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
     """
     torch.manual_seed(settings.seed)
     scorer = Scorer(settings.network)
-    scorer.start_at(_INITIAL_PRIOR)
+    scorer.initialize_head(_INITIAL_PRIOR)
     if initial_scorer is not None:
         scorer.load_state_dict(initial_scorer.state_dict())
     scorer.to(device, memory_format=choose_memory_format(scorer, device))  # type: ignore[call-overload]  # not in stubs
