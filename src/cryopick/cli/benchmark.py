@@ -1,4 +1,4 @@
-"""`cryopick benchmark` and `cryopick benchmark-report`: compare ways to learn from few labels."""
+"""`cryopick benchmark` and `benchmark-report`: compare training methods with few labels."""
 
 import json
 from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cryopick.train.labels import LabelledMicrographs
 
 __all__ = ["benchmark", "benchmark_report"]
+
+_OBJECTIVES = list(get_args(ObjectiveName))
 
 
 @app.command()
@@ -72,7 +74,7 @@ def benchmark(
     ] = 1 / 3,
     objective: Annotated[
         list[str], Option(metavar="NAME", help="Training objective to compare; repeatable.")
-    ] = list(get_args(ObjectiveName)),  # noqa: B006  # read only
+    ] = _OBJECTIVES,
     labels: Annotated[
         list[int], Option(metavar="N", help="Number of labels to compare; repeatable.")
     ] = [10, 25, 100],  # noqa: B006  # read only
@@ -162,7 +164,7 @@ def benchmark(
     trials = plan.trials()
     missing = study.missing(trials)
     if len(missing) < len(trials):
-        echo(f"{len(trials) - len(missing)} of {len(trials)} runs are done already", err=True)
+        echo(f"{len(trials) - len(missing)} of {len(trials)} runs are finished already", err=True)
     _carry_out(study, missing, jobs or available_cores())
 
 
@@ -174,7 +176,7 @@ def _study(
     held_out_frac: float,
     seed: int,
 ) -> "Study":
-    """The data set, parted by micrograph."""
+    """Split the data set into training and held-out micrographs."""
     from cryopick.experiments.study import Study
 
     training = _labelled(micrographs, picks)
@@ -183,7 +185,7 @@ def _study(
         same = {path.resolve() for path in judged.paths}
         kept = [path for path in training.paths if path.resolve() not in same]
         if not kept:
-            raise SettingsError("all micrographs are held out; leave some to learn from")
+            raise SettingsError("all micrographs are held out; leave some for training")
         training = _labelled([str(path) for path in kept], picks)
     else:
         training, judged = training.split(held_out_frac, seed)
@@ -195,7 +197,7 @@ def _labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.train.labels import LabelledMicrographs
 
-    return LabelledMicrographs.of(find_micrographs(micrographs), read_picks(picks), picks)
+    return LabelledMicrographs.from_table(find_micrographs(micrographs), read_picks(picks), picks)
 
 
 def _check_choices(option: str, names: Sequence[str], choices: Sequence[str]) -> None:
@@ -205,23 +207,23 @@ def _check_choices(option: str, names: Sequence[str], choices: Sequence[str]) ->
 
 
 def _carry_out(study: "Study", trials: "Sequence[Trial]", jobs: int) -> None:
-    """Do the runs, telling each; fail at the end if some could not be done."""
-    batch = Batch([*study.training.paths, *study.held_out.paths], doing="Preparing micrographs")
+    """Run the trials and report each; fail at the end if some failed."""
+    batch = Batch([*study.training.paths, *study.held_out.paths], stage="Preparing micrographs")
 
     def on_micrograph(path: Path, error: CryopickError | None) -> None:
         if error:
             batch.skip(path, error)
 
     failed = 0
-    with progress(len(trials), "Runs") as advance:
+    with progress(len(trials), "Training") as advance:
         for trial, result in study.run(trials, jobs=jobs, on_micrograph=on_micrograph):
-            what = _told(trial)
+            name = _describe(trial)
             if isinstance(result, CryopickError):
                 failed += 1
-                echo(f"skipped {what}: {result}", err=True)
+                echo(f"failed: {name}: {result}", err=True)
             else:
                 echo(
-                    f"{what}: AP {result.particle_average_precision:.4f} "
+                    f"{name}: AP {result.particle_average_precision:.4f} "
                     f"(regions {result.region_average_precision:.4f}), {result.seconds:.0f} s",
                     err=True,
                 )
@@ -229,43 +231,45 @@ def _carry_out(study: "Study", trials: "Sequence[Trial]", jobs: int) -> None:
     batch.finish()
     if failed:
         raise UnfinishedError(
-            f"{failed} of {len(trials)} runs were skipped for these reasons; the others are done"
+            f"{failed} of {len(trials)} runs failed, see the errors above; the others are finished"
         )
 
 
-def _told(trial: "Trial") -> str:
-    own = trial.settings
+def _describe(trial: "Trial") -> str:
+    settings = trial.settings
     return (
-        f"{trial.labels} labels, repeat {trial.repeat}, {own.objective}, {own.init}, "
-        f"{own.normalization}, γ {own.autoencoder}, {trial.prior_factor:g} π"
+        f"{trial.labels} labels, repeat {trial.repeat}, {settings.objective}, {settings.init}, "
+        f"{settings.normalization}, γ {settings.autoencoder}, {trial.prior_factor:g} π"
     )
 
 
 @app.command("benchmark-report")
 def benchmark_report(
     folders: Annotated[
-        list[Path], Argument(metavar="DIR", exists=True, help="Folders of cryopick benchmark.")
+        list[Path], Argument(metavar="DIR", exists=True, help="Folders of `cryopick benchmark`.")
     ],
     where: Annotated[
         list[str] | None,
-        Option(metavar="FIELD=VALUES", help="Take runs with these values alone, as init=random."),
+        Option(
+            metavar="FIELD=VALUES",
+            help="Use only runs with these values, such as init=random; repeatable.",
+        ),
     ] = None,
-    axis: Annotated[
-        str, Option(help="What runs along the table: labels or prior_factor.")
-    ] = "labels",
+    axis: Annotated[str, Option(help="Columns of the table: labels or prior_factor.")] = "labels",
     against: Annotated[
-        str | None, Option(metavar="WAY", help="Way to test the others against [ge-binomial].")
+        str | None,
+        Option(metavar="METHOD", help="Method to compare the others with. [default: ge-binomial]"),
     ] = None,
     figure: Annotated[
-        Path | None, Option(metavar="FILE", help="Draw the figure: .png .svg .pdf")
+        Path | None, Option(metavar="FILE", help="Figure to write (.png, .svg or .pdf).")
     ] = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
-    """Show what benchmarks found so far: means, spreads and paired t tests.
+    """Summarize benchmarks: means, standard deviations and paired t-tests.
 
-    Each folder is a data set, called by its name. Ways of learning are named by the fields in
-    which they differ.
+    Each folder is one data set, named after the folder. Methods are named by the settings in which
+    they differ.
 
     Example: cryopick benchmark-report study --where init=random --figure study.png
     """
@@ -274,11 +278,11 @@ def benchmark_report(
     from cryopick.experiments.results import load_records, selected
 
     if axis not in get_args(Axis):
-        raise BadParameter(f"--axis is one of {', '.join(get_args(Axis))}")
-    wanted = _wanted(where or [])
+        raise BadParameter(f"--axis must be one of {', '.join(get_args(Axis))}")
+    conditions = _parse_conditions(where or [])
     found = [
         compare(
-            selected(load_records(folder), wanted),
+            selected(load_records(folder), conditions),
             name=folder.resolve().name,
             axis=cast("Axis", axis),
             against=against,
@@ -293,18 +297,20 @@ def benchmark_report(
         echo("\n\n".join(_as_text(one) for one in found))
 
 
-def _wanted(where: Sequence[str]) -> dict[str, str]:
-    wanted = {}
-    for one in where:
-        name, equals, values = one.partition("=")
+def _parse_conditions(where: Sequence[str]) -> dict[str, str]:
+    conditions = {}
+    for condition in where:
+        name, equals, values = condition.partition("=")
         if not (name and equals and values):
-            raise BadParameter(f"--where wants FIELD=VALUES, such as init=random; got {one!r}")
-        wanted[name] = values
-    return wanted
+            raise BadParameter(
+                f"--where must have the form FIELD=VALUES, such as init=random; got {condition!r}"
+            )
+        conditions[name] = values
+    return conditions
 
 
 def _as_table(one: "Comparison") -> dict[str, Any]:
-    """The comparison for JSON, which knows no NaN."""
+    """Convert a comparison for JSON, which has no NaN."""
     table = asdict(one)
     for cells in table["cells"].values():
         for cell in cells:
@@ -314,7 +320,7 @@ def _as_table(one: "Comparison") -> dict[str, Any]:
 
 
 def _as_text(one: "Comparison") -> str:
-    """Markdown: a line for each way, a column for each place."""
+    """Format a comparison as a Markdown table with one row per method."""
     from cryopick.experiments.comparison import MEASURES
 
     heads = " | ".join(f"{place:g}" for place in one.places)

@@ -16,9 +16,10 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.outputs import OutputFolder
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import metadata_file, plan_tables, settings_file, write_table
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError, UnfinishedError
 from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
 
 __all__ = ["merge", "submit", "watch"]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from typer import Option
 
 from cryopick.cli.app import app, stopwatch
-from cryopick.cli.batches import Batched, ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import (
     Device,
     Force,
@@ -20,10 +20,11 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import metadata_file, settings_file, write_table
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
 from cryopick.pick.filaments.settings import FilamentSettings
 from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
 
 __all__ = ["filaments"]
 
@@ -66,17 +67,17 @@ def filaments(
     from cryopick.runs.metadata import write_run_metadata
 
     settings, torch_device = picking.build(), require_device(device)
-    plan = Batched.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
+    plan = TableOutput.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
     file, regions = (
         choose_model_file(model, settings.diameter_ang),
-        read_ignored_regions(plan.paths, ignore),
+        read_ignored_regions(plan.micrographs, ignore),
     )
     scored = PickBatch.open(file, settings, torch_device, ignore=regions)
     work = FilamentBatch(scored, options.build(), ends)
-    parts = work.parts(plan.beside)
-    batch = Batch(plan.paths, doing="Tracing filaments")
-    with ledger(parts, plan.tables, plan.paths, overwrite=force):
-        work = work.to_find(plan.paths, parts)
+    parts = work.parts(plan.ledger_output)
+    batch = Batch(plan.micrographs, stage="Tracing filaments")
+    with open_ledger(parts, plan.tables, plan.micrographs, overwrite=force):
+        work = work.to_find(plan.micrographs, parts)
         found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
         if not found:
             raise InputError("none of the micrographs can be used; see the errors above")
@@ -85,7 +86,10 @@ def filaments(
         write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().collect_metadata(
-            micrographs=plan.paths, files=files, device=str(torch_device), skipped=batch.skipped
+            micrographs=plan.micrographs,
+            files=files,
+            device=str(torch_device),
+            skipped=batch.skipped,
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

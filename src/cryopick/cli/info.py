@@ -1,4 +1,4 @@
-"""`cryopick info`: what files hold, and what is wrong with them."""
+"""`cryopick info`: show the contents of files and check them for errors."""
 
 import json
 import math
@@ -25,28 +25,28 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Tell what micrographs, pick tables and models hold, and what is wrong with them.
+    """Show the contents of micrographs, tables and models; check them for errors.
 
-    The exit status is 1 if any of them cannot be used.
+    The exit status is 1 if a file cannot be used.
 
     Example: cryopick info micrographs picks.star particle.safetensors
     """
-    told = []
+    reports = []
     for path in _files(paths):
         try:
             facts = _describe(path)
         except CryopickError as error:
             facts = {"usable": False, "findings": [str(error)]}
-        told.append({"path": str(path), **facts})
+        reports.append({"path": str(path), **facts})
         if not as_json:
-            echo(_as_text(told[-1]))
+            echo(_as_text(reports[-1]))
     if as_json:
-        echo(json.dumps(told, indent=2, default=str))
-    unusable = [facts["path"] for facts in told if not facts["usable"]]
+        echo(json.dumps(reports, indent=2, default=str))
+    unusable = [facts["path"] for facts in reports if not facts["usable"]]
     if unusable:
         raise UnfinishedError(
-            f"{len(unusable)} of {len(told)} files cannot be used, such as {unusable[0]}; "
-            "see their findings"
+            f"{len(unusable)} of {len(reports)} files cannot be used, such as {unusable[0]}; "
+            "see the problems listed"
         )
 
 
@@ -69,7 +69,7 @@ def _describe(path: Path) -> dict[str, object]:
 
 
 def _is_table(path: Path) -> bool:
-    from cryopick.io.inputs import MICROGRAPH_SUFFIXES
+    from cryopick.io.names import MICROGRAPH_SUFFIXES
     from cryopick.io.tables.formats import detect_codec
 
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
@@ -130,8 +130,10 @@ def _is_nan(value: object) -> bool:
 def _as_text(facts: dict[str, object]) -> str:
     lines = [str(facts["path"])]
     if facts.get("kind") == "model":
-        told = ("path", "findings", "usable")
-        lines += model_lines({key: value for key, value in facts.items() if key not in told})
+        shown_elsewhere = ("path", "findings", "usable")
+        lines += model_lines(
+            {key: value for key, value in facts.items() if key not in shown_elsewhere}
+        )
     else:
         lines += _plain_lines(facts)
     findings = facts["findings"]
@@ -144,13 +146,15 @@ def _plain_lines(facts: dict[str, object]) -> list[str]:
     lines = []
     for key, value in facts.items():
         if key not in ("path", "findings", "usable"):
-            lines.append(f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_spoken(value)}")
+            lines.append(
+                f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_format_value(value)}"
+            )
     return lines
 
 
-def _spoken(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
-        return "not known"
+        return "unknown"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from typer import BadParameter, echo
+from typer import BadParameter
 
 from cryopick.cli.app import app, stopwatch
-from cryopick.cli.batches import Batched, ledger
-from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, distribute_batch
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster
 from cryopick.cli.options import (
     BoxSize,
     Device,
@@ -20,12 +19,10 @@ from cryopick.cli.options import (
     choose_model_file,
     read_ignored_regions,
 )
-from cryopick.cli.progress import Batch
-from cryopick.cli.sets import NO_PARTICLES_WARNING, apply_cut
+from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import AUTO, Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import metadata_file, settings_file, write_table
-from cryopick.errors import InputError
 from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import TableOutput
 
 __all__ = ["pick"]
 
@@ -65,12 +62,8 @@ def pick(
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
-    from cryopick.evaluate.emptiness import is_likely_empty
     from cryopick.io.inputs import find_micrographs
-    from cryopick.pick.batch import PickBatch
-    from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import atomic_write
-    from cryopick.runs.metadata import write_run_metadata
+    from cryopick.workflows.picking import PickJob, pick_micrographs
 
     threshold = options.given.get("threshold")
     cuts_automatically = threshold == AUTO
@@ -80,38 +73,23 @@ def pick(
             "`cryopick merge` writes with `cryopick threshold --at auto`"
         )
     settings = options.build()
-    on, settings = choose_execution(cluster, workers, device, settings)
-    plan = Batched.plan(
+    output = TableOutput.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
-    file, regions = (
-        choose_model_file(model, settings.diameter_ang),
-        read_ignored_regions(plan.paths, ignore),
+    job = PickJob(
+        micrographs=output.micrographs,
+        model=choose_model_file(model, settings.diameter_ang),
+        settings=settings,
+        output=output,
+        ignore=read_ignored_regions(output.micrographs, ignore),
+        device=device,
+        cluster=choose_cluster(cluster, workers),
+        automatic_threshold=cuts_automatically,
+        warn_if_empty=model is None and threshold is None,
+        overwrite=force,
+        files={"ignore": ignore},
+        stopwatch=stopwatch(),
     )
-    work = PickBatch.open(file, settings, on, ignore=regions)
-    parts = work.parts(plan.beside, "pick")
-    batch = Batch(plan.paths, doing="Picking micrographs")
-    with ledger(parts, plan.tables, plan.paths, overwrite=force):
-        work = work.to_pick(plan.paths, parts)
-        if cluster:
-            from cryopick.distributed.dask_batch import Job
-
-            job, missing = Job.of(work, file, device, parts), dict.fromkeys(work.picker.order)
-            distribute_batch(cluster, workers, job, missing, regions, batch)
-        found = [picks for _, picks in batch.run(lambda path: work.pick(path, parts))]
-        if not found:
-            raise InputError("none of the micrographs can be used; see the errors above")
-        with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
-            temporary.write_text(work.describe(), encoding="utf-8")
-        table = concatenate(found)
-        if cuts_automatically and len(table):
-            table = apply_cut(table, AUTO)
-        elif model is None and threshold is None and len(table) and is_likely_empty(table):
-            echo(NO_PARTICLES_WARNING, err=True)
-        write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
-        files = {"model": file, "ignore": ignore}
-        record = stopwatch().collect_metadata(
-            micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
-        )
-        write_run_metadata(record, metadata_file(plan.out))
-    batch.finish()
+    with open_events() as events:
+        result = pick_micrographs(job, events)
+    check_skipped(result.skipped, len(job.micrographs))

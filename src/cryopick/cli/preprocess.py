@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
@@ -57,8 +57,8 @@ def preprocess(
         identify_file(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
     ]
     parts = Ledger.for_output(out, ["preprocess", to_toml(settings), *told])
-    batch = Batch(list(outputs), doing="Preparing micrographs")
-    with ledger(parts, outputs.values(), outputs, overwrite=force):
+    batch = Batch(list(outputs), stage="Preparing micrographs")
+    with open_ledger(parts, outputs.values(), outputs, overwrite=force):
         missing = missing_of(outputs, parts)
         wanted = outputs if is_shared and missing else missing
         with progress(len(wanted), "Preparing micrographs") as advance:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.cli.app import app, stopwatch
-from cryopick.cli.batches import Batched, ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import BoxSize, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
-from cryopick.cli.tables import metadata_file, settings_file, write_table
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
 from cryopick.pick.proposals.settings import ProposeSettings
+from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
 
 __all__ = ["propose"]
 
@@ -44,13 +45,13 @@ def propose(
     from cryopick.runs.metadata import write_run_metadata
 
     settings = options.build()
-    plan = Batched.plan(
+    plan = TableOutput.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
-    proposer = Proposer.create(settings, plan.paths)
+    proposer = Proposer.create(settings, plan.micrographs)
     told = to_toml(settings)
     of_what = [identify_file(settings.template.path)] if settings.template.file else []
-    parts = Ledger.for_output(plan.beside, ["propose", told, *of_what])
+    parts = Ledger.for_output(plan.ledger_output, ["propose", told, *of_what])
 
     def work(path: Path) -> Picks:
         def find() -> dict[str, Any]:
@@ -60,9 +61,9 @@ def propose(
         kept = parts.compute_once("proposals", find, reads=path)
         return Picks.for_micrograph(str(path), kept["xy_px"], kept["score"])
 
-    batch = Batch(plan.paths, doing="Detecting particles")
-    with ledger(parts, plan.tables, plan.paths, overwrite=force):
-        proposer = replace(proposer, order=parts.list_missing(plan.paths, "proposals"))
+    batch = Batch(plan.micrographs, stage="Detecting particles")
+    with open_ledger(parts, plan.tables, plan.micrographs, overwrite=force):
+        proposer = replace(proposer, order=parts.list_missing(plan.micrographs, "proposals"))
         found = [picks for _, picks in batch.run(work)]
         if not found:
             raise InputError("none of the micrographs can be used; see the errors above")
@@ -71,7 +72,7 @@ def propose(
         table = concatenate(found)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         record = stopwatch().collect_metadata(
-            micrographs=plan.paths, files={}, device="cpu", skipped=batch.skipped
+            micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -5,8 +5,8 @@ from typing import Annotated
 from typer import echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger, select_shard
-from cryopick.cli.clusters import ClusterName, WorkerCount, choose_execution, distribute_batch
+from cryopick.cli.batches import open_ledger, select_shard
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster, distribute_batch
 from cryopick.cli.options import (
     Device,
     Force,
@@ -49,23 +49,25 @@ def score(
     from cryopick.io.inputs import find_micrographs
     from cryopick.pick.batch import PickBatch
     from cryopick.runs.atomic_write import atomic_write
+    from cryopick.workflows.cluster import choose_execution
 
     settings = options.build()
-    on, settings = choose_execution(cluster, workers, device, settings)
+    shared_by = choose_cluster(cluster, workers)
+    torch_device, settings = choose_execution(shared_by, device, settings)
     file = choose_model_file(model, settings.diameter_ang)
     all_outputs = plan_output_files(find_micrographs(micrographs), out)
     outputs, beside = select_shard(all_outputs, out, shard)
-    work = PickBatch.open(file, settings, on)
+    work = PickBatch.open(file, settings, torch_device)
     parts = work.parts(beside, "score")
-    batch = Batch(list(outputs), doing="Scoring micrographs")
-    with ledger(parts, outputs.values(), outputs, overwrite=force):
+    batch = Batch(list(outputs), stage="Scoring micrographs")
+    with open_ledger(parts, outputs.values(), outputs, overwrite=force):
         work = work.to_score(outputs, parts)
-        if cluster:
+        if shared_by:
             from cryopick.distributed.dask_batch import Job
 
             job, missing = Job.of(work, file, device, parts), work.picker.order
             to = {path: outputs[path] for path in missing}
-            distribute_batch(cluster, workers, job, to, work.picker.ignore, batch)
+            distribute_batch(shared_by, job, to, work.picker.ignore, batch)
         done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import Config, Force
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -162,7 +162,9 @@ def _write_all(
 
     table = out / "particles.tsv"
     found = []
-    with ledger(parts, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False):
+    with open_ledger(
+        parts, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False
+    ):
         with progress(len(makers), "Simulating micrographs") as advance:
             for path, make in makers:
                 columns = dict(parts.compute_once(path.name, make, writes=path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
@@ -91,9 +91,9 @@ def extract_particles(
         )
     outputs, star = plan_output_files(list(own), out, ".mrcs"), out / "particles.star"
     parts = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
-    batch = Batch(list(own), doing="Extracting particles")
+    batch = Batch(list(own), stage="Extracting particles")
     stacks = StackWriter(settings)
-    with ledger(parts, [star, *outputs.values()], own, overwrite=overwrite):
+    with open_ledger(parts, [star, *outputs.values()], own, overwrite=overwrite):
         cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
         if not cut:
             raise InputError("none of the micrographs can be used; see the errors above")

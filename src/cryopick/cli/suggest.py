@@ -8,7 +8,7 @@ from typer import BadParameter, Option, echo
 
 from cryopick.active.settings import SuggestSettings
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import (
     BoxSize,
     Device,
@@ -21,9 +21,10 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import plan_tables, settings_file, write_table
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
 from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import plan_tables, settings_file
 
 if TYPE_CHECKING:
     from cryopick.active.candidates import CandidateBatch
@@ -101,8 +102,8 @@ def suggest(
         asked=_on(paths, asked or []),
     )
     parts = candidates.parts(Path(out))
-    batch = Batch(paths, doing="Picking micrographs")
-    with ledger(parts, outputs, paths, overwrite=force, keep=False):
+    batch = Batch(paths, stage="Picking micrographs")
+    with open_ledger(parts, outputs, paths, overwrite=force, keep=False):
         order, chosen = _choose(candidates, batch, parts)
         if out_micrographs:
             _write_list(order, out_micrographs)
