@@ -157,7 +157,7 @@ def benchmark(
         penalty_weights=tuple(penalty_weight or ()),
         warm_up_steps=tuple(warm_up_steps or ()),
         prior_factors=tuple(prior_factor or (1.0,)),
-        is_longer_with_labels="steps" not in options.given and config is None,
+        is_longer_with_labels="steps" not in options.values and config is None,
         seed=seed,
     )
     study.open()
@@ -179,20 +179,20 @@ def _study(
     """Split the data set into training and held-out micrographs."""
     from cryopick.experiments.study import Study
 
-    training = _labelled(micrographs, picks)
+    training = _read_labelled(micrographs, picks)
     if held_out:
-        judged = _labelled(held_out, picks)
-        same = {path.resolve() for path in judged.paths}
-        kept = [path for path in training.paths if path.resolve() not in same]
-        if not kept:
+        held_out_set = _read_labelled(held_out, picks)
+        same = {path.resolve() for path in held_out_set.paths}
+        remaining = [path for path in training.paths if path.resolve() not in same]
+        if not remaining:
             raise SettingsError("all micrographs are held out; leave some for training")
-        training = _labelled([str(path) for path in kept], picks)
+        training = _read_labelled([str(path) for path in remaining], picks)
     else:
-        training, judged = training.split(held_out_frac, seed)
-    return Study(folder=out, training=training, held_out=judged)
+        training, held_out_set = training.split(held_out_frac, seed)
+    return Study(folder=out, training=training, held_out=held_out_set)
 
 
-def _labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
+def _read_labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
     from cryopick.io.inputs import find_micrographs
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.train.labels import LabelledMicrographs
@@ -280,7 +280,7 @@ def benchmark_report(
     if axis not in get_args(Axis):
         raise BadParameter(f"--axis must be one of {', '.join(get_args(Axis))}")
     conditions = _parse_conditions(where or [])
-    found = [
+    comparisons = [
         compare(
             selected(load_records(folder), conditions),
             name=folder.resolve().name,
@@ -290,11 +290,11 @@ def benchmark_report(
         for folder in folders
     ]
     if figure:
-        draw_comparisons(found, figure, overwrite=force)
+        draw_comparisons(comparisons, figure, overwrite=force)
     if as_json:
-        echo(json.dumps([_as_table(one) for one in found], indent=1))
+        echo(json.dumps([_as_table(comparison) for comparison in comparisons], indent=1))
     else:
-        echo("\n\n".join(_as_text(one) for one in found))
+        echo("\n\n".join(_as_text(comparison) for comparison in comparisons))
 
 
 def _parse_conditions(where: Sequence[str]) -> dict[str, str]:
@@ -309,9 +309,9 @@ def _parse_conditions(where: Sequence[str]) -> dict[str, str]:
     return conditions
 
 
-def _as_table(one: "Comparison") -> dict[str, Any]:
+def _as_table(comparison: "Comparison") -> dict[str, Any]:
     """Convert a comparison for JSON, which has no NaN."""
-    table = asdict(one)
+    table = asdict(comparison)
     for cells in table["cells"].values():
         for cell in cells:
             cell["values"] = list(cell["values"].values())
@@ -319,21 +319,25 @@ def _as_table(one: "Comparison") -> dict[str, Any]:
     return table
 
 
-def _as_text(one: "Comparison") -> str:
+def _as_text(comparison: "Comparison") -> str:
     """Format a comparison as a Markdown table with one row per method."""
     from cryopick.experiments.comparison import MEASURES
 
-    heads = " | ".join(f"{place:g}" for place in one.places)
-    lines = [f"### {one.name}"]
+    heads = " | ".join(f"{column:g}" for column in comparison.places)
+    lines = [f"### {comparison.name}"]
     for measure in MEASURES:
         lines += [
             "",
-            f"| {measure.replace('_', ' ')}, by {one.axis.replace('_', ' ')} | {heads} |",
-            "|---" * (len(one.places) + 1) + "|",
+            f"| {measure.replace('_', ' ')}, by {comparison.axis.replace('_', ' ')} | {heads} |",
+            "|---" * (len(comparison.places) + 1) + "|",
         ]
-        for way in one.ways:
-            cells = [_cell_text(one.cell(measure, way, place)) for place in one.places]
-            mark = " (reference)" if way == one.reference and len(one.ways) > 1 else ""
+        for way in comparison.ways:
+            cells = [
+                _cell_text(comparison.cell(measure, way, column)) for column in comparison.places
+            ]
+            mark = (
+                " (reference)" if way == comparison.reference and len(comparison.ways) > 1 else ""
+            )
             lines.append(f"| {way}{mark} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

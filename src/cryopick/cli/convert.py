@@ -88,8 +88,8 @@ def convert(
 
         picks = apply_threshold(picks, threshold)
     if scale != 1.0:
-        picks = _without_sizes(picks.scale(scale))
-    picks, shapes = _sizes(picks, micrographs or (), shape_px)
+        picks = _remove_sizes(picks.scale(scale))
+    picks, shapes = _match_sizes(picks, micrographs or (), shape_px)
     if invert_y:
         picks = picks.invert_y(
             find_micrograph_shapes(picks, shapes, "--invert-y needs heights")[:, 0]
@@ -101,15 +101,17 @@ def convert(
     write_table(picks, out, table_format=to_format, overwrite=force, box_px=box_px, layout=layout)
 
 
-def _without_sizes(picks: "Picks") -> "Picks":
+def _remove_sizes(picks: "Picks") -> "Picks":
     """Remove micrograph sizes from a table: they are in pixels before scaling."""
     from cryopick.io.images.sizes import HEIGHT, WIDTH
 
-    kept = {name: column for name, column in picks.extra.items() if name not in (HEIGHT, WIDTH)}
-    return replace(picks, extra=kept)
+    other_columns = {
+        name: column for name, column in picks.extra.items() if name not in (HEIGHT, WIDTH)
+    }
+    return replace(picks, extra=other_columns)
 
 
-def _sizes(
+def _match_sizes(
     picks: "Picks", micrographs: Iterable[str], shape_px: tuple[int, int] | None
 ) -> tuple["Picks", dict[str, tuple[int, int]]]:
     """Replace stems in a table by file names, and read the sizes of the files."""

@@ -149,12 +149,13 @@ def watch(
     work = PickBatch.open(file, settings, require_device(device))
     watcher = Watcher(lambda: there_now(micrographs))
     station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
-    done = station.run(
+    result = station.run(
         every_s=every_s, until_idle_s=until_idle_s, tell=lambda text: echo(text, err=True)
     )
-    echo(f"picked {done.new} new micrographs, {done.picked} in total", err=True)
-    if done.failures:
+    echo(f"picked {result.new} new micrographs, {result.picked} in total", err=True)
+    if result.failures:
         raise UnfinishedError(
-            f"{len(done.failures)} micrographs could not be used: {', '.join(done.failures)}; the "
+            f"{len(result.failures)} micrographs could not be used: "
+            f"{', '.join(result.failures)}; the "
             "others are picked"
         )

@@ -1,4 +1,4 @@
-"""`cryopick evaluate`: compare picks with known particles."""
+"""`cryopick evaluate`: compare picks with true particles."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def evaluate(
     picks: Annotated[
         Path, Argument(metavar="PICKS", help="Table of picks, preferably with scores.")
     ],
-    truth: Annotated[Path, Argument(metavar="TRUTH", help="Table of known particles.")],
+    truth: Annotated[Path, Argument(metavar="TRUTH", help="Table of all true particles (ground truth).")],
     radius_px: RadiusPx = None,
     diameter_ang: Annotated[
         float | None,
@@ -55,7 +55,7 @@ def evaluate(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Compare picks with known particles: precision, recall, F1, AP.
+    """Compare picks with true particles: precision, recall, F1, AP.
 
     Picks and particles are matched one to one within a radius. Without --only, the micrographs
     named in TRUTH are evaluated.

@@ -31,7 +31,7 @@ def feedback(
         ),
     ],
     out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Output folder.")],
-    kept: Annotated[
+    selected: Annotated[
         Path | None,
         Argument(
             metavar="[KEPT]", help="Particles that were selected: STAR, .cs or another table."
@@ -76,41 +76,45 @@ def feedback(
     from cryopick.evaluate.thresholds import apply_threshold, select_strongest
     from cryopick.io.tables.pick_tables import read_picks
 
-    if (kept is None) == (not classes):
+    if (selected is None) == (not classes):
         raise BadParameter("add either KEPT, the table of selected particles, or --class")
     table = read_picks(picks)
     if threshold is not None:
         table = apply_threshold(table, threshold)
-    if kept is None:
-        good, bad = _by_class(table, set(classes or []), picks)
+    if selected is None:
+        labels, negatives = _split_by_class(table, set(classes or []), picks)
     else:
-        good, bad = _by_table(table, align_names(read_picks(kept), table.micrographs), radius_px)
-    if not len(good):
-        raise InputError(f"{kept or picks}: no particle is selected, so there is nothing to label")
+        labels, negatives = _split_by_table(
+            table, align_names(read_picks(selected), table.micrographs), radius_px
+        )
+    if not len(labels):
+        raise InputError(
+            f"{selected or picks}: no particle is selected, so there is nothing to label"
+        )
     if most is not None:
-        bad = select_strongest(bad, most)
-    files = {out / f"labels.{table_format}": good, out / f"negatives.{table_format}": bad}
+        negatives = select_strongest(negatives, most)
+    files = {out / f"labels.{table_format}": labels, out / f"negatives.{table_format}": negatives}
     for file in files:
         if file.exists() and not force:
             raise OutputExistsError(f"{file}: exists already; overwrite it with --force")
     for file, table_of_file in files.items():
         write_table(table_of_file, str(file), table_format=table_format, overwrite=force)
-    micrograph_count = len([rows for rows in good.rows_by_micrograph().values() if len(rows)])
+    micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
     echo(
-        f"{len(good) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "
+        f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "
         "micrographs",
         err=True,
     )
 
 
-def _by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Picks]":
+def _split_by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Picks]":
     """Split a table by its class numbers."""
     import numpy as np
 
     column = table.extra.get(_CLASS)
     if column is None or column.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: expected a column {_CLASS} of whole numbers, found none; add KEPT, the "
+            f"{path}: expected a column {_CLASS} of integers, found none; add KEPT, the "
             "table of selected particles"
         )
     missing = classes - set(column.tolist())
@@ -123,24 +127,25 @@ def _by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Pi
     return table.select(is_kept), table.select(~is_kept)
 
 
-def _by_table(table: "Picks", kept: "Picks", radius_px: float) -> "tuple[Picks, Picks]":
+def _split_by_table(table: "Picks", selected: "Picks", radius_px: float) -> "tuple[Picks, Picks]":
     """Return the selected particles, and the picks that match none of them."""
     from cryopick.evaluate.set_operations import subtract
 
-    rejected = subtract([table, kept], radius_px)
-    shared = set(table.micrographs) & set(kept.micrographs)
-    if len(kept) and not shared:
+    rejected = subtract([table, selected], radius_px)
+    shared = set(table.micrographs) & set(selected.micrographs)
+    if len(selected) and not shared:
         raise InputError(
-            f"the selected particles are on other micrographs, such as {kept.micrographs[0]!r}, "
+            "the selected particles are on other micrographs, such as "
+            f"{selected.micrographs[0]!r}, "
             f"than the picks, on {table.micrographs[0]!r}; give tables of the same data set"
         )
-    share = 1 - len(subtract([kept, table], radius_px)) / max(len(kept), 1)
-    if _MAX_REJECTED_FRAC < share < _MIN_INPUT_FRAC:
+    matched_frac = 1 - len(subtract([selected, table], radius_px)) / max(len(selected), 1)
+    if _MAX_REJECTED_FRAC < matched_frac < _MIN_INPUT_FRAC:
         raise InputError(
-            f"only {100 * share:.0f} % of the selected particles lie within {radius_px:g} "
+            f"only {100 * matched_frac:.0f} % of the selected particles lie within {radius_px:g} "
             "pixels of "
             "a pick; if they were recentred, increase --radius-px to a third of the diameter"
         )
-    if share <= _MAX_REJECTED_FRAC:
+    if matched_frac <= _MAX_REJECTED_FRAC:
         echo("no selected particle is among the picks: all picks count as rejected", err=True)
-    return kept, rejected
+    return selected, rejected

@@ -74,16 +74,16 @@ def filaments(
     )
     scored = PickBatch.open(file, settings, torch_device, ignore=regions)
     work = FilamentBatch(scored, options.build(), ends)
-    parts = work.parts(plan.ledger_output)
+    ledger = work.open_ledger(plan.ledger_output)
     batch = Batch(plan.micrographs, stage="Tracing filaments")
-    with open_ledger(parts, plan.tables, plan.micrographs, overwrite=force):
-        work = work.to_find(plan.micrographs, parts)
-        found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
-        if not found:
+    with open_ledger(ledger, plan.tables, plan.micrographs, overwrite=force):
+        work = work.prefetch_filaments(plan.micrographs, ledger)
+        segments = [picks for _, picks in batch.run(lambda path: work.find(path, ledger))]
+        if not segments:
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
+        write_table(concatenate(segments), plan.out, table_format=table_format, overwrite=True)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs,

@@ -32,7 +32,7 @@ def info(
     Example: cryopick info micrographs picks.star particle.safetensors
     """
     reports = []
-    for path in _files(paths):
+    for path in _list_files(paths):
         try:
             facts = _describe(path)
         except CryopickError as error:
@@ -50,7 +50,7 @@ def info(
         )
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(file for file in path.iterdir() if file.is_file())
@@ -98,8 +98,12 @@ def _describe_table(path: Path) -> dict[str, object]:
         names = list_micrographs(path)
         if not names:
             raise
-        listed = {"kind": "micrograph list", "usable": True, "micrographs": len(names)}
-        return {**listed, "findings": []}
+        return {
+            "kind": "micrograph list",
+            "usable": True,
+            "micrographs": len(names),
+            "findings": [],
+        }
     facts: dict[str, object] = {
         "kind": "pick table",
         "format": detect_codec(path).name,

@@ -51,19 +51,19 @@ def list_models(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the name")
-    found = {}
+    models = {}
     for path in sorted(folder.glob(f"*{MODEL_SUFFIX}")):
         try:
-            found[str(path)] = describe_model(path)
+            models[str(path)] = describe_model(path)
         except CryopickError as error:
             echo(f"skipped {error}", err=True)
     if as_json:
-        echo(json.dumps(found, indent=2))
+        echo(json.dumps(models, indent=2))
         return
-    for name, facts in found.items():
+    for name, facts in models.items():
         precision = (facts["summary"].get("held_out") or {}).get("particle_average_precision")
-        judged = "not evaluated" if precision is None else f"held-out AP {precision:.3f}"
-        echo(f"{name}  {facts['network']['name']}  {facts['diameter_ang']:g} Å  {judged}")
+        quality = "not evaluated" if precision is None else f"held-out AP {precision:.3f}"
+        echo(f"{name}  {facts['network']['name']}  {facts['diameter_ang']:g} Å  {quality}")
 
 
 @models_app.command("import")

@@ -65,7 +65,7 @@ def pick(
     from cryopick.io.inputs import find_micrographs
     from cryopick.workflows.picking import PickJob, pick_micrographs
 
-    threshold = options.given.get("threshold")
+    threshold = options.values.get("threshold")
     cuts_automatically = threshold == AUTO
     if cuts_automatically and shard is not None:
         raise BadParameter(

@@ -32,7 +32,7 @@ def preprocess(
     """Write downsampled, normalized micrographs as MRC files. `train` and `pick` do not need them.
 
     Run the same command again to process only what is missing. With --normalization dataset, which
-    all micrographs share, a changed set of micrographs needs --force, and is written anew.
+    all micrographs share, a changed set of micrographs needs --force to be written again.
 
     Example: cryopick preprocess micrographs -o small --factor 8
     """
@@ -53,23 +53,23 @@ def preprocess(
         loaded = load_model(model)
     plan_preparation(settings, loaded)  # contradictory settings fail before any work
     is_shared = loaded is None and settings.normalization == "dataset"
-    told = [
+    identities = [
         identify_file(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
     ]
-    parts = Ledger.for_output(out, ["preprocess", to_toml(settings), *told])
+    ledger = Ledger.for_output(out, ["preprocess", to_toml(settings), *identities])
     batch = Batch(list(outputs), stage="Preparing micrographs")
-    with open_ledger(parts, outputs.values(), outputs, overwrite=force):
-        missing = missing_of(outputs, parts)
-        wanted = outputs if is_shared and missing else missing
-        with progress(len(wanted), "Preparing micrographs") as advance:
+    with open_ledger(ledger, outputs.values(), outputs, overwrite=force):
+        missing = missing_of(outputs, ledger)
+        to_write = outputs if is_shared and missing else missing
+        with progress(len(to_write), "Preparing micrographs") as advance:
 
             def on_done(path: Path, error: CryopickError | None) -> None:
                 if error:
                     batch.skip(path, error)
                 advance(1)
 
-            if wanted:
-                write_prepared(wanted, settings, loaded, parts, on_done)
+            if to_write:
+                write_prepared(to_write, settings, loaded, ledger, on_done)
         if len(batch.skipped) == len(outputs):
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:

@@ -49,27 +49,27 @@ def propose(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )
     proposer = Proposer.create(settings, plan.micrographs)
-    told = to_toml(settings)
-    of_what = [identify_file(settings.template.path)] if settings.template.file else []
-    parts = Ledger.for_output(plan.ledger_output, ["propose", told, *of_what])
+    settings_text = to_toml(settings)
+    identities = [identify_file(settings.template.path)] if settings.template.file else []
+    ledger = Ledger.for_output(plan.ledger_output, ["propose", settings_text, *identities])
 
     def work(path: Path) -> Picks:
         def find() -> dict[str, Any]:
-            found = proposer.propose(path)
-            return {"xy_px": found.xy_px, "score": found.score}
+            proposals = proposer.propose(path)
+            return {"xy_px": proposals.xy_px, "score": proposals.score}
 
-        kept = parts.compute_once("proposals", find, reads=path)
-        return Picks.for_micrograph(str(path), kept["xy_px"], kept["score"])
+        columns = ledger.compute_once("proposals", find, reads=path)
+        return Picks.for_micrograph(str(path), columns["xy_px"], columns["score"])
 
     batch = Batch(plan.micrographs, stage="Detecting particles")
-    with open_ledger(parts, plan.tables, plan.micrographs, overwrite=force):
-        proposer = replace(proposer, order=parts.list_missing(plan.micrographs, "proposals"))
-        found = [picks for _, picks in batch.run(work)]
-        if not found:
+    with open_ledger(ledger, plan.tables, plan.micrographs, overwrite=force):
+        proposer = replace(proposer, order=ledger.list_missing(plan.micrographs, "proposals"))
+        tables = [picks for _, picks in batch.run(work)]
+        if not tables:
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
-            temporary.write_text(told, encoding="utf-8")
-        table = concatenate(found)
+            temporary.write_text(settings_text, encoding="utf-8")
+        table = concatenate(tables)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped

@@ -63,10 +63,10 @@ def relion_job(
     started = time.time()
 
     def finish(status: int) -> None:
-        made = model if coordinates else picks
-        is_new = made.exists() and made.stat().st_mtime >= started
+        output = model if coordinates else picks
+        is_new = output.exists() and output.stat().st_mtime >= started
         if status and (coordinates or not is_new):  # a pick run may have skipped micrographs
-            raise InputError(f"{made}: was not written; see the errors above")
+            raise InputError(f"{output}: was not written; see the errors above")
         if coordinates:
             write_nodes(out, {model: MODEL_NODE})
         else:

@@ -26,7 +26,7 @@ def report(
     ] = None,
     truth: Annotated[
         Path | None,
-        Option(metavar="TABLE", help="Table of known particles to compare the picks with."),
+        Option(metavar="TABLE", help="Table of true particles to compare the picks with."),
     ] = None,
     radius_px: Annotated[
         float | None,
@@ -77,9 +77,9 @@ def report(
     from cryopick.report.run_files import Wanted, open_run
     from cryopick.runs.atomic_write import atomic_write
 
-    made = f"{run}/" if run.is_dir() else str(run)
+    output = f"{run}/" if run.is_dir() else str(run)
     page = out or run.with_suffix(".report.html")
-    wanted = Wanted(
+    request = Wanted(
         micrographs=find_micrographs(micrographs or []),
         model=model,
         truth=truth,
@@ -88,11 +88,11 @@ def report(
         device=str(require_device(device)),
     )
     with atomic_write(page, overwrite=force) as temporary:
-        opened = open_run(run, settings_file(made), metadata_file(made), wanted)
-        text = run_page(opened, evidence_of(opened, threshold, radius_px))
+        opened_run = open_run(run, settings_file(output), metadata_file(output), request)
+        text = run_page(opened_run, evidence_of(opened_run, threshold, radius_px))
         temporary.write_text(text, encoding="utf-8")
-    if opened.unmatched:
-        missing = len(opened.unmatched)
+    if opened_run.unmatched:
+        missing = len(opened_run.unmatched)
         echo(
             f"skipped {missing} micrographs of {run} that were not found; add --micrographs",
             err=True,

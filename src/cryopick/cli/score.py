@@ -56,20 +56,20 @@ def score(
     torch_device, settings = choose_execution(shared_by, device, settings)
     file = choose_model_file(model, settings.diameter_ang)
     all_outputs = plan_output_files(find_micrographs(micrographs), out)
-    outputs, beside = select_shard(all_outputs, out, shard)
+    outputs, ledger_output = select_shard(all_outputs, out, shard)
     work = PickBatch.open(file, settings, torch_device)
-    parts = work.parts(beside, "score")
+    ledger = work.open_ledger(ledger_output, "score")
     batch = Batch(list(outputs), stage="Scoring micrographs")
-    with open_ledger(parts, outputs.values(), outputs, overwrite=force):
-        work = work.to_score(outputs, parts)
+    with open_ledger(ledger, outputs.values(), outputs, overwrite=force):
+        work = work.prefetch_scores(outputs, ledger)
         if shared_by:
             from cryopick.distributed.dask_batch import Job
 
-            job, missing = Job.of(work, file, device, parts), work.picker.order
-            to = {path: outputs[path] for path in missing}
-            distribute_batch(shared_by, job, to, work.picker.ignore, batch)
-        done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
+            job, missing = Job.of(work, file, device, ledger), work.picker.order
+            missing_outputs = {path: outputs[path] for path in missing}
+            distribute_batch(shared_by, job, missing_outputs, work.picker.ignore, batch)
+        results = list(batch.run(lambda path: work.write_scores(path, outputs[path], ledger)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-    echo(f"{len(done)} score maps written to {out}", err=True)
+    echo(f"{len(results)} score maps written to {out}", err=True)
     batch.finish()

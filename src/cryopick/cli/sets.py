@@ -96,12 +96,12 @@ def threshold(
         f"at{_format_threshold(word)}": apply_cut(table, word, f"at{_format_threshold(word)}: ")
         for word in at or []
     }
-    for count, kept in zip(keep or [], select_nested(table, keep or []), strict=True):
-        _report(table, kept, f"keep{count}: ")
-        sets[f"keep{count}"] = kept
-    for label, kept in sets.items():
+    for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
+        _report(table, selected, f"keep{count}: ")
+        sets[f"keep{count}"] = selected
+    for label, selected in sets.items():
         name = out if len(sets) == 1 else _add_suffix(out, label)
-        write_table(kept, name, table_format=table_format, overwrite=force)
+        write_table(selected, name, table_format=table_format, overwrite=force)
 
 
 def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
@@ -121,9 +121,9 @@ def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
     from cryopick.evaluate.thresholds import apply_threshold
 
     if word != AUTO:
-        kept = apply_threshold(picks, parse_threshold(word))
-        _report(picks, kept, before)
-        return kept
+        selected = apply_threshold(picks, parse_threshold(word))
+        _report(picks, selected, before)
+        return selected
     selection = select_automatically(picks)
     report_selection(picks, selection, before)
     return selection.picks
@@ -152,12 +152,14 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
         )
 
 
-def _report(picks: "Picks", kept: "Picks", before: str) -> None:
+def _report(picks: "Picks", selected: "Picks", before: str) -> None:
     """Report the expected precision and recall of the kept picks."""
     from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(f"{before}{_describe_expectation(estimate_metrics(picks), len(kept))}", err=True)
+        typer.echo(
+            f"{before}{_describe_expectation(estimate_metrics(picks), len(selected))}", err=True
+        )
 
 
 def parse_threshold(word: str) -> float:
@@ -175,13 +177,13 @@ def parse_threshold(word: str) -> float:
     return value
 
 
-def _describe_expectation(promise: "ExpectedMetrics", kept: int) -> str:
+def _describe_expectation(promise: "ExpectedMetrics", selected: int) -> str:
     """Describe the expected precision and recall of the kept picks."""
-    if not kept:
+    if not selected:
         return f"0 picks of {promise.n_selected[-1]}"
-    step = int(promise.n_selected.searchsorted(kept))
+    step = int(promise.n_selected.searchsorted(selected))
     return (
-        f"{kept} picks of {promise.n_selected[-1]}, scores of {promise.threshold[step]:.3g} "
+        f"{selected} picks of {promise.n_selected[-1]}, scores of {promise.threshold[step]:.3g} "
         "and more; "
         f"expected: {promise.n_particles[step]:.0f} of {promise.n_expected:.0f} particles, "
         f"precision {promise.precision[step]:.3f}, recall {promise.recall[step]:.3f}"
@@ -249,10 +251,10 @@ def combine(
         )
     radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
     if operation == Operation.CONSENSUS:
-        made = partial(find_consensus, least=min_tables)
+        combine_tables = partial(find_consensus, least=min_tables)
     else:
-        made = getattr(sets, operation)
-    combined = _combine_tables(tables, radius, made)
+        combine_tables = getattr(sets, operation)
+    combined = _combine_tables(tables, radius, combine_tables)
     write_table(combined, out, table_format=table_format, overwrite=force)
 
 

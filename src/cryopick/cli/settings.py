@@ -47,7 +47,7 @@ class Fields:
 
     Attributes:
         only: Names of the fields, with a dot for nested ones; empty for all.
-        skip: Names of fields to leave out.
+        skip: Names of fields to exclude.
         defaults: Descriptions of defaults that differ from those of the class.
         auto: Fields that also accept "auto", each with what that does.
     """
@@ -66,17 +66,17 @@ class SettingsOptions(Generic[Settings]):
     """Options of a command that were given, by field of a settings class."""
 
     def __init__(
-        self, settings_class: type[Settings], given: Mapping[str, Any], *, takes_config: bool
+        self, settings_class: type[Settings], values: Mapping[str, Any], *, takes_config: bool
     ) -> None:
         """Keep the values of the options.
 
         Args:
             settings_class: The settings class.
-            given: Values by name of the field, with a dot for nested ones.
+            values: Values of the given options by name of the field, with a dot for nested ones.
             takes_config: The command also reads a settings file.
         """
         self._class, self._takes_config = settings_class, takes_config
-        self.given = dict(given)
+        self.values = dict(values)
 
     def build(
         self, config: Path | None = None, defaults: Mapping[str, Any] | None = None
@@ -100,7 +100,7 @@ class SettingsOptions(Generic[Settings]):
         base = load_toml(self._class, config) if config else None
         changes = {} if base else dict(defaults or {})
         nested: dict[str, dict[str, Any]] = {}
-        for path, value in self.given.items():
+        for path, value in self.values.items():
             table, _, name = path.rpartition(".")
             if value == AUTO and type(None) not in get_args(hints.get(path)):
                 continue
@@ -147,8 +147,8 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
         for name, paths in names.items():
             all_values = {path: values.pop(key) for key, path in paths.items()}
-            given = {path: value for path, value in all_values.items() if value is not None}
-            values[name] = SettingsOptions(classes[name], given, takes_config=takes_config)
+            option_values = {path: v for path, v in all_values.items() if v is not None}
+            values[name] = SettingsOptions(classes[name], option_values, takes_config=takes_config)
         command(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer
@@ -219,8 +219,8 @@ def _describe_default(option: _NestedField, selection: Fields) -> str:
     if isinstance(default, bool):
         return f"default: {'on' if default else 'off'}"
     values = default if isinstance(default, tuple) else (default,)
-    shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in values)
-    return f"default: {' '.join(shown)}"
+    texts = (f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return f"default: {' '.join(texts)}"
 
 
 def _parse_number_or_auto(text: str) -> float | str:

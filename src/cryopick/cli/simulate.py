@@ -1,4 +1,4 @@
-"""`cryopick simulate`: simulate micrographs with known particles."""
+"""`cryopick simulate`: simulate micrographs with true particles."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ def simulate(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Simulate micrographs with known particles.
+    """Simulate micrographs with true particles.
 
     OUT receives micrographs/mic_000.mrc, …, the particle positions as particles.tsv, and
     settings.toml, which --config accepts. Run the same command again to resume an interrupted run.
@@ -76,7 +76,7 @@ def simulate(
     if vary:
         if config or clean:
             raise BadParameter("--config and --clean cannot be combined with --vary")
-        placed = _simulate_varied(options.given, out, count, overwrite=force)
+        placed = _simulate_varied(options.values, out, count, overwrite=force)
         echo(f"{len(placed)} particles on {count} micrographs written to {out}", err=True)
         return
     settings = options.build(config)
@@ -87,16 +87,16 @@ def simulate(
 
 
 def _simulate_varied(
-    given: Mapping[str, Any], out: Path, count: int, *, overwrite: bool
+    option_values: Mapping[str, Any], out: Path, count: int, *, overwrite: bool
 ) -> "Picks":
     """Write micrographs that differ in molecule, microscope and contamination."""
     from cryopick.simulate.domain import Domain
 
-    for name in given:
+    for name in option_values:
         if name not in ("seed", "width_px"):
             raise BadParameter(f"--{name.replace('_', '-')} cannot be combined with --vary")
-    domain = Domain(side_px=given.get("width_px", _VARIED_SIDE_PX))
-    return write_varied(domain, given.get("seed", 0), out, count, overwrite=overwrite)
+    domain = Domain(side_px=option_values.get("width_px", _VARIED_SIDE_PX))
+    return write_varied(domain, option_values.get("seed", 0), out, count, overwrite=overwrite)
 
 
 def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrite: bool) -> "Picks":
@@ -108,11 +108,11 @@ def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrit
     from cryopick.runs.ledger import Ledger
 
     paths = _paths(out, count)
-    parts = Ledger.for_output(out, ["simulate --vary", f"{seed} {domain.side_px}"])
+    ledger = Ledger.for_output(out, ["simulate --vary", f"{seed} {domain.side_px}"])
     return _write_all(
         [(path, partial(_write_field, domain, (seed, i), path)) for i, path in enumerate(paths)],
         out,
-        parts,
+        ledger,
         f"# simulate --vary --seed {seed} --width-px {domain.side_px}\n",
         overwrite=overwrite,
     )
@@ -150,7 +150,7 @@ def _paths(out: Path, count: int) -> list[Path]:
 def _write_all(
     makers: "Sequence[tuple[Path, Callable[[], dict[str, np.ndarray]]]]",
     out: Path,
-    parts: "Ledger",
+    ledger: "Ledger",
     text: str,
     *,
     overwrite: bool,
@@ -161,21 +161,21 @@ def _write_all(
     from cryopick.runs.atomic_write import atomic_write
 
     table = out / "particles.tsv"
-    found = []
+    tables = []
     with open_ledger(
-        parts, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False
+        ledger, [table, *(path for path, _ in makers)], overwrite=overwrite, keep=False
     ):
         with progress(len(makers), "Simulating micrographs") as advance:
             for path, make in makers:
-                columns = dict(parts.compute_once(path.name, make, writes=path))
-                found.append(
+                columns = dict(ledger.compute_once(path.name, make, writes=path))
+                tables.append(
                     replace(Picks.for_micrograph(str(path), columns.pop("xy_px")), extra=columns)
                 )
                 advance(1)
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        write_picks(concatenate(found), table, overwrite=True)
-    return concatenate(found)
+        write_picks(concatenate(tables), table, overwrite=True)
+    return concatenate(tables)
 
 
 def _write_field(domain: "Domain", seed: tuple[int, int], path: Path) -> dict[str, "np.ndarray"]:
@@ -201,7 +201,7 @@ def _write_micrograph(
     from cryopick.io.images.mrc import write_mrc
     from cryopick.simulate.micrograph import simulate_micrograph
 
-    made = simulate_micrograph(settings, molecule, index)
+    simulated = simulate_micrograph(settings, molecule, index)
     size_yx = (settings.pixel_size_ang, settings.pixel_size_ang)
-    write_mrc(path, made.image, pixel_size_ang=size_yx, overwrite=True)
-    return {"xy_px": made.xy_px, **made.truth}
+    write_mrc(path, simulated.image, pixel_size_ang=size_yx, overwrite=True)
+    return {"xy_px": simulated.xy_px, **simulated.truth}

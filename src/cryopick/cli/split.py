@@ -63,7 +63,7 @@ def split(
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
         raise typer.BadParameter("add one of --test-fraction, --number and --folds")
-    table = _labelled(picks, micrographs)
+    table = _read_labelled(picks, micrographs)
     names = table.micrographs
     if test_fraction is not None:
         number = max(1, round(test_fraction * len(names)))
@@ -89,7 +89,7 @@ def _require_enough(count: int, number: int, folds: int | None) -> None:
         )
 
 
-def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
+def _read_labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
     """Read particles, matched to files if given, without micrographs that have none."""
     from cryopick.io.inputs import find_micrographs
     from cryopick.io.names import match_names

@@ -84,32 +84,36 @@ def extract_particles(
     from cryopick.stack.table import read_optics_groups
 
     groups = read_optics_groups(picks, settings)
-    own = _picks_of_files(_chosen(read_picks(picks), threshold), find_micrographs(micrographs))
-    if not own:
+    picks_by_file = _match_picks_to_files(
+        _apply_threshold(read_picks(picks), threshold), find_micrographs(micrographs)
+    )
+    if not picks_by_file:
         raise InputError(
             f"{picks}: no pick lies on the given micrographs; give those that the table names"
         )
-    outputs, star = plan_output_files(list(own), out, ".mrcs"), out / "particles.star"
-    parts = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
-    batch = Batch(list(own), stage="Extracting particles")
+    outputs, star = plan_output_files(list(picks_by_file), out, ".mrcs"), out / "particles.star"
+    ledger = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
+    batch = Batch(list(picks_by_file), stage="Extracting particles")
     stacks = StackWriter(settings)
-    with open_ledger(parts, [star, *outputs.values()], own, overwrite=overwrite):
-        cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
-        if not cut:
+    with open_ledger(ledger, [star, *outputs.values()], picks_by_file, overwrite=overwrite):
+        extracted = dict(
+            batch.run(lambda path: stacks.write(path, picks_by_file[path], outputs[path], ledger))
+        )
+        if not extracted:
             raise InputError("none of the micrographs can be used; see the errors above")
-        found = concatenate(list(cut.values()))
-        write_picks(found, star, overwrite=True, layout=TableLayout(star=stacks.frame(groups)))
+        particles = concatenate(list(extracted.values()))
+        write_picks(particles, star, overwrite=True, layout=TableLayout(star=stacks.frame(groups)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
-    echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
-    lost = sum(len(own[path]) for path in cut) - len(found)
+    echo(f"{len(particles)} particles of {len(extracted)} micrographs written to {star}", err=True)
+    lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)
     if lost:
-        what = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
-        echo(f"discarded {lost} picks whose boxes {what}", err=True)
+        reason = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
+        echo(f"discarded {lost} picks whose boxes {reason}", err=True)
     batch.finish()
 
 
-def _chosen(table: "Picks", threshold: float | None) -> "Picks":
+def _apply_threshold(table: "Picks", threshold: float | None) -> "Picks":
     if threshold is None:
         return table
     from cryopick.evaluate.thresholds import apply_threshold
@@ -117,7 +121,7 @@ def _chosen(table: "Picks", threshold: float | None) -> "Picks":
     return apply_threshold(table, threshold)
 
 
-def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
+def _match_picks_to_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
     """Match picks to files; report micrographs of the table without a file."""
     from cryopick.io.names import match_names
 

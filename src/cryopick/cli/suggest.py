@@ -49,9 +49,10 @@ def suggest(
         Path | None,
         Option(metavar="PICKS", help="Table of existing labels, which are not suggested again."),
     ] = None,
-    asked: Annotated[
+    earlier: Annotated[
         list[Path] | None,
         Option(
+            "--asked",
             metavar="PICKS",
             help="Table of earlier suggestions, accepted or not, which are not suggested again; "
             "repeatable.",
@@ -98,13 +99,13 @@ def suggest(
     candidates = CandidateBatch(
         work=PickBatch.open(model, pick_settings, require_device(device), paths),
         settings=settings,
-        labels=_on(paths, [labels] if labels else []),
-        asked=_on(paths, asked or []),
+        labels=_read_picks_on(paths, [labels] if labels else []),
+        asked=_read_picks_on(paths, earlier or []),
     )
-    parts = candidates.parts(Path(out))
+    ledger = candidates.parts(Path(out))
     batch = Batch(paths, stage="Picking micrographs")
-    with open_ledger(parts, outputs, paths, overwrite=force, keep=False):
-        order, chosen = _choose(candidates, batch, parts)
+    with open_ledger(ledger, outputs, paths, overwrite=force, keep=False):
+        order, chosen = _choose_candidates(candidates, batch, ledger)
         if out_micrographs:
             _write_list(order, out_micrographs)
         if settings.micrographs:
@@ -115,7 +116,7 @@ def suggest(
     batch.finish()
 
 
-def _on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
+def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
     """Read tables of picks on the given micrographs; report how many lie on others."""
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks
@@ -123,35 +124,35 @@ def _on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
 
     matched = []
     for table in tables:
-        read = read_picks(table)
-        found = match_names(read, paths).picks
-        left_out = len(read) - len(found)
-        if left_out == len(read) > 0:
+        all_picks = read_picks(table)
+        on_micrographs = match_names(all_picks, paths).picks
+        other_count = len(all_picks) - len(on_micrographs)
+        if other_count == len(all_picks) > 0:
             raise InputError(
-                f"{table}: none of its {len(read)} picks lies on one of the {len(paths)} "
-                f"micrographs: its first is {read.micrographs[0]!r}, the first given is "
+                f"{table}: none of its {len(all_picks)} picks lies on one of the {len(paths)} "
+                f"micrographs: its first is {all_picks.micrographs[0]!r}, the first given is "
                 f"{paths[0].name!r}; give the micrographs of the table"
             )
-        if left_out:
-            echo(f"ignored {left_out} picks of {table} on other micrographs", err=True)
-        matched.append(found)
+        if other_count:
+            echo(f"ignored {other_count} picks of {table} on other micrographs", err=True)
+        matched.append(on_micrographs)
     return concatenate(matched)
 
 
-def _choose(
-    candidates: "CandidateBatch", batch: Batch, parts: "Ledger"
+def _choose_candidates(
+    candidates: "CandidateBatch", batch: Batch, ledger: "Ledger"
 ) -> tuple[list[str], "Picks"]:
     """Pick all micrographs, compute the features of the best picks, and choose candidates."""
-    found = dict(batch.run(lambda path: candidates.work.pick(path, parts)))
-    if not found:
+    picks_by_path = dict(batch.run(lambda path: candidates.work.pick(path, ledger)))
+    if not picks_by_path:
         raise InputError("none of the micrographs can be used; see the errors above")
-    shift = candidates.shift(list(found.values()))
-    looks = []
-    with progress(len(found), "Computing features") as advance:
-        for path, picks in found.items():
-            looks.append(candidates.look(path, picks, shift, parts, len(found)))
+    shift = candidates.shift(list(picks_by_path.values()))
+    features = []
+    with progress(len(picks_by_path), "Computing features") as advance:
+        for path, picks in picks_by_path.items():
+            features.append(candidates.look(path, picks, shift, ledger, len(picks_by_path)))
             advance(1)
-    return candidates.choose(looks, shift)
+    return candidates.choose(features, shift)
 
 
 def _write_list(names: Sequence[str], path: Path) -> None:

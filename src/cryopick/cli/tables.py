@@ -39,7 +39,7 @@ def align_names(table: "Picks", names: Sequence[str]) -> "Picks":
 
 
 def match_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
-    """Match the micrographs of a table to files; those without a file are left out.
+    """Match the micrographs of a table to files; those without a file are skipped.
 
     Raises:
         UnmatchedError: A micrograph of the table matches several files.
@@ -50,10 +50,10 @@ def match_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
     from cryopick.picks import Picks
 
     names = [name for name, rows in table.rows_by_micrograph().items() if len(rows)]
-    found = match_names(Picks.from_columns(names, np.zeros((len(names), 2))), paths)
-    known = [name for name in names if name not in set(found.unmatched)]
-    files = (Path(found.picks.micrographs[i]) for i in found.picks.index.tolist())
-    return dict(zip(known, files, strict=True))
+    matched = match_names(Picks.from_columns(names, np.zeros((len(names), 2))), paths)
+    matched_names = [name for name in names if name not in set(matched.unmatched)]
+    files = (Path(matched.picks.micrographs[i]) for i in matched.picks.index.tolist())
+    return dict(zip(matched_names, files, strict=True))
 
 
 def read_micrograph_list(path: Path, names: Sequence[str]) -> list[str]:
@@ -63,13 +63,13 @@ def read_micrograph_list(path: Path, names: Sequence[str]) -> list[str]:
     from cryopick.picks import Picks
     from cryopick.runs.text_files import read_name_list
 
-    listed = Picks(
+    no_picks = Picks(
         micrographs=tuple(dict.fromkeys(read_name_list(path))),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
         score=np.zeros(0),
     )
-    return list(align_names(listed, names).micrographs)
+    return list(align_names(no_picks, names).micrographs)
 
 
 def write_table(

@@ -95,7 +95,7 @@ def train(
     from cryopick.workflows.training import TrainJob, train_model
 
     training = _read_labels(micrographs, picks)
-    defaults = {} if config else _defaults(options.given, len(training.labels))
+    defaults = {} if config else _defaults(options.values, len(training.labels))
     settings = options.build(config, defaults)
     if negatives:
         training = training.with_negatives(read_picks(negatives), negatives)

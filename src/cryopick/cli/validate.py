@@ -65,7 +65,7 @@ def classes(
     ] = None,
     truth: Annotated[
         Path | None,
-        Option(metavar="TABLE", help="Table of known particles, to check the result itself."),
+        Option(metavar="TABLE", help="Table of true particles, to check the result itself."),
     ] = None,
 ) -> None:
     """Classify picks at decreasing thresholds with RELION and count the particle-like classes.
@@ -100,26 +100,27 @@ def classes(
         boxes = replace(boxes, rescale_px=_choose_image_size(micrographs, boxes))
         star = _extract(picks, micrographs, out / "stacks", boxes)
     thresholds = sorted(at or _choose_thresholds(read_picks(star)), reverse=True)
-    done = []
-    for number, own in enumerate(nested_stacks(star, thresholds, out), start=1):
+    classifications = []
+    for number, stack_star in enumerate(nested_stacks(star, thresholds, out), start=1):
         echo(
-            f"classifying set {number} of {len(thresholds)}: {own.parent / 'relion.log'}", err=True
+            f"classifying set {number} of {len(thresholds)}: {stack_star.parent / 'relion.log'}",
+            err=True,
         )
-        done.append(classify(own, settings))
+        classifications.append(classify(stack_star, settings))
     table = out / "classes.tsv"
-    verdicts = judged(done, diameter_ang, overruled(table, done))
+    verdicts = judged(classifications, diameter_ang, overruled(table, classifications))
     write_verdicts(verdicts, table)
-    for number, said in enumerate(verdicts, start=1):
-        if is_hardly_parted(said):
+    for number, set_verdicts in enumerate(verdicts, start=1):
+        if is_hardly_parted(set_verdicts):
             echo(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
                 "is unreliable",
                 err=True,
             )
-    known = read_picks(truth) if truth else None
-    shares = Shares.of(done, verdicts, thresholds, known, diameter_ang)
+    particles = read_picks(truth) if truth else None
+    shares = Shares.of(classifications, verdicts, thresholds, particles, diameter_ang)
     with atomic_write(out / "report.html", overwrite=True) as temporary:
-        temporary.write_text(class_page(done, verdicts, shares), encoding="utf-8")
+        temporary.write_text(class_page(classifications, verdicts, shares), encoding="utf-8")
     write_shares(shares, out / "shares.tsv")
     draw_shares(shares, out / "shares.png")
     echo(f"report written to {out / 'report.html'}; open it in a browser", err=True)
