@@ -1,6 +1,6 @@
 """Standardise micrographs so that the background has mean 0 and standard deviation 1.
 
-Four kinds, one interface. What a data set shares is fitted once and travels with the model;
+Five kinds, one interface. What a data set shares is fitted once and travels with the model;
 what belongs to one micrograph is fitted again on each. Only usable pixels are looked at, and
 only through a histogram. Decision 0003 says why.
 
@@ -18,14 +18,18 @@ from cryopick.array_types import Bool, Float32
 from cryopick.errors import FormatError
 from cryopick.preprocess.histogram import Histogram, histogram
 from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.noise import estimate_noise
 from cryopick.preprocess.settings import NormalizationKind
-from cryopick.preprocess.whitening import whiten
+from cryopick.preprocess.whitening import whiten, whitening_gain
 
 __all__ = [
     "Background",
     "Normalization",
     "fit_normalization",
 ]
+
+_LINEAR_RANGE = 3.0  # background standard deviations up to which contrast stays about linear
+_MIN_NOISE_FRAC = 0.1  # of the overall standard deviation; denoised images have hardly any noise
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ class Normalization:
         kind: "dataset" takes the dominant component of a mixture shared by the data set and
             scaled to the micrograph; "micrograph" that of the micrograph's own mixture;
             "affine" the mean and standard deviation of the micrograph; "white" the same
-            once its power spectrum has been made flat.
+            once its power spectrum has been made flat; "noise" whitens by the noise of the
+            emptiest parts, which become mean 0 and standard deviation 1, and compresses strong
+            contrast: a particle looks the same whatever else is on the micrograph.
         mixture: The shared mixture; none but for "dataset".
 
     Raises:
@@ -100,6 +106,8 @@ class Normalization:
             counted = counted or histogram(image, usable)
             calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
             image, counted = whiten(calm, usable), None
+        if self.kind == "noise":
+            return _normalize_by_noise(image, usable, counted or histogram(image, usable))
         background = self.background(counted or histogram(image, usable))
         standard = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
         standard[~usable] = 0
@@ -133,6 +141,25 @@ class Normalization:
             ) from error
 
 
+def _normalize_by_noise(
+    image: Float32[np.ndarray, "height width"],
+    usable: Bool[np.ndarray, "height width"],
+    counted: Histogram,
+) -> Float32[np.ndarray, "height width"]:
+    """Whiten by the noise of the emptiest parts; their mean becomes 0, their noise 1."""
+    calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
+    noise = estimate_noise(calm, usable)
+    gain = whitening_gain(noise.power)
+    flat = whiten(calm, usable, gain)
+    background = noise.background_mean(flat, usable)
+    min_scale = _MIN_NOISE_FRAC * float(flat[usable].std())
+    scale = max(noise.standard_deviation(gain), min_scale, 1e-30)
+    normalized = (flat - np.float32(background)) / np.float32(_LINEAR_RANGE * scale)
+    normalized = np.float32(_LINEAR_RANGE) * np.arcsinh(normalized)
+    normalized[~usable] = 0
+    return normalized
+
+
 def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) -> Normalization:
     """Fit what the micrographs of a data set share.
 
@@ -140,7 +167,7 @@ def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) 
     that means no electrons, because the scale α multiplies means and spreads alike.
 
     Args:
-        kind: "dataset", "micrograph", "affine" or "white".
+        kind: "dataset", "micrograph", "affine", "white" or "noise".
         histograms: One for each training micrograph.
 
     Raises:

@@ -14,7 +14,7 @@ from cryopick.errors import SettingsError
 
 __all__ = ["DIAMETER_PX", "NormalizationKind", "PreprocessSettings"]
 
-NormalizationKind = Literal["dataset", "micrograph", "affine", "white"]
+NormalizationKind = Literal["dataset", "micrograph", "affine", "white", "noise"]
 
 # The receptive field of 31 then covers nearly two diameters: docs/results/empiar10017.md
 # compares other choices.
@@ -48,8 +48,9 @@ class PreprocessSettings:
         NormalizationKind,
         Help(
             "Normalization: dataset (one mixture model for all micrographs), micrograph (one for "
-            "each), affine (mean 0, standard deviation 1) or white (affine after spectral "
-            "whitening)."
+            "each), affine (mean 0, standard deviation 1), white (affine after spectral "
+            "whitening) or noise (whitening by the noise of the emptiest parts, which does not "
+            "depend on the number of particles)."
         ),
     ] = "dataset"
 

@@ -7,6 +7,7 @@ one kind only.
 - `radial_power`: radially averaged power spectrum.
 - `whitening_gain`: amplitude gain at each frequency.
 - `whiten`: apply the gain to a micrograph.
+- `window_starts`: starts of windows that cover a length.
 
 Source: Sigworth 2004, "Classical detection theory and the cryo-EM particle selection problem",
 J. Struct. Biol. 145:111.
@@ -16,7 +17,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
 
-__all__ = ["FREQUENCIES", "radial_power", "whiten", "whitening_gain"]
+__all__ = ["FREQUENCIES", "radial_power", "whiten", "whitening_gain", "window_starts"]
 
 # Frequency bins in cycles per pixel, up to Nyquist; windows of 128 pixels resolve this step.
 FREQUENCIES = np.linspace(0, 0.5, 33)
@@ -46,8 +47,8 @@ def radial_power(
     side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
     taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1])
     windows, usable_fracs = [], []
-    for top in _window_starts(height, side_y):
-        for left in _window_starts(width, side_x):
+    for top in window_starts(height, side_y, side_y):
+        for left in window_starts(width, side_x, side_x):
             area = np.s_[top : top + side_y, left : left + side_x]
             windows.append((image[area] - image[area].mean()) * taper.astype(np.float32))
             usable_fracs.append(usable[area].mean())
@@ -81,7 +82,9 @@ def whitening_gain(power: Float[np.ndarray, "33"]) -> Float[np.ndarray, "33"]:
 
 
 def whiten(
-    image: Float32[np.ndarray, "height width"], usable: Bool[np.ndarray, "height width"]
+    image: Float32[np.ndarray, "height width"],
+    usable: Bool[np.ndarray, "height width"],
+    gain: Float[np.ndarray, "33"] | None = None,
 ) -> Float32[np.ndarray, "height width"]:
     """Flatten the power spectrum of a micrograph, within the limits of the gain.
 
@@ -91,12 +94,13 @@ def whiten(
     Args:
         image: Micrograph at the working scale.
         usable: Pixels that contain image; all others are ignored.
+        gain: Amplitude gain at each of `FREQUENCIES`; None whitens the image's own power.
     """
     from scipy import fft
 
     mean = image[usable].mean() if usable.any() else np.float32(0)
     image = np.where(usable, image, mean)
-    gain = whitening_gain(radial_power(image, usable))
+    gain = whitening_gain(radial_power(image, usable)) if gain is None else gain
     height, width = image.shape
     margin = min(_MARGIN_PX, height - 1, width - 1)
     mirrored = np.pad(image - mean, margin, mode="reflect")
@@ -108,7 +112,13 @@ def whiten(
     return flat[margin : margin + height, margin : margin + width] + mean
 
 
-def _window_starts(length: int, side: int) -> list[int]:
-    """Compute the starts of evenly spaced, overlapping windows that cover a length."""
-    count = -(-length // side)
+def window_starts(length: int, side: int, max_step: int) -> list[int]:
+    """Compute the starts of evenly spaced windows that cover a length.
+
+    Args:
+        length: Length to cover.
+        side: Length of a window, at most `length`.
+        max_step: Maximum distance between the starts of neighbouring windows.
+    """
+    count = 1 + -(-(length - side) // max_step)
     return [round(start) for start in np.linspace(0, length - side, count)]

@@ -26,10 +26,16 @@ from cryopick.simulate.settings import SimulationSettings
 
 __all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
 
-_LOG_DIAMETER_SD = 0.14  # of the diameter that a user enters, on a natural-logarithm scale
+_LOG_DIAMETER_SD = 0.25  # of the diameter that a user enters, on a natural-logarithm scale
+_MAX_LOG_DIAMETER = 0.65
+_BY_LENGTH_FRAC = 0.4  # fraction of molecules for which the longest extent is entered
 _GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
 _PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
-_EMPTY_FRAC = 0.2  # fraction of fields without particles
+_EMPTY_FRAC = 0.15  # fraction of fields without particles
+_CROWDED_FRAC = 0.25
+_CLEAN_FRAC = 0.15  # fraction of fields with particles only
+_STRONG_AMPLITUDE_FRAC = 0.1  # as from negative stain and phase plates
+_BRIGHT_FRAC = 0.05  # fraction of fields with bright particles, which are not to be picked
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,6 +84,8 @@ def simulate_field(domain: Domain, seed: Sequence[int]) -> SimulatedField:
     settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
     image, xy_px = _simulate_image(settings, molecule, 0)
     effects = draw_effects(rng, is_bad=not settings.particles)
+    if rng.random() < _BRIGHT_FRAC:  # picking inverts these, so a network never sees them
+        effects, xy_px = replace(effects, is_inverted=True), xy_px[:0]
     return _make_field(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang)
 
 
@@ -102,12 +110,26 @@ def simulate_session(domain: Domain, seed: Sequence[int], field_count: int) -> l
 
 
 def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:
-    """Draw a molecule and the pixel size that follows from an imprecise diameter."""
+    """Draw a molecule and the pixel size that follows from an imprecise diameter.
+
+    Users enter the longest extent, or for thin particles a value between it and the geometric
+    mean of the two longest extents.
+    """
     molecule = _draw_molecule(rng, domain.molecules)
-    scale = float(np.exp(_LOG_DIAMETER_SD * rng.normal()))
-    pixel_ang = float(np.clip(molecule.diameter_ang / domain.diameter_px * scale, 0.5, 100))
+    mean_weight = 0.0 if rng.random() < _BY_LENGTH_FRAC else rng.random()
+    log_ratio = np.log(_mean_extent_ang(molecule) / molecule.diameter_ang)
+    error = float(np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER))
+    entered_ang = molecule.diameter_ang * float(np.exp(mean_weight * log_ratio + error))
+    pixel_ang = float(np.clip(entered_ang / domain.diameter_px, 0.5, 100))
     stretch = np.exp(0.08 * rng.normal(size=3))
     return molecule.stretch(stretch, _GRAIN_PX * pixel_ang), pixel_ang
+
+
+def _mean_extent_ang(molecule: Molecule) -> float:
+    """Compute the geometric mean of the two longest extents along the principal axes."""
+    axes = np.linalg.svd(molecule.xyz_ang, full_matrices=False)[2]
+    extents = np.sort(np.ptp(molecule.xyz_ang @ axes.T, axis=0) + molecule.blur_ang)
+    return float(min(np.sqrt(extents[-1] * extents[-2]), molecule.diameter_ang))
 
 
 def _simulate_image(
@@ -160,29 +182,35 @@ def _draw_settings(
     def value_or_zero(probability: float, value: float) -> float:
         return value if rng.random() < probability else 0.0
 
-    # Densities are per diameter², so that fields of large and small particles look alike.
-    area_diameters = (side_px * pixel_ang / molecule.diameter_ang) ** 2
-    particles = 0 if rng.random() < _EMPTY_FRAC else round(area_diameters * log_uniform(0.03, 0.7))
-    defocus = log_uniform(0.7, 4.0)
+    # Densities are per extent², so that fields of large and small particles look alike.
+    extent_ang = _mean_extent_ang(molecule)
+    area_diameters = (side_px * pixel_ang / extent_ang) ** 2
+    particles = _draw_particle_count(rng, area_diameters)
+    thin_frac = (extent_ang / molecule.diameter_ang) ** rng.random()
+    defocus = log_uniform(0.5, 5.0)
+    amplitude_contrast = float(rng.uniform(0.05, 0.2))
+    if rng.random() < _STRONG_AMPLITUDE_FRAC:
+        defocus, amplitude_contrast = log_uniform(0.1, 1.5), float(rng.uniform(0.3, 0.95))
     thickness_ang = log_uniform(150.0, 2500.0)
     optical_depth_variation = log_uniform(0.001, 0.05)  # independent of the ice thickness
     has_carbon = rng.random() < 0.15
-    return SimulationSettings(
+    is_clean = rng.random() < _CLEAN_FRAC
+    settings = SimulationSettings(
         width_px=side_px,
         height_px=side_px,
         pixel_size_ang=pixel_ang,
         molecule=molecule.name,
         particles=particles,
-        min_distance_frac=float(rng.uniform(0.6, 1.1)),
+        min_distance_frac=float(rng.uniform(0.6, 1.1)) * thin_frac,
         overlapping_frac=float(rng.choice([0.0, 0.05, 0.3])),
         preferred_frac=float(rng.choice([0.0, 0.5, 0.9], p=[0.6, 0.2, 0.2])),
         defocus_um=(defocus, defocus),
         astigmatism_um=0.05,
         voltage_kv=float(rng.choice([200.0, 300.0])),
-        amplitude_contrast=float(rng.uniform(0.05, 0.2)),
+        amplitude_contrast=amplitude_contrast,
         b_factor_ang2=log_uniform(50.0, 500.0),
         drift_ang=value_or_zero(0.1, float(rng.uniform(0.3, 1.5) * pixel_ang)),
-        dose_e_per_ang2=log_uniform(8.0, 80.0),
+        dose_e_per_ang2=log_uniform(8.0, 120.0),
         ice_thickness_ang=thickness_ang,
         ice_variation_frac=min(0.4, optical_depth_variation * 3000 / thickness_ang),
         mtf_nyquist=float(rng.uniform(0.6, 1.0)),
@@ -199,3 +227,14 @@ def _draw_settings(
         carbon_area_frac=(0.05, 0.9),
         seed=int(rng.integers(2**31)),
     )
+    return settings.without_junk() if is_clean else settings
+
+
+def _draw_particle_count(rng: np.random.Generator, area_diameters: float) -> int:
+    """Draw the number of particles: none, log-uniform from one to crowded, or crowded."""
+    kind = rng.random()
+    if kind < _EMPTY_FRAC:
+        return 0
+    most = max(1.1 * area_diameters, 2.0)
+    least = 0.3 * area_diameters if kind < _EMPTY_FRAC + _CROWDED_FRAC else 1.0
+    return max(1, round(np.exp(rng.uniform(np.log(min(least, most)), np.log(most)))))

@@ -22,8 +22,9 @@ __all__ = ["FAMILIES", "add_belt", "draw_molecule"]
 
 Blobs = Float[np.ndarray, "blobs 4"]
 
-_DIAMETER_ANG = (65.0, 800.0)
+_DIAMETER_ANG = (60.0, 900.0)
 _GRAINS_PER_DIAMETER = 34  # finer than the pixels of any network's input
+_GRAINS_PER_BLOB = 3.0  # across the smallest blob: thin parts need finer grains
 _BELT_OVER_PROTEIN = 0.35  # contrast of lipid and detergent against ice, relative to protein
 _BELT_HEIGHT_ANG = 30.0
 
@@ -33,13 +34,15 @@ def draw_molecule(rng: np.random.Generator) -> Molecule:
 
     One in six molecules below 250 Å gets the belt of a membrane protein.
     """
-    family = str(rng.choice(list(FAMILIES)))
+    family = str(rng.choice(list(FAMILIES), p=list(_FAMILY_PROBABILITIES)))
     low, high = np.log(_DIAMETER_ANG)
     diameter_ang = float(np.exp(low + (high - low) * rng.beta(1.3, 2.0)))
     blobs = FAMILIES[family](rng)
     blobs = blobs * (diameter_ang / _span(blobs))
-    molecule = molecule_from_blobs(family, blobs, diameter_ang / _GRAINS_PER_DIAMETER)
-    if family != "shell" and diameter_ang < 250 and rng.random() < 1 / 6:
+    thinnest_ang = 2 * float(blobs[:, 3].min())
+    grain_ang = min(diameter_ang / _GRAINS_PER_DIAMETER, thinnest_ang / _GRAINS_PER_BLOB)
+    molecule = molecule_from_blobs(family, blobs, max(grain_ang, diameter_ang / 100))
+    if family not in _NEVER_IN_MEMBRANES and diameter_ang < 250 and rng.random() < 1 / 6:
         return add_belt(rng, molecule)
     return molecule
 
@@ -149,7 +152,7 @@ def _chain(rng: np.random.Generator) -> Blobs:
 
 def _shell(rng: np.random.Generator) -> Blobs:
     """Draw a hollow sphere of identical lobes; a third have spikes and a third are filled."""
-    count = int(rng.choice([12, 20, 32, 60]))
+    count = int(rng.choice([12, 20, 32, 60, 120]))
     golden = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     z = 1 - (2 * np.arange(count) + 1) / count
     ring = np.sqrt(1 - z**2)
@@ -163,6 +166,64 @@ def _shell(rng: np.random.Generator) -> Blobs:
     return np.concatenate(blobs)
 
 
+def _rod(rng: np.random.Generator) -> Blobs:
+    """Draw a straight piece of a fibre, 2.5 to 12 times as long as wide, smooth or beaded."""
+    aspect = float(np.exp(rng.uniform(np.log(2.5), np.log(12.0))))
+    count = max(4, round(aspect * rng.uniform(1.2, 2.0)))
+    along = np.linspace(-1, 1, count)
+    uneven = 1 + rng.uniform(0, 0.25) * rng.normal(size=count)
+    thick = np.clip(uneven, 0.6, 1.5) / aspect
+    ends = rng.choice([1.0, 1.0, 1.6]) if aspect < 7 else 1.0
+    thick[[0, -1]] *= ends
+    bow = rng.choice([0.0, rng.uniform(0, 0.15)]) * along**2
+    twist = rng.uniform(0, 0.4) / aspect
+    phase = rng.uniform(0, 3) * np.arange(count)
+    return np.stack([along, bow + twist * np.cos(phase), twist * np.sin(phase), thick], axis=1)
+
+
+def _torus(rng: np.random.Generator) -> Blobs:
+    """Draw a closed ring around an open hole, thin or thick, flat or tall."""
+    tube = rng.uniform(0.12, 0.4)
+    count = max(6, round(2 * np.pi * rng.uniform(0.9, 1.4) / tube / 1.6))
+    angle = 2 * np.pi * np.arange(count) / count
+    layers = int(rng.integers(1, 4))
+    rise = 1.3 * tube * (np.arange(layers) - (layers - 1) / 2)
+    angle, z = (part.ravel() for part in np.meshgrid(angle, rise))
+    radius = np.full(len(angle), tube)
+    oval = rng.uniform(0.75, 1.0)
+    return np.stack([np.cos(angle), oval * np.sin(angle), z, radius], axis=1)
+
+
+def _tube(rng: np.random.Generator) -> Blobs:
+    """Draw a hollow cylinder of subunits, about as long as wide or a little longer."""
+    order = int(rng.integers(5, 14))
+    size = 2.6 / order * rng.uniform(0.9, 1.3)
+    layers = max(2, round(rng.uniform(0.8, 4.0) / size / 1.4))
+    angle = 2 * np.pi * np.arange(order) / order
+    twist = rng.uniform(0, 1) * np.pi / order
+    rings = []
+    for layer in range(layers):
+        turned = angle + twist * layer
+        height = np.full(order, 1.4 * size * (layer - (layers - 1) / 2))
+        rings.append(np.stack([np.cos(turned), np.sin(turned), height], axis=1))
+    places = np.concatenate(rings)
+    return np.concatenate([places, np.full((len(places), 1), size)], axis=1)
+
+
+def _disc(rng: np.random.Generator) -> Blobs:
+    """Draw a flat disc, sometimes with a domain on top, as nanodiscs have."""
+    height = rng.uniform(0.12, 0.35)
+    count = max(8, round(1.5 / height**2))
+    golden = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    reach = np.sqrt((np.arange(count) + 0.5) / count)
+    flat = np.stack([reach * np.cos(golden), reach * np.sin(golden), 0 * reach], axis=1)
+    blobs = [np.concatenate([flat, np.full((count, 1), 1.1 * height)], axis=1)]
+    if rng.random() < 0.4:
+        top = np.array([[*rng.uniform(-0.3, 0.3, 2), height + 0.25, rng.uniform(0.25, 0.5)]])
+        blobs.append(top)
+    return np.concatenate(blobs)
+
+
 FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = MappingProxyType(
     {
         "compact": _compact,
@@ -171,8 +232,14 @@ FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = Mapp
         "arms": _arms,
         "chain": _chain,
         "shell": _shell,
+        "rod": _rod,
+        "torus": _torus,
+        "tube": _tube,
+        "disc": _disc,
     }
 )
+_FAMILY_PROBABILITIES = (0.16, 0.1, 0.14, 0.1, 0.1, 0.12, 0.12, 0.07, 0.05, 0.04)
+_NEVER_IN_MEMBRANES = ("shell", "rod", "torus", "tube", "disc")
 
 
 def _span(blobs: Blobs) -> float:

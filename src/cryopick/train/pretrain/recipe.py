@@ -17,18 +17,25 @@ from cryopick.array_types import Float
 from cryopick.config import hash_settings
 from cryopick.model.device import autocast_context, choose_memory_format
 from cryopick.model.networks import Scorer
+from cryopick.simulate.domain import Domain
 from cryopick.simulate.molecules import Molecule
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
+from cryopick.train.pretrain.frozen import (
+    WeightAverage,
+    estimate_statistics,
+    freeze_slopes,
+    freeze_statistics,
+)
 from cryopick.train.pretrain.peak_loss import peak_loss
 from cryopick.train.pretrain.settings import GeneralSettings
-from cryopick.train.pretrain.stream import Example, ExampleStream
+from cryopick.train.pretrain.stream import Example, ExampleStream, make_example
 from cryopick.train.schedule import one_cycle_learning_rate
 
 __all__ = ["PretrainingProgress", "train_general_model"]
 
 _INITIAL_PRIOR = 0.02  # approximate fraction of positive grid positions
-_IGNORED = -1.0
+_STATISTICS_FIELDS = 24  # fields from which batch statistics are estimated
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,20 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
     if initial_scorer is not None:
         scorer.load_state_dict(initial_scorer.state_dict())
     scorer.to(device, memory_format=choose_memory_format(scorer, device))  # type: ignore[call-overload]  # not in stubs
+    if settings.frozen:
+        if not checkpoint.exists():
+            _estimate_statistics(scorer, settings, molecules, device)
+        freeze_slopes(scorer)
+    trained = [weight for weight in scorer.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
-        scorer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    parts: dict[str, Checkpointed] = {"scorer": scorer, "optimizer": optimizer}
+    average = WeightAverage(scorer, settings.average)
+    parts: dict[str, Checkpointed] = {
+        "scorer": scorer,
+        "optimizer": optimizer,
+        "average": average.scorer,
+    }
     key = "-".join([hash_settings(settings), *(molecule.name for molecule in molecules)])
     state = (
         load_checkpoint(checkpoint, parts, key, device) if checkpoint.exists() else TrainingState()
@@ -92,6 +109,8 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
                 state.step / settings.steps, peak=settings.learning_rate, final=0.0
             )
         scorer.train()
+        if settings.frozen:
+            freeze_statistics(scorer)
         with autocast_context(device):
             logits = scorer(images).float()
         positions = _score_positions(scorer, logits.shape[-1])
@@ -104,13 +123,32 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
+        average.update(scorer, state.step)
         losses.append(loss.detach())
         state.step += 1
         if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
             save_checkpoint(checkpoint, parts, state, key)
             on_progress(PretrainingProgress(state.step, float(torch.stack(losses).mean())))
             losses.clear()
-    return scorer.eval()
+    result = Scorer(settings.network).to(device)
+    result.load_state_dict(average.scorer.state_dict())
+    return result.eval()
+
+
+def _estimate_statistics(
+    scorer: Scorer,
+    settings: GeneralSettings,
+    molecules: Sequence[Molecule],
+    device: torch.device,
+) -> None:
+    """Estimate the batch statistics of a network on fields of the recipe."""
+    domain = Domain(molecules=molecules, diameter_px=settings.diameter_px, side_px=settings.side_px)
+    fields = [make_example(domain, (settings.seed, 0, n)) for n in range(_STATISTICS_FIELDS)]
+    batches = (
+        _make_batch([field], scorer, settings, number, device)[0]
+        for number, field in enumerate(fields)
+    )
+    estimate_statistics(scorer, batches)
 
 
 def _make_batch(
@@ -144,6 +182,8 @@ def _make_batch(
         noise=settings.noise,
         seed=int(rng.integers(2**62)),
     )
+    offsets = settings.offset * rng.normal(size=(len(examples), 1, 1)).astype(np.float32)
+    patches = patches + torch.from_numpy(offsets).to(device)
     return patches[:, None].contiguous(memory_format=choose_memory_format(scorer, device)), centres
 
 
@@ -170,17 +210,15 @@ def _make_targets(
     positions_px: Float[np.ndarray, " grid"],
     settings: GeneralSettings,
 ) -> Float[np.ndarray, "grid grid"]:
-    """Label grid positions: 1 near a centre, 0 far from all centres, `_IGNORED` in between."""
+    """Compute a Gaussian around each centre, with value 1 at the centre."""
     from scipy.spatial import cKDTree
 
     grid = len(positions_px)
     if not len(xy_px):
         return np.zeros((grid, grid), np.float32)
     x, y = np.meshgrid(positions_px, positions_px)
-    positions = np.stack([x.ravel(), y.ravel()], axis=1)
-    distance = cKDTree(xy_px).query(positions, distance_upper_bound=settings.ignored_px)[0]
-    is_near = np.isfinite(distance)
-    target = np.where(distance <= settings.positive_px, 1.0, np.where(is_near, _IGNORED, 0.0))
+    distance, _ = cKDTree(xy_px).query(np.stack([x.ravel(), y.ravel()], axis=1))
+    target = np.exp(-(distance**2) / (2 * settings.target_px**2))
     return target.reshape(grid, grid).astype(np.float32)
 
 
@@ -190,6 +228,5 @@ def _loss(
     positive_weight: float,
 ) -> Float[Tensor, ""]:
     """Compute the cross-entropy with positives weighted by `positive_weight`."""
-    is_used = targets != _IGNORED
     weight = torch.tensor(positive_weight, device=logits.device)
-    return binary_cross_entropy_with_logits(logits[is_used], targets[is_used], pos_weight=weight)
+    return binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)

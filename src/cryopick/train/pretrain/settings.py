@@ -20,21 +20,23 @@ class GeneralSettings:
         diameter_px: Particle diameter in pixels.
         side_px: Side of a simulated field in pixels.
         fields: Fields per minibatch.
-        fresh: New fields per step; the other fields of a minibatch are reused with a new
-            augmentation.
+        fresh: New fields per step; may be a fraction. The other fields of a minibatch are reused
+            with a new augmentation.
         window: Number of latest fields from which minibatches are drawn.
         steps: Number of training steps.
         learning_rate: Maximum learning rate of the one-cycle schedule.
         weight_decay: Decoupled weight decay of AdamW.
         positive_weight: Weight of a positive grid position relative to a negative one.
-        positive_px: Grid positions within this distance of a centre are positive.
-        ignored_px: Grid positions within this distance of a centre that are not positive are
-            ignored.
+        target_px: Standard deviation in pixels of the Gaussian target around each centre.
         peak_weight: Weight of the loss at the peaks of the score map; 0 turns it off. It requires
             a network that already has peaks at particles.
         contrast: Standard deviation of the logarithm of the random contrast of a field.
         noise: Maximum standard deviation of the white noise added to a field.
+        offset: Standard deviation of the constant added to a field.
         colour: Standard deviation of the logarithm of the random gain at each frequency.
+        frozen: Keep batch statistics and PReLU slopes, after the statistics were estimated on
+            fields of the recipe. For fine-tuning, where a minibatch of two fields is then enough.
+        average: Decay per step of the moving average of the weights, which is the result.
         checkpoint_every: Steps between checkpoints.
         seed: Random seed of the fields, the initial weights and the minibatches.
         network: Network architecture.
@@ -43,18 +45,20 @@ class GeneralSettings:
     diameter_px: float = DIAMETER_PX
     side_px: int = 384
     fields: int = 4
-    fresh: int = 1
+    fresh: float = 1.0
     window: int = 256
     steps: int = 2300
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     positive_weight: float = 5.0
-    positive_px: float = 2.0
-    ignored_px: float = 4.0
+    target_px: float = 2.0
     peak_weight: float = 0.0
     contrast: float = 0.2
     noise: float = 0.5
-    colour: float = 0.4
+    offset: float = 0.3
+    colour: float = 0.3
+    frozen: bool = False
+    average: float = 0.995
     checkpoint_every: int = 200
     seed: int = 0
     network: NetworkSettings = field(
@@ -62,10 +66,11 @@ class GeneralSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("side_px", "fields", "fresh", "window", "steps", "checkpoint_every"):
+        for name in ("side_px", "fields", "window", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 < self.positive_px <= self.ignored_px:
-            raise SettingsError(
-                f"positive_px must be above 0 and at most ignored_px; got {self.positive_px}"
-            )
+        for name in ("fresh", "target_px"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be above 0; got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise SettingsError(f"average must be at least 0 and below 1; got {self.average}")

@@ -24,7 +24,7 @@ from cryopick.train.pretrain.settings import GeneralSettings
 
 __all__ = ["NORMALIZATION", "Example", "ExampleStream", "make_example"]
 
-NORMALIZATION = Normalization("white")
+NORMALIZATION = Normalization("noise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +71,14 @@ class ExampleStream:
         """Generate the examples of each step, starting with the first step."""
         settings = self.settings
         window: deque[Example] = deque(maxlen=settings.window)
-        prefetched = max(8, 2 * settings.fresh)
+        prefetched = max(8, round(2 * settings.fresh))
         with ProcessPoolExecutor(
             self.workers, get_context("spawn"), initializer=_set_domain, initargs=(self.domain,)
         ) as pool:
             pending: deque[Future[Example]] = deque()
-            next_number = self.first_step * settings.fresh
+            next_number = int(self.first_step * settings.fresh)
             for step in range(self.first_step, settings.steps):
-                window_end = step * settings.fresh + settings.window
+                window_end = int(step * settings.fresh) + settings.window
                 while next_number < window_end + prefetched:
                     pending.append(pool.submit(_make_numbered, (settings.seed, next_number)))
                     next_number += 1

@@ -1,0 +1,110 @@
+"""Estimate the noise of a micrograph from the windows that hold the least signal.
+
+Particles add power at low frequencies. A spectrum averaged over the whole micrograph therefore
+depends on how many particles it holds. A low quantile over many small windows does not, as long
+as some windows are nearly empty.
+
+- `NoiseEstimate`, `estimate_noise`: radial noise power and the emptiest windows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryopick.array_types import Bool, Float, Float32
+from cryopick.preprocess.whitening import FREQUENCIES, window_starts
+
+__all__ = ["NoiseEstimate", "estimate_noise"]
+
+_WINDOW_PX = 64  # about four particle diameters; the taper leaves the central two
+_STEP_PX = 24
+_MIN_USABLE_FRAC = 0.9  # of a window
+_QUANTILE = 0.25  # over windows, at each frequency
+_EMPTY_FRAC = 0.25  # share of the windows that give the background level
+# Neighbouring Fourier coefficients of a tapered window are correlated: a ring of n coefficients
+# fluctuates like one of this share of n independent ones (measured on white noise).
+_INDEPENDENT_FRAC = 0.48
+_AT_ONCE = 64  # windows, which bounds the memory
+_SIGNAL_RINGS = slice(1, 9)  # waves from 64 down to 8 pixels, where particles have their power
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseEstimate:
+    """Noise of one micrograph.
+
+    Attributes:
+        power: Radial power of the noise at `FREQUENCIES`, in the image's unit squared.
+        windows: The windows with the least power at the frequencies of particles.
+    """
+
+    power: Float[np.ndarray, "33"]
+    windows: list[tuple[slice, slice]]
+
+    def background_mean(
+        self,
+        image: Float32[np.ndarray, "height width"],
+        usable: Bool[np.ndarray, "height width"],
+    ) -> float:
+        """Mean of an image over the usable pixels of the emptiest windows."""
+        total, count = 0.0, 0
+        for window in self.windows:
+            inside = image[window][usable[window]]
+            total, count = total + float(inside.sum(dtype=np.float64)), count + inside.size
+        return total / count if count else float(image[usable].mean())
+
+    def standard_deviation(self, gain: Float[np.ndarray, "33"]) -> float:
+        """Standard deviation of the noise after a filter of this radial gain."""
+        side = 2 * (len(FREQUENCIES) - 1)
+        along = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
+        return float(np.sqrt(np.interp(along, FREQUENCIES, self.power * gain**2).mean()))
+
+
+def estimate_noise(
+    image: Float32[np.ndarray, "height width"], usable: Bool[np.ndarray, "height width"]
+) -> NoiseEstimate:
+    """Estimate the radial noise power of a micrograph.
+
+    At each frequency, take a low quantile over windows and divide it by the value that this
+    quantile has for white noise of unit power.
+
+    Args:
+        image: Micrograph at the working scale, in any unit.
+        usable: Pixels that hold image. Windows that lie mostly on other pixels do not count,
+            unless all do.
+    """
+    from scipy import fft
+    from scipy.stats import chi2
+
+    height, width = image.shape
+    side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
+    places = [
+        (slice(top, top + side_y), slice(left, left + side_x))
+        for top in window_starts(height, side_y, _STEP_PX)
+        for left in window_starts(width, side_x, _STEP_PX)
+    ]
+    usable_frac = np.array([usable[place].mean() for place in places])
+    counts = np.flatnonzero(usable_frac >= min(_MIN_USABLE_FRAC, usable_frac.max()))
+    taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1]).astype(np.float32)
+    frequency = np.hypot(*np.meshgrid(fft.fftfreq(side_y), fft.rfftfreq(side_x), indexing="ij"))
+    ring = np.rint(frequency / FREQUENCIES[1]).astype(np.intp)
+    inside = ring < len(FREQUENCIES)
+    members = np.bincount(ring[inside], minlength=len(FREQUENCIES))
+    filled = members > 0
+    sums = np.zeros((ring.size, len(FREQUENCIES)), np.float32)  # from coefficients to rings
+    sums[np.flatnonzero(inside), ring[inside]] = 1
+    power = np.empty((len(counts), len(FREQUENCIES)))
+    for start in range(0, len(counts), _AT_ONCE):
+        some = counts[start : start + _AT_ONCE]
+        windows = np.stack([image[places[number]] for number in some])
+        windows = (windows - windows.mean(axis=(1, 2), keepdims=True)) * taper
+        spectra = fft.rfft2(windows).reshape(len(some), -1)
+        power[start : start + len(some)] = np.abs(spectra) ** 2 @ sums
+    power = power[:, filled] / members[filled] / np.square(taper).sum()
+    freedom = np.maximum(2 * members[filled] * _INDEPENDENT_FRAC, 1.0)
+    expected = chi2.ppf(_QUANTILE, freedom) / freedom
+    noise = np.quantile(power, _QUANTILE, axis=0) / expected
+    signal = power[:, _SIGNAL_RINGS].sum(axis=1)
+    emptiest = counts[np.argsort(signal, kind="stable")[: max(1, round(_EMPTY_FRAC * len(counts)))]]
+    return NoiseEstimate(
+        np.interp(FREQUENCIES, FREQUENCIES[filled], noise), [places[n] for n in emptiest]
+    )
