@@ -155,7 +155,7 @@ class _Trial:
         both = [self._start() for _ in range(2)]
         told = [self._finish(running) for running in both]
         for status, text in told:
-            assert status == 0 or "is at work on it" in text or "skipped" in text, text
+            assert status == 0 or "is working on it" in text or "skipped" in text, text
             self._judge(status, text)
 
     def _none(self) -> None:

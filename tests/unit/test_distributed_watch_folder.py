@@ -157,7 +157,7 @@ def test_two_watches_do_not_share_a_folder(project):
     with parts.start([], overwrite=True):
         said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
 
-    assert "is at work on it" in said
+    assert "is working on it" in said
 
 
 def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Bool, Float
-from cryopick.errors import CryopickError, InputError, MicrographError
+from cryopick.errors import CryopickError, InputError, MicrographError, MissingPixelSizeError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.picks import Picks
 from cryopick.preprocess.histogram import histogram
@@ -88,10 +88,10 @@ def raw_pixel_size(path: Path, in_file_ang: float | None) -> float:
     """The pixel size of a micrograph, or the error that asks for it.
 
     Raises:
-        MicrographError: The file gives none and no option did.
+        MissingPixelSizeError: Neither the file nor an option gives the pixel size.
     """
     if in_file_ang is None:
-        raise MicrographError(
+        raise MissingPixelSizeError(
             f"{path}: the file does not give its pixel size; add --pixel-size-ang"
         )
     return in_file_ang

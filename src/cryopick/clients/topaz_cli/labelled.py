@@ -13,8 +13,7 @@ from cryopick.clients.topaz_cli.manners import say
 from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.errors import FormatError, InputError
 from cryopick.evaluate.set_operations import fold
-from cryopick.io.inputs import MICROGRAPH_SUFFIXES, find_listed_file
-from cryopick.io.names import micrograph_stem
+from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file, micrograph_stem
 from cryopick.picks import Picks
 from cryopick.runs.text_files import read_name_list
 

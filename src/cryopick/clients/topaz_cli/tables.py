@@ -33,8 +33,7 @@ from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.set_operations import hold_out
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.sizes import read_micrograph_shape
-from cryopick.io.inputs import MICROGRAPH_SUFFIXES
-from cryopick.io.names import micrograph_stem
+from cryopick.io.names import MICROGRAPH_SUFFIXES, micrograph_stem
 from cryopick.io.tables.formats import detect_codec
 from cryopick.io.tables.pick_tables import read_picks_many
 from cryopick.picks import Picks
