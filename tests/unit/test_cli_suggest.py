@@ -130,7 +130,7 @@ def test_work_that_was_cut_off_goes_on_and_ends_the_same(run, looked):
 
     result = run(f"{LINE} -o cut.tsv")
 
-    assert "going on with the unfinished work" in result.stderr
+    assert "resuming from the unfinished work" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 

@@ -42,7 +42,7 @@ def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
         "settings.toml",
     ]
     assert result.stderr.count("held-out AP") == 3
-    assert "a.safetensors: learnt from 12 labels on 2 micrographs" in result.stderr
+    assert "a.safetensors: trained on 12 labels on 2 micrographs" in result.stderr
 
 
 def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monkeypatch):
@@ -88,8 +88,8 @@ def test_bad_micrographs_are_told_and_left_out(run):
 def test_labels_elsewhere_are_counted_and_told(run):
     result = run(f"{LINE} -o a.safetensors".replace("-m mics", "-m mics/mic_1.mrc"))
 
-    assert "left out: 12 labels of labels.tsv on micrographs that were not" in result.stderr
-    assert "learnt from 6 labels on 1 micrographs" in result.stderr
+    assert "ignored 12 labels of labels.tsv on micrographs that were not" in result.stderr
+    assert "trained on 6 labels on 1 micrographs" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
 
     result = run(f"{LINE} -o b.safetensors --held-out-frac 0.3")
 
-    assert "going on at step 4 of the unfinished run in b.run" in result.stderr
+    assert "resuming at step 4 of the unfinished run in b.run" in result.stderr
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
     assert Path("a.run/curves.tsv").read_text() == Path("b.run/curves.tsv").read_text()
     assert not list(Path("b.run").glob(".*"))
@@ -66,14 +66,14 @@ def test_an_unfinished_run_of_other_inputs_is_neither_continued_nor_dropped(run,
 def test_force_drops_an_unfinished_run(run, cut_off):
     cut_off(f"{LINE} -o a.safetensors", 1)
 
-    assert "going on" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
+    assert "resuming" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
 
 
 def test_resume_goes_on_or_fails(run, cut_off):
     assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume", status=1).stderr
     cut_off(f"{LINE} -o a.safetensors", 1)
 
-    assert "going on at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
+    assert "resuming at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
     assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
 
 

@@ -54,7 +54,7 @@ class CandidateBatch:
 
     def parts(self, output: Path) -> Ledger:
         """Where results are kept until `output` is complete."""
-        return self.work.parts(output, "suggest")
+        return self.work.open_ledger(output, "suggest")
 
     def shift(self, found: Sequence[Picks]) -> float:
         """What to add to the model's logits to make odds of them.

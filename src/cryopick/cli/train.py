@@ -1,7 +1,6 @@
 """`cryopick train`: from labelled micrographs to a model."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 

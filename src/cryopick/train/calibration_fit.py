@@ -11,13 +11,15 @@ from cryopick.array_types import Bool, Float
 from cryopick.model.calibration import Calibration
 from cryopick.model.networks import Scorer
 
-__all__ = ["fit_platt_scaling", "fit_platt_scaling_to_probabilities", "apply_calibration"]
+__all__ = ["apply_calibration", "fit_platt_scaling", "fit_platt_scaling_to_probabilities"]
 
 _STEPS = 50
 _RIDGE = 1e-3  # keeps the line finite where right and wrong picks do not overlap
 
 
-def fit_platt_scaling(logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " picks"]) -> Calibration:
+def fit_platt_scaling(
+    logits: Float[np.ndarray, " picks"], is_right: Bool[np.ndarray, " picks"]
+) -> Calibration:
     """Fit the line by logistic regression, with Newton's method.
 
     Args:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 import torch
 from torch import Tensor
 
-__all__ = ["TrainingCurves", "CurveRow", "Step"]
+__all__ = ["CurveRow", "Step", "TrainingCurves"]
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from cryopick.train.settings import GENERAL, RANDOM, SamplingSettings, TrainSett
 
 __all__ = [
     "Initialization",
-    "load_initialization",
-    "find_initial_model",
     "choose_model_settings",
     "choose_step_count",
     "choose_training_settings",
+    "find_initial_model",
+    "load_initialization",
 ]
 
 _STEPS_A_LABEL = 12
@@ -88,7 +88,10 @@ def _fitted(model: Model, settings: TrainSettings, store: PreparedStore) -> Scor
         return model.scorer
     found = candidates(model.scorer, store, diameter_px=model.diameter_px)
     head = fit_head(
-        found, read_head_weights(model.scorer), model.head_spread, particles=number * found.micrographs
+        found,
+        read_head_weights(model.scorer),
+        model.head_spread,
+        particles=number * found.micrographs,
     )
     return replace_head(model.scorer, head)
 

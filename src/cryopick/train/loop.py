@@ -23,7 +23,7 @@ from cryopick.array_types import Float
 from cryopick.config import hash_settings
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.device import choose_memory_format, autocast_context, copy_to_device
+from cryopick.model.device import autocast_context, choose_memory_format, copy_to_device
 from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Decoder, Scorer
@@ -90,7 +90,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             written every `settings.checkpoint_every` steps.
         device: Where to compute.
         start: Network to begin with, of the kind that the settings name; random weights
-            without. Its batch statistics and its first `settings.frozen` layers stay.
+            without. Its batch statistics and its first `settings.frozen_layers` layers stay.
         partner: Network that the trained one will work beside. A place labelled as no particle
             must be outvoted where the partner takes it for one.
         held_out: Judge of the network at each checkpoint.
@@ -162,12 +162,12 @@ class _Run:
         self.key = f"{hash_settings(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
         self.scorer = Scorer(settings.network)
-        self.scorer.start_at(prior)
+        self.scorer.initialize_head(prior)
         self.keeps_statistics = start is not None
         if start is not None:
             _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
-            self.scorer.encoder[: settings.frozen].requires_grad_(False)
+            self.scorer.encoder[: settings.frozen_layers].requires_grad_(False)
         layout = choose_memory_format(self.scorer, device)
         team.joined(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px

@@ -144,7 +144,9 @@ class Objective:
     weight: float | None
 
 
-def _risk_terms(risk: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
+def _risk_terms(
+    risk: Callable[..., Tensor],
+) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
     def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> ObjectiveTerms:
         total = risk(positive, unlabelled, prior=prior)
         return ObjectiveTerms(total, total - prior * softplus(-positive).mean())

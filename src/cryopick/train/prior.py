@@ -26,7 +26,9 @@ def compute_disc_area(radius_px: float) -> float:
     return math.pi * radius_px**2
 
 
-def compute_unlabelled_prior(*, particles: float, labelled: int, radius_px: float, usable_px: int) -> float:
+def compute_unlabelled_prior(
+    *, particles: float, labelled: int, radius_px: float, usable_px: int
+) -> float:
     """Share of positives among the unlabelled regions of all training micrographs.
 
     Discs of different particles are taken not to overlap. The labelled particles' own

@@ -116,7 +116,9 @@ class Sampler:
             noise=self.settings.noise,
             seed=int(rng.integers(2**62)),
         )
-        patches = augment_spectrum(patches, spread=self.settings.spectral_augmentation, seed=int(rng.integers(2**62)))
+        patches = augment_spectrum(
+            patches, spread=self.settings.spectral_augmentation, seed=int(rng.integers(2**62))
+        )
         all_kinds = np.concatenate(told)
         places = {
             kind: copy_to_device(np.flatnonzero(all_kinds == kind), device)
@@ -261,7 +263,9 @@ def _crops(
 ) -> Float[Tensor, "count side side"]:
     """Turned crops out of windows, interpolated on the device in one call."""
     images = copy_to_device(np.stack([window.image for window in windows]), device)
-    turned = grid_sample(images[:, None], copy_to_device(where, device), mode="bicubic", align_corners=True)
+    turned = grid_sample(
+        images[:, None], copy_to_device(where, device), mode="bicubic", align_corners=True
+    )
     return turned[:, 0]
 
 
