@@ -6,7 +6,7 @@ for the version is answered at once.
 
 - `main`: the entry point.
 - `run_words`: the same for words given, with the exit status returned.
-- `status_of`: the status of a piece of work.
+- `run_with_status`: the status of a piece of work.
 """
 
 import os
@@ -19,10 +19,10 @@ from typing import NamedTuple, NoReturn
 
 from cryopick.clients.topaz_cli import file_options as files
 from cryopick.clients.topaz_cli import picking_options as picking
-from cryopick.clients.topaz_cli.manners import Parser, say, unfolded
+from cryopick.clients.topaz_cli.arguments import Parser, expand_argument_files, report
 from cryopick.errors import CryopickError
 
-__all__ = ["main", "run_words", "status_of"]
+__all__ = ["main", "run_with_status", "run_words"]
 
 # What clients ask for, and some compare with the versions that they know; nothing else may be
 # on the line.
@@ -46,10 +46,12 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command(
-        "learn a detector from labelled particles", picking.train_options, "train:train"
+        "learn a detector from labelled particles", picking.train_options, "commands:train"
     ),
-    "segment": Command("write maps of scores", picking.segment_options, "segment:segment"),
-    "extract": Command("find particles on micrographs", picking.extract_options, "extract:extract"),
+    "segment": Command("write maps of scores", picking.segment_options, "commands:segment"),
+    "extract": Command(
+        "find particles on micrographs", picking.extract_options, "commands:extract"
+    ),
     "precision_recall_curve": Command(
         "judge a table of particles", picking.curve_options, "tables:precision_recall_curve"
     ),
@@ -62,29 +64,29 @@ COMMANDS = {
     "denoise3d": Command("not offered", files.denoise3d_options, "images:denoise"),
     "convert": Command("convert tables of particles", files.convert_options, "tables:convert"),
     "split": Command("one table for each micrograph", files.split_options, "tables:split"),
-    "particle_stack": Command("cut out particles", files.stack_options, "stack:particle_stack"),
+    "particle_stack": Command("cut out particles", files.stack_options, "images:particle_stack"),
     "train_test_split": Command(
         "set micrographs aside to judge by", files.test_split_options, "tables:train_test_split"
     ),
-    "gui": Command("label particles in a browser", files.no_options, "gui:gui"),
-    "scale_coordinates": Command("scale a table", files.scale_options, "older:scale_coordinates"),
+    "gui": Command("label particles in a browser", files.no_options, "commands:gui"),
+    "scale_coordinates": Command("scale a table", files.scale_options, "tables:scale_coordinates"),
     "boxes_to_coordinates": Command(
-        "box files to a table", files.from_boxes_options, "older:boxes_to_coordinates"
+        "box files to a table", files.from_boxes_options, "tables:boxes_to_coordinates"
     ),
     "star_to_coordinates": Command(
-        "STAR file to a table", files.from_star_options, "older:star_to_coordinates"
+        "STAR file to a table", files.from_star_options, "tables:star_to_coordinates"
     ),
     "coordinates_to_star": Command(
-        "table to a STAR file", files.to_star_options, "older:coordinates_to_star"
+        "table to a STAR file", files.to_star_options, "tables:coordinates_to_star"
     ),
     "coordinates_to_boxes": Command(
-        "table to box files", files.to_boxes_options, "older:coordinates_to_boxes"
+        "table to box files", files.to_boxes_options, "tables:coordinates_to_boxes"
     ),
     "coordinates_to_eman2_json": Command(
-        "table to EMAN2 files", files.to_eman_options, "older:coordinates_to_eman2_json"
+        "table to EMAN2 files", files.to_eman_options, "tables:coordinates_to_eman2_json"
     ),
     "star_particles_threshold": Command(
-        "leave out lower scores", files.star_threshold_options, "older:star_particles_threshold"
+        "leave out lower scores", files.star_threshold_options, "tables:star_particles_threshold"
     ),
 }
 
@@ -105,20 +107,20 @@ def run_words(words: Sequence[str], program: str = "cryopick-topaz") -> int:
     Returns:
         The exit status.
     """
-    return status_of(lambda: _run(unfolded(words), program), program)
+    return run_with_status(lambda: _run(expand_argument_files(words), program), program)
 
 
-def status_of(work: Callable[[], int], program: str) -> int:
+def run_with_status(work: Callable[[], int], program: str) -> int:
     """Do some work, tell in one line what stopped it, and give the exit status."""
     try:
         return work()
     except SystemExit as end:  # argparse ends so, with its message told
         return end.code if isinstance(end.code, int) else USAGE
     except CryopickError as error:
-        say(f"{program}: error: {' '.join(str(error).split())}")
+        report(f"{program}: error: {' '.join(str(error).split())}")
         return FAILED
     except KeyboardInterrupt:
-        say(f"{program}: interrupted")
+        report(f"{program}: interrupted")
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("CRYOPICK_DEBUG") == "1":
@@ -133,9 +135,9 @@ def _stopped(error: Exception, program: str) -> int:
         return FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        say(f"{program}: error: {where}{error.strerror}")
+        report(f"{program}: error: {where}{error.strerror}")
         return FAILED
-    say(
+    report(
         f"{program}: bug: {type(error).__name__}: {' '.join(str(error).split())}. This is a "
         "mistake in cryopick; set CRYOPICK_DEBUG=1, run it again and report the traceback."
     )
@@ -151,13 +153,13 @@ def _run(words: Sequence[str], program: str) -> int:
         sys.stdout.write(_help(program))
         return 0
     if first == "--install-as-topaz":
-        from cryopick.clients.topaz_cli.install import install
+        from cryopick.clients.topaz_cli.commands import install
 
         return install(words[1:], program)
     command = COMMANDS.get(first)
     if command is None:
         found = f"unknown command {first!r}" if first else "a command is missing"
-        say(f"usage: {program} [-h] [--version] <command> ...\n{program}: error: {found}; "
+        report(f"usage: {program} [-h] [--version] <command> ...\n{program}: error: {found}; "
             f"choose one of {', '.join(COMMANDS)}")  # fmt: skip
         return USAGE
     parser = Parser(program, first, command.about)

@@ -6,8 +6,8 @@ A detector of Topaz's own scores the image as it is. A model that `cryopick trai
 general model, bring the image to their own scale first: there a particle is as large as it says,
 which on the image is twice the radius asked for. `none` takes the image for the scores.
 
-- `Looker`: a model made ready; `Seen`: what it says of a micrograph.
-- `open_looker`: the model of a name.
+- `ImageScorer`: a model made ready; `ScoredImage`: what it says of a micrograph.
+- `open_image_scorer`: the model of a name.
 - `IN_PIXELS`: marks models whose lengths are pixels of the images as given.
 """
 
@@ -19,24 +19,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
-from cryopick.clients.topaz_cli.manners import say
+from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import InputError, SettingsError
-from cryopick.inference.score_map import ScoreMap, folded, score_map
+from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.model.networks import Scorer
-from cryopick.pick.picker import Picker, locate
+from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
-from cryopick.pick.suppression import suppress
+from cryopick.pick.suppression import suppress_non_maxima
 from cryopick.preprocess.fourier import resample
-from cryopick.preprocess.mask import inset
+from cryopick.preprocess.mask import erode_mask
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IN_PIXELS", "Looker", "Seen", "device_of", "is_ours", "open_looker"]
+__all__ = [
+    "IN_PIXELS",
+    "ImageScorer",
+    "ScoredImage",
+    "choose_torch_device",
+    "is_cryopick_model",
+    "open_image_scorer",
+]
 
 IN_PIXELS = "lengths in pixels of the images as given"
 _LEARNT_FROM_MANY = ("resnet8", "resnet16")  # and the same with _u32, _u64 behind
@@ -44,7 +51,7 @@ _NO_MODEL = "none"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ScoredImage:
     """What a model says of a micrograph.
 
     Attributes:
@@ -67,10 +74,10 @@ class Seen:
         """Centres (x, y) in pixels of the micrograph and their scores, the highest first."""
         if self.is_exact:
             logits = self.scores.logits
-            peaks = suppress(logits, radius=radius_px, threshold=threshold)
+            peaks = suppress_non_maxima(logits, radius=radius_px, threshold=threshold)
             return peaks[:, ::-1].astype(np.float64), logits[tuple(peaks.T)].astype(np.float64)
-        room = inset(self.usable, radius_px / max(self.scale_yx))
-        return locate(
+        room = erode_mask(self.usable, radius_px / max(self.scale_yx))
+        return find_peaks(
             self.scores, room, radius=radius_px, threshold=threshold, scale_yx=self.scale_yx
         )
 
@@ -80,17 +87,17 @@ class Seen:
         return logits if logits.shape == self.shape else resample(logits, self.shape)
 
 
-Looker = Callable[[Path], Seen]
+ImageScorer = Callable[[Path], ScoredImage]
 
 
-def open_looker(
+def open_image_scorer(
     name: str,
     paths: Sequence[Path],
     device: "torch.device",
     *,
     radius_px: float | None,
     dense: bool = False,
-) -> Looker:
+) -> ImageScorer:
     """Make the model of a name ready.
 
     Args:
@@ -110,8 +117,8 @@ def open_looker(
     path, is_general = Path(name), name.partition("_u")[0] in _LEARNT_FROM_MANY
     if not path.is_file() and not is_general:
         raise InputError(f"{name}: no such model file; train one, or name resnet8 or resnet16")
-    if path.is_file() and not is_ours(path):
-        scorer = folded(read_topaz_model(path), device=device, step_px=1)
+    if path.is_file() and not is_cryopick_model(path):
+        scorer = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
         return lambda image: _as_topaz(image, scorer)
     model = load_model(path if path.is_file() else GENERAL_MODEL)
     diameter_px = None
@@ -123,23 +130,23 @@ def open_looker(
             )
         diameter_px = 2 * radius_px
         what = f"{name}: " if path.is_file() else f"{name}: here the general model of cryopick, "
-        say(f"# {what}for particles {diameter_px:g} pixels across")
+        report(f"# {what}for particles {diameter_px:g} pixels across")
     # An ångström stands for a pixel: clients shrink images and leave the old size in the header.
     settings = PickSettings(
         pixel_size_ang=1.0, diameter_ang=diameter_px, step_px=1 if dense else None
     )
-    picker = Picker.ready(model, settings, device, paths)
+    picker = Picker.create(model, settings, device, paths)
     return lambda image: _as_ours(image, picker)
 
 
-def is_ours(path: Path) -> bool:
+def is_cryopick_model(path: Path) -> bool:
     """Whether a file is one of our models, whatever its name: safetensors with a JSON header."""
     with path.open("rb") as file:
         start = file.read(9)
     return start[8:] == b"{" and not start.startswith(b"PK")
 
 
-def device_of(number: int | None) -> "torch.device":
+def choose_torch_device(number: int | None) -> "torch.device":
     """The GPU of a number, or the CPU below 0; what there is, with a note if it was asked for."""
     import torch
 
@@ -150,29 +157,29 @@ def device_of(number: int | None) -> "torch.device":
     if torch.cuda.is_available():
         return torch.device("cuda", number if number < torch.cuda.device_count() else 0)
     found = choose_device()
-    say(f"# device {number} asked for; there is no CUDA here, using {found.type}")
+    report(f"# device {number} asked for; there is no CUDA here, using {found.type}")
     return found
 
 
-def _as_scores(path: Path) -> Seen:
+def _as_scores(path: Path) -> ScoredImage:
     logits = np.asarray(read_micrograph(path).pixels, dtype=np.float32)
     return _on_pixels(ScoreMap(logits, 1))
 
 
-def _as_topaz(path: Path, scorer: Scorer) -> Seen:
+def _as_topaz(path: Path, scorer: Scorer) -> ScoredImage:
     image = np.asarray(read_micrograph(path).pixels, dtype=np.float32)
-    return _on_pixels(score_map(scorer, image, step_px=1))
+    return _on_pixels(compute_score_map(scorer, image, step_px=1))
 
 
-def _on_pixels(scores: ScoreMap) -> Seen:
+def _on_pixels(scores: ScoreMap) -> ScoredImage:
     shape = scores.logits.shape
     height, width = shape
-    return Seen(scores, np.ones(shape, bool), (1.0, 1.0), (height, width), is_exact=True)
+    return ScoredImage(scores, np.ones(shape, bool), (1.0, 1.0), (height, width), is_exact=True)
 
 
-def _as_ours(path: Path, picker: Picker) -> Seen:
+def _as_ours(path: Path, picker: Picker) -> ScoredImage:
     scored = picker.score(path)
     prepared = scored.prepared
-    return Seen(
+    return ScoredImage(
         scored.scores, prepared.usable, prepared.scale_yx, prepared.raw_shape, is_exact=False
     )

@@ -7,7 +7,7 @@
 - `no_options`: a command without any.
 """
 
-from cryopick.clients.topaz_cli.manners import Parser, whole_number
+from cryopick.clients.topaz_cli.arguments import Parser, parse_integer
 from cryopick.clients.topaz_cli.picking_options import TABLES
 
 __all__ = [
@@ -42,14 +42,14 @@ def preprocess_options(parser: Parser) -> None:
     add("files", nargs="+", help="micrographs")
     add("-s", "--scale", type=float, default=1.0, help="raw pixels per new pixel (default: 1)")
     add("--affine", action="store_true", help="mean 0 and standard deviation 1, no mixture")
-    for name, kind, value in (("--sample", float, 10.0), ("--niters", whole_number, 100)):
+    for name, kind, value in (("--sample", float, 10.0), ("--niters", parse_integer, 100)):
         add(name, type=kind, default=value, help=_UNUSED)
     add("-a", "--alpha", type=float, default=900.0, help=_UNUSED)
     add("-b", "--beta", type=float, default=1.0, help=_UNUSED)
     add("--metadata", action="store_true", help="write <name>.metadata.json as well")
-    add("-d", "--device", type=whole_number, default=-1, help=_UNUSED)
-    add("-t", "--num-workers", type=whole_number, default=0, help="cores; below 1: all")
-    add("-j", "--num-threads", type=whole_number, default=0, help=_UNUSED)
+    add("-d", "--device", type=parse_integer, default=-1, help=_UNUSED)
+    add("-t", "--num-workers", type=parse_integer, default=0, help="cores; below 1: all")
+    add("-j", "--num-threads", type=parse_integer, default=0, help=_UNUSED)
     add("-o", "--destdir", required=True, help="folder to write to")
     add("--format", default="mrc", help="mrc, tiff, png, or several with commas (default: mrc)")
     add("-v", "--verbose", action="store_true", help="a line for each micrograph")
@@ -109,8 +109,8 @@ def convert_options(parser: Parser) -> None:
     for name in ("--voltage", "--detector-pixel-size", "--magnification", "--amplitude-contrast"):
         add(name, type=float, default=-1.0, help="column of a STAR file; below 0: none")
     _add_images(parser, ".mrc")
-    add("--boxsize", type=whole_number, default=0, help="side of boxes")
-    add("-v", "--verbose", type=whole_number, default=0, help=_UNUSED)
+    add("--boxsize", type=parse_integer, default=0, help="side of boxes")
+    add("-v", "--verbose", type=parse_integer, default=0, help=_UNUSED)
 
 
 def split_options(parser: Parser) -> None:
@@ -127,8 +127,8 @@ def test_split_options(parser: Parser) -> None:
     """Micrographs to learn from and to judge by."""
     add = parser.add_argument
     add("file", help="table of particles")
-    add("-n", "--number", type=whole_number, required=True, help="micrographs to judge by")
-    add("--seed", type=whole_number, default=0)
+    add("-n", "--number", type=parse_integer, required=True, help="micrographs to judge by")
+    add("--seed", type=parse_integer, default=0)
     add("--image-dir", required=True, help="folder of the micrographs")
     add("--image-ext", help="ending of their names (default: any)")
     add("--format", choices=TABLES, default="auto")
@@ -140,9 +140,9 @@ def stack_options(parser: Parser) -> None:
     add("file", help="table of particles")
     add("--image-root", default="", help="folder of the micrographs")
     add("-o", "--output", required=True, help="stack to write")
-    add("--size", type=whole_number, required=True, help="side of the images")
+    add("--size", type=parse_integer, required=True, help="side of the images")
     add("--threshold", type=float, default=float("-inf"), help="leave out lower scores")
-    add("--resize", type=whole_number, default=-1, help="shrink the images to this side")
+    add("--resize", type=parse_integer, default=-1, help="shrink the images to this side")
     add("--image-ext", default=".mrc")
     add("--metadata", help=_UNUSED)
 
@@ -186,7 +186,7 @@ def from_boxes_options(parser: Parser) -> None:
 
 def to_boxes_options(parser: Parser) -> None:
     """A table as box files."""
-    parser.add_argument("--boxsize", type=whole_number, required=True, help="side of boxes")
+    parser.add_argument("--boxsize", type=parse_integer, required=True, help="side of boxes")
     to_eman_options(parser)
 
 

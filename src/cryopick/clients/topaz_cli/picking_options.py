@@ -6,7 +6,7 @@ their help and change nothing.
 - `extract_options`, `segment_options`, `train_options`, `curve_options`: one for each command.
 """
 
-from cryopick.clients.topaz_cli.manners import Parser, whole_number
+from cryopick.clients.topaz_cli.arguments import Parser, parse_integer
 
 __all__ = ["curve_options", "extract_options", "segment_options", "train_options"]
 
@@ -23,7 +23,7 @@ def extract_options(parser: Parser) -> None:
     add("-t", "--threshold", type=float, default=-6.0, help="least score (default: -6)")
     add("-s", "--down-scale", type=float, default=1.0, help="divide coordinates by this")
     add("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
-    add("--batch-size", type=whole_number, default=1, help=_UNUSED)
+    add("--batch-size", type=parse_integer, default=1, help=_UNUSED)
     add("--assignment-radius", type=float, default=-1.0, help="greatest distance to a target")
     add("--min-radius", type=float, default=5.0, help="first radius tried against the targets")
     add("--max-radius", type=float, default=100.0, help="last radius tried")
@@ -34,8 +34,8 @@ def extract_options(parser: Parser) -> None:
     add("--per-micrograph", action="store_true", help="one table a micrograph, beside it")
     add("--suffix", default="", help="end of the names of tables, before .txt")
     add("--format", choices=("coord", "csv", "star", "json", "box"), default="coord")
-    add("--dims", type=whole_number, choices=(2, 3), default=2, help="2; tomograms are refused")
-    add("-p", "--patch-size", type=whole_number, default=0, help=_UNUSED)
+    add("--dims", type=parse_integer, choices=(2, 3), default=2, help="2; tomograms are refused")
+    add("-p", "--patch-size", type=parse_integer, default=0, help=_UNUSED)
     add("-f", "--filaments", action="store_true", help="pick filaments: rows are start and end")
     add("-fl", "--filaments_length", type=float, help="least length, in pixels of the input")
     add("-fp", "--filaments_plot", action="store_true", help=_UNUSED)
@@ -48,7 +48,7 @@ def segment_options(parser: Parser) -> None:
     parser.add_argument("paths", nargs="+", help="micrographs")
     _add_model(parser)
     parser.add_argument("-o", "--destdir", required=True, help="folder for the maps")
-    parser.add_argument("-p", "--patch-size", type=whole_number, default=0, help=_UNUSED)
+    parser.add_argument("-p", "--patch-size", type=parse_integer, default=0, help=_UNUSED)
     _add_machine(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="a line for each map")
 
@@ -82,11 +82,11 @@ def _add_data(parser: Parser) -> None:
     add("--test-targets", help="labelled particles on them")
     add("--format", choices=TABLES, default="auto", help="of the tables (default: by content)")
     add("--image-ext", default="", help="which files of a folder are micrographs")
-    add("-k", "--k-fold", type=whole_number, default=0, help="judge by one of K parts")
-    add("--fold", type=whole_number, default=0, help="which part, from 0")
-    add("--cross-validation-seed", type=whole_number, default=42)
+    add("-k", "--k-fold", type=parse_integer, default=0, help="judge by one of K parts")
+    add("--fold", type=parse_integer, default=0, help="which part, from 0")
+    add("--cross-validation-seed", type=parse_integer, default=42)
     add("--preload", default="auto", help=_UNUSED)
-    add("--test-batch-size", type=whole_number, default=1, help=_UNUSED)
+    add("--test-batch-size", type=parse_integer, default=1, help=_UNUSED)
 
 
 def _add_learning(parser: Parser) -> None:
@@ -100,10 +100,10 @@ def _add_learning(parser: Parser) -> None:
     add("--l2", type=float, default=0.0, help="weight of the squared weights")
     add("--learning-rate", type=float, default=0.0002, help="in relation to 0.0002")
     add("--natural", action="store_true", help=_UNUSED)
-    add("--minibatch-size", type=whole_number, default=256, help="regions in a minibatch")
+    add("--minibatch-size", type=parse_integer, default=256, help="regions in a minibatch")
     add("--minibatch-balance", type=float, default=0.0625, help=_UNUSED)
-    add("--epoch-size", type=whole_number, default=1000, help="minibatches in an epoch")
-    add("--num-epochs", type=whole_number, default=10, help="as many detectors are written")
+    add("--epoch-size", type=parse_integer, default=1000, help="minibatches in an epoch")
+    add("--num-epochs", type=parse_integer, default=10, help="as many detectors are written")
 
 
 def _add_network(parser: Parser) -> None:
@@ -117,14 +117,14 @@ def _add_network(parser: Parser) -> None:
     )
     add("-m", "--model", default="resnet8", help="resnet8, resnet16, conv31, conv63, conv127, "
         "or a .sav file that learns on")  # fmt: skip
-    add("--units", type=whole_number, default=32, help="filters of the first layer")
+    add("--units", type=parse_integer, default=32, help="filters of the first layer")
     add("--dropout", type=float, default=0.0)
     add("--bn", choices=("on", "off"), default="on", help="on; off is not offered")
     add("--pooling", help="none; others are not offered")
-    add("--unit-scaling", type=whole_number, default=2, help="2; others are not offered")
-    add("--ngf", type=whole_number, default=32, help=_UNUSED)
-    add("-s", "--patch-size", type=whole_number, default=96, help=_UNUSED)
-    add("-p", "--patch-padding", type=whole_number, default=48, help=_UNUSED)
+    add("--unit-scaling", type=parse_integer, default=2, help="2; others are not offered")
+    add("--ngf", type=parse_integer, default=32, help=_UNUSED)
+    add("-s", "--patch-size", type=parse_integer, default=96, help=_UNUSED)
+    add("-p", "--patch-padding", type=parse_integer, default=48, help=_UNUSED)
 
 
 def _add_model(parser: Parser) -> None:
@@ -142,8 +142,8 @@ def _add_machine(parser: Parser) -> None:
     add(
         "-d",
         "--device",
-        type=whole_number,
+        type=parse_integer,
         help="GPU to use; below 0: CPU (default: any GPU)",
     )
-    add("-j", "--num-threads", type=whole_number, default=0, help="cores; below 1: all")
-    add("--num-workers", type=whole_number, default=0, help=_UNUSED)
+    add("-j", "--num-threads", type=parse_integer, default=0, help="cores; below 1: all")
+    add("--num-workers", type=parse_integer, default=0, help=_UNUSED)

@@ -1,12 +1,15 @@
-"""The commands on tables of particles: convert, split, set aside, judge.
+"""Commands on tables of particles.
 
-Tables are told by their content. Micrographs are named by their stems, as Topaz does, unless two
-of a table share one.
+The format of a table is detected from its content. Micrographs are named by their stems, as in
+Topaz, unless two of a table have the same stem.
 
-- `convert`, `split`: from format to format, and one table for each micrograph.
-- `train_test_split`: micrographs to learn from and to judge by.
-- `precision_recall_curve`: a table against the known particles.
-- `read_tables`, `turned_over`: what the commands of older scripts share with these.
+- `convert`, `split`: convert formats, and write one table per micrograph.
+- `train_test_split`: split micrographs into a training and a test set.
+- `precision_recall_curve`: compare a table with the true particles.
+- `scale_coordinates`, `star_to_coordinates`, `coordinates_to_star`, `boxes_to_coordinates`,
+  `coordinates_to_boxes`, `coordinates_to_eman2_json`, `star_particles_threshold`: names that older
+  scripts use.
+- `read_tables`: read tables as one.
 """
 
 import sys
@@ -17,15 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.clients.topaz_cli.manners import say
-from cryopick.clients.topaz_cli.writing import (
+from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.table_files import (
     FORMATS,
-    format_of,
-    named,
-    rescaled,
-    with_columns,
-    write_each,
-    write_one,
+    add_columns,
+    add_image_suffix,
+    choose_format,
+    rescale_coordinates,
+    write_table,
+    write_table_per_micrograph,
 )
 from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
@@ -35,17 +38,23 @@ from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.names import MICROGRAPH_SUFFIXES, micrograph_stem
 from cryopick.io.tables.formats import detect_codec
-from cryopick.io.tables.pick_tables import read_picks_many
+from cryopick.io.tables.pick_tables import read_picks, read_picks_many
 from cryopick.picks import Picks
 from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
+    "boxes_to_coordinates",
     "convert",
+    "coordinates_to_boxes",
+    "coordinates_to_eman2_json",
+    "coordinates_to_star",
     "precision_recall_curve",
     "read_tables",
+    "scale_coordinates",
     "split",
+    "star_particles_threshold",
+    "star_to_coordinates",
     "train_test_split",
-    "turned_over",
 ]
 
 
@@ -54,26 +63,26 @@ def convert(values: Namespace) -> None:
     picks = read_tables(values.files, values.from_)
     picks = _above(picks, values.threshold)
     if values.invert_y:
-        picks = turned_over(picks, values.imagedir, values.image_ext)
-    picks = rescaled(picks, values.up_scale, values.down_scale)
+        picks = flip_coordinates(picks, values.imagedir, values.image_ext)
+    picks = rescale_coordinates(picks, values.up_scale, values.down_scale)
     output = values.output
     if output and (output.endswith("/") or Path(output).is_dir()):
         wanted = values.to if values.to != "auto" else "box" if values.boxsize > 0 else "json"
         kind = FORMATS[wanted]
         places = _in_folder(picks, Path(output), values.suffix)
     else:
-        kind = FORMATS[values.to] if values.to != "auto" else format_of(output or "")
+        kind = FORMATS[values.to] if values.to != "auto" else choose_format(output or "")
         places = None
     _need_boxsize(kind, values)
     if kind == "star":
-        picks = with_columns(named(picks, values.image_ext), _columns(values))
+        picks = add_columns(add_image_suffix(picks, values.image_ext), _columns(values))
         places = places and {
             f"{micrograph_stem(name)}{values.image_ext}": at for name, at in places.items()
         }
     if places is None:
-        write_one(picks, output, kind, values.boxsize)
+        write_table(picks, output, kind, values.boxsize)
     else:
-        write_each(picks, places, kind, values.boxsize)
+        write_table_per_micrograph(picks, places, kind, values.boxsize)
 
 
 def split(values: Namespace) -> None:
@@ -82,7 +91,7 @@ def split(values: Namespace) -> None:
     kind = FORMATS[values.format] if values.format != "auto" else detect_codec(source).name
     picks = read_tables([values.file], values.format)
     picks = _above(picks, values.threshold)
-    write_each(picks, _in_folder(picks, Path(values.output), values.suffix), kind)
+    write_table_per_micrograph(picks, _in_folder(picks, Path(values.output), values.suffix), kind)
 
 
 def train_test_split(values: Namespace) -> None:
@@ -98,7 +107,7 @@ def train_test_split(values: Namespace) -> None:
     images = {name: _image_of(name, folder, values.image_ext) for name in picks.micrographs}
     found = {name: path for name, path in images.items() if path is not None}
     if missing := [name for name in images if name not in found]:
-        say(f"# left out: {len(missing)} micrographs without an image, such as {missing[0]}")
+        report(f"# left out: {len(missing)} micrographs without an image, such as {missing[0]}")
     if not 1 <= values.number < len(found):
         raise InputError(
             f"{source}: expected more than {values.number} micrographs with an image in "
@@ -107,11 +116,11 @@ def train_test_split(values: Namespace) -> None:
     sides = hold_out(list(found), values.number, values.seed)
     for side, names in (("train", sides.train), ("test", sides.test)):
         own = picks.restrict(names)
-        write_one(own, str(source.with_name(f"{source.stem}_{side}.txt")))
+        write_table(own, str(source.with_name(f"{source.stem}_{side}.txt")))
         lines = [f"{micrograph_stem(name)}\t{found[name].absolute()}" for name in names]
         with atomic_write(source.with_name(f"image_list_{side}.txt"), overwrite=True) as temporary:
             temporary.write_text("\n".join(["image_name\tpath", *lines, ""]), encoding="utf-8")
-        say(f"# {side}: {len(own)} particles on {len(names)} micrographs")
+        report(f"# {side}: {len(own)} particles on {len(names)} micrographs")
 
 
 def precision_recall_curve(values: Namespace) -> None:
@@ -146,7 +155,7 @@ def read_tables(files: Sequence[str], kind: str = "auto") -> Picks:
     return picks.rename(stems) if len(set(stems.values())) == len(stems) else picks
 
 
-def turned_over(picks: Picks, folder: str | None, image_ext: str) -> Picks:
+def flip_coordinates(picks: Picks, folder: str | None, image_ext: str) -> Picks:
     """Turn coordinates over, for images stored upside down.
 
     Raises:
@@ -171,7 +180,7 @@ def _above(picks: Picks, threshold: float | None) -> Picks:
     if threshold is None:
         return picks
     if not picks.is_scored:
-        say("# the particles have no scores, so all of them stay")
+        report("# the particles have no scores, so all of them stay")
         return picks
     return apply_threshold(picks, threshold)
 
@@ -209,3 +218,63 @@ def _mean_distance(picks: Picks, targets: Picks, radius_px: float) -> float:
     found = partner >= 0
     away: Float[np.ndarray, "found 2"] = own.xy_px[found] - targets.xy_px[partner[found]]
     return float(np.hypot(*away.T).mean()) if found.any() else float("nan")
+
+
+def scale_coordinates(values: Namespace) -> None:
+    """Multiply coordinates."""
+    write_table(rescale_coordinates(read_tables([values.file]), values.scale, 1.0), values.output)
+
+
+def star_to_coordinates(values: Namespace) -> None:
+    """Write a STAR file as a table with tabs."""
+    write_table(read_tables([values.file], "star"), values.output)
+
+
+def coordinates_to_star(values: Namespace) -> None:
+    """Write a table as a STAR file to stdout."""
+    columns = {
+        "rlnVoltage": values.voltage,
+        "rlnDefocusU": values.defocus_u,
+        "rlnDefocusV": values.defocus_v,
+        "rlnDefocusAngle": values.defocus_angle,
+        "rlnSphericalAberration": values.spherical_aberation,
+        "rlnAmplitudeContrast": values.amplitude_contrast,
+        "rlnDetectorPixelSize": values.detector_pixel_size,
+        "rlnMagnification": values.magnification,
+    }
+    picks = add_image_suffix(read_tables([values.file]), values.image_ext)
+    write_table(add_columns(picks, columns), None, "star")
+
+
+def boxes_to_coordinates(values: Namespace) -> None:
+    """Write box files as one table with tabs."""
+    picks = read_tables(values.files, "box")
+    if values.invert_y:
+        picks = flip_coordinates(picks, values.imagedir, values.image_ext)
+    write_table(picks, values.output)
+
+
+def coordinates_to_boxes(values: Namespace) -> None:
+    """Write a box file for each micrograph."""
+    _write_per_micrograph(values, "box", values.boxsize)
+
+
+def coordinates_to_eman2_json(values: Namespace) -> None:
+    """Write an EMAN2 file for each micrograph."""
+    _write_per_micrograph(values, "eman")
+
+
+def star_particles_threshold(values: Namespace) -> None:
+    """Leave out the lower scores of a STAR file."""
+    picks = apply_threshold(read_picks(Path(values.file), format="star"), values.threshold)
+    write_table(picks, values.output, "star")
+
+
+def _write_per_micrograph(values: Namespace, kind: str, box_px: int = 0) -> None:
+    picks = read_tables(values.paths)
+    if values.invert_y:
+        picks = flip_coordinates(picks, values.imagedir, values.image_ext)
+    folder = Path(values.destdir)
+    write_table_per_micrograph(
+        picks, {name: folder / name for name in picks.micrographs}, kind, box_px
+    )

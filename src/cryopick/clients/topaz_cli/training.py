@@ -15,27 +15,39 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from cryopick.clients.topaz_cli.curve import Curve, Split
-from cryopick.clients.topaz_cli.detectors import IN_PIXELS, device_of, is_ours
-from cryopick.clients.topaz_cli.given import done_with
-from cryopick.clients.topaz_cli.labelled import LabelledImages, labelled_images, part_for_testing
-from cryopick.clients.topaz_cli.manners import say
-from cryopick.clients.topaz_cli.train import NETWORKS
+from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.detectors import IN_PIXELS, choose_torch_device, is_cryopick_model
+from cryopick.clients.topaz_cli.micrographs import (
+    LabelledImages,
+    read_labelled_images,
+    report_failures,
+    split_for_testing,
+)
+from cryopick.clients.topaz_cli.training_curve import Curve, Split
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import CryopickError, InputError
+from cryopick.model.architectures import NetworkSettings
 from cryopick.model.model_file import Model, load_model, save_model
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.networks import Scorer
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.preprocess.normalize import Normalization
-from cryopick.preprocess.store import Store
-from cryopick.train.curves import Row
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.curves import CurveRow
 from cryopick.train.loop import train
-from cryopick.train.prior import disc_pixels
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import RANDOM, TrainSettings
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.prior import compute_disc_area
+from cryopick.train.settings import RANDOM, SamplingSettings, TrainSettings
+from cryopick.train.validation import HeldOutValidator
 
 __all__ = ["describe", "run"]
+
+# What Topaz calls a network, and what we call the same one.
+NETWORKS = {
+    "resnet8": "resnet71",
+    "resnet16": "resnet91",
+    "conv31": "conv31",
+    "conv63": "strided63",
+    "conv127": "strided127",
+}
 
 _MINIBATCHES_PER_STEP = 1000 / 30  # so that the usual 10 epochs of 1000 are 300 steps
 _USUAL_RATE = 0.0002  # Topaz's, which stands for ours
@@ -55,10 +67,10 @@ def run(values: Namespace) -> int:
     """
     start = _start(values.model)
     network = start.settings if start else _network(values)
-    data, held_out = part_for_testing(
-        values, labelled_images(values.train_images, values.train_targets, values)
+    data, held_out = split_for_testing(
+        values, read_labelled_images(values.train_images, values.train_targets, values)
     )
-    device = device_of(values.device)
+    device = choose_torch_device(values.device)
     prefix = Path(values.save_prefix) if values.save_prefix else None
     home = prefix.parent if prefix else None
     if home:
@@ -68,7 +80,7 @@ def run(values: Namespace) -> int:
         training = _prepared(data, Path(scratch) / "training", failures)
         testing = _prepared(held_out, Path(scratch) / "test", failures) if held_out else None
         settings = _settings(values, network, training.store)
-        say(
+        report(
             f"# {network.name}, {network.width} units: {training.store.labelled} particles on "
             f"{len(training.paths)} micrographs, {settings.particles_per_micrograph:g} expected "
             f"on each; {settings.steps} steps in {values.num_epochs} epochs on {device.type}"
@@ -84,9 +96,11 @@ def run(values: Namespace) -> int:
             on_row=epochs.record,
         )
     if testing:
-        say(f"# best on the test micrographs: epoch {epochs.best[1]}, auprc {epochs.best[0]:.4f}")
-    say("# Done!")
-    return done_with(len(data.paths) + (len(held_out.paths) if held_out else 0), failures)
+        report(
+            f"# best on the test micrographs: epoch {epochs.best[1]}, auprc {epochs.best[0]:.4f}"
+        )
+    report("# Done!")
+    return report_failures(len(data.paths) + (len(held_out.paths) if held_out else 0), failures)
 
 
 def describe(values: Namespace) -> str:
@@ -114,10 +128,10 @@ class _Epochs:
         self.curve = Curve(Path(values.output) if values.output else None)
         self.training = Split.of("train", training.store, expected)
         self.testing = Split.of("test", testing.store, expected) if testing else None
-        self.held_out: HeldOutMicrographs | None = None
+        self.held_out: HeldOutValidator | None = None
         if testing:
             radius_px = max(settings.sampling.label_radius_px, _LEAST_JUDGED_PX)
-            self.held_out = HeldOutMicrographs(testing.store, settings.diameter_ang, radius_px)
+            self.held_out = HeldOutValidator(testing.store, settings.diameter_ang, radius_px)
         self.epoch = 0
         self.test_row = ""
         self.best = (-1.0, 0)  # area under the curve on the test micrographs, and its epoch
@@ -130,18 +144,18 @@ class _Epochs:
             save_model(self._model(scorer), self.prefix.with_name(name), overwrite=True)
         if not (self.held_out and self.testing):
             return 0.0, 0.0
-        judged = self.held_out.judge(scorer)
+        judged = self.held_out.evaluate(scorer)
         step = self.epoch * self.steps
         self.test_row, area = self.testing.judged_row(self.epoch, step, judged)
         self.best = max(self.best, (area, self.epoch))
         return area, judged.particle_average_precision
 
-    def record(self, row: Row) -> None:
+    def record(self, row: CurveRow) -> None:
         """Add the epoch to the curve."""
         self.curve.add(self.training.learnt_row(self.epoch, row))
         if self.test_row:
             self.curve.add(self.test_row)
-        say(f"# epoch {self.epoch}: loss {row.loss:.4f}, precision {row.expected_precision:.3f}")
+        report(f"# epoch {self.epoch}: loss {row.loss:.4f}, precision {row.expected_precision:.3f}")
 
     def _model(self, scorer: Scorer) -> Model:
         return Model(
@@ -167,7 +181,7 @@ def _start(model: str) -> Scorer | None:
     """
     path = Path(model)
     if path.is_file():
-        return load_model(path).scorer if is_ours(path) else read_topaz_model(path)
+        return load_model(path).scorer if is_cryopick_model(path) else read_topaz_model(path)
     if model not in NETWORKS:
         raise InputError(f"{model}: no such model file, and no network of {', '.join(NETWORKS)}")
     return None
@@ -196,7 +210,7 @@ def _prepared(data: LabelledImages, folder: Path, failures: list[Exception]) -> 
     return made
 
 
-def _settings(values: Namespace, network: NetworkSettings, store: Store) -> TrainSettings:
+def _settings(values: Namespace, network: NetworkSettings, store: PreparedStore) -> TrainSettings:
     """The settings of a run by what the options mean."""
     radius_px = max(values.radius, _LEAST_RADIUS_PX)
     per_epoch = max(1, round(values.epoch_size / _MINIBATCHES_PER_STEP))
@@ -221,18 +235,18 @@ def _settings(values: Namespace, network: NetworkSettings, store: Store) -> Trai
     )
 
 
-def _expected(values: Namespace, store: Store, radius_px: float) -> float:
+def _expected(values: Namespace, store: PreparedStore, radius_px: float) -> float:
     """Particles on a micrograph; at least those that are labelled, and a few more."""
     labelled = store.labelled / len(store)
     if values.num_particles is not None:
         asked = values.num_particles
     elif values.pi is not None:
-        asked = values.pi * sum(store.usable_px) / len(store) / disc_pixels(radius_px)
+        asked = values.pi * sum(store.usable_px) / len(store) / compute_disc_area(radius_px)
     else:
         asked = 0.0
     least = _ROOM_FOR_UNLABELLED * labelled
     if asked < least and values.method != "PN":
-        say(
+        report(
             f"# {asked:g} particles expected on a micrograph, but {labelled:g} are labelled; "
             f"taking {least:g}"
         )

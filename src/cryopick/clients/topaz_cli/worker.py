@@ -147,8 +147,8 @@ def serve(place: str) -> None:
 
 def _answer(connection: socket.socket) -> None:
     """Do one call; a client that has gone is no reason to stop."""
-    from cryopick.clients.topaz_cli.app import status_of
-    from cryopick.clients.topaz_cli.extraction import extract_here
+    from cryopick.clients.topaz_cli.app import run_with_status
+    from cryopick.clients.topaz_cli.picking import extract_here
 
     with connection.makefile("rw", encoding="utf-8") as stream:
 
@@ -161,7 +161,7 @@ def _answer(connection: socket.socket) -> None:
             values = Namespace(**request["options"])
             os.chdir(request["folder"])
             with redirect_stdout(_Sent(send, "out")), redirect_stderr(_Sent(send, "err")):
-                status = status_of(lambda: extract_here(values), values.program)
+                status = run_with_status(lambda: extract_here(values), values.program)
             send("status", status)
         except (OSError, ValueError, KeyError, TypeError):
             return

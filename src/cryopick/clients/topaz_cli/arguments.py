@@ -5,10 +5,10 @@ before, between and after file names; a number below 0 is a value; `@file` stand
 a file, anywhere. Words go to stderr, stdout is for data. Only the standard library is imported.
 
 - `Parser`: the options of one command.
-- `unfolded`: the words with `@file` replaced.
-- `whole_number`: 150, also where it is written 150.0.
-- `say`: a word to the user.
-- `use_cores`: how many threads later work takes.
+- `expand_argument_files`: the words with `@file` replaced.
+- `parse_integer`: 150, also where it is written 150.0.
+- `report`: a word to the user.
+- `set_thread_count`: how many threads later work takes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Parser", "say", "unfolded", "use_cores", "whole_number"]
+__all__ = ["Parser", "expand_argument_files", "parse_integer", "report", "set_thread_count"]
 
 _NUMBER_BELOW_0 = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|^-(inf|nan)$", re.IGNORECASE)
 _DEEPEST = 8  # argument files in argument files
@@ -37,7 +37,7 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(words)
 
 
-def unfolded(words: Sequence[str], depth: int = 0) -> list[str]:
+def expand_argument_files(words: Sequence[str], depth: int = 0) -> list[str]:
     """Replace each `@file` by the lines of that file, one word a line; blank lines do not count.
 
     Raises:
@@ -50,19 +50,19 @@ def unfolded(words: Sequence[str], depth: int = 0) -> list[str]:
     for word in words:
         if word.startswith("@") and len(word) > 1:
             lines = Path(word[1:]).read_text(encoding="utf-8").splitlines()
-            found += unfolded([line for line in lines if line.strip()], depth + 1)
+            found += expand_argument_files([line for line in lines if line.strip()], depth + 1)
         else:
             found.append(word)
     return found
 
 
-def whole_number(text: str) -> int:
+def parse_integer(text: str) -> int:
     """A whole number; some clients write it with a point.
 
     Raises:
         ValueError: It is none.
 
-    >>> whole_number("150.0"), whole_number("-1")
+    >>> parse_integer("150.0"), parse_integer("-1")
     (150, -1)
     """
     number = float(text)
@@ -71,13 +71,13 @@ def whole_number(text: str) -> int:
     return int(number)
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     """Tell the user something: on stderr, as stdout holds data alone."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
-def use_cores(asked: int) -> None:
+def set_thread_count(asked: int) -> None:
     """Let later work take so many threads; below 1 means all cores, or as OMP_NUM_THREADS says.
 
     It must come before NumPy or torch start their own.

@@ -1,23 +1,60 @@
-"""Micrographs with labels, as the options of `train` name them.
+"""Micrographs and labels that the options of a command name.
 
-- `LabelledImages`: micrographs by their names in the tables, and the labels on them.
-- `labelled_images`, `part_for_testing`: what to learn from, and what to judge by.
+- `find_images`: micrographs of a command, also by patterns that no shell has expanded.
+- `report_failures`: exit status after a batch.
+- `LabelledImages`, `read_labelled_images`: micrographs with labels.
+- `split_for_testing`: training and test micrographs.
 """
 
+import glob
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryopick.clients.topaz_cli.manners import say
+from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.errors import FormatError, InputError
 from cryopick.evaluate.set_operations import fold
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file, micrograph_stem
 from cryopick.picks import Picks
 from cryopick.runs.text_files import read_name_list
 
-__all__ = ["LabelledImages", "labelled_images", "part_for_testing"]
+__all__ = [
+    "LabelledImages",
+    "find_images",
+    "read_labelled_images",
+    "report_failures",
+    "split_for_testing",
+]
+
+
+def find_images(words: Sequence[str]) -> list[Path]:
+    """The micrographs that are meant, each once; a file that is missing fails later, by itself.
+
+    A pattern that no shell has expanded, and a folder, stand for the micrographs in them.
+
+    Raises:
+        InputError: Nothing matches a pattern, or a folder holds no micrograph.
+    """
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        is_pattern = glob.has_magic(word) and not path.exists()
+        found += find_micrographs([word]) if is_pattern or path.is_dir() else [path]
+    if not found:
+        raise InputError("no micrograph was named; give files, a pattern or a folder")
+    return list(dict.fromkeys(found))
+
+
+def report_failures(count: int, failures: Sequence[Exception]) -> int:
+    """The exit status of a batch of which some failed, each told on its line."""
+    for error in failures:
+        report(f"skipped {' '.join(str(error).split())}")
+    if failures:
+        report(f"{len(failures)} of {count} micrographs could not be used; the others are done")
+    return 1 if failures else 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +78,7 @@ class LabelledImages:
         return self.labels.rename({name: str(path) for name, path in self.paths.items()})
 
 
-def labelled_images(images: str, targets: str, values: Namespace) -> LabelledImages:
+def read_labelled_images(images: str, targets: str, values: Namespace) -> LabelledImages:
     """Read a list or folder of micrographs and a table of labels.
 
     Raises:
@@ -57,20 +94,20 @@ def labelled_images(images: str, targets: str, values: Namespace) -> LabelledIma
             f"micrographs of {images}, which are such as {next(iter(paths))}"
         )
     if len(labels) < len(table):
-        say(f"# left out: {len(table) - len(labels)} particles on micrographs not in {images}")
+        report(f"# left out: {len(table) - len(labels)} particles on micrographs not in {images}")
     return LabelledImages(paths, labels)
 
 
-def part_for_testing(
+def split_for_testing(
     values: Namespace, training: LabelledImages
 ) -> tuple[LabelledImages, LabelledImages | None]:
     """Learn from one part and judge by the other, if there is another.
 
     Raises:
-        InputError: As for `labelled_images`, or the parts are no parts.
+        InputError: As for `read_labelled_images`, or the parts are no parts.
     """
     if values.test_images and values.test_targets:
-        return training, labelled_images(values.test_images, values.test_targets, values)
+        return training, read_labelled_images(values.test_images, values.test_targets, values)
     if values.k_fold < 2:
         return training, None
     names = [name for name, rows in training.labels.rows_by_micrograph().items() if len(rows)]

@@ -4,10 +4,10 @@ Clients read coordinates with an integer parser and wait for a file that is not 
 tab-separated table has whole numbers and always its header. A STAR file keeps fractions.
 
 - `FORMATS`: what Topaz calls a format, and what we do.
-- `format_of`: which of them a file name asks for.
-- `rounded`, `rescaled`: coordinates for other pixels.
-- `named`, `with_columns`: what STAR files have besides.
-- `write_one`, `write_each`: one table, or one for each micrograph.
+- `choose_format`: which of them a file name asks for.
+- `round_coordinates`, `rescale_coordinates`: coordinates for other pixels.
+- `add_image_suffix`, `add_columns`: what STAR files have besides.
+- `write_table`, `write_table_per_micrograph`: one table, or one for each micrograph.
 """
 
 import sys
@@ -27,13 +27,13 @@ from cryopick.picks import Picks
 
 __all__ = [
     "FORMATS",
-    "format_of",
-    "named",
-    "rescaled",
-    "rounded",
-    "with_columns",
-    "write_each",
-    "write_one",
+    "add_columns",
+    "add_image_suffix",
+    "choose_format",
+    "rescale_coordinates",
+    "round_coordinates",
+    "write_table",
+    "write_table_per_micrograph",
 ]
 
 FORMATS = {"coord": "tsv", "csv": "via", "star": "star", "box": "box", "json": "eman"}
@@ -41,12 +41,12 @@ _ENDINGS = {"tsv": ".txt", "via": ".csv", "star": ".star", "box": ".box", "eman"
 _BY_SUFFIX = {".star": "star", ".csv": "via", ".box": "box", ".json": "eman"}
 
 
-def format_of(path: str) -> str:
+def choose_format(path: str) -> str:
     """The format that a name asks for; a table with tabs where it says nothing."""
     return _BY_SUFFIX.get(Path(path).suffix.lower(), "tsv")
 
 
-def rescaled(picks: Picks, up: float, down: float) -> Picks:
+def rescale_coordinates(picks: Picks, up: float, down: float) -> Picks:
     """Coordinates in pixels of images that are `up` times larger and `down` times smaller.
 
     Raises:
@@ -57,12 +57,12 @@ def rescaled(picks: Picks, up: float, down: float) -> Picks:
     return picks.scale(up / down)
 
 
-def rounded(picks: Picks) -> Picks:
+def round_coordinates(picks: Picks) -> Picks:
     """Coordinates as whole numbers, halves to the even one."""
     return replace(picks, xy_px=np.rint(picks.xy_px))
 
 
-def write_one(picks: Picks, output: str | None, kind: str = "tsv", box_px: int = 0) -> None:
+def write_table(picks: Picks, output: str | None, kind: str = "tsv", box_px: int = 0) -> None:
     """Write a table to one file, in place of what is there, or to stdout.
 
     Args:
@@ -72,19 +72,21 @@ def write_one(picks: Picks, output: str | None, kind: str = "tsv", box_px: int =
         box_px: Side of boxes, for `box`.
     """
     if kind != "star":  # clients know four columns, by their numbers
-        picks = replace(rounded(picks), extra={})
+        picks = replace(round_coordinates(picks), extra={})
     layout = TableLayout(star=StarContext(block="images", version=None))
     if output in (None, "-"):
         with tempfile.TemporaryDirectory() as folder:
             table = Path(folder) / "table"
-            write_one(picks, str(table), kind, box_px)
+            write_table(picks, str(table), kind, box_px)
             sys.stdout.write(table.read_text(encoding="utf-8"))
         return
     side = box_px if kind == "box" else None
     write_picks(picks, Path(str(output)), format=kind, overwrite=True, box_px=side, layout=layout)
 
 
-def write_each(picks: Picks, places: Mapping[str, Path], kind: str, box_px: int = 0) -> None:
+def write_table_per_micrograph(
+    picks: Picks, places: Mapping[str, Path], kind: str, box_px: int = 0
+) -> None:
     """Write one table for each micrograph, also for those without particles.
 
     Args:
@@ -103,15 +105,15 @@ def write_each(picks: Picks, places: Mapping[str, Path], kind: str, box_px: int 
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(f"{other} and {name} would both be written to {path}")
-        write_one(own, str(path), kind, box_px)
+        write_table(own, str(path), kind, box_px)
 
 
-def named(picks: Picks, ending: str) -> Picks:
+def add_image_suffix(picks: Picks, ending: str) -> Picks:
     """The same with micrographs named by stem and ending, as STAR files need them."""
     return picks.rename({name: f"{micrograph_stem(name)}{ending}" for name in picks.micrographs})
 
 
-def with_columns(picks: Picks, columns: Mapping[str, float]) -> Picks:
+def add_columns(picks: Picks, columns: Mapping[str, float]) -> Picks:
     """The same with constant columns of a STAR file, without those below 0, which mean none."""
     extra: dict[str, Shaped[np.ndarray, " picks"]] = dict(picks.extra)
     extra |= {tag: np.full(len(picks), value) for tag, value in columns.items() if value >= 0}
