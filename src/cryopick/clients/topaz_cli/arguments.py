@@ -1,14 +1,14 @@
-"""The manners of a command line that other programs write: those of argparse, and a few more.
+"""Argument parsing as in Topaz, which uses argparse with a few additions.
 
-Long options take `=` or a space and any unambiguous beginning of their name; options may stand
-before, between and after file names; a number below 0 is a value; `@file` stands for the lines of
-a file, anywhere. Words go to stderr, stdout is for data. Only the standard library is imported.
+Long options accept `=` or a space and unambiguous abbreviations; options may come before, between
+and after file names; a negative number is a value; `@file` is replaced by the lines of a file.
+Messages go to stderr, data to stdout. Only the standard library is imported.
 
-- `Parser`: the options of one command.
-- `expand_argument_files`: the words with `@file` replaced.
-- `parse_integer`: 150, also where it is written 150.0.
-- `report`: a word to the user.
-- `set_thread_count`: how many threads later work takes.
+- `Parser`: options of one command.
+- `expand_argument_files`: replace `@file`.
+- `parse_integer`: parse 150 or 150.0.
+- `report`: print a message.
+- `set_thread_count`: limit the threads of NumPy and torch.
 """
 
 import argparse
@@ -25,62 +25,62 @@ _DEEPEST = 8  # argument files in argument files
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of one command; a mistake in them ends the program with status 2."""
+    """Options of one command; a usage error ends the program with status 2."""
 
     def __init__(self, program: str, command: str, about: str) -> None:
         super().__init__(prog=f"{program} {command}", description=about)
-        # argparse takes -1e-3 and -inf for options
+        # argparse would read -1e-3 and -inf as options
         self._negative_number_matcher = _NUMBER_BELOW_0
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
-        """The values of the options, each under its long name."""
+        """Parse the words; values are stored under the long names."""
         return self.parse_intermixed_args(words)
 
 
 def expand_argument_files(words: Sequence[str], depth: int = 0) -> list[str]:
-    """Replace each `@file` by the lines of that file, one word a line; blank lines do not count.
+    """Replace each `@file` by the lines of the file, one word per line; skip blank lines.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is not text, or argument files name each other in a circle.
+        ValueError: It is not text, or argument files include each other.
     """
     if depth > _DEEPEST:
         raise ValueError(f"argument files within argument files, more than {_DEEPEST} deep")
-    found = []
+    words_out = []
     for word in words:
         if word.startswith("@") and len(word) > 1:
             lines = Path(word[1:]).read_text(encoding="utf-8").splitlines()
-            found += expand_argument_files([line for line in lines if line.strip()], depth + 1)
+            words_out += expand_argument_files([line for line in lines if line.strip()], depth + 1)
         else:
-            found.append(word)
-    return found
+            words_out.append(word)
+    return words_out
 
 
 def parse_integer(text: str) -> int:
-    """A whole number; some clients write it with a point.
+    """Parse an integer; some clients write it with a decimal point.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not an integer.
 
     >>> parse_integer("150.0"), parse_integer("-1")
     (150, -1)
     """
     number = float(text)
     if number != int(number):
-        raise ValueError(f"{text} is not a whole number")
+        raise ValueError(f"{text} is not an integer")
     return int(number)
 
 
 def report(text: str) -> None:
-    """Tell the user something: on stderr, as stdout holds data alone."""
+    """Print a message to stderr, because stdout is for data."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
-def set_thread_count(asked: int) -> None:
-    """Let later work take so many threads; below 1 means all cores, or as OMP_NUM_THREADS says.
+def set_thread_count(count: int) -> None:
+    """Set the number of threads; below 1 keeps OMP_NUM_THREADS, or all cores.
 
-    It must come before NumPy or torch start their own.
+    Call it before NumPy or torch is imported.
     """
-    if asked > 0:
-        os.environ["OMP_NUM_THREADS"] = str(asked)
+    if count > 0:
+        os.environ["OMP_NUM_THREADS"] = str(count)

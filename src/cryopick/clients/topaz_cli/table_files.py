@@ -1,13 +1,13 @@
-"""Tables of particles as the clients read them: whole numbers, tabs, a header in any case.
+"""Particle tables in the form that clients read.
 
-Clients read coordinates with an integer parser and wait for a file that is not empty, so the
-tab-separated table has whole numbers and always its header. A STAR file keeps fractions.
+Clients parse coordinates as integers and wait for a file that is not empty, so tab-separated
+tables have integer coordinates and always a header. STAR files keep fractions.
 
-- `FORMATS`: what Topaz calls a format, and what we do.
-- `choose_format`: which of them a file name asks for.
-- `round_coordinates`, `rescale_coordinates`: coordinates for other pixels.
-- `add_image_suffix`, `add_columns`: what STAR files have besides.
-- `write_table`, `write_table_per_micrograph`: one table, or one for each micrograph.
+- `FORMATS`: our format for each format name of Topaz.
+- `choose_format`: format for a file name.
+- `round_coordinates`, `rescale_coordinates`: coordinates in other pixels.
+- `add_image_suffix`, `add_columns`: names and columns of STAR files.
+- `write_table`, `write_table_per_micrograph`: write one table, or one per micrograph.
 """
 
 import sys
@@ -42,15 +42,15 @@ _BY_SUFFIX = {".star": "star", ".csv": "via", ".box": "box", ".json": "eman"}
 
 
 def choose_format(path: str) -> str:
-    """The format that a name asks for; a table with tabs where it says nothing."""
+    """Choose the format by the suffix; by default tab-separated."""
     return _BY_SUFFIX.get(Path(path).suffix.lower(), "tsv")
 
 
 def rescale_coordinates(picks: Picks, up: float, down: float) -> Picks:
-    """Coordinates in pixels of images that are `up` times larger and `down` times smaller.
+    """Scale coordinates to images that are `up` times larger and `down` times smaller.
 
     Raises:
-        SettingsError: One of them is not above 0.
+        SettingsError: A scale is not above 0.
     """
     if not (up > 0 and down > 0):
         raise SettingsError(f"scales must be above 0; got up {up:g} and down {down:g}")
@@ -58,20 +58,20 @@ def rescale_coordinates(picks: Picks, up: float, down: float) -> Picks:
 
 
 def round_coordinates(picks: Picks) -> Picks:
-    """Coordinates as whole numbers, halves to the even one."""
+    """Round coordinates to integers, halves to the even one."""
     return replace(picks, xy_px=np.rint(picks.xy_px))
 
 
 def write_table(picks: Picks, output: str | None, kind: str = "tsv", box_px: int = 0) -> None:
-    """Write a table to one file, in place of what is there, or to stdout.
+    """Write a table to a file, overwriting it, or to stdout.
 
     Args:
         picks: The table.
         output: The file; None or "-" is stdout.
-        kind: Format, as we call it.
-        box_px: Side of boxes, for `box`.
+        kind: Name of the format in cryopick.
+        box_px: Box size in pixels, for `box`.
     """
-    if kind != "star":  # clients know four columns, by their numbers
+    if kind != "star":  # clients read four columns by position
         picks = replace(round_coordinates(picks), extra={})
     layout = TableLayout(star=StarContext(block="images", version=None))
     if output in (None, "-"):
@@ -85,36 +85,36 @@ def write_table(picks: Picks, output: str | None, kind: str = "tsv", box_px: int
 
 
 def write_table_per_micrograph(
-    picks: Picks, places: Mapping[str, Path], kind: str, box_px: int = 0
+    picks: Picks, paths: Mapping[str, Path], kind: str, box_px: int = 0
 ) -> None:
-    """Write one table for each micrograph, also for those without particles.
+    """Write one table per micrograph, also for those without particles.
 
     Args:
         picks: The table.
-        places: For each micrograph, folder and beginning of the name of its file.
-        kind: Format, as we call it.
-        box_px: Side of boxes, for `box`.
+        paths: Path of the table of each micrograph, without suffix.
+        kind: Name of the format in cryopick.
+        box_px: Box size in pixels, for `box`.
 
     Raises:
-        SettingsError: Two micrographs would share a file.
+        SettingsError: Two micrographs have the same file.
     """
     owners: dict[Path, str] = {}
-    for name, own in picks.split_by_micrograph():
-        place = places[name]
-        path = place.with_name(place.name + _ENDINGS[kind])
+    for name, picks_of_one in picks.split_by_micrograph():
+        base = paths[name]
+        path = base.with_name(base.name + _ENDINGS[kind])
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(f"{other} and {name} would both be written to {path}")
-        write_table(own, str(path), kind, box_px)
+        write_table(picks_of_one, str(path), kind, box_px)
 
 
 def add_image_suffix(picks: Picks, ending: str) -> Picks:
-    """The same with micrographs named by stem and ending, as STAR files need them."""
+    """Name micrographs by stem and suffix, as in STAR files."""
     return picks.rename({name: f"{micrograph_stem(name)}{ending}" for name in picks.micrographs})
 
 
 def add_columns(picks: Picks, columns: Mapping[str, float]) -> Picks:
-    """The same with constant columns of a STAR file, without those below 0, which mean none."""
+    """Add constant columns of a STAR file; negative values are skipped."""
     extra: dict[str, Shaped[np.ndarray, " picks"]] = dict(picks.extra)
     extra |= {tag: np.full(len(picks), value) for tag, value in columns.items() if value >= 0}
     return replace(picks, extra=extra)
