@@ -40,14 +40,14 @@ from cryopick.stack.boxes import cut_boxes, has_box
 __all__ = ["denoise", "downsample", "particle_stack", "preprocess", "write_image"]
 
 _IMAGES = ("mrc", "tiff", "png")
-_PICTURE_SPREADS = 3.0  # greys reach this many standard deviations from the mean
+_GREY_RANGE_SD = 3.0  # greys cover this many standard deviations around the mean
 
 
 def preprocess(values: Namespace) -> int:
-    """Shrink and standardise micrographs: `<destdir>/<stem>.mrc`, in place of what is there.
+    """Downsample and normalize micrographs to `<destdir>/<stem>.mrc`, overwriting them.
 
-    The mixture is fitted to a histogram of each whole micrograph, so that the options of a fit to
-    samples change nothing. A micrograph that cannot be used is told and left out.
+    The mixture model is fitted to the histogram of the whole micrograph, so the sampling options
+    are ignored. Micrographs that cannot be used are reported and skipped.
     """
     kinds = [kind.strip().lower().replace("tif", "tiff").replace("tifff", "tiff")
              for kind in values.format.split(",")]  # fmt: skip
@@ -56,7 +56,7 @@ def preprocess(values: Namespace) -> int:
     set_thread_count(values.num_workers)
     folder, paths = Path(values.destdir), find_images(values.files)
     outputs = {path: folder / f"{micrograph_stem(path.name)}.mrc" for path in paths}
-    _refuse_one_over_another(outputs)
+    _check_outputs(outputs)
     settings = PreprocessSettings(
         factor=values.scale, normalization="affine" if values.affine else "micrograph"
     )
@@ -78,11 +78,11 @@ def preprocess(values: Namespace) -> int:
     return report_failures(len(paths), failures)
 
 
-def _refuse_one_over_another(outputs: dict[Path, Path]) -> None:
-    """Refuse two micrographs of one name, and one that would be written over itself.
+def _check_outputs(outputs: dict[Path, Path]) -> None:
+    """Check that no two micrographs share an output, and that none overwrites itself.
 
     Raises:
-        SettingsError: There are such.
+        SettingsError: Outputs conflict.
     """
     owners: dict[Path, Path] = {}
     for path, output in outputs.items():
@@ -90,27 +90,30 @@ def _refuse_one_over_another(outputs: dict[Path, Path]) -> None:
         if other != path:
             raise SettingsError(f"{other} and {path} would both be written to {output}")
         if output.resolve() == path.resolve():
-            raise SettingsError(f"{path}: would be written over itself; choose another --destdir")
+            raise SettingsError(f"{path}: would overwrite itself; choose another --destdir")
 
 
-def _write_others(made: Path, kinds: list[str], values: Namespace) -> None:
-    """Write a prepared micrograph in other formats too, and what was done to it."""
-    image = read_micrograph(made).pixels.astype(np.float32)
+def _write_others(prepared: Path, kinds: list[str], values: Namespace) -> None:
+    """Write a preprocessed micrograph in other formats, and its metadata."""
+    image = read_micrograph(prepared).pixels.astype(np.float32)
     for kind in kinds:
         if kind != "mrc":
-            write_image(made.with_suffix(f".{kind}"), image, None)
+            write_image(prepared.with_suffix(f".{kind}"), image, None)
     if values.metadata:
-        told = {"scale": values.scale, "normalization": "affine" if values.affine else "mixture"}
-        with atomic_write(made.with_suffix(".metadata.json"), overwrite=True) as temporary:
-            temporary.write_text(json.dumps(told, indent=4))
+        metadata = {
+            "scale": values.scale,
+            "normalization": "affine" if values.affine else "mixture",
+        }
+        with atomic_write(prepared.with_suffix(".metadata.json"), overwrite=True) as temporary:
+            temporary.write_text(json.dumps(metadata, indent=4))
     if "mrc" not in kinds:
-        made.unlink()
+        prepared.unlink()
 
 
 def write_image(
     path: Path, image: Float32[np.ndarray, "height width"], pixel_size_ang: float | None
 ) -> None:
-    """Write an image in the format that its name ends with; a file that is there is replaced."""
+    """Write an image in the format of its suffix, overwriting the file."""
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
@@ -120,7 +123,7 @@ def write_image(
         from PIL import Image
 
         standard = (image - image.mean()) / max(float(image.std()), 1e-12)
-        greys = (standard / _PICTURE_SPREADS * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
+        greys = (standard / _GREY_RANGE_SD * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
         with atomic_write(path, overwrite=True) as temporary:
             Image.fromarray(greys).save(temporary)
     else:
@@ -129,7 +132,7 @@ def write_image(
 
 
 def downsample(values: Namespace) -> None:
-    """Shrink one micrograph, its intensities as they are."""
+    """Downsample one micrograph without normalization."""
     raw = read_micrograph(Path(values.file))
     if not values.scale > 0:
         values.parser.error("--scale must be above 0")
@@ -144,26 +147,26 @@ def downsample(values: Namespace) -> None:
 
 
 def denoise(_: Namespace) -> int:
-    """Say that there is no denoiser here; nothing is written.
+    """Report that denoising is not supported; write nothing.
 
-    RELION shows the micrograph as it is where this fails; others stop at it.
+    RELION shows the original micrograph if this fails; other clients stop.
     """
     report(
-        "cryopick picks particles and does not denoise; nothing was written. Use the micrograph "
-        "as it is, or point this one job to a program that denoises (docs/howto/topaz.md)."
+        "cryopick does not denoise; nothing was written. Use the original micrograph, or run this "
+        "job with a program that denoises (docs/howto/topaz.md)."
     )
     return 1
 
 
 def particle_stack(values: Namespace) -> None:
-    """Cut out particles as they are; those whose box reaches over an edge are left out.
+    """Extract particles without normalization; discard boxes that extend beyond an edge.
 
     Raises:
-        SettingsError: The sides are odd, or the smaller is the larger.
+        SettingsError: A size is odd, or the output is larger than the box.
         InputError: A micrograph is missing, or no box lies inside one.
     """
     side, out = values.size, values.resize if values.resize > 0 else values.size
-    if side < 2 or side % 2 or out % 2 or out > side:  # the least even side
+    if side < 2 or side % 2 or out % 2 or out > side:  # the smallest even size
         raise SettingsError(
             f"expected an even --size of at least 2 and --resize at most that; got {side} and {out}"
         )
@@ -173,7 +176,7 @@ def particle_stack(values: Namespace) -> None:
     paths = {
         name: Path(values.image_root) / f"{name}{values.image_ext}" for name in picks.micrographs
     }
-    inside = _inside(picks, paths, side)
+    inside = _select_inside(picks, paths, side)
     if not len(inside):
         raise InputError(f"{values.file}: no box of {side} pixels lies inside a micrograph")
     output = Path(values.output)
@@ -186,14 +189,16 @@ def particle_stack(values: Namespace) -> None:
     report(f"# {len(inside)} of {len(picks)} particles written to {output}")
 
 
-def _inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
-    """The picks whose boxes lie inside, micrograph by micrograph."""
-    kept = []
-    for name, own in picks.split_by_micrograph():
-        kept.append(
-            own.select(has_box(read_micrograph_shape(paths[name]), own.xy_px, side, "skip"))
+def _select_inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
+    """Select picks whose boxes lie inside the micrograph."""
+    selected = []
+    for name, picks_of_one in picks.split_by_micrograph():
+        selected.append(
+            picks_of_one.select(
+                has_box(read_micrograph_shape(paths[name]), picks_of_one.xy_px, side, "skip")
+            )
         )
-    return concatenate(kept)
+    return concatenate(selected)
 
 
 def _write_stack(
@@ -204,10 +209,10 @@ def _write_stack(
         mrcfile.new_mmap(temporary, (len(picks), out, out), mrc_mode=2) as stack,
     ):
         number, size_ang = 0, 0.0
-        for name, own in picks.split_by_micrograph():
+        for name, picks_of_one in picks.split_by_micrograph():
             raw = read_micrograph(paths[name])
             size_ang = raw.pixel_size_ang or size_ang
-            for box in cut_boxes(raw.pixels, own.xy_px, side):
+            for box in cut_boxes(raw.pixels, picks_of_one.xy_px, side):
                 stack.data[number] = box if out == side else shrunk_to(box, (out, out))
                 number += 1
         stack.set_image_stack()

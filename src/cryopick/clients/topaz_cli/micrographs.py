@@ -31,29 +31,31 @@ __all__ = [
 
 
 def find_images(words: Sequence[str]) -> list[Path]:
-    """The micrographs that are meant, each once; a file that is missing fails later, by itself.
+    """List the micrographs, each once; a missing file fails later on its own.
 
-    A pattern that no shell has expanded, and a folder, stand for the micrographs in them.
+    Patterns that no shell has expanded and folders stand for the micrographs in them.
 
     Raises:
         InputError: Nothing matches a pattern, or a folder holds no micrograph.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     for word in words:
         path = Path(word)
         is_pattern = glob.has_magic(word) and not path.exists()
-        found += find_micrographs([word]) if is_pattern or path.is_dir() else [path]
-    if not found:
-        raise InputError("no micrograph was named; give files, a pattern or a folder")
-    return list(dict.fromkeys(found))
+        paths += find_micrographs([word]) if is_pattern or path.is_dir() else [path]
+    if not paths:
+        raise InputError("no micrographs given; add files, a pattern or a folder")
+    return list(dict.fromkeys(paths))
 
 
 def report_failures(count: int, failures: Sequence[Exception]) -> int:
-    """The exit status of a batch of which some failed, each told on its line."""
+    """Report the failures of a batch, one per line, and return the exit status."""
     for error in failures:
         report(f"skipped {' '.join(str(error).split())}")
     if failures:
-        report(f"{len(failures)} of {count} micrographs could not be used; the others are done")
+        report(
+            f"{len(failures)} of {count} micrographs could not be used; the others are processed"
+        )
     return 1 if failures else 0
 
 
@@ -62,19 +64,19 @@ class LabelledImages:
     """Micrographs with labels.
 
     Attributes:
-        paths: The micrographs by the names that tables give them.
-        labels: Labels on them, under the same names; some may have none.
+        paths: Paths of the micrographs by their names in tables.
+        labels: Labels on them, with the same names; some may have none.
     """
 
     paths: Mapping[str, Path]
     labels: Picks
 
-    def only(self, names: tuple[str, ...]) -> "LabelledImages":
-        """Those of some names."""
+    def select(self, names: tuple[str, ...]) -> "LabelledImages":
+        """Select micrographs by name."""
         return LabelledImages({n: self.paths[n] for n in names}, self.labels.restrict(names))
 
-    def by_path(self) -> Picks:
-        """The labels under the paths of the micrographs."""
+    def name_by_path(self) -> Picks:
+        """Name the labels by the paths of the micrographs."""
         return self.labels.rename({name: str(path) for name, path in self.paths.items()})
 
 
@@ -85,26 +87,26 @@ def read_labelled_images(images: str, targets: str, values: Namespace) -> Labell
         InputError: A file is missing, or no label lies on one of the micrographs.
         FormatError: The list has no column of paths, or a name twice.
     """
-    paths = _listed(Path(images), values.image_ext)
+    paths = _list_micrographs(Path(images), values.image_ext)
     table = read_tables([targets], values.format)
     labels = table.restrict(list(paths))
     if not len(labels):
         raise InputError(
             f"{targets}: none of its {len(table)} particles lies on one of the {len(paths)} "
-            f"micrographs of {images}, which are such as {next(iter(paths))}"
+            f"micrographs of {images}, such as {next(iter(paths))}"
         )
     if len(labels) < len(table):
-        report(f"# left out: {len(table) - len(labels)} particles on micrographs not in {images}")
+        report(f"# ignored {len(table) - len(labels)} particles on micrographs not in {images}")
     return LabelledImages(paths, labels)
 
 
 def split_for_testing(
     values: Namespace, training: LabelledImages
 ) -> tuple[LabelledImages, LabelledImages | None]:
-    """Learn from one part and judge by the other, if there is another.
+    """Return training and test micrographs; without a test set, None.
 
     Raises:
-        InputError: As for `read_labelled_images`, or the parts are no parts.
+        InputError: As for `read_labelled_images`, or the fold does not exist.
     """
     if values.test_images and values.test_targets:
         return training, read_labelled_images(values.test_images, values.test_targets, values)
@@ -113,17 +115,17 @@ def split_for_testing(
     names = [name for name, rows in training.labels.rows_by_micrograph().items() if len(rows)]
     if values.k_fold > len(names) or not 0 <= values.fold < values.k_fold:
         raise InputError(
-            f"--k-fold {values.k_fold} --fold {values.fold}: expected at most the {len(names)} "
-            "labelled micrographs as parts, and the number of one of them from 0"
+            f"--k-fold {values.k_fold} --fold {values.fold}: expected at most {len(names)} folds, "
+            "the number of labelled micrographs, and a fold number from 0"
         )
     sides = fold(names, values.k_fold, values.cross_validation_seed)[values.fold]
-    held = set(sides.test)
-    rest = tuple(name for name in training.paths if name not in held)
-    return training.only(rest), training.only(sides.test)
+    test_names = set(sides.test)
+    training_names = tuple(name for name in training.paths if name not in test_names)
+    return training.select(training_names), training.select(sides.test)
 
 
-def _listed(source: Path, image_ext: str) -> dict[str, Path]:
-    """Micrographs by name: a folder's, or those of a list `image_name path`."""
+def _list_micrographs(source: Path, image_ext: str) -> dict[str, Path]:
+    """List micrographs by name, from a folder or a list `image_name path`."""
     if source.is_dir():
         endings = (image_ext,) if image_ext else MICROGRAPH_SUFFIXES
         files = sorted(path for path in source.iterdir() if path.name.endswith(endings))
@@ -135,16 +137,19 @@ def _listed(source: Path, image_ext: str) -> dict[str, Path]:
         header = [cell.strip() for cell in lines[0]] if lines else []
         if "path" not in header:
             raise FormatError(f"{source}: expected a list with the columns image_name and path")
-        at, named = header.index("path"), header.index("image_name") if len(header) > 1 else None
-        places = (Path(), source.parent)
+        path_column, name_column = (
+            header.index("path"),
+            header.index("image_name") if len(header) > 1 else None,
+        )
+        folders = (Path(), source.parent)
         pairs = []
         for cells in lines[1:]:
-            path = find_listed_file(cells[at].strip(), places, source)
-            name = path.name if named is None else cells[named].strip()
+            path = find_listed_file(cells[path_column].strip(), folders, source)
+            name = path.name if name_column is None else cells[name_column].strip()
             pairs.append((micrograph_stem(name), path))
     paths = dict(pairs)
     if len(paths) < len(pairs):
-        raise FormatError(f"{source}: two micrographs have one name; name each by itself")
+        raise FormatError(f"{source}: two micrographs have the same name; rename one")
     if not paths:
-        raise InputError(f"{source}: the list names no micrograph")
+        raise InputError(f"{source}: the list is empty")
     return paths

@@ -40,43 +40,43 @@ from cryopick.picks import Picks, concatenate
 
 __all__ = ["extract_here", "trace_straight_pieces", "write_score_maps"]
 
-_BENT = 0.5  # radii from the straight line at which a piece is parted
+_MAX_DEVIATION = 0.5  # from a straight line, in radii, before a piece is split
 
-Found = tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]
+PositionsAndScores = tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]
 
 
 def extract_here(values: Namespace) -> int:
-    """Find the particles of micrographs and write their tables.
+    """Pick particles on micrographs and write their tables.
 
-    A table has its header whatever was found, also where a micrograph could not be used: a client
-    that waits for the file goes on to the next.
+    Each table is written with its header, also without particles or for a micrograph that cannot be
+    used, because clients wait for the file.
 
     Returns:
         The exit status.
 
     Raises:
-        InputError: The model is missing, or the targets lie on none of the micrographs.
+        InputError: The model is missing, or no target lies on the micrographs.
     """
     paths = find_images(values.paths)
     device = choose_torch_device(values.device)
-    look = open_image_scorer(values.model, paths, device, radius_px=values.radius)
+    score_image = open_image_scorer(values.model, paths, device, radius_px=values.radius)
     radius_px = values.radius
     if values.targets:
-        radius_px = _judged_radius(values, paths, look)
+        radius_px = _choose_radius(values, paths, score_image)
         if values.only_validate:
             return 0
     failures: list[Exception] = []
-    tables = list(_tables(values, paths, look, radius_px, failures))
+    tables = list(_tables(values, paths, score_image, radius_px, failures))
     picks = rescale_coordinates(concatenate(tables), values.up_scale, values.down_scale)
     kind = FORMATS[values.format]
     if values.per_micrograph:
-        places = {str(path): _place(path, values) for path in paths}
-        write_table_per_micrograph(picks, places, kind, round(2 * radius_px))
+        table_paths = {str(path): _table_path(path, values) for path in paths}
+        write_table_per_micrograph(picks, table_paths, kind, round(2 * radius_px))
     else:
         output = values.output
         if output and Path(output).is_dir():
             output = str(Path(output) / "extracted.txt")
-            report(f"# {values.output} is a folder; the table goes to {output}")
+            report(f"# {values.output} is a folder; writing the table to {output}")
         write_table(picks, output, kind, round(2 * radius_px))
     return report_failures(len(paths), failures)
 
@@ -84,30 +84,30 @@ def extract_here(values: Namespace) -> int:
 def _tables(
     values: Namespace,
     paths: list[Path],
-    look: ImageScorer,
+    score_image: ImageScorer,
     radius_px: float,
     failures: list[Exception],
 ) -> Iterator[Picks]:
-    """The particles of each micrograph, named by its path; none where it cannot be used."""
+    """Pick each micrograph; yield an empty table for one that cannot be used."""
     for path in paths:
         try:
-            seen = look(path)
+            scored = score_image(path)
         except CryopickError as error:
             failures.append(error)
             yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
             continue
-        xy_px, score = _found(values, seen, radius_px)
+        xy_px, score = _find(values, scored, radius_px)
         if values.verbose:
             report(f"# Extracted {len(xy_px)} particles from {micrograph_stem(path.name)}")
         yield Picks.for_micrograph(str(path), xy_px, score)
 
 
-def _found(values: Namespace, seen: ScoredImage, radius_px: float) -> Found:
+def _find(values: Namespace, scored: ScoredImage, radius_px: float) -> PositionsAndScores:
     if not values.filaments:
-        return seen.particles(radius_px, values.threshold)
+        return scored.particles(radius_px, values.threshold)
     length_px = values.filaments_length
     pieces = trace_straight_pieces(
-        seen,
+        scored,
         radius_px=radius_px,
         length_px=2 * radius_px if length_px is None or length_px <= 0 else length_px,
         threshold=values.threshold,
@@ -115,18 +115,20 @@ def _found(values: Namespace, seen: ScoredImage, radius_px: float) -> Found:
     return pieces.reshape(-1, 2), np.zeros(2 * len(pieces))
 
 
-def _place(path: Path, values: Namespace) -> Path:
-    """Where the table of one micrograph goes, without the ending of its format."""
+def _table_path(path: Path, values: Namespace) -> Path:
+    """Return the path of the table of a micrograph, without suffix."""
     folder = Path(values.output) if values.output else path.parent
     return folder / f"{micrograph_stem(path.name)}{values.suffix}"
 
 
-def _judged_radius(values: Namespace, paths: list[Path], look: ImageScorer) -> float:
-    """The radius given, or the one tried that ranks the targets best; judged on stderr or stdout.
+def _choose_radius(values: Namespace, paths: list[Path], score_image: ImageScorer) -> float:
+    """Return the given radius, or the tested one with the highest average precision.
+
+    The results of all tested radii go to stderr, or to stdout with `--only-validate`.
 
     Raises:
-        InputError: The targets lie on none of the micrographs.
-        SettingsError: There is no radius to try.
+        InputError: No target lies on the micrographs.
+        SettingsError: There is no radius to test.
     """
     targets = read_tables([values.targets])
     labelled = [path for path in paths if micrograph_stem(path.name) in targets.micrographs]
@@ -134,13 +136,15 @@ def _judged_radius(values: Namespace, paths: list[Path], look: ImageScorer) -> f
         raise InputError(
             f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
         )
-    seen = {micrograph_stem(path.name): look(path) for path in labelled}
+    scored = {micrograph_stem(path.name): score_image(path) for path in labelled}
     radii = [values.radius]
     if values.radius is None:
         radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
         if not radii or radii[0] <= 0:
             raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
-    rows = [(radius, *_judge(values, seen, targets, radius)) for radius in map(float, radii)]
+    rows = [
+        (radius, *_evaluate_radius(values, scored, targets, radius)) for radius in map(float, radii)
+    ]
     table = ["radius\tauprc\trecall\tpredicted"]
     table += [f"{r:g}\t{auprc:.6g}\t{recall:.6g}\t{count}" for r, auprc, recall, count in rows]
     text = "\n".join([*table, ""])
@@ -148,93 +152,93 @@ def _judged_radius(values: Namespace, paths: list[Path], look: ImageScorer) -> f
     return max(rows, key=lambda row: (row[1], -row[0]))[0]
 
 
-def _judge(
-    values: Namespace, seen: Mapping[str, ScoredImage], targets: Picks, radius_px: float
+def _evaluate_radius(
+    values: Namespace, scored: Mapping[str, ScoredImage], targets: Picks, radius_px: float
 ) -> tuple[float, float, int]:
-    """Average precision, recall and number of what a radius finds."""
-    reach = values.assignment_radius if values.assignment_radius >= 0 else radius_px
+    """Compute average precision, recall and number of picks for a radius."""
+    radius_match_px = values.assignment_radius if values.assignment_radius >= 0 else radius_px
     picks = concatenate(
         [
-            Picks.for_micrograph(name, *own.particles(radius_px, values.threshold))
-            for name, own in seen.items()
+            Picks.for_micrograph(name, *one.particles(radius_px, values.threshold))
+            for name, one in scored.items()
         ]
     )
-    judged = evaluate_picks(picks, targets.restrict(list(seen)), reach)
+    judged = evaluate_picks(picks, targets.restrict(list(scored)), radius_match_px)
     return judged.average_precision or 0.0, judged.all_picks.recall, len(picks)
 
 
 def trace_straight_pieces(
-    seen: ScoredImage, *, radius_px: float, length_px: float, threshold: float
+    scored: ScoredImage, *, radius_px: float, length_px: float, threshold: float
 ) -> Float[np.ndarray, "pieces 4"]:
-    """Find filaments, and part them where they leave the line between their ends.
+    """Trace filaments, and split them where they deviate from a straight line.
 
     Args:
-        seen: What a model says of the micrograph.
-        radius_px: Half a filament's width.
-        length_px: Least length of a filament.
-        threshold: Least mean score along one.
+        scored: Scores of the micrograph.
+        radius_px: Half the width of a filament.
+        length_px: Minimum length of a filament.
+        threshold: Minimum mean score along a filament.
 
     Returns:
-        x and y of the start, x and y of the end, in pixels of the micrograph; the surest filament
-        first, its pieces in order along it.
+        x and y of the start, x and y of the end, in pixels of the micrograph; the filament with the
+        highest score first, its pieces in order.
     """
-    step = seen.scores.step_px
-    place_px = step * np.array(seen.scale_yx[::-1])  # pixels along x and y for each place
-    width = 2 * radius_px / float(place_px.mean())
+    step = scored.scores.step_px
+    step_px = step * np.array(scored.scale_yx[::-1])  # pixels along x and y per element of the map
+    width = 2 * radius_px / float(step_px.mean())
     margin = round(width / 2)  # scores rise along the edges as if along a filament
-    rows, columns = seen.scores.logits.shape
+    rows, columns = scored.scores.logits.shape
     usable = np.zeros((rows, columns), bool)
     inner = np.s_[margin : rows - margin, margin : columns - margin]
-    usable[inner] = seen.usable[::step, ::step][inner]
+    usable[inner] = scored.usable[::step, ::step][inner]
     paths = trace_filaments(
-        compute_line_scores(seen.scores.logits, usable, width),
+        compute_line_scores(scored.scores.logits, usable, width),
         width,
         contrast=FilamentSettings().contrast,
-        min_length=length_px / float(place_px.mean()),
+        min_length=length_px / float(step_px.mean()),
     )
     pieces = [np.zeros((0, 4))]
     for path in paths:
         if path.score.mean() >= threshold:
-            points = path.xy * place_px
-            corners = points[_corners(points, _BENT * radius_px)]
+            points = path.xy * step_px
+            corners = points[_corners(points, _MAX_DEVIATION * radius_px)]
             pieces.append(np.hstack([corners[:-1], corners[1:]]))
     return np.concatenate(pieces)
 
 
 def _corners(points: Float[np.ndarray, "points 2"], tolerance: float) -> list[int]:
-    """Points between which a path is straight, both ends among them.
+    """Find the points between which a path is straight, including both ends.
 
     Source: Douglas and Peucker 1973, "Algorithms for the reduction of the number of points
     required to represent a digitized line", Cartographica 10:112.
     """
     first, last = points[0], points[-1]
     along = (last - first) / max(float(np.hypot(*(last - first))), 1e-9)
-    aside = np.abs((points - first) @ np.array([-along[1], along[0]]))
-    middle = int(aside.argmax())
-    if aside[middle] <= tolerance or len(points) < 3:
+    deviations = np.abs((points - first) @ np.array([-along[1], along[0]]))
+    farthest = int(deviations.argmax())
+    if deviations[farthest] <= tolerance or len(points) < 3:
         return [0, len(points) - 1]
-    before = _corners(points[: middle + 1], tolerance)
-    return [*before[:-1], *(middle + corner for corner in _corners(points[middle:], tolerance))]
+    before = _corners(points[: farthest + 1], tolerance)
+    return [*before[:-1], *(farthest + corner for corner in _corners(points[farthest:], tolerance))]
 
 
 def write_score_maps(values: Namespace) -> int:
-    """Write the scores of all pixels of micrographs, `<destdir>/<stem>.tiff`.
+    """Write the score of each pixel to `<destdir>/<stem>.tiff`.
 
-    `extract --model none` finds particles in them.
+    `extract --model none` picks particles in these maps.
     """
     paths = find_images(values.paths)
-    look = open_image_scorer(
+    score_image = open_image_scorer(
         values.model, paths, choose_torch_device(values.device), radius_px=None, dense=True
     )
     failures: list[Exception] = []
     for path in paths:
         try:
-            seen = look(path)
+            scored = score_image(path)
         except CryopickError as error:
             failures.append(error)
             continue
         output = Path(values.destdir) / f"{micrograph_stem(path.name)}.tiff"
-        write_image(output, seen.whole_map(), None)
+        write_image(output, scored.whole_map(), None)
         if values.verbose:
             report(f"# scored: {path} -> {output}")
     return report_failures(len(paths), failures)

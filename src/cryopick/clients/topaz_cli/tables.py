@@ -59,84 +59,89 @@ __all__ = [
 
 
 def convert(values: Namespace) -> None:
-    """Write tables as one, or as one for each micrograph where the output is a folder."""
+    """Write tables as one, or as one per micrograph if the output is a folder."""
     picks = read_tables(values.files, values.from_)
-    picks = _above(picks, values.threshold)
+    picks = _apply_threshold(picks, values.threshold)
     if values.invert_y:
         picks = flip_coordinates(picks, values.imagedir, values.image_ext)
     picks = rescale_coordinates(picks, values.up_scale, values.down_scale)
     output = values.output
     if output and (output.endswith("/") or Path(output).is_dir()):
-        wanted = values.to if values.to != "auto" else "box" if values.boxsize > 0 else "json"
-        kind = FORMATS[wanted]
-        places = _in_folder(picks, Path(output), values.suffix)
+        format_name = values.to if values.to != "auto" else "box" if values.boxsize > 0 else "json"
+        kind = FORMATS[format_name]
+        table_paths = _table_paths(picks, Path(output), values.suffix)
     else:
         kind = FORMATS[values.to] if values.to != "auto" else choose_format(output or "")
-        places = None
-    _need_boxsize(kind, values)
+        table_paths = None
+    _require_box_size(kind, values)
     if kind == "star":
         picks = add_columns(add_image_suffix(picks, values.image_ext), _columns(values))
-        places = places and {
-            f"{micrograph_stem(name)}{values.image_ext}": at for name, at in places.items()
+        table_paths = table_paths and {
+            f"{micrograph_stem(name)}{values.image_ext}": at for name, at in table_paths.items()
         }
-    if places is None:
+    if table_paths is None:
         write_table(picks, output, kind, values.boxsize)
     else:
-        write_table_per_micrograph(picks, places, kind, values.boxsize)
+        write_table_per_micrograph(picks, table_paths, kind, values.boxsize)
 
 
 def split(values: Namespace) -> None:
-    """Write one table for each micrograph, in the format of the whole."""
+    """Write one table per micrograph, in the format of the input."""
     source = Path(values.file)
     kind = FORMATS[values.format] if values.format != "auto" else detect_codec(source).name
     picks = read_tables([values.file], values.format)
-    picks = _above(picks, values.threshold)
-    write_table_per_micrograph(picks, _in_folder(picks, Path(values.output), values.suffix), kind)
+    picks = _apply_threshold(picks, values.threshold)
+    write_table_per_micrograph(picks, _table_paths(picks, Path(values.output), values.suffix), kind)
 
 
 def train_test_split(values: Namespace) -> None:
-    """Set micrographs aside, with their particles: four files beside the table.
+    """Split micrographs and their particles: four files beside the table.
 
-    Particles on micrographs that have no image are left out of both sides.
+    Particles on micrographs without an image are skipped.
 
     Raises:
         InputError: No micrograph of the table has an image.
     """
     source, folder = Path(values.file), Path(values.image_dir)
     picks = read_tables([values.file], values.format)
-    images = {name: _image_of(name, folder, values.image_ext) for name in picks.micrographs}
-    found = {name: path for name, path in images.items() if path is not None}
-    if missing := [name for name in images if name not in found]:
-        report(f"# left out: {len(missing)} micrographs without an image, such as {missing[0]}")
-    if not 1 <= values.number < len(found):
+    images = {name: _find_image(name, folder, values.image_ext) for name in picks.micrographs}
+    image_paths = {name: path for name, path in images.items() if path is not None}
+    if missing := [name for name in images if name not in image_paths]:
+        report(f"# skipped {len(missing)} micrographs without an image, such as {missing[0]}")
+    if not 1 <= values.number < len(image_paths):
         raise InputError(
             f"{source}: expected more than {values.number} micrographs with an image in "
-            f"{folder}, found {len(found)}; check --image-dir, --image-ext and --number"
+            f"{folder}, found {len(image_paths)}; check --image-dir, --image-ext and --number"
         )
-    sides = hold_out(list(found), values.number, values.seed)
+    sides = hold_out(list(image_paths), values.number, values.seed)
     for side, names in (("train", sides.train), ("test", sides.test)):
-        own = picks.restrict(names)
-        write_table(own, str(source.with_name(f"{source.stem}_{side}.txt")))
-        lines = [f"{micrograph_stem(name)}\t{found[name].absolute()}" for name in names]
+        subset = picks.restrict(names)
+        write_table(subset, str(source.with_name(f"{source.stem}_{side}.txt")))
+        lines = [f"{micrograph_stem(name)}\t{image_paths[name].absolute()}" for name in names]
         with atomic_write(source.with_name(f"image_list_{side}.txt"), overwrite=True) as temporary:
             temporary.write_text("\n".join(["image_name\tpath", *lines, ""]), encoding="utf-8")
-        report(f"# {side}: {len(own)} particles on {len(names)} micrographs")
+        report(f"# {side}: {len(subset)} particles on {len(names)} micrographs")
 
 
 def precision_recall_curve(values: Namespace) -> None:
-    """Write the curve of a table to stdout, with its area and the distance of what was found."""
+    """Write the precision-recall curve to stdout, with its area and the mean distance."""
     predicted, targets = (read_tables([name]) for name in (values.predicted, values.targets))
     chosen = {
         "target": targets.micrographs,
         "predicted": predicted.micrographs,
         "union": (*targets.micrographs, *predicted.micrographs),
     }[values.images]
-    judged = evaluate_picks(predicted, targets, values.assignment_radius, only=chosen)
-    if judged.curve is None:
-        raise SettingsError(f"{values.predicted}: its particles have no score to rank them by")
+    evaluation = evaluate_picks(predicted, targets, values.assignment_radius, only=chosen)
+    if evaluation.curve is None:
+        raise SettingsError(f"{values.predicted}: its particles have no scores")
     error_px = _mean_distance(predicted, targets, values.assignment_radius)
-    sys.stdout.write(f"# auprc={judged.curve.average_precision()}, mae={error_px}\n")
-    columns = (judged.curve.threshold, judged.curve.precision, judged.curve.recall, judged.curve.f1)
+    sys.stdout.write(f"# auprc={evaluation.curve.average_precision()}, mae={error_px}\n")
+    columns = (
+        evaluation.curve.threshold,
+        evaluation.curve.precision,
+        evaluation.curve.recall,
+        evaluation.curve.f1,
+    )
     rows = zip(*(column.tolist() for column in columns), strict=True)
     lines = ["\t".join(map(str, row)) for row in rows]
     sys.stdout.write("\n".join(["threshold\tprecision\trecall\tf1", *lines, ""]))
@@ -147,26 +152,26 @@ def read_tables(files: Sequence[str], kind: str = "auto") -> Picks:
 
     Args:
         files: Their names.
-        kind: As a client names the format; "auto" and "csv" are told by the content.
+        kind: Format name of a client; "auto" and "csv" are detected from the content.
     """
-    asked = None if kind in ("auto", "csv") else FORMATS[kind]
-    picks = read_picks_many([Path(name) for name in files], format=asked)
+    format_name = None if kind in ("auto", "csv") else FORMATS[kind]
+    picks = read_picks_many([Path(name) for name in files], format=format_name)
     stems = {name: micrograph_stem(name) for name in picks.micrographs}
     return picks.rename(stems) if len(set(stems.values())) == len(stems) else picks
 
 
 def flip_coordinates(picks: Picks, folder: str | None, image_ext: str) -> Picks:
-    """Turn coordinates over, for images stored upside down.
+    """Flip coordinates vertically.
 
     Raises:
-        SettingsError: No folder was given.
-        InputError: A micrograph is not in it.
+        SettingsError: The folder of the micrographs is missing.
+        InputError: A micrograph is not in the folder.
     """
     if folder is None:
-        raise SettingsError("--invert-y needs the micrographs' heights; add --imagedir")
+        raise SettingsError("--invert-y needs the heights of the micrographs; add --imagedir")
     heights = []
     for name in picks.micrographs:
-        image = _image_of(name, Path(folder), None if image_ext == "*" else image_ext)
+        image = _find_image(name, Path(folder), None if image_ext == "*" else image_ext)
         if image is None:
             raise InputError(
                 f"{folder}: no micrograph {micrograph_stem(name)} with {image_ext} in it"
@@ -175,25 +180,25 @@ def flip_coordinates(picks: Picks, folder: str | None, image_ext: str) -> Picks:
     return picks.invert_y(np.array(heights, np.int64))
 
 
-def _above(picks: Picks, threshold: float | None) -> Picks:
-    """The picks that score at least so much; labels without scores all stay."""
+def _apply_threshold(picks: Picks, threshold: float | None) -> Picks:
+    """Apply a threshold; tables without scores are not changed."""
     if threshold is None:
         return picks
     if not picks.is_scored:
-        report("# the particles have no scores, so all of them stay")
+        report("# the particles have no scores; all are kept")
         return picks
     return apply_threshold(picks, threshold)
 
 
-def _image_of(name: str, folder: Path, image_ext: str | None) -> Path | None:
-    """The file of a micrograph in a folder, if it is there."""
+def _find_image(name: str, folder: Path, image_ext: str | None) -> Path | None:
+    """Find the file of a micrograph in a folder."""
     endings: Iterable[str] = (image_ext,) if image_ext else MICROGRAPH_SUFFIXES
     paths = (folder / f"{micrograph_stem(name)}{ending}" for ending in endings)
     return next((path for path in paths if path.is_file()), None)
 
 
-def _in_folder(picks: Picks, folder: Path, suffix: str) -> dict[str, Path]:
-    """Where each micrograph's table goes, without the ending of its format."""
+def _table_paths(picks: Picks, folder: Path, suffix: str) -> dict[str, Path]:
+    """Return the path of the table of each micrograph, without suffix."""
     return {name: folder / f"{micrograph_stem(name)}{suffix}" for name in picks.micrographs}
 
 
@@ -206,32 +211,34 @@ def _columns(values: Namespace) -> dict[str, float]:
     }
 
 
-def _need_boxsize(kind: str, values: Namespace) -> None:
+def _require_box_size(kind: str, values: Namespace) -> None:
     if kind == "box" and values.boxsize < 1:
-        values.parser.error("box files need --boxsize, the side of the boxes in pixels")
+        values.parser.error("box files need --boxsize, the box size in pixels")
 
 
 def _mean_distance(picks: Picks, targets: Picks, radius_px: float) -> float:
-    """Mean distance in pixels of picks from the particles that they found; NaN where none did."""
-    own = picks.restrict(targets.micrographs)
-    partner = match_picks(own, targets, radius_px)
-    found = partner >= 0
-    away: Float[np.ndarray, "found 2"] = own.xy_px[found] - targets.xy_px[partner[found]]
-    return float(np.hypot(*away.T).mean()) if found.any() else float("nan")
+    """Compute the mean distance between matched picks and targets in pixels; NaN without any."""
+    subset = picks.restrict(targets.micrographs)
+    target_index = match_picks(subset, targets, radius_px)
+    image_paths = target_index >= 0
+    offsets: Float[np.ndarray, "found 2"] = (
+        subset.xy_px[image_paths] - targets.xy_px[target_index[image_paths]]
+    )
+    return float(np.hypot(*offsets.T).mean()) if image_paths.any() else float("nan")
 
 
 def scale_coordinates(values: Namespace) -> None:
-    """Multiply coordinates."""
+    """Scale coordinates."""
     write_table(rescale_coordinates(read_tables([values.file]), values.scale, 1.0), values.output)
 
 
 def star_to_coordinates(values: Namespace) -> None:
-    """Write a STAR file as a table with tabs."""
+    """Convert a STAR file to a tab-separated table."""
     write_table(read_tables([values.file], "star"), values.output)
 
 
 def coordinates_to_star(values: Namespace) -> None:
-    """Write a table as a STAR file to stdout."""
+    """Convert a table to a STAR file on stdout."""
     columns = {
         "rlnVoltage": values.voltage,
         "rlnDefocusU": values.defocus_u,
@@ -247,7 +254,7 @@ def coordinates_to_star(values: Namespace) -> None:
 
 
 def boxes_to_coordinates(values: Namespace) -> None:
-    """Write box files as one table with tabs."""
+    """Convert box files to one tab-separated table."""
     picks = read_tables(values.files, "box")
     if values.invert_y:
         picks = flip_coordinates(picks, values.imagedir, values.image_ext)
@@ -255,17 +262,17 @@ def boxes_to_coordinates(values: Namespace) -> None:
 
 
 def coordinates_to_boxes(values: Namespace) -> None:
-    """Write a box file for each micrograph."""
+    """Write a box file per micrograph."""
     _write_per_micrograph(values, "box", values.boxsize)
 
 
 def coordinates_to_eman2_json(values: Namespace) -> None:
-    """Write an EMAN2 file for each micrograph."""
+    """Write an EMAN2 file per micrograph."""
     _write_per_micrograph(values, "eman")
 
 
 def star_particles_threshold(values: Namespace) -> None:
-    """Leave out the lower scores of a STAR file."""
+    """Remove particles with low scores from a STAR file."""
     picks = apply_threshold(read_picks(Path(values.file), format="star"), values.threshold)
     write_table(picks, values.output, "star")
 
