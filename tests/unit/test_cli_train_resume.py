@@ -19,14 +19,14 @@ def cut_off(monkeypatch, run):
         left = iter(range(checkpoints))
 
         def save_and_stop(*args):
-            save_state(*args)
+            save_checkpoint(*args)
             if next(left) == checkpoints - 1:
                 raise KeyboardInterrupt
 
         module = importlib.import_module("cryopick.train.loop")  # the name is a function's too
-        save_state = module.save_state
+        save_checkpoint = module.save_checkpoint
         with monkeypatch.context() as patch:
-            patch.setattr(module, "save_state", save_and_stop)
+            patch.setattr(module, "save_checkpoint", save_and_stop)
             run(line, status=130)
 
     return run_and_cut

@@ -7,7 +7,6 @@ off goes on from its last checkpoint exactly as it would have gone on.
 - `TrainingResult`: the networks it ends with, and its curves.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from cryopick.train.objectives import objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
 from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
+from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
 from cryopick.train.warm_up import propose
 
@@ -44,7 +44,8 @@ __all__ = ["TrainingResult", "Validator", "train"]
 # regions and over particles.
 Validator = Callable[[Scorer], tuple[float, float]]
 
-_WARM_UP = 0.3  # share of the steps in which the learning rate rises
+_RISE_FRAC = 0.3  # fraction of a cycle in which the learning rate rises
+_FINAL_DIVISOR = 25e4  # maximum over final learning rate
 _DECODED = 64  # regions rebuilt in a step for the reconstruction term
 
 
@@ -316,19 +317,12 @@ def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """One cycle: up from a 25th to the greatest rate, then down to nothing, by cosines.
-
-    Proposals have a cycle of their own, and what follows another.
-
-    Source: Smith and Topin 2019, "Super-convergence", with cosine annealing.
-    """
+    """Compute the learning rate of a step: one cycle for the warm-up, another for the labels."""
     peak, early = settings.learning_rate, settings.warm_up_steps
-    done = step / early if step < early else (step - early) / (settings.steps - early)
-    if done < _WARM_UP:
-        low, share = peak / 25, 1 - done / _WARM_UP
-    else:
-        low, share = peak / 25e4, (done - _WARM_UP) / (1 - _WARM_UP)
-    return low + (peak - low) * (1 + math.cos(math.pi * share)) / 2
+    progress = step / early if step < early else (step - early) / (settings.steps - early)
+    return one_cycle_learning_rate(
+        progress, peak=peak, final=peak / _FINAL_DIVISOR, warm_up_frac=_RISE_FRAC
+    )
 
 
 def _regions(

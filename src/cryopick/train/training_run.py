@@ -96,7 +96,7 @@ class TrainingRun:
         """
         if self.model.exists() and not overwrite:
             raise OutputExistsError(
-                f"{self.model}: exists already; replace it with --force or name another"
+                f"{self.model}: already exists; overwrite it with --force or choose another name"
             )
         for temporary in self.folder.glob(".*"):  # left by a process that was killed
             temporary.unlink()
