@@ -45,7 +45,7 @@ def kill_once(line, results, count):
     running, seen = start(line), set()
     deadline = time.monotonic() + 600
     while len(seen) < count:
-        assert not running.ended, running.finish()[1]
+        assert not running.has_ended, running.finish()[1]
         assert time.monotonic() < deadline
         seen |= {(path, path.stat().st_mtime_ns) for path in Path().glob(results)}
         time.sleep(0.001)
