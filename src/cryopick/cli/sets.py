@@ -251,7 +251,7 @@ def combine(
         )
     radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
     if operation == Operation.CONSENSUS:
-        combine_tables = partial(find_consensus, least=min_tables)
+        combine_tables = partial(find_consensus, min_tables=min_tables)
     else:
         combine_tables = getattr(sets, operation)
     combined = _combine_tables(tables, radius, combine_tables)

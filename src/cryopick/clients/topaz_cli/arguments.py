@@ -27,8 +27,8 @@ _DEEPEST = 8  # argument files in argument files
 class Parser(argparse.ArgumentParser):
     """Options of one command; a usage error ends the program with status 2."""
 
-    def __init__(self, program: str, command: str, about: str) -> None:
-        super().__init__(prog=f"{program} {command}", description=about)
+    def __init__(self, program: str, command: str, description: str) -> None:
+        super().__init__(prog=f"{program} {command}", description=description)
         # argparse would read -1e-3 and -inf as options
         self._negative_number_matcher = _NUMBER_BELOW_0
 

@@ -163,8 +163,8 @@ def _evaluate_radius(
             for name, one in scored.items()
         ]
     )
-    judged = evaluate_picks(picks, targets.restrict(list(scored)), radius_match_px)
-    return judged.average_precision or 0.0, judged.all_picks.recall, len(picks)
+    evaluation = evaluate_picks(picks, targets.restrict(list(scored)), radius_match_px)
+    return evaluation.average_precision or 0.0, evaluation.all_picks.recall, len(picks)
 
 
 def trace_straight_pieces(
