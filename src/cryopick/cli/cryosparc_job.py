@@ -42,10 +42,11 @@ def cryosparc_job(
     model: ModelFile = None,
     device: Device = "auto",
 ) -> None:
-    """Pick exposures of cryoSPARC in an external job, for Inspect Picks and Extract.
+    """Pick exposures of cryoSPARC in an external job.
 
-    Needs cryosparc-tools of the same version as cryoSPARC, and its login or the environment
-    variables CRYOSPARC_EMAIL, CRYOSPARC_PASSWORD and CRYOSPARC_LICENSE_ID.
+    Inspect Picks and Extract accept its output. Needs cryosparc-tools of the same version as
+    cryoSPARC, and its login or the environment variables CRYOSPARC_EMAIL, CRYOSPARC_PASSWORD and
+    CRYOSPARC_LICENSE_ID.
 
     Example: cryopick cryosparc-job P3 W1 J12 --diameter-ang 150
     """

@@ -25,9 +25,9 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show the contents of micrographs, tables and models; check them for errors.
+    """Show the contents of files, and check them for errors.
 
-    The exit status is 1 if a file cannot be used.
+    Reads micrographs, pick tables and models. The exit status is 1 if a file cannot be used.
 
     Example: cryopick info micrographs picks.star particle.safetensors
     """

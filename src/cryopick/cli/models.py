@@ -20,7 +20,7 @@ MODEL_SUFFIX = ".safetensors"
 
 models_app: typer.Typer = typer.Typer(
     name="models",
-    help="List and describe models, and import detectors of Topaz.",
+    help="List and describe models, and import those of Topaz.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

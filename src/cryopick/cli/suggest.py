@@ -70,13 +70,13 @@ def suggest(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Suggest the particles to label next, by which the model would improve most.
+    """Suggest which particles to label next.
 
-    OUT lists candidates in the order to label, with their scores and, in the column
-    `acquisition_value`, the acquisition value: candidates are probable particles that the model is
-    uncertain of, that differ from each other and from the labels, and that lie on many
-    micrographs. With few labels, some certain ones are included. With --micrographs, the names of
-    the micrographs to label first go to stdout.
+    These are the labels that would improve the model most. OUT lists candidates in the order to
+    label, with their scores and, in the column `acquisition_value`, the acquisition value:
+    candidates are probable particles that the model is uncertain of, that differ from each other
+    and from the labels, and that lie on many micrographs. With few labels, some certain ones are
+    included. With --micrographs, the names of the micrographs to label first go to stdout.
 
     Example: cryopick suggest micrographs --model particle.safetensors --labels labels.star
     -o candidates.star
@@ -150,7 +150,9 @@ def _choose_candidates(
     features = []
     with progress(len(picks_by_path), "Computing features") as advance:
         for path, picks in picks_by_path.items():
-            features.append(candidates.compute_features(path, picks, shift, ledger, len(picks_by_path)))
+            features.append(
+                candidates.compute_features(path, picks, shift, ledger, len(picks_by_path))
+            )
             advance(1)
     return candidates.choose(features, shift)
 

@@ -81,11 +81,12 @@ def train(
         Option("--force", help="Overwrite MODEL, and restart the run unless --resume is given."),
     ] = False,
 ) -> None:
-    """Train a model on labelled particles. Unlabelled areas count as unlabelled, not as negative.
+    """Train a model on labelled particles.
 
-    The folder MODEL.run beside the model (without its suffix) holds the settings, the training
-    curves, the run metadata and the last checkpoint. Run the same command again to resume an
-    interrupted run.
+    The labels need not be complete: all other areas count as unlabelled, not as background. The
+    folder MODEL.run beside the model (without its suffix) holds the settings, the training curves,
+    the run metadata and the last checkpoint. Run the same command again to resume an interrupted
+    run.
 
     Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
     --diameter-ang 190
