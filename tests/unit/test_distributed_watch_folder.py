@@ -243,7 +243,7 @@ def test_a_watch_that_was_stopped_goes_on_and_repeats_nothing(project, number):
         os.link(f"mics/mic_{more % 5}.mrc", f"mics/mic_{more}.mrc")
     running = start(WATCH)
     while not tables():
-        assert not running.ended, running.finish()[1]
+        assert not running.has_ended, running.finish()[1]
         time.sleep(0.01)
     running.send_signal(number)
     ended, said = running.finish()
