@@ -37,11 +37,15 @@ def train(
         SettingsOptions[TrainSettings],
         Fields(
             defaults={
+                "particles_per_micrograph": "auto",
                 "normalization": "white, or that of the model given with --init",
                 "network.name": "conv31, or that of the model given with --init",
                 "sampling.spectral_augmentation": "0.2; 0 from a model",
             },
-            auto={"particles_per_micrograph": "auto estimates it, also where --config sets it."},
+            auto={
+                "particles_per_micrograph": "auto estimates it from the micrographs and the "
+                "labels, even if --config sets a number."
+            },
         ),
     ],
     negatives: Annotated[
