@@ -12,7 +12,7 @@ from typer import Argument, echo
 from cryopick.cli.app import app
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
-from cryopick.errors import CryopickError, FormatError, InputError, UnfinishedError
+from cryopick.errors import CryopickError, FormatError, NotFoundError, UnfinishedError
 
 __all__ = ["info"]
 
@@ -60,7 +60,7 @@ def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _describe(path: Path) -> dict[str, object]:
     if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
+        raise NotFoundError(f"{path}: no such file; check the name")
     if path.suffix.lower() == MODEL_SUFFIX:
         return _describe_model(path)
     if _is_table(path):

@@ -11,7 +11,7 @@ cryosparc-tools is imported only in `connect`.
 Source: cryosparc-tools 5.0, documentation.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.errors import InputError, SettingsError
 from cryopick.picks import Picks
+from cryopick.workflows.events import Event, Events, FileSkipped
 
 __all__ = ["JobSettings", "connect", "pick_job"]
 
 Column = Shaped[np.ndarray, "..."]
-Picker = Callable[[Path], Picks]
+PickFunction = Callable[[Sequence[Path], float, Events], Picks]
 
 _INPUT, _OUTPUT = "exposures", "picked"
 _PATH, _SHAPE, _PIXEL = (f"micrograph_blob/{name}" for name in ("path", "shape", "psize_A"))
@@ -75,7 +76,7 @@ def connect(url: str) -> Any:  # noqa: ANN401  # the library is optional
 def pick_job(
     client: Any,  # noqa: ANN401  # of cryosparc-tools
     settings: JobSettings,
-    make_picker: Callable[[Sequence[Path], float], Picker],
+    pick: PickFunction,
 ) -> tuple[str, int]:
     """Create an external job, pick the exposures in it, and save the picks as its output.
 
@@ -85,8 +86,8 @@ def pick_job(
     Args:
         client: Client returned by `connect`.
         settings: Project, workspace and input of the job.
-        make_picker: Returns the function that picks one micrograph, given all micrographs and
-            their pixel size in ångströms.
+        pick: Picks all micrographs, given their paths, their pixel size in ångströms and a
+            receiver of events. Skipped micrographs are not in its table.
 
     Returns:
         Name of the new job, and the number of picks.
@@ -105,8 +106,11 @@ def pick_job(
         paths = [Path(str(folder), str(path)) for path in exposures[_PATH]]
         if not paths:
             raise InputError(f"{settings.source}: its output {settings.output} has no exposures")
-        pick = make_picker(paths, float(exposures[_PIXEL][0]))
-        picks_by_row = list(_pick_exposures(job, paths, pick))
+        table = pick(paths, float(exposures[_PIXEL][0]), _JobLog(job))
+        by_name = dict(table.split_by_micrograph())
+        picks_by_row = [
+            (row, by_name[str(path)]) for row, path in enumerate(paths) if str(path) in by_name
+        ]
         if not picks_by_row:
             raise InputError(f"{settings.source}: none of its exposures can be used; see the log")
         columns = _columns(exposures, picks_by_row)
@@ -118,19 +122,16 @@ def pick_job(
     return str(job.uid), len(picked)
 
 
-def _pick_exposures(
-    job: Any,  # noqa: ANN401  # of cryosparc-tools
-    paths: Sequence[Path],
-    pick: Picker,
-) -> Iterator[tuple[int, Picks]]:
-    """Pick each exposure; yield its row and picks, and skip unusable ones."""
-    for row, path in enumerate(paths):
-        try:
-            picks_by_row = pick(path)
-        except CryopickError as error:
-            job.log(f"skipped {error}", level="warning")
-        else:
-            yield row, picks_by_row
+class _JobLog:
+    """A receiver that reports skipped exposures in the log of a job."""
+
+    def __init__(self, job: Any) -> None:  # noqa: ANN401  # of cryosparc-tools
+        self._job = job
+
+    def emit(self, event: Event, /) -> None:
+        """Report a skipped exposure."""
+        if isinstance(event, FileSkipped):
+            self._job.log(f"skipped {event.path}: {event.reason}", level="warning")
 
 
 def _columns(

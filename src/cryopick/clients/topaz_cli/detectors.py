@@ -21,7 +21,7 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import InputError, SettingsError
+from cryopick.errors import NotFoundError, SettingsError
 from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import choose_device
@@ -108,7 +108,7 @@ def open_image_scorer(
         dense: Score every pixel.
 
     Raises:
-        InputError: The name is neither a file nor known.
+        NotFoundError: The name is neither a file nor known.
         FormatError: The file is not a model.
         SettingsError: The model has a fixed scale and the radius is missing.
     """
@@ -116,7 +116,7 @@ def open_image_scorer(
         return _read_scores
     path, is_general = Path(name), name.partition("_u")[0] in _PRETRAINED_NAMES
     if not path.is_file() and not is_general:
-        raise InputError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
+        raise NotFoundError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
     if path.is_file() and not is_cryopick_model(path):
         scorer = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
         return lambda image: _score_with_topaz_detector(image, scorer)

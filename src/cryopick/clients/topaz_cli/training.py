@@ -24,7 +24,7 @@ from cryopick.clients.topaz_cli.micrographs import (
 )
 from cryopick.clients.topaz_cli.training_curve import Curve, Split
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, NotFoundError
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.model_file import Model, load_model, save_model
 from cryopick.model.networks import Scorer
@@ -80,7 +80,7 @@ def run(values: Namespace) -> int:
         testing = _prepare(held_out, Path(scratch) / "test", failures) if held_out else None
         settings = _settings(values, network, training.store)
         report(
-            f"# {network.name}, {network.width} units: {training.store.labelled} particles on "
+            f"# {network.name}, {network.width} units: {training.store.label_count} particles on "
             f"{len(training.paths)} micrographs, {settings.particles_per_micrograph:g} expected "
             f"per micrograph; {settings.steps} steps in {values.num_epochs} epochs on {device.type}"
         )
@@ -176,13 +176,13 @@ def _start(model: str) -> Scorer | None:
     """Load the network to fine-tune, if `--model` is a file.
 
     Raises:
-        InputError: The value is neither a file nor a known network.
+        NotFoundError: The value is neither a file nor a known network.
     """
     path = Path(model)
     if path.is_file():
         return load_model(path).scorer if is_cryopick_model(path) else read_topaz_model(path)
     if model not in NETWORKS:
-        raise InputError(f"{model}: no such model file; networks are {', '.join(NETWORKS)}")
+        raise NotFoundError(f"{model}: no such model file; networks are {', '.join(NETWORKS)}")
     return None
 
 
@@ -204,7 +204,7 @@ def _prepare(data: LabelledImages, folder: Path, failures: list[Exception]) -> D
     dataset = prepare_dataset(
         list(data.paths.values()), data.name_by_path(), preparation, folder, on_done=on_done
     )
-    if not dataset.store.labelled:
+    if not dataset.store.label_count:
         raise InputError("no label lies on a usable micrograph; see the errors above")
     return dataset
 
@@ -237,7 +237,7 @@ def _settings(values: Namespace, network: NetworkSettings, store: PreparedStore)
 
 def _expect_particles(values: Namespace, store: PreparedStore, radius_px: float) -> float:
     """Return the expected particles per micrograph, at least slightly more than the labels."""
-    labelled = store.labelled / len(store)
+    labelled = store.label_count / len(store)
     if values.num_particles is not None:
         expected = values.num_particles
     elif values.pi is not None:

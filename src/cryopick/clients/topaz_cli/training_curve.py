@@ -64,7 +64,7 @@ class Split:
             store: Its micrographs and labels.
             expected: Expected particles per micrograph; None counts the labelled ones only.
         """
-        return cls(name, 1.0 if expected is None else expected * len(store) / store.labelled)
+        return cls(name, 1.0 if expected is None else expected * len(store) / store.label_count)
 
     def format_training_row(self, epoch: int, row: CurveRow) -> str:
         """Format the metrics of the minibatches of an epoch.
