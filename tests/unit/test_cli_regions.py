@@ -114,4 +114,4 @@ def test_negatives_on_other_micrographs_are_refused(run):
 
     result = run(f"{LINE} -o out.safetensors --negatives no.tsv", status=1)
 
-    assert "none of its 1 negatives lies on one of the 3 micrographs" in result.stderr
+    assert "none of the 1 negative labels lies on one of the 3 micrographs" in result.stderr

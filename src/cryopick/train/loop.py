@@ -22,21 +22,26 @@ from cryopick.array_types import Float
 from cryopick.config import hash_settings
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.device import autocast_context, choose_memory_format, copy_to_device
+from cryopick.model.device import (
+    autocast_context,
+    choose_memory_format,
+    copy_to_device,
+    widen_to_float32,
+)
 from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Decoder, Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
-from cryopick.train.curves import CurveRow, Step, TrainingCurves
+from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 from cryopick.train.data_parallel import Team
-from cryopick.train.objectives import objective
+from cryopick.train.objectives import evaluate_objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
 from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
 from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
-from cryopick.train.warm_up import propose
+from cryopick.train.warm_up import label_blobs
 
 __all__ = ["TrainingResult", "Validator", "train"]
 
@@ -108,7 +113,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         raise SettingsError("particles_per_micrograph must be known before a training begins")
     prior = compute_unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
-        labelled=store.labelled,
+        labelled=store.label_count,
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
@@ -118,7 +123,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, run.parts, run.key, device)
     batches = run.batches(state.step)
-    pending: list[Step] = []
+    pending: list[StepMetrics] = []
     while state.step < settings.steps and not finish:
         pending.append(run.step(state.step, next(batches)))
         state.step += 1
@@ -127,7 +132,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             continue
         run.check(state.step)
         scores = team.once(lambda: held_out(run.scorer.eval())) if held_out else None
-        row = CurveRow.of(state.step, pending, scores)
+        row = CurveRow.from_steps(state.step, pending, scores)
         state.record(row, run.scorer)
         if team.rank == 0:
             save_checkpoint(checkpoint, run.parts, state, run.key)
@@ -161,7 +166,7 @@ class _Run:
         self.settings, self.prior, self.device, self.team = settings, prior, device, team
         self.partner = partner
         self.key = f"{hash_settings(settings)}-{store.fingerprint}"
-        self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
+        self.gamma = settings.gamma(store.label_count) if store.label_count else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.initialize_head(prior)
         self.keeps_statistics = start is not None
@@ -180,7 +185,7 @@ class _Run:
             settings=settings.sampling,
             geometry=self.geometry,
             seed=settings.seed,
-            votes=votes,
+            partner_logits=votes,
         )
         self.on_labels = _Phase(self.drawn(store), prior)
         self.parts: dict[str, Checkpointed] = {"scorer": self.scorer}
@@ -206,7 +211,7 @@ class _Run:
     @cached_property
     def on_proposals(self) -> _Phase:
         """What is drawn first; a run that has come farther never looks for it."""
-        proposed, prior = propose(self.store, self.settings)
+        proposed, prior = label_blobs(self.store, self.settings)
         return _Phase(self.drawn(proposed), prior)
 
     def _phase(self, step: int) -> _Phase:
@@ -216,7 +221,7 @@ class _Run:
     def _batch(self, step: int) -> Batch:
         return self._phase(step).sampler.batch(step, self.device)
 
-    def step(self, number: int, batch: Batch) -> Step:
+    def step(self, number: int, batch: Batch) -> StepMetrics:
         """Learn from one minibatch."""
         torch.manual_seed(self.settings.seed + 1_000_003 * (number + 1))  # dropout, cells decoded
         self.scorer.train()
@@ -226,13 +231,13 @@ class _Run:
         with autocast_context(self.device):
             patches = self.team.own(batch.patches)
             features = self.scorer.encode(patches)
-            logits = self.team.of_all(self.scorer.classify(features).float())
+            logits = self.team.of_all(widen_to_float32(self.scorer.classify(features)))
             rebuilt = self._reconstruction(features, patches, batch)
         logits = logits.flatten()
-        positive = logits[batch.places[POSITIVE]]
-        unlabelled = logits[batch.places[UNLABELLED]]
+        positive = logits[batch.indices[POSITIVE]]
+        unlabelled = logits[batch.indices[UNLABELLED]]
         prior = self._phase(number).prior
-        terms = objective(
+        terms = evaluate_objective(
             self.settings.objective,
             positive,
             unlabelled,
@@ -240,13 +245,13 @@ class _Run:
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
-        if len(batch.votes):
-            loss = loss + softplus(logits[batch.places[NEGATIVE]] + batch.votes).mean()
+        if len(batch.partner_logits):
+            loss = loss + softplus(logits[batch.indices[NEGATIVE]] + batch.partner_logits).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.team.average_gradients(self.optimizer.parameters)
         self.optimizer.step(learning_rate(number, self.settings))
-        return Step(
+        return StepMetrics(
             loss=self.team.averaged(loss.detach()),
             penalty=terms.penalty.detach(),
             positive_rate=torch.sigmoid(positive.detach()).mean(),
@@ -278,7 +283,7 @@ class _Run:
         patch = patch // self.team.size
         regions = _regions(patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
-        errors = (regions - rebuilt.float()).square().sum(dim=(1, 2))
+        errors = (regions - widen_to_float32(rebuilt)).square().sum(dim=(1, 2))
         return self.team.mean(errors, len(chosen))
 
     def check(self, step: int) -> None:

@@ -146,7 +146,7 @@ class TrainingRun:
             negatives=self.training.negatives,
             on_done=on_done,
         )
-        if not training.store.labelled:
+        if not training.store.label_count:
             raise InputError(
                 "all labels lie on micrographs that were skipped, on borders or in ignored "
                 "regions; repair one of these micrographs, or label others"
@@ -255,7 +255,7 @@ class TrainingRun:
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
-    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.labelled}
+    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.label_count}
     negatives = sum(map(len, dataset.store.negatives_px))
     return {**counts, "negatives": negatives} if negatives else counts
 

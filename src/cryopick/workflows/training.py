@@ -200,10 +200,10 @@ def _prepare(run: TrainingRun, events: Events) -> tuple[PreparedDatasets, list[P
             advance(1)
 
         prepared = run.prepare(on_micrograph)
-    if prepared.training.left_out:
+    if prepared.training.ignored_labels:
         message = (
-            f"ignored {prepared.training.left_out} labels on borders, flat patches or ignored "
-            "regions"
+            f"ignored {prepared.training.ignored_labels} labels on borders, flat patches or "
+            "ignored regions"
         )
         events.emit(Notice(code=NoticeCode.UNUSABLE_LABELS, message=message))
     return prepared, skipped
@@ -245,6 +245,6 @@ def _write_metadata(
 
 def _summarize(run: TrainingRun, prepared: PreparedDatasets, result: TrainingResult) -> str:
     return (
-        f"{run.model}: trained on {prepared.training.store.labelled} labels on "
+        f"{run.model}: trained on {prepared.training.store.label_count} labels on "
         f"{len(prepared.training.paths)} micrographs, best at step {result.best_step}"
     )
