@@ -30,8 +30,7 @@ from common import listed
 
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.io.inputs import MICROGRAPH_SUFFIXES
-from cryopick.io.names import match_names
+from cryopick.io.names import MICROGRAPH_SUFFIXES, match_names
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.text_files import read_name_list

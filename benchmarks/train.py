@@ -68,7 +68,7 @@ def measured(
 
 def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
     """Print the rows that follow from the timings."""
-    regions = sum(map(len, batch.places.values()))
+    regions = sum(map(len, batch.indices.values()))
     patches, _, side, _ = batch.patches.shape
     forward = patches * operations("conv31", 32, (side, side))
     step = seconds["run"] / steps

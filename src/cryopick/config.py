@@ -108,13 +108,10 @@ def _build(settings: type[Settings], values: dict[str, Any], where: str) -> Sett
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise SettingsError(f"{where}: the setting {name!r} is missing; add it")
+    checked = {key: _checked(value, kinds[key], f"{where}: {key}") for key, value in values.items()}
     try:
-        return settings(
-            **{key: _checked(value, kinds[key], f"{where}: {key}") for key, value in values.items()}
-        )
+        return settings(**checked)
     except SettingsError as error:
-        if str(error).startswith(where):
-            raise
         raise SettingsError(f"{where}: {error}") from error
 
 

@@ -24,7 +24,7 @@ all_formats = pytest.mark.parametrize("name", FORMATS)
 text_formats = pytest.mark.parametrize("name", [n for n in FORMATS if n != "cs"])
 line_formats = pytest.mark.parametrize("name", ["tsv", "csv", "star", "box", "cbox", "via"])
 table_formats = pytest.mark.parametrize(  # formats whose file can name several micrographs
-    "name", [n for n, codec in CODECS.items() if not codec.holds_one]
+    "name", [n for n, codec in CODECS.items() if not codec.is_single]
 )
 carrying_formats = pytest.mark.parametrize("name", ["tsv", "csv", "star", "json"])
 SCORELESS = ("eman",)

@@ -119,7 +119,7 @@ def test_every_weight_learns(name):
 @pytest.mark.parametrize("prior", [0.001, 0.3])
 def test_an_untrained_network_set_to_a_prior_predicts_it_everywhere(name, prior):
     network = scorer(name)
-    network.start_at(prior)
+    network.initialize_head(prior)
     side = network.receptive_field_px
     with torch.no_grad():
         predicted = torch.sigmoid(network(torch.randn(3, 1, side, side)))

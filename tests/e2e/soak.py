@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from tests import tiny
-from tests.commands import Running, start
+from tests.commands import RunningCommand, start
 
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
@@ -114,7 +114,7 @@ class _Trial:
     def _kill(self) -> None:
         running, parts = self._start(), self._folder / ".picks.json.parts"
         last = len(list(parts.glob("*/[!.]*.npz"))) + self._rng.randint(0, self._a_round)
-        while not running.ended and len(list(parts.glob("*/[!.]*.npz"))) < last:
+        while not running.has_ended and len(list(parts.glob("*/[!.]*.npz"))) < last:
             time.sleep(0.01)
         time.sleep(self._rng.uniform(0, 0.2))
         running.send_signal(signal.SIGKILL)
@@ -155,16 +155,16 @@ class _Trial:
         both = [self._start() for _ in range(2)]
         told = [self._finish(running) for running in both]
         for status, text in told:
-            assert status == 0 or "is at work on it" in text or "skipped" in text, text
+            assert status == 0 or "is working on it" in text or "skipped" in text, text
             self._judge(status, text)
 
     def _none(self) -> None:
         self._judge(*self._finish(self._start()))
 
-    def _start(self, most_bytes: int | None = None) -> Running:
-        return start(_PICK, folder=self._folder, most_bytes=most_bytes)
+    def _start(self, max_file_bytes: int | None = None) -> RunningCommand:
+        return start(_PICK, folder=self._folder, max_file_bytes=max_file_bytes)
 
-    def _finish(self, running: Running) -> tuple[int, str]:
+    def _finish(self, running: RunningCommand) -> tuple[int, str]:
         return running.finish(timeout_s=_TIMEOUT_S)
 
     def _some(self) -> list[Path]:

@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_costs_nothing_but_time(small_disk):
 
     ballast.unlink()
     status, told = start(f"{PICK} -o {small_disk}/picks.json").finish()
-    assert (status, "going on with the unfinished work" in told) == (0, True), told
+    assert (status, "resuming from the unfinished work" in told) == (0, True), told
     assert (small_disk / "picks.json").read_bytes() == Path("whole.json").read_bytes()
 
 
@@ -72,7 +72,7 @@ def test_two_runs_at_once_make_one_table_and_tell_who_was_late():
 
     assert any(status == 0 for status, _ in told)
     for status, text in told:
-        assert status == 0 or "is at work on it; wait until that ends" in text
+        assert status == 0 or "is working on it; wait until it ends" in text
     assert Path("picks.json").read_bytes() == Path("whole.json").read_bytes()
     assert not list(Path().glob(".*.parts"))
 

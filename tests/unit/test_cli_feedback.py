@@ -70,7 +70,7 @@ def test_only_the_surest_of_what_was_classified_are_negatives(classified):
     table, is_kept = classified
     write_picks(table.select(is_kept), Path("kept.star"))
 
-    words = ("--threshold", 4, "--most", 3, "-o", "out")
+    words = ("--threshold", 4, "--max-negatives", 3, "-o", "out")
     cryopick("feedback", "classified.star", "kept.star", *words)
 
     assert made()[1] == places(table.select(np.array([14, 16, 18])))

@@ -98,7 +98,7 @@ def test_only_what_is_missing_is_picked_after_an_interruption(run, picked):
     result = run("pick mics --model m.safetensors -o cut.tsv")
 
     assert picked == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert "going on with the unfinished work" in result.stderr
+    assert "resuming from the unfinished work" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
@@ -171,7 +171,7 @@ def test_a_missing_pixel_size_is_asked_for_with_the_one_of_training(run):
         ("-o a.tsv --step-px 3", "--step-px must divide the network's stride of 4 pixels; got 3"),
         ("-o a.tsv --radius-ang 0", "radius_ang must be above 0"),
         ("-o a.tsv --model no.safetensors", "no.safetensors: no such model file"),
-        ("-o a.tsv --model labels.tsv", "labels.tsv: not a model file"),
+        ("-o a.tsv --model labels.tsv", "labels.tsv: not a cryopick model file"),
         ("-o a.tsv nothing-here", "nothing-here: no such file or folder"),
     ],
 )

@@ -115,7 +115,7 @@ def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
         patch.setattr(module, "write_mrc", write_one)
         run("preprocess mics -o cut --factor 2", status=130)
 
-    assert "going on with the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
+    assert "resuming from the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
     for path in Path("whole").iterdir():
         assert path.read_bytes() == (Path("cut") / path.name).read_bytes()
 

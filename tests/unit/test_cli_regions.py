@@ -76,7 +76,7 @@ def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
     result = run(f"{LINE} -o out.safetensors --ignore left.json")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == inside < len(labels)
-    assert f"left out: {len(labels) - inside} labels on borders, flat" in result.stderr
+    assert f"ignored {len(labels) - inside} labels on borders, flat" in result.stderr
 
 
 def test_labels_on_a_flat_border_are_left_out(run):
@@ -89,7 +89,7 @@ def test_labels_on_a_flat_border_are_left_out(run):
     result = run(f"{LINE} -o out.safetensors")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == 1
-    assert "left out: 1 labels on borders" in result.stderr
+    assert "ignored 1 labels on borders" in result.stderr
 
 
 def test_negatives_are_learnt_from_and_counted(run):
@@ -114,4 +114,4 @@ def test_negatives_on_other_micrographs_are_refused(run):
 
     result = run(f"{LINE} -o out.safetensors --negatives no.tsv", status=1)
 
-    assert "none of its 1 negatives lies on one of the 3 micrographs" in result.stderr
+    assert "none of the 1 negative labels lies on one of the 3 micrographs" in result.stderr

@@ -51,7 +51,7 @@ def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run_words, monke
         run_words(f"simulate cut {SMALL}", status=130)
     assert not Path("cut/particles.tsv").exists()
 
-    assert "going on" in run_words(f"simulate cut {SMALL}").stderr
+    assert "resuming" in run_words(f"simulate cut {SMALL}").stderr
     assert files("cut") == files("whole")
     assert not list(Path().glob(".*.parts"))
 

@@ -63,7 +63,7 @@ def test_candidates_come_scored_in_the_order_to_label(run, name):
     assert len(picks) == 7
     assert len(picks.micrographs) == 3
     assert np.isfinite(picks.score).all()
-    assert (np.diff(picks.extra["teaches"]) <= 0).all()
+    assert (np.diff(picks.extra["acquisition_value"]) <= 0).all()
     assert result.stdout == ""
     beside = Path("c.settings.toml").read_text()
     assert "# model: m.safetensors (sha256 " in beside
@@ -130,7 +130,7 @@ def test_work_that_was_cut_off_goes_on_and_ends_the_same(run, looked):
 
     result = run(f"{LINE} -o cut.tsv")
 
-    assert "going on with the unfinished work" in result.stderr
+    assert "resuming from the unfinished work" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
@@ -158,8 +158,8 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("-o c.tsv", 1, "c.tsv: exists already; replace it with --force"),
-        ("-o a.tsv --out-micrographs c.tsv", 1, "c.tsv: exists already"),
+        ("-o c.tsv", 1, "c.tsv: already exists; overwrite it with --force"),
+        ("-o a.tsv --out-micrographs c.tsv", 1, "c.tsv: already exists"),
         ("-o a.tsv --out-micrographs a.tsv", 2, "name the same file"),
         ("-o a.dat", 1, "a.dat: expected a suffix of"),
         ("-o a.tsv --count 0", 1, "count must be at least 1"),

@@ -94,12 +94,12 @@ def test_combine_finds_what_most_tables_agree_on(run_words):
         write(f"{name}.tsv", [("mic", x, y) for x, y in rows], score=False)
 
     run_words("combine consensus a.tsv b.tsv c.tsv -o out.tsv --radius-px 5")
-    run_words("combine consensus a.tsv b.tsv c.tsv -o all.tsv --radius-px 5 --least 1")
-    result = run_words("combine union a.tsv b.tsv -o no.tsv --radius-px 5 --least 2", status=2)
+    run_words("combine consensus a.tsv b.tsv c.tsv -o all.tsv --radius-px 5 --min-tables 1")
+    result = run_words("combine union a.tsv b.tsv -o no.tsv --radius-px 5 --min-tables 2", status=2)
 
     assert read("out.tsv") == [("mic", 1.0, 0.0)]
     assert len(read("all.tsv")) == 3
-    assert "--least is for consensus" in " ".join(result.stderr.split())
+    assert "--min-tables is for consensus" in " ".join(result.stderr.split())
 
 
 def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_words):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cryopick.clients.topaz_cli.detectors import Seen
-from cryopick.clients.topaz_cli.filaments import straight_pieces
+from cryopick.clients.topaz_cli.detectors import ScoredImage
+from cryopick.clients.topaz_cli.picking import trace_straight_pieces
 from cryopick.inference.score_map import ScoreMap
 
 
@@ -22,8 +22,8 @@ def filaments(on, length_px, radius_px=6.0):
     """Straight pieces in a map of two scores and a little noise."""
     noise = np.random.default_rng(0).normal(0, 0.3, on.shape)
     scores = ScoreMap((np.where(on, 3.0, -8.0) + noise).astype(np.float32), 1)
-    seen = Seen(scores, np.ones(on.shape, bool), (1.0, 1.0), on.shape, is_exact=True)
-    return straight_pieces(seen, radius_px=radius_px, length_px=length_px, threshold=-3.0)
+    seen = ScoredImage(scores, np.ones(on.shape, bool), (1.0, 1.0), on.shape, is_exact=True)
+    return trace_straight_pieces(seen, radius_px=radius_px, length_px=length_px, threshold=-3.0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import tiny
 
 from cryopick.clients.topaz_cli.app import COMMANDS, run_words
-from cryopick.clients.topaz_cli.manners import unfolded, whole_number
+from cryopick.clients.topaz_cli.arguments import expand_argument_files, parse_integer
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
@@ -90,7 +90,7 @@ def test_argument_files_that_name_each_other_end(topaz, tmp_path):
     (tmp_path / "a").write_text("@a\n")
 
     with pytest.raises(ValueError, match="argument files within argument files"):
-        unfolded(["@a"])
+        expand_argument_files(["@a"])
 
 
 def test_a_missing_argument_file_is_named(topaz):
@@ -99,12 +99,12 @@ def test_a_missing_argument_file_is_named(topaz):
 
 @given(st.integers(-(10**6), 10**6))
 def test_whole_numbers_may_come_with_a_point(number):
-    assert whole_number(str(number)) == whole_number(f"{number}.0") == number
+    assert parse_integer(str(number)) == parse_integer(f"{number}.0") == number
 
 
 def test_a_fraction_is_no_whole_number():
     with pytest.raises(ValueError, match="not a whole number"):
-        whole_number("1.5")
+        parse_integer("1.5")
 
 
 @given(
@@ -256,7 +256,7 @@ def test_the_name_of_topaz_is_taken_only_where_it_is_free(topaz, tmp_path):
     topaz("--install-as-topaz bin")
 
     assert (tmp_path / "bin" / "topaz").stat().st_mode & 0o111
-    assert "exists already" in topaz("--install-as-topaz bin", 1).err
+    assert "already exists" in topaz("--install-as-topaz bin", 1).err
     assert "no such folder" in topaz("--install-as-topaz none", 1).err
 
 

@@ -157,7 +157,7 @@ def test_two_watches_do_not_share_a_folder(project):
     with parts.start([], overwrite=True):
         said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
 
-    assert "is at work on it" in said
+    assert "is working on it" in said
 
 
 def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
@@ -243,7 +243,7 @@ def test_a_watch_that_was_stopped_goes_on_and_repeats_nothing(project, number):
         os.link(f"mics/mic_{more % 5}.mrc", f"mics/mic_{more}.mrc")
     running = start(WATCH)
     while not tables():
-        assert not running.ended, running.finish()[1]
+        assert not running.has_ended, running.finish()[1]
         time.sleep(0.01)
     running.send_signal(number)
     ended, said = running.finish()

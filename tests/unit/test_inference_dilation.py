@@ -66,7 +66,7 @@ def test_the_network_itself_keeps_its_stride():
 def test_a_network_made_ready_for_one_step_is_refused_for_another():
     ready = optimize_for_inference(Scorer(NetworkSettings()))  # wide enough for Winograd's filtering
 
-    with pytest.raises(ValueError, match="ready for a step of 4; got 2"):
+    with pytest.raises(ValueError, match="optimized for a step of 4; got 2"):
         convert_to_stride(ready, 2)
 
 

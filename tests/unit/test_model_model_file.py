@@ -140,7 +140,7 @@ HUGE = 10**400  # fits no float
     [
         ({"format": 2}, "format 2, this version reads 1"),
         ({"network": {"name": "conv31", "width": 10**6}}, "width 1000000 exceeds 1024"),
-        ({"network": {"name": "vgg"}}, "there is no network 'vgg'"),
+        ({"network": {"name": "vgg"}}, "unknown network 'vgg'"),
         ({"network": {"name": ["conv31"]}}, "conv31"),
         ({"network": {"name": "conv31", "width": "two"}}, "damaged"),
         ({"network": {"name": "conv31", "width": 2, "depth": 9}}, "unexpected keyword"),

@@ -77,7 +77,7 @@ def test_a_residual_layer_passes_the_centre_of_its_field_on(name, number, stride
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "vgg"}, "there is no network 'vgg'; choose one of conv31"),
+        ({"name": "vgg"}, "unknown network 'vgg'; choose one of conv31"),
         ({"width": 0}, "width must be at least 1 channel; got 0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1; got 1.0"),
         ({"dropout": -0.1}, "dropout must be at least 0 and below 1; got -0.1"),

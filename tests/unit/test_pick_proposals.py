@@ -13,8 +13,8 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate.matching import match_points
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import write_picks
-from cryopick.pick.proposals.correlation import correlate
-from cryopick.pick.proposals.flattening import flatten
+from cryopick.pick.proposals.correlation import match_templates
+from cryopick.pick.proposals.flattening import flatten_background
 from cryopick.pick.proposals.proposer import Proposer
 from cryopick.pick.proposals.settings import BlobSettings, ProposeSettings, TemplateSettings
 from cryopick.picks import Picks
@@ -85,9 +85,9 @@ def test_flattening_forgets_gain_and_offset(gain, offset, seed):
     image = np.random.default_rng(seed).normal(size=(60, 70)).astype(np.float32)
     usable = np.ones(image.shape, bool)
     usable[:7] = False
-    flat = flatten(image, usable, diameter_px=5.0, clip_sd=2.0)
+    flat = flatten_background(image, usable, diameter_px=5.0, clip_sd=2.0)
 
-    again = flatten(
+    again = flatten_background(
         (image * gain + offset).astype(np.float32), usable, diameter_px=5.0, clip_sd=2.0
     )
 
@@ -133,7 +133,7 @@ def test_correlation_is_pearsons_coefficient_within_the_disc():
     y, x = np.mgrid[:7, :7] - 3
     inside = np.hypot(y, x) <= 3.5
 
-    quick = correlate(image, template[None])
+    quick = match_templates(image, template[None])
 
     # where neighbourhoods vary less than a tenth of the whole, the quick one is lower on purpose
     np.testing.assert_allclose(quick, slow_correlation(image, template, inside), atol=2e-3)
@@ -146,8 +146,8 @@ def test_a_turned_particle_is_found_by_turned_copies_alone():
     image[92:109, 99:102] = 1.0  # the same bar upright
     image += np.random.default_rng(0).normal(0, 0.2, image.shape).astype(np.float32)
 
-    straight = correlate(image, template[None])
-    turned = correlate(image, template[None], step_deg=15.0)
+    straight = match_templates(image, template[None])
+    turned = match_templates(image, template[None], step_deg=15.0)
 
     assert np.hypot(*(np.argwhere(turned == turned.max())[0] - (100, 100))) <= 1
     assert turned.max() > 0.8 > 0.4 > straight[100, 100]
@@ -230,8 +230,8 @@ def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
 
     for file, words in {
         tmp_path / "missing.mrc": "no such file",
-        table: "none of its picks lies whole",
-        empty: "every class average is empty",
+        table: "no pick is completely inside",
+        empty: "all class averages are empty",
         unsized: "--template-pixel-size-ang",
     }.items():
         with pytest.raises(InputError, match=words):

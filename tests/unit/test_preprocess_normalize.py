@@ -160,7 +160,7 @@ def test_it_survives_json(kind):
     ],
 )
 def test_broken_settings_are_named(values):
-    with pytest.raises(FormatError, match="normalisation settings must hold kind and mixture"):
+    with pytest.raises(FormatError, match="normalisation must have kind and mixture"):
         Normalization.from_dict(values)
 
 
@@ -182,5 +182,5 @@ def test_a_micrograph_without_usable_pixels_is_refused():
 
 
 def test_a_micrograph_of_one_value_is_refused():
-    with pytest.raises(MicrographError, match="nearly all 7"):
+    with pytest.raises(MicrographError, match="nearly all usable pixels of the micrograph are 7"):
         histogram(np.full(SHAPE, 7, dtype=np.float32), ALL)

@@ -19,7 +19,7 @@ def replace_outliers(image):
     clean = CleanedMicrograph.from_pixels(image, nowhere, (float(image.min()), float(image.max())))
     unaware = CleanedMicrograph.from_pixels(image, nowhere)
     np.testing.assert_array_equal(clean.outliers, unaware.outliers)
-    np.testing.assert_array_equal(clean.mended, unaware.mended)
+    np.testing.assert_array_equal(clean.repaired, unaware.repaired)
     image[:] = clean.rows(0, len(image))
     return len(clean.outliers)
 

@@ -100,7 +100,7 @@ def test_labels_are_scaled_along_each_axis_by_its_own_factor(tmp_path):
     store = PreparedStore.open(tmp_path, [np.array([[50.0, 20.0]]), np.zeros((0, 2))])
 
     np.testing.assert_array_equal(store.labels_px[0], [[10.0, 5.0]])
-    assert store.labelled == 1
+    assert store.label_count == 1
     assert len(store) == 2
     assert store.shapes == ((HEIGHT, WIDTH), (12, 9))
     assert store.usable_px[0] == stored().usable.sum()
@@ -126,8 +126,8 @@ def test_pixel_size_and_histogram_are_kept_where_they_are_given(tmp_path):
 
     without, both = (load_micrograph(tmp_path, number) for number in (0, 1))
 
-    assert (without.in_file_ang, without.counted) == (None, None)
-    assert both.in_file_ang == 1.25
-    for own in (both.counted, load_histogram(tmp_path, 1)):
+    assert (without.header_pixel_size_ang, without.pixel_histogram) == (None, None)
+    assert both.header_pixel_size_ang == 1.25
+    for own in (both.pixel_histogram, load_histogram(tmp_path, 1)):
         np.testing.assert_array_equal(own.centres, counted.centres)
         np.testing.assert_array_equal(own.counts, counted.counts)

@@ -221,7 +221,7 @@ def test_one_at_a_time(out):
     parts = Ledger.for_output(out, ["work"])
 
     with begun(parts):
-        with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is at work on it"):
+        with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is working on it"):
             begun(Ledger.for_output(out, ["other"]), overwrite=True).__enter__()
         parts.compute_once("item", dict)
 

@@ -4,29 +4,29 @@ import pytest
 from cryopick.simulate.background import (
     Carbon,
     draw_carbon,
-    ice_thickness,
-    smooth_field,
+    draw_ice_thickness,
+    draw_smooth_field,
     solvent_amplitude,
     solvent_transfer,
 )
 from cryopick.simulate.detector import amplitude_transfer, expose
-from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal
+from cryopick.simulate.junk import draw_aggregate, draw_fragment, draw_contaminant, draw_crystal
 from cryopick.simulate.layout import Canvas
 from cryopick.simulate.molecule_files import load_molecule
 
-CANVAS = Canvas.around((256, 320), 2.0, 20.0)
+CANVAS = Canvas.with_margin((256, 320), 2.0, 20.0)
 MOLECULE = load_molecule("compact", 120.0)
 
 
 def test_a_smooth_field_has_unit_variance_on_average():
-    fields = [smooth_field(np.random.default_rng(i), (40, 60), 20.0) for i in range(400)]
+    fields = [draw_smooth_field(np.random.default_rng(i), (40, 60), 20.0) for i in range(400)]
 
     assert np.var(fields) == pytest.approx(1.0, abs=0.05)
     assert np.abs(np.mean(fields)) < 0.02
 
 
 def test_a_smooth_field_has_no_wave_shorter_than_asked():
-    field = smooth_field(np.random.default_rng(0), (64, 64), 16.0)
+    field = draw_smooth_field(np.random.default_rng(0), (64, 64), 16.0)
     mirrored = np.block([[field, field[:, ::-1]], [field[::-1], field[::-1, ::-1]]])
 
     power = np.abs(np.fft.rfft2(mirrored)) ** 2
@@ -36,11 +36,11 @@ def test_a_smooth_field_has_no_wave_shorter_than_asked():
 
 
 def test_ice_has_its_mean_thickness_and_never_ends():
-    maps = [ice_thickness(np.random.default_rng(i), CANVAS, 0.3) for i in range(60)]
+    maps = [draw_ice_thickness(np.random.default_rng(i), CANVAS, 0.3) for i in range(60)]
 
     assert np.mean(maps) == pytest.approx(1.0, abs=0.03)
     assert np.min(maps) >= 0.2 - 1e-6
-    assert ice_thickness(np.random.default_rng(0), CANVAS, 0.0) == pytest.approx(1.0)
+    assert draw_ice_thickness(np.random.default_rng(0), CANVAS, 0.0) == pytest.approx(1.0)
 
 
 def test_four_times_the_ice_makes_twice_the_noise_and_finer_pixels_more():
@@ -73,21 +73,21 @@ def test_carbon_covers_the_share_it_was_asked_to(seed):
 
 
 def test_no_carbon_is_nowhere():
-    depth = Carbon.nowhere().depth_px(np.array([0.0, 1e6]), np.array([0.0, -1e6]))
+    depth = Carbon.absent().depth_px(np.array([0.0, 1e6]), np.array([0.0, -1e6]))
 
     assert (depth < 0).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_broken_molecule_is_a_lesser_part_of_a_whole_one(seed):
-    grains, mass = broken_molecule(np.random.default_rng(seed), MOLECULE)
+    grains, mass = draw_fragment(np.random.default_rng(seed), MOLECULE)
 
     assert 0.05 < mass.sum() / MOLECULE.mass_da.sum() < 0.5
     assert len(grains) == len(mass)
 
 
 def test_an_aggregate_is_heavier_and_wider_than_a_molecule():
-    grains, mass = aggregate(np.random.default_rng(0), MOLECULE)
+    grains, mass = draw_aggregate(np.random.default_rng(0), MOLECULE)
 
     assert mass.sum() > 2 * MOLECULE.mass_da.sum()
     assert np.ptp(grains, axis=0).max() > 1.2 * MOLECULE.diameter_ang
@@ -95,7 +95,7 @@ def test_an_aggregate_is_heavier_and_wider_than_a_molecule():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_contaminant_lies_within_its_patch(seed):
-    thickness = contaminant(np.random.default_rng(seed), 12.0)
+    thickness = draw_contaminant(np.random.default_rng(seed), 12.0)
 
     assert thickness.min() == 0
     assert 0.5 < thickness.max() <= 1.0
@@ -105,7 +105,7 @@ def test_a_contaminant_lies_within_its_patch(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_crystal_fades_out_before_its_patch_ends(seed):
-    for part in crystal(np.random.default_rng(seed), 60.0, 1.5):
+    for part in draw_crystal(np.random.default_rng(seed), 60.0, 1.5):
         assert np.abs(part).max() > 0.01
         for border in (part[0], part[-1], part[:, 0], part[:, -1]):
             np.testing.assert_array_equal(border, 0)

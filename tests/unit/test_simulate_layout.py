@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.simulate.layout import Canvas, Ground
+from cryopick.simulate.layout import Canvas, DiscPacking
 
-CANVAS = Canvas.around((300, 200), 2.0, 60.0)
+CANVAS = Canvas.with_margin((300, 200), 2.0, 60.0)
 
 
 def everywhere(xy_px):
@@ -37,8 +37,8 @@ def test_positions_and_pixels_leave_the_canvas_together():
     st.booleans(),
 )
 def test_discs_lie_apart_and_on_their_side_of_the_border(seed, radii, inside):
-    ground = Ground(canvas=CANVAS, is_free=lambda xy: xy[:, 0] > 60)
-    ground.take(np.array([[120.0, 150.0]]), np.array([45.0]))
+    ground = DiscPacking(canvas=CANVAS, is_free=lambda xy: xy[:, 0] > 60)
+    ground.add(np.array([[120.0, 150.0]]), np.array([45.0]))
 
     centres = ground.scatter(np.random.default_rng(seed), np.array(radii), inside=inside)
 
@@ -52,7 +52,7 @@ def test_discs_lie_apart_and_on_their_side_of_the_border(seed, radii, inside):
 
 
 def test_all_discs_find_room_while_there_is_room():
-    ground = Ground(canvas=CANVAS, is_free=everywhere)
+    ground = DiscPacking(canvas=CANVAS, is_free=everywhere)
 
     centres = ground.scatter(np.random.default_rng(1), np.full(60, 10.0), inside=True)
 
@@ -60,7 +60,7 @@ def test_all_discs_find_room_while_there_is_room():
 
 
 def test_a_full_ground_ends_the_search():
-    ground = Ground(canvas=CANVAS, is_free=everywhere)
+    ground = DiscPacking(canvas=CANVAS, is_free=everywhere)
 
     centres = ground.scatter(np.random.default_rng(1), np.full(500, 15.0), inside=True)
 
@@ -69,7 +69,7 @@ def test_a_full_ground_ends_the_search():
 
 
 def test_nowhere_free_means_nothing_placed():
-    ground = Ground(canvas=CANVAS, is_free=lambda xy: np.zeros(len(xy), np.bool_))
+    ground = DiscPacking(canvas=CANVAS, is_free=lambda xy: np.zeros(len(xy), np.bool_))
 
     assert ground.scatter(np.random.default_rng(1), np.ones(5), inside=True).shape == (0, 2)
     assert ground.radius_px.sum() == pytest.approx(0)

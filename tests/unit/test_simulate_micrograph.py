@@ -167,7 +167,7 @@ def test_no_particle_lies_on_carbon_or_within_reach_of_it(index):
 
 
 def test_more_particles_than_fit_are_refused_with_the_number_that_does():
-    with pytest.raises(SettingsError, match=r"at most \d+ of 1\d\d Å .* got 900; ask for fewer"):
+    with pytest.raises(SettingsError, match=r"at most \d+ of 1\d\d Å .* got 900; reduce particles"):
         simulate(particles=900)
 
 

@@ -99,7 +99,7 @@ def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
 
 def test_alike_rotations_show_one_view_at_any_turn():
     view = draw_rotations(np.random.default_rng(1), 1)[0]
-    rotations = draw_similar_rotations(np.random.default_rng(2), 400, view, spread_rad=0.1)
+    rotations = draw_similar_rotations(np.random.default_rng(2), 400, view, tilt_sd_rad=0.1)
 
     up = view.T[:, 2]  # what the view brings up, the others bring nearly up
     shown = rotations @ up

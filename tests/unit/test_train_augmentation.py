@@ -37,7 +37,7 @@ def test_what_is_drawn_follows_from_the_seed():
 def test_colour_changes_the_spectrum_and_neither_mean_nor_spread():
     patches = 3 * torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(1)) + 5
 
-    other = augment_spectrum(patches, spread=0.5, seed=3)
+    other = augment_spectrum(patches, log_gain_std=0.5, seed=3)
 
     torch.testing.assert_close(other.mean((1, 2)), patches.mean((1, 2)), atol=1e-3, rtol=0)
     torch.testing.assert_close(other.std((1, 2)), patches.std((1, 2)), atol=1e-3, rtol=0)
@@ -49,14 +49,14 @@ def test_colour_changes_the_spectrum_and_neither_mean_nor_spread():
 
 
 def test_without_colour_patches_stay_as_they_are():
-    assert torch.equal(augment_spectrum(PATCHES, spread=0.0, seed=1), PATCHES)
+    assert torch.equal(augment_spectrum(PATCHES, log_gain_std=0.0, seed=1), PATCHES)
 
 
 def test_colour_leaves_a_place_where_it_is_and_follows_from_the_seed():
     patches = torch.zeros(20, 33, 33)
     patches[:, 12, 21] = 1.0
 
-    once, again, other = (augment_spectrum(patches, spread=0.4, seed=s) for s in (5, 5, 6))
+    once, again, other = (augment_spectrum(patches, log_gain_std=0.4, seed=s) for s in (5, 5, 6))
 
     assert (once.flatten(1).argmax(1) == 12 * 33 + 21).all()
     assert torch.equal(once, again)

@@ -71,7 +71,7 @@ def test_a_label_far_from_all_that_is_known_counts_little():
     number = float(is_particle.sum())
 
     without = fit_head(found, mean, np.eye(3), particles=number)
-    slip = fit_head(Candidates.together([found, stray]), mean, np.eye(3), particles=number)
+    slip = fit_head(Candidates.concatenate([found, stray]), mean, np.eye(3), particles=number)
 
     assert np.abs(slip - without).max() < 0.1
 
@@ -116,7 +116,7 @@ def test_a_label_belongs_to_its_best_peak_or_stands_alone():
     labels = np.array([[90.0, 50.0]])
 
     found = find_candidates(scorer, image, usable, labels, diameter_px=16.0)
-    without = find_candidates(scorer, image, usable, labels, diameter_px=16.0, with_missed=False)
+    without = find_candidates(scorer, image, usable, labels, diameter_px=16.0, add_missed=False)
 
     assert found.is_labelled.tolist() == [False] * len(plain.features) + [True]
     assert not without.is_labelled.any()

@@ -46,9 +46,9 @@ def store(tmp_path_factory):
     return PreparedStore.open(folder, [PARTICLES[:3]] * 2, [SPECKS, SPECKS[:1]])
 
 
-def sampler(store, votes=None):
+def sampler(store, partner_logits=None):
     geometry = Geometry.of(63, 31, 4)
-    return Sampler(store, SETTINGS.sampling, geometry, seed=0, votes=votes)
+    return Sampler(store, SETTINGS.sampling, geometry, seed=0, partner_logits=partner_logits)
 
 
 def test_negatives_come_as_one_more_patch_of_tiles(store):
@@ -73,11 +73,11 @@ def test_a_place_with_a_negative_label_is_not_unlabelled(store):
 
 
 def test_each_negative_carries_what_the_guide_holds_against_it(store):
-    batch = sampler(store, votes=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
+    batch = sampler(store, partner_logits=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
 
-    assert len(batch.votes) == len(batch.places[NEGATIVE])
-    assert set(batch.votes.tolist()) <= {1.0, 2.0, 3.0}
-    assert len(set(batch.votes.tolist())) > 1 or len(batch.votes) < 4
+    assert len(batch.partner_logits) == len(batch.indices[NEGATIVE])
+    assert set(batch.partner_logits.tolist()) <= {1.0, 2.0, 3.0}
+    assert len(set(batch.partner_logits.tolist())) > 1 or len(batch.partner_logits) < 4
 
 
 class Masks(TorchDispatchMode):
@@ -145,7 +145,7 @@ def test_a_guide_that_takes_a_negative_for_a_particle_must_be_outvoted(store, tm
 def test_a_guide_that_is_right_adds_nothing(store):
     torch.manual_seed(0)
     wary = Scorer(NetworkSettings(width=2)).eval()
-    wary.start_at(1e-6)
+    wary.initialize_head(1e-6)
 
     assert score_negative_labels(EnsemblePartner(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
 

@@ -15,7 +15,7 @@ from cryopick.train.particle_count import (
     GeneralModelSample,
     ParticleStatistics,
     count_complete_labels,
-    sample,
+    choose_sample,
     resolve_particle_count,
 )
 from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
@@ -70,8 +70,8 @@ def test_a_number_by_hand_is_held_against_the_interval():
     estimate = ParticleCountEstimate(500.0, 400.0, 625.0)
 
     assert estimate.objection(450.0) == ""
-    assert "1000 particles per micrograph is above what" in estimate.objection(1000.0)
-    assert "100 particles per micrograph is below what" in estimate.objection(100.0)
+    assert "1000 particles per micrograph is above the estimate" in estimate.objection(1000.0)
+    assert "100 particles per micrograph is below the estimate" in estimate.objection(100.0)
     assert "500 particles per micrograph (95 %: 400 to 625)" in estimate.objection(100.0)
 
 
@@ -87,7 +87,7 @@ def test_complete_labels_are_counted():
     assert 80 < estimate.low < 95
     assert 105 < estimate.high < 125
     assert count_complete_labels(Picks.for_micrograph("a", np.zeros((0, 2)))) is None
-    assert ParticleStatistics(evidence=None, complete=complete).estimate == estimate
+    assert ParticleStatistics(sample=None, complete=complete).estimate == estimate
 
 
 def test_a_number_that_is_not_given_is_the_estimate_but_above_the_labels():
@@ -108,26 +108,26 @@ def test_labelled_and_unlabelled_micrographs_are_looked_at_spread_over_all():
         [Picks.for_micrograph(f"{number:02d}", np.zeros((1, 2))) for number in range(20)]
     )
 
-    chosen = sample(paths, labels)
+    chosen = choose_sample(paths, labels)
 
     numbers = [int(path.name) for path in chosen]
     assert len(chosen) == len(set(chosen)) == 16
     assert sorted(numbers)[:8] == [number for number in numbers if number < 20]
     assert {0, 19, 20, 39} <= set(numbers)
-    assert sample(paths[:3], labels) == paths[:3]
+    assert choose_sample(paths[:3], labels) == paths[:3]
 
 
 def test_chances_sum_to_the_particles_and_labels_are_told():
     score, is_known = mixture(200, 1000)
     xy = np.random.default_rng(2).uniform(0, 4000, (len(score), 2))
     picks = Picks.for_micrograph("a", xy, score)
-    evidence = GeneralModelSample(picks, Picks.for_micrograph("a", xy[is_known]), 30.0)
+    sample = GeneralModelSample(picks, Picks.for_micrograph("a", xy[is_known]), 30.0)
 
-    assert evidence.is_label.sum() == 25
-    assert evidence.chance.sum() == pytest.approx(evidence.particles)
-    estimate = evidence.estimate()
+    assert sample.is_label.sum() == 25
+    assert sample.probability.sum() == pytest.approx(sample.particles)
+    estimate = sample.estimate()
     assert estimate.low < 200 < estimate.high
-    assert estimate.number == pytest.approx(evidence.particles, rel=0.01)
+    assert estimate.number == pytest.approx(sample.particles, rel=0.01)
 
 
 def test_too_few_particles_give_no_estimate():

@@ -7,7 +7,7 @@ from tests.oracles_evaluate import average_precision
 
 from cryopick.inference.score_map import compute_score_map
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, load_micrograph, save_micrograph
-from cryopick.train.validation import HeldOutValidator, _within
+from cryopick.train.validation import HeldOutValidator, _mark_positive
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])
 SCORER = oracles.blob_scorer()
@@ -72,12 +72,12 @@ def test_held_out_micrographs_without_a_label_give_nothing(tmp_path):
     st.lists(st.tuples(st.floats(-40, 80), st.floats(-40, 80)), max_size=4),
     st.floats(0, 9),
 )
-def test_positive_places_are_those_within_the_radius_of_a_label(
+def test_positive_places_are_those_mark_positive_the_radius_of_a_label(
     rows, columns, step, labels, radius
 ):
     labels_px = np.array(labels).reshape(-1, 2)
 
-    positive = _within((rows, columns), step, labels_px, radius)
+    positive = _mark_positive((rows, columns), step, labels_px, radius)
 
     for row, column in np.ndindex(rows, columns):
         gaps = [(column * step - x) ** 2 + (row * step - y) ** 2 for x, y in labels]

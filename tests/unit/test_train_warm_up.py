@@ -13,7 +13,7 @@ from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, 
 from cryopick.train.loop import learning_rate, train
 from cryopick.train.prior import compute_disc_area
 from cryopick.train.settings import SamplingSettings, TrainSettings
-from cryopick.train.warm_up import propose
+from cryopick.train.warm_up import label_blobs
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 52.0, 80.0) for y in (25.0, 70.0)])
@@ -47,7 +47,7 @@ def gaps(places):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_half_as_many_places_as_particles_are_proposed_and_they_are_particles(sign, tmp_path):
-    proposed, _ = propose(made(tmp_path, sign), SETTINGS)
+    proposed, _ = label_blobs(made(tmp_path, sign), SETTINGS)
 
     assert [len(own) for own in proposed.labels_px] == [3, 3]  # also where none is labelled
     assert gaps(np.concatenate(proposed.labels_px)).max() < 2.0
@@ -57,16 +57,16 @@ def test_nothing_is_proposed_where_nothing_may_be_learnt(tmp_path):
     usable = np.ones(SHAPE, bool)
     usable[:, :60] = False
 
-    proposed, _ = propose(made(tmp_path, -1, usable=usable), SETTINGS)
+    proposed, _ = label_blobs(made(tmp_path, -1, usable=usable), SETTINGS)
 
     assert (np.concatenate(proposed.labels_px)[:, 0] >= 60).all()
 
 
 def test_what_is_labelled_as_no_particle_is_not_proposed(tmp_path):
     store = made(tmp_path, -1)
-    no_particles = tuple(own[:1] for own in propose(store, SETTINGS)[0].labels_px)
+    no_particles = tuple(own[:1] for own in label_blobs(store, SETTINGS)[0].labels_px)
 
-    proposed, _ = propose(replace(store, negatives_px=no_particles), SETTINGS)
+    proposed, _ = label_blobs(replace(store, negatives_px=no_particles), SETTINGS)
 
     for wrong, own in zip(no_particles, proposed.labels_px, strict=True):
         assert len(own) == 3
@@ -76,7 +76,7 @@ def test_what_is_labelled_as_no_particle_is_not_proposed(tmp_path):
 def test_the_prior_is_that_of_the_particles_that_are_not_proposed(tmp_path):
     store = made(tmp_path, -1)
 
-    _, prior = propose(store, SETTINGS)
+    _, prior = label_blobs(store, SETTINGS)
 
     disc = compute_disc_area(SETTINGS.sampling.label_radius_px)
     assert prior == pytest.approx(6 * disc / (sum(store.usable_px) - 6 * disc))
@@ -87,7 +87,7 @@ def test_of_many_micrographs_some_are_looked_at_those_with_labels_among_them(tmp
     labelled[37] = 2
     store = made(tmp_path, -1, micrographs=60, labelled=labelled)
 
-    proposed, _ = propose(store, SETTINGS)
+    proposed, _ = label_blobs(store, SETTINGS)
 
     looked_at = [number for number, own in enumerate(proposed.labels_px) if len(own)]
     assert 16 <= len(looked_at) <= 32

@@ -69,7 +69,8 @@ def benchmark(
     held_out_frac: Annotated[
         float,
         Option(
-            help="Fraction of the micrographs to hold out, if --held-out-micrographs is absent."
+            show_default="1/3",
+            help="Fraction of the micrographs to hold out, without --held-out-micrographs.",
         ),
     ] = 1 / 3,
     objective: Annotated[
@@ -129,12 +130,12 @@ def benchmark(
         Option(min=1, help="Number of training runs in parallel. [default: number of CPU cores]"),
     ] = None,
 ) -> None:
-    """Compare training methods with few labels on micrographs whose particles are all known.
+    """Compare training methods with few labels.
 
-    Every combination of the choices is trained on randomly drawn labels, several times, and
-    evaluated on held-out micrographs. Results are kept in DIR: run the same command again to resume
-    an interrupted benchmark, and other commands to add choices. `cryopick benchmark-report`
-    summarizes the results.
+    Needs micrographs with a table of all their particles. Every combination of the choices is
+    trained on randomly drawn labels, several times, and evaluated on held-out micrographs. Results
+    are kept in DIR: run the same command again to resume an interrupted benchmark, and other
+    commands to add choices. `cryopick benchmark-report` summarizes the results.
 
     Example: cryopick benchmark study -m micrographs -p particles.tsv --diameter-ang 190
     --labels 10 --labels 100

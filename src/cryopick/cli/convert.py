@@ -70,10 +70,11 @@ def convert(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Convert pick tables; merge several, or write one per micrograph.
+    """Convert pick tables between formats.
 
-    From STAR to STAR, other columns, the optics table and other blocks are kept. Coordinates are
-    flipped only with --invert-y, which needs the size of the micrographs, as does the format cs.
+    Several tables are merged; a folder as OUT gets one table per micrograph. From STAR to STAR,
+    other columns, the optics table and other blocks are kept. Coordinates are flipped only with
+    --invert-y, which needs the size of the micrographs, as does the format cs.
 
     Example: cryopick convert picks.tsv -o picks.star
     """

@@ -1,6 +1,6 @@
 """`cryopick cryosparc-job`: pick particles in an external job of cryoSPARC."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from cryopick.pick.settings import PickSettings
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
+    from cryopick.workflows.events import Events
 
 __all__ = ["cryosparc_job"]
 
@@ -42,26 +43,26 @@ def cryosparc_job(
     model: ModelFile = None,
     device: Device = "auto",
 ) -> None:
-    """Pick exposures of cryoSPARC in an external job, for Inspect Picks and Extract.
+    """Pick exposures of cryoSPARC in an external job.
 
-    Needs cryosparc-tools of the same version as cryoSPARC, and its login or the environment
-    variables CRYOSPARC_EMAIL, CRYOSPARC_PASSWORD and CRYOSPARC_LICENSE_ID.
+    Inspect Picks and Extract accept its output. Needs cryosparc-tools of the same version as
+    cryoSPARC, and its login or the environment variables CRYOSPARC_EMAIL, CRYOSPARC_PASSWORD and
+    CRYOSPARC_LICENSE_ID.
 
     Example: cryopick cryosparc-job P3 W1 J12 --diameter-ang 150
     """
     from cryopick.clients.cryosparc import JobSettings, connect, pick_job
+    from cryopick.workflows.picking import PickJob, pick_micrographs
 
     settings = options.build()
     job = JobSettings(project=project, workspace=workspace, source=source, output=output)
     file = choose_model_file(model, settings.diameter_ang)
 
-    def make_picker(paths: Sequence[Path], pixel_size_ang: float) -> "Callable[[Path], Picks]":
-        from cryopick.model.device import require_device
-        from cryopick.pick.batch import PickBatch
-
+    def pick(paths: Sequence[Path], pixel_size_ang: float, events: "Events") -> "Picks":
         size_ang = settings.pixel_size_ang or pixel_size_ang
-        job_settings = replace(settings, pixel_size_ang=size_ang)
-        return PickBatch.open(file, job_settings, require_device(device), paths).picker.pick
+        pick_settings = replace(settings, pixel_size_ang=size_ang)
+        pick_task = PickJob(micrographs=paths, model=file, settings=pick_settings, device=device)
+        return pick_micrographs(pick_task, events).picks
 
-    name, count = pick_job(connect(url), job, make_picker)
+    name, count = pick_job(connect(url), job, pick)
     echo(f"{count} picks saved in job {name} of {project}", err=True)

@@ -74,7 +74,7 @@ def demo(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Simulate, train on 25 labels, pick and evaluate, in minutes.
+    """Simulate, train, pick and evaluate, in minutes.
 
     OUT receives report.html, to open in a browser, and metrics.json. Run the same command again to
     resume an interrupted demo.

@@ -34,7 +34,7 @@ def merge(
     box_px: BoxSize = None,
     force: Force = False,
 ) -> None:
-    """Merge the tables that `pick`, `propose` or `filaments` wrote with --shard.
+    """Merge the tables of commands run with --shard.
 
     All shards must exist and have the same model and settings. The result is the table that one
     run on all micrographs would have written. The shards are kept.
@@ -83,7 +83,7 @@ def submit(
     cores: Annotated[int, Option(min=1, help="CPU cores per task.")] = 4,
     force: Force = False,
 ) -> None:
-    """Write a batch script that runs a command as an array job on a cluster.
+    """Write a batch script for an array job on a cluster.
 
     The options of submit come before the command.
 
@@ -130,11 +130,12 @@ def watch(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Pick micrographs during data collection, one table each, until Ctrl-C (live picking).
+    """Pick micrographs during data collection.
 
-    A file is complete when two checks in a row find it unchanged. Picked micrographs are not
-    picked again after a restart, unless the file changed. DIR/status.html and DIR/status.json show
-    the progress; with STAR tables, DIR/autopick.star lists them for RELION.
+    Writes one table per micrograph, until Ctrl-C. A file is complete when two checks in a row find
+    it unchanged. Picked micrographs are not picked again after a restart, unless the file changed.
+    DIR/status.html and DIR/status.json show the progress; with STAR tables, DIR/autopick.star lists
+    them for RELION.
 
     Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
     """

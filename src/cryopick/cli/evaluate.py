@@ -30,7 +30,9 @@ def evaluate(
     picks: Annotated[
         Path, Argument(metavar="PICKS", help="Table of picks, preferably with scores.")
     ],
-    truth: Annotated[Path, Argument(metavar="TRUTH", help="Table of all true particles (ground truth).")],
+    truth: Annotated[
+        Path, Argument(metavar="TRUTH", help="Table of all true particles (ground truth).")
+    ],
     radius_px: RadiusPx = None,
     diameter_ang: Annotated[
         float | None,
@@ -55,10 +57,10 @@ def evaluate(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Compare picks with true particles: precision, recall, F1, AP.
+    """Compare picks with true particles.
 
-    Picks and particles are matched one to one within a radius. Without --only, the micrographs
-    named in TRUTH are evaluated.
+    Prints average precision (AP), precision, recall and F1. Picks and particles are matched one to
+    one within a radius. Without --only, the micrographs named in TRUTH are evaluated.
 
     Example: cryopick evaluate picks.tsv particles.tsv --radius-px 40 --only test.txt
     """

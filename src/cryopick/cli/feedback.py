@@ -34,20 +34,22 @@ def feedback(
     selected: Annotated[
         Path | None,
         Argument(
-            metavar="[KEPT]", help="Particles that were selected: STAR, .cs or another table."
+            metavar="[SELECTED]", help="Particles that were selected: STAR, .cs or another table."
         ),
     ] = None,
     classes: Annotated[
         list[int] | None,
         Option(
-            "--class", metavar="N", help="Number of a selected class, instead of KEPT; repeatable."
+            "--class",
+            metavar="N",
+            help="Number of a selected class, instead of SELECTED; repeatable.",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         Option(help="Minimum score of the picks that were classified. [default: all picks]"),
     ] = None,
-    most: Annotated[
+    max_negatives: Annotated[
         int | None,
         Option(
             min=1,
@@ -64,10 +66,10 @@ def feedback(
     ] = "star",
     force: Force = False,
 ) -> None:
-    """Turn a 2D or 3D classification into labels and negative labels.
+    """Turn a 2D or 3D classification into labels.
 
     DIR receives labels.star (selected particles) and negatives.star (rejected ones), for
-    `cryopick train -p` and `--negatives`. Reads particles of RELION and cryoSPARC: KEPT is the
+    `cryopick train -p` and `--negatives`. Reads particles of RELION and cryoSPARC: SELECTED is the
     output of the selection job and PICKS its input. Or give PICKS alone, with a column of class
     numbers, and the selected classes.
 
@@ -77,7 +79,7 @@ def feedback(
     from cryopick.io.tables.pick_tables import read_picks
 
     if (selected is None) == (not classes):
-        raise BadParameter("add either KEPT, the table of selected particles, or --class")
+        raise BadParameter("add either SELECTED, the table of selected particles, or --class")
     table = read_picks(picks)
     if threshold is not None:
         table = apply_threshold(table, threshold)
@@ -91,12 +93,12 @@ def feedback(
         raise InputError(
             f"{selected or picks}: no particle is selected, so there is nothing to label"
         )
-    if most is not None:
-        negatives = select_strongest(negatives, most)
+    if max_negatives is not None:
+        negatives = select_strongest(negatives, max_negatives)
     files = {out / f"labels.{table_format}": labels, out / f"negatives.{table_format}": negatives}
     for file in files:
         if file.exists() and not force:
-            raise OutputExistsError(f"{file}: exists already; overwrite it with --force")
+            raise OutputExistsError(f"{file}: already exists; overwrite it with --force")
     for file, table_of_file in files.items():
         write_table(table_of_file, str(file), table_format=table_format, overwrite=force)
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
@@ -114,7 +116,7 @@ def _split_by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Pic
     column = table.extra.get(_CLASS)
     if column is None or column.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: expected a column {_CLASS} of integers, found none; add KEPT, the "
+            f"{path}: expected a column {_CLASS} of integers, found none; add SELECTED, the "
             "table of selected particles"
         )
     missing = classes - set(column.tolist())

@@ -49,12 +49,12 @@ def filaments(
     shard: ShardName = None,
     force: Force = False,
 ) -> None:
-    """Pick filaments on raw micrographs, as ordered segments for helical reconstruction.
+    """Pick filaments on raw micrographs.
 
-    Filaments are traced along the ridges of the score map, straight across crossings. Segments
-    have RELION's columns for helical tube, psi and tilt priors and track length. With --ends, the
-    table has two rows per filament, as in RELION's start-end coordinates. Run the same command
-    again to resume an interrupted run.
+    The output is ordered segments for helical reconstruction. Filaments are traced along the ridges
+    of the score map, straight across crossings. Segments have RELION's columns for helical tube,
+    psi and tilt priors and track length. With --ends, the table has two rows per filament, as in
+    RELION's start-end coordinates. Run the same command again to resume an interrupted run.
 
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """

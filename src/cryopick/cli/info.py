@@ -12,7 +12,7 @@ from typer import Argument, echo
 from cryopick.cli.app import app
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
-from cryopick.errors import CryopickError, FormatError, InputError, UnfinishedError
+from cryopick.errors import CryopickError, FormatError, NotFoundError, UnfinishedError
 
 __all__ = ["info"]
 
@@ -25,9 +25,9 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show the contents of micrographs, tables and models; check them for errors.
+    """Show the contents of files, and check them for errors.
 
-    The exit status is 1 if a file cannot be used.
+    Reads micrographs, pick tables and models. The exit status is 1 if a file cannot be used.
 
     Example: cryopick info micrographs picks.star particle.safetensors
     """
@@ -60,7 +60,7 @@ def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _describe(path: Path) -> dict[str, object]:
     if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
+        raise NotFoundError(f"{path}: no such file; check the name")
     if path.suffix.lower() == MODEL_SUFFIX:
         return _describe_model(path)
     if _is_table(path):

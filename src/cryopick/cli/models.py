@@ -12,7 +12,7 @@ from cryopick.cli.app import app
 from cryopick.cli.options import Force, Json
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.clients.topaz_models.settings import ImportSettings
-from cryopick.errors import CryopickError, FormatError, InputError
+from cryopick.errors import CryopickError, FormatError, NotFoundError
 
 __all__ = ["MODEL_SUFFIX", "describe_model", "model_lines", "models_app"]
 
@@ -20,7 +20,7 @@ MODEL_SUFFIX = ".safetensors"
 
 models_app: typer.Typer = typer.Typer(
     name="models",
-    help="List and describe models, and import detectors of Topaz.",
+    help="List and describe models, and import those of Topaz.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -50,7 +50,7 @@ def list_models(
     Example: cryopick models list models
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; check the name")
+        raise NotFoundError(f"{folder}: no such folder; check the name")
     models = {}
     for path in sorted(folder.glob(f"*{MODEL_SUFFIX}")):
         try:
@@ -98,13 +98,13 @@ def describe_model(path: Path) -> dict[str, Any]:
     """Read the metadata of a model file, without the weights.
 
     Raises:
-        InputError: The file is missing.
+        NotFoundError: The file does not exist.
         FormatError: The file is not a cryopick model.
     """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise InputError(f"{path}: no such model file; check the name")
+        raise NotFoundError(f"{path}: no such model file; check the name")
     try:
         with safe_open(path, framework="numpy") as model:
             metadata = model.metadata() or {}

@@ -51,7 +51,7 @@ TableFormat = Annotated[
     Option(
         "--format",
         help="Format of the table: tsv, csv, star, box, cs, cbox, eman, via or json. [default: "
-        "from the suffix].",
+        "from the suffix]",
     ),
 ]
 BoxSize = Annotated[
@@ -103,7 +103,7 @@ RadiusPx = Annotated[
     Option(
         "--radius-px",
         min=0.0,
-        help="Maximum distance between two picks of the same particle, in pixels.",
+        help="Maximum distance between positions of the same particle, in pixels.",
     ),
 ]
 

@@ -51,7 +51,7 @@ def pick(
     workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
-    """Pick particles on raw micrographs with the general model or a trained one.
+    """Pick particles with the general model or a trained one.
 
     The general model was trained on simulated particles of many shapes. It needs no labels, only
     the particle diameter.

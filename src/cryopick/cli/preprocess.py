@@ -29,16 +29,17 @@ def preprocess(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write downsampled, normalized micrographs as MRC files. `train` and `pick` do not need them.
+    """Write downsampled, normalized micrographs.
 
-    Run the same command again to process only what is missing. With --normalization dataset, which
-    all micrographs share, a changed set of micrographs needs --force to be written again.
+    `train` and `pick` preprocess by themselves and do not need them. Run the same command again to
+    process only what is missing. With --normalization dataset, which all micrographs share, a
+    changed set of micrographs needs --force to be written again.
 
     Example: cryopick preprocess micrographs -o small --factor 8
     """
     from cryopick.config import to_toml
     from cryopick.io.inputs import find_micrographs
-    from cryopick.preprocess.export import missing_of, plan_preparation, write_prepared
+    from cryopick.preprocess.export import list_missing_outputs, plan_preparation, write_prepared
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.ledger import Ledger, identify_file
 
@@ -59,7 +60,7 @@ def preprocess(
     ledger = Ledger.for_output(out, ["preprocess", to_toml(settings), *identities])
     batch = Batch(list(outputs), stage="Preparing micrographs")
     with open_ledger(ledger, outputs.values(), outputs, overwrite=force):
-        missing = missing_of(outputs, ledger)
+        missing = list_missing_outputs(outputs, ledger)
         to_write = outputs if is_shared and missing else missing
         with progress(len(to_write), "Preparing micrographs") as advance:
 

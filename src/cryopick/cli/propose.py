@@ -28,11 +28,12 @@ def propose(
     shard: ShardName = None,
     force: Force = False,
 ) -> None:
-    """Pick particles without a model, by blob detection or template matching.
+    """Pick particles by blob detection or template matching.
 
-    Use it for a first set to label from, or as a baseline. Scores are figures of merit, not
-    probabilities: standard deviations for blobs, correlation coefficients for templates. Cut the
-    table with `cryopick threshold`. Run the same command again to resume an interrupted run.
+    Needs no model and no labels. Use it for a first set to label from, or as a baseline. Scores are
+    figures of merit, not probabilities: standard deviations for blobs, correlation coefficients for
+    templates. Cut the table with `cryopick threshold`. Run the same command again to resume an
+    interrupted run.
 
     Example: cryopick propose micrographs --diameter-ang 150 -o proposals.star
     """

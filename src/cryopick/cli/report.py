@@ -63,10 +63,11 @@ def report(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Write a self-contained HTML report of a training or pick run.
+    """Write an HTML report of a training or pick run.
 
-    Contents: the settings, quality measures, score distribution, outliers, the best, median and
-    worst micrograph, individual picks, and the command to reproduce the run.
+    The page is a single file. Contents: the settings, quality measures, score distribution,
+    outliers, the best, median and worst micrograph, individual picks, and the command to reproduce
+    the run.
 
     Example: cryopick report picks.star --truth particles.star
     """

@@ -39,10 +39,11 @@ def score(
     workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
-    """Write score maps of raw micrographs as MRC files.
+    """Write score maps of raw micrographs.
 
-    Values are logits. Pixel (i, j) of a map corresponds to raw pixel (i, j) times the ratio of the
-    pixel sizes in the two headers. Run the same command again to resume an interrupted run.
+    Maps are MRC files. Values are logits. Pixel (i, j) of a map corresponds to raw pixel (i, j)
+    times the ratio of the pixel sizes in the two headers. Run the same command again to resume an
+    interrupted run.
 
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """

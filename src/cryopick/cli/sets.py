@@ -39,7 +39,7 @@ RadiusAng = Annotated[
     Option(
         "--radius-ang",
         min=0.0,
-        help="Maximum distance between two picks of the same particle, in ångströms.",
+        help="Maximum distance between positions of the same particle, in ångströms.",
     ),
 ]
 
@@ -78,7 +78,7 @@ def threshold(
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Keep the picks with the highest scores, by threshold or by number.
+    """Keep the picks with the highest scores.
 
     Several values write one table each, named after OUT: picks_at0.star, picks_at2.star. For each
     table, the expected number of particles, precision and recall are printed; they are valid for
@@ -230,7 +230,7 @@ def combine(
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Combine pick tables: union, intersection, difference or consensus.
+    """Combine pick tables: union, difference, consensus and others.
 
     Two picks within the radius are the same particle. union: A, and the picks of each further
     table that it lacks. intersect: picks of A with a match of their own in every other table.
@@ -251,7 +251,7 @@ def combine(
         )
     radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
     if operation == Operation.CONSENSUS:
-        combine_tables = partial(find_consensus, least=min_tables)
+        combine_tables = partial(find_consensus, min_tables=min_tables)
     else:
         combine_tables = getattr(sets, operation)
     combined = _combine_tables(tables, radius, combine_tables)

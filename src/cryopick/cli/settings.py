@@ -10,6 +10,7 @@ An option takes precedence over the settings file, and the file over the default
 - `expand_settings`: decorator that replaces the parameter by options.
 - `Fields`: selection of the fields that a command offers.
 - `SettingsOptions`: the options that were given; builds the settings.
+- `list_fields`, `SettingsField`: the fields of a settings class with their help texts.
 """
 
 import inspect
@@ -34,7 +35,7 @@ from typer import BadParameter, Option
 
 from cryopick.config import Help
 
-__all__ = ["AUTO", "Fields", "SettingsOptions", "expand_settings"]
+__all__ = ["AUTO", "Fields", "SettingsField", "SettingsOptions", "expand_settings", "list_fields"]
 
 AUTO = "auto"
 
@@ -137,7 +138,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(annotation=hints[name], kind=as_keyword))
             continue
         classes[name], selection = declared
-        options = {f"{name}__{o.path.replace('.', '__')}": o for o in _list_fields(classes[name])}
+        options = {f"{name}__{o.path.replace('.', '__')}": o for o in list_fields(classes[name])}
         options = {key: o for key, o in options.items() if selection.selects(o.path)}
         names[name] = {key: o.path for key, o in options.items()}
         parameters += [_parameter(key, o, selection) for key, o in options.items()]
@@ -156,7 +157,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-class _NestedField(NamedTuple):
+class SettingsField(NamedTuple):
     """Field of a settings class, or of settings within it."""
 
     path: str
@@ -176,19 +177,19 @@ def _settings_class(hint: Any) -> tuple[type[Any], Fields] | None:  # noqa: ANN4
     return get_args(hint)[0], selection
 
 
-def _list_fields(settings_class: type[Any], prefix: str = "") -> Iterator[_NestedField]:
+def list_fields(settings_class: type[Any], prefix: str = "") -> Iterator[SettingsField]:
     """List the fields that have a help text, including those of nested settings."""
     hints = get_type_hints(settings_class, include_extras=True)
     for one in fields(settings_class):
         hint = hints[one.name]
         if is_dataclass(hint):
-            yield from _list_fields(cast("type[Any]", hint), f"{prefix}{one.name}.")
+            yield from list_fields(cast("type[Any]", hint), f"{prefix}{one.name}.")
         elif get_origin(hint) is Annotated:
             text = next(part for part in hint.__metadata__ if isinstance(part, Help))
-            yield _NestedField(f"{prefix}{one.name}", get_args(hint)[0], text, one)
+            yield SettingsField(f"{prefix}{one.name}", get_args(hint)[0], text, one)
 
 
-def _parameter(key: str, option: _NestedField, selection: Fields) -> inspect.Parameter:
+def _parameter(key: str, option: SettingsField, selection: Fields) -> inspect.Parameter:
     """Make a parameter of a command from a field."""
     name = option.help.option or option.field.name.replace("_", "-")
     text = option.help.text
@@ -207,7 +208,7 @@ def _parameter(key: str, option: _NestedField, selection: Fields) -> inspect.Par
     )
 
 
-def _describe_default(option: _NestedField, selection: Fields) -> str:
+def _describe_default(option: SettingsField, selection: Fields) -> str:
     """Describe the default as Typer does; empty if there is none to describe."""
     default = option.field.default
     if text := selection.defaults.get(option.path, option.help.default):

@@ -1,4 +1,4 @@
-"""`cryopick simulate`: simulate micrographs with true particles."""
+"""`cryopick simulate`: simulate micrographs with particles at known positions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ def simulate(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Simulate micrographs with true particles.
+    """Simulate micrographs with particles at known positions.
 
     OUT receives micrographs/mic_000.mrc, …, the particle positions as particles.tsv, and
     settings.toml, which --config accepts. Run the same command again to resume an interrupted run.

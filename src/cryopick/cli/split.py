@@ -51,7 +51,7 @@ def split(
     ] = "tsv",
     force: Force = False,
 ) -> None:
-    """Split labelled micrographs into a training and a test set.
+    """Split micrographs into a training and a test set.
 
     DIR receives train.txt and test.txt, lists of micrographs for `-m @train.txt` and
     `evaluate --only`, and their particles as train.tsv and test.tsv. --folds writes these to

@@ -36,7 +36,7 @@ def stack(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Extract picked particles from raw micrographs, for RELION.
+    """Extract picked particles, for RELION.
 
     Writes one .mrcs stack per micrograph, and particles.star with image names relative to the
     current folder: run it in the RELION project folder. A box is centred on the pixel nearest to
@@ -102,7 +102,9 @@ def extract_particles(
         if not extracted:
             raise InputError("none of the micrographs can be used; see the errors above")
         particles = concatenate(list(extracted.values()))
-        write_picks(particles, star, overwrite=True, layout=TableLayout(star=stacks.frame(groups)))
+        write_picks(
+            particles, star, overwrite=True, layout=TableLayout(star=stacks.build_context(groups))
+        )
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
     echo(f"{len(particles)} particles of {len(extracted)} micrographs written to {star}", err=True)

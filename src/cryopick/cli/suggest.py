@@ -70,13 +70,13 @@ def suggest(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Suggest the particles to label next, by which the model would improve most.
+    """Suggest which particles to label next.
 
-    OUT lists candidates in the order to label, with their scores and, in the column `teaches`,
-    the acquisition value: candidates are probable particles that the model is uncertain of, that
-    differ from each other and from the labels, and that lie on many micrographs. With few labels,
-    some certain ones are included. With --micrographs, the names of the micrographs to label first
-    go to stdout.
+    These are the labels that would improve the model most. OUT lists candidates in the order to
+    label, with their scores and, in the column `acquisition_value`, the acquisition value:
+    candidates are probable particles that the model is uncertain of, that differ from each other
+    and from the labels, and that lie on many micrographs. With few labels, some certain ones are
+    included. With --micrographs, the names of the micrographs to label first go to stdout.
 
     Example: cryopick suggest micrographs --model particle.safetensors --labels labels.star
     -o candidates.star
@@ -97,12 +97,12 @@ def suggest(
         raise BadParameter("--out and --out-micrographs must be different files")
     outputs += [out_micrographs] if out_micrographs else []
     candidates = CandidateBatch(
-        work=PickBatch.open(model, pick_settings, require_device(device), paths),
+        picking=PickBatch.open(model, pick_settings, require_device(device), paths),
         settings=settings,
         labels=_read_picks_on(paths, [labels] if labels else []),
-        asked=_read_picks_on(paths, earlier or []),
+        suggested=_read_picks_on(paths, earlier or []),
     )
-    ledger = candidates.parts(Path(out))
+    ledger = candidates.open_ledger(Path(out))
     batch = Batch(paths, stage="Picking micrographs")
     with open_ledger(ledger, outputs, paths, overwrite=force, keep=False):
         order, chosen = _choose_candidates(candidates, batch, ledger)
@@ -143,14 +143,16 @@ def _choose_candidates(
     candidates: "CandidateBatch", batch: Batch, ledger: "Ledger"
 ) -> tuple[list[str], "Picks"]:
     """Pick all micrographs, compute the features of the best picks, and choose candidates."""
-    picks_by_path = dict(batch.run(lambda path: candidates.work.pick(path, ledger)))
+    picks_by_path = dict(batch.run(lambda path: candidates.picking.pick(path, ledger)))
     if not picks_by_path:
         raise InputError("none of the micrographs can be used; see the errors above")
-    shift = candidates.shift(list(picks_by_path.values()))
+    shift = candidates.estimate_shift(list(picks_by_path.values()))
     features = []
     with progress(len(picks_by_path), "Computing features") as advance:
         for path, picks in picks_by_path.items():
-            features.append(candidates.look(path, picks, shift, ledger, len(picks_by_path)))
+            features.append(
+                candidates.compute_features(path, picks, shift, ledger, len(picks_by_path))
+            )
             advance(1)
     return candidates.choose(features, shift)
 

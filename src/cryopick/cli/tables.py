@@ -1,7 +1,7 @@
 """Reading and writing of pick tables by commands.
 
 - `align_names`: call micrographs by one name across tables.
-- `match_files`: which of the files at hand each micrograph of a table is.
+- `match_files`: which of the files available each micrograph of a table is.
 - `write_table`: to one file, or to one file per micrograph.
 - `read_micrograph_list`: the micrographs of `--only`, by the names of given tables.
 """

@@ -1,7 +1,6 @@
 """`cryopick train`: from labelled micrographs to a model."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,11 +37,15 @@ def train(
         SettingsOptions[TrainSettings],
         Fields(
             defaults={
+                "particles_per_micrograph": "auto",
                 "normalization": "white, or that of the model given with --init",
                 "network.name": "conv31, or that of the model given with --init",
                 "sampling.spectral_augmentation": "0.2; 0 from a model",
             },
-            auto={"particles_per_micrograph": "auto estimates it, also where --config sets it."},
+            auto={
+                "particles_per_micrograph": "auto estimates it from the micrographs and the "
+                "labels, even if --config sets a number."
+            },
         ),
     ],
     negatives: Annotated[
@@ -82,11 +85,12 @@ def train(
         Option("--force", help="Overwrite MODEL, and restart the run unless --resume is given."),
     ] = False,
 ) -> None:
-    """Train a model on labelled particles. Unlabelled areas count as unlabelled, not as negative.
+    """Train a model on labelled particles.
 
-    The folder MODEL.run beside the model (without its suffix) holds the settings, the training
-    curves, the run metadata and the last checkpoint. Run the same command again to resume an
-    interrupted run.
+    The labels need not be complete: all other areas count as unlabelled, not as background. The
+    folder MODEL.run beside the model (without its suffix) holds the settings, the training curves,
+    the run metadata and the last checkpoint. Run the same command again to resume an interrupted
+    run.
 
     Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
     --diameter-ang 190

@@ -24,7 +24,7 @@ _SETS = 5
 _SIDE_PX = 40  # of the images: particles are about 27 pixels across, enough to recognise junk
 
 validate: typer.Typer = typer.Typer(
-    help="Check picks with 2D classification or the resolution of reconstructions.",
+    help="Check picks by 2D classification or resolution.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -68,12 +68,13 @@ def classes(
         Option(metavar="TABLE", help="Table of true particles, to check the result itself."),
     ] = None,
 ) -> None:
-    """Classify picks at decreasing thresholds with RELION and count the particle-like classes.
+    """Check picks by 2D classification with RELION.
 
-    DIR receives the stacks, RELION's runs, report.html with every class, the estimated fractions
-    of false picks as shares.tsv and shares.png, and classes.tsv. To overrule the automatic
-    verdict, write particle or junk into the column person of classes.tsv and run the command
-    again: finished classifications are kept.
+    Picks are classified in sets at decreasing thresholds, and classes that look like particles are
+    counted. DIR receives the stacks, RELION's runs, report.html with every class, the estimated
+    fractions of false picks as shares.tsv and shares.png, and classes.tsv. To overrule the
+    automatic verdict, write particle or junk into the column person of classes.tsv and run the
+    command again: finished classifications are kept.
 
     Example: cryopick validate classes picks.star -m micrographs -o validation --diameter-ang 150
     """
@@ -181,7 +182,7 @@ def resolution(
     ],
     force: Force = False,
 ) -> None:
-    """Plot the resolution of reconstructions against the number of particles.
+    """Plot resolution against the number of particles.
 
     TABLE has one row per reconstruction, with tabs or commas between columns. Several rows of the
     same set and number are drawn as mean and standard deviation.

@@ -64,7 +64,7 @@ class Study:
         Raises:
             SettingsError: It holds runs on other data.
         """
-        lines = [*self.training.identity(), "held out", *self.held_out.identity()]
+        lines = [*self.training.identity_lines(), "held out", *self.held_out.identity_lines()]
         text = "\n".join(
             [
                 f"# {hashlib.sha256(json.dumps(lines).encode()).hexdigest()}",

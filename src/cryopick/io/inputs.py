@@ -1,23 +1,18 @@
 """Find the input files that the user names.
 
 - `find_micrographs`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
-- `find_listed_file`: the file that a list means by a name.
 """
 
 import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryopick.errors import InputError, UnmatchedError
+from cryopick.errors import InputError, NotFoundError
+from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file
+from cryopick.io.tables import cs, star
 from cryopick.runs.text_files import first_line, read_head, read_name_list
 
-__all__ = [
-    "MICROGRAPH_SUFFIXES",
-    "find_listed_file",
-    "find_micrographs",
-]
-
-MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+__all__ = ["find_micrographs"]
 
 
 def find_micrographs(arguments: Sequence[str]) -> list[Path]:
@@ -53,9 +48,11 @@ def _expand(argument: str) -> list[Path]:
     if any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument))  # noqa: PTH207 -- the pattern may be absolute
         if not matches:
-            raise InputError(f"{argument}: no file matches this pattern; check folder and suffix")
+            raise NotFoundError(
+                f"{argument}: no file matches this pattern; check folder and suffix"
+            )
         return [file for match in matches for file in _expand(match)]
-    raise InputError(
+    raise NotFoundError(
         f"{argument}: no such file or folder; "
         "expected a micrograph, a folder, a pattern, @list.txt, a .star or a .cs file"
     )
@@ -89,49 +86,8 @@ def _may_list(path: Path) -> bool:
 
 
 def _from_table(table: Path) -> list[Path]:
-    from cryopick.io.tables import cs, star
-
     is_star = first_line(read_head(table)).startswith(("data_", "loop_"))
     is_star = is_star or table.suffix.lower() == ".star"
     names = (star if is_star else cs).read_micrograph_names(table)
     places = (table.parent, Path(), *table.resolve().parent.parents)
     return [find_listed_file(name, places, table) for name in names]
-
-
-def find_listed_file(name: str, places: Sequence[Path], source: Path) -> Path:
-    """Find the file that a list means by a name.
-
-    Args:
-        name: A path relative to one of `places`, absolute, or the stem of a micrograph.
-        places: Folders to look in; the first that has the name as it is wins, then the first
-            that has it as a stem.
-        source: The list, for the message.
-
-    Raises:
-        InputError: There is no such file.
-        UnmatchedError: A folder has several micrographs of that stem.
-    """
-    for place in places:
-        if _is_file(place / name):
-            return place / name
-    for place in places:
-        matches = [place / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
-        matches = [path for path in matches if _is_file(path)]
-        if len(matches) > 1:
-            raise UnmatchedError(
-                f"{source}: {name!r} may be {matches[0]} or {matches[1]}; "
-                "write the name with its suffix"
-            )
-        if matches:
-            return matches[0]
-    raise InputError(
-        f"{source}: no file {name[:200]!r} beside the list or from the current folder; "
-        "write paths relative to one of them, or in full"
-    )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
-        return False

@@ -14,10 +14,18 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cryopick.errors import UnmatchedError
+from cryopick.errors import NotFoundError, UnmatchedError
 from cryopick.picks import Picks
 
-__all__ = ["MatchedPicks", "match_names", "micrograph_stem"]
+__all__ = [
+    "MICROGRAPH_SUFFIXES",
+    "MatchedPicks",
+    "find_listed_file",
+    "match_names",
+    "micrograph_stem",
+]
+
+MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 # Suffixes that name an image format; any other dot belongs to the name ("grid1.5um").
 _IMAGE_SUFFIX = re.compile(
@@ -132,3 +140,42 @@ def _merged(picks: Picks, files: Mapping[str, Path]) -> Picks:
         score=matched.score,
         extra=matched.extra,
     )
+
+
+def find_listed_file(name: str, places: Sequence[Path], source: Path) -> Path:
+    """Find the file that a list means by a name.
+
+    Args:
+        name: A path relative to one of `places`, absolute, or the stem of a micrograph.
+        places: Folders to look in; the first that has the name as it is wins, then the first
+            that has it as a stem.
+        source: The list, for the message.
+
+    Raises:
+        InputError: There is no such file.
+        UnmatchedError: A folder has several micrographs of that stem.
+    """
+    for place in places:
+        if _is_file(place / name):
+            return place / name
+    for place in places:
+        matches = [place / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
+        matches = [path for path in matches if _is_file(path)]
+        if len(matches) > 1:
+            raise UnmatchedError(
+                f"{source}: {name!r} may be {matches[0]} or {matches[1]}; "
+                "write the name with its suffix"
+            )
+        if matches:
+            return matches[0]
+    raise NotFoundError(
+        f"{source}: no file {name[:200]!r} beside the list or from the current folder; "
+        "write paths relative to one of them, or in full"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False

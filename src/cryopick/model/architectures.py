@@ -22,13 +22,13 @@ class Layer:
     """One convolution with batch normalisation and PReLU, or a residual pair of them.
 
     Attributes:
-        kernel: Side of the filter in pixels of the layer's input.
-        channels: Output channels, in multiples of the network's width.
-        stride: Step between outputs; of the first convolution in a residual layer.
-        dilation: Spacing of the filter's taps; of the first in a residual layer.
-        residual: Two convolutions with a shortcut around them, as in He et al. 2016.
-        late: In a residual layer, stride, dilation and channels are those of the second
-            convolution while the first keeps what came in, and the sum is normalised.
+        kernel: Side of the filter, in pixels of the layer's input.
+        channels: Output channels, in multiples of the width of the network.
+        stride: Stride; in a residual layer, of its first convolution.
+        dilation: Dilation; in a residual layer, of its first convolution.
+        residual: Two convolutions with a shortcut, as in He et al. 2016.
+        late: In a residual layer, stride, dilation and number of channels apply to the second
+            convolution instead of the first, and the sum is normalised.
     """
 
     kernel: int
@@ -48,7 +48,7 @@ _PAPER = (
 NETWORKS: Mapping[str, Sequence[Layer]] = {
     # The paper's classifier: receptive field 31, stride 4 (Bepler et al. 2019, Methods).
     "conv31": _PAPER,
-    # Wider context at the same stride: dilation doubles what a 5 x 5 filter adds.
+    # A larger receptive field at the same stride, by dilated 5 x 5 filters.
     "conv63": (*_PAPER, Layer(kernel=5, channels=4, dilation=2)),
     "conv127": (
         *_PAPER,
@@ -69,8 +69,8 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
         Layer(kernel=3, channels=4, residual=True),
         Layer(kernel=3, channels=4, residual=True),
     ),
-    # The networks of Topaz 0.3, so that its detectors can be used: what it calls resnet8,
-    # resnet16, conv63 and conv127. Its conv31 is the paper's.
+    # The networks of the detectors of Topaz 0.3, which calls them resnet8, resnet16, conv63 and
+    # conv127. Its conv31 is the one of the paper.
     "resnet71": (
         Layer(kernel=7, channels=1, stride=2),
         Layer(kernel=3, channels=1, dilation=2, residual=True, late=True),
@@ -97,8 +97,8 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
         Layer(kernel=5, channels=8, stride=2),
         Layer(kernel=5, channels=16),
     ),
-    # Six diameters of context at a fine stride, for less arithmetic than conv31 takes: the
-    # channels stay few, and dilation does the work of pooling (decision 0008).
+    # A receptive field of six diameters at a small stride, with fewer operations than conv31: few
+    # channels, and dilation instead of pooling (decision 0008).
     "dilated101": (
         Layer(kernel=5, channels=1, stride=2),
         Layer(kernel=3, channels=1, residual=True),
@@ -112,7 +112,7 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """Name, width and dropout of a network; enough to build it again."""
+    """Name, width and dropout of a network, from which it can be rebuilt."""
 
     name: Annotated[
         str,
@@ -128,7 +128,7 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         if self.name not in NETWORKS:
             raise SettingsError(
-                f"there is no network {self.name!r}; choose one of {', '.join(NETWORKS)}"
+                f"unknown network {self.name!r}; choose one of {', '.join(NETWORKS)}"
             )
         if self.width < 1:
             raise SettingsError(f"width must be at least 1 channel; got {self.width}")

@@ -1,6 +1,6 @@
-"""Settings of picking, checked once.
+"""Settings of picking, validated on construction.
 
-- `PickSettings`: everything that turns a model and a raw micrograph into picks.
+- `PickSettings`: settings of picking with a model.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""Tell blobs from their surroundings by differences of Gaussians.
+"""Blob detection with differences of Gaussians.
 
-Images are (height, width); blobs are bright.
+Images are (height, width) arrays; blobs are bright.
 
-- `difference_of_gaussians`: how much each place looks like the middle of a blob of one size.
-- `multiscale_blob_response`: the same for a particle whose parts may be of any size.
+- `difference_of_gaussians`: response to blobs of one size.
+- `multiscale_blob_response`: mean response to blobs of several sizes.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from cryopick.array_types import Bool, Float32
 
 __all__ = ["difference_of_gaussians", "multiscale_blob_response"]
 
-# Standard deviations in particle diameters, from the thickness of a thin arm to a whole particle.
-_SIZES = (0.06, 0.09, 0.13, 0.19, 0.27)
+# Standard deviations in particle diameters, from thin domains to the whole particle.
+_SIGMAS_FRAC = (0.06, 0.09, 0.13, 0.19, 0.27)
 _RATIO = 1.2
 
 
@@ -24,16 +24,16 @@ def difference_of_gaussians(
     sigma_px: float,
     ratio: float,
 ) -> Float32[np.ndarray, "height width"]:
-    """Blur an image by two Gaussians and subtract the wider from the narrower.
+    """Filter an image with a narrow minus a wide Gaussian.
 
-    The result peaks in the middle of bright blobs; in units of its own spread over the
-    usable pixels, which noise and blobs make together.
+    The result has maxima at the centres of bright blobs. Its unit is its standard deviation over
+    the usable pixels.
 
     Args:
-        image: Particles bright, mean about 0.
-        usable: Pixels that hold image.
-        sigma_px: Standard deviation of the narrower Gaussian.
-        ratio: The wider one's over that.
+        image: Image with bright particles and a mean of about 0.
+        usable: Pixels that contain image.
+        sigma_px: Standard deviation of the narrow Gaussian.
+        ratio: Standard deviation of the wide Gaussian over that of the narrow one.
 
     Source: Voss et al. 2009, "DoG Picker and TiltPicker", J. Struct. Biol. 166:205.
     """
@@ -41,8 +41,8 @@ def difference_of_gaussians(
 
     narrow = gaussian_filter(image, sigma_px, mode="reflect")
     response = narrow - gaussian_filter(image, sigma_px * ratio, mode="reflect")
-    spread = float(response[usable].std()) if usable.any() else 0.0
-    return response / np.float32(spread) if spread > 0 else np.zeros_like(response)
+    sd = float(response[usable].std()) if usable.any() else 0.0
+    return response / np.float32(sd) if sd > 0 else np.zeros_like(response)
 
 
 def multiscale_blob_response(
@@ -51,18 +51,18 @@ def multiscale_blob_response(
     *,
     diameter_px: float,
 ) -> Float32[np.ndarray, "height width"]:
-    """The mean of differences of Gaussians of five sizes, from thin parts to whole particles.
+    """Average differences of Gaussians of five sizes, from thin domains to whole particles.
 
-    A compact particle answers to one size, a long or branched one a little to several: the mean
-    suits neither best, and none badly.
+    A compact particle responds to one size, an elongated or branched one to several. The mean is
+    not optimal for either, but works for both.
 
     Args:
-        image: Particles bright, mean about 0.
-        usable: Pixels that hold image.
+        image: Image with bright particles and a mean of about 0.
+        usable: Pixels that contain image.
         diameter_px: Longest extent of a particle.
     """
-    answers = [
-        difference_of_gaussians(image, usable, sigma_px=size * diameter_px, ratio=_RATIO)
-        for size in _SIZES
+    responses = [
+        difference_of_gaussians(image, usable, sigma_px=sigma * diameter_px, ratio=_RATIO)
+        for sigma in _SIGMAS_FRAC
     ]
-    return np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+    return np.asarray(np.mean(responses, axis=0, dtype=np.float32))

@@ -1,8 +1,9 @@
-"""Prepared micrographs as files for other programs.
+"""Write prepared micrographs as MRC files for other programs.
 
-- `plan_preparation`: the preparation that the settings ask for.
-- `write_prepared`: raw micrographs to MRC files.
-- `missing_of`: those that are still to be written.
+- `plan_preparation`: choose the preparation according to settings or a model.
+- `write_prepared`: prepare raw micrographs and write MRC files.
+- `list_missing_outputs`: list the micrographs that are not yet written.
+- `PreprocessingModel`: the part of a model that defines its preprocessing.
 """
 
 import math
@@ -21,35 +22,35 @@ from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind, Preproc
 from cryopick.runs.ledger import Ledger
 from cryopick.runs.parallel import map_in_order
 
-__all__ = ["Likeness", "missing_of", "plan_preparation", "write_prepared"]
+__all__ = ["PreprocessingModel", "list_missing_outputs", "plan_preparation", "write_prepared"]
 
 _PREPARED = "prepared"
 
 
 @runtime_checkable  # the tests check types as they are used
-class Likeness(Protocol):
-    """What is asked of a model whose micrographs are to be matched."""
+class PreprocessingModel(Protocol):
+    """The part of a model that defines its preprocessing."""
 
     @property
     def normalization(self) -> Normalization:
-        """How the micrographs that it learnt from were standardised."""
+        """Normalisation of the training micrographs."""
         ...
 
     def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
-        """Raw pixels per working pixel, for particles of some diameter."""
+        """Compute the downsampling factor for a particle diameter."""
         ...
 
 
-def plan_preparation(settings: PreprocessSettings, model: Likeness | None) -> Preparation:
-    """Choose the preparation that the settings ask for, or that of the model's micrographs.
+def plan_preparation(settings: PreprocessSettings, model: PreprocessingModel | None) -> Preparation:
+    """Choose the preparation according to the settings, or that of a model.
 
     Raises:
-        SettingsError: The output pixel size is not given, or is given twice.
+        SettingsError: The output pixel size is missing or ambiguous.
     """
     normalization: NormalizationKind | Normalization = settings.normalization
     if model is not None:
         if settings.factor is not None:
-            raise SettingsError("a model has its own pixel size; leave --factor out")
+            raise SettingsError("a model defines its pixel size; remove --factor")
         return Preparation(
             working_size_ang=model.factor(1.0, settings.diameter_ang),
             pixel_size_ang=settings.pixel_size_ang,
@@ -58,7 +59,7 @@ def plan_preparation(settings: PreprocessSettings, model: Likeness | None) -> Pr
     if (settings.factor is None) == (settings.diameter_ang is None):
         raise SettingsError("give one of --factor, --diameter-ang and --model")
     if settings.factor is not None:
-        # In units of raw pixels, so that a factor needs no pixel size.
+        # In units of raw pixels, so that a factor does not require a pixel size.
         return Preparation(
             working_size_ang=settings.factor, pixel_size_ang=1.0, normalization=normalization
         )
@@ -72,52 +73,52 @@ def plan_preparation(settings: PreprocessSettings, model: Likeness | None) -> Pr
 def write_prepared(
     outputs: Mapping[Path, Path],
     settings: PreprocessSettings,
-    model: Likeness | None,
-    parts: Ledger,
+    model: PreprocessingModel | None,
+    ledger: Ledger,
     on_done: Callable[[Path, CryopickError | None], None],
 ) -> tuple[Path, ...]:
-    """Shrink and standardise micrographs, and write them as MRC.
+    """Downsample and normalise micrographs, and write them as MRC.
 
     Args:
-        outputs: For each raw micrograph, the file to write; it is replaced.
-        settings: How to prepare them.
-        model: Prepare them as this model's, if given.
-        parts: Begun for this work; shrunk micrographs are kept there meanwhile.
-        on_done: Called for each micrograph once it is shrunk, with the error if it failed.
+        outputs: Output file of each raw micrograph; existing files are overwritten.
+        settings: Settings of the preparation.
+        model: Model whose preparation to use, if given.
+        ledger: Ledger of the outputs; also stores the downsampled micrographs.
+        on_done: Called for each downsampled micrograph, with the error if it failed.
 
     Returns:
         The raw micrographs that were written, without those that failed.
 
     Raises:
-        SettingsError: The new pixel size is given not at all, or twice.
+        SettingsError: The output pixel size is missing or ambiguous.
     """
     preparation = plan_preparation(settings, model)
-    folder = parts.folder / "prepared"
+    folder = ledger.folder / "prepared"
     try:
-        shrunken = rescale_dataset(list(outputs), preparation, folder, on_done=on_done)
+        dataset = rescale_dataset(list(outputs), preparation, folder, on_done=on_done)
     except InputError:
-        shutil.rmtree(folder)  # there is nothing to go on with
+        shutil.rmtree(folder)  # it contains nothing to resume from
         return ()
 
-    def write(place: int) -> None:
-        path = shrunken.paths[place]
+    def write(index: int) -> None:
+        path = dataset.paths[index]
 
-        def make() -> dict[str, np.ndarray]:
-            prepared = shrunken.standardised(place)
-            raw_ang = settings.pixel_size_ang or prepared.in_file_ang
+        def compute() -> dict[str, np.ndarray]:
+            prepared = dataset.normalise(index)
+            raw_ang = settings.pixel_size_ang or prepared.header_pixel_size_ang
             size_yx = None
             if raw_ang is not None:
                 size_yx = (raw_ang * prepared.scale_yx[0], raw_ang * prepared.scale_yx[1])
             write_mrc(outputs[path], prepared.image, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.compute_once(_PREPARED, make, reads=path, writes=outputs[path])
+        ledger.compute_once(_PREPARED, compute, reads=path, writes=outputs[path])
 
-    for _ in map_in_order(write, range(len(shrunken.paths))):
+    for _ in map_in_order(write, range(len(dataset.paths))):
         pass
-    return shrunken.paths
+    return dataset.paths
 
 
-def missing_of(outputs: Mapping[Path, Path], parts: Ledger) -> dict[Path, Path]:
-    """The micrographs, with the files to write, that the ledger does not say are done."""
-    return {path: outputs[path] for path in parts.list_missing(outputs, _PREPARED, outputs)}
+def list_missing_outputs(outputs: Mapping[Path, Path], ledger: Ledger) -> dict[Path, Path]:
+    """List the micrographs and output files that are missing from the ledger."""
+    return {path: outputs[path] for path in ledger.list_missing(outputs, _PREPARED, outputs)}

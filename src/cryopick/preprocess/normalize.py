@@ -1,11 +1,12 @@
-"""Standardise micrographs so that the background has mean 0 and standard deviation 1.
+"""Normalise micrographs so that the background has mean 0 and standard deviation 1.
 
-Five kinds, one interface. What a data set shares is fitted once and travels with the model;
-what belongs to one micrograph is fitted again on each. Only usable pixels are looked at, and
-only through a histogram. Decision 0003 says why.
+There are five kinds of normalisation with one interface. Parameters shared by a data set are
+fitted once and stored in the model; parameters of a micrograph are fitted to each. Fits use the
+histogram of the usable pixels. Decision 0003 gives the reasons.
 
-- `fit_normalization`: what the micrographs of a data set share, as `Normalization`.
-- `Normalization`: standardises a micrograph; goes to JSON and back.
+- `fit_normalization`: fit the shared parameters to the micrographs of a data set.
+- `Normalization`: normalise a micrograph; convert to and from JSON values.
+- `Background`: mean and standard deviation of the background of a micrograph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,8 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import FormatError
-from cryopick.preprocess.histogram import Histogram, histogram
 from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.histogram import Histogram, histogram
 from cryopick.preprocess.noise import estimate_noise
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.preprocess.whitening import whiten, whitening_gain
@@ -34,7 +35,7 @@ _MIN_NOISE_FRAC = 0.1  # of the overall standard deviation; denoised images have
 
 @dataclass(frozen=True)
 class Background:
-    """Mean and standard deviation that become 0 and 1, in the micrograph's intensity unit."""
+    """Mean and standard deviation of the background, in the unit of the micrograph."""
 
     mean: float
     sd: float
@@ -42,19 +43,19 @@ class Background:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How micrographs are standardised.
+    """Normalisation of micrographs.
 
     Attributes:
-        kind: "dataset" takes the dominant component of a mixture shared by the data set and
-            scaled to the micrograph; "micrograph" that of the micrograph's own mixture;
-            "affine" the mean and standard deviation of the micrograph; "white" the same
-            once its power spectrum has been made flat; "noise" whitens by the noise of the
-            emptiest parts, which become mean 0 and standard deviation 1, and compresses strong
-            contrast: a particle looks the same whatever else is on the micrograph.
-        mixture: The shared mixture; none but for "dataset".
+        kind: Source of mean and standard deviation. "dataset": the dominant component of a
+            mixture that is shared by the data set and scaled to the micrograph. "micrograph": the
+            dominant component of a mixture fitted to the micrograph. "affine": all usable
+            pixels. "white": all usable pixels after spectral whitening. "noise": the emptiest
+            parts, after whitening by the spectrum of their noise; strong contrast is compressed.
+            A particle then looks the same whatever else is on the micrograph.
+        mixture: The shared mixture of kind "dataset"; otherwise None.
 
     Raises:
-        ValueError: `kind` is unknown, or `mixture` is missing or not wanted.
+        ValueError: `kind` is unknown, or `mixture` does not match `kind`.
     """
 
     kind: NormalizationKind
@@ -64,22 +65,22 @@ class Normalization:
         if self.kind not in get_args(NormalizationKind):
             raise ValueError(f"kind must be one of {get_args(NormalizationKind)}; got {self.kind}")
         if (self.kind == "dataset") != (self.mixture is not None):
-            raise ValueError(f"a mixture goes with kind 'dataset' and no other; got {self}")
+            raise ValueError(f"kind 'dataset', and only it, requires a mixture; got {self}")
 
-    def background(self, counted: Histogram) -> Background:
-        """Find what to subtract and divide by on one micrograph.
+    def background(self, pixel_histogram: Histogram) -> Background:
+        """Estimate the background of a micrograph.
 
         Args:
-            counted: Histogram of the micrograph's usable pixels, of the whitened micrograph for
-                the kind "white".
+            pixel_histogram: Histogram of the usable pixels; for kind "white", of the whitened
+                micrograph.
         """
         if self.kind in ("affine", "white"):
-            return Background(counted.mean, counted.sd)
+            return Background(pixel_histogram.mean, pixel_histogram.sd)
         mixture, scale = self.mixture, 1.0
         if mixture is None:
-            mixture = fit_mixture(counted)
+            mixture = fit_mixture(pixel_histogram)
         else:
-            scale = fit_scale(mixture, counted)
+            scale = fit_scale(mixture, pixel_histogram)
         return Background(
             scale * mixture.mean[mixture.dominant], scale * mixture.sd[mixture.dominant]
         )
@@ -88,41 +89,42 @@ class Normalization:
         self,
         image: Float32[np.ndarray, "height width"],
         usable: Bool[np.ndarray, "height width"],
-        counted: Histogram | None = None,
+        pixel_histogram: Histogram | None = None,
     ) -> Float32[np.ndarray, "height width"]:
-        """Standardise a micrograph: (x/α - μ')/σ', and 0 where it is not usable.
+        """Normalise a micrograph: (x/α - μ')/σ', and 0 at unusable pixels.
 
-        Multiplying the image by a positive number changes nothing. Values are not clipped.
+        The result does not depend on the scale of the image. Values are not clipped.
 
         Args:
             image: Downsampled micrograph.
-            usable: Pixels that hold image.
-            counted: Their histogram in `image`, if it is at hand.
+            usable: Pixels that contain image.
+            pixel_histogram: Histogram of the usable pixels of `image`, if already known.
 
         Raises:
             MicrographError: Fewer than two different usable intensities.
         """
         if self.kind == "white":
-            counted = counted or histogram(image, usable)
-            calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
-            image, counted = whiten(calm, usable), None
+            pixel_histogram = pixel_histogram or histogram(image, usable)
+            low, high = pixel_histogram.centres[0], pixel_histogram.centres[-1]
+            clipped = image.clip(float(low), float(high))  # outliers would ring
+            image, pixel_histogram = whiten(clipped, usable), None
         if self.kind == "noise":
-            return _normalize_by_noise(image, usable, counted or histogram(image, usable))
-        background = self.background(counted or histogram(image, usable))
-        standard = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
-        standard[~usable] = 0
-        return standard
+            return _normalize_by_noise(image, usable, pixel_histogram or histogram(image, usable))
+        background = self.background(pixel_histogram or histogram(image, usable))
+        normalised = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
+        normalised[~usable] = 0
+        return normalised
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Convert to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Normalization":
-        """Rebuild what `to_dict` gave.
+        """Convert from the values of `to_dict`.
 
         Raises:
-            FormatError: A value is missing, unknown or of the wrong kind.
+            FormatError: A value is missing, unknown or of the wrong type.
         """
         try:
             mixture = values["mixture"]
@@ -136,7 +138,7 @@ class Normalization:
             return cls(values["kind"], mixture)
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
-                "normalisation settings must hold kind and mixture (weight, two means, two sds); "
+                "normalisation must have kind and mixture (weight, two means, two sds); "
                 f"got {dict(values)!r}: {error}"
             ) from error
 
@@ -144,34 +146,35 @@ class Normalization:
 def _normalize_by_noise(
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
-    counted: Histogram,
+    pixel_histogram: Histogram,
 ) -> Float32[np.ndarray, "height width"]:
-    """Whiten by the noise of the emptiest parts; their mean becomes 0, their noise 1."""
-    calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
-    noise = estimate_noise(calm, usable)
+    """Whiten by the noise of the emptiest parts and scale it to mean 0, standard deviation 1."""
+    low, high = pixel_histogram.centres[0], pixel_histogram.centres[-1]
+    clipped = image.clip(float(low), float(high))  # outliers would ring
+    noise = estimate_noise(clipped, usable)
     gain = whitening_gain(noise.power)
-    flat = whiten(calm, usable, gain)
+    flat = whiten(clipped, usable, gain)
     background = noise.background_mean(flat, usable)
     min_scale = _MIN_NOISE_FRAC * float(flat[usable].std())
     scale = max(noise.standard_deviation(gain), min_scale, 1e-30)
-    normalized = (flat - np.float32(background)) / np.float32(_LINEAR_RANGE * scale)
-    normalized = np.float32(_LINEAR_RANGE) * np.arcsinh(normalized)
-    normalized[~usable] = 0
-    return normalized
+    contrast = (flat - np.float32(background)) / np.float32(_LINEAR_RANGE * scale)
+    normalised = np.float32(_LINEAR_RANGE) * np.arcsinh(contrast)
+    normalised[~usable] = 0
+    return normalised
 
 
 def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) -> Normalization:
-    """Fit what the micrographs of a data set share.
+    """Fit the parameters that are shared by the micrographs of a data set.
 
-    Only kind "dataset" shares anything; for it, intensities should be counted from a zero
-    that means no electrons, because the scale α multiplies means and spreads alike.
+    Only kind "dataset" has shared parameters. It requires intensities that are 0 without
+    electrons, because the scale α multiplies both means and standard deviations.
 
     Args:
         kind: "dataset", "micrograph", "affine", "white" or "noise".
-        histograms: One for each training micrograph.
+        histograms: Histograms of the training micrographs.
 
     Raises:
-        ValueError: `kind` is unknown, or "dataset" is given no histogram.
+        ValueError: `kind` is unknown, or there is no histogram for "dataset".
     """
     if kind == "dataset":
         return Normalization(kind, fit_scaled_mixture(histograms)[0])

@@ -1,11 +1,11 @@
-"""Prepared micrographs on disk, of which windows are read.
+"""Store of prepared micrographs on disk, from which training reads windows.
 
-Ten thousand micrographs need not fit in memory: a training step touches a few windows of a
-few files. Coordinates in a store are working pixels.
+The micrographs need not fit in memory, as a training step reads a few windows of a few files.
+Coordinates in a store are in working pixels.
 
 - `PreparedStore`, `Window`: prepared micrographs, their masks and labels.
-- `save_micrograph`, `is_saved`, `load_micrograph`: the files, one micrograph at a time.
-- `load_histogram`: the histogram of one, without the rest.
+- `save_micrograph`, `is_saved`, `load_micrograph`: write and read single micrographs.
+- `load_histogram`: read only the histogram of a micrograph.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A square cut out of a prepared micrograph; what lies outside is 0 and not usable.
+    """A square window of a prepared micrograph; pixels outside are 0 and unusable.
 
     Attributes:
         image: Normalised pixels.
-        usable: Whether each pixel may be learnt from.
+        usable: Pixels that may be used for training.
     """
 
     image: Float32[np.ndarray, "side side"]
@@ -47,22 +47,21 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class StoredMicrograph:
-    """One micrograph of a store, whole.
+    """One complete micrograph of a store.
 
     Attributes:
         image: Pixels at the working scale.
-        usable: Which of them hold image.
+        usable: Pixels that contain image.
         scale_yx: Raw pixels per working pixel, along y and along x.
-        in_file_ang: Ångströms per raw pixel as its file says; None where it does not, or
-            nobody has kept it.
-        counted: Histogram of the usable pixels, where it is kept.
+        header_pixel_size_ang: Raw pixel size according to the header of the file, if known.
+        pixel_histogram: Histogram of the usable pixels, if stored.
     """
 
     image: Float32[np.ndarray, "height width"]
     usable: Bool[np.ndarray, "height width"]
     scale_yx: tuple[float, float]
-    in_file_ang: float | None = None
-    counted: Histogram | None = None
+    header_pixel_size_ang: float | None = None
+    pixel_histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +69,11 @@ class PreparedStore:
     """Prepared micrographs in a folder, numbered from 0.
 
     Attributes:
-        folder: Where the files are.
-        labels_px: For each micrograph, labelled centres (x, y) in working pixels.
+        folder: Folder of the files.
+        labels_px: Labels (x, y) of each micrograph in working pixels.
         shapes: Height and width of each micrograph in working pixels.
-        usable_px: Usable pixels of each micrograph.
-        negatives_px: For each micrograph, places (x, y) in working pixels that are no particles;
-            empty where none are known.
+        usable_px: Number of usable pixels of each micrograph.
+        negatives_px: Negative labels (x, y) of each micrograph in working pixels; may be empty.
     """
 
     folder: Path
@@ -94,17 +92,20 @@ class PreparedStore:
         """Open the store in `folder`.
 
         Args:
-            folder: Where the files are.
-            raw_labels_px: For each micrograph, labelled centres (x, y) in raw pixels.
-            raw_negatives_px: Places that are no particles, likewise.
+            folder: Folder of the files.
+            raw_labels_px: Labels (x, y) of each micrograph in raw pixels.
+            raw_negatives_px: Negative labels (x, y) of each micrograph in raw pixels.
         """
-        notes = [json.loads(_notes(folder, i).read_text()) for i in range(len(raw_labels_px))]
-        scales = [np.array(note["scale_yx"][::-1]) for note in notes]
+        metadata = [
+            json.loads(_metadata_path(folder, number).read_text())
+            for number in range(len(raw_labels_px))
+        ]
+        scales = [np.array(values["scale_yx"][::-1]) for values in metadata]
         return cls(
             folder=folder,
             labels_px=tuple(xy / scale for xy, scale in zip(raw_labels_px, scales, strict=True)),
-            shapes=tuple((note["shape"][0], note["shape"][1]) for note in notes),
-            usable_px=tuple(note["usable_px"] for note in notes),
+            shapes=tuple((values["shape"][0], values["shape"][1]) for values in metadata),
+            usable_px=tuple(values["usable_px"] for values in metadata),
             negatives_px=tuple(
                 xy / scale for xy, scale in zip(raw_negatives_px or (), scales, strict=False)
             ),
@@ -114,14 +115,14 @@ class PreparedStore:
         return len(self.shapes)
 
     @property
-    def labelled(self) -> int:
-        """Labels on all micrographs together."""
+    def label_count(self) -> int:
+        """Number of labels on all micrographs."""
         return sum(len(labels) for labels in self.labels_px)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ for other labels or micrographs of other sizes."""
-        labels = [own.tolist() for own in (*self.labels_px, *self.negatives_px)]
+        """Hash of the labels and the sizes of the micrographs, as 12 hexadecimal digits."""
+        labels = [xy_px.tolist() for xy_px in (*self.labels_px, *self.negatives_px)]
         text = json.dumps([self.shapes, self.usable_px, labels])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -138,86 +139,84 @@ class PreparedStore:
                 slice(columns.start - left, columns.stop - left),
             )
             for window, path in (
-                (image, _image(self.folder, micrograph)),
-                (usable, _mask(self.folder, micrograph)),
+                (image, _image_path(self.folder, micrograph)),
+                (usable, _mask_path(self.folder, micrograph)),
             ):
-                window[inside] = _rows(path, window.dtype, (height, width), rows)[:, columns]
+                window[inside] = _read_rows(path, window.dtype, (height, width), rows)[:, columns]
         return Window(image, usable)
 
 
 def save_micrograph(folder: Path, number: int, micrograph: StoredMicrograph) -> None:
-    """Put a micrograph into the store in `folder`; it counts as there once it is complete."""
+    """Write a micrograph to the store in `folder`; its metadata file marks it as complete."""
     folder.mkdir(parents=True, exist_ok=True)
     for path, pixels in (
-        (_image(folder, number), micrograph.image),
-        (_mask(folder, number), micrograph.usable),
+        (_image_path(folder, number), micrograph.image),
+        (_mask_path(folder, number), micrograph.usable),
     ):
-        np.save(path, np.ascontiguousarray(pixels))  # row after row, as windows are read
-    if micrograph.counted is not None:
-        np.save(
-            _counts(folder, number),
-            np.stack([micrograph.counted.centres, micrograph.counted.counts]),
-        )
-    notes = {
+        np.save(path, np.ascontiguousarray(pixels))  # in row order, as windows are read
+    histogram = micrograph.pixel_histogram
+    if histogram is not None:
+        np.save(_histogram_path(folder, number), np.stack([histogram.centres, histogram.counts]))
+    metadata = {
         "shape": micrograph.image.shape,
         "scale_yx": micrograph.scale_yx,
         "usable_px": int(micrograph.usable.sum()),
-        "in_file_ang": micrograph.in_file_ang,
+        "in_file_ang": micrograph.header_pixel_size_ang,
     }
-    part = _notes(folder, number).with_suffix(".part")
-    part.write_text(json.dumps(notes))
-    part.replace(_notes(folder, number))  # the notes come last: with them it is complete
+    temporary = _metadata_path(folder, number).with_suffix(".part")
+    temporary.write_text(json.dumps(metadata))
+    temporary.replace(_metadata_path(folder, number))  # last, as it marks the set as complete
 
 
 def is_saved(folder: Path, number: int) -> bool:
-    """Whether the store in `folder` holds micrograph `number` completely."""
-    return _notes(folder, number).exists()
+    """Return true if micrograph `number` of the store in `folder` is complete."""
+    return _metadata_path(folder, number).exists()
 
 
 def load_micrograph(folder: Path, number: int) -> StoredMicrograph:
     """Read one micrograph of the store in `folder`."""
-    notes = json.loads(_notes(folder, number).read_text())
-    scale_y, scale_x = notes["scale_yx"]
-    is_counted = _counts(folder, number).exists()
+    metadata = json.loads(_metadata_path(folder, number).read_text())
+    scale_y, scale_x = metadata["scale_yx"]
+    has_histogram = _histogram_path(folder, number).exists()
     return StoredMicrograph(
-        image=np.load(_image(folder, number)),
-        usable=np.load(_mask(folder, number)),
+        image=np.load(_image_path(folder, number)),
+        usable=np.load(_mask_path(folder, number)),
         scale_yx=(scale_y, scale_x),
-        in_file_ang=notes["in_file_ang"],
-        counted=load_histogram(folder, number) if is_counted else None,
+        header_pixel_size_ang=metadata["in_file_ang"],
+        pixel_histogram=load_histogram(folder, number) if has_histogram else None,
     )
 
 
 def load_histogram(folder: Path, number: int) -> Histogram:
-    """Read the histogram that was saved with a micrograph of the store in `folder`."""
-    return Histogram(*np.load(_counts(folder, number)))
+    """Read the histogram of a micrograph of the store in `folder`."""
+    return Histogram(*np.load(_histogram_path(folder, number)))
 
 
-def _rows(
-    path: Path, kind: np.dtype[Any], shape: tuple[int, int], rows: slice
+def _read_rows(
+    path: Path, dtype: np.dtype[Any], shape: tuple[int, int], rows: slice
 ) -> Shaped[np.ndarray, "rows width"]:
-    """Some rows of a saved image.
+    """Read some rows of a stored image.
 
-    Its pixels are the end of its file. To seek from there costs a tenth of a memory map, which
-    would read the header again for every window.
+    The pixels are at the end of the file. Seeking from the end is ten times faster than a memory
+    map, which would read the header again for every window.
     """
     height, width = shape
     with path.open("rb", buffering=0) as file:
-        file.seek(-(height - rows.start) * width * kind.itemsize, os.SEEK_END)
-        return np.fromfile(file, kind, (rows.stop - rows.start) * width).reshape(-1, width)
+        file.seek(-(height - rows.start) * width * dtype.itemsize, os.SEEK_END)
+        return np.fromfile(file, dtype, (rows.stop - rows.start) * width).reshape(-1, width)
 
 
-def _image(folder: Path, number: int) -> Path:
+def _image_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.image.npy"
 
 
-def _mask(folder: Path, number: int) -> Path:
+def _mask_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.usable.npy"
 
 
-def _notes(folder: Path, number: int) -> Path:
+def _metadata_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.json"
 
 
-def _counts(folder: Path, number: int) -> Path:
+def _histogram_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.counts.npy"

@@ -7,7 +7,7 @@
 
 from pathlib import Path
 
-from cryopick.errors import FormatError, InputError
+from cryopick.errors import FormatError, InputError, NotFoundError
 
 __all__ = ["first_line", "read_head", "read_name_list", "read_text"]
 
@@ -31,7 +31,7 @@ def read_text(path: Path) -> str:
             )
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the name") from None
+        raise NotFoundError(f"{path}: no such file; check the name") from None
     except UnicodeDecodeError as error:
         raise FormatError(
             f"{path}: expected text in UTF-8, found byte 0x{error.object[error.start]:02x} at "
@@ -51,7 +51,7 @@ def read_head(path: Path) -> str:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the name") from None
+        raise NotFoundError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -1,11 +1,10 @@
-"""Built-in molecules: solids of protein density around a few overlapping blobs.
+"""Built-in molecules: smooth unions of Gaussian blobs, filled with protein density.
 
-Each is a smooth union of Gaussian blobs, cut at one level and filled with grains of mass.
-Nothing is read from disk and nothing is random: a name is always the same molecule.
+A name always gives the same molecule; nothing is random or read from disk.
 
-- `BUILTIN_MOLECULES`: the names, with their usual diameters in ångströms.
-- `builtin_molecule`: one of them.
-- `molecule_from_blobs`: any other set of blobs.
+- `BUILTIN_MOLECULES`: names and default diameters in ångströms.
+- `builtin_molecule`: build one of them.
+- `molecule_from_blobs`: build a molecule from any set of blobs.
 """
 
 from types import MappingProxyType
@@ -22,16 +21,16 @@ BUILTIN_MOLECULES = MappingProxyType(
     {"compact": 170.0, "rod": 220.0, "y-shaped": 150.0, "ring": 150.0}
 )
 _GRID_ANG = 3.5  # spacing of the grains
-_TEXTURE = 0.25  # spread of the density inside, as domains and cavities give
+_DENSITY_SD = 0.25  # relative variation of the density, due to domains and cavities
 
 
 def builtin_molecule(name: str, diameter_ang: float | None = None) -> Molecule:
-    """Build a molecule of protein density.
+    """Build a built-in molecule.
 
     Args:
-        name: `compact` is globular with uneven lobes, `rod` long and bent, `y-shaped` three
-            lobes on thin hinges as in an antibody, `ring` a closed circle of subunits.
-        diameter_ang: Longest extent; None takes the usual one.
+        name: `compact` is globular with lobes, `rod` elongated and bent, `y-shaped` has three
+            lobes on thin hinges as in an antibody, `ring` is a closed ring of subunits.
+        diameter_ang: Longest extent; None uses the default.
 
     Raises:
         SettingsError: The name is not one of `BUILTIN_MOLECULES`.
@@ -41,51 +40,53 @@ def builtin_molecule(name: str, diameter_ang: float | None = None) -> Molecule:
     """
     if name not in BUILTIN_MOLECULES:
         raise SettingsError(
-            f"a built-in molecule is one of {', '.join(BUILTIN_MOLECULES)}; got {name!r}"
+            f"the built-in molecule must be one of {', '.join(BUILTIN_MOLECULES)}; got {name!r}"
         )
-    wanted_ang = BUILTIN_MOLECULES[name] if diameter_ang is None else diameter_ang
+    target_ang = BUILTIN_MOLECULES[name] if diameter_ang is None else diameter_ang
     blobs = _BLOBS[name]()
-    blobs = blobs * (wanted_ang / _longest(_inside(blobs, spacing=0.04)))
+    blobs = blobs * (target_ang / _compute_diameter(_fill_blobs(blobs, spacing=0.04)))
     return molecule_from_blobs(name, blobs)
 
 
 def molecule_from_blobs(
     name: str, blobs_ang: Float[np.ndarray, "blobs 4"], grid_ang: float = _GRID_ANG
 ) -> Molecule:
-    """Fill the smooth union of blobs with protein, a little uneven in density.
+    """Fill the smooth union of blobs with protein of slightly variable density.
 
     Args:
-        name: What to call the molecule.
+        name: Name of the molecule.
         blobs_ang: Centre (x, y, z) and radius of each.
         grid_ang: Spacing of the grains.
     """
-    points = _inside(blobs_ang, spacing=grid_ang)
-    texture = np.random.default_rng(len(points)).normal(1.0, _TEXTURE, len(points)).clip(0.2)
-    mass = texture / texture.mean() * (PROTEIN_DA_PER_ANG3 * grid_ang**3)
+    points = _fill_blobs(blobs_ang, spacing=grid_ang)
+    density = np.random.default_rng(len(points)).normal(1.0, _DENSITY_SD, len(points)).clip(0.2)
+    mass = density / density.mean() * (PROTEIN_DA_PER_ANG3 * grid_ang**3)
     return molecule_from_grains(name, points, mass)
 
 
-def _inside(blobs: Float[np.ndarray, "blobs 4"], spacing: float) -> Float[np.ndarray, "points 3"]:
-    """Points of a cubic lattice within the smooth union of blobs (x, y, z, radius)."""
-    reach = 1.3 * blobs[:, 3:]
-    low = (blobs[:, :3] - reach).min(axis=0)
-    high = (blobs[:, :3] + reach).max(axis=0)
+def _fill_blobs(
+    blobs: Float[np.ndarray, "blobs 4"], spacing: float
+) -> Float[np.ndarray, "points 3"]:
+    """Return the points of a cubic lattice within the smooth union of blobs (x, y, z, radius)."""
+    extent = 1.3 * blobs[:, 3:]
+    low = (blobs[:, :3] - extent).min(axis=0)
+    high = (blobs[:, :3] + extent).max(axis=0)
     axes = [np.arange(a, b, spacing) for a, b in zip(low, high, strict=True)]
     x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
     level = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape))
     for bx, by, bz, radius in blobs:
-        # A lone blob reaches the level 1 at its radius.
-        fall = 2.0 / radius**2
+        # A single blob has the level 1 at its radius.
+        decay = 2.0 / radius**2
         level += np.exp(2.0) * (
-            np.exp(-fall * (x - bx) ** 2)
-            * np.exp(-fall * (y - by) ** 2)
-            * np.exp(-fall * (z - bz) ** 2)
+            np.exp(-decay * (x - bx) ** 2)
+            * np.exp(-decay * (y - by) ** 2)
+            * np.exp(-decay * (z - bz) ** 2)
         )
     ix, iy, iz = np.nonzero(level >= 1.0)
     return np.stack([axes[0][ix], axes[1][iy], axes[2][iz]], axis=1)
 
 
-def _longest(points: Float[np.ndarray, "points 3"]) -> float:
+def _compute_diameter(points: Float[np.ndarray, "points 3"]) -> float:
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
@@ -93,7 +94,7 @@ def _longest(points: Float[np.ndarray, "points 3"]) -> float:
 
 
 def _compact() -> Float[np.ndarray, "blobs 4"]:
-    """A core with seven lobes of unlike size, none of them opposite another."""
+    """Return the blobs of a core with seven lobes of different sizes, without symmetry."""
     return np.array(
         [
             [0.0, 0.0, 0.0, 0.42],
@@ -109,13 +110,13 @@ def _compact() -> Float[np.ndarray, "blobs 4"]:
 
 
 def _rod() -> Float[np.ndarray, "blobs 4"]:
-    """Nine beads along a gentle bow, thicker at one end."""
+    """Return nine beads along a slight arc, thicker at one end."""
     along = np.linspace(-1.0, 1.0, 9)
     return np.stack([along, 0.12 * along**2, 0.05 * np.sin(3 * along), 0.24 - 0.04 * along], axis=1)
 
 
 def _y_shaped() -> Float[np.ndarray, "blobs 4"]:
-    """Two arms and a stem of two domain pairs each, on a thin hinge, out of one plane."""
+    """Return two arms and a stem of two domains each, on a thin hinge, not in one plane."""
     return np.array(
         [
             [0.0, -0.34, 0.0, 0.22],
@@ -132,7 +133,7 @@ def _y_shaped() -> Float[np.ndarray, "blobs 4"]:
 
 
 def _ring() -> Float[np.ndarray, "blobs 4"]:
-    """Seven subunits around an open channel, each with a domain above and a smaller below."""
+    """Return seven subunits around a channel, each with an upper and a smaller lower domain."""
     angle = 2 * np.pi * np.arange(7) / 7
     twist = angle + 0.35
     upper = np.stack([np.cos(angle), np.sin(angle), np.full(7, 0.24), np.full(7, 0.40)], axis=1)

@@ -26,13 +26,13 @@ from cryopick.simulate.settings import SimulationSettings
 
 __all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
 
-_LOG_DIAMETER_SD = 0.25  # of the diameter that a user enters, on a natural-logarithm scale
+_LOG_DIAMETER_SD = 0.18  # of the diameter that a user enters, on a natural-logarithm scale
 _MAX_LOG_DIAMETER = 0.65
 _BY_LENGTH_FRAC = 0.4  # fraction of molecules for which the longest extent is entered
 _GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
 _PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
 _EMPTY_FRAC = 0.15  # fraction of fields without particles
-_CROWDED_FRAC = 0.25
+_CROWDED_FRAC = 0.3
 _CLEAN_FRAC = 0.15  # fraction of fields with particles only
 _STRONG_AMPLITUDE_FRAC = 0.1  # as from negative stain and phase plates
 _BRIGHT_FRAC = 0.05  # fraction of fields with bright particles, which are not to be picked
@@ -235,6 +235,6 @@ def _draw_particle_count(rng: np.random.Generator, area_diameters: float) -> int
     kind = rng.random()
     if kind < _EMPTY_FRAC:
         return 0
-    most = max(1.1 * area_diameters, 2.0)
-    least = 0.3 * area_diameters if kind < _EMPTY_FRAC + _CROWDED_FRAC else 1.0
+    most = max(0.8 * area_diameters, 2.0)
+    least = 0.2 * area_diameters if kind < _EMPTY_FRAC + _CROWDED_FRAC else 1.0
     return max(1, round(np.exp(rng.uniform(np.log(min(least, most)), np.log(most)))))

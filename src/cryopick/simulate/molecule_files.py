@@ -1,6 +1,7 @@
-"""Molecules from files: atomic models through gemmi, maps through mrcfile.
+"""Load molecules: built-in ones, atomic models (with gemmi) and maps (with mrcfile).
 
-- `molecule_from_file`: PDB, mmCIF (both also `.gz`) or MRC.
+- `load_molecule`: load a built-in molecule by name, or a file.
+- `molecule_from_file`: read PDB, mmCIF (plain or `.gz`) or MRC.
 """
 
 import gzip
@@ -18,20 +19,20 @@ __all__ = ["load_molecule", "molecule_from_file"]
 
 _MODELS = (".pdb", ".ent", ".cif", ".mmcif")
 _MAPS = (".mrc", ".map", ".ccp4")
-_WITH_HYDROGEN = 1.07  # mass of a protein with its hydrogens over that of its heavy atoms
-_NOT_MATTER = frozenset({"DUM"})  # pseudo-atoms that mark a membrane in OPM files
-_FEWEST = 50  # atoms or voxels: fewer are a ligand or noise, not a particle
+_HYDROGEN_FACTOR = 1.07  # total mass of a protein over the mass of its heavy atoms
+_PSEUDO_RESIDUES = frozenset({"DUM"})  # mark the membrane in OPM files
+_MIN_POINTS = 50  # atoms or voxels; fewer are a ligand or noise instead of a particle
 
 
 def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
-    """Find a molecule by the name of a built-in one or by the path of a file.
+    """Load a built-in molecule by name, or a molecule from a file.
 
     Args:
         molecule: A name of `BUILTIN_MOLECULES`, or a path to PDB, mmCIF or MRC.
-        diameter_ang: Diameter to which a built-in molecule is scaled; None leaves it.
+        diameter_ang: Diameter of a built-in molecule; None uses its default.
 
     Raises:
-        SettingsError: There is no such name or file, or a file was to be scaled.
+        SettingsError: The name or file does not exist, or a diameter is given for a file.
         InputError: The file cannot be read as a molecule.
     """
     if molecule in BUILTIN_MOLECULES:
@@ -39,12 +40,12 @@ def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
     if not Path(molecule).exists():
         raise SettingsError(
             f"molecule must be one of {', '.join(BUILTIN_MOLECULES)}, or the path of a PDB, "
-            f"mmCIF or MRC file; there is no {molecule!r}"
+            f"mmCIF or MRC file; {molecule!r} does not exist"
         )
     if diameter_ang is not None:
         raise SettingsError(
-            f"diameter_ang scales built-in molecules only; {molecule} has its own size, "
-            "so leave diameter_ang out"
+            f"diameter_ang applies to built-in molecules only; {molecule} has its own size, "
+            "so remove diameter_ang"
         )
     return molecule_from_file(Path(molecule))
 
@@ -52,30 +53,29 @@ def load_molecule(molecule: str, diameter_ang: float | None = None) -> Molecule:
 def molecule_from_file(path: Path) -> Molecule:
     """Read a molecule from an atomic model or a map.
 
-    Of a model, the heavy atoms of the first model count, without water; hydrogens are
-    allowed for in the mass, and no biological assembly is built. Of a map, the voxels above
-    an automatic contour count, and weigh what protein of that volume weighs.
+    From an atomic model, uses the heavy atoms of the first model without water. The mass includes
+    hydrogens; no biological assembly is built. From a map, uses the voxels above an automatic
+    contour level, with the density of protein.
 
     Args:
         path: PDB or mmCIF, plain or `.gz`, or an MRC map whose header has a voxel size.
 
     Raises:
-        InputError: The file is missing, of another kind, unreadable, or holds no molecule.
+        InputError: The file is missing, unreadable, in another format, or has too few atoms.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
     if kind not in _MODELS + _MAPS:
         raise InputError(
-            f"{path}: a molecule is read from {' '.join(_MODELS + _MAPS)}; this file is none "
-            "of them, so convert it first"
+            f"{path}: a molecule must be one of {' '.join(_MODELS + _MAPS)}; convert the file first"
         )
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file; give the path of a model or a map")
+        raise InputError(f"{path}: no such file; give the path of a model or a map")
     points, mass = _read_map(path) if kind in _MAPS else _read_model(path)
-    if len(mass) < _FEWEST:
+    if len(mass) < _MIN_POINTS:
         raise InputError(
-            f"{path}: a molecule has at least {_FEWEST} heavy atoms or voxels, this file has "
-            f"{len(mass)}; check that it is the right file"
+            f"{path}: expected at least {_MIN_POINTS} heavy atoms or voxels, found {len(mass)}; "
+            "check that it is the right file"
         )
     return molecule_from_grains(path.name, points, mass)
 
@@ -83,18 +83,18 @@ def molecule_from_file(path: Path) -> Molecule:
 def _read_model(
     path: Path,
 ) -> tuple[Float[np.ndarray, "atoms 3"], Float[np.ndarray, " atoms"]]:
-    """Positions and masses of the heavy atoms of the first model."""
+    """Read positions and masses of the heavy atoms of the first model."""
     import gemmi
 
     try:
         if path.suffix.lower() == ".gz":
-            _unpack(path)
+            _check_gzip(path)
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError, OSError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path}: expected a PDB or mmCIF model, gemmi cannot read it ({reason}); "
-            "check that the file is whole"
+            "check that the file is complete"
         ) from error
     if not len(structure):
         return np.zeros((0, 3)), np.zeros(0)
@@ -105,22 +105,22 @@ def _read_model(
         (*atom.pos.tolist(), atom.element.weight)
         for chain in structure[0]
         for residue in chain
-        if residue.name not in _NOT_MATTER
+        if residue.name not in _PSEUDO_RESIDUES
         for atom in residue
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    return table[:, :3], table[:, 3] * _WITH_HYDROGEN
+    return table[:, :3], table[:, 3] * _HYDROGEN_FACTOR
 
 
-def _unpack(path: Path) -> None:
-    """Read a packed file to its end: gemmi takes the beginning of a cut one for the whole."""
-    with gzip.open(path) as packed:
-        while packed.read(1 << 20):
+def _check_gzip(path: Path) -> None:
+    """Read a compressed file to its end, as gemmi silently accepts truncated ones."""
+    with gzip.open(path) as file:
+        while file.read(1 << 20):
             pass
 
 
 def _read_map(path: Path) -> tuple[Float[np.ndarray, "voxels 3"], Float[np.ndarray, " voxels"]]:
-    """Positions and masses of the voxels above the contour."""
+    """Read positions and masses of the voxels above the contour level."""
     import mrcfile  # type: ignore[import-untyped]  # the package ships no types
 
     try:
@@ -130,33 +130,30 @@ def _read_map(path: Path) -> tuple[Float[np.ndarray, "voxels 3"], Float[np.ndarr
     except (ValueError, OSError) as error:
         raise InputError(
             f"{path}: expected an MRC map, mrcfile cannot read it ({error}); "
-            "check that the file is whole"
+            "check that the file is complete"
         ) from error
     if density.ndim != 3 or min(density.shape) < 4 or not np.isfinite(density).all():
         raise InputError(
-            f"{path}: expected a map of finite numbers with three sides, found "
+            f"{path}: expected a three-dimensional map of finite numbers, found "
             f"{' x '.join(map(str, density.shape))}; give the map of one molecule"
         )
     if not (voxel_ang > 0).all():
-        raise InputError(
-            f"{path}: the header has no voxel size, and a molecule needs one; set it in the "
-            "file's header"
-        )
-    inside = density >= _contour(density)
-    points = np.argwhere(inside)[:, ::-1] * voxel_ang
-    weight = density[inside].astype(np.float64)
+        raise InputError(f"{path}: the header has no voxel size; set it in the header of the file")
+    is_inside = density >= _find_contour(density)
+    points = np.argwhere(is_inside)[:, ::-1] * voxel_ang
+    weight = density[is_inside].astype(np.float64)
     total_da = PROTEIN_DA_PER_ANG3 * len(weight) * voxel_ang.prod()
     return points, weight * (total_da / weight.sum())
 
 
-def _contour(density: Float[np.ndarray, "depth height width"]) -> float:
-    """Density that parts the molecule from what surrounds it, above 0.
+def _find_contour(density: Float[np.ndarray, "depth height width"]) -> float:
+    """Find the contour level that separates the molecule from the background, above 0.
 
-    The threshold with the largest variance between the two classes it makes.
+    Uses Otsu's threshold, which maximizes the variance between the two classes.
     Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9:62.
     """
     positive = density[density > 0]
-    if len(positive) < _FEWEST:
+    if len(positive) < _MIN_POINTS:
         return float(np.inf)
     counts, edges = np.histogram(positive, bins=256)
     centres = (edges[1:] + edges[:-1]) / 2

@@ -1,9 +1,9 @@
-"""What a simulated micrograph looks like: one frozen table of settings, checked once.
+"""Settings of the simulation, validated on construction.
 
-Units stand in the names. The defaults describe a decent 300 kV data set: 40 e/Å², thin ice,
-1.5 to 3 µm underfocus, and a little of everything that a picker must not pick.
+The defaults describe a good 300 kV data set: 40 e/Å², thin ice, 1.5 to 3 µm underfocus, and small
+numbers of all kinds of junk.
 
-- `SimulationSettings`: the table.
+- `SimulationSettings`: settings of simulated micrographs.
 """
 
 import math
@@ -139,7 +139,7 @@ class SimulationSettings:
                 raise SettingsError(f"{name} must run from low to high; got {low} to {high}")
 
     def without_junk(self) -> "SimulationSettings":
-        """The same micrographs with nothing on them but intact particles."""
+        """Return the settings without junk, carbon and broken molecules."""
         return replace(
             self,
             broken=0.0,

@@ -1,11 +1,12 @@
-"""The state of a run on disk: weights, optimiser, curves, the best network so far.
+"""Training checkpoints: weights, optimizer state, curves and the best network so far.
 
-One safetensors file, written whole or not at all, so that a kill at any moment leaves the
-last checkpoint. It carries the key of its run, made of settings, micrographs and labels, and
-is refused by a run of another key.
+A checkpoint is one safetensors file that is written atomically, so that a process killed at any
+moment leaves the previous checkpoint. It holds a key made of settings, micrographs and labels; a
+run with another key refuses it.
 
-- `TrainingState`: what changes while a run goes on, networks apart.
-- `save_checkpoint`, `load_checkpoint`: to and from the file.
+- `TrainingState`: the state of a run, apart from weights and optimizer.
+- `save_checkpoint`, `load_checkpoint`: write and read the file.
+- `Checkpointed`: the objects whose tensors a checkpoint holds.
 """
 
 import json
@@ -32,14 +33,14 @@ Checkpointed = nn.Module | torch.optim.Optimizer | Adam
 
 @dataclass
 class TrainingState:
-    """How far a run has come.
+    """State of a run, apart from weights and optimizer.
 
     Attributes:
-        step: Minibatches learnt from.
-        best: Weights of the network that did best on the held-out particles.
-        best_step: The step they are of.
+        step: Number of completed steps.
+        best: Weights of the network with the highest average precision on held-out particles.
+        best_step: Step of that network.
         best_score: Its average precision.
-        curves: The rows so far.
+        curves: Training curves so far.
     """
 
     step: int = 0
@@ -49,7 +50,7 @@ class TrainingState:
     curves: TrainingCurves = field(default_factory=TrainingCurves)
 
     def record(self, row: CurveRow, scorer: Scorer) -> None:
-        """Add a row, and keep the network if it is the best on held-out particles."""
+        """Add a row to the curves, and keep the network if it is the best so far."""
         self.curves.rows.append(row)
         score = row.particle_average_precision
         if score is not None and score > self.best_score:
@@ -60,7 +61,14 @@ class TrainingState:
 def save_checkpoint(
     path: Path, parts: Mapping[str, Checkpointed], state: TrainingState, key: str
 ) -> None:
-    """Write the state of the run of that key in place of the one before."""
+    """Write a checkpoint in place of the previous one.
+
+    Args:
+        path: The file.
+        parts: Networks and optimizer by name.
+        state: The rest of the state.
+        key: Key of the run.
+    """
     tensors = {f"best/{name}": tensor for name, tensor in state.best.items()}
     for part, owner in parts.items():
         tensors |= {f"{part}/{name}": tensor for name, tensor in _tensors(owner).items()}
@@ -79,7 +87,16 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, parts: Mapping[str, Checkpointed], key: str, device: torch.device
 ) -> TrainingState:
-    """Read the state of the run of that key into its parts.
+    """Read a checkpoint into networks and optimizer.
+
+    Args:
+        path: The file.
+        parts: Networks and optimizer by name.
+        key: Key of the run.
+        device: Device of the tensors.
+
+    Returns:
+        The rest of the state.
 
     Raises:
         FormatError: The file is damaged, or belongs to another run.
@@ -91,7 +108,7 @@ def load_checkpoint(
         if notes["key"] != key:
             raise FormatError(
                 f"{path}: belongs to an unfinished run with other settings, micrographs or labels; "
-                "repeat its command to finish it, or start afresh with --force"
+                "repeat its command to finish it, or start again with --force"
             )
         for part, owner in parts.items():
             _restore(owner, _under(f"{part}/", tensors))
@@ -105,7 +122,7 @@ def load_checkpoint(
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FormatError(
             f"{path}: the checkpoint cannot be read ({' '.join(str(error).split())[:200]}); "
-            "start afresh with --force"
+            "start again with --force"
         ) from error
 
 
@@ -118,7 +135,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _tensors(owner: Checkpointed) -> dict[str, Tensor]:
-    """The tensors of a network, or the moments of an optimiser by parameter number."""
+    """Return the weights of a network, or the moments of an optimizer by parameter number."""
     if isinstance(owner, nn.Module):
         return owner.state_dict()
     return {

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from cryopick.array_types import Float
+from cryopick.model.device import widen_to_float32
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -138,7 +139,7 @@ class _SharedNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        wide = x.float()
+        wide = widen_to_float32(x)
         pixels = wide.new_tensor([x.numel() / x.shape[1]])
         sums = self.team.total(torch.cat([wide.sum((0, 2, 3)), pixels]))
         count = sums[-1]

@@ -7,7 +7,6 @@ off goes on from its last checkpoint exactly as it would have gone on.
 - `TrainingResult`: the networks it ends with, and its curves.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,20 +22,26 @@ from cryopick.array_types import Float
 from cryopick.config import hash_settings
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.device import choose_memory_format, autocast_context, copy_to_device
+from cryopick.model.device import (
+    autocast_context,
+    choose_memory_format,
+    copy_to_device,
+    widen_to_float32,
+)
 from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Decoder, Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
-from cryopick.train.curves import CurveRow, Step, TrainingCurves
+from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 from cryopick.train.data_parallel import Team
-from cryopick.train.objectives import objective
+from cryopick.train.objectives import evaluate_objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
 from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
+from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
-from cryopick.train.warm_up import propose
+from cryopick.train.warm_up import label_blobs
 
 __all__ = ["TrainingResult", "Validator", "train"]
 
@@ -44,7 +49,8 @@ __all__ = ["TrainingResult", "Validator", "train"]
 # regions and over particles.
 Validator = Callable[[Scorer], tuple[float, float]]
 
-_WARM_UP = 0.3  # share of the steps in which the learning rate rises
+_RISE_FRAC = 0.3  # fraction of a cycle in which the learning rate rises
+_FINAL_DIVISOR = 25e4  # maximum over final learning rate
 _DECODED = 64  # regions rebuilt in a step for the reconstruction term
 
 
@@ -90,7 +96,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             written every `settings.checkpoint_every` steps.
         device: Where to compute.
         start: Network to begin with, of the kind that the settings name; random weights
-            without. Its batch statistics and its first `settings.frozen` layers stay.
+            without. Its batch statistics and its first `settings.frozen_layers` layers stay.
         partner: Network that the trained one will work beside. A place labelled as no particle
             must be outvoted where the partner takes it for one.
         held_out: Judge of the network at each checkpoint.
@@ -107,7 +113,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         raise SettingsError("particles_per_micrograph must be known before a training begins")
     prior = compute_unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
-        labelled=store.labelled,
+        labelled=store.label_count,
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
@@ -117,7 +123,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, run.parts, run.key, device)
     batches = run.batches(state.step)
-    pending: list[Step] = []
+    pending: list[StepMetrics] = []
     while state.step < settings.steps and not finish:
         pending.append(run.step(state.step, next(batches)))
         state.step += 1
@@ -126,7 +132,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             continue
         run.check(state.step)
         scores = team.once(lambda: held_out(run.scorer.eval())) if held_out else None
-        row = CurveRow.of(state.step, pending, scores)
+        row = CurveRow.from_steps(state.step, pending, scores)
         state.record(row, run.scorer)
         if team.rank == 0:
             save_checkpoint(checkpoint, run.parts, state, run.key)
@@ -160,14 +166,14 @@ class _Run:
         self.settings, self.prior, self.device, self.team = settings, prior, device, team
         self.partner = partner
         self.key = f"{hash_settings(settings)}-{store.fingerprint}"
-        self.gamma = settings.gamma(store.labelled) if store.labelled else 0.0
+        self.gamma = settings.gamma(store.label_count) if store.label_count else 0.0
         self.scorer = Scorer(settings.network)
-        self.scorer.start_at(prior)
+        self.scorer.initialize_head(prior)
         self.keeps_statistics = start is not None
         if start is not None:
             _check_alike(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
-            self.scorer.encoder[: settings.frozen].requires_grad_(False)
+            self.scorer.encoder[: settings.frozen_layers].requires_grad_(False)
         layout = choose_memory_format(self.scorer, device)
         team.joined(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px
@@ -179,7 +185,7 @@ class _Run:
             settings=settings.sampling,
             geometry=self.geometry,
             seed=settings.seed,
-            votes=votes,
+            partner_logits=votes,
         )
         self.on_labels = _Phase(self.drawn(store), prior)
         self.parts: dict[str, Checkpointed] = {"scorer": self.scorer}
@@ -205,7 +211,7 @@ class _Run:
     @cached_property
     def on_proposals(self) -> _Phase:
         """What is drawn first; a run that has come farther never looks for it."""
-        proposed, prior = propose(self.store, self.settings)
+        proposed, prior = label_blobs(self.store, self.settings)
         return _Phase(self.drawn(proposed), prior)
 
     def _phase(self, step: int) -> _Phase:
@@ -215,7 +221,7 @@ class _Run:
     def _batch(self, step: int) -> Batch:
         return self._phase(step).sampler.batch(step, self.device)
 
-    def step(self, number: int, batch: Batch) -> Step:
+    def step(self, number: int, batch: Batch) -> StepMetrics:
         """Learn from one minibatch."""
         torch.manual_seed(self.settings.seed + 1_000_003 * (number + 1))  # dropout, cells decoded
         self.scorer.train()
@@ -225,13 +231,13 @@ class _Run:
         with autocast_context(self.device):
             patches = self.team.own(batch.patches)
             features = self.scorer.encode(patches)
-            logits = self.team.of_all(self.scorer.classify(features).float())
+            logits = self.team.of_all(widen_to_float32(self.scorer.classify(features)))
             rebuilt = self._reconstruction(features, patches, batch)
         logits = logits.flatten()
-        positive = logits[batch.places[POSITIVE]]
-        unlabelled = logits[batch.places[UNLABELLED]]
+        positive = logits[batch.indices[POSITIVE]]
+        unlabelled = logits[batch.indices[UNLABELLED]]
         prior = self._phase(number).prior
-        terms = objective(
+        terms = evaluate_objective(
             self.settings.objective,
             positive,
             unlabelled,
@@ -239,13 +245,13 @@ class _Run:
             weight=self._penalty_weight(len(unlabelled)),
         )
         loss = terms.total + self.gamma * rebuilt
-        if len(batch.votes):
-            loss = loss + softplus(logits[batch.places[NEGATIVE]] + batch.votes).mean()
+        if len(batch.partner_logits):
+            loss = loss + softplus(logits[batch.indices[NEGATIVE]] + batch.partner_logits).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.team.average_gradients(self.optimizer.parameters)
         self.optimizer.step(learning_rate(number, self.settings))
-        return Step(
+        return StepMetrics(
             loss=self.team.averaged(loss.detach()),
             penalty=terms.penalty.detach(),
             positive_rate=torch.sigmoid(positive.detach()).mean(),
@@ -277,7 +283,7 @@ class _Run:
         patch = patch // self.team.size
         regions = _regions(patches, self.geometry)[patch, row, column]
         rebuilt = self.decoder(features[patch, :, row, column])
-        errors = (regions - rebuilt.float()).square().sum(dim=(1, 2))
+        errors = (regions - widen_to_float32(rebuilt)).square().sum(dim=(1, 2))
         return self.team.mean(errors, len(chosen))
 
     def check(self, step: int) -> None:
@@ -316,19 +322,12 @@ def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """One cycle: up from a 25th to the greatest rate, then down to nothing, by cosines.
-
-    Proposals have a cycle of their own, and what follows another.
-
-    Source: Smith and Topin 2019, "Super-convergence", with cosine annealing.
-    """
+    """Compute the learning rate of a step: one cycle for the warm-up, another for the labels."""
     peak, early = settings.learning_rate, settings.warm_up_steps
-    done = step / early if step < early else (step - early) / (settings.steps - early)
-    if done < _WARM_UP:
-        low, share = peak / 25, 1 - done / _WARM_UP
-    else:
-        low, share = peak / 25e4, (done - _WARM_UP) / (1 - _WARM_UP)
-    return low + (peak - low) * (1 + math.cos(math.pi * share)) / 2
+    progress = step / early if step < early else (step - early) / (settings.steps - early)
+    return one_cycle_learning_rate(
+        progress, peak=peak, final=peak / _FINAL_DIVISOR, warm_up_frac=_RISE_FRAC
+    )
 
 
 def _regions(

@@ -88,7 +88,7 @@ class TrainSettings:
     """Settings of `cryopick train`; the field names are the TOML keys and the options.
 
     The defaults are those of training from random weights;
-    `cryopick.train.initialization.usual_training` gives those for other starting points.
+    `cryopick.train.initialization.choose_training_settings` gives those for other starting points.
 
     Raises:
         SettingsError: A value lies outside its range.

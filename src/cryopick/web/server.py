@@ -25,7 +25,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, NotFoundError
 from cryopick.io.inputs import find_micrographs
 from cryopick.web.api.access_control import App, Door, Shell
 from cryopick.web.api.annotations import marks_routes
@@ -109,7 +109,7 @@ def _reading(request: Request) -> None:
 
 
 def _told(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 404 if "there is no such" in str(error) else 422)
+    return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotFoundError) else 422)
 
 
 def _not_stored(_: Request, error: Exception) -> Response:

@@ -95,10 +95,11 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
     if fault or image.pixels is None or span is None:
         raise MicrographError(f"{path}: {fault}")
     findings = image.findings
-    if pixel_size_ang is not None:
-        findings = tuple(text for text in findings if "gives no pixel size" not in text)
-        stored = image.pixel_size_ang
-        if stored is not None and abs(stored - pixel_size_ang) > 0.01 * pixel_size_ang:
+    stored = image.pixel_size_ang
+    if pixel_size_ang is None or stored is not None:
+        findings = (*image.pixel_size_findings, *findings)
+    if pixel_size_ang is not None and stored is not None:
+        if abs(stored - pixel_size_ang) > 0.01 * pixel_size_ang:
             findings += (f"The file says {stored:g} Å per pixel; {pixel_size_ang:g} Å is used.",)
     return Micrograph(
         path=path,
@@ -124,7 +125,8 @@ def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographIn
     pixels = image.pixels if with_pixels else None
     fault = image.fault or (_examined(pixels)[0] if with_pixels else None)
     minimum, maximum, mean, std = _statistics(pixels)
-    findings = [*image.findings, *_range_findings(image, (minimum, maximum, mean))]
+    findings = [*image.pixel_size_findings, *image.findings]
+    findings += _range_findings(image, (minimum, maximum, mean))
     if fault:
         findings.append(f"{path}: {fault}")
     return MicrographInfo(

@@ -23,7 +23,7 @@ from cryopick.array_types import Float
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
-    pixel_size_findings,
+    describe_pixel_size,
     plausible_pixel_size,
 )
 from cryopick.runs.atomic_write import atomic_write
@@ -151,7 +151,8 @@ def _from_header(head: bytes, kind: str) -> tuple[StoredImage, _Header | None]:
         kind=kind,
         shape=shape,
         pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
-        findings=header.findings + pixel_size_findings(x_ang, y_ang),
+        findings=header.findings,
+        pixel_size_findings=describe_pixel_size(x_ang, y_ang),
         header_range=_claimed_range(header),
     )
     mode = header.whole_number("mode")

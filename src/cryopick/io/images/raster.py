@@ -35,7 +35,7 @@ def inspect_raster(path: Path) -> StoredImage:
         is_png = stream.read(4) == b"\x89PNG"
         stream.seek(0)
         kind = "PNG" if is_png else "JPEG"
-        image = StoredImage(kind=kind, findings=("The file gives no pixel size.",))
+        image = StoredImage(kind=kind, pixel_size_findings=("The file gives no pixel size.",))
         try:
             picture = PngImageFile(stream) if is_png else JpegImageFile(stream)
             width, height = picture.size

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "StoredImage", "pixel_size_findings", "plausible_pixel_size"]
+__all__ = ["MAX_PIXELS", "StoredImage", "describe_pixel_size", "plausible_pixel_size"]
 
 MAX_PIXELS = 2**30  # 32768 x 32768; the largest detectors give a quarter of it
 
@@ -37,6 +37,7 @@ class StoredImage:
     dtype: str = ""
     pixel_size_ang: float | None = None
     findings: tuple[str, ...] = ()
+    pixel_size_findings: tuple[str, ...] = ()
     fault: str | None = None
     pixels: np.ndarray | None = None
     header_range: tuple[float, float, float] | None = None
@@ -48,7 +49,7 @@ def plausible_pixel_size(x_ang: float, y_ang: float) -> float | None:
     return float(sizes.mean()) if ((sizes >= 0.05) & (sizes <= 100.0)).all() else None
 
 
-def pixel_size_findings(x_ang: float, y_ang: float) -> tuple[str, ...]:
+def describe_pixel_size(x_ang: float, y_ang: float) -> tuple[str, ...]:
     """Say what is odd about the pixel sizes in Å that a file gives for its two axes."""
     if plausible_pixel_size(x_ang, y_ang) is None:
         said = f" ({x_ang:g} Å is not one)" if x_ang else ""

@@ -18,7 +18,7 @@ from tifffile import TiffFile, TiffPage
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
-    pixel_size_findings,
+    describe_pixel_size,
     plausible_pixel_size,
 )
 
@@ -107,7 +107,7 @@ def _describe(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
         shape=tuple(page.shape),
         dtype=page.dtype.name if page.dtype is not None else "",
         pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
-        findings=pixel_size_findings(x_ang, y_ang),
+        pixel_size_findings=describe_pixel_size(x_ang, y_ang),
     )
     return replace(image, fault=_fault(page, len(pages), tiff.filehandle.size))
 
@@ -144,14 +144,18 @@ def _fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
 def _load(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
     if page.is_memmappable:
         return replace(image, pixels=tifffile.memmap(path, page=page.index, mode="r"))
-    try:
-        return replace(image, pixels=page.asarray())
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
+    if _lacks_decoder(page):
         method = tifffile.COMPRESSION(page.compression).name
         fault = f"is compressed by {method}; to read it: pip install 'cryopick[tiff]'"
         return replace(image, fault=fault)
+    return replace(image, pixels=page.asarray())
+
+
+def _lacks_decoder(page: TiffPage) -> bool:
+    """Check for a compression or predictor that needs the optional package imagecodecs."""
+    codecs = tifffile.TIFF
+    known = page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS
+    return not known
 
 
 def _pixel_sizes(tiff: TiffFile, page: TiffPage) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cryopick.array_types import Integer, Shaped
-from cryopick.errors import FormatError, InputError
+from cryopick.errors import FormatError, InputError, NotFoundError
 
 __all__ = ["NumpyTable", "open_table"]
 
@@ -87,7 +87,7 @@ def open_table(path: Path) -> NumpyTable:
             start = file.tell()
             size = path.stat().st_size
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the name") from None
+        raise NotFoundError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if dtype.hasobject:

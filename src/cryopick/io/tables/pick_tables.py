@@ -20,7 +20,7 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io.inputs import find_listed_file
+from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.codec import Codec, StarContext, TableLayout
 from cryopick.io.tables.formats import (

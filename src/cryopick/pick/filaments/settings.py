@@ -1,6 +1,6 @@
-"""Settings of finding filaments, checked once.
+"""Settings of filament tracing, validated on construction.
 
-- `FilamentSettings`: how to look for them and how to part them into segments.
+- `FilamentSettings`: settings of tracing and of cutting into segments.
 """
 
 import math
@@ -47,9 +47,9 @@ class FilamentSettings:
                 raise SettingsError(f"{name} must be above 0; got {value}")
 
     def spacing(self, width_ang: float) -> float:
-        """Distance of segments in ångströms."""
+        """Return the distance between segments in ångströms."""
         return self.spacing_ang or width_ang / 4
 
     def min_length(self, width_ang: float) -> float:
-        """Least length of a filament in ångströms."""
+        """Return the minimum length of a filament in ångströms."""
         return self.min_length_ang or 4 * width_ang

@@ -1,7 +1,7 @@
-"""Settings of proposals, checked once.
+"""Settings of picking without a model, validated on construction.
 
-- `ProposeSettings`: everything that turns a raw micrograph into proposals.
-- `BlobSettings`, `TemplateSettings`: what belongs to one method alone.
+- `ProposeSettings`: settings of proposals.
+- `BlobSettings`, `TemplateSettings`: settings of blob detection and of template matching.
 """
 
 import math
@@ -75,7 +75,7 @@ class TemplateSettings:
 
     @property
     def path(self) -> Path:
-        """The file as a path."""
+        """Path of the template file."""
         return Path(self.file)
 
 

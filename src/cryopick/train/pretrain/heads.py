@@ -66,10 +66,10 @@ def _simulate_kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Can
             usable,
             field.xy_px,
             diameter_px=domain.diameter_px,
-            with_missed=False,
+            add_missed=False,
         )
         candidates_per_field.append(candidates)
-    return Candidates.together(candidates_per_field)
+    return Candidates.concatenate(candidates_per_field)
 
 
 def fit_head_distribution(

@@ -177,7 +177,7 @@ def _make_batch(
         centres.append(xy - (left, top))
     stacked = torch.stack(images).to(device)
     patches = augment_intensity(
-        augment_spectrum(stacked, spread=settings.colour, seed=int(rng.integers(2**62))),
+        augment_spectrum(stacked, log_gain_std=settings.colour, seed=int(rng.integers(2**62))),
         contrast=settings.contrast,
         noise=settings.noise,
         seed=int(rng.integers(2**62)),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.io.inputs import MICROGRAPH_SUFFIXES
+from cryopick.io.names import MICROGRAPH_SUFFIXES
 from cryopick.web.project.micrographs import Wanted
 from cryopick.web.project.project import Desk
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
-from cryopick.errors import InputError
+from cryopick.errors import InputError, NotFoundError
 from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
@@ -70,7 +70,7 @@ class Runs:
         """
         found = self._store.row("SELECT * FROM run WHERE id = ?", run)
         if found is None:
-            raise InputError("there is no such run")
+            raise NotFoundError("there is no such run")
         return found
 
     def next_queued(self) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cryopick.errors import InputError
+from cryopick.errors import NotFoundError
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 from cryopick.web.project.database import Store, now
@@ -224,6 +224,6 @@ class Marks:
 
 def _require(db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection
     if not -(2**63) <= mid < 2**63:
-        raise InputError("there is no such micrograph")
+        raise NotFoundError("there is no such micrograph")
     if not db.execute("SELECT 1 FROM micrograph WHERE id = ?", (mid,)).fetchone():
-        raise InputError("there is no such micrograph")
+        raise NotFoundError("there is no such micrograph")

@@ -177,9 +177,11 @@ class Store:
 
 def _why(error: sqlite3.OperationalError, *, read_only: bool) -> str:
     """What SQLite says of a file that it cannot open, with what to do about it."""
-    said = str(error)
-    if "locked" in said:
+    primary_code = error.sqlite_errorcode & 0xFF
+    if primary_code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "another server has it open"
-    if "readonly" in said:
+    if primary_code == sqlite3.SQLITE_READONLY:
         return "it cannot be written; look at it with --read-only"
-    return "there is no project there" if read_only and "unable to open" in said else said
+    if read_only and primary_code == sqlite3.SQLITE_CANTOPEN:
+        return "there is no project there"
+    return str(error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, NotFoundError
 from cryopick.io.images.micrograph import describe_micrograph
 from cryopick.io.inputs import find_micrographs
 from cryopick.web.project.database import Store
@@ -108,7 +108,7 @@ class Micrographs:
         """
         found = self._store.row(f"{_ROWS} WHERE m.id = ?", run, mid)
         if found is None:
-            raise InputError("there is no such micrograph")
+            raise NotFoundError("there is no such micrograph")
         return self._shown(found)
 
     def change(self, mid: int, *, state: str | None, note: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cryopick.errors import InputError
+from cryopick.errors import NotFoundError
 from cryopick.web.jobs.run_records import Runs
 from cryopick.web.project.database import Store, now
 from cryopick.web.project.run_picks import Cut
@@ -54,7 +54,7 @@ class Verdicts:
         """
         for one in said:
             if one.pick >= len(self._runs.found(one.run).score):
-                raise InputError("there is no such pick")
+                raise NotFoundError("there is no such pick")
         with self._store.write() as db:
             for one in said:
                 db.execute(

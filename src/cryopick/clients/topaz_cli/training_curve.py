@@ -1,4 +1,4 @@
-"""The training curve as clients read it: TSV, with "-" where a split has no value.
+"""Training curve in the form that clients read: TSV, with "-" for missing values.
 
 - `Curve`: the file.
 - `Split`: rows of the training or test micrographs.
@@ -24,7 +24,7 @@ _NONE = "-"
 
 
 class Curve:
-    """Rows as they come; the file, or else stdout, is complete after each."""
+    """Curve that is written, to a file or stdout, after each row."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -44,12 +44,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Split:
-    """Micrographs of which a curve has rows.
+    """Training or test micrographs.
 
     Attributes:
         name: train or test.
-        surplus: Particles expected on them for each that is labelled: as many times as good is
-            a precision that counts all but the labelled as wrong.
+        surplus: Expected particles per labelled particle, by which a precision that counts
+            unlabelled particles as false is corrected.
     """
 
     name: str
@@ -57,45 +57,49 @@ class Split:
 
     @classmethod
     def of(cls, name: str, store: PreparedStore, expected: float | None) -> "Split":
-        """The split that a store is.
+        """Create a split.
 
         Args:
             name: train or test.
             store: Its micrographs and labels.
-            expected: Particles on a micrograph; None where only the labelled count.
+            expected: Expected particles per micrograph; None counts the labelled ones only.
         """
-        return cls(name, 1.0 if expected is None else expected * len(store) / store.labelled)
+        return cls(name, 1.0 if expected is None else expected * len(store) / store.label_count)
 
-    def learnt_row(self, epoch: int, row: CurveRow) -> str:
-        """What the minibatches of an epoch gave.
+    def format_training_row(self, epoch: int, row: CurveRow) -> str:
+        """Format the metrics of the minibatches of an epoch.
 
-        The precision there is an expectation over all particles already, labelled or not.
+        Their precision already counts all expected particles, labelled or not.
         """
         precision = row.expected_precision
         numbers = [row.loss, row.penalty, precision / self.surplus, precision]
         numbers += [row.true_positive_rate, row.false_positive_rate]
-        return _row(epoch, row.step, self.name, [*map(_spelt, numbers), _NONE])
+        return _row(epoch, row.step, self.name, [*map(_format_number, numbers), _NONE])
 
-    def judged_row(self, epoch: int, step: int, judged: ValidationResult) -> tuple[str, float]:
-        """What held-out micrographs gave, and the area under their precision-recall curve.
+    def format_test_row(self, epoch: int, step: int, result: ValidationResult) -> tuple[str, float]:
+        """Format the metrics on test micrographs, and compute the area under the curve.
 
         All regions away from a label count as negative.
         """
-        logits, positive = judged.logits.astype(np.float64), judged.is_positive
-        odds = 1 / (1 + np.exp(-logits))
+        logits, positive = result.logits.astype(np.float64), result.is_positive
+        probability = 1 / (1 + np.exp(-logits))
         signed = np.where(positive, -logits, logits)
         loss = float(np.logaddexp(0.0, signed).mean())
-        right, all_ = float(odds[positive].sum()), float(odds.sum())
-        precision = right / all_ if all_ else 0.0
-        area = average_precision(judged.logits.astype(np.float64), positive)
-        rates = [float(odds[positive].mean()), float(odds[~positive].mean())]
-        values = [_spelt(loss), _NONE, *map(_spelt, [precision, precision * self.surplus, *rates])]
-        return _row(epoch, step, self.name, [*values, _spelt(area)]), area
+        true_sum, total = float(probability[positive].sum()), float(probability.sum())
+        precision = true_sum / total if total else 0.0
+        area = average_precision(result.logits.astype(np.float64), positive)
+        rates = [float(probability[positive].mean()), float(probability[~positive].mean())]
+        values = [
+            _format_number(loss),
+            _NONE,
+            *map(_format_number, [precision, precision * self.surplus, *rates]),
+        ]
+        return _row(epoch, step, self.name, [*values, _format_number(area)]), area
 
 
 def _row(epoch: int, step: int, split: str, values: list[str]) -> str:
     return "\t".join([str(epoch), str(step), split, *values])
 
 
-def _spelt(number: float) -> str:
+def _format_number(number: float) -> str:
     return repr(float(number))
