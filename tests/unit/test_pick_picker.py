@@ -7,8 +7,11 @@ from tests import oracles_learn as oracles
 
 from cryopick.errors import MicrographError
 from cryopick.inference.score_map import ScoreMap, compute_score_map
+from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
+from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import Model
+from cryopick.pick.contrast import detect_contrast
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
@@ -240,3 +243,43 @@ def test_bfloat16_finds_the_same_particles(tmp_path):
     picks = picker(precision="bfloat16").pick(micrograph(tmp_path))
 
     np.testing.assert_allclose(in_order(picks.xy_px[:5]), in_order(CENTRES), atol=1.0)
+
+
+def test_bright_particles_are_picked_after_inversion(tmp_path):
+    path = micrograph(tmp_path)
+    dark = picker().pick(path)
+    image = read_micrograph(path).pixels
+    write_mrc(path, -np.asarray(image), pixel_size_ang=(PIXEL_ANG,) * 2, overwrite=True)
+
+    bright = picker(contrast="bright").pick(path)
+
+    np.testing.assert_allclose(bright.xy_px[:5], dark.xy_px[:5], atol=0.01)
+    np.testing.assert_allclose(bright.score[:5], dark.score[:5], atol=0.01)
+
+
+def test_the_width_of_elongated_particles_sets_scale_and_spacing():
+    elongated = picker(diameter_ang=160.0, width_ang=40.0)
+
+    assert elongated.settings.scale_diameter_ang == pytest.approx(80.0)
+    assert elongated.radius_ang == pytest.approx(20.0)
+    assert picker(diameter_ang=160.0).radius_ang == pytest.approx(80.0)
+
+
+@pytest.mark.parametrize("contrast", ["dark", "bright"])
+def test_the_contrast_of_the_particles_is_detected(tmp_path, contrast):
+    path = micrograph(tmp_path)
+    if contrast == "dark":  # the network of these tests looks for bright blobs
+        image = np.asarray(read_micrograph(path).pixels)
+        write_mrc(path, -image, pixel_size_ang=(PIXEL_ANG,) * 2, overwrite=True)
+    inverting = replace(
+        MODEL,
+        normalization=Normalization("affine", inverted=True),
+        calibration=Calibration(1.0, -5.0),  # above the noise
+    )
+    detector = Picker.create(inverting, PickSettings(), CPU)
+
+    evidence = detect_contrast(detector, [tmp_path / "missing.mrc", path])
+
+    assert evidence.contrast == contrast
+    assert evidence.micrographs == 1
+    assert contrast in evidence.describe()

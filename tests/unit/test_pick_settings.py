@@ -15,6 +15,9 @@ from cryopick.pick.settings import PickSettings
         ({"pixel_size_ang": math.inf}, "pixel_size_ang must be above 0; got inf"),
         ({"radius_ang": math.nan}, "radius_ang must be above 0; got nan"),
         ({"step_px": 0}, "step_px must be at least 1; got 0"),
+        ({"width_ang": 0.0, "diameter_ang": 9.0}, "width_ang must be above 0; got 0"),
+        ({"width_ang": 30.0}, "width_ang needs a diameter_ang"),
+        ({"width_ang": 30.0, "diameter_ang": 20.0}, "width_ang needs a diameter_ang"),
         ({"margin_ang": -1.0}, "margin_ang must be 0 or more; got -1"),
         ({"margin_ang": math.nan}, "margin_ang must be 0 or more; got nan"),
     ],
@@ -27,3 +30,9 @@ def test_settings_out_of_range_are_refused(values, message):
 def test_the_defaults_are_in_range_and_no_floor_is_a_choice():
     assert PickSettings().threshold < 0
     assert PickSettings(threshold=-math.inf).threshold == -math.inf
+
+
+def test_both_sides_of_elongated_particles_set_the_scale():
+    assert PickSettings(diameter_ang=90.0, width_ang=40.0).scale_diameter_ang == pytest.approx(60)
+    assert PickSettings(diameter_ang=90.0).scale_diameter_ang == 90
+    assert PickSettings().scale_diameter_ang is None

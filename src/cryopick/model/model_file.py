@@ -54,6 +54,8 @@ class Model:
         calibration: Map from logits to log-odds; None if the logits are not calibrated.
         head_spread: Factor L of the covariance L Lᵀ of the weights of the last layer (its offset
             last) over kinds of particles, if known. `train.head_fit` uses it as a prior.
+        detects_contrast: The network expects dark particles, and picking may invert micrographs.
+            False for models trained on the micrographs as they are.
         summary: Provenance as JSON values: settings, prior, results, version.
     """
 
@@ -65,6 +67,7 @@ class Model:
     partner: EnsemblePartner | None = None
     calibration: Calibration | None = None
     head_spread: Float[np.ndarray, "features features"] | None = None
+    detects_contrast: bool = False
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -97,6 +100,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "working_pixel_size_ang": model.working_pixel_size_ang,
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
+        "detects_contrast": model.detects_contrast,
         "guide": None,
         "odds": asdict(model.calibration) if model.calibration else None,
         "summary": dict(model.summary),
@@ -181,6 +185,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         partner=partner,
         calibration=Calibration(float(line["slope"]), float(line["offset"])) if line else None,
         head_spread=None if head_spread is None else _check_head_spread(head_spread, scorer),
+        detects_contrast=bool(description.get("detects_contrast", False)),
         summary=dict(description["summary"]),
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cryopick.array_types import Bool, Float
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.evaluate.spacing import is_inside_margin
 from cryopick.inference.prefetch import Prefetcher
 from cryopick.inference.score_map import (
@@ -157,13 +157,23 @@ class Picker:
         scorer, partner = optimize_ensemble_for_inference(
             model.scorer, model.partner, precision, device, step_px=step
         )
-        model_on_device = replace(model, scorer=deepcopy(model.scorer).to(device))
+        normalization = model.normalization
+        if settings.contrast != "auto":
+            normalization = replace(normalization, inverted=settings.contrast == "bright")
+        model_on_device = replace(
+            model, scorer=deepcopy(model.scorer).to(device), normalization=normalization
+        )
         return cls(model_on_device, scorer, partner, settings, order, ignore or Regions({}))
 
     @property
     def diameter_ang(self) -> float:
         """Diameter of the particles to pick."""
         return self.settings.diameter_ang or self.model.diameter_ang
+
+    @property
+    def radius_ang(self) -> float:
+        """Minimum distance between picks."""
+        return self.settings.radius_ang or (self.settings.width_ang or self.diameter_ang) / 2
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.
@@ -176,11 +186,19 @@ class Picker:
         """
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
-        factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
+        factor = self.model.factor(pixel_size_ang, self.settings.scale_diameter_ang)
         prepared = prepare_micrograph(
             micrograph.pixels, factor, self.model.normalization, span=micrograph.value_range
         )
         return prepared, pixel_size_ang
+
+    def compute_scores(self, image: Float32[np.ndarray, "height width"]) -> ScoreMap:
+        """Compute the calibrated score map of a prepared image."""
+        step = self.scorer.stride_px
+        scores = compute_ensemble_score_map(self.scorer, self.partner, image, step_px=step)
+        if self.model.calibration is not None:
+            scores = replace(scores, logits=self.model.calibration.apply_to_map(scores.logits))
+        return scores
 
     def score(self, path: Path) -> ScoredMicrograph:
         """Compute the score map of a raw micrograph.
@@ -200,21 +218,16 @@ class Picker:
 
     def _score(self, path: Path) -> ScoredMicrograph:
         prepared, pixel_size_ang = self.prepare(path)
-        step = self.scorer.stride_px
-        scores = compute_ensemble_score_map(self.scorer, self.partner, prepared.image, step_px=step)
-        if self.model.calibration is not None:
-            scores = replace(scores, logits=self.model.calibration.apply_to_map(scores.logits))
-        return ScoredMicrograph(prepared, scores, pixel_size_ang)
+        return ScoredMicrograph(prepared, self.compute_scores(prepared.image), pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:
         scored = self._score(path)
         prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
-        radius_ang = self.settings.radius_ang or self.diameter_ang / 2
         ignored = self.ignore.mask(str(path), prepared.image.shape, prepared.scale_yx)
         xy_px, score = find_peaks(
             scored.scores,
             erode_mask(prepared.usable, self.model.diameter_px / 2) & ~ignored,
-            radius=radius_ang / pixel_size_ang,
+            radius=self.radius_ang / pixel_size_ang,
             threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,
         )

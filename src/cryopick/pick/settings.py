@@ -1,17 +1,21 @@
 """Settings of picking, validated on construction.
 
 - `PickSettings`: settings of picking with a model.
+- `Contrast`, `FixedContrast`: contrast of the particles.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cryopick.config import Help
 from cryopick.errors import SettingsError
 from cryopick.inference.settings import Precision
 
-__all__ = ["PickSettings"]
+__all__ = ["Contrast", "FixedContrast", "PickSettings"]
+
+FixedContrast = Literal["dark", "bright"]
+Contrast = Literal["auto", "dark", "bright"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,10 @@ class PickSettings:
     ] = -6.0
     radius_ang: Annotated[
         float | None,
-        Help("Minimum distance between picks in ångströms.", default="half the particle diameter"),
+        Help(
+            "Minimum distance between picks in ångströms.",
+            default="half the particle diameter, or half the width of elongated particles",
+        ),
     ] = None
     diameter_ang: Annotated[
         float | None,
@@ -41,6 +48,22 @@ class PickSettings:
             default="that of the model",
         ),
     ] = None
+    width_ang: Annotated[
+        float | None,
+        Help(
+            "Short side of elongated particles in ångströms, such as 30 for a rod; --diameter-ang "
+            "is then the long side. The micrographs are downsampled less.",
+            default="the diameter",
+        ),
+    ] = None
+    contrast: Annotated[
+        Contrast,
+        Help(
+            "Contrast of the particles: dark as in cryo-EM, or bright as in negative stain. auto "
+            "compares both on a few micrographs with the general model, and otherwise uses the "
+            "contrast of the training micrographs."
+        ),
+    ] = "auto"
     pixel_size_ang: Annotated[
         float | None,
         Help("Pixel size of the raw micrographs in ångströms.", default="from the file headers"),
@@ -66,11 +89,23 @@ class PickSettings:
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
-        for name in ("radius_ang", "diameter_ang", "pixel_size_ang"):
+        for name in ("radius_ang", "diameter_ang", "width_ang", "pixel_size_ang"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
+        if self.width_ang is not None and self.width_ang > (self.diameter_ang or 0):
+            raise SettingsError(
+                "width_ang needs a diameter_ang of at least the same length; "
+                f"got {self.width_ang:g} and {self.diameter_ang}"
+            )
         if self.step_px is not None and self.step_px < 1:
             raise SettingsError(f"step_px must be at least 1; got {self.step_px}")
         if not 0 <= self.margin_ang < math.inf:
             raise SettingsError(f"margin_ang must be 0 or more; got {self.margin_ang}")
+
+    @property
+    def scale_diameter_ang(self) -> float | None:
+        """Diameter that sets the scale: of elongated particles, the geometric mean of the sides."""
+        if self.diameter_ang is None or self.width_ang is None:
+            return self.diameter_ang
+        return math.sqrt(self.diameter_ang * self.width_ang)

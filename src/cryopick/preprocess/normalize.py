@@ -53,6 +53,7 @@ class Normalization:
             parts, after whitening by the spectrum of their noise; strong contrast is compressed.
             A particle then looks the same whatever else is on the micrograph.
         mixture: The shared mixture of kind "dataset"; otherwise None.
+        inverted: Invert the contrast, so that bright particles become dark.
 
     Raises:
         ValueError: `kind` is unknown, or `mixture` does not match `kind`.
@@ -60,6 +61,7 @@ class Normalization:
 
     kind: NormalizationKind
     mixture: Mixture | None = None
+    inverted: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(NormalizationKind):
@@ -103,15 +105,19 @@ class Normalization:
         Raises:
             MicrographError: Fewer than two different usable intensities.
         """
+        if self.kind == "noise":
+            normalised = _normalize_by_noise(
+                image, usable, pixel_histogram or histogram(image, usable)
+            )
+            return -normalised if self.inverted else normalised
         if self.kind == "white":
             pixel_histogram = pixel_histogram or histogram(image, usable)
             low, high = pixel_histogram.centres[0], pixel_histogram.centres[-1]
             clipped = image.clip(float(low), float(high))  # outliers would ring
             image, pixel_histogram = whiten(clipped, usable), None
-        if self.kind == "noise":
-            return _normalize_by_noise(image, usable, pixel_histogram or histogram(image, usable))
         background = self.background(pixel_histogram or histogram(image, usable))
-        normalised = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
+        sign = -1 if self.inverted else 1
+        normalised = (image - np.float32(background.mean)) * np.float32(sign / background.sd)
         normalised[~usable] = 0
         return normalised
 
@@ -135,7 +141,7 @@ class Normalization:
                     (float(mean_0), float(mean_1)),
                     (float(sd_0), float(sd_1)),
                 )
-            return cls(values["kind"], mixture)
+            return cls(values["kind"], mixture, inverted=bool(values.get("inverted", False)))
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
                 "normalisation must have kind and mixture (weight, two means, two sds); "

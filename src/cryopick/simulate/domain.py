@@ -28,7 +28,7 @@ __all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
 
 _LOG_DIAMETER_SD = 0.18  # of the diameter that a user enters, on a natural-logarithm scale
 _MAX_LOG_DIAMETER = 0.65
-_BY_LENGTH_FRAC = 0.4  # fraction of molecules for which the longest extent is entered
+_BY_LENGTH_FRAC = 0.4  # fraction of molecules for which only the longest extent is entered
 _GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
 _PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
 _EMPTY_FRAC = 0.15  # fraction of fields without particles
@@ -112,12 +112,12 @@ def simulate_session(domain: Domain, seed: Sequence[int], field_count: int) -> l
 def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:
     """Draw a molecule and the pixel size that follows from an imprecise diameter.
 
-    Users enter the longest extent, or for thin particles a value between it and the geometric
-    mean of the two longest extents.
+    Users enter the longest extent, or both sides of elongated particles, whose geometric mean
+    then sets the scale.
     """
     molecule = _draw_molecule(rng, domain.molecules)
-    mean_weight = 0.0 if rng.random() < _BY_LENGTH_FRAC else rng.random()
     log_ratio = np.log(_mean_extent_ang(molecule) / molecule.diameter_ang)
+    mean_weight = 0.0 if rng.random() < _BY_LENGTH_FRAC else 1.0
     error = float(np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER))
     entered_ang = molecule.diameter_ang * float(np.exp(mean_weight * log_ratio + error))
     pixel_ang = float(np.clip(entered_ang / domain.diameter_px, 0.5, 100))
@@ -186,6 +186,9 @@ def _draw_settings(
     extent_ang = _mean_extent_ang(molecule)
     area_diameters = (side_px * pixel_ang / extent_ang) ** 2
     particles = _draw_particle_count(rng, area_diameters)
+    # Junk is relative to the particles: an object alone is no likelier to be junk than in a crowd.
+    junk = particles or area_diameters * log_uniform(0.03, 0.7)
+    dirt = min(1.0, junk / (0.03 * area_diameters))
     thin_frac = (extent_ang / molecule.diameter_ang) ** rng.random()
     defocus = log_uniform(0.5, 5.0)
     amplitude_contrast = float(rng.uniform(0.05, 0.2))
@@ -216,11 +219,11 @@ def _draw_settings(
         mtf_nyquist=float(rng.uniform(0.6, 1.0)),
         nps_nyquist=float(rng.uniform(0.7, 1.0)),
         gain_error_frac=0.0,
-        broken=value_or_zero(0.6, area_diameters * log_uniform(0.003, 0.15)),
-        aggregates=value_or_zero(0.4, log_uniform(0.3, 5.0)),
-        contaminants=value_or_zero(0.55, log_uniform(0.5, 15.0)),
+        broken=value_or_zero(0.6, junk * log_uniform(0.02, 1.0)),
+        aggregates=value_or_zero(0.4, dirt * log_uniform(0.3, 5.0)),
+        contaminants=value_or_zero(0.55, dirt * log_uniform(0.5, 15.0)),
         contaminant_radius_ang=(2.5 * pixel_ang, 40 * pixel_ang),
-        specks=value_or_zero(0.5, area_diameters * log_uniform(0.003, 0.08)),
+        specks=value_or_zero(0.5, junk * log_uniform(0.02, 0.6)),
         crystals=value_or_zero(0.2, log_uniform(0.5, 4.0)),
         gold=value_or_zero(0.06, log_uniform(1.0, 15.0)),
         carbon_prob=float(has_carbon),

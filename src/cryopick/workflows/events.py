@@ -180,6 +180,7 @@ class NoticeCode(StrEnum):
     DOUBTFUL_PARTICLE_COUNT = "doubtful_particle_count"
     UNCALIBRATED_SCORES = "uncalibrated_scores"
     NO_PARTICLES = "no_particles"
+    CONTRAST = "contrast"
     WORKERS = "workers"
 
 

@@ -7,7 +7,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from cryopick.evaluate.expectation import select_automatically
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model, load_model
 from cryopick.pick.batch import PickBatch
+from cryopick.pick.contrast import detect_contrast
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -109,11 +110,26 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
         OutputExistsError: The output belongs to another task, and is not to be replaced.
         BusyError: Another process is working on the same output.
     """
+    job = _resolve_contrast(job, events)
     if job.output is None:
         events.emit(Started(workflow="pick", micrographs=len(job.micrographs)))
         picker = _create_picker(job)
         return _collect(job, picker.pick, {}, events)
     return _pick_to_tables(job, job.output, events)
+
+
+def _resolve_contrast(job: PickJob, events: Events) -> PickJob:
+    """Decide on the contrast if the model leaves it open, and record it in the settings."""
+    if job.settings.contrast != "auto":
+        return job
+    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    if not model.detects_contrast:
+        return job
+    picker = Picker.create(model, job.settings, require_device(job.device), (), job.ignore)
+    evidence = detect_contrast(picker, job.micrographs)
+    if evidence.contrast == "bright":
+        events.emit(Notice(code=NoticeCode.CONTRAST, message=evidence.describe()))
+    return replace(job, settings=replace(job.settings, contrast=evidence.contrast))
 
 
 def _create_picker(job: PickJob) -> Picker:

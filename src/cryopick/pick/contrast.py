@@ -1,0 +1,90 @@
+"""Detect whether particles are darker or brighter than the background.
+
+The general model picks dark particles. Cryo-EM micrographs show them dark, negative stain and
+micrographs of some programs show them bright, so that the images must be inverted first.
+
+- `detect_contrast`: compare the evidence for both on a few micrographs.
+- `ContrastEvidence`: the evidence and the decision.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryopick.errors import MicrographError
+from cryopick.pick.picker import Picker, find_peaks
+from cryopick.pick.settings import FixedContrast
+from cryopick.preprocess.mask import erode_mask
+
+__all__ = ["ContrastEvidence", "detect_contrast"]
+
+_MAX_MICROGRAPHS = 3
+_MAX_SIDE_PX = 512  # of the part that is scored, in working pixels
+# Bright particles are rare, and dark ones have bright fringes and gaps between them.
+_MIN_RATIO = 1.5
+
+
+@dataclass(frozen=True)
+class ContrastEvidence:
+    """Evidence for dark and for bright particles.
+
+    Attributes:
+        dark: Sum of the positive logits of all picks on the micrographs as they are.
+        bright: Sum of the positive logits of all picks on the inverted micrographs.
+        micrographs: Number of micrographs that were scored.
+    """
+
+    dark: float
+    bright: float
+    micrographs: int
+
+    @property
+    def contrast(self) -> FixedContrast:
+        """Return the contrast with more evidence; dark unless bright is clearly better."""
+        return "bright" if self.bright > _MIN_RATIO * self.dark else "dark"
+
+    def describe(self) -> str:
+        """Describe the decision and the evidence in a sentence."""
+        return (
+            f"particles are {self.contrast} (evidence on {self.micrographs} micrographs: "
+            f"{self.dark:.0f} for dark, {self.bright:.0f} for bright); "
+            "set --contrast to override"
+        )
+
+
+def detect_contrast(picker: Picker, paths: Sequence[Path]) -> ContrastEvidence:
+    """Compare the scores of micrographs with those of the same micrographs inverted.
+
+    Args:
+        picker: Picker that does not invert.
+        paths: Micrographs; the centres of the first few are scored. Those that cannot be used are
+            skipped.
+    """
+    sums = np.zeros(2)
+    count = 0
+    for path in paths[:_MAX_MICROGRAPHS]:
+        try:
+            prepared, pixel_size_ang = picker.prepare(path)
+        except MicrographError:
+            continue
+        count += 1
+        centre = tuple(_central_slice(side) for side in prepared.image.shape)
+        usable = erode_mask(prepared.usable, picker.model.diameter_px / 2)[centre]
+        image = prepared.image[centre]
+        for index, sign in enumerate((1, -1)):
+            _, logits = find_peaks(
+                picker.compute_scores(np.ascontiguousarray(sign * image)),
+                usable,
+                radius=picker.radius_ang / pixel_size_ang,
+                threshold=0.0,
+                scale_yx=prepared.scale_yx,
+            )
+            sums[index] += logits.sum()
+    return ContrastEvidence(float(sums[0]), float(sums[1]), count)
+
+
+def _central_slice(length: int) -> slice:
+    start = max(0, length - _MAX_SIDE_PX) // 2
+    return slice(start, start + min(length, _MAX_SIDE_PX))
