@@ -1,9 +1,9 @@
 """The general model on data that it was not made for, beside the peer's pretrained detector.
 
 One table over the sets of `foreign_sets.py`: sets of other simulators, sweeps of our own, real
-micrographs, and micrographs without particles. Cells are average precision, one to one; with
-labels they are means over draws on micrographs that no label was drawn from. Records lie in
-`runs/foreign/records`; what has one is not done again.
+micrographs, and micrographs without particles. Cells are average precision, one to one, on the
+test micrographs, from which no label was drawn; with labels they are means over draws.
+Records lie in `runs/foreign/records`; what has one is not done again.
 
     .venv/bin/python benchmarks/foreign.py [--sets aspire own-2 t20s …] [--labels 0 25 all]
     .venv/bin/python benchmarks/foreign.py --table [--models NEW OLD]
@@ -59,7 +59,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         help="numbers of labels, or all [0]; the full table has 0 10 25 100 all",
     )
     parser.add_argument("--draws", type=int, default=3, help="draws of labels [3]")
-    parser.add_argument("--methods", nargs="+", default=["given", "width"], choices=METHODS)
+    parser.add_argument(
+        "--methods",
+        nargs="*",
+        default=["given", "width"],
+        help=f"ways to give the size: {', '.join(METHODS)} [given width]; none: the peer alone",
+    )
     parser.add_argument("--peer", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--table", action="store_true", help="print what there is, run nothing")
     parser.add_argument("--models", nargs="+", help="versions to show [that of the code]")
@@ -73,11 +78,11 @@ def expand(names: Sequence[str], factors: Sequence[float]) -> list[str]:
     every = list_sets()
     found: list[str] = []
     for name in names:
-        base, *suffixes = name.split(":")
-        matching = [base] if base in every else [one for one in every if one.startswith(base)]
+        base = name.split(":")[0]
+        matching = [name] if base in every else [one for one in every if one.startswith(name)]
         if not matching:
-            raise SystemExit(f"no set is called {base}; there are {', '.join(every)}")
-        found += [":".join([one, *suffixes]) for one in matching]
+            raise SystemExit(f"no set is called {name}; there are {', '.join(every)}")
+        found += matching
     found += [f"{name}:x{factor:g}" for name in found for factor in factors]
     return list(dict.fromkeys(found))
 
@@ -111,6 +116,8 @@ def read_records(folder: Path) -> Records:
     """All records by the names of their sets."""
     found: Records = {}
     for path in sorted(folder.glob("*/*.json")):
+        if path.name.endswith(".run.json"):  # of a command of cryopick's
+            continue
         record = json.loads(path.read_text())
         found.setdefault(record["set"], []).append(record)
     return found
@@ -119,7 +126,7 @@ def read_records(folder: Path) -> Records:
 def print_table(records: Records, models: Sequence[str]) -> None:
     """Print the comparison with the peer, wrong diameters, and sets without particles."""
     order = {name: number for number, name in enumerate(list_sets())}
-    names = sorted(records, key=lambda name: (order.get(name.split(":")[0], len(order)), name))
+    names = sorted(records, key=lambda name: (order.get(name.split(":x")[0], len(order)), name))
     plain = [name for name in names if ":x" not in name and not name.startswith("empty-")]
     shown = used_labels(records, models)
     heads = [f"{'all' if n == ALL else n} labels" for n in shown]

@@ -27,7 +27,8 @@ __all__ = ["ALL", "Job", "find_model_version", "record_path", "run_job"]
 
 TOPAZ = ROOT / ".peer" / "bin" / "topaz"
 PEER_MODEL = "resnet16"
-PEER_ACROSS_PX = (26, 13)  # pixels that a particle spans in the two binnings
+PATCH_PX = 512  # scored by the peer at a time, which bounds its memory
+PEER_ACROSS_PX = (20, 13)  # pixels that a particle spans in the two binnings
 LOWEST = "-6"  # a threshold below all that matters, so that precision is averaged to the end
 ALL = -1  # labels: all particles of the training micrographs
 BEST_PICKS = 50  # of which those on labelled particles are counted
@@ -166,7 +167,7 @@ def best_of_peer(job: Job, folder: Path) -> dict[str, Any]:
     """Result of the peer's pretrained detector at its better binning, and its NMS radius.
 
     The two binnings make the particle, by the geometric mean of its two longest extents, about
-    26 and 13 pixels wide. The radius is half the diameter; for rods a quarter is tried also.
+    20 and 13 pixels wide. The radius is half the diameter; for rods a quarter is tried also.
     """
     data = job.data
     across_ang = (data.given_ang * (data.middle_ang or data.given_ang)) ** 0.5
@@ -185,16 +186,21 @@ def best_of_peer(job: Job, folder: Path) -> dict[str, Any]:
 
 
 def peer_picks(data: ForeignSet, folder: Path, factor: int, radius_px: int) -> Path:
-    """Table of the peer's picks in raw pixels."""
-    prepared = [folder / f"{path.stem}.mrc" for path in data.micrographs]
+    """Table of the peer's picks on the test micrographs, in raw pixels."""
+    small, maps = folder / "small", folder / "maps"
     table = folder / f"picks-r{radius_px}.txt"
-    if not all(path.exists() for path in prepared):
-        folder.mkdir(parents=True, exist_ok=True)
-        raw = [as_mrc(path, folder.parent, data.pixel_size_ang) for path in data.micrographs]
-        run(TOPAZ, "preprocess", "-s", factor, "-j", 1, "-o", f"{folder}/", *raw)
-    if not table.exists():
-        options = ("-d", -1, "-j", 1, "-t", LOWEST, "-m", PEER_MODEL)
-        run(TOPAZ, "extract", "-r", radius_px, "-x", factor, *options, "-o", table, *prepared)
+    scored = [maps / f"{path.stem}.mrc" for path in data.test]
+    quiet = ("-d", -1, "-j", 1)
+    if not (folder / "scored").exists():
+        small.mkdir(parents=True, exist_ok=True)
+        raw = [as_mrc(path, folder.parent, data.pixel_size_ang) for path in data.test]
+        run(TOPAZ, "preprocess", "-s", factor, *quiet, "-o", f"{small}/", *raw)
+        prepared = [small / path.name for path in scored]
+        words = ("-m", PEER_MODEL, "-p", PATCH_PX, *quiet, "-o", f"{maps}/")
+        run(TOPAZ, "segment", *words, *prepared)
+        (folder / "scored").touch()
+    options = ("-m", "none", "-r", radius_px, "-x", factor, "-t", LOWEST, *quiet)
+    run(TOPAZ, "extract", *options, "-o", table, *scored)
     return table
 
 
@@ -209,12 +215,14 @@ def as_mrc(path: Path, folder: Path, pixel_size_ang: float) -> Path:
 
 
 def judge(table: Path, job: Job) -> dict[str, Any]:
-    """Average precision and best F1, over all micrographs and over the test micrographs."""
+    """Average precision and best F1 on the test micrographs, and on all where all were picked."""
     data = job.data
     if data.judged_px:
         table = crop_table(table, data.judged_px)
     found: dict[str, Any] = {}
-    parts = {"test": data.test} if job.labels else {"all": data.micrographs, "test": data.test}
+    parts = {"test": data.test}
+    if not job.labels and job.method != "peer":
+        parts["all"] = data.micrographs
     for part, micrographs in parts.items():
         only = table.with_suffix(f".{part}.only")
         only.write_text("".join(f"{path.stem}\n" for path in micrographs))
@@ -224,10 +232,10 @@ def judge(table: Path, job: Job) -> dict[str, Any]:
         found[part] = {"ap": one["average_precision"]}
         found[part] |= {key: best.get(key) for key in ("f1", "precision", "recall")}
         found[part] |= {key: one[key] for key in ("n_picks", "n_truth", "n_found")}
-    main = found.get("test") if job.labels else found["all"]
     if data.name.startswith("negative_stain"):  # its labels are not all particles
         found["labelled_among_best"] = count_labelled(table, job)
-    return {"ap": main["ap"], "f1": main["f1"], "radius_px": round(data.radius_px, 2)} | found
+    scores = {"ap": found["test"]["ap"], "f1": found["test"]["f1"]}
+    return scores | {"radius_px": round(data.radius_px, 2)} | found
 
 
 def read_rows(table: Path) -> tuple[list[str], list[list[str]], np.ndarray]:

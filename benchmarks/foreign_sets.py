@@ -26,7 +26,7 @@ SHARED = ROOT.parent / "shared" / "data"
 FOLDER = Path(__file__).parent / "foreign"
 ELONGATED = 3.0  # longest over middle extent
 NEGATIVE_PX_ANG = 8.6  # the files do not say; a usual pixel of 1.07 Å, eight of them together
-NEGATIVES = {"2": "Contamination", "3": "Empty_no", "4": "Crystalline", "5": "Empty_ice"}
+NEGATIVES = ("2", "3", "4", "5")  # first characters of the names of their folders
 # Options of `cryopick simulate` by the names of our own sets.
 OWN_SETS = {
     **{f"own-{n}": ("--particles", n, "--diameter-ang", 160) for n in (1, 2, 5, 20, 100)},
@@ -92,16 +92,22 @@ class ForeignSet:
 
 
 def list_sets() -> list[str]:
-    """Names of all sets, without those of other sizes or polarity."""
-    recipes = tomllib.loads((FOLDER / "recipes.toml").read_text())["sets"]
+    """Names of all sets: those of `recipes.toml` with their variants, our own, and real ones."""
+    recipes = tomllib.loads((FOLDER / "recipes.toml").read_text())
+    foreign = [
+        name + suffix
+        for name in recipes["sets"]
+        for suffix in ("", *(f":{variant}" for variant in recipes["variants"].get(name, [])))
+    ]
     empty = [f"empty-{digit}" for digit in NEGATIVES]
-    return [*recipes, *OWN_SETS, *REAL_SETS, *empty]
+    return [*foreign, *OWN_SETS, "own-20:bright", *REAL_SETS, "negative_stain:bright", *empty]
 
 
 def find_set(name: str, data: Path) -> ForeignSet:
     """A set by its name; simulated sets are made where they are missing.
 
-    A suffix changes it: `NAME:bright` has the sign of all pixels inverted, `NAME:x0.67` gives the
+    A suffix changes it: `NAME:bright` has the sign of all pixels inverted, `NAME:noise2` white noise
+    added that makes the standard deviation of a micrograph twice as large, `NAME:x0.67` gives the
     programs a diameter that is wrong by that factor.
 
     Args:
@@ -119,7 +125,10 @@ def find_set(name: str, data: Path) -> ForeignSet:
         found = load_simulated(base, data)
     for suffix in suffixes:
         if suffix == "bright":
-            found = invert(found, data)
+            found = rewrite(found, data, "bright", np.negative)
+        elif suffix.startswith("noise"):
+            factor = float(suffix.removeprefix("noise"))
+            found = rewrite(found, data, suffix, lambda pixels: add_noise(pixels, factor))
         else:
             given_ang = found.given_ang * float(suffix.removeprefix("x"))
             found = replace(found, given_ang=given_ang)
@@ -259,15 +268,24 @@ REAL_SETS: dict[str, Callable[[], ForeignSet]] = {
 }
 
 
-def invert(original: ForeignSet, data: Path) -> ForeignSet:
-    """The set with the sign of all pixels inverted, written beside the others."""
-    folder = data / f"{original.name}-bright"
+def rewrite(
+    original: ForeignSet, data: Path, suffix: str, change: Callable[[np.ndarray], np.ndarray]
+) -> ForeignSet:
+    """The set with its pixels changed, written beside the others."""
+    folder = data / f"{original.name.replace(':', '-')}-{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     copies = [folder / f"{path.stem}.mrc" for path in original.micrographs]
     for path, copy in zip(original.micrographs, copies, strict=True):
         if not copy.exists():
-            write_mrc(copy, -read_pixels(path), original.pixel_size_ang)
-    return replace(original, micrographs=copies)
+            write_mrc(copy, change(read_pixels(path)), original.pixel_size_ang)
+    return replace(original, name=f"{original.name}:{suffix}", micrographs=copies)
+
+
+def add_noise(pixels: np.ndarray, factor: float) -> np.ndarray:
+    """Add white noise that multiplies the standard deviation by a factor; its seed is the pixels."""
+    rng = np.random.default_rng(abs(int(1e6 * pixels[0, 0])))
+    deviation = pixels.std() * np.sqrt(factor**2 - 1)
+    return pixels + rng.normal(0, deviation, pixels.shape).astype(np.float32)
 
 
 def read_pixels(path: Path) -> np.ndarray:
