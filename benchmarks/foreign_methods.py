@@ -27,7 +27,6 @@ __all__ = ["ALL", "Job", "find_model_version", "record_path", "run_job"]
 
 TOPAZ = ROOT / ".peer" / "bin" / "topaz"
 PEER_MODEL = "resnet16"
-PATCH_PX = 512  # scored by the peer at a time, which bounds its memory
 PEER_ACROSS_PX = (20, 13)  # pixels that a particle spans in the two binnings
 LOWEST = "-6"  # a threshold below all that matters, so that precision is averaged to the end
 ALL = -1  # labels: all particles of the training micrographs
@@ -196,7 +195,7 @@ def peer_picks(data: ForeignSet, folder: Path, factor: int, radius_px: int) -> P
         raw = [as_mrc(path, folder.parent, data.pixel_size_ang) for path in data.test]
         run(TOPAZ, "preprocess", "-s", factor, *quiet, "-o", f"{small}/", *raw)
         prepared = [small / path.name for path in scored]
-        words = ("-m", PEER_MODEL, "-p", PATCH_PX, *quiet, "-o", f"{maps}/")
+        words = ("-m", PEER_MODEL, *quiet, "-o", f"{maps}/")
         run(TOPAZ, "segment", *words, *prepared)
         (folder / "scored").touch()
     options = ("-m", "none", "-r", radius_px, "-x", factor, "-t", LOWEST, *quiet)

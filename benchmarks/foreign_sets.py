@@ -15,6 +15,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +107,9 @@ def list_sets() -> list[str]:
 def find_set(name: str, data: Path) -> ForeignSet:
     """A set by its name; simulated sets are made where they are missing.
 
-    A suffix changes it: `NAME:bright` has the sign of all pixels inverted, `NAME:noise2` white noise
-    added that makes the standard deviation of a micrograph twice as large, `NAME:x0.67` gives the
-    programs a diameter that is wrong by that factor.
+    A suffix changes it: `NAME:bright` has the sign of all pixels inverted, `NAME:noise2` has white
+    noise added that makes the standard deviation of a micrograph twice as large, `NAME:x0.67`
+    gives the programs a diameter that is wrong by that factor.
 
     Args:
         name: A name of `list_sets`, with or without suffixes.
@@ -127,8 +128,8 @@ def find_set(name: str, data: Path) -> ForeignSet:
         if suffix == "bright":
             found = rewrite(found, data, "bright", np.negative)
         elif suffix.startswith("noise"):
-            factor = float(suffix.removeprefix("noise"))
-            found = rewrite(found, data, suffix, lambda pixels: add_noise(pixels, factor))
+            add = partial(add_noise, factor=float(suffix.removeprefix("noise")))
+            found = rewrite(found, data, suffix, add)
         else:
             given_ang = found.given_ang * float(suffix.removeprefix("x"))
             found = replace(found, given_ang=given_ang)
@@ -282,7 +283,7 @@ def rewrite(
 
 
 def add_noise(pixels: np.ndarray, factor: float) -> np.ndarray:
-    """Add white noise that multiplies the standard deviation by a factor; its seed is the pixels."""
+    """Add white noise that multiplies the standard deviation by a factor; a pixel is its seed."""
     rng = np.random.default_rng(abs(int(1e6 * pixels[0, 0])))
     deviation = pixels.std() * np.sqrt(factor**2 - 1)
     return pixels + rng.normal(0, deviation, pixels.shape).astype(np.float32)
