@@ -78,8 +78,8 @@ def expand(names: Sequence[str], factors: Sequence[float]) -> list[str]:
     every = list_sets()
     found: list[str] = []
     for name in names:
-        base = name.split(":")[0]
-        matching = [name] if base in every else [one for one in every if one.startswith(name)]
+        is_whole = name in every or name.split(":")[0] in every
+        matching = [name] if is_whole else [one for one in every if one.startswith(name)]
         if not matching:
             raise SystemExit(f"no set is called {name}; there are {', '.join(every)}")
         found += matching
