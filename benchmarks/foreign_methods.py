@@ -188,13 +188,13 @@ def peer_picks(data: ForeignSet, folder: Path, factor: int, radius_px: int) -> P
     """Table of the peer's picks on the test micrographs, in raw pixels."""
     small, maps = folder / "small", folder / "maps"
     table = folder / f"picks-r{radius_px}.txt"
-    scored = [maps / f"{path.stem}.mrc" for path in data.test]
+    scored = [maps / f"{path.stem}.tiff" for path in data.test]
     quiet = ("-d", -1, "-j", 1)
     if not (folder / "scored").exists():
         small.mkdir(parents=True, exist_ok=True)
         raw = [as_mrc(path, folder.parent, data.pixel_size_ang) for path in data.test]
         run(TOPAZ, "preprocess", "-s", factor, *quiet, "-o", f"{small}/", *raw)
-        prepared = [small / path.name for path in scored]
+        prepared = [small / f"{path.stem}.mrc" for path in data.test]
         words = ("-m", PEER_MODEL, *quiet, "-o", f"{maps}/")
         run(TOPAZ, "segment", *words, *prepared)
         (folder / "scored").touch()
