@@ -3,7 +3,7 @@
 Four kinds: sets of other simulators (`foreign/recipes.toml`), sweeps by `cryopick simulate`, real
 micrographs, and micrographs without particles. A set is made when it is first asked for.
 
-The matching radius is 0.4 of the longest extent. Where that is more than three times the middle
+The matching radius is 0.4 of the longest extent (half of it in negative stain, at 14 Å/pixel). Where that is more than three times the middle
 one, it is a quarter: a pick must lie on the middle half of a rod, and a second pick on the same
 rod is wrong, since matching is one to one.
 """
@@ -60,6 +60,7 @@ class ForeignSet:
         diameter_ang: Longest extent of the particle.
         middle_ang, width_ang: Its other extents, where known.
         given_ang: Diameter that the programs are given.
+        radius_frac: Matching radius over the longest extent.
         judged_px: Least and largest x and y of picks that are judged; all where `None`.
     """
 
@@ -73,6 +74,7 @@ class ForeignSet:
     middle_ang: float | None = None
     width_ang: float | None = None
     given_ang: float
+    radius_frac: float = 0.4
     judged_px: tuple[float, float, float, float] | None = None
 
     @property
@@ -83,7 +85,7 @@ class ForeignSet:
     @property
     def radius_px(self) -> float:
         """Largest distance between a pick and the centre of its particle, in raw pixels."""
-        fraction = 0.25 if self.is_elongated else 0.4
+        fraction = 0.25 if self.is_elongated else self.radius_frac
         return fraction * self.diameter_ang / self.pixel_size_ang
 
     @property
@@ -143,7 +145,7 @@ def make_set(name: str, data: Path) -> None:
         python = ROOT / f".{simulator}" / "bin" / "python"
         script = FOLDER / f"{simulator}_sets.py"
         words = (data, "--structures", SHARED / "structures", "--sets", name)
-        run(python, script, *words)
+        run(python, script, *words, folder=data)  # where ASPIRE leaves its logs
         return
     words = ("--clean", "--seed", 5, *OWN_SETS[name], "--force")
     run(CRYOPICK, "simulate", data / name, *words)
@@ -158,10 +160,12 @@ def make_set(name: str, data: Path) -> None:
     (data / name / "set.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-def run(*words: object) -> None:
-    """Run a program; its words go to stderr."""
+def run(*words: object, folder: Path | None = None) -> None:
+    """Run a program, in a folder where one is given; its words go to stderr."""
     print("$", *words, file=sys.stderr, flush=True)
-    subprocess.run([str(word) for word in words], check=True, stdout=sys.stderr)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([str(word) for word in words], check=True, stdout=sys.stderr, cwd=folder)
 
 
 def load_simulated(name: str, data: Path) -> ForeignSet:
@@ -230,7 +234,10 @@ def load_apoferritin() -> ForeignSet:
 
 
 def load_negative_stain() -> ForeignSet:
-    """GroEL in negative stain: bright; 41 isolated particles of the left half are labelled."""
+    """GroEL in negative stain; 41 isolated particles of the left half are labelled by eye.
+
+    The protein is bright in a dark halo of stain, which makes a particle dark on average.
+    """
     folder = SHARED / "real" / "negative_stain_groel"
     return ForeignSet(
         name="negative_stain",
@@ -241,6 +248,7 @@ def load_negative_stain() -> ForeignSet:
         pixel_size_ang=14.0,
         diameter_ang=150,
         given_ang=150,
+        radius_frac=0.5,
         judged_px=(0, 256, 0, 512),
     )
 
