@@ -3,9 +3,9 @@
 Four kinds: sets of other simulators (`foreign/recipes.toml`), sweeps by `cryopick simulate`, real
 micrographs, and micrographs without particles. A set is made when it is first asked for.
 
-The matching radius is 0.4 of the longest extent (half of it in negative stain, at 14 Å/pixel). Where that is more than three times the middle
-one, it is a quarter: a pick must lie on the middle half of a rod, and a second pick on the same
-rod is wrong, since matching is one to one.
+The matching radius is 0.4 of the longest extent, and half of it in negative stain, at 14 Å/pixel.
+Where the longest extent is more than three times the middle one, it is a quarter: a pick must lie
+on the middle half of a rod, and a second pick on the same rod is wrong, as matching is one to one.
 """
 
 import json
