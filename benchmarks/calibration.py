@@ -19,16 +19,14 @@ from common import ROOT, listed
 from empiar10017 import RADIUS_PX, cryopick, micrographs, with_spread
 from pu_learning import MOLECULES, SETS, TRAINING, data
 
-from cryopick.evaluate import (
-    best_threshold,
-    evaluate_picks,
-    match_picks,
-    promised,
-    reliability,
-    thresholded,
-)
-from cryopick.io import match_names, read_picks, write_picks
-from cryopick.learn import load_model
+from cryopick.evaluate.confidence import reliability
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.evaluate.expectation import best_threshold, promised
+from cryopick.evaluate.matching import match_picks
+from cryopick.evaluate.thresholds import thresholded
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks, write_picks
+from cryopick.model.model_file import load_model
 from cryopick.picks import Picks
 
 OUT = ROOT / "runs" / "calibration"

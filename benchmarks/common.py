@@ -116,7 +116,7 @@ def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
     """10⁹ operations a second in the product of two matrices, on the device that is used."""
     import torch
 
-    from cryopick.learn.device import choose_device
+    from cryopick.model.device import choose_device
 
     a, b = torch.rand(2, side, side).to(choose_device(), getattr(torch, kind))
     product = medians({"product": lambda: (a @ b)[0, 0].item()}, repeats=7)["product"]

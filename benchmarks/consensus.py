@@ -11,13 +11,15 @@ from collections.abc import Mapping
 
 from empiar10017 import DATA, RADIUS_PX, SIDE_PX, micrographs
 
-from cryopick.consensus import consensus
-from cryopick.evaluate import evaluate_picks, strongest, thresholded
-from cryopick.io import match_names, read_picks
-from cryopick.io.tables import read_picks_many
-from cryopick.learn import GENERAL_MODEL, load_model
-from cryopick.learn.device import choose_device
-from cryopick.pick import Picker, PickSettings
+from cryopick.evaluate.consensus import consensus
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.evaluate.thresholds import strongest, thresholded
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks, read_picks_many
+from cryopick.model.device import choose_device
+from cryopick.model.model_file import GENERAL_MODEL, load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 
 OTHERS = ("crYOLO", "topaz", "deepPicker")

@@ -14,10 +14,13 @@ import numpy as np
 from common import ROOT, listed
 from empiar10017 import cryopick
 
-from cryopick.evaluate import is_near, match_picks
-from cryopick.io import read_picks, write_mrc
+from cryopick.evaluate.matching import is_near, match_picks
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
-from cryopick.simulate import Simulated, SimulationSettings, load_molecule, simulate_dataset
+from cryopick.simulate.micrograph import Simulated, simulate_dataset
+from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.settings import SimulationSettings
 
 OUT = ROOT / "runs" / "contamination"
 MOLECULES = ("compact", "rod", "y-shaped")

@@ -14,14 +14,21 @@ from common import FOLDER, ROOT, measure
 from empiar10017 import DATA, judge, micrographs
 from peer import FACTOR, TOPAZ, shrink_labels
 
-from cryopick.image import find_invalid, inset
-from cryopick.io import match_names, read_micrograph, read_picks, write_mrc
-from cryopick.learn import Model, Scorer, TrainSettings, train
-from cryopick.learn.device import choose_device
-from cryopick.learn.start import usual_training
-from cryopick.pick import Picker, PickSettings
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.model.device import choose_device
+from cryopick.model.model_file import Model
+from cryopick.model.networks import Scorer
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
-from cryopick.prepare import Preparation, prepare_dataset
+from cryopick.preprocess.dataset import Preparation, prepare_dataset
+from cryopick.preprocess.mask import find_invalid, inset
+from cryopick.train.initialization import usual_training
+from cryopick.train.loop import train
+from cryopick.train.settings import TrainSettings
 
 OUT = FOLDER / "convergence"
 PIXEL_SIZE_ANG, DIAMETER_ANG, PER_MICROGRAPH = 1.77, 190.0, 650

@@ -17,9 +17,14 @@ from pathlib import Path
 import numpy as np
 from common import listed
 
-from cryopick.evaluate import Evaluation, evaluate_picks, match, thresholded
-from cryopick.io import match_names, name_list, read_micrograph, read_picks, read_picks_many
+from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
+from cryopick.evaluate.matching import match
+from cryopick.evaluate.thresholds import thresholded
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks, read_picks_many
 from cryopick.picks import Picks
+from cryopick.runs.text_files import name_list
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"

@@ -26,11 +26,16 @@ from common import CRYOPICK, ROOT, listed
 from empiar10017 import DATA, judge, micrographs, with_spread
 from scipy.ndimage import gaussian_filter
 
-from cryopick.evaluate import Evaluation, best_cut, evaluate_picks, match_picks, strongest
-from cryopick.image import shrink
-from cryopick.io import match_names, read_micrograph, read_picks
+from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
+from cryopick.evaluate.expectation import best_cut
+from cryopick.evaluate.matching import match_picks
+from cryopick.evaluate.thresholds import strongest
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
-from cryopick.simulate import load_molecule
+from cryopick.preprocess.pipeline import shrink
+from cryopick.simulate.molecules import load_molecule
 
 TOPAZ = ROOT / ".peer" / "bin" / "topaz"
 SHARED = ROOT.parent / "shared" / "data"
@@ -243,7 +248,7 @@ def as_mrc(path: Path) -> Path:
     """The micrograph as an MRC file, whose rows the reference reads in the same order."""
     if path.suffix == ".mrc":
         return path
-    from cryopick.io import write_mrc
+    from cryopick.io.images.mrc import write_mrc
 
     copy = OUT / f"{path.stem}.mrc"
     if not copy.exists():

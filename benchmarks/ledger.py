@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.io.parts import Parts
+from cryopick.runs.ledger import Parts
 
 PICKS = 400
 

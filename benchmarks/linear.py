@@ -11,12 +11,14 @@ import numpy as np
 from common import Inputs, heading, medians, row
 from train import measured
 
-from cryopick.image import prepare, shrink
-from cryopick.learn import load_model
-from cryopick.learn.device import choose_device
-from cryopick.pick import Picker, PickSettings, score_map
+from cryopick.inference.score_map import score_map
+from cryopick.model.device import choose_device
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
-from cryopick.prepare import Preparation, prepare_dataset
+from cryopick.preprocess.dataset import Preparation, prepare_dataset
+from cryopick.preprocess.pipeline import prepare, shrink
 
 FACTOR = 8
 COUNTS = (2, 4, 8, 16)

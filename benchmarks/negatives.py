@@ -17,10 +17,14 @@ import numpy as np
 from common import ROOT, listed
 from empiar10017 import DATA, cryopick, micrographs, with_spread
 
-from cryopick.evaluate import Evaluation, evaluate_picks, is_near, strongest
-from cryopick.image import shrink
-from cryopick.io import match_names, read_micrograph, read_picks, write_picks
+from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
+from cryopick.evaluate.matching import is_near
+from cryopick.evaluate.thresholds import strongest
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.preprocess.pipeline import shrink
 
 OUT = ROOT / "runs" / "negatives"
 FIGURE = ROOT / "docs" / "results" / "negatives.png"

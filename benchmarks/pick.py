@@ -7,13 +7,16 @@ import torch  # noqa: TID253  # what is measured
 from common import CRYOPICK, DIAMETER_ANG, PIXEL_SIZE_ANG, Inputs, heading, measure, medians, row
 from empiar10017 import DATA, RADIUS_PX, micrographs
 
-from cryopick.evaluate import evaluate_picks
-from cryopick.image import inset
-from cryopick.io import match_names, read_picks
-from cryopick.learn import load_model
-from cryopick.learn.device import choose_device, multiplies_bfloat16
-from cryopick.pick import Picker, PickSettings, locate, score_map
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.inference.score_map import score_map
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.model.device import choose_device, multiplies_bfloat16
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker, locate
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import concatenate
+from cryopick.preprocess.mask import inset
 
 FACTOR = 8
 DEVICE = choose_device()

@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 from common import CRYOPICK, Inputs, heading, measure, medians, row
 
-from cryopick.image import Clean, fit_normalization, histogram, reduced_shape, resample, shrink
-from cryopick.image.mask import find_invalid
-from cryopick.io import read_micrograph, write_mrc
-from cryopick.prepare.cores import cores
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
+from cryopick.preprocess.fourier import reduced_shape, resample
+from cryopick.preprocess.histogram import histogram
+from cryopick.preprocess.mask import find_invalid
+from cryopick.preprocess.normalize import fit_normalization
+from cryopick.preprocess.pipeline import shrink
+from cryopick.preprocess.pixel_repair import Clean
+from cryopick.runs.parallel import cores
 
 FACTOR = 8
 

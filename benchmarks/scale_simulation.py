@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.io import write_picks_per_micrograph
+from cryopick.io.tables.pick_tables import write_picks_per_micrograph
 from cryopick.picks import Picks
 
 PLOT = Path(__file__).parents[1] / "docs" / "explanation" / "scale.png"

@@ -6,11 +6,10 @@ import numpy as np
 import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 
-from cryopick.learn import Scorer
-from cryopick.learn.device import choose_device, multiplies_bfloat16
-from cryopick.learn.network import NETWORKS, NetworkSettings
-from cryopick.pick import score_map, suppress
-from cryopick.pick.score import folded
+from cryopick.inference.score_map import folded, score_map
+from cryopick.model.device import choose_device, multiplies_bfloat16
+from cryopick.model.networks import NETWORKS, NetworkSettings, Scorer
+from cryopick.pick.suppression import suppress
 
 
 def operations(name: str, width: int, shape: tuple[int, int], step_px: int | None = None) -> float:

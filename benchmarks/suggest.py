@@ -28,9 +28,13 @@ from pathlib import Path
 import numpy as np
 from common import listed
 
-from cryopick.evaluate import evaluate_picks, match_picks
-from cryopick.io import MICROGRAPH_SUFFIXES, match_names, name_list, read_picks, write_picks
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.evaluate.matching import match_picks
+from cryopick.io.inputs import MICROGRAPH_SUFFIXES
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.runs.text_files import name_list
 
 ROOT = Path(__file__).resolve().parents[1]
 CRYOPICK = Path(sys.executable).with_name("cryopick")

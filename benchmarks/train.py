@@ -8,9 +8,13 @@ import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 from score import operations
 
-from cryopick.learn import Batch, Geometry, Sampler, Scorer, TrainSettings, train
-from cryopick.learn.device import choose_device
-from cryopick.prepare.store import Store, Stored, save_micrograph
+from cryopick.model.device import choose_device
+from cryopick.model.geometry import Geometry
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.train.loop import train
+from cryopick.train.sampling import Batch, Sampler
+from cryopick.train.settings import TrainSettings
 
 LABELS = 25
 

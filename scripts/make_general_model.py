@@ -16,21 +16,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cryopick.evaluate import evaluate_picks
+from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.learn import GENERAL_MODEL, Model, Scorer, save_model
-from cryopick.learn.general import GeneralSettings, train_general
-from cryopick.learn.general.heads import kinds, learn_heads
-from cryopick.learn.general.recipe import Progress
-from cryopick.learn.general.stream import NORMALIZATION, Example, make_example
-from cryopick.learn.head import head_of, with_head
-from cryopick.learn.odds import Odds
-from cryopick.pick import locate, score_map
-from cryopick.pick.calibrate import fit_odds, on_odds
-from cryopick.pick.pipeline import default_step
+from cryopick.inference.score_map import score_map
+from cryopick.model.calibration import Odds
+from cryopick.model.model_file import GENERAL_MODEL, Model, save_model
+from cryopick.model.networks import Scorer
+from cryopick.pick.picker import default_step, locate
 from cryopick.picks import Picks, concatenate
-from cryopick.simulate import Molecule, load_molecule
 from cryopick.simulate.domain import Domain
+from cryopick.simulate.molecules import Molecule, load_molecule
+from cryopick.train.calibration_fit import fit_odds, on_odds
+from cryopick.train.head_fit import head_of, with_head
+from cryopick.train.pretrain.heads import kinds, learn_heads
+from cryopick.train.pretrain.recipe import Progress, train_general
+from cryopick.train.pretrain.settings import GeneralSettings
+from cryopick.train.pretrain.stream import NORMALIZATION, Example, make_example
 
 HELD_BACK = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")

@@ -123,14 +123,14 @@ def _default(option: Any) -> str:  # noqa: ANN401  # the same
 
 def settings_reference() -> str:
     """The page of settings."""
-    from cryopick.learn import TrainSettings
-    from cryopick.pick import PickSettings
-    from cryopick.pick.filaments import FilamentSettings
-    from cryopick.pick.propose import ProposeSettings
-    from cryopick.prepare.preprocess import PreprocessSettings
-    from cryopick.simulate import SimulationSettings
-    from cryopick.stack import StackSettings
-    from cryopick.study.validate import ClassSettings
+    from cryopick.experiments.classes2d.settings import ClassSettings
+    from cryopick.pick.filaments.settings import FilamentSettings
+    from cryopick.pick.proposals.settings import ProposeSettings
+    from cryopick.pick.settings import PickSettings
+    from cryopick.preprocess.export import PreprocessSettings
+    from cryopick.simulate.settings import SimulationSettings
+    from cryopick.stack.settings import StackSettings
+    from cryopick.train.settings import TrainSettings
 
     kinds = {
         "train": TrainSettings,

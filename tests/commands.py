@@ -19,7 +19,7 @@ from cryopick.cli import main
 __all__ = ["Running", "start"]
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["cryopick.cli", "cryopick.learn", "cryopick.pick.batch"])
+_FORKS.set_forkserver_preload(["cryopick.cli", "cryopick.train", "cryopick.pick.batch"])
 
 
 def start(line: str, *, folder: Path | None = None, most_bytes: int | None = None) -> "Running":

@@ -1,4 +1,4 @@
-"""Slow, obvious twins of what `cryopick.image` does fast, written from the formulas."""
+"""Slow, obvious twins of what `cryopick.preprocess` does fast, written from the formulas."""
 
 import numpy as np
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import torch
 
-from cryopick.learn import NetworkSettings, Scorer
+from cryopick.model.networks import NetworkSettings, Scorer
 
 
 def cross_entropy(logit, is_positive):

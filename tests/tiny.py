@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick import io
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks, concatenate
 
 PIXEL_ANG = 10.0
@@ -35,17 +36,18 @@ def micrographs(folder, count=3, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG)):
     for number in range(count):
         path = Path(folder) / f"mic_{number}.mrc"
         image, xy = blobs(number)
-        io.write_mrc(path, image, pixel_size_ang=pixel_size_ang)
+        write_mrc(path, image, pixel_size_ang=pixel_size_ang)
         tables.append(Picks.on(str(path), xy))
-    io.write_picks(concatenate(tables), Path(folder).parent / "labels.tsv")
+    write_picks(concatenate(tables), Path(folder).parent / "labels.tsv")
 
 
 def model(path, settings=None):
     """Write a model that was never trained: its scores are as good as any for plumbing."""
     import torch
 
-    from cryopick.image import Normalization
-    from cryopick.learn import Model, NetworkSettings, Scorer, save_model
+    from cryopick.model.model_file import Model, save_model
+    from cryopick.model.networks import NetworkSettings, Scorer
+    from cryopick.preprocess.normalize import Normalization
 
     torch.manual_seed(7)
     made = Model(
@@ -64,13 +66,13 @@ def bad_micrographs(folder):
     """Write one file of each kind that cannot serve; return what each is told to be."""
     folder = Path(folder)
     image, _ = blobs(0)
-    io.write_mrc(folder / "whole.mrc", image, pixel_size_ang=None)
+    write_mrc(folder / "whole.mrc", image, pixel_size_ang=None)
     stored = (folder / "whole.mrc").read_bytes()
     (folder / "whole.mrc").unlink()
     hole = 1024 + 4 * (3 * image.shape[1] + 5)  # a header of 1024 bytes, then rows
     not_a_number = np.float32(np.nan).tobytes()
     (folder / "holed.mrc").write_bytes(stored[:hole] + not_a_number + stored[hole + 4 :])
-    io.write_mrc(folder / "flat.mrc", np.full_like(image, 3.0), pixel_size_ang=None)
+    write_mrc(folder / "flat.mrc", np.full_like(image, 3.0), pixel_size_ang=None)
     (folder / "cut.mrc").write_bytes(stored[:5000])
     (folder / "header.mrc").write_bytes(stored[:100])
     (folder / "empty.mrc").write_bytes(b"")

@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # nothing heavy is loaded before it is used
     from cryopick.api import pick_particles, train_model, train_settings
     from cryopick.errors import CryopickError
-    from cryopick.evaluate import evaluate_picks, thresholded
-    from cryopick.io import match_names, micrograph_paths, read_micrograph, read_picks, write_picks
-    from cryopick.io.regions import read_regions
-    from cryopick.learn import Model, TrainSettings, load_model
-    from cryopick.pick import PickSettings
+    from cryopick.evaluate.evaluation import evaluate_picks
+    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.io.images.micrograph import read_micrograph
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.names import match_names
+    from cryopick.io.tables.pick_tables import read_picks, write_picks
+    from cryopick.io.tables.region_files import read_regions
+    from cryopick.model.model_file import Model, load_model
+    from cryopick.pick.settings import PickSettings
     from cryopick.picks import Picks, concatenate
     from cryopick.regions import Regions
+    from cryopick.train.settings import TrainSettings
 
 __all__ = [
     "CryopickError",
@@ -58,8 +63,8 @@ _PLACES = {
         "read_picks",
         "write_picks",
     ),
-    "cryopick.io.regions": ("read_regions",),
-    "cryopick.learn": ("Model", "TrainSettings", "load_model"),
+    "cryopick.io.tables.region_files": ("read_regions",),
+    "cryopick.train": ("Model", "TrainSettings", "load_model"),
     "cryopick.pick": ("PickSettings",),
     "cryopick.picks": ("Picks", "concatenate"),
     "cryopick.regions": ("Regions",),

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.learn import GENERAL_MODEL, Model, Row, TrainSettings, load_model
-from cryopick.learn.device import ready_device
-from cryopick.learn.labelled import Labelled
-from cryopick.learn.run import Run
-from cryopick.learn.settings import GENERAL
-from cryopick.learn.start import usual_training
-from cryopick.pick import HeldOutMicrographs, Picker, PickSettings
-from cryopick.pick.evidence import Known, calibrated, gather, sample, settled
+from cryopick.model.device import ready_device
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
+from cryopick.train.curves import Row
+from cryopick.train.initialization import usual_training
+from cryopick.train.labels import Labelled
+from cryopick.train.particle_count import Known, calibrated, gather, sample, settled
+from cryopick.train.settings import GENERAL, TrainSettings
+from cryopick.train.training_run import Run
+from cryopick.train.validation import HeldOutMicrographs
 
 __all__ = ["pick_particles", "skipped", "train_model", "train_settings"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Integer, Shaped
+from cryopick.array_types import Bool, Float, Integer, Shaped
 
 __all__ = ["Picks", "concatenate", "evenly"]
 

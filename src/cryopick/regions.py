@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float
+from cryopick.array_types import Bool, Float
 from cryopick.picks import Picks
 
 __all__ = ["Regions"]

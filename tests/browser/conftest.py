@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tests.browser.driver import Driver, Server
 
-from cryopick import io
+from cryopick.io.images.mrc import write_mrc
 
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 STATIC = Path(__file__).parents[2] / "src" / "cryopick" / "web" / "static"
@@ -78,7 +78,7 @@ def studio(tmp_path_factory):
     for number in range(24):
         image, _ = particles(number)
         path = folder / f"mic_{number:02d}.mrc"
-        io.write_mrc(path, image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+        write_mrc(path, image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
     return folder
 
 

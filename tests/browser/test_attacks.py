@@ -13,7 +13,7 @@ import pytest
 from tests.browser.conftest import PIXEL_ANG, particles
 from tests.browser.driver import Server
 
-from cryopick import io
+from cryopick.io.images.mrc import write_mrc
 
 HOSTILE = "<img src=x onerror=document.title='broken'>.mrc"
 EVIL = """<!doctype html><title>evil</title><iframe id=frame></iframe><iframe name=bin></iframe>
@@ -57,7 +57,7 @@ def server(tmp_path_factory, chromium):
     mics.mkdir()
     image, _ = particles(0)
     for name in ("good_1.mrc", "good_2.mrc", HOSTILE):
-        io.write_mrc(mics / name, image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+        write_mrc(mics / name, image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
     whole = (mics / "good_1.mrc").read_bytes()
     (mics / "cut.mrc").write_bytes(whole[:5000])
     (mics / "huge.mrc").write_bytes(struct.pack("<3i", 10**9, 10**9, 1) + whole[12:])
@@ -266,7 +266,7 @@ def test_a_table_that_does_not_fit_adds_nothing(server, content):
 
 def test_a_micrograph_that_vanishes_is_said_to_have(server, tmp_path):
     path = tmp_path / "gone.mrc"
-    io.write_mrc(path, np.eye(32, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
+    write_mrc(path, np.eye(32, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
     server.ask("POST", "micrographs:import", {"paths": [str(path)]})
     mid = next(r for r in server.ask("GET", "micrographs")["rows"] if r["name"] == path.name)["id"]
     path.unlink()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.browser.driver import Server
 
-from cryopick.io import read_picks
+from cryopick.io.tables.pick_tables import read_picks
 
 pytestmark = pytest.mark.slow
 

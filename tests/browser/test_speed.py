@@ -20,9 +20,9 @@ import pytest
 from tests.browser.conftest import STATIC
 from tests.browser.driver import Server
 
-from cryopick import io
-from cryopick.web.desk import Desk
-from cryopick.web.found import Found
+from cryopick.io.images.mrc import write_mrc
+from cryopick.web.project.project import Desk
+from cryopick.web.project.run_picks import Found
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def server(tmp_path_factory, chromium):
         path = folder / "mics" / f"big_{number:03d}.mrc"
         if number < 2:
             image = rng.normal(100, 20, (SIDE, SIDE)).astype(np.float32)
-            io.write_mrc(path, image, pixel_size_ang=(1.5, 1.5))
+            write_mrc(path, image, pixel_size_ang=(1.5, 1.5))
         else:  # another micrograph for the server, at no cost
             path.hardlink_to(folder / "mics" / f"big_{number % 2:03d}.mrc")
     desk = Desk.open(folder / "p.cryopick")

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import DIAMETER_ANG, particles
 from tests.browser.driver import Server
 
-from cryopick.io import read_picks
+from cryopick.io.tables.pick_tables import read_picks
 
 pytestmark = pytest.mark.slow
 

@@ -7,16 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
-from cryopick.io import (
-    FORMATS,
-    Layout,
+from cryopick.io.names import stem_of
+from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.formats import CODECS, FORMATS
+from cryopick.io.tables.pick_tables import (
     read_picks,
     read_picks_many,
-    stem_of,
     write_picks,
     write_picks_per_micrograph,
 )
-from cryopick.io.formats import CODECS
 from cryopick.picks import Picks
 
 BOX_PX = 17  # odd, so that corners lie between pixels

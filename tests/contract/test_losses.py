@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.learn import OBJECTIVES, objective
+from cryopick.train.objectives import OBJECTIVES, objective
 
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)
 logits = st.lists(st.floats(-8, 8), min_size=1, max_size=12)

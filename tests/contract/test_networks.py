@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cryopick.learn import NETWORKS, Decoder, NetworkSettings, Scorer
+from cryopick.model.networks import NETWORKS, Decoder, NetworkSettings, Scorer
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 

@@ -13,8 +13,8 @@ import typer.main
 from tests.docs import markdown
 
 from cryopick.cli import app, load
-from cryopick.clients.topaz.app import COMMANDS as TOPAZ_COMMANDS
-from cryopick.clients.topaz.manners import Parser
+from cryopick.clients.topaz_cli.app import COMMANDS as TOPAZ_COMMANDS
+from cryopick.clients.topaz_cli.manners import Parser
 
 ROOT = markdown.ROOT
 EVERY_PAGE = pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def topaz(tmp_path_factory):
 
 
 def installed(folder):
-    words = "from cryopick.clients.topaz import main; main()"
+    words = "from cryopick.clients.topaz_cli import main; main()"
     command = [sys.executable, "-c", words, "--install-as-topaz", folder]
     subprocess.run(command, check=True, capture_output=True)
     return folder / "topaz"

@@ -24,7 +24,8 @@ import numpy as np
 from tests import tiny
 from tests.commands import Running, start
 
-from cryopick.io import read_picks, write_mrc
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks
 
 __all__ = ["FAULTS", "soak"]
 

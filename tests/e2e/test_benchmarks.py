@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch  # noqa: TID253  # which number formats this machine has
 
-from cryopick.learn.device import multiplies_bfloat16
+from cryopick.model.device import multiplies_bfloat16
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NUMBER_FORMATS = 2 if multiplies_bfloat16(torch.device("cpu")) else 1

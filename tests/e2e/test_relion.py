@@ -14,8 +14,8 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryopick.evaluate import match_picks
-from cryopick.io import read_picks, write_picks
+from cryopick.evaluate.matching import match_picks
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
 
 pytestmark = pytest.mark.slow

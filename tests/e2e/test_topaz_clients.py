@@ -13,7 +13,7 @@ import pytest
 from tests import tiny
 from tests.e2e.conftest import SHAPE, as_relion_reads, run, z_scored
 
-from cryopick.io import write_mrc
+from cryopick.io.images.mrc import write_mrc
 
 pytestmark = pytest.mark.slow
 

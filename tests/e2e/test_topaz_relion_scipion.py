@@ -16,7 +16,8 @@ import pytest
 from tests import tiny
 from tests.e2e.conftest import SHAPE, as_relion_reads, run, z_scored
 
-from cryopick.io import read_micrograph, write_mrc
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
 
 pytestmark = pytest.mark.slow
 

@@ -88,7 +88,7 @@ def _is_taken(read: Callable[[Path], None], path: Path) -> bool:
 
 def _image(read: Callable[[Path], object]) -> Callable[[Path], None]:
     def bounded(path: Path) -> None:
-        from cryopick.io import mrc, raster, tiff
+        from cryopick.io.images import mrc, raster, tiff
 
         usual = mrc.MAX_PIXELS
         mrc.MAX_PIXELS = tiff.MAX_PIXELS = raster.MAX_PIXELS = _MOST_PIXELS
@@ -121,18 +121,19 @@ def _tables(name: str) -> tuple[Callable[[Path], None], ...]:
     """A table of picks as the user says that it is, as it seems, and written again."""
 
     def as_said(path: Path) -> None:
-        from cryopick.io import FORMATS, read_picks
+        from cryopick.io.tables.formats import FORMATS
+        from cryopick.io.tables.pick_tables import read_picks
 
         assert name in FORMATS
         read_picks(path, format=name)
 
     def as_it_seems(path: Path) -> None:
-        from cryopick.io import read_picks
+        from cryopick.io.tables.pick_tables import read_picks
 
         read_picks(path)
 
     def again(path: Path) -> None:
-        from cryopick.io import read_picks, write_picks_per_micrograph
+        from cryopick.io.tables.pick_tables import read_picks, write_picks_per_micrograph
 
         found = read_picks(path, format=name)
         if len(found) < 100 and len(found.micrographs) < 4:
@@ -142,43 +143,43 @@ def _tables(name: str) -> tuple[Callable[[Path], None], ...]:
 
 
 def _star_frame(path: Path) -> None:
-    from cryopick.io import read_star_frame
+    from cryopick.io.tables.pick_tables import read_star_frame
 
     read_star_frame([path])
 
 
 def _star_names(path: Path) -> None:
-    from cryopick.io import star
+    from cryopick.io.tables import star
 
     star.micrograph_names(path)
 
 
 def _star_files(path: Path) -> None:
-    from cryopick.io import star
+    from cryopick.io.tables import star
 
     star.coordinate_files(path)
 
 
 def _cs_names(path: Path) -> None:
-    from cryopick.io import cs
+    from cryopick.io.tables import cs
 
     cs.micrograph_names(path)
 
 
 def _regions(path: Path) -> None:
-    from cryopick.io.regions import read_regions
+    from cryopick.io.tables.region_files import read_regions
 
     read_regions(path)
 
 
 def _record(path: Path) -> None:
-    from cryopick.io.record import read_record
+    from cryopick.runs.metadata import read_record
 
     read_record(path)
 
 
 def _load_model(path: Path) -> None:
-    from cryopick.learn import load_model
+    from cryopick.model.model_file import load_model
 
     load_model(path)
 
@@ -186,8 +187,8 @@ def _load_model(path: Path) -> None:
 def _load_state(path: Path) -> None:
     import torch
 
-    from cryopick.learn.adam import Adam
-    from cryopick.learn.state import load_state
+    from cryopick.train.checkpoint import load_state
+    from cryopick.train.optimizer import Adam
 
     network = torch.nn.Linear(2, 1)
     parts = {"network": network, "optimizer": Adam(network.parameters())}
@@ -195,21 +196,21 @@ def _load_state(path: Path) -> None:
 
 
 def _sav(path: Path) -> None:
-    from cryopick.clients.sav import read_topaz_model
+    from cryopick.clients.topaz_models.detector import read_topaz_model
 
     read_topaz_model(path)
 
 
 def _settings(path: Path) -> None:
     from cryopick.config import load_toml
-    from cryopick.learn import TrainSettings
+    from cryopick.train.settings import TrainSettings
 
     load_toml(TrainSettings, path)
 
 
 _TEXT = ("cryopick.io",)
 _JSON = ("[", "]", "{", "}", ":", ",", "null", "true", "1e999", "-1", '"', "NaN", "\\\\u00")
-_MODEL = ("cryopick.learn", "cryopick.image.normalize", "cryopick.io")
+_MODEL = ("cryopick.train", "cryopick.preprocess.normalize", "cryopick.io")
 
 FAMILIES = {
     "mrc": Family(
@@ -292,7 +293,7 @@ FAMILIES = {
     "settings": Family(
         suffix=".toml",
         reads=(_settings,),
-        modules=("cryopick.config", "cryopick.learn.settings"),
+        modules=("cryopick.config", "cryopick.train.settings"),
         words=("=", "[network]", "width", "seed", "nan", "inf", "1_0", '"""', "true"),
     ),
     "model": Family(
@@ -312,7 +313,7 @@ FAMILIES = {
     "sav": Family(
         suffix=".sav",
         reads=(_sav,),
-        modules=("cryopick.clients.sav",),
+        modules=("cryopick.clients.topaz_models",),
         layers=(as_is, zipped_pickle, zip_of_members),
         words=("ctorch._utils", "_rebuild_tensor_v2", "cos", "system", "cbuiltins", "exec",
                "PK\\x03\\x04", "archive/data.pkl"),

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick import io
-from cryopick.io.codec import Layout
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables import formats
+from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks
 
 __all__ = ["seeds"]
@@ -47,15 +49,15 @@ def _picks(*names: str) -> Picks:
 
 
 def _tables(family: str, folder: Path) -> Iterator[bytes]:
-    end = io.formats.CODECS[family].suffixes[0]
+    end = formats.CODECS[family].suffixes[0]
     for number, names in enumerate((("a.mrc",), ("m/a.mrc", "m/b c.mrc"))):
         picks = _picks(*names)
-        holds_one = io.formats.CODECS[family].holds_one
+        holds_one = formats.CODECS[family].holds_one
         if holds_one and len(names) > 1:
             picks = Picks.on("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
         path = folder / f"{number}{end}"
         layout = Layout(shapes_px=dict.fromkeys(names, (64, 96)))
-        io.write_picks(picks, path, format=family, box_px=16, layout=layout)
+        write_picks(picks, path, format=family, box_px=16, layout=layout)
         found = path.read_bytes()
         yield b"\0" + found if family == "cs" else found
         if family == "cs":
@@ -80,7 +82,7 @@ def _image() -> np.ndarray:
 
 
 def _mrc(folder: Path) -> Iterator[bytes]:
-    io.write_mrc(folder / "a.mrc", _image(), pixel_size_ang=(1.5, 1.5))
+    write_mrc(folder / "a.mrc", _image(), pixel_size_ang=(1.5, 1.5))
     plain = (folder / "a.mrc").read_bytes()
     for layer in range(3):
         yield bytes([layer]) + plain
@@ -118,7 +120,7 @@ def _raster(folder: Path) -> Iterator[bytes]:
 
 
 def _record(folder: Path) -> Iterator[bytes]:
-    from cryopick.io.record import Record, write_record
+    from cryopick.runs.metadata import Record, write_record
 
     write_record(Record(command=["pick", "a.mrc"], seconds=1.5), folder / "r.json")
     yield (folder / "r.json").read_bytes()
@@ -126,7 +128,7 @@ def _record(folder: Path) -> Iterator[bytes]:
 
 def _settings(_folder: Path) -> Iterator[bytes]:
     from cryopick.config import to_toml
-    from cryopick.learn import TrainSettings
+    from cryopick.train.settings import TrainSettings
 
     yield to_toml(TrainSettings(diameter_ang=100.0, particles_per_micrograph=20.0)).encode()
     yield b'steps = 10\n[network]\nwidth = 4\nname = "resnet8"\n'
@@ -152,9 +154,9 @@ def _model(folder: Path) -> Iterator[bytes]:
 def _state(folder: Path) -> Iterator[bytes]:
     import torch
 
-    from cryopick.learn.adam import Adam
-    from cryopick.learn.curves import Curves, Row
-    from cryopick.learn.state import RunState, save_state
+    from cryopick.train.checkpoint import RunState, save_state
+    from cryopick.train.curves import Curves, Row
+    from cryopick.train.optimizer import Adam
 
     torch.manual_seed(0)
     network = torch.nn.Linear(2, 1)

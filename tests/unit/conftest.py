@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture
 def topaz(monkeypatch, tmp_path, capsys):
     """Run a topaz command line in a folder of its own, check its status, give stdout and stderr."""
-    from cryopick.clients.topaz.app import run_words
+    from cryopick.clients.topaz_cli.app import run_words
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CRYOPICK_WORKER", "0")
@@ -67,7 +67,7 @@ def desk(tmp_path):
     """A labelling project with three micrographs."""
     from tests import tiny
 
-    from cryopick.web.desk import Desk
+    from cryopick.web.project.project import Desk
 
     tiny.micrographs(tmp_path / "mics", 3)
     opened = Desk.open(tmp_path / "p.cryopick")
@@ -81,8 +81,8 @@ def client(desk):
     """The page of the labelling project, as its server sees it."""
     from fastapi.testclient import TestClient
 
+    from cryopick.web.api.access_control import Door
     from cryopick.web.server import application
-    from cryopick.web.shell import Door
 
     door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
     return TestClient(

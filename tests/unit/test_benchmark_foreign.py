@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryopick.io import read_micrograph
+from cryopick.io.images.micrograph import read_micrograph
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.unit.test_cli_tables import noise, read, write
 
-from cryopick import io
+from cryopick.io.images.mrc import write_mrc
 
 
 def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
@@ -22,7 +22,7 @@ def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
 def test_convert_turns_each_micrograph_over_by_its_own_height_and_names_it_by_its_file(run_words):
     Path("mics").mkdir()
     for name, height in (("a", 8), ("b", 16)):
-        io.write_mrc(Path(f"mics/{name}.mrc"), noise(height), pixel_size_ang=(1.0, 1.0))
+        write_mrc(Path(f"mics/{name}.mrc"), noise(height), pixel_size_ang=(1.0, 1.0))
     write("in.tsv", [("a", 1, 2, 0.0), ("b", 1, 2, 0.0)])
 
     run_words("convert in.tsv -o out.star --invert-y -m mics")
@@ -42,7 +42,7 @@ def test_nothing_is_turned_over_unasked_nor_without_a_height(run_words):
 
 def test_convert_to_fractions_and_back_needs_sizes_once(run_words):
     Path("mics").mkdir()
-    io.write_mrc(Path("mics/a.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
+    write_mrc(Path("mics/a.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
     write("in.tsv", [("a", 2, 4, 1.5)])
 
     why = run_words("convert in.tsv -o none.cs", status=1).stderr

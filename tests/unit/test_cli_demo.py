@@ -11,11 +11,13 @@ import pytest
 from typer import Exit
 from typer.testing import CliRunner
 
-from cryopick import io
 from cryopick.cli import app
 from cryopick.cli.demo import DemoSettings, run_demo
 from cryopick.errors import OutputExistsError
-from cryopick.evaluate import evaluate_picks
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.io.inputs import micrograph_paths
+from cryopick.io.names import stem_of
+from cryopick.io.tables.pick_tables import read_picks
 from cryopick.report.findings import DemoFiles
 
 module = importlib.import_module("cryopick.cli.demo")  # the name is a function's too
@@ -85,8 +87,8 @@ def test_the_page_shows_what_was_typed_and_found(done):
 
 def test_the_numbers_are_those_of_the_held_out_micrographs(done):
     files = DemoFiles(done)
-    held_out = [io.stem_of(path.name) for path in io.micrograph_paths([f"@{files.test_list}"])]
-    picks, truth = io.read_picks(files.picks), io.read_picks(files.truth)
+    held_out = [stem_of(path.name) for path in micrograph_paths([f"@{files.test_list}"])]
+    picks, truth = read_picks(files.picks), read_picks(files.truth)
 
     third_px = 38.0  # of a diameter of 171 Å, at 1.5 Å a pixel
     judged = evaluate_picks(picks, truth, third_px, held_out)
@@ -100,10 +102,10 @@ def test_the_numbers_are_those_of_the_held_out_micrographs(done):
 
 def test_labels_are_particles_of_the_micrographs_to_train_on(done):
     files = DemoFiles(done)
-    labels = io.read_picks(files.labels)
-    truth = io.read_picks(files.truth)
+    labels = read_picks(files.labels)
+    truth = read_picks(files.truth)
 
-    trained_on = {io.stem_of(path.name) for path in io.micrograph_paths([f"@{files.train_list}"])}
+    trained_on = {stem_of(path.name) for path in micrograph_paths([f"@{files.train_list}"])}
     assert len(labels) == 5
     assert set(labels.micrographs) <= trained_on
     for name, own in labels.by_micrograph():

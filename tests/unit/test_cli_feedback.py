@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cryopick import io
 from cryopick.cli import app
+from cryopick.io.names import stem_of
+from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
 SHAPE = (400, 500)
@@ -22,7 +24,7 @@ def classified(tmp_path, monkeypatch):
     names = ["mics/a.mrc", "mics/a.mrc", "mics/b.mrc", "mics/b.mrc"] * 5
     number = np.arange(20) % 4
     table = Picks.from_columns(names, grid, np.arange(20.0), {"rlnClassNumber": number})
-    io.write_picks(table, Path("classified.star"))
+    write_picks(table, Path("classified.star"))
     return table, np.isin(number, (1, 3))
 
 
@@ -34,11 +36,11 @@ def cryopick(*words, status=0):
 
 def places(table):
     rows = zip(table.index.tolist(), table.xy_px.round(2).tolist(), strict=True)
-    return sorted((io.stem_of(table.micrographs[i]), *xy) for i, xy in rows)
+    return sorted((stem_of(table.micrographs[i]), *xy) for i, xy in rows)
 
 
 def made(folder="out"):
-    return [places(io.read_picks(Path(folder, f"{n}.star"))) for n in ("labels", "negatives")]
+    return [places(read_picks(Path(folder, f"{n}.star"))) for n in ("labels", "negatives")]
 
 
 def test_chosen_classes_become_labels_and_the_others_negatives(classified):
@@ -55,9 +57,9 @@ def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
     table, is_kept = classified
     moved = replace(table, xy_px=table.xy_px + 1.5)
     went_in = moved if first == "all" else moved.select(~is_kept)
-    layout = io.Layout(shapes_px=dict.fromkeys(table.micrographs, SHAPE))
+    layout = Layout(shapes_px=dict.fromkeys(table.micrographs, SHAPE))
     for name, own in (("in", went_in), ("kept", table.select(is_kept))):
-        io.write_picks(own, Path(f"{name}.{suffix}"), layout=layout)
+        write_picks(own, Path(f"{name}.{suffix}"), layout=layout)
 
     cryopick("feedback", f"in.{suffix}", f"kept.{suffix}", "-o", "out")
 
@@ -66,7 +68,7 @@ def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
 
 def test_only_the_surest_of_what_was_classified_are_negatives(classified):
     table, is_kept = classified
-    io.write_picks(table.select(is_kept), Path("kept.star"))
+    write_picks(table.select(is_kept), Path("kept.star"))
 
     words = ("--threshold", 4, "--most", 3, "-o", "out")
     cryopick("feedback", "classified.star", "kept.star", *words)
@@ -88,12 +90,12 @@ def test_tables_that_do_not_belong_together_are_refused(classified, words, messa
     table, is_kept = classified
     kept = table.select(is_kept)
     bare = replace(kept, extra={})
-    io.write_picks(bare, Path("kept.tsv"))
+    write_picks(bare, Path("kept.tsv"))
     far = bare.xy_px + np.where(np.arange(len(kept)) % 3, 20.0, 0.0)[:, None]
-    io.write_picks(replace(bare, xy_px=far), Path("far.tsv"))
+    write_picks(replace(bare, xy_px=far), Path("far.tsv"))
     renamed = bare.rename({"mics/a.mrc": "c.mrc", "mics/b.mrc": "d.mrc"})
-    io.write_picks(renamed, Path("other.tsv"))
-    io.write_picks(bare.select(np.zeros(0, int)), Path("none.tsv"))
+    write_picks(renamed, Path("other.tsv"))
+    write_picks(bare.select(np.zeros(0, int)), Path("none.tsv"))
 
     result = cryopick("feedback", *words.split(), "-o", "out", status=1)
 

@@ -7,8 +7,9 @@ import pytest
 from scipy.spatial import cKDTree
 from typer.testing import CliRunner
 
-from cryopick import io
 from cryopick.cli import app
+from cryopick.io.names import stem_of
+from cryopick.io.tables.pick_tables import read_picks
 
 PIXEL_ANG, WIDTH_ANG = 4.0, 110.0
 
@@ -35,8 +36,8 @@ def found(tmp_path_factory):
 
 
 def table(folder, name):
-    picks = io.read_picks(folder / name)
-    return picks.rename({own: io.stem_of(own) for own in picks.micrographs})
+    picks = read_picks(folder / name)
+    return picks.rename({own: stem_of(own) for own in picks.micrographs})
 
 
 def test_segments_lie_on_the_filaments_and_along_them(found):

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 from tests import tiny
 
-from cryopick.learn import NetworkSettings
+from cryopick.model.networks import NetworkSettings
 
 
 def test_show_tells_all_that_the_file_holds(run_words):

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import io
 from cryopick.config import load_toml
-from cryopick.learn import load_model
-from cryopick.learn.device import ready_device
-from cryopick.pick import Picker, PickSettings
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.model.device import ready_device
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 from cryopick.picks import concatenate
 
 PATHS = [Path("mics") / f"mic_{number}.mrc" for number in range(3)]
@@ -53,7 +55,7 @@ def expected(**settings):
 def test_the_table_holds_the_picks_of_all_micrographs_best_first(run):
     run("pick mics --model m.safetensors -o picks.tsv --threshold -3 --device cpu")
 
-    picks, wanted = io.read_picks(Path("picks.tsv")), expected(threshold=-3.0)
+    picks, wanted = read_picks(Path("picks.tsv")), expected(threshold=-3.0)
     assert picks.micrographs == ("mic_0", "mic_1", "mic_2")
     assert len(picks) == len(wanted) > 30
     assert np.allclose(picks.xy_px, wanted.xy_px, rtol=0, atol=1e-3)
@@ -133,7 +135,7 @@ def test_bad_micrographs_are_told_and_the_others_are_in_the_table(run):
             for line in result.stderr.splitlines()
         )
     assert "7 of 10 files failed and were skipped" in result.stderr
-    assert len(io.read_picks(Path("picks.tsv"))) == len(expected())
+    assert len(read_picks(Path("picks.tsv"))) == len(expected())
 
 
 def test_no_table_is_written_where_nothing_could_be_picked(run):
@@ -148,7 +150,7 @@ def test_no_table_is_written_where_nothing_could_be_picked(run):
 
 def test_a_missing_pixel_size_is_asked_for_with_the_one_of_training(run):
     Path("raw").mkdir()
-    io.write_mrc(Path("raw/a.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
+    write_mrc(Path("raw/a.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
 
     result = run("pick raw --model m.safetensors -o picks.tsv", status=1)
 
@@ -187,7 +189,7 @@ def test_mistakes_show_before_any_work(run, picked, words, message):
 def test_without_a_model_the_general_one_picks(run):
     run("pick mics --diameter-ang 135 --threshold -9 -o picks.tsv --device cpu")
 
-    assert len(io.read_picks(Path("picks.tsv"))) > 3
+    assert len(read_picks(Path("picks.tsv"))) > 3
     assert "general.safetensors" in Path("picks.settings.toml").read_text()
 
 
@@ -204,7 +206,7 @@ def test_pick_cuts_where_the_expected_f1_is_best(run):
     run("threshold all.tsv --at auto -o same.tsv")
 
     assert Path("cut.tsv").read_text() == Path("same.tsv").read_text()
-    assert 0 < len(io.read_picks(Path("cut.tsv"))) < len(io.read_picks(Path("all.tsv")))
+    assert 0 < len(read_picks(Path("cut.tsv"))) < len(read_picks(Path("all.tsv")))
     assert "as scores promise" in told
 
 
@@ -219,14 +221,14 @@ def test_no_part_of_the_picks_is_cut_by_itself(run):
 def test_odds_change_scores_and_not_their_order(run):
     from dataclasses import replace
 
-    from cryopick.learn import load_model, save_model
-    from cryopick.learn.odds import Odds
+    from cryopick.model.calibration import Odds
+    from cryopick.model.model_file import load_model, save_model
 
     model = load_model("m.safetensors")
     save_model(replace(model, odds=Odds(2.0, -0.5)), Path("odds.safetensors"))
     for name in ("m", "odds"):
         run(f"pick mics --model {name}.safetensors --threshold -100 -o {name}.tsv --device cpu")
 
-    plain, changed = io.read_picks(Path("m.tsv")), io.read_picks(Path("odds.tsv"))
+    plain, changed = read_picks(Path("m.tsv")), read_picks(Path("odds.tsv"))
     assert np.allclose(changed.score, 2 * plain.score - 0.5, atol=1e-4)
     assert np.allclose(changed.xy_px, plain.xy_px, atol=1e-3)

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import image, io
-from cryopick.learn import load_model
-from cryopick.prepare import DIAMETER_PX
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
+from cryopick.model.model_file import load_model
+from cryopick.preprocess.dataset import DIAMETER_PX
+from cryopick.preprocess.histogram import histogram
+from cryopick.preprocess.normalize import fit_normalization
+from cryopick.preprocess.pipeline import prepare, shrink
 
 SIZE_ANG = 5.0
 
@@ -31,8 +35,8 @@ def read(path):
 
 
 def shrunk(number, factor):
-    pixels = io.read_micrograph(Path(f"mics/mic_{number}.mrc")).pixels
-    return image.shrink(pixels, factor)
+    pixels = read_micrograph(Path(f"mics/mic_{number}.mrc")).pixels
+    return shrink(pixels, factor)
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
@@ -40,7 +44,7 @@ def test_files_hold_the_prepared_micrographs_and_their_pixel_size(run, kind):
     run(f"preprocess mics -o small --factor 2.5 --normalization {kind}")
 
     small = [shrunk(number, 2.5) for number in range(3)]
-    fitted = image.fit_normalization(kind, [image.histogram(s.image, s.usable) for s in small])
+    fitted = fit_normalization(kind, [histogram(s.image, s.usable) for s in small])
     for number, one in enumerate(small):
         pixels, size_yx = read(Path(f"small/mic_{number}.mrc"))
         assert np.array_equal(pixels, fitted.apply(one.image, one.usable))
@@ -60,14 +64,14 @@ def test_a_diameter_gives_the_pixels_of_training_and_a_model_its_own(run):
     assert by_diameter == pytest.approx(170 / DIAMETER_PX, rel=0.02)
     assert by_model == pytest.approx(tiny.PIXEL_ANG, rel=0.02)
     assert larger == pytest.approx(2 * tiny.PIXEL_ANG, rel=0.03)
-    raw = io.read_micrograph(Path("mics/mic_0.mrc")).pixels
+    raw = read_micrograph(Path("mics/mic_0.mrc")).pixels
     factor = tiny.PIXEL_ANG / SIZE_ANG
     normalization = load_model(Path("m.safetensors")).normalization
-    assert np.array_equal(pixels, image.prepare(raw, factor, normalization).image)
+    assert np.array_equal(pixels, prepare(raw, factor, normalization).image)
 
 
 def test_a_factor_needs_no_pixel_size_and_invents_none(run):
-    io.write_mrc(Path("bare.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
+    write_mrc(Path("bare.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
 
     run("preprocess bare.mrc -o small --factor 2")
     run("preprocess bare.mrc -o sized --factor 2 --pixel-size-ang 3")
@@ -99,13 +103,13 @@ def test_nothing_is_left_where_no_micrograph_can_be_used(run):
 
 def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
     run("preprocess mics -o whole --factor 2")
-    module, written = importlib.import_module("cryopick.prepare.preprocess"), []
+    module, written = importlib.import_module("cryopick.preprocess.export"), []
 
     def write_one(path, *args, **options):
         if written:
             raise KeyboardInterrupt
         written.append(path)
-        io.write_mrc(path, *args, **options)
+        write_mrc(path, *args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_mrc", write_one)

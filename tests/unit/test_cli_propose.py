@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import io
 from cryopick.config import load_toml
-from cryopick.pick.propose import Proposer, ProposeSettings, TemplateSettings
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.pick.proposals.proposer import Proposer
+from cryopick.pick.proposals.settings import ProposeSettings, TemplateSettings
 
 PATHS = [Path("mics") / f"mic_{number}.mrc" for number in range(3)]
 
@@ -23,7 +24,7 @@ def run(run_words):
 def test_the_table_holds_the_proposals_of_all_micrographs(run):
     run("propose mics --diameter-ang 135 -o picks.star")
 
-    picks = io.read_picks(Path("picks.star"))
+    picks = read_picks(Path("picks.star"))
     proposer = Proposer.ready(ProposeSettings(diameter_ang=135.0))
     wanted = [proposer.propose(path) for path in PATHS]
     assert len(picks) == sum(map(len, wanted)) > 10
@@ -52,7 +53,7 @@ def test_a_file_that_fails_is_skipped_and_the_rest_written(run):
     result = run("propose mics --diameter-ang 135 -o picks.tsv", status=1)
 
     assert "skipped mics/bad.mrc" in result.stderr
-    assert len(io.read_picks(Path("picks.tsv")).micrographs) == 3
+    assert len(read_picks(Path("picks.tsv")).micrographs) == 3
 
 
 def test_a_diameter_is_asked_for(run):

@@ -8,9 +8,11 @@ import pytest
 from tests import tiny
 from tests.unit.test_cli_train import LINE
 
-from cryopick import io
-from cryopick.io.regions import write_regions
-from cryopick.learn import load_model
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks, write_picks
+from cryopick.io.tables.region_files import write_regions
+from cryopick.model.model_file import load_model
 from cryopick.picks import Picks
 from cryopick.regions import Regions
 
@@ -28,7 +30,7 @@ def run(run_words, monkeypatch):
 
 
 def on(table, name):
-    picks = io.read_picks(Path(table))
+    picks = read_picks(Path(table))
     return picks.xy_px[picks.rows()[name]]
 
 
@@ -55,8 +57,8 @@ def test_other_regions_are_another_run(run):
 def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
     truth = Picks.on("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
     picks = Picks.on("mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0]))
-    io.write_picks(truth, Path("truth.tsv"))
-    io.write_picks(picks, Path("picks.tsv"))
+    write_picks(truth, Path("truth.tsv"))
+    write_picks(picks, Path("picks.tsv"))
 
     plain = run("evaluate picks.tsv truth.tsv --radius-px 5 --json")
     without = run("evaluate picks.tsv truth.tsv --radius-px 5 --json --ignore left.json")
@@ -66,7 +68,7 @@ def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
 
 
 def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
-    labels = io.read_picks(Path("labels.tsv"))
+    labels = read_picks(Path("labels.tsv"))
     inside = int(Regions({labels.micrographs[0]: (LEFT,)}).outside(labels).index.size)
 
     result = run(f"{LINE} -o out.safetensors --ignore left.json")
@@ -76,11 +78,11 @@ def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
 
 
 def test_labels_on_a_flat_border_are_left_out(run):
-    image = io.read_micrograph(Path("mics/mic_0.mrc")).pixels.copy()
+    image = read_micrograph(Path("mics/mic_0.mrc")).pixels.copy()
     image[:, :30] = 100.0
-    io.write_mrc(Path("mics/mic_0.mrc"), image, pixel_size_ang=(10.0, 10.0), overwrite=True)
+    write_mrc(Path("mics/mic_0.mrc"), image, pixel_size_ang=(10.0, 10.0), overwrite=True)
     table = Picks.on("mic_0", np.array([[5.0, 50.0], [60.0, 50.0]]))
-    io.write_picks(table, Path("labels.tsv"), overwrite=True)
+    write_picks(table, Path("labels.tsv"), overwrite=True)
 
     result = run(f"{LINE} -o out.safetensors")
 
@@ -89,7 +91,7 @@ def test_labels_on_a_flat_border_are_left_out(run):
 
 
 def test_negatives_are_learnt_from_and_counted(run):
-    io.write_picks(Picks.on("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv"))
+    write_picks(Picks.on("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv"))
 
     run(f"{LINE} -o out.safetensors --negatives no.tsv")
     run(f"{LINE} -o plain.safetensors")
@@ -104,7 +106,7 @@ def test_negatives_are_learnt_from_and_counted(run):
 
 
 def test_negatives_on_other_micrographs_are_refused(run):
-    io.write_picks(Picks.on("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
+    write_picks(Picks.on("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
 
     result = run(f"{LINE} -o out.safetensors --negatives no.tsv", status=1)
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import io
-from cryopick.learn import load_model
-from cryopick.learn.device import ready_device
-from cryopick.pick import Picker, PickSettings
+from cryopick.io.images.mrc import write_mrc
+from cryopick.model.device import ready_device
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def read(path):
 
 def test_two_micrographs_of_one_stem_are_refused(run):
     Path("more").mkdir()
-    io.write_mrc(Path("more/mic_1.mrc"), tiny.blobs(9)[0], pixel_size_ang=(7.0, 7.0))
+    write_mrc(Path("more/mic_1.mrc"), tiny.blobs(9)[0], pixel_size_ang=(7.0, 7.0))
 
     result = run("score mics more --model m.safetensors -o scores", status=1)
 

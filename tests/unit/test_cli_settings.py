@@ -13,11 +13,13 @@ from cryopick.cli import load
 from cryopick.cli.settings import settings_of
 from cryopick.cli.train import WITHIN
 from cryopick.errors import SettingsError
-from cryopick.learn import OBJECTIVES, TrainSettings
-from cryopick.learn.start import usual_settings
-from cryopick.pick import PickSettings
-from cryopick.prepare import DIAMETER_PX, PreprocessSettings
-from cryopick.simulate import SimulationSettings
+from cryopick.pick.settings import PickSettings
+from cryopick.preprocess.dataset import DIAMETER_PX
+from cryopick.preprocess.export import PreprocessSettings
+from cryopick.simulate.settings import SimulationSettings
+from cryopick.train.initialization import usual_settings
+from cryopick.train.objectives import OBJECTIVES
+from cryopick.train.settings import TrainSettings
 
 COMMANDS = [
     ("train", TrainSettings, WITHIN),

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryopick import io
 from cryopick.config import load_toml
-from cryopick.simulate import SimulationSettings, simulate_dataset
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.simulate.micrograph import simulate_dataset
+from cryopick.simulate.settings import SimulationSettings
 
 SMALL = "--width-px 80 --height-px 64 --pixel-size-ang 12 --particles 3 --clean --count 3"
 
@@ -21,11 +23,11 @@ def test_a_data_set_is_micrographs_particles_and_settings(run_words):
     run_words(f"simulate data {SMALL} --defocus-um 1 1.2 --molecule ring --seed 4")
 
     settings = load_toml(SimulationSettings, Path("data/settings.toml"))
-    picks = io.read_picks(Path("data/particles.tsv"))
+    picks = read_picks(Path("data/particles.tsv"))
     assert settings.defocus_um == (1.0, 1.2)
     assert (settings.molecule, settings.seed, settings.broken) == ("ring", 4, 0.0)
     for number, made in enumerate(simulate_dataset(settings, 3)):
-        stored = io.read_micrograph(Path(f"data/micrographs/mic_00{number}.mrc"))
+        stored = read_micrograph(Path(f"data/micrographs/mic_00{number}.mrc"))
         own = picks.restrict([f"mic_00{number}"])
         assert stored.pixel_size_ang == pytest.approx(12)
         assert np.array_equal(stored.pixels, made.image)
@@ -90,8 +92,8 @@ def test_what_cannot_be_simulated_is_refused_in_one_line(run_words, words, messa
 def test_vary_writes_micrographs_that_differ_in_everything(run_words):
     run_words("simulate data --vary --count 3 --width-px 96 --seed 4")
 
-    particles = io.read_picks(Path("data/particles.tsv"))
-    sizes = {io.read_micrograph(p).pixel_size_ang for p in Path("data/micrographs").glob("*.mrc")}
+    particles = read_picks(Path("data/particles.tsv"))
+    sizes = {read_micrograph(p).pixel_size_ang for p in Path("data/micrographs").glob("*.mrc")}
     assert len(sizes) == 3
     assert (np.asarray(particles.extra["diameter_ang"], float) > 30).all()
     assert "--seed 4" in Path("data/settings.toml").read_text()

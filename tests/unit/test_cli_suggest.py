@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import io
-from cryopick.pick.candidates import CandidateBatch
+from cryopick.active.candidates import CandidateBatch
+from cryopick.io.names import stem_of
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
+from cryopick.runs.text_files import name_list
 
 LINE = "suggest mics --model m.safetensors --device cpu"
 HALF_PX = tiny.DIAMETER_ANG / 2 / tiny.PIXEL_ANG
@@ -57,7 +59,7 @@ def nearest(picks, others):
 def test_candidates_come_scored_in_the_order_to_label(run, name):
     result = run(f"{LINE} -o {name} --count 7")
 
-    picks = io.read_picks(Path(name))
+    picks = read_picks(Path(name))
     assert len(picks) == 7
     assert len(picks.micrographs) == 3
     assert np.isfinite(picks.score).all()
@@ -72,7 +74,7 @@ def test_candidates_are_places_that_pick_finds(run):
     run(f"{LINE} -o c.tsv --count 10 --threshold -2 --margin-ang 150")
     run("pick mics --model m.safetensors -o p.tsv --threshold -2 --margin-ang 150")
 
-    candidates, picks = (io.read_picks(Path(name)) for name in ("c.tsv", "p.tsv"))
+    candidates, picks = (read_picks(Path(name)) for name in ("c.tsv", "p.tsv"))
     assert len(candidates) == 10
     assert nearest(candidates, picks).max() < 2e-3
 
@@ -81,29 +83,29 @@ def test_labels_and_earlier_suggestions_are_kept_clear_of(run):
     run(f"{LINE} -o first.tsv --count 6")
     run(f"{LINE} -o second.tsv --count 30 --asked first.tsv --labels labels.tsv")
 
-    asked, second = io.read_picks(Path("first.tsv")), io.read_picks(Path("second.tsv"))
+    asked, second = read_picks(Path("first.tsv")), read_picks(Path("second.tsv"))
     assert len(second) > 5
     assert nearest(second, asked).min() > HALF_PX
-    assert nearest(second, io.read_picks(Path("labels.tsv"))).min() > HALF_PX
+    assert nearest(second, read_picks(Path("labels.tsv"))).min() > HALF_PX
 
 
 def test_micrographs_are_named_in_order_and_hold_all_candidates(run):
     result = run(f"{LINE} -o c.tsv --micrographs 2 --out-micrographs lists/order.txt")
 
-    named, listed = result.stdout.splitlines(), io.name_list(Path("lists/order.txt"))
+    named, listed = result.stdout.splitlines(), name_list(Path("lists/order.txt"))
     assert len(set(named)) == 2
     assert [str(Path(name).absolute()) for name in named] == listed[:2]
     assert sorted(Path(name).name for name in listed) == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert set(io.read_picks(Path("c.tsv")).micrographs) == {io.stem_of(name) for name in named}
+    assert set(read_picks(Path("c.tsv")).micrographs) == {stem_of(name) for name in named}
     run("suggest @lists/order.txt --model m.safetensors -o again.tsv")
 
 
 def test_a_labelled_micrograph_is_named_last(run):
-    io.write_picks(Picks.on("mic_0", np.array([[50.0, 50.0]])), Path("one.tsv"))
+    write_picks(Picks.on("mic_0", np.array([[50.0, 50.0]])), Path("one.tsv"))
 
     run(f"{LINE} -o c.tsv --labels one.tsv --out-micrographs order.txt")
 
-    assert io.name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
+    assert name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
 
 
 def test_an_untold_number_of_particles_is_that_of_the_training(run):
@@ -140,7 +142,7 @@ def test_bad_micrographs_are_told_and_the_others_serve(run):
 
     assert result.stderr.count("skipped mics/") == len(wrong)
     assert len(result.stdout.splitlines()) == 3
-    assert len(io.read_picks(Path("c.tsv"))) == 50
+    assert len(read_picks(Path("c.tsv"))) == 50
 
 
 @pytest.mark.parametrize("out", ["out/", "there"])
@@ -172,7 +174,7 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
 )
 def test_mistakes_show_before_any_work(run, looked, words, status, message):
     Path("c.tsv").write_text("old")
-    io.write_picks(Picks.on("elsewhere", np.ones((1, 2))), Path("other.tsv"))
+    write_picks(Picks.on("elsewhere", np.ones((1, 2))), Path("other.tsv"))
 
     result = run(f"{LINE} {words}", status=status)
 
@@ -185,10 +187,10 @@ def test_mistakes_show_before_any_work(run, looked, words, status, message):
 def test_without_a_model_the_general_one_asks_for_a_diameter(run, monkeypatch):
     assert "--diameter-ang" in run("suggest mics -o c.tsv", status=2).stderr
 
-    monkeypatch.setattr("cryopick.learn.GENERAL_MODEL", Path("gone.safetensors"))
+    monkeypatch.setattr("cryopick.model.model_file.GENERAL_MODEL", Path("gone.safetensors"))
     result = run("suggest mics -o c.tsv --diameter-ang 135", status=1)
     assert result.stderr.count("\n") == 1
     assert "gone.safetensors: no such model file" in result.stderr
 
-    monkeypatch.setattr("cryopick.learn.GENERAL_MODEL", Path("m.safetensors"))
+    monkeypatch.setattr("cryopick.model.model_file.GENERAL_MODEL", Path("m.safetensors"))
     run("suggest mics -o c.tsv --diameter-ang 135")

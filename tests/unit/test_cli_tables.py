@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryopick import io
 from cryopick.cli.tables import align_names
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.inputs import micrograph_paths
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "empiar10017"
@@ -20,7 +22,7 @@ def write(name, rows, *, score=True):
 
 
 def read(name):
-    picks = io.read_picks(Path(name))
+    picks = read_picks(Path(name))
     names = [picks.micrographs[i] for i in picks.index]
     return [(n, *xy) for n, xy in zip(names, picks.xy_px.tolist(), strict=True)]
 
@@ -75,7 +77,7 @@ def test_a_table_without_scores_cannot_be_cut(run_words):
     [("union", [0.0, 50.0, 90.0]), ("intersect", [0.0]), ("subtract", [50.0])],
 )
 def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expected):
-    io.write_picks(Picks.on("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star"))
+    write_picks(Picks.on("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star"))
     write("second.tsv", [("a", 3, 4), ("a", 90, 0)], score=False)
 
     run_words(
@@ -101,7 +103,7 @@ def test_combine_finds_what_most_tables_agree_on(run_words):
 def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_words):
     Path("mics").mkdir()
     for stem in "abcde":
-        io.write_mrc(Path(f"mics/{stem}.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
+        write_mrc(Path(f"mics/{stem}.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
     write("in.tsv", [(stem, i, i) for i, stem in enumerate("abcd")], score=False)
 
     result = run_words("split in.tsv -m mics -o parts --test-fraction 0.25 --seed 1")
@@ -110,7 +112,7 @@ def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_word
     assert sorted(Path(p).stem for p in train + test) == list("abcd")
     assert len(test) == 1
     assert [row[0] for row in read("parts/test.tsv")] == [Path(test[0]).stem]
-    assert io.micrograph_paths(["@parts/test.txt"]) == [Path(test[0])]
+    assert micrograph_paths(["@parts/test.txt"]) == [Path(test[0])]
     assert "they have no label: 1 micrographs" in result.stderr
 
 
@@ -146,7 +148,7 @@ def test_evaluate_reports_text_json_and_a_plot(run_words):
 
 
 def test_evaluate_only_what_a_list_names(run_words):
-    io.write_picks(Picks.on("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star"))
+    write_picks(Picks.on("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star"))
     write("truth.tsv", [("a", 0, 0), ("b", 0, 0)], score=False)
     Path("only.txt").write_text("a\nghost\n")
 
@@ -178,7 +180,7 @@ def test_a_plot_of_unknown_kind_is_refused(run_words):
 def test_info_tells_what_files_hold_and_which_cannot_be_used(run_words):
     write("picks.tsv", [("a", 1, 2, 0.5), ("b", 3, 4, 1.5)])
     Path("bad.mrc").write_bytes(b"not an image")
-    io.write_mrc(Path("good.mrc"), noise(), pixel_size_ang=(1.5, 1.5))
+    write_mrc(Path("good.mrc"), noise(), pixel_size_ang=(1.5, 1.5))
     save_model("some.safetensors")
 
     told = json.loads(run_words("info . --json", status=1).stdout)

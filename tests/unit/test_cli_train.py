@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tests import tiny
 
-from cryopick import io
 from cryopick.errors import SettingsError
-from cryopick.learn import load_model
+from cryopick.io.tables.pick_tables import write_picks
+from cryopick.model.model_file import load_model
 from cryopick.picks import Picks
 
 LINE = (
@@ -107,7 +107,7 @@ def test_a_run_needs_a_label(run, rows, message):
 
 def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
     Path("mics/mic_0.mrc").write_bytes(b"")
-    io.write_picks(Picks.on("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True)
+    write_picks(Picks.on("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True)
 
     result = run(f"{LINE} -o a.safetensors", status=1)
 
@@ -194,12 +194,12 @@ def test_a_start_that_cannot_be_is_refused(run, words, status, message):
 @pytest.mark.parametrize(("labels", "steps"), [(18, 416), (50, 800)])
 def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
     places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
-    io.write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))
+    write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))
 
     def refuse(run, **_):
         raise SettingsError(f"asked for {run.settings.steps} steps")
 
-    monkeypatch.setattr("cryopick.learn.run.Run.open", refuse)
+    monkeypatch.setattr("cryopick.train.training_run.Run.open", refuse)
 
     words = run(
         LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv") + " -o m.safetensors",

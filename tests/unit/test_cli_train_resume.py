@@ -8,7 +8,7 @@ import pytest
 from tests import tiny
 from tests.unit.test_cli_train import FROM_MODEL, LINE
 
-from cryopick.learn import load_model
+from cryopick.model.model_file import load_model
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def cut_off(monkeypatch, run):
             if next(left) == checkpoints - 1:
                 raise KeyboardInterrupt
 
-        module = importlib.import_module("cryopick.learn.train")  # the name is a function's too
+        module = importlib.import_module("cryopick.train.loop")  # the name is a function's too
         save_state = module.save_state
         with monkeypatch.context() as patch:
             patch.setattr(module, "save_state", save_and_stop)

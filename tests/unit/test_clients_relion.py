@@ -10,7 +10,7 @@ from gemmi import cif
 from tests import tiny
 
 from cryopick.clients.relion import run_job, write_coordinates
-from cryopick.io import read_picks
+from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
 
 PYTHON = sys.executable

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cryopick.consensus import consensus
+from cryopick.evaluate.consensus import consensus
 from cryopick.picks import Picks, concatenate
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_evaluate as oracles
 
-from cryopick.evaluate import is_near, match, match_picks
+from cryopick.evaluate.matching import is_near, match, match_picks
 from cryopick.picks import Picks
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import FormatError, SettingsError
-from cryopick.io import read_picks, write_picks
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
 HEAD = """

@@ -11,13 +11,9 @@ import numpy as np
 import pytest
 from tests.oracles_io import mrc_bytes, tiff_bytes
 
-from cryopick.io import (
-    Layout,
-    read_micrograph,
-    read_picks,
-    write_picks,
-    write_picks_per_micrograph,
-)
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from cryopick.errors import FormatError, InputError, SettingsError
-from cryopick.io import micrograph_paths, read_picks, write_picks
+from cryopick.io.inputs import micrograph_paths
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"

@@ -11,10 +11,10 @@ import pytest
 from gemmi import cif
 
 from cryopick.errors import InputError
-from cryopick.io import read_picks, read_star_frame, write_picks
-from cryopick.io.codec import Layout
-from cryopick.io.formats import listed_micrographs
-from cryopick.io.star import CODEC as STAR
+from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.formats import listed_micrographs
+from cryopick.io.tables.pick_tables import read_picks, read_star_frame, write_picks
+from cryopick.io.tables.star import CODEC as STAR
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import FormatError
-from cryopick.io import read_picks, write_picks, write_picks_per_micrograph
+from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks
 
 

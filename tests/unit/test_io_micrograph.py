@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngImageFile
 from tests.oracles_io import mrc_bytes, png_bytes, tiff_bytes
 
 from cryopick.errors import MicrographError, SettingsError
-from cryopick.io import describe_micrograph, read_micrograph
+from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
 
 RAMP = np.arange(12).reshape(3, 4)
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -139,7 +139,7 @@ def test_pixels_that_are_not_finite_are_counted_and_the_first_is_shown(tmp_path,
 
 
 def test_the_place_of_a_bad_pixel_is_right_in_a_later_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryopick.io.micrograph._CHUNK_PIXELS", 8)
+    monkeypatch.setattr("cryopick.io.images.micrograph._CHUNK_PIXELS", 8)
     image = np.arange(40.0).reshape(10, 4)
     image[7, 3] = np.nan
 
@@ -179,7 +179,7 @@ def test_statistics_do_not_depend_on_the_chunks(tmp_path_factory, chunk):
     path = saved(tmp_path_factory.mktemp("m") / "a.mrc", mrc_bytes(image, 2))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cryopick.io.micrograph._CHUNK_PIXELS", chunk)
+        patch.setattr("cryopick.io.images.micrograph._CHUNK_PIXELS", chunk)
         info = describe_micrograph(path)
 
     assert info.mean == pytest.approx(image.mean(dtype=np.float64), rel=1e-12)

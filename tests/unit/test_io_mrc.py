@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from tests.oracles_io import MODES, mrc_bytes
 
 from cryopick.errors import MicrographError, OutputExistsError
-from cryopick.io import describe_micrograph, read_micrograph, write_mrc
+from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
+from cryopick.io.images.mrc import write_mrc
 
 RAMP = np.arange(12).reshape(3, 4)  # height 3, width 4: every pixel says where it is
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import UnmatchedError
-from cryopick.io import match_names, stem_of
+from cryopick.io.names import match_names, stem_of
 from cryopick.picks import Picks
 
 

@@ -6,8 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, InputError
-from cryopick.io import micrograph_paths, read_picks, write_picks, write_picks_per_micrograph
-from cryopick.io.star_text import document, plain, quoted
+from cryopick.io.inputs import micrograph_paths
+from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
+from cryopick.io.tables.star_text import document, plain, quoted
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
@@ -260,7 +261,7 @@ def test_the_two_forms_in_which_topaz_ships_a_table_agree():
 
 @needs_shared
 def test_a_relion_2_micrograph_list_is_read():
-    from cryopick.io.star import micrograph_names
+    from cryopick.io.tables.star import micrograph_names
 
     names = micrograph_names(SHARED / "relion/relion2_micrographs_all_gctf.star")
 

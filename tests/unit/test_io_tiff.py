@@ -10,7 +10,7 @@ from tests.oracles_io import tiff_bytes
 from tests.unit.test_io_micrograph import RAMP, deflated_tiff_bytes, refusal, saved
 
 from cryopick.errors import MicrographError
-from cryopick.io import read_micrograph
+from cryopick.io.images.micrograph import read_micrograph
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "f4"])

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 
 from cryopick.errors import SettingsError
-from cryopick.pick.filaments import (
-    FilamentSettings,
-    Path2D,
-    ends,
-    line_scores,
-    segments,
-    trace,
-)
+from cryopick.pick.filaments.lines import line_scores
+from cryopick.pick.filaments.segments import ends, segments
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.filaments.tracing import Path2D, trace
 
 WIDTH = 8.0
 

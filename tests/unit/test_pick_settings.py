@@ -3,7 +3,7 @@ import math
 import pytest
 
 from cryopick.errors import SettingsError
-from cryopick.pick import PickSettings
+from cryopick.pick.settings import PickSettings
 
 
 @pytest.mark.parametrize(

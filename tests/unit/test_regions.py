@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
-from cryopick.io.regions import read_regions, write_regions
+from cryopick.io.tables.region_files import read_regions, write_regions
 from cryopick.regions import Regions
 
 SQUARE = np.array([[10.0, 20.0], [30.0, 20.0], [30.0, 40.0], [10.0, 40.0]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import OutputExistsError, SettingsError
-from cryopick.evaluate import evaluate_picks
+from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.picks import Picks
 from cryopick.report.curves import plot_precision_recall, precision_recall_svg
 

@@ -9,10 +9,11 @@ import pytest
 from tests import tiny
 from typer.testing import CliRunner
 
-from cryopick import io
 from cryopick.cli import app
-from cryopick.io.record import Record, write_record
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.runs.metadata import Record, write_record
 
 VOID = {"meta", "link", "img", "input", "path", "circle", "rect", "image", "use", "br"}
 
@@ -65,14 +66,14 @@ def picked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mics").mkdir()
     tiny.micrographs(Path("mics"), count=5)
-    truth = io.read_picks(Path("labels.tsv"))
+    truth = read_picks(Path("labels.tsv"))
     rng = np.random.default_rng(0)
     away = rng.uniform(8, [100, 84], (len(truth), 2))
     wrong = Picks.from_columns([truth.micrographs[i] for i in truth.index], away)
     score = np.concatenate([rng.normal(4, 1, len(truth)), rng.normal(-4, 0.5, len(truth))])
     both = concatenate([truth, wrong])
     named = Picks.from_columns([both.micrographs[i] for i in both.index], both.xy_px, score)
-    io.write_picks(named, Path("picks.star"))
+    write_picks(named, Path("picks.star"))
     return tmp_path
 
 
@@ -169,7 +170,7 @@ def test_a_training_is_told_with_curves_labels_and_held_out_picks(picked):
 )
 def test_a_run_that_cannot_be_told_says_what_is_missing(picked, words, message):
     Path("other").mkdir()
-    io.write_mrc(Path("other/else.mrc"), tiny.blobs(1)[0], pixel_size_ang=(10.0, 10.0))
+    write_mrc(Path("other/else.mrc"), tiny.blobs(1)[0], pixel_size_ang=(10.0, 10.0))
 
     result = cryopick(*words.split(), "--device", "cpu", status=1)
 

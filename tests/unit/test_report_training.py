@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from cryopick.errors import FormatError, SettingsError
-from cryopick.learn import Curves, Row
 from cryopick.report.training import plot_training, read_curves, training_svg
+from cryopick.train.curves import Curves, Row
 
 
 def rows(held_out):

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryopick.evaluate.set_operations import fold, hold_out, intersect, subtract, union
 from cryopick.picks import Picks
-from cryopick.sets import fold, hold_out, intersect, subtract, union
 
 rows = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.integers(0, 5)), max_size=12)
 names = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=2, max_size=12, unique=True)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from cryopick.simulate import SimulationSettings, load_molecule, simulate_micrograph
+from cryopick.simulate.micrograph import simulate_micrograph
+from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.settings import SimulationSettings
 
 SETTINGS = SimulationSettings(
     width_px=320, height_px=256, pixel_size_ang=5.0, filaments=3, diameter_ang=60.0, seed=4

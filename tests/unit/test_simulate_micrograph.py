@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from cryopick.errors import SettingsError
-from cryopick.simulate import (
-    SimulationSettings,
-    load_molecule,
-    simulate_dataset,
-    simulate_micrograph,
-)
+from cryopick.simulate.micrograph import simulate_dataset, simulate_micrograph
+from cryopick.simulate.molecules import load_molecule
+from cryopick.simulate.settings import SimulationSettings
 
 SMALL = SimulationSettings(
     width_px=288,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.simulate import BUILTIN_MOLECULES, load_molecule
-from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, molecule_from_grains
+from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, load_molecule, molecule_from_grains
+from cryopick.simulate.shapes import BUILTIN_MOLECULES
 from cryopick.simulate.structures import molecule_from_file
 
 STRUCTURES = Path(__file__).parents[3] / "shared" / "data" / "structures"

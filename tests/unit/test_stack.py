@@ -6,17 +6,12 @@ import pytest
 from gemmi import cif
 
 from cryopick.errors import SettingsError
-from cryopick.io import read_picks, write_mrc, write_picks
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
-from cryopick.stack import (
-    StackSettings,
-    boxed,
-    cut_boxes,
-    optics,
-    optics_groups,
-    standardized,
-    write_stack,
-)
+from cryopick.stack.boxes import boxed, cut_boxes, standardized, write_stack
+from cryopick.stack.settings import StackSettings
+from cryopick.stack.table import optics, optics_groups
 
 RAMP = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
 

@@ -10,10 +10,10 @@ from PIL import Image
 from tests import tiny
 
 from cryopick.errors import InputError
-from cryopick.io import write_mrc
-from cryopick.web.desk import Desk
+from cryopick.io.images.mrc import write_mrc
+from cryopick.web.api.access_control import Door
+from cryopick.web.project.project import Desk
 from cryopick.web.server import application, serve
-from cryopick.web.shell import Door
 
 
 def add(name, mid=1, x=10.0, y=20.0, **more):

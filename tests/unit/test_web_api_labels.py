@@ -6,7 +6,7 @@ import shutil
 import pytest
 from tests.unit.test_web_api import add, edit
 
-from cryopick.web.store import Store
+from cryopick.web.project.database import Store
 
 
 def labels(client, mid=1):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tests.unit.test_web_api import add, edit
 
-from cryopick.io import read_picks, write_mrc
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks
 
 
 def ended(client, run):

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from tests import tiny
 
 from cryopick.errors import InputError
-from cryopick.web.desk import Desk
-from cryopick.web.marks import Add
+from cryopick.web.api.access_control import Door
+from cryopick.web.project.annotations import Add
+from cryopick.web.project.project import Desk
 from cryopick.web.server import application
-from cryopick.web.shell import Door
 
 LABEL = """
 import json, os, sqlite3, sys

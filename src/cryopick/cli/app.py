@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from cryopick.errors import CryopickError
 
 if TYPE_CHECKING:
-    from cryopick.io.record import Stopwatch
+    from cryopick.runs.metadata import Stopwatch
 
 __all__ = ["MODULES", "app", "load", "main", "stopwatch"]
 
@@ -180,7 +180,7 @@ def load(names: Iterable[str] = MODULES) -> dict[str, Any]:
 
 def stopwatch() -> "Stopwatch":
     """What was typed, and the time since then; for the record of a run."""
-    from cryopick.io.record import Stopwatch
+    from cryopick.runs.metadata import Stopwatch
 
     return Stopwatch(*_TYPED.get(((), time.monotonic())))
 

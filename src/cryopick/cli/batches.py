@@ -16,7 +16,7 @@ from typer import echo
 from cryopick.cli.tables import planned_tables
 
 if TYPE_CHECKING:
-    from cryopick.io.parts import Parts
+    from cryopick.runs.ledger import Parts
 
 __all__ = ["Batched", "ledger", "own_part"]
 
@@ -84,7 +84,7 @@ class Batched:
         tables = planned_tables(paths, out, table_format=table_format, box_px=box_px)
         if shard is None:
             return cls(list(paths), out, tables, Path(out))
-        from cryopick.scale import Shard
+        from cryopick.distributed.shards import Shard
 
         part = Shard.parse(shard)
         beside = part.output(Path(out))
@@ -99,7 +99,7 @@ def own_part(
     """The micrographs of one part with their outputs, and what its ledger is kept beside."""
     if shard is None:
         return dict(outputs), out
-    from cryopick.scale import Shard
+    from cryopick.distributed.shards import Shard
 
     part = Shard.parse(shard)
     return {path: outputs[path] for path in part.own(list(outputs))}, part.output(out)

@@ -15,9 +15,10 @@ from cryopick.cli.settings import settings_of
 from cryopick.errors import CryopickError, SettingsError, UnfinishedError
 
 if TYPE_CHECKING:
-    from cryopick.learn.labelled import Labelled
-    from cryopick.study import Comparison, Plan, Study, Trial
-    from cryopick.study.compare import Axis
+    from cryopick.experiments.comparison import Axis, Comparison
+    from cryopick.experiments.plan import Plan, Trial
+    from cryopick.experiments.study import Study
+    from cryopick.train.labels import Labelled
 
 __all__ = ["benchmark", "benchmark_report"]
 
@@ -114,7 +115,7 @@ def benchmark(
     --labels 10 --labels 100
     """
     options = locals()
-    from cryopick.prepare.cores import cores
+    from cryopick.runs.parallel import cores
 
     study = _study(out, micrographs, picks, held_out_micrographs, held_out_frac, seed)
     known = len(study.training.labels) / len(study.training.paths)
@@ -136,7 +137,7 @@ def _study(
     seed: int,
 ) -> "Study":
     """The data set, parted by micrograph."""
-    from cryopick.study import Study
+    from cryopick.experiments.study import Study
 
     training = _labelled(micrographs, picks)
     if held_out:
@@ -152,17 +153,19 @@ def _study(
 
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
-    from cryopick.io import micrograph_paths, read_picks
-    from cryopick.learn.labelled import Labelled
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.train.labels import Labelled
 
     return Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
 
 
 def _plan(options: Mapping[str, Any], known: float) -> "Plan":
     """The plan that the options mean; `known` particles lie on a micrograph."""
-    from cryopick.image import NormalizationKind
-    from cryopick.learn import OBJECTIVES, TrainSettings
-    from cryopick.study import Plan
+    from cryopick.experiments.plan import Plan
+    from cryopick.preprocess.normalize import NormalizationKind
+    from cryopick.train.objectives import OBJECTIVES
+    from cryopick.train.settings import TrainSettings
 
     single = ("diameter_ang", "particles_per_micrograph", "pixel_size_ang", "steps")
     shared = {name: options[name] for name in (*single, "learning_rate", *_WITHIN)}
@@ -257,8 +260,9 @@ def benchmark_report(
 
     Example: cryopick benchmark-report study --where init=random --figure study.png
     """
-    from cryopick.study import compare, draw_comparisons, load_records, selected
-    from cryopick.study.compare import Axis
+    from cryopick.experiments.comparison import Axis, compare
+    from cryopick.experiments.figure import draw_comparisons
+    from cryopick.experiments.results import load_records, selected
 
     if axis not in get_args(Axis):
         raise BadParameter(f"--axis is one of {', '.join(get_args(Axis))}")
@@ -302,7 +306,7 @@ def _as_table(one: "Comparison") -> dict[str, Any]:
 
 def _as_text(one: "Comparison") -> str:
     """Markdown: a line for each way, a column for each place."""
-    from cryopick.study.compare import MEASURES
+    from cryopick.experiments.comparison import MEASURES
 
     heads = " | ".join(f"{place:g}" for place in one.places)
     lines = [f"### {one.name}"]

@@ -18,9 +18,9 @@ from cryopick.errors import MicrographError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.pick import PickSettings
+    from cryopick.distributed.dask_batch import Job
+    from cryopick.pick.settings import PickSettings
     from cryopick.regions import Regions
-    from cryopick.scale.spread import Job
 
 __all__ = ["ClusterName", "WorkerCount", "placed", "share"]
 
@@ -55,13 +55,13 @@ def placed(
         BadParameter: There are workers but no cluster.
         SettingsError: This machine cannot compute on the device.
     """
-    from cryopick.learn.device import ready_device
+    from cryopick.model.device import ready_device
 
     if cluster is None:
         if workers is not None:
             raise BadParameter("--workers is for --cluster; add --cluster local")
         return ready_device(device), settings
-    from cryopick.scale.cluster import is_here
+    from cryopick.distributed.dask_cluster import is_here
 
     if is_here(cluster):
         return ready_device(device), settings
@@ -92,9 +92,9 @@ def share(
         return
     import torch
 
-    from cryopick.learn.device import choose_device
-    from cryopick.scale.cluster import workers_at
-    from cryopick.scale.spread import spread
+    from cryopick.distributed.dask_batch import spread
+    from cryopick.distributed.dask_cluster import workers_at
+    from cryopick.model.device import choose_device
 
     def tell(text: str) -> None:
         echo(text, err=True)

@@ -12,7 +12,7 @@ from cryopick.cli.options import MICROGRAPHS, Force, Table
 from cryopick.cli.tables import given_files, write_table
 
 if TYPE_CHECKING:
-    from cryopick.io import Layout
+    from cryopick.io.tables.codec import Layout
     from cryopick.picks import Picks
 
 __all__ = ["convert"]
@@ -66,11 +66,14 @@ def convert(
 
     Example: cryopick convert picks.tsv -o picks.star
     """
-    from cryopick.io import known_shapes, read_picks_many
+    from cryopick.io.images.sizes import known_shapes
+    from cryopick.io.tables.pick_tables import read_picks_many
 
     picks = read_picks_many(tables, format=from_format)
     if threshold is not None:
-        from cryopick.evaluate import thresholded  # not for every table that is converted
+        from cryopick.evaluate.thresholds import (
+            thresholded,  # not for every table that is converted
+        )
 
         picks = thresholded(picks, threshold)
     if scale != 1.0:
@@ -87,7 +90,7 @@ def convert(
 
 def _without_sizes(picks: "Picks") -> "Picks":
     """Forget the sizes that a table carries: they are those of other pixels."""
-    from cryopick.io import HEIGHT, WIDTH
+    from cryopick.io.images.sizes import HEIGHT, WIDTH
 
     kept = {name: column for name, column in picks.extra.items() if name not in (HEIGHT, WIDTH)}
     return replace(picks, extra=kept)
@@ -97,7 +100,8 @@ def _sizes(
     picks: "Picks", micrographs: Iterable[str], shape_px: tuple[int, int] | None
 ) -> tuple["Picks", dict[str, tuple[int, int]]]:
     """Name micrographs by their files where the table knows no more than a stem; their sizes."""
-    from cryopick.io import micrograph_paths, micrograph_shape
+    from cryopick.io.images.sizes import micrograph_shape
+    from cryopick.io.inputs import micrograph_paths
 
     micrographs = list(micrographs)
     files = given_files(picks, micrograph_paths(micrographs)) if micrographs else {}
@@ -125,7 +129,8 @@ def _layout(
     tables: list[Path], out: str, to_format: str | None, from_format: str | None
 ) -> "Layout":
     """What stands around the picks, where STAR files become one STAR file."""
-    from cryopick.io import Layout, read_star_frame
+    from cryopick.io.tables.codec import Layout
+    from cryopick.io.tables.pick_tables import read_star_frame
 
     is_star = to_format == "star" or (to_format is None and out.lower().endswith(".star"))
     if not is_star or out.endswith("/") or from_format not in (None, "star"):

@@ -13,11 +13,12 @@ from cryopick.cli.progress import progress
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.learn import Model, TrainSettings
-    from cryopick.learn.labelled import Labelled
-    from cryopick.pick.evidence import Known
+    from cryopick.model.model_file import Model
     from cryopick.picks import Picks
     from cryopick.regions import Regions
+    from cryopick.train.labels import Labelled
+    from cryopick.train.particle_count import Known
+    from cryopick.train.settings import TrainSettings
 
 __all__ = ["AUTO", "look", "number_or_auto", "tell_number", "tell_odds"]
 
@@ -46,7 +47,7 @@ def look(
     complete: "Picks | None",
 ) -> "Known":
     """Let the general model look at the training micrographs."""
-    from cryopick.pick.evidence import Known, gather, sample
+    from cryopick.train.particle_count import Known, gather, sample
 
     chosen = sample(training.paths, training.labels)
     with progress(len(chosen), "Estimating the number of particles") as advance:

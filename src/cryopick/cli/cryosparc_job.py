@@ -46,14 +46,14 @@ def cryosparc_job(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.clients.cryosparc import JobSettings, connect, pick_job
-    from cryopick.pick import PickSettings
+    from cryopick.pick.settings import PickSettings
 
     settings = settings_of(PickSettings, options)
     where = settings_of(JobSettings, options)
     file = chosen_model(model, diameter_ang)
 
     def ready(paths: Sequence[Path], stated_ang: float) -> "Callable[[Path], Picks]":
-        from cryopick.learn.device import ready_device
+        from cryopick.model.device import ready_device
         from cryopick.pick.batch import PickBatch
 
         size_ang = settings.pixel_size_ang or stated_ang

@@ -167,7 +167,8 @@ def _words(*parts: tuple[object, ...]) -> list[str]:
 
 def _sizes(settings: DemoSettings) -> tuple[float, float, float]:
     """Diameter of the particle in ångströms and raw pixels, and a third of it to judge by."""
-    from cryopick.simulate import SimulationSettings, load_molecule
+    from cryopick.simulate.molecules import load_molecule
+    from cryopick.simulate.settings import SimulationSettings
 
     diameter_ang = load_molecule(settings.molecule).diameter_ang
     diameter_px = diameter_ang / SimulationSettings().pixel_size_ang
@@ -178,7 +179,7 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
     """Make the folder ready to start the demo, or to go on with it."""
     from cryopick.config import to_toml
     from cryopick.errors import OutputExistsError
-    from cryopick.io import whole
+    from cryopick.runs.atomic_write import whole
 
     mark, text = files.root / "demo.toml", to_toml(settings)
     if mark.exists() and force:
@@ -198,9 +199,9 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
 
 def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str, Any]:
     """Run the stages that are not done yet, write the page, and return the numbers."""
-    from cryopick.io import whole
     from cryopick.report.demo import demo_page
     from cryopick.report.findings import gather
+    from cryopick.runs.atomic_write import whole
 
     log = files.root / "seconds.json"  # of each stage, for a demo that goes on
     seconds = json.loads(log.read_text(encoding="utf-8")) if log.exists() else {}
@@ -239,7 +240,7 @@ def _draw_labels(settings: DemoSettings, files: "DemoFiles") -> None:
     """Choose the particles that the network is told, as a user would click them."""
     import numpy as np
 
-    from cryopick.io import read_picks, write_picks
+    from cryopick.io.tables.pick_tables import read_picks, write_picks
 
     particles = read_picks(files.parts / "train.tsv")
     many = min(settings.labels, len(particles))

@@ -11,7 +11,8 @@ from cryopick.cli.options import Force, Ignore, Json, PixelSizeAng, RadiusPx, in
 from cryopick.cli.tables import align_names, read_only
 
 if TYPE_CHECKING:
-    from cryopick.evaluate import Evaluation, Point
+    from cryopick.evaluate.evaluation import Evaluation
+    from cryopick.evaluate.precision_recall import Point
 
 __all__ = ["evaluate"]
 
@@ -43,8 +44,8 @@ def evaluate(
 
     Example: cryopick evaluate picks.tsv particles.tsv --radius-px 40 --only test.txt
     """
-    from cryopick.evaluate import evaluate_picks
-    from cryopick.io import read_picks
+    from cryopick.evaluate.evaluation import evaluate_picks
+    from cryopick.io.tables.pick_tables import read_picks
 
     radius_ang = None if diameter_ang is None else diameter_ang / 2
     radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--diameter-ang")

@@ -54,8 +54,8 @@ def feedback(
 
     Example: cryopick feedback Extract/job5/particles.star Select/job8/particles.star -o again
     """
-    from cryopick.evaluate import strongest, thresholded
-    from cryopick.io import read_picks
+    from cryopick.evaluate.thresholds import strongest, thresholded
+    from cryopick.io.tables.pick_tables import read_picks
 
     if (kept is None) == (not classes):
         raise BadParameter("give either KEPT, a table of what was kept, or --class")
@@ -102,7 +102,7 @@ def _by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Pi
 
 def _by_table(table: "Picks", kept: "Picks", radius_px: float) -> "tuple[Picks, Picks]":
     """The kept particles, and the picks that lie near none of them."""
-    from cryopick.sets import subtract
+    from cryopick.evaluate.set_operations import subtract
 
     thrown_out = subtract([table, kept], radius_px)
     shared = set(table.micrographs) & set(kept.micrographs)

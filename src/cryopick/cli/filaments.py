@@ -65,13 +65,15 @@ def filaments(
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.io.record import write_record
-    from cryopick.learn.device import ready_device
-    from cryopick.pick import PickSettings
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.model.device import ready_device
     from cryopick.pick.batch import PickBatch
-    from cryopick.pick.filaments import FilamentBatch, FilamentSettings
+    from cryopick.pick.filaments.batch import FilamentBatch
+    from cryopick.pick.filaments.settings import FilamentSettings
+    from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.metadata import write_record
 
     on = ready_device(device)
     plan = Batched.plan(micrograph_paths(micrographs), out, shard, table_format=table_format)

@@ -69,7 +69,8 @@ def _describe(path: Path) -> dict[str, object]:
 
 
 def _is_table(path: Path) -> bool:
-    from cryopick.io import MICROGRAPH_SUFFIXES, codec_of
+    from cryopick.io.inputs import MICROGRAPH_SUFFIXES
+    from cryopick.io.tables.formats import codec_of
 
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
@@ -81,14 +82,15 @@ def _is_table(path: Path) -> bool:
 
 
 def _describe_micrograph(path: Path) -> dict[str, object]:
-    from cryopick.io import describe_micrograph
+    from cryopick.io.images.micrograph import describe_micrograph
 
     facts = asdict(describe_micrograph(path))
     return {key: None if _is_nan(value) else value for key, value in facts.items()}
 
 
 def _describe_table(path: Path) -> dict[str, object]:
-    from cryopick.io import codec_of, listed_micrographs, read_picks
+    from cryopick.io.tables.formats import codec_of, listed_micrographs
+    from cryopick.io.tables.pick_tables import read_picks
 
     try:
         picks = read_picks(path)

@@ -95,8 +95,8 @@ def import_model(
     Example: cryopick models import a.sav -o a.st --factor 8 --pixel-size-ang 1 --diameter-ang 120
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.clients.sav import ImportSettings, import_topaz_model
-    from cryopick.learn import save_model
+    from cryopick.clients.topaz_models.model import ImportSettings, import_topaz_model
+    from cryopick.model.model_file import save_model
 
     model = import_topaz_model(detector, settings_of(ImportSettings, options))
     save_model(model, out, overwrite=force)

@@ -93,14 +93,14 @@ def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
             "give --diameter-ang, the particle's diameter in ångströms, to pick with the general "
             "model, or --model with a model of yours"
         )
-    from cryopick.learn import GENERAL_MODEL
+    from cryopick.model.model_file import GENERAL_MODEL
 
     return GENERAL_MODEL
 
 
 def regions_on(micrographs: Sequence[Path | str], file: Path | None) -> "Regions":
     """The regions to ignore on these micrographs; none without a file."""
-    from cryopick.io.regions import read_regions
+    from cryopick.io.tables.region_files import read_regions
     from cryopick.regions import Regions
 
     return read_regions(file, micrographs) if file else Regions({})

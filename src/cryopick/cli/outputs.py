@@ -25,7 +25,7 @@ def one_each(paths: Sequence[Path], folder: Path, suffix: str = ".mrc") -> dict[
     Raises:
         SettingsError: Two micrographs would be written to one file, or one over itself.
     """
-    from cryopick.io import stem_of
+    from cryopick.io.names import stem_of
 
     owners: dict[Path, Path] = {}
     for path in paths:

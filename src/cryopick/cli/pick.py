@@ -81,12 +81,13 @@ def pick(
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.evaluate import likely_empty
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.io.record import write_record
-    from cryopick.pick import PickSettings
+    from cryopick.evaluate.emptiness import likely_empty
+    from cryopick.io.inputs import micrograph_paths
     from cryopick.pick.batch import PickBatch
+    from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.metadata import write_record
 
     cuts_itself = threshold == AUTO
     if cuts_itself and shard is not None:
@@ -107,7 +108,7 @@ def pick(
     with ledger(parts, plan.tables, plan.paths, overwrite=force):
         work = work.to_pick(plan.paths, parts)
         if cluster:
-            from cryopick.scale.spread import Job
+            from cryopick.distributed.dask_batch import Job
 
             job, missing = Job.of(work, file, device, parts), dict.fromkeys(work.picker.order)
             share(cluster, workers, job, missing, regions, batch)

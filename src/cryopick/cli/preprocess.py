@@ -45,15 +45,18 @@ def preprocess(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.io.parts import Parts, file_identity
-    from cryopick.prepare import PreprocessSettings, missing_of, write_prepared
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.preprocess.export import PreprocessSettings, missing_of, write_prepared
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.ledger import Parts, file_identity
 
     settings = settings_of(PreprocessSettings, options)
     outputs = one_each(micrograph_paths(micrographs), out)
     loaded = None
     if model:
-        from cryopick.learn import load_model  # and with it torch, which nothing else here needs
+        from cryopick.model.model_file import (
+            load_model,  # and with it torch, which nothing else here needs
+        )
 
         loaded = load_model(model)
     settings.preparation(loaded)  # a contradiction shows before any work

@@ -88,11 +88,13 @@ def propose(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.io.parts import Parts, file_identity
-    from cryopick.io.record import write_record
-    from cryopick.pick.propose import Proposer, ProposeSettings
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.pick.proposals.proposer import Proposer
+    from cryopick.pick.proposals.settings import ProposeSettings
     from cryopick.picks import Picks, concatenate
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.ledger import Parts, file_identity
+    from cryopick.runs.metadata import write_record
 
     settings = settings_of(ProposeSettings, options, within=_WITHIN)
     plan = Batched.plan(

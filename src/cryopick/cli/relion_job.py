@@ -46,7 +46,7 @@ def relion_job(
         write_coordinates,
         write_nodes,
     )
-    from cryopick.io import read_picks
+    from cryopick.io.tables.pick_tables import read_picks
 
     model, picks = out / "model.safetensors", out / "picks.json"
     extra = _options(parameters or [])

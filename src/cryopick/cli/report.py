@@ -53,11 +53,12 @@ def report(
 
     Example: cryopick report picks.star --truth particles.star
     """
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.learn.device import ready_device
-    from cryopick.report.evidence import evidence_of
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.model.device import ready_device
     from cryopick.report.page import run_page
-    from cryopick.report.runs import Wanted, open_run
+    from cryopick.report.pick_summary import evidence_of
+    from cryopick.report.run_files import Wanted, open_run
+    from cryopick.runs.atomic_write import whole
 
     made = f"{run}/" if run.is_dir() else str(run)
     page = out or run.with_suffix(".report.html")

@@ -42,9 +42,9 @@ def merge(
 
     Example: cryopick merge picks.star
     """
-    from cryopick.io import whole
-    from cryopick.io.record import write_record
-    from cryopick.scale import merged, shards_of
+    from cryopick.distributed.shards import merged, shards_of
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.metadata import write_record
 
     if out.is_dir():
         raise InputError(f"{out}: is a folder; parts that write into one need not be merged")
@@ -88,8 +88,8 @@ def submit(
     Example: cryopick submit --scheduler slurm --shards 20 -s job.sh pick mics -o picks.star
     --diameter-ang 150
     """
-    from cryopick.io import whole
-    from cryopick.scale import SCHEDULERS, script
+    from cryopick.distributed.submit import SCHEDULERS, script
+    from cryopick.runs.atomic_write import whole
 
     if scheduler not in SCHEDULERS:
         raise BadParameter(f"--scheduler is one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
@@ -136,11 +136,11 @@ def watch(
     Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.learn.device import ready_device
-    from cryopick.pick import PickSettings
+    from cryopick.distributed.live_picking import Station
+    from cryopick.distributed.watch_folder import Watcher, there_now
+    from cryopick.model.device import ready_device
     from cryopick.pick.batch import PickBatch
-    from cryopick.scale import Watcher, there_now
-    from cryopick.scale.station import Station
+    from cryopick.pick.settings import PickSettings
 
     settings = settings_of(PickSettings, options)
     file = chosen_model(model, diameter_ang)

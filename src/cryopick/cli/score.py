@@ -53,9 +53,10 @@ def score(
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.pick import PickSettings
+    from cryopick.io.inputs import micrograph_paths
     from cryopick.pick.batch import PickBatch
+    from cryopick.pick.settings import PickSettings
+    from cryopick.runs.atomic_write import whole
 
     settings = settings_of(PickSettings, options)
     on, settings = placed(cluster, workers, device, settings)
@@ -68,7 +69,7 @@ def score(
     with ledger(parts, outputs.values(), outputs, overwrite=force):
         work = work.to_score(outputs, parts)
         if cluster:
-            from cryopick.scale.spread import Job
+            from cryopick.distributed.dask_batch import Job
 
             job, missing = Job.of(work, file, device, parts), work.picker.order
             to = {path: outputs[path] for path in missing}

@@ -15,7 +15,7 @@ from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableForm
 from cryopick.cli.tables import align_names, write_table
 
 if TYPE_CHECKING:
-    from cryopick.evaluate import Promise
+    from cryopick.evaluate.expectation import Promise
     from cryopick.picks import Picks
 
 __all__ = ["AUTO", "NO_SIGN", "Operation", "combine", "cut", "number", "threshold"]
@@ -31,7 +31,7 @@ RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The sa
 
 
 class Operation(StrEnum):
-    """What to make of several tables; the first three are functions of `cryopick.sets`."""
+    """What to make of several tables; the first three are functions of `cryopick.evaluate.set_operations`."""
 
     UNION = "union"
     INTERSECT = "intersect"
@@ -67,8 +67,8 @@ def threshold(
 
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate import nested_counts
-    from cryopick.io import read_picks
+    from cryopick.evaluate.thresholds import nested_counts
+    from cryopick.io.tables.pick_tables import read_picks
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("give either --at or --keep")
@@ -95,7 +95,8 @@ def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
         BadParameter: The word is neither a number nor "auto".
         SettingsError: There is no pick to choose by, or some have no score.
     """
-    from cryopick.evaluate import best_cut, thresholded
+    from cryopick.evaluate.expectation import best_cut
+    from cryopick.evaluate.thresholds import thresholded
 
     if word != AUTO:
         kept = thresholded(picks, number(word))
@@ -118,7 +119,7 @@ def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
 
 def _tell(picks: "Picks", kept: "Picks", before: str) -> None:
     """Say what scores promise of the picks that are kept."""
-    from cryopick.evaluate import promised
+    from cryopick.evaluate.expectation import promised
 
     if len(picks) and picks.is_scored:
         typer.echo(f"{before}{_in_words(promised(picks), len(kept))}", err=True)
@@ -191,8 +192,8 @@ def combine(
 
     Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
     """
-    from cryopick import sets
-    from cryopick.consensus import consensus
+    from cryopick.evaluate import set_operations as sets
+    from cryopick.evaluate.consensus import consensus
 
     if least is not None and operation != Operation.CONSENSUS:
         raise typer.BadParameter(f"--least is for consensus; {operation} has no use for it")
@@ -211,7 +212,7 @@ def _combined(
     paths: Sequence[Path], radius_px: float, combine: "Callable[[Sequence[Picks], float], Picks]"
 ) -> "Picks":
     """Combine tables whose micrographs go by the names of the first that mentions them."""
-    from cryopick.io import read_picks
+    from cryopick.io.tables.pick_tables import read_picks
 
     tables: list[Picks] = []
     for path in paths:

@@ -17,10 +17,11 @@ from cryopick.cli.settings import settings_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from cryopick.io.parts import Parts
     from cryopick.picks import Picks
-    from cryopick.simulate import Molecule, SimulationSettings
+    from cryopick.runs.ledger import Parts
     from cryopick.simulate.domain import Domain
+    from cryopick.simulate.molecules import Molecule
+    from cryopick.simulate.settings import SimulationSettings
 
 __all__ = ["simulate", "write_dataset", "write_varied"]
 
@@ -89,7 +90,7 @@ def simulate(
     Example: cryopick simulate data --count 12 --molecule y-shaped --particles 60
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.simulate import SimulationSettings
+    from cryopick.simulate.settings import SimulationSettings
 
     if vary:
         placed = _vary(options, out, count, overwrite=force)
@@ -119,7 +120,7 @@ def write_varied(domain: "Domain", seed: int, out: Path, count: int, *, overwrit
     Raises:
         OutputExistsError: A file exists and `overwrite` is false.
     """
-    from cryopick.io.parts import Parts
+    from cryopick.runs.ledger import Parts
 
     paths = _paths(out, count)
     parts = Parts.beside(out, ["simulate --vary", f"{seed} {domain.side_px}"])
@@ -143,8 +144,8 @@ def write_dataset(
         InputError: The molecule's file cannot be read.
     """
     from cryopick.config import to_toml
-    from cryopick.io.parts import Parts, file_identity
-    from cryopick.simulate import load_molecule
+    from cryopick.runs.ledger import Parts, file_identity
+    from cryopick.simulate.molecules import load_molecule
 
     molecule = load_molecule(settings.molecule, settings.diameter_ang)
     paths, text, source = _paths(out, count), to_toml(settings), Path(settings.molecule)
@@ -170,8 +171,9 @@ def _write_all(
     overwrite: bool,
 ) -> "Picks":
     """Make what is missing of the micrographs; write the table, and `text` as settings.toml."""
-    from cryopick.io import whole, write_picks
+    from cryopick.io.tables.pick_tables import write_picks
     from cryopick.picks import Picks, concatenate
+    from cryopick.runs.atomic_write import whole
 
     table = out / "particles.tsv"
     found = []
@@ -191,7 +193,7 @@ def _write_field(domain: "Domain", seed: tuple[int, int], path: Path) -> dict[st
     """Simulate a field and write it; return the columns of its particles."""
     import numpy as np
 
-    from cryopick.io import write_mrc
+    from cryopick.io.images.mrc import write_mrc
     from cryopick.simulate.domain import simulate_field
 
     field = simulate_field(domain, seed)
@@ -207,8 +209,8 @@ def _write_micrograph(
     settings: "SimulationSettings", molecule: "Molecule", index: int, path: Path
 ) -> dict[str, "np.ndarray"]:
     """Simulate a micrograph and write it; return the columns of its particles."""
-    from cryopick.io import write_mrc
-    from cryopick.simulate import simulate_micrograph
+    from cryopick.io.images.mrc import write_mrc
+    from cryopick.simulate.micrograph import simulate_micrograph
 
     made = simulate_micrograph(settings, molecule, index)
     size_yx = (settings.pixel_size_ang, settings.pixel_size_ang)

@@ -11,8 +11,8 @@ from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force
 
 if TYPE_CHECKING:
+    from cryopick.evaluate.set_operations import Split
     from cryopick.picks import Picks
-    from cryopick.sets import Split
 
 __all__ = ["split"]
 
@@ -44,7 +44,7 @@ def split(
 
     Example: cryopick split particles.tsv -m micrographs -o parts --test-fraction 0.2
     """
-    from cryopick import sets
+    from cryopick.evaluate import set_operations as sets
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
         raise typer.BadParameter("give one of --test-fraction, --number and --folds")
@@ -74,7 +74,9 @@ def _require_enough(count: int, number: int, folds: int | None) -> None:
 
 def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
     """The particles, by file where files are given, on the micrographs that have any."""
-    from cryopick.io import match_names, micrograph_paths, read_picks
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.names import match_names
+    from cryopick.io.tables.pick_tables import read_picks
 
     table = read_picks(picks)
     if micrographs:
@@ -92,11 +94,12 @@ def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
 def _write(
     table: "Picks", part: "Split", folder: Path, table_format: str, *, overwrite: bool
 ) -> None:
-    from cryopick import io
+    from cryopick.io.tables.pick_tables import write_picks
+    from cryopick.runs.atomic_write import whole
 
     for side, names in (("train", part.train), ("test", part.test)):
         own = table.restrict(names)
-        with io.whole(folder / f"{side}.txt", overwrite=overwrite) as path:
+        with whole(folder / f"{side}.txt", overwrite=overwrite) as path:
             path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        io.write_picks(own, folder / f"{side}.{table_format}", overwrite=overwrite)
+        write_picks(own, folder / f"{side}.{table_format}", overwrite=overwrite)
         echo(f"{folder / side}: {len(names)} micrographs, {len(own)} particles", err=True)

@@ -75,10 +75,15 @@ def stack(
     """
     options = locals()  # by the names of the settings' fields
     from cryopick.config import to_toml
-    from cryopick.io import Layout, micrograph_paths, read_picks, whole, write_picks
-    from cryopick.io.parts import Parts
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.tables.codec import Layout
+    from cryopick.io.tables.pick_tables import read_picks, write_picks
     from cryopick.picks import concatenate
-    from cryopick.stack import Stacks, StackSettings, optics_groups
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.ledger import Parts
+    from cryopick.stack.batch import Stacks
+    from cryopick.stack.settings import StackSettings
+    from cryopick.stack.table import optics_groups
 
     settings = settings_of(StackSettings, options)
     groups = optics_groups(picks, settings)
@@ -108,14 +113,14 @@ def stack(
 def _chosen(table: "Picks", threshold: float | None) -> "Picks":
     if threshold is None:
         return table
-    from cryopick.evaluate import thresholded
+    from cryopick.evaluate.thresholds import thresholded
 
     return thresholded(table, threshold)
 
 
 def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
     """The picks of each file that has any; say which micrographs match no file."""
-    from cryopick.io import match_names
+    from cryopick.io.names import match_names
 
     named = table.restrict([name for name, rows in table.rows().items() if len(rows)])
     matched = match_names(named, paths)

@@ -25,9 +25,9 @@ from cryopick.cli.tables import planned_tables, settings_file, write_table
 from cryopick.errors import InputError
 
 if TYPE_CHECKING:
-    from cryopick.io.parts import Parts
-    from cryopick.pick.candidates import CandidateBatch
+    from cryopick.active.candidates import CandidateBatch
     from cryopick.picks import Picks
+    from cryopick.runs.ledger import Parts
 
 __all__ = ["suggest"]
 
@@ -89,12 +89,13 @@ def suggest(
     -o candidates.star
     """
     options: dict[str, Any] = locals()  # by the names of the settings' fields
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.learn.device import ready_device
-    from cryopick.pick import PickSettings
+    from cryopick.active.acquisition import SuggestSettings
+    from cryopick.active.candidates import CandidateBatch
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.model.device import ready_device
     from cryopick.pick.batch import PickBatch
-    from cryopick.pick.candidates import CandidateBatch
-    from cryopick.pick.suggest import SuggestSettings
+    from cryopick.pick.settings import PickSettings
+    from cryopick.runs.atomic_write import whole
 
     settings = settings_of(SuggestSettings, options | {"micrographs": first})
     picking = settings_of(PickSettings, options)
@@ -127,7 +128,8 @@ def suggest(
 
 def _on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
     """The places of some tables on the micrographs at hand; others are counted and told."""
-    from cryopick.io import match_names, read_picks
+    from cryopick.io.names import match_names
+    from cryopick.io.tables.pick_tables import read_picks
     from cryopick.picks import concatenate
 
     matched = []
@@ -166,7 +168,7 @@ def _choose(
 
 def _write_list(names: Sequence[str], path: Path) -> None:
     """Write micrographs in full, so that the list means the same from everywhere."""
-    from cryopick.io import whole
+    from cryopick.runs.atomic_write import whole
 
     with whole(path, overwrite=True) as temporary:
         text = "".join(f"{Path(name).absolute()}\n" for name in names)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from typer import echo
 
 if TYPE_CHECKING:
-    from cryopick.io import Layout
+    from cryopick.io.tables.codec import Layout
     from cryopick.picks import Picks
 
 __all__ = [
@@ -36,7 +36,7 @@ def align_names(table: "Picks", names: Sequence[str]) -> "Picks":
     Raises:
         UnmatchedError: A micrograph of the table may be more than one of `names`.
     """
-    from cryopick.io import match_names
+    from cryopick.io.names import match_names
     from cryopick.picks import concatenate
 
     spelt = {str(Path(name)): name for name in names}
@@ -52,7 +52,7 @@ def given_files(table: "Picks", paths: Sequence[Path]) -> Mapping[str, Path]:
     """
     import numpy as np
 
-    from cryopick.io import match_names
+    from cryopick.io.names import match_names
     from cryopick.picks import Picks
 
     names = [name for name, rows in table.rows().items() if len(rows)]
@@ -66,8 +66,8 @@ def read_only(path: Path, names: Sequence[str]) -> list[str]:
     """The micrographs that a list names, under the names they have in `names`."""
     import numpy as np
 
-    from cryopick.io import name_list
     from cryopick.picks import Picks
+    from cryopick.runs.text_files import name_list
 
     listed = Picks(
         micrographs=tuple(dict.fromkeys(name_list(path))),
@@ -88,11 +88,11 @@ def write_table(
     layout: "Layout | None" = None,
 ) -> None:
     """Write one table, or one per micrograph where `out` ends with a slash, and say so."""
-    from cryopick import io
+    from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
 
     where = f"{len(picks)} particles on {len(picks.micrographs)} micrographs"
     if out.endswith("/"):
-        written = io.write_picks_per_micrograph(
+        written = write_picks_per_micrograph(
             picks,
             Path(out),
             format=table_format or "tsv",
@@ -102,7 +102,7 @@ def write_table(
         )
         echo(f"{where} written to {len(written)} files in {out}", err=True)
     else:
-        io.write_picks(
+        write_picks(
             picks,
             Path(out),
             format=table_format,
@@ -119,7 +119,7 @@ def planned_tables(
     """The tables to be written, tried without a pick so that mistakes show before the work."""
     import numpy as np
 
-    from cryopick.io import write_picks, write_picks_per_micrograph
+    from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
     from cryopick.picks import Picks
 
     nothing = Picks(

@@ -18,10 +18,10 @@ from cryopick.errors import CryopickError
 if TYPE_CHECKING:
     import torch
 
-    from cryopick.learn import Row
-    from cryopick.learn.labelled import Labelled
-    from cryopick.learn.run import Run
-    from cryopick.pick.evidence import Known
+    from cryopick.train.curves import Row
+    from cryopick.train.labels import Labelled
+    from cryopick.train.particle_count import Known
+    from cryopick.train.training_run import Run
 
 __all__ = ["WITHIN", "train"]
 
@@ -195,14 +195,13 @@ def train(
     --diameter-ang 190
     """
     options = locals()  # by the names of the settings' fields
-    from cryopick.io import read_picks
-    from cryopick.io.record import write_record
-    from cryopick.learn import TrainSettings
-    from cryopick.learn.device import ready_device
-    from cryopick.learn.devices import check_devices
-    from cryopick.learn.run import Run
-    from cryopick.learn.settings import GENERAL
-    from cryopick.pick.evidence import settled
+    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.model.device import ready_device
+    from cryopick.runs.metadata import write_record
+    from cryopick.train.fabric import check_devices
+    from cryopick.train.particle_count import settled
+    from cryopick.train.settings import GENERAL, TrainSettings
+    from cryopick.train.training_run import Run
 
     training = _labelled(micrographs, picks)
     defaults = {} if config else _defaults(init or GENERAL, options, len(training.labels))
@@ -247,8 +246,8 @@ def train(
 
 def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, Any]:
     """The settings that suit what the run starts from, and how many labels it has."""
-    from cryopick.learn.settings import GENERAL, RANDOM
-    from cryopick.learn.start import usual_training
+    from cryopick.train.initialization import usual_training
+    from cryopick.train.settings import GENERAL, RANDOM
 
     for name in ("network", "width"):
         if options[name] is not None and init not in (RANDOM, GENERAL):
@@ -260,8 +259,9 @@ def _defaults(init: str, options: Mapping[str, Any], labels: int) -> dict[str, A
 
 def _labelled(micrographs: list[str], picks: Path) -> "Labelled":
     """The micrographs with their labels; labels elsewhere are counted and told."""
-    from cryopick.io import micrograph_paths, read_picks
-    from cryopick.learn.labelled import Labelled
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.train.labels import Labelled
 
     labelled = Labelled.of(micrograph_paths(micrographs), read_picks(picks), picks)
     if labelled.left_out:
@@ -283,9 +283,9 @@ def _carry_out(  # what to do, and three ways to begin and end
     devices: int,
 ) -> Batch:
     """Do the run, telling how far it is; return the batch of micrographs, some perhaps skipped."""
-    from cryopick.pick import HeldOutMicrographs
-    from cryopick.pick.evidence import calibrated
     from cryopick.report.training import plot_training
+    from cryopick.train.particle_count import calibrated
+    from cryopick.train.validation import HeldOutMicrographs
 
     done = run.open(overwrite=overwrite, resume=resume)
     if done:

@@ -72,20 +72,14 @@ def classes(
     Example: cryopick validate classes picks.star -m micrographs -o validation --diameter-ang 150
     """
     options = {**locals(), "classes": class_count}  # by the names of the settings' fields
-    from cryopick.io import read_picks, whole
-    from cryopick.study.validate import (
-        ClassSettings,
-        Shares,
-        class_page,
-        classify,
-        draw_shares,
-        is_hardly_parted,
-        judged,
-        nested_stacks,
-        overruled,
-        write_shares,
-        write_verdicts,
-    )
+    from cryopick.experiments.classes2d.page import class_page, draw_shares
+    from cryopick.experiments.classes2d.relion import classify, nested_stacks
+    from cryopick.experiments.classes2d.rule import is_hardly_parted, judged
+    from cryopick.experiments.classes2d.settings import ClassSettings
+    from cryopick.experiments.classes2d.shares import Shares, write_shares
+    from cryopick.experiments.classes2d.verdicts import overruled, write_verdicts
+    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.runs.atomic_write import whole
 
     settings = settings_of(ClassSettings, options)
     star = picks
@@ -126,8 +120,9 @@ def classes(
 def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, Any]) -> Path:
     """The images of the picks, cut unless they are there already."""
     from cryopick.errors import InputError
-    from cryopick.io import micrograph_paths, whole
-    from cryopick.io.parts import file_identity
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.ledger import file_identity
 
     star, mark = folder / "particles.star", folder / "made_of.txt"
     of_what = [*map(file_identity, [picks, *micrograph_paths(micrographs)]), repr(cut)]
@@ -147,9 +142,10 @@ def _images(picks: Path, micrographs: list[str], folder: Path, cut: dict[str, An
 
 def _side(given: list[str], diameter_ang: float, pixel_size_ang: float | None) -> int | None:
     """Side of the images to write; None where the boxes are as small already."""
-    from cryopick.io import micrograph_paths, read_micrograph
-    from cryopick.prepare import raw_pixel_size
-    from cryopick.stack import StackSettings
+    from cryopick.io.images.micrograph import read_micrograph
+    from cryopick.io.inputs import micrograph_paths
+    from cryopick.preprocess.dataset import raw_pixel_size
+    from cryopick.stack.settings import StackSettings
 
     first = micrograph_paths(given)[0]
     own_ang = pixel_size_ang or raw_pixel_size(first, read_micrograph(first).pixel_size_ang)
@@ -181,7 +177,7 @@ def resolution(
 
     Example: cryopick validate resolution reconstructions.csv -o resolution.png
     """
-    from cryopick.study.validate import plot_resolutions, read_resolutions
+    from cryopick.experiments.classes2d.resolution import plot_resolutions, read_resolutions
 
     plot_resolutions(read_resolutions(table), out, overwrite=force)
     echo(f"{out} written", err=True)

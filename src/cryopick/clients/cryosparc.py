@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cryopick.arrays import Shaped
+from cryopick.array_types import Shaped
 from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.picks import Picks
 

@@ -20,9 +20,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cryopick.io import Layout, StarFrame, whole, write_coordinate_list, write_picks
-from cryopick.io.star_text import quoted
+from cryopick.io.tables.codec import Layout, StarFrame
+from cryopick.io.tables.pick_tables import write_coordinate_list, write_picks
+from cryopick.io.tables.star_text import quoted
 from cryopick.picks import Picks
+from cryopick.runs.atomic_write import whole
 
 __all__ = ["MODEL_NODE", "PICKS_NODE", "run_job", "write_coordinates", "write_nodes"]
 

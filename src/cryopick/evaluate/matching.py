@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Integer
+from cryopick.array_types import Bool, Float, Integer
 from cryopick.picks import Picks
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float
+from cryopick.array_types import Bool, Float
 
 __all__ = ["far_from_edges", "spaced"]
 

@@ -14,14 +14,14 @@ import torch
 
 from cryopick.config import to_toml
 from cryopick.errors import MicrographError, SettingsError
-from cryopick.io import write_mrc
-from cryopick.io.parts import Parts
-from cryopick.learn import load_model
-from cryopick.pick.pipeline import Picker
-from cryopick.pick.score import number_format
+from cryopick.inference.score_map import number_format
+from cryopick.io.images.mrc import write_mrc
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.regions import Regions
+from cryopick.runs.ledger import Parts
 
 __all__ = ["PickBatch"]
 

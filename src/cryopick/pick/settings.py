@@ -5,13 +5,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from cryopick.errors import SettingsError
+from cryopick.inference.settings import Precision
 
-__all__ = ["PickSettings", "Precision"]
-
-Precision = Literal["auto", "float32", "bfloat16"]
+__all__ = ["PickSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)

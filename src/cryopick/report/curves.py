@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.errors import SettingsError
-from cryopick.evaluate import Band, Evaluation
+from cryopick.evaluate.confidence import Band
+from cryopick.evaluate.evaluation import Evaluation
 from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from cryopick.evaluate import OnMicrograph, Point
+from cryopick.evaluate.evaluation import OnMicrograph
+from cryopick.evaluate.precision_recall import Point
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
 from cryopick.report.findings import Example, Findings

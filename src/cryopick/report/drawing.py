@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.errors import SettingsError
-from cryopick.io import whole
+from cryopick.runs.atomic_write import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryopick.arrays import Real
-from cryopick.evaluate import Evaluation, OnMicrograph, evaluate_picks, thresholded
-from cryopick.io import micrograph_paths, read_micrograph, read_picks, stem_of
+from cryopick.array_types import Real
+from cryopick.evaluate.evaluation import Evaluation, OnMicrograph, evaluate_picks
+from cryopick.evaluate.thresholds import thresholded
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.inputs import micrograph_paths
+from cryopick.io.names import stem_of
+from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
 from cryopick.report.pictures import Marks, View, crop_uris
 from cryopick.report.training import read_curves
 
 if TYPE_CHECKING:
-    from cryopick.learn import Row
+    from cryopick.train.curves import Row
 
 __all__ = ["DemoFiles", "Example", "Findings", "gather"]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from cryopick.evaluate import Evaluation, Point
+from cryopick.evaluate.evaluation import Evaluation
+from cryopick.evaluate.precision_recall import Point
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
-from cryopick.report.evidence import Crop, Evidence, Shown, label_pictures
+from cryopick.report.pick_summary import Crop, Evidence, Shown, label_pictures
 from cryopick.report.pictures import marked_svg, scored_svg
 from cryopick.report.plots import (
     counts_svg,
@@ -24,7 +25,7 @@ from cryopick.report.plots import (
     reliability_svg,
     scores_svg,
 )
-from cryopick.report.runs import Run
+from cryopick.report.run_files import Run
 from cryopick.report.training import training_svg
 from cryopick.report.wording import LEGEND, PICK_LEGEND, duration, memory, percent, share, signed
 

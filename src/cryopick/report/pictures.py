@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Float, Real, UInt8
-from cryopick.evaluate import match
-from cryopick.image import shrink
+from cryopick.array_types import Float, Real, UInt8
+from cryopick.evaluate.matching import match
+from cryopick.preprocess.pipeline import shrink
 
 __all__ = ["Marks", "View", "close_ups", "crop_uris", "marked_svg", "scored_svg"]
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Integer
-from cryopick.evaluate import NearEdges, Reliability
+from cryopick.array_types import Bool, Float, Integer
+from cryopick.evaluate.confidence import Reliability
+from cryopick.evaluate.distribution import NearEdges
 from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, dress, figure_svg
 
 if TYPE_CHECKING:

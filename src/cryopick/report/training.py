@@ -15,7 +15,7 @@ from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, dress, figure_svg
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cryopick.learn import Row
+    from cryopick.train.curves import Row
 
 __all__ = ["plot_training", "read_curves", "training_svg"]
 
@@ -54,7 +54,7 @@ def read_curves(path: Path) -> "list[Row]":
     Raises:
         FormatError: The table does not have the columns of a run.
     """
-    from cryopick.learn import Row
+    from cryopick.train.curves import Row
 
     lines = path.read_text(encoding="utf-8").splitlines()
     names = lines[0].split("\t") if lines else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.simulate.ctf import interaction_rad
 from cryopick.simulate.layout import Canvas
 

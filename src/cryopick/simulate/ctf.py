@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Float32
+from cryopick.array_types import Float32
 
 __all__ = [
     "Optics",

@@ -6,7 +6,7 @@
 
 import numpy as np
 
-from cryopick.arrays import Float, Float32
+from cryopick.array_types import Float, Float32
 
 __all__ = ["amplitude_transfer", "expose"]
 

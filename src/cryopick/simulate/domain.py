@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cryopick.arrays import Float, Float32
+from cryopick.array_types import Float, Float32
 from cryopick.errors import SettingsError
 from cryopick.simulate.effects import apply_effects, draw_effects
 from cryopick.simulate.micrograph import simulate_micrograph

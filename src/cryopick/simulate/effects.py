@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Float32
+from cryopick.array_types import Float32
 from cryopick.simulate.background import smooth_field
 
 __all__ = ["Effects", "apply_effects", "draw_effects"]

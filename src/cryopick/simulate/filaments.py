@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.simulate.layout import Canvas
 from cryopick.simulate.views import random_rotations
 

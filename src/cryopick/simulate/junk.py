@@ -9,7 +9,7 @@
 
 import numpy as np
 
-from cryopick.arrays import Float, Float32
+from cryopick.array_types import Float, Float32
 from cryopick.simulate.background import smooth_field
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.views import random_rotations

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float
+from cryopick.array_types import Bool, Float
 
 __all__ = ["Canvas", "Ground"]
 

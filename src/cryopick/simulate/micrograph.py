@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.errors import SettingsError
 from cryopick.simulate.background import ice_thickness, solvent_amplitude, solvent_transfer
 from cryopick.simulate.ctf import Optics, contrast_transfer, drift_transfer, squared_frequency

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.errors import SettingsError
 
 __all__ = [

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.simulate.molecules import Molecule, molecule_from_grains
 from cryopick.simulate.shapes import molecule_from_blobs
 from cryopick.simulate.views import random_rotations

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.errors import SettingsError
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.simulate.background import Carbon, draw_carbon
 from cryopick.simulate.ctf import interaction_rad
 from cryopick.simulate.filaments import draw_filaments, subunits

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.errors import InputError
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule, molecule_from_grains
 

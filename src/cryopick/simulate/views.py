@@ -9,7 +9,7 @@
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 

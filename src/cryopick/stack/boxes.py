@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32, Real
-from cryopick.image import downsample
-from cryopick.io import whole
+from cryopick.array_types import Bool, Float, Float32, Real
+from cryopick.preprocess.fourier import downsample
+from cryopick.runs.atomic_write import whole
 from cryopick.stack.settings import Edge, StackSettings
 
 __all__ = ["boxed", "cut_boxes", "standardized", "write_stack"]

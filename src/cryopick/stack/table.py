@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.arrays import Bool
+from cryopick.array_types import Bool
 from cryopick.errors import SettingsError
-from cryopick.io import StarFrame, read_star_frame
-from cryopick.io.star_text import Columns, columns_of, document
+from cryopick.io.tables.codec import StarFrame
+from cryopick.io.tables.pick_tables import read_star_frame
+from cryopick.io.tables.star_text import Columns, columns_of, document
 from cryopick.picks import Picks
 from cryopick.stack.settings import StackSettings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from cryopick.web.shell import Receive, Scope, Send
+from cryopick.web.api.access_control import Receive, Scope, Send
 
 __all__ = ["Assets"]
 

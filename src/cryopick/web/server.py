@@ -26,14 +26,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.io import micrograph_paths
+from cryopick.io.inputs import micrograph_paths
+from cryopick.web.api.access_control import App, Door, Shell
+from cryopick.web.api.annotations import marks_routes
+from cryopick.web.api.data import data_routes
+from cryopick.web.api.events import News
+from cryopick.web.api.runs import runs_routes
 from cryopick.web.assets import Assets
-from cryopick.web.desk import Desk
-from cryopick.web.news import News
-from cryopick.web.routes_data import data_routes
-from cryopick.web.routes_marks import marks_routes
-from cryopick.web.routes_runs import runs_routes
-from cryopick.web.shell import App, Door, Shell
+from cryopick.web.project.project import Desk
 
 __all__ = ["application", "serve"]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.arrays import Bool
+from cryopick.array_types import Bool
 from cryopick.config import to_toml
-from cryopick.image import inset
-from cryopick.io.parts import Parts
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.filaments.lines import line_scores
 from cryopick.pick.filaments.segments import ends, segments
 from cryopick.pick.filaments.settings import FilamentSettings
 from cryopick.pick.filaments.tracing import Path2D, trace
 from cryopick.picks import Picks
+from cryopick.preprocess.mask import inset
+from cryopick.runs.ledger import Parts
 
 __all__ = ["FilamentBatch"]
 

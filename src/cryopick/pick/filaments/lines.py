@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32, Real
+from cryopick.array_types import Bool, Float, Float32, Real
 
 __all__ = ["LineScores", "line_scores"]
 

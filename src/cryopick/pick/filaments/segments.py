@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cryopick.arrays import Float
+from cryopick.array_types import Float
 from cryopick.pick.filaments.tracing import Path2D
 from cryopick.picks import Picks
 

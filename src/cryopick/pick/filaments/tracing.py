@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryopick.arrays import Bool, Float, Float32
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.pick.filaments.lines import LineScores
 
 __all__ = ["Path2D", "trace"]

@@ -1,0 +1,1 @@
+"""Read detectors trained by Topaz."""

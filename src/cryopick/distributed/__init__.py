@@ -1,0 +1,1 @@
+"""Process micrographs on many machines and while they are recorded."""

@@ -1,0 +1,1 @@
+"""Compare training methods over many runs with paired statistics."""

@@ -1,0 +1,1 @@
+"""Validate picks by the 2D classes of RELION."""

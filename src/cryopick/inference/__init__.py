@@ -1,0 +1,1 @@
+"""Score whole micrographs: score maps, tiling, dilation, prefetch, test-time views."""

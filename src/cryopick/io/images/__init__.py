@@ -1,0 +1,1 @@
+"""Image formats: MRC, TIFF, PNG and JPEG."""

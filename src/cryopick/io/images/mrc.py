@@ -1,0 +1,258 @@
+"""MRC images: the field's format, also gzip- and bzip2-compressed.
+
+Header layout, byte orders and modes are those of mrcfile; pixels are memory-mapped. A
+compressed file is decompressed in memory, never further than its header says.
+
+- `inspect_mrc`: what a file holds, damaged or not.
+- `write_mrc`: an image with the pixel size of each axis.
+
+Source of the layout: Cheng et al. 2015, J. Struct. Biol. 192:146 (MRC2014).
+"""
+
+import math
+import zlib
+from bz2 import BZ2File
+from dataclasses import dataclass, replace
+from gzip import GzipFile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.io.images.stored_image import (
+    MAX_PIXELS,
+    StoredImage,
+    pixel_size_findings,
+    plausible_pixel_size,
+)
+from cryopick.runs.atomic_write import whole
+
+__all__ = ["inspect_mrc", "write_mrc"]
+
+_HEADER_BYTES = 1024
+_BLOCK_BYTES = 1 << 20
+_MODES = (0, 1, 2, 3, 4, 6, 12, 101)
+_UNREADABLE_MODES = {
+    3: "complex pixels (mode 3): it is a Fourier transform; give the image itself",
+    4: "complex pixels (mode 4): it is a Fourier transform; give the image itself",
+    101: "4-bit pixels (mode 101); convert it to mode 0, 1, 2, 6 or 12",
+}
+_STREAM_ERRORS = (EOFError, OSError, zlib.error)
+
+
+@dataclass(frozen=True)
+class _Header:
+    fields: np.void
+    order: str  # "<" or ">"
+    findings: tuple[str, ...]
+
+    def whole_number(self, name: str) -> int:
+        return int(self.fields[name])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.whole_number("nz"), self.whole_number("ny"), self.whole_number("nx")
+
+    @property
+    def data_start(self) -> int:
+        return _HEADER_BYTES + self.whole_number("nsymbt")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type; only for modes that have one."""
+        from mrcfile.utils import dtype_from_mode  # type: ignore[import-untyped]  # has no types
+
+        return dtype_from_mode(self.whole_number("mode")).newbyteorder(self.order)
+
+    @property
+    def promised_bytes(self) -> int:
+        return self.data_start + math.prod(self.shape) * self.dtype.itemsize
+
+
+def inspect_mrc(path: Path) -> StoredImage:
+    """Look at an MRC file, plain or compressed by gzip or bzip2.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    with path.open("rb") as plain:
+        start = plain.read(3)
+        plain.seek(0)
+        if start[:2] == b"\x1f\x8b":
+            with GzipFile(fileobj=plain) as stream:
+                return _inspect_compressed(stream, "MRC, gzip")
+        if start == b"BZh":
+            with BZ2File(plain) as stream:
+                return _inspect_compressed(stream, "MRC, bzip2")
+        head = plain.read(_HEADER_BYTES)
+    image, header = _from_header(head, "MRC")
+    if header is None or image.fault:
+        return image
+    size = path.stat().st_size
+    image = _compare_size(image, header, size)
+    if size < header.promised_bytes:
+        return image
+    pixels = np.memmap(path, header.dtype, "r", header.data_start, image.shape)
+    return replace(image, pixels=pixels)
+
+
+def _inspect_compressed(stream: GzipFile | BZ2File, kind: str) -> StoredImage:
+    """Decompress what the header promises and at most one block more."""
+    try:
+        head = stream.read(_HEADER_BYTES)
+        if head[208:211] != b"MAP":
+            return StoredImage(
+                kind=kind, fault="the compressed file holds no MRC image; unpack it first"
+            )
+        image, header = _from_header(head, kind)
+        if header is None or image.fault:
+            return image
+        if math.prod(image.shape) > MAX_PIXELS:
+            fault = f"the header claims {_size(image.shape)} pixels, over the limit of {MAX_PIXELS}"
+            return replace(image, fault=f"{fault}; if that is right, unpack the file first")
+        rest = _read_up_to(stream, header.promised_bytes - _HEADER_BYTES + _BLOCK_BYTES)
+    except _STREAM_ERRORS as error:
+        return StoredImage(
+            kind=kind, fault=f"the compressed data is damaged or cut short ({error}); copy it again"
+        )
+    image = _compare_size(image, header, _HEADER_BYTES + len(rest))
+    if _HEADER_BYTES + len(rest) < header.promised_bytes:
+        return image
+    offset = header.data_start - _HEADER_BYTES
+    count = math.prod(image.shape)
+    pixels = np.frombuffer(rest, header.dtype, count, offset).reshape(image.shape)
+    return replace(image, pixels=pixels)
+
+
+def _read_up_to(stream: GzipFile | BZ2File, count: int) -> bytearray:
+    data = bytearray()
+    while len(data) < count:
+        block = stream.read(min(_BLOCK_BYTES, count - len(data)))
+        if not block:
+            break
+        data += block
+    return data
+
+
+def _from_header(head: bytes, kind: str) -> tuple[StoredImage, _Header | None]:
+    """Say what the header alone tells; without sense in it there is no header."""
+    if len(head) < _HEADER_BYTES:
+        fault = f"an MRC header takes {_HEADER_BYTES} bytes and the file has {len(head)}"
+        return StoredImage(kind=kind, fault=f"{fault}; it is cut short, copy it again"), None
+    header = _parse(head)
+    if header is None:
+        fault = "the header makes no sense as MRC (sizes or mode); is it another format?"
+        return StoredImage(kind=kind, fault=fault), None
+    sections, height, width = header.shape
+    shape = (height, width) if sections == 1 else header.shape
+    x_ang, y_ang = _axis_pixel_size(header, "x"), _axis_pixel_size(header, "y")
+    image = StoredImage(
+        kind=kind,
+        shape=shape,
+        pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
+        findings=header.findings + pixel_size_findings(x_ang, y_ang),
+        header_range=_claimed_range(header),
+    )
+    mode = header.whole_number("mode")
+    if mode in _UNREADABLE_MODES:
+        return replace(image, fault=f"the file has {_UNREADABLE_MODES[mode]}"), header
+    return replace(image, dtype=header.dtype.name), header
+
+
+def _parse(head: bytes) -> _Header | None:
+    """Read the header in the byte order of its machine stamp, or in the one that makes sense."""
+    from mrcfile.dtypes import HEADER_DTYPE  # type: ignore[import-untyped]  # has no types
+    from mrcfile.utils import byte_order_from_machine_stamp
+
+    findings = []
+    if head[208:211] != b"MAP":
+        findings.append("The header is of the old style: it lacks the word MAP.")
+    try:
+        stamped = byte_order_from_machine_stamp(np.frombuffer(head[212:216], np.uint8))
+    except ValueError:
+        stamped = "<"
+    for order in (stamped, ">" if stamped == "<" else "<"):
+        fields = np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0]
+        sizes = (fields["nx"], fields["ny"], fields["nz"])
+        if fields["mode"] in _MODES and min(sizes) > 0 and fields["nsymbt"] >= 0:
+            if order != stamped and not findings:
+                findings.append("The machine stamp names the wrong byte order.")
+            return _Header(fields, order, tuple(findings))
+    return None
+
+
+def _axis_pixel_size(header: _Header, axis: str) -> float:
+    """Cell length over sampling intervals, in Å per pixel; 0 where the header has none."""
+    samples = header.whole_number(f"m{axis}")
+    length = float(header.fields["cella"][axis])
+    return length / samples if samples > 0 and np.isfinite(length) else 0.0
+
+
+def _claimed_range(header: _Header) -> tuple[float, float, float] | None:
+    low, high, mean = (float(header.fields[name]) for name in ("dmin", "dmax", "dmean"))
+    return (low, high, mean) if low < high else None  # MRC2014: max below min means unknown
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in reversed(shape))
+
+
+def _compare_size(image: StoredImage, header: _Header, actual: int) -> StoredImage:
+    """Hold the bytes that there are against those that the header promises."""
+    promised = header.promised_bytes
+    if actual < promised:
+        return replace(
+            image,
+            fault=f"the header promises {promised} bytes ({_size(image.shape)} pixels of "
+            f"{image.dtype}) and the file has {actual}; it is truncated, copy it again",
+        )
+    if len(image.shape) == 3:
+        fault = (
+            f"holds {image.shape[0]} sections where one micrograph was expected; "
+            "sum the frames of a movie, or give the sections as single files"
+        )
+        return replace(image, fault=fault)
+    surplus = actual - promised
+    data = promised - header.data_start
+    if surplus >= data:
+        fault = (
+            f"the header promises {promised} bytes, one image, and the file has {actual} or more, "
+            f"room for {1 + surplus // data} images; mend the header or write the image anew"
+        )
+        return replace(image, fault=fault)
+    if surplus:
+        extra = f"{surplus} bytes follow the pixels; they were not read."
+        return replace(image, findings=(*image.findings, extra))
+    return image
+
+
+def write_mrc(
+    path: Path,
+    image: Float[np.ndarray, "height width"],
+    *,
+    pixel_size_ang: tuple[float, float] | None,
+    overwrite: bool = False,
+) -> None:
+    """Write an image as MRC, mode 2 (float32), row 0 first.
+
+    The same image gives the same bytes: no date goes into the file.
+
+    Args:
+        path: Where to write; missing folders are made.
+        image: Any float array; it is stored as float32.
+        pixel_size_ang: Å per pixel along (y, x); None writes 0, that is, unknown.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        OutputExistsError: `path` exists and `overwrite` is false.
+    """
+    import mrcfile  # type: ignore[import-untyped]  # has no types
+
+    y_ang, x_ang = pixel_size_ang or (0.0, 0.0)
+    with whole(path, overwrite=overwrite) as temporary, mrcfile.new(temporary) as mrc:
+        mrc.set_data(np.ascontiguousarray(image, dtype=np.float32))
+        mrc.voxel_size = (x_ang, y_ang, x_ang)
+        mrc.header.label[:] = b""
+        mrc.header.label[0] = b"cryopick"
+        mrc.header.nlabl = 1

@@ -1,0 +1,60 @@
+"""PNG and JPEG images, grey, of 8 or 16 bits.
+
+- `inspect_raster`: what a file holds, damaged or not.
+"""
+
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage
+
+__all__ = ["inspect_raster"]
+
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
+    MemoryError,  # a part that claims to be larger than memory
+)
+
+
+def inspect_raster(path: Path) -> StoredImage:
+    """Look at a PNG or JPEG file.
+
+    Pillow's own opener has a global limit on sizes that micrographs exceed; the classes of
+    the two formats are used directly and `MAX_PIXELS` is checked before pixels are decoded.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    with path.open("rb") as stream:
+        is_png = stream.read(4) == b"\x89PNG"
+        stream.seek(0)
+        kind = "PNG" if is_png else "JPEG"
+        image = StoredImage(kind=kind, findings=("The file gives no pixel size.",))
+        try:
+            picture = PngImageFile(stream) if is_png else JpegImageFile(stream)
+            width, height = picture.size
+            image = replace(image, shape=(height, width), fault=_fault(picture.mode, picture.size))
+            if image.fault:
+                return image
+            pixels = np.asarray(picture)
+        except _DAMAGE as error:
+            reason = " ".join(str(error).split()) or "a part of it claims an impossible size"
+            return replace(image, fault=f"the {kind} data is damaged ({reason}); copy it again")
+    return replace(image, dtype=pixels.dtype.name, pixels=pixels)
+
+
+def _fault(mode: str, size: tuple[int, int]) -> str | None:
+    if mode == "1":
+        return "has 1-bit pixels; a micrograph has 8 or 16 bits"
+    if mode not in ("L", "I", "I;16", "I;16B", "I;16L"):
+        return "is a colour image; a micrograph is grey: convert it"
+    width, height = size
+    if width * height > MAX_PIXELS:
+        return f"has {width} x {height} pixels, over the limit of {MAX_PIXELS}"
+    return None

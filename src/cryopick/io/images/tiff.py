@@ -1,0 +1,170 @@
+"""TIFF images, memory-mapped where they are stored in one piece.
+
+- `inspect_tiff`: what a file holds, damaged or not.
+"""
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from lzma import LZMAError
+from pathlib import Path
+
+import tifffile
+from tifffile import TiffFile, TiffPage
+
+from cryopick.io.images.stored_image import (
+    MAX_PIXELS,
+    StoredImage,
+    pixel_size_findings,
+    plausible_pixel_size,
+)
+
+__all__ = ["inspect_tiff"]
+
+_ANG_PER_INCH_AND_CM = {2: 2.54e8, 3: 1e8}  # values of the tag ResolutionUnit
+_ANG_PER_IMAGEJ_UNIT = {
+    "å": 1.0,
+    "a": 1.0,
+    "angstrom": 1.0,
+    "nm": 10.0,
+    "um": 1e4,
+    "µm": 1e4,  # micro sign
+    "μm": 1e4,  # Greek mu
+    "micron": 1e4,
+}
+_MOST_PAGES = 100_000
+_MOST_PER_BYTE = 2000  # bytes of pixels per compressed byte; deflate ends at 1032
+# What a damaged directory of tags or damaged data makes tifffile and its decoders raise
+_DAMAGE = (
+    ArithmeticError,
+    LookupError,
+    LZMAError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # all errors of imagecodecs
+    TypeError,
+    ValueError,  # tifffile's own
+    struct.error,
+    zlib.error,
+)
+
+
+def inspect_tiff(path: Path) -> StoredImage:
+    """Look at a TIFF file.
+
+    The pixel size is that of the resolution tags, if it lies within 0.05 to 100 Å: many
+    programs write 72 or 300 dots per inch, which is no pixel size.
+    """
+    try:
+        with _quiet(), tifffile.TiffFile(path) as tiff:
+            pages = [page for page in _pages(tiff) if not page.is_reduced]  # no thumbnails
+            image = _describe(tiff, pages)
+            if image.fault is None:
+                image = _load(image, path, pages[0])
+            return image
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())
+        return StoredImage(kind="TIFF", fault=f"the TIFF file is damaged ({reason}); copy it again")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what tifffile logs of each damaged tag off the screen: the fault says it once."""
+    logger = logging.getLogger("tifffile")
+    was, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was
+
+
+def _pages(tiff: TiffFile) -> Iterator[TiffPage]:
+    """The pages, whose directories each name the next; damaged ones may run in a circle.
+
+    Raises:
+        ValueError: They do.
+    """
+    seen: set[int] = set()
+    for page in tiff.pages:
+        if page.offset in seen or len(seen) > _MOST_PAGES:
+            raise ValueError("its directories run in a circle")
+        seen.add(page.offset)
+        if isinstance(page, TiffPage):
+            yield page
+
+
+def _describe(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
+    """Say what the tags alone tell."""
+    if not pages:
+        return StoredImage(kind="TIFF", fault="the TIFF file holds no image; copy it again")
+    page = pages[0]
+    x_ang, y_ang = _pixel_sizes(tiff, page)
+    image = StoredImage(
+        kind="TIFF",
+        shape=tuple(page.shape),
+        dtype=page.dtype.name if page.dtype is not None else "",
+        pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
+        findings=pixel_size_findings(x_ang, y_ang),
+    )
+    return replace(image, fault=_fault(page, len(pages), tiff.filehandle.size))
+
+
+def _fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
+    if page_count > 1:
+        return (
+            f"holds {page_count} sections where one micrograph was expected; "
+            "sum the frames of a movie, or give the sections as single files"
+        )
+    if page.samplesperpixel != 1 or page.photometric not in (0, 1):  # white or black is zero
+        return "is a colour image; a micrograph is grey: convert it"
+    if len(page.shape) != 2 or min(page.shape) < 1 or page.dtype is None:
+        return f"expected one grey image, found one of shape {tuple(page.shape)}"
+    if page.dtype.kind not in "iuf" or page.bitspersample % 8:
+        return f"has {page.bitspersample}-bit pixels; convert it to 8, 16 or 32 bits"
+    if page.shape[0] * page.shape[1] > MAX_PIXELS:
+        return f"has {page.shape[1]} x {page.shape[0]} pixels, over the limit of {MAX_PIXELS}"
+    if page.compression != 1 and page.nbytes > _MOST_PER_BYTE * file_bytes:
+        return (
+            f"claims {page.nbytes} bytes of pixels from a file of {file_bytes}, more than any "
+            "compression of a micrograph holds; copy it again"
+        )
+    spans = zip(page.dataoffsets, page.databytecounts, strict=True)
+    promised = max((offset + count for offset, count in spans), default=0)
+    if promised > file_bytes:
+        return (
+            f"the tags promise {promised} bytes and the file has {file_bytes}; "
+            "it is truncated, copy it again"
+        )
+    return None
+
+
+def _load(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
+    if page.is_memmappable:
+        return replace(image, pixels=tifffile.memmap(path, page=page.index, mode="r"))
+    try:
+        return replace(image, pixels=page.asarray())
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        method = tifffile.COMPRESSION(page.compression).name
+        fault = f"is compressed by {method}; to read it: pip install 'cryopick[tiff]'"
+        return replace(image, fault=fault)
+
+
+def _pixel_sizes(tiff: TiffFile, page: TiffPage) -> tuple[float, float]:
+    """Å per pixel along x and y as the resolution tags say; 0 where they do not."""
+    unit = (tiff.imagej_metadata or {}).get("unit", "")
+    unit = str(unit).replace("\\u00B5", "µ").replace("\\u00C5", "å").lower()
+    ang_per_unit = _ANG_PER_IMAGEJ_UNIT.get(unit)
+    if ang_per_unit is None:
+        tag = page.tags.get("ResolutionUnit")
+        ang_per_unit = _ANG_PER_INCH_AND_CM.get(int(tag.value) if tag else 2)
+    sizes = []
+    for name in ("XResolution", "YResolution"):
+        tag = page.tags.get(name)
+        pixels, units = tag.value if tag else (0, 0)
+        sizes.append(ang_per_unit * units / pixels if ang_per_unit and pixels > 0 else 0.0)
+    return sizes[0], sizes[1]

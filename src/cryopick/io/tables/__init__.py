@@ -1,0 +1,1 @@
+"""Formats of pick tables, one module each."""

@@ -1,0 +1,1 @@
+"""Pick without a model, by blob detection or template matching."""

@@ -1,0 +1,1 @@
+"""Prepare raw micrographs for the network: masks, Fourier crop, whitening, normalisation."""

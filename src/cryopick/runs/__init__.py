@@ -1,0 +1,1 @@
+"""Infrastructure of runs: ledger, run metadata, locks, atomic writes, parallel work."""

@@ -1,0 +1,1 @@
+"""Train a network from labels and unlabelled regions: sampling, objectives, loop, validation."""

@@ -1,0 +1,202 @@
+"""Objectives for learning from positive and unlabelled regions.
+
+Pure functions of logits. `positive` are the logits of labelled regions (set P),
+`unlabelled` those of regions drawn at random (set U), `prior` is π, the share of positives
+in U, and g is the logistic function. The classification loss L is the cross-entropy.
+
+- `positive_negative_risk` (PN): unlabelled regions taken as negatives.
+- `nonnegative_risk` (PU): Kiryo's non-negative risk estimator.
+- `expectation_penalty`, `binomial_penalty`: the two generalized expectation criteria.
+- `OBJECTIVES`, `objective`: the four objectives by name.
+
+Source: Bepler et al. 2019, Nat. Methods 16:1153, Methods; Kiryo et al. 2017.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from cryopick.array_types import Float
+
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "Terms",
+    "binomial_penalty",
+    "expectation_penalty",
+    "nonnegative_risk",
+    "objective",
+    "positive_negative_risk",
+]
+
+# Keeps the Gaussian that stands for q(k) wider than the distance between whole numbers.
+_LEAST_VARIANCE = 0.25
+
+
+def positive_negative_risk(
+    positive: Float[Tensor, " p"], unlabelled: Float[Tensor, " u"], *, prior: float
+) -> Float[Tensor, ""]:
+    """PN: π E_P[L(g, 1)] + (1 - π) E_U[L(g, 0)].
+
+    Raises:
+        ValueError: `prior` is not strictly between 0 and 1.
+    """
+    _check_prior(prior)
+    return prior * softplus(-positive).mean() + (1 - prior) * softplus(unlabelled).mean()
+
+
+def nonnegative_risk(
+    positive: Float[Tensor, " p"], unlabelled: Float[Tensor, " u"], *, prior: float
+) -> Float[Tensor, ""]:
+    """PU: π E_P[L(g, 1)] + max(0, E_U[L(g, 0)] - π E_P[L(g, 0)]).
+
+    Raises:
+        ValueError: `prior` is not strictly between 0 and 1.
+
+    Source: Kiryo et al. 2017, NeurIPS 30, equation 6.
+    """
+    _check_prior(prior)
+    negative = softplus(unlabelled).mean() - prior * softplus(positive).mean()
+    return prior * softplus(-positive).mean() + negative.clamp(min=0)
+
+
+def expectation_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[Tensor, ""]:
+    """GE-KL: KL(E_U[g] ‖ π), the divergence between two coins.
+
+    Zero exactly when the mean prediction equals the prior.
+
+    Raises:
+        ValueError: `prior` is not strictly between 0 and 1.
+
+    Source: Bepler et al. 2019, equation 1.
+    """
+    _check_prior(prior)
+    # Through logarithms of the means, so that saturated scores keep a gradient.
+    count = math.log(len(unlabelled))
+    log_mean = torch.logsumexp(logsigmoid(unlabelled), dim=0) - count
+    log_rest = torch.logsumexp(logsigmoid(-unlabelled), dim=0) - count
+    return log_mean.exp() * (log_mean - math.log(prior)) + log_rest.exp() * (
+        log_rest - math.log1p(-prior)
+    )
+
+
+def binomial_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[Tensor, ""]:
+    """GE-binomial: the cross-entropy -Σ q(k) log p(k) for k from 0 to N.
+
+    p is the binomial distribution of the number of positives among N unlabelled regions.
+    q is the classifier's own distribution of that number, approximated by a Gaussian of
+    mean Σg and variance Σg(1 - g) on the whole numbers, scaled to sum to one: without that
+    a confident classifier could shrink the penalty by putting the density between them.
+    The variance is kept at 1/4 or more, for the same reason.
+
+    Raises:
+        ValueError: `prior` is not strictly between 0 and 1.
+
+    Source: Bepler et al. 2019, equation 2, with the sign of a cross-entropy.
+    """
+    _check_prior(prior)
+    count = len(unlabelled)
+    g = torch.sigmoid(unlabelled)
+    mean, variance = g.sum(), (g * (1 - g)).sum().clamp(min=_LEAST_VARIANCE)
+    k = torch.arange(count + 1, dtype=unlabelled.dtype, device=unlabelled.device)
+    q = torch.softmax(-((k - mean) ** 2) / (2 * variance), dim=0)
+    return -(q * _log_binomial(k, count, prior)).sum()
+
+
+def _log_binomial(
+    k: Float[Tensor, " counts"], trials: int, prior: float
+) -> Float[Tensor, " counts"]:
+    """Logarithm of the binomial probabilities of k successes in `trials`."""
+    k64 = k.double() if k.device.type != "mps" else k  # lgamma of thousands cancels in float32
+    rest = trials - k64
+    choices = math.lgamma(trials + 1) - torch.lgamma(k64 + 1) - torch.lgamma(rest + 1)
+    return (choices + k64 * math.log(prior) + rest * math.log1p(-prior)).to(k.dtype)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """An objective's value and what it is made of.
+
+    Attributes:
+        total: What to minimise.
+        penalty: The part that ties the unlabelled regions to the prior, unweighted; for
+            PN and PU the risk on negatives.
+    """
+
+    total: Tensor
+    penalty: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One way to learn from positive and unlabelled regions.
+
+    Attributes:
+        terms: Function of positive and unlabelled logits, prior and weight λ.
+        weight: The paper's λ; None where the objective has no such constant.
+    """
+
+    terms: Callable[[Tensor, Tensor, float, float], Terms]
+    weight: float | None
+
+
+def _risk_terms(risk: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, float, float], Terms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> Terms:
+        total = risk(positive, unlabelled, prior=prior)
+        return Terms(total, total - prior * softplus(-positive).mean())
+
+    return terms
+
+
+def _expectation_terms(
+    penalty: Callable[..., Tensor],
+) -> Callable[[Tensor, Tensor, float, float], Terms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, weight: float) -> Terms:
+        gap = penalty(unlabelled, prior=prior)
+        return Terms(softplus(-positive).mean() + weight * gap, gap)
+
+    return terms
+
+
+OBJECTIVES: Mapping[str, Objective] = {
+    "pn": Objective(_risk_terms(positive_negative_risk), None),
+    "pu": Objective(_risk_terms(nonnegative_risk), None),
+    "ge-kl": Objective(_expectation_terms(expectation_penalty), 10.0),
+    "ge-binomial": Objective(_expectation_terms(binomial_penalty), 1.0),
+}
+
+
+def objective(
+    name: str,
+    positive: Float[Tensor, " p"],
+    unlabelled: Float[Tensor, " u"],
+    *,
+    prior: float,
+    weight: float | None = None,
+) -> Terms:
+    """Evaluate the objective of that name; `weight` is λ, the paper's value when None.
+
+    Raises:
+        KeyError: There is no such objective.
+        ValueError: A weight is given for an objective that has none, there are no positive
+            or no unlabelled logits, or the prior is not strictly between 0 and 1.
+    """
+    chosen = OBJECTIVES[name]
+    if chosen.weight is None and weight is not None:
+        raise ValueError(f"the objective {name!r} has no weight; got {weight}")
+    if not (len(positive) and len(unlabelled)):
+        raise ValueError(
+            "an objective needs at least one positive and one unlabelled region; "
+            f"got {len(positive)} and {len(unlabelled)}"
+        )
+    factor = chosen.weight if weight is None else weight
+    return chosen.terms(positive, unlabelled, prior, 0.0 if factor is None else factor)
+
+
+def _check_prior(prior: float) -> None:
+    if not 0 < prior < 1:
+        raise ValueError(f"prior must be strictly between 0 and 1; got {prior}")

@@ -1,0 +1,1 @@
+"""Train the general model that ships, on simulated fields."""

@@ -1,0 +1,1 @@
+"""Training and picking jobs of the labelling page."""

@@ -1,0 +1,1 @@
+"""Data of a labelling project: micrographs, annotations, picks and images."""

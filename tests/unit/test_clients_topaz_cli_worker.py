@@ -1,0 +1,109 @@
+"""The warm worker answers as the command does, serves this user alone, and ends by itself."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cryopick.clients.topaz_cli import worker
+from cryopick.clients.topaz_cli.app import run_words
+from cryopick.io.images.mrc import write_mrc
+
+pytestmark = pytest.mark.slow
+
+IDLE_S = 3.0
+CLIENT = """
+import sys
+from cryopick.clients.topaz.app import run_words
+status = run_words(sys.argv[1:], "topaz")
+sys.stderr.write("numpy is loaded\\n" if "numpy" in sys.modules else "nothing heavy is loaded\\n")
+sys.exit(status)
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder for sockets, and one with score maps to work in."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("CRYOPICK_WORKER_IDLE_S", str(IDLE_S))
+    monkeypatch.delenv("CRYOPICK_WORKER", raising=False)
+    monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
+    work = tmp_path / "work"
+    work.mkdir()
+    for number, name in enumerate("ab"):
+        scores = np.full((30, 30), -9.0, np.float32)
+        scores[5 + number, 8] = 2.0
+        write_mrc(work / f"{name}.mrc", scores, pixel_size_ang=None)
+    monkeypatch.chdir(work)
+    return tmp_path / f"cryopick-{os.getuid()}"
+
+
+def start(*words):
+    command = [sys.executable, "-c", CLIENT, "extract", *words, "-m", "none", "-r", "3", "-d", "-1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(client):
+    out, err = client.communicate(timeout=120)
+    return client.returncode, out, err
+
+
+def test_clients_share_one_worker_that_ends_when_nothing_comes(home):
+    at_once = [start("a.mrc"), start("b.mrc"), start("a.mrc", "none.mrc")]
+    results = [ended(client) for client in at_once]
+
+    row = "image_name\tx_coord\ty_coord\tscore\n{}\t8\t{}\t2\n"
+    assert [status for status, _, _ in results] == [0, 0, 1]
+    outputs = [out for _, out, _ in results]
+    assert outputs == [row.format("a", 5), row.format("b", 6), row.format("a", 5)]
+    assert all("nothing heavy is loaded" in err for _, _, err in results)
+    assert "none.mrc: no such file" in results[2][2]
+    assert len(list(home.glob("*.socket"))) == 1
+    assert home.stat().st_mode & 0o077 == 0
+
+    until = time.monotonic() + 60
+    while list(home.glob("*.socket")) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not list(home.glob("*.socket"))
+
+
+def test_a_folder_that_others_can_enter_is_not_used(home, capsys):
+    home.mkdir()
+    home.chmod(0o755)
+
+    assert run_words(["extract", "a.mrc", "-m", "none", "-r", "3"]) == 0
+
+    assert "a\t8\t5\t2" in capsys.readouterr().out
+    assert not list(home.iterdir())
+
+
+def test_a_client_whose_worker_dies_does_the_work_itself(home, capsys, monkeypatch):
+    def broken(*_):
+        raise ConnectionResetError
+
+    monkeypatch.setattr(worker, "_connected", broken)
+
+    assert run_words(["extract", "a.mrc", "-m", "none", "-r", "3"]) == 0
+
+    assert "a\t8\t5\t2" in capsys.readouterr().out
+
+
+def test_the_worker_can_be_turned_off(home, capsys, monkeypatch):
+    monkeypatch.setenv("CRYOPICK_WORKER", "0")
+
+    assert run_words(["extract", "a.mrc", "-m", "none", "-r", "3"]) == 0
+
+    assert "a\t8\t5\t2" in capsys.readouterr().out
+    assert not home.exists()
+
+
+def test_calls_that_may_use_other_things_have_other_workers(home, monkeypatch):
+    places = set()
+    for devices in ("0", "1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+        places.add(worker._place())
+
+    assert len(places) == 2

@@ -1,0 +1,294 @@
+"""Parts of a batch, and scripts for clusters."""
+
+import importlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import tiny
+
+from cryopick.distributed.shards import Shard, shards_of
+from cryopick.distributed.submit import SCHEDULERS, script
+from cryopick.errors import InputError, SettingsError
+from cryopick.io.tables.pick_tables import read_picks
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_every_micrograph_is_in_one_shard(count, of):
+    paths = [Path(str(number)) for number in range(count)]
+
+    parts = [Shard(number, of).own(paths) for number in range(1, of + 1)]
+
+    assert sorted(path for part in parts for path in part) == sorted(paths)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (
+            {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "7"},
+            "1/8",
+        ),
+        (
+            {"SLURM_ARRAY_TASK_ID": "8", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "8"},
+            "8/8",
+        ),
+        (
+            {
+                "SGE_TASK_ID": "5",
+                "SGE_TASK_FIRST": "1",
+                "SGE_TASK_LAST": "9",
+                "SGE_TASK_STEPSIZE": "2",
+            },
+            "3/5",
+        ),
+        ({"LSB_JOBINDEX": "2", "LSB_JOBINDEX_END": "4"}, "2/4"),
+        # A script of ours, of whose ten tasks the third is done again.
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "3",
+                "SLURM_ARRAY_TASK_MIN": "3",
+                "SLURM_ARRAY_TASK_MAX": "3",
+                "CRYOPICK_SHARDS": "10",
+            },
+            "3/10",
+        ),
+        ({"PBS_ARRAY_INDEX": "3", "CRYOPICK_SHARDS": "6"}, "3/6"),
+        ({"PBS_ARRAYID": "3", "CRYOPICK_SHARDS": "6"}, "3/6"),
+        (
+            {
+                "SGE_TASK_ID": "undefined",
+                "LSB_JOBINDEX": "0",
+                "PBS_ARRAYID": "1",
+                "CRYOPICK_SHARDS": "1",
+            },
+            "1/1",
+        ),
+    ],
+)
+def test_the_scheduler_says_which_part(environment, expected):
+    assert str(Shard.parse("auto", environment)) == expected
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(SettingsError, match="a shard is"):
+        Shard.parse(text)
+
+
+def test_without_an_array_job_nothing_is_guessed():
+    with pytest.raises(SettingsError, match="none is around"):
+        Shard.parse("auto", {})
+    with pytest.raises(SettingsError, match="set CRYOPICK_SHARDS"):
+        Shard.parse("auto", {"PBS_ARRAY_INDEX": "1"})
+
+
+def test_parts_are_found_only_when_all_are_there(tmp_path):
+    out = tmp_path / "picks.star"
+    with pytest.raises(InputError, match="there is no part"):
+        shards_of(out)
+    for number in (1, 2, 10):
+        Shard(number, 10).output(out).touch()
+    with pytest.raises(InputError, match=r"7 of 10 parts are missing: picks\.03-of-10\.star"):
+        shards_of(out)
+    for number in range(1, 11):
+        Shard(number, 10).output(out).touch()
+    assert [path.name for path in shards_of(out)][::9] == [
+        "picks.01-of-10.star",
+        "picks.10-of-10.star",
+    ]
+    Shard(1, 3).output(out).touch()
+    with pytest.raises(InputError, match="parts of 3 and 10"):
+        shards_of(out)
+
+
+# As the manuals of Slurm, PBS Professional, Grid Engine and LSF have it.
+HEADS = {
+    "slurm": "#SBATCH --array=1-20\n#SBATCH --cpus-per-task=8\n",
+    "pbs": "#PBS -J 1-20\n#PBS -l select=1:ncpus=8\n",
+    "sge": "#$ -t 1-20\n#$ -pe smp 8\n",
+    "lsf": '#BSUB -J "cryopick[1-20]"\n#BSUB -n 8\n',
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_script_is_bash_that_runs_the_command_in_parts(scheduler, tmp_path):
+    text = script(
+        scheduler, ["pick", "my mics/*.mrc", "-o", "p.star"], of=20, cores=8, file="a b.sh"
+    )
+    (tmp_path / "cryopick").write_text('#!/bin/bash\nprintf "%s|" "$@" "$CRYOPICK_SHARDS"\n')
+    (tmp_path / "cryopick").chmod(0o755)
+
+    done = subprocess.run(
+        ["bash", "-c", text],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PBS_O_WORKDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout == "pick|my mics/*.mrc|-o|p.star|--shard|auto|20|", done.stderr
+    assert "1-20" in text
+    assert HEADS[scheduler] in text
+    assert "'a b.sh'" in text
+
+
+def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
+    project(f"{tiny.LINE} -o all.star")
+    for number in (1, 2):
+        project(f"{tiny.LINE} -o picks.star --shard {number}/3")
+    assert "1 of 3 parts are missing" in project("merge picks.star", status=1).stderr
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "3")
+    project(f"{tiny.LINE} -o picks.star --shard auto")
+
+    project("merge picks.star")
+
+    assert Path("picks.star").read_bytes() == Path("all.star").read_bytes()
+    assert Path("picks.settings.toml").read_text() == Path("all.settings.toml").read_text()
+    assert "exists already" in project("merge picks.star", status=1).stderr
+
+
+def test_parts_of_other_settings_are_not_merged(project):
+    project(f"{tiny.LINE} -o picks.star --shard 1/2")
+    project(f"{tiny.LINE} -o picks.star --shard 2/2 --margin-ang 200")
+
+    assert "says other settings than" in project("merge picks.star", status=1).stderr
+    assert not Path("picks.star").exists()
+
+
+def test_shards_write_tables_of_their_own_micrographs_into_one_folder(project):
+    for number in (1, 2):
+        project(f"{tiny.LINE} -o tables/ --shard {number}/2")
+
+    assert len(list(Path("tables").glob("mic_*.tsv"))) == 5
+
+
+def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch):
+    from cryopick.pick.picker import Picker
+
+    picked = []
+    pick = Picker._pick
+    monkeypatch.setattr(Picker, "_pick", lambda self, p: picked.append(p.name) or pick(self, p))
+    project(f"{tiny.LINE} -o picks.json")
+    first = Path("picks.json").read_bytes()
+    picked.clear()
+
+    project(f"{tiny.LINE} -o picks.json")
+    assert picked == []
+    assert Path("picks.json").read_bytes() == first
+
+    Path("mics/mic_5.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
+    os.utime("mics/mic_2.mrc", ns=(1, 1))
+    project(f"{tiny.LINE} -o picks.json")
+    assert sorted(picked) == ["mic_2.mrc", "mic_5.mrc"]
+    assert len(read_picks(Path("picks.json")).micrographs) == 6
+
+
+@pytest.mark.parametrize("ending", ["tsv", "json"])
+def test_merged_parts_tell_what_was_skipped(project, ending):
+    Path("mics/mic_1.mrc").write_bytes(b"")
+    project(f"{tiny.LINE} -o all.{ending}", status=1)
+    project(f"{tiny.LINE} -o picks.{ending} --shard 1/2")
+    project(f"{tiny.LINE} -o picks.{ending} --shard 2/2", status=1)
+
+    said = project(f"merge picks.{ending}", status=1).stderr
+
+    assert "1 micrographs were skipped in the parts: mics/mic_1.mrc" in said
+    assert Path(f"picks.{ending}").read_bytes() == Path(f"all.{ending}").read_bytes()
+
+
+COMMANDS = {
+    "pick": (f"{tiny.LINE} -o picks.tsv", "picks.tsv"),
+    "pick-each": (f"{tiny.LINE} -o out/", "out/mic_3.tsv"),
+    "score": ("score mics --model m.safetensors -o out", "out/mic_3.mrc"),
+    "propose": ("propose mics --diameter-ang 135 -o picks.tsv", "picks.tsv"),
+    "filaments": ("filaments mics --model m.safetensors -o out.tsv", "out.tsv"),
+    "preprocess": ("preprocess mics -o out --factor 2 --normalization micrograph", "out/mic_3.mrc"),
+    "shared": ("preprocess mics -o out --factor 2", "out/mic_3.mrc"),
+    "stack": ("stack labels.tsv -m mics -o out --voltage-kv 300 --cs-mm 2.7 --box-px 8 "
+              "--amplitude-contrast 0.1", "out/mic_3.mrcs"),
+}  # fmt: skip
+
+
+def count_reads(monkeypatch):
+    """The names of the micrographs that are read from now on."""
+    seen = []
+    for name in ("prepare.dataset", "pick.pipeline", "pick.propose.proposer", "stack.many"):
+        module = importlib.import_module(f"cryopick.{name}")
+
+        def read(path, real=module.read_micrograph, **options):
+            seen.append(path.name)
+            return real(path, **options)
+
+        monkeypatch.setattr(module, "read_micrograph", read)
+    return seen
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_over_micrographs_does_only_what_is_missing(project, monkeypatch, name):
+    line, output = COMMANDS[name]
+    moved = Path("mics/mic_3.mrc").rename("mic_3.mrc")
+    project(line, status=0)
+    moved.rename("mics/mic_3.mrc")
+    os.utime("mics/mic_3.mrc", ns=(5, 5))
+    seen = count_reads(monkeypatch)
+
+    project(line, status=1 if name == "shared" else 0)
+
+    if name == "shared":  # what all have in common has changed
+        project(f"{line} --force")
+        assert len(set(seen)) == 5
+    else:
+        assert set(seen) == {"mic_3.mrc"}
+    assert Path(output).exists()
+    seen.clear()
+    before = {path: path.read_bytes() for path in Path().glob("out/*.mrc*")}
+    if before:
+        Path(output).unlink()
+        project(line)
+        assert {path: path.read_bytes() for path in Path().glob("out/*.mrc*")} == before
+    else:
+        project(line)
+        assert seen == []
+
+
+@pytest.mark.parametrize("name", ["propose", "filaments", "score"])
+def test_other_commands_are_done_in_parts_too(project, name):
+    line, output = COMMANDS[name]
+    project(line)
+    whole = {path.name: path.read_bytes() for path in [Path(output), *Path().glob("out/*.mrc")]}
+    line = line.replace("-o picks", "-o parts").replace("-o out", "-o parts")
+    for number in (1, 2):
+        project(f"{line} --shard {number}/2")
+    if name != "score":
+        project("merge parts.tsv")
+        assert Path("parts.tsv").read_bytes() == whole[output]
+    else:
+        assert "need not be merged" in project("merge parts", status=1).stderr
+        for path in Path("parts").glob("*.mrc"):
+            assert path.read_bytes() == whole[path.name]
+
+
+def test_submit_writes_a_script(project):
+    said = project(
+        "submit --scheduler slurm --shards 4 -s job.sh pick mics --model m.safetensors -o p.star"
+    )
+
+    assert "sbatch job.sh" in said.stderr
+    assert (
+        "cryopick pick mics --model m.safetensors -o p.star --shard auto"
+        in Path("job.sh").read_text()
+    )
+    assert os.access("job.sh", os.X_OK)
+    assert (
+        "only pick"
+        in project("submit --scheduler slurm --shards 4 -s j.sh info mics", status=2).stderr
+    )
+    assert (
+        "is one of slurm"
+        in project("submit --scheduler x --shards 4 -s j.sh pick m", status=2).stderr
+    )

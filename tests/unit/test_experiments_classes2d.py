@@ -1,0 +1,229 @@
+"""What class averages say of picks: the rule, a person's word, and the page."""
+
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import tiny
+from typer.testing import CliRunner
+
+from cryopick.cli import app
+from cryopick.errors import FormatError
+from cryopick.experiments.classes2d.relion import Classes
+from cryopick.experiments.classes2d.resolution import read_resolutions
+from cryopick.experiments.classes2d.rule import is_hardly_parted, judged
+from cryopick.experiments.classes2d.verdicts import overruled, write_verdicts
+from cryopick.io.tables.pick_tables import read_picks, write_picks
+from cryopick.picks import Picks, concatenate
+
+SIDE, PIXEL_ANG, DIAMETER_ANG = 16, 10.0, 100.0
+
+
+def classes(*kinds):
+    """Classes of (particles, strength, resolution in ångströms)."""
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
+    wave = np.where(np.hypot(x, y) < 5, np.sin(x), 0).astype(np.float32)
+    number = np.repeat(np.arange(1, len(kinds) + 1), [count for count, _, _ in kinds])
+    return Classes(
+        picks=Picks.on("a.mrc", np.zeros((len(number), 2)), np.zeros(len(number))),
+        number=number,
+        images=np.stack([np.float32(strength) * wave for _, strength, _ in kinds]),
+        resolution_ang=np.array([resolution for _, _, resolution in kinds]),
+        pixel_size_ang=PIXEL_ANG,
+    )
+
+
+def test_a_class_must_be_as_strong_and_as_well_resolved_as_those_of_the_surest_picks():
+    first = classes((50, 1.0, 20.0), (5, 0.1, np.inf))
+    second = classes((60, 0.9, 18.0), (30, 0.8, 30.0), (20, 0.3, 20.0), (0, 0.0, np.inf))
+
+    one, two = judged([first, second], DIAMETER_ANG, {})
+
+    assert [verdict.is_particle for verdict in one] == [True, False]
+    assert [verdict.is_particle for verdict in two] == [True, False, False, False]
+    assert [verdict.count for verdict in two] == [60, 30, 20, 0]
+    assert two[0].strength == pytest.approx(0.9)
+
+
+def test_the_surest_set_is_judged_by_most_of_its_particles_not_by_most_of_its_classes():
+    first = classes((90, 1.0, 20.0), (2, 0.1, 90.0), (2, 0.1, 90.0), (2, 0.1, 90.0))
+
+    (one,) = judged([first], DIAMETER_ANG, {})
+
+    assert [verdict.is_particle for verdict in one] == [True, False, False, False]
+
+
+def test_a_set_of_which_nearly_all_is_in_one_class_is_told_apart():
+    parted, not_parted = judged(
+        [classes((60, 1.0, 20.0), (40, 0.1, 90.0)), classes((95, 1.0, 20.0), (5, 0.1, 90.0))],
+        DIAMETER_ANG,
+        {},
+    )
+
+    assert not is_hardly_parted(parted)
+    assert is_hardly_parted(not_parted)
+
+
+def test_a_person_comes_before_the_rule_and_is_remembered(tmp_path):
+    table, own = tmp_path / "classes.tsv", classes((50, 1.0, 20.0), (5, 0.1, 90.0))
+    write_verdicts(judged([own], DIAMETER_ANG, {}), table)
+    assert overruled(table, [own]) == {}
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[1] + "Junk", lines[2] + "particle"]) + "\n")
+
+    said = overruled(table, [own])
+    verdicts = judged([own], DIAMETER_ANG, said)
+    write_verdicts(verdicts, table)
+
+    assert said == {(1, 1): False, (1, 2): True} == overruled(table, [own])
+    assert [verdict.by_rule for verdict in verdicts[0]] == [True, False]
+    assert [verdict.is_particle for verdict in verdicts[0]] == [False, True]
+
+
+def test_another_word_of_a_person_is_refused(tmp_path):
+    table, own = tmp_path / "classes.tsv", classes((5, 1.0, 20.0))
+    write_verdicts(judged([own], DIAMETER_ANG, {}), table)
+    table.write_text(table.read_text().rstrip("\n") + "maybe\n")
+
+    with pytest.raises(FormatError, match=r"classes\.tsv:2: expected particle, junk or nothing"):
+        overruled(table, [own])
+
+
+@pytest.mark.parametrize("anew", [[classes((6, 1.0, 20.0))], []])
+def test_a_word_on_a_class_that_is_no_more_is_not_taken_for_another(tmp_path, anew):
+    table = tmp_path / "classes.tsv"
+    write_verdicts(judged([classes((5, 1.0, 20.0))], DIAMETER_ANG, {}), table)
+    table.write_text(table.read_text().rstrip("\n") + "junk\n")
+
+    with pytest.raises(FormatError, match=r"classes\.tsv:2: says junk of a class of 5 particles"):
+        overruled(table, anew)
+
+
+# Stands in for relion_refine: odd images, by their order, fall into class 2, which is empty noise.
+STAND_IN = """
+import sys
+from pathlib import Path
+import mrcfile, numpy as np
+from dataclasses import replace
+from cryopick.io import Layout, read_picks, read_star_frame, write_picks
+words = dict(zip(sys.argv[1::1], sys.argv[2::1]))
+star, root, last = Path(words["--i"]), words["--o"], int(words["--iter"])
+table = read_picks(star)
+number = np.arange(len(table)) % 2 + 1
+extra = {**table.extra, "rlnClassNumber": number}
+out = Path(f"{root}_it{last:03d}_data.star")
+write_picks(replace(table, extra=extra), out, layout=Layout(star=read_star_frame([star])))
+y, x = np.mgrid[:12, :12] - 6
+blob = np.exp(-(x**2 + y**2) / 8).astype(np.float32)
+with mrcfile.new(f"{root}_it{last:03d}_classes.mrcs") as stack:
+    stack.set_data(np.stack([blob, 0 * blob]))
+    stack.voxel_size = 15.0
+Path(f"{root}_it{last:03d}_model.star").write_text(
+    "\\ndata_model_classes\\n\\nloop_\\n_rlnReferenceImage #1\\n_rlnEstimatedResolution #2\\n"
+    "000001@c.mrcs 30.0\\n000002@c.mrcs inf\\n\\n"
+)
+with Path("calls").open("a") as calls:
+    calls.write(f"{len(table)}\\n")
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Micrographs, scored picks on them, and a program that is called as RELION's."""
+    monkeypatch.chdir(tmp_path)
+    Path("mics").mkdir()
+    tiny.micrographs(Path("mics"), count=2)
+    labels = read_picks(Path("labels.tsv"))
+    table = concatenate([replace(labels, score=np.arange(len(labels), dtype=float))])
+    write_picks(table, Path("picks.star"))
+    program = Path("bin/relion_refine")
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\n{STAND_IN}")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(program.parent.resolve()), prepend=":")
+    return table
+
+
+WORDS = "validate classes picks.star -m mics -o out --diameter-ang 60 --iterations 3 --classes 2"
+
+
+def cryopick(words, status=0):
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == status, result.output
+    return result
+
+
+def test_sets_are_nested_and_every_class_is_shown(project):
+    cryopick(f"{WORDS} --at 0 --at 6 --truth labels.tsv")
+
+    strict, loose = (read_picks(Path(f"out/set_{i}/particles.star")) for i in (1, 2))
+    assert 0 < len(strict) < len(loose)
+    assert strict.score.min() >= 6
+    page = Path("out/report.html").read_text()
+    assert page.count('alt="class average') == 4
+    assert page.count('class="off"') == 2
+    assert "50 %" in page  # every second image is in the empty class
+    assert "0 %" in page  # and all of them are known particles
+    assert Path("out/shares.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_relion_has_done_is_kept_when_a_person_overrules(project):
+    cryopick(f"{WORDS} --at 0")
+    table = Path("out/classes.tsv")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:2], lines[2] + "particle"]) + "\n")
+
+    cryopick(f"{WORDS} --at 0")
+
+    assert Path("calls").read_text().split() == [
+        str(len(read_picks(Path("out/set_1/particles.star"))))
+    ]
+    assert 'class="off"' not in Path("out/report.html").read_text()
+    assert "by a person" in Path("out/report.html").read_text()
+
+
+def test_images_of_other_picks_or_settings_are_not_taken_for_these(project):
+    cryopick(f"{WORDS} --at 0")
+
+    other = WORDS.replace("--diameter-ang 60", "--diameter-ang 70")
+    assert "out/stacks: holds images of other picks" in cryopick(f"{other} --at 0", 1).stderr
+
+
+def test_a_missing_or_failing_relion_is_told_in_one_line(project, monkeypatch):
+    Path("bin/relion_refine").write_text("#!/bin/sh\necho ERROR: no images; exit 1\n")
+    result = cryopick(f"{WORDS} --at 0", status=1)
+    assert "relion_refine failed on out/set_1/particles.star: ERROR: no images" in result.stderr
+
+    monkeypatch.setenv("PATH", "")
+    result = cryopick(f"{WORDS} --at 0", status=1)
+    assert "relion_refine: no such program; install RELION" in result.stderr
+
+
+def test_resolutions_are_read_by_set_and_drawn(tmp_path):
+    table = tmp_path / "made.csv"
+    table.write_text("set,particles,resolution_ang\nours,2000,4.1\nours,1000,5\npublished,1000,6\n")
+
+    curves = read_resolutions(table)
+    cryopick(f"validate resolution {table} -o {tmp_path / 'plot.svg'}")
+
+    assert curves["ours"].tolist() == [[1000, 5], [2000, 4.1]]
+    assert "published" in (tmp_path / "plot.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "expected the columns particles, resolution_ang"),
+        ("particles,resolution_ang\n", "expected a row for each"),
+        ("particles,resolution_ang\n100,x\n", "t.csv:2: expected two numbers above 0"),
+        ("particles,resolution_ang\n100,3\n-1,3\n", "t.csv:3: expected two numbers above 0"),
+    ],
+)
+def test_another_table_of_resolutions_is_refused(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+
+    with pytest.raises(FormatError, match=message):
+        read_resolutions(tmp_path / "t.csv")

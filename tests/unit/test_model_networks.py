@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cryopick.errors import SettingsError
+from cryopick.model.networks import NETWORKS, Decoder, NetworkSettings, Scorer
+
+
+def layers(module, kind):
+    return [part for part in module.modules() if isinstance(part, kind)]
+
+
+def test_the_papers_network_has_the_papers_layers():
+    network = Scorer(NetworkSettings())
+    convolutions = layers(network, nn.Conv2d)
+
+    assert [tuple(c.weight.shape) for c in convolutions] == [
+        (32, 1, 7, 7),
+        (64, 32, 5, 5),
+        (128, 64, 5, 5),
+    ]
+    assert [c.stride for c in convolutions] == [(2, 2), (2, 2), (1, 1)]
+    assert [n.num_features for n in layers(network, nn.BatchNorm2d)] == [32, 64, 128]
+    assert len(layers(network, nn.PReLU)) == 3
+    assert network.head.weight.shape == (1, 128)
+    assert (network.receptive_field_px, network.stride_px) == (31, 4)
+
+
+def test_the_papers_decoder_has_the_papers_layers():
+    transposed = layers(Decoder(128, 31), nn.ConvTranspose2d)
+
+    assert [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in transposed] == [
+        (128, 4, 1),
+        (64, 4, 2),
+        (32, 4, 2),
+        (1, 3, 2),
+    ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_networks_name_tells_its_receptive_field(name):
+    field = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+
+    assert Scorer(NetworkSettings(name=name, width=1)).receptive_field_px == field
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "stride", "margin"),
+    [
+        ("resnet41", 1, 1, 2),
+        ("resnet41", 2, 2, 3),
+        ("dilated101", 4, 1, 9),
+        ("resnet71", 2, 2, 3),
+        ("resnet91", 1, 2, 2),
+    ],
+)
+def test_a_residual_layer_passes_the_centre_of_its_field_on(name, number, stride, margin):
+    # with the second convolution silenced, only the shortcut is left
+    block = Scorer(NetworkSettings(name=name, width=2)).eval().encoder[number]
+    nn.init.zeros_(block.second.weight)
+    if stride > 1:
+        nn.init.dirac_(block.shortcut.weight)
+    x = torch.rand(1, 2, 27, 29)
+
+    out = block(x)[:, :2]
+
+    # two filters of side 3: the first reaches its dilation to each side, the second `stride` more
+    # batch normalisation of a fresh network divides by the root of 1 + 1e-5
+    torch.testing.assert_close(
+        out, x[..., margin:-margin:stride, margin:-margin:stride], rtol=1e-5, atol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "vgg"}, "there is no network 'vgg'; choose one of conv31"),
+        ({"width": 0}, "width must be at least 1 channel; got 0"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1; got 1.0"),
+        ({"dropout": -0.1}, "dropout must be at least 0 and below 1; got -0.1"),
+        ({"dropout": math.nan}, "dropout must be at least 0 and below 1; got nan"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        NetworkSettings(**values)

@@ -1,0 +1,242 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests import oracles_learn as oracles
+
+from cryopick.errors import MicrographError
+from cryopick.inference.score_map import ScoreMap, score_map
+from cryopick.io.images.mrc import write_mrc
+from cryopick.model.model_file import Model
+from cryopick.pick.picker import Picker, locate
+from cryopick.pick.settings import PickSettings
+from cryopick.preprocess.normalize import Normalization
+
+CPU = torch.device("cpu")
+PIXEL_ANG, DIAMETER_ANG = 2.0, 108.0
+FACTOR = 4  # raw pixels per working pixel, or nearly: 4 divides neither side
+SHAPE = (409, 577)
+# as (x, y), some of them near the far corner where a wrong scale drifts most
+CENTRES = np.array([[60.0, 50.0], [300.5, 120.25], [540.0, 60.0], [80.3, 370.9], [549.5, 380.0]])
+
+MODEL = Model(
+    scorer=oracles.blob_scorer(),
+    diameter_ang=DIAMETER_ANG,
+    working_pixel_size_ang=PIXEL_ANG * FACTOR,
+    normalization=Normalization("affine"),
+    label_radius_px=2.0,
+)
+
+
+def micrograph(folder, *, shape=SHAPE, centres=CENTRES, zoom=1.0, size_ang=PIXEL_ANG):
+    image = oracles.blobs(shape, centres, sigma=10.0 * zoom)
+    path = folder / "a.mrc"
+    write_mrc(path, image, pixel_size_ang=size_ang and (size_ang, size_ang))
+    return path
+
+
+def in_order(xy, middle=220.0):
+    """Upper places before lower ones, and each from left to right."""
+    return xy[np.lexsort((xy[:, 0], xy[:, 1] > middle))]
+
+
+def picker(**values):
+    return Picker.ready(MODEL, PickSettings(threshold=-np.inf, **values), CPU)
+
+
+def test_picks_are_where_the_particles_are_in_raw_pixels(tmp_path):
+    path = micrograph(tmp_path)
+
+    picks = picker().pick(path)
+
+    np.testing.assert_allclose(
+        in_order(picks.xy_px[:5]), in_order(CENTRES), atol=1.0
+    )  # a quarter working pixel
+    assert picks.micrographs == (str(path),)
+    assert (np.diff(picks.score) <= 0).all()
+
+
+@pytest.mark.parametrize("step_px", [1, 2, 4])
+def test_any_step_finds_the_same_particles(tmp_path, step_px):
+    picks = picker(step_px=step_px).pick(micrograph(tmp_path))
+
+    np.testing.assert_allclose(in_order(picks.xy_px[:5]), in_order(CENTRES), atol=2.0)
+
+
+def test_the_default_radius_is_half_the_diameter(tmp_path):
+    path = micrograph(tmp_path)
+
+    by_default = picker().pick(path)
+    as_given = picker(radius_ang=DIAMETER_ANG / 2).pick(path)
+    wider = picker(radius_ang=DIAMETER_ANG).pick(path)
+
+    np.testing.assert_array_equal(by_default.xy_px, as_given.xy_px)
+    assert len(wider) < len(by_default)
+    gaps = np.linalg.norm(wider.xy_px[:, None] - wider.xy_px, axis=-1)
+    # sub-pixel peaks may come nearer, by half a step each and along both axes
+    slack = 2 * FACTOR * np.sqrt(2)
+    least, radius_px = gaps[~np.eye(len(wider), dtype=bool)].min(), DIAMETER_ANG / PIXEL_ANG
+    assert radius_px - slack < least < 1.3 * radius_px
+
+
+def test_another_diameter_rescales_the_image(tmp_path):
+    # everything twice as large, looked for at twice the diameter: the same working image
+    small = picker()
+    large = picker(diameter_ang=2 * DIAMETER_ANG)
+    zoomed = micrograph(tmp_path, shape=(2 * SHAPE[0], 2 * SHAPE[1]), centres=2 * CENTRES, zoom=2.0)
+
+    prepared, pixel_size_ang = large.prepare(zoomed)
+    picks = large.pick(zoomed)
+
+    found = in_order(picks.xy_px[:5], middle=440.0)
+    assert prepared.image.shape == small.prepare(micrograph(tmp_path / "b"))[0].image.shape
+    assert pixel_size_ang == PIXEL_ANG
+    np.testing.assert_allclose(found, 2 * in_order(CENTRES), atol=2.0)
+    assert large.diameter_ang == 2 * DIAMETER_ANG
+
+
+def test_the_margin_is_kept_free_on_all_four_sides(tmp_path):
+    path = micrograph(tmp_path)
+    margin_px = 60.0
+
+    everywhere = picker().pick(path).xy_px
+    inside = picker(margin_ang=margin_px * PIXEL_ANG).pick(path).xy_px
+
+    far = ((everywhere >= margin_px) & (everywhere <= np.array(SHAPE[::-1]) - 1 - margin_px)).all(1)
+    assert 0 < far.sum() < len(everywhere)
+    np.testing.assert_array_equal(inside, everywhere[far])
+
+
+def test_the_threshold_cuts_and_changes_nothing_else(tmp_path):
+    path = micrograph(tmp_path)
+    everything = picker().pick(path)
+
+    cut = Picker.ready(MODEL, PickSettings(threshold=0.5), CPU).pick(path)
+
+    assert 0 < len(cut) < len(everything)
+    np.testing.assert_array_equal(cut.score, everything.score[everything.score >= 0.5])
+
+
+def test_a_missing_pixel_size_is_asked_for(tmp_path):
+    path = micrograph(tmp_path, size_ang=None)
+
+    with pytest.raises(MicrographError, match=r"a\.mrc: .*pixel size; add --pixel-size-ang$"):
+        picker().pick(path)
+
+    np.testing.assert_allclose(
+        picker(pixel_size_ang=PIXEL_ANG).pick(path).xy_px,
+        picker().pick(micrograph(tmp_path / "b")).xy_px,
+    )
+
+
+def test_nothing_is_picked_on_a_dark_border_or_a_flat_patch(tmp_path):
+    image = oracles.blobs(SHAPE, CENTRES, sigma=10.0)
+    image[:, :40] = 0.0
+    image[150:260, 380:500] = 30.0  # brighter than any particle
+    write_mrc(tmp_path / "b.mrc", image, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+
+    x, y = picker().pick(tmp_path / "b.mrc").xy_px.T
+
+    half = FACTOR / 2  # sub-pixel peaks reach half a step beyond usable ground
+    assert (x >= 40 - half).all()
+    on_patch = (x > 380 + half) & (x < 500 - half) & (y > 150 + half) & (y < 260 - half)
+    assert not on_patch.any()
+
+
+def test_no_pick_is_on_an_unusable_or_non_finite_place():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(70, 90)).astype(np.float32)
+    image[30, 50] = np.nan
+    usable = rng.random((70, 90)) > 0.5
+    scores = score_map(MODEL.scorer, image, step_px=1)
+
+    xy, score = locate(scores, usable, radius=3.0, threshold=-np.inf)
+
+    assert len(xy) > 20
+    assert np.isfinite(xy).all()
+    assert np.isfinite(score).all()
+    x, y = xy.T
+    assert not ((abs(x - 50) < 15) & (abs(y - 30) < 15)).any()
+    # each pick belongs to a usable pixel at most half a pixel away
+    rows, columns = np.nonzero(usable)
+    gaps = np.maximum(abs(x[:, None] - columns), abs(y[:, None] - rows)).min(axis=1)
+    assert (gaps <= 0.5).all()
+
+
+def test_a_peak_on_an_unusable_place_hides_none_beside_it():
+    logits = np.zeros((9, 9), np.float32)
+    logits[4, 4], logits[4, 5] = 9.0, 5.0
+    usable = np.ones((9, 9), bool)
+    usable[4, 4] = False
+
+    xy, score = locate(ScoreMap(logits, 1), usable, radius=1.0, threshold=1.0)
+
+    np.testing.assert_array_equal(xy, [[5.0, 4.0]])
+    assert score.tolist() == [5.0]
+
+
+@pytest.mark.parametrize("step_px", [2, 4])
+def test_a_particle_between_two_places_scores_as_one_on_a_place(step_px):
+    y, x = np.mgrid[: 20 * step_px, : 20 * step_px]
+    centres = step_px * np.array([[5.0, 5.0], [14.5, 5.0], [5.5, 14.5]])  # on, beside, amid places
+    logits = sum(
+        np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (1.2 * step_px) ** 2)) for cx, cy in centres
+    ).astype(np.float32)
+
+    xy, score = locate(
+        ScoreMap(logits[::step_px, ::step_px], step_px),
+        np.ones(logits.shape, bool),
+        radius=4.0 * step_px,
+        threshold=0.5,
+    )
+
+    order = np.lexsort(xy.T)
+    np.testing.assert_allclose(xy[order], centres[np.lexsort(centres.T)], atol=0.05 * step_px)
+    np.testing.assert_allclose(score, 1.0, atol=0.03)
+
+
+def test_scores_of_an_uneven_scale_are_suppressed_and_placed_by_axis():
+    logits = np.zeros((9, 9), np.float32)
+    logits[2, 2], logits[2, 6], logits[6, 2] = 9.0, 8.0, 7.0
+    usable = np.ones((9, 9), bool)
+
+    # along y 4 rows are 8 raw pixels and within the radius, along x 12 and beyond it
+    xy, _ = locate(ScoreMap(logits, 1), usable, radius=10.0, threshold=1.0, scale_yx=(2.0, 3.0))
+
+    np.testing.assert_array_equal(xy, [[6.0, 4.0], [18.0, 4.0]])
+
+
+def test_the_models_own_network_is_left_as_it_was():
+    before = {key: value.clone() for key, value in MODEL.scorer.state_dict().items()}
+
+    ready = picker()
+
+    assert ready.model.scorer is not MODEL.scorer
+    assert replace(ready.model, scorer=MODEL.scorer) == MODEL
+    assert all(torch.equal(before[k], v) for k, v in MODEL.scorer.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_micrographs_picked_in_the_background_are_picked_as_alone(tmp_path, precision):
+    paths = []
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        paths.append(micrograph(tmp_path / str(number), centres=CENTRES[number % 3 :]))
+    settings = PickSettings(threshold=-np.inf, precision=precision)
+    alone = Picker.ready(MODEL, settings, CPU)
+    together = replace(alone, order=paths)
+
+    for path in paths:
+        one, other = alone.pick(path), together.pick(path)
+        np.testing.assert_array_equal(one.xy_px, other.xy_px)
+        np.testing.assert_array_equal(one.score, other.score)
+        np.testing.assert_array_equal(
+            alone.score(path).scores.logits, together.score(path).scores.logits
+        )
+
+
+def test_bfloat16_finds_the_same_particles(tmp_path):
+    picks = picker(precision="bfloat16").pick(micrograph(tmp_path))
+
+    np.testing.assert_allclose(in_order(picks.xy_px[:5]), in_order(CENTRES), atol=1.0)

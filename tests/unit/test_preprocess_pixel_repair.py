@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryopick.preprocess.mask import Border, Invalid, find_invalid
+from cryopick.preprocess.pixel_repair import Clean
+
+SHAPE = (90, 110)
+quick = settings(deadline=None, max_examples=40)
+
+
+def replace_outliers(image):
+    """Mend an image of which all is valid, in place; how many pixels were mended.
+
+    That its least and greatest pixel are known may only save time.
+    """
+    nowhere = Invalid(image.shape, Border(0, 0, 0, 0), np.zeros((1, 1), bool), 8)
+    clean = Clean.of(image, nowhere, (float(image.min()), float(image.max())))
+    unaware = Clean.of(image, nowhere)
+    np.testing.assert_array_equal(clean.outliers, unaware.outliers)
+    np.testing.assert_array_equal(clean.mended, unaware.mended)
+    image[:] = clean.rows(0, len(image))
+    return len(clean.outliers)
+
+
+def noise(seed=0):
+    return np.random.default_rng(seed).normal(100, 5, SHAPE).astype(np.float32)
+
+
+@quick
+@given(
+    st.sets(st.tuples(st.integers(0, 17), st.integers(0, 21)), min_size=1, max_size=30),
+    st.sampled_from([0.0, 1e3, -1e5, 3e38]),
+)
+def test_lone_bad_pixels_become_ordinary_and_nothing_else_moves(places, value):
+    image = noise()
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[tuple(5 * np.array(sorted(places)).T)] = True  # five apart, edges and corners too
+    image[bad] = value
+    mended = image.copy()
+
+    assert replace_outliers(mended) == bad.sum()
+    np.testing.assert_array_equal(mended[~bad], image[~bad])
+    np.testing.assert_allclose(mended[bad], 100, atol=15)
+
+
+def test_a_bad_pixel_takes_the_mean_of_its_24_neighbours():
+    image = noise()
+    around = image[38:43, 28:33].copy()
+    image[40, 30] = 1e4
+
+    replace_outliers(image)
+
+    expected = np.delete(around.ravel(), 12).mean()
+    assert image[40, 30] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_bad_pixel_far_down_a_large_micrograph_is_mended():
+    image = np.tile(noise(), (10, 1))
+    image[700, 13] = 1e4
+    before = image.copy()
+
+    replace_outliers(image)
+
+    np.testing.assert_array_equal(np.argwhere(image != before), [[700, 13]])
+
+
+def test_a_dead_column_is_mended():
+    image = np.tile(noise(), (1, 4))
+    image[:, 50] = 0
+
+    assert replace_outliers(image) == len(image)
+    assert image[:, 50].min() > 80
+
+
+def test_a_gold_bead_stays():
+    image = np.tile(noise(), (1, 4))
+    y, x = np.indices(image.shape)
+    bead = np.hypot(y - 40, x - 60) <= 5
+    image[bead] = 0
+    before = image.copy()
+
+    assert replace_outliers(image) == 0
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("dose", [0.001, 0.01, 0.05, 0.5, 5.0])
+def test_hardly_an_electron_of_a_counted_micrograph_is_lost(dose):
+    image = np.random.default_rng(1).poisson(dose, (1000, 1000)).astype(np.float32)
+
+    assert replace_outliers(image) <= 10  # of a million pixels
+
+
+def test_a_nearly_constant_image_is_left_alone():
+    image = np.full(SHAPE, 3.0, dtype=np.float32)
+    image[7, 7] = 9
+
+    assert replace_outliers(image) == 0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16, ">f4", np.float64])
+def test_rows_are_the_same_in_whatever_parts_they_come(kind):
+    image = (100 * np.tile(noise(), (4, 5))).astype(kind)
+    image[:40], image[:, -50:] = image[40], image[:, [-51]]
+    image[120:290, 100:300] = 7
+    image[300, [200, 240]] = 30_000
+    clean = Clean.of(image, find_invalid(image))
+
+    whole = clean.rows(0, len(image))
+
+    parts = [clean.rows(start, min(start + 37, len(image))) for start in range(0, len(image), 37)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert whole.dtype == np.float32
+    assert len(clean.outliers) == 2
+    np.testing.assert_allclose(whole[300, [200, 240]], 10_000, rtol=0.1)
+    filled = np.argwhere(clean.invalid.covers(*np.indices(image.shape)))
+    assert len(filled) > 40 * 550 + 150 * 150
+    np.testing.assert_array_equal(whole[tuple(filled.T)], np.float32(clean.level))
+    assert clean.level == pytest.approx(10_000, rel=0.01)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from cryopick.train.augmentation import distort, recolour
+
+PATCHES = torch.randn(400, 20, 20, generator=torch.Generator().manual_seed(0))
+
+
+def test_without_contrast_and_noise_patches_stay_as_they_are():
+    assert torch.equal(distort(PATCHES, contrast=0.0, noise=0.0, seed=1), PATCHES)
+
+
+def test_contrast_scales_each_patch_by_one_number_of_the_given_spread():
+    ratio = distort(PATCHES, contrast=0.3, noise=0.0, seed=1) / PATCHES
+
+    log_scale = ratio[:, 0, 0].log()
+    torch.testing.assert_close(ratio, log_scale.exp()[:, None, None].expand_as(ratio))
+    assert log_scale.std().item() == pytest.approx(0.3, rel=0.1)  # 400 draws
+    assert log_scale.mean().item() == pytest.approx(0.0, abs=0.05)
+
+
+def test_noise_has_a_level_of_its_own_on_each_patch_below_the_greatest():
+    level = (distort(PATCHES, contrast=0.0, noise=2.0, seed=1) - PATCHES).std(dim=(1, 2))
+
+    assert level.max().item() < 2.0 * 1.15  # the spread of 400 pixels is known to a few per cent
+    assert level.mean().item() == pytest.approx(1.0, rel=0.1)
+    assert level.min().item() < 0.1
+
+
+def test_what_is_drawn_follows_from_the_seed():
+    once, again, other = (distort(PATCHES, contrast=0.2, noise=1.0, seed=s) for s in (5, 5, 6))
+
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+
+
+def test_colour_changes_the_spectrum_and_neither_mean_nor_spread():
+    patches = 3 * torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(1)) + 5
+
+    other = recolour(patches, spread=0.5, seed=3)
+
+    torch.testing.assert_close(other.mean((1, 2)), patches.mean((1, 2)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(other.std((1, 2)), patches.std((1, 2)), atol=1e-3, rtol=0)
+    power = torch.fft.rfft2(other - 5).abs().square()
+    slow, fast = power[:, 2:9, 2:9].mean((1, 2)), power[:, 20:32, 16:].mean((1, 2))
+    ratio = (slow / fast).log()
+    assert ratio.std().item() > 0.5  # white noise alone: 0.15
+    assert ratio.median().item() == pytest.approx(0.0, abs=1.0)
+
+
+def test_without_colour_patches_stay_as_they_are():
+    assert torch.equal(recolour(PATCHES, spread=0.0, seed=1), PATCHES)
+
+
+def test_colour_leaves_a_place_where_it_is_and_follows_from_the_seed():
+    patches = torch.zeros(20, 33, 33)
+    patches[:, 12, 21] = 1.0
+
+    once, again, other = (recolour(patches, spread=0.4, seed=s) for s in (5, 5, 6))
+
+    assert (once.flatten(1).argmax(1) == 12 * 33 + 21).all()
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)

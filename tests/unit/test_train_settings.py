@@ -1,0 +1,74 @@
+import math
+
+import pytest
+
+from cryopick.config import load_toml, to_toml
+from cryopick.errors import SettingsError
+from cryopick.model.networks import NetworkSettings
+from cryopick.preprocess.dataset import DIAMETER_PX
+from cryopick.train.sampling import SamplingSettings
+from cryopick.train.settings import TrainSettings
+
+
+def settings(**values):
+    return TrainSettings(**{"diameter_ang": 190.0, "particles_per_micrograph": 650.0} | values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"diameter_ang": 0.0}, "diameter_ang must be above 0; got 0"),
+        ({"particles_per_micrograph": -1.0}, "particles_per_micrograph must be above 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be above 0; got nan"),
+        ({"pixel_size_ang": math.inf}, "pixel_size_ang must be above 0; got inf"),
+        ({"working_pixel_size_ang": 0.0}, "working_pixel_size_ang must be above 0"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1; got 0"),
+        ({"independent_regions": 0}, "independent_regions must be at least 1; got 0"),
+        ({"l2": -1.0}, "l2 must be 0 or more; got -1"),
+        ({"seed": -1}, "seed must be 0 or more; got -1"),
+        ({"objective": "hinge"}, "there is no objective 'hinge'; choose one of pn, pu, ge-kl"),
+        ({"penalty_weight": -1.0}, "penalty_weight must be 0 or more; got -1"),
+        ({"penalty_weight": math.nan}, "penalty_weight must be 0 or more; got nan"),
+        (
+            {"autoencoder": "N/10"},
+            "autoencoder must be a number of at least 0, or 10/N; got 'N/10'",
+        ),
+        ({"autoencoder": "-1"}, "autoencoder must be a number of at least 0, or 10/N; got '-1'"),
+        ({"autoencoder": "nan"}, "autoencoder must be a number of at least 0, or 10/N; got 'nan'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        settings(**values)
+
+
+@pytest.mark.parametrize("objective", ["pn", "pu"])
+def test_a_weight_for_an_objective_without_one_is_refused_not_ignored(objective):
+    with pytest.raises(SettingsError, match=f"the objective {objective} has no penalty to weight"):
+        settings(objective=objective, penalty_weight=1.0)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "labels", "gamma"),
+    [("0", 5, 0.0), ("0.25", 5, 0.25), ("10/N", 5, 2.0), ("10 / n", 100, 0.1), ("1e-3", 1, 1e-3)],
+)
+def test_the_weight_of_the_autoencoder_is_a_number_or_ten_a_label(spelt, labels, gamma):
+    assert settings(autoencoder=spelt).gamma(labels) == pytest.approx(gamma)
+
+
+def test_the_working_pixel_follows_from_the_diameter_unless_it_is_given():
+    assert settings().working_size_ang == pytest.approx(190 / DIAMETER_PX)
+    assert settings(working_pixel_size_ang=8.0).working_size_ang == 8.0
+
+
+def test_settings_survive_a_file(tmp_path):
+    mine = settings(
+        objective="ge-kl",
+        penalty_weight=3.0,
+        network=NetworkSettings(name="conv63", dropout=0.25),
+        sampling=SamplingSettings(patch_px=127, rotate=False),
+    )
+    (tmp_path / "settings.toml").write_text(to_toml(mine))
+
+    assert load_toml(TrainSettings, tmp_path / "settings.toml") == mine
