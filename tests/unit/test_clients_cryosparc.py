@@ -1,4 +1,4 @@
-"""Jobs inside cryoSPARC, against a stand-in for its client: what it is asked for, and given."""
+"""External jobs of cryoSPARC, with a fake client."""
 
 import sys
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class Rows(dict):
 
 
 class Client:
-    """Client, project and job in one, which writes down what happens."""
+    """Fake client, project and job that records calls."""
 
     uid = "J99"
 
@@ -96,7 +96,7 @@ class Client:
 
 
 def found(picks):
-    """A task of picking with given results by the micrograph's name."""
+    """Create a function that picks given positions by the name of the micrograph."""
 
     def pick(paths, pixel_size_ang, events):
         assert pixel_size_ang == 10
@@ -113,7 +113,7 @@ def found(picks):
     return pick
 
 
-def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc_looks(tmp_path):
+def test_picks_become_fractions_of_the_micrograph_with_scores_in_cryosparc_columns(tmp_path):
     client = Client(tmp_path, ["J12/a.mrc", "J12/b.mrc"])
 
     told = pick_job(client, WHERE, found({"a.mrc": [[28, 24]], "b.mrc": [[56, 72], [0, 0]]}))
@@ -130,7 +130,7 @@ def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc
     assert set(rows) == set(FIELDS)
 
 
-def test_the_job_is_made_where_it_was_asked_for(tmp_path):
+def test_the_job_is_created_in_the_given_workspace(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": []}))
@@ -142,7 +142,7 @@ def test_the_job_is_made_where_it_was_asked_for(tmp_path):
     assert len(client.saved["picked"]) == 0
 
 
-def test_an_exposure_that_cannot_be_used_is_told_and_skipped(tmp_path):
+def test_an_unusable_exposure_is_reported_and_skipped(tmp_path):
     client = Client(tmp_path, ["a.mrc", "b.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": None, "b.mrc": [[1, 1]]}))
@@ -162,7 +162,7 @@ def test_a_job_without_any_usable_exposure_fails(names, tmp_path):
     assert not client.saved
 
 
-def test_the_folder_of_a_version_4_project_is_asked_for(tmp_path):
+def test_the_folder_of_a_version_4_project_is_called(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
     client.dir = lambda: tmp_path
     seen = []
@@ -176,7 +176,7 @@ def test_the_folder_of_a_version_4_project_is_asked_for(tmp_path):
     assert seen == [tmp_path / "a.mrc"]
 
 
-def test_without_cryosparc_tools_the_way_out_is_told(monkeypatch):
+def test_without_cryosparc_tools_the_installation_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryosparc", None)
     monkeypatch.setitem(sys.modules, "cryosparc.tools", None)
 

@@ -1,4 +1,4 @@
-"""The warm worker answers as the command does, serves this user alone, and ends by itself."""
+"""Background worker: same output as the command, private socket, exit when idle."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def ended(client):
     return client.returncode, out, err
 
 
-def test_clients_share_one_worker_that_ends_when_nothing_comes(home):
+def test_clients_share_one_worker_that_exits_when_idle(home):
     at_once = [start("a.mrc"), start("b.mrc"), start("a.mrc", "none.mrc")]
     results = [ended(client) for client in at_once]
 
@@ -70,7 +70,7 @@ def test_clients_share_one_worker_that_ends_when_nothing_comes(home):
     assert not list(home.glob("*.socket"))
 
 
-def test_a_folder_that_others_can_enter_is_not_used(home, capsys):
+def test_a_socket_folder_with_access_for_others_is_not_used(home, capsys):
     home.mkdir()
     home.chmod(0o755)
 
@@ -100,7 +100,7 @@ def test_the_worker_can_be_turned_off(home, capsys, monkeypatch):
     assert not home.exists()
 
 
-def test_calls_that_may_use_other_things_have_other_workers(home, monkeypatch):
+def test_calls_with_other_resources_have_other_workers(home, monkeypatch):
     places = set()
     for devices in ("0", "1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
