@@ -1,8 +1,8 @@
 """Ensemble of a network trained on a few labels and the general model.
 
-The weighted mean of the logits of both networks is a logarithmic opinion pool. The general model
-contributes what a few labels cannot teach, the trained network what is specific to the data set.
-The weight of the general model decreases with the number of labels. docs/results/general-model.md
+The weighted mean of the logits of both networks is a logarithmic pool of predictions. The general
+model contributes what a few labels cannot teach, the trained network what is specific to the data
+set. The weight of the general model decreases with the number of labels. docs/results/general-model.md
 compares the ensemble with fine-tuning.
 
 - `EnsemblePartner`: the second network of the ensemble and its weight.
