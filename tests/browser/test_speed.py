@@ -21,8 +21,8 @@ from tests.browser.conftest import STATIC
 from tests.browser.driver import Server
 
 from cryopick.io.images.mrc import write_mrc
-from cryopick.web.project.project import Desk
-from cryopick.web.project.run_picks import Found
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project.run_picks import RunPicks
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +47,12 @@ def server(tmp_path_factory, chromium):
             write_mrc(path, image, pixel_size_ang=(1.5, 1.5))
         else:  # another micrograph for the server, at no cost
             path.hardlink_to(folder / "mics" / f"big_{number % 2:03d}.mrc")
-    desk = Desk.open(folder / "p.cryopick")
-    desk.micrographs.add([str(folder / "mics")])
+    project = AnnotationProject.open(folder / "p.cryopick")
+    project.micrographs.add([str(folder / "mics")])
     rows = [(f"/gone/mic_{n:05d}.mrc", f"mic_{n:05d}.mrc") for n in range(10_000)]
-    with desk.store.write() as db:
+    with project.database.write() as db:
         db.executemany("INSERT INTO micrograph (path, name, problem) VALUES (?, ?, 'gone')", rows)
-    desk.close()
+    project.close()
     begun = Server(folder / "p.cryopick", log=folder / "log")
     begun.idle_mib = resident_mib(begun)
     yield begun
@@ -122,8 +122,8 @@ def tell(text):
     print(text)  # noqa: T201  # the numbers are what is asked for
 
 
-def judge(what, measured, target_ms):
-    durations_ms, spent_ms = measured
+def judge(what, measure_run, target_ms):
+    durations_ms, spent_ms = measure_run
     p95 = float(np.percentile(durations_ms, 95))
     spent = "" if spent_ms is None else f"; {spent_ms:.0f} ms of processor time a step"
     typical = float(np.median(durations_ms))
@@ -309,13 +309,13 @@ def test_ten_thousand_micrographs_scroll(user):
 def test_counting_five_million_picks_takes_a_moment():
     rng = np.random.default_rng(0)
     mids = np.repeat(np.arange(10_000), 500)
-    found = Found(
+    found = RunPicks(
         mids, np.zeros((len(mids), 2)), rng.random(len(mids), np.float32), tuple(range(10_000))
     )
     took = []
     for threshold in np.linspace(0.1, 0.9, 10):
         began = time.perf_counter()
-        found.on_each(found.score >= np.float32(threshold))
+        found.count_per_micrograph(found.score >= np.float32(threshold))
         took.append(1000 * (time.perf_counter() - began))
 
     judge("counts of 5,000,000 picks on 10,000 micrographs", (took, None), 150)

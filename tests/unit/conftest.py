@@ -63,30 +63,30 @@ def saved_whole(monkeypatch):
 
 
 @pytest.fixture
-def desk(tmp_path):
+def project(tmp_path):
     """A labelling project with three micrographs."""
     from tests import tiny
 
-    from cryopick.web.project.project import Desk
+    from cryopick.web.project.project import AnnotationProject
 
     tiny.micrographs(tmp_path / "mics", 3)
-    opened = Desk.open(tmp_path / "p.cryopick")
-    opened.micrographs.add([str(tmp_path / "mics")])
-    yield opened
-    opened.close()
+    open_project = AnnotationProject.open(tmp_path / "p.cryopick")
+    open_project.micrographs.add([str(tmp_path / "mics")])
+    yield open_project
+    open_project.close()
 
 
 @pytest.fixture
-def client(desk):
-    """The page of the labelling project, as its server sees it."""
+def client(project):
+    """A client of the labelling project's server that acts as the page."""
     from fastapi.testclient import TestClient
 
-    from cryopick.web.api.access_control import Door
-    from cryopick.web.server import application
+    from cryopick.web.api.access_control import Credentials
+    from cryopick.web.server import create_application
 
-    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+    credentials = Credentials(frozenset({"testserver"}), "cryopick_1", token="t")
     return TestClient(
-        application(desk, door),
+        create_application(project, credentials),
         headers={"Authorization": "Bearer t", "X-Cryopick": "1"},
         raise_server_exceptions=True,
     )

@@ -69,7 +69,7 @@ const retrain = () => {
 
 const importMicrographs = (/** @type {object} */ what) =>
   tried(post("micrographs:import", what).then((answer) => {
-    store.tell(answer.says ?? `${count(answer.added)} micrographs added.`, "good");
+    store.tell(answer.message ?? `${count(answer.added)} micrographs added.`, "good");
     session.reload().then(() => list.want(0, 20)).then(() => !store.micrograph.value && list.rowAt(0) && session.open(list.rowAt(0).id));
   }));
 

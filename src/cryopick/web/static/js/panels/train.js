@@ -70,12 +70,12 @@ function Progress({ run, stop, resume, show }) {
   return html`<section class="card" aria-label="Progress">
     <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${says}</span></header>
     ${run.state === "running" && html`<div><progress value=${share} max="1" aria-label="Progress"></progress>
-      <p class="muted small num" style="margin-top:6px">${[p.says, p.steps && `step ${count(p.step)} of ${count(p.steps)}`, p.eta_s != null && `${lasting(p.eta_s)} left`].filter(Boolean).join(" · ")}</p></div>`}
+      <p class="muted small num" style="margin-top:6px">${[p.stage, p.total && `${count(p.done)} of ${count(p.total)}`, p.seconds_left != null && `${lasting(p.seconds_left)} left`].filter(Boolean).join(" · ")}</p></div>`}
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${c.step?.length > 0 && html`
       <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
-      ${c.recall?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
-        data=${[c.recall_step ?? c.step, c.recall]} theme=${store.theme.value} /></div>`}
+      ${c.average_precision?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
+        data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
       <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
         <tbody>${c.step.slice(-50).map((/** @type {number} */ s, /** @type {number} */ k, /** @type {any[]} */ all) => html`<tr key=${s}><td class="right">${count(s)}</td>
           <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
@@ -95,7 +95,7 @@ function Runs({ show, drop }) {
     <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right">Picks</th><th class="right">Took</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
-      <td class="right">${count(r.labels)}</td><td class="right">${r.recall == null ? "–" : Number(r.recall).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
+      <td class="right">${count(r.labels)}</td><td class="right">${r.average_precision == null ? "–" : Number(r.average_precision).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
       <td class="right">${lasting(r.seconds)}</td>
       <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
         ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>

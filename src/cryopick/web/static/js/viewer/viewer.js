@@ -38,7 +38,7 @@ function findCorrected() {
   corrected = new Set();
   const [grid, set] = [gridOfPicks(), store.picks.value];
   if (!grid || !set) return;
-  const reach = 2 * store.radiusPx.value * (store.project.value?.near_diameters ?? 0);
+  const reach = 2 * store.radiusPx.value * (store.project.value?.match_diameters ?? 0);
   for (const l of store.labels.value.values()) {
     const near = grid.within(l.x, l.y, reach);
     for (const i of l.kind === "neg" ? near : near.slice(0, 1)) corrected.add(i);
