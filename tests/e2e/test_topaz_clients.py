@@ -180,7 +180,7 @@ def test_a_topaz_detector_gives_the_rows_of_topaz(topaz, tmp_path):
     rows = [as_relion_reads(tmp_path / name) for name in ("theirs.txt", "ours.txt")]
     places = [{(x, y): score for x, y, score in found} for found in rows]
     common = places[0].keys() & places[1].keys()
-    # Topaz suppresses a few places at the edges that no chosen one is near to.
+    # Topaz suppresses a few positions at the edges that have no picked neighbour.
     assert len(common) >= 0.9 * max(map(len, places))
     assert len(common) > 50
     for place in common:

@@ -52,7 +52,7 @@ def test_segments_lie_on_the_filaments_and_along_them(found):
         off_deg += np.abs((turn + 90) % 180 - 90).tolist()
         reached += (cKDTree(own.xy_px).query(known.xy_px)[0] < WIDTH_ANG / PIXEL_ANG / 3).tolist()
     assert np.mean(right) > 0.9
-    assert np.mean(reached) > 0.6  # ends, edges and crossings are left out
+    assert np.mean(reached) > 0.6  # ends, edges and crossings are skipped
     assert np.median(off_deg) < 4
 
 

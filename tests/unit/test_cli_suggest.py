@@ -110,7 +110,7 @@ def test_a_labelled_micrograph_is_named_last(run):
 
 def test_the_default_particle_count_is_that_of_the_training(run):
     run(f"{LINE} -o plain.tsv")
-    run(f"{LINE} -o told.tsv --particles-per-micrograph 3")
+    run(f"{LINE} -o explicit.tsv --particles-per-micrograph 3")
     tiny.model("t.safetensors", settings={"particles_per_micrograph": 3.0})
     run("suggest mics --model t.safetensors -o trained.tsv")
 

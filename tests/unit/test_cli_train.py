@@ -120,7 +120,7 @@ def test_a_run_fails_if_all_labels_lie_on_skipped_micrographs(run):
     ("words", "status", "message"),
     [
         ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine, white"),
-        ("--objective z", 1, "there is no objective 'z'"),
+        ("--objective z", 2, "Invalid value for '--objective'"),
         ("--network z", 1, "unknown network 'z'"),
         ("--device z", 1, "--device z: not available on this machine"),
         ("--particles-per-micrograph 6", 1, "Raise --particles-per-micrograph"),

@@ -33,7 +33,7 @@ FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is
 # Commands in the order of `--help`, and the module of `cryopick.cli` that defines each.
 MODULES = {
     "benchmark": "benchmark",
-    "benchmark-report": "benchmark",
+    "benchmark-report": "benchmark_report",
     "combine": "sets",
     "convert": "convert",
     "cryosparc-job": "cryosparc_job",
