@@ -27,8 +27,8 @@ from cryopick.model.device import assign_gpu, has_fast_bfloat16, widen_to_float3
 from cryopick.model.model_file import load_model
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
-from cryopick.train.data_parallel import Team
-from cryopick.train.fabric import check_devices, train_on
+from cryopick.train.data_parallel import DeviceGroup
+from cryopick.train.fabric import check_device_count, train_on_devices
 from cryopick.train.loop import train
 from cryopick.train.settings import SamplingSettings, TrainSettings
 
@@ -79,7 +79,7 @@ class Judge:
 
 def learn(devices, store, checkpoint, *, enough=99, settings=SETTINGS):
     rows = []
-    outcome = train_on(
+    outcome = train_on_devices(
         devices,
         CPU,
         rows.append,
@@ -148,7 +148,7 @@ def double_precision():
 
 def train_rank(fabric, pickled):
     with double_precision():
-        outcome = train(**pickle.loads(pickled), device=CPU, team=Team(fabric))
+        outcome = train(**pickle.loads(pickled), device=CPU, team=DeviceGroup(fabric))
     return [asdict(row) for row in outcome.curves.rows]
 
 
@@ -261,13 +261,13 @@ def test_a_device_alone_keeps_its_network_as_it_is():
     scorer = Scorer(NetworkSettings(width=2))
     kinds = [type(module) for module in scorer.modules()]
 
-    joined = Team().joined(scorer)
+    synchronize_layers = DeviceGroup().synchronize_layers(scorer)
 
-    assert joined is scorer
-    assert [type(module) for module in joined.modules()] == kinds
+    assert synchronize_layers is scorer
+    assert [type(module) for module in synchronize_layers.modules()] == kinds
 
 
-class Mirror(Team):
+class Mirror(DeviceGroup):
     """One of two devices of which the other has the same patches."""
 
     def __init__(self):
@@ -284,7 +284,7 @@ def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patche
     with torch.no_grad():
         alone.weight.uniform_(0.5, 2)
         alone.bias.uniform_(-1, 1)
-    shared = Mirror().joined(nn.Sequential(alone))[0]
+    shared = Mirror().synchronize_layers(nn.Sequential(alone))[0]
 
     wanted, found = alone(torch.cat([x, x])), shared(x)
 
@@ -308,7 +308,7 @@ def test_patches_come_back_in_the_order_of_the_minibatch():
     own = team.own(patches)
 
     assert own.flatten().tolist() == [0, 2, 4]
-    assert team.of_all(own[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
+    assert team.gather(own[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -320,15 +320,15 @@ def test_patches_come_back_in_the_order_of_the_minibatch():
 )
 def test_more_devices_than_there_are_or_can_share_are_refused(number, device, message):
     with pytest.raises(SettingsError, match=message):
-        check_devices(number, torch.device(device), SamplingSettings())
+        check_device_count(number, torch.device(device), SamplingSettings())
 
 
 def test_the_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
 
-    check_devices(1, CPU, SamplingSettings())
+    check_device_count(1, CPU, SamplingSettings())
     with pytest.raises(SettingsError, match=r"pip install 'cryopick\[devices\]'"):
-        check_devices(2, CPU, SamplingSettings())
+        check_device_count(2, CPU, SamplingSettings())
 
 
 def test_workers_of_a_machine_take_its_gpus_in_turn(monkeypatch):

@@ -14,7 +14,7 @@ the whole minibatch, and so are the statistics of batch normalisation. So these 
 For dropout each device draws the choice for the whole minibatch and takes its own part. What
 remains is the order of summation.
 
-- `Team`: the devices; alone, a device keeps all to itself.
+- `DeviceGroup`: the devices; alone, a device keeps all to itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +30,12 @@ from cryopick.model.device import widen_to_float32
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Team"]
+__all__ = ["DeviceGroup"]
 
 Result = TypeVar("Result")
 
 
-class Team:
+class DeviceGroup:
     """The devices that share a training, as seen from one of them.
 
     Args:
@@ -52,10 +52,10 @@ class Team:
         self.size: int = fabric.world_size if fabric else 1
         self.patches: int = 0  # of the minibatch at hand, on all devices
 
-    def __deepcopy__(self, _: object) -> "Team":
+    def __deepcopy__(self, _: object) -> "DeviceGroup":
         return self  # connections cannot be copied with a network
 
-    def joined(self, module: nn.Module) -> nn.Module:
+    def synchronize_layers(self, module: nn.Module) -> nn.Module:
         """Have a network normalise and drop out over the whole minibatch; its weights stay."""
         if self.size == 1:
             return module
@@ -65,7 +65,7 @@ class Team:
             elif isinstance(child, nn.Dropout2d):
                 setattr(module, name, _SharedDropout(self, child))
             else:
-                self.joined(child)
+                self.synchronize_layers(child)
         return module
 
     def own(self, patches: Float[Tensor, "batch 1 side side"]) -> Float[Tensor, "own 1 side side"]:
@@ -73,7 +73,7 @@ class Team:
         self.patches = len(patches)
         return patches[self.rank :: self.size]
 
-    def of_all(self, own: Float[Tensor, "own *rest"]) -> Float[Tensor, "batch *rest"]:
+    def gather(self, own: Float[Tensor, "own *rest"]) -> Float[Tensor, "batch *rest"]:
         """What all devices made of their patches, in the order of the minibatch."""
         if self.size == 1:
             return own
@@ -98,12 +98,12 @@ class Team:
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1:
             return
-        flat = self.averaged(torch.cat([gradient.flatten() for gradient in gradients]))
+        flat = self.all_reduce_mean(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient in gradients:
             own, flat = flat[: gradient.numel()], flat[gradient.numel() :]
             gradient.copy_(own.view_as(gradient))
 
-    def averaged(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def all_reduce_mean(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The mean over devices."""
         if self.size == 1:
             return value
@@ -125,7 +125,7 @@ class Team:
 class _SharedNorm(nn.BatchNorm2d):
     """Batch normalisation by the statistics of all devices' patches."""
 
-    def __init__(self, team: Team, alone: nn.BatchNorm2d) -> None:
+    def __init__(self, team: DeviceGroup, alone: nn.BatchNorm2d) -> None:
         super().__init__(alone.num_features, alone.eps, alone.momentum)
         self.team = team
         self.weight, self.bias = alone.weight, alone.bias
@@ -157,7 +157,7 @@ class _SharedNorm(nn.BatchNorm2d):
 class _SharedDropout(nn.Dropout2d):
     """Dropout that chooses for all devices' patches as one device would."""
 
-    def __init__(self, team: Team, alone: nn.Dropout2d) -> None:
+    def __init__(self, team: DeviceGroup, alone: nn.Dropout2d) -> None:
         super().__init__(alone.p)
         self.team = team
 
