@@ -170,7 +170,7 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, 
     message = str(caught.value)
     assert message.startswith(f"{path}:{number}: expected ")
     assert word in message
-    assert "mend that line" in message
+    assert "correct that line" in message
     assert "\n" not in message
 
 

@@ -39,7 +39,7 @@ def test_a_record_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
 def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 
-    with pytest.raises(FormatError, match="expected the record of a run"):
+    with pytest.raises(FormatError, match="expected run metadata"):
         read_run_metadata(tmp_path / "run.json")
 
 

@@ -187,7 +187,7 @@ def test_a_threshold_leaves_weak_picks_out_and_nothing_is_replaced_unasked(run_w
     before = (tmp_path / "out" / "particles.star").read_bytes()
     told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
-    assert "exists already" in told
+    assert "already exists" in told
     assert (tmp_path / "out" / "particles.star").read_bytes() == before
     assert not (tmp_path / "out" / "b.mrcs").exists()
 
