@@ -28,7 +28,9 @@ def test_noise_has_a_level_of_its_own_on_each_patch_below_the_greatest():
 
 
 def test_what_is_drawn_follows_from_the_seed():
-    once, again, other = (augment_intensity(PATCHES, contrast=0.2, noise=1.0, seed=s) for s in (5, 5, 6))
+    once, again, other = (
+        augment_intensity(PATCHES, contrast=0.2, noise=1.0, seed=s) for s in (5, 5, 6)
+    )
 
     assert torch.equal(once, again)
     assert not torch.equal(once, other)

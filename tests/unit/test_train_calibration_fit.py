@@ -27,7 +27,7 @@ def test_separated_picks_give_a_finite_line():
 
 @pytest.mark.parametrize("right", [True, False])
 def test_picks_of_one_kind_are_refused(right):
-    with pytest.raises(ValueError, match="right picks and wrong ones"):
+    with pytest.raises(ValueError, match="correct picks and wrong picks"):
         fit_platt_scaling(np.zeros(3), np.full(3, right))
 
 

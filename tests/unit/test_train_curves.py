@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.train.curves import TrainingCurves, CurveRow, StepMetrics
+from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 
 shares = st.floats(0.01, 0.99)
 
@@ -42,7 +42,9 @@ def test_fewer_predictions_than_the_labelled_regions_imply_are_no_false_positive
 
 
 def test_a_row_is_the_mean_of_its_steps():
-    row = CurveRow.from_steps(8, [step(0.2, 0.1, 0.1, loss=1.0), step(0.4, 0.3, 0.1, loss=2.0)], (0.5, 0.25))
+    row = CurveRow.from_steps(
+        8, [step(0.2, 0.1, 0.1, loss=1.0), step(0.4, 0.3, 0.1, loss=2.0)], (0.5, 0.25)
+    )
 
     assert (row.step, row.loss, row.true_positive_rate) == (8, 1.5, pytest.approx(0.3))
     assert (row.region_average_precision, row.particle_average_precision) == (0.5, 0.25)

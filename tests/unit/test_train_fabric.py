@@ -148,7 +148,7 @@ def double_precision():
 
 def train_rank(fabric, pickled):
     with double_precision():
-        outcome = train(**pickle.loads(pickled), device=CPU, team=DeviceGroup(fabric))
+        outcome = train(**pickle.loads(pickled), device=CPU, group=DeviceGroup(fabric))
     return [asdict(row) for row in outcome.curves.rows]
 
 
@@ -261,10 +261,10 @@ def test_a_device_alone_keeps_its_network_as_it_is():
     scorer = Scorer(NetworkSettings(width=2))
     kinds = [type(module) for module in scorer.modules()]
 
-    synchronize_layers = DeviceGroup().synchronize_layers(scorer)
+    synchronized = DeviceGroup().synchronize_layers(scorer)
 
-    assert synchronize_layers is scorer
-    assert [type(module) for module in synchronize_layers.modules()] == kinds
+    assert synchronized is scorer
+    assert [type(module) for module in synchronized.modules()] == kinds
 
 
 class Mirror(DeviceGroup):
@@ -274,8 +274,8 @@ class Mirror(DeviceGroup):
         super().__init__()
         self.size = 2
 
-    def _gathered(self, own):
-        return torch.stack([own, own])
+    def _all_gather(self, local):
+        return torch.stack([local, local])
 
 
 def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patches():
@@ -302,20 +302,20 @@ def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patche
 
 
 def test_patches_come_back_in_the_order_of_the_minibatch():
-    team = Mirror()
+    group = Mirror()
     patches = torch.arange(5.0).reshape(5, 1, 1, 1)
 
-    own = team.own(patches)
+    local = group.select_local(patches)
 
-    assert own.flatten().tolist() == [0, 2, 4]
-    assert team.gather(own[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
+    assert local.flatten().tolist() == [0, 2, 4]
+    assert group.gather(local[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
 
 
 @pytest.mark.parametrize(
     ("number", "device", "message"),
     [
-        (11, "cpu", "a minibatch has 10 patches to share"),
-        (2, "mps", "this machine has 1 of mps; take fewer, or add --device cpu"),
+        (11, "cpu", "a minibatch has only 10 patches"),
+        (2, "mps", "this machine has 1 of mps; use fewer, or add --device cpu"),
     ],
 )
 def test_more_devices_than_there_are_or_can_share_are_refused(number, device, message):

@@ -6,8 +6,8 @@ import torch
 
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.networks import Scorer
-from cryopick.simulate.domain import Domain
 from cryopick.simulate.builtin_molecules import builtin_molecule
+from cryopick.simulate.domain import Domain
 from cryopick.train.head_fit import (
     Candidates,
     find_candidates,

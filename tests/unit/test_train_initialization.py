@@ -10,11 +10,11 @@ from cryopick.model.ensemble import partner_weight
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.initialization import (
-    load_initialization,
-    find_initial_model,
     choose_model_settings,
     choose_step_count,
     choose_training_settings,
+    find_initial_model,
+    load_initialization,
 )
 from cryopick.train.settings import TrainSettings
 
@@ -72,7 +72,10 @@ def test_a_guide_weighs_less_the_more_labels_there_are(store):
 
     assert weights == sorted(weights, reverse=True)
     assert load_initialization(settings("general"), store).partner.weight == partner_weight(8)
-    assert load_initialization(settings("general", general_model_weight=0.7), store).partner.weight == 0.7
+    assert (
+        load_initialization(settings("general", general_model_weight=0.7), store).partner.weight
+        == 0.7
+    )
 
 
 def test_labels_change_the_last_layer_of_the_guide_alone(store):
@@ -87,9 +90,15 @@ def test_labels_change_the_last_layer_of_the_guide_alone(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "random", "frozen_layers": 1}, "frozen layers are for a model of yours"),
-        ({"init": "random", "general_model_weight": 1.0}, "general_model_weight is for --init general"),
-        ({"init": "general", "general_model_weight": -1.0}, "general_model_weight must be 0 or more"),
+        ({"init": "random", "frozen_layers": 1}, "frozen_layers must be at least 0"),
+        (
+            {"init": "random", "general_model_weight": 1.0},
+            "general_model_weight needs --init general",
+        ),
+        (
+            {"init": "general", "general_model_weight": -1.0},
+            "general_model_weight must be 0 or more",
+        ),
     ],
 )
 def test_settings_that_contradict_the_start_are_refused(changes, message):
@@ -126,4 +135,8 @@ def test_a_model_that_learns_on_has_neither(tmp_path):
 
     usual = choose_training_settings(str(file), 90.0, labels=50)
 
-    assert (usual["steps"], usual["warm_up_steps"], usual["sampling"].spectral_augmentation) == (200, 0, 0.0)
+    assert (usual["steps"], usual["warm_up_steps"], usual["sampling"].spectral_augmentation) == (
+        200,
+        0,
+        0.0,
+    )

@@ -8,9 +8,9 @@ from tests import oracles_learn as oracles
 
 from cryopick.train.objectives import (
     binomial_penalty,
+    evaluate_objective,
     expectation_penalty,
     nonnegative_risk,
-    evaluate_objective,
     positive_negative_risk,
 )
 

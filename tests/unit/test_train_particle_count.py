@@ -11,11 +11,11 @@ from scipy.special import expit
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate
 from cryopick.train.particle_count import (
-    ParticleCountEstimate,
     GeneralModelSample,
+    ParticleCountEstimate,
     ParticleStatistics,
-    count_complete_labels,
     choose_sample,
+    count_complete_labels,
     resolve_particle_count,
 )
 from cryopick.train.score_mixture import estimate_particles, solve_logit_shift

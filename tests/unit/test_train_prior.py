@@ -43,7 +43,9 @@ def test_more_labels_than_particles_leave_nothing_to_find():
 
 
 def test_the_prior_must_exceed_what_the_labels_alone_explain():
-    assert compute_unlabelled_prior(particles=12.5, labelled=12, radius_px=2.0, usable_px=10_000) > 0
+    assert (
+        compute_unlabelled_prior(particles=12.5, labelled=12, radius_px=2.0, usable_px=10_000) > 0
+    )
 
 
 @pytest.mark.parametrize("usable_px", [0, 100, 1300])

@@ -26,7 +26,6 @@ def settings(**values):
         ({"independent_regions": 0}, "independent_regions must be at least 1; got 0"),
         ({"l2": -1.0}, "l2 must be 0 or more; got -1"),
         ({"seed": -1}, "seed must be 0 or more; got -1"),
-        ({"objective": "hinge"}, "there is no objective 'hinge'; choose one of pn, pu, ge-kl"),
         ({"penalty_weight": -1.0}, "penalty_weight must be 0 or more; got -1"),
         ({"penalty_weight": math.nan}, "penalty_weight must be 0 or more; got nan"),
         (

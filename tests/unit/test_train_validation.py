@@ -6,7 +6,12 @@ from tests import oracles_learn as oracles
 from tests.oracles_evaluate import average_precision
 
 from cryopick.inference.score_map import compute_score_map
-from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, load_micrograph, save_micrograph
+from cryopick.preprocess.prepared_store import (
+    PreparedStore,
+    StoredMicrograph,
+    load_micrograph,
+    save_micrograph,
+)
 from cryopick.train.validation import HeldOutValidator, _mark_positive
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])

@@ -36,7 +36,9 @@ def made(folder, sign, micrographs=2, labelled=(1, 0), usable=None):
     for number in range(micrographs):
         image = sign * oracles.blobs(SHAPE, CENTRES, 3.0, noise=0.2, seed=number)
         good = np.ones(SHAPE, bool) if usable is None else usable
-        save_micrograph(folder, number, StoredMicrograph(image.astype(np.float32), good, (1.0, 1.0)))
+        save_micrograph(
+            folder, number, StoredMicrograph(image.astype(np.float32), good, (1.0, 1.0))
+        )
     return PreparedStore.open(folder, [CENTRES[:count] for count in labelled])
 
 
