@@ -59,7 +59,7 @@ def bootstrap_precision_band(
         score: Score of each pick.
         hit: True for each pick that matches a particle.
         micrograph: Micrograph of each pick, as an index into `n_truth`.
-        n_truth: Number of known particles on each micrograph.
+        n_truth: Number of reference particles on each micrograph.
         resamples: Number of bootstrap samples.
         seed: Seed of the random numbers.
 

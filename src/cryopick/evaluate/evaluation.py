@@ -1,4 +1,4 @@
-"""Evaluate a table of picks against known particles.
+"""Evaluate a table of picks against reference particles.
 
 - `evaluate_picks`: run the evaluation.
 - `Evaluation`: its metrics; `MicrographEvaluation`: those of one micrograph.
@@ -30,7 +30,7 @@ class MicrographEvaluation:
     Attributes:
         name: The micrograph.
         n_picks: Number of picks, of any score.
-        n_truth: Number of known particles.
+        n_truth: Number of reference particles.
         average_precision: Over its own picks; None without scores or without particles.
         at_best_threshold: Precision, recall and F1 at the best threshold of the whole table.
     """
@@ -49,7 +49,7 @@ class Evaluation:
     Attributes:
         radius_px: Maximum distance between a pick and its particle.
         n_picks: Number of evaluated picks, of any score.
-        n_truth: Number of known particles.
+        n_truth: Number of reference particles.
         n_matched: Number of particles matched by a pick.
         average_precision: Over all picks ranked together; None without scores or particles.
         all_picks: Precision, recall and F1 of all picks.
@@ -90,11 +90,11 @@ class Evaluation:
 def evaluate_picks(
     picks: Picks, truth: Picks, radius_px: float, only: Sequence[str] | None = None
 ) -> Evaluation:
-    """Evaluate picks against known particles, matched one to one within a distance.
+    """Evaluate picks against reference particles, matched one to one within a distance.
 
     Args:
         picks: Picks to evaluate, best with all picks down to a low score.
-        truth: Known particles, with the same micrograph names.
+        truth: Reference particles, with the same micrograph names.
         radius_px: Maximum distance between a pick and its particle.
         only: Micrographs to evaluate; by default those that `truth` lists. A micrograph that
             `picks` lacks counts as one without picks; one that only `picks` lists is not

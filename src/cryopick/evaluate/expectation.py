@@ -1,6 +1,6 @@
 """Expected particles, precision and recall at every threshold, from calibrated scores alone.
 
-A score is the logarithm of the odds that a pick is a particle, so the sum of the probabilities is
+A score is the logit of the probability that a pick is a particle, so the probabilities add up to
 the expected number of particles. Particles without any pick are not counted: include all picks
 down to a low score.
 

@@ -1,4 +1,4 @@
-"""Match picks with known particles, one to one.
+"""Match picks with reference particles, one to one.
 
 Coordinates are (x, y) in pixels; two points are near each other if their distance is at most the
 radius. Decision 0004 gives the reasons for greedy matching and the order of ties.

@@ -167,8 +167,8 @@ class Ledger:
                 raise OutputExistsError(
                     f"{path}: already exists; overwrite it with --force or choose another name"
                 )
-        given = {str(path.resolve()) for path in inputs}
-        missing_inputs = [name for name in description.get("inputs", ()) if name not in given]
+        input_names = {str(path.resolve()) for path in inputs}
+        missing_inputs = [name for name in description.get("inputs", ()) if name not in input_names]
         if missing_inputs and any(path.exists() for path in outputs):
             raise OutputExistsError(
                 f"{self.output}: already exists, made from {len(missing_inputs)} files that are "

@@ -22,15 +22,15 @@ __all__ = ["build_optics", "build_stack_table", "read_optics_groups"]
 _IMAGE, _GROUP = "rlnImageName", "rlnOpticsGroup"
 
 
-def build_stack_table(picks: Picks, kept: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
+def build_stack_table(picks: Picks, in_stack: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
     """Build the rows of a stack: its picks, each with the name of its image.
 
     Args:
         picks: Picks of one micrograph, as passed to `write_stack`.
-        kept: Result of `write_stack`.
+        in_stack: Result of `write_stack`.
         stack: Path of the stack relative to RELION's working folder.
     """
-    rows = picks.select(kept)
+    rows = picks.select(in_stack)
     names = np.array([f"{i:06d}@{stack.as_posix()}" for i in range(1, len(rows) + 1)], np.str_)
     extra = {_GROUP: np.ones(len(rows), np.int64), **rows.extra, _IMAGE: names}
     return replace(rows, extra=extra)

@@ -236,16 +236,16 @@ def _statistics(pixels: Shaped[np.ndarray, "..."] | None) -> tuple[float, float,
 
 def _compare_range(image: StoredImage, measured: tuple[float, float, float]) -> tuple[str, ...]:
     """Compare minimum, maximum and mean in the header with those of the pixels."""
-    stated = image.header_range
-    if stated is None or not np.isfinite(measured).all():
+    header_values = image.header_range
+    if header_values is None or not np.isfinite(measured).all():
         return ()
     tolerance = 1e-3 * (measured[1] - measured[0]) + 1e-6 * max(
         map(abs, measured)
     )  # float32 and rounding
-    if np.abs(np.subtract(stated, measured)).max() <= tolerance:
+    if np.abs(np.subtract(header_values, measured)).max() <= tolerance:
         return ()
     stated_text, measured_text = (
-        "{:g}, {:g} and {:g}".format(*values) for values in (stated, measured)
+        "{:g}, {:g} and {:g}".format(*values) for values in (header_values, measured)
     )
     return (
         f"The header states minimum, maximum and mean {stated_text}; they are {measured_text}.",

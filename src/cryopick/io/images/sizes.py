@@ -36,14 +36,14 @@ def read_micrograph_shape(path: Path) -> tuple[int, int]:
 
 
 def find_micrograph_shapes(
-    picks: Picks, given: Mapping[str, tuple[int, int]], purpose: str
+    picks: Picks, shapes_px: Mapping[str, tuple[int, int]], purpose: str
 ) -> Integer[np.ndarray, "micrographs 2"]:
     """Find (height, width) of each micrograph with picks; the others get 1 x 1.
 
     Args:
         picks: The table.
-        given: Sizes by name. They take precedence over sizes in the table, which take precedence
-            over those of the files that the table names.
+        shapes_px: Sizes by name. They take precedence over sizes in the table, which take
+            precedence over those of the files that the table names.
         purpose: What needs the sizes, for the message.
 
     Raises:
@@ -54,8 +54,8 @@ def find_micrograph_shapes(
     columns = [picks.extra.get(side) for side in (HEIGHT, WIDTH)]
     for i, (name, rows) in enumerate(picks.rows_by_micrograph().items()):
         stored = [side[rows[0]] for side in columns if side is not None and len(rows)]
-        if name in given:
-            shapes[i] = given[name]
+        if name in shapes_px:
+            shapes[i] = shapes_px[name]
         elif len(stored) == len(columns) and all(float(side) >= 1 for side in stored):
             shapes[i] = stored
         elif len(rows) and Path(name).is_file():

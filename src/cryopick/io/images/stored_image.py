@@ -54,8 +54,8 @@ def plausible_pixel_size(x_ang: float, y_ang: float) -> float | None:
 def describe_pixel_size(x_ang: float, y_ang: float) -> tuple[str, ...]:
     """Describe irregularities of the pixel sizes in Å that a file states for its two axes."""
     if plausible_pixel_size(x_ang, y_ang) is None:
-        stated = f" ({x_ang:g} Å is implausible)" if x_ang else ""
-        return (f"The file gives no pixel size{stated}.",)
+        implausible_value = f" ({x_ang:g} Å is implausible)" if x_ang else ""
+        return (f"The file gives no pixel size{implausible_value}.",)
     if abs(x_ang - y_ang) > 0.01 * max(x_ang, y_ang):
         return (f"The pixel sizes along x ({x_ang:g} Å) and y ({y_ang:g} Å) differ by over 1 %.",)
     return ()

@@ -87,11 +87,11 @@ def _iterate_pages(tiff: TiffFile) -> Iterator[TiffPage]:
     Raises:
         ValueError: They do.
     """
-    seen: set[int] = set()
+    offsets: set[int] = set()
     for page in tiff.pages:
-        if page.offset in seen or len(seen) > _MAX_PAGES:
+        if page.offset in offsets or len(offsets) > _MAX_PAGES:
             raise ValueError("its directories run in a circle")
-        seen.add(page.offset)
+        offsets.add(page.offset)
         if isinstance(page, TiffPage):
             yield page
 
@@ -157,8 +157,10 @@ def _load_pixels(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
 def _lacks_decoder(page: TiffPage) -> bool:
     """Check for a compression or predictor that needs the optional package imagecodecs."""
     codecs = tifffile.TIFF
-    known = page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS
-    return not known
+    is_available = (
+        page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS
+    )
+    return not is_available
 
 
 def _pixel_sizes(tiff: TiffFile, page: TiffPage) -> tuple[float, float]:

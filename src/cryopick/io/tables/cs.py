@@ -61,9 +61,9 @@ def _read(path: Path) -> Picks:
             f"{xy_px[row].tolist()} on {shape[row].tolist()} in row {row}; "
             "check the file for damage"
         )
-    nothing = np.full(len(xy_px), np.nan)
-    score = columns.pop(_SCORE, nothing).astype(np.float64)
-    if np.array_equal(columns.get(_POWER, nothing), score, equal_nan=True):
+    missing_scores = np.full(len(xy_px), np.nan)
+    score = columns.pop(_SCORE, missing_scores).astype(np.float64)
+    if np.array_equal(columns.get(_POWER, missing_scores), score, equal_nan=True):
         columns.pop(_POWER, None)
     return Picks(
         micrographs=names,
@@ -81,7 +81,7 @@ def _check_types(locations: NumpyTable, path: Path) -> None:
         and all(locations.is_plain_number(name) for name in _FRACTIONS)
     ):
         raise FormatError(
-            f"{path}: expected a path, two whole numbers and two fractions a row for {_PATH}, "
+            f"{path}: expected a path, two integers and two fractions a row for {_PATH}, "
             f"{_SHAPE} and {', '.join(_FRACTIONS)}, found other types; export the job again"
         )
 
@@ -120,12 +120,12 @@ def _distinct_names(
     paths: Shaped[np.ndarray, " rows"], table: Path
 ) -> tuple[tuple[str, ...], Shaped[np.ndarray, " rows"]]:
     """Return distinct paths in order of first use, and each row's index among them."""
-    found, first, inverse = np.unique(paths, return_index=True, return_inverse=True)
+    unique_paths, first, inverse = np.unique(paths, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     try:
-        texts = [bytes(value).decode("utf-8") for value in found[order].tolist()]
+        texts = [bytes(value).decode("utf-8") for value in unique_paths[order].tolist()]
     except UnicodeDecodeError:
         raise FormatError(f"{table}: expected paths in UTF-8, found other bytes") from None
     names = [text.removeprefix(">") for text in texts]  # ">" marks a path inside the project

@@ -31,7 +31,7 @@ def parse_json(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the fi
         raise FormatError(f"{path}: expected a table in JSON, found values out of bounds") from None
 
 
-def require_finite(value: object, what: str, path: Path) -> float:
+def require_finite(value: object, description: str, path: Path) -> float:
     """Convert a value to a finite number.
 
     Raises:
@@ -44,4 +44,6 @@ def require_finite(value: object, what: str, path: Path) -> float:
             number = math.inf
         if math.isfinite(number):
             return number
-    raise FormatError(f"{path}: expected a finite number as {what}, found {str(value)[:80]!r}")
+    raise FormatError(
+        f"{path}: expected a finite number as {description}, found {str(value)[:80]!r}"
+    )

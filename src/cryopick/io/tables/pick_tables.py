@@ -136,15 +136,15 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
     codec = detect_codec(path) if format is None else find_codec(format)
-    listed = star.read_coordinate_files(path) if codec is star.CODEC else {}
-    return codec, _read_listed(listed, path) if listed else codec.read(path)
+    coordinate_files = star.read_coordinate_files(path) if codec is star.CODEC else {}
+    return codec, _read_listed(coordinate_files, path) if coordinate_files else codec.read(path)
 
 
-def _read_listed(listed: dict[str, str], index: Path) -> Picks:
+def _read_listed(coordinate_files: dict[str, str], index: Path) -> Picks:
     """Read the coordinate files that an index lists, under the micrograph names given there."""
     folders = (index.parent, Path(), *index.resolve().parent.parents)
     tables = []
-    for micrograph, file in listed.items():
+    for micrograph, file in coordinate_files.items():
         file_path = find_listed_file(file, folders, index)
         picks = detect_codec(file_path).read(
             file_path
