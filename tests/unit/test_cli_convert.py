@@ -37,7 +37,7 @@ def test_coordinates_are_flipped_only_on_request_and_with_a_height(run_words):
     why = run_words("convert in.tsv -o other.star --invert-y", status=1).stderr
 
     assert read("out.star") == [("a", 1.0, 2.0)]
-    assert "--invert-y needs heights, and the size of a is not known: give the micrographs" in why
+    assert "--invert-y needs heights, and the size of a is unknown: give the micrographs" in why
 
 
 def test_convert_to_fractions_and_back_needs_sizes_once(run_words):
@@ -62,7 +62,7 @@ def test_micrograph_sizes_are_removed_when_coordinates_are_scaled(run_words):
 
     why = run_words("convert in.cs -o out.cs --scale 0.5", status=1).stderr
 
-    assert "the size of a is not known" in why
+    assert "the size of a is unknown" in why
 
 
 PARTICLES = """

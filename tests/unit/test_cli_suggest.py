@@ -114,10 +114,10 @@ def test_the_default_particle_count_is_that_of_the_training(run):
     tiny.model("t.safetensors", settings={"particles_per_micrograph": 3.0})
     run("suggest mics --model t.safetensors -o trained.tsv")
 
-    plain, told, trained = (
-        Path(f"{name}.tsv").read_text() for name in ("plain", "told", "trained")
+    plain, explicit, trained = (
+        Path(f"{name}.tsv").read_text() for name in ("plain", "explicit", "trained")
     )
-    assert plain != told == trained
+    assert plain != explicit == trained
 
 
 def test_a_resumed_run_gives_the_same_candidates(run, looked):

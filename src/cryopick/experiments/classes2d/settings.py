@@ -1,6 +1,6 @@
-"""Settings of a validation by 2D classification, checked once.
+"""Settings of a validation by 2D classification, validated on construction.
 
-- `ClassSettings`: how RELION classifies.
+- `ClassSettings`: settings of RELION's 2D classification.
 """
 
 import math
