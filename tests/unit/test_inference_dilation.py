@@ -50,7 +50,7 @@ def test_an_optimized_network_gives_the_same_scores(name, step_px):
 
     assert ready.stride_px == step_px
     assert ready.receptive_field_px == scorer.receptive_field_px
-    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(known).max())
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_original_network_is_not_modified():

@@ -173,7 +173,7 @@ def test_the_first_layer_and_the_head_stay_float32():
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("capabilities", "expected"),
     [
         ({"avx512_bf16": True}, torch.bfloat16),
         ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
@@ -181,9 +181,9 @@ def test_the_first_layer_and_the_head_stay_float32():
         ({}, torch.float32),
     ],
 )
-def test_auto_selects_bfloat16_if_the_cpu_supports_it(monkeypatch, result, expected):
+def test_auto_selects_bfloat16_if_the_cpu_supports_it(monkeypatch, capabilities, expected):
     cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: result, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     assert resolve_precision("auto", cpu) == expected
     assert resolve_precision("float32", cpu) == torch.float32
