@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def go_through(user: Driver) -> None:
-    """What a user does on the first day."""
+    """Perform the steps of a new user."""
     page = user.open().step("data").page
     page.locator("input[name=path]").fill("micrographs")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -102,7 +102,7 @@ def go_through(user: Driver) -> None:
     shoot(page, "data")
 
     user.step("label")
-    if not user.told("state")["n_labels"]:
+    if not user.fetch("state")["n_labels"]:
         for name, places in labels().items():
             user.micrograph(name)
             for place in places:
@@ -117,7 +117,7 @@ def go_through(user: Driver) -> None:
     page.wait_for_timeout(4000)
     shoot(page, "label")
 
-    if not any(run["has_picks"] for run in user.told("state")["runs"]):
+    if not any(run["has_picks"] for run in user.fetch("state")["runs"]):
         train(user)
     user.step("train")
     page.wait_for_timeout(4000)

@@ -99,17 +99,17 @@ def test_a_day_in_the_life(day, make_page, micrographs):
 
 
 def stored(user):
-    """How many labels of each kind the server has."""
+    """Count the labels of each kind on the server."""
     found = Counter()
-    for row in user.told("micrographs")["rows"]:
-        found.update(one["kind"] for one in user.told("labels", mid=row["id"])["labels"])
+    for row in user.fetch("micrographs")["rows"]:
+        found.update(one["kind"] for one in user.fetch("labels", mid=row["id"])["labels"])
     return found
 
 
 def train(user):
     """Press Start, and wait until all micrographs are picked."""
     page = user.page
-    done = len([run for run in user.told("state")["runs"] if run["state"] == "done"])
+    done = len([run for run in user.fetch("state")["runs"] if run["state"] == "done"])
     user.step("train")
     page.get_by_label("How long").select_option("quick")
     page.get_by_label("Particles per micrograph").fill("400")

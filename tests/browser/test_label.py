@@ -7,7 +7,7 @@ PLACES = [(100.0, 120.0), (255.5, 300.25), (400.0, 60.0)]
 
 
 def near(found, wanted, within_px=0.5):
-    """Whether two sorted lists of places agree."""
+    """Compare two sorted lists of positions."""
     return len(found) == len(wanted) and all(
         abs(a - b) <= within_px
         for one, other in zip(found, sorted(wanted), strict=True)
@@ -69,7 +69,7 @@ def test_the_diameter_is_drawn_on_a_particle(user):
     assert after == pytest.approx(60 * PIXEL_ANG, rel=0.03)
     assert near(user.stored("pos"), [(300, 300)], 1.5)
     user.page.wait_for_timeout(300)  # it is kept when the hand rests
-    assert user.told("state")["diameter_ang"] == after
+    assert user.fetch("state")["diameter_ang"] == after
 
 
 def test_an_outline_is_stored_and_deleted(user):
@@ -78,11 +78,11 @@ def test_an_outline_is_stored_and_deleted(user):
         user.click(*corner)
     user.key("Enter").saved()
     mid = user.module("store.js", "(m) => m.micrograph.value.id")
-    regions = user.told("labels", mid=mid)["regions"]
+    regions = user.fetch("labels", mid=mid)["regions"]
     user.key("p").click(140, 110, button="right").saved()
 
     assert near(sorted(map(tuple, regions[0]["points"])), [(50, 50), (180, 220), (200, 60)], 1.5)
-    assert user.told("labels", mid=mid)["regions"] == []
+    assert user.fetch("labels", mid=mid)["regions"] == []
 
 
 def test_undo_and_redo_go_on_after_loading_the_page_again(user, fresh):
@@ -121,5 +121,5 @@ def test_counts_in_the_list_follow(user, fresh):
         user.click(*place)
 
     assert "3 labels" in user.page.locator(".list .row", has_text=fresh).inner_text()
-    of_all = str(user.saved().told("state")["n_labels"])
+    of_all = str(user.saved().fetch("state")["n_labels"])
     user.page.locator("nav.steps button", has_text="Label").filter(has_text=of_all).wait_for()

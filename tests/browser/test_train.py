@@ -46,7 +46,7 @@ def trained(browser, server):
     page.locator(".chart canvas").first.wait_for(timeout=240_000)
     user.reload().step("train")  # a page that is loaded again shows the run that goes on
     page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=240_000)
-    run = user.told("state")["runs"][0]
+    run = user.fetch("state")["runs"][0]
     context.close()
     return run
 
@@ -67,7 +67,7 @@ def shown(user):
 def all_scores(user, run):
     """Every pick's score, from the binary tables of all micrographs."""
     found = []
-    for row in user.told("micrographs")["rows"]:
+    for row in user.fetch("micrographs")["rows"]:
         found += user.module(
             "api.js",
             """async (m, [mid, run]) => {
@@ -98,10 +98,10 @@ def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
     page.get_by_role("button", name="Stop and keep the best").click()
     state = page.locator("[data-test=run-state]")
     state.filter(has_text="stopped").wait_for(timeout=240_000)
-    stopped = user.told("state")["runs"][0]
+    stopped = user.fetch("state")["runs"][0]
     page.get_by_role("button", name="Go on").click()
     state.filter(has_text="done").wait_for(timeout=240_000)
-    done = user.told("state")["runs"][0]
+    done = user.fetch("state")["runs"][0]
     user.server.ask("DELETE", f"runs/{done['id']}")
 
     assert (stopped["state"], stopped["has_picks"]) == ("stopped", False)
@@ -207,7 +207,7 @@ def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
     assert after - before == {"pos": 2, "neg": 1}  # the third answer was given anew
     assert kinds(expert) - before == {"pos": 1, "neg": 1}
     expert.module("judge.js", "(m) => m.settled()")
-    asked = expert.told("review", run=trained["id"], kind="uncertain", k=500)["items"]
+    asked = expert.fetch("review", run=trained["id"], kind="uncertain", k=500)["items"]
     third = expert.module("panels/review.js", "(m) => m.queue.value.items[2].pick")
     assert third in [item["pick"] for item in asked]
 
@@ -224,10 +224,10 @@ def test_the_micrographs_to_label_next_are_suggested(expert):
 
 
 def kinds(user):
-    """How many labels of each kind the server has."""
+    """Count the labels of each kind on the server."""
     found = Counter()
-    for row in user.told("micrographs")["rows"]:
-        found.update(one["kind"] for one in user.told("labels", mid=row["id"])["labels"])
+    for row in user.fetch("micrographs")["rows"]:
+        found.update(one["kind"] for one in user.fetch("labels", mid=row["id"])["labels"])
     return found
 
 

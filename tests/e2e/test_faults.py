@@ -1,4 +1,4 @@
-"""Full disks, files that vanish, two runs at once: nothing lost, half-written or told wrongly."""
+"""Full disks, deleted files and concurrent runs lose nothing and leave no partial files."""
 
 import os
 import shutil

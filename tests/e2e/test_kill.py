@@ -1,7 +1,7 @@
-"""Killed at any moment, the same command again gives what it would have given.
+"""A command that was killed at any moment gives the same result when it runs again.
 
-The kill is SIGKILL: nothing is caught, nothing is tidied up. Where it falls is drawn anew in
-every run of the tests; the message of a failure says where that was.
+The signal is SIGKILL, which cannot be caught. Its time is random in
+each run of the tests; the message of a failure contains it.
 """
 
 import os

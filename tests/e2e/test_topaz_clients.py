@@ -178,10 +178,10 @@ def test_a_topaz_detector_gives_the_rows_of_topaz(topaz, tmp_path):
 
     assert theirs.stdout == ours.stdout == ""
     rows = [as_relion_reads(tmp_path / name) for name in ("theirs.txt", "ours.txt")]
-    places = [{(x, y): score for x, y, score in found} for found in rows]
-    common = places[0].keys() & places[1].keys()
+    scores_at = [{(x, y): score for x, y, score in found} for found in rows]
+    common = scores_at[0].keys() & scores_at[1].keys()
     # Topaz suppresses a few positions at the edges that have no picked neighbour.
-    assert len(common) >= 0.9 * max(map(len, places))
+    assert len(common) >= 0.9 * max(map(len, scores_at))
     assert len(common) > 50
-    for place in common:
-        assert places[0][place] == pytest.approx(places[1][place], abs=1e-3)
+    for position in common:
+        assert scores_at[0][position] == pytest.approx(scores_at[1][position], abs=1e-3)
