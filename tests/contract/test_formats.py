@@ -1,4 +1,4 @@
-"""Contract test of all formats of pick tables; a new format in `CODECS` is included automatically."""
+"""Contract test of all formats of pick tables; it includes each new format of `CODECS`."""
 
 import numpy as np
 import pytest
