@@ -119,9 +119,9 @@ class _Bar:
         self._task = self._progress.add_task(stage, total=total)
         self._progress.start()
 
-    def update(self, done: int) -> None:
+    def update(self, completed: int) -> None:
         """Show the number of completed units."""
-        self._progress.update(self._task, completed=done)
+        self._progress.update(self._task, completed=completed)
 
     def close(self) -> None:
         """Leave the bar as it is, and give stderr back."""

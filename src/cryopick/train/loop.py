@@ -39,7 +39,7 @@ from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.objectives import evaluate_objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
-from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
+from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Minibatch, Sampler
 from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
 from cryopick.train.warm_up import label_blobs
@@ -199,7 +199,7 @@ class _Run:
         self.optimizer = Adam(parameters, weight_decay=2 * settings.l2)
         self.parts["optimizer"] = self.optimizer
 
-    def batches(self, first: int) -> Iterator[Batch]:
+    def batches(self, first: int) -> Iterator[Minibatch]:
         """Yield minibatches from step `first` on, each sampled during the previous step."""
         with ThreadPoolExecutor(1) as pool:
             following = pool.submit(self._batch, first)
@@ -218,10 +218,10 @@ class _Run:
         is_early = step < self.settings.warm_up_steps
         return self.warm_up if is_early else self.main
 
-    def _batch(self, step: int) -> Batch:
+    def _batch(self, step: int) -> Minibatch:
         return self._phase(step).sampler.batch(step, self.device)
 
-    def step(self, number: int, batch: Batch) -> StepMetrics:
+    def step(self, number: int, batch: Minibatch) -> StepMetrics:
         """Train on one minibatch."""
         torch.manual_seed(
             self.settings.seed + 1_000_003 * (number + 1)
@@ -268,7 +268,7 @@ class _Run:
         weight = 1.0 if self.settings.penalty_weight is None else self.settings.penalty_weight
         return weight * min(1.0, self.settings.independent_regions / max(unlabelled, 1))
 
-    def _reconstruction(self, features: Tensor, patches: Tensor, batch: Batch) -> Tensor:
+    def _reconstruction(self, features: Tensor, patches: Tensor, batch: Minibatch) -> Tensor:
         """Compute the mean squared norm of the difference between regions and their decodings.
 
         Args:

@@ -37,7 +37,7 @@ def plan_tables(
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
     from cryopick.picks import Picks
 
-    nothing = Picks(
+    no_picks = Picks(
         micrographs=tuple(str(path) for path in paths),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
@@ -45,10 +45,10 @@ def plan_tables(
     )
     with TemporaryDirectory() as folder:
         if not out.endswith("/"):
-            write_picks(nothing, Path(folder, Path(out).name), format=table_format, box_px=box_px)
+            write_picks(no_picks, Path(folder, Path(out).name), format=table_format, box_px=box_px)
             return [Path(out)]
         tables = write_picks_per_micrograph(
-            nothing, Path(folder), format=table_format or _FOLDER_FORMAT, box_px=box_px
+            no_picks, Path(folder), format=table_format or _FOLDER_FORMAT, box_px=box_px
         )
     return [Path(out) / table.name for table in tables]
 

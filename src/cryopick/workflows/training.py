@@ -163,10 +163,10 @@ def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> 
     statistics = ParticleStatistics(sample=sample, complete=complete)
     if statistics.estimate is None:
         return statistics
-    given = job.settings.particles_per_micrograph
-    if given is None:
+    stated = job.settings.particles_per_micrograph
+    if stated is None:
         events.emit(ParticlesEstimated(estimate=statistics.estimate))
-    elif objection := statistics.estimate.objection(given):
+    elif objection := statistics.estimate.objection(stated):
         message = (
             f"{objection}; check the labels and --diameter-ang, or omit --particles-per-micrograph"
         )
