@@ -89,7 +89,7 @@ def filaments(
             micrographs=plan.micrographs,
             files=files,
             device=str(torch_device),
-            skipped=batch.skipped,
+            skipped=batch.skipped_files,
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -234,7 +234,7 @@ class Batch:
             events.emit(FileSkipped.from_error(path, error))
 
     @property
-    def skipped(self) -> list[str]:
+    def skipped_files(self) -> list[str]:
         """Files that failed so far."""
         return list(map(str, self._failures))
 

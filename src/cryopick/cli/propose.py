@@ -73,7 +73,7 @@ def propose(
         table = concatenate(tables)
         write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
         record = stopwatch().collect_metadata(
-            micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped
+            micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped_files
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -163,10 +163,10 @@ def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> 
     statistics = ParticleStatistics(sample=sample, complete=complete)
     if statistics.estimate is None:
         return statistics
-    stated = job.settings.particles_per_micrograph
-    if stated is None:
+    number = job.settings.particles_per_micrograph
+    if number is None:
         events.emit(ParticlesEstimated(estimate=statistics.estimate))
-    elif objection := statistics.estimate.objection(stated):
+    elif objection := statistics.estimate.objection(number):
         message = (
             f"{objection}; check the labels and --diameter-ang, or omit --particles-per-micrograph"
         )
