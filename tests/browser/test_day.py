@@ -1,5 +1,6 @@
 """T13: a day with real micrographs, from the first click to the exported table and back."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -67,12 +68,12 @@ def test_a_day_in_the_life(day, make_page, micrographs):
     assert stored(user) == {"pos": clicked}
 
     train(user)
-    page.get_by_role("button", name="Look at the picks").click()
+    page.get_by_role("button", name="Inspect the picks").click()
     page.locator("[data-test=kept]").wait_for()
     assert 400 < int(page.locator("[data-test=kept]").inner_text().replace(",", "")) < 20_000
 
     user.step("review")
-    page.get_by_label("Judge a pick").wait_for()
+    page.get_by_label("Review a pick").wait_for()
     for answer in "ynyyn":
         user.key(answer)
     user.saved()
@@ -82,7 +83,7 @@ def test_a_day_in_the_life(day, make_page, micrographs):
     page.get_by_label("Threshold, score").fill("0.5")
     page.get_by_label("Threshold, score").press("Tab")
     user.step("export")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
     said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
     assert len(read_picks(day.project / "exports" / "particles.star")) == said
@@ -111,7 +112,7 @@ def train(user):
     page = user.page
     done = len([run for run in user.fetch("state")["runs"] if run["state"] == "done"])
     user.step("train")
-    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Duration").select_option("quick")
     page.get_by_label("Particles per micrograph").fill("400")
     page.get_by_role("button", name="Start training").click()
     page.locator("td .badge.good").nth(done).wait_for(timeout=500_000)

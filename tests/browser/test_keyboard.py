@@ -51,12 +51,12 @@ def test_keys_do_nothing_while_typing(user):
 def test_keys_can_be_changed_and_switched_off(user):
     user.key("?")
     page = user.page
-    page.get_by_label("Change the key of: Mark what is not a particle").click()
+    page.get_by_label("Change the shortcut: Label what is not a particle").click()
     user.key("m")
     user.key("Escape").key("m")
     changed = user.module("store.js", "(m) => m.tool.value")
     user.key("?")
-    page.get_by_label("Single keys work anywhere on the page").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     user.key("Escape").key("p")
 
     assert changed == "neg"
@@ -78,4 +78,5 @@ def test_what_happens_is_said_aloud(user):
     user.page.locator("[data-test=stage]").focus()
     user.key("Enter")
 
-    assert user.page.locator("[aria-live=polite].sr").inner_text() == "particle added, 1 here"
+    announcement = user.page.locator("[aria-live=polite].sr").inner_text()
+    assert announcement == "particle added, 1 on this micrograph"

@@ -113,7 +113,7 @@ def test_all_marked_is_kept(user, fresh):
     user.page.locator(".list .row", has_text=fresh).locator(".badge").wait_for()
     user.saved().reload().micrograph(fresh)
 
-    assert user.page.get_by_label("All particles here are marked").is_checked()
+    assert user.page.get_by_label("All particles are labelled").is_checked()
 
 
 def test_counts_in_the_list_follow(user, fresh):

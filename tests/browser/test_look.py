@@ -140,7 +140,7 @@ def test_the_theme_is_kept(make_page):
 
 def test_what_is_named_like_markup_stays_text(make_page):
     user = make_page().open()
-    user.module("store.js", "(m) => m.tell('<img src=x onerror=alert(1)>', 'warn')")
+    user.module("store.js", "(m) => m.notify('<img src=x onerror=alert(1)>', 'warn')")
 
     toast = user.page.locator(".toast .note").first
     assert "<img" in toast.inner_text()

@@ -84,7 +84,7 @@ def test_a_threshold_on_an_edge_counts_as_numpy_does(run):
 
     kept, nearest = run(
         "histogram.js",
-        "(m, g) => [m.keptFrom(g.counts), g.at.map((t) => m.nearestEdge(g.edges, t))]",
+        "(m, g) => [m.countsAbove(g.counts), g.at.map((t) => m.nearestEdge(g.edges, t))]",
         {"counts": counts.tolist(), "edges": edges.tolist(), "at": edges[::20].tolist()},
     )
 
@@ -95,7 +95,7 @@ def test_a_threshold_on_an_edge_counts_as_numpy_does(run):
 def test_fewer_bars_hold_as_many_picks(run):
     counts = rng.integers(0, 90, 2048)
 
-    bars = run("histogram.js", "(m, c) => m.wider(c, 128)", counts.tolist())
+    bars = run("histogram.js", "(m, c) => m.mergeBins(c, 128)", counts.tolist())
 
     np.testing.assert_array_equal(bars, counts.reshape(128, 16).sum(axis=1))
 

@@ -64,9 +64,9 @@ def test_two_tabs_show_the_same(make_page, fresh):
     other = make_page().open().step("label").micrograph(fresh)
 
     one.click(*PLACES[0]).saved()
-    other.page.locator("[data-test=here]", has_text="1 particle").wait_for()
+    other.page.locator("[data-test=label-count]", has_text="1 particle").wait_for()
     other.click(*PLACES[1]).saved()
-    one.page.locator("[data-test=here]", has_text="2 particles").wait_for()
+    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for()
 
     assert one.labels() == other.labels()
 
@@ -99,8 +99,8 @@ def test_a_page_that_missed_the_news_catches_up(make_page, fresh):
     one.click(*PLACES[0])
     other.click(*PLACES[1]).saved()
     one.page.context.set_offline(False)
-    one.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
-    other.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
+    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
+    other.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
 
     assert one.saved().labels() == other.labels()
     assert offline(make_page.complaints) == []
@@ -146,7 +146,7 @@ def test_a_project_that_is_only_looked_at_takes_no_edit(own_server, tmp_path, ma
     looker = Server(own_server.project, "--read-only", log=tmp_path / "look.log")
     try:
         user = make_page(looker).open().step("label").micrograph("mic_00")
-        user.page.locator(".head", has_text="Looking only").wait_for()
+        user.page.locator(".head", has_text="Read-only").wait_for()
         user.key("p").click(*PLACES[0]).key("Control+z").look_at(200, 200, 2)
         labels, stored = user.labels(), user.stored()
         user.page.context.close()
@@ -182,7 +182,7 @@ def test_without_the_link_the_page_says_what_to_do(make_page, server):
     user = make_page()
     user.page.goto(server.url)
 
-    user.page.get_by_role("heading", name="Please open the printed link").wait_for()
+    user.page.get_by_role("heading", name="Open the printed link").wait_for()
     make_page.complaints.clear()  # the browser itself complains of the 401
 
 

@@ -1,6 +1,7 @@
 """T5 to T7: train with curves, cut at a threshold that counts exactly, review, export."""
 
 import csv
+import re
 from collections import Counter
 
 import numpy as np
@@ -40,7 +41,7 @@ def trained(browser, server):
             user.click(*place)
     user.saved().step("train")
     page = user.page
-    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Duration").select_option("quick")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     page.locator(".chart canvas").first.wait_for(timeout=240_000)
@@ -83,14 +84,14 @@ def all_scores(user, run):
 
 def test_curves_reach_the_last_step(trained):
     assert trained["state"] == "done"
-    assert trained["curves"]["step"][-1] == trained["progress"]["steps"] or trained["has_picks"]
+    assert trained["curves"]["step"][-1] == trained["progress"]["total"] or trained["has_picks"]
     assert trained["curves"]["loss"][-1] < trained["curves"]["loss"][0]
 
 
 def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
     user = make_page().open().step("train")
     page = user.page
-    page.get_by_label("How long").select_option("long")
+    page.get_by_label("Duration").select_option("long")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     shown = page.locator("section[aria-label=Progress]")
@@ -99,7 +100,7 @@ def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
     state = page.locator("[data-test=run-state]")
     state.filter(has_text="stopped").wait_for(timeout=240_000)
     stopped = user.fetch("state")["runs"][0]
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     state.filter(has_text="done").wait_for(timeout=240_000)
     done = user.fetch("state")["runs"][0]
     user.server.ask("DELETE", f"runs/{done['id']}")
@@ -160,7 +161,7 @@ def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
     page = expert.page
     page.get_by_label("RELION").uncheck()
     page.get_by_label("CSV").check()
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
 
     with (server.project / "exports" / "particles.csv").open(newline="") as file:
@@ -178,7 +179,7 @@ def test_a_threshold_changed_a_moment_ago_is_the_one_that_is_written(expert, ser
     expert.step("export")
     page.get_by_label("File name").fill("moment")
     page.get_by_label("File name").press("Tab")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
 
     assert expert_parts(expert)[0] == ["picks at or above the threshold", kept]
@@ -194,7 +195,7 @@ def expert_parts(user):
 def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
     expert.step("review")
     page = expert.page
-    card = page.get_by_label("Judge a pick")
+    card = page.get_by_label("Review a pick")
     card.wait_for()
     before = kinds(expert)
     expert.key("y").key("n").key("u").key("b").key("y").saved()
@@ -206,7 +207,7 @@ def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
     assert heading.startswith("4 of")
     assert after - before == {"pos": 2, "neg": 1}  # the third answer was given anew
     assert kinds(expert) - before == {"pos": 1, "neg": 1}
-    expert.module("judge.js", "(m) => m.settled()")
+    expert.module("review_queue.js", "(m) => m.allSent()")
     asked = expert.fetch("review", run=trained["id"], kind="uncertain", k=500)["items"]
     third = expert.module("panels/review.js", "(m) => m.queue.value.items[2].pick")
     assert third in [item["pick"] for item in asked]
@@ -234,13 +235,13 @@ def kinds(user):
 def test_uncertain_answers_say_nothing_of_precision_but_random_ones_do(expert):
     page = expert.page
     expert.step("review")
-    page.get_by_role("button", name="Random, to measure").click()
-    page.get_by_role("button", name="Random, to measure", pressed=True).wait_for()
-    page.get_by_label("Judge a pick").wait_for()
+    page.get_by_role("button", name="Random sample").click()
+    page.get_by_role("button", name="Random sample", pressed=True).wait_for()
+    page.get_by_label("Review a pick").wait_for()
     queue = expert.module("panels/review.js", "(m) => m.queue.value.items.length")
     for _ in range(min(queue, 20)):
         expert.key("y")
-    expert.module("judge.js", "(m) => m.settled()")
+    expert.module("review_queue.js", "(m) => m.allSent()")
     expert.step("inspect").reload().step("inspect")
     said = page.locator("[data-test=precision]")
     said.wait_for()

@@ -109,7 +109,7 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
     parts = [("picks at or above the threshold", len(selected))]
     in_regions = len(selected) - len(outside)
     parts += [("in exclusion regions", -in_regions)] if in_regions else []
-    parts += [("rejected by hand", -removed)] if removed else []
+    parts += [("on negative labels", -removed)] if removed else []
     parts += [("labelled by hand but not picked", added)] if added else []
     return concatenate(tables), parts
 

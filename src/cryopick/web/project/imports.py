@@ -62,6 +62,7 @@ def import_labels(
         "format": format_name,
         "matched": len(new_labels.rows),
         "unmatched": list(matched.unmatched)[:20],
+        "n_unmatched": len(matched.unmatched),
         "outside": new_labels.outside,
         "duplicates": new_labels.duplicates,
         "warnings": warnings,

@@ -1,12 +1,12 @@
 // @ts-check
-// Small parts used by several panels.
+// Controls that several panels use.
 
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { keyFor } from "./keys.js";
 import * as store from "./store.js";
 
-/** A number box whose text is the user's until it is finished: drawing the page again does not take it away.
- * @param {{value: any, on: (value: number | null) => void, [more: string]: any}} given  `on`: null when it was emptied */
+/** A number field that keeps unfinished input when the page is rendered again.
+ * @param {{value: any, on: (value: number | null) => void, [more: string]: any}} given  `on`: called with null when the field is emptied */
 export function NumberBox({ value, on, ...more }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   /** @param {any} e */
@@ -20,9 +20,9 @@ export function NumberBox({ value, on, ...more }) {
     onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
 }
 
-/** A slider with a number box beside it.
+/** A slider with a number field.
  * @param {{name: string, value: number, min: number, max: number, step?: number, unit?: string, log?: boolean, off?: string,
- *   on: (value: number, final: boolean) => void}} given  `log`: even ratios are even steps; `off`: what zero is called */
+ *   on: (value: number, final: boolean) => void}} given  `log`: logarithmic scale; `off`: text for zero */
 export function Slide({ name, value, min, max, step = 1, unit = "", log = false, off, on }) {
   const shown = off && !value ? (log ? 0 : min) : value;
   const to = (/** @type {number} */ v) => (log ? (v > 0 ? (100 * Math.log(v / min)) / Math.log(max / min) : -2) : v);
@@ -46,7 +46,7 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
   </div>`;
 }
 
-/** Buttons of which one is pressed.
+/** A group of buttons, one of which is selected.
  * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} given */
 export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   return html`<div class=${`segments ${wide ? "wide" : ""}`} role="group" aria-label=${name}>
@@ -77,14 +77,14 @@ export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en"))
 /** @param {number} n @param {string} word @param {string} [many] */
 export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
 
-/** A score with two digits; what is nearly zero has no sign. @param {number} score */
-export const scored = (score) => Number(score).toFixed(2).replace(/^-(0\.00)$/, "$1");
+/** A score with two decimals, without the sign of a negative zero. @param {number} score */
+export const formatScore = (score) => Number(score).toFixed(2).replace(/^-(0\.00)$/, "$1");
 
 /** 0.934 → 93 %. @param {number | null | undefined} share */
 export const percent = (share) => (share == null ? "–" : `${Math.round(share * 100)} %`);
 
 /** @param {number | null | undefined} seconds */
-export function lasting(seconds) {
+export function formatDuration(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return "";
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;

@@ -1,5 +1,5 @@
 // @ts-check
-// Coordinates from other programs: shown what fits before anything is taken.
+// Import of coordinates from other programs, with a preview.
 
 import { html, signal } from "../../vendor/ui.js";
 import { ask } from "../api.js";
@@ -25,23 +25,23 @@ async function send(file, dryRun, kind) {
 }
 
 /** @param {{done: () => void}} given */
-export function BringLabels({ done }) {
+export function ImportLabels({ done }) {
   const { file, report, busy, error } = state.value;
-  const take = async () => {
+  const importFile = async () => {
     if (!(await send(file, false, "pos"))) return;
-    store.tell(`${count(state.value.report.matched)} particles brought in.`, "good");
+    store.notify(`${count(state.value.report.matched)} particles imported.`, "good");
     state.value = { file: null, report: null, busy: false, error: "" };
     store.dialog.value = null;
     done();
   };
-  const footer = html`<button class="primary" disabled=${busy || !report?.matched} onClick=${take}>Bring in ${count(report?.matched ?? 0)} particles</button>`;
-  return html`<${Dialog} name="labels" title="Bring in particles" footer=${footer}>
-    <p class="muted">STAR, box, cbox, csv, tsv, cs or Topaz tables, up to 32 MB. Nothing is taken before you have seen what fits.</p>
+  const footer = html`<button class="primary" disabled=${busy || !report?.matched} onClick=${importFile}>Import ${count(report?.matched ?? 0)} particles</button>`;
+  return html`<${Dialog} name="labels" title="Import particles" footer=${footer}>
+    <p class="muted">STAR, box, cbox, csv, tsv, cs or Topaz tables, up to 32 MB. You see a preview before anything is imported.</p>
     <label class="field"><span class="name">File on this computer</span><input type="file" onChange=${(/** @type {any} */ e) => e.target.files[0] && send(e.target.files[0], true, "pos")} /></label>
     ${error && html`<p class="note bad" role="alert">${error}</p>`}
-    ${report && html`<dl class="facts-grid"><dt>Format</dt><dd>${report.format}</dd><dt>Fit a micrograph of this project</dt><dd>${count(report.matched)}</dd>
-      <dt>Of micrographs that are not here</dt><dd>${count(report.unmatched)}</dd><dt>Outside their micrograph</dt><dd>${count(report.outside)}</dd>
-      ${report.duplicates > 0 && html`<dt>Marked already</dt><dd>${count(report.duplicates)}</dd>`}</dl>
+    ${report && html`<dl class="facts-grid"><dt>Format</dt><dd>${report.format}</dd><dt>On micrographs of this project</dt><dd>${count(report.matched)}</dd>
+      <dt>Micrographs that are not in this project</dt><dd>${count(report.n_unmatched)}</dd><dt>Outside their micrograph</dt><dd>${count(report.outside)}</dd>
+      ${report.duplicates > 0 && html`<dt>Labelled already</dt><dd>${count(report.duplicates)}</dd>`}</dl>
       ${(report.warnings ?? []).map((/** @type {string} */ w) => html`<p class="note warn" key=${w}>${w}</p>`)}`}
   </${Dialog}>`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The work place of Label and Inspect: tools above, the micrograph, what is true of this micrograph below.
+// The main area of Label and Inspect: toolbar, micrograph, and the state of the micrograph.
 
 import { html } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
@@ -21,9 +21,9 @@ const ICONS = {
 const Icon = ({ name }) => html`<svg width="16" height="16" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.7" stroke-linejoin="round" aria-hidden="true">${ICONS[name]}</svg>`;
 
 const TOOLS = [
-  ["pos", "Particle", "Click on a particle"], ["neg", "Not a particle", "Click on what must not be picked"],
-  ["erase", "Erase", "Sweep over labels and picks"], ["polygon", "Leave out", "Outline carbon, ice or a hole's edge"],
-  ["hand", "Move", "Drag the micrograph"],
+  ["pos", "Particle", "Click on a particle"], ["neg", "Not a particle", "Click on something that must not be picked"],
+  ["erase", "Erase", "Brush over labels and picks"], ["polygon", "Exclude", "Outline a region to exclude, such as carbon, ice or the edge of a hole"],
+  ["hand", "Pan", "Drag the micrograph"],
 ];
 
 const Zooms = (/** @type {{act: (a: string) => void}} */ { act }) => html`<div class="segments zooms" role="group" aria-label="Zoom">
@@ -33,7 +33,7 @@ const Zooms = (/** @type {{act: (a: string) => void}} */ { act }) => html`<div c
   <button aria-label="Zoom in" title=${`Zoom in (${keyFor("zoom.in")})`} onClick=${() => act("zoom.in")}>+</button></div>`;
 
 /** @param {{act: (action: string) => void}} given */
-export function Bench({ act }) {
+export function MicrographPanel({ act }) {
   const m = store.micrograph.value;
   const title = `${store.step.value === "label" ? "Label" : "Inspect"} ${m?.name ?? ""}`;
   return html`<h1 class="sr">${title}</h1><div class="bar" role="toolbar" aria-label="Tools">
@@ -43,40 +43,40 @@ export function Bench({ act }) {
         <button aria-label="Undo" title=${`Undo (${keyFor("undo")})`} onClick=${() => act("undo")}><${Icon} name="undo" /></button>
         <button aria-label="Redo" title=${`Redo (${keyFor("redo")})`} onClick=${() => act("redo")}><${Icon} name="redo" /></button></div>
       <span class="spacer"></span>
-      <button title=${`Crops of all labels or picks (${keyFor("gallery")})`} onClick=${() => act("gallery")}>Gallery</button>
+      <button title=${`Show crops of all labels or picks (${keyFor("gallery")})`} onClick=${() => act("gallery")}>Gallery</button>
     </div>
     <div class="frame"><${Viewer} /><${Zooms} act=${act} />
       ${store.tool.value === "erase" && html`<div class="brush-size"><${Slide} name="Brush" unit="Å" log min=${20} max=${3000} value=${store.brushAng.value}
         on=${(/** @type {number} */ v) => (store.brushAng.value = v)} /></div>`}</div>
-    ${m && html`<${Below} m=${m} act=${act} />`}`;
+    ${m && html`<${MicrographState} m=${m} act=${act} />`}`;
 }
 
 /** @param {{m: any, act: (a: string) => void}} given */
-function Below({ m, act }) {
+function MicrographState({ m, act }) {
   const all = [...store.labels.value.values()];
   const n = (/** @type {string} */ kind) => all.filter((l) => l.kind === kind).length;
-  const outlines = store.regions.value.size;
+  const regionCount = store.regions.value.size;
   return html`<div class="bar below">
-    <strong class="num" data-test="here">${plural(n("pos"), "particle")}</strong>
-    ${n("neg") > 0 && html`<span class="num muted">${count(n("neg"))} not a particle</span>`}
-    ${outlines > 0 && html`<span class="num muted">${plural(outlines, "region")} left out</span>`}
+    <strong class="num" data-test="label-count">${plural(n("pos"), "particle")}</strong>
+    ${n("neg") > 0 && html`<span class="num muted">${plural(n("neg"), "negative label")}</span>`}
+    ${regionCount > 0 && html`<span class="num muted">${plural(regionCount, "exclusion region")}</span>`}
     <span class="spacer"></span>
     <label class="tick" title=${keyFor("all")}><input type="checkbox" checked=${m.state === "all"} disabled=${store.readOnly.value} onChange=${() => act("all")} />
-      All particles here are marked</label>
-    <button disabled=${store.readOnly.value} onClick=${() => act("skip")} aria-pressed=${m.state === "skip"}>${m.state === "skip" ? "Left out: use again" : "Leave micrograph out"}</button>
+      All particles are labelled</label>
+    <button disabled=${store.readOnly.value} onClick=${() => act("skip")} aria-pressed=${m.state === "skip"}>${m.state === "skip" ? "Include micrograph" : "Exclude micrograph"}</button>
   </div>`;
 }
 
-/** Pixel, score and step under the pointer. @param {{act: (a: string) => void, last: string | null}} given */
-export function Foot({ act, last }) {
+/** Footer with the position of the pointer and the size of the micrograph. @param {{act: (a: string) => void, last: string | null}} given */
+export function Footer({ act, last }) {
   const m = store.micrograph.value;
   const at = store.pointer.value ?? store.cursor.value;
   const ang = store.pixelSize.value;
-  const bench = store.step.value === "label" || store.step.value === "inspect";
+  const showsMicrograph = store.step.value === "label" || store.step.value === "inspect";
   const zoom = store.zoom.value * (window.devicePixelRatio || 1);
   return html`<footer class="foot">
     <span class="place">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m ? `${m.width_px} × ${m.height_px} px` : ""}</span>
-    ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && bench ? " · " : ""}${bench ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
+    ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && showsMicrograph ? " · " : ""}${showsMicrograph ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
     <span class="cut">${last ? `Undo: ${last}` : ""}</span>
     <span class="grow"></span>
     ${m && html`<button class="plain" aria-label="Previous micrograph" title=${keyFor("previous")} onClick=${() => act("previous")}>◂ ${keyFor("previous")}</button>
