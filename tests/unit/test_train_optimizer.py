@@ -40,7 +40,7 @@ def test_steps_equal_those_of_the_torch_optimizer(decay):
             assert torch.equal(mine.state_dict()["state"][number][name], value)
 
 
-def test_its_state_goes_on_where_it_was_taken():
+def test_a_restored_state_continues_the_same_steps():
     straight, cut = parameters(), parameters()
     one, other = Adam(straight), Adam(cut)
     for rate in descend(straight, one, 7):
