@@ -81,7 +81,7 @@ def bad_micrographs(folder):
     stack(folder / "stack.mrc", image)
     return {
         "holed.mrc": "NaN or infinite, the first at x = 5, y = 3",
-        "flat.mrc": "every pixel is 3",
+        "flat.mrc": "all pixels have the value 3",
         "cut.mrc": "truncated",
         "header.mrc": "an MRC header takes 1024 bytes",
         "empty.mrc": "the file is empty",

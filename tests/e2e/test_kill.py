@@ -81,7 +81,7 @@ def test_a_killed_picking_goes_on_to_the_same_table():
 
     told = finish(f"{PICK} -o killed.tsv")
 
-    assert "resuming from the unfinished work" in told
+    assert "resuming from the unfinished batch" in told
     whole, killed = Path("whole.tsv"), Path("killed.tsv")
     assert whole.read_bytes() == killed.read_bytes(), f"killed after {count} results"
     assert sorted(path.name for path in Path().glob(".*")) == [

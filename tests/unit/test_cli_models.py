@@ -47,7 +47,9 @@ def test_list_prints_one_line_per_model_and_skips_other_files(run_words):
         "a.safetensors",
         "b.safetensors",
     ]
-    assert "skipped other.safetensors: a safetensors file, but not a cryopick model" in result.stderr
+    assert (
+        "skipped other.safetensors: a safetensors file, but not a cryopick model" in result.stderr
+    )
     assert set(json.loads(run_words("models list . --json").stdout)) == {
         "a.safetensors",
         "b.safetensors",

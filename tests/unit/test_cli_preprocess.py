@@ -115,7 +115,7 @@ def test_an_interrupted_run_is_resumed(run, monkeypatch):
         patch.setattr(module, "write_mrc", write_one)
         run("preprocess mics -o cut --factor 2", status=130)
 
-    assert "resuming from the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
+    assert "resuming from the unfinished batch" in run("preprocess mics -o cut --factor 2").stderr
     for path in Path("whole").iterdir():
         assert path.read_bytes() == (Path("cut") / path.name).read_bytes()
 

@@ -37,7 +37,7 @@ def test_a_data_set_is_micrographs_particles_and_settings(run_words):
 
 def test_a_resumed_data_set_equals_an_uninterrupted_one(run_words, monkeypatch):
     run_words(f"simulate whole {SMALL}")
-    module, written = importlib.import_module("cryopick.simulate"), []
+    module, written = importlib.import_module("cryopick.simulate.micrograph"), []
 
     def simulate_one(settings, molecule, index):
         if len(written) == 2:

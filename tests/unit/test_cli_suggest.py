@@ -130,7 +130,7 @@ def test_a_resumed_run_gives_the_same_candidates(run, looked):
 
     result = run(f"{LINE} -o cut.tsv")
 
-    assert "resuming from the unfinished work" in result.stderr
+    assert "resuming from the unfinished batch" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
@@ -168,7 +168,11 @@ def test_a_folder_gets_one_table_per_micrograph(run, out):
         ("-o a.tsv --model no.safetensors", 1, "no.safetensors: no such model file"),
         ("-o a.tsv --labels no.tsv", 1, "no.tsv: no such file"),
         ("-o a.tsv --labels other.tsv", 1, "other.tsv: none of its 1 picks lies on one of the 3"),
-        ("-o a.tsv --asked other.tsv", 1, "its first is 'elsewhere', the first given is 'mic_0.mrc'"),
+        (
+            "-o a.tsv --asked other.tsv",
+            1,
+            "its first is 'elsewhere', the first given is 'mic_0.mrc'",
+        ),
         ("-o a.tsv nothing-here", 1, "nothing-here: no such file or folder"),
     ],
 )

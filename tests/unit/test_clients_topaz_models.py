@@ -15,7 +15,7 @@ import torch
 from tests.topaz_networks import KINDS, network
 
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.inference.score_map import optimize_for_inference, compute_score_map
+from cryopick.inference.score_map import compute_score_map, optimize_for_inference
 from cryopick.model.model_file import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,7 +35,9 @@ def test_a_detector_scores_like_the_saved_network(kind, bn, saved_whole, tmp_pat
     with torch.inference_mode():
         expected = original(pixels)[:, 0]
         torch.testing.assert_close(ours(pixels), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5
+        )
     assert ours.receptive_field_px == KINDS[kind][1]
     assert expected.std() > 1e-4
 
@@ -87,7 +89,9 @@ def test_a_detector_trained_by_topaz_scores_like_topaz(name):
     image = np.random.default_rng(0).normal(size=(48, 56)).astype(np.float32)
     theirs = tifffile.imread(GOLDEN / f"topaz_{name}.tiff")
 
-    ours = compute_score_map(read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1).logits
+    ours = compute_score_map(
+        read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1
+    ).logits
 
     # Logits of so short a training differ by some thousandths.
     np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -201,7 +201,7 @@ def test_when_the_scheduler_is_killed_the_same_command_goes_on(run, whole, crew)
 
     assert "the connection to dask's scheduler was lost; give the same command again" in said
     assert 0 < done < 36
-    assert "resuming from the unfinished work" in again
+    assert "resuming from the unfinished batch" in again
     assert Path("cut.tsv").read_bytes() == whole
 
 
@@ -230,7 +230,7 @@ def test_a_killed_command_leaves_no_worker_and_goes_on_in_one_process(run, whole
     assert "dashboard: http://127.0.0.1:" in said
     assert set(heard) == {"127.0.0.1"}
     assert 0 < done < 36
-    assert "resuming from the unfinished work" in again
+    assert "resuming from the unfinished batch" in again
     assert Path("cut.tsv").read_bytes() == whole
 
 
