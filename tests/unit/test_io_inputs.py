@@ -117,7 +117,7 @@ def test_a_stem_of_two_files_is_refused(tmp_path):
     made(tmp_path, "a.mrc", "a.png")
     (tmp_path / "list.txt").write_text("a\n")
 
-    with pytest.raises(UnmatchedError, match=r"'a' matches both .*a\.mrc or .*a\.png"):
+    with pytest.raises(UnmatchedError, match=r"'a' matches both .*a\.mrc and .*a\.png"):
         find_micrographs([f"@{tmp_path}/list.txt"])
 
 
@@ -131,7 +131,7 @@ def test_an_argument_that_leads_nowhere_is_named(tmp_path):
         ("none*.mrc", "no file matches this pattern"),
         (f"{tmp_path}/empty", "this folder contains no micrographs"),
         (f"@{tmp_path}/list.txt", "no file 'gone'"),
-        (f"@{tmp_path}/blank.txt", "names no micrograph"),
+        (f"@{tmp_path}/blank.txt", "the list is empty"),
         ("@none.txt", "none.txt: no such file"),
     ]:
         with pytest.raises(InputError) as caught:

@@ -74,7 +74,7 @@ def test_a_column_named_twice_and_a_pick_without_a_name_are_refused(tmp_path):
 
     with pytest.raises(FormatError, match="x_coord appears twice"):
         read_picks(saved(path, "image_name,x_coord,y_coord,x\nm,1,2,3\n"))
-    with pytest.raises(FormatError, match=r"a\.csv:3: expected a micrograph's name"):
+    with pytest.raises(FormatError, match=r"a\.csv:3: expected a micrograph name"):
         read_picks(saved(path, "image_name,x_coord,y_coord\nm,1,2\n,1,2\n"))
 
 

@@ -73,7 +73,7 @@ def list_micrographs(path: Path) -> list[str]:
     """
     codec = detect_codec(path)
     try:
-        return {star.CODEC: star, cs.CODEC: cs}[codec].micrograph_names(path)
+        return {star.CODEC: star, cs.CODEC: cs}[codec].read_micrograph_names(path)
     except (KeyError, FormatError):
         return []
 
