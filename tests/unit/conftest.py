@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.fixture
-def topaz(monkeypatch, tmp_path, capsys):
+def topaz(monkeypatch, tmp_path, capsys, few_resamples):
     """Run a topaz command line in a folder of its own, check its status, give stdout and stderr."""
     from cryopick.clients.topaz_cli.app import run_words
 
@@ -93,8 +93,17 @@ def client(project):
 
 
 @pytest.fixture
-def run_and_plot(run_words):
-    """`run_words` in a folder with three micrographs in mics/ and their labels, labels.tsv."""
+def few_resamples(monkeypatch):
+    """Estimate intervals of particle counts from 3 resamples instead of 40.
+
+    Tests of `cryopick.train.particle_count` do not use this.
+    """
+    monkeypatch.setattr("cryopick.train.particle_count._RESAMPLES", 3)
+
+
+@pytest.fixture
+def run_and_plot(run_words, few_resamples):
+    """Return `run_words` in a folder with three micrographs in mics/ and their labels.tsv."""
     from tests import tiny
 
     Path("mics").mkdir()
@@ -104,6 +113,6 @@ def run_and_plot(run_words):
 
 @pytest.fixture
 def run(run_and_plot, monkeypatch):
-    """The same without drawing, which would take most of the time."""
+    """Run commands like `run_and_plot`, without plotting, which would take most of the time."""
     monkeypatch.setattr("cryopick.report.training.plot_training", lambda *_: None)
     return run_and_plot
