@@ -24,8 +24,8 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     assert read == record
     assert tuple(read.command) == watch.command
     assert read.files == {"model": "x"}
-    assert read.path("x") == Path.cwd() / "x"
-    assert read.path("/elsewhere/x") == Path("/elsewhere/x")
+    assert read.resolve_path("x") == Path.cwd() / "x"
+    assert read.resolve_path("/elsewhere/x") == Path("/elsewhere/x")
     assert read.seconds >= 0
 
 
