@@ -91,8 +91,12 @@ const ACTIONS_BY_NAME = {
   },
 };
 
-/** @param {Promise<any>} row @param {KeyboardEvent} [event] */
-const step = (row, event) => row.then((r) => (r ? session.open(r.id, false, event?.timeStamp) : store.announce("no further micrograph")));
+/** @param {Promise<import("./types.js").MicrographRow | null>} row @param {KeyboardEvent} [event] */
+async function step(row, event) {
+  const next = await row;
+  if (next) await session.open(next.id, false, event?.timeStamp);
+  else store.announce("no further micrograph");
+}
 
 /** Open the micrograph of an edit that was undone. @param {import("./journal.js").Step | null} done */
 function follow(done) {

@@ -35,7 +35,7 @@ export function address(path, query = {}) {
 }
 
 /** A square crop around a position, and the position within the crop (0 to 1).
- * @param {any} mid @param {number} x @param {number} y @param {number} side px @param {number} [lp] Å */
+ * @param {number} mid @param {number} x @param {number} y @param {number} side px @param {number} [lp] Å */
 export function cropAround(mid, x, y, side, lp) {
   const [left, top] = [Math.round(x - (side - 1) / 2), Math.round(y - (side - 1) / 2)];
   // Pixel centres are at integers: the crop begins half a pixel before its first pixel.

@@ -27,11 +27,10 @@ import * as store from "./store.js";
 import { stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
-const plan = signal(/** @type {any} */ (null));
-const task = signal(/** @type {any} */ (null));
+const plan = signal(/** @type {import("./types.js").TrainingPlan | null} */ (null));
 
-/** Show the error of a request that fails. @param {Promise<any>} work */
-const withErrors = (work) => work.catch((error) => void store.notify(error.message, "bad"));
+/** Show the error of a request that fails. @param {Promise<unknown>} work */
+const withErrors = (work) => work.catch((/** @type {Error} */ error) => void store.notify(error.message, "bad"));
 
 /** @param {string} where a step, or review:random */
 function go(where) {
@@ -42,23 +41,23 @@ function go(where) {
   if (step === "inspect" && store.overlay.value === "labels") store.overlay.value = "both";
 }
 
-/** @param {any} id */
+/** @param {number} id */
 function open(id) {
   if (store.step.value !== "inspect") store.step.value = "label";
   session.open(id);
 }
 
-const start = (/** @type {any} */ f) => {
+const start = (/** @type {import("./types.js").TrainingSettings} */ f) => {
   form.value = f;
   return withErrors(post("runs", { kind: "train", ...f }));
 };
-const pick = (/** @type {any} */ { diameter_ang }) => withErrors(post("runs", { kind: "pick", diameter_ang }));
+const pick = (/** @type {import("./types.js").TrainingSettings} */ { diameter_ang }) => withErrors(post("runs", { kind: "pick", diameter_ang }));
 const suggest = () => withErrors(post("runs", { kind: "suggest", diameter_ang: store.diameter.value }));
-const stop = (/** @type {any} */ id) => withErrors(post(`runs/${id}:stop`, {}));
-const resume = (/** @type {any} */ id) => withErrors(post(`runs/${id}:resume`, {}));
-const drop = (/** @type {any} */ run) =>
+const stop = (/** @type {string} */ id) => withErrors(post(`runs/${id}:stop`, {}));
+const resume = (/** @type {string} */ id) => withErrors(post(`runs/${id}:resume`, {}));
+const drop = (/** @type {import("./types.js").Run} */ run) =>
   withErrors(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
-const show = (/** @type {any} */ id) => {
+const show = (/** @type {string} */ id) => {
   picks.choose(id);
   go("inspect");
 };
@@ -67,11 +66,18 @@ const retrain = () => {
   review.allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
-const importMicrographs = (/** @type {object} */ what) =>
-  withErrors(post("micrographs:import", what).then((answer) => {
-    store.notify(answer.message ?? `${count(answer.added)} micrographs added.`, "good");
-    session.reload().then(() => list.loadRows(0, 20)).then(() => !store.micrograph.value && list.rowAt(0) && session.open(list.rowAt(0).id));
-  }));
+/** @param {object} source files, folder or pattern */
+const importMicrographs = (source) => withErrors(addMicrographs(source));
+
+/** @param {object} source */
+async function addMicrographs(source) {
+  const { message } = await post("micrographs:import", source);
+  store.notify(message, "good");
+  await session.reload();
+  await list.loadRows(0, 20);
+  const first = list.rowAt(0);
+  if (!store.micrograph.value && first) await session.open(first.id);
+}
 
 const body = (/** @type {boolean} */ dry_run) => ({
   what: store.runs.value.some((r) => r.has_picks) ? request.value.what : "labels",
@@ -128,7 +134,7 @@ export function App() {
     <div class="side"><${Steps} counts=${counts()} go=${go} /><${MicrographList} open=${open} /></div>
     <main class="main">
       ${showsMicrograph && html`<${MicrographPanel} act=${act} />`}
-      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} task=${task.value} />`}
+      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} />`}
       ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} />`}
       ${step === "review" && html`<${Review} begin=${review.begin} answer=${review.answer} back=${review.back} retrain=${retrain} />`}
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} updatePreview=${updatePreview} write=${write} version=${saved} />`}

@@ -14,10 +14,10 @@ const colour = (name) => {
   return value;
 };
 
-/** @param {{title: string, x: string, y: string, data: number[][], names: string[], theme: string}} given  data[0] is x */
+/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} given  data[0] is x */
 export function Chart({ title, x, y, data, names, theme }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const plot = useRef(/** @type {any} */ (null));
+  const plot = useRef(/** @type {uPlot | null} */ (null));
   useEffect(() => {
     const root = /** @type {HTMLElement} */ (box.current);
     const [text, line] = [colour("--muted"), colour("--line")];
@@ -33,7 +33,7 @@ export function Chart({ title, x, y, data, names, theme }) {
         axes: [{ ...axis, label: x, size: 38 }, { ...axis, ...(y ? { label: y } : {}), size: y ? 52 : 44 }],
         series: [{}, ...names.map((name, k) => ({ label: name, stroke: strokes[k % 2], width: 2, spanGaps: true, points: { show: data[0].length < 30, size: 5 } }))],
       },
-      /** @type {any} */ (data),
+      data,
       root,
     );
     plot.current = chart;

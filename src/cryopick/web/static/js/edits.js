@@ -12,23 +12,25 @@ export const useJournal = (newJournal) => (journal = newJournal);
 const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", unsure: "uncertain" });
 
 /** Apply an operation to labels and regions as the server does; returns new maps.
- * @param {Map<string, any>} labels @param {Map<string, any>} regions @param {any} op @param {any} mid */
+ * @param {Map<string, import("./types.js").Label>} labels @param {Map<string, import("./types.js").Region>} regions @param {import("./types.js").Operation} op
+ * @param {number | undefined} mid */
 export function applyOp(labels, regions, op, mid) {
+  const { id, x = 0, y = 0, kind = "", source, points = [] } = op;
   const nextLabels = new Map(labels);
   const nextRegions = new Map(regions);
-  if (op.op === "add" && op.mid === mid)
-    nextLabels.set(op.id, { id: op.id, mid, x: op.x, y: op.y, kind: op.kind, source: op.source });
-  const label = nextLabels.get(op.id);
-  if (op.op === "move" && label) nextLabels.set(op.id, { ...label, x: op.x, y: op.y });
-  if (op.op === "kind" && label) nextLabels.set(op.id, { ...label, kind: op.kind });
-  if (op.op === "delete") nextLabels.delete(op.id);
-  if (op.op === "region" && op.mid === mid)
-    nextRegions.set(op.id, { id: op.id, mid, kind: op.kind, points: op.points });
-  if (op.op === "unregion") nextRegions.delete(op.id);
+  if (op.op === "add" && mid !== undefined && op.mid === mid)
+    nextLabels.set(id, { id, mid, x, y, kind, source });
+  const label = nextLabels.get(id);
+  if (op.op === "move" && label) nextLabels.set(id, { ...label, x, y });
+  if (op.op === "kind" && label) nextLabels.set(id, { ...label, kind });
+  if (op.op === "delete") nextLabels.delete(id);
+  if (op.op === "region" && mid !== undefined && op.mid === mid)
+    nextRegions.set(id, { id, mid, kind, points });
+  if (op.op === "unregion") nextRegions.delete(id);
   return { labels: nextLabels, regions: nextRegions };
 }
 
-/** @param {any} op */
+/** @param {import("./types.js").Operation} op */
 export function apply(op) {
   const mid = store.micrograph.value?.id;
   const next = applyOp(store.labels.value, store.regions.value, op, mid);
@@ -37,7 +39,8 @@ export function apply(op) {
   if (store.selected.value && !next.labels.has(store.selected.value)) store.selected.value = null;
 }
 
-const micrographId = () => store.micrograph.value?.id;
+/** Number of the open micrograph; -1 without one, when nothing can be edited. */
+const micrographId = () => store.micrograph.value?.id ?? -1;
 /** @param {number} value */
 const roundPixel = (value) => Math.round(value * 100) / 100;
 const inside = (/** @type {number} */ x, /** @type {number} */ y) => {
@@ -45,7 +48,7 @@ const inside = (/** @type {number} */ x, /** @type {number} */ y) => {
   return m && x >= -0.5 && y >= -0.5 && x <= m.width_px - 0.5 && y <= m.height_px - 0.5;
 };
 
-/** @param {any} label */
+/** @param {import("./types.js").Label} label */
 const addition = (label) => ({
   op: "add", id: label.id, mid: label.mid, x: label.x, y: label.y, kind: label.kind, source: label.source ?? "hand",
 });
@@ -75,7 +78,7 @@ export function change(id, kind) {
 }
 
 /** Delete labels and regions and add negative labels on picks, as one step.
- * @param {string[]} ids @param {[number, number][]} [picks] @param {any[]} [outlines] */
+ * @param {string[]} ids @param {[number, number][]} [picks] @param {import("./types.js").Region[]} [outlines] */
 export function remove(ids, picks = [], outlines = []) {
   if (!journal) return;
   const deleted = ids.flatMap((id) => store.labels.value.get(id) ?? []);
@@ -93,11 +96,11 @@ export function remove(ids, picks = [], outlines = []) {
   store.announce(`${n} removed`);
 }
 
-/** @param {any} region */
+/** @param {import("./types.js").Region} region */
 const regionOp = (region) => ({ op: "region", id: region.id, mid: region.mid, kind: region.kind, points: region.points });
 
 /** Label a reviewed pick on any micrograph; an earlier label of the review is replaced.
- * @param {{mid: any, x: number, y: number, label?: string}} item @param {string} kind @returns {string} id of the label */
+ * @param {{mid: number, x: number, y: number, label?: string}} item @param {string} kind @returns {string} id of the label */
 export function labelPick(item, kind) {
   const label = { id: newId(), mid: item.mid, x: roundPixel(item.x), y: roundPixel(item.y), kind, source: "review" };
   const before = item.label ? [{ op: "delete", id: item.label }] : [];
@@ -114,10 +117,10 @@ export function unlabelPick(id) {
 
 /** @param {[number, number][]} points */
 export function addRegion(points) {
-  if (!journal || points.length < 3) return;
   const m = store.micrograph.value;
+  if (!journal || !m || points.length < 3) return;
   const clip = (/** @type {number} */ v, /** @type {number} */ maximum) => roundPixel(Math.min(maximum, Math.max(0, v)));
-  const clipped = points.map(([x, y]) => [clip(x, m.width_px - 1), clip(y, m.height_px - 1)]);
+  const clipped = points.map(([x, y]) => /** @type {[number, number]} */ ([clip(x, m.width_px - 1), clip(y, m.height_px - 1)]));
   const region = { id: newId(), mid: m.id, kind: "exclude", points: clipped };
   journal.act("add exclusion region", [regionOp(region)], [{ op: "unregion", id: region.id }], m.id);
   store.announce("exclusion region added");

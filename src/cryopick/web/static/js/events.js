@@ -4,7 +4,7 @@
 import { address } from "./api.js";
 import * as store from "./store.js";
 
-/** @param {Record<string, (data: any) => void>} handlers  by name of event
+/** @param {Record<string, (data: never) => void>} handlers  by name of event
  * @param {() => void} onReconnect  called when the stream was interrupted and events may be missing */
 export function listenToServer(handlers, onReconnect) {
   /** @type {EventSource | null} */
@@ -26,7 +26,7 @@ export function listenToServer(handlers, onReconnect) {
       }
     };
     for (const [name, run] of Object.entries(handlers))
-      source.addEventListener(name, (event) => run(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+      source.addEventListener(name, (event) => run(/** @type {never} */ (JSON.parse(/** @type {MessageEvent<string>} */ (event).data))));
   };
   const close = () => {
     source?.close();

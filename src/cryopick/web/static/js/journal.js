@@ -1,10 +1,12 @@
 // @ts-check
 // Journal of edits: applied immediately, stored in the browser until the server has saved them, sent in order, retried forever.
 
+import { RequestError } from "./api.js";
 import { newId } from "./random.js";
 
-/** @typedef {{cid: string, op: string, [key: string]: any}} Op */
-/** @typedef {{title: string, mid: any, forth: any[], back: any[]}} Step  description, micrograph, and the operations that do and undo it */
+/** @typedef {import("./types.js").NamedOperation} Op */
+/** @typedef {import("./types.js").Operation} Operation */
+/** @typedef {{title: string, mid: number, forth: Operation[], back: Operation[]}} Step  description, micrograph, and the operations that do and undo it */
 
 export const BATCH = 1000;
 const MAX_STEPS = 500;
@@ -15,7 +17,7 @@ class StoredValue {
   constructor(name) {
     this.name = name;
   }
-  /** @returns {any} */
+  /** @returns {unknown} */
   read() {
     try {
       return JSON.parse(localStorage.getItem(this.name) ?? "null");
@@ -35,7 +37,7 @@ class StoredValue {
 
 export class Journal {
   /** @param {string} project name of the project in this browser's storage
-   * @param {{send: (ops: Op[]) => Promise<unknown>, apply: (op: any) => void,
+   * @param {{send: (ops: Op[]) => Promise<unknown>, apply: (op: Op) => void,
    *   state: (waiting: number, failed: boolean) => void, onRejected: (message: string) => void, pause?: number}} given */
   constructor(project, given) {
     this.given = given;
@@ -45,8 +47,8 @@ export class Journal {
     this.storedOps = new StoredValue(`cryopick.ops.${project}.${tab}`);
     this.storedSteps = new StoredValue(`cryopick.steps.${project}.${tab}`);
     /** @type {Op[]} */
-    this.waiting = this.storedOps.read() ?? [];
-    const steps = this.storedSteps.read();
+    this.waiting = /** @type {Op[] | null} */ (this.storedOps.read()) ?? [];
+    const steps = /** @type {{done?: Step[], undone?: Step[]} | null} */ (this.storedSteps.read());
     /** @type {Step[]} */
     this.done = steps?.done ?? [];
     /** @type {Step[]} */
@@ -59,7 +61,7 @@ export class Journal {
     if (this.waiting.length) this.flush();
   }
 
-  /** Apply an edit that can be undone. @param {string} title @param {any[]} forth @param {any[]} back @param {any} mid */
+  /** Apply an edit that can be undone. @param {string} title @param {Operation[]} forth @param {Operation[]} back @param {number} mid */
   act(title, forth, back, mid) {
     if (!forth.length) return;
     this.done.push({ title, mid, forth, back });
@@ -93,7 +95,7 @@ export class Journal {
     this.storedSteps.write({ done: this.done.slice(-MAX_STEPS), undone: this.undone });
   }
 
-  /** @param {any[]} bodies */
+  /** @param {Operation[]} bodies */
   put(bodies) {
     this.count += bodies.length;
     for (const body of bodies) {
@@ -116,7 +118,7 @@ export class Journal {
       try {
         await this.given.send(batch);
       } catch (error) {
-        const status = /** @type {any} */ (error)?.status ?? 0;
+        const status = error instanceof RequestError ? error.status : 0;
         if (status === 400 || status === 409 || status === 422) {
           this.given.onRejected(/** @type {Error} */ (error).message);
         } else {

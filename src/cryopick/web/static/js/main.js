@@ -9,7 +9,7 @@ import * as store from "./store.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 
-/** @param {string} title @param {any} text */
+/** @param {string} title @param {unknown} text */
 const halt = (title, text) => render(html`<main class="empty"><h1>${title}</h1><p>${text}</p></main>`, root);
 
 async function begin() {

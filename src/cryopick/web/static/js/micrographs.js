@@ -2,14 +2,14 @@
 // The list of micrographs, loaded a hundred rows at a time, and navigation in it.
 
 import { signal } from "../vendor/ui.js";
-import { get } from "./api.js";
+import { get, RequestError } from "./api.js";
 import * as store from "./store.js";
 
 const PAGE = 100;
 /** `index`: row of the open micrograph; `version`: incremented when the rows may have changed. */
 export const listing = signal({ filter: "", state: "", sort: "name", total: 0, index: -1, version: 0 });
 
-/** @type {Map<number, any[]>} */
+/** @type {Map<number, import("./types.js").MicrographRow[]>} */
 let pages = new Map();
 let loadedQuery = "";
 const loadCount = signal(0);
@@ -47,7 +47,7 @@ export async function loadRows(first, last) {
       loadCount.value++;
     } catch (error) {
       newPages.delete(page);
-      if (/** @type {any} */ (error).status) store.notify(/** @type {Error} */ (error).message, "bad");
+      if (error instanceof RequestError) store.notify(/** @type {Error} */ (error).message, "bad");
       return;
     }
   }
@@ -86,7 +86,7 @@ export async function nextTodo() {
   return null;
 }
 
-/** Change a row in place, for instance its number of labels. @param {any} id @param {(row: any) => any} edit */
+/** Change a row in place, for instance its number of labels. @param {number} id @param {(row: import("./types.js").MicrographRow) => import("./types.js").MicrographRow} edit */
 export function editRow(id, edit) {
   for (const rows of pages.values()) {
     const k = rows.findIndex((r) => r.id === id);

@@ -1,11 +1,11 @@
 // @ts-check
 // The picks of a run: those of the open micrograph, the histogram of scores, and the threshold.
 
-import { ask, get, put } from "./api.js";
+import { ask, get, put, RequestError } from "./api.js";
 import { countsAbove, nearestEdge } from "./histogram.js";
 import * as store from "./store.js";
 
-/** @param {any} id */
+/** @param {string} id */
 export async function choose(id) {
   store.runId.value = id;
   store.picks.value = store.scores.value = null;
@@ -20,7 +20,7 @@ export async function load() {
     const data = await (await ask(`micrographs/${m.id}/picks`, { query: { run } })).arrayBuffer();
     if (store.micrograph.value?.id === m.id && store.runId.value === run) store.picks.value = unpack(data);
   } catch (error) {
-    if (/** @type {any} */ (error).status !== 404) store.notify(/** @type {Error} */ (error).message, "bad");
+    if (!(error instanceof RequestError && error.status === 404)) store.notify(/** @type {Error} */ (error).message, "bad");
   }
 }
 
@@ -77,8 +77,8 @@ async function sendFilter(change) {
   const id = store.runId.value;
   if (id === null || store.readOnly.value) return;
   try {
-    const s = store.scores.value ?? {};
-    const limits = { edge_ang: s.edge_ang ?? 0, min_distance_ang: s.min_distance_ang ?? 0 };
+    const s = store.scores.value;
+    const limits = { edge_ang: s?.edge_ang ?? 0, min_distance_ang: s?.min_distance_ang ?? 0 };
     await put(`runs/${id}/threshold`, { ...limits, ...change });
     const metrics = await get(`runs/${id}/pr`);
     if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, metrics };

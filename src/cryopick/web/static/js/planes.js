@@ -16,7 +16,7 @@ const cache = new Map();
 /** The image that is shown or being loaded. @type {{what: string, control: AbortController, shown: Promise<boolean>, fine: boolean}} */
 let now = { what: "", control: new AbortController(), shown: Promise.resolve(false), fine: false };
 
-/** @param {any} lens @param {any} run @param {number} n */
+/** @param {import("./types.js").Lens} lens @param {string | null} run @param {number} n */
 function query(lens, run, n) {
   if (lens.view === "scores") return { n, variant: "scores", run };
   // Filters need the pixel size, because their resolution is in ångströms.
@@ -24,7 +24,7 @@ function query(lens, run, n) {
   return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined };
 }
 
-/** @param {any} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
+/** @param {number} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
 async function fetchPlane(id, variant, signal) {
   const response = await ask(`micrographs/${id}/display`, { query: { ...variant }, signal });
   const scale = Number(response.headers.get("X-Scale")) || 1;
@@ -47,7 +47,7 @@ async function fetchPlane(id, variant, signal) {
   return { bytes, counts, width, height, place };
 }
 
-/** @param {any} id @param {object} variant @param {AbortSignal} [signal] */
+/** @param {number} id @param {object} variant @param {AbortSignal} [signal] */
 function plane(id, variant, signal) {
   const key = address(`micrographs/${id}/display`, { ...variant });
   const cached = cache.get(key);
@@ -77,20 +77,20 @@ function makeRoom() {
 }
 
 /** Whether the screen has a higher resolution than the medium image, which is binned by an integer factor.
- * @param {any} m @param {number} zoom screen px per micrograph px */
+ * @param {import("./types.js").MicrographRow | null} m @param {number} zoom screen px per micrograph px */
 export const wantsFine = (m, zoom) =>
   zoom * (window.devicePixelRatio || 1) * Math.ceil(Math.max(m?.width_px ?? 0, m?.height_px ?? 0) / MEDIUM) > 1.2;
 
 /** Show a micrograph with the display settings; sends a request only if the server must render a new image.
- * @param {any} m @param {any} lens @param {any} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
+ * @param {import("./types.js").MicrographRow | null} m @param {import("./types.js").Lens} lens @param {string | null} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
 export function loadPlane(m, lens, run, fine, show) {
   const scores = lens.view === "scores";
   const first = query(lens, run, lens.moving ? COARSE : MEDIUM);
   const what = m && !m.problem ? `${m.id} ${JSON.stringify(first)}` : "";
-  /** @param {object} variant @param {typeof now} mine @returns {Promise<boolean>} */
-  const fill = async (variant, mine) => {
+  /** @param {import("./types.js").MicrographRow} row @param {object} variant @param {typeof now} mine @returns {Promise<boolean>} */
+  const fill = async (row, variant, mine) => {
     try {
-      const loaded = await plane(m.id, variant, mine.control.signal);
+      const loaded = await plane(row.id, variant, mine.control.signal);
       if (mine !== now) return false;
       store.greys.value = loaded.counts;
       show(loaded, scores);
@@ -98,7 +98,7 @@ export function loadPlane(m, lens, run, fine, show) {
     } catch (error) {
       if (mine === now && !mine.control.signal.aborted) {
         now.what = "";
-        store.notify(`${m.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
+        store.notify(`${row.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
       }
       return false;
     } finally {
@@ -108,20 +108,20 @@ export function loadPlane(m, lens, run, fine, show) {
   if (what !== now.what) {
     now.control.abort();
     now = { what, control: new AbortController(), shown: Promise.resolve(false), fine: false };
-    if (!what) return;
+    if (!m || !what) return;
     const mine = now;
     store.loading.value = true;
-    mine.shown = fill(first, mine);
+    mine.shown = fill(m, first, mine);
     mine.shown.then((shown) => void (shown && !lens.moving && prefetch(mine, lens, run)));
   }
   // Score maps have a fixed resolution, and images that still change are not loaded at a finer resolution.
-  if (!what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
+  if (!m || !what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
   now.fine = true;
   const mine = now;
-  mine.shown.then((shown) => void (shown && mine === now && fill(query(lens, run, FINE), mine)));
+  mine.shown.then((shown) => void (shown && mine === now && fill(m, query(lens, run, FINE), mine)));
 }
 
-/** Prefetch the neighbours, the next one first. @param {typeof now} mine @param {any} lens @param {any} run */
+/** Prefetch the neighbours, the next one first. @param {typeof now} mine @param {import("./types.js").Lens} lens @param {string | null} run */
 async function prefetch(mine, lens, run) {
   await new Promise(requestAnimationFrame); // so that the current image is painted before other requests start
   for (const by of [1, -1]) {

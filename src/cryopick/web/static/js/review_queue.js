@@ -1,7 +1,7 @@
 // @ts-check
 // Queue of picks to review: load, answer, go back.
 
-import { get, post } from "./api.js";
+import { get, post, RequestError } from "./api.js";
 import * as edits from "./edits.js";
 import { queue } from "./panels/review.js";
 import * as store from "./store.js";
@@ -51,7 +51,7 @@ export function undoAnswer() {
   store.announce("answer undone");
 }
 
-/** @param {any} q @param {any} item @param {string} answer */
+/** @param {import("./types.js").ReviewQueue} q @param {import("./types.js").ReviewItem} item @param {string} answer */
 function sendVerdict(q, item, answer) {
   const verdict = { run: q.run, pick: item.pick, answer, sample: q.sample, drawn: q.drawn };
   pending = pending.then(() => send(verdict));
@@ -67,7 +67,7 @@ async function send(verdict) {
       await post("verdicts", { verdicts: [verdict] });
       return;
     } catch (error) {
-      if (/** @type {any} */ (error).status) return store.notify(/** @type {Error} */ (error).message, "bad");
+      if (error instanceof RequestError) return store.notify(/** @type {Error} */ (error).message, "bad");
       await new Promise((wake) => setTimeout(wake, pause));
     }
   }

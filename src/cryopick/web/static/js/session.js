@@ -16,7 +16,7 @@ import * as store from "./store.js";
 let journal = null;
 let seq = 0;
 
-/** @param {any} state response of GET state */
+/** @param {import("./types.js").ProjectState} state response of GET state */
 export async function start(state) {
   store.project.value = state;
   store.diameter.value = state.diameter_ang || 150;
@@ -31,12 +31,12 @@ export async function start(state) {
   const first = (last && (await open(last, true))) || list.rowAt(0);
   if (first && !store.micrograph.value) await open(first.id, true);
   if (!list.listing.value.total) store.step.value = "data";
-  listenToServer({ op: onOperation, run: onRun, micrographs: onMicrographs, notice: (n) => store.notify(n.text, n.kind) }, reload);
+  listenToServer({ op: onOperation, run: onRun, micrographs: onMicrographs }, reload);
   window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
   effect(storeView);
 }
 
-/** @param {any} state */
+/** @param {import("./types.js").ProjectState} state */
 function startJournal(state) {
   journal = new Journal(state.id ?? state.path, {
     send: (ops) => post("ops", { ops }).then(countAll),
@@ -53,7 +53,7 @@ function startJournal(state) {
   edits.useJournal(journal);
 }
 
-/** @param {any} op */
+/** @param {import("./types.js").NamedOperation} op */
 function onOperation(op) {
   seq = Math.max(seq, op.seq ?? 0);
   countAll(op);
@@ -62,7 +62,7 @@ function onOperation(op) {
   countLabels();
 }
 
-/** @param {any} run */
+/** @param {import("./types.js").Run} run */
 function onRun(run) {
   const previous = store.runs.value.find((r) => r.id === run.id);
   const finished = run.has_picks && !previous?.has_picks;
@@ -86,7 +86,7 @@ function onMicrographs() {
   get("state").then((state) => (store.project.value = state)).catch(() => {});
 }
 
-/** @param {any[]} runs */
+/** @param {import("./types.js").Run[]} runs */
 function setRuns(runs) {
   store.runs.value = runs;
   if (store.runId.value === null) {
@@ -112,8 +112,8 @@ export async function reload() {
   }
 }
 
-/** @param {any} id @param {boolean} [quiet] @param {number} [since] time of the user's request
- * @returns {Promise<any>} the micrograph, or null */
+/** @param {number} id @param {boolean} [quiet] @param {number} [since] time of the user's request
+ * @returns {Promise<import("./types.js").MicrographRow | null>} the micrograph, or null */
 export async function open(id, quiet = false, since = performance.now()) {
   try {
     const request = ++requests;
@@ -138,7 +138,7 @@ export async function open(id, quiet = false, since = performance.now()) {
 /** Number of requests to open a micrograph; only the last one takes effect. */
 let requests = 0;
 
-/** Load labels and regions of a micrograph; repeated if an edit was made meanwhile. @param {any} id @returns {Promise<any>} */
+/** Load labels and regions of a micrograph; repeated if an edit was made meanwhile. @param {number} id @returns {Promise<import("./types.js").AnnotationList>} */
 async function fetchLabels(id) {
   const before = journal?.count;
   // The response may not contain these operations yet; they are applied to it.
@@ -147,10 +147,10 @@ async function fetchLabels(id) {
   return journal?.count === before ? { ...answer, pending } : fetchLabels(id);
 }
 
-/** @param {any} answer @param {any} id */
+/** @param {import("./types.js").AnnotationList} answer @param {number} id */
 function showLabels(answer, id) {
-  store.labels.value = new Map(answer.labels.map((/** @type {any} */ l) => [l.id, { ...l, mid: id }]));
-  store.regions.value = new Map((answer.regions ?? []).map((/** @type {any} */ r) => [r.id, { ...r, mid: id }]));
+  store.labels.value = new Map(answer.labels.map((l) => [l.id, { ...l, mid: id }]));
+  store.regions.value = new Map((answer.regions ?? []).map((r) => [r.id, { ...r, mid: id }]));
   for (const op of answer.pending) edits.apply(op);
   countLabels();
 }
@@ -205,7 +205,7 @@ export async function changeProject(change) {
 }
 
 const VIEW = "cryopick.view";
-/** @returns {any} the view of this project that this browser stored */
+/** @returns {import("./types.js").StoredView} the view of this project that this browser stored */
 function storedView() {
   try {
     return JSON.parse(localStorage.getItem(`${VIEW}.${store.project.peek()?.id}`) ?? "{}") ?? {};
@@ -215,7 +215,7 @@ function storedView() {
 }
 
 function storeView() {
-  const { moving, ...lens } = /** @type {any} */ (store.lens.value);
+  const { moving, ...lens } = store.lens.value;
   const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, training: form.value };
   try {
     localStorage.setItem(`${VIEW}.${store.project.peek()?.id}`, JSON.stringify(view));
@@ -224,7 +224,7 @@ function storeView() {
   }
 }
 
-/** @param {any} state */
+/** @param {import("./types.js").ProjectState} state */
 function restoreView(state) {
   const view = storedView();
   if (view.lens) store.lens.value = { ...store.lens.value, ...view.lens };

@@ -3,16 +3,22 @@
 
 import { computed, signal } from "../vendor/ui.js";
 
-/** @typedef {{id: string, x: number, y: number, kind: string, mid: number}} Label */
-/** @typedef {{id: string, kind: string, points: [number, number][], mid: number}} Region */
+/** @typedef {import("./types.js").Label} Label */
+/** @typedef {import("./types.js").Region} Region */
 
-/** State of the project from the server. @type {import("../vendor/ui.js").Signal<any>} */
-export const project = signal(null);
+/** State before the project is loaded. @type {import("./types.js").ProjectState} */
+const NO_PROJECT = {
+  id: "", name: "", path: "", n_micrographs: 0, n_labels: 0, seq: 0, pixel_size_ang: null, read_only: false,
+  notes: [], diameter_ang: null, formats: [], match_diameters: 0, runs: [],
+};
+
+/** State of the project from the server. */
+export const project = signal(NO_PROJECT);
 /** The project cannot be changed. */
 export const readOnly = computed(() => project.value?.read_only === true);
 /** data, label, train, inspect, review or export */
 export const step = signal("data");
-/** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<any>} */
+/** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<import("./types.js").MicrographRow | null>} */
 export const micrograph = signal(null);
 /** @type {import("../vendor/ui.js").Signal<Map<string, Label>>} labels on that micrograph, including unsaved edits */
 export const labels = signal(new Map());
@@ -37,7 +43,7 @@ export const brushAng = signal(150);
 /** Particle diameter in ångströms. */
 export const diameter = signal(0);
 /** Display settings of the micrograph. */
-export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false });
+export const lens = signal(/** @type {import("./types.js").Lens} */ ({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false }));
 /** Histogram of the 256 grey values of the displayed image. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
 export const greys = signal(null);
 export const zoom = signal(1);
@@ -46,14 +52,14 @@ export const requested = { at: 0 };
 /** An image is being loaded. */
 export const loading = signal(false);
 
-/** @type {import("../vendor/ui.js").Signal<any[]>} training and picking runs, the newest first */
+/** @type {import("../vendor/ui.js").Signal<import("./types.js").Run[]>} training and picking runs, the newest first */
 export const runs = signal([]);
-/** @type {import("../vendor/ui.js").Signal<string | number | null>} the run whose picks are shown */
+/** @type {import("../vendor/ui.js").Signal<string | null>} the run whose picks are shown */
 export const runId = signal(null);
 export const run = computed(() => runs.value.find((r) => r.id === runId.value) ?? null);
 /** @type {import("../vendor/ui.js").Signal<import("./viewer/paint.js").PickSet | null>} its picks on this micrograph */
 export const picks = signal(null);
-/** @type {import("../vendor/ui.js").Signal<any>} its histogram, counts and metrics */
+/** @type {import("../vendor/ui.js").Signal<import("./types.js").RunScores | null>} its histogram, counts and metrics */
 export const scores = signal(null);
 /** @type {import("../vendor/ui.js").Signal<number | null>} */
 export const threshold = signal(null);

@@ -6,10 +6,10 @@ import { keyFor } from "./keys.js";
 import * as store from "./store.js";
 
 /** A number field that keeps unfinished input when the page is rendered again.
- * @param {{value: any, on: (value: number | null) => void, [more: string]: any}} given  `on`: called with null when the field is emptied */
+ * @param {{value: number | string | null | undefined, on: (value: number | null) => void, [attribute: string]: unknown}} given  `on`: called with null when the field is emptied */
 export function NumberBox({ value, on, ...more }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
-  /** @param {any} e */
+  /** @param {import("./types.js").FieldEvent} e */
   const finish = (e) => {
     setDraft(null);
     const number = Number(e.target.value);
@@ -17,7 +17,7 @@ export function NumberBox({ value, on, ...more }) {
     else if (Number.isFinite(number)) on(number);
   };
   return html`<input type="number" step="any" ...${more} value=${draft ?? value ?? ""}
-    onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
+    onInput=${(/** @type {import("./types.js").FieldEvent} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
 }
 
 /** A slider with a number field.
@@ -33,7 +33,7 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
     return Number((min * (max / min) ** (Math.max(0, v) / 100)).toPrecision(2));
   };
   const low = log ? (off ? -2 : 0) : min;
-  /** @param {any} e @param {boolean} final */
+  /** @param {import("./types.js").FieldEvent} e @param {boolean} final */
   const slide = (e, final) => on(from(e.target.value), final);
   /** @param {number | null} v */
   const type = (v) => v !== null && on(off && v <= 0 ? 0 : Math.min(max, Math.max(min, v)), true);
@@ -41,7 +41,7 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
     <span class="name" aria-hidden="true"><span>${name}</span><span class="muted">${off && !value ? off : unit}</span></span>
     <input type="range" aria-label=${name} min=${low} max=${log ? 100 : max} step=${log ? 0.5 : step} value=${to(shown)}
       aria-valuetext=${off && !value ? off : `${value} ${unit}`}
-      onInput=${(/** @type {any} */ e) => slide(e, false)} onChange=${(/** @type {any} */ e) => slide(e, true)} />
+      onInput=${(/** @type {import("./types.js").FieldEvent} */ e) => slide(e, false)} onChange=${(/** @type {import("./types.js").FieldEvent} */ e) => slide(e, true)} />
     <${NumberBox} aria-label=${`${name}${unit ? `, ${unit}` : ""}`} min=${off ? 0 : min} max=${max} value=${value} on=${type} />
   </div>`;
 }
@@ -55,7 +55,7 @@ export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   </div>`;
 }
 
-/** @param {{name: string, title: string, children?: any, footer?: any, wide?: boolean}} given */
+/** @param {{name: string, title: string, children?: unknown, footer?: unknown, wide?: boolean}} given */
 export function Dialog({ name, title, children, footer, wide }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
@@ -64,7 +64,7 @@ export function Dialog({ name, title, children, footer, wide }) {
   }, []);
   const close = () => (store.dialog.value = null);
   return html`<dialog ref=${box} aria-labelledby=${`${name}-title`} style=${wide ? { width: "min(1180px, 94vw)", maxWidth: "none" } : {}}
-      onClose=${close} onClick=${(/** @type {any} */ e) => e.target === box.current && close()}>
+      onClose=${close} onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && close()}>
     <header><h2 id=${`${name}-title`} class="grow">${title}</h2><button class="plain" aria-label="Close" onClick=${close}>✕</button></header>
     <div class="body">${children}</div>
     ${footer && html`<footer>${footer}</footer>`}

@@ -15,7 +15,7 @@ export function DisplayPanel({ setDiameter, act }) {
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
   const hasPixelSize = store.pixelSize.value > 0;
   const view = lens.view === "filtered" && !hasPixelSize ? "raw" : lens.view;
-  const scored = Boolean(store.run.value?.can_score ?? store.run.value);
+  const scored = Boolean(store.run.value);
   return html`<section aria-label="Display">
     <header><h2 class="cap">Display</h2>
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
@@ -23,7 +23,7 @@ export function DisplayPanel({ setDiameter, act }) {
       disabled=${[...(hasPixelSize ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
       choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["scores", "Score map", "view.4"]]} />
     ${lens.view !== "scores" && html`<${Contrast} set=${set} />`}
-    <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {any} */ e) => set({ invert: e.target.checked })} />
+    <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ invert: e.target.checked })} />
       Invert contrast <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
     ${view === "filtered" && html`
       <${Slide} name="Hide detail finer than" unit="Å" off="off" log min=${Math.max(2, Math.round(2 * store.pixelSize.value))} max=${200} value=${lens.lowpass}
@@ -39,7 +39,7 @@ export function DisplayPanel({ setDiameter, act }) {
 }
 
 /** Histogram of grey values, with sliders for the black and the white point.
- * @param {{set: (change: any) => void}} given */
+ * @param {{set: (change: Partial<import("../types.js").Lens>) => void}} given */
 function Contrast({ set }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const { black, white } = store.lens.value;
@@ -48,9 +48,9 @@ function Contrast({ set }) {
   return html`<div class="contrast">
     <canvas ref=${canvas} width="548" height="96" aria-hidden="true"></canvas>
     <input type="range" class="low" aria-label="Black" min="0" max="255" value=${black}
-      onInput=${(/** @type {any} */ e) => set({ black: Math.min(Number(e.target.value), white - 4) })} />
+      onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ black: Math.min(Number(e.target.value), white - 4) })} />
     <input type="range" class="high" aria-label="White" min="0" max="255" value=${white}
-      onInput=${(/** @type {any} */ e) => set({ white: Math.max(Number(e.target.value), black + 4) })} />
+      onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ white: Math.max(Number(e.target.value), black + 4) })} />
     <div class="ends small muted"><span>black</span><span>white</span></div>
   </div>`;
 }

@@ -7,10 +7,8 @@ import { count, plural } from "../widgets.js";
 
 /** @type {{value: {what: string, formats: string[], name: string, replace: boolean}}} */
 export const request = signal({ what: "picks", formats: [".star"], name: "particles", replace: false });
-/** @type {{value: any}} */
-export const preview = signal(null);
-/** @type {{value: any}} */
-export const written = signal(null);
+export const preview = signal(/** @type {import("../types.js").ExportSummary | null} */ (null));
+export const written = signal(/** @type {import("../types.js").ExportSummary | null} */ (null));
 
 /** A path relative to the project. @param {string} path */
 const relativePath = (path) => path.replace(`${store.project.value.path}/`, "");
@@ -39,18 +37,18 @@ export function Export({ formats, updatePreview, write, version }) {
         <fieldset class="field"><legend class="name">Formats</legend><div class="formats">
           ${formats.map((f) => html`<label class="tick" key=${f.id}><input type="checkbox" checked=${wanted.formats.includes(f.id)} onChange=${() => toggle(f.id)} />
             ${f.name} <code class="muted">${f.id}</code></label>`)}</div></fieldset>
-        <label class="field"><span class="name">File name</span><input value=${wanted.name} pattern=${"[^\\/\\\\]+"} required onChange=${(/** @type {any} */ e) => set({ name: e.target.value.trim() || "particles" })} />
+        <label class="field"><span class="name">File name</span><input value=${wanted.name} pattern=${"[^\\/\\\\]+"} required onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ name: e.target.value.trim() || "particles" })} />
           <span class="hint">Written to the folder exports of the project, <code>${store.project.value.path}</code>.</span></label>
-        <label class="tick"><input type="checkbox" checked=${wanted.replace} onChange=${(/** @type {any} */ e) => set({ replace: e.target.checked })} /> Replace existing files</label>
+        <label class="tick"><input type="checkbox" checked=${wanted.replace} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ replace: e.target.checked })} /> Replace existing files</label>
         <div class="buttons"><button class="primary" disabled=${!wanted.formats.length || !p?.n || p.problem} onClick=${write}>Export ${p?.n ? plural(p.n, "particle") : ""}</button></div>
       </section>
       <section class="card" aria-label="Preview" aria-live="polite">
         <header><h2>${written.value ? "Exported" : "Preview"}</h2></header>
         ${p?.problem && html`<p class="note bad">${p.problem}</p>`}
         ${p && html`<div class="kept"><strong class="num" data-test="export-count">${count(p.n)}</strong><span>particles<br /><span class="muted small">on ${plural(p.n_micrographs, "micrograph")}</span></span></div>
-          ${p.parts?.length > 0 && html`<dl class="facts-grid small">${p.parts.map((/** @type {any} */ part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}
-          <ul class="files">${(p.files ?? []).map((/** @type {any} */ f) => html`<li key=${f.path}><code title=${f.path}>${relativePath(f.path)}</code>${f.exists && !written.value && html` <span class=${`badge ${wanted.replace ? "warn" : "bad"}`}>${wanted.replace ? "will be replaced" : "exists"}</span>`}</li>`)}</ul>`}
-        ${written.value && html`<p class="note good" role="status" data-test="written">Exported ${plural(written.value.files.length, "file")}.</p>
+          ${(p.parts ?? []).length > 0 && html`<dl class="facts-grid small">${(p.parts ?? []).map((part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}
+          <ul class="files">${(p.files ?? []).map((f) => html`<li key=${f.path}><code title=${f.path}>${relativePath(f.path)}</code>${f.exists && !written.value && html` <span class=${`badge ${wanted.replace ? "warn" : "bad"}`}>${wanted.replace ? "will be replaced" : "exists"}</span>`}</li>`)}</ul>`}
+        ${written.value && html`<p class="note good" role="status" data-test="written">Exported ${plural(written.value.files?.length ?? 0, "file")}.</p>
           ${written.value.command && html`<div class="field"><span class="name">Equivalent commands</span><pre class="mono command">${written.value.command}</pre></div>`}`}
       </section>
     </div>

@@ -11,6 +11,8 @@ const MAX_CROPS = 120;
 const TILE = 112;
 const content = signal("labels");
 
+/** @typedef {{key: string, id?: string, x: number, y: number, kind?: string, score?: number}} Item */
+
 /** @param {{go: (x: number, y: number) => void}} given */
 export function Gallery({ go }) {
   const m = store.micrograph.value;
@@ -22,7 +24,7 @@ export function Gallery({ go }) {
   const labels = [...store.labels.value.values()].map((l) => ({ key: l.id, ...l }));
   const shown = (content.value === "picks" ? picks : labels).slice(0, MAX_CROPS);
   const all = content.value === "picks" ? picks.length : labels.length;
-  const deleteItem = (/** @type {any} */ item) => (content.value === "picks" ? edits.remove([], [[item.x, item.y]]) : edits.remove([item.id]));
+  const deleteItem = (/** @type {Item} */ item) => (content.value === "picks" ? edits.remove([], [[item.x, item.y]]) : edits.remove([item.key]));
   return html`<${Dialog} name="gallery" title=${`Crops of ${m.name}`} wide>
     <div class="buttons"><${Segments} name="Crops of" value=${content.value} on=${(/** @type {string} */ v) => (content.value = v)} choices=${[["labels", `Labels (${labels.length})`], ["picks", `Picks (${picks.length})`]]} />
       <span class="muted small">${content.value === "picks" ? "Lowest scores first. " : ""}${all > MAX_CROPS ? `The first ${MAX_CROPS} of ${all}. ` : ""}Click a crop to show it on the micrograph.</span></div>
@@ -30,15 +32,15 @@ export function Gallery({ go }) {
   </${Dialog}>`;
 }
 
-/** @param {any} given */
+/** @param {{items: Item[], go: (x: number, y: number) => void, deleteItem: (item: Item) => void}} given */
 function Sheet({ items, go, deleteItem }) {
-  return html`<ul class="sheet">${items.map((/** @type {any} */ item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
+  return html`<ul class="sheet">${items.map((item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
     <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} item=${item} /></button>
     <span class="small num muted">${item.score != null ? formatScore(item.score) : item.kind === "neg" ? "not a particle" : ""}</span>
     <button class="plain strike" aria-label="Delete" onClick=${() => deleteItem(item)}>✕</button></li>`)}</ul>`;
 }
 
-/** A crop of the displayed image, with its filter and contrast. @param {any} given */
+/** A crop of the displayed image, with its filter and contrast. @param {{item: Item}} given */
 function Tile({ item }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {

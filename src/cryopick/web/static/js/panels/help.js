@@ -30,7 +30,7 @@ export function Help() {
   };
   const footer = html`<button onClick=${reset}>Reset all shortcuts</button>`;
   return html`<${Dialog} name="help" title="Keyboard and mouse" wide footer=${footer}>
-    <label class="tick"><input type="checkbox" checked=${!custom.off} onChange=${(/** @type {any} */ e) => {
+    <label class="tick"><input type="checkbox" checked=${!custom.off} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => {
       custom.off = !e.target.checked;
       saveKeys();
       changed.value++;

@@ -13,7 +13,7 @@ const height = signal(400);
 const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Highest scores", suggested: "Suggested first" };
 const STATES = { "": "All", todo: "Not started", doing: "In progress", all: "Fully labelled", skip: "Excluded", problem: "With a problem" };
 
-/** @param {{open: (id: any) => void}} given */
+/** @param {{open: (id: number) => void}} given */
 export function MicrographList({ open }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const { total } = listing.value;
@@ -38,15 +38,15 @@ export function MicrographList({ open }) {
   return html`<section class="list" aria-label="Micrographs">
     <div class="seek">
       <input type="search" aria-label="Find a micrograph" placeholder=${`Search ${total.toLocaleString("en")}…`}
-        value=${listing.value.filter} onInput=${(/** @type {any} */ e) => changeQuery({ filter: e.target.value })} />
+        value=${listing.value.filter} onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ filter: e.target.value })} />
       <div>
-        <select aria-label="Show" value=${listing.value.state} onChange=${(/** @type {any} */ e) => changeQuery({ state: e.target.value })}>
+        <select aria-label="Show" value=${listing.value.state} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ state: e.target.value })}>
           ${Object.entries(STATES).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
-        <select aria-label="Order" value=${listing.value.sort} onChange=${(/** @type {any} */ e) => changeQuery({ sort: e.target.value })}>
+        <select aria-label="Order" value=${listing.value.sort} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ sort: e.target.value })}>
           ${Object.entries(SORTS).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
       </div>
     </div>
-    <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {any} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
+    <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {import("../types.js").FieldEvent} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
       <div style=${{ height: `${total * ROW}px` }} role="presentation">${rows}</div>
       ${!total && html`<p class="empty small">No micrograph matches.</p>`}
     </div>
@@ -63,7 +63,7 @@ function changeQuery(change) {
   scroll.value = 0;
 }
 
-/** @param {{index: number, open: (id: any) => void}} given */
+/** @param {{index: number, open: (id: number) => void}} given */
 function Row({ index, open }) {
   const row = rowAt(index);
   const position = { top: `${index * ROW}px` };
@@ -78,14 +78,14 @@ function Row({ index, open }) {
 
 /** @param {KeyboardEvent} event */
 function focusNeighbour(event) {
-  const to = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-  if (!to) return;
+  const { key, currentTarget } = event;
+  if ((key !== "ArrowDown" && key !== "ArrowUp") || !(currentTarget instanceof HTMLElement)) return;
   event.preventDefault();
-  const sibling = /** @type {any} */ (event.currentTarget)[to];
+  const sibling = key === "ArrowDown" ? currentTarget.nextElementSibling : currentTarget.previousElementSibling;
   if (sibling instanceof HTMLElement) sibling.focus();
 }
 
-/** @param {any} row */
+/** @param {import("../types.js").MicrographRow} row */
 function summarize(row) {
   if (row.problem) return row.problem;
   const parts = [`${row.pos} label${row.pos === 1 ? "" : "s"}`];
@@ -94,7 +94,7 @@ function summarize(row) {
   return parts.join(" · ");
 }
 
-/** @param {any} row */
+/** @param {import("../types.js").MicrographRow} row */
 function badge(row) {
   if (row.problem) return html`<span class="badge bad">problem</span>`;
   if (row.state === "all") return html`<span class="badge good" title=${`All particles are labelled (${keyFor("all")})`}>✓ all</span>`;

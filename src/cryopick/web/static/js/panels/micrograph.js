@@ -51,7 +51,7 @@ export function MicrographPanel({ act }) {
     ${m && html`<${MicrographState} m=${m} act=${act} />`}`;
 }
 
-/** @param {{m: any, act: (a: string) => void}} given */
+/** @param {{m: import("../types.js").MicrographRow, act: (a: string) => void}} given */
 function MicrographState({ m, act }) {
   const all = [...store.labels.value.values()];
   const n = (/** @type {string} */ kind) => all.filter((l) => l.kind === kind).length;

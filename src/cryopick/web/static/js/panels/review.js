@@ -8,7 +8,7 @@ import * as store from "../store.js";
 import { count, plural, formatScore } from "../widgets.js";
 
 /** `answered`: indices of the answered items, in the order of the answers.
- * @type {{value: {run: any, sample: string, items: any[], drawn: any, at: number, answers: Record<number, string>, answered: number[]} | null}} */
+ * @type {{value: import("../types.js").ReviewQueue | null}} */
 export const queue = signal(null);
 
 export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
@@ -20,8 +20,8 @@ export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
 /** @param {{begin: (sample: string) => void, answer: (a: string) => void, back: () => void, retrain: () => void}} given */
 export function Review({ begin, answer, back, retrain }) {
   const q = queue.value;
-  const any = store.runs.value.some((r) => r.has_picks);
-  if (!any) return html`<div class="page"><div class="empty"><h1>Nothing to review yet</h1><p>Train a model and pick micrographs first; then review uncertain picks here.</p></div></div>`;
+  const hasPicks = store.runs.value.some((r) => r.has_picks);
+  if (!hasPicks) return html`<div class="page"><div class="empty"><h1>Nothing to review yet</h1><p>Train a model and pick micrographs first; then review uncertain picks here.</p></div></div>`;
   return html`<div class="page"><div class="inner">
     <header><h1>Review picks</h1><p class="lead">${SAMPLES[q?.sample ?? "uncertain"][1]}</p></header>
     <div class="buttons"><div class="segments" role="group" aria-label="What to review">
@@ -30,7 +30,7 @@ export function Review({ begin, answer, back, retrain }) {
   </div></div>`;
 }
 
-/** @param {any} given */
+/** @param {{q: import("../types.js").ReviewQueue, answer: (a: string) => void, back: () => void}} given */
 function ReviewItem({ q, answer, back }) {
   const item = q.items[q.at];
   const current = q.answers[q.at];
@@ -58,7 +58,7 @@ function ReviewItem({ q, answer, back }) {
 /** Cache of crops, so that the next pick is shown immediately. @type {Map<string, HTMLImageElement>} */
 const crops = new Map();
 
-/** @param {any} item @param {"near" | "smooth" | "wide"} how */
+/** @param {import("../types.js").ReviewItem} item @param {"near" | "smooth" | "wide"} how */
 function cropOf(item, how) {
   const ang = store.pixelSize.value;
   const side = Math.max(32, Math.min(1000, Math.round(store.radiusPx.value * (how === "wide" ? 9 : 3.2))));
@@ -71,7 +71,7 @@ function cropOf(item, how) {
   return { image, side, at };
 }
 
-/** @param {any} given */
+/** @param {{item: import("../types.js").ReviewItem, smooth?: boolean, wide?: boolean, caption: string}} given */
 function Crop({ item, smooth, wide, caption }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
@@ -101,7 +101,7 @@ function paint(canvas, image, side, at) {
   }
 }
 
-/** @param {any} given */
+/** @param {{q: import("../types.js").ReviewQueue, back: () => void, retrain: () => void, begin: (sample: string) => void}} given */
 function ReviewSummary({ q, back, retrain, begin }) {
   const answers = Object.values(q.answers);
   const n = (/** @type {string} */ a) => answers.filter((s) => s === a).length;

@@ -9,7 +9,7 @@ import { count, NumberBox, percent, plural, Slide } from "../widgets.js";
 
 const BARS = 128;
 
-/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: any) => void}} given */
+/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: string) => void}} given */
 export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   const runs = store.runs.value.filter((r) => r.has_picks);
   const { value: scores } = store.scores;
@@ -18,7 +18,7 @@ export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
     <div class="buttons"><button onClick=${() => go("train")}>Go to Train</button></div></section>`;
   return html`<section aria-label="Threshold">
     <header><h2 class="cap">Threshold</h2></header>
-    <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>
+    <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => choose(e.target.value)}>
       ${runs.map((r) => html`<option key=${r.id} value=${r.id}>${r.title}</option>`)}</select></label>
     ${scores && html`<${Counts} scores=${scores} setThreshold=${setThreshold} />
       <${Metrics} scores=${scores} go=${go} />
@@ -29,7 +29,7 @@ export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   </section>`;
 }
 
-/** @param {any} given */
+/** @param {{scores: import("../types.js").RunScores, setThreshold: (t: number, final: boolean) => void}} given */
 function Counts({ scores, setThreshold }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const t = store.threshold.value ?? 0;
@@ -50,8 +50,8 @@ function Counts({ scores, setThreshold }) {
       <canvas ref=${canvas} width="548" height="190" aria-hidden="true" onPointerDown=${dragThreshold} onPointerMove=${dragThreshold}
         onPointerUp=${() => setThreshold(edges[bin], true)}></canvas>
       <input type="range" aria-label="Threshold" min="0" max=${last} step="1" value=${bin} aria-valuetext=${`${edges[bin].toFixed(2)}, ${count(total)} picks selected`}
-        onInput=${(/** @type {any} */ e) => setThreshold(edges[Number(e.target.value)], false)}
-        onChange=${(/** @type {any} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
+        onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], false)}
+        onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
     </div>
     <label class="unit" style="justify-content:space-between"><span>Minimum score</span>
       <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
@@ -59,7 +59,7 @@ function Counts({ scores, setThreshold }) {
     <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks selected <span class="muted">of ${count(kept[0])}</span><br />
       <span class="muted small">${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
     ${onMicrograph && html`<p class="muted small num">On this micrograph ${count(onMicrograph[0])} of ${count(onMicrograph[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
-    ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((/** @type {any} */ s) => html`
+    ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((s) => html`
       <button key=${s.name} title=${s.reason} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
 }
 
@@ -72,7 +72,7 @@ function countOnMicrograph() {
   return [n, picks.n];
 }
 
-/** @param {any} given */
+/** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} given */
 function Metrics({ scores, go }) {
   const { recall, precision } = scores.metrics ?? {};
   return html`<dl class="facts-grid small">
@@ -86,7 +86,7 @@ function Metrics({ scores, go }) {
     : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }
 
-/** @param {HTMLCanvasElement | null} canvas @param {any} scores @param {number} bin */
+/** @param {HTMLCanvasElement | null} canvas @param {import("../types.js").RunScores} scores @param {number} bin */
 function draw(canvas, scores, bin) {
   if (!canvas) return;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));

@@ -6,9 +6,9 @@ import { Chart } from "../chart.js";
 import * as store from "../store.js";
 import { count, formatDuration, NumberBox, plural } from "../widgets.js";
 
-/** Values of the form until training starts. @type {{value: Record<string, any>}} */
+/** Values of the form until training starts. @type {{value: Partial<import("../types.js").TrainingSettings>}} */
 export const form = signal({});
-/** @param {string} name @param {any} value */
+/** @param {string} name @param {unknown} value */
 const set = (name, value) => (form.value = { ...form.value, [name]: value });
 
 const STATES = /** @type {Record<string, [string, string]>} */ ({
@@ -16,7 +16,8 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
   stopped: ["stopped", "warn"], failed: ["failed", "bad"],
 });
 
-/** @param {{plan: any, start: (form: any) => void, pick: (form: any) => void, stop: (id: any) => void, resume: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
+/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void,
+ * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} given */
 export function Train({ plan, start, pick, stop, resume, show, drop }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
@@ -30,11 +31,11 @@ export function Train({ plan, start, pick, stop, resume, show, drop }) {
   </div></div>`;
 }
 
-/** @param {any} given */
+/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void, busy: boolean}} given */
 function Form({ plan, start, pick, busy }) {
   if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
   const f = { ...plan.defaults, ...form.value };
-  const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<${NumberBox} value=${f[name]} ...${more}
+  const number = (/** @type {"diameter_ang" | "particles_per_micrograph"} */ name, /** @type {object} */ more = {}) => html`<${NumberBox} value=${f[name]} ...${more}
     on=${(/** @type {number | null} */ v) => set(name, v)} />`;
   return html`<form class="card" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), start(f))}>
     <header><h2>Training data and settings</h2></header>
@@ -50,9 +51,9 @@ function Form({ plan, start, pick, busy }) {
       <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, required: !plan.estimate, placeholder: plan.estimate ?? "approximate" })}
         <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : "A rough estimate is sufficient. It is counted if you label all particles on a micrograph and tick \"All particles are labelled\"."}</span></label>
     </div>
-    <label class="field"><span class="name">Duration</span><select value=${f.preset} onChange=${(/** @type {any} */ e) => set("preset", e.target.value)}>
-      ${(plan.presets ?? []).map((/** @type {any} */ p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
-    <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {any} */ e) => set("pick", e.target.checked)} />
+    <label class="field"><span class="name">Duration</span><select value=${f.preset} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("preset", e.target.value)}>
+      ${(plan.presets ?? []).map((p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
+    <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("pick", e.target.checked)} />
       Pick all ${count(plan.all_micrographs)} micrographs afterwards</label>
     ${plan.refusal && html`<p class="note bad">${plan.refusal}</p>`}
     <div class="buttons"><button class="primary" type="submit" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
@@ -60,12 +61,12 @@ function Form({ plan, start, pick, busy }) {
   </form>`;
 }
 
-/** @param {any} given */
+/** @param {{run: import("../types.js").Run | undefined, stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void}} given */
 function Progress({ run, stop, resume, show }) {
   if (!run) return html`<section class="card"><div class="empty"><h2>No runs yet</h2><p>Training curves are shown here.</p></div></section>`;
   const [stateName, kind] = STATES[run.state] ?? [run.state, ""];
   const p = run.progress ?? {};
-  const share = p.total ? p.done / p.total : undefined;
+  const share = p.total ? (p.done ?? 0) / p.total : undefined;
   const c = run.curves ?? {};
   return html`<section class="card" aria-label="Progress">
     <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${stateName}</span></header>
@@ -74,10 +75,10 @@ function Progress({ run, stop, resume, show }) {
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${c.step?.length > 0 && html`
       <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
-      ${c.average_precision?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
+      ${c.average_precision?.some((v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
         data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
       <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
-        <tbody>${c.step.slice(-50).map((/** @type {number} */ s, /** @type {number} */ k, /** @type {any[]} */ all) => html`<tr key=${s}><td class="right">${count(s)}</td>
+        <tbody>${c.step.slice(-50).map((s, k, all) => html`<tr key=${s}><td class="right">${count(s)}</td>
           <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
     ${run.log?.length > 0 && html`<details><summary>Output</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
     <div class="buttons">
@@ -88,7 +89,7 @@ function Progress({ run, stop, resume, show }) {
   </section>`;
 }
 
-/** @param {any} given */
+/** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} given */
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>

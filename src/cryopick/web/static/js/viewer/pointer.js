@@ -111,7 +111,7 @@ export function listen(stage, hands) {
     if (event.target === root) event.preventDefault();
   };
 
-  /** @type {[EventTarget, string, any, any?][]} */
+  /** @type {[EventTarget, string, (event: never) => unknown, AddEventListenerOptions?][]} */
   const listeners = [
     [root, "pointerdown", down],
     [root, "pointermove", move],
@@ -125,8 +125,9 @@ export function listen(stage, hands) {
     [root, "keyup", spaceKey],
     [root, "blur", () => ((space = false), root.classList.remove("grab"))],
   ];
-  for (const [target, name, run, options] of listeners) target.addEventListener(name, run, options);
+  const on = (/** @type {(event: never) => unknown} */ run) => /** @type {EventListener} */ (run);
+  for (const [target, name, run, options] of listeners) target.addEventListener(name, on(run), options);
   return () => {
-    for (const [target, name, run, options] of listeners) target.removeEventListener(name, run, options);
+    for (const [target, name, run, options] of listeners) target.removeEventListener(name, on(run), options);
   };
 }

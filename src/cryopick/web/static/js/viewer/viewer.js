@@ -13,7 +13,7 @@ import { Stage } from "./stage.js";
 /** The current stage. @type {{now: Stage | null}} */
 export const stage = { now: null };
 
-/** @type {{set: any, cell: number, grid: Grid} | null} */
+/** @type {{set: import("./paint.js").PickSet, cell: number, grid: Grid} | null} */
 let pickGrid = null;
 function gridOfPicks() {
   const set = store.picks.value;
@@ -180,7 +180,7 @@ const hands = {
   hover: (/** @type {[number, number] | null} */ at) => (store.pointer.value = at),
 };
 
-/** The last view of the previous stage. @type {{mid: any, view: import("./view.js").View} | null} */
+/** The last view of the previous stage. @type {{mid: number | undefined, view: import("./view.js").View} | null} */
 let lastView = null;
 
 export function Viewer() {
@@ -205,7 +205,7 @@ export function Viewer() {
     <${Overlay} m=${m} /></div>`;
 }
 
-/** @param {{m: any}} given */
+/** @param {{m: import("../types.js").MicrographRow | null}} given */
 function Overlay({ m }) {
   if (!m) return html`<div class="over note" data-chrome>Choose a micrograph on the left.</div>`;
   if (m.problem) return html`<div class="over note bad" data-chrome role="alert">${m.problem}</div>`;
@@ -221,7 +221,7 @@ const fine = computed(() => wantsFine(store.micrograph.value, store.zoom.value))
 
 /** Redraw the stage when the displayed state changes. @param {Stage} newStage @returns {(() => void)[]} */
 function watch(newStage) {
-  let opened = /** @type {any} */ (null);
+  let opened = /** @type {number | null} */ (null);
   return [
     effect(() => {
       const m = store.micrograph.value;
