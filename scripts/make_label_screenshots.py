@@ -1,8 +1,8 @@
-"""Take the pictures of `docs/howto/label.md` by going through the labelling page as a user does.
+"""Take the screenshots of `docs/howto/label.md` by using the labelling page like a user.
 
 Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
-detector is trained: python scripts/make_label_screenshots.py [FOLDER]. In a folder that is kept the
-training is done once, and later calls take the pictures of the other steps again.
+model is trained: python scripts/make_label_screenshots.py [FOLDER]. If FOLDER is given, later
+calls reuse its training and take only the other screenshots again.
 """
 
 import io
@@ -23,21 +23,21 @@ from tests.browser.driver import Driver, Server  # noqa: E402  # found by the li
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"
 OUT = ROOT / "docs" / "images"
 THEMES = ("light", "dark")
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 PIXEL_SIZE_ANG, DIAMETER_ANG, EXPECTED = 1.77, 180, 400
 
 
 def labels() -> dict[str, list[tuple[float, float]]]:
-    """The 25 labels, by micrograph."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """Return the 25 labels by micrograph."""
+    by_name: dict[str, list[tuple[float, float]]] = {}
     for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
         name, x, y = line.split("\t")
-        found.setdefault(name, []).append((float(x), float(y)))
-    return found
+        by_name.setdefault(name, []).append((float(x), float(y)))
+    return by_name
 
 
 def shoot(page: Page, name: str) -> None:
-    """Write the window as label-NAME-THEME.webp in both themes, small enough for a repository."""
+    """Save a screenshot as label-NAME-THEME.webp in both themes, small enough for a repository."""
     page.evaluate("document.activeElement.blur()")
     page.mouse.move(5, 5)
     for theme in THEMES:
@@ -51,13 +51,13 @@ def shoot(page: Page, name: str) -> None:
         path = OUT / f"label-{name}-{theme}.webp"
         for quality in (90, 80, 70, 60, 50, 40):
             picture.save(path, quality=quality, method=6)
-            if path.stat().st_size < MOST_BYTES:
+            if path.stat().st_size < MAX_BYTES:
                 break
         print(path.name, path.stat().st_size)
 
 
 def train(user: Driver) -> None:
-    """Press Start and wait for the picks."""
+    """Start a training and wait for the picks."""
     page = user.page
     user.step("train")
     page.get_by_label("Particles per micrograph").fill(str(EXPECTED))

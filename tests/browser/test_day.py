@@ -1,4 +1,4 @@
-"""T13: a day with real micrographs, from the first click to the exported table and back."""
+"""A complete session with real micrographs, from the first label to the exported table."""
 
 import re
 from collections import Counter
@@ -19,12 +19,12 @@ MICROGRAPHS = 4  # of them all, to save time: those with the most labels
 
 def labels():
     """Some of the 25 labels, by micrograph."""
-    found = {}
+    by_name = {}
     for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
         name, x, y = line.split("\t")
-        found.setdefault(name, []).append((float(x), float(y)))
-    most = sorted(found, key=lambda name: (-len(found[name]), name))[:MICROGRAPHS]
-    return {name: found[name] for name in most}
+        by_name.setdefault(name, []).append((float(x), float(y)))
+    most = sorted(by_name, key=lambda name: (-len(by_name[name]), name))[:MICROGRAPHS]
+    return {name: by_name[name] for name in most}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def day(tmp_path, chromium):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the micrographs of EMPIAR-10017 are not there")
-def test_a_day_in_the_life(day, make_page, micrographs):
+def test_a_complete_session_with_real_micrographs(day, make_page, micrographs):
     clicked = sum(map(len, labels().values()))
     user = make_page(day).open()
     page = user.page
@@ -85,8 +85,8 @@ def test_a_day_in_the_life(day, make_page, micrographs):
     user.step("export")
     page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
-    said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
-    assert len(read_picks(day.project / "exports" / "particles.star")) == said
+    exported = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
+    assert len(read_picks(day.project / "exports" / "particles.star")) == exported
 
     page.goto("about:blank")
     day.stop()

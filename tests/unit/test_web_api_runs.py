@@ -76,7 +76,7 @@ def test_picks_are_counted_selected_reviewed_and_exported(client, project):
     edge = histogram["edges"][1024]
     pick_filter = {"threshold": edge, "edge_ang": 50.0, "min_distance_ang": 60.0}
     assert client.put(f"/api/runs/{run}/threshold", json=pick_filter).json() == pick_filter
-    n_selected = project.runs.selected(run).sum()
+    n_selected = project.runs.selection_mask(run).sum()
     rows = client.get("/api/micrographs", params={"run": run}).json()["rows"]
     assert sum(row["picks"] for row in rows) == n_selected
 

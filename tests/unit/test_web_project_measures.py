@@ -110,13 +110,13 @@ def test_a_fully_labelled_micrograph_evaluates_only_models_not_trained_on_it(pro
 def test_the_histogram_gives_the_number_of_selected_picks_at_any_threshold(project, threshold):
     project.runs.set_pick_filter("r1", PickFilter(threshold))
     picks = project.runs.picks("r1")
-    totals = np.cumsum(picks.histogram(project.runs.spaced("r1"))[::-1])[::-1]
+    totals = np.cumsum(picks.histogram(project.runs.spacing_mask("r1"))[::-1])[::-1]
 
     rounded = project.runs.pick_filter("r1").threshold
     edge = int(np.flatnonzero(picks.bin_edges == np.float32(rounded))[0])
 
     assert abs(rounded - np.clip(threshold, -2, 2)) < 0.002
-    assert project.runs.selected("r1").sum() == np.append(totals, 0)[edge]
+    assert project.runs.selection_mask("r1").sum() == np.append(totals, 0)[edge]
 
 
 def test_picks_are_counted_on_every_micrograph_including_those_without_picks(project):

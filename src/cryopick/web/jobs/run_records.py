@@ -187,7 +187,7 @@ class ProjectRuns:
             )
         self._store_counts(run, picks)
 
-    def spaced(self, run: str) -> Bool[np.ndarray, " picks"]:
+    def spacing_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Mark the picks that satisfy edge margin and minimum distance, at any threshold."""
         picks, pick_filter = self.picks(run), self.pick_filter(run)
         key = (run, pick_filter.edge_ang, pick_filter.min_distance_ang)
@@ -211,17 +211,17 @@ class ProjectRuns:
         min_distance_px = pick_filter.min_distance_ang / pixel_size_ang
         return is_inside & select_spaced(xy_px, score, min_distance_px)
 
-    def selected(self, run: str) -> Bool[np.ndarray, " picks"]:
+    def selection_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Mark the picks that satisfy edge margin, minimum distance and threshold."""
         threshold = np.float32(self.pick_filter(run).threshold)
-        return self.spaced(run) & (self.picks(run).score >= threshold)
+        return self.spacing_mask(run) & (self.picks(run).score >= threshold)
 
     def histogram(self, run: str) -> dict[str, Any]:
         """Return the histogram of scores and the filter, for the page."""
         picks, pick_filter = self.picks(run), self.pick_filter(run)
         return {
             "edges": picks.bin_edges.astype(float).tolist(),
-            "counts": picks.histogram(self.spaced(run)).tolist(),
+            "counts": picks.histogram(self.spacing_mask(run)).tolist(),
             "n_micrographs": len(picks.micrographs),
             "colours": picks.colour_range(pick_filter.threshold),
             **asdict(pick_filter),
@@ -230,13 +230,13 @@ class ProjectRuns:
     def counts_at(self, run: str, threshold: float) -> dict[str, Any]:
         """Count the picks of each micrograph at another threshold."""
         picks = self.picks(run)
-        keep = self.spaced(run) & (picks.score >= np.float32(threshold))
+        keep = self.spacing_mask(run) & (picks.score >= np.float32(threshold))
         counts = picks.count_per_micrograph(keep).tolist()
         return {"mids": list(picks.micrographs), "kept": counts}
 
     def pack_picks(self, run: str, mid: int) -> bytes:
         """Pack the picks on a micrograph, at any threshold, in the layout of `RunPicks.pack`."""
-        return self.picks(run).pack(mid, self.spaced(run))
+        return self.picks(run).pack(mid, self.spacing_mask(run))
 
     def table(self, run: str, keep: Bool[np.ndarray, " picks"]) -> Picks:
         """Return selected picks as a table that also lists micrographs without picks, by path."""
@@ -274,7 +274,7 @@ class ProjectRuns:
     def _store_counts(self, run: str, picks: RunPicks) -> None:
         """Store the number of selected picks and the highest score of each micrograph."""
         # Picks are sorted by score, so the first selected pick of a micrograph is its best.
-        keep = self.selected(run)
+        keep = self.selection_mask(run)
         first_picks = zip(*picks.first_picks(keep), strict=True)
         best = {int(mid): float(picks.score[row]) for mid, row in first_picks}
         counts = zip(picks.micrographs, picks.count_per_micrograph(keep).tolist(), strict=True)

@@ -89,7 +89,7 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
     """
     if run is None:
         raise InputError("choose a run")
-    selected = project.runs.table(run, project.runs.selected(run))
+    selected = project.runs.table(run, project.runs.selection_mask(run))
     outside = project.annotations.regions().select_outside(selected)
     negatives = dict(project.annotations.table("neg").split_by_micrograph())
     positives = dict(project.annotations.table("pos").split_by_micrograph())

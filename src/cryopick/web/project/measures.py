@@ -27,7 +27,7 @@ _MIN_VERDICTS = 10  # with fewer reviewed picks the interval of the precision is
 
 def measure_run(project: AnnotationProject, run: str) -> dict[str, Any]:
     """Compute recall on held-out micrographs, precision, and suggested thresholds."""
-    table = project.runs.table(run, project.runs.spaced(run))
+    table = project.runs.table(run, project.runs.spacing_mask(run))
     pick_filter = project.runs.pick_filter(run)
     config = json.loads(project.runs.find(run)["config"])
     held_out = [str(project.micrographs.path(mid)) for mid in config.get("held_out", ())]
@@ -75,7 +75,7 @@ def _reviewed_precision(
     project: AnnotationProject, run: str, pick_filter: PickFilter
 ) -> dict[str, Any]:
     """Compute the precision of the picks that were reviewed at random."""
-    selected = project.runs.selected(run)
+    selected = project.runs.selection_mask(run)
     verdicts = project.verdicts.random_verdicts(run, pick_filter)
     answers = [is_particle for pick, is_particle in verdicts if selected[pick]]
     if len(answers) < _MIN_VERDICTS:
@@ -127,10 +127,10 @@ def choose_picks_to_review(
     project: AnnotationProject, run: str, kind: str, count: int
 ) -> list[dict[str, Any]]:
     """Choose picks to review: uncertain ones, contradictions to the labels, or a random sample."""
-    picks, candidates = project.runs.picks(run), project.runs.spaced(run).copy()
+    picks, candidates = project.runs.picks(run), project.runs.spacing_mask(run).copy()
     candidates[project.verdicts.reviewed_picks(run, kind)] = False
     if kind == "random":
-        rows = np.flatnonzero(project.runs.selected(run) & candidates)
+        rows = np.flatnonzero(project.runs.selection_mask(run) & candidates)
         chosen = _sample_rows(rows, count)
     else:
         on_label = _find_labelled(project, run)
