@@ -38,6 +38,7 @@ def test_a_run_writes_a_model_and_a_folder_with_its_history(run_and_plot):
         "checkpoint.safetensors",
         "curves.png",
         "curves.tsv",
+        "progress.jsonl",
         "run.json",
         "settings.toml",
     ]
