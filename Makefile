@@ -1,4 +1,4 @@
-# Two commands on a fresh clone: `make demo` and `make test`. Each sets itself up in .venv.
+# `make demo` and `make test` work on a fresh clone: each first installs the package and the checks in .venv.
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -7,10 +7,11 @@ STAMP := $(VENV)/.installed
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt package-lock.json
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/npm ci --silent
 	touch $(STAMP)
 
 demo: install
@@ -19,24 +20,24 @@ demo: install
 test: install
 	scripts/check
 
-# Search every parser for files that crash, stall or take it over: at least 100,000 inputs each,
-# some hours. It goes on where it was cut off; counts and logs are in runs/fuzz.
+# Fuzz every parser with at least 100,000 inputs; this takes hours. An interrupted search resumes.
+# Counts and logs are in runs/fuzz.
 fuzz: install
 	OMP_NUM_THREADS=1 nice -n 15 $(VENV)/bin/python -m tests.fuzz.search --keep
 
-# Pick 2,000 small micrographs while everything goes wrong, and compare with a run in which nothing did.
+# Pick 2,000 small micrographs under injected faults, and compare the table with that of an undisturbed run.
 soak: install
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.e2e.soak
 
-# Write again what is made from the code: the command reference.
+# Regenerate the documentation pages that are made from the code.
 docs: install
 	$(VENV)/bin/python scripts/make_reference.py
 
-# The documentation as a web site in site/: open site/index.html.
+# Build the documentation as a web site in site/; open site/index.html.
 site: install
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 
-# Whether everything public has a type that a checker need not guess: a minute or two, in an environment of its own.
+# Check with pyright that all public names have complete types; takes a minute or two, in a separate environment.
 public-types: install .pyright/.installed
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) PATH=$(CURDIR)/$(VENV)/bin:$$PATH .pyright/bin/pyright --verifytypes cryopick --ignoreexternal
 
@@ -45,17 +46,17 @@ public-types: install .pyright/.installed
 	.pyright/bin/python -m pip install --quiet pyright==1.1.414
 	touch $@
 
-# Make the model that ships, from simulation alone: some hours on one core. It goes on where it was cut off.
+# Train the shipped model on simulated micrographs: hours on one core. An interrupted run resumes.
 STRUCTURES ?= ../shared/data/structures
 general-model: install
 	OMP_NUM_THREADS=1 $(VENV)/bin/python scripts/make_general_model.py --structures $(STRUCTURES)
 
-# Time every stage against a plain baseline of the same machine: some minutes.
+# Time each stage and compare it with a plain baseline on the same machine: minutes.
 bench: install
 	for stage in start preprocess train score pick memory linear; do \
 	  $(VENV)/bin/python benchmarks/$$stage.py || exit 1; done
 
-# The same work by the reference implementation, run as a program in an environment of its own.
+# Do the same work with the reference implementation, as a program in a separate environment.
 bench-peer: install .peer/.installed
 	$(VENV)/bin/python benchmarks/peer.py
 	$(VENV)/bin/python benchmarks/convergence.py

@@ -1,9 +1,9 @@
-"""What it costs to keep one micrograph's picks: as a part file, and as a row of SQLite's.
+"""Time to store the picks of one micrograph: as a part file, and as a row of SQLite.
 
     .venv/bin/python benchmarks/ledger.py [--items 500] [--folder .]
 
-Both are flushed to disk after every item, as a ledger that survives a power cut must be. The
-folder says which file system is asked.
+Both are flushed to disk after every item, as required to survive a power failure. The
+folder selects the file system.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 PICKS = 400
 
 
 def per_item_ms(work: Callable[[int], object], items: int) -> float:
-    """Milliseconds that `work` takes on average."""
+    """Measure the mean time of `work` in milliseconds."""
     began = time.perf_counter()
     for number in range(items):
         work(number)
@@ -31,7 +31,7 @@ def per_item_ms(work: Callable[[int], object], items: int) -> float:
 
 
 def main() -> None:
-    """Time both on one file system."""
+    """Measure both on one file system."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500)
     parser.add_argument("--folder", type=Path, default=Path())
@@ -39,13 +39,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     picks = {"xy_px": rng.uniform(0, 4096, (PICKS, 2)), "score": rng.normal(size=PICKS)}
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        parts = Parts.beside(Path(scratch) / "picks.star", ["benchmark"])
-        with parts.begun([], overwrite=False):
-            kept = per_item_ms(lambda i: parts.once(str(i), lambda: picks), given.items)
-            read = per_item_ms(lambda i: parts.once(str(i), dict), given.items)
+        parts = Ledger.for_output(Path(scratch) / "picks.star", ["benchmark"])
+        with parts.start([], overwrite=False):
+            kept = per_item_ms(lambda i: parts.compute_once(str(i), lambda: picks), given.items)
+            read = per_item_ms(lambda i: parts.compute_once(str(i), dict), given.items)
             began = time.perf_counter()
         packed_s = time.perf_counter() - began
-        size = parts.ledger.stat().st_size
+        size = parts.archive.stat().st_size
         base = sqlite3.connect(Path(scratch) / "ledger.db", isolation_level=None)
         base.execute("pragma synchronous = full")
         base.execute("create table done (item text primary key, picks blob)")

@@ -1,7 +1,7 @@
-"""Cost against size: seconds at four numbers of micrographs and at four numbers of pixels.
+"""Scaling with size: times for four numbers of micrographs and four numbers of pixels.
 
-Sides are multiples of 64. A Fourier transform has no short cut for a large prime factor, as in
-5793 = 3 x 1931; the last row of a table shows what that costs.
+Sides are multiples of 64. Fourier transforms are slow for large prime factors, as in
+5793 = 3 x 1931; the last row of a table shows the cost.
 """
 
 import shutil
@@ -11,14 +11,14 @@ import numpy as np
 from common import Inputs, heading, medians, row
 from train import measured
 
-from cryopick.inference.score_map import score_map
+from cryopick.inference.score_map import compute_score_map
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import Preparation, prepare_dataset
-from cryopick.preprocess.pipeline import prepare, shrink
+from cryopick.preprocess.pipeline import prepare_micrograph, rescale_micrograph
 
 FACTOR = 8
 COUNTS = (2, 4, 8, 16)
@@ -41,9 +41,9 @@ def main(
 
 
 def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
-    """Preparation, picking, and a step of training, each on more and more micrographs."""
+    """Measure preprocessing, picking, and a training step by number of micrographs."""
     paths = inputs.micrographs
-    picker = Picker.ready(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
+    picker = Picker.create(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
     first, steps = 0.0, min(STEPS, inputs.steps)
     works = {number: lambda number=number: prepared(inputs, number) for number in counts}
     table("Micrographs, raw to prepared for training", medians(works, repeats))
@@ -61,7 +61,7 @@ def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
 
 
 def prepared(inputs: Inputs, number: int) -> None:
-    """Prepare micrographs as `cryopick train` does."""
+    """Preprocess micrographs like `cryopick train`."""
     folder = inputs.folder / "linear"
     shutil.rmtree(folder, ignore_errors=True)
     how = Preparation(working_size_ang=float(FACTOR), pixel_size_ang=1.0, normalization="dataset")
@@ -70,21 +70,21 @@ def prepared(inputs: Inputs, number: int) -> None:
 
 
 def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeats: int) -> None:
-    """Preparation and scoring of larger and larger micrographs, on one thread the first."""
+    """Measure preprocessing, on one thread, and scoring by size of the micrograph."""
     model = load_model(inputs.model(FACTOR))
-    picker = Picker.ready(model, PickSettings(), choose_device())
+    picker = Picker.create(model, PickSettings(), choose_device())
     longest = max(*sides_px, awkward_px)
     image = np.random.default_rng(0).normal(10, 2, (longest, longest)).astype(np.float32)
     sides = (*sides_px, awkward_px)
     kinds: dict[str, Callable[[np.ndarray], object]] = {
-        "Pixels, raw to prepared, one thread": lambda pixels: prepare(
+        "Pixels, raw to prepared, one thread": lambda pixels: prepare_micrograph(
             pixels, FACTOR, model.normalization
         ),
-        "Pixels, prepared to scores": lambda pixels: score_map(
+        "Pixels, prepared to scores": lambda pixels: compute_score_map(
             picker.scorer, shrunk[len(pixels)], step_px=2
         ),
     }
-    shrunk = {side: shrink(image[:side, :side], FACTOR).image for side in sides}
+    shrunk = {side: rescale_micrograph(image[:side, :side], FACTOR).image for side in sides}
     for title, work in kinds.items():
         works = {side: lambda side=side, work=work: work(image[:side, :side]) for side in sides}
         seconds = medians(works, repeats)
@@ -95,7 +95,7 @@ def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeat
 
 
 def table(title: str, seconds: dict[int, float], power: int = 1) -> None:
-    """Times by size, each divided by its size, and the power that they grow with."""
+    """Print times by size, each divided by its size, and the exponent of their growth."""
     sizes = np.array(list(seconds)) ** power
     slope = np.polyfit(np.log(sizes), np.log(list(seconds.values())), 1)[0]
     heading(f"{title}: time grows as size to the power {slope:.2f}")

@@ -1,4 +1,4 @@
-"""From raw micrographs to picks: the whole command, its parts, and what haste costs."""
+"""From raw micrographs to picks: the whole command, its parts, and the loss of precision."""
 
 import dataclasses
 from pathlib import Path
@@ -8,22 +8,22 @@ from common import CRYOPICK, DIAMETER_ANG, PIXEL_SIZE_ANG, Inputs, heading, meas
 from empiar10017 import DATA, RADIUS_PX, micrographs
 
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.inference.score_map import score_map
+from cryopick.inference.score_map import compute_score_map
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import choose_device, multiplies_bfloat16
+from cryopick.model.device import choose_device, has_fast_bfloat16
 from cryopick.model.model_file import load_model
-from cryopick.pick.picker import Picker, locate
+from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import concatenate
-from cryopick.preprocess.mask import inset
+from cryopick.preprocess.mask import erode_mask
 
 FACTOR = 8
 DEVICE = choose_device()
 
 
 def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None:
-    """Print the tables; precision is that of as many models."""
+    """Print the tables; precision is measured for `seeds` models."""
     inputs = inputs or Inputs()
     model = inputs.model(FACTOR)
     parts(inputs, model, repeats)
@@ -39,11 +39,11 @@ def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None
 
 
 def parts(inputs: Inputs, model: Path, repeats: int) -> None:
-    """One step after the other, on the threads that each of them takes when alone."""
+    """Measure the steps one by one, with the threads that each uses alone."""
     path = inputs.micrographs[0]
     loaded = load_model(model)
     exact, fast = (
-        Picker.ready(loaded, PickSettings(precision=kind), DEVICE) for kind in ("float32", "auto")
+        Picker.create(loaded, PickSettings(precision=kind), DEVICE) for kind in ("float32", "auto")
     )
     scored = fast.score(path)
     prepared, scores = scored.prepared, scored.scores
@@ -56,11 +56,11 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
         torch.set_num_threads(threads)
 
     works = {
-        "read and prepare, one thread": lambda: fast.prepare(path),
-        "score, float32": lambda: score_map(exact.scorer, prepared.image, step_px=step),
-        "score": lambda: score_map(fast.scorer, prepared.image, step_px=step),
-        "keep clear of what is unusable": lambda: inset(prepared.usable, loaded.diameter_px / 2),
-        "suppress and refine": lambda: locate(
+        "read and preprocess, one thread": lambda: fast.prepare(path),
+        "score, float32": lambda: compute_score_map(exact.scorer, prepared.image, step_px=step),
+        "score": lambda: compute_score_map(fast.scorer, prepared.image, step_px=step),
+        "erode the mask": lambda: erode_mask(prepared.usable, loaded.diameter_px / 2),
+        "suppress and refine": lambda: find_peaks(
             scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0
         ),
         "all": lambda: fast.pick(path),
@@ -74,7 +74,7 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
 
 
 def commands(inputs: Inputs, model: Path, repeats: int) -> None:
-    """The whole command, of all micrographs and of one small one, which is its start."""
+    """Measure the whole command with all micrographs, and with a small one for its start-up."""
     tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
     out = inputs.folder / "picks.star"
     works = {
@@ -89,19 +89,19 @@ def commands(inputs: Inputs, model: Path, repeats: int) -> None:
     row("of one of 256 x 256", seconds["start"], 1, "")
     row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
     each = (seconds["all"] - seconds["start"]) / count
-    row(f"of {count}, each, start left out", each, each * count / seconds["start"], "same")
+    row(f"of {count}, each, without start-up", each, each * count / seconds["start"], "same")
 
 
 def precision(
     model: Path, paths: list[Path], truth: Path, radius_px: float, size_ang: float | None
 ) -> None:
-    """Average precision and time for every step and number format."""
+    """Measure average precision and time for each step and number format."""
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
     for step in (1, 2, 4):
-        for kind in ("float32", *(["bfloat16"] if multiplies_bfloat16(DEVICE) else [])):
+        for kind in ("float32", *(["bfloat16"] if has_fast_bfloat16(DEVICE) else [])):
             settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
-            picker = Picker.ready(loaded, settings, DEVICE)
+            picker = Picker.create(loaded, settings, DEVICE)
             alone = dataclasses.replace(picker, order=paths)
             found = []
             seconds = medians(

@@ -1,4 +1,4 @@
-"""Score maps: arithmetic a second of the convolutions against a plain matrix product."""
+"""Score maps: arithmetic speed of the convolutions compared with a plain matrix product."""
 
 from functools import partial
 
@@ -6,16 +6,17 @@ import numpy as np
 import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 
-from cryopick.inference.score_map import folded, score_map
-from cryopick.model.device import choose_device, multiplies_bfloat16
-from cryopick.model.networks import NETWORKS, NetworkSettings, Scorer
-from cryopick.pick.suppression import suppress
+from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.device import choose_device, has_fast_bfloat16
+from cryopick.model.networks import Scorer
+from cryopick.pick.suppression import suppress_non_maxima
 
 
 def operations(name: str, width: int, shape: tuple[int, int], step_px: int | None = None) -> float:
-    """Multiplications and additions of the convolutions, for every `step_px`-th pixel.
+    """Count multiplications and additions of the convolutions, for every `step_px`-th pixel.
 
-    None stands for the network's stride.
+    None means the network's stride.
     """
     total, channels, stride = 0.0, 1, 1
     for layer in NETWORKS[name]:
@@ -40,17 +41,17 @@ def main(
 ) -> None:
     """Print the table."""
     image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
-    # Without instructions for it, bfloat16 is a thousand times slower than what it is held against.
+    # Without processor support, bfloat16 is a thousand times slower than float32.
     device = choose_device()
-    fast = multiplies_bfloat16(device)
+    fast = has_fast_bfloat16(device)
     peaks = {kind: matrix_gflops(kind) for kind in ("float32", *(["bfloat16"] if fast else []))}
     heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
     for name in networks:
         plain = Scorer(NetworkSettings(name=name)).eval()
         works = {
             (step, kind): partial(
-                score_map,
-                folded(plain, getattr(torch, kind), device, step_px=step),
+                compute_score_map,
+                optimize_for_inference(plain, getattr(torch, kind), device, step_px=step),
                 image,
                 step_px=step,
             )
@@ -67,11 +68,16 @@ def main(
             row(f"{name}, every {step} px, {kind}", seconds[step, kind], share, words)
     logits = np.random.default_rng(1).normal(size=(side_px // 2,) * 2).astype(np.float32)
     works = {
-        "suppress": lambda: suppress(logits, radius=4.0, threshold=-6.0),
+        "suppress_non_maxima": lambda: suppress_non_maxima(logits, radius=4.0, threshold=-6.0),
         "sort": lambda: np.argsort(logits, axis=None),
     }
     seconds = medians(works)
-    row("suppression", seconds["suppress"], seconds["suppress"] / seconds["sort"], "one argsort")
+    row(
+        "suppression",
+        seconds["suppress_non_maxima"],
+        seconds["suppress_non_maxima"] / seconds["sort"],
+        "one argsort",
+    )
 
 
 if __name__ == "__main__":

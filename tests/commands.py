@@ -1,9 +1,10 @@
-"""Commands of cryopick's in processes of their own, to be killed, limited or run at once.
+"""Commands of cryopick in separate processes, to be killed, limited or run concurrently.
 
-They are forked from a process that has loaded what they load, so that they begin at once.
+The processes are forked from a server that has already imported torch and the pipeline, so that
+they start at once.
 
-- `start`: begin a command.
-- `Running`: one that was begun.
+- `start`: start a command.
+- `RunningCommand`: a command that was started.
 """
 
 import multiprocessing
@@ -16,71 +17,77 @@ from pathlib import Path
 
 from cryopick.cli import main
 
-__all__ = ["Running", "start"]
+__all__ = ["RunningCommand", "start"]
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["cryopick.cli", "cryopick.train", "cryopick.pick.batch"])
+_FORKS.set_forkserver_preload(
+    ["cryopick.cli", "cryopick.workflows.training", "cryopick.workflows.picking"]
+)
 
 
-def start(line: str, *, folder: Path | None = None, most_bytes: int | None = None) -> "Running":
-    """Begin a command.
+def start(
+    line: str, *, folder: Path | None = None, max_file_bytes: int | None = None
+) -> "RunningCommand":
+    """Start a command.
 
     Args:
-        line: What would be typed after `cryopick`; words have no spaces.
-        folder: Where it works; where this process does if None.
-        most_bytes: Files that it writes grow no longer than that.
+        line: Command line after `cryopick`; its words contain no spaces.
+        folder: Working directory (default: that of this process).
+        max_file_bytes: Limit on the size of the files that it writes.
     """
-    heard, told = _FORKS.Pipe(duplex=False)
-    words = (line.split(), folder or Path.cwd(), most_bytes, told)
-    process = _FORKS.Process(target=_command, args=words)
+    receiver, sender = _FORKS.Pipe(duplex=False)
+    arguments = (line.split(), folder or Path.cwd(), max_file_bytes, sender)
+    process = _FORKS.Process(target=_run_command, args=arguments)
     process.start()
-    told.close()
-    return Running(process, heard)
+    sender.close()
+    return RunningCommand(process, receiver)
 
 
-class Running:
-    """A command at work."""
+class RunningCommand:
+    """A command in a separate process."""
 
-    def __init__(self, process: multiprocessing.process.BaseProcess, heard: Connection) -> None:
-        self._process, self._heard = process, heard
+    def __init__(self, process: multiprocessing.process.BaseProcess, receiver: Connection) -> None:
+        self._process, self._receiver = process, receiver
 
     @property
-    def ended(self) -> bool:
-        """Whether it has."""
+    def has_ended(self) -> bool:
+        """Return True once the process has exited."""
         return self._process.exitcode is not None
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
-        if not self.ended and self._process.pid is not None:
+        """Send a signal, unless the process has exited."""
+        if not self.has_ended and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
     def finish(self, *, timeout_s: float = 600) -> tuple[int, str]:
-        """Wait for its end; return its exit status, below 0 for a signal, and its words."""
+        """Wait for the end; return the exit status, below 0 for a signal, and stderr."""
         deadline = time.monotonic() + timeout_s
-        said = b""
-        while self._heard.poll(max(0.0, deadline - time.monotonic())):
-            more = os.read(self._heard.fileno(), 1 << 16)
-            if not more:
+        messages = b""
+        while self._receiver.poll(max(0.0, deadline - time.monotonic())):
+            block = os.read(self._receiver.fileno(), 1 << 16)
+            if not block:
                 break
-            said += more
-        self._heard.close()
+            messages += block
+        self._receiver.close()
         self._process.join(max(1.0, deadline - time.monotonic()))
         status = self._process.exitcode
         if status is None:
             self._process.kill()
-            raise TimeoutError(f"it did not end in {timeout_s:g} s: {said.decode()}")
-        return status, said.decode()
+            raise TimeoutError(f"still running after {timeout_s:g} s: {messages.decode()}")
+        return status, messages.decode()
 
 
-def _command(words: list[str], folder: Path, most_bytes: int | None, told: Connection) -> None:
-    """Be the command, in a process made for it."""
+def _run_command(
+    words: list[str], folder: Path, max_file_bytes: int | None, sender: Connection
+) -> None:
+    """Run the command in the forked process."""
     import torch
 
     torch.set_num_threads(1)
-    os.dup2(told.fileno(), 2)
-    told.close()
+    os.dup2(sender.fileno(), 2)
+    sender.close()
     os.chdir(folder)
-    if most_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    if max_file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
     sys.argv = ["cryopick", *words]
     main()

@@ -2,11 +2,11 @@
 
 The same from Python as on the command line; docs/howto/python.md shows it at work.
 
-- `micrograph_paths`, `read_micrograph`: raw micrographs.
+- `find_micrographs`, `read_micrograph`: raw micrographs.
 - `read_picks`, `write_picks`, `Picks`, `concatenate`, `match_names`: tables of particles.
 - `train_settings`, `train_model`, `TrainSettings`: a model from a few labels.
 - `pick_particles`, `PickSettings`, `Model`, `load_model`: particles from a model.
-- `evaluate_picks`, `thresholded`: how good picks are, and the surest of them.
+- `evaluate_picks`, `apply_threshold`: how good picks are, and the surest of them.
 - `read_regions`, `Regions`: where not to look.
 - `CryopickError`: the base of all errors that a mistake in the input causes.
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # nothing heavy is loaded before it is used
     from cryopick.api import pick_particles, train_model, train_settings
     from cryopick.errors import CryopickError
     from cryopick.evaluate.evaluation import evaluate_picks
-    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.evaluate.thresholds import apply_threshold
     from cryopick.io.images.micrograph import read_micrograph
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks, write_picks
     from cryopick.io.tables.region_files import read_regions
@@ -37,45 +37,44 @@ __all__ = [
     "Picks",
     "Regions",
     "TrainSettings",
+    "apply_threshold",
     "concatenate",
     "evaluate_picks",
+    "find_micrographs",
     "load_model",
     "match_names",
-    "micrograph_paths",
     "pick_particles",
     "read_micrograph",
     "read_picks",
     "read_regions",
-    "thresholded",
     "train_model",
     "train_settings",
     "write_picks",
 ]
 
-_PLACES = {
+_MODULES = {
     "cryopick.api": ("pick_particles", "train_model", "train_settings"),
     "cryopick.errors": ("CryopickError",),
-    "cryopick.evaluate": ("evaluate_picks", "thresholded"),
-    "cryopick.io": (
-        "match_names",
-        "micrograph_paths",
-        "read_micrograph",
-        "read_picks",
-        "write_picks",
-    ),
+    "cryopick.evaluate.evaluation": ("evaluate_picks",),
+    "cryopick.evaluate.thresholds": ("apply_threshold",),
+    "cryopick.io.images.micrograph": ("read_micrograph",),
+    "cryopick.io.inputs": ("find_micrographs",),
+    "cryopick.io.names": ("match_names",),
+    "cryopick.io.tables.pick_tables": ("read_picks", "write_picks"),
     "cryopick.io.tables.region_files": ("read_regions",),
-    "cryopick.train": ("Model", "TrainSettings", "load_model"),
-    "cryopick.pick": ("PickSettings",),
+    "cryopick.model.model_file": ("Model", "load_model"),
+    "cryopick.pick.settings": ("PickSettings",),
     "cryopick.picks": ("Picks", "concatenate"),
     "cryopick.regions": ("Regions",),
+    "cryopick.train.settings": ("TrainSettings",),
 }
-_PLACE = {name: place for place, names in _PLACES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACE:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'cryopick' has no attribute {name!r}")
-    return getattr(import_module(_PLACE[name]), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

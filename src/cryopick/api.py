@@ -1,42 +1,40 @@
-"""Train, pick and judge from Python: what the commands do, in a call each.
+"""Train and pick from Python, with the same workflows as the command line.
 
-All names are there as `cryopick.NAME`; each loads what it needs when it is first used.
+All names are available as `cryopick.NAME`.
 
-- `train_settings`, `train_model`: a model from labelled particles.
-- `pick_particles`: particles on raw micrographs.
-- `skipped`: what happens to micrographs that cannot serve.
+- `train_settings`, `train_model`: train a model on labelled particles.
+- `pick_particles`: pick particles on raw micrographs.
+- `WarnSkipped`: the default receiver of events.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cryopick.errors import CryopickError, InputError
-from cryopick.model.device import ready_device
+from cryopick.errors import InputError
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
-from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
-from cryopick.picks import Picks, concatenate
+from cryopick.picks import Picks
 from cryopick.regions import Regions
-from cryopick.train.curves import Row
-from cryopick.train.initialization import usual_training
-from cryopick.train.labels import Labelled
-from cryopick.train.particle_count import Known, calibrated, gather, sample, settled
+from cryopick.train.initialization import choose_training_settings
+from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.settings import GENERAL, TrainSettings
-from cryopick.train.training_run import Run
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.workflows import picking, training
+from cryopick.workflows.events import Event, Events, FileSkipped
 
-__all__ = ["pick_particles", "skipped", "train_model", "train_settings"]
+__all__ = ["WarnSkipped", "pick_particles", "train_model", "train_settings"]
 
-_IN_MEMORY = Path("labels")  # stands for the file of a table that was never in one
+_IN_MEMORY = Path("labels")  # stands for the file of a table in memory, in messages
 
 
-def skipped(_: Path, error: CryopickError | None) -> None:
-    """Warn of a micrograph that cannot serve, and go on."""
-    if error:
-        warnings.warn(f"skipped {error}", stacklevel=2)
+class WarnSkipped:
+    """A receiver of events that warns of skipped micrographs and ignores other events."""
+
+    def emit(self, event: Event, /) -> None:
+        """Warn of a skipped micrograph."""
+        if isinstance(event, FileSkipped):
+            warnings.warn(f"skipped {event.path}: {event.reason}", stacklevel=2)
 
 
 def train_settings(
@@ -46,27 +44,27 @@ def train_settings(
     init: str = GENERAL,
     **others: Any,  # noqa: ANN401  # fields of TrainSettings
 ) -> TrainSettings:
-    """The settings that `cryopick train` would use.
+    """Return the settings that `cryopick train` would use.
 
     Args:
-        diameter_ang: Longest extent of the particle in ångströms.
-        particles_per_micrograph: Particles expected on a micrograph, labelled or not; None
-            lets `train_model` estimate it.
-        init: What to start from: "general", "random", or a path of a model.
+        diameter_ang: Longest dimension of the particle in ångströms.
+        particles_per_micrograph: Expected number of particles on a micrograph, labelled or not;
+            None lets `train_model` estimate it.
+        init: Initial weights: "general", "random", or the path of a model.
         others: Further fields of `TrainSettings`, such as `pixel_size_ang` or `steps`.
 
     Raises:
         SettingsError: A value lies outside its range.
-        InputError: The model to start from is missing.
+        InputError: The model given as `init` is missing.
     """
-    usual = usual_training(init, diameter_ang, steps=others.get("steps"))
-    given = {"diameter_ang": float(diameter_ang)}
+    defaults = choose_training_settings(init, diameter_ang, steps=others.get("steps"))
+    explicit = {"diameter_ang": float(diameter_ang)}
     if particles_per_micrograph is not None:
-        given["particles_per_micrograph"] = float(particles_per_micrograph)
-    return TrainSettings(**{**usual, **given, **others})
+        explicit["particles_per_micrograph"] = float(particles_per_micrograph)
+    return TrainSettings(**{**defaults, **explicit, **others})
 
 
-def train_model(  # noqa: PLR0913  # as the command has options
+def train_model(  # noqa: PLR0913  # options of the command
     micrographs: Sequence[Path],
     labels: Picks,
     model: Path | str,
@@ -76,26 +74,25 @@ def train_model(  # noqa: PLR0913  # as the command has options
     negatives: Picks | None = None,
     ignore: Regions | None = None,
     device: str = "auto",
-    on_micrograph: Callable[[Path, CryopickError | None], None] = skipped,
-    on_row: Callable[[Row], None] = lambda _: None,
+    events: Events | None = None,
     overwrite: bool = False,
 ) -> Model:
     """Train a model on labelled particles, and write it.
 
-    As with `cryopick train`, the folder `<model>.run` keeps settings, curves and checkpoints, and
-    a run that was cut off goes on when it is asked for again.
+    As with `cryopick train`, the folder `<model>.run` holds settings, curves, run metadata and
+    checkpoints, and the same call resumes an interrupted run.
 
     Args:
         micrographs: Raw micrographs, labelled or not.
         labels: Centres of some of their particles, (x, y) in raw pixels.
-        model: File to write, `.safetensors`.
-        settings: From `train_settings`.
-        held_out: Micrographs to judge by, and all particles on them.
-        negatives: Places that are no particles.
-        ignore: Regions to leave out, on micrographs named by their paths.
-        device: cpu, cuda, mps, or the best there is (auto).
-        on_micrograph: Called for each prepared micrograph, with the error if it is left out.
-        on_row: Called at each checkpoint with the figures so far.
+        model: Model file to write, `.safetensors`.
+        settings: Settings from `train_settings`.
+        held_out: Micrographs to evaluate on, and all particles on them.
+        negatives: Negative labels: positions without a particle.
+        ignore: Regions to ignore, on micrographs named by their paths.
+        device: cpu, cuda, mps, or the best of this machine (auto).
+        events: Receiver of progress, curves and skipped micrographs; by default, each skipped
+            micrograph gives a warning.
         overwrite: Replace a model that exists.
 
     Returns:
@@ -106,31 +103,24 @@ def train_model(  # noqa: PLR0913  # as the command has options
         OutputExistsError: The model exists and is not to be replaced.
         SettingsError: Prior and labels contradict each other.
     """
-    training = Labelled.of(micrographs, labels, _IN_MEMORY)
+    labelled = LabelledMicrographs.from_table(micrographs, labels, _IN_MEMORY)
     if negatives is not None:
-        training = training.against(negatives, Path("negatives"))
-    judged_by = Labelled.of(*held_out, Path("held_out")) if held_out else None
-    on, regions = ready_device(device), ignore or Regions({})
-    chosen = sample(training.paths, training.labels)
-    known = Known(
-        evidence=gather(chosen, training.labels, settings, on, regions),
-        complete=judged_by.labels if judged_by else None,
-    )
-    settings = settled(settings, known.estimate, len(training.labels), len(training.paths))
-    run = Run(
+        labelled = labelled.with_negatives(negatives, Path("negatives"))
+    evaluation = None
+    if held_out is not None:
+        evaluation = LabelledMicrographs.from_table(*held_out, Path("held_out"))
+    job = training.TrainJob(
         model=Path(model),
         settings=settings,
-        training=training,
-        held_out=judged_by,
-        ignore=regions,
+        training=labelled,
+        held_out=evaluation,
+        held_out_is_complete=evaluation is not None,
+        ignore=ignore or Regions({}),
+        device=device,
+        overwrite=overwrite,
     )
-    run.open(overwrite=overwrite, resume=False)
-    prepared = run.prepare(on_micrograph)
-    judge = partial(HeldOutMicrographs.of, settings)
-    outcome = run.learn(prepared, judge, on, on_row)
-    ended = calibrated(run.model_of(prepared, outcome), known, settings, on, regions)
-    run.finish(ended, outcome)
-    return load_model(run.model)
+    training.train_model(job, events or WarnSkipped())
+    return load_model(job.model)
 
 
 def pick_particles(
@@ -140,22 +130,23 @@ def pick_particles(
     *,
     ignore: Regions | None = None,
     device: str = "auto",
-    on_micrograph: Callable[[Path, CryopickError | None], None] = skipped,
+    events: Events | None = None,
 ) -> Picks:
-    """Find particles on raw micrographs.
+    """Pick particles on raw micrographs.
 
     Args:
         micrographs: Raw micrographs.
-        model: A model or its file; None takes the general one, which needs
+        model: A model or its file; None takes the general model, which needs
             `PickSettings(diameter_ang=…)`.
-        settings: How to pick; the usual way if None.
+        settings: How to pick; the defaults if None.
         ignore: Regions in which nothing is picked, on micrographs named by their paths.
-        device: cpu, cuda, mps, or the best there is (auto).
-        on_micrograph: Called for each micrograph, with the error if it is left out.
+        device: cpu, cuda, mps, or the best of this machine (auto).
+        events: Receiver of progress and skipped micrographs; by default, each skipped micrograph
+            gives a warning.
 
     Returns:
-        Centres (x, y) in raw pixels with their scores (logits), micrograph by micrograph, by
-        descending score; micrographs are named `str(path)`.
+        Centres (x, y) in raw pixels with their scores (logits), by micrograph and descending
+        score; micrographs are named `str(path)`.
 
     Raises:
         InputError: None of the micrographs can be used, or the model is missing.
@@ -166,15 +157,11 @@ def pick_particles(
         raise InputError(
             "the general model needs the particle's diameter; add PickSettings(diameter_ang=…)"
         )
-    own = model if isinstance(model, Model) else load_model(Path(model or GENERAL_MODEL))
-    picker = Picker.ready(own, settings, ready_device(device), micrographs, ignore)
-    found = []
-    for path in micrographs:
-        try:
-            found.append(picker.pick(path))
-            on_micrograph(path, None)
-        except CryopickError as error:
-            on_micrograph(path, error)
-    if not found:
-        raise InputError("none of the micrographs can be used; see what was skipped")
-    return concatenate(found)
+    job = picking.PickJob(
+        micrographs=micrographs,
+        model=model if isinstance(model, Model) else Path(model or GENERAL_MODEL),
+        settings=settings,
+        ignore=ignore or Regions({}),
+        device=device,
+    )
+    return picking.pick_micrographs(job, events or WarnSkipped()).picks

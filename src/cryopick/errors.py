@@ -1,18 +1,21 @@
-"""Every exception that cryopick raises on purpose.
+"""Exceptions that cryopick raises on purpose.
 
-    CryopickError               for the user: one line, exit status 1
-    ├── InputError              a file that is missing, unreadable, or not what it should be
-    │   ├── MicrographError     an image that cannot serve as a micrograph
-    │   ├── FormatError         a pick table, list, model or settings file that breaks its format
-    │   └── UnmatchedError      names of micrographs that match no file, or more than one
-    ├── SettingsError           options or settings that contradict each other, the data, or reason
-    ├── OutputExistsError       an output that stands already and was not to be replaced
-    ├── BusyError               an output that another process is writing at the moment
-    ├── ClusterError            workers that cannot be had, or were lost
-    └── UnfinishedError         a batch in which some files failed; the others were done
+    CryopickError                    for the user: one line, exit status 1
+    ├── InputError                   a file is missing, unreadable or has the wrong content
+    │   ├── NotFoundError            a named file, run, micrograph or pick does not exist
+    │   ├── MicrographError          an image cannot be used as a micrograph
+    │   │   └── MissingPixelSizeError    neither file nor options give the pixel size
+    │   ├── FormatError              a table, list, model or settings file is malformed
+    │   └── UnmatchedError           a micrograph name matches no file, or several files
+    ├── SettingsError                settings are out of range or contradict each other or the data
+    ├── OutputExistsError            an output exists and must not be overwritten
+    ├── BusyError                    another process is writing the same output
+    ├── ClusterError                 workers are unavailable or were lost
+    └── UnfinishedError              some files of a batch failed; the others are done
 
-`ValueError` and `TypeError` are for the calling programmer; an `assert` guards our own
-reasoning. A message says which file, what was expected, what was found, and what to do.
+Callers branch on the class of an error, never on its text. `ValueError` and `TypeError` report
+mistakes of the calling programmer; `assert` guards internal assumptions. A message names the
+file, the expected and the actual content, and the fix.
 """
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "FormatError",
     "InputError",
     "MicrographError",
+    "MissingPixelSizeError",
+    "NotFoundError",
     "OutputExistsError",
     "SettingsError",
     "UnfinishedError",
@@ -30,40 +35,48 @@ __all__ = [
 
 
 class CryopickError(Exception):
-    """A problem that the user can mend; the message is one line that says how."""
+    """A problem that the user can fix; the message is one line that says how."""
 
 
 class InputError(CryopickError):
-    """A file is missing, cannot be read, or does not hold what it should."""
+    """A file is missing, cannot be read, or has the wrong content."""
+
+
+class NotFoundError(InputError):
+    """A named file, run, micrograph or pick does not exist."""
 
 
 class MicrographError(InputError):
-    """An image cannot serve as a micrograph: a stack, truncated, non-finite, constant."""
+    """An image cannot be used as a micrograph: a stack, truncated, non-finite or constant."""
+
+
+class MissingPixelSizeError(MicrographError):
+    """Neither the file nor the options give the pixel size of a micrograph."""
 
 
 class FormatError(InputError):
-    """A table, list, model or settings file breaks the rules of its format."""
+    """A table, list, model or settings file violates its format."""
 
 
 class UnmatchedError(InputError):
-    """A micrograph's name matches no file at hand, or more than one."""
+    """A micrograph name matches none of the given files, or several of them."""
 
 
 class SettingsError(CryopickError):
-    """Settings that contradict each other or the data, or that lie outside their range."""
+    """Settings are out of range, or contradict each other or the data."""
 
 
 class OutputExistsError(CryopickError):
-    """An output exists and the user did not ask to replace it."""
+    """An output exists and the user did not ask to overwrite it."""
 
 
 class BusyError(CryopickError):
-    """Another process is at work on the same output."""
+    """Another process is writing the same output."""
 
 
 class ClusterError(CryopickError):
-    """Workers cannot be had or do not share our files, or the connection to them was lost."""
+    """Workers are unavailable, do not share the file system, or were lost."""
 
 
 class UnfinishedError(CryopickError):
-    """Some files of a batch failed and were skipped; the rest is done and written."""
+    """Some files of a batch failed and were skipped; the others are done and written."""

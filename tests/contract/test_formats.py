@@ -1,4 +1,4 @@
-"""What every format of pick tables owes; a new format in `CODECS` is tested without a line here."""
+"""Contract test of all formats of pick tables; it includes each new format of `CODECS`."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
-from cryopick.io.names import stem_of
-from cryopick.io.tables.codec import Layout
+from cryopick.io.names import micrograph_stem
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.formats import CODECS, FORMATS
 from cryopick.io.tables.pick_tables import (
     read_picks,
@@ -24,7 +24,7 @@ all_formats = pytest.mark.parametrize("name", FORMATS)
 text_formats = pytest.mark.parametrize("name", [n for n in FORMATS if n != "cs"])
 line_formats = pytest.mark.parametrize("name", ["tsv", "csv", "star", "box", "cbox", "via"])
 table_formats = pytest.mark.parametrize(  # formats whose file can name several micrographs
-    "name", [n for n, codec in CODECS.items() if not codec.holds_one]
+    "name", [n for n, codec in CODECS.items() if not codec.is_single]
 )
 carrying_formats = pytest.mark.parametrize("name", ["tsv", "csv", "star", "json"])
 SCORELESS = ("eman",)
@@ -36,7 +36,9 @@ PRECISION_PX |= {name: 0.0005 for name in FORMATS if name not in PRECISION_PX}
 # Names that hurt: spaces, dots, quotes, signs of the formats, letters beyond ASCII
 letters = st.characters(codec="utf-8", exclude_characters='"/\0', exclude_categories=("C", "Z"))
 words = st.text(letters | st.sampled_from(" .#@'%;,_"), min_size=1, max_size=8)
-names = words.map(str.strip).filter(lambda s: s and s not in (".", "..") and stem_of(s) == s)
+names = words.map(str.strip).filter(
+    lambda s: s and s not in (".", "..") and micrograph_stem(s) == s
+)
 numbers = st.floats(-1e5, 1e5).map(lambda x: round(x, 2))
 scores = st.none() | st.floats(-900, 900, width=32)
 
@@ -74,7 +76,7 @@ def assert_same(found, expected, name):
 
 
 def layout_for(picks):
-    return Layout(shapes_px=dict.fromkeys(picks.micrographs, SHAPE_PX))
+    return TableLayout(shapes_px=dict.fromkeys(picks.micrographs, SHAPE_PX))
 
 
 def write_one_each(picks, folder, name, box_px=BOX_PX):
@@ -126,7 +128,7 @@ def test_a_folder_of_files_is_the_table(tmp_path, name):
 
 @all_formats
 def test_no_picks_at_all_is_a_table_too(tmp_path, name):
-    empty = Picks.on("mic", np.zeros((0, 2)))
+    empty = Picks.for_micrograph("mic", np.zeros((0, 2)))
 
     [path] = write_one_each(empty, tmp_path, name)
 
@@ -155,7 +157,7 @@ def test_columns_of_numbers_are_carried(tmp_path, name):
 @text_formats
 @pytest.mark.parametrize("word", ["sixty", "nan", "inf", "1_000"])
 def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, name, word):
-    picks = Picks.on("mic", np.array([[11.0, 21.0], [1277.0, 22.0], [13.0, 23.0]]))
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.0], [1277.0, 22.0], [13.0, 23.0]]))
     [path] = write_one_each(picks, tmp_path, name, box_px=2)
     written = "1276" if name in ("box", "cbox") else "1277"
     lines = path.read_text().replace(written, word).splitlines()
@@ -168,13 +170,15 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, 
     message = str(caught.value)
     assert message.startswith(f"{path}:{number}: expected ")
     assert word in message
-    assert "mend that line" in message
+    assert "correct that line" in message
     assert "\n" not in message
 
 
 @line_formats
 def test_a_line_with_a_field_missing_is_shown_with_its_line(tmp_path, name):
-    picks = Picks.on("mic", np.array([[11.0, 21.0], [12.0, 22.0]]), np.array([1.0, 2.0]))
+    picks = Picks.for_micrograph(
+        "mic", np.array([[11.0, 21.0], [12.0, 22.0]]), np.array([1.0, 2.0])
+    )
     [path] = write_one_each(picks, tmp_path, name, box_px=2)
     lines = path.read_text().rstrip("\n").split("\n")
     sign = {"csv": ",", "via": ",", "star": " ", "cbox": " "}.get(name, "\t")
@@ -209,7 +213,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path, name):
 def test_what_is_there_is_not_overwritten(tmp_path, name):
     path = tmp_path / f"picks.{name}"
     path.write_text("precious")
-    picks = Picks.on("mic", np.ones((1, 2)))
+    picks = Picks.for_micrograph("mic", np.ones((1, 2)))
     options = {"format": name, "box_px": BOX_PX, "layout": layout_for(picks)}
 
     with pytest.raises(OutputExistsError, match="--force"):
@@ -223,7 +227,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, name):
 
 @text_formats
 def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
-    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
     [path] = write_one_each(picks, tmp_path, name)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
 
@@ -232,8 +236,8 @@ def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
 
 @all_formats
 @pytest.mark.parametrize("suffix", [".txt", ".any", "", ".star", ".json", ".csv", ".cs"])
-def test_the_format_is_told_by_content_whatever_the_suffix_says(tmp_path, name, suffix):
-    picks = Picks.on("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
+def test_the_format_is_detected_from_the_content_with_any_suffix(tmp_path, name, suffix):
+    picks = Picks.for_micrograph("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
     [path] = write_one_each(picks, tmp_path, name)
 
     again = read_picks(path.rename(tmp_path / f"mic{suffix}"))

@@ -1,4 +1,4 @@
-"""What every objective must do, whatever it is made of."""
+"""Contract test of all objectives."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.train.objectives import OBJECTIVES, objective
+from cryopick.train.objectives import OBJECTIVES, evaluate_objective
 
 every_objective = pytest.mark.parametrize("name", OBJECTIVES)
 logits = st.lists(st.floats(-8, 8), min_size=1, max_size=12)
@@ -19,7 +19,7 @@ def tensor(values):
 
 
 def total(name, positive, unlabelled, prior=0.1):
-    return objective(name, positive, unlabelled, prior=prior).total
+    return evaluate_objective(name, positive, unlabelled, prior=prior).total
 
 
 def gradients(name, positive, unlabelled, prior=0.1):
@@ -31,7 +31,7 @@ def gradients(name, positive, unlabelled, prior=0.1):
 @settings(deadline=None, max_examples=25)
 @given(logits, logits, priors)
 def test_the_value_is_one_finite_number_with_finite_gradients(name, positive, unlabelled, prior):
-    terms = objective(name, tensor(positive), tensor(unlabelled), prior=prior)
+    terms = evaluate_objective(name, tensor(positive), tensor(unlabelled), prior=prior)
 
     assert terms.total.shape == terms.penalty.shape == ()
     assert terms.total.isfinite()
@@ -117,14 +117,14 @@ def test_training_on_an_objective_alone_parts_labelled_regions_from_the_rest(nam
 @pytest.mark.parametrize("prior", [-0.1, 0.0, 1.0, 1.5, math.nan])
 def test_a_prior_outside_the_unit_interval_is_refused(name, prior):
     with pytest.raises(ValueError, match="prior must be strictly between 0 and 1; got"):
-        objective(name, torch.zeros(3), torch.zeros(3), prior=prior)
+        evaluate_objective(name, torch.zeros(3), torch.zeros(3), prior=prior)
 
 
 @every_objective
 @pytest.mark.parametrize(("positive", "unlabelled"), [(0, 3), (3, 0)])
 def test_an_empty_set_is_refused(name, positive, unlabelled):
     with pytest.raises(ValueError, match=f"got {positive} and {unlabelled}"):
-        objective(name, torch.zeros(positive), torch.zeros(unlabelled), prior=0.1)
+        evaluate_objective(name, torch.zeros(positive), torch.zeros(unlabelled), prior=0.1)
 
 
 @every_objective
@@ -132,11 +132,11 @@ def test_a_weight_is_used_or_refused_but_never_ignored(name):
     unlabelled = torch.ones(5)
     if OBJECTIVES[name].weight is None:
         with pytest.raises(ValueError, match=f"'{name}' has no weight; got 2"):
-            objective(name, torch.zeros(3), unlabelled, prior=0.1, weight=2.0)
+            evaluate_objective(name, torch.zeros(3), unlabelled, prior=0.1, weight=2.0)
         return
 
-    by_default = objective(name, torch.zeros(3), unlabelled, prior=0.1)
-    without = objective(name, torch.zeros(3), unlabelled, prior=0.1, weight=0.0)
+    by_default = evaluate_objective(name, torch.zeros(3), unlabelled, prior=0.1)
+    without = evaluate_objective(name, torch.zeros(3), unlabelled, prior=0.1, weight=0.0)
 
     assert without.total.item() == pytest.approx(math.log(2))
     paper = {"ge-kl": 10.0, "ge-binomial": 1.0}[name]

@@ -1,11 +1,11 @@
-"""What the documentation's pages hold, as far as the tests need to know.
+"""Parser for the documentation's Markdown pages, as far as the tests need it.
 
-A page is Markdown. Blocks of ```python and lines `$ cryopick …` in ```console blocks are run, in
-order, in one empty folder per page. Comments steer that:
+Blocks of ```python and lines `$ cryopick …` in ```console blocks are executed in order, in one
+empty folder per page. Comments control this:
 
     <!-- runs with: data/empiar10017 -->   link this folder of the shared data into that folder
-    <!-- not run: reason -->               directly above a block: leave it out, for a reason
-    <!-- exits with: 1 -->                 directly above a block: its commands fail, as shown
+    <!-- not run: reason -->               directly above a block: do not run it, with the reason
+    <!-- exits with: 1 -->                 above a block: expected exit status of its commands
 """
 
 import re
@@ -35,7 +35,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines that begin with `$ cryopick`, with continued lines joined."""
+        """Command lines that begin with `$ cryopick`, with continuation lines joined."""
         if self.kind != "console":
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
@@ -43,23 +43,21 @@ class Block:
 
 
 def pages() -> list[Path]:
-    found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in found if page.exists()]
+    names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
+    return [*(ROOT / name for name in names), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(text: str) -> list[Block]:
-    found = []
-    for match in _BLOCK.finditer(text):
-        found.append(
-            Block(
-                kind=match["kind"],
-                text=match["text"],
-                line=text.count("\n", 0, match.start("text")) + 1,
-                status=int(match["why"]) if match["word"] == "exits with" else 0,
-                is_run=match["word"] != "not run",
-            )
+    return [
+        Block(
+            kind=match["kind"],
+            text=match["text"],
+            line=text.count("\n", 0, match.start("text")) + 1,
+            status=int(match["why"]) if match["word"] == "exits with" else 0,
+            is_run=match["word"] != "not run",
         )
-    return found
+        for match in _BLOCK.finditer(text)
+    ]
 
 
 def shared_folders(text: str) -> list[str]:
@@ -67,13 +65,13 @@ def shared_folders(text: str) -> list[str]:
 
 
 def links(text: str) -> list[str]:
-    """Targets of links to other pages and files, without anchors."""
+    """Return the targets of links to other pages and files, without anchors."""
     targets = [link.split("#")[0] for link in _LINK.findall(_FENCED.sub("", text))]
     return [link for link in targets if link and not re.match(r"\w+:", link)]
 
 
 def options_of(command: str) -> list[str]:
-    """The options that a command line uses, up to a pipe or a redirection."""
+    """Return the options of a command line, up to a pipe or a redirection."""
     words = []
     for word in shlex.split(command, comments=True):
         if word in ("|", ">", "2>", "&&", ";"):

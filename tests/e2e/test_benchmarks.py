@@ -1,16 +1,19 @@
-"""Every benchmark still runs, on inputs so small that its numbers mean nothing."""
+"""Every benchmark runs, on inputs that are too small for meaningful numbers."""
 
 import importlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch  # noqa: TID253  # which number formats this machine has
+from typer.testing import CliRunner
 
-from cryopick.model.device import multiplies_bfloat16
+from cryopick.cli import app
+from cryopick.model.device import has_fast_bfloat16
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-NUMBER_FORMATS = 2 if multiplies_bfloat16(torch.device("cpu")) else 1
+NUMBER_FORMATS = 2 if has_fast_bfloat16(torch.device("cpu")) else 1
 NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
 
 pytestmark = pytest.mark.slow
@@ -23,12 +26,33 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def bench(monkeypatch, folder):
-    """Benchmarks as modules, and inputs that they share."""
+    """Return a function that imports a benchmark and gives it the shared inputs.
+
+    Commands of cryopick run in this process, which has already imported torch; with
+    `separate_processes=True` they run as programs, as in a real benchmark.
+    """
     monkeypatch.syspath_prepend(BENCHMARKS)
     common = importlib.import_module("common")
     monkeypatch.setattr(common, "LOG", folder / "last-command.log")
-    inputs = common.Inputs(count=2, side_px=512, steps=4, folder=folder)
-    yield lambda name: (importlib.import_module(name), inputs)
+    measure_program = common.measure
+
+    def measure_here(*command):
+        if command[0] != common.CRYOPICK:
+            return measure_program(*command)
+        common.forget(command)
+        start = time.perf_counter()
+        result = CliRunner().invoke(app, [str(word) for word in command[1:]])
+        common.LOG.write_text(result.output)
+        if result.exit_code:
+            raise RuntimeError(result.output)
+        return common.Usage(time.perf_counter() - start, 1.0)
+
+    def load(name, *, separate_processes=False):
+        common.measure = measure_program if separate_processes else measure_here
+        inputs = common.Inputs(count=2, side_px=512, steps=4, folder=folder)
+        return importlib.import_module(name), inputs
+
+    yield load
     for name in NAMES:
         sys.modules.pop(name, None)
 
@@ -59,8 +83,8 @@ def test_a_benchmark_of_micrographs_prints_its_tables(bench, capsys, name, optio
     assert len(shown) == rows
 
 
-def test_the_benchmarks_of_starting_and_of_networks_print_their_tables(bench, capsys, folder):
-    bench("start")[0].main(repeats=1, folder=folder)
+def test_the_benchmarks_of_start_up_and_of_networks_print_their_tables(bench, capsys, folder):
+    bench("start", separate_processes=True)[0].main(repeats=1, folder=folder)
     bench("train")[0].main(count=2, side_px=128, steps=2, repeats=1)
     bench("score")[0].main(side_px=64, networks=("conv31",), repeats=1)
 
@@ -71,7 +95,7 @@ def test_the_benchmarks_of_starting_and_of_networks_print_their_tables(bench, ca
     assert "conv31, every 4 px, float32" in shown
 
 
-def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monkeypatch, folder):
+def test_the_reference_program_is_measured_and_compared(bench, capsys, monkeypatch, folder):
     peer, inputs = bench("peer")
     stand_in = folder / "topaz"
     stand_in.write_text("#!/bin/sh\nexec sleep 0.1\n")
@@ -88,7 +112,7 @@ def test_the_reference_is_run_beside_us_and_held_against_us(bench, capsys, monke
     assert shown[-1].startswith("| regions learnt")
 
 
-def test_wrong_picks_are_told_apart_by_where_they_lie(bench, capsys, monkeypatch, folder):
+def test_wrong_picks_are_classified_by_their_location(bench, capsys, monkeypatch, folder):
     module, _ = bench("contamination")
     monkeypatch.setattr(module, "MOLECULES", ("compact",))
 

@@ -124,7 +124,7 @@ def contrast(images):
 
 
 def at_random(picks, seed=0):
-    """As many places on each micrograph, anywhere."""
+    """Draw as many random positions on each micrograph."""
     xy = np.random.default_rng(seed).uniform(0, 639, (len(picks), 2))
     return Picks.from_columns([picks.micrographs[i] for i in picks.index], xy)
 
@@ -155,7 +155,7 @@ def test_relion_extracts_what_we_pick_and_its_average_shows_the_molecule(project
 
 def test_the_average_of_misplaced_particles_shows_nothing(project):
     truth = read_picks(project / "data" / "particles.tsv")
-    turned = truth.inverted_y(640)  # the mistake that a wrong convention would make
+    turned = truth.invert_y(640)  # the mistake that a wrong convention would make
     write_picks(turned, project / "turned.tsv")
 
     assert abs(contrast(extracted(project, "turned.tsv", "turned"))) < 0.15

@@ -29,7 +29,7 @@ from cryopick.errors import CryopickError
 
 __all__ = ["FAMILIES", "Family"]
 
-_MOST_PIXELS = 1 << 22  # so that the limit on the size of images is met within the memory at hand
+_MOST_PIXELS = 1 << 22  # limit on the size of images that fits into the available memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,27 +143,27 @@ def _tables(name: str) -> tuple[Callable[[Path], None], ...]:
 
 
 def _star_frame(path: Path) -> None:
-    from cryopick.io.tables.pick_tables import read_star_frame
+    from cryopick.io.tables.pick_tables import read_star_context
 
-    read_star_frame([path])
+    read_star_context([path])
 
 
 def _star_names(path: Path) -> None:
     from cryopick.io.tables import star
 
-    star.micrograph_names(path)
+    star.read_micrograph_names(path)
 
 
 def _star_files(path: Path) -> None:
     from cryopick.io.tables import star
 
-    star.coordinate_files(path)
+    star.read_coordinate_files(path)
 
 
 def _cs_names(path: Path) -> None:
     from cryopick.io.tables import cs
 
-    cs.micrograph_names(path)
+    cs.read_micrograph_names(path)
 
 
 def _regions(path: Path) -> None:
@@ -173,9 +173,9 @@ def _regions(path: Path) -> None:
 
 
 def _record(path: Path) -> None:
-    from cryopick.runs.metadata import read_record
+    from cryopick.runs.metadata import read_run_metadata
 
-    read_record(path)
+    read_run_metadata(path)
 
 
 def _load_model(path: Path) -> None:
@@ -187,12 +187,12 @@ def _load_model(path: Path) -> None:
 def _load_state(path: Path) -> None:
     import torch
 
-    from cryopick.train.checkpoint import load_state
+    from cryopick.train.checkpoint import load_checkpoint
     from cryopick.train.optimizer import Adam
 
     network = torch.nn.Linear(2, 1)
     parts = {"network": network, "optimizer": Adam(network.parameters())}
-    load_state(path, parts, "key", torch.device("cpu"))
+    load_checkpoint(path, parts, "key", torch.device("cpu"))
 
 
 def _sav(path: Path) -> None:

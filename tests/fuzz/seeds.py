@@ -16,7 +16,7 @@ import numpy as np
 
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables import formats
-from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks
 
@@ -52,11 +52,11 @@ def _tables(family: str, folder: Path) -> Iterator[bytes]:
     end = formats.CODECS[family].suffixes[0]
     for number, names in enumerate((("a.mrc",), ("m/a.mrc", "m/b c.mrc"))):
         picks = _picks(*names)
-        holds_one = formats.CODECS[family].holds_one
+        holds_one = formats.CODECS[family].is_single
         if holds_one and len(names) > 1:
-            picks = Picks.on("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
+            picks = Picks.for_micrograph("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
         path = folder / f"{number}{end}"
-        layout = Layout(shapes_px=dict.fromkeys(names, (64, 96)))
+        layout = TableLayout(shapes_px=dict.fromkeys(names, (64, 96)))
         write_picks(picks, path, format=family, box_px=16, layout=layout)
         found = path.read_bytes()
         yield b"\0" + found if family == "cs" else found
@@ -120,9 +120,9 @@ def _raster(folder: Path) -> Iterator[bytes]:
 
 
 def _record(folder: Path) -> Iterator[bytes]:
-    from cryopick.runs.metadata import Record, write_record
+    from cryopick.runs.metadata import RunMetadata, write_run_metadata
 
-    write_record(Record(command=["pick", "a.mrc"], seconds=1.5), folder / "r.json")
+    write_run_metadata(RunMetadata(command=["pick", "a.mrc"], seconds=1.5), folder / "r.json")
     yield (folder / "r.json").read_bytes()
 
 
@@ -154,8 +154,8 @@ def _model(folder: Path) -> Iterator[bytes]:
 def _state(folder: Path) -> Iterator[bytes]:
     import torch
 
-    from cryopick.train.checkpoint import RunState, save_state
-    from cryopick.train.curves import Curves, Row
+    from cryopick.train.checkpoint import TrainingState, save_checkpoint
+    from cryopick.train.curves import CurveRow, TrainingCurves
     from cryopick.train.optimizer import Adam
 
     torch.manual_seed(0)
@@ -163,12 +163,14 @@ def _state(folder: Path) -> Iterator[bytes]:
     adam = Adam(network.parameters())
     network(torch.ones(1, 2)).sum().backward()
     adam.step(0.1)
-    rows = [Row(**dict.fromkeys(Row.__dataclass_fields__, 1.0) | {"step": 1})]
-    state = RunState(
-        step=3, best={k: v.clone() for k, v in network.state_dict().items()}, curves=Curves(rows)
+    rows = [CurveRow(**dict.fromkeys(CurveRow.__dataclass_fields__, 1.0) | {"step": 1})]
+    state = TrainingState(
+        step=3,
+        best={k: v.clone() for k, v in network.state_dict().items()},
+        curves=TrainingCurves(rows),
     )
     path = folder / "s.safetensors"
-    save_state(path, {"network": network, "optimizer": adam}, state, "key")
+    save_checkpoint(path, {"network": network, "optimizer": adam}, state, "key")
     data = path.read_bytes()
     header, _ = _parts(data)
     yield b"\0" + data

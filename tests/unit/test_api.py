@@ -10,13 +10,14 @@ from tests import tiny
 
 import cryopick
 from cryopick.errors import InputError
+from cryopick.workflows.events import CurvePoint
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny.micrographs(tmp_path / "mics", 2)
-    return cryopick.micrograph_paths(["mics"]), cryopick.read_picks(Path("labels.tsv"))
+    return cryopick.find_micrographs(["mics"]), cryopick.read_picks(Path("labels.tsv"))
 
 
 def quick(**others):
@@ -38,7 +39,7 @@ def test_importing_the_package_loads_no_library():
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True).split() == []
 
 
-def test_it_trains_picks_and_judges_as_the_commands_do(here, run_words):
+def test_training_picking_and_evaluation_equal_those_of_the_commands(here, run_words):
     paths, labels = here
 
     model = cryopick.train_model(paths, labels, "a.safetensors", quick())
@@ -50,12 +51,15 @@ def test_it_trains_picks_and_judges_as_the_commands_do(here, run_words):
     run_words("pick mics --model b.safetensors --threshold -100 -o b.json")
     theirs = cryopick.read_picks(Path("b.json"))
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+    written = [{path.name for path in Path(f"{name}.run").iterdir()} for name in "ab"]
+    assert written[0] == written[1]
+    assert {"run.json", "curves.tsv", "curves.png", "progress.jsonl"} <= written[0]
     np.testing.assert_allclose(picks.xy_px, theirs.xy_px, atol=1e-3)
     truth = cryopick.match_names(labels, paths).picks
     assert cryopick.evaluate_picks(picks, truth, radius_px=4.0).average_precision > 0
 
 
-def test_the_usual_settings_are_those_of_the_command(here, run_words):
+def test_the_default_settings_are_those_of_the_command(here, run_words):
     run_words(
         "train -m mics -p labels.tsv -o c.safetensors --diameter-ang 135 "
         "--particles-per-micrograph 60 --steps 1"
@@ -68,9 +72,19 @@ def test_the_usual_settings_are_those_of_the_command(here, run_words):
     assert Path("c.run/settings.toml").read_text() == to_toml(settings)
 
 
-def test_held_out_micrographs_are_judged_on_the_way(here):
+class Recorder:
+    """A receiver that keeps all events."""
+
+    def __init__(self):
+        self.events = []
+
+    def emit(self, event, /):
+        self.events.append(event)
+
+
+def test_training_evaluates_on_held_out_micrographs_at_each_checkpoint(here):
     paths, labels = here
-    rows = []
+    recorder = Recorder()
 
     cryopick.train_model(
         paths[:1],
@@ -78,14 +92,15 @@ def test_held_out_micrographs_are_judged_on_the_way(here):
         "a.safetensors",
         quick(checkpoint_every=1),
         held_out=(paths[1:], labels),
-        on_row=rows.append,
+        events=recorder,
     )
 
+    rows = [event.row for event in recorder.events if isinstance(event, CurvePoint)]
     assert [row.step for row in rows] == [1, 2]
     assert all(0 <= row.particle_average_precision <= 1 for row in rows)
 
 
-def test_a_broken_micrograph_is_warned_of_and_the_others_are_picked(here):
+def test_a_broken_micrograph_gives_a_warning_and_the_others_are_picked(here):
     paths, _ = here
     paths[0].write_bytes(b"broken")
     model = tiny.model("m.safetensors")

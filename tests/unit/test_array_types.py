@@ -9,7 +9,7 @@ import pytest
 from beartype.roar import BeartypeException
 
 from cryopick import array_types as arrays
-from cryopick.pick.suppression import halved
+from cryopick.pick.suppression import upsample_twofold
 
 
 def test_each_type_is_jaxtypings_while_tests_run():
@@ -18,7 +18,7 @@ def test_each_type_is_jaxtypings_while_tests_run():
 
 def test_shapes_are_checked_while_tests_run():
     with pytest.raises((BeartypeException, jaxtyping.TypeCheckError)):
-        halved(np.zeros(4, np.float32))
+        upsample_twofold(np.zeros(4, np.float32))
 
 
 def test_a_program_that_checks_no_types_does_without_jaxtyping():

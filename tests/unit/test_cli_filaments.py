@@ -1,4 +1,4 @@
-"""Filaments on simulated micrographs, from the command line."""
+"""`cryopick filaments` on simulated micrographs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from typer.testing import CliRunner
 
 from cryopick.cli import app
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks
 
 PIXEL_ANG, WIDTH_ANG = 4.0, 110.0
@@ -21,7 +21,7 @@ def cryopick(words):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Simulated filaments, and what the general model makes of them."""
+    """Simulated filaments, picked with the general model."""
     folder = tmp_path_factory.mktemp("filaments")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -37,14 +37,14 @@ def found(tmp_path_factory):
 
 def table(folder, name):
     picks = read_picks(folder / name)
-    return picks.rename({own: stem_of(own) for own in picks.micrographs})
+    return picks.rename({own: micrograph_stem(own) for own in picks.micrographs})
 
 
 def test_segments_lie_on_the_filaments_and_along_them(found):
     truth, made = table(found, "data/particles.tsv"), table(found, "segments.star")
 
     right, off_deg, reached = [], [], []
-    for name, own in made.by_micrograph():
+    for name, own in made.split_by_micrograph():
         known = truth.restrict([name])
         away, nearest = cKDTree(known.xy_px).query(own.xy_px)
         right += (away < WIDTH_ANG / PIXEL_ANG / 3).tolist()
@@ -52,14 +52,14 @@ def test_segments_lie_on_the_filaments_and_along_them(found):
         off_deg += np.abs((turn + 90) % 180 - 90).tolist()
         reached += (cKDTree(own.xy_px).query(known.xy_px)[0] < WIDTH_ANG / PIXEL_ANG / 3).tolist()
     assert np.mean(right) > 0.9
-    assert np.mean(reached) > 0.6  # ends, edges and crossings are left out
+    assert np.mean(reached) > 0.6  # ends, edges and crossings are skipped
     assert np.median(off_deg) < 4
 
 
 def test_a_tube_is_one_filament_in_order(found):
     made = table(found, "segments.star")
 
-    for _, own in made.by_micrograph():
+    for _, own in made.split_by_micrograph():
         for tube in np.unique(own.extra["rlnHelicalTubeID"]):
             rows = own.select(own.extra["rlnHelicalTubeID"] == tube)
             gaps = np.hypot(*np.diff(rows.xy_px, axis=0).T) * PIXEL_ANG
@@ -71,13 +71,15 @@ def test_a_tube_is_one_filament_in_order(found):
 def test_ends_are_those_of_the_tubes(found):
     made, pairs = table(found, "segments.star"), table(found, "ends.star")
 
-    tubes = sum(len(np.unique(own.extra["rlnHelicalTubeID"])) for _, own in made.by_micrograph())
+    tubes = sum(
+        len(np.unique(own.extra["rlnHelicalTubeID"])) for _, own in made.split_by_micrograph()
+    )
     assert len(pairs) == 2 * tubes
     first = made.select(made.extra["rlnHelicalTrackLengthAngst"] == 0)
     assert first.xy_px == pytest.approx(pairs.xy_px[::2])
 
 
-def test_a_run_is_described_and_not_overwritten(found):
+def test_a_run_records_its_settings_and_is_not_overwritten(found):
     result = CliRunner().invoke(
         app, ["filaments", str(found / "data/micrographs"), "-o", str(found / "segments.star")]
     )

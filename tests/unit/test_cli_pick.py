@@ -1,4 +1,4 @@
-"""`cryopick pick`, from raw micrographs to tables, also when it is cut off or some are bad."""
+"""`cryopick pick`: from raw micrographs to tables, also interrupted or with bad files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests import tiny
 from cryopick.config import load_toml
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import ready_device
+from cryopick.model.device import require_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -28,7 +28,7 @@ def run(run_words):
 
 @pytest.fixture
 def picked(monkeypatch):
-    """The micrographs that were really picked; it stops after the number in `stop_after`."""
+    """Record the picked micrographs; interrupt after the number in `stop_after`."""
 
     class Picked(list):
         stop_after = None
@@ -46,8 +46,8 @@ def picked(monkeypatch):
 
 
 def expected(**settings):
-    picker = Picker.ready(
-        load_model(Path("m.safetensors")), PickSettings(**settings), ready_device("cpu")
+    picker = Picker.create(
+        load_model(Path("m.safetensors")), PickSettings(**settings), require_device("cpu")
     )
     return concatenate([picker.pick(path) for path in PATHS])
 
@@ -59,12 +59,12 @@ def test_the_table_holds_the_picks_of_all_micrographs_best_first(run):
     assert picks.micrographs == ("mic_0", "mic_1", "mic_2")
     assert len(picks) == len(wanted) > 30
     assert np.allclose(picks.xy_px, wanted.xy_px, rtol=0, atol=1e-3)
-    for _, own in picks.by_micrograph():
+    for _, own in picks.split_by_micrograph():
         assert (np.diff(own.score) <= 0).all()
         assert (own.score >= -3).all()
 
 
-def test_the_settings_stand_beside_the_table_and_name_the_model(run):
+def test_the_settings_are_written_beside_the_table_and_name_the_model(run):
     run("pick mics --model m.safetensors -o picks.star --radius-ang 55 --margin-ang 20")
 
     beside = Path("picks.settings.toml")
@@ -73,7 +73,7 @@ def test_the_settings_stand_beside_the_table_and_name_the_model(run):
 
 
 @pytest.mark.parametrize("out", ["out/", "there"])
-def test_a_folder_gets_one_table_a_micrograph(run, out):
+def test_a_folder_gets_one_table_per_micrograph(run, out):
     Path("there").mkdir()
 
     run(f"pick mics --model m.safetensors -o {out} --format box --box-px 12")
@@ -98,13 +98,13 @@ def test_only_what_is_missing_is_picked_after_an_interruption(run, picked):
     result = run("pick mics --model m.safetensors -o cut.tsv")
 
     assert picked == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert "going on with the unfinished work" in result.stderr
+    assert "resuming from the unfinished work" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
 
 @pytest.mark.parametrize("change", ["settings", "model", "micrograph"])
-def test_what_was_picked_otherwise_is_picked_again(run, picked, change):
+def test_picks_of_other_settings_are_repeated(run, picked, change):
     picked.stop_after = 2
     run("pick mics --model m.safetensors -o picks.tsv", status=130)
     picked.clear()
@@ -124,7 +124,7 @@ def test_what_was_picked_otherwise_is_picked_again(run, picked, change):
     assert picked == again
 
 
-def test_bad_micrographs_are_told_and_the_others_are_in_the_table(run):
+def test_bad_micrographs_are_reported_and_the_others_are_in_the_table(run):
     wrong = tiny.bad_micrographs("mics")
 
     result = run("pick mics/* --model m.safetensors -o picks.tsv", status=1)
@@ -148,7 +148,7 @@ def test_no_table_is_written_where_nothing_could_be_picked(run):
     assert sorted(path.name for path in Path().iterdir()) == ["labels.tsv", "m.safetensors", "mics"]
 
 
-def test_a_missing_pixel_size_is_asked_for_with_the_one_of_training(run):
+def test_a_missing_pixel_size_is_reported_with_that_of_the_training(run):
     Path("raw").mkdir()
     write_mrc(Path("raw/a.mrc"), tiny.blobs(0)[0], pixel_size_ang=None)
 
@@ -164,18 +164,18 @@ def test_a_missing_pixel_size_is_asked_for_with_the_one_of_training(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("-o picks.tsv", "picks.tsv: exists already; replace it with --force"),
+        ("-o picks.tsv", "picks.tsv: already exists; overwrite it with --force"),
         ("-o picks.dat", "picks.dat: expected a suffix of"),
         ("-o a.tsv --format z", "expected a format of"),
         ("-o a.box", "--box-px"),
         ("-o a.tsv --step-px 3", "--step-px must divide the network's stride of 4 pixels; got 3"),
         ("-o a.tsv --radius-ang 0", "radius_ang must be above 0"),
         ("-o a.tsv --model no.safetensors", "no.safetensors: no such model file"),
-        ("-o a.tsv --model labels.tsv", "labels.tsv: not a model file"),
+        ("-o a.tsv --model labels.tsv", "labels.tsv: not a cryopick model file"),
         ("-o a.tsv nothing-here", "nothing-here: no such file or folder"),
     ],
 )
-def test_mistakes_show_before_any_work(run, picked, words, message):
+def test_invalid_options_fail_before_any_work(run, picked, words, message):
     Path("picks.tsv").write_text("old")
 
     result = run(f"pick mics --model m.safetensors {words}", status=1)
@@ -186,20 +186,20 @@ def test_mistakes_show_before_any_work(run, picked, words, message):
     assert not list(Path().glob(".*.parts"))
 
 
-def test_without_a_model_the_general_one_picks(run):
+def test_the_general_model_is_the_default(run):
     run("pick mics --diameter-ang 135 --threshold -9 -o picks.tsv --device cpu")
 
     assert len(read_picks(Path("picks.tsv"))) > 3
     assert "general.safetensors" in Path("picks.settings.toml").read_text()
 
 
-def test_the_general_model_asks_for_a_diameter(run):
+def test_the_general_model_requires_a_diameter(run):
     result = run("pick mics -o picks.tsv", status=2)
 
     assert "give --diameter-ang" in " ".join(result.stderr.split())
 
 
-def test_pick_cuts_where_the_expected_f1_is_best(run):
+def test_threshold_auto_cuts_at_the_highest_expected_f1(run):
     words = "pick mics --diameter-ang 135 --device cpu"
     run(f"{words} -o all.tsv")
     told = run(f"{words} --threshold auto -o cut.tsv").stderr
@@ -207,10 +207,10 @@ def test_pick_cuts_where_the_expected_f1_is_best(run):
 
     assert Path("cut.tsv").read_text() == Path("same.tsv").read_text()
     assert 0 < len(read_picks(Path("cut.tsv"))) < len(read_picks(Path("all.tsv")))
-    assert "as scores promise" in told
+    assert "expected:" in told
 
 
-def test_no_part_of_the_picks_is_cut_by_itself(run):
+def test_a_shard_cannot_be_cut_automatically(run):
     told = run(
         "pick mics --diameter-ang 135 -o a.tsv --threshold auto --shard 1/2", status=2
     ).stderr
@@ -218,14 +218,14 @@ def test_no_part_of_the_picks_is_cut_by_itself(run):
     assert "--threshold auto looks at all picks together" in " ".join(told.split())
 
 
-def test_odds_change_scores_and_not_their_order(run):
+def test_calibration_changes_scores_but_not_their_order(run):
     from dataclasses import replace
 
-    from cryopick.model.calibration import Odds
+    from cryopick.model.calibration import Calibration
     from cryopick.model.model_file import load_model, save_model
 
     model = load_model("m.safetensors")
-    save_model(replace(model, odds=Odds(2.0, -0.5)), Path("odds.safetensors"))
+    save_model(replace(model, calibration=Calibration(2.0, -0.5)), Path("odds.safetensors"))
     for name in ("m", "odds"):
         run(f"pick mics --model {name}.safetensors --threshold -100 -o {name}.tsv --device cpu")
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from cryopick.cli import progress as module
 from cryopick.cli.progress import Batch, progress
 from cryopick.errors import InputError, UnfinishedError
+from cryopick.workflows import events
 
 FILES = [Path("a.mrc"), Path("b.mrc"), Path("c.mrc")]
 
@@ -16,8 +16,8 @@ def refuse_b(path):
     return path.stem
 
 
-def test_a_file_that_fails_is_told_and_skipped_and_the_others_are_done(capsys):
-    batch = Batch(FILES, doing="Scoring")
+def test_a_failed_file_is_reported_and_skipped_and_the_others_are_processed(capsys):
+    batch = Batch(FILES, stage="Scoring")
 
     results = list(batch.run(refuse_b))
 
@@ -28,20 +28,20 @@ def test_a_file_that_fails_is_told_and_skipped_and_the_others_are_done(capsys):
 
 
 def test_a_batch_without_failures_ends_quietly():
-    batch = Batch(FILES, doing="Scoring")
+    batch = Batch(FILES, stage="Scoring")
 
     assert len(list(batch.run(str))) == 3
     batch.finish()
 
 
-def test_a_bug_in_a_batch_is_not_taken_for_a_bad_file():
+def test_a_bug_in_a_batch_is_not_reported_as_a_bad_file():
     with pytest.raises(ZeroDivisionError):
-        list(Batch(FILES, doing="Scoring").run(lambda _: 1 / 0))
+        list(Batch(FILES, stage="Scoring").run(lambda _: 1 / 0))
 
 
 def test_a_log_gets_a_line_every_few_seconds_and_one_at_the_end(monkeypatch, capsys):
     seconds = iter(range(100))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(events.time, "monotonic", lambda: float(next(seconds)))
 
     with progress(12, "Scoring") as advance:
         for _ in range(12):

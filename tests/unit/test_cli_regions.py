@@ -1,4 +1,4 @@
-"""`--ignore` and `--negatives`: what is left out, and what counts as no particle."""
+"""`--ignore` and `--negatives`: exclusion regions and negative labels."""
 
 import json
 from pathlib import Path
@@ -31,10 +31,10 @@ def run(run_words, monkeypatch):
 
 def on(table, name):
     picks = read_picks(Path(table))
-    return picks.xy_px[picks.rows()[name]]
+    return picks.xy_px[picks.rows_by_micrograph()[name]]
 
 
-def test_nothing_is_picked_in_an_ignored_region_and_all_else_stays(run):
+def test_exclusion_regions_remove_only_the_picks_inside_them(run):
     run("pick mics --model m.safetensors -o all.tsv --threshold -3 --device cpu")
     run(
         "pick mics --model m.safetensors -o some.tsv --threshold -3 --device cpu --ignore left.json"
@@ -48,15 +48,17 @@ def test_nothing_is_picked_in_an_ignored_region_and_all_else_stays(run):
     assert (on("all.tsv", "mic_1") == on("some.tsv", "mic_1")).all()
 
 
-def test_other_regions_are_another_run(run):
+def test_changed_exclusion_regions_need_a_new_run(run):
     run("pick mics --model m.safetensors -o all.tsv --device cpu --ignore left.json")
 
     assert "# ignored regions: " in Path("all.settings.toml").read_text()
 
 
-def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
-    truth = Picks.on("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
-    picks = Picks.on("mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0]))
+def test_picks_and_particles_in_exclusion_regions_are_not_evaluated(run):
+    truth = Picks.for_micrograph("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
+    picks = Picks.for_micrograph(
+        "mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0])
+    )
     write_picks(truth, Path("truth.tsv"))
     write_picks(picks, Path("picks.tsv"))
 
@@ -67,31 +69,33 @@ def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
     assert json.loads(without.stdout)["average_precision"] == 1.0
 
 
-def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
+def test_labels_in_exclusion_regions_are_ignored_and_reported(run):
     labels = read_picks(Path("labels.tsv"))
-    inside = int(Regions({labels.micrographs[0]: (LEFT,)}).outside(labels).index.size)
+    inside = int(Regions({labels.micrographs[0]: (LEFT,)}).select_outside(labels).index.size)
 
     result = run(f"{LINE} -o out.safetensors --ignore left.json")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == inside < len(labels)
-    assert f"left out: {len(labels) - inside} labels on borders, flat" in result.stderr
+    assert f"ignored {len(labels) - inside} labels on borders, flat" in result.stderr
 
 
-def test_labels_on_a_flat_border_are_left_out(run):
+def test_labels_on_a_flat_border_are_ignored(run):
     image = read_micrograph(Path("mics/mic_0.mrc")).pixels.copy()
     image[:, :30] = 100.0
     write_mrc(Path("mics/mic_0.mrc"), image, pixel_size_ang=(10.0, 10.0), overwrite=True)
-    table = Picks.on("mic_0", np.array([[5.0, 50.0], [60.0, 50.0]]))
+    table = Picks.for_micrograph("mic_0", np.array([[5.0, 50.0], [60.0, 50.0]]))
     write_picks(table, Path("labels.tsv"), overwrite=True)
 
     result = run(f"{LINE} -o out.safetensors")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == 1
-    assert "left out: 1 labels on borders" in result.stderr
+    assert "ignored 1 labels on borders" in result.stderr
 
 
-def test_negatives_are_learnt_from_and_counted(run):
-    write_picks(Picks.on("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv"))
+def test_negatives_are_used_and_counted(run):
+    write_picks(
+        Picks.for_micrograph("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv")
+    )
 
     run(f"{LINE} -o out.safetensors --negatives no.tsv")
     run(f"{LINE} -o plain.safetensors")
@@ -106,8 +110,8 @@ def test_negatives_are_learnt_from_and_counted(run):
 
 
 def test_negatives_on_other_micrographs_are_refused(run):
-    write_picks(Picks.on("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
+    write_picks(Picks.for_micrograph("elsewhere", np.array([[50.0, 50.0]])), Path("no.tsv"))
 
     result = run(f"{LINE} -o out.safetensors --negatives no.tsv", status=1)
 
-    assert "none of its 1 negatives lies on one of the 3 micrographs" in result.stderr
+    assert "none of the 1 negative labels lies on one of the 3 micrographs" in result.stderr

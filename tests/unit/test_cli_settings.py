@@ -1,144 +1,155 @@
-"""Options as settings: what is stated, what wins, what is refused."""
+"""Options generated from settings classes."""
 
 import dataclasses
-import re
 import typing
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import pytest
-import typer.main
-from tests import tiny
+import typer
+from typer.testing import CliRunner
 
-from cryopick.cli import load
-from cryopick.cli.settings import settings_of
-from cryopick.cli.train import WITHIN
-from cryopick.errors import SettingsError
+from cryopick.cli.app import MODULES, load
+from cryopick.cli.options import Config
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.config import Help
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.proposals.settings import ProposeSettings
 from cryopick.pick.settings import PickSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
-from cryopick.preprocess.export import PreprocessSettings
+from cryopick.preprocess.settings import PreprocessSettings
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.train.initialization import usual_settings
+from cryopick.stack.settings import StackSettings
 from cryopick.train.objectives import OBJECTIVES
-from cryopick.train.settings import TrainSettings
+from cryopick.train.settings import ObjectiveName, TrainSettings
 
 COMMANDS = [
-    ("train", TrainSettings, WITHIN),
-    ("pick", PickSettings, {}),
-    ("score", PickSettings, {}),
-    ("preprocess", PreprocessSettings, {}),
-    ("simulate", SimulationSettings, {}),
+    ("train", TrainSettings),
+    ("pick", PickSettings),
+    ("preprocess", PreprocessSettings),
+    ("propose", ProposeSettings),
+    ("filaments", FilamentSettings),
+    ("stack", StackSettings),
 ]
-# Defaults that are None in the class, in the words of the help text.
-FOLLOWING = {
-    "working_pixel_size_ang": f"the diameter over {DIAMETER_PX:g}",
-    "penalty_weight": f"{OBJECTIVES['ge-kl'].weight:g} for ge-kl, "
-    f"{OBJECTIVES['ge-binomial'].weight:g} for ge-binomial",
-    "patch_px": "three receptive fields",
-    "pixel_size_ang": "as the files say",
-    "radius_ang": "half the diameter",
-    "diameter_ang": "the model's",
-    "step_px": "2, or the network's stride",
-    "particles_per_micrograph": "auto: as micrographs and labels tell",
-    "guide_weight": "72 over the labels, at most 4",
-}
-# Defaults that the command has and the class has not.
-OTHERWISE = {
-    "init": "general",
-    "steps": "200, and 12 a label, at least 200 and at most 900",
-    "proposal_steps": "200, at most two fifths of all",
-    "colour": "0.2",
-}
-
-
-def default_of(kind, place):
-    """The default of a field, or of a field of a table as in `network.width`."""
-    name, _, inner = place.partition(".")
-    if inner:
-        return default_of(typing.get_type_hints(kind)[name], inner)
-    return {f.name: f.default for f in dataclasses.fields(kind)}[name]
-
-
-def options_of(command, kind, within):
-    fields = {f.name for f in dataclasses.fields(kind)}
-    parameters = load([command])[command].params
-    return [(p, within.get(p.name, p.name)) for p in parameters if p.name in fields | set(within)]
-
-
-STATED = [
-    pytest.param(kind, option, place, id=f"{command}-{option.name}")
-    for command, kind, within in COMMANDS
-    for option, place in options_of(command, kind, within)
-]
-
-
-@pytest.mark.parametrize(("kind", "option", "place"), STATED)
-def test_the_help_states_the_default_of_the_class(kind, option, place, tmp_path):
-    default = OTHERWISE.get(option.name, default_of(kind, place))
-    found = re.search(r"\[([^\]]*)\]\.?$", option.help)
-
-    if found and "; from a model " in found[1]:
-        of_class, of_model = found[1].split("; from a model ")
-        assert of_class == (f"{default:g}" if isinstance(default, float) else str(default))
-        name, _, inner = place.partition(".")
-        suited = usual_settings("m", tiny.model(tmp_path / "m.safetensors"), 100.0)
-        usual = suited.get(name, default_of(kind, name))
-        assert of_model == f"{getattr(usual, inner) if inner else usual:g}"
-    elif default is dataclasses.MISSING:
-        assert "needed" in option.help
-    elif default is None:
-        assert found is None or found[1] in (FOLLOWING[option.name], "its own")
-        assert found or option.name in ("factor", "diameter_ang")
-    elif isinstance(default, bool):
-        assert found[1] == ("yes" if default else "no")
-    elif isinstance(default, tuple):
-        assert tuple(map(float, found[1].split())) == default
-    else:
-        assert found[1] == (f"{default:g}" if isinstance(default, float) else str(default))
-
-
-def test_every_setting_of_training_and_picking_is_an_option():
-    for command, kind, within in (COMMANDS[0], COMMANDS[1]):
-        reached = {place for _, place in options_of(command, kind, within)}
-        tables = {place.split(".")[0] for place in within.values()}
-        wanted = {f.name for f in dataclasses.fields(kind)} - tables
-        for table in tables:
-            inner = dataclasses.fields(typing.get_type_hints(kind)[table])
-            wanted |= {f"{table}.{f.name}" for f in inner}
-        assert reached == wanted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    width: int = 4
-    height: int = 5
+    width: Annotated[int, Help("Width in pixels.")] = 4
+    height: Annotated[int, Help("Height in pixels.", option="tall")] = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outer:
-    needed: int
-    kind: typing.Literal["round", "square"] = "round"
+    needed: Annotated[int, Help("A number.")]
+    kind: Annotated[typing.Literal["round", "square"], Help("Shape.")] = "round"
+    range_um: Annotated[tuple[float, float], Help("A range.", metavar="MIN MAX")] = (1.5, 3.0)
+    count: Annotated[float | None, Help("A count.", default="one each")] = None
+    flip: Annotated[bool, Help("Flip it.")] = True
     inner: Inner = field(default_factory=Inner)
 
 
-INTO = {"width": "inner.width"}
+@pytest.fixture
+def run():
+    """Run a command with the options of `Outer`; return its settings, or the failed result."""
+    app = typer.Typer(rich_markup_mode=None)
+    built = []
+
+    @app.command()
+    @expand_settings
+    def command(
+        options: Annotated[
+            SettingsOptions[Outer], Fields(auto={"count": "auto counts."}, defaults={"kind": "any"})
+        ],
+        config: Config = None,
+    ) -> None:
+        built.append(options.build(config, {"range_um": (0.0, 1.0)}))
+
+    def invoke(line):
+        result = CliRunner().invoke(app, line.split())
+        return built.pop() if built else result
+
+    return invoke
 
 
-def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path):
+def list_fields(settings_class):
+    """Names of the fields, those of nested settings by their own names."""
+    for one in dataclasses.fields(settings_class):
+        nested = typing.get_type_hints(settings_class)[one.name]
+        if dataclasses.is_dataclass(nested):
+            yield from (f"{one.name}.{name}" for name in list_fields(nested))
+        else:
+            yield one.name
+
+
+@pytest.mark.parametrize(("command", "settings_class"), COMMANDS)
+def test_every_field_of_the_settings_is_an_option(command, settings_class):
+    names = {parameter.name.partition("__")[2] for parameter in load([command])[command].params}
+
+    assert {name.replace(".", "__") for name in list_fields(settings_class)} <= names
+
+
+@pytest.mark.parametrize("command", sorted(set(MODULES) - {"models", "validate"}))
+def test_every_option_has_a_help_text_that_is_a_sentence(command):
+    for parameter in load([command])[command].params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            assert parameter.help[0].isupper() or parameter.help.startswith("auto")
+            assert parameter.help.split(" [default")[0].split(" [required")[0].endswith(".")
+
+
+def test_an_option_takes_precedence_over_the_file_and_the_file_over_defaults(run, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text('needed = 1\nkind = "square"\n[inner]\nwidth = 8\nheight = 9\n')
-    options = {"needed": 2, "kind": None, "width": 7, "out": "not a setting"}
 
-    assert settings_of(Outer, options, config, INTO) == Outer(
+    assert run(f"--needed 2 --width 7 --config {config}") == Outer(
         needed=2, kind="square", inner=Inner(width=7, height=9)
     )
-    assert settings_of(Outer, options, None, INTO) == Outer(needed=2, inner=Inner(width=7))
+    assert run("--needed 2 --width 7 --no-flip") == Outer(
+        needed=2, inner=Inner(width=7), flip=False, range_um=(0.0, 1.0)
+    )
+    assert run("--needed 2 --tall 3 --range-um 1 2").inner == Inner(height=3)
 
 
-def test_what_has_no_default_is_asked_for():
-    with pytest.raises(typer.BadParameter, match="give --needed, or --config"):
-        settings_of(Outer, {"needed": None})
+def test_auto_unsets_a_field_that_the_file_sets(run, tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("needed = 1\ncount = 3.0\n")
+
+    assert run(f"--config {config}").count == 3.0
+    assert run(f"--config {config} --count auto").count is None
+    assert run(f"--config {config} --count 4.5").count == 4.5
+    assert "expected a number or auto" in run("--needed 1 --count many").output
 
 
-def test_a_value_that_is_no_choice_is_refused():
-    with pytest.raises(SettingsError, match="kind must be one of round, square; got 'flat'"):
-        settings_of(Outer, {"needed": 1, "kind": "flat"})
+def test_a_missing_required_option_is_a_usage_error(run):
+    result = run("--width 3")
+
+    assert result.exit_code == 2
+    assert "add --needed, or set needed in the file" in " ".join(result.output.split())
+
+
+def test_a_value_outside_the_choices_is_a_usage_error(run):
+    result = run("--needed 1 --kind flat")
+
+    assert result.exit_code == 2
+    assert "round" in result.output
+
+
+def test_the_help_states_defaults_and_required_options(run):
+    text = " ".join(run("--help").output.split())
+
+    assert "A number. [required]" in text
+    assert "Shape. [default: any]" in text
+    assert "A range. [default: 1.5 3]" in text
+    assert "A count. auto counts. [default: one each]" in text
+    assert "Flip it. [default: on]" in text
+    assert "--range-um MIN MAX" in text
+    assert "--tall" in text
+
+
+def test_the_choices_of_the_objective_are_the_objectives():
+    assert set(typing.get_args(ObjectiveName)) == set(OBJECTIVES)
+
+
+def test_simulation_settings_without_an_option_are_keys_of_the_file():
+    names = {p.name.partition("__")[2] for p in load(["simulate"])["simulate"].params}
+
+    assert names - {""} <= {one.name for one in dataclasses.fields(SimulationSettings)}

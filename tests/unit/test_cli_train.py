@@ -21,7 +21,7 @@ LINE = (
 )
 
 
-def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
+def test_a_run_writes_a_model_and_a_folder_with_its_history(run_and_plot):
     result = run_and_plot(f"{LINE} -o a.safetensors --held-out-frac 0.3")
 
     model = load_model(Path("a.safetensors"))
@@ -38,14 +38,15 @@ def test_a_run_leaves_a_model_and_a_folder_that_tells_how_it_went(run_and_plot):
         "checkpoint.safetensors",
         "curves.png",
         "curves.tsv",
+        "progress.jsonl",
         "run.json",
         "settings.toml",
     ]
     assert result.stderr.count("held-out AP") == 3
-    assert "a.safetensors: learnt from 12 labels on 2 micrographs" in result.stderr
+    assert "a.safetensors: trained on 12 labels on 2 micrographs" in result.stderr
 
 
-def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monkeypatch):
+def test_the_settings_file_of_a_run_reproduces_the_model_elsewhere(run, tmp_path, monkeypatch):
     run(f"{LINE} -o a.safetensors")
     shutil.copytree(tmp_path, tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -55,18 +56,18 @@ def test_the_settings_of_a_run_make_the_same_model_anywhere(run, tmp_path, monke
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
 
 
-def test_a_model_is_replaced_only_by_force(run):
+def test_a_model_is_replaced_only_with_force(run):
     Path("a.safetensors").write_text("old")
 
     result = run(f"{LINE} -o a.safetensors", status=1)
 
-    assert "a.safetensors: exists already; replace it with --force" in result.stderr
+    assert "a.safetensors: already exists; overwrite it with --force" in result.stderr
     assert not Path("a.run").exists()
     run(f"{LINE} -o a.safetensors --force")
     load_model(Path("a.safetensors"))
 
 
-def test_bad_micrographs_are_told_and_left_out(run):
+def test_bad_micrographs_are_reported_and_skipped(run):
     expected = tiny.bad_micrographs("mics")
     (Path("mics") / "text.mrc.txt").rename("mics/text.png")
     expected["text.png"] = expected.pop("text.mrc.txt")
@@ -85,18 +86,18 @@ def test_bad_micrographs_are_told_and_left_out(run):
     assert load_model(Path("a.safetensors")).summary["training"]["micrographs"] == 3
 
 
-def test_labels_elsewhere_are_counted_and_told(run):
+def test_labels_on_other_micrographs_are_counted_and_reported(run):
     result = run(f"{LINE} -o a.safetensors".replace("-m mics", "-m mics/mic_1.mrc"))
 
-    assert "left out: 12 labels of labels.tsv on micrographs that were not" in result.stderr
-    assert "learnt from 6 labels on 1 micrographs" in result.stderr
+    assert "ignored 12 labels of labels.tsv on micrographs that were not" in result.stderr
+    assert "trained on 6 labels on 1 micrographs" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("", "labels.tsv: the table holds no label"),
-        ("other\t5\t5\n", "labels.tsv: none of its 1 labels lies on one of the 3 micrographs"),
+        ("", "labels.tsv: the table contains no labels"),
+        ("other\t5\t5\n", "labels.tsv: none of the 1 labels lies on one of the 3 micrographs"),
     ],
 )
 def test_a_run_needs_a_label(run, rows, message):
@@ -105,9 +106,11 @@ def test_a_run_needs_a_label(run, rows, message):
     assert message in run(f"{LINE} -o a.safetensors", status=1).stderr
 
 
-def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
+def test_a_run_fails_if_all_labels_lie_on_skipped_micrographs(run):
     Path("mics/mic_0.mrc").write_bytes(b"")
-    write_picks(Picks.on("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True)
+    write_picks(
+        Picks.for_micrograph("mic_0", np.array([[5.0, 5.0]])), Path("labels.tsv"), overwrite=True
+    )
 
     result = run(f"{LINE} -o a.safetensors", status=1)
 
@@ -118,23 +121,23 @@ def test_labels_on_skipped_micrographs_alone_are_not_enough(run):
     ("words", "status", "message"),
     [
         ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine, white"),
-        ("--objective z", 1, "there is no objective 'z'"),
-        ("--network z", 1, "there is no network 'z'"),
-        ("--device z", 1, "--device z: this machine cannot compute on it"),
+        ("--objective z", 2, "Invalid value for '--objective'"),
+        ("--network z", 1, "unknown network 'z'"),
+        ("--device z", 1, "--device z: not available on this machine"),
         ("--particles-per-micrograph 6", 1, "Raise --particles-per-micrograph"),
-        ("--held-out-picks labels.tsv", 2, "go together"),
-        ("--held-out-frac 0.5 --held-out-picks labels.tsv", 2, "alone"),
-        ("--held-out-frac 0.9", 1, "leaves none to hold out or none to learn from"),
+        ("--held-out-picks labels.tsv", 2, "require each other"),
+        ("--held-out-frac 0.5 --held-out-picks labels.tsv", 2, "cannot be combined"),
+        ("--held-out-frac 0.9", 1, "leaves none to hold out or none to train on"),
         ("--config none.toml", 1, "none.toml: cannot read the settings"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(run, words, status, message):
+def test_invalid_options_are_refused_in_one_line(run, words, status, message):
     result = run(f"{LINE} -o a.safetensors {words}", status)
 
     assert message in " ".join(result.stderr.split())
 
 
-def test_held_out_micrographs_may_have_a_table_of_their_own(run):
+def test_held_out_micrographs_may_have_a_separate_table(run):
     line = LINE.replace("-m mics", "-m mics/mic_0.mrc -m mics/mic_1.mrc")
 
     run(
@@ -153,7 +156,7 @@ FROM_MODEL = (
 )
 
 
-def test_training_starts_from_a_model_and_keeps_its_scale(run):
+def test_fine_tuning_starts_from_the_model_and_keeps_its_scale(run):
     start = tiny.model("start.safetensors")
     run(f"{FROM_MODEL} --init start.safetensors --learning-rate 1e-9 -o a.safetensors")
 
@@ -164,9 +167,9 @@ def test_training_starts_from_a_model_and_keeps_its_scale(run):
         assert np.allclose(value, model.scorer.state_dict()[name], atol=1e-6), name
 
 
-def test_frozen_layers_keep_their_weights_and_the_others_learn(run):
+def test_frozen_layers_keep_their_weights_and_the_others_change(run):
     start = tiny.model("start.safetensors").scorer.state_dict()
-    run(f"{FROM_MODEL} --init start.safetensors --frozen 2 -o a.safetensors")
+    run(f"{FROM_MODEL} --init start.safetensors --frozen-layers 2 -o a.safetensors")
 
     learnt = load_model(Path("a.safetensors")).scorer.state_dict()
     kept = {name for name, value in start.items() if np.array_equal(value, learnt[name])}
@@ -178,11 +181,11 @@ def test_frozen_layers_keep_their_weights_and_the_others_learn(run):
     ("words", "status", "message"),
     [
         ("--init none.safetensors", 1, "none.safetensors: no such model file"),
-        ("--init start.safetensors --width 4", 2, "--width cannot be changed in a model"),
-        ("--init random --frozen 1", 1, "frozen layers are for a model of yours"),
+        ("--init start.safetensors --width 4", 2, "--width cannot be changed in a trained model"),
+        ("--init random --frozen-layers 1", 1, "frozen_layers must be at least 0, and needs --init"),
     ],
 )
-def test_a_start_that_cannot_be_is_refused(run, words, status, message):
+def test_an_invalid_initialization_is_refused(run, words, status, message):
     tiny.model("start.safetensors")
 
     result = run(f"{FROM_MODEL} {words} -o a.safetensors", status=status)
@@ -192,14 +195,14 @@ def test_a_start_that_cannot_be_is_refused(run, words, status, message):
 
 
 @pytest.mark.parametrize(("labels", "steps"), [(18, 416), (50, 800)])
-def test_without_steps_a_training_is_as_long_as_its_labels_ask_for(run, labels, steps, monkeypatch):
+def test_the_default_number_of_steps_depends_on_the_labels(run, labels, steps, monkeypatch):
     places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
-    write_picks(Picks.on("mics/mic_0.mrc", places), Path("many.tsv"))
+    write_picks(Picks.for_micrograph("mics/mic_0.mrc", places), Path("many.tsv"))
 
     def refuse(run, **_):
         raise SettingsError(f"asked for {run.settings.steps} steps")
 
-    monkeypatch.setattr("cryopick.train.training_run.Run.open", refuse)
+    monkeypatch.setattr("cryopick.train.training_run.TrainingRun.open", refuse)
 
     words = run(
         LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv") + " -o m.safetensors",
@@ -214,7 +217,7 @@ def without_number(line=LINE):
 
 
 @pytest.mark.parametrize("words", ["", " --particles-per-micrograph auto"])
-def test_a_number_that_is_not_given_is_estimated_told_and_kept(run, words):
+def test_the_particle_count_is_estimated_reported_and_stored(run, words):
     result = run(f"{without_number()} -o a.safetensors{words}")
 
     summary = load_model(Path("a.safetensors")).summary
@@ -225,7 +228,7 @@ def test_a_number_that_is_not_given_is_estimated_told_and_kept(run, words):
 
 
 @pytest.mark.parametrize(("number", "side"), [(90, "above"), (12, "")])
-def test_a_number_that_contradicts_the_evidence_is_told(run, number, side):
+def test_a_doubtful_particle_count_is_reported(run, number, side):
     line = LINE.replace("--particles-per-micrograph 12", f"--particles-per-micrograph {number}")
 
     told = run(f"{line} -o a.safetensors").stderr
@@ -233,13 +236,13 @@ def test_a_number_that_contradicts_the_evidence_is_told(run, number, side):
     assert (f"{number} particles per micrograph is {side}" in told) is bool(side)
 
 
-def test_a_number_that_is_none_is_wrong_usage(run):
+def test_a_particle_count_that_is_not_a_number_is_a_usage_error(run):
     result = run(f"{without_number()} -o a.safetensors --particles-per-micrograph many", status=2)
 
-    assert "takes a number or auto; got 'many'" in " ".join(result.stderr.split())
+    assert "expected a number or auto, got 'many'" in " ".join(result.stderr.split())
 
 
-def test_complete_micrographs_that_were_held_out_are_counted(run):
+def test_complete_labels_on_held_out_micrographs_are_counted(run):
     line = without_number().replace("-m mics", "-m mics/mic_0.mrc -m mics/mic_1.mrc")
 
     told = run(

@@ -19,20 +19,20 @@ def cut_off(monkeypatch, run):
         left = iter(range(checkpoints))
 
         def save_and_stop(*args):
-            save_state(*args)
+            save_checkpoint(*args)
             if next(left) == checkpoints - 1:
                 raise KeyboardInterrupt
 
         module = importlib.import_module("cryopick.train.loop")  # the name is a function's too
-        save_state = module.save_state
+        save_checkpoint = module.save_checkpoint
         with monkeypatch.context() as patch:
-            patch.setattr(module, "save_state", save_and_stop)
+            patch.setattr(module, "save_checkpoint", save_and_stop)
             run(line, status=130)
 
     return run_and_cut
 
 
-def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
+def test_a_resumed_run_ends_like_an_uninterrupted_one(run, cut_off):
     run(f"{LINE} -o a.safetensors --held-out-frac 0.3")
     cut_off(f"{LINE} -o b.safetensors --held-out-frac 0.3", 2)
     Path("b.run/.checkpoint.safetensors.0123.safetensors").write_text("half a checkp")
@@ -40,14 +40,14 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(run, cut_off):
 
     result = run(f"{LINE} -o b.safetensors --held-out-frac 0.3")
 
-    assert "going on at step 4 of the unfinished run in b.run" in result.stderr
+    assert "resuming at step 4 of the unfinished run in b.run" in result.stderr
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
     assert Path("a.run/curves.tsv").read_text() == Path("b.run/curves.tsv").read_text()
     assert not list(Path("b.run").glob(".*"))
 
 
 @pytest.mark.parametrize("change", ["settings", "labels", "micrographs", "held out"])
-def test_an_unfinished_run_of_other_inputs_is_neither_continued_nor_dropped(run, cut_off, change):
+def test_an_unfinished_run_with_other_inputs_is_neither_resumed_nor_discarded(run, cut_off, change):
     cut_off(f"{LINE} -o a.safetensors", 1)
     line = f"{LINE} -o a.safetensors"
     if change == "settings":
@@ -60,25 +60,25 @@ def test_an_unfinished_run_of_other_inputs_is_neither_continued_nor_dropped(run,
         Path("mics/mic_2.mrc").touch()
 
     for words in (line, f"{line} --resume", f"{line} --resume --force"):
-        assert "start afresh with --force" in run(words, status=1).stderr
+        assert "start again with --force" in run(words, status=1).stderr
 
 
-def test_force_drops_an_unfinished_run(run, cut_off):
+def test_force_discards_an_unfinished_run(run, cut_off):
     cut_off(f"{LINE} -o a.safetensors", 1)
 
-    assert "going on" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
+    assert "resuming" not in run(f"{LINE} -o a.safetensors --force --seed 5").stderr
 
 
-def test_resume_goes_on_or_fails(run, cut_off):
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume", status=1).stderr
+def test_resume_continues_or_fails(run, cut_off):
+    assert "contains no unfinished run" in run(f"{LINE} -o a.safetensors --resume", status=1).stderr
     cut_off(f"{LINE} -o a.safetensors", 1)
 
-    assert "going on at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
+    assert "resuming at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
+    assert "contains no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
 
 
-def test_finish_makes_a_model_of_what_was_learnt_so_far(run, cut_off):
-    assert "holds no unfinished run" in run(f"{LINE} -o a.safetensors --finish", status=1).stderr
+def test_finish_writes_the_best_model_so_far(run, cut_off):
+    assert "contains no unfinished run" in run(f"{LINE} -o a.safetensors --finish", status=1).stderr
     cut_off(f"{LINE} -o a.safetensors", 2)
 
     run(f"{LINE} -o a.safetensors --finish")
@@ -87,11 +87,11 @@ def test_finish_makes_a_model_of_what_was_learnt_so_far(run, cut_off):
     assert not Path("a.run/unfinished").exists()
 
 
-def test_a_run_from_another_start_is_another_run(cut_off, run):
+def test_a_run_with_another_initial_model_is_another_run(cut_off, run):
     tiny.model("start.safetensors")
     longer = FROM_MODEL.replace("--steps 2", "--steps 4")
     line = f"{longer} --init start.safetensors -o a.safetensors"
     cut_off(line, 1)
     os.utime("start.safetensors", (0, 0))  # as if it had been written anew
 
-    assert "holds an unfinished run of other settings" in run(line, status=1).stderr
+    assert "contains an unfinished run with other settings" in run(line, status=1).stderr

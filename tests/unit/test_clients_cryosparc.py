@@ -1,4 +1,4 @@
-"""Jobs inside cryoSPARC, against a stand-in for its client: what it is asked for, and given."""
+"""External jobs of cryoSPARC, with a fake client."""
 
 import sys
 from contextlib import contextmanager
@@ -9,8 +9,9 @@ import pytest
 from tests import tiny
 
 from cryopick.clients.cryosparc import JobSettings, connect, pick_job
-from cryopick.errors import InputError, MicrographError, SettingsError
-from cryopick.picks import Picks
+from cryopick.errors import InputError, SettingsError
+from cryopick.picks import Picks, concatenate
+from cryopick.workflows.events import FileSkipped
 
 WHERE = JobSettings(project="P3", workspace="W1", source="J12", output="accepted")
 FIELDS = {
@@ -36,7 +37,7 @@ class Rows(dict):
 
 
 class Client:
-    """Client, project and job in one, which writes down what happens."""
+    """Fake client, project and job that records calls."""
 
     uid = "J99"
 
@@ -95,23 +96,24 @@ class Client:
 
 
 def found(picks):
-    """A picker that knows the answers by the micrograph's name."""
+    """Create a function that picks given positions by the name of the micrograph."""
 
-    def ready(paths, pixel_size_ang):
+    def pick(paths, pixel_size_ang, events):
         assert pixel_size_ang == 10
-
-        def pick(path):
+        tables = []
+        for path in paths:
             if picks[path.name] is None:
-                raise MicrographError(f"{path}: cannot serve")
+                events.emit(FileSkipped(path=path, reason="cannot be used"))
+                continue
             xy = np.array(picks[path.name], dtype=float).reshape(-1, 2)
-            return Picks.on(str(path), xy, np.arange(len(xy), dtype=float))
+            scores = np.arange(len(xy), dtype=float)
+            tables.append(Picks.for_micrograph(str(path), xy, scores))
+        return concatenate(tables)
 
-        return pick
-
-    return ready
+    return pick
 
 
-def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc_looks(tmp_path):
+def test_picks_become_fractions_of_the_micrograph_with_scores_in_cryosparc_columns(tmp_path):
     client = Client(tmp_path, ["J12/a.mrc", "J12/b.mrc"])
 
     told = pick_job(client, WHERE, found({"a.mrc": [[28, 24]], "b.mrc": [[56, 72], [0, 0]]}))
@@ -128,7 +130,7 @@ def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc
     assert set(rows) == set(FIELDS)
 
 
-def test_the_job_is_made_where_it_was_asked_for(tmp_path):
+def test_the_job_is_created_in_the_given_workspace(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": []}))
@@ -140,13 +142,13 @@ def test_the_job_is_made_where_it_was_asked_for(tmp_path):
     assert len(client.saved["picked"]) == 0
 
 
-def test_an_exposure_that_cannot_be_used_is_told_and_skipped(tmp_path):
+def test_an_unusable_exposure_is_reported_and_skipped(tmp_path):
     client = Client(tmp_path, ["a.mrc", "b.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": None, "b.mrc": [[1, 1]]}))
 
     assert client.saved["picked"]["location/micrograph_uid"].tolist() == [8]
-    assert client.logged == [("warning", f"skipped {tmp_path / 'a.mrc'}: cannot serve")]
+    assert client.logged == [("warning", f"skipped {tmp_path / 'a.mrc'}: cannot be used")]
 
 
 @pytest.mark.parametrize("names", [["a.mrc"], []])
@@ -160,21 +162,21 @@ def test_a_job_without_any_usable_exposure_fails(names, tmp_path):
     assert not client.saved
 
 
-def test_the_folder_of_a_version_4_project_is_asked_for(tmp_path):
+def test_the_folder_of_a_version_4_project_is_called(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
     client.dir = lambda: tmp_path
     seen = []
 
-    def ready(paths, pixel_size_ang):
+    def pick(paths, pixel_size_ang, events):
         seen.extend(paths)
-        return found({"a.mrc": []})(paths, pixel_size_ang)
+        return found({"a.mrc": []})(paths, pixel_size_ang, events)
 
-    pick_job(client, WHERE, ready)
+    pick_job(client, WHERE, pick)
 
     assert seen == [tmp_path / "a.mrc"]
 
 
-def test_without_cryosparc_tools_the_way_out_is_told(monkeypatch):
+def test_without_cryosparc_tools_the_installation_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryosparc", None)
     monkeypatch.setitem(sys.modules, "cryosparc.tools", None)
 
@@ -193,6 +195,6 @@ def test_the_command_picks_with_a_model(run_words, tmp_path, monkeypatch):
 
     rows = client.saved["picked"]
     written = np.load(Path("picks.cs"))
-    assert f"{len(rows)} picks saved in P3 J99" in told
+    assert f"{len(rows)} picks saved in job J99 of P3" in told
     np.testing.assert_allclose(rows["location/center_x_frac"], written["location/center_x_frac"])
     np.testing.assert_allclose(rows["location/center_y_frac"], written["location/center_y_frac"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryopick.config import load_toml, settings_hash, to_toml
+from cryopick.config import hash_settings, load_toml, to_toml
 from cryopick.errors import FormatError, InputError, SettingsError
 
 
@@ -56,8 +56,8 @@ def test_settings_survive_the_file(tmp_path_factory, settings):
 
 @given(anything, anything)
 def test_the_hash_tells_settings_apart(one, other):
-    assert (settings_hash(one) == settings_hash(other)) == (one == other)
-    assert settings_hash(one) == settings_hash(replace(one))
+    assert (hash_settings(one) == hash_settings(other)) == (one == other)
+    assert hash_settings(one) == hash_settings(replace(one))
 
 
 def test_deeper_tables_carry_their_whole_path():
@@ -73,13 +73,13 @@ def test_deeper_tables_carry_their_whole_path():
     [
         ('name = "x"\nradius = 3', "unknown setting 'radius'; did you mean 'radius_px'?"),
         ("radius_px = 3", "the setting 'name' is missing; add it"),
-        ('name = "x"\nradius_px = 3.5', "radius_px: expected a whole number, found 3.5"),
-        ('name = "x"\nradius_px = true', "radius_px: expected a whole number, found true"),
+        ('name = "x"\nradius_px = 3.5', "radius_px: expected an integer, found 3.5"),
+        ('name = "x"\nradius_px = true', "radius_px: expected an integer, found true"),
         ('name = "x"\nfast = 1', "fast: expected true or false, found 1"),
         ('name = "x"\nrate = true', "rate: expected a number, found true"),
         ('name = "x"\nrate = "fast"', 'rate: expected a number, found "fast"'),
         ('name = "x"\nkind = "c"', 'kind: expected one of "a", "b", found "c"'),
-        ('name = "x"\nlimit = "c"', 'limit: expected a whole number, found "c"'),
+        ('name = "x"\nlimit = "c"', 'limit: expected an integer, found "c"'),
         ('name = "x"\nlayers = [1, "c"]', 'layers[1]: expected a number, found "c"'),
         ('name = "x"\nlayers = 1', "layers: expected a list, found 1"),
         ('name = "x"\ninner = 1', "inner: expected a table, found 1"),
@@ -115,5 +115,5 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path):
 
 
 def test_a_value_no_setting_can_have_is_refused():
-    with pytest.raises(TypeError, match="a setting cannot be a complex"):
+    with pytest.raises(TypeError, match="settings cannot have the type complex"):
         to_toml(Outer(name=1j))

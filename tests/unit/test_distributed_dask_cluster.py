@@ -201,7 +201,7 @@ def test_when_the_scheduler_is_killed_the_same_command_goes_on(run, whole, crew)
 
     assert "the connection to dask's scheduler was lost; give the same command again" in said
     assert 0 < done < 36
-    assert "going on with the unfinished work" in again
+    assert "resuming from the unfinished batch" in again
     assert Path("cut.tsv").read_bytes() == whole
 
 
@@ -230,18 +230,18 @@ def test_a_killed_command_leaves_no_worker_and_goes_on_in_one_process(run, whole
     assert "dashboard: http://127.0.0.1:" in said
     assert set(heard) == {"127.0.0.1"}
     assert 0 < done < 36
-    assert "going on with the unfinished work" in again
+    assert "resuming from the unfinished batch" in again
     assert Path("cut.tsv").read_bytes() == whole
 
 
 @pytest.mark.slow
 def test_workers_here_load_the_model_once_and_listen_to_nobody_else(run):
-    from cryopick.model.device import ready_device
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.settings import PickSettings
 
-    work = PickBatch.open(Path("m.safetensors"), PickSettings(), ready_device("cpu"))
-    parts = work.parts(Path("p.tsv"), "pick")
+    work = PickBatch.open(Path("m.safetensors"), PickSettings(), require_device("cpu"))
+    parts = work.open_ledger(Path("p.tsv"), "pick")
     paths = sorted(Path("many").iterdir())
     counted = []
 
@@ -250,7 +250,7 @@ def test_workers_here_load_the_model_once_and_listen_to_nobody_else(run):
 
         return _ready.cache_info().misses
 
-    with parts.begun([], overwrite=False), workers_at("local", 1, print) as client:
+    with parts.start([], overwrite=False), workers_at("local", 1, print) as client:
         job = Job.of(work, Path("m.safetensors"), "cpu", parts)
         aside = spread(client, job, dict.fromkeys(paths), work.picker.ignore, counted.append)
         address = client.scheduler.address

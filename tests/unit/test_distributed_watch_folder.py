@@ -14,7 +14,7 @@ from tests import tiny
 from cryopick.distributed import live_picking as station
 from cryopick.distributed.watch_folder import Watcher, there_now
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 WATCH = "watch mics --model m.safetensors --threshold -100 -o out --every-s 0.05"
 
@@ -153,11 +153,11 @@ def test_one_bad_micrograph_never_stops_a_watch(project, monkeypatch):
 
 
 def test_two_watches_do_not_share_a_folder(project):
-    parts = Parts.beside(Path("out"), ["another"])
-    with parts.begun([], overwrite=True):
+    parts = Ledger.for_output(Path("out"), ["another"])
+    with parts.start([], overwrite=True):
         said = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
 
-    assert "is at work on it" in said
+    assert "is working on it" in said
 
 
 def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
@@ -171,7 +171,7 @@ def test_two_micrographs_of_one_stem_are_told_apart_or_refused(project):
     both = tiny.LINE.replace("mics", "mics more", 1)
     assert "would both be written to" in project(f"{both} -o each/", status=1).stderr
     project(f"{both} -o picks.star")
-    found = dict(read_picks(Path("picks.star")).by_micrograph())
+    found = dict(read_picks(Path("picks.star")).split_by_micrograph())
     assert len(found) == 6
     assert (found["more/mic_1.mrc"].xy_px == found["mics/mic_2.mrc"].xy_px).all()
 
@@ -212,7 +212,7 @@ def test_a_micrograph_that_is_written_slowly_is_picked_when_it_is_whole(project,
     assert ("given up, until it changes: mics/mic_3.mrc" in said) == (len(ends) > 7)
     assert {size for size, is_picked in looks if is_picked} == {len(data)}
     assert (status()["picked"], status()["failed"]) == (5, 0)
-    expected = dict(read_picks(Path("picks.star")).by_micrograph())["mics/mic_3.mrc"]
+    expected = dict(read_picks(Path("picks.star")).split_by_micrograph())["mics/mic_3.mrc"]
     found = read_picks(Path("out/mic_3_autopick.star"))
     assert (found.xy_px == expected.xy_px).all()
 
@@ -243,7 +243,7 @@ def test_a_watch_that_was_stopped_goes_on_and_repeats_nothing(project, number):
         os.link(f"mics/mic_{more % 5}.mrc", f"mics/mic_{more}.mrc")
     running = start(WATCH)
     while not tables():
-        assert not running.ended, running.finish()[1]
+        assert not running.has_ended, running.finish()[1]
         time.sleep(0.01)
     running.send_signal(number)
     ended, said = running.finish()

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryopick.evaluate.confidence import precision_band, reliability, share_interval
+from cryopick.evaluate.confidence import (
+    bootstrap_precision_band,
+    compute_calibration_curve,
+    wilson_interval,
+)
 from cryopick.evaluate.precision_recall import average_precision
 
 
@@ -20,7 +24,7 @@ def drawn(micrographs, seed):
 def test_like_micrographs_leave_no_doubt():
     score = np.tile([3.0, 2.0, 1.0], 4)
     hit = np.tile([True, False, True], 4)
-    band = precision_band(score, hit, np.repeat(np.arange(4), 3), np.full(4, 2))
+    band = bootstrap_precision_band(score, hit, np.repeat(np.arange(4), 3), np.full(4, 2))
 
     assert band is not None
     assert band.average_precision == pytest.approx((5 / 6, 5 / 6))
@@ -34,7 +38,7 @@ def test_the_average_precision_of_most_other_micrographs_lies_within():
 
     inside = []
     for seed in range(40):
-        band = precision_band(*drawn(30, seed + 2), resamples=200)
+        band = bootstrap_precision_band(*drawn(30, seed + 2), resamples=200)
         assert band is not None
         inside.append(band.average_precision[0] <= truth <= band.average_precision[1])
 
@@ -47,30 +51,33 @@ def test_the_average_precision_of_most_other_micrographs_lies_within():
 def test_there_is_no_interval_where_nothing_can_be_drawn(score, n_truth):
     hit, index = np.zeros(len(score), bool), np.zeros(len(score), int)
 
-    assert precision_band(np.array(score), hit, index, np.array(n_truth)) is None
+    assert bootstrap_precision_band(np.array(score), hit, index, np.array(n_truth)) is None
 
 
 def test_scores_that_keep_their_promise_have_no_error():
     score = np.random.default_rng(0).normal(0, 2, 20_000)
     hit = np.random.default_rng(1).random(20_000) < 1 / (1 + np.exp(-score))
 
-    honest, boastful = reliability(score, hit), reliability(score + 2, hit)
+    honest, boastful = (
+        compute_calibration_curve(score, hit),
+        compute_calibration_curve(score + 2, hit),
+    )
 
     assert honest is not None
     assert boastful is not None
-    assert honest.error < 0.02
-    assert boastful.error > 0.1
+    assert honest.calibration_error < 0.02
+    assert boastful.calibration_error > 0.1
     assert honest.count.sum() == 20_000
-    assert (honest.low <= honest.right).all()
-    assert (honest.right <= honest.high).all()
+    assert (honest.low <= honest.observed).all()
+    assert (honest.observed <= honest.high).all()
 
 
 @given(st.integers(1, 50).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_an_interval_holds_its_share_and_narrows_with_the_count(seen):
     found, of = np.array([float(seen[0])]), np.array([seen[1]])
 
-    low, high = share_interval(found, of)
-    narrow = share_interval(100 * found, 100 * of)
+    low, high = wilson_interval(found, of)
+    narrow = wilson_interval(100 * found, 100 * of)
 
     assert 0 <= low[0] <= found[0] / of[0] + 1e-12
     assert found[0] / of[0] - 1e-12 <= high[0] <= 1

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cryopick.evaluate.emptiness import likely_empty, shows_particles
-from cryopick.evaluate.expectation import best_cut, best_threshold
+from cryopick.evaluate.emptiness import has_particles, is_likely_empty
+from cryopick.evaluate.expectation import find_best_threshold, select_automatically
 from cryopick.picks import Picks, concatenate
 
 
@@ -15,7 +15,7 @@ def tail(rng, number=2500):
 
 def on(name, *scores):
     score = np.concatenate(scores)
-    return Picks.on(name, np.zeros((len(score), 2)), score)
+    return Picks.for_micrograph(name, np.zeros((len(score), 2)), score)
 
 
 @pytest.fixture
@@ -34,15 +34,15 @@ def test_particles_are_told_from_nothing(rng):
         ]
     )
 
-    assert shows_particles(table).tolist() == [True, False, True, True, False]
-    assert not likely_empty(table)
+    assert has_particles(table).tolist() == [True, False, True, True, False]
+    assert not is_likely_empty(table)
 
 
 @pytest.mark.parametrize("number", [40, 400, 900])
 def test_a_crowd_is_no_tail(rng, number):
     table = on("crowd", tail(rng, 1000), rng.normal(2, 1.3, number))
 
-    assert shows_particles(table).all()
+    assert has_particles(table).all()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -50,39 +50,39 @@ def test_nothing_looks_like_nothing_whatever_is_drawn(seed):
     rng = np.random.default_rng(seed)
     table = concatenate([on(f"{i}", tail(rng)) for i in range(4)])
 
-    assert not shows_particles(table).any()
-    assert likely_empty(table)
+    assert not has_particles(table).any()
+    assert is_likely_empty(table)
 
 
 def test_particles_too_few_to_show_on_one_micrograph_show_on_many(rng):
     table = concatenate([on(f"{i}", tail(rng), rng.normal(3.5, 0.8, 9)) for i in range(12)])
 
-    assert shows_particles(table).mean() > 0.7
-    assert not likely_empty(table)
+    assert has_particles(table).mean() > 0.7
+    assert not is_likely_empty(table)
 
 
 def test_picks_cut_above_the_tail_count_as_particles():
     table = concatenate([on("cut", np.array([0.5, 1.0, 3.0])), on("none", np.zeros(0))])
 
-    assert shows_particles(table).all()
-    assert not likely_empty(table)
+    assert has_particles(table).all()
+    assert not is_likely_empty(table)
 
 
 def test_the_best_cut_keeps_nothing_where_nothing_is(rng):
     good = on("good", tail(rng), rng.normal(2, 1, 90))
     bad = on("bad", tail(rng), np.array([2.5]))
 
-    cut = best_cut(concatenate([good, bad]))
+    cut = select_automatically(concatenate([good, bad]))
 
-    assert cut.without_signs == ("bad",)
-    assert cut.kept.micrographs == ("good", "bad")
-    assert (cut.kept.index == 0).all()
-    assert cut.kept.score.min() == best_threshold(good)
-    assert cut.promise.total == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
+    assert cut.empty_micrographs == ("bad",)
+    assert cut.picks.micrographs == ("good", "bad")
+    assert (cut.picks.index == 0).all()
+    assert cut.picks.score.min() == find_best_threshold(good)
+    assert cut.expected.n_expected == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
 
 
 def test_without_any_sign_there_is_no_promise(rng):
-    cut = best_cut(on("bad", tail(rng)))
+    cut = select_automatically(on("bad", tail(rng)))
 
-    assert not len(cut.kept)
-    assert cut.promise is None
+    assert not len(cut.picks)
+    assert cut.expected is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.evaluate.thresholds import nested_counts, strongest, thresholded
+from cryopick.evaluate.thresholds import apply_threshold, select_nested, select_strongest
 from cryopick.picks import Picks
 
 rows = st.lists(
@@ -32,9 +32,9 @@ def test_a_point_of_the_curve_is_what_judging_the_cut_table_gives(picked, known,
     assume(set(picks.micrographs) & set(truth.micrographs))
 
     whole = evaluate_picks(picks, truth, 1.5)
-    cut = evaluate_picks(thresholded(picks, threshold), truth, 1.5)
+    cut = evaluate_picks(apply_threshold(picks, threshold), truth, 1.5)
 
-    point = whole.curve.at(threshold)
+    point = whole.curve.at_threshold(threshold)
     assert (point.recall, point.f1) == (cut.all_picks.recall, cut.all_picks.f1)
     assert point.precision == pytest.approx(cut.all_picks.precision, nan_ok=True)
 
@@ -48,7 +48,7 @@ def test_a_table_judged_by_itself_is_perfect(known):
 
     assert judged.average_precision == pytest.approx(1.0)
     assert judged.best.f1 == 1.0
-    assert judged.n_found == judged.n_truth == len(truth)
+    assert judged.n_matched == judged.n_truth == len(truth)
 
 
 def test_a_micrograph_on_which_nothing_was_found_lowers_the_recall():
@@ -67,7 +67,7 @@ def test_a_micrograph_on_which_nothing_was_found_lowers_the_recall():
 def test_a_micrograph_that_the_truth_does_not_mention_is_left_out_and_named():
     judged = evaluate_picks(table([("a", 0, 0, 1), ("new", 0, 0, 5)]), table([("a", 0, 0, 0)]), 1.0)
 
-    assert judged.left_out == ("new",)
+    assert judged.not_evaluated == ("new",)
     assert judged.n_picks == 1
     assert judged.average_precision == 1.0
 
@@ -80,23 +80,27 @@ def test_only_says_what_is_judged():
 
     assert (judged.n_picks, judged.n_truth) == (2, 1)
     assert judged.all_picks.precision == 0.5
-    assert judged.unheard_of == ("ghost",)
-    assert judged.left_out == ()
+    assert judged.in_neither_table == ("ghost",)
+    assert judged.not_evaluated == ()
 
 
 def test_picks_without_scores_have_precision_and_recall_but_no_ranking():
     truth = table([("a", 0, 0, 0), ("a", 4, 4, 0)])
-    picks = Picks.on("a", np.array([[0.0, 0.0], [9.0, 9.0]]))
+    picks = Picks.for_micrograph("a", np.array([[0.0, 0.0], [9.0, 9.0]]))
 
     judged = evaluate_picks(picks, truth, 1.0)
 
-    assert judged.average_precision is judged.best is judged.at_zero is judged.curve is None
+    assert (
+        judged.average_precision is judged.best is judged.at_zero_threshold is judged.curve is None
+    )
     assert (judged.all_picks.precision, judged.all_picks.recall) == (0.5, 0.5)
-    assert judged.micrographs[0].at_best.f1 == 0.5
+    assert judged.micrographs[0].at_best_threshold.f1 == 0.5
 
 
 def test_what_is_undefined_is_null_in_json():
-    judged = evaluate_picks(Picks.on("a", np.zeros((0, 2))), table([("a", 0, 0, 0)]), 1.0)
+    judged = evaluate_picks(
+        Picks.for_micrograph("a", np.zeros((0, 2))), table([("a", 0, 0, 0)]), 1.0
+    )
 
     values = json.loads(json.dumps(judged.to_dict(), allow_nan=False))
 
@@ -106,18 +110,18 @@ def test_what_is_undefined_is_null_in_json():
 
 
 def test_tables_of_different_data_sets_are_an_error_and_not_a_score_of_zero():
-    with pytest.raises(SettingsError, match="the picks name 'a', to judge is 'b'"):
+    with pytest.raises(SettingsError, match="the picks name 'a', the truth 'b'"):
         evaluate_picks(table([("a", 0, 0, 0)]), table([("b", 0, 0, 0)]), 1.0)
 
 
 def test_nothing_to_judge_is_an_error():
-    with pytest.raises(SettingsError, match="no micrograph to judge"):
+    with pytest.raises(SettingsError, match="no micrograph to evaluate"):
         evaluate_picks(table([("a", 0, 0, 0)]), table([("b", 0, 0, 0)]), 1.0, only=["c"])
 
 
 @given(rows, st.lists(st.sampled_from([-3.0, -0.5, 0.0, 1.0]), min_size=2, max_size=4))
 def test_the_set_of_a_lower_threshold_contains_that_of_a_higher(picked, thresholds):
-    sets = [thresholded(table(picked), threshold) for threshold in sorted(thresholds)]
+    sets = [apply_threshold(table(picked), threshold) for threshold in sorted(thresholds)]
 
     for looser, stricter in itertools.pairwise(sets):
         assert rows_of(stricter) <= rows_of(looser)
@@ -127,7 +131,7 @@ def test_the_set_of_a_lower_threshold_contains_that_of_a_higher(picked, threshol
 def test_no_pick_left_behind_is_surer_than_one_kept(picked, count):
     picks = table(picked)
 
-    kept = strongest(picks, count)
+    kept = select_strongest(picks, count)
 
     assert len(kept) == min(count, len(picks))
     assert kept.micrographs == picks.micrographs
@@ -143,13 +147,13 @@ def rows_of(picks):
 def test_sets_by_number_hold_that_many():
     picks = table([("a", i, 0, i % 2) for i in range(6)])
 
-    assert [len(kept) for kept in nested_counts(picks, [1, 4, 9])] == [1, 4, 6]
+    assert [len(kept) for kept in select_nested(picks, [1, 4, 9])] == [1, 4, 6]
 
 
 def test_a_table_without_scores_cannot_be_cut():
-    picks = Picks.on("a", np.zeros((2, 2)))
+    picks = Picks.for_micrograph("a", np.zeros((2, 2)))
 
     with pytest.raises(SettingsError, match="2 of 2 picks have none"):
-        thresholded(picks, 0.0)
+        apply_threshold(picks, 0.0)
     with pytest.raises(ValueError, match="count must be at least 0"):
-        strongest(picks, -1)
+        select_strongest(picks, -1)

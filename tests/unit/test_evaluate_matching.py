@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_evaluate as oracles
 
-from cryopick.evaluate.matching import is_near, match, match_picks
+from cryopick.evaluate.matching import is_near, match_picks, match_points
 from cryopick.picks import Picks
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
@@ -27,7 +27,7 @@ def ranked(draw_from, count):
 def test_pairs_equal_the_greedy_definition(picks, truth, radius, levels):
     score = ranked(levels, len(picks))
 
-    pairs = match(as_xy(picks), score, as_xy(truth), radius)
+    pairs = match_points(as_xy(picks), score, as_xy(truth), radius)
 
     assert_same_pairs(pairs.tolist(), oracles.greedy_pairs(picks, score, truth, radius), truth)
 
@@ -46,8 +46,8 @@ def test_pairs_do_not_depend_on_the_order_of_the_tables(picks, truth, random):
     score = np.array([x % 2 for x, _ in picks], dtype=float)
     shuffle = random.sample(range(len(picks)), len(picks))
 
-    pairs = match(as_xy(picks), score, as_xy(truth), 2.0)
-    again = match(as_xy(picks)[shuffle], score[shuffle], as_xy(truth)[::-1], 2.0)
+    pairs = match_points(as_xy(picks), score, as_xy(truth), 2.0)
+    again = match_points(as_xy(picks)[shuffle], score[shuffle], as_xy(truth)[::-1], 2.0)
 
     assert [pairs[i] for i in shuffle] == [len(truth) - 1 - t if t >= 0 else -1 for t in again]
 
@@ -55,8 +55,8 @@ def test_pairs_do_not_depend_on_the_order_of_the_tables(picks, truth, random):
 def test_the_radius_itself_is_near_and_a_hair_more_is_not():
     origin, there = np.array([[0.0, 0.0]]), np.array([[3.0, 4.0]])
 
-    assert match(origin, np.ones(1), there, 5.0).tolist() == [0]
-    assert match(origin, np.ones(1), there, np.nextafter(5.0, 0)).tolist() == [-1]
+    assert match_points(origin, np.ones(1), there, 5.0).tolist() == [0]
+    assert match_points(origin, np.ones(1), there, np.nextafter(5.0, 0)).tolist() == [-1]
     assert is_near(origin, there, 5.0).tolist() == [True]
     assert is_near(origin, there, 4.999).tolist() == [False]
 
@@ -64,7 +64,7 @@ def test_the_radius_itself_is_near_and_a_hair_more_is_not():
 def test_picks_without_scores_choose_in_order_of_position():
     picks = np.array([[2.0, 0.0], [0.0, 0.0]])
 
-    pairs = match(picks, np.full(2, np.nan), np.array([[1.0, 0.0]]), 1.0)
+    pairs = match_points(picks, np.full(2, np.nan), np.array([[1.0, 0.0]]), 1.0)
 
     assert pairs.tolist() == [-1, 0]
 
@@ -72,7 +72,7 @@ def test_picks_without_scores_choose_in_order_of_position():
 def test_a_crowd_where_everything_is_near_pairs_everything():
     crowd = np.zeros((300, 2))
 
-    pairs = match(crowd, np.zeros(300), crowd, 0.0)
+    pairs = match_points(crowd, np.zeros(300), crowd, 0.0)
 
     assert sorted(pairs) == list(range(300))
 
@@ -82,7 +82,7 @@ def test_a_radius_that_is_none_is_refused(radius):
     nothing = np.zeros((0, 2))
 
     with pytest.raises(ValueError, match="radius_px must be at least 0; got"):
-        match(nothing, np.zeros(0), nothing, radius)
+        match_points(nothing, np.zeros(0), nothing, radius)
     with pytest.raises(ValueError, match="radius_px must be at least 0; got"):
         is_near(nothing, nothing, radius)
 
@@ -108,6 +108,6 @@ def test_a_point_is_near_when_any_other_is_within_the_radius(some, others, radiu
 def test_no_more_pairs_than_the_smaller_side():
     grid = as_xy(list(itertools.product(range(9), range(9))))
 
-    pairs = match(grid, np.arange(81.0), grid[:5], 100.0)
+    pairs = match_points(grid, np.arange(81.0), grid[:5], 100.0)
 
     assert (pairs >= 0).sum() == 5

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_evaluate as oracles
 
-from cryopick.evaluate.precision_recall import average_precision, precision_recall
+from cryopick.evaluate.precision_recall import average_precision, compute_precision_recall
 
 rankings = st.lists(st.tuples(st.integers(-2, 2), st.booleans()), min_size=1, max_size=20)
 
@@ -70,7 +70,7 @@ def test_particles_never_found_lower_the_recall():
 def test_half_precision_scores_are_ranked_as_they_are():
     score = np.array([1.0, 2.0], dtype=np.float32)
 
-    assert precision_recall(score, np.array([False, True])).threshold.tolist() == [2.0, 1.0]
+    assert compute_precision_recall(score, np.array([False, True])).threshold.tolist() == [2.0, 1.0]
 
 
 @given(rankings, st.integers(0, 3), st.sampled_from([-3.0, -1.0, 0.0, 0.5, 2.0, 9.0]))
@@ -79,7 +79,7 @@ def test_the_point_at_a_threshold_counts_what_scores_at_least_that(ranking, miss
     total = int(hit.sum()) + missed
     kept, found = (score >= threshold).sum(), (hit & (score >= threshold)).sum()
 
-    point = precision_recall(score, hit, total).at(threshold)
+    point = compute_precision_recall(score, hit, total).at_threshold(threshold)
 
     assert point.precision == pytest.approx(found / kept if kept else math.nan, nan_ok=True)
     assert point.recall == pytest.approx(found / total if total else math.nan, nan_ok=True)
@@ -89,7 +89,7 @@ def test_the_point_at_a_threshold_counts_what_scores_at_least_that(ranking, miss
 
 @given(rankings)
 def test_no_threshold_has_a_higher_f1_than_the_best_and_no_stricter_one_the_same(ranking):
-    curve = precision_recall(*columns(ranking))
+    curve = compute_precision_recall(*columns(ranking))
 
     best = curve.best_f1()
 
@@ -98,11 +98,11 @@ def test_no_threshold_has_a_higher_f1_than_the_best_and_no_stricter_one_the_same
 
 
 def test_a_ranking_of_nothing_has_no_best_point():
-    curve = precision_recall(np.zeros(0), np.zeros(0, dtype=bool), total=3)
+    curve = compute_precision_recall(np.zeros(0), np.zeros(0, dtype=bool), total=3)
 
     assert curve.best_f1() is None
     assert curve.average_precision() == 0.0
-    assert curve.at(0.0).recall == 0.0
+    assert curve.at_threshold(0.0).recall == 0.0
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_a_ranking_of_nothing_has_no_best_point():
 )
 def test_a_ranking_that_makes_no_sense_is_refused(score, hit, total, message):
     with pytest.raises(ValueError, match=message):
-        precision_recall(np.array(score), np.array(hit), total)
+        compute_precision_recall(np.array(score), np.array(hit), total)

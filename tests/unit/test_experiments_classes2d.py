@@ -28,7 +28,7 @@ def classes(*kinds):
     wave = np.where(np.hypot(x, y) < 5, np.sin(x), 0).astype(np.float32)
     number = np.repeat(np.arange(1, len(kinds) + 1), [count for count, _, _ in kinds])
     return Classes(
-        picks=Picks.on("a.mrc", np.zeros((len(number), 2)), np.zeros(len(number))),
+        picks=Picks.for_micrograph("a.mrc", np.zeros((len(number), 2)), np.zeros(len(number))),
         number=number,
         images=np.stack([np.float32(strength) * wave for _, strength, _ in kinds]),
         resolution_ang=np.array([resolution for _, _, resolution in kinds]),

@@ -110,7 +110,7 @@ def test_a_record_is_of_a_run_when_all_settings_that_it_knows_agree():
     (trial,) = Plan(settings=BASE, labels=(3,), repeats=1).trials()
     settings = json.loads(json.dumps(asdict(trial.settings)))
     of_old = settings | {"steps": 7}  # the default has changed since, and the name has not
-    younger = {name: value for name, value in settings.items() if name != "frozen"}
+    younger = {name: value for name, value in settings.items() if name != "frozen_layers"}
 
     assert is_of(recorded(settings), trial)
     assert is_of(recorded(younger), trial)

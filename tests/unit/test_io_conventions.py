@@ -12,7 +12,7 @@ import pytest
 from tests.oracles_io import mrc_bytes, tiff_bytes
 
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.tables.codec import Layout
+from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks
 
@@ -114,7 +114,7 @@ def test_a_file_that_means_the_bright_pixel_leads_to_it(tmp_path, name, text):
     ],
 )
 def test_the_bright_pixel_is_written_as_each_format_means_it(tmp_path, form, line):
-    picks = Picks.on("m", np.array([[70.0, 20.0]]))
+    picks = Picks.for_micrograph("m", np.array([[70.0, 20.0]]))
 
     [path] = write_picks_per_micrograph(picks, tmp_path, format=form, box_px=21)
 
@@ -151,7 +151,7 @@ def test_a_pick_on_a_tiff_is_turned_over_for_a_program_that_turns_it_over_only_i
     Path("mrcs").mkdir()
     Path("tiffs/m.tif").write_bytes(tiff_bytes(bright()))
     Path("mrcs/m.mrc").write_bytes(mrc_bytes(turned, 2))
-    write_picks(Picks.on("tiffs/m.tif", np.array([[70.0, 20.0]])), Path("picks.star"))
+    write_picks(Picks.for_micrograph("tiffs/m.tif", np.array([[70.0, 20.0]])), Path("picks.star"))
 
     plain = run_words("convert picks.star -o same.star")
     run_words("convert picks.star -o turned.star --invert-y")
@@ -224,13 +224,13 @@ def test_a_table_of_cryosparc_tools_is_read_and_written_again_unchanged(tmp_path
 def test_sizes_may_come_from_the_caller_or_from_the_files_themselves(tmp_path):
     path = tmp_path / "m.mrc"
     path.write_bytes(mrc_bytes(bright(), 2))
-    picks = Picks.on(str(path), np.array([[70.0, 20.0]]))
+    picks = Picks.for_micrograph(str(path), np.array([[70.0, 20.0]]))
 
     write_picks(picks, tmp_path / "file.cs")
     write_picks(
         picks.rename({str(path): "gone.mrc"}),
         tmp_path / "given.cs",
-        layout=Layout(shapes_px={"gone.mrc": (HEIGHT, WIDTH)}),
+        layout=TableLayout(shapes_px={"gone.mrc": (HEIGHT, WIDTH)}),
     )
 
     for name in ("file.cs", "given.cs"):

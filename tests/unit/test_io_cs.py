@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import FormatError, InputError, SettingsError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
 
@@ -96,7 +96,7 @@ def test_power_is_carried_where_it_is_not_the_score():
 
 def test_uids_are_kept_through_text_or_made_and_then_the_same_in_every_run(tmp_path):
     picks = read_picks(GOLDEN / "cryosparc_picks.cs")
-    fresh = Picks.on("J1/006681152966488571598_mic.mrc", np.ones((3, 2)))
+    fresh = Picks.for_micrograph("J1/006681152966488571598_mic.mrc", np.ones((3, 2)))
     size = {name: np.full(3, 64) for name in ("micrograph_height_px", "micrograph_width_px")}
     fresh = Picks(**{**vars(fresh), "extra": size})
 
@@ -145,7 +145,7 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused_before_anyth
     with pytest.raises(FormatError, match="bytes for 9000000000000 rows, found"):
         read_picks(path)
     path.write_bytes(whole[:-1])
-    with pytest.raises(FormatError, match="cut off; copy it again"):
+    with pytest.raises(FormatError, match="truncated; copy it again"):
         read_picks(path)
 
 
@@ -201,8 +201,8 @@ def test_columns_of_other_types_are_refused(tmp_path, field, kind):
 
 
 def test_a_size_that_nobody_knows_is_asked_for(tmp_path):
-    with pytest.raises(SettingsError, match=r"size of gone\.mrc is not known: give .* -m, or"):
-        write_picks(Picks.on("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")
+    with pytest.raises(SettingsError, match=r"size of gone\.mrc is unknown: give .* -m, or"):
+        write_picks(Picks.for_micrograph("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")
     assert not list(tmp_path.iterdir())
 
 
@@ -216,11 +216,11 @@ def test_micrographs_come_from_exposures_and_from_particles(tmp_path):
         dtype=[("uid", "<u8"), ("micrograph_blob/path", "S20")],
     )
 
-    listed = micrograph_paths([str(saved(tmp_path / "J2/exposures.cs", exposures))])
-    picked = micrograph_paths([str(saved(tmp_path / "J2/picked.cs", places(2)))])
+    listed = find_micrographs([str(saved(tmp_path / "J2/exposures.cs", exposures))])
+    picked = find_micrographs([str(saved(tmp_path / "J2/picked.cs", places(2)))])
 
     assert listed == [tmp_path / "J1/b.mrc", tmp_path / "J1/a.mrc"]
     assert picked == [tmp_path / "J1/a.mrc"]
     other = np.zeros(1, dtype=[("uid", "<u8")])
     with pytest.raises(FormatError, match="micrograph_blob/path or location/micrograph_path"):
-        micrograph_paths([str(saved(tmp_path / "other.cs", other))])
+        find_micrographs([str(saved(tmp_path / "other.cs", other))])

@@ -11,9 +11,9 @@ import pytest
 from gemmi import cif
 
 from cryopick.errors import InputError
-from cryopick.io.tables.codec import Layout
-from cryopick.io.tables.formats import listed_micrographs
-from cryopick.io.tables.pick_tables import read_picks, read_star_frame, write_picks
+from cryopick.io.tables.codec import TableLayout
+from cryopick.io.tables.formats import list_micrographs
+from cryopick.io.tables.pick_tables import read_picks, read_star_context, write_picks
 from cryopick.io.tables.star import CODEC as STAR
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
@@ -130,7 +130,7 @@ def test_a_file_without_a_pick_is_a_table_without_a_pick(name):
 
 @pytest.mark.parametrize(("name", "count", "first"), LISTS)
 def test_a_list_of_micrographs_names_what_is_known(name, count, first):
-    names = listed_micrographs(SHARED / name)
+    names = list_micrographs(SHARED / name)
 
     assert len(names) == len(set(names)) == count
     assert first in (None, names[0])
@@ -183,7 +183,7 @@ def agree(found, expected):
 def test_everything_survives_from_star_to_star(name, tmp_path):
     source, copy = SHARED / name, tmp_path / "copy.star"
 
-    write_picks(read_picks(source), copy, layout=Layout(star=read_star_frame([source])))
+    write_picks(read_picks(source), copy, layout=TableLayout(star=read_star_context([source])))
 
     before, after = star_content(source), star_content(copy)
     main = next(block for block, columns in before.items() if "_rlnCoordinateX" in columns)
@@ -209,7 +209,9 @@ def test_the_order_of_blocks_that_relion_writes_is_kept(tmp_path):
     source = SHARED / "cryodrgn/relion5.star"
 
     write_picks(
-        read_picks(source), tmp_path / "a.star", layout=Layout(star=read_star_frame([source]))
+        read_picks(source),
+        tmp_path / "a.star",
+        layout=TableLayout(star=read_star_context([source])),
     )
 
     text = (tmp_path / "a.star").read_text()
@@ -223,7 +225,7 @@ def test_relions_index_of_a_real_job_is_followed(tmp_path):
     truth = read_picks(SHARED / ROODMUS / "Extract/job007/particles.star")
     folder = tmp_path / "AutoPick/job003/Micrographs"
     folder.mkdir(parents=True)
-    STAR.write(truth, Layout(one_micrograph=True), folder / "000000_autopick.star")
+    STAR.write(truth, TableLayout(one_micrograph=True), folder / "000000_autopick.star")
 
     picks = read_picks(index)
 

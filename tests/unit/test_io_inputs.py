@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from cryopick.errors import FormatError, InputError, OutputExistsError, UnmatchedError
-from cryopick.io.inputs import micrograph_paths
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.text_files import name_list
+from cryopick.io.inputs import find_micrographs
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.text_files import read_name_list
 
 
 def made(folder, *names):
@@ -20,7 +20,7 @@ def made(folder, *names):
 def test_an_output_appears_whole_with_its_suffixes_and_folders(tmp_path):
     path = tmp_path / "new/deep/a.mrc.gz"
 
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         assert temporary.parent == path.parent
         assert temporary.suffixes[-2:] == [".mrc", ".gz"]
         temporary.write_text("all")
@@ -35,7 +35,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path):
     path.write_text("old")
 
     def fail():
-        with whole(path, overwrite=True) as temporary:
+        with atomic_write(path, overwrite=True) as temporary:
             temporary.write_text("half")
             raise KeyboardInterrupt
 
@@ -49,18 +49,18 @@ def test_an_output_that_exists_or_cannot_exist_is_refused_at_once(tmp_path):
     made(tmp_path, "a.tsv", "folder/x")
 
     for path, words in [
-        (tmp_path / "a.tsv", "exists already; replace it with --force"),
+        (tmp_path / "a.tsv", "already exists; overwrite it with --force"),
         (tmp_path / "folder", "is a folder"),
-        (tmp_path / "a.tsv/b.tsv", "a file stands where its folder should be"),
+        (tmp_path / "a.tsv/b.tsv", "its parent folder is a file"),
     ]:
-        with pytest.raises(OutputExistsError, match=words), whole(path):
+        with pytest.raises(OutputExistsError, match=words), atomic_write(path):
             pytest.fail("the body must not run")
 
 
 def test_an_output_keeps_the_mode_that_the_user_asks_for(tmp_path):
     before = os.umask(0o027)
     try:
-        with whole(tmp_path / "a") as temporary:
+        with atomic_write(tmp_path / "a") as temporary:
             temporary.write_text("x")
     finally:
         os.umask(before)
@@ -73,7 +73,7 @@ def test_a_link_goes_on_pointing_to_its_file(tmp_path):
     link = tmp_path / "link.tsv"
     link.symlink_to("real.tsv")
 
-    with whole(link, overwrite=True) as temporary:
+    with atomic_write(link, overwrite=True) as temporary:
         temporary.write_text("new")
 
     assert link.is_symlink()
@@ -83,16 +83,16 @@ def test_a_link_goes_on_pointing_to_its_file(tmp_path):
 def test_files_globs_and_folders_come_in_the_order_given_and_once(tmp_path):
     b, a, png, _, _ = made(tmp_path, "m/b.mrc", "m/a.MRC", "m/c.png", "m/notes.txt", "m/d/e.mrc")
 
-    assert micrograph_paths([str(b), str(tmp_path / "m")]) == [b, a, png]
-    assert micrograph_paths([str(tmp_path / "m/*.[mM]*")]) == [a, b]
-    assert micrograph_paths([str(b), str(tmp_path / "m/../m/b.mrc")]) == [b]
+    assert find_micrographs([str(b), str(tmp_path / "m")]) == [b, a, png]
+    assert find_micrographs([str(tmp_path / "m/*.[mM]*")]) == [a, b]
+    assert find_micrographs([str(b), str(tmp_path / "m/../m/b.mrc")]) == [b]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_or_a_list_is_a_file(tmp_path, monkeypatch):
     made(tmp_path, "a[1].mrc", "@b.mrc")
     monkeypatch.chdir(tmp_path)
 
-    assert micrograph_paths(["a[1].mrc", "@b.mrc"]) == [Path("a[1].mrc"), Path("@b.mrc")]
+    assert find_micrographs(["a[1].mrc", "@b.mrc"]) == [Path("a[1].mrc"), Path("@b.mrc")]
 
 
 def test_names_of_a_list_are_looked_up_beside_it_then_from_here(tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_names_of_a_list_are_looked_up_beside_it_then_from_here(tmp_path, monkey
     (tmp_path / "lists/list.txt").write_text("# two\n\n a.mrc \nmics/b.mrc\n")
     monkeypatch.chdir(tmp_path)
 
-    found = micrograph_paths(["@lists/list.txt"])
+    found = find_micrographs(["@lists/list.txt"])
 
     assert [path.resolve() for path in found] == [beside, tmp_path / "mics/b.mrc"]
 
@@ -110,15 +110,15 @@ def test_a_stem_in_a_list_finds_its_file(tmp_path):
     paths = made(tmp_path, "grid1.5um_01.mrc", "b.jpg")
     (tmp_path / "list.txt").write_text("grid1.5um_01\nb\n")
 
-    assert micrograph_paths([f"@{tmp_path}/list.txt"]) == paths
+    assert find_micrographs([f"@{tmp_path}/list.txt"]) == paths
 
 
 def test_a_stem_of_two_files_is_refused(tmp_path):
     made(tmp_path, "a.mrc", "a.png")
     (tmp_path / "list.txt").write_text("a\n")
 
-    with pytest.raises(UnmatchedError, match=r"'a' may be .*a\.mrc or .*a\.png"):
-        micrograph_paths([f"@{tmp_path}/list.txt"])
+    with pytest.raises(UnmatchedError, match=r"'a' matches both .*a\.mrc and .*a\.png"):
+        find_micrographs([f"@{tmp_path}/list.txt"])
 
 
 def test_an_argument_that_leads_nowhere_is_named(tmp_path):
@@ -129,13 +129,13 @@ def test_an_argument_that_leads_nowhere_is_named(tmp_path):
     for argument, words in [
         ("none.mrc", "none.mrc: no such file or folder"),
         ("none*.mrc", "no file matches this pattern"),
-        (f"{tmp_path}/empty", "no micrograph in this folder"),
+        (f"{tmp_path}/empty", "this folder contains no micrographs"),
         (f"@{tmp_path}/list.txt", "no file 'gone'"),
-        (f"@{tmp_path}/blank.txt", "names no micrograph"),
+        (f"@{tmp_path}/blank.txt", "the list is empty"),
         ("@none.txt", "none.txt: no such file"),
     ]:
         with pytest.raises(InputError) as caught:
-            micrograph_paths([argument])
+            find_micrographs([argument])
         assert words in str(caught.value)
 
 
@@ -143,7 +143,7 @@ def test_a_list_of_names_is_read_without_comments(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("# four\nFalcon_1\n\n  Falcon 2 \r\n#Falcon_3\n")
 
-    assert name_list(path) == ["Falcon_1", "Falcon 2"]
+    assert read_name_list(path) == ["Falcon_1", "Falcon 2"]
 
 
 def test_a_list_that_is_no_text_is_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_a_list_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"abc\xff")
 
     with pytest.raises(FormatError, match="found byte 0xff at position 3"):
-        name_list(path)
+        read_name_list(path)
 
 
 def test_a_table_of_micrographs_is_known_by_what_it_holds(tmp_path):
@@ -160,8 +160,8 @@ def test_a_table_of_micrographs_is_known_by_what_it_holds(tmp_path):
     (tmp_path / "micrographs").write_text(text)
     (tmp_path / "odd.mrc").write_text(text)  # called an image, so it is taken for one
 
-    assert micrograph_paths([str(tmp_path / "micrographs")]) == [tmp_path / "a.mrc"]
-    assert micrograph_paths([str(tmp_path / "odd.mrc")]) == [tmp_path / "odd.mrc"]
+    assert find_micrographs([str(tmp_path / "micrographs")]) == [tmp_path / "a.mrc"]
+    assert find_micrographs([str(tmp_path / "odd.mrc")]) == [tmp_path / "odd.mrc"]
 
 
 def test_a_text_longer_than_any_table_is_refused_unread(tmp_path):
@@ -170,4 +170,4 @@ def test_a_text_longer_than_any_table_is_refused_unread(tmp_path):
         file.truncate((1 << 30) + 1)  # a hole, which takes no room
 
     with pytest.raises(FormatError, match="at most 1024 MiB, found 1024 MiB"):
-        name_list(path)
+        read_name_list(path)

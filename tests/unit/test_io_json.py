@@ -89,7 +89,7 @@ def test_boxes_of_eman_may_stand_behind_much_else_in_a_file_of_any_name(tmp_path
 
 
 def test_a_file_of_eman_is_named_without_what_follows_two_underscores(tmp_path):
-    picks = Picks.on("mics/grid1__ctf_flip.hdf", np.ones((1, 2)))
+    picks = Picks.for_micrograph("mics/grid1__ctf_flip.hdf", np.ones((1, 2)))
 
     [path] = write_picks_per_micrograph(picks, tmp_path, format="eman")
 

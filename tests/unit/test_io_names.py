@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import UnmatchedError
-from cryopick.io.names import match_names, stem_of
+from cryopick.io.names import match_names, micrograph_stem
 from cryopick.picks import Picks
 
 
@@ -29,7 +29,7 @@ def matched(names, paths):
     ],
 )
 def test_the_stem_loses_only_the_suffix_of_an_image(name, stem):
-    assert stem_of(name) == stem
+    assert micrograph_stem(name) == stem
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_file_that_agrees_best_is_meant(name, paths, meant):
 
 @pytest.mark.parametrize("names", [["a"], ["a.mrc"], ["/far/a.mrc"]])
 def test_two_files_that_agree_equally_are_refused_and_named(names):
-    with pytest.raises(UnmatchedError, match=r"may be d/a\.mrc or e/a\.mrc"):
+    with pytest.raises(UnmatchedError, match=r"matches both d/a\.mrc and e/a\.mrc"):
         matched(names, ["d/a.mrc", "e/a.mrc"])
 
 
@@ -89,4 +89,4 @@ def test_every_pick_is_matched_or_its_micrograph_is_reported(names, with_suffix)
     result = matched(table, ["x/a.mrc", "x/c.d.mrc", "x/f.mrc"])
 
     assert len(result.picks) + len(result.unmatched) == len(names)
-    assert all(stem_of(name) in ("b", "e") for name in result.unmatched)
+    assert all(micrograph_stem(name) in ("b", "e") for name in result.unmatched)

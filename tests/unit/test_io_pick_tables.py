@@ -10,7 +10,7 @@ from cryopick.errors import (
     SettingsError,
     UnmatchedError,
 )
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables import columns
 from cryopick.io.tables.pick_tables import (
     read_picks,
@@ -72,9 +72,9 @@ def test_a_table_without_its_header_is_refused(tmp_path, suffix, text):
 def test_a_column_named_twice_and_a_pick_without_a_name_are_refused(tmp_path):
     path = tmp_path / "a.csv"
 
-    with pytest.raises(FormatError, match="x_coord comes twice"):
+    with pytest.raises(FormatError, match="x_coord appears twice"):
         read_picks(saved(path, "image_name,x_coord,y_coord,x\nm,1,2,3\n"))
-    with pytest.raises(FormatError, match=r"a\.csv:3: expected a micrograph's name"):
+    with pytest.raises(FormatError, match=r"a\.csv:3: expected a micrograph name"):
         read_picks(saved(path, "image_name,x_coord,y_coord\nm,1,2\n,1,2\n"))
 
 
@@ -110,7 +110,7 @@ def test_micrographs_are_named_by_stem_unless_two_share_one(tmp_path):
 def test_names_that_a_format_cannot_hold_are_refused(tmp_path):
     for suffix, name in [(".tsv", "a\tb"), (".tsv", "a\nb"), (".csv", "a\nb"), (".star", "a\nb")]:
         with pytest.raises(FormatError, match="line break"):
-            write_picks(Picks.on(name, np.ones((1, 2))), tmp_path / f"a{suffix}")
+            write_picks(Picks.for_micrograph(name, np.ones((1, 2))), tmp_path / f"a{suffix}")
     assert not list(tmp_path.iterdir())
 
 
@@ -135,7 +135,7 @@ def test_box_needs_a_side_and_one_micrograph(tmp_path):
 
 
 def test_a_box_of_negative_size_is_refused(tmp_path):
-    with pytest.raises(FormatError, match=r"a\.box:1: .* no negative size"):
+    with pytest.raises(FormatError, match=r"a\.box:1: .* not negative in size"):
         read_picks(saved(tmp_path / "a.box", "1 2 -3 4\n"))
 
 
@@ -161,7 +161,7 @@ def test_files_that_only_their_name_tells_apart_are_never_merged(tmp_path):
         (tmp_path / folder).mkdir()
         saved(tmp_path / folder / "a.box", "1 2 3 4\n")
 
-    with pytest.raises(UnmatchedError, match="would both be the picks of 'a'"):
+    with pytest.raises(UnmatchedError, match="both hold picks of 'a'"):
         read_picks_many([tmp_path / "d", tmp_path / "e"])
 
 
@@ -177,19 +177,19 @@ def test_tables_that_name_a_micrograph_are_joined(tmp_path):
 
 
 def test_a_folder_without_tables_and_an_unknown_format_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no table of picks in this folder"):
+    with pytest.raises(InputError, match="this folder contains no table of picks"):
         read_picks(tmp_path)
     with pytest.raises(SettingsError, match="got 'xyz'"):
         read_picks(saved(tmp_path / "a.tsv", ""), format="xyz")
     with pytest.raises(SettingsError, match=r"expected a suffix of \.tsv"):
-        write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.xyz")
+        write_picks(Picks.for_micrograph("a", np.ones((1, 2))), tmp_path / "a.xyz")
     with pytest.raises(FormatError, match="name its format with --from"):
         read_picks(saved(tmp_path / "a.xyz", "hello\n"))
 
 
 def test_a_coordinate_that_is_not_finite_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="finite"):
-        write_picks(Picks.on("a", np.array([[np.nan, 1.0]])), tmp_path / "a.tsv")
+        write_picks(Picks.for_micrograph("a", np.array([[np.nan, 1.0]])), tmp_path / "a.tsv")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -197,16 +197,16 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         yield picks
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(columns, "in_slices", full)
+    monkeypatch.setattr(columns, "iterate_slices", full)
     with pytest.raises(OSError, match="No space"):
-        write_picks(Picks.on("a", np.ones((1, 2))), tmp_path / "a.tsv")
+        write_picks(Picks.for_micrograph("a", np.ones((1, 2))), tmp_path / "a.tsv")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a\0b", "n" * 300, "é" * 150])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
-    picks = Picks.on(name, np.zeros((1, 2)))
-    with pytest.raises(FormatError, match="cannot be part of a file's name"):
+    picks = Picks.for_micrograph(name, np.zeros((1, 2)))
+    with pytest.raises(FormatError, match="cannot be used in a file name"):
         write_picks_per_micrograph(picks, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -214,7 +214,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["../../up", "/etc/passwd", "..", "a/..", "000001@../x.mrcs", "."])
 def test_names_from_a_table_never_lead_out_of_the_folder(tmp_path, name):
     folder = tmp_path / "in" / "here"
-    written = write_picks_per_micrograph(Picks.on(name, np.zeros((1, 2))), folder)
+    written = write_picks_per_micrograph(Picks.for_micrograph(name, np.zeros((1, 2))), folder)
     assert [path.resolve().parent for path in written] == [folder.resolve()]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == written
 
@@ -223,7 +223,7 @@ def test_a_listed_name_longer_than_any_files_is_not_found(tmp_path):
     table = tmp_path / "mics.star"
     table.write_text("data_\nloop_\n_rlnMicrographName #1\n" + "m" * 5000 + "\n")
     with pytest.raises(InputError, match="no file 'mmm"):
-        micrograph_paths([str(table)])
+        find_micrographs([str(table)])
 
 
 @needs_shared

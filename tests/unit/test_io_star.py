@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, InputError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.pick_tables import read_picks, write_picks, write_picks_per_micrograph
-from cryopick.io.tables.star_text import document, plain, quoted
+from cryopick.io.tables.star_text import parse_star, quote_value, unquote_values
 from cryopick.picks import Picks
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
@@ -92,7 +92,7 @@ def test_a_broken_number_in_a_row_over_several_lines_is_refused_too(tmp_path):
 
     with pytest.raises(FormatError, match=r":7: expected a finite number .* found '3 four'"):
         read_picks(saved(tmp_path / "a.star", text))
-    with pytest.raises(FormatError, match=r"expected a finite number .* mend the file"):
+    with pytest.raises(FormatError, match=r"expected a finite number .* correct the file"):
         read_picks(saved(tmp_path / "a.star", text.replace("1\n", "one\n").replace("four", "4")))
 
 
@@ -161,13 +161,13 @@ def test_micrographs_come_from_the_star_file_of_a_relion_job(tmp_path):
     text = optics + "data_micrographs\nloop_\n_rlnMicrographName\n_rlnOpticsGroup\n"
     star = saved(tmp_path / "CtfFind/job003/mics.star", text + "MotionCorr/job002/a.mrc 1\n")
 
-    assert micrograph_paths([str(star)]) == [tmp_path / "MotionCorr/job002/a.mrc"]
+    assert find_micrographs([str(star)]) == [tmp_path / "MotionCorr/job002/a.mrc"]
     with pytest.raises(FormatError, match="rlnMicrographName"):
-        micrograph_paths([str(saved(tmp_path / "b.star", optics))])
+        find_micrographs([str(saved(tmp_path / "b.star", optics))])
 
 
 def test_one_micrograph_is_written_as_relions_picker_writes_it(tmp_path):
-    picks = Picks.on("d/m.mrc", np.array([[839.125, 19.5]]), np.array([0.625]))
+    picks = Picks.for_micrograph("d/m.mrc", np.array([[839.125, 19.5]]), np.array([0.625]))
 
     [path] = write_picks_per_micrograph(picks, tmp_path, format="star")
 
@@ -190,7 +190,7 @@ def test_several_micrographs_are_written_with_their_paths(tmp_path):
 
 
 def test_percent_signs_are_not_taken_for_escapes(tmp_path):
-    picks = Picks.on("a%41", np.ones((1, 2)))
+    picks = Picks.for_micrograph("a%41", np.ones((1, 2)))
 
     write_picks(picks, tmp_path / "a.star")
 
@@ -261,9 +261,9 @@ def test_the_two_forms_in_which_topaz_ships_a_table_agree():
 
 @needs_shared
 def test_a_relion_2_micrograph_list_is_read():
-    from cryopick.io.tables.star import micrograph_names
+    from cryopick.io.tables.star import read_micrograph_names
 
-    names = micrograph_names(SHARED / "relion/relion2_micrographs_all_gctf.star")
+    names = read_micrograph_names(SHARED / "relion/relion2_micrographs_all_gctf.star")
 
     assert names[0].startswith("CtfFind/job021/Micrographs/FoilHole_26052105_")
     assert len(names) == len(set(names)) > 1
@@ -278,11 +278,11 @@ def test_a_relion_2_micrograph_list_is_read():
 @example("_tag")
 def test_a_quoted_word_reads_back_as_it_was(word):
     try:
-        written = quoted(word)
+        written = quote_value(word)
     except FormatError:
         assert "'" in word
         assert '"' in word
         return
-    block = document(f"data_\nloop_\n_tag\n{written}\n", Path("a.star"))[0]
+    block = parse_star(f"data_\nloop_\n_tag\n{written}\n", Path("a.star"))[0]
 
-    assert plain(list(block.find_loop("_tag"))) == [word]
+    assert unquote_values(list(block.find_loop("_tag"))) == [word]

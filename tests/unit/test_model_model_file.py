@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from tests import tiny
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
-from cryopick.inference.score_map import score_map
-from cryopick.model.ensemble import Guide
+from cryopick.inference.score_map import compute_score_map
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model, load_model, save_model
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.networks import Scorer
 from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.normalize import Normalization, fit_normalization
 
@@ -46,8 +47,8 @@ def rewrite(path, description, tensors):
     save_file(tensors, path, metadata={"cryopick": json.dumps(description)})
 
 
-def refusal(path):
-    """The error that loading gives, which names the file and is one line."""
+def load_error(path):
+    """Return the message of the error on loading; it names the file and is one line."""
     with pytest.raises(FormatError) as raised:
         load_model(path)
     message = str(raised.value)
@@ -57,20 +58,20 @@ def refusal(path):
 
 
 @pytest.mark.parametrize("name", ["conv31", "resnet41"])
-def test_a_model_comes_back_the_same_to_the_last_bit(tmp_path, name):
+def test_a_model_is_restored_bit_for_bit(tmp_path, name):
     saved, image = model(name), np.random.default_rng(0).normal(size=(60, 70)).astype(np.float32)
     save_model(saved, tmp_path / "a.safetensors")
 
     loaded = load_model(tmp_path / "a.safetensors")
 
-    before, after = (score_map(m.scorer, image, step_px=2).logits for m in (saved, loaded))
+    before, after = (compute_score_map(m.scorer, image, step_px=2).logits for m in (saved, loaded))
     np.testing.assert_array_equal(before, after)
     assert replace(loaded, scorer=saved.scorer) == saved
     assert loaded.scorer.settings == saved.scorer.settings
     assert not loaded.scorer.training
 
 
-def test_a_fitted_normalisation_comes_back_the_same(tmp_path):
+def test_a_fitted_normalisation_is_restored_exactly(tmp_path):
     rng = np.random.default_rng(0)
     pixels = rng.normal(0, 1, (80, 90)).astype(np.float32)
     pixels[:, :30] -= 3
@@ -80,14 +81,14 @@ def test_a_fitted_normalisation_comes_back_the_same(tmp_path):
     assert load_model(tmp_path / "a.safetensors").normalization == fitted
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path):
+def test_saving_a_model_twice_writes_identical_bytes(tmp_path):
     for name in "ab":
         save_model(model(), tmp_path / name)
 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_a_file_is_replaced_only_on_request(path):
+def test_a_file_is_overwritten_only_on_request(path):
     with pytest.raises(OutputExistsError):
         save_model(model(), path)
 
@@ -95,40 +96,40 @@ def test_a_file_is_replaced_only_on_request(path):
     assert load_model(path).scorer.settings.name == "conv63"
 
 
-def test_micrographs_are_brought_to_the_models_scale():
+def test_the_downsampling_factor_follows_from_pixel_size_and_diameter():
     assert model().factor(1.41) == pytest.approx(10)
     assert model().factor(1.41, diameter_ang=380.0) == pytest.approx(20)
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_raises_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no such model file; train one with `cryopick train`"):
         load_model(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x04K\x01.", b"\xff" * 99])
-def test_a_file_of_another_kind_is_refused(path, content):
+def test_a_file_in_another_format_is_rejected(path, content):
     path.write_bytes(content)
 
-    assert "safetensors was expected" in refusal(path)
+    assert "expected safetensors format" in load_error(path)
 
 
-def test_a_truncated_file_is_refused(path):
+def test_a_truncated_file_is_rejected(path):
     path.write_bytes(path.read_bytes()[:-10])
 
-    assert "safetensors was expected" in refusal(path)
+    assert "expected safetensors format" in load_error(path)
 
 
-def test_a_pickle_is_never_opened(path, monkeypatch):
+def test_a_pickle_is_never_loaded(path, monkeypatch):
     torch.save({"weights": torch.zeros(2)}, path)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("unpickled"))
 
-    assert "safetensors was expected" in refusal(path)
+    assert "expected safetensors format" in load_error(path)
 
 
-def test_the_tensors_of_another_program_are_refused(path):
+def test_tensors_of_another_program_are_rejected(path):
     save_file({"weight": torch.zeros(3)}, path)
 
-    assert "not a model of cryopick's" in refusal(path)
+    assert "not a cryopick model" in load_error(path)
 
 
 HUGE = 10**400  # fits no float
@@ -138,8 +139,8 @@ HUGE = 10**400  # fits no float
     ("change", "message"),
     [
         ({"format": 2}, "format 2, this version reads 1"),
-        ({"network": {"name": "conv31", "width": 10**6}}, "width 1000000 is beyond 1024"),
-        ({"network": {"name": "vgg"}}, "there is no network 'vgg'"),
+        ({"network": {"name": "conv31", "width": 10**6}}, "width 1000000 exceeds 1024"),
+        ({"network": {"name": "vgg"}}, "unknown network 'vgg'"),
         ({"network": {"name": ["conv31"]}}, "conv31"),
         ({"network": {"name": "conv31", "width": "two"}}, "damaged"),
         ({"network": {"name": "conv31", "width": 2, "depth": 9}}, "unexpected keyword"),
@@ -157,82 +158,82 @@ HUGE = 10**400  # fits no float
         ({"network": {"name": "conv31", "width": 3}}, "size mismatch"),
     ],
 )
-def test_a_false_description_is_refused(path, change, message):
+def test_an_invalid_description_is_rejected(path, change, message):
     description, tensors = contents(path)
     rewrite(path, description | change, tensors)
 
-    refused = refusal(path)
+    error = load_error(path)
 
-    assert message in refused
-    assert "train it again or update cryopick" in refused
+    assert message in error
+    assert "train the model repeated or update cryopick" in error
 
 
 @pytest.mark.parametrize("name", ["format", "network", "diameter_ang", "normalization", "summary"])
-def test_a_description_that_lacks_something_is_refused(path, name):
+def test_a_description_with_a_missing_key_is_rejected(path, name):
     description, tensors = contents(path)
     del description[name]
     rewrite(path, description, tensors)
 
-    assert name in refusal(path)
+    assert name in load_error(path)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", "null", "[" * 100_000])
-def test_a_description_that_is_no_table_is_refused(path, text):
+def test_a_description_that_is_not_an_object_is_rejected(path, text):
     _, tensors = contents(path)
     save_file(tensors, path, metadata={"cryopick": text})
 
-    assert "description is damaged" in refusal(path)
+    assert "model file is damaged" in load_error(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused(path, value):
+def test_non_finite_weights_are_rejected(path, value):
     description, tensors = contents(path)
     tensors["head.weight"][0, 1] = value
     rewrite(path, description, tensors)
 
-    assert "weights head.weight are not finite" in refusal(path)
+    assert "weights head.weight are not finite" in load_error(path)
 
 
-def test_weights_of_another_type_are_refused(path):
+def test_weights_of_another_type_are_rejected(path):
     description, tensors = contents(path)
     tensors["head.weight"] = tensors["head.weight"].double()
     rewrite(path, description, tensors)
 
-    assert "weights head.weight are torch.float64, torch.float32 was expected" in refusal(path)
+    assert "weights head.weight are torch.float64, expected torch.float32" in load_error(path)
 
 
 @pytest.mark.parametrize("name", ["head.bias", "encoder.0.1.running_var"])
-def test_missing_weights_are_refused(path, name):
+def test_missing_weights_are_rejected(path, name):
     description, tensors = contents(path)
     del tensors[name]
     rewrite(path, description, tensors)
 
-    assert name in refusal(path)
+    assert name in load_error(path)
 
 
-def test_unknown_weights_are_refused(path):
+def test_unknown_weights_are_rejected(path):
     description, tensors = contents(path)
     rewrite(path, description, tensors | {"tail.weight": torch.zeros(2)})
 
-    assert "tail.weight" in refusal(path)
+    assert "tail.weight" in load_error(path)
 
 
-def test_a_guide_comes_back(tmp_path):
+def test_an_ensemble_partner_is_restored(tmp_path):
     torch.manual_seed(3)
-    guide = Guide(Scorer(NetworkSettings(name="dilated101", width=2)).eval(), 0.4)
-    made = replace(tiny.model(tmp_path / "plain.safetensors"), guide=guide)
-    save_model(made, tmp_path / "m.safetensors")
+    partner = EnsemblePartner(Scorer(NetworkSettings(name="dilated101", width=2)).eval(), 0.4)
+    saved = replace(tiny.model(tmp_path / "plain.safetensors"), partner=partner)
+    save_model(saved, tmp_path / "m.safetensors")
 
     loaded = load_model(tmp_path / "m.safetensors")
 
-    assert loaded.guide.weight == 0.4
-    torch.testing.assert_close(loaded.guide.scorer.state_dict(), guide.scorer.state_dict())
-    torch.testing.assert_close(loaded.scorer.state_dict(), made.scorer.state_dict())
+    assert loaded.partner.weight == 0.4
+    torch.testing.assert_close(loaded.partner.scorer.state_dict(), partner.scorer.state_dict())
+    torch.testing.assert_close(loaded.scorer.state_dict(), saved.scorer.state_dict())
 
 
-def test_a_guide_of_other_weights_than_its_description_is_refused(tmp_path):
-    guide = Guide(Scorer(NetworkSettings(width=2)), 0.4)
-    save_model(replace(tiny.model(tmp_path / "p.safetensors"), guide=guide), tmp_path / "m.st")
+def test_a_partner_whose_weights_do_not_match_its_description_is_rejected(tmp_path):
+    partner = EnsemblePartner(Scorer(NetworkSettings(width=2)), 0.4)
+    save_model(replace(tiny.model(tmp_path / "p.safetensors"), partner=partner), tmp_path / "m.st")
     with safe_open(tmp_path / "m.st", framework="pt") as file:
         metadata = file.metadata()
         names = set(file.keys()) - {"guide/head.weight"}
@@ -243,20 +244,20 @@ def test_a_guide_of_other_weights_than_its_description_is_refused(tmp_path):
         load_model(tmp_path / "m.st")
 
 
-def test_the_spread_of_a_head_comes_back(tmp_path):
+def test_the_covariance_factor_of_the_last_layer_is_restored(tmp_path):
     side = model().scorer.features + 1
-    own = np.tril(np.random.default_rng(0).normal(size=(side, side)))
+    factor = np.tril(np.random.default_rng(0).normal(size=(side, side)))
 
-    save_model(replace(model(), head_spread=own), tmp_path / "m.safetensors")
+    save_model(replace(model(), head_spread=factor), tmp_path / "m.safetensors")
 
-    np.testing.assert_array_equal(load_model(tmp_path / "m.safetensors").head_spread, own)
+    np.testing.assert_array_equal(load_model(tmp_path / "m.safetensors").head_spread, factor)
 
 
 @pytest.mark.parametrize(
     "spread", [np.eye(3), np.full((9, 9), np.nan), np.eye(9, dtype=np.float32)]
 )
-def test_a_spread_that_does_not_fit_is_refused(tmp_path, spread):
+def test_an_invalid_covariance_factor_is_rejected(tmp_path, spread):
     assert model().scorer.features + 1 == 9
     save_model(replace(model(), head_spread=spread), tmp_path / "m.safetensors")
 
-    assert "head spread" in refusal(tmp_path / "m.safetensors")
+    assert "head spread" in load_error(tmp_path / "m.safetensors")

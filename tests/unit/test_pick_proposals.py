@@ -1,4 +1,4 @@
-"""Proposals without a model: what they find, where, and what they refuse."""
+"""Picking without a model: blob detection and template matching."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from tests.oracles_learn import blobs
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.evaluate.matching import match
+from cryopick.evaluate.matching import match_points
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import write_picks
-from cryopick.pick.proposals.correlation import correlate
-from cryopick.pick.proposals.flattening import flatten
+from cryopick.pick.proposals.correlation import match_templates
+from cryopick.pick.proposals.flattening import flatten_background
 from cryopick.pick.proposals.proposer import Proposer
 from cryopick.pick.proposals.settings import BlobSettings, ProposeSettings, TemplateSettings
 from cryopick.picks import Picks
-from cryopick.preprocess.blobs import difference_of_gaussians
-from cryopick.simulate.molecules import load_molecule
-from cryopick.simulate.views import project, random_rotations
+from cryopick.preprocess.blob_detection import difference_of_gaussians
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.views import draw_rotations, project_molecule
 
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 SHAPE = (400, 520)
@@ -28,7 +28,7 @@ CENTRES = np.array([[60.0, 50.0], [300.5, 120.25], [460.0, 70.0], [80.3, 330.9],
 
 
 def micrograph(folder, *, sign=-1, centres=CENTRES, seed=0):
-    """Blobs on noise; dark for a negative sign, as a Gaussian of a third of the diameter."""
+    """Write a micrograph of Gaussian blobs and noise; blobs are dark for a negative sign."""
     image = sign * blobs(SHAPE, centres, DIAMETER_ANG / PIXEL_ANG / 3, noise=0.5, seed=seed)
     path = Path(folder) / f"mic_{sign}.mrc"
     write_mrc(path, image.astype(np.float32), pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
@@ -36,23 +36,23 @@ def micrograph(folder, *, sign=-1, centres=CENTRES, seed=0):
 
 
 def proposed(path, **values):
-    return Proposer.ready(ProposeSettings(diameter_ang=DIAMETER_ANG, **values), [path]).propose(
+    return Proposer.create(ProposeSettings(diameter_ang=DIAMETER_ANG, **values), [path]).propose(
         path
     )
 
 
 def recalled(picks, truth, radius_px, first):
     best = picks.select(np.arange(min(first, len(picks))))
-    return (match(best.xy_px, best.score, truth, radius_px) >= 0).mean()
+    return (match_points(best.xy_px, best.score, truth, radius_px) >= 0).mean()
 
 
 @pytest.mark.parametrize(("contrast", "sign"), [("dark", -1), ("light", 1)])
-def test_blobs_of_either_contrast_come_first_and_where_they_are(tmp_path, contrast, sign):
+def test_blobs_of_both_contrasts_have_the_highest_scores(tmp_path, contrast, sign):
     picks = proposed(micrograph(tmp_path, sign=sign), contrast=contrast)
 
     assert recalled(picks, CENTRES, radius_px=4.0, first=len(CENTRES)) == 1
     assert (np.diff(picks.score) <= 0).all()
-    assert len(picks) > len(CENTRES)  # all down to a low floor
+    assert len(picks) > len(CENTRES)  # the default threshold is low
 
 
 def test_nothing_is_proposed_on_a_filled_border(tmp_path):
@@ -66,7 +66,7 @@ def test_nothing_is_proposed_on_a_filled_border(tmp_path):
     assert picks.xy_px[:, 0].min() >= 40 + DIAMETER_ANG / PIXEL_ANG / 2 - 4  # a working pixel
 
 
-def test_what_is_much_darker_than_a_particle_gains_nothing(tmp_path):
+def test_very_dark_objects_are_not_preferred(tmp_path):
     path = micrograph(tmp_path)
     image = mrcfile.read(path).copy()
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -81,23 +81,23 @@ def test_what_is_much_darker_than_a_particle_gains_nothing(tmp_path):
 
 @settings(deadline=None, max_examples=20)
 @given(st.floats(0.1, 1e4), st.floats(-1e4, 1e4), st.integers(0, 9))
-def test_flattening_forgets_gain_and_offset(gain, offset, seed):
+def test_flattening_is_invariant_to_gain_and_offset(gain, offset, seed):
     image = np.random.default_rng(seed).normal(size=(60, 70)).astype(np.float32)
     usable = np.ones(image.shape, bool)
     usable[:7] = False
-    flat = flatten(image, usable, diameter_px=5.0, clip_sd=2.0)
+    flat = flatten_background(image, usable, diameter_px=5.0, clip_sd=2.0)
 
-    again = flatten(
+    repeated = flatten_background(
         (image * gain + offset).astype(np.float32), usable, diameter_px=5.0, clip_sd=2.0
     )
 
     # float32 keeps 24 bits of gain and offset together
-    assert np.abs(again - flat).max() < 1e-3 + 1e-5 * abs(offset) / gain
+    assert np.abs(repeated - flat).max() < 1e-3 + 1e-5 * abs(offset) / gain
     assert (flat[~usable] == 0).all()
     assert flat[usable].std() == pytest.approx(1, abs=0.15)
 
 
-def test_a_difference_of_gaussians_prefers_blobs_of_its_own_size():
+def test_a_difference_of_gaussians_prefers_blobs_of_the_matching_size():
     centres, sigma_px = [60, 180, 300], 6.0
     image = np.zeros((120, 360), np.float32)
     y, x = np.mgrid[:120, :360]
@@ -116,7 +116,7 @@ def test_a_difference_of_gaussians_prefers_blobs_of_its_own_size():
 
 
 def slow_correlation(image, template, inside):
-    """Pearson's coefficient at each place, as its definition says."""
+    """Compute Pearson's coefficient at each pixel by its definition."""
     reach = len(template) // 2
     padded = np.pad(image, reach)
     best = np.zeros_like(image)
@@ -133,35 +133,35 @@ def test_correlation_is_pearsons_coefficient_within_the_disc():
     y, x = np.mgrid[:7, :7] - 3
     inside = np.hypot(y, x) <= 3.5
 
-    quick = correlate(image, template[None])
+    quick = match_templates(image, template[None])
 
     # where neighbourhoods vary less than a tenth of the whole, the quick one is lower on purpose
     np.testing.assert_allclose(quick, slow_correlation(image, template, inside), atol=2e-3)
 
 
-def test_a_turned_particle_is_found_by_turned_copies_alone():
+def test_a_rotated_particle_requires_rotated_templates():
     template = np.zeros((21, 21))
     template[9:12, 2:19] = 1.0
     image = np.zeros((200, 200), np.float32)
     image[92:109, 99:102] = 1.0  # the same bar upright
     image += np.random.default_rng(0).normal(0, 0.2, image.shape).astype(np.float32)
 
-    straight = correlate(image, template[None])
-    turned = correlate(image, template[None], step_deg=15.0)
+    straight = match_templates(image, template[None])
+    turned = match_templates(image, template[None], step_deg=15.0)
 
     assert np.hypot(*(np.argwhere(turned == turned.max())[0] - (100, 100))) <= 1
     assert turned.max() > 0.8 > 0.4 > straight[100, 100]
 
 
 def y_shaped(folder, count=12):
-    """A micrograph of a Y-shaped molecule in many orientations, and its centres in pixels."""
+    """Write a micrograph of Y-shaped molecules; return its path and their centres."""
     molecule = load_molecule("y-shaped")
     rng = np.random.default_rng(3)
     image = np.zeros((420, 560))
     xy = np.array([[70 + 140 * (i % 4), 70 + 140 * (i // 4)] for i in range(count)], float)
-    for (x, y), rotation in zip(xy.astype(int), random_rotations(rng, count), strict=True):
+    for (x, y), rotation in zip(xy.astype(int), draw_rotations(rng, count), strict=True):
         side = 41
-        image[y - 20 : y + 21, x - 20 : x + 21] -= project(molecule, rotation, 5.0, side)
+        image[y - 20 : y + 21, x - 20 : x + 21] -= project_molecule(molecule, rotation, 5.0, side)
     image = image / np.abs(image).max() + rng.normal(0, 0.25, image.shape)
     path = Path(folder) / "y.mrc"
     write_mrc(path, image.astype(np.float32), pixel_size_ang=(5.0, 5.0))
@@ -182,8 +182,8 @@ def as_map(folder):
 
 def as_averages(folder, sign=1):
     molecule = load_molecule("y-shaped")
-    rotations = random_rotations(np.random.default_rng(8), 40)
-    stack = np.stack([sign * project(molecule, each, 4.0, 64) for each in rotations])
+    rotations = draw_rotations(np.random.default_rng(8), 40)
+    stack = np.stack([sign * project_molecule(molecule, each, 4.0, 64) for each in rotations])
     stack[3] = 0  # an empty class, as classifications leave them
     path = Path(folder) / f"averages{sign}.mrcs"
     with mrcfile.new(path) as file:
@@ -194,12 +194,12 @@ def as_averages(folder, sign=1):
 
 def as_picks(folder, path, xy):
     table = Path(folder) / "labels.star"
-    write_picks(Picks.on(str(path), xy[:5]), table)
+    write_picks(Picks.for_micrograph(str(path), xy[:5]), table)
     return table
 
 
 @pytest.mark.parametrize("kind", ["map", "averages", "dark averages", "picks"])
-def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
+def test_templates_from_every_source_rank_particles_first(tmp_path, kind):
     path, xy = y_shaped(tmp_path)
     file = {
         "map": lambda: as_map(tmp_path),
@@ -210,16 +210,16 @@ def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
     template = TemplateSettings(file=str(file), views=20, step_deg=20.0)
     chosen = ProposeSettings(diameter_ang=150.0, template=template)
 
-    picks = Proposer.ready(chosen, [path]).propose(path)
+    picks = Proposer.create(chosen, [path]).propose(path)
 
     assert recalled(picks, xy, radius_px=5.0, first=len(xy)) >= 0.9
     assert -1 <= picks.score.min() <= picks.score.max() <= 1
 
 
-def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
+def test_invalid_templates_raise_input_errors(tmp_path):
     path = micrograph(tmp_path)
     table = tmp_path / "elsewhere.tsv"
-    write_picks(Picks.on("other.mrc", np.array([[50.0, 50.0]])), table)
+    write_picks(Picks.for_micrograph("other.mrc", np.array([[50.0, 50.0]])), table)
     empty = tmp_path / "empty.mrcs"
     with mrcfile.new(empty) as file:
         file.set_data(np.zeros((3, 16, 16), np.float32))
@@ -230,8 +230,8 @@ def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
 
     for file, words in {
         tmp_path / "missing.mrc": "no such file",
-        table: "none of its picks lies whole",
-        empty: "every class average is empty",
+        table: "no pick is completely inside",
+        empty: "all class averages are empty",
         unsized: "--template-pixel-size-ang",
     }.items():
         with pytest.raises(InputError, match=words):
@@ -250,6 +250,6 @@ def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
         lambda: TemplateSettings(step_deg=0.0),
     ],
 )
-def test_settings_out_of_range_are_refused(make):
+def test_settings_out_of_range_are_rejected(make):
     with pytest.raises(SettingsError, match="must be"):
         make()

@@ -34,7 +34,7 @@ def same(a, b):
 def test_the_parts_by_micrograph_put_together_are_the_table_in_order(micrographs):
     picks = table(micrographs)
 
-    parts = concatenate([part for _, part in picks.by_micrograph()])
+    parts = concatenate([part for _, part in picks.split_by_micrograph()])
 
     order = np.argsort(parts.extra["row"]) if len(parts) else np.zeros(0, dtype=int)
     assert same(parts.select(order), picks) if len(parts) else len(picks) == 0
@@ -42,7 +42,7 @@ def test_the_parts_by_micrograph_put_together_are_the_table_in_order(micrographs
 
 @given(names)
 def test_rows_name_every_pick_once_under_its_micrograph(micrographs):
-    rows = table(micrographs).rows()
+    rows = table(micrographs).rows_by_micrograph()
 
     assert sorted(row for own in rows.values() for row in own) == list(range(len(micrographs)))
     assert all(micrographs[row] == name for name, own in rows.items() for row in own)
@@ -72,7 +72,7 @@ def test_a_micrograph_in_two_tables_is_one():
 def test_a_column_that_one_table_lacks_is_left_out():
     with_class = Picks.from_columns(["a"], np.zeros((1, 2)), extra={"class": np.array([3])})
 
-    assert concatenate([with_class, Picks.on("a", np.zeros((1, 2)))]).extra == {}
+    assert concatenate([with_class, Picks.for_micrograph("a", np.zeros((1, 2)))]).extra == {}
 
 
 def test_no_tables_make_an_empty_one():
@@ -88,7 +88,7 @@ def test_selecting_keeps_micrographs_that_lose_all_picks():
 
 
 def test_one_missing_score_makes_a_table_unscored():
-    scored = Picks.on("a", np.zeros((2, 2)), np.array([1.0, np.nan]))
+    scored = Picks.for_micrograph("a", np.zeros((2, 2)), np.array([1.0, np.nan]))
 
     assert not scored.is_scored
     assert scored.select(np.array([0])).is_scored
@@ -103,7 +103,7 @@ def test_renaming_leaves_other_names_alone():
     [
         # the shape checker of the tests may speak before the table does
         ({"score": np.zeros(1)}, "score has 1 values for 2 picks|Type-check error"),
-        ({"micrographs": ("a", "a")}, "named twice"),
+        ({"micrographs": ("a", "a")}, "listed twice"),
         ({"index": np.array([0, 2])}, "index must lie within the 2 micrographs"),
         ({"index": np.array([-1, 0])}, "index must lie within the 2 micrographs"),
     ],

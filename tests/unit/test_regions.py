@@ -20,20 +20,20 @@ def on(*polygons, name="a.mrc"):
 def test_points_are_told_inside_from_outside():
     points = np.array([[20.0, 30.0], [9.0, 30.0], [20.0, 41.0], [29.9, 20.1]])
 
-    assert on(SQUARE).contain("a.mrc", points).tolist() == [True, False, False, True]
-    assert not on(SQUARE).contain("b.mrc", points).any()
+    assert on(SQUARE).contains("a.mrc", points).tolist() == [True, False, False, True]
+    assert not on(SQUARE).contains("b.mrc", points).any()
 
 
 def test_a_polygon_that_crosses_itself_holds_its_two_triangles():
     points = np.array([[1.0, 5.0], [9.0, 5.0], [5.0, 1.0], [5.0, 9.0]])
 
-    assert on(BOW_TIE).contain("a.mrc", points).tolist() == [False, False, True, True] or on(
+    assert on(BOW_TIE).contains("a.mrc", points).tolist() == [False, False, True, True] or on(
         BOW_TIE
-    ).contain("a.mrc", points).tolist() == [True, True, False, False]
+    ).contains("a.mrc", points).tolist() == [True, True, False, False]
 
 
 def test_overlapping_polygons_do_not_cancel():
-    assert on(SQUARE, SQUARE).contain("a.mrc", np.array([[20.0, 30.0]])).tolist() == [True]
+    assert on(SQUARE, SQUARE).contains("a.mrc", np.array([[20.0, 30.0]])).tolist() == [True]
 
 
 @settings(deadline=None, max_examples=50)

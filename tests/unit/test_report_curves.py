@@ -11,12 +11,12 @@ from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.picks import Picks
 from cryopick.report.curves import plot_precision_recall, precision_recall_svg
 
-TRUTH = Picks.on("a", np.array([[10.0, 10.0], [50.0, 50.0]]))
+TRUTH = Picks.for_micrograph("a", np.array([[10.0, 10.0], [50.0, 50.0]]))
 
 
 def judged(score):
     xy = np.array([[10.0, 10.0], [90.0, 90.0], [50.0, 50.0]])
-    return evaluate_picks(Picks.on("a", xy, score), TRUTH, radius_px=5.0)
+    return evaluate_picks(Picks.for_micrograph("a", xy, score), TRUTH, radius_px=5.0)
 
 
 def test_the_drawn_curve_has_the_points_of_the_evaluation():

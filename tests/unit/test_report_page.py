@@ -13,7 +13,7 @@ from cryopick.cli import app
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.metadata import Record, write_record
+from cryopick.runs.metadata import RunMetadata, write_run_metadata
 
 VOID = {"meta", "link", "img", "input", "path", "circle", "rect", "image", "use", "br"}
 
@@ -121,7 +121,7 @@ def test_without_truth_the_threshold_is_even_odds_and_nothing_is_called_right(pi
 
 
 def test_the_command_and_what_it_took_are_told(picked):
-    record = Record(
+    record = RunMetadata(
         command=["pick", "my mics", "-o", "picks.star"],
         folder=str(picked),
         micrographs=[f"mics/mic_{i}.mrc" for i in range(5)],
@@ -129,7 +129,7 @@ def test_the_command_and_what_it_took_are_told(picked):
         peak_bytes=2_500_000_000,
         version="0.0.1",
     )
-    write_record(record, Path("picks.run.json"))
+    write_run_metadata(record, Path("picks.run.json"))
 
     cryopick("report", "picks.star", "--diameter-ang", tiny.DIAMETER_ANG, "--device", "cpu")
 

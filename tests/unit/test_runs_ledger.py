@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import BusyError, InputError, MicrographError, OutputExistsError
-from cryopick.runs.ledger import Parts, file_identity
+from cryopick.runs.ledger import Ledger, identify_file
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def never():
 
 
 def begun(parts, outputs=(), overwrite=False, **options):
-    return parts.begun(outputs, overwrite=overwrite, **options)
+    return parts.start(outputs, overwrite=overwrite, **options)
 
 
 class CutOffError(Exception):
@@ -39,19 +39,19 @@ def cut_off(parts, *items, **options):
     """Do some items, and be interrupted."""
     with contextlib.suppress(CutOffError), begun(parts, **options):
         for item in items:
-            parts.once(item, dict)
+            parts.compute_once(item, dict)
         raise CutOffError
 
 
 def test_an_item_is_made_once_and_comes_back_as_it_was(out):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
     made = {"xy": np.array([[0.1, 1e-17]]), "name": np.array(["é"])}
 
     with begun(parts, [out]):
-        first = parts.once("item", lambda: made)
-        again = parts.once("item", never)
+        first = parts.compute_once("item", lambda: made)
+        again = parts.compute_once("item", never)
     with begun(parts, [out]):
-        later = parts.once("item", never)
+        later = parts.compute_once("item", never)
 
     for result in (first, again, later):
         assert set(result) == {"xy", "name"}
@@ -60,28 +60,30 @@ def test_an_item_is_made_once_and_comes_back_as_it_was(out):
 
 
 def test_an_item_that_fails_leaves_nothing(out):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
 
     with begun(parts):
         with pytest.raises(ZeroDivisionError):
-            parts.once("item", lambda: 1 / 0)
-        assert parts.once("item", dict) == {}
+            parts.compute_once("item", lambda: 1 / 0)
+        assert parts.compute_once("item", dict) == {}
 
 
 def test_other_items_and_other_work_have_results_of_their_own(out):
     for number, work in enumerate(("one", "other")):
-        parts = Parts.beside(out, [work])
+        parts = Ledger.for_output(out, [work])
         with begun(parts) as goes_on:
             assert not goes_on
             for item in ("a", "b"):
                 made = np.array([number, ord(item)])
-                assert (parts.once(item, lambda made=made: {"is": made})["is"] == made).all()
+                assert (
+                    parts.compute_once(item, lambda made=made: {"is": made})["is"] == made
+                ).all()
 
 
 def test_what_exists_is_refused_unless_this_very_work_made_it_or_was_cut_off(out):
     out.write_text("old")
-    work, other = Parts.beside(out, ["work"]), Parts.beside(out, ["other work"])
-    with pytest.raises(OutputExistsError, match=r"out\.tsv: exists already; replace it"):
+    work, other = Ledger.for_output(out, ["work"]), Ledger.for_output(out, ["other work"])
+    with pytest.raises(OutputExistsError, match=r"out\.tsv: already exists; overwrite it"):
         begun(work, [out]).__enter__()
     assert not work.folder.exists()
 
@@ -90,10 +92,10 @@ def test_what_exists_is_refused_unless_this_very_work_made_it_or_was_cut_off(out
     with pytest.raises(OutputExistsError):
         begun(other, [out]).__enter__()
     with begun(work, [out]) as goes_on:
-        assert "unfinished work" in goes_on
+        assert "unfinished batch" in goes_on
         out.write_text("new")
     with begun(work, [out]) as goes_on:
-        assert "says is done" in goes_on
+        assert "finished results" in goes_on
     out.write_text("changed by the user")
     with pytest.raises(OutputExistsError):
         begun(work, [out]).__enter__()
@@ -103,19 +105,19 @@ def test_more_files_may_come_but_none_may_be_left_out(out, tmp_path):
     files = [tmp_path / name for name in "abc"]
     for path in files:
         path.touch()
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
 
     def do(paths, **options):
         with begun(parts, [out], inputs=paths, **options):
-            made = [p.name for p in parts.missing(paths, "it")]
+            made = [p.name for p in parts.list_missing(paths, "it")]
             for path in paths:
-                parts.once("it", dict, reads=path)
+                parts.compute_once("it", dict, reads=path)
             out.write_text(str(len(paths)))
         return made
 
     assert do(files[:2]) == ["a", "b"]
     assert do(files) == ["c"]
-    with pytest.raises(OutputExistsError, match=r"made from 1 files that are not given now.*/b;"):
+    with pytest.raises(OutputExistsError, match=r"made from 1 files that are missing now.*/b;"):
         do([files[0], files[2]])
     assert do(files[:1], overwrite=True) == []
     assert out.read_text() == "1"
@@ -123,22 +125,22 @@ def test_more_files_may_come_but_none_may_be_left_out(out, tmp_path):
 
 def test_one_hidden_file_is_left_or_none(out):
     for work, keep in (("one", True), ("other", True), ("other", False)):
-        parts = Parts.beside(out, [work])
+        parts = Ledger.for_output(out, [work])
         with begun(parts, keep=keep):
-            parts.once("item", dict)
+            parts.compute_once("item", dict)
 
         assert [path.name for path in out.parent.iterdir()] == [".out.tsv.done"]
 
 
 def test_work_that_did_nothing_leaves_nothing(out):
-    cut_off(Parts.beside(out, ["work"]))
+    cut_off(Ledger.for_output(out, ["work"]))
 
     assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"\0" * 300, None])
 def test_damaged_parts_are_made_again(out, damage):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
     cut_off(parts, "a", "b")
     part = sorted(parts.folder.glob("*/*.npz"))[0]
     whole = part.read_bytes()
@@ -147,32 +149,32 @@ def test_damaged_parts_are_made_again(out, damage):
 
     with begun(parts):
         for item in "ab":
-            parts.once(item, lambda item=item: again.append(item) or {})
+            parts.compute_once(item, lambda item=item: again.append(item) or {})
 
     assert len(again) == 1
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60])
 def test_a_damaged_ledger_is_none_and_what_exists_is_asked_about(out, cut):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
     with begun(parts, [out]):
-        parts.once("item", lambda: {"a": np.zeros(9)})
+        parts.compute_once("item", lambda: {"a": np.zeros(9)})
         out.write_text("table")
-    data = bytearray(parts.ledger.read_bytes())
+    data = bytearray(parts.archive.read_bytes())
     data[cut : cut + 40] = b"\xff" * 40
-    parts.ledger.write_bytes(data)
+    parts.archive.write_bytes(data)
 
     with pytest.raises(OutputExistsError):
         begun(parts, [out]).__enter__()
     made = []
     with begun(parts, [out], overwrite=True):
-        parts.once("item", lambda: made.append(1) or {})
+        parts.compute_once("item", lambda: made.append(1) or {})
     assert made
-    assert zipfile.ZipFile(parts.ledger).testzip() is None
+    assert zipfile.ZipFile(parts.archive).testzip() is None
 
 
 def test_what_an_item_wrote_is_written_again_where_it_is_gone_or_changed(out, tmp_path):
-    parts, map_file, made = Parts.beside(out, ["work"]), tmp_path / "map", []
+    parts, map_file, made = Ledger.for_output(out, ["work"]), tmp_path / "map", []
 
     def write():
         made.append(1)
@@ -181,47 +183,47 @@ def test_what_an_item_wrote_is_written_again_where_it_is_gone_or_changed(out, tm
 
     with begun(parts, [map_file]):
         for _ in range(2):
-            parts.once("item", write, writes=map_file)
+            parts.compute_once("item", write, writes=map_file)
         assert len(made) == 1
         map_file.write_text("half")
-        parts.once("item", write, writes=map_file)
+        parts.compute_once("item", write, writes=map_file)
         map_file.unlink()
-        parts.once("item", write, writes=map_file)
+        parts.compute_once("item", write, writes=map_file)
 
     assert len(made) == 3
 
 
 def test_a_file_that_changes_while_it_is_used_is_not_taken_for_done(out, source):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
     with begun(parts, inputs=[source]):
         source.write_text("other pixels")
         with pytest.raises(MicrographError, match="changed since this run began; run it again"):
-            parts.once("item", dict, reads=source)
-        assert parts.missing([source], "item") == [source]
+            parts.compute_once("item", dict, reads=source)
+        assert parts.list_missing([source], "item") == [source]
     with begun(parts, inputs=[source]):
-        parts.once("item", dict, reads=source)
-        assert parts.missing([source], "item") == []
+        parts.compute_once("item", dict, reads=source)
+        assert parts.list_missing([source], "item") == []
 
 
 def test_a_file_that_vanishes_is_told(out, source):
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
     source.unlink()
 
     with (
         begun(parts, inputs=[source]),
         pytest.raises(InputError, match=r"a\.mrc: cannot be read: No such file"),
     ):
-        parts.once("item", dict, reads=source)
+        parts.compute_once("item", dict, reads=source)
 
 
 def test_one_at_a_time(out):
     pytest.importorskip("fcntl")
-    parts = Parts.beside(out, ["work"])
+    parts = Ledger.for_output(out, ["work"])
 
     with begun(parts):
-        with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is at work on it"):
-            begun(Parts.beside(out, ["other"]), overwrite=True).__enter__()
-        parts.once("item", dict)
+        with pytest.raises(BusyError, match=rf"process {os.getpid()} on .* is working on it"):
+            begun(Ledger.for_output(out, ["other"]), overwrite=True).__enter__()
+        parts.compute_once("item", dict)
 
     with begun(parts) as goes_on:
         assert goes_on
@@ -234,7 +236,7 @@ def test_without_locks_work_is_done_all_the_same(out, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with begun(Parts.beside(out, ["work"])) as goes_on:
+    with begun(Ledger.for_output(out, ["work"])) as goes_on:
         assert not goes_on
 
 
@@ -242,13 +244,13 @@ def test_a_file_that_changes_is_another_file(tmp_path):
     path = tmp_path / "a.mrc"
     path.write_bytes(b"1234")
     os.utime(path, ns=(0, 0))
-    seen = {file_identity(path)}
+    seen = {identify_file(path)}
 
     path.write_bytes(b"12345")
     os.utime(path, ns=(0, 0))
-    seen.add(file_identity(path))
+    seen.add(identify_file(path))
     os.utime(path, ns=(0, 1))
-    seen.add(file_identity(path))
+    seen.add(identify_file(path))
 
     assert len(seen) == 3
-    assert file_identity(tmp_path / "." / "a.mrc") in seen
+    assert identify_file(tmp_path / "." / "a.mrc") in seen

@@ -73,15 +73,15 @@ def test_a_table_with_itself_is_itself(entries):
 
 @pytest.mark.parametrize("combine", [union, intersect, subtract])
 def test_every_micrograph_of_any_table_is_named_in_the_result(combine):
-    first = Picks.on("a", np.zeros((1, 2)))
-    second = Picks.on("b", np.zeros((0, 2)))
+    first = Picks.for_micrograph("a", np.zeros((1, 2)))
+    second = Picks.for_micrograph("b", np.zeros((0, 2)))
 
     assert combine([first, second], 1.0).micrographs == ("a", "b")
 
 
 def test_an_intersection_keeps_score_and_place_of_the_first_table():
-    first = Picks.on("a", np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([1.0, 7.0]))
-    second = Picks.on("a", np.array([[0.5, 0.0]]), np.array([3.0]))
+    first = Picks.for_micrograph("a", np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([1.0, 7.0]))
+    second = Picks.for_micrograph("a", np.array([[0.5, 0.0]]), np.array([3.0]))
 
     both = intersect([first, second], 1.0)
 
@@ -89,7 +89,7 @@ def test_an_intersection_keeps_score_and_place_of_the_first_table():
 
 
 def test_tables_fold_from_the_left():
-    spots = [Picks.on("a", np.array([[x, 0.0]])) for x in (0.0, 2.0, 4.0)]
+    spots = [Picks.for_micrograph("a", np.array([[x, 0.0]])) for x in (0.0, 2.0, 4.0)]
 
     assert union(spots, 2.0).xy_px[:, 0].tolist() == [0.0, 4.0]
     assert len(intersect(spots, 2.0)) == 0

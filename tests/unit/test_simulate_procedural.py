@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from cryopick.simulate.procedural import FAMILIES, draw_molecule, with_belt
-from cryopick.simulate.shapes import builtin_molecule, molecule_from_blobs
+from cryopick.simulate.builtin_molecules import builtin_molecule, molecule_from_blobs
+from cryopick.simulate.procedural import FAMILIES, add_belt, draw_molecule
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_makes_molecules_of_protein_density(family):
+def test_every_family_makes_molecules_with_at_most_protein_density(family):
     for seed in range(3):
         blobs = FAMILIES[family](np.random.default_rng(seed))
         molecule = molecule_from_blobs(family, blobs * 60.0, grid_ang=6.0)
@@ -17,48 +17,48 @@ def test_every_family_makes_molecules_of_protein_density(family):
         assert 0 < molecule.mass_da.sum() < 1.3 * ball_da
 
 
-def test_drawn_molecules_are_of_many_sizes_and_kinds():
-    drawn = [draw_molecule(np.random.default_rng(seed)) for seed in range(60)]
+def test_drawn_molecules_vary_in_size_and_family():
+    molecules = [draw_molecule(np.random.default_rng(seed)) for seed in range(60)]
 
-    assert len({molecule.name for molecule in drawn}) >= len(FAMILIES)
-    diameters = [molecule.diameter_ang for molecule in drawn]
+    assert len({molecule.name for molecule in molecules}) >= len(FAMILIES)
+    diameters = [molecule.diameter_ang for molecule in molecules]
     assert min(diameters) < 120
     assert max(diameters) > 350
-    assert min(m.mass_kda for m in drawn) < 150
-    assert max(m.mass_kda for m in drawn) > 5_000
+    assert min(m.mass_kda for m in molecules) < 150
+    assert max(m.mass_kda for m in molecules) > 5_000
 
 
-def test_the_same_draw_gives_the_same_molecule():
-    first, again = (draw_molecule(np.random.default_rng(8)) for _ in range(2))
+def test_a_molecule_is_a_function_of_the_random_generator():
+    first, repeated = (draw_molecule(np.random.default_rng(8)) for _ in range(2))
 
-    np.testing.assert_array_equal(first.xyz_ang, again.xyz_ang)
+    np.testing.assert_array_equal(first.xyz_ang, repeated.xyz_ang)
 
 
-def test_a_belt_goes_around_the_molecule_and_is_less_dense():
-    bare = builtin_molecule("rod", 120.0)
-    belted = with_belt(np.random.default_rng(0), bare)
+def test_a_belt_adds_mass_around_the_molecule():
+    original = builtin_molecule("rod", 120.0)
+    with_belt = add_belt(np.random.default_rng(0), original)
 
-    assert belted.mass_kda > bare.mass_kda
+    assert with_belt.mass_kda > original.mass_kda
     across = [
         np.quantile(np.linalg.norm(m.xyz_ang - m.xyz_ang.mean(axis=0), axis=1), 0.5)
-        for m in (bare, belted)
+        for m in (original, with_belt)
     ]
-    assert belted.diameter_ang < bare.diameter_ang + 80
+    assert with_belt.diameter_ang < original.diameter_ang + 80
     assert across[1] > 0
 
 
-def test_stretching_keeps_the_density_and_changes_the_proportions():
+def test_stretching_preserves_density_and_changes_proportions():
     molecule = builtin_molecule("compact", 100.0)
-    longer = molecule.stretched(np.array([2.0, 1.0, 1.0]))
+    longer = molecule.stretch(np.array([2.0, 1.0, 1.0]))
 
     assert longer.mass_kda == pytest.approx(2 * molecule.mass_kda)
     before, after = (np.ptp(m.xyz_ang, axis=0) for m in (molecule, longer))
     np.testing.assert_allclose(after / before, [2, 1, 1], rtol=0.1)
 
 
-def test_coarser_grains_are_fewer_and_weigh_as_much():
+def test_coarser_grains_are_fewer_with_the_same_total_mass():
     molecule = builtin_molecule("compact", 100.0)
-    coarse = molecule.stretched(np.ones(3), grain_ang=12.0)
+    coarse = molecule.stretch(np.ones(3), grain_ang=12.0)
 
     assert len(coarse.mass_da) < len(molecule.mass_da) / 5
     assert coarse.mass_kda == pytest.approx(molecule.mass_kda)

@@ -4,9 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_simulate
 
+from cryopick.simulate.builtin_molecules import builtin_molecule
 from cryopick.simulate.molecules import Molecule
-from cryopick.simulate.shapes import builtin_molecule
-from cryopick.simulate.views import alike_rotations, paint, project, random_rotations
+from cryopick.simulate.views import (
+    deposit_mass,
+    draw_rotations,
+    draw_similar_rotations,
+    project_molecule,
+)
 
 MOLECULE = builtin_molecule("y-shaped", 90.0)
 
@@ -17,8 +22,8 @@ def centre_of_mass(image):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 5))
-def test_rotations_keep_lengths_and_handedness(seed, count):
-    rotations = random_rotations(np.random.default_rng(seed), count)
+def test_rotations_are_proper(seed, count):
+    rotations = draw_rotations(np.random.default_rng(seed), count)
 
     identity = np.broadcast_to(np.eye(3), (count, 3, 3))
     np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), identity, atol=1e-12)
@@ -27,7 +32,7 @@ def test_rotations_keep_lengths_and_handedness(seed, count):
 
 def test_every_orientation_is_equally_likely():
     count = 20_000
-    rotations = random_rotations(np.random.default_rng(5), count)
+    rotations = draw_rotations(np.random.default_rng(5), count)
 
     # Each entry is a coordinate of a point on a sphere: uniform on [-1, 1] (Archimedes), so
     # its mean is 0 ± 1/√3n and its mean square 1/3 ± 0.3/√n; five deviations are allowed.
@@ -40,11 +45,11 @@ def test_every_orientation_is_equally_likely():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([1.0, 1.7, 3.3]))
-def test_no_view_gains_or_loses_mass_or_moves_its_centre(seed, pixel_ang):
-    rotation = random_rotations(np.random.default_rng(seed), 1)[0]
+def test_projections_preserve_mass_and_centre(seed, pixel_ang):
+    rotation = draw_rotations(np.random.default_rng(seed), 1)[0]
     side = int(140 / pixel_ang)
 
-    image = project(MOLECULE, rotation, pixel_ang, side)
+    image = project_molecule(MOLECULE, rotation, pixel_ang, side)
 
     assert image.sum() == pytest.approx(MOLECULE.mass_da.sum())
     # the tail of the Gaussian that wraps around is below a thousandth of a pixel
@@ -58,9 +63,9 @@ def test_projection_equals_a_sum_of_gaussians():
     molecule = Molecule(
         name="six grains", xyz_ang=grains, mass_da=mass, blur_ang=3.0, diameter_ang=20.0
     )
-    rotation = random_rotations(rng, 1)[0]
+    rotation = draw_rotations(rng, 1)[0]
 
-    image = project(molecule, rotation, 1.0, 40)
+    image = project_molecule(molecule, rotation, 1.0, 40)
 
     expected = oracles_simulate.projection(grains, mass, rotation, 3.0, 1.0, 40)
     # bilinear shares widen a Gaussian's variance by at most 0.25 of a pixel's square: 3 %
@@ -73,12 +78,12 @@ points = st.lists(
 
 
 @given(points)
-def test_painting_keeps_mass_and_centre_of_what_lies_within(rows):
+def test_deposition_preserves_mass_and_centre(rows):
     x, y, weight = np.array(rows).T
     inside = (x >= 0) & (x <= 8) & (y >= 0) & (y <= 6)
     image = np.zeros((8, 10))
 
-    paint(image, np.stack([x[inside], y[inside]], axis=1), weight[inside])
+    deposit_mass(image, np.stack([x[inside], y[inside]], axis=1), weight[inside])
 
     assert image.sum() == pytest.approx(weight[inside].sum())
     if inside.any():
@@ -87,19 +92,19 @@ def test_painting_keeps_mass_and_centre_of_what_lies_within(rows):
 
 
 @given(points)
-def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
+def test_mass_outside_the_image_does_not_wrap_around(rows):
     x, y, weight = np.array(rows).T
     image, wide = np.zeros((8, 10)), np.zeros((20, 22))
 
-    paint(image, np.stack([x, y], axis=1), weight)
-    paint(wide, np.stack([x + 5, y + 5], axis=1), weight)
+    deposit_mass(image, np.stack([x, y], axis=1), weight)
+    deposit_mass(wide, np.stack([x + 5, y + 5], axis=1), weight)
 
     np.testing.assert_allclose(image, wide[5:13, 5:15], atol=1e-9)
 
 
-def test_alike_rotations_show_one_view_at_any_turn():
-    view = random_rotations(np.random.default_rng(1), 1)[0]
-    rotations = alike_rotations(np.random.default_rng(2), 400, view, spread_rad=0.1)
+def test_similar_rotations_share_the_view_with_random_in_plane_angles():
+    view = draw_rotations(np.random.default_rng(1), 1)[0]
+    rotations = draw_similar_rotations(np.random.default_rng(2), 400, view, tilt_sd_rad=0.1)
 
     up = view.T[:, 2]  # what the view brings up, the others bring nearly up
     shown = rotations @ up

@@ -9,9 +9,9 @@ from cryopick.errors import SettingsError
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
-from cryopick.stack.boxes import boxed, cut_boxes, standardized, write_stack
+from cryopick.stack.boxes import cut_boxes, has_box, standardize_background, write_stack
 from cryopick.stack.settings import StackSettings
-from cryopick.stack.table import optics, optics_groups
+from cryopick.stack.table import build_optics, read_optics_groups
 
 RAMP = np.arange(20 * 30, dtype=np.float32).reshape(20, 30)
 
@@ -51,8 +51,8 @@ def test_pixels_beyond_the_micrograph_are_not_known():
 def test_the_edge_policy_decides_which_picks_get_a_box(x, y, skip, pad):
     xy = np.array([[x, y]], dtype=float)
 
-    assert boxed(RAMP.shape, xy, 4, "skip").tolist() == [skip]
-    assert boxed(RAMP.shape, xy, 4, "pad").tolist() == [pad]
+    assert has_box(RAMP.shape, xy, 4, "skip").tolist() == [skip]
+    assert has_box(RAMP.shape, xy, 4, "pad").tolist() == [pad]
 
 
 def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
@@ -62,7 +62,7 @@ def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
     background = x**2 + y**2 > 10**2
     box[~background] -= 500
 
-    made = standardized(box, background)
+    made = standardize_background(box, background)
 
     assert made[background].mean() == pytest.approx(0, abs=1e-5)
     assert made[background].std() == pytest.approx(1, abs=1e-5)
@@ -70,7 +70,10 @@ def test_the_background_has_mean_0_and_spread_1_whatever_the_particle_is():
 
 
 def test_a_flat_background_is_not_blown_up():
-    assert np.abs(standardized(np.full((4, 4), 5, np.float32), np.ones((4, 4), bool))).max() == 0
+    assert (
+        np.abs(standardize_background(np.full((4, 4), 5, np.float32), np.ones((4, 4), bool))).max()
+        == 0
+    )
 
 
 def written(tmp_path, **options):
@@ -144,9 +147,9 @@ def test_optics_groups_of_the_picks_are_kept_with_the_new_image_size(tmp_path):
     particles = "data_particles\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
     (tmp_path / "p.star").write_text(text + "\n" + particles + "a.mrc 1 2\n")
 
-    groups = optics_groups(tmp_path / "p.star", StackSettings(box_px=8, cs_mm=2.7))
+    groups = read_optics_groups(tmp_path / "p.star", StackSettings(box_px=8, cs_mm=2.7))
 
-    (tmp_path / "o.star").write_text(optics(groups, 1.5, 64).others + "\n")
+    (tmp_path / "o.star").write_text(build_optics(groups, 1.5, 64).others + "\n")
     assert column(tmp_path / "o.star", "optics", "_rlnSphericalAberration") == ["2.7"] * 2
     assert column(tmp_path / "o.star", "optics", "_rlnVoltage") == ["300", "200"]
     assert column(tmp_path / "o.star", "optics", "_rlnImageSize") == ["64", "64"]
@@ -172,7 +175,7 @@ def test_the_command_writes_stacks_and_a_star_file_that_names_each_image(run_wor
     assert names == ["000001@out/a.mrcs", "000001@out/b.mrcs"]
     assert column(star, "particles", "_rlnMicrographName") == ["mics/a.mrc", "mics/b.mrc"]
     assert column(star, "particles", "_rlnCoordinateX") == ["10", "12.5"]
-    assert "1 picks were left out, as their boxes reach over an edge" in told
+    assert "discarded 1 picks whose boxes extend beyond the micrograph" in told
     assert read_picks(tmp_path / "out" / "particles.star").score.tolist() == [1, -3]
     assert not (tmp_path / ".out.parts").exists()
 
@@ -184,7 +187,7 @@ def test_a_threshold_leaves_weak_picks_out_and_nothing_is_replaced_unasked(run_w
     before = (tmp_path / "out" / "particles.star").read_bytes()
     told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
-    assert "exists already" in told
+    assert "already exists" in told
     assert (tmp_path / "out" / "particles.star").read_bytes() == before
     assert not (tmp_path / "out" / "b.mrcs").exists()
 
@@ -196,7 +199,7 @@ def test_micrographs_of_another_pixel_size_are_not_put_among_the_others(run_word
 
     told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
-    assert "3 Å per pixel where the micrographs before have 1.5" in told
+    assert "3 Å per pixel, the earlier micrographs have 1.5" in told
     assert len(read_picks(tmp_path / "out" / "particles.star")) == 1
     assert not (tmp_path / "out" / "b.mrcs").exists()
 

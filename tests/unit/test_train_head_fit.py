@@ -1,21 +1,22 @@
-"""The last layer that suits a few labels, and how it varies between kinds."""
+"""The last layer that suits a few labels, and how it varies between simulate_kinds."""
 
 import numpy as np
 import pytest
 import torch
 
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.networks import Scorer
+from cryopick.simulate.builtin_molecules import builtin_molecule
 from cryopick.simulate.domain import Domain
-from cryopick.simulate.shapes import builtin_molecule
 from cryopick.train.head_fit import (
     Candidates,
-    candidates_on,
+    find_candidates,
+    find_score_peaks,
     fit_head,
-    head_of,
-    peaks_of,
-    with_head,
+    read_head_weights,
+    replace_head,
 )
-from cryopick.train.pretrain.heads import kinds, learn_heads
+from cryopick.train.pretrain.heads import fit_head_distribution, simulate_kinds
 from cryopick.train.pretrain.peak_loss import peak_loss
 
 
@@ -43,7 +44,7 @@ def test_a_tenth_of_the_labels_gives_nearly_the_true_weights():
     np.testing.assert_allclose(head, true, atol=0.3)
 
 
-def test_no_label_and_no_particle_leave_the_weights():
+def test_the_weights_stay_without_labels_and_particles():
     rng, mean = np.random.default_rng(1), np.array([1.0, 0.5, -2.0])
     features, _ = logistic(rng, mean)
     none = Candidates(features, np.zeros(len(features), bool), 1)
@@ -51,7 +52,7 @@ def test_no_label_and_no_particle_leave_the_weights():
     np.testing.assert_allclose(fit_head(none, mean, np.eye(3), particles=50.0), mean, atol=1e-6)
 
 
-def test_weights_move_only_where_kinds_differ():
+def test_weights_change_only_where_kinds_differ():
     rng, mean = np.random.default_rng(2), np.array([1.0, 0.0, -1.0])
     features, is_particle = logistic(rng, np.array([1.0, 2.0, -1.0]))
     found = some_labels(rng, features, is_particle, 200)
@@ -62,7 +63,7 @@ def test_weights_move_only_where_kinds_differ():
     assert head[1] > 1
 
 
-def test_a_label_far_from_all_that_is_known_counts_little():
+def test_an_outlying_label_has_little_influence():
     rng, mean = np.random.default_rng(3), np.array([1.0, 1.0, -1.0])
     features, is_particle = logistic(rng, mean)
     found = some_labels(rng, features, is_particle, 25)
@@ -70,17 +71,17 @@ def test_a_label_far_from_all_that_is_known_counts_little():
     number = float(is_particle.sum())
 
     without = fit_head(found, mean, np.eye(3), particles=number)
-    slip = fit_head(Candidates.together([found, stray]), mean, np.eye(3), particles=number)
+    slip = fit_head(Candidates.concatenate([found, stray]), mean, np.eye(3), particles=number)
 
     assert np.abs(slip - without).max() < 0.1
 
 
-def test_heads_of_kinds_have_a_mean_and_a_spread():
+def test_the_fitted_distribution_has_the_mean_and_covariance_of_the_kinds():
     rng = np.random.default_rng(4)
     true = np.array([1.0, -1.0, -1.0]) + rng.normal(size=(60, 3)) * (0.1, 1.0, 0.5)
     known = [Candidates(*logistic(rng, head, 800), 1) for head in true]
 
-    mean, spread = learn_heads(known, np.zeros(3))
+    mean, spread = fit_head_distribution(known, np.zeros(3))
 
     np.testing.assert_allclose(mean, true.mean(axis=0), atol=0.15)
     deviation = np.sqrt(np.diag(spread @ spread.T))
@@ -92,46 +93,46 @@ def network():
     return Scorer(NetworkSettings(name="conv31", width=2)).eval()
 
 
-def test_a_network_scores_candidates_as_its_features_say():
+def test_features_and_head_weights_give_the_scores_of_the_candidates():
     scorer, rng = network(), np.random.default_rng(5)
     image = rng.normal(size=(96, 80)).astype(np.float32)
     usable = np.ones(image.shape, bool)
 
-    found = candidates_on(scorer, image, usable, np.zeros((0, 2)), diameter_px=16.0)
+    found = find_candidates(scorer, image, usable, np.zeros((0, 2)), diameter_px=16.0)
 
-    scores = found.features @ head_of(scorer)
+    scores = found.features @ read_head_weights(scorer)
     assert len(scores) > 3
     assert (np.diff(scores) <= 1e-6).all()  # best first
-    other = with_head(scorer, head_of(scorer) + 1)
-    np.testing.assert_allclose(head_of(other), head_of(scorer) + 1, rtol=1e-6)
+    other = replace_head(scorer, read_head_weights(scorer) + 1)
+    np.testing.assert_allclose(read_head_weights(other), read_head_weights(scorer) + 1, rtol=1e-6)
 
 
-def test_a_label_belongs_to_its_best_peak_or_stands_alone():
+def test_a_label_matches_its_best_peak_or_is_added():
     scorer, rng = network(), np.random.default_rng(6)
     image = rng.normal(size=(96, 96)).astype(np.float32)
     usable = np.ones(image.shape, bool)
     usable[:, 60:] = False  # a label there has no peak
-    plain = candidates_on(scorer, image, usable, np.zeros((0, 2)), diameter_px=16.0)
+    plain = find_candidates(scorer, image, usable, np.zeros((0, 2)), diameter_px=16.0)
     labels = np.array([[90.0, 50.0]])
 
-    found = candidates_on(scorer, image, usable, labels, diameter_px=16.0)
-    without = candidates_on(scorer, image, usable, labels, diameter_px=16.0, with_missed=False)
+    found = find_candidates(scorer, image, usable, labels, diameter_px=16.0)
+    without = find_candidates(scorer, image, usable, labels, diameter_px=16.0, add_missed=False)
 
     assert found.is_labelled.tolist() == [False] * len(plain.features) + [True]
     assert not without.is_labelled.any()
 
 
-def test_peaks_are_highest_in_their_square_and_ordered():
+def test_peaks_are_the_maxima_of_their_squares_in_descending_order():
     logits = torch.full((9, 9), -20.0)
     logits[2, 2], logits[2, 4], logits[7, 7] = 3.0, 2.0, 5.0
 
-    assert peaks_of(logits, 2.0).tolist() == [[7, 7], [2, 2]]
+    assert find_score_peaks(logits, 2.0).tolist() == [[7, 7], [2, 2]]
     usable = torch.ones(9, 9, dtype=torch.bool)
     usable[7, 7] = False
-    assert peaks_of(logits, 2.0, usable).tolist() == [[2, 2]]
+    assert find_score_peaks(logits, 2.0, usable).tolist() == [[2, 2]]
 
 
-def test_the_loss_at_peaks_wants_particles_high_and_others_low():
+def test_the_peak_loss_raises_particles_and_lowers_other_peaks():
     places = np.arange(0.0, 40.0, 2.0)
     logits = torch.full((1, 20, 20), -20.0)
     logits[0, 5, 5], logits[0, 15, 15] = 2.0, 2.0  # at (10, 10) a particle, at (30, 30) none
@@ -148,9 +149,9 @@ def test_the_loss_at_peaks_wants_particles_high_and_others_low():
 def test_kinds_are_simulated_once(tmp_path):
     domain = Domain(molecules=(builtin_molecule("ring", 120.0),), side_px=96)
 
-    first = list(kinds(network(), domain, 0, 1, tmp_path))
+    first = list(simulate_kinds(network(), domain, 0, 1, tmp_path))
     stamp = (tmp_path / "0000.npz").stat().st_mtime_ns
-    again = list(kinds(network(), domain, 0, 1, tmp_path))
+    again = list(simulate_kinds(network(), domain, 0, 1, tmp_path))
 
     assert (tmp_path / "0000.npz").stat().st_mtime_ns == stamp
     np.testing.assert_array_equal(first[0].features, again[0].features)

@@ -6,15 +6,15 @@ import torch
 from tests import tiny
 
 from cryopick.errors import SettingsError
-from cryopick.model.ensemble import guide_weight
+from cryopick.model.ensemble import partner_weight
 from cryopick.model.model_file import GENERAL_MODEL, load_model
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.initialization import (
-    load_start,
-    starting_file,
-    usual_settings,
-    usual_steps,
-    usual_training,
+    choose_model_settings,
+    choose_step_count,
+    choose_training_settings,
+    find_initial_model,
+    load_initialization,
 )
 from cryopick.train.settings import TrainSettings
 
@@ -23,8 +23,8 @@ from cryopick.train.settings import TrainSettings
     ("init", "file"),
     [("random", None), ("general", GENERAL_MODEL), ("mine.safetensors", Path("mine.safetensors"))],
 )
-def test_a_start_has_a_name_or_a_path(init, file):
-    assert starting_file(init) == file
+def test_an_initialization_has_a_name_or_a_path(init, file):
+    assert find_initial_model(init) == file
 
 
 @pytest.fixture
@@ -32,53 +32,56 @@ def store(tmp_path):
     """One micrograph with eight labels, in the general model's working pixels."""
     rng = np.random.default_rng(0)
     image = rng.normal(size=(160, 160)).astype(np.float32)
-    stored = Stored(image, np.ones(image.shape, bool), (1.0, 1.0))
+    stored = StoredMicrograph(image, np.ones(image.shape, bool), (1.0, 1.0))
     save_micrograph(tmp_path / "store", 0, stored)
-    return Store.open(tmp_path / "store", [rng.uniform(20, 140, (8, 2))])
+    return PreparedStore.open(tmp_path / "store", [rng.uniform(20, 140, (8, 2))])
 
 
 def settings(init, **changes):
     return TrainSettings(diameter_ang=90.0, particles_per_micrograph=5.0, init=init, **changes)
 
 
-def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path, store):
+def test_fine_tuning_keeps_the_scale_and_normalization_of_the_model(tmp_path, store):
     file = tmp_path / "m.safetensors"
     model = tiny.model(file)
-    usual = usual_settings(str(file), model, 90.0)
+    usual = choose_model_settings(str(file), model, 90.0)
 
     chosen = settings(str(file), **usual)
 
     assert (chosen.network.name, chosen.network.width) == ("conv31", 2)
     assert chosen.normalization == "affine"
     assert 90.0 / chosen.working_size_ang == pytest.approx(model.diameter_px)
-    start = load_start(chosen, store)
-    assert start.guide is None
+    start = load_initialization(chosen, store)
+    assert start.partner is None
     torch.testing.assert_close(start.scorer.state_dict(), model.scorer.state_dict())
 
 
-def test_the_general_model_guides_a_network_that_starts_from_nothing(store):
+def test_the_general_model_is_the_partner_of_a_network_with_random_weights(store):
     general = load_model(GENERAL_MODEL)
-    usual = usual_settings("general", general, 90.0)
+    usual = choose_model_settings("general", general, 90.0)
 
     chosen = settings("general", **usual)
 
     assert chosen.network == TrainSettings.__dataclass_fields__["network"].default_factory()
     assert 90.0 / chosen.working_size_ang == pytest.approx(general.diameter_px)
-    assert load_start(chosen, store).scorer is None
+    assert load_initialization(chosen, store).scorer is None
 
 
-def test_a_guide_weighs_less_the_more_labels_there_are(store):
-    weights = [guide_weight(labels) for labels in (1, 10, 25, 100)]
+def test_the_weight_of_the_partner_falls_with_the_number_of_labels(store):
+    weights = [partner_weight(labels) for labels in (1, 10, 25, 100)]
 
     assert weights == sorted(weights, reverse=True)
-    assert load_start(settings("general"), store).guide.weight == guide_weight(8)
-    assert load_start(settings("general", guide_weight=0.7), store).guide.weight == 0.7
+    assert load_initialization(settings("general"), store).partner.weight == partner_weight(8)
+    assert (
+        load_initialization(settings("general", general_model_weight=0.7), store).partner.weight
+        == 0.7
+    )
 
 
-def test_labels_change_the_last_layer_of_the_guide_alone(store):
+def test_labels_change_only_the_last_layer_of_the_partner(store):
     general = load_model(GENERAL_MODEL).scorer.state_dict()
 
-    fitted = load_start(settings("general"), store).guide.scorer.state_dict()
+    fitted = load_initialization(settings("general"), store).partner.scorer.state_dict()
 
     differ = {name for name, value in general.items() if not torch.equal(value, fitted[name])}
     assert differ == {"head.weight", "head.bias"}
@@ -87,43 +90,53 @@ def test_labels_change_the_last_layer_of_the_guide_alone(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "random", "frozen": 1}, "frozen layers are for a model of yours"),
-        ({"init": "random", "guide_weight": 1.0}, "guide_weight is for --init general"),
-        ({"init": "general", "guide_weight": -1.0}, "guide_weight must be 0 or more"),
+        ({"init": "random", "frozen_layers": 1}, "frozen_layers must be at least 0"),
+        (
+            {"init": "random", "general_model_weight": 1.0},
+            "general_model_weight needs --init general",
+        ),
+        (
+            {"init": "general", "general_model_weight": -1.0},
+            "general_model_weight must be 0 or more",
+        ),
     ],
 )
-def test_settings_that_contradict_the_start_are_refused(changes, message):
+def test_settings_that_contradict_the_initialization_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):
         settings(**changes)
 
 
-def test_more_labels_are_learnt_for_longer_within_bounds():
-    steps = [usual_steps(labels) for labels in range(1, 2000)]
+def test_the_number_of_steps_grows_with_the_labels_within_limits():
+    steps = [choose_step_count(labels) for labels in range(1, 2000)]
 
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == (200, 900)
 
 
 @pytest.mark.parametrize("init", ["random", "general"])
-def test_a_network_that_starts_from_nothing_sees_proposals_first_and_many_colours(init):
+def test_random_weights_get_a_warm_up_and_spectral_augmentation(init):
     lengths = [
-        (usual["steps"], usual["proposal_steps"])
+        (usual["steps"], usual["warm_up_steps"])
         for usual in (
-            usual_training(init, 90.0),
-            usual_training(init, 90.0, labels=50),
-            usual_training(init, 90.0, steps=100),
+            choose_training_settings(init, 90.0),
+            choose_training_settings(init, 90.0, labels=50),
+            choose_training_settings(init, 90.0, steps=100),
         )
     ]
 
     assert lengths[:2] == [(500, 200), (800, 200)]
     assert lengths[2][1] == 40
-    assert usual_training(init, 90.0)["sampling"].colour == 0.2
+    assert choose_training_settings(init, 90.0)["sampling"].spectral_augmentation == 0.2
 
 
-def test_a_model_that_learns_on_has_neither(tmp_path):
+def test_fine_tuning_has_neither_warm_up_nor_spectral_augmentation(tmp_path):
     file = tmp_path / "m.safetensors"
     tiny.model(file)
 
-    usual = usual_training(str(file), 90.0, labels=50)
+    usual = choose_training_settings(str(file), 90.0, labels=50)
 
-    assert (usual["steps"], usual["proposal_steps"], usual["sampling"].colour) == (200, 0, 0.0)
+    assert (usual["steps"], usual["warm_up_steps"], usual["sampling"].spectral_augmentation) == (
+        200,
+        0,
+        0.0,
+    )

@@ -11,14 +11,14 @@ from tests import oracles_learn as oracles
 
 from cryopick.config import to_toml
 from cryopick.errors import FormatError, SettingsError
-from cryopick.model.networks import NetworkSettings, Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import learning_rate, train
 from cryopick.train.objectives import OBJECTIVES
 from cryopick.train.optimizer import Adam
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.validation import HeldOutValidator
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
@@ -42,8 +42,8 @@ def made(folder, micrographs=2, labels=3, seed=0):
     for number in range(micrographs):
         image = 3 * oracles.blobs(SHAPE, CENTRES, 2.5, noise=1 / 3, seed=seed + number)
         image = (image - 30).astype(np.float32)
-        save_micrograph(folder, number, Stored(image, np.ones(SHAPE, bool), (1.0, 1.0)))
-    return Store.open(folder, [CENTRES[:labels]] * micrographs)
+        save_micrograph(folder, number, StoredMicrograph(image, np.ones(SHAPE, bool), (1.0, 1.0)))
+    return PreparedStore.open(folder, [CENTRES[:labels]] * micrographs)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     held_out = made(tmp_path_factory.mktemp("held-out"), 1, len(CENTRES), seed=50)
-    return HeldOutMicrographs(held_out, diameter_px=12.0, label_radius_px=2.0)
+    return HeldOutValidator(held_out, diameter_px=12.0, label_radius_px=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def same(outcome, other):
     return weights and steps and outcome.curves.rows == other.curves.rows
 
 
-def test_a_few_labels_teach_it_to_find_particles_elsewhere(store, judge, tmp_path):
+def test_a_few_labels_suffice_to_find_particles_on_other_micrographs(store, judge, tmp_path):
     settings = replace(SETTINGS, steps=60, checkpoint_every=60)
 
     untrained = judge(Scorer(settings.network).eval())
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(
 
 
 @pytest.mark.parametrize("last_row", [1, 2, 3, 4])
-def test_a_run_cut_off_after_any_checkpoint_ends_as_if_it_had_not_been(
+def test_a_run_resumed_from_any_checkpoint_ends_like_an_uninterrupted_one(
     straight, store, judge, tmp_path, last_row
 ):
     settings, uninterrupted = straight
@@ -120,7 +120,7 @@ def test_a_run_cut_off_after_any_checkpoint_ends_as_if_it_had_not_been(
     assert rows == uninterrupted.curves.rows
 
 
-def test_a_run_cut_off_between_checkpoints_ends_as_if_it_had_not_been(
+def test_a_run_interrupted_between_checkpoints_ends_like_an_uninterrupted_one(
     straight, store, judge, tmp_path, monkeypatch
 ):
     settings, uninterrupted = straight
@@ -146,12 +146,12 @@ from pathlib import Path
 import torch
 from cryopick.config import load_toml
 from cryopick.learn import TrainSettings, train
-from cryopick.prepare import Store
+from cryopick.prepare import PreparedStore
 import numpy as np
 
 folder = Path(sys.argv[1])
 torch.set_num_threads({threads})
-store = Store.open(Path(sys.argv[2]), [np.array(x) for x in {labels}])
+store = PreparedStore.open(Path(sys.argv[2]), [np.array(x) for x in {labels}])
 settings = load_toml(TrainSettings, folder / "settings.toml")
 kill = lambda row: os.kill(os.getpid(), signal.SIGKILL) if row.step == 4 else None
 train(store, settings, folder / "run", device=torch.device("cpu"), on_row=kill)
@@ -176,7 +176,7 @@ def test_a_killed_process_leaves_a_run_that_can_be_finished(straight, store, tmp
     assert same(resumed, train(store, settings, tmp_path / "other", device=CPU))
 
 
-def test_a_finished_run_gives_its_outcome_again_without_learning(
+def test_a_finished_run_returns_its_result_without_training(
     store, judge, tmp_path, monkeypatch
 ):
     first = train(store, SETTINGS, tmp_path / "a", device=CPU, held_out=judge)
@@ -302,7 +302,7 @@ def test_no_more_particles_than_labels_is_refused(store, tmp_path, particles):
         )
 
 
-def test_a_run_that_diverges_says_so(store, tmp_path):
+def test_a_diverging_run_is_an_error(store, tmp_path):
     reckless = replace(SETTINGS, learning_rate=1e30, steps=4)
 
     with pytest.raises(SettingsError, match=r"diverged before step 2.*lower --learning-rate"):
@@ -325,7 +325,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(steps):
         assert max(rates) == pytest.approx(0.1)
 
 
-def test_the_prior_of_an_outcome_is_that_of_the_store(straight):
+def test_the_prior_of_the_result_is_that_of_the_store(straight):
     _, outcome = straight
 
     disc, pixels = math.pi * 2**2, 2 * SHAPE[0] * SHAPE[1]

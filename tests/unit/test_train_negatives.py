@@ -8,20 +8,14 @@ import torch
 from tests import oracles_learn as oracles
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cryopick.model.ensemble import Guide, votes_on_negatives
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
 from cryopick.model.geometry import Geometry
-from cryopick.model.networks import NetworkSettings, Scorer
-from cryopick.preprocess.store import Store, Stored, save_micrograph
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
-from cryopick.train.sampling import (
-    IGNORED,
-    NEGATIVE,
-    POSITIVE,
-    UNLABELLED,
-    Sampler,
-    SamplingSettings,
-)
-from cryopick.train.settings import TrainSettings
+from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Sampler
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 CPU = torch.device("cpu")
 SHAPE = (96, 104)
@@ -48,16 +42,16 @@ def store(tmp_path_factory):
         image = 3 * oracles.blobs(SHAPE, PARTICLES, 2.5, noise=1 / 3, seed=number)
         image += 5 * oracles.blobs(SHAPE, SPECKS, 1.6, noise=0.0, seed=number)
         image = (image - np.median(image)).astype(np.float32)
-        save_micrograph(folder, number, Stored(image, np.ones(SHAPE, bool), (1.0, 1.0)))
-    return Store.open(folder, [PARTICLES[:3]] * 2, [SPECKS, SPECKS[:1]])
+        save_micrograph(folder, number, StoredMicrograph(image, np.ones(SHAPE, bool), (1.0, 1.0)))
+    return PreparedStore.open(folder, [PARTICLES[:3]] * 2, [SPECKS, SPECKS[:1]])
 
 
-def sampler(store, votes=None):
+def sampler(store, partner_logits=None):
     geometry = Geometry.of(63, 31, 4)
-    return Sampler(store, SETTINGS.sampling, geometry, seed=0, votes=votes)
+    return Sampler(store, SETTINGS.sampling, geometry, seed=0, partner_logits=partner_logits)
 
 
-def test_negatives_come_as_one_more_patch_of_tiles(store):
+def test_negatives_are_an_additional_patch_of_tiles(store):
     with_them = sampler(store).batch(0, CPU)
     without = sampler(replace(store, negatives_px=())).batch(0, CPU)
 
@@ -67,7 +61,7 @@ def test_negatives_come_as_one_more_patch_of_tiles(store):
     assert (with_them.kinds == POSITIVE).sum() == (without.kinds == POSITIVE).sum()
 
 
-def test_a_place_with_a_negative_label_is_not_unlabelled(store):
+def test_regions_with_a_negative_label_are_not_unlabelled(store):
     everywhere = np.array([[x, y] for x in range(0, 104, 2) for y in range(0, 96, 2)], float)
     covered = replace(store, negatives_px=(everywhere[:-600], everywhere[:-600]))
 
@@ -78,12 +72,12 @@ def test_a_place_with_a_negative_label_is_not_unlabelled(store):
     assert set(np.unique(kinds).tolist()) <= {IGNORED, UNLABELLED}
 
 
-def test_each_negative_carries_what_the_guide_holds_against_it(store):
-    batch = sampler(store, votes=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
+def test_each_negative_comes_with_the_logit_of_the_partner(store):
+    batch = sampler(store, partner_logits=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
 
-    assert len(batch.votes) == len(batch.places[NEGATIVE])
-    assert set(batch.votes.tolist()) <= {1.0, 2.0, 3.0}
-    assert len(set(batch.votes.tolist())) > 1 or len(batch.votes) < 4
+    assert len(batch.partner_logits) == len(batch.indices[NEGATIVE])
+    assert set(batch.partner_logits.tolist()) <= {1.0, 2.0, 3.0}
+    assert len(set(batch.partner_logits.tolist())) > 1 or len(batch.partner_logits) < 4
 
 
 class Masks(TorchDispatchMode):
@@ -101,7 +95,7 @@ class Masks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_step_chooses_by_a_mask(store, tmp_path):
+def test_a_step_does_not_index_with_masks(store, tmp_path):
     with Masks() as masks:
         torch.ones(3)[torch.ones(3) > 0]
         assert len(masks.seen) == 1
@@ -117,7 +111,7 @@ def scores_at(scorer, store, places):
         return scorer(torch.from_numpy(np.stack(crops))[:, None]).ravel().numpy()
 
 
-def test_negatives_push_what_looks_like_them_down(store, tmp_path):
+def test_negative_labels_lower_the_scores_of_similar_regions(store, tmp_path):
     learnt = {}
     for name, given in (("with", store), ("without", replace(store, negatives_px=()))):
         made = train(given, SETTINGS, tmp_path / name, device=CPU)
@@ -129,32 +123,32 @@ def test_negatives_push_what_looks_like_them_down(store, tmp_path):
     assert gap(learnt["with"]) > gap(learnt["without"]) + 0.5
 
 
-def test_a_guide_that_takes_a_negative_for_a_particle_must_be_outvoted(store, tmp_path):
+def test_the_network_compensates_for_a_partner_that_is_wrong_on_a_negative(store, tmp_path):
     torch.manual_seed(0)
     eager = Scorer(NetworkSettings(width=2, dropout=0.0)).eval()
     with torch.no_grad():
         for name, weight in eager.named_parameters():
             if name.endswith("bias") and weight.shape == (1,):
                 weight.fill_(8.0)
-    guide = Guide(eager, 0.5)
+    partner = EnsemblePartner(eager, 0.5)
 
-    votes = votes_on_negatives(guide, store)
+    votes = score_negative_labels(partner, store)
     assert len(votes) == 3
     assert (votes > 1).all()
 
     alone = train(store, SETTINGS, tmp_path / "alone", device=CPU).best.eval()
-    against = train(store, SETTINGS, tmp_path / "against", device=CPU, guide=guide).best.eval()
+    against = train(store, SETTINGS, tmp_path / "against", device=CPU, partner=partner).best.eval()
 
     assert scores_at(against, store, SPECKS).mean() < scores_at(alone, store, SPECKS).mean() - 0.5
 
 
-def test_a_guide_that_is_right_adds_nothing(store):
+def test_a_partner_that_is_right_on_the_negatives_changes_nothing(store):
     torch.manual_seed(0)
     wary = Scorer(NetworkSettings(width=2)).eval()
-    wary.start_at(1e-6)
+    wary.initialize_head(1e-6)
 
-    assert votes_on_negatives(Guide(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
+    assert score_negative_labels(EnsemblePartner(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_other_negatives_are_another_run(store):
+def test_other_negatives_make_another_run(store):
     assert store.fingerprint != replace(store, negatives_px=()).fingerprint

@@ -8,9 +8,9 @@ from tests import oracles_learn as oracles
 
 from cryopick.train.objectives import (
     binomial_penalty,
+    evaluate_objective,
     expectation_penalty,
     nonnegative_risk,
-    objective,
     positive_negative_risk,
 )
 
@@ -104,7 +104,7 @@ def test_a_scorer_that_knows_nothing_costs_log_two():
 
     assert positive_negative_risk(nothing, nothing, prior=0.2).item() == pytest.approx(math.log(2))
     assert nonnegative_risk(nothing, nothing, prior=0.2).item() == pytest.approx(math.log(2))
-    even = objective("ge-kl", nothing, nothing, prior=0.5)
+    even = evaluate_objective("ge-kl", nothing, nothing, prior=0.5)
     assert even.penalty.item() == pytest.approx(0, abs=1e-6)
     assert even.total.item() == pytest.approx(math.log(2))
 
@@ -153,7 +153,7 @@ def test_the_nonnegative_risk_stops_pushing_where_negatives_cost_less_than_nothi
 def test_the_penalty_of_a_risk_is_its_part_on_negatives(name):
     positive, unlabelled = tensor([1.0, 2.0]), tensor([0.0, 1.0])
 
-    terms = objective(name, positive, unlabelled, prior=0.2)
+    terms = evaluate_objective(name, positive, unlabelled, prior=0.2)
 
     on_positives = 0.2 * oracles.mean(oracles.cross_entropy(x, True) for x in (1.0, 2.0))
     assert (terms.total - terms.penalty).item() == pytest.approx(on_positives)
@@ -161,4 +161,4 @@ def test_the_penalty_of_a_risk_is_its_part_on_negatives(name):
 
 def test_an_unknown_objective_is_an_error():
     with pytest.raises(KeyError):
-        objective("hinge", torch.zeros(2), torch.zeros(2), prior=0.1)
+        evaluate_objective("hinge", torch.zeros(2), torch.zeros(2), prior=0.1)

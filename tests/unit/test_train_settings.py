@@ -4,10 +4,9 @@ import pytest
 
 from cryopick.config import load_toml, to_toml
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NetworkSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import TrainSettings
+from cryopick.model.architectures import NetworkSettings
+from cryopick.preprocess.settings import DIAMETER_PX
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 
 def settings(**values):
@@ -27,7 +26,6 @@ def settings(**values):
         ({"independent_regions": 0}, "independent_regions must be at least 1; got 0"),
         ({"l2": -1.0}, "l2 must be 0 or more; got -1"),
         ({"seed": -1}, "seed must be 0 or more; got -1"),
-        ({"objective": "hinge"}, "there is no objective 'hinge'; choose one of pn, pu, ge-kl"),
         ({"penalty_weight": -1.0}, "penalty_weight must be 0 or more; got -1"),
         ({"penalty_weight": math.nan}, "penalty_weight must be 0 or more; got nan"),
         (
@@ -72,3 +70,13 @@ def test_settings_survive_a_file(tmp_path):
     (tmp_path / "settings.toml").write_text(to_toml(mine))
 
     assert load_toml(TrainSettings, tmp_path / "settings.toml") == mine
+
+
+def test_a_settings_file_with_former_names_opens(tmp_path):
+    old = "diameter_ang = 190.0\nproposal_steps = 5\nguide_weight = 0.5\ninit = 'general'\n"
+    (tmp_path / "settings.toml").write_text(f"{old}\n[sampling]\ncolour = 0.3\n")
+
+    loaded = load_toml(TrainSettings, tmp_path / "settings.toml")
+
+    assert (loaded.warm_up_steps, loaded.general_model_weight) == (5, 0.5)
+    assert loaded.sampling.spectral_augmentation == 0.3

@@ -1,4 +1,4 @@
-"""Labels are what the journal of edits leads to, however often an edit is sent."""
+"""Annotations follow from the journal of edits, however often an edit is sent."""
 
 import errno
 import tempfile
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests import tiny
 
-from cryopick.web.project.annotations import Marks, Operation
-from cryopick.web.project.database import Store
-from cryopick.web.project.journal_file import OpsFile, read_ops
-from cryopick.web.project.project import Desk
-from cryopick.web.project.restore import restore
+from cryopick.web.project.annotations import Annotations, Operation
+from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.project.journal_file import JournalFile, read_journal
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project.restore import restore_annotations
 
 OPS = st.one_of(
     st.builds(
@@ -34,26 +34,29 @@ OPS = st.one_of(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(OPS, max_size=12), st.data())
-def test_any_edits_however_often_they_come_are_those_of_the_journal(ops, data):
+def test_repeated_edits_are_applied_once_and_can_be_restored_from_the_journal(ops, data):
     named = [{**op, "cid": f"c{number}"} for number, op in enumerate(ops)]
-    known = TypeAdapter(list[Operation]).validate_python(named)
+    operations = TypeAdapter(list[Operation]).validate_python(named)
     with tempfile.TemporaryDirectory() as folder:
-        store, file = Store(Path(folder) / "labels.db"), Path(folder) / "labels.ops.jsonl"
-        with store.write() as db:
+        database, file = (
+            ProjectDatabase(Path(folder) / "labels.db"),
+            Path(folder) / "labels.ops.jsonl",
+        )
+        with database.write() as db:
             db.execute("INSERT INTO micrograph (id, path, name) VALUES (1, 'a', 'a')")
-        marks, sent = Marks(store, OpsFile(file, store)), 0
-        while sent < len(known):
-            upto = data.draw(st.integers(sent + 1, len(known)))
+        annotations, sent = Annotations(database, JournalFile(file, database)), 0
+        while sent < len(operations):
+            upto = data.draw(st.integers(sent + 1, len(operations)))
             back = data.draw(st.integers(0, sent))
-            marks.apply(known[back:upto], "")  # what was not acknowledged comes again
+            annotations.apply(operations[back:upto], "")  # unacknowledged edits are sent again
             sent = upto
-        journal, found = marks.since(0), marks.on(1)["labels"]
-        store.close()
-        again = Store(Path(folder) / "again.db")
-        restored = restore(again, read_ops(file))
-        anew = Marks(again, OpsFile(file, again))
-        same = (anew.since(0), anew.on(1)["labels"]) == (journal, found)
-        again.close()
+        journal, labels = annotations.list_since(0), annotations.list_on(1)["labels"]
+        database.close()
+        new_database = ProjectDatabase(Path(folder) / "new.db")
+        restored = restore_annotations(new_database, read_journal(file))
+        copy = Annotations(new_database, JournalFile(file, new_database))
+        is_same = (copy.list_since(0), copy.list_on(1)["labels"]) == (journal, labels)
+        new_database.close()
 
     expected = {}
     for op in journal:
@@ -63,65 +66,66 @@ def test_any_edits_however_often_they_come_are_those_of_the_journal(ops, data):
             expected[op["id"]] = (op["x"], op["y"], expected[op["id"]][2])
         elif op["op"] == "delete":
             expected.pop(op["id"], None)
-    assert {one["id"]: (one["x"], one["y"], one["kind"]) for one in found} == expected
+    assert {one["id"]: (one["x"], one["y"], one["kind"]) for one in labels} == expected
     assert [op["cid"] for op in journal] == [op["cid"] for op in named]
     assert restored == len(ops)
-    assert same
+    assert is_same
 
 
-def added(name):
+def add_label(name):
     return TypeAdapter(Operation).validate_python(
         {"op": "add", "cid": f"c{name}", "id": f"l{name}", "mid": 1, "x": 1, "y": 2}
     )
 
 
 @pytest.fixture
-def project(tmp_path):
+def project_folder(tmp_path):
     tiny.micrographs(tmp_path / "mics", 1)
     folder = tmp_path / "p.cryopick"
-    desk = Desk.open(folder)
-    desk.micrographs.add([str(tmp_path / "mics")])
-    desk.marks.apply([added(1), added(2)], "me")
-    desk.close()
+    project = AnnotationProject.open(folder)
+    project.micrographs.add([str(tmp_path / "mics")])
+    project.annotations.apply([add_label(1), add_label(2)], "me")
+    project.close()
     return folder
 
 
-def test_labels_are_still_there_when_the_database_is_lost(project):
-    (project / "labels.db").unlink()
+def test_labels_are_restored_if_the_database_is_lost(project_folder):
+    (project_folder / "labels.db").unlink()
 
-    desk = Desk.open(project)
-    told = desk.state()
-    names = [label["id"] for label in desk.marks.on(1)["labels"]]
-    desk.marks.apply([added(3)], "me")
-    desk.close()
+    project = AnnotationProject.open(project_folder)
+    state = project.state()
+    names = [label["id"] for label in project.annotations.list_on(1)["labels"]]
+    project.annotations.apply([add_label(3)], "me")
+    project.close()
 
     assert names == ["l1", "l2"]
-    assert "2 edits were read from labels.ops.jsonl" in told["notes"][0]
-    assert told["n_micrographs"] == 1
-    assert [line["seq"] for line in read_ops(project / "labels.ops.jsonl")] == [1, 2, 3]
+    assert "2 edits were restored from labels.ops.jsonl" in state["notes"][0]
+    assert state["n_micrographs"] == 1
+    assert [line["seq"] for line in read_journal(project_folder / "labels.ops.jsonl")] == [1, 2, 3]
 
 
-def test_a_line_that_was_cut_off_is_written_again(project):
-    file = project / "labels.ops.jsonl"
+def test_a_truncated_line_is_written_again(project_folder):
+    file = project_folder / "labels.ops.jsonl"
     file.write_bytes(file.read_bytes()[:-20])
 
-    desk = Desk.open(project)
-    desk.marks.apply([added(3)], "me")
-    desk.close()
+    project = AnnotationProject.open(project_folder)
+    project.annotations.apply([add_label(3)], "me")
+    project.close()
 
-    assert [line["cid"] for line in read_ops(file)] == ["c1", "c2", "c3"]
+    assert [line["cid"] for line in read_journal(file)] == ["c1", "c2", "c3"]
 
 
-def test_an_edit_is_kept_where_its_copy_in_text_cannot_be_written(project, monkeypatch):
-    file, desk = project / "labels.ops.jsonl", Desk.open(project)
+def test_an_edit_is_saved_if_the_journal_file_cannot_be_written(project_folder, monkeypatch):
+    file = project_folder / "labels.ops.jsonl"
+    project = AnnotationProject.open(project_folder)
 
-    def full(_):
+    def raise_full_disk(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        assert len(desk.marks.apply([added(3)], "me")) == 1
-    desk.marks.apply([added(4)], "me")
-    desk.close()
+        patch.setattr("os.fsync", raise_full_disk)
+        assert len(project.annotations.apply([add_label(3)], "me")) == 1
+    project.annotations.apply([add_label(4)], "me")
+    project.close()
 
-    assert [line["cid"] for line in read_ops(file)] == ["c1", "c2", "c3", "c4"]
+    assert [line["cid"] for line in read_journal(file)] == ["c1", "c2", "c3", "c4"]

@@ -1,11 +1,11 @@
-"""The project's database: taken over from an earlier version, refused where it is none of ours."""
+"""Databases of earlier versions are upgraded; other files are rejected."""
 
 import sqlite3
 
 import pytest
 
 from cryopick.errors import FormatError, InputError
-from cryopick.web.project.database import Store
+from cryopick.web.project.database import ProjectDatabase
 
 VERSION_1 = """
 DROP TABLE suggested;
@@ -19,32 +19,32 @@ PRAGMA user_version = 1;
 """
 
 
-def test_what_an_earlier_version_kept_is_taken_over(tmp_path):
+def test_a_database_of_an_earlier_version_is_upgraded(tmp_path):
     path = tmp_path / "labels.db"
-    Store(path).close()
+    ProjectDatabase(path).close()
     with sqlite3.connect(path) as old:
         old.executescript(VERSION_1)
     old.close()
 
     with pytest.raises(InputError, match="open it once without --read-only"):
-        Store(path, read_only=True)
-    store = Store(path)
-    found = store.row("SELECT run, pick, author, answer, threshold FROM verdict")
-    empty = store.rows("SELECT * FROM suggested")
-    store.close()
+        ProjectDatabase(path, read_only=True)
+    database = ProjectDatabase(path)
+    verdict = database.row("SELECT run, pick, author, answer, threshold FROM verdict")
+    suggested = database.rows("SELECT * FROM suggested")
+    database.close()
 
-    assert found == {"run": "r1", "pick": 7, "author": "", "answer": "yes", "threshold": 0.5}
-    assert empty == []
-    Store(path, read_only=True).close()
+    assert verdict == {"run": "r1", "pick": 7, "author": "", "answer": "yes", "threshold": 0.5}
+    assert suggested == []
+    ProjectDatabase(path, read_only=True).close()
 
 
-def test_a_later_version_and_other_files_are_refused(tmp_path):
+def test_a_later_version_and_other_files_are_rejected(tmp_path):
     later = tmp_path / "later.db"
     with sqlite3.connect(later) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    (tmp_path / "text.db").write_text("no database, but long enough to be looked at" * 20)
+    (tmp_path / "text.db").write_text("not a database, but as long as one" * 20)
 
-    for path, why in ((later, "later version"), (tmp_path / "text.db", "no project")):
-        with pytest.raises(FormatError, match=why):
-            Store(path)
+    for path, message in ((later, "later version"), (tmp_path / "text.db", "not a project")):
+        with pytest.raises(FormatError, match=message):
+            ProjectDatabase(path)

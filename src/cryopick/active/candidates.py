@@ -1,7 +1,7 @@
-"""Look for candidates to label on many micrographs, and lose nothing when cut off.
+"""Suggest candidates on many micrographs, with results kept for resuming.
 
-- `CandidateBatch`: a model at work on micrographs, with what is known of them.
-- `look`: the candidates of one micrograph, and what the model sees there.
+- `CandidateBatch`: a model and the labels so far, for many micrographs.
+- `compute_candidate_features`: the candidates of one micrograph.
 """
 
 import hashlib
@@ -12,136 +12,151 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.active.acquisition import (
-    Look,
-    SuggestSettings,
-    expected_shift,
-    places_to_look_at,
-    suggest,
-    suggest_micrographs,
-    worth_a_look,
+    CandidateFeatures,
+    rank_micrographs,
+    suggest_candidates,
+)
+from cryopick.active.settings import SuggestSettings
+from cryopick.active.uncertainty import (
+    limit_candidates,
+    preselect_candidates,
+    solve_count_shift,
 )
 from cryopick.array_types import Float
 from cryopick.config import to_toml
 from cryopick.evaluate.matching import is_near
-from cryopick.inference.test_time_views import look_around
+from cryopick.inference.test_time_views import score_test_time_views
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.picker import Picker
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
-__all__ = ["CandidateBatch", "look"]
+__all__ = ["CandidateBatch", "compute_candidate_features"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateBatch:
-    """A model at work on micrographs, with what is known of them.
+    """A model and the labels so far, for many micrographs.
 
     Attributes:
-        work: The model and how to pick.
-        settings: How many candidates, and what to expect.
-        labels: Particles labelled so far, on micrographs named by `str(path)`.
-        asked: Places asked for before, likewise; labelled ones among them do no harm.
+        picking: The model and the pick settings.
+        settings: Number of candidates, and expected number of particles.
+        labels: Labels so far, on micrographs named by `str(path)`.
+        suggested: Earlier suggestions, named likewise; they may include labelled ones.
     """
 
-    work: PickBatch
+    picking: PickBatch
     settings: SuggestSettings
     labels: Picks
-    asked: Picks
+    suggested: Picks
 
     def describe(self) -> str:
-        """The settings of both kinds as TOML, with the model in a comment above."""
-        return f"{self.work.describe()}{to_toml(self.settings)}"
+        """Return the settings of picking and suggesting as TOML, with the model in a comment."""
+        return f"{self.picking.describe()}{to_toml(self.settings)}"
 
-    def parts(self, output: Path) -> Parts:
-        """Where results are kept until `output` is complete."""
-        return self.work.parts(output, "suggest")
+    def open_ledger(self, output: Path) -> Ledger:
+        """Return the ledger that keeps results until `output` is complete."""
+        return self.picking.open_ledger(output, "suggest")
 
-    def shift(self, found: Sequence[Picks]) -> float:
-        """What to add to the model's logits to make odds of them.
+    def estimate_shift(self, picks: Sequence[Picks]) -> float:
+        """Estimate the shift that calibrates the model's logits.
 
-        Without a number of particles to expect, the logits are taken as they are.
+        Without an expected number of particles, the shift is 0.
 
         Args:
-            found: The picks of each micrograph.
+            picks: The picks of each micrograph.
         """
-        trained = self.work.picker.model.summary.get("settings", {})
+        trained = self.picking.picker.model.summary.get("settings", {})
         expected = self.settings.particles_per_micrograph or trained.get("particles_per_micrograph")
-        scores = concatenate(found).score
-        return expected_shift(scores, float(expected) * len(found)) if expected else 0.0
+        scores = concatenate(picks).score
+        return solve_count_shift(scores, float(expected) * len(picks)) if expected else 0.0
 
-    def look(self, path: Path, picks: Picks, shift: float, parts: Parts, among: int) -> Look:
-        """Look at the candidates of a micrograph: as kept, or anew.
+    def compute_features(
+        self, path: Path, picks: Picks, shift: float, ledger: Ledger, micrographs: int
+    ) -> CandidateFeatures:
+        """Compute the candidates of a micrograph, or read them from the ledger.
 
         Args:
             path: The micrograph.
             picks: Picks on it alone, by descending score.
-            shift: What to add to logits to make odds of them.
-            parts: Where results are kept.
-            among: Micrographs in all.
+            shift: Shift of the logits, from `estimate_shift`.
+            ledger: Ledger that keeps results.
+            micrographs: Number of micrographs in all.
         """
-        known = concatenate([self.labels, self.asked]).restrict([str(path)]).xy_px
-        number = places_to_look_at(self.settings.count, among)
+        labelled = concatenate([self.labels, self.suggested]).restrict([str(path)]).xy_px
+        number = limit_candidates(self.settings.count, micrographs)
 
-        def see() -> dict[str, np.ndarray]:
-            seen = asdict(look(self.work.picker, path, picks, known, shift, number))
-            return {name: value for name, value in seen.items() if name != "name"}
+        def compute() -> dict[str, np.ndarray]:
+            candidates = asdict(
+                compute_candidate_features(
+                    self.picking.picker, path, picks, labelled, shift, number
+                )
+            )
+            return {name: value for name, value in candidates.items() if name != "name"}
 
-        told = f"{shift} {number} {_digest(picks.xy_px)} {_digest(known)}"
-        return Look(name=str(path), **parts.once(f"look {told}", see, reads=path))
+        key = f"candidates {shift} {number} {_digest(picks.xy_px)} {_digest(labelled)}"
+        return CandidateFeatures(name=str(path), **ledger.compute_once(key, compute, reads=path))
 
-    def choose(self, looks: Sequence[Look], shift: float) -> tuple[list[str], Picks]:
-        """Order all micrographs, and choose candidates on those that are wanted.
+    def choose(
+        self, micrographs: Sequence[CandidateFeatures], shift: float
+    ) -> tuple[list[str], Picks]:
+        """Rank all micrographs, and choose candidates on the first ones.
 
         Returns:
-            The micrographs' names in the order to label them; and the candidates in the
-            order to label them, as `suggest` gives them.
+            The names of the micrographs in the order in which to label them, and the candidates
+            of `suggest_candidates`.
         """
         labels = len(self.labels)
-        order = [looks[place] for place in suggest_micrographs(looks, shift=shift, labels=labels)]
-        wanted = {own.name for own in order[: self.settings.micrographs]}
-        own = [own for own in looks if own.name in wanted]
-        chosen = suggest(own, self.settings.count, shift=shift, labels=labels)
-        return [own.name for own in order], chosen
+        order = [
+            micrographs[index]
+            for index in rank_micrographs(micrographs, shift=shift, labels=labels)
+        ]
+        chosen_names = {m.name for m in order[: self.settings.micrographs]}
+        chosen = [m for m in micrographs if m.name in chosen_names]
+        candidates = suggest_candidates(chosen, self.settings.count, shift=shift, labels=labels)
+        return [m.name for m in order], candidates
 
 
-def look(
+def compute_candidate_features(
     picker: Picker,
     path: Path,
     picks: Picks,
-    known_xy_px: Float[np.ndarray, "known 2"],
+    labelled_xy_px: Float[np.ndarray, "labelled 2"],
     shift: float,
     number: int,
-) -> Look:
-    """Choose candidates on a micrograph, and look at them and at what is known there.
+) -> CandidateFeatures:
+    """Choose candidates on a micrograph, and compute scores and features there.
 
     Args:
-        picker: A model made ready.
+        picker: Picker with the model.
         path: The micrograph.
         picks: Picks on it alone, by descending score.
-        known_xy_px: Places (x, y) labelled or asked for already: picks within the least
-            distance of picks from one are no candidates. Those that lie outside the
-            micrograph are looked at where they come closest to it.
-        shift: What to add to logits to make odds of them.
-        number: How many candidates to look at, at most.
+        labelled_xy_px: Positions (x, y) labelled or suggested before. Picks within the minimum
+            distance of one are no candidates. Positions outside the micrograph are moved to its
+            border.
+        shift: Shift of the logits, from `solve_count_shift`.
+        number: Maximum number of candidates.
 
     Raises:
-        MicrographError: The file cannot serve, or its pixel size is unknown.
+        MicrographError: The file cannot be used, or its pixel size is unknown.
     """
     prepared, pixel_size_ang = picker.prepare(path)
     radius_ang = picker.settings.radius_ang or picker.diameter_ang / 2
-    new = picks.select(~is_near(picks.xy_px, known_xy_px, radius_ang / pixel_size_ang))
-    candidates = new.select(worth_a_look(new.score + shift, number))
+    new = picks.select(~is_near(picks.xy_px, labelled_xy_px, radius_ang / pixel_size_ang))
+    candidates = new.select(preselect_candidates(new.score + shift, number))
     last = np.array(prepared.image.shape[::-1]) - 1
-    xy = prepared.from_raw(np.concatenate([candidates.xy_px, known_xy_px]))
-    logits, features = look_around(picker.model.scorer, prepared.image, np.clip(xy, 0, last))
+    xy = prepared.from_raw(np.concatenate([candidates.xy_px, labelled_xy_px]))
+    logits, features = score_test_time_views(
+        picker.model.scorer, prepared.image, np.clip(xy, 0, last)
+    )
     count = len(candidates)
-    return Look(
+    return CandidateFeatures(
         name=str(path),
         xy_px=candidates.xy_px,
         score=candidates.score,
         logits=logits[:count],
         features=features[:count],
-        known=features[count:],
+        labelled=features[count:],
     )
 
 

@@ -1,6 +1,6 @@
 """The command line: each command parses, calls one function, and reports.
 
-Results go to files or stdout, words to stderr. Nothing heavy is imported before a command
+Results go to files or stdout, messages to stderr. Nothing heavy is imported before a command
 runs: `--help` needs neither NumPy nor torch. Only the module of the command that was typed
 is imported.
 

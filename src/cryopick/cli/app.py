@@ -1,14 +1,14 @@
-"""The frame around every command: version, exit status, errors as one line.
+"""Application: commands, version, exit status, and one-line error messages.
 
-Exit status: 0 done; 1 a mistake in files or settings, or files of a batch that failed; 2 wrong
-usage; 70 a bug in cryopick; 130 interrupted. `--debug`, or CRYOPICK_DEBUG=1 in the environment,
-shows the traceback of whatever stopped the command.
+Exit status: 0 success; 1 error in files or settings, or failed files in a batch; 2 usage error;
+70 bug in cryopick; 130 interrupted. `--debug`, or CRYOPICK_DEBUG=1 in the environment, shows
+tracebacks.
 
-- `app`: what commands register with.
-- `MODULES`: where each command is defined.
-- `load`: the commands of some names.
-- `main`: the entry point.
-- `stopwatch`: what was typed, and since when it runs.
+- `app`: Typer application with which commands register.
+- `MODULES`: module of each command.
+- `load`: import commands.
+- `main`: entry point.
+- `stopwatch`: command line and start time of this process, for the run metadata.
 """
 
 import time
@@ -30,10 +30,10 @@ __all__ = ["MODULES", "app", "load", "main", "stopwatch"]
 
 FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is 128 + SIGINT
 
-# Commands in the order of `--help`, and the modules beside this one that define them.
+# Commands in the order of `--help`, and the module of `cryopick.cli` that defines each.
 MODULES = {
     "benchmark": "benchmark",
-    "benchmark-report": "benchmark",
+    "benchmark-report": "benchmark_report",
     "combine": "sets",
     "convert": "convert",
     "cryosparc-job": "cryosparc_job",
@@ -43,7 +43,7 @@ MODULES = {
     "filaments": "filaments",
     "info": "info",
     "label": "label",
-    "merge": "scale",
+    "merge": "distributed",
     "models": "models",
     "pick": "pick",
     "preprocess": "preprocess",
@@ -54,50 +54,50 @@ MODULES = {
     "simulate": "simulate",
     "split": "split",
     "stack": "stack",
-    "submit": "scale",
+    "submit": "distributed",
     "suggest": "suggest",
     "threshold": "sets",
     "train": "train",
     "validate": "validate",
-    "watch": "scale",
+    "watch": "distributed",
 }
 
-_TYPED: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("typed")
+_COMMAND_LINE: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("command_line")
 
 
 class Commands(TyperGroup):
-    """The commands: loaded when asked for, and their failures told in one line.
+    """Commands that are imported on demand and report errors in one line.
 
-    Loading all of them would take a fifth of the time of a small command.
+    Importing all of them would take a fifth of the time of a small command.
     """
 
     commands: dict[str, Any]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401  # as below
-        """The command of that name; a wrong name loads all, so that Typer suggests a right one."""
+        """Import and return a command; for an unknown name, all, so that Typer can suggest one."""
         if cmd_name not in self.commands:
             self.commands = load([cmd_name] if cmd_name in MODULES else MODULES)
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # as below
-        """The names of all, which are then loaded: who asks wants their help as well."""
+        """Import all commands, whose help is shown next, and return their names."""
         self.commands = load()
         return list(MODULES)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # as below
-        """Keep in mind what was typed, and when."""
+        """Store the command line and the time."""
         if ctx.parent is None:
-            _TYPED.set((tuple(args), time.monotonic()))
+            _COMMAND_LINE.set((tuple(args), time.monotonic()))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # Typer's own types differ by version
-        """Run the command that was asked for; `--debug` lets every exception through."""
+        """Run the command; `--debug` lets exceptions through."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params.get("debug") or _is_of_typer(error):
+            if ctx.params.get("debug") or _is_handled_by_typer(error):
                 raise
-            raise _stopped(error) from error
+            raise _report_error(error) from error
         except KeyboardInterrupt as error:
             if ctx.params.get("debug"):
                 raise
@@ -105,14 +105,14 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
 
 
-def _is_of_typer(error: Exception) -> bool:
-    """Whether Typer itself deals with it: usage errors, exits, a reader that went away."""
+def _is_handled_by_typer(error: Exception) -> bool:
+    """Check for exceptions that Typer handles: usage errors, exits, a closed pipe."""
     is_signal = isinstance(error, typer.Abort) or hasattr(error, "exit_code")
     return is_signal or isinstance(error, BrokenPipeError)
 
 
-def _stopped(error: Exception) -> typer.Exit:
-    """Tell what happened in one line, and give the exit that fits."""
+def _report_error(error: Exception) -> typer.Exit:
+    """Print an error in one line; return the exit with its status."""
     text = " ".join(str(error).split())
     if isinstance(error, CryopickError):
         echo(f"cryopick: error: {text}", err=True)
@@ -122,8 +122,8 @@ def _stopped(error: Exception) -> typer.Exit:
         echo(f"cryopick: error: {where}{error.strerror}", err=True)
         return typer.Exit(FAILED)
     echo(
-        f"cryopick: bug: {type(error).__name__}: {text}. This is a mistake in cryopick; run the "
-        "command again with CRYOPICK_DEBUG=1 set and report the traceback.",
+        f"cryopick: bug: {type(error).__name__}: {text}. This is an error in cryopick itself; run "
+        "the command again with CRYOPICK_DEBUG=1 and report the traceback.",
         err=True,
     )
     return typer.Exit(BUG)
@@ -139,39 +139,39 @@ app: typer.Typer = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> bool:
-    if wanted:
+def _show_version(requested: bool) -> bool:
+    if requested:
         from importlib.metadata import version
 
         echo(f"cryopick {version('cryopick')}")
         raise typer.Exit
-    return wanted
+    return requested
 
 
 @app.callback()
 def _root(
-    version: Annotated[  # its callback does the work
+    version: Annotated[  # handled by its callback
         bool,
-        Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
     debug: Annotated[  # read by Commands
         bool,
-        Option(
-            "--debug", envvar="CRYOPICK_DEBUG", help="Show the traceback of whatever goes wrong."
-        ),
+        Option("--debug", envvar="CRYOPICK_DEBUG", help="Show the traceback of errors."),
     ] = False,
 ) -> None:
-    """Find protein particles in cryo-EM micrographs from a handful of labels.
+    """Pick particles in cryo-EM micrographs with a general model or from a few labels.
 
     Coordinates are x, y of particle centres in pixels of the raw micrograph.
     """
 
 
 def load(names: Iterable[str] = MODULES) -> dict[str, Any]:
-    """Import the modules of some commands, which then register.
+    """Import the modules of commands, which then register.
 
     Returns:
-        Typer's commands by name: these, and those that were loaded before.
+        All commands imported so far, by name.
     """
     for name in names:
         import_module(f"cryopick.cli.{MODULES[name]}")
@@ -179,10 +179,10 @@ def load(names: Iterable[str] = MODULES) -> dict[str, Any]:
 
 
 def stopwatch() -> "Stopwatch":
-    """What was typed, and the time since then; for the record of a run."""
+    """Return the command line and its start time, for the run metadata."""
     from cryopick.runs.metadata import Stopwatch
 
-    return Stopwatch(*_TYPED.get(((), time.monotonic())))
+    return Stopwatch(*_COMMAND_LINE.get(((), time.monotonic())))
 
 
 def main() -> None:

@@ -1,36 +1,33 @@
-"""Options that spread a batch over workers, and what they do.
+"""Options that distribute a batch among workers.
 
-- `ClusterName`, `WorkerCount`: the options.
-- `placed`: where this process and the workers compute, settled before any work.
-- `share`: have workers do a batch.
+- `ClusterName`, `WorkerCount`: options.
+- `choose_cluster`: the cluster that they describe.
+- `distribute_batch`: have workers process a batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import BadParameter, Option, echo
+from typer import BadParameter, Option
 
-from cryopick.cli.progress import Batch, progress
+from cryopick.cli.progress import Batch, open_events
 from cryopick.errors import MicrographError
 
 if TYPE_CHECKING:
-    import torch
-
     from cryopick.distributed.dask_batch import Job
-    from cryopick.pick.settings import PickSettings
     from cryopick.regions import Regions
+    from cryopick.workflows.cluster import Cluster
 
-__all__ = ["ClusterName", "WorkerCount", "placed", "share"]
+__all__ = ["ClusterName", "WorkerCount", "choose_cluster", "distribute_batch"]
 
 ClusterName = Annotated[
     str | None,
     Option(
         "--cluster",
         metavar="CLUSTER",
-        help="Spread the work over workers: local for those of this machine; slurm, pbs, lsf or "
-        "sge for jobs; or the address of a scheduler of dask's, as tcp://node1:8786.",
+        help="Distribute the work: local (worker processes on this machine), slurm, pbs, lsf or "
+        "sge (jobs), or the address of a Dask scheduler, such as tcp://node1:8786.",
     ),
 ]
 WorkerCount = Annotated[
@@ -38,72 +35,46 @@ WorkerCount = Annotated[
     Option(
         "--workers",
         min=1,
-        help="Workers that --cluster starts, at most [one a core or GPU here; 16 in jobs].",
+        help="Maximum number of workers that --cluster starts. [default: one per CPU core or GPU "
+        "on this machine; 16 jobs]",
     ),
 ]
 
 
-def placed(
-    cluster: str | None, workers: int | None, device: str, settings: "PickSettings"
-) -> tuple["torch.device", "PickSettings"]:
-    """Where this process computes, and the settings, both as workers need them.
-
-    Workers elsewhere may compute in other number formats than this machine: where nobody says
-    which, all take float32.
+def choose_cluster(name: str | None, workers: int | None) -> "Cluster | None":
+    """Return the cluster of the options, if one was given.
 
     Raises:
-        BadParameter: There are workers but no cluster.
-        SettingsError: This machine cannot compute on the device.
+        BadParameter: A number of workers was given without a cluster.
     """
-    from cryopick.model.device import ready_device
-
-    if cluster is None:
+    if name is None:
         if workers is not None:
-            raise BadParameter("--workers is for --cluster; add --cluster local")
-        return ready_device(device), settings
-    from cryopick.distributed.dask_cluster import is_here
+            raise BadParameter("--workers needs --cluster; add --cluster local")
+        return None
+    from cryopick.workflows.cluster import Cluster
 
-    if is_here(cluster):
-        return ready_device(device), settings
-    if settings.precision == "auto":
-        settings = replace(settings, precision="float32")
-    return ready_device("cpu"), settings
+    return Cluster(name=name, workers=workers)
 
 
-def share(
-    cluster: str,
-    workers: int | None,
+def distribute_batch(
+    cluster: "Cluster",
     job: "Job",
     outputs: Mapping[Path, Path | None],
     ignore: "Regions",
     batch: Batch,
 ) -> None:
-    """Have workers do a batch; the micrographs that they set aside are skipped.
+    """Have workers process a batch, and skip the micrographs that could not be used.
 
     Args:
-        cluster: The option.
-        workers: The option.
-        job: What to do.
-        outputs: For each micrograph, the score map to write; None finds its picks.
-        ignore: Regions to ignore, on micrographs named by their paths.
+        cluster: The workers.
+        job: What they do with each micrograph.
+        outputs: Score map to write for each micrograph; None to pick particles instead.
+        ignore: Exclusion regions, by path of the micrograph.
         batch: The micrographs.
     """
-    if not outputs:
-        return
-    import torch
+    from cryopick.workflows.cluster import run_on_cluster
 
-    from cryopick.distributed.dask_batch import spread
-    from cryopick.distributed.dask_cluster import workers_at
-    from cryopick.model.device import choose_device
-
-    def tell(text: str) -> None:
-        echo(text, err=True)
-
-    gpus = torch.cuda.device_count() if choose_device(job.device).type == "cuda" else 0
-    with (
-        workers_at(cluster, workers, tell, gpus=gpus) as client,
-        progress(len(outputs), f"Working on {cluster}") as advance,
-    ):
-        aside = spread(client, job, outputs, ignore, advance)
-    for path, why in aside.items():
-        batch.skip(path, MicrographError(why))
+    with open_events() as events:
+        failures = run_on_cluster(cluster, job, outputs, ignore, events)
+    for path, reason in failures.items():
+        batch.skip(path, MicrographError(reason))

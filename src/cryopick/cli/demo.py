@@ -1,10 +1,10 @@
-"""`cryopick demo`: the whole way on simulated micrographs, in minutes and without a download.
+"""`cryopick demo`: the complete workflow on simulated micrographs, without a download.
 
-The demo types the commands that a user would type, one stage after the other, and shows them.
-What a stage has written is not made again, so a demo that was cut off goes on.
+The demo runs the commands that a user would type, one stage after the other, and shows them.
+Finished stages are skipped, so an interrupted demo is resumed.
 
-- `DemoSettings`, `run_demo`: which demo, and to run it.
-- `Stage`, `stages`: the commands that it types.
+- `DemoSettings`, `run_demo`: settings of a demo, and running it.
+- `Stage`, `plan_stages`: the commands that it runs.
 """
 
 import json
@@ -17,83 +17,84 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from typer import Argument, Option, echo
+from typer import Argument, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import Device, Force
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.config import Help
+from cryopick.errors import OutputExistsError, SettingsError
 
 if TYPE_CHECKING:
     from cryopick.report.findings import DemoFiles, Findings
 
-__all__ = ["DemoSettings", "Stage", "demo", "run_demo", "stages"]
+__all__ = ["DemoSettings", "Stage", "demo", "plan_stages", "run_demo"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """Which demo it is; the same settings give the same micrographs, labels and picks.
+    """Settings of `cryopick demo`; equal settings give equal micrographs, labels and picks."""
 
-    Attributes:
-        molecule: Built-in molecule to simulate, or the path of an atomic model or a map.
-        count: Micrographs in all.
-        held_out: How many of them the network does not learn from.
-        particles: Particles on each, as far as there is room.
-        labels: Particles that the network is told.
-        seed: Whole number from which micrographs, labels and training follow.
-        simulate: Further options of `cryopick simulate`.
-        train: Further options of `cryopick train`.
-    """
+    molecule: Annotated[
+        str,
+        Help(
+            "Molecule to simulate: compact, rod, y-shaped or ring, or the path of an atomic model "
+            "or a map."
+        ),
+    ] = "y-shaped"
+    count: Annotated[int, Help("Number of micrographs.")] = 12
+    held_out: Annotated[int, Help("Number of micrographs held out for evaluation.")] = 4
+    particles: Annotated[int, Help("Number of particles on a micrograph, if there is space.")] = 80
+    labels: Annotated[int, Help("Number of labelled particles to train on.")] = 25
+    seed: Annotated[int, Help("Seed of the simulation, the labels and the training.")] = 0
+    simulate: Annotated[tuple[str, ...], Help("Additional options of `cryopick simulate`.")] = ()
+    train: Annotated[tuple[str, ...], Help("Additional options of `cryopick train`.")] = ()
 
-    molecule: str = "y-shaped"
-    count: int = 12
-    held_out: int = 4
-    particles: int = 80
-    labels: int = 25
-    seed: int = 0
-    simulate: tuple[str, ...] = ()
-    train: tuple[str, ...] = ()
+    def __post_init__(self) -> None:
+        if self.labels < 2 or self.seed < 0:
+            raise SettingsError(
+                f"labels must be at least 2 and seed at least 0; got {self.labels} and {self.seed}"
+            )
 
 
 class Stage(NamedTuple):
-    """One command of a demo: its words, and the file that is there once it is done."""
+    """One command of a demo: its words, and the file that it writes last."""
 
     words: list[str]
-    made: Path
+    output: Path
 
 
 @app.command()
+@expand_settings
 def demo(
-    out: Annotated[
-        Path, Argument(metavar="OUT", file_okay=False, help="Folder to fill [demo].")
-    ] = Path("demo"),
-    molecule: Annotated[
-        str, Option(help="compact, rod, y-shaped, ring, or an atomic model or map.")
-    ] = "y-shaped",
-    labels: Annotated[int, Option(min=2, help="Particles that the network is told.")] = 25,
-    seed: Annotated[int, Option(min=0, help="Another seed, another demo.")] = 0,
+    options: Annotated[SettingsOptions[DemoSettings], Fields(only=("molecule", "labels", "seed"))],
+    out: Annotated[Path, Argument(metavar="OUT", file_okay=False, help="Output folder.")] = Path(
+        "demo"
+    ),
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Simulate a small data set, learn from 25 labels, pick held-out micrographs, judge them.
+    """Simulate, train, pick and evaluate, in minutes.
 
-    OUT gets report.html, a page to look at, and metrics.json. A demo that was cut off goes on
-    when its command is given again.
+    OUT receives report.html, to open in a browser, and metrics.json. Run the same command again to
+    resume an interrupted demo.
 
     Example: cryopick demo demo
     """
-    run_demo(DemoSettings(molecule=molecule, labels=labels, seed=seed), out, device, force=force)
+    run_demo(options.build(), out, device, force=force)
 
 
 def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: bool) -> None:
-    """Run a demo, or what is left of it, and say where to look.
+    """Run or resume a demo, and report its result.
 
     Args:
-        settings: Which demo.
-        out: Folder to fill.
-        device: Where to compute: cpu, cuda, mps or auto.
-        force: Start afresh in a folder that holds a demo.
+        settings: Settings of the demo.
+        out: Output folder.
+        device: Device: cpu, cuda, mps or auto.
+        force: Restart a demo that exists in the folder.
 
     Raises:
-        OutputExistsError: `out` holds something else, or a demo of other settings.
+        OutputExistsError: `out` holds other files, or a demo with other settings.
     """
     from cryopick.report.findings import DemoFiles
 
@@ -101,7 +102,7 @@ def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: 
     _open(settings, files, force=force)
     if files.metrics.exists():
         metrics = json.loads(files.metrics.read_text(encoding="utf-8"))
-        echo(f"{out}: this demo is done already; --force makes it again", err=True)
+        echo(f"{out}: this demo is finished already; --force repeats it", err=True)
     else:
         metrics = _carry_out(settings, files, device)
     echo(
@@ -111,21 +112,21 @@ def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: 
     )
 
 
-def stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str, Stage]:
-    """The commands of a demo by the name of their stage, in order.
+def plan_stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str, Stage]:
+    """List the commands of a demo by stage, in order.
 
-    Before `train`, the demo draws the labels itself: they are what a user would click.
+    Before `train`, the demo draws the labels at random in place of a user.
     """
-    diameter_ang, _, radius_px = _sizes(settings)
-    many, seed, root = settings.particles, settings.seed, files.root
-    on = () if device == "auto" else ("--device", device)
-    with_model = ("--model", files.model, *on)
+    diameter_ang, _, radius_px = _measure_particle(settings)
+    count, seed, root = settings.particles, settings.seed, files.root
+    device_words = () if device == "auto" else ("--device", device)
+    with_model = ("--model", files.model, *device_words)
     test = f"@{files.test_list}"
     return {
         "simulate": Stage(
             _words(
                 ("simulate", root / "data", "--count", settings.count),
-                ("--molecule", settings.molecule, "--particles", many, "--seed", seed),
+                ("--molecule", settings.molecule, "--particles", count, "--seed", seed),
                 settings.simulate,
             ),
             files.truth,
@@ -140,8 +141,8 @@ def stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str,
         "train": Stage(
             _words(
                 ("train", "-m", f"@{files.train_list}", "-p", files.labels, "-o", files.model),
-                ("--diameter-ang", f"{diameter_ang:.0f}", "--particles-per-micrograph", many),
-                ("--seed", seed, *settings.train, *on),
+                ("--diameter-ang", f"{diameter_ang:.0f}", "--particles-per-micrograph", count),
+                ("--seed", seed, *settings.train, *device_words),
             ),
             files.model,
         ),
@@ -161,13 +162,13 @@ def stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str,
 
 
 def _words(*parts: tuple[object, ...]) -> list[str]:
-    """The words of a command."""
+    """Join the words of a command."""
     return [str(word) for part in parts for word in part]
 
 
-def _sizes(settings: DemoSettings) -> tuple[float, float, float]:
-    """Diameter of the particle in ångströms and raw pixels, and a third of it to judge by."""
-    from cryopick.simulate.molecules import load_molecule
+def _measure_particle(settings: DemoSettings) -> tuple[float, float, float]:
+    """Return the particle diameter in ångströms and raw pixels, and the matching radius."""
+    from cryopick.simulate.molecule_files import load_molecule
     from cryopick.simulate.settings import SimulationSettings
 
     diameter_ang = load_molecule(settings.molecule).diameter_ang
@@ -176,10 +177,9 @@ def _sizes(settings: DemoSettings) -> tuple[float, float, float]:
 
 
 def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
-    """Make the folder ready to start the demo, or to go on with it."""
+    """Prepare the folder to start or resume a demo."""
     from cryopick.config import to_toml
-    from cryopick.errors import OutputExistsError
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     mark, text = files.root / "demo.toml", to_toml(settings)
     if mark.exists() and force:
@@ -187,80 +187,85 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
     elif mark.exists():
         if mark.read_text(encoding="utf-8") != text:
             raise OutputExistsError(
-                f"{files.root}: holds a demo of other settings; replace it with --force or name "
+                f"{files.root}: holds a demo with other settings; replace it with --force, or "
+                "choose "
                 "another folder"
             )
         return
     elif files.root.exists() and any(files.root.iterdir()):
-        raise OutputExistsError(f"{files.root}: holds no demo but other files; name another folder")
-    with whole(mark) as temporary:
+        raise OutputExistsError(
+            f"{files.root}: holds files that are not a demo; choose another folder"
+        )
+    with atomic_write(mark) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str, Any]:
-    """Run the stages that are not done yet, write the page, and return the numbers."""
+    """Run the remaining stages, write the report, and return the metrics."""
     from cryopick.report.demo import demo_page
     from cryopick.report.findings import gather
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
-    log = files.root / "seconds.json"  # of each stage, for a demo that goes on
+    log = files.root / "seconds.json"  # of each stage, kept for a resumed demo
     seconds = json.loads(log.read_text(encoding="utf-8")) if log.exists() else {}
-    every = stages(settings, files, device)
-    for name, stage in every.items():
+    all_stages = plan_stages(settings, files, device)
+    for name, stage in all_stages.items():
         if name == "train" and not files.labels.exists():
             _draw_labels(settings, files)
-        if not stage.made.exists():
-            seconds[name] = _type(stage)
-            with whole(log, overwrite=True) as temporary:
+        if not stage.output.exists():
+            seconds[name] = _run_stage(stage)
+            with atomic_write(log, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(seconds), encoding="utf-8")
     echo("writing the report", err=True)
-    _, diameter_px, radius_px = _sizes(settings)
-    found = gather(files, diameter_px, radius_px)
-    lines = [shlex.join(["cryopick", *stage.words]) for stage in every.values()]
-    lines.insert(2, f"# {files.labels}: {settings.labels} particles of parts/train.tsv, by chance")
-    with whole(files.report, overwrite=True) as temporary:
-        temporary.write_text(demo_page(found, lines, seconds), encoding="utf-8")
-    metrics = _metrics(settings, found, seconds)
-    with whole(files.metrics, overwrite=True) as temporary:
+    _, diameter_px, radius_px = _measure_particle(settings)
+    findings = gather(files, diameter_px, radius_px)
+    lines = [shlex.join(["cryopick", *stage.words]) for stage in all_stages.values()]
+    lines.insert(
+        2, f"# {files.labels}: {settings.labels} particles of parts/train.tsv, drawn at random"
+    )
+    with atomic_write(files.report, overwrite=True) as temporary:
+        temporary.write_text(demo_page(findings, lines, seconds), encoding="utf-8")
+    metrics = _metrics(settings, findings, seconds)
+    with atomic_write(files.metrics, overwrite=True) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return metrics
 
 
-def _type(stage: Stage) -> float:
+def _run_stage(stage: Stage) -> float:
     """Show and run a command; return how many seconds it took."""
     echo(f"\n$ {shlex.join(['cryopick', *stage.words])}", err=True)
     started = time.monotonic()
     status = typer.main.get_command(app).main(stage.words, "cryopick", standalone_mode=False)
-    if status:  # the command has told why
+    if status:  # the command has reported the error
         raise typer.Exit(status)
     return round(time.monotonic() - started, 2)
 
 
 def _draw_labels(settings: DemoSettings, files: "DemoFiles") -> None:
-    """Choose the particles that the network is told, as a user would click them."""
+    """Draw the labelled particles at random, in place of a user."""
     import numpy as np
 
     from cryopick.io.tables.pick_tables import read_picks, write_picks
 
     particles = read_picks(files.parts / "train.tsv")
-    many = min(settings.labels, len(particles))
-    chosen = np.random.default_rng(settings.seed).choice(len(particles), many, replace=False)
+    count = min(settings.labels, len(particles))
+    chosen = np.random.default_rng(settings.seed).choice(len(particles), count, replace=False)
     write_picks(particles.select(np.sort(chosen)), files.labels)
 
 
 def _metrics(
-    settings: DemoSettings, found: "Findings", seconds: Mapping[str, float]
+    settings: DemoSettings, findings: "Findings", seconds: Mapping[str, float]
 ) -> dict[str, Any]:
-    """What metrics.json holds."""
-    judged = found.judged
+    """Collect the contents of metrics.json."""
+    evaluation = findings.judged
     return {
-        "average_precision": judged.average_precision or 0.0,
-        "best": asdict(judged.best) if judged.best else None,
-        "labels": len(found.labels),
-        "micrographs": {"trained_on": found.trained_on, "held_out": len(judged.micrographs)},
-        "held_out": judged.to_dict(),
+        "average_precision": evaluation.average_precision or 0.0,
+        "best": asdict(evaluation.best) if evaluation.best else None,
+        "labels": len(findings.labels),
+        "micrographs": {"trained_on": findings.trained_on, "held_out": len(evaluation.micrographs)},
+        "held_out": evaluation.to_dict(),
         "seconds": dict(seconds),
         "demo": asdict(settings),
-        "settings": dict(found.settings),
-        "version": found.version,
+        "settings": dict(findings.settings),
+        "version": findings.version,
     }

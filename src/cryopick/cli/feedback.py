@@ -1,4 +1,4 @@
-"""`cryopick feedback`: what a classification kept and threw out, as labels and negatives."""
+"""`cryopick feedback`: labels and negative labels from a 2D or 3D classification."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,79 +16,108 @@ if TYPE_CHECKING:
 __all__ = ["feedback"]
 
 _CLASS = "rlnClassNumber"
-# Share of the kept particles that are among the picks: above the one, the picks are what was
-# classified; below the other, they are what was thrown out; between, something is wrong.
-_WENT_IN, _CAME_OUT = 0.5, 0.05
+# Fraction of the selected particles that are among the picks: above the first, the picks are the
+# input of the classification; below the second, they are the rejected ones; in between, the tables
+# do not belong together.
+_MIN_INPUT_FRAC, _MAX_REJECTED_FRAC = 0.5, 0.05
 
 
 @app.command()
 def feedback(
     picks: Annotated[
-        Path, Argument(metavar="PICKS", help="What was classified, or what was thrown out.")
+        Path,
+        Argument(
+            metavar="PICKS", help="Particles that were classified, or those that were rejected."
+        ),
     ],
-    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Folder to write to.")],
-    kept: Annotated[
-        Path | None, Argument(metavar="[KEPT]", help="What was kept: STAR, .cs or another table.")
+    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Output folder.")],
+    selected: Annotated[
+        Path | None,
+        Argument(
+            metavar="[SELECTED]", help="Particles that were selected: STAR, .cs or another table."
+        ),
     ] = None,
     classes: Annotated[
         list[int] | None,
-        Option("--class", metavar="N", help="Instead of KEPT: a class that is kept; repeat."),
+        Option(
+            "--class",
+            metavar="N",
+            help="Number of a selected class, instead of SELECTED; repeatable.",
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, Option(help="Only picks that score at least this were classified.")
+        float | None,
+        Option(help="Minimum score of the picks that were classified. [default: all picks]"),
     ] = None,
-    most: Annotated[
-        int | None, Option(min=1, metavar="N", help="Take only the N surest negatives [all].")
+    max_negatives: Annotated[
+        int | None,
+        Option(
+            min=1,
+            metavar="N",
+            help="Maximum number of negative labels; the highest scores are kept. [default: all]",
+        ),
     ] = None,
     radius_px: Annotated[
-        float, Option(min=0.0, help="How far classification may have moved a particle, in pixels.")
+        float,
+        Option(min=0.0, help="Maximum shift of a particle during the classification, in pixels."),
     ] = 5.0,
-    table_format: Annotated[str, Option("--format", help="tsv, csv or star.")] = "star",
+    table_format: Annotated[
+        str, Option("--format", help="Format of the tables: tsv, csv or star.")
+    ] = "star",
     force: Force = False,
 ) -> None:
-    """Make labels of particles that classification kept, and negatives of those thrown out.
+    """Turn a 2D or 3D classification into labels.
 
-    DIR gets labels.star and negatives.star, for `cryopick train -p` and `--negatives`. Both
-    RELION's and cryoSPARC's particles are read: KEPT is what the selection wrote, and PICKS
-    what went in; or PICKS alone, with its column of classes and the numbers of those to keep.
+    DIR receives labels.star (selected particles) and negatives.star (rejected ones), for
+    `cryopick train -p` and `--negatives`. Reads particles of RELION and cryoSPARC: SELECTED is the
+    output of the selection job and PICKS its input. Or give PICKS alone, with a column of class
+    numbers, and the selected classes.
 
     Example: cryopick feedback Extract/job5/particles.star Select/job8/particles.star -o again
     """
-    from cryopick.evaluate.thresholds import strongest, thresholded
+    from cryopick.evaluate.thresholds import apply_threshold, select_strongest
     from cryopick.io.tables.pick_tables import read_picks
 
-    if (kept is None) == (not classes):
-        raise BadParameter("give either KEPT, a table of what was kept, or --class")
+    if (selected is None) == (not classes):
+        raise BadParameter("add either SELECTED, the table of selected particles, or --class")
     table = read_picks(picks)
     if threshold is not None:
-        table = thresholded(table, threshold)
-    if kept is None:
-        good, bad = _by_class(table, set(classes or []), picks)
+        table = apply_threshold(table, threshold)
+    if selected is None:
+        labels, negatives = _split_by_class(table, set(classes or []), picks)
     else:
-        good, bad = _by_table(table, align_names(read_picks(kept), table.micrographs), radius_px)
-    if not len(good):
-        raise InputError(f"{kept or picks}: no particle is kept, so that there is nothing to label")
-    if most is not None:
-        bad = strongest(bad, most)
-    files = {out / f"labels.{table_format}": good, out / f"negatives.{table_format}": bad}
+        labels, negatives = _split_by_table(
+            table, align_names(read_picks(selected), table.micrographs), radius_px
+        )
+    if not len(labels):
+        raise InputError(
+            f"{selected or picks}: no particle is selected, so there is nothing to label"
+        )
+    if max_negatives is not None:
+        negatives = select_strongest(negatives, max_negatives)
+    files = {out / f"labels.{table_format}": labels, out / f"negatives.{table_format}": negatives}
     for file in files:
         if file.exists() and not force:
-            raise OutputExistsError(f"{file}: exists already; replace it with --force")
-    for file, own in files.items():
-        write_table(own, str(file), table_format=table_format, overwrite=force)
-    on = len([rows for rows in good.rows().values() if len(rows)])
-    echo(f"{len(good) / on:.1f} labels on each of {on} micrographs", err=True)
+            raise OutputExistsError(f"{file}: already exists; overwrite it with --force")
+    for file, table_of_file in files.items():
+        write_table(table_of_file, str(file), table_format=table_format, overwrite=force)
+    micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
+    echo(
+        f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "
+        "micrographs",
+        err=True,
+    )
 
 
-def _by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Picks]":
-    """Part a table by its column of classes."""
+def _split_by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Picks]":
+    """Split a table by its class numbers."""
     import numpy as np
 
     column = table.extra.get(_CLASS)
     if column is None or column.dtype.kind not in "iu":
         raise InputError(
-            f"{path}: expected a column {_CLASS} of whole numbers, found none; give KEPT, the "
-            "table of what was kept"
+            f"{path}: expected a column {_CLASS} of integers, found none; add SELECTED, the "
+            "table of selected particles"
         )
     missing = classes - set(column.tolist())
     if missing:
@@ -100,23 +129,25 @@ def _by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Pi
     return table.select(is_kept), table.select(~is_kept)
 
 
-def _by_table(table: "Picks", kept: "Picks", radius_px: float) -> "tuple[Picks, Picks]":
-    """The kept particles, and the picks that lie near none of them."""
+def _split_by_table(table: "Picks", selected: "Picks", radius_px: float) -> "tuple[Picks, Picks]":
+    """Return the selected particles, and the picks that match none of them."""
     from cryopick.evaluate.set_operations import subtract
 
-    thrown_out = subtract([table, kept], radius_px)
-    shared = set(table.micrographs) & set(kept.micrographs)
-    if len(kept) and not shared:
+    rejected = subtract([table, selected], radius_px)
+    shared = set(table.micrographs) & set(selected.micrographs)
+    if len(selected) and not shared:
         raise InputError(
-            f"the kept particles are on other micrographs, such as {kept.micrographs[0]!r}, and "
-            f"the picks on {table.micrographs[0]!r}; give tables of one data set"
+            "the selected particles are on other micrographs, such as "
+            f"{selected.micrographs[0]!r}, "
+            f"than the picks, on {table.micrographs[0]!r}; give tables of the same data set"
         )
-    share = 1 - len(subtract([kept, table], radius_px)) / max(len(kept), 1)
-    if _CAME_OUT < share < _WENT_IN:
+    matched_frac = 1 - len(subtract([selected, table], radius_px)) / max(len(selected), 1)
+    if _MAX_REJECTED_FRAC < matched_frac < _MIN_INPUT_FRAC:
         raise InputError(
-            f"only {100 * share:.0f} % of the kept particles lie within {radius_px:g} pixels of a "
-            "pick; if they were recentred, add --radius-px, a third of the diameter"
+            f"only {100 * matched_frac:.0f} % of the selected particles lie within {radius_px:g} "
+            "pixels of "
+            "a pick; if they were recentred, increase --radius-px to a third of the diameter"
         )
-    if share <= _CAME_OUT:
-        echo("no kept particle is among the picks: all of these count as thrown out", err=True)
-    return kept, thrown_out
+    if matched_frac <= _MAX_REJECTED_FRAC:
+        echo("no selected particle is among the picks: all picks count as rejected", err=True)
+    return selected, rejected

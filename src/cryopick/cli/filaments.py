@@ -1,98 +1,95 @@
-"""`cryopick filaments`: helices as ordered segments, or as pairs of ends."""
+"""`cryopick filaments`: pick filaments as segments, or as start and end points."""
 
 from typing import Annotated
 
 from typer import Option
 
 from cryopick.cli.app import app, stopwatch
-from cryopick.cli.batches import Batched, ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import (
     Device,
     Force,
     Ignore,
     Micrographs,
     ModelFile,
-    RawPixelSizeAng,
     ShardName,
     Table,
     TableFormat,
-    chosen_model,
-    regions_on,
+    choose_model_file,
+    read_ignored_regions,
 )
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import record_file, settings_file, write_table
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
 
 __all__ = ["filaments"]
 
 
 @app.command()
+@expand_settings
 def filaments(
     micrographs: Micrographs,
     out: Table,
+    picking: Annotated[
+        SettingsOptions[PickSettings], Fields(only=("diameter_ang", "pixel_size_ang"))
+    ],
+    options: SettingsOptions[FilamentSettings],
     model: ModelFile = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Width of a filament in ångströms [the model's].")
-    ] = None,
-    spacing_ang: Annotated[
-        float | None, Option(help="Distance of segments, such as the rise [a quarter width].")
-    ] = None,
-    min_length_ang: Annotated[
-        float | None, Option(help="Leave out filaments shorter than this [four widths].")
-    ] = None,
-    contrast: Annotated[
-        float | None,
-        Option(help="How far a filament stands out, in spreads of the background [5]."),
-    ] = None,
     ends: Annotated[
-        bool, Option("--ends", help="Write start and end of each filament, not segments.")
+        bool,
+        Option("--ends", help="Write the start and end point of each filament, not segments."),
     ] = False,
-    pixel_size_ang: RawPixelSizeAng = None,
     ignore: Ignore = None,
     table_format: TableFormat = None,
     device: Device = "auto",
     shard: ShardName = None,
     force: Force = False,
 ) -> None:
-    """Find filaments on raw micrographs, as ordered segments for helical reconstruction.
+    """Pick filaments on raw micrographs.
 
-    The scores of a model are followed along ridges, straight over crossings. Segments come with
-    tube, psi, tilt and track length, as RELION names them; --ends gives pairs of rows instead,
-    as RELION reads start-end coordinates. The same command again does only what is
-    missing.
+    The output is ordered segments for helical reconstruction. Filaments are traced along the ridges
+    of the score map, straight across crossings. Segments have RELION's columns for helical tube,
+    psi and tilt priors and track length. With --ends, the table has two rows per filament, as in
+    RELION's start-end coordinates. Run the same command again to resume an interrupted run.
 
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
-    options = locals()  # by the names of the settings' fields
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.pick.filaments.batch import FilamentBatch
-    from cryopick.pick.filaments.settings import FilamentSettings
-    from cryopick.pick.settings import PickSettings
     from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.metadata import write_record
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
 
-    on = ready_device(device)
-    plan = Batched.plan(micrograph_paths(micrographs), out, shard, table_format=table_format)
-    file, regions = chosen_model(model, diameter_ang), regions_on(plan.paths, ignore)
-    scored = PickBatch.open(file, settings_of(PickSettings, options), on, ignore=regions)
-    work = FilamentBatch(scored, settings_of(FilamentSettings, options), ends)
-    parts = work.parts(plan.beside)
-    batch = Batch(plan.paths, doing="Tracing filaments")
-    with ledger(parts, plan.tables, plan.paths, overwrite=force):
-        work = work.to_find(plan.paths, parts)
-        found = [picks for _, picks in batch.run(lambda path: work.find(path, parts))]
-        if not found:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
-        with whole(settings_file(plan.out), overwrite=True) as temporary:
+    settings, torch_device = picking.build(), require_device(device)
+    plan = TableOutput.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
+    file, regions = (
+        choose_model_file(model, settings.diameter_ang),
+        read_ignored_regions(plan.micrographs, ignore),
+    )
+    scored = PickBatch.open(file, settings, torch_device, ignore=regions)
+    work = FilamentBatch(scored, options.build(), ends)
+    ledger = work.open_ledger(plan.ledger_output)
+    batch = Batch(plan.micrographs, stage="Tracing filaments")
+    with open_ledger(ledger, plan.tables, plan.micrographs, overwrite=force):
+        work = work.prefetch_filaments(plan.micrographs, ledger)
+        segments = [picks for _, picks in batch.run(lambda path: work.find(path, ledger))]
+        if not segments:
+            raise InputError("none of the micrographs can be used; see the errors above")
+        with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        write_table(concatenate(found), plan.out, table_format=table_format, overwrite=True)
+        write_table(concatenate(segments), plan.out, table_format=table_format, overwrite=True)
         files = {"model": file, "ignore": ignore}
-        record = stopwatch().record(
-            micrographs=plan.paths, files=files, device=str(on), skipped=batch.skipped
+        record = stopwatch().collect_metadata(
+            micrographs=plan.micrographs,
+            files=files,
+            device=str(torch_device),
+            skipped=batch.skipped_files,
         )
-        write_record(record, record_file(plan.out))
+        write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -1,4 +1,4 @@
-"""`cryopick info`: what files hold, and what is wrong with them."""
+"""`cryopick info`: show the contents of files and check them for errors."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from typer import Argument, echo
 from cryopick.cli.app import app
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
-from cryopick.errors import CryopickError, FormatError, InputError, UnfinishedError
+from cryopick.errors import CryopickError, FormatError, NotFoundError, UnfinishedError
 
 __all__ = ["info"]
 
@@ -25,32 +25,32 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Tell what micrographs, pick tables and models hold, and what is wrong with them.
+    """Show the contents of files, and check them for errors.
 
-    The exit status is 1 if any of them cannot be used.
+    Reads micrographs, pick tables and models. The exit status is 1 if a file cannot be used.
 
     Example: cryopick info micrographs picks.star particle.safetensors
     """
-    told = []
-    for path in _files(paths):
+    reports = []
+    for path in _list_files(paths):
         try:
             facts = _describe(path)
         except CryopickError as error:
             facts = {"usable": False, "findings": [str(error)]}
-        told.append({"path": str(path), **facts})
+        reports.append({"path": str(path), **facts})
         if not as_json:
-            echo(_as_text(told[-1]))
+            echo(_as_text(reports[-1]))
     if as_json:
-        echo(json.dumps(told, indent=2, default=str))
-    unusable = [facts["path"] for facts in told if not facts["usable"]]
+        echo(json.dumps(reports, indent=2, default=str))
+    unusable = [facts["path"] for facts in reports if not facts["usable"]]
     if unusable:
         raise UnfinishedError(
-            f"{len(unusable)} of {len(told)} files cannot be used, such as {unusable[0]}; "
-            "see their findings"
+            f"{len(unusable)} of {len(reports)} files cannot be used, such as {unusable[0]}; "
+            "see the problems listed"
         )
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(file for file in path.iterdir() if file.is_file())
@@ -60,7 +60,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _describe(path: Path) -> dict[str, object]:
     if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
+        raise NotFoundError(f"{path}: no such file; check the name")
     if path.suffix.lower() == MODEL_SUFFIX:
         return _describe_model(path)
     if _is_table(path):
@@ -69,13 +69,13 @@ def _describe(path: Path) -> dict[str, object]:
 
 
 def _is_table(path: Path) -> bool:
-    from cryopick.io.inputs import MICROGRAPH_SUFFIXES
-    from cryopick.io.tables.formats import codec_of
+    from cryopick.io.names import MICROGRAPH_SUFFIXES
+    from cryopick.io.tables.formats import detect_codec
 
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
     try:
-        codec_of(path)
+        detect_codec(path)
     except FormatError:
         return path.suffix.lower() == ".txt"
     return True
@@ -89,20 +89,24 @@ def _describe_micrograph(path: Path) -> dict[str, object]:
 
 
 def _describe_table(path: Path) -> dict[str, object]:
-    from cryopick.io.tables.formats import codec_of, listed_micrographs
+    from cryopick.io.tables.formats import detect_codec, list_micrographs
     from cryopick.io.tables.pick_tables import read_picks
 
     try:
         picks = read_picks(path)
     except FormatError:
-        names = listed_micrographs(path)
+        names = list_micrographs(path)
         if not names:
             raise
-        listed = {"kind": "micrograph list", "usable": True, "micrographs": len(names)}
-        return {**listed, "findings": []}
+        return {
+            "kind": "micrograph list",
+            "usable": True,
+            "micrographs": len(names),
+            "findings": [],
+        }
     facts: dict[str, object] = {
         "kind": "pick table",
-        "format": codec_of(path).name,
+        "format": detect_codec(path).name,
         "usable": True,
         "picks": len(picks),
         "micrographs": len(picks.micrographs),
@@ -130,8 +134,10 @@ def _is_nan(value: object) -> bool:
 def _as_text(facts: dict[str, object]) -> str:
     lines = [str(facts["path"])]
     if facts.get("kind") == "model":
-        told = ("path", "findings", "usable")
-        lines += model_lines({key: value for key, value in facts.items() if key not in told})
+        shown_elsewhere = ("path", "findings", "usable")
+        lines += model_lines(
+            {key: value for key, value in facts.items() if key not in shown_elsewhere}
+        )
     else:
         lines += _plain_lines(facts)
     findings = facts["findings"]
@@ -144,13 +150,15 @@ def _plain_lines(facts: dict[str, object]) -> list[str]:
     lines = []
     for key, value in facts.items():
         if key not in ("path", "findings", "usable"):
-            lines.append(f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_spoken(value)}")
+            lines.append(
+                f"  {key.replace('_ang', ' (Å)').replace('_', ' '):<16} {_format_value(value)}"
+            )
     return lines
 
 
-def _spoken(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
-        return "not known"
+        return "unknown"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):

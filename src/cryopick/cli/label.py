@@ -1,4 +1,4 @@
-"""`cryopick label`: the labelling page."""
+"""`cryopick label`: labelling page in the browser."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,27 +15,42 @@ __all__ = ["label"]
 def label(
     project: Annotated[
         Path,
-        Argument(metavar="PROJECT", file_okay=False, help="Folder of the project, old or new."),
+        Argument(
+            metavar="PROJECT",
+            file_okay=False,
+            help="Folder of the project; created if it does not exist.",
+        ),
     ],
     micrographs: Annotated[
         list[str] | None,
-        Option("--micrographs", "-m", metavar="MIC", help=f"Micrographs to add. {MICROGRAPHS}"),
+        Option(
+            "--micrographs",
+            "-m",
+            metavar="MIC",
+            help=f"Micrographs to add; repeatable. {MICROGRAPHS}",
+        ),
     ] = None,
     diameter_ang: Annotated[
-        float | None, Option(min=5, help="Particle diameter in ångströms, to begin with.")
+        float | None, Option(min=5, help="Initial particle diameter in ångströms.")
     ] = None,
     pixel_size_ang: Annotated[
-        float | None, Option(min=0.01, help="Ångströms per raw pixel [as the files say].")
+        float | None,
+        Option(
+            min=0.01,
+            help="Pixel size of the raw micrographs in ångströms. [default: from the file headers]",
+        ),
     ] = None,
-    port: Annotated[int, Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, Option(min=0, max=65535, help="Port of the server; 0 chooses a free one.")
+    ] = 0,
     host: Annotated[
-        str, Option(help="Address to listen at; another than 127.0.0.1 lets others knock.")
+        str, Option(help="Address to listen on; other than 127.0.0.1 lets other machines connect.")
     ] = "127.0.0.1",
     socket: Annotated[
-        Path | None, Option(metavar="FILE", help="Unix socket to listen at instead of a port.")
+        Path | None, Option(metavar="FILE", help="Unix socket to listen on instead of a port.")
     ] = None,
     base_url: Annotated[
-        str, Option(metavar="URL", help="Address at which a proxy in front shows the page.")
+        str, Option(metavar="URL", help="Public address of the page behind a reverse proxy.")
     ] = "",
     root: Annotated[
         list[Path] | None,
@@ -43,29 +58,30 @@ def label(
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="Let the page bring micrographs from this folder alone; repeat.",
+            help="Folder from which the page may add micrographs; repeatable. [default: any "
+            "folder]",
         ),
     ] = None,
     read_only: Annotated[
-        bool, Option("--read-only", help="Only look: change nothing, as where nothing can be.")
+        bool, Option("--read-only", help="Open the project without write access.")
     ] = False,
-    browser: Annotated[bool, Option(help="Open the page in a browser.")] = True,
+    browser: Annotated[bool, Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Label, train, inspect, review and export in the browser.
+    """Label, train, review and export in the browser.
 
-    Prints a link that lets one browser in, and serves until Ctrl-C. Every edit is on disk at
-    once; training goes on when the page is closed.
+    Prints a link that admits one browser, and serves until Ctrl-C. Every edit is saved
+    immediately; training continues when the page is closed.
 
     Example: cryopick label myproject -m 'micrographs/*.mrc' --diameter-ang 150
     """
     from cryopick.web.server import serve
 
     if read_only and (micrographs or diameter_ang or pixel_size_ang):
-        raise BadParameter("--read-only changes nothing; leave out what would be added")
+        raise BadParameter("--read-only cannot be combined with options that change the project")
     if host not in ("127.0.0.1", "localhost", "::1") and not socket:
         echo(
-            f"warning: everybody who can reach {host} can knock, and what is sent is not "
-            "encrypted; an ssh tunnel to 127.0.0.1 is safer",
+            f"warning: anyone who can reach {host} can connect, and the connection is not "
+            "encrypted; an SSH tunnel to 127.0.0.1 is safer",
             err=True,
         )
 
@@ -77,7 +93,7 @@ def label(
         elif not base_url:
             number = link.split("#")[0].rstrip("/").rsplit(":", 1)[1].split("/")[0]
             echo(f"From another machine: ssh -L {number}:127.0.0.1:{number} {_machine()}")
-        echo("Ctrl-C ends it.", err=True)
+        echo("Press Ctrl-C to stop.", err=True)
         if browser and not file:
             import webbrowser
 
@@ -85,7 +101,7 @@ def label(
 
     running = _running(project)
     if running:
-        echo(f"{project} is open already: {running}")
+        echo(f"{project} is already open: {running}")
         return
     serve(
         project,
@@ -93,8 +109,8 @@ def label(
         port=port,
         socket_file=socket,
         base_url=base_url,
-        bring=tuple(micrographs or ()),
-        known_ang={"diameter_ang": diameter_ang, "pixel_size_ang": pixel_size_ang},
+        micrographs=tuple(micrographs or ()),
+        lengths_ang={"diameter_ang": diameter_ang, "pixel_size_ang": pixel_size_ang},
         read_only=read_only,
         roots=tuple(root or ()),
         ready=ready,
@@ -108,7 +124,7 @@ def _machine() -> str:
 
 
 def _running(project: Path) -> str | None:
-    """The link of a server that has this project open."""
+    """Return the link of a running server for this project, if there is one."""
     import json
     import os
 

@@ -1,4 +1,4 @@
-"""`cryopick models`: what the models at hand are, and models of other programs."""
+"""`cryopick models`: list and describe models, and import those of Topaz."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,8 +10,9 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import Force, Json
-from cryopick.cli.settings import settings_of
-from cryopick.errors import CryopickError, FormatError, InputError
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.clients.topaz_models.settings import ImportSettings
+from cryopick.errors import CryopickError, FormatError, NotFoundError
 
 __all__ = ["MODEL_SUFFIX", "describe_model", "model_lines", "models_app"]
 
@@ -19,7 +20,7 @@ MODEL_SUFFIX = ".safetensors"
 
 models_app: typer.Typer = typer.Typer(
     name="models",
-    help="Tell what models are at hand and what made them; take in those of Topaz.",
+    help="List and describe models, and import those of Topaz.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,7 +32,7 @@ def show(
     model: Annotated[Path, Argument(metavar="MODEL", help="Model file.")],
     as_json: Json = False,
 ) -> None:
-    """Tell what a model file holds: network, particle, preparation, training, results.
+    """Show the contents of a model file: network, particle, preprocessing, training, results.
 
     Example: cryopick models show particle.safetensors
     """
@@ -41,84 +42,69 @@ def show(
 
 @models_app.command("list")
 def list_models(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="Where to look.")] = Path(),
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder to search.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """List the models in a folder, one a line.
+    """List the models in a folder, one per line.
 
     Example: cryopick models list models
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one with models")
-    found = {}
+        raise NotFoundError(f"{folder}: no such folder; check the name")
+    models = {}
     for path in sorted(folder.glob(f"*{MODEL_SUFFIX}")):
         try:
-            found[str(path)] = describe_model(path)
+            models[str(path)] = describe_model(path)
         except CryopickError as error:
             echo(f"skipped {error}", err=True)
     if as_json:
-        echo(json.dumps(found, indent=2))
+        echo(json.dumps(models, indent=2))
         return
-    for name, facts in found.items():
+    for name, facts in models.items():
         precision = (facts["summary"].get("held_out") or {}).get("particle_average_precision")
-        judged = "not judged" if precision is None else f"held-out AP {precision:.3f}"
-        echo(f"{name}  {facts['network']['name']}  {facts['diameter_ang']:g} Å  {judged}")
+        quality = "not evaluated" if precision is None else f"held-out AP {precision:.3f}"
+        echo(f"{name}  {facts['network']['name']}  {facts['diameter_ang']:g} Å  {quality}")
 
 
 @models_app.command("import")
+@expand_settings
 def import_model(
-    detector: Annotated[Path, Argument(metavar="DETECTOR", help="A .sav file of Topaz's.")],
+    detector: Annotated[Path, Argument(metavar="DETECTOR", help="Detector file of Topaz (.sav).")],
     out: Annotated[Path, Option("--out", "-o", metavar="MODEL", help="Model file to write.")],
-    factor: Annotated[
-        float | None, Option(help="Binning of the micrographs it was trained on, such as 8.")
-    ] = None,
-    pixel_size_ang: Annotated[
-        float | None, Option(help="Ångströms per raw pixel of those micrographs.")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None, Option(help="Diameter of its particles in ångströms.")
-    ] = None,
-    normalization: Annotated[
-        str | None,
-        Option(
-            help="How they were standardised: micrograph, as `topaz preprocess` does, or affine, "
-            "as RELION does [micrograph]."
-        ),
-    ] = None,
+    options: Annotated[SettingsOptions[ImportSettings], Fields(skip=("label_radius_px",))],
     force: Force = False,
 ) -> None:
-    """Make a model of a detector that Topaz trained; nothing in the file is run.
+    """Convert a trained Topaz detector to a model. No code in the file is executed.
 
-    Known are resnet8, resnet16, conv31, conv63 and conv127 of any number of units; scores are
-    those of the original on images prepared alike.
+    Supports resnet8, resnet16, conv31, conv63 and conv127 with any number of units. Scores equal
+    those of Topaz on the same preprocessed images.
 
     Example: cryopick models import a.sav -o a.st --factor 8 --pixel-size-ang 1 --diameter-ang 120
     """
-    options = locals()  # by the names of the settings' fields
-    from cryopick.clients.topaz_models.model import ImportSettings, import_topaz_model
+    from cryopick.clients.topaz_models.model import import_topaz_model
     from cryopick.model.model_file import save_model
 
-    model = import_topaz_model(detector, settings_of(ImportSettings, options))
+    model = import_topaz_model(detector, options.build())
     save_model(model, out, overwrite=force)
     network = model.scorer.settings
     echo(
-        f"{network.name} of width {network.width}, for {model.working_pixel_size_ang:g} Å per "
-        f"pixel, written to {out}",
+        f"model {network.name} of width {network.width}, for a pixel size of "
+        f"{model.working_pixel_size_ang:g} Å, written to {out}",
         err=True,
     )
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """What a model file says of itself; the weights are not read.
+    """Read the metadata of a model file, without the weights.
 
     Raises:
-        InputError: The file is missing.
-        FormatError: It is no model of cryopick's.
+        NotFoundError: The file does not exist.
+        FormatError: The file is not a cryopick model.
     """
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise InputError(f"{path}: no such model file; check the name")
+        raise NotFoundError(f"{path}: no such model file; check the name")
     try:
         with safe_open(path, framework="numpy") as model:
             metadata = model.metadata() or {}
@@ -131,14 +117,14 @@ def describe_model(path: Path) -> dict[str, Any]:
         _ = facts["network"]["name"], facts["diameter_ang"], facts["summary"].get("held_out")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(
-            f"{path}: a safetensors file, but not a model of cryopick's; "
-            "use a file that `cryopick train` wrote"
+            f"{path}: a safetensors file, but not a cryopick model; "
+            "use a file written by `cryopick train`"
         ) from error
     return dict(facts)
 
 
 def model_lines(facts: Mapping[str, Any]) -> list[str]:
-    """A model's description as indented lines, each table of it under its name."""
+    """Format the metadata of a model as indented lines."""
     return list(_lines(facts, "  "))
 
 

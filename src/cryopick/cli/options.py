@@ -1,4 +1,7 @@
-"""Options that several commands share, so that each is spelt and explained once."""
+"""Options that several commands share, so that each is named and explained once.
+
+Options that are fields of a settings class come from `cryopick.cli.settings` instead.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,78 +13,103 @@ if TYPE_CHECKING:
     from cryopick.regions import Regions
 
 __all__ = [
+    "BoxSize",
+    "Config",
     "Device",
     "Force",
     "Ignore",
     "Json",
     "Micrographs",
-    "ModelDiameterAng",
     "ModelFile",
-    "PickRadiusAng",
     "PixelSizeAng",
     "RadiusPx",
-    "RawPixelSizeAng",
     "ShardName",
     "Table",
     "TableFormat",
-    "chosen_model",
-    "in_pixels",
-    "regions_on",
+    "choose_model_file",
+    "convert_to_pixels",
+    "read_ignored_regions",
 ]
 
-MICROGRAPHS = "Files, quoted patterns, folders, a STAR or .cs file, or @LIST with one name a line."
+MICROGRAPHS = (
+    "Files, quoted patterns, folders, a STAR or .cs file, or @LIST, a text file with one name per "
+    "line."
+)
 
 Micrographs = Annotated[list[str], Argument(metavar="MIC", help=f"Micrographs. {MICROGRAPHS}")]
 Table = Annotated[
-    str, Option("--out", "-o", metavar="OUT", help="Table to write; DIR/ writes one a micrograph.")
+    str,
+    Option(
+        "--out",
+        "-o",
+        metavar="OUT",
+        help="Table to write. A name that ends in / is a folder, with one table per micrograph.",
+    ),
 ]
 TableFormat = Annotated[
-    str | None, Option("--format", help="Format of what is written: tsv, csv, star, box, cs, …")
+    str | None,
+    Option(
+        "--format",
+        help="Format of the table: tsv, csv, star, box, cs, cbox, eman, via or json. [default: "
+        "from the suffix]",
+    ),
 ]
-Force = Annotated[bool, Option("--force", help="Replace what exists.")]
+BoxSize = Annotated[
+    int | None, Option(min=1, help="Box size in pixels; required by the .box and .cbox formats.")
+]
+Config = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Settings file (TOML), such as the settings.toml of a run; options take precedence.",
+    ),
+]
+Force = Annotated[bool, Option("--force", help="Overwrite existing output files.")]
 Json = Annotated[bool, Option("--json", help="Write JSON to stdout instead of text.")]
 PixelSizeAng = Annotated[
-    float | None, Option("--pixel-size-ang", min=0.0, help="Ångströms per pixel.")
-]
-PickRadiusAng = Annotated[
-    float | None, Option("--radius-ang", help="Least distance between picks [half the diameter].")
-]
-ModelDiameterAng = Annotated[
-    float | None,
-    Option("--diameter-ang", help="Particle diameter in ångströms [the model's]."),
-]
-RawPixelSizeAng = Annotated[
-    float | None,
-    Option("--pixel-size-ang", help="Ångströms per raw pixel [as the files say]."),
+    float | None, Option("--pixel-size-ang", min=0.0, help="Pixel size in ångströms.")
 ]
 ModelFile = Annotated[
     Path | None,
-    Option("--model", metavar="MODEL", help="Model that `cryopick train` wrote [the general one]."),
+    Option(
+        "--model",
+        metavar="MODEL",
+        help="Model file written by `cryopick train`. [default: the general model]",
+    ),
 ]
 Device = Annotated[
-    str, Option("--device", help="Where to compute: cpu, cuda, mps, or the best there is (auto).")
+    str,
+    Option("--device", help="Device to compute on: cpu, cuda, mps, or auto (the fastest one)."),
 ]
 Ignore = Annotated[
     Path | None,
-    Option("--ignore", metavar="REGIONS", help="Outlined regions to leave out: a JSON file."),
+    Option(
+        "--ignore",
+        metavar="REGIONS",
+        help="JSON file of exclusion regions, in which nothing is picked or learned.",
+    ),
 ]
 ShardName = Annotated[
     str | None,
     Option(
         "--shard",
         metavar="I/N",
-        help="Do the I-th of N parts; auto takes I and N from Slurm, PBS, SGE or LSF. "
-        "`cryopick merge` puts the parts together.",
+        help="Process only shard I of N. auto takes I and N from an array job of Slurm, PBS, SGE "
+        "or LSF. `cryopick merge` combines the shards.",
     ),
 ]
 RadiusPx = Annotated[
     float | None,
-    Option("--radius-px", min=0.0, help="Greatest distance of the same particle, in pixels."),
+    Option(
+        "--radius-px",
+        min=0.0,
+        help="Maximum distance between positions of the same particle, in pixels.",
+    ),
 ]
 
 
-def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
-    """The model that was given, or the general one, which must be told a diameter.
+def choose_model_file(model: Path | None, diameter_ang: float | None) -> Path:
+    """Choose the given model, or the general model, which needs a particle diameter.
 
     Raises:
         BadParameter: Neither a model nor a diameter was given.
@@ -90,40 +118,40 @@ def chosen_model(model: Path | None, diameter_ang: float | None) -> Path:
         return model
     if diameter_ang is None:
         raise BadParameter(
-            "give --diameter-ang, the particle's diameter in ångströms, to pick with the general "
-            "model, or --model with a model of yours"
+            "add --diameter-ang, the particle diameter in ångströms, to use the general model, "
+            "or --model with a trained model"
         )
     from cryopick.model.model_file import GENERAL_MODEL
 
     return GENERAL_MODEL
 
 
-def regions_on(micrographs: Sequence[Path | str], file: Path | None) -> "Regions":
-    """The regions to ignore on these micrographs; none without a file."""
+def read_ignored_regions(micrographs: Sequence[Path | str], file: Path | None) -> "Regions":
+    """Read the exclusion regions of these micrographs; without a file there are none."""
     from cryopick.io.tables.region_files import read_regions
     from cryopick.regions import Regions
 
     return read_regions(file, micrographs) if file else Regions({})
 
 
-def in_pixels(
+def convert_to_pixels(
     length_px: float | None, length_ang: float | None, pixel_size_ang: float | None, option: str
 ) -> float:
-    """A length that may be given in pixels, or in ångströms together with a pixel size.
+    """Return a length in pixels that may be given in ångströms together with a pixel size.
 
     Args:
-        length_px: The length in pixels, if it was given so.
-        length_ang: The length in ångströms, if it was given so.
-        pixel_size_ang: Ångströms per pixel.
-        option: The option that gives ångströms, for the message.
+        length_px: Length in pixels, if given.
+        length_ang: Length in ångströms, if given.
+        pixel_size_ang: Pixel size in ångströms.
+        option: Name of the option that takes ångströms, for messages.
 
     Raises:
-        BadParameter: Both were given, neither was, or the pixel size is missing.
+        BadParameter: Both lengths were given, or neither, or the pixel size is missing.
     """
     if (length_px is None) == (length_ang is None):
-        raise BadParameter(f"give either --radius-px, or {option} with --pixel-size-ang")
+        raise BadParameter(f"add either --radius-px, or {option} with --pixel-size-ang")
     if length_px is not None:
         return length_px
     if not pixel_size_ang:
-        raise BadParameter(f"{option} needs --pixel-size-ang, above 0, to become pixels")
+        raise BadParameter(f"{option} needs --pixel-size-ang, above 0, to convert to pixels")
     return (length_ang or 0.0) / pixel_size_ang

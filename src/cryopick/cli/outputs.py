@@ -1,7 +1,7 @@
-"""Outputs of commands that write one image for each micrograph.
+"""Output files of commands that write one image per micrograph.
 
-- `OutputFolder`: the option that names their folder.
-- `one_each`: the file that each micrograph becomes.
+- `OutputFolder`: option for the folder.
+- `plan_output_files`: output file of each micrograph.
 """
 
 from collections.abc import Sequence
@@ -12,30 +12,32 @@ from typer import Option
 
 from cryopick.errors import SettingsError
 
-__all__ = ["OutputFolder", "one_each"]
+__all__ = ["OutputFolder", "plan_output_files"]
 
 OutputFolder = Annotated[
-    Path, Option("--out", "-o", metavar="DIR", file_okay=False, help="Folder to write to.")
+    Path, Option("--out", "-o", metavar="DIR", file_okay=False, help="Output folder.")
 ]
 
 
-def one_each(paths: Sequence[Path], folder: Path, suffix: str = ".mrc") -> dict[Path, Path]:
-    """For each micrograph, the file `<stem>.mrc`, or of another suffix, in a folder.
+def plan_output_files(
+    paths: Sequence[Path], folder: Path, suffix: str = ".mrc"
+) -> dict[Path, Path]:
+    """Assign the file `<stem><suffix>` in the folder to each micrograph.
 
     Raises:
-        SettingsError: Two micrographs would be written to one file, or one over itself.
+        SettingsError: Two micrographs share an output file, or one would overwrite itself.
     """
-    from cryopick.io.names import stem_of
+    from cryopick.io.names import micrograph_stem
 
-    owners: dict[Path, Path] = {}
+    sources: dict[Path, Path] = {}
     for path in paths:
-        output = folder / f"{stem_of(path.name)}{suffix}"
-        other = owners.setdefault(output, path)
+        output = folder / f"{micrograph_stem(path.name)}{suffix}"
+        other = sources.setdefault(output, path)
         if other != path:
             raise SettingsError(
                 f"{other} and {path} would both be written to {output}: "
-                "give the micrographs of each folder apart"
+                "run the command separately for each folder of micrographs"
             )
         if output.resolve() == path.resolve():
-            raise SettingsError(f"{path}: would be written over itself; name another folder")
-    return {path: output for output, path in owners.items()}
+            raise SettingsError(f"{path}: would overwrite itself; choose another output folder")
+    return {path: output for output, path in sources.items()}

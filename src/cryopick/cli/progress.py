@@ -1,41 +1,110 @@
-"""Tell how far long work is, and carry a batch past files that fail.
+"""Progress of long work on stderr, and batches that skip files with errors.
 
-On a terminal a bar; in a log a plain line every few seconds at most. Both go to stderr.
+A terminal shows a progress bar; a log gets a plain line every few seconds at most. With the
+environment variable CRYOPICK_PROGRESS_FILE, all events are also appended to that file as JSON
+lines; the labelling page reads them.
 
-- `progress`: a counter that shows.
-- `Batch`: one function over many files.
+- `TerminalEvents`: the receiver of a workflow's events.
+- `open_events`: that receiver, with the file if there is one.
+- `progress`: a counter for commands without a workflow.
+- `Batch`: one function for many files.
+- `check_skipped`: fail if files were skipped.
 """
 
+import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typer import echo
 
 from cryopick.errors import CryopickError, UnfinishedError
+from cryopick.workflows.events import (
+    CurvePoint,
+    Event,
+    EventGroup,
+    Events,
+    FileSkipped,
+    Finished,
+    Notice,
+    NoticeCode,
+    ParticlesEstimated,
+    PicksSelected,
+    Progress,
+    Resumed,
+    StageEnded,
+    track_progress,
+)
+from cryopick.workflows.progress_file import ProgressFile
 
-__all__ = ["Batch", "progress"]
+if TYPE_CHECKING:
+    from cryopick.train.curves import CurveRow
+
+__all__ = [
+    "PROGRESS_VARIABLE",
+    "Batch",
+    "TerminalEvents",
+    "check_skipped",
+    "open_events",
+    "progress",
+]
 
 Result = TypeVar("Result")
 
+PROGRESS_VARIABLE = "CRYOPICK_PROGRESS_FILE"
 _LINE_EVERY_S = 5.0
+_NAMED = 3  # skipped files that a message names
+_WARNINGS = {NoticeCode.DOUBTFUL_PARTICLE_COUNT, NoticeCode.NO_PARTICLES}
 
 
-@contextmanager
-def progress(total: int, doing: str) -> Iterator[Callable[[int], None]]:
-    """Show how much of `total` is done while the block runs.
+class TerminalEvents:
+    """A receiver that shows events on stderr."""
 
-    Args:
-        total: Steps in all.
-        doing: What is being done, as the words before the count: "Scoring micrographs".
+    def __init__(self) -> None:
+        self._bar: _Bar | None = None
+        self._last_line_s = 0.0
 
-    Yields:
-        A function that takes how many steps have been done since it was last called.
-    """
-    if sys.stderr.isatty():
+    def emit(self, event: Event, /) -> None:
+        """Show one event."""
+        match event:
+            case Progress():
+                self._show_progress(event)
+            case StageEnded():
+                self._close_bar()
+            case PicksSelected():
+                from cryopick.cli.sets import report_selection
+
+                report_selection(event.picks, event.selection)
+            case _:
+                if text := _describe(event):
+                    echo(text, err=True)
+
+    def _show_progress(self, event: Progress) -> None:
+        if sys.stderr.isatty():
+            if self._bar is None:
+                self._bar = _Bar(event.stage, event.total)
+            self._bar.update(event.done)
+        elif event.done == 0:
+            self._last_line_s = 0.0
+        elif event.done >= event.total or event.elapsed_s - self._last_line_s >= _LINE_EVERY_S:
+            self._last_line_s = event.elapsed_s
+            left = ""
+            if event.done < event.total and event.seconds_left is not None:
+                left = f", about {event.seconds_left:.0f} s left"
+            echo(f"{event.stage}: {event.done} of {event.total}{left}", err=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class _Bar:
+    """A progress bar of Rich."""
+
+    def __init__(self, stage: str, total: int) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -45,54 +114,106 @@ def progress(total: int, doing: str) -> Iterator[Callable[[int], None]]:
             TimeRemainingColumn,
         )
 
-        columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(doing, total=total)
-            yield lambda steps: bar.advance(task, steps)
-    else:
-        yield _Lines(total, doing).advance
+        columns = (TextColumn(stage), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress: Any = Progress(*columns, console=Console(stderr=True))
+        self._task = self._progress.add_task(stage, total=total)
+        self._progress.start()
+
+    def update(self, completed: int) -> None:
+        """Show the number of completed units."""
+        self._progress.update(self._task, completed=completed)
+
+    def close(self) -> None:
+        """Leave the bar as it is, and give stderr back."""
+        self._progress.stop()
 
 
-class _Lines:
-    """Progress as lines of a log."""
+def _describe(event: Event) -> str:
+    """Describe an event in one line; empty for events that a terminal does not show."""
+    match event:
+        case Resumed(step=None):
+            return f"resuming from {event.source}"
+        case Resumed():
+            return f"resuming at step {event.step} of {event.source}"
+        case CurvePoint():
+            return _describe_row(event.row, event.steps)
+        case ParticlesEstimated():
+            return f"estimated: {event.estimate}"
+        case Notice():
+            return f"warning: {event.message}" if event.code in _WARNINGS else event.message
+        case FileSkipped():
+            return f"skipped {event.path}: {event.reason}"
+        case Finished():
+            return event.message
+    return ""
 
-    def __init__(self, total: int, doing: str) -> None:
-        self._total, self._doing, self._done = total, doing, 0
-        self._started = self._told = time.monotonic()
 
-    def advance(self, steps: int) -> None:
-        """Count steps; write a line at the end, and in between if the last is long ago."""
-        self._done += steps
-        now = time.monotonic()
-        if self._done < self._total and now - self._told < _LINE_EVERY_S:
-            return
-        self._told = now
-        left_s = (now - self._started) * (self._total - self._done) / max(self._done, 1)
-        left = f", about {left_s:.0f} s left" if self._done < self._total else ""
-        echo(f"{self._doing}: {self._done} of {self._total}{left}", err=True)
+def _describe_row(row: "CurveRow", steps: int) -> str:
+    text = (
+        f"step {row.step}/{steps}  loss {row.loss:.4f}  penalty {row.penalty:.4f}  "
+        f"precision {row.expected_precision:.3f}  true positives {row.true_positive_rate:.3f}  "
+        f"false positives {row.false_positive_rate:.4f}"
+    )
+    if row.particle_average_precision is None:
+        return text
+    return (
+        f"{text}  held-out AP {row.particle_average_precision:.4f} "
+        f"(regions {row.region_average_precision:.4f})"
+    )
+
+
+@contextmanager
+def open_events() -> Iterator[Events]:
+    """Receive events on the terminal and, if the environment names one, in a progress file."""
+    terminal = TerminalEvents()
+    path = os.environ.get(PROGRESS_VARIABLE)
+    if not path:
+        yield terminal
+        return
+    with ProgressFile() as file:
+        file.open(Path(path), append=True)
+        yield EventGroup(terminal, file)
+
+
+@contextmanager
+def progress(total: int, stage: str) -> Iterator[Callable[[int], None]]:
+    """Show the progress of a stage while the block runs.
+
+    Args:
+        total: Number of units in all.
+        stage: Description of the work, such as "Scoring micrographs".
+
+    Yields:
+        A function that takes the number of units completed since its last call.
+    """
+    with open_events() as events, track_progress(events, stage, total) as advance:
+        yield advance
 
 
 class Batch:
-    """One function over many files: a file that fails is told and skipped.
+    """One function for many files: a file that fails is reported and skipped.
 
-    Use it so that what succeeded is written before the failures are counted:
+    Use it so that results are written before the failures are counted:
 
-        batch = Batch(paths, doing="Scoring micrographs")
+        batch = Batch(paths, stage="Scoring micrographs")
         for path, result in batch.run(work):
             ...
         batch.finish()
     """
 
-    def __init__(self, files: Sequence[Path], doing: str) -> None:
-        self._files, self._doing = files, doing
+    def __init__(self, files: Sequence[Path], stage: str) -> None:
+        self._files, self._stage = files, stage
         self._failures: dict[Path, None] = {}  # in order
 
     def run(self, work: Callable[[Path], Result]) -> Iterator[tuple[Path, Result]]:
-        """Yield each file with what `work` makes of it, in order, save those that fail.
+        """Yield each file with its result, in order, without the files that fail.
 
-        Those that were skipped before are left out.
+        Files that were skipped before are omitted.
         """
-        with progress(len(self._files), self._doing) as advance:
+        with (
+            open_events() as events,
+            track_progress(events, self._stage, len(self._files)) as advance,
+        ):
             for path in self._files:
                 if path in self._failures:
                     advance(1)
@@ -100,20 +221,21 @@ class Batch:
                 try:
                     result = work(path)
                 except CryopickError as error:
-                    self.skip(path, error)
+                    self._failures[path] = None
+                    events.emit(FileSkipped.from_error(path, error))
                 else:
                     yield path, result
                 advance(1)
 
     def skip(self, path: Path, error: CryopickError) -> None:
-        """Tell why a file is skipped, for callers that run the work themselves."""
-        why = " ".join(str(error).removeprefix(f"{path}: ").split())
-        echo(f"skipped {path}: {why}", err=True)
+        """Report why a file is skipped, for callers that run the work themselves."""
         self._failures[path] = None
+        with open_events() as events:
+            events.emit(FileSkipped.from_error(path, error))
 
     @property
-    def skipped(self) -> list[str]:
-        """The files that failed so far."""
+    def skipped_files(self) -> list[str]:
+        """Files that failed so far."""
         return list(map(str, self._failures))
 
     def finish(self) -> None:
@@ -122,11 +244,21 @@ class Batch:
         Raises:
             UnfinishedError: Some files failed; the exit status is 1.
         """
-        if self._failures:
-            first = ", ".join(map(str, [*self._failures][:3])) + (
-                ", …" if len(self._failures) > 3 else ""
-            )
-            raise UnfinishedError(
-                f"{len(self._failures)} of {len(self._files)} files failed and were skipped: "
-                f"{first}; the others are done"
-            )
+        check_skipped(list(self._failures), len(self._files))
+
+
+def check_skipped(skipped: Sequence[Path], total: int) -> None:
+    """Fail if files were skipped.
+
+    Args:
+        skipped: Files that were skipped.
+        total: Number of files in all.
+
+    Raises:
+        UnfinishedError: There are such files; the exit status is 1.
+    """
+    if skipped:
+        names = ", ".join(map(str, skipped[:_NAMED])) + (", …" if len(skipped) > _NAMED else "")
+        raise UnfinishedError(
+            f"{len(skipped)} of {total} files failed and were skipped: {names}; the others are done"
+        )

@@ -1,4 +1,4 @@
-"""`cryopick relion-job`: picking and training from RELION's window."""
+"""`cryopick relion-job`: pick or train as an external job of RELION."""
 
 import sys
 import time
@@ -13,29 +13,34 @@ from cryopick.errors import InputError
 
 __all__ = ["relion_job"]
 
-_SELF = (sys.executable, "-c", "from cryopick.cli import main; main()")
+_SELF = (sys.executable, "-m", "cryopick")
 
 
 @app.command("relion-job", context_settings={"ignore_unknown_options": True})
 def relion_job(
-    out: Annotated[Path, Option("--o", metavar="DIR", help="Folder of the job.")],
+    out: Annotated[Path, Option("--o", metavar="DIR", help="Job folder.")],
     micrographs: Annotated[
-        Path, Option("--in_mics", metavar="STAR", help="Micrographs, as RELION lists them.")
+        Path, Option("--in_mics", metavar="STAR", help="Micrographs (micrographs_ctf.star).")
     ],
     coordinates: Annotated[
         Path | None,
-        Option("--in_coords", metavar="STAR", help="Labelled particles: train, do not pick."),
+        Option(
+            "--in_coords",
+            metavar="STAR",
+            help="Labelled particles; trains a model instead of picking.",
+        ),
     ] = None,
-    threads: Annotated[int, Option("--j", min=1, help="Cores to use.")] = 1,
+    threads: Annotated[int, Option("--j", min=1, help="Number of CPU threads.")] = 1,
     parameters: Annotated[
         list[str] | None,
-        Argument(metavar="[--OPTION VALUE]...", help="Options of pick or train."),
+        Argument(metavar="[--OPTION VALUE]...", help="Options of `cryopick pick` or `train`."),
     ] = None,
 ) -> None:
-    """Run as an external job of RELION 4 or 5: pick, or train where coordinates are given.
+    """Pick or train as an external job of RELION 4 or 5.
 
-    All other parameters of the job are options of `cryopick pick` or `cryopick train`, and may be
-    written with underscores. Training leaves model.safetensors, picking autopick.star.
+    With --in_coords, train a model and write model.safetensors; otherwise pick and write
+    autopick.star. All other parameters of the job are options of `cryopick pick` or `cryopick
+    train`, also with underscores instead of hyphens.
 
     Example: cryopick relion-job --o External/job005/ --in_mics CtfFind/job003/micrographs_ctf.star
     """
@@ -58,10 +63,10 @@ def relion_job(
     started = time.time()
 
     def finish(status: int) -> None:
-        made = model if coordinates else picks
-        is_new = made.exists() and made.stat().st_mtime >= started
-        if status and (coordinates or not is_new):  # picking may have skipped some micrographs
-            raise InputError(f"{made}: was not written; see above what went wrong")
+        output = model if coordinates else picks
+        is_new = output.exists() and output.stat().st_mtime >= started
+        if status and (coordinates or not is_new):  # a pick run may have skipped micrographs
+            raise InputError(f"{output}: was not written; see the errors above")
         if coordinates:
             write_nodes(out, {model: MODEL_NODE})
         else:
@@ -69,11 +74,11 @@ def relion_job(
 
     if run_job(out, [*_SELF, *words, *extra], finish, threads=threads) == INTERRUPTED:
         raise typer.Exit(INTERRUPTED)
-    echo(f"RELION finds what was made in {out}", err=True)
+    echo(f"outputs for RELION written to {out}", err=True)
 
 
 def _options(words: list[str]) -> list[str]:
-    """Parameters of a RELION job as options: names with underscores become ours."""
+    """Convert parameters of a RELION job to options: underscores become hyphens."""
     options = [w.replace("_", "-") if w.startswith("--") else w for w in words]
     if options and not options[0].startswith("-"):
         raise BadParameter(f"expected an option, got {options[0]!r}")

@@ -1,4 +1,4 @@
-"""`cryopick report`: one page on a training or a picking."""
+"""`cryopick report`: HTML report of a training or pick run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Device, Force, PixelSizeAng
-from cryopick.cli.tables import record_file, settings_file
+from cryopick.workflows.table_output import metadata_file, settings_file
 
 __all__ = ["report"]
 
@@ -16,65 +16,86 @@ __all__ = ["report"]
 def report(
     run: Annotated[
         Path,
-        Argument(metavar="RUN", help="What a run made: a table or folder of picks, or a model."),
+        Argument(metavar="RUN", help="Output of a run: a table or folder of picks, or a model."),
     ],
     out: Annotated[
         Path | None,
-        Option("--out", "-o", metavar="PAGE", help="Page to write: .html [RUN.report.html]"),
+        Option(
+            "--out", "-o", metavar="PAGE", help="HTML file to write. [default: RUN.report.html]"
+        ),
     ] = None,
     truth: Annotated[
-        Path | None, Option(metavar="TABLE", help="Known particles to judge the picks by.")
+        Path | None,
+        Option(metavar="TABLE", help="Table of true particles to compare the picks with."),
     ] = None,
     radius_px: Annotated[
         float | None,
-        Option(min=0.0, help="Greatest distance of a pick from its particle [diameter / 3]."),
+        Option(
+            min=0.0,
+            help="Maximum distance between a pick and its particle in pixels. [default: a "
+            "third of the diameter]",
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, Option(help="Picks to keep [best F1 where truth is known, or even odds].")
+        float | None,
+        Option(
+            help="Minimum score of a pick. [default: the best F1 if --truth is given, "
+            "otherwise a probability of 0.5]"
+        ),
     ] = None,
     micrographs: Annotated[
         list[str] | None,
-        Option("--micrographs", "-m", metavar="MIC", help=f"Where they are now. {MICROGRAPHS}"),
+        Option(
+            "--micrographs",
+            "-m",
+            metavar="MIC",
+            help=f"Micrographs, if they were moved; repeatable. {MICROGRAPHS}",
+        ),
     ] = None,
     model: Annotated[
-        Path | None, Option(metavar="MODEL", help="Where the model is now, to show scores.")
+        Path | None, Option(metavar="MODEL", help="Model file, if it was moved.")
     ] = None,
     diameter_ang: Annotated[
-        float | None, Option(min=0.0, help="Particle diameter in ångströms [the run's].")
+        float | None,
+        Option(min=0.0, help="Particle diameter in ångströms. [default: that of the run]"),
     ] = None,
     pixel_size_ang: PixelSizeAng = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Tell a training or a picking as one page that needs no other file and no network.
+    """Write an HTML report of a training or pick run.
 
-    What was asked, how good it is, scores, outliers, the best, the median and the worst
-    micrograph, single picks, and the command that makes it again. The page prints well.
+    The page is a single file. Contents: the settings, quality measures, score distribution,
+    outliers, the best, median and worst micrograph, individual picks, and the command to reproduce
+    the run.
 
     Example: cryopick report picks.star --truth particles.star
     """
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.report.page import run_page
     from cryopick.report.pick_summary import evidence_of
     from cryopick.report.run_files import Wanted, open_run
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
-    made = f"{run}/" if run.is_dir() else str(run)
+    output = f"{run}/" if run.is_dir() else str(run)
     page = out or run.with_suffix(".report.html")
-    wanted = Wanted(
-        micrographs=micrograph_paths(micrographs or []),
+    request = Wanted(
+        micrographs=find_micrographs(micrographs or []),
         model=model,
         truth=truth,
         diameter_ang=diameter_ang,
         pixel_size_ang=pixel_size_ang,
-        device=str(ready_device(device)),
+        device=str(require_device(device)),
     )
-    with whole(page, overwrite=force) as temporary:
-        opened = open_run(run, settings_file(made), record_file(made), wanted)
-        text = run_page(opened, evidence_of(opened, threshold, radius_px))
+    with atomic_write(page, overwrite=force) as temporary:
+        opened_run = open_run(run, settings_file(output), metadata_file(output), request)
+        text = run_page(opened_run, evidence_of(opened_run, threshold, radius_px))
         temporary.write_text(text, encoding="utf-8")
-    if opened.unmatched:
-        missing = len(opened.unmatched)
-        echo(f"left out: {missing} micrographs of {run} that are not at hand", err=True)
-    echo(f"{page}: open it in a browser", err=True)
+    if opened_run.unmatched:
+        missing = len(opened_run.unmatched)
+        echo(
+            f"skipped {missing} micrographs of {run} that were not found; add --micrographs",
+            err=True,
+        )
+    echo(f"report written to {page}; open it in a browser", err=True)

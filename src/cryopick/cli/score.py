@@ -1,81 +1,76 @@
-"""`cryopick score`: score maps of raw micrographs."""
+"""`cryopick score`: write score maps of raw micrographs."""
 
 from typing import Annotated
 
-from typer import Option, echo
+from typer import echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger, own_part
-from cryopick.cli.clusters import ClusterName, WorkerCount, placed, share
+from cryopick.cli.batches import open_ledger, select_shard
+from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster, distribute_batch
 from cryopick.cli.options import (
     Device,
     Force,
     Micrographs,
-    ModelDiameterAng,
     ModelFile,
-    RawPixelSizeAng,
     ShardName,
-    chosen_model,
+    choose_model_file,
 )
-from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.pick.settings import PickSettings
 
 __all__ = ["score"]
 
 
 @app.command()
+@expand_settings
 def score(
     micrographs: Micrographs,
     out: OutputFolder,
+    options: Annotated[
+        SettingsOptions[PickSettings],
+        Fields(only=("diameter_ang", "pixel_size_ang", "step_px", "precision")),
+    ],
     model: ModelFile = None,
-    diameter_ang: ModelDiameterAng = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    step_px: Annotated[
-        int | None,
-        Option(help="Working pixels between scored places [2, or the network's stride]."),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        Option(help="Convolutions in float32, bfloat16, or what is faster here [auto]."),
-    ] = None,
     device: Device = "auto",
     shard: ShardName = None,
     cluster: ClusterName = None,
     workers: WorkerCount = None,
     force: Force = False,
 ) -> None:
-    """Write the scores of whole micrographs as MRC maps of logits.
+    """Write score maps of raw micrographs.
 
-    Pixel (i, j) of a map belongs to the raw pixel (i, j) times the ratio of the pixel sizes in
-    the two headers. The same command again does only what is missing.
+    Maps are MRC files. Values are logits. Pixel (i, j) of a map corresponds to raw pixel (i, j)
+    times the ratio of the pixel sizes in the two headers. Run the same command again to resume an
+    interrupted run.
 
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """
-    options = locals()  # by the names of the settings' fields
-    from cryopick.io.inputs import micrograph_paths
+    from cryopick.io.inputs import find_micrographs
     from cryopick.pick.batch import PickBatch
-    from cryopick.pick.settings import PickSettings
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.workflows.cluster import choose_execution
 
-    settings = settings_of(PickSettings, options)
-    on, settings = placed(cluster, workers, device, settings)
-    file = chosen_model(model, diameter_ang)
-    every = one_each(micrograph_paths(micrographs), out)
-    outputs, beside = own_part(every, out, shard)
-    work = PickBatch.open(file, settings, on)
-    parts = work.parts(beside, "score")
-    batch = Batch(list(outputs), doing="Scoring micrographs")
-    with ledger(parts, outputs.values(), outputs, overwrite=force):
-        work = work.to_score(outputs, parts)
-        if cluster:
+    settings = options.build()
+    shared_by = choose_cluster(cluster, workers)
+    torch_device, settings = choose_execution(shared_by, device, settings)
+    file = choose_model_file(model, settings.diameter_ang)
+    all_outputs = plan_output_files(find_micrographs(micrographs), out)
+    outputs, ledger_output = select_shard(all_outputs, out, shard)
+    work = PickBatch.open(file, settings, torch_device)
+    ledger = work.open_ledger(ledger_output, "score")
+    batch = Batch(list(outputs), stage="Scoring micrographs")
+    with open_ledger(ledger, outputs.values(), outputs, overwrite=force):
+        work = work.prefetch_scores(outputs, ledger)
+        if shared_by:
             from cryopick.distributed.dask_batch import Job
 
-            job, missing = Job.of(work, file, device, parts), work.picker.order
-            to = {path: outputs[path] for path in missing}
-            share(cluster, workers, job, to, work.picker.ignore, batch)
-        done = list(batch.run(lambda path: work.write_scores(path, outputs[path], parts)))
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+            job, missing = Job.of(work, file, device, ledger), work.picker.order
+            missing_outputs = {path: outputs[path] for path in missing}
+            distribute_batch(shared_by, job, missing_outputs, work.picker.ignore, batch)
+        results = list(batch.run(lambda path: work.write_scores(path, outputs[path], ledger)))
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-    echo(f"{len(done)} score maps written to {out}", err=True)
+    echo(f"{len(results)} score maps written to {out}", err=True)
     batch.finish()

@@ -1,4 +1,4 @@
-"""`cryopick threshold` and `cryopick combine`: smaller, larger and fewer sets of picks."""
+"""`cryopick threshold` and `cryopick combine`: filter and combine tables of picks."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,27 +11,41 @@ import typer
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Force, PixelSizeAng, RadiusPx, Table, TableFormat, in_pixels
+from cryopick.cli.options import (
+    Force,
+    PixelSizeAng,
+    RadiusPx,
+    Table,
+    TableFormat,
+    convert_to_pixels,
+)
+from cryopick.cli.settings import AUTO
 from cryopick.cli.tables import align_names, write_table
 
 if TYPE_CHECKING:
-    from cryopick.evaluate.expectation import Promise
+    from cryopick.evaluate.expectation import AutomaticSelection, ExpectedMetrics
     from cryopick.picks import Picks
 
-__all__ = ["AUTO", "NO_SIGN", "Operation", "combine", "cut", "number", "threshold"]
+__all__ = ["NO_PARTICLES_WARNING", "Operation", "apply_cut", "combine", "threshold"]
 
-AUTO = "auto"  # a threshold that the scores themselves tell
-NO_SIGN = (
-    "warning: no sign of particles: scores fall off as on micrographs with nothing to pick; look "
-    "at the micrographs, at --diameter-ang and at the pixel size before you use these picks"
+NO_PARTICLES_WARNING = (
+    "warning: no sign of particles: the scores are distributed as on empty micrographs; check the "
+    "micrographs, --diameter-ang and the pixel size before using these picks"
 )
-_NAMED = 3  # micrographs of many that a message names
+_MAX_NAMES = 3  # micrographs named in a message
 
-RadiusAng = Annotated[float | None, Option("--radius-ang", min=0.0, help="The same in ångströms.")]
+RadiusAng = Annotated[
+    float | None,
+    Option(
+        "--radius-ang",
+        min=0.0,
+        help="Maximum distance between positions of the same particle, in ångströms.",
+    ),
+]
 
 
 class Operation(StrEnum):
-    """What to make of several tables; the first three are functions of `cryopick.evaluate.set_operations`."""
+    """Operation on tables; the first three are functions of `evaluate.set_operations`."""
 
     UNION = "union"
     INTERSECT = "intersect"
@@ -47,117 +61,141 @@ def threshold(
         list[str] | None,
         Option(
             metavar="T|auto",
-            help="Keep picks that score at least T, or (auto) where F1 should be best if scores "
-            "are calibrated, and none on micrographs that show no particles; repeat for nested "
-            "sets.",
+            help="Minimum score. auto cuts at the highest expected F1, which needs calibrated "
+            "scores, and discards all picks of micrographs without signs of particles. Repeatable, "
+            "for nested sets.",
         ),
     ] = None,
     keep: Annotated[
         list[int] | None,
-        Option(metavar="N", min=0, help="Keep the N surest picks; repeat for nested sets."),
+        Option(
+            metavar="N",
+            min=0,
+            help="Number of picks to keep, those with the highest scores. Repeatable, for "
+            "nested sets.",
+        ),
     ] = None,
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Keep the surest picks, by score or by number.
+    """Keep the picks with the highest scores.
 
-    Several values write one set each, named after OUT: picks_at0.star, picks_at2.star. How many
-    particles, what precision and what recall the scores promise is said of each set; that holds for
-    scores that are calibrated, as those of models that `cryopick train` makes.
+    Several values write one table each, named after OUT: picks_at0.star, picks_at2.star. For each
+    table, the expected number of particles, precision and recall are printed; they are valid for
+    calibrated scores, such as those of models trained with `cryopick train`.
 
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate.thresholds import nested_counts
+    from cryopick.evaluate.thresholds import select_nested
     from cryopick.io.tables.pick_tables import read_picks
 
     if bool(at) == bool(keep):
-        raise typer.BadParameter("give either --at or --keep")
+        raise typer.BadParameter("add either --at or --keep")
     table = read_picks(picks)
-    sets = {f"at{_spelt(word)}": cut(table, word, f"at{_spelt(word)}: ") for word in at or []}
-    for count, kept in zip(keep or [], nested_counts(table, keep or []), strict=True):
-        _tell(table, kept, f"keep{count}: ")
-        sets[f"keep{count}"] = kept
-    for label, kept in sets.items():
-        name = out if len(sets) == 1 else _labelled(out, label)
-        write_table(kept, name, table_format=table_format, overwrite=force)
+    sets = {
+        f"at{_format_threshold(word)}": apply_cut(table, word, f"at{_format_threshold(word)}: ")
+        for word in at or []
+    }
+    for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
+        _report(table, selected, f"keep{count}: ")
+        sets[f"keep{count}"] = selected
+    for label, selected in sets.items():
+        name = out if len(sets) == 1 else _add_suffix(out, label)
+        write_table(selected, name, table_format=table_format, overwrite=force)
 
 
-def cut(picks: "Picks", word: str, before: str = "") -> "Picks":
-    """Keep the picks of at least a threshold, and say what their scores promise.
+def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
+    """Keep picks above a threshold, and report the expected precision and recall.
 
     Args:
         picks: The table.
-        word: A number, or "auto" for where the expected F1 is best; then nothing is kept on
-            micrographs that show no sign of particles.
-        before: What to begin the words with.
+        word: Threshold, or "auto" for the highest expected F1; then no picks are kept on
+            micrographs without signs of particles.
+        before: Text to begin the report with.
 
     Raises:
         BadParameter: The word is neither a number nor "auto".
-        SettingsError: There is no pick to choose by, or some have no score.
+        SettingsError: The table is empty, or some picks have no score.
     """
-    from cryopick.evaluate.expectation import best_cut
-    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.evaluate.expectation import select_automatically
+    from cryopick.evaluate.thresholds import apply_threshold
 
     if word != AUTO:
-        kept = thresholded(picks, number(word))
-        _tell(picks, kept, before)
-        return kept
-    best = best_cut(picks)
-    if best.without_signs:
-        some = ", ".join(Path(name).name for name in best.without_signs[:_NAMED])
+        selected = apply_threshold(picks, parse_threshold(word))
+        _report(picks, selected, before)
+        return selected
+    selection = select_automatically(picks)
+    report_selection(picks, selection, before)
+    return selection.picks
+
+
+def report_selection(picks: "Picks", selection: "AutomaticSelection", before: str = "") -> None:
+    """Report the expected precision and recall of an automatic selection.
+
+    Args:
+        picks: All picks.
+        selection: The selected ones.
+        before: Beginning of the message.
+    """
+    if selection.empty_micrographs:
+        names = ", ".join(Path(name).name for name in selection.empty_micrographs[:_MAX_NAMES])
         typer.echo(
-            f"{before}{len(best.without_signs)} of {len(picks.micrographs)} micrographs show no "
-            f"sign of particles, and nothing is kept there: {some}"
-            f"{', …' if len(best.without_signs) > _NAMED else ''}; a threshold in numbers cuts all "
-            "micrographs alike",
+            f"{before}{len(selection.empty_micrographs)} of {len(picks.micrographs)} "
+            f"micrographs show no sign of particles; their picks are discarded: {names}"
+            f"{', …' if len(selection.empty_micrographs) > _MAX_NAMES else ''}; use a number as "
+            "threshold to cut all micrographs alike",
             err=True,
         )
-    if best.promise is not None:
-        typer.echo(f"{before}{_in_words(best.promise, len(best.kept))}", err=True)
-    return best.kept
+    if selection.expected is not None:
+        typer.echo(
+            f"{before}{_describe_expectation(selection.expected, len(selection.picks))}", err=True
+        )
 
 
-def _tell(picks: "Picks", kept: "Picks", before: str) -> None:
-    """Say what scores promise of the picks that are kept."""
-    from cryopick.evaluate.expectation import promised
+def _report(picks: "Picks", selected: "Picks", before: str) -> None:
+    """Report the expected precision and recall of the kept picks."""
+    from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(f"{before}{_in_words(promised(picks), len(kept))}", err=True)
+        typer.echo(
+            f"{before}{_describe_expectation(estimate_metrics(picks), len(selected))}", err=True
+        )
 
 
-def number(word: str) -> float:
-    """The number that a word spells.
+def parse_threshold(word: str) -> float:
+    """Parse a threshold.
 
     Raises:
-        BadParameter: It spells none.
+        BadParameter: It is not a number.
     """
     try:
         value = float(word)
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        raise typer.BadParameter(f"a threshold is a number or auto; got {word!r}")
+        raise typer.BadParameter(f"a threshold must be a number or auto; got {word!r}")
     return value
 
 
-def _in_words(promise: "Promise", kept: int) -> str:
-    """What scores promise of the surest picks."""
-    if not kept:
-        return f"0 picks of {promise.kept[-1]}"
-    step = int(promise.kept.searchsorted(kept))
+def _describe_expectation(promise: "ExpectedMetrics", selected: int) -> str:
+    """Describe the expected precision and recall of the kept picks."""
+    if not selected:
+        return f"0 picks of {promise.n_selected[-1]}"
+    step = int(promise.n_selected.searchsorted(selected))
     return (
-        f"{kept} picks of {promise.kept[-1]}, scores of {promise.threshold[step]:.3g} and more; "
-        f"as scores promise {promise.particles[step]:.0f} of {promise.total:.0f} particles, "
+        f"{selected} picks of {promise.n_selected[-1]}, scores of {promise.threshold[step]:.3g} "
+        "and more; "
+        f"expected: {promise.n_particles[step]:.0f} of {promise.n_expected:.0f} particles, "
         f"precision {promise.precision[step]:.3f}, recall {promise.recall[step]:.3f}"
     )
 
 
-def _spelt(word: str) -> str:
-    return word if word == AUTO else f"{number(word):g}"
+def _format_threshold(word: str) -> str:
+    return word if word == AUTO else f"{parse_threshold(word):g}"
 
 
-def _labelled(out: str, label: str) -> str:
-    """`picks.star` as `picks_at2.star`, and `picks/` as `picks_at2/`."""
+def _add_suffix(out: str, label: str) -> str:
+    """Add a suffix to a name: `picks.star` to `picks_at2.star`, `picks/` to `picks_at2/`."""
     path = Path(out)
     if out.endswith("/"):
         return f"{path}_{label}/"
@@ -167,51 +205,63 @@ def _labelled(out: str, label: str) -> str:
 @app.command()
 def combine(
     operation: Annotated[
-        Operation, Argument(metavar="OPERATION", help="union, intersect, subtract or consensus.")
+        Operation,
+        Argument(metavar="OPERATION", help="Operation: union, intersect, subtract or consensus."),
     ],
     tables: Annotated[
-        list[Path], Argument(metavar="TABLE", help="Pick tables A, B, …; the first leads.")
+        list[Path],
+        Argument(
+            metavar="TABLE",
+            help="Pick tables A, B, …. The first determines coordinates and scores.",
+        ),
     ],
     out: Table,
     radius_px: RadiusPx = None,
     radius_ang: RadiusAng = None,
     pixel_size_ang: PixelSizeAng = None,
-    least: Annotated[
+    min_tables: Annotated[
         int | None,
-        Option(min=1, help="consensus: tables that must have a particle [more than half]."),
+        Option(
+            min=1,
+            help="Minimum number of tables with the particle, for consensus. [default: more "
+            "than half]",
+        ),
     ] = None,
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Combine tables of picks as sets: two picks within the radius are one particle.
+    """Combine pick tables: union, difference, consensus and others.
 
-    union: A, then what each further table adds. intersect: the picks of A that have a partner
-    of their own in every other table. subtract: A without the picks that lie within the radius
-    of a pick of another table. consensus: the particles that most tables have, at the mean of
-    their picks, scored by how many have them and how high each ranks them.
+    Two picks within the radius are the same particle. union: A, and the picks of each further
+    table that it lacks. intersect: picks of A with a match of their own in every other table.
+    subtract: A without picks that lie within the radius of a pick of another table. consensus:
+    particles in most tables, at the mean of their picks, scored by the number of tables and the
+    ranks in them.
 
     Example: cryopick combine subtract picks.star published.star -o new.star --radius-px 54
     """
     from cryopick.evaluate import set_operations as sets
-    from cryopick.evaluate.consensus import consensus
+    from cryopick.evaluate.consensus import find_consensus
 
-    if least is not None and operation != Operation.CONSENSUS:
-        raise typer.BadParameter(f"--least is for consensus; {operation} has no use for it")
-    if least is not None and least > len(tables):
-        raise typer.BadParameter(f"--least {least} asks for more than the {len(tables)} tables")
-    radius = in_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
+    if min_tables is not None and operation != Operation.CONSENSUS:
+        raise typer.BadParameter(f"--min-tables is for consensus, not for {operation}")
+    if min_tables is not None and min_tables > len(tables):
+        raise typer.BadParameter(
+            f"--min-tables {min_tables} exceeds the number of tables, {len(tables)}"
+        )
+    radius = convert_to_pixels(radius_px, radius_ang, pixel_size_ang, "--radius-ang")
     if operation == Operation.CONSENSUS:
-        made = partial(consensus, least=least)
+        combine_tables = partial(find_consensus, min_tables=min_tables)
     else:
-        made = getattr(sets, operation)
-    combined = _combined(tables, radius, made)
+        combine_tables = getattr(sets, operation)
+    combined = _combine_tables(tables, radius, combine_tables)
     write_table(combined, out, table_format=table_format, overwrite=force)
 
 
-def _combined(
+def _combine_tables(
     paths: Sequence[Path], radius_px: float, combine: "Callable[[Sequence[Picks], float], Picks]"
 ) -> "Picks":
-    """Combine tables whose micrographs go by the names of the first that mentions them."""
+    """Combine tables; each micrograph gets the name in the first table that has it."""
     from cryopick.io.tables.pick_tables import read_picks
 
     tables: list[Picks] = []

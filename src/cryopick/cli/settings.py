@@ -1,76 +1,237 @@
-"""Options as settings: what the command line says wins over a file, a file over the defaults.
+"""Options generated from settings classes.
 
-An option is named as the field it sets. Fields of a table within the settings go by a name of
-their own, as `width` for `network.width`.
+A command declares a parameter of type `SettingsOptions[SomeSettings]` and is decorated with
+`expand_settings`. The parameter becomes one option per field: its name, type, default and help
+come from the class, where the field is annotated with `cryopick.config.Help`. Fields of nested
+settings become options as well, so that `width` in `network` is `--width`.
 
-- `settings_of`: a settings class from options and a TOML file.
+An option takes precedence over the settings file, and the file over the defaults.
+
+- `expand_settings`: decorator that replaces the parameter by options.
+- `Fields`: selection of the fields that a command offers.
+- `SettingsOptions`: the options that were given; builds the settings.
+- `list_fields`, `SettingsField`: the fields of a settings class with their help texts.
 """
 
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    NamedTuple,
+    Optional,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from typer import BadParameter
+from typer import BadParameter, Option
 
-from cryopick.errors import SettingsError
+from cryopick.config import Help
 
-__all__ = ["settings_of"]
+__all__ = ["AUTO", "Fields", "SettingsField", "SettingsOptions", "expand_settings", "list_fields"]
+
+AUTO = "auto"
 
 Settings = TypeVar("Settings")
 
 
-def settings_of(
-    kind: type[Settings],
-    options: Mapping[str, Any],
-    config: Path | None = None,
-    within: Mapping[str, str] | None = None,
-    defaults: Mapping[str, Any] | None = None,
-) -> Settings:
-    """Build settings from the options of a command.
+@dataclass(frozen=True)
+class Fields:
+    """Selection of the fields of a settings class that a command offers as options.
 
-    Args:
-        kind: The settings class.
-        options: Options by name; None means not given, and names that are no field of the
-            class are passed over.
-        config: TOML file that gives what the options do not.
-        within: Options that set a field of a table, as {"width": "network.width"}.
-        defaults: Fields that have other defaults than the class gives them, where there is no
-            file.
-
-    Raises:
-        BadParameter: A setting without a default was given neither way.
-        SettingsError: A value lies outside its range; also what `load_toml` raises.
+    Attributes:
+        only: Names of the fields, with a dot for nested ones; empty for all.
+        skip: Names of fields to exclude.
+        defaults: Descriptions of defaults that differ from those of the class.
+        auto: Fields that also accept "auto", each with what that does.
     """
-    from cryopick.config import load_toml
 
-    given = {name: value for name, value in options.items() if value is not None}
-    base: Any = load_toml(kind, config) if config else None
-    hints = get_type_hints(kind)
-    tables: dict[str, dict[str, Any]] = {}
-    for option, place in (within or {}).items():
-        if option in given:
-            table, _, name = place.partition(".")
-            tables.setdefault(table, {})[name] = given.pop(option)
-    usual = dict(defaults or {})
-    changes = {name: _checked(name, hints[name], given[name]) for name in hints if name in given}
-    for table, values in tables.items():
-        below = getattr(base, table) if base else usual.get(table) or hints[table]()
-        changes[table] = replace(below, **values)
-    if base:
-        return cast(Settings, replace(base, **changes))
-    changes = usual | changes
-    for field in fields(cast(Any, kind)):
-        if field.name not in changes and field.default is field.default_factory is MISSING:
-            raise BadParameter(
-                f"give --{field.name.replace('_', '-')}, or --config with a file that sets it"
-            )
-    return kind(**changes)
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    auto: Mapping[str, str] = field(default_factory=dict)
+
+    def selects(self, name: str) -> bool:
+        """Check if the command offers the field."""
+        return name not in self.skip and (not self.only or name in self.only)
 
 
-def _checked(name: str, hint: Any, value: Any) -> Any:  # noqa: ANN401  # any option's value
-    """The value, which must be among the choices where the class names some."""
-    choices = get_args(hint)
-    if get_origin(hint) is Literal and value not in choices:
-        raise SettingsError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
-    return value
+class SettingsOptions(Generic[Settings]):
+    """Options of a command that were given, by field of a settings class."""
+
+    def __init__(
+        self, settings_class: type[Settings], values: Mapping[str, Any], *, takes_config: bool
+    ) -> None:
+        """Keep the values of the options.
+
+        Args:
+            settings_class: The settings class.
+            values: Values of the given options by name of the field, with a dot for nested ones.
+            takes_config: The command also reads a settings file.
+        """
+        self._class, self._takes_config = settings_class, takes_config
+        self.values = dict(values)
+
+    def build(
+        self, config: Path | None = None, defaults: Mapping[str, Any] | None = None
+    ) -> Settings:
+        """Build the settings.
+
+        The value "auto" sets a field to None if it may be None; otherwise it counts as not given.
+
+        Args:
+            config: Settings file for fields without an option on the command line.
+            defaults: Defaults of some fields that replace those of the class; a settings file
+                takes precedence over them.
+
+        Raises:
+            BadParameter: A field without a default has no value.
+            SettingsError: A value lies outside its range, or the file is not valid.
+        """
+        from cryopick.config import load_toml
+
+        hints = get_type_hints(self._class)
+        base = load_toml(self._class, config) if config else None
+        changes = {} if base else dict(defaults or {})
+        nested: dict[str, dict[str, Any]] = {}
+        for path, value in self.values.items():
+            table, _, name = path.rpartition(".")
+            if value == AUTO and type(None) not in get_args(hints.get(path)):
+                continue
+            if table:
+                nested.setdefault(table, {})[name] = value
+            else:
+                changes[name] = None if value == AUTO else value
+        for table, values in nested.items():
+            current = getattr(base, table) if base else changes.get(table) or hints[table]()
+            changes[table] = replace(current, **values)
+        if base:
+            return cast(Settings, replace(cast(Any, base), **changes))
+        self._require_all(changes)
+        return self._class(**changes)
+
+    def _require_all(self, values: Mapping[str, Any]) -> None:
+        for one in fields(cast(Any, self._class)):
+            if one.name not in values and one.default is one.default_factory is MISSING:
+                option = f"--{one.name.replace('_', '-')}"
+                file = f", or set {one.name} in the file given with --config"
+                raise BadParameter(f"add {option}{file if self._takes_config else ''}")
+
+
+def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter of type `SettingsOptions` by options, one per field."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    names: dict[str, dict[str, str]] = {}  # per settings parameter: path by parameter name
+    classes: dict[str, type[Any]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        declared = _settings_class(hints[name])
+        if declared is None:
+            as_keyword = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[name], kind=as_keyword))
+            continue
+        classes[name], selection = declared
+        options = {f"{name}__{o.path.replace('.', '__')}": o for o in list_fields(classes[name])}
+        options = {key: o for key, o in options.items() if selection.selects(o.path)}
+        names[name] = {key: o.path for key, o in options.items()}
+        parameters += [_parameter(key, o, selection) for key, o in options.items()]
+    takes_config = "config" in hints
+
+    @wraps(command)
+    def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
+        for name, paths in names.items():
+            all_values = {path: values.pop(key) for key, path in paths.items()}
+            option_values = {path: v for path, v in all_values.items() if v is not None}
+            values[name] = SettingsOptions(classes[name], option_values, takes_config=takes_config)
+        command(**values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+class SettingsField(NamedTuple):
+    """Field of a settings class, or of settings within it."""
+
+    path: str
+    type: Any
+    help: Help
+    field: "Field[Any]"
+
+
+def _settings_class(hint: Any) -> tuple[type[Any], Fields] | None:  # noqa: ANN401  # a type
+    """Split the annotation of a settings parameter; None for other parameters."""
+    selection = Fields()
+    if get_origin(hint) is Annotated:
+        selection = next((one for one in hint.__metadata__ if isinstance(one, Fields)), selection)
+        hint = get_args(hint)[0]
+    if get_origin(hint) is not SettingsOptions:
+        return None
+    return get_args(hint)[0], selection
+
+
+def list_fields(settings_class: type[Any], prefix: str = "") -> Iterator[SettingsField]:
+    """List the fields that have a help text, including those of nested settings."""
+    hints = get_type_hints(settings_class, include_extras=True)
+    for one in fields(settings_class):
+        hint = hints[one.name]
+        if is_dataclass(hint):
+            yield from list_fields(cast("type[Any]", hint), f"{prefix}{one.name}.")
+        elif get_origin(hint) is Annotated:
+            text = next(part for part in hint.__metadata__ if isinstance(part, Help))
+            yield SettingsField(f"{prefix}{one.name}", get_args(hint)[0], text, one)
+
+
+def _parameter(key: str, option: SettingsField, selection: Fields) -> inspect.Parameter:
+    """Make a parameter of a command from a field."""
+    name = option.help.option or option.field.name.replace("_", "-")
+    text = option.help.text
+    value_type, parser, metavar = option.type, None, option.help.metavar or None
+    if option.path in selection.auto:
+        text = f"{text} {selection.auto[option.path]}"
+        value_type, parser, metavar = str, _parse_number_or_auto, "NUMBER|auto"
+    default = _describe_default(option, selection)
+    flag = f"--{name}/--no-{name}" if option.type is bool else f"--{name}"
+    info = Option(flag, help=f"{text}{default and f' [{default}]'}", metavar=metavar, parser=parser)
+    return inspect.Parameter(
+        key,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Optional[value_type], info],  # noqa: UP045  # a value, not a type
+    )
+
+
+def _describe_default(option: SettingsField, selection: Fields) -> str:
+    """Describe the default as Typer does; empty if there is none to describe."""
+    default = option.field.default
+    if text := selection.defaults.get(option.path, option.help.default):
+        return f"default: {text}"
+    if default is MISSING:
+        return "required"
+    if default is None or default == "":
+        return ""
+    if isinstance(default, bool):
+        return f"default: {'on' if default else 'off'}"
+    values = default if isinstance(default, tuple) else (default,)
+    texts = (f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return f"default: {' '.join(texts)}"
+
+
+def _parse_number_or_auto(text: str) -> float | str:
+    """Parse the value of an option that accepts a number or "auto"."""
+    if text == AUTO:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number != number:
+        raise BadParameter(f"expected a number or auto, got {text!r}")
+    return number

@@ -1,4 +1,4 @@
-"""`cryopick split`: parts for training and testing, by micrograph."""
+"""`cryopick split`: split labelled micrographs into training and test sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,35 +20,50 @@ __all__ = ["split"]
 @app.command()
 def split(
     picks: Annotated[Path, Argument(metavar="PICKS", help="Table of labelled particles.")],
-    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Folder to write to.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="Output folder.")],
     micrographs: Annotated[
         list[str] | None,
-        Option("--micrographs", "-m", metavar="MIC", help=f"Their files; repeat. {MICROGRAPHS}"),
+        Option(
+            "--micrographs",
+            "-m",
+            metavar="MIC",
+            help=f"Micrographs, to list their paths; repeatable. {MICROGRAPHS}",
+        ),
     ] = None,
     test_fraction: Annotated[
-        float | None, Option(min=0.0, max=1.0, help="Share of micrographs to test on.")
+        float | None,
+        Option(min=0.0, max=1.0, help="Fraction of micrographs in the test set, 0 to 1."),
     ] = None,
-    number: Annotated[int | None, Option(min=1, help="Micrographs to test on.")] = None,
+    number: Annotated[
+        int | None, Option(min=1, help="Number of micrographs in the test set.")
+    ] = None,
     folds: Annotated[
-        int | None, Option(min=2, metavar="K", help="Write K splits, each micrograph tested once.")
+        int | None,
+        Option(
+            min=2,
+            metavar="K",
+            help="Write K splits for cross-validation: each micrograph is in one test set.",
+        ),
     ] = None,
-    seed: Annotated[int, Option(min=0, help="Another seed, another choice.")] = 0,
-    table_format: Annotated[str, Option("--format", help="tsv, csv or star.")] = "tsv",
+    seed: Annotated[int, Option(min=0, help="Seed of the random choice.")] = 0,
+    table_format: Annotated[
+        str, Option("--format", help="Format of the tables: tsv, csv or star.")
+    ] = "tsv",
     force: Force = False,
 ) -> None:
-    """Split labelled micrographs into some to train on and some to test on.
+    """Split micrographs into a training and a test set.
 
-    DIR gets train.txt and test.txt, lists of micrographs for `-m @train.txt` and for
-    `evaluate --only`, and their particles as train.tsv and test.tsv; --folds writes folders
-    fold1, fold2, … of these. Micrographs without any particle in PICKS are left out.
+    DIR receives train.txt and test.txt, lists of micrographs for `-m @train.txt` and
+    `evaluate --only`, and their particles as train.tsv and test.tsv. --folds writes these to
+    folders fold1, fold2, …. Micrographs without a particle in PICKS are ignored.
 
     Example: cryopick split particles.tsv -m micrographs -o parts --test-fraction 0.2
     """
     from cryopick.evaluate import set_operations as sets
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
-        raise typer.BadParameter("give one of --test-fraction, --number and --folds")
-    table = _labelled(picks, micrographs)
+        raise typer.BadParameter("add one of --test-fraction, --number and --folds")
+    table = _read_labelled(picks, micrographs)
     names = table.micrographs
     if test_fraction is not None:
         number = max(1, round(test_fraction * len(names)))
@@ -65,41 +80,46 @@ def _require_enough(count: int, number: int, folds: int | None) -> None:
 
     if folds is None and number >= count:
         raise SettingsError(
-            f"{number} of {count} labelled micrographs for testing leave none to train on; "
-            "ask for fewer"
+            f"a test set of {number} of {count} labelled micrographs leaves none for training; "
+            "reduce --number"
         )
     if folds is not None and folds > count:
-        raise SettingsError(f"{folds} folds need as many labelled micrographs; there are {count}")
+        raise SettingsError(
+            f"{folds} folds need at least {folds} labelled micrographs; there are {count}"
+        )
 
 
-def _labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
-    """The particles, by file where files are given, on the micrographs that have any."""
-    from cryopick.io.inputs import micrograph_paths
+def _read_labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
+    """Read particles, matched to files if given, without micrographs that have none."""
+    from cryopick.io.inputs import find_micrographs
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks
 
     table = read_picks(picks)
     if micrographs:
-        paths = [path.absolute() for path in micrograph_paths(micrographs)]
+        paths = [path.absolute() for path in find_micrographs(micrographs)]
         matched = match_names(table, paths)
         table = matched.picks
         if matched.unmatched:
-            echo(f"left out, as no file matches: {', '.join(matched.unmatched)}", err=True)
+            echo(
+                f"ignored micrographs without a matching file: {', '.join(matched.unmatched)}",
+                err=True,
+            )
         unlabelled = len(paths) - len(table.micrographs)
         if unlabelled:
-            echo(f"left out, as they have no label: {unlabelled} micrographs", err=True)
-    return table.restrict([name for name, rows in table.rows().items() if len(rows)])
+            echo(f"ignored {unlabelled} micrographs without a label", err=True)
+    return table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
 
 
 def _write(
     table: "Picks", part: "Split", folder: Path, table_format: str, *, overwrite: bool
 ) -> None:
     from cryopick.io.tables.pick_tables import write_picks
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
     for side, names in (("train", part.train), ("test", part.test)):
-        own = table.restrict(names)
-        with whole(folder / f"{side}.txt", overwrite=overwrite) as path:
+        subset = table.restrict(names)
+        with atomic_write(folder / f"{side}.txt", overwrite=overwrite) as path:
             path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        write_picks(own, folder / f"{side}.{table_format}", overwrite=overwrite)
-        echo(f"{folder / side}: {len(names)} micrographs, {len(own)} particles", err=True)
+        write_picks(subset, folder / f"{side}.{table_format}", overwrite=overwrite)
+        echo(f"{folder / side}: {len(names)} micrographs, {len(subset)} particles", err=True)

@@ -1,4 +1,4 @@
-"""`cryopick stack`: picked particles as images."""
+"""`cryopick stack`: extract picked particles as image stacks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,123 +7,129 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
-from cryopick.cli.options import MICROGRAPHS, Force, RawPixelSizeAng
-from cryopick.cli.outputs import OutputFolder, one_each
+from cryopick.cli.batches import open_ledger
+from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
-from cryopick.cli.settings import settings_of
+from cryopick.cli.settings import SettingsOptions, expand_settings
 from cryopick.errors import InputError
+from cryopick.stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
 
-__all__ = ["stack"]
+__all__ = ["extract_particles", "stack"]
 
 
 @app.command()
+@expand_settings
 def stack(
     picks: Annotated[Path, Argument(metavar="PICKS", help="Table of picks, or a folder of them.")],
     micrographs: Annotated[
-        list[str], Option("--micrographs", "-m", metavar="MIC", help=f"Raw ones. {MICROGRAPHS}")
+        list[str],
+        Option("--micrographs", "-m", metavar="MIC", help=f"Raw micrographs. {MICROGRAPHS}"),
     ],
     out: OutputFolder,
-    box_px: Annotated[
-        int | None, Option(help="Side of the boxes in raw pixels, even [1.5 diameters].")
-    ] = None,
-    diameter_ang: Annotated[
-        float | None,
-        Option(help="Particle diameter in ångströms; beyond it is background [3/4 of the box]."),
-    ] = None,
-    pixel_size_ang: RawPixelSizeAng = None,
+    options: SettingsOptions[StackSettings],
     threshold: Annotated[
-        float | None, Option(help="Take only picks that score at least this.")
-    ] = None,
-    edge: Annotated[
-        str | None,
-        Option(
-            help="Boxes that reach over an edge: skip leaves them out, pad gives what is missing "
-            "the background's mean [skip]."
-        ),
-    ] = None,
-    normalize: Annotated[
-        bool, Option(help="Give each background mean 0 and standard deviation 1.")
-    ] = True,
-    invert: Annotated[
-        bool, Option("--invert", help="Make dark particles bright, as RELION expects them.")
-    ] = False,
-    rescale_px: Annotated[
-        int | None, Option(help="Side of the written images, even and at most the box's [as cut].")
-    ] = None,
-    voltage_kv: Annotated[
-        float | None, Option(help="Of the microscope; RELION must know [as PICKS says].")
-    ] = None,
-    cs_mm: Annotated[
-        float | None, Option(help="Spherical aberration; RELION must know [as PICKS says].")
-    ] = None,
-    amplitude_contrast: Annotated[
-        float | None, Option(help="Share of amplitude contrast, such as 0.1 [as PICKS says].")
+        float | None, Option(help="Minimum score of a pick. [default: all picks]")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Cut picked particles out of raw micrographs, for RELION.
+    """Extract picked particles, for RELION.
 
-    Writes one .mrcs stack a micrograph and particles.star, which names images as seen from the
-    current folder: run it where RELION runs. A box is centred on the pixel nearest to the pick.
-    RELION expects bright particles: add --invert where they are dark, as on most micrographs.
+    Writes one .mrcs stack per micrograph, and particles.star with image names relative to the
+    current folder: run it in the RELION project folder. A box is centred on the pixel nearest to
+    the pick. RELION expects bright particles: add --invert if they are dark, as on most
+    micrographs.
 
     Example: cryopick stack picks.star -m mics -o stacks --box-px 256 --voltage-kv 300 --cs-mm 2.7
     """
-    options = locals()  # by the names of the settings' fields
+    extract_particles(
+        picks, micrographs, out, options.build(), threshold=threshold, overwrite=force
+    )
+
+
+def extract_particles(
+    picks: Path,
+    micrographs: Sequence[str],
+    out: Path,
+    settings: StackSettings,
+    *,
+    threshold: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Extract picked particles and write stacks and their STAR file.
+
+    Args:
+        picks: Table of picks, or a folder of them.
+        micrographs: Raw micrographs, as the command line names them.
+        out: Output folder.
+        settings: Boxes, contrast and optics.
+        threshold: Minimum score of a pick.
+        overwrite: Overwrite existing files.
+
+    Raises:
+        InputError: No pick lies on the micrographs, or none of these can be used.
+        UnfinishedError: Some micrographs were skipped.
+    """
     from cryopick.config import to_toml
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.io.tables.codec import Layout
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.pick_tables import read_picks, write_picks
     from cryopick.picks import concatenate
-    from cryopick.runs.atomic_write import whole
-    from cryopick.runs.ledger import Parts
-    from cryopick.stack.batch import Stacks
-    from cryopick.stack.settings import StackSettings
-    from cryopick.stack.table import optics_groups
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.ledger import Ledger
+    from cryopick.stack.batch import StackWriter
+    from cryopick.stack.table import read_optics_groups
 
-    settings = settings_of(StackSettings, options)
-    groups = optics_groups(picks, settings)
-    own = _picks_of_files(_chosen(read_picks(picks), threshold), micrograph_paths(micrographs))
-    if not own:
-        raise InputError(f"{picks}: no pick lies on the given micrographs; give those it names")
-    outputs, star = one_each(list(own), out, ".mrcs"), out / "particles.star"
-    parts = Parts.beside(out, ["stack", to_toml(settings), str(threshold)])
-    batch = Batch(list(own), doing="Cutting particles")
-    stacks = Stacks(settings)
-    with ledger(parts, [star, *outputs.values()], own, overwrite=force):
-        cut = dict(batch.run(lambda path: stacks.write(path, own[path], outputs[path], parts)))
-        if not cut:
-            raise InputError("none of the micrographs can be used; see what was skipped above")
-        found = concatenate(list(cut.values()))
-        write_picks(found, star, overwrite=True, layout=Layout(star=stacks.frame(groups)))
-        with whole(out / "settings.toml", overwrite=True) as temporary:
+    groups = read_optics_groups(picks, settings)
+    picks_by_file = _match_picks_to_files(
+        _apply_threshold(read_picks(picks), threshold), find_micrographs(micrographs)
+    )
+    if not picks_by_file:
+        raise InputError(
+            f"{picks}: no pick lies on the given micrographs; give those that the table names"
+        )
+    outputs, star = plan_output_files(list(picks_by_file), out, ".mrcs"), out / "particles.star"
+    ledger = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
+    batch = Batch(list(picks_by_file), stage="Extracting particles")
+    stacks = StackWriter(settings)
+    with open_ledger(ledger, [star, *outputs.values()], picks_by_file, overwrite=overwrite):
+        extracted = dict(
+            batch.run(lambda path: stacks.write(path, picks_by_file[path], outputs[path], ledger))
+        )
+        if not extracted:
+            raise InputError("none of the micrographs can be used; see the errors above")
+        particles = concatenate(list(extracted.values()))
+        write_picks(
+            particles, star, overwrite=True, layout=TableLayout(star=stacks.build_context(groups))
+        )
+        with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
-    echo(f"{len(found)} particles of {len(cut)} micrographs written to {star}", err=True)
-    lost = sum(len(own[path]) for path in cut) - len(found)
+    echo(f"{len(particles)} particles of {len(extracted)} micrographs written to {star}", err=True)
+    lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)
     if lost:
-        what = "reach over an edge" if settings.edge == "skip" else "lie outside the micrograph"
-        echo(f"{lost} picks were left out, as their boxes {what}", err=True)
+        reason = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
+        echo(f"discarded {lost} picks whose boxes {reason}", err=True)
     batch.finish()
 
 
-def _chosen(table: "Picks", threshold: float | None) -> "Picks":
+def _apply_threshold(table: "Picks", threshold: float | None) -> "Picks":
     if threshold is None:
         return table
-    from cryopick.evaluate.thresholds import thresholded
+    from cryopick.evaluate.thresholds import apply_threshold
 
-    return thresholded(table, threshold)
+    return apply_threshold(table, threshold)
 
 
-def _picks_of_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
-    """The picks of each file that has any; say which micrographs match no file."""
+def _match_picks_to_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "Picks"]:
+    """Match picks to files; report micrographs of the table without a file."""
     from cryopick.io.names import match_names
 
-    named = table.restrict([name for name, rows in table.rows().items() if len(rows)])
+    named = table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
     matched = match_names(named, paths)
     if matched.unmatched:
-        echo(f"left out, as no file matches: {', '.join(matched.unmatched)}", err=True)
-    return {Path(name): rows for name, rows in matched.picks.by_micrograph()}
+        names = ", ".join(matched.unmatched)
+        echo(f"ignored micrographs without a matching file: {names}", err=True)
+    return {Path(name): rows for name, rows in matched.picks.split_by_micrograph()}

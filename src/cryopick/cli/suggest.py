@@ -1,175 +1,166 @@
-"""`cryopick suggest`: what to label next."""
+"""`cryopick suggest`: suggest particles to label next (active learning)."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import BadParameter, Option, echo
 
+from cryopick.active.settings import SuggestSettings
 from cryopick.cli.app import app
-from cryopick.cli.batches import ledger
+from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import (
+    BoxSize,
     Device,
     Force,
     Micrographs,
-    ModelDiameterAng,
     ModelFile,
-    RawPixelSizeAng,
     Table,
     TableFormat,
-    chosen_model,
+    choose_model_file,
 )
 from cryopick.cli.progress import Batch, progress
-from cryopick.cli.settings import settings_of
-from cryopick.cli.tables import planned_tables, settings_file, write_table
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
+from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import plan_tables, settings_file
 
 if TYPE_CHECKING:
     from cryopick.active.candidates import CandidateBatch
     from cryopick.picks import Picks
-    from cryopick.runs.ledger import Parts
+    from cryopick.runs.ledger import Ledger
 
 __all__ = ["suggest"]
 
 
 @app.command()
+@expand_settings
 def suggest(
     micrographs: Micrographs,
     out: Table,
+    options: SettingsOptions[SuggestSettings],
+    picking: Annotated[
+        SettingsOptions[PickSettings],
+        Fields(only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang", "margin_ang")),
+    ],
     model: ModelFile = None,
     labels: Annotated[
-        Path | None, Option(metavar="PICKS", help="Particles labelled so far; kept clear of.")
+        Path | None,
+        Option(metavar="PICKS", help="Table of existing labels, which are not suggested again."),
     ] = None,
-    asked: Annotated[
+    earlier: Annotated[
         list[Path] | None,
-        Option(metavar="PICKS", help="Earlier suggestions, whatever their answer; repeat."),
-    ] = None,
-    count: Annotated[int | None, Option(help="Candidates to suggest [50].")] = None,
-    first: Annotated[
-        int | None,
         Option(
-            "--micrographs",
-            metavar="N",
-            help="Name the N micrographs to label first; candidates on these alone.",
+            "--asked",
+            metavar="PICKS",
+            help="Table of earlier suggestions, accepted or not, which are not suggested again; "
+            "repeatable.",
         ),
     ] = None,
     out_micrographs: Annotated[
         Path | None,
-        Option(metavar="LIST", help="Write the micrographs in the order to label, one a line."),
-    ] = None,
-    particles_per_micrograph: Annotated[
-        float | None, Option(help="Particles expected on a micrograph [as in training].")
-    ] = None,
-    threshold: Annotated[
-        float, Option(help="Consider picks of at least this logit; a low floor.")
-    ] = -6.0,
-    radius_ang: Annotated[
-        float | None, Option(help="Least distance between candidates [half the diameter].")
-    ] = None,
-    diameter_ang: ModelDiameterAng = None,
-    pixel_size_ang: RawPixelSizeAng = None,
-    margin_ang: Annotated[
-        float | None, Option(help="Leave out places closer to an edge than this [0].")
+        Option(
+            metavar="LIST",
+            help="Text file to write: the micrographs in the order to label, one per line.",
+        ),
     ] = None,
     table_format: TableFormat = None,
-    box_px: Annotated[
-        int | None, Option(min=1, help="Side of the boxes in pixels; .box files need it.")
-    ] = None,
+    box_px: BoxSize = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Suggest what to label next: the places whose answer would teach a model most.
+    """Suggest which particles to label next.
 
-    OUT has them in the order to label, with their scores and, in the column `teaches`, what
-    each is worth beside those before it: probable particles that the model is not sure of and
-    that differ from each other and from the labels, spread over the micrographs. While labels
-    are few, sure ones come too. With --micrographs the micrographs' names go to stdout.
+    These are the labels that would improve the model most. OUT lists candidates in the order to
+    label, with their scores and, in the column `acquisition_value`, the acquisition value:
+    candidates are probable particles that the model is uncertain of, that differ from each other
+    and from the labels, and that lie on many micrographs. With few labels, some certain ones are
+    included. With --micrographs, the names of the micrographs to label first go to stdout.
 
     Example: cryopick suggest micrographs --model particle.safetensors --labels labels.star
     -o candidates.star
     """
-    options: dict[str, Any] = locals()  # by the names of the settings' fields
-    from cryopick.active.acquisition import SuggestSettings
     from cryopick.active.candidates import CandidateBatch
-    from cryopick.io.inputs import micrograph_paths
-    from cryopick.model.device import ready_device
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
-    from cryopick.pick.settings import PickSettings
-    from cryopick.runs.atomic_write import whole
+    from cryopick.runs.atomic_write import atomic_write
 
-    settings = settings_of(SuggestSettings, options | {"micrographs": first})
-    picking = settings_of(PickSettings, options)
-    model = chosen_model(model, diameter_ang)
+    settings = options.build()
+    pick_settings = picking.build()
+    model = choose_model_file(model, pick_settings.diameter_ang)
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
-    paths = micrograph_paths(micrographs)
-    outputs = planned_tables(paths, out, table_format=table_format, box_px=box_px)
+    paths = find_micrographs(micrographs)
+    outputs = plan_tables(paths, out, table_format=table_format, box_px=box_px)
     if out_micrographs in outputs:
-        raise BadParameter("--out and --out-micrographs name the same file; name two")
+        raise BadParameter("--out and --out-micrographs must be different files")
     outputs += [out_micrographs] if out_micrographs else []
     candidates = CandidateBatch(
-        work=PickBatch.open(model, picking, ready_device(device), paths),
+        picking=PickBatch.open(model, pick_settings, require_device(device), paths),
         settings=settings,
-        labels=_on(paths, [labels] if labels else []),
-        asked=_on(paths, asked or []),
+        labels=_read_picks_on(paths, [labels] if labels else []),
+        suggested=_read_picks_on(paths, earlier or []),
     )
-    parts = candidates.parts(Path(out))
-    batch = Batch(paths, doing="Picking micrographs")
-    with ledger(parts, outputs, paths, overwrite=force, keep=False):
-        order, chosen = _choose(candidates, batch, parts)
+    ledger = candidates.open_ledger(Path(out))
+    batch = Batch(paths, stage="Picking micrographs")
+    with open_ledger(ledger, outputs, paths, overwrite=force, keep=False):
+        order, chosen = _choose_candidates(candidates, batch, ledger)
         if out_micrographs:
             _write_list(order, out_micrographs)
-        if first:
-            echo("\n".join(order[:first]))
-        with whole(settings_file(out), overwrite=True) as temporary:
+        if settings.micrographs:
+            echo("\n".join(order[: settings.micrographs]))
+        with atomic_write(settings_file(out), overwrite=True) as temporary:
             temporary.write_text(candidates.describe(), encoding="utf-8")
         write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)
     batch.finish()
 
 
-def _on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
-    """The places of some tables on the micrographs at hand; others are counted and told."""
+def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
+    """Read tables of picks on the given micrographs; report how many lie on others."""
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.picks import concatenate
 
     matched = []
     for table in tables:
-        read = read_picks(table)
-        found = match_names(read, paths).picks
-        left_out = len(read) - len(found)
-        if left_out == len(read) > 0:
+        all_picks = read_picks(table)
+        on_micrographs = match_names(all_picks, paths).picks
+        other_count = len(all_picks) - len(on_micrographs)
+        if other_count == len(all_picks) > 0:
             raise InputError(
-                f"{table}: none of its {len(read)} picks lies on one of the {len(paths)} "
-                f"micrographs: it names {read.micrographs[0]!r}, they are such as "
-                f"{paths[0].name!r}; give the micrographs that it is about"
+                f"{table}: none of its {len(all_picks)} picks lies on one of the {len(paths)} "
+                f"micrographs: its first is {all_picks.micrographs[0]!r}, the first given is "
+                f"{paths[0].name!r}; give the micrographs of the table"
             )
-        if left_out:
-            where = f"{left_out} picks of {table} on micrographs that were not given"
-            echo(f"left out: {where}", err=True)
-        matched.append(found)
+        if other_count:
+            echo(f"ignored {other_count} picks of {table} on other micrographs", err=True)
+        matched.append(on_micrographs)
     return concatenate(matched)
 
 
-def _choose(
-    candidates: "CandidateBatch", batch: Batch, parts: "Parts"
+def _choose_candidates(
+    candidates: "CandidateBatch", batch: Batch, ledger: "Ledger"
 ) -> tuple[list[str], "Picks"]:
-    """Pick all micrographs, look at what is worth it, and choose among that."""
-    found = dict(batch.run(lambda path: candidates.work.pick(path, parts)))
-    if not found:
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    shift = candidates.shift(list(found.values()))
-    looks = []
-    with progress(len(found), "Looking at candidates") as advance:
-        for path, picks in found.items():
-            looks.append(candidates.look(path, picks, shift, parts, len(found)))
+    """Pick all micrographs, compute the features of the best picks, and choose candidates."""
+    picks_by_path = dict(batch.run(lambda path: candidates.picking.pick(path, ledger)))
+    if not picks_by_path:
+        raise InputError("none of the micrographs can be used; see the errors above")
+    shift = candidates.estimate_shift(list(picks_by_path.values()))
+    features = []
+    with progress(len(picks_by_path), "Computing features") as advance:
+        for path, picks in picks_by_path.items():
+            features.append(
+                candidates.compute_features(path, picks, shift, ledger, len(picks_by_path))
+            )
             advance(1)
-    return candidates.choose(looks, shift)
+    return candidates.choose(features, shift)
 
 
 def _write_list(names: Sequence[str], path: Path) -> None:
-    """Write micrographs in full, so that the list means the same from everywhere."""
-    from cryopick.runs.atomic_write import whole
+    """Write the absolute paths of micrographs, one per line."""
+    from cryopick.runs.atomic_write import atomic_write
 
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         text = "".join(f"{Path(name).absolute()}\n" for name in names)
         temporary.write_text(text, encoding="utf-8")

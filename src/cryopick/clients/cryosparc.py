@@ -1,17 +1,17 @@
-"""A cryoSPARC external job: exposures in, picks out, through cryosparc-tools.
+"""External jobs of cryoSPARC, through cryosparc-tools.
 
-The job takes exposures of another job and offers particles with their locations and scores, so
-that Inspect Picks and Extract follow as after any picker. Rows are those of the micrograph file
-that cryoSPARC itself wrote: nothing is turned over. cryosparc-tools is imported only in `connect`.
+The job takes exposures of another job and outputs particles with locations and scores, for Inspect
+Picks and Extract. Coordinates refer to the micrograph files of cryoSPARC and are not flipped.
+cryosparc-tools is imported only in `connect`.
 
-- `connect`: a client of a cryoSPARC instance.
-- `pick_job`: an external job that picks.
-- `JobSettings`: where in cryoSPARC, and on what.
+- `connect`: connect to a cryoSPARC instance.
+- `pick_job`: run an external job that picks.
+- `JobSettings`: project, workspace and input of the job.
 
 Source: cryosparc-tools 5.0, documentation.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.errors import InputError, SettingsError
 from cryopick.picks import Picks
+from cryopick.workflows.events import Event, Events, FileSkipped
 
 __all__ = ["JobSettings", "connect", "pick_job"]
 
 Column = Shaped[np.ndarray, "..."]
-Picker = Callable[[Path], Picks]
+PickFunction = Callable[[Sequence[Path], float, Events], Picks]
 
 _INPUT, _OUTPUT = "exposures", "picked"
 _PATH, _SHAPE, _PIXEL = (f"micrograph_blob/{name}" for name in ("path", "shape", "psize_A"))
@@ -33,13 +34,13 @@ _PATH, _SHAPE, _PIXEL = (f"micrograph_blob/{name}" for name in ("path", "shape",
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """Where in cryoSPARC the job is to be, and what it works on.
+    """Project, workspace and input of an external job.
 
     Attributes:
-        project: Such as P3.
-        workspace: Such as W1.
-        source: Job that gives the exposures, such as J12.
-        output: Name of its output that holds them.
+        project: Project, such as P3.
+        workspace: Workspace, such as W1.
+        source: Job that outputs the exposures, such as J12.
+        output: Name of the output group with the exposures.
     """
 
     project: str
@@ -48,50 +49,51 @@ class JobSettings:
     output: str = "exposures"
 
 
-def connect(url: str) -> Any:  # noqa: ANN401  # the library need not be there
-    """Open a connection; who is asking, cryosparc-tools knows from its login or environment.
+def connect(url: str) -> Any:  # noqa: ANN401  # the library is optional
+    """Connect to an instance with the login or environment variables of cryosparc-tools.
 
     Raises:
         SettingsError: cryosparc-tools is not installed.
-        InputError: The instance does not answer, or refuses.
+        InputError: The instance does not respond, or rejects the login.
     """
     try:
         from cryosparc.tools import CryoSPARC  # type: ignore[import-not-found]  # an extra
     except ImportError:
         raise SettingsError(
-            "cryosparc-tools is not installed; install the version of your cryoSPARC beside "
-            "cryopick, for example: pip install 'cryosparc-tools~=5.0.0'"
+            "cryosparc-tools is not installed; install the version of your cryoSPARC "
+            "with cryopick, for example: pip install 'cryosparc-tools~=5.0.0'"
         ) from None
     try:
         client = CryoSPARC(url)
-        answers = client.test_connection()
+        responds = client.test_connection()
     except Exception as error:  # whatever the library or the network raises
         raise InputError(f"{url}: no connection to cryoSPARC: {error}") from error
-    if not answers:
-        raise InputError(f"{url}: cryoSPARC does not answer; check the address and the login")
+    if not responds:
+        raise InputError(f"{url}: cryoSPARC does not respond; check the address and the login")
     return client
 
 
 def pick_job(
     client: Any,  # noqa: ANN401  # of cryosparc-tools
     settings: JobSettings,
-    ready: Callable[[Sequence[Path], float], Picker],
+    pick: PickFunction,
 ) -> tuple[str, int]:
     """Create an external job, pick the exposures in it, and save the picks as its output.
 
-    An exposure that cannot be used is told in the job's log and skipped. Whatever stops the work
-    marks the job as failed.
+    Exposures that cannot be used are reported in the job log and skipped. An error marks the job as
+    failed.
 
     Args:
-        client: As `connect` gives it.
-        settings: Where, and on what.
-        ready: Given all micrographs and their pixel size in ångströms, gives what picks one.
+        client: Client returned by `connect`.
+        settings: Project, workspace and input of the job.
+        pick: Picks all micrographs, given their paths, their pixel size in ångströms and a
+            receiver of events. Skipped micrographs are not in its table.
 
     Returns:
-        The new job's name, and the number of picks.
+        Name of the new job, and the number of picks.
 
     Raises:
-        InputError: There is no exposure, or none can be used.
+        InputError: There are no exposures, or none can be used.
     """
     project = client.find_project(settings.project)
     job = project.create_external_job(settings.workspace, title="cryopick")
@@ -103,12 +105,15 @@ def pick_job(
         folder = project.dir() if callable(project.dir) else project.dir  # as in version 4, or 5
         paths = [Path(str(folder), str(path)) for path in exposures[_PATH]]
         if not paths:
-            raise InputError(f"{settings.source}: its output {settings.output} holds no exposure")
-        pick = ready(paths, float(exposures[_PIXEL][0]))
-        found = list(_picked(job, paths, pick))
-        if not found:
+            raise InputError(f"{settings.source}: its output {settings.output} has no exposures")
+        table = pick(paths, float(exposures[_PIXEL][0]), _JobLog(job))
+        by_name = dict(table.split_by_micrograph())
+        picks_by_row = [
+            (row, by_name[str(path)]) for row, path in enumerate(paths) if str(path) in by_name
+        ]
+        if not picks_by_row:
             raise InputError(f"{settings.source}: none of its exposures can be used; see the log")
-        columns = _columns(exposures, found)
+        columns = _columns(exposures, picks_by_row)
         picked = job.alloc_output(_OUTPUT, len(columns["pick_stats/ncc_score"]))
         for name, column in columns.items():
             if name in picked:
@@ -117,29 +122,26 @@ def pick_job(
     return str(job.uid), len(picked)
 
 
-def _picked(
-    job: Any,  # noqa: ANN401  # of cryosparc-tools
-    paths: Sequence[Path],
-    pick: Picker,
-) -> Iterator[tuple[int, Picks]]:
-    """The picks of each exposure that can be used, with its row."""
-    for row, path in enumerate(paths):
-        try:
-            found = pick(path)
-        except CryopickError as error:
-            job.log(f"skipped {error}", level="warning")
-        else:
-            yield row, found
+class _JobLog:
+    """A receiver that reports skipped exposures in the log of a job."""
+
+    def __init__(self, job: Any) -> None:  # noqa: ANN401  # of cryosparc-tools
+        self._job = job
+
+    def emit(self, event: Event, /) -> None:
+        """Report a skipped exposure."""
+        if isinstance(event, FileSkipped):
+            self._job.log(f"skipped {event.path}: {event.reason}", level="warning")
 
 
 def _columns(
     exposures: Any,  # noqa: ANN401  # of cryosparc-tools
-    found: Sequence[tuple[int, Picks]],
+    picks_by_row: Sequence[tuple[int, Picks]],
 ) -> dict[str, Column]:
-    """What cryoSPARC stores of picks: fractions of the micrograph, and scores where it looks."""
-    rows = np.repeat([row for row, _ in found], [len(own) for _, own in found])
-    xy_px = np.concatenate([own.xy_px for _, own in found])
-    score = np.concatenate([own.score for _, own in found]).astype(np.float32)
+    """Convert picks to columns of cryoSPARC: fractions of the micrograph, and scores."""
+    rows = np.repeat([row for row, _ in picks_by_row], [len(picks) for _, picks in picks_by_row])
+    xy_px = np.concatenate([picks.xy_px for _, picks in picks_by_row])
+    score = np.concatenate([picks.score for _, picks in picks_by_row]).astype(np.float32)
     shape = np.asarray(exposures[_SHAPE]).reshape(-1, 2)[rows]
     return {
         "location/micrograph_uid": np.asarray(exposures["uid"])[rows],

@@ -22,7 +22,7 @@ from cryopick.errors import ClusterError, CryopickError, InputError
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.settings import PickSettings
 from cryopick.regions import Regions
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -51,14 +51,14 @@ class Job:
     model_file: str
     settings: PickSettings
     device: str
-    parts: Parts
+    parts: Ledger
 
     @classmethod
-    def of(cls, work: PickBatch, model: Path, device: str, parts: Parts) -> "Job":
+    def of(cls, work: PickBatch, model: Path, device: str, parts: Ledger) -> "Job":
         """What this process would do, in the same number format."""
         number: Any = work.number_format
         settings = replace(work.picker.settings, precision=number)
-        shared = Parts(output=parts.output.absolute(), work=parts.work)
+        shared = Ledger(output=parts.output.absolute(), work=parts.work)
         return cls(model.absolute(), work.model_file, settings, device, shared)
 
 
@@ -233,9 +233,9 @@ def _ready(model: Path, model_file: str, settings: PickSettings, device: str) ->
     Raises:
         InputError: It is another one than the process that asks has read.
     """
-    from cryopick.model.device import ready_device, shared_out
+    from cryopick.model.device import require_device, assign_gpu
 
-    ready = PickBatch.open(model, settings, shared_out(ready_device(device), _number()))
+    ready = PickBatch.open(model, settings, assign_gpu(require_device(device), _number()))
     if ready.model_file != model_file:
         raise InputError(f"{model}: it has changed since the command began; give it again")
     return ready

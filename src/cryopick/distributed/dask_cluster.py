@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cryopick.errors import ClusterError, SettingsError
-from cryopick.runs.parallel import cores
+from cryopick.runs.parallel import available_cores
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -63,7 +63,7 @@ def workers_at(
             f"such as tcp://node1:8786; got {cluster!r}"
         )
     if cluster in CLUSTERS:
-        count = workers or (gpus or cores() if is_here(cluster) else _MOST_JOBS)
+        count = workers or (gpus or available_cores() if is_here(cluster) else _MOST_JOBS)
         with _started(cluster, count) as there, distributed.Client(there) as client:
             tell(f"dashboard: http://{_LOOPBACK}:{urlsplit(there.dashboard_link).port}/status")
             _wait(client, _PATIENCE_S if is_here(cluster) else None, cluster, tell)
@@ -98,7 +98,7 @@ def _started(cluster: str, workers: int) -> Iterator[Any]:
         memory_limit=None,  # as one process has none
         silence_logs=logging.ERROR,  # a worker that dies is started again; that is no news
         scheduler_kwargs={"allowed_failures": 1},
-        env={"OMP_NUM_THREADS": max(1, cores() // workers)},
+        env={"OMP_NUM_THREADS": max(1, available_cores() // workers)},
     ) as there:
         yield there
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from cryopick.distributed.status import Status, write_status
 from cryopick.distributed.watch_folder import Watcher
 from cryopick.errors import BusyError, CryopickError, SettingsError
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import (
-    table_of,
+    per_micrograph_path,
     write_coordinate_list,
     write_picks_per_micrograph,
 )
@@ -76,7 +76,7 @@ class Station:
         Raises:
             BusyError: Another process watches for the same folder.
         """
-        with self._stoppable(), self._parts.begun([], overwrite=True):
+        with self._stoppable(), self._parts.start([], overwrite=True):
             self._out.mkdir(parents=True, exist_ok=True)
             last = time.monotonic()
             while not self._stop.is_set():
@@ -140,10 +140,10 @@ class Station:
         Raises:
             SettingsError: It is another micrograph's.
         """
-        owner = self._owners.setdefault(stem_of(path.name), path)
+        owner = self._owners.setdefault(micrograph_stem(path.name), path)
         if owner != path:
             raise SettingsError(f"{path}: its table would replace that of {owner}; rename it")
-        return table_of(str(path), self._out, format=self._format)
+        return per_micrograph_path(str(path), self._out, format=self._format)
 
     def _tell_status(self, tell: Callable[[str], None], *, running: bool = True) -> None:
         told = replace(self.status, waiting=self._watcher.waiting, running=running)

@@ -16,7 +16,7 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.runs.metadata import Record, read_record
+from cryopick.runs.metadata import RunMetadata, read_run_metadata
 
 __all__ = ["Shard", "merged", "shards_of"]
 
@@ -130,7 +130,7 @@ def shards_of(out: Path) -> list[Path]:
     return [parts[number] for number in sorted(parts)]
 
 
-def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, Record | None]:
+def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, RunMetadata | None]:
     """What one run of all parts would have written.
 
     Args:
@@ -144,7 +144,7 @@ def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, Recor
     table = concatenate([read_picks(part) for part in parts])
     if not all(path.exists() for path in records):
         return table, None
-    told = [read_record(path) for path in records]
+    told = [read_run_metadata(path) for path in records]
     turns = zip_longest(*(record.micrographs for record in told))
     order = [name for name in chain.from_iterable(turns) if name is not None]
     record = replace(
@@ -158,4 +158,4 @@ def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, Recor
     if matched.unmatched:
         return table, record
     used = matched.picks.restrict([name for name in order if name not in set(record.skipped)])
-    return concatenate([own for _, own in used.by_micrograph()]), record
+    return concatenate([own for _, own in used.split_by_micrograph()]), record

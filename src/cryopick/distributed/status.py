@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["Status", "write_status"]
 
@@ -79,7 +79,7 @@ def write_status(status: Status, folder: Path) -> None:
     """Write both files into a folder, in place of those before."""
     updated = time.strftime("%Y-%m-%d %H:%M:%S")
     told = {**asdict(status), "failed": len(status.failures), "updated": updated}
-    with whole(folder / "status.json", overwrite=True) as temporary:
+    with atomic_write(folder / "status.json", overwrite=True) as temporary:
         temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     why = "".join(f"<li>{escape(text)}</li>" for text in status.failures.values())
     page = _PAGE.format(
@@ -87,5 +87,5 @@ def write_status(status: Status, folder: Path) -> None:
         state="running" if status.running else "ended",
         failures=f"<h2>Given up, until they change</h2><ul>{why}</ul>" if why else "",
     )
-    with whole(folder / "status.html", overwrite=True) as temporary:
+    with atomic_write(folder / "status.html", overwrite=True) as temporary:
         temporary.write_text(page, encoding="utf-8")

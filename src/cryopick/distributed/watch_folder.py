@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryopick.errors import CryopickError
-from cryopick.io.inputs import micrograph_paths
+from cryopick.io.inputs import find_micrographs
 
 __all__ = ["Watcher", "there_now"]
 
@@ -19,7 +19,7 @@ def there_now(arguments: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for argument in arguments:
         try:
-            found |= dict.fromkeys(micrograph_paths([argument]))
+            found |= dict.fromkeys(find_micrographs([argument]))
         except (CryopickError, OSError):
             continue  # nothing has come yet, or a network file system is away for a while
     return list(found)

@@ -1,11 +1,11 @@
-"""Keep the surest picks: by score, or by number.
+"""Select the best picks by score or by number.
 
-Source: Bepler et al. 2019, Nat. Methods 16:1153, "3D reconstruction procedure": every set
-holds the picks that score at least its threshold, so each contains the stricter ones.
+Source: Bepler et al. 2019, Nat. Methods 16:1153, "3D reconstruction procedure": a set contains the
+picks with at least its threshold, so sets of lower thresholds contain those of higher ones.
 
-- `thresholded`: the picks at or above a score.
-- `strongest`: a given number of picks.
-- `nested_counts`: several such sets at once.
+- `apply_threshold`: picks at or above a score.
+- `select_strongest`: a given number of picks.
+- `select_nested`: several such sets.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ import numpy as np
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks
 
-__all__ = ["nested_counts", "strongest", "thresholded"]
+__all__ = ["apply_threshold", "select_nested", "select_strongest"]
 
 
-def thresholded(picks: Picks, threshold: float) -> Picks:
-    """Keep the picks that score at least `threshold`; all micrographs stay.
+def apply_threshold(picks: Picks, threshold: float) -> Picks:
+    """Select the picks that score at least `threshold`; all micrographs stay.
 
     Raises:
         SettingsError: Some picks have no score.
@@ -28,10 +28,10 @@ def thresholded(picks: Picks, threshold: float) -> Picks:
     return picks.select(picks.score >= threshold)
 
 
-def strongest(picks: Picks, count: int) -> Picks:
-    """Keep the `count` picks of highest score, in stored order; all of them if there are fewer.
+def select_strongest(picks: Picks, count: int) -> Picks:
+    """Select the `count` picks of highest score, in stored order; all of them if there are fewer.
 
-    Of equal scores those go first whose micrograph is stored first, then by y, then by x.
+    Ties are resolved by stored order of the micrograph, then y, then x.
 
     Raises:
         SettingsError: Some picks have no score.
@@ -45,9 +45,9 @@ def strongest(picks: Picks, count: int) -> Picks:
     return picks.select(np.sort(order[:count]))
 
 
-def nested_counts(picks: Picks, counts: Sequence[int]) -> list[Picks]:
-    """One set for each number of picks, in the order given."""
-    return [strongest(picks, count) for count in counts]
+def select_nested(picks: Picks, counts: Sequence[int]) -> list[Picks]:
+    """Select one set per number of picks, in the given order."""
+    return [select_strongest(picks, count) for count in counts]
 
 
 def _require_scores(picks: Picks) -> None:

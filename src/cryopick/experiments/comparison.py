@@ -34,7 +34,7 @@ _FIRST = (
     "autoencoder",
     "normalization",
     "penalty_weight",
-    "proposal_steps",
+    "warm_up_steps",
 )
 
 

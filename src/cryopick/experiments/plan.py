@@ -12,9 +12,13 @@ from typing import Any
 
 from cryopick.errors import SettingsError
 from cryopick.model.model_file import load_model
-from cryopick.preprocess.normalize import NormalizationKind
-from cryopick.train.initialization import starting_file, usual_settings, usual_steps
-from cryopick.train.settings import TrainSettings
+from cryopick.preprocess.settings import NormalizationKind
+from cryopick.train.initialization import (
+    choose_model_settings,
+    choose_step_count,
+    find_initial_model,
+)
+from cryopick.train.settings import ObjectiveName, TrainSettings
 
 __all__ = ["Plan", "Trial"]
 
@@ -57,7 +61,7 @@ class Plan:
             working pixel size are those that suit the start.
         normalizations: How micrographs are standardised.
         penalty_weights: Weights λ of the generalized expectation term.
-        proposal_steps: First steps that learn from what stands out.
+        warm_up_steps: First steps that learn from what stands out.
         prior_factors: What the number of particles is multiplied by before it is told.
         is_longer_with_labels: Train for as many steps as suit the number of labels, in place of
             those of `settings`.
@@ -70,12 +74,12 @@ class Plan:
     settings: TrainSettings
     labels: tuple[int, ...] = (10, 25, 50, 100, 250, 1000)
     repeats: int = 5
-    objectives: tuple[str, ...] = ()
+    objectives: tuple[ObjectiveName, ...] = ()
     autoencoders: tuple[str, ...] = ()
     inits: tuple[str, ...] = ()
     normalizations: tuple[NormalizationKind, ...] = ()
     penalty_weights: tuple[float, ...] = ()
-    proposal_steps: tuple[int, ...] = ()
+    warm_up_steps: tuple[int, ...] = ()
     prior_factors: tuple[float, ...] = (1.0,)
     is_longer_with_labels: bool = False
     seed: int = 0
@@ -114,7 +118,7 @@ class Plan:
         ]
 
     def _length(self, labels: int) -> dict[str, Any]:
-        return {"steps": usual_steps(labels)} if self.is_longer_with_labels else {}
+        return {"steps": choose_step_count(labels)} if self.is_longer_with_labels else {}
 
     def _ways(self) -> Iterator[tuple[TrainSettings, float]]:
         """Each combination of choices, with the factor of the prior in it."""
@@ -125,7 +129,7 @@ class Plan:
             self.normalizations or (None,),
             self.autoencoders or (base.autoencoder,),
             self.penalty_weights or (base.penalty_weight,),
-            self.proposal_steps or (base.proposal_steps,),
+            self.warm_up_steps or (base.warm_up_steps,),
             self.prior_factors,
             self.objectives or (base.objective,),
         )
@@ -138,7 +142,7 @@ class Plan:
                 **changes,
                 autoencoder=autoencoder,
                 penalty_weight=penalty,
-                proposal_steps=early,
+                warm_up_steps=early,
                 objective=objective,
                 particles_per_micrograph=number * factor,
             )
@@ -146,7 +150,7 @@ class Plan:
 
     def _suiting(self, init: str) -> dict[str, Any]:
         """The settings that suit a start, unless all runs start so."""
-        start = starting_file(init)
+        start = find_initial_model(init)
         if start is None or init == self.settings.init:
             return {}
-        return usual_settings(init, load_model(start), self.settings.diameter_ang)
+        return choose_model_settings(init, load_model(start), self.settings.diameter_ang)

@@ -16,10 +16,10 @@ from typing import Any
 
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.experiments.plan import Trial
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
-from cryopick.train.initialization import starting_file
-from cryopick.train.settings import TrainSettings
+from cryopick.train.initialization import find_initial_model
+from cryopick.train.settings import SamplingSettings, TrainSettings
 
 __all__ = [
     "Record",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _USUAL = asdict(TrainSettings(diameter_ang=1.0, particles_per_micrograph=1.0))
+_RENAMED = {**TrainSettings.FORMER_NAMES, **SamplingSettings.FORMER_NAMES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class Record:
 
 def start_digest(init: str) -> str:
     """Twelve digits that differ for other models to start from; empty for random weights."""
-    file = starting_file(init)
+    file = find_initial_model(init)
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file else ""
 
 
@@ -99,7 +100,7 @@ def key_of(trial: Trial) -> str:
     setting; `is_of` tells whether defaults have changed since.
     """
     parts = (
-        json.dumps(_unusual(asdict(trial.settings), _USUAL), sort_keys=True),
+        json.dumps(_with_former_names(_unusual(asdict(trial.settings), _USUAL)), sort_keys=True),
         start_digest(trial.settings.init),
         str(trial.label_seed),
         f"{trial.prior_factor:g}",
@@ -117,6 +118,25 @@ def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str,
     }
 
 
+def _with_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Restore names that settings had before they were renamed: file names depend on them."""
+    former = {new: old for old, new in _RENAMED.items()}
+    return {
+        former.get(name, name): _with_former_names(value) if isinstance(value, Mapping) else value
+        for name, value in settings.items()
+    }
+
+
+def _with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the names of settings that were renamed after a record was written."""
+    return {
+        _RENAMED.get(name, name): _with_current_names(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in settings.items()
+    }
+
+
 def is_of(record: Record, trial: Trial) -> bool:
     """Whether a record of that name is of this run, all settings that it knows being equal."""
     now = json.loads(json.dumps(asdict(trial.settings)))
@@ -131,7 +151,7 @@ def _agrees(now: object, then: object) -> bool:
 
 def save_record(record: Record, path: Path) -> None:
     """Write a record, whole or not at all."""
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
@@ -155,8 +175,9 @@ def read_record(path: Path) -> Record:
         FormatError: It is damaged.
     """
     try:
-        return Record(**json.loads(read_text(path)))
-    except (json.JSONDecodeError, TypeError) as error:
+        values = json.loads(read_text(path))
+        return Record(**values | {"settings": _with_current_names(values["settings"])})
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise FormatError(
             f"{path}: is no record of a run of cryopick benchmark; remove it, and the run is "
             "done again"

@@ -30,14 +30,14 @@ from cryopick.experiments.results import (
     start_digest,
 )
 from cryopick.model.device import choose_device
-from cryopick.preprocess.store import Store
-from cryopick.runs.atomic_write import whole
-from cryopick.train.initialization import load_start
-from cryopick.train.labels import Labelled
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.train.initialization import load_initialization
+from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
-from cryopick.train.training_run import Prepared, Run
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.training_run import PreparedDatasets, TrainingRun
+from cryopick.train.validation import HeldOutValidator
 
 __all__ = ["Study"]
 
@@ -55,8 +55,8 @@ class Study:
     """
 
     folder: Path
-    training: Labelled
-    held_out: Labelled
+    training: LabelledMicrographs
+    held_out: LabelledMicrographs
 
     def open(self) -> None:
         """Make the folder ready.
@@ -64,7 +64,7 @@ class Study:
         Raises:
             SettingsError: It holds runs on other data.
         """
-        lines = [*self.training.identity(), "held out", *self.held_out.identity()]
+        lines = [*self.training.identity_lines(), "held out", *self.held_out.identity_lines()]
         text = "\n".join(
             [
                 f"# {hashlib.sha256(json.dumps(lines).encode()).hexdigest()}",
@@ -81,7 +81,7 @@ class Study:
                     "folder for these"
                 )
             return
-        with whole(mark) as temporary:
+        with atomic_write(mark) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
     def missing(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -122,13 +122,13 @@ class Study:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _preparations(self, trials: Sequence[Trial]) -> Iterator[tuple[str, Run]]:
+    def _preparations(self, trials: Sequence[Trial]) -> Iterator[tuple[str, TrainingRun]]:
         """Each way that the micrographs must be prepared, once."""
         for key, settings in {_preparation_key(t.settings): t.settings for t in trials}.items():
             model = self.folder / "prepared" / f"{key}.safetensors"  # none is written
             yield (
                 key,
-                Run(
+                TrainingRun(
                     model=model,
                     settings=settings,
                     training=self.training,
@@ -155,7 +155,7 @@ def _preparation_key(settings: TrainSettings) -> str:
     return f"{settings.normalization}-{settings.working_size_ang:.6g}"
 
 
-def _attempt(trial: Trial, data: Prepared, path: Path) -> Record | CryopickError:
+def _attempt(trial: Trial, data: PreparedDatasets, path: Path) -> Record | CryopickError:
     """Do a run and keep its record; a mistake in its settings is for the caller to tell."""
     try:
         record = _carried_out(trial, data)
@@ -165,13 +165,13 @@ def _attempt(trial: Trial, data: Prepared, path: Path) -> Record | CryopickError
     return record
 
 
-def _carried_out(trial: Trial, data: Prepared) -> Record:
+def _carried_out(trial: Trial, data: PreparedDatasets) -> Record:
     """Draw labels, learn from them, judge."""
     assert data.held_out is not None
     started, settings = time.monotonic(), trial.settings
     store = _with_labels(data.training.store, trial)
     settings = replace(settings, checkpoint_every=settings.steps)
-    start = load_start(settings, store)
+    start = load_initialization(settings, store)
     with TemporaryDirectory(prefix="cryopick-") as scratch:
         outcome = train(
             store,
@@ -179,13 +179,13 @@ def _carried_out(trial: Trial, data: Prepared) -> Record:
             Path(scratch) / "checkpoint.safetensors",
             device=choose_device("cpu"),
             start=start.scorer,
-            guide=start.guide,
+            partner=start.partner,
         )
-    judge = HeldOutMicrographs(
+    judge = HeldOutValidator(
         data.held_out.store,
         settings.diameter_ang / settings.working_size_ang,
         settings.sampling.label_radius_px,
-        start.guide,
+        start.partner,
     )
     regions, particles = judge(outcome.best)
     return Record(
@@ -204,7 +204,7 @@ def _carried_out(trial: Trial, data: Prepared) -> Record:
     )
 
 
-def _with_labels(full: Store, trial: Trial) -> Store:
+def _with_labels(full: PreparedStore, trial: Trial) -> PreparedStore:
     """The store with some of its particles labelled, drawn from all without regard to where.
 
     Raises:

@@ -1,11 +1,11 @@
-"""Let a network score more places than its stride leaves, without doing work twice.
+"""Dense inference by dilation (à trous): reduce the stride of a network without retraining.
 
-A layer with a stride drops outputs that a score between two places would need. Taken without
-its stride it keeps them, and all later layers reach past them by dilation: each then sees what
-it saw, for every place at once. To slide the network over the image displaced, once for each
-kind of place, gives the same scores but computes the layers before the stride again each time.
+A strided layer drops outputs that the scores in between would need. Without its stride, the layer
+keeps them, and all later layers are dilated to skip them, so every score depends on the same
+inputs as before. Running the network on shifted copies of the image would give the same scores,
+but repeat the computation of the layers before the stride.
 
-- `at_step`: a network that scores every so many pixels.
+- `convert_to_stride`: copy a network with a smaller stride.
 
 Source: Giusti et al. 2013, Fast image scanning with deep max-pooling convolutional neural
 networks; Yu and Koltun 2016, Multi-scale context aggregation by dilated convolutions.
@@ -18,22 +18,22 @@ from collections.abc import Iterator
 from torch import nn
 
 from cryopick.errors import SettingsError
-from cryopick.inference.winograd import Winograd
+from cryopick.inference.winograd import WinogradConv2d
 from cryopick.model.networks import LateResidual, Residual, Scorer
 
-__all__ = ["at_step"]
+__all__ = ["convert_to_stride"]
 
 
-def at_step(scorer: Scorer, step_px: int) -> Scorer:
-    """A copy of a network whose stride is `step_px`; each of its scores is as before.
+def convert_to_stride(scorer: Scorer, step_px: int) -> Scorer:
+    """Copy a network with the stride `step_px`; its scores do not change.
 
     Args:
-        scorer: A network, not made ready with `Winograd` in place of its layers.
-        step_px: Pixels between neighbouring scores: the network's stride or a divisor of it.
+        scorer: A network whose convolutions are not replaced by `WinogradConv2d`.
+        step_px: Pixels between neighbouring scores: the stride of the network or a divisor of it.
 
     Raises:
-        SettingsError: `step_px` does not divide the network's stride.
-        ValueError: The network was made ready for another step.
+        SettingsError: `step_px` does not divide the stride of the network.
+        ValueError: The network was already optimized for another step.
     """
     if step_px < 1 or scorer.stride_px % step_px:
         raise SettingsError(
@@ -43,31 +43,37 @@ def at_step(scorer: Scorer, step_px: int) -> Scorer:
     dense = copy.deepcopy(scorer)
     if step_px == scorer.stride_px:
         return dense
-    if any(isinstance(part, Winograd) for part in scorer.modules()):
-        raise ValueError(f"the network is ready for a step of {scorer.stride_px}; got {step_px}")
-    stride, spread = 1, 1  # of what a layer is given; spread is the stride taken from it so far
+    if any(isinstance(module, WinogradConv2d) for module in scorer.modules()):
+        raise ValueError(
+            f"the network was optimized for a step of {scorer.stride_px}; got {step_px}"
+        )
+    stride, dilation = 1, 1  # of the input of a layer; dilation is the product of removed strides
     for block in dense.encoder:
-        shortcut, begun = None, (stride, spread)
+        shortcut, block_input = None, (stride, dilation)
         if isinstance(block, Residual | LateResidual):
             shortcut = block.shortcut
-            block.margin *= spread
-        for layer in _convolutions(block):
-            if layer is shortcut:  # beside the others, not after them
-                _thin(layer, *begun, step_px)
+            block.margin *= dilation
+        for layer in _iterate_convolutions(block):
+            if layer is shortcut:  # parallel to the other layers of the block
+                _reduce_stride(layer, *block_input, step_px)
             else:
-                stride, spread = _thin(layer, stride, spread, step_px)
+                stride, dilation = _reduce_stride(layer, stride, dilation, step_px)
     dense.stride_px = stride
     return dense
 
 
-def _convolutions(block: nn.Module) -> Iterator[nn.Conv2d]:
-    return (part for part in block.modules() if isinstance(part, nn.Conv2d))
+def _iterate_convolutions(block: nn.Module) -> Iterator[nn.Conv2d]:
+    return (module for module in block.modules() if isinstance(module, nn.Conv2d))
 
 
-def _thin(layer: nn.Conv2d, stride: int, spread: int, step_px: int) -> tuple[int, int]:
-    """Keep as much of a layer's stride as the step allows; what comes after is given both."""
-    whole = layer.stride[0]
-    kept = math.gcd(whole, step_px // stride)
-    layer.stride = (kept, kept)
-    layer.dilation = (layer.dilation[0] * spread, layer.dilation[1] * spread)
-    return stride * kept, spread * (whole // kept)
+def _reduce_stride(layer: nn.Conv2d, stride: int, dilation: int, step_px: int) -> tuple[int, int]:
+    """Reduce the stride of a layer as far as the step requires, and dilate the layer.
+
+    Returns:
+        Stride and dilation of the input of the next layer.
+    """
+    original_stride = layer.stride[0]
+    new_stride = math.gcd(original_stride, step_px // stride)
+    layer.stride = (new_stride, new_stride)
+    layer.dilation = (layer.dilation[0] * dilation, layer.dilation[1] * dilation)
+    return stride * new_stride, dilation * (original_stride // new_stride)

@@ -1,14 +1,14 @@
-"""Score every region of a whole micrograph.
+"""Dense inference: compute the score map of a whole micrograph.
 
-The network is slid over the image in tiles, each with the halo that its receptive field
-needs, so memory is bounded whatever the size; beyond the image lie zeros, the mean of the
-background. The result equals, to rounding, scoring the crop around each place alone.
+The network is applied to tiles of the image, each with the halo that the receptive field
+requires, so memory use does not depend on the size of the image. The image is padded with zeros,
+the mean of the background. Up to rounding, each score equals the score of the crop around it.
 
-- `ScoreMap`: logits on a grid of places.
-- `score_map`: the scores of an image.
-- `guided_map`: the same, averaged with a guide's.
-- `folded`, `folded_both`: a network made ready for it, and a network with its guide.
-- `number_format`: float32, or bfloat16 where that is faster.
+- `ScoreMap`: logits on a regular grid.
+- `compute_score_map`: score an image with one network.
+- `compute_ensemble_score_map`: average the scores of a network and its ensemble partner.
+- `optimize_for_inference`, `optimize_ensemble_for_inference`: fold and convert the layers.
+- `resolve_precision`: choose float32 or bfloat16 for a device.
 """
 
 import math
@@ -22,20 +22,27 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float32
-from cryopick.inference.dilation import at_step
+from cryopick.inference.dilation import convert_to_stride
 from cryopick.inference.settings import Precision
-from cryopick.inference.winograd import Winograd, is_worthwhile
-from cryopick.model.device import multiplies_bfloat16
-from cryopick.model.ensemble import Guide
+from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
+from cryopick.model.device import has_fast_bfloat16
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import LateResidual, Scorer
-from cryopick.runs.parallel import in_order
+from cryopick.runs.parallel import map_in_order
 
-__all__ = ["ScoreMap", "folded", "folded_both", "guided_map", "number_format", "score_map"]
+__all__ = [
+    "ScoreMap",
+    "compute_ensemble_score_map",
+    "compute_score_map",
+    "optimize_ensemble_for_inference",
+    "optimize_for_inference",
+    "resolve_precision",
+]
 
-# Sides of what is scored at once: its activations nearly fit the cache of a core, but it is not
-# small beside the halo of a network that sees far; or it keeps a GPU busy.
+# Minimum side of a tile in pixels and in receptive fields on a CPU: the activations nearly fit the
+# cache of a core, and the halo stays small in comparison. On a GPU, large tiles use all cores.
 _TILE_PX, _TILE_FIELDS, _TILE_PX_GPU = 256, 4, 1024
-_AT_ONCE = 8  # tiles; at every pixel each takes some 60 MB, and more threads share in each
+_MAX_WORKERS = 8  # tiles in memory, about 60 MB each at a step of 1; further threads share a tile
 _CPU = torch.device("cpu")
 
 
@@ -45,95 +52,95 @@ class ScoreMap:
 
     Attributes:
         logits: Score [i, j] belongs to the pixel (x, y) = (j, i) * step_px.
-        step_px: Distance between places, in pixels of the image.
+        step_px: Distance between neighbouring scores, in pixels of the image.
     """
 
     logits: Float32[np.ndarray, "rows columns"]
     step_px: int
 
 
-def score_map(
+def compute_score_map(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     *,
     step_px: int,
     tile_px: int | None = None,
 ) -> ScoreMap:
-    """Score the regions centred on every `step_px`-th pixel, from pixel (0, 0) on.
+    """Score the regions centred on every `step_px`-th pixel, starting at pixel (0, 0).
 
     Args:
-        scorer: Network in evaluation mode, on the device to use; made `folded` for this step it
-            need not be copied.
+        scorer: Network in evaluation mode, on the device to use. It is copied, unless
+            `optimize_for_inference` has already set its stride to `step_px`.
         image: Prepared micrograph.
-        step_px: Distance between scored places: the network's stride or a divisor of it.
-        tile_px: Side of the image part scored at once; None takes what suits the device.
+        step_px: Distance between scores: the stride of the network or a divisor of it.
+        tile_px: Side of a tile in pixels of the image; None chooses it for the device.
 
     Raises:
-        SettingsError: `step_px` does not divide the network's stride.
+        SettingsError: `step_px` does not divide the stride of the network.
     """
     if step_px != scorer.stride_px:
-        scorer = at_step(scorer, step_px)
+        scorer = convert_to_stride(scorer, step_px)
     height, width = image.shape
     logits = np.empty((-(-height // step_px), -(-width // step_px)), np.float32)
     device = next(scorer.parameters()).device
     on_cpu = device.type == "cpu"
     if tile_px is None:
-        suits_core = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
-        tile_px = suits_core if on_cpu else _TILE_PX_GPU
+        tile_px_cpu = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
+        tile_px = tile_px_cpu if on_cpu else _TILE_PX_GPU
     tiles = list(_tiles(scorer, logits.shape, tile_px))
     threads = torch.get_num_threads()
-    workers = min(threads, len(tiles), _AT_ONCE) if on_cpu else 1
+    workers = min(threads, len(tiles), _MAX_WORKERS) if on_cpu else 1
 
-    def see(tile: tuple[slice, slice], window: tuple[int, int, int, int]) -> None:
-        if workers > 1:  # a core that does all of one tile never waits for another core
+    def score_tile(tile: tuple[slice, slice], window: tuple[int, int, int, int]) -> None:
+        if workers > 1:  # one core per tile, so that cores need not wait for each other
             torch.set_num_threads(threads // workers)
         with torch.inference_mode():
-            pixels = _padded(image, window).to(device)
+            pixels = _pad(image, window).to(device)
             logits[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
 
-    for _ in in_order(lambda each: see(*each), tiles, workers):
+    for _ in map_in_order(lambda arguments: score_tile(*arguments), tiles, workers):
         pass
-    torch.set_num_threads(threads)  # what later threads begin with
+    torch.set_num_threads(threads)  # the default of threads that start later
     return ScoreMap(logits, step_px)
 
 
-def guided_map(
+def compute_ensemble_score_map(
     scorer: Scorer,
-    guide: Guide | None,
+    partner: EnsemblePartner | None,
     image: Float32[np.ndarray, "height width"],
     *,
     step_px: int,
 ) -> ScoreMap:
-    """Score an image with a network and, where there is one, its guide.
+    """Score an image with a network and, if there is one, its ensemble partner.
 
     Args:
-        scorer: As for `score_map`.
-        guide: The result is the mean of both logits, with this one's weight.
-        image: As for `score_map`.
-        step_px: As for `score_map`; the guide's stride may be less.
+        scorer: As for `compute_score_map`.
+        partner: Second network. The result is the weighted mean of both logits.
+        image: As for `compute_score_map`.
+        step_px: As for `compute_score_map`; the stride of the partner may be smaller.
 
     Raises:
-        SettingsError: `step_px` does not divide the network's stride.
+        SettingsError: `step_px` does not divide the stride of the network.
     """
-    scores = score_map(scorer, image, step_px=step_px)
-    if guide is None:
+    scores = compute_score_map(scorer, image, step_px=step_px)
+    if partner is None:
         return scores
-    finer = math.gcd(step_px, guide.scorer.stride_px)
-    guiding = score_map(guide.scorer, image, step_px=finer).logits
-    every = step_px // finer
-    pooled = scores.logits + np.float32(guide.weight) * guiding[::every, ::every]
-    # The mean and not the sum, so that logits keep their range and the floor its meaning.
-    return ScoreMap(pooled / np.float32(1 + guide.weight), step_px)
+    partner_step = math.gcd(step_px, partner.scorer.stride_px)
+    partner_logits = compute_score_map(partner.scorer, image, step_px=partner_step).logits
+    ratio = step_px // partner_step
+    weighted_sum = scores.logits + np.float32(partner.weight) * partner_logits[::ratio, ::ratio]
+    # The mean instead of the sum keeps the range of the logits, so that thresholds stay valid.
+    return ScoreMap(weighted_sum / np.float32(1 + partner.weight), step_px)
 
 
 def _tiles(
     scorer: Scorer, shape: tuple[int, int], tile_px: int
 ) -> Iterator[tuple[tuple[slice, slice], tuple[int, int, int, int]]]:
-    """Parts of a grid of scores, each with the window of pixels that it depends on.
+    """Generate the tiles of a grid of scores, each with the window of pixels it depends on.
 
-    A window is top, left, bottom, right in pixels of the image.
+    A window is (top, left, bottom, right) in pixels of the image, with the halo.
     """
-    stride, reach = scorer.stride_px, scorer.receptive_field_px // 2
+    stride, halo = scorer.stride_px, scorer.receptive_field_px // 2
     side = max(1, tile_px // stride)
     for row in range(0, shape[0], side):
         for column in range(0, shape[1], side):
@@ -141,18 +148,18 @@ def _tiles(
             yield (
                 (slice(row, last_row), slice(column, last_column)),
                 (
-                    row * stride - reach,
-                    column * stride - reach,
-                    (last_row - 1) * stride + reach + 1,
-                    (last_column - 1) * stride + reach + 1,
+                    row * stride - halo,
+                    column * stride - halo,
+                    (last_row - 1) * stride + halo + 1,
+                    (last_column - 1) * stride + halo + 1,
                 ),
             )
 
 
-def _padded(
+def _pad(
     image: Float32[np.ndarray, "height width"], window: tuple[int, int, int, int]
 ) -> torch.Tensor:
-    """A window of the image, with zeros where there is no image."""
+    """Cut a window out of the image, with zeros outside the image."""
     height, width = image.shape
     top, left, bottom, right = window
     inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -163,27 +170,27 @@ def _padded(
     return torch.from_numpy(np.pad(inside, margin))
 
 
-def folded(
+def optimize_for_inference(
     scorer: Scorer,
     precision: torch.dtype = torch.float32,
     device: torch.device = _CPU,
     *,
     step_px: int | None = None,
 ) -> Scorer:
-    """A copy for scoring: batch normalisation folded into the convolutions, channels last.
+    """Copy a network with batch normalisation folded into the convolutions, channels last.
 
     Args:
         scorer: A trained network.
-        precision: Number format of all layers between the first, whose single input channel
-            leaves nothing to gain, and the head, whose logits are float32.
-        device: Where the copy is to be. Processors get the largest convolutions as products of
-            matrices; other devices have kernels of their own for that.
-        step_px: Pixels between scores; None keeps the network's stride.
+        precision: Floating-point type of all layers except the first, which has one input
+            channel and would not become faster, and the head, whose logits are float32.
+        device: Device of the copy. On a CPU, the largest convolutions are replaced by Winograd
+            convolutions; other devices have fast kernels of their own.
+        step_px: Pixels between scores; None keeps the stride of the network.
 
     Raises:
-        SettingsError: `step_px` does not divide the network's stride.
+        SettingsError: `step_px` does not divide the stride of the network.
     """
-    copy = at_step(scorer, step_px or scorer.stride_px).eval()
+    copy = convert_to_stride(scorer, step_px or scorer.stride_px).eval()
     for module in list(copy.modules()):
         if isinstance(module, LateResidual):
             module.fold()
@@ -196,7 +203,7 @@ def folded(
         for module in list(copy.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, nn.Conv2d) and is_worthwhile(child):
-                    setattr(module, name, Winograd(child))
+                    setattr(module, name, WinogradConv2d(child))
     if precision != torch.float32:
         first, *rest = copy.encoder
         inner = nn.Sequential(*rest).to(precision)
@@ -205,46 +212,49 @@ def folded(
     return copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
 
 
-def folded_both(
+def optimize_ensemble_for_inference(
     scorer: Scorer,
-    guide: Guide | None,
+    partner: EnsemblePartner | None,
     precision: torch.dtype,
     device: torch.device,
     *,
     step_px: int,
-) -> tuple[Scorer, Guide | None]:
-    """Make a network and its guide ready for `guided_map`.
+) -> tuple[Scorer, EnsemblePartner | None]:
+    """Optimize a network and its ensemble partner for `compute_ensemble_score_map`.
 
     Args:
-        scorer: As for `folded`.
-        guide: Its guide, if it has one.
-        precision: As for `folded`.
-        device: As for `folded`.
-        step_px: The step that both will be asked for.
+        scorer: As for `optimize_for_inference`.
+        partner: Ensemble partner of the network, if it has one.
+        precision: As for `optimize_for_inference`.
+        device: As for `optimize_for_inference`.
+        step_px: Pixels between the averaged scores.
 
     Raises:
-        SettingsError: `step_px` does not divide the network's stride.
+        SettingsError: `step_px` does not divide the stride of the network.
     """
-    ready = folded(scorer, precision, device, step_px=step_px)
-    if guide is None:
-        return ready, None
-    finer = math.gcd(step_px, guide.scorer.stride_px)
-    return ready, replace(guide, scorer=folded(guide.scorer, precision, device, step_px=finer))
+    optimized = optimize_for_inference(scorer, precision, device, step_px=step_px)
+    if partner is None:
+        return optimized, None
+    partner_step = math.gcd(step_px, partner.scorer.stride_px)
+    return optimized, replace(
+        partner,
+        scorer=optimize_for_inference(partner.scorer, precision, device, step_px=partner_step),
+    )
 
 
 class _Cast(nn.Module):
-    """Go on in another number format."""
+    """A layer that converts its input to another floating-point type."""
 
-    def __init__(self, kind: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
-        self.kind = kind
+        self.dtype = dtype
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(self.kind)
+        return x.to(self.dtype)
 
 
-def number_format(precision: Precision, device: torch.device) -> torch.dtype:
-    """The number format that a setting means on a device."""
+def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Return the floating-point type that a precision setting selects on a device."""
     if precision == "auto":
-        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -1,6 +1,6 @@
-"""Number formats that inference can compute in.
+"""Settings of inference.
 
-- `Precision`: the choices of `--precision`.
+- `Precision`: floating-point types, the choices of `--precision`.
 """
 
 from typing import Literal

@@ -1,10 +1,10 @@
-"""What a network says of single places when they are turned and mirrored.
+"""Test-time augmentation: score positions in all rotated and mirrored views.
 
-Molecules lie on the ice at any angle, and a mirror image is as good a projection as the
-image: a network that understood what it sees would say the same of all eight versions of a
-crop. Where it does not, it is unsure, however sure each answer sounds.
+Particles have random in-plane orientations, and the mirror image of a projection is also a
+projection. The logits of the eight views of the dihedral group D4 should therefore be equal; their
+variation measures the uncertainty of the network.
 
-- `look_around`: logits of all eight versions of each place, and their mean feature vector.
+- `score_test_time_views`: logits of all views of each position, and the mean feature vector.
 """
 
 from collections.abc import Iterator
@@ -15,52 +15,52 @@ import torch
 from cryopick.array_types import Float, Float32
 from cryopick.model.networks import Scorer
 
-__all__ = ["TURNS", "look_around"]
+__all__ = ["VIEW_COUNT", "score_test_time_views"]
 
-TURNS = 8  # the symmetries of the square: four turns, each also mirrored
+VIEW_COUNT = 8  # the dihedral group D4: four rotations, each also mirrored
 
-_BATCH = 64  # crops scored at once: their activations bound the memory
+_BATCH_SIZE = 64  # crops scored at once; limits the memory of the activations
 
 
-def look_around(
+def score_test_time_views(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
-    xy: Float[np.ndarray, "places 2"],
-) -> tuple[Float32[np.ndarray, "places 8"], Float32[np.ndarray, "places features"]]:
-    """Score the crops around some places in all eight versions.
+    xy: Float[np.ndarray, "positions 2"],
+) -> tuple[Float32[np.ndarray, "positions 8"], Float32[np.ndarray, "positions features"]]:
+    """Score the crops around positions in all eight views.
 
-    A crop is centred on the pixel nearest to the place; beyond the image lie zeros, as for
-    `score_map`.
+    A crop is centred on the pixel nearest to the position. The image is padded with zeros, as in
+    `compute_score_map`.
 
     Args:
         scorer: Network in evaluation mode, on the device to use.
         image: Prepared micrograph.
-        xy: Places (x, y) in pixels of the image, inside it.
+        xy: Positions (x, y) in pixels of the image, inside the image.
 
     Returns:
-        Logits, those of the crop as it is first; and feature vectors, averaged over the
-        versions so that they say what is there and not which way it points.
+        The logits, with the original view first, and the feature vectors. The latter are averaged
+        over the views, so that they do not depend on the orientation of the particle.
     """
     device = next(scorer.parameters()).device
-    logits = np.empty((len(xy), TURNS), np.float32)
+    logits = np.empty((len(xy), VIEW_COUNT), np.float32)
     features = np.zeros((len(xy), scorer.features), np.float32)
-    crops = _crops(image, xy, scorer.receptive_field_px)
+    crops = _crop_positions(image, xy, scorer.receptive_field_px)
     with torch.inference_mode():
-        for start in range(0, len(xy), _BATCH):
-            some = slice(start, start + _BATCH)
-            for turn, version in enumerate(_versions(torch.from_numpy(crops[some]))):
-                seen = scorer.encode(version[:, None].contiguous().to(device))
-                logits[some, turn] = scorer.classify(seen)[:, 0, 0].float().cpu().numpy()
-                features[some] += seen[:, :, 0, 0].float().cpu().numpy() / TURNS
+        for start in range(0, len(xy), _BATCH_SIZE):
+            batch = slice(start, start + _BATCH_SIZE)
+            for number, view in enumerate(_generate_views(torch.from_numpy(crops[batch]))):
+                encoded = scorer.encode(view[:, None].contiguous().to(device))
+                logits[batch, number] = scorer.classify(encoded)[:, 0, 0].float().cpu().numpy()
+                features[batch] += encoded[:, :, 0, 0].float().cpu().numpy() / VIEW_COUNT
     return logits, features
 
 
-def _crops(
-    image: Float32[np.ndarray, "height width"], xy: Float[np.ndarray, "places 2"], side: int
-) -> Float32[np.ndarray, "places {side} {side}"]:
-    """Squares of an odd side around places, with zeros where there is no image."""
-    reach = side // 2
-    padded = np.pad(image, reach)
+def _crop_positions(
+    image: Float32[np.ndarray, "height width"], xy: Float[np.ndarray, "positions 2"], side: int
+) -> Float32[np.ndarray, "positions {side} {side}"]:
+    """Cut out squares of an odd side around positions, with zeros outside the image."""
+    half = side // 2
+    padded = np.pad(image, half)
     column, row = np.rint(xy).astype(np.int64).T
     crops = np.empty((len(xy), side, side), np.float32)
     for number, (top, left) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
@@ -68,8 +68,8 @@ def _crops(
     return crops
 
 
-def _versions(crops: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The crops in four turns, then mirrored in four turns."""
+def _generate_views(crops: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Generate the four rotations of the crops, then those of the mirrored crops."""
     for mirrored in (crops, crops.flip(-1)):
         for quarter in range(4):
             yield mirrored.rot90(quarter, (-2, -1))

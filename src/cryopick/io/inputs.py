@@ -1,45 +1,41 @@
-"""Find the input files that the user names.
+"""Find the micrographs that the user names.
 
-- `micrograph_paths`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
-- `look_up`: the file that a list means by a name.
+- `find_micrographs`: expand files, globs, folders, `@list.txt`, STAR and .cs files.
 """
 
 import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryopick.errors import InputError, UnmatchedError
-from cryopick.runs.text_files import first_line, head_of, name_list
+from cryopick.errors import InputError, NotFoundError
+from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file
+from cryopick.io.tables import cs, star
+from cryopick.runs.text_files import first_line, read_head, read_name_list
 
-__all__ = [
-    "MICROGRAPH_SUFFIXES",
-    "look_up",
-    "micrograph_paths",
-]
-
-MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+__all__ = ["find_micrographs"]
 
 
-def micrograph_paths(arguments: Sequence[str]) -> list[Path]:
-    """Find the micrographs that the user means.
+def find_micrographs(arguments: Sequence[str]) -> list[Path]:
+    """Find the micrographs that command-line arguments name.
 
-    An argument is a file, a glob, a folder (every micrograph in it, sorted, no subfolders),
-    `@list.txt`, a STAR file with `rlnMicrographName`, or a cryoSPARC `.cs` file with paths of
-    micrographs. Names in a list are looked up beside the list, then from the current folder; a
-    stem without a suffix finds its file there. STAR and .cs names are also looked up from the
-    folders above, as both programs write them from the top of their project.
+    An argument is a file, a glob, a folder (all micrographs in it, sorted, without subfolders),
+    `@list.txt`, a STAR file with `rlnMicrographName`, or a cryoSPARC `.cs` file with micrograph
+    paths. Names in a list are searched beside the list, then in the current folder; a name without
+    a suffix matches the micrograph with that stem. Names in STAR and .cs files are also searched
+    in the parent folders, as both programs write paths relative to the project folder.
 
     Returns:
-        Paths in the order given; a file named twice comes once.
+        Paths in the given order, without duplicates.
 
     Raises:
-        InputError: An argument or a listed name leads to no file.
-        UnmatchedError: A listed stem leads to several files.
-        FormatError: A STAR or .cs file names no micrographs.
+        NotFoundError: An argument or a listed name matches no file.
+        InputError: A folder or list is empty.
+        UnmatchedError: A listed stem matches several files.
+        FormatError: A STAR or .cs file lists no micrographs.
     """
-    found = [path for argument in arguments for path in _expand(argument)]
-    first = {path.resolve(): path for path in reversed(found)}
-    return [path for path in dict.fromkeys(found) if first[path.resolve()] is path]
+    paths = [path for argument in arguments for path in _expand(argument)]
+    first = {path.resolve(): path for path in reversed(paths)}
+    return [path for path in dict.fromkeys(paths) if first[path.resolve()] is path]
 
 
 def _expand(argument: str) -> list[Path]:
@@ -49,13 +45,15 @@ def _expand(argument: str) -> list[Path]:
     if path.is_dir():
         return _in_folder(path)
     if path.exists():
-        return _from_table(path) if _may_list(path) else [path]
+        return _from_table(path) if _is_table(path) else [path]
     if any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument))  # noqa: PTH207 -- the pattern may be absolute
         if not matches:
-            raise InputError(f"{argument}: no file matches this pattern; check folder and suffix")
+            raise NotFoundError(
+                f"{argument}: no file matches this pattern; check the folder and suffix"
+            )
         return [file for match in matches for file in _expand(match)]
-    raise InputError(
+    raise NotFoundError(
         f"{argument}: no such file or folder; "
         "expected a micrograph, a folder, a pattern, @list.txt, a .star or a .cs file"
     )
@@ -66,72 +64,31 @@ def _in_folder(folder: Path) -> list[Path]:
     files = sorted(p for p in files if p.is_file() and not p.name.startswith("."))
     if not files:
         raise InputError(
-            f"{folder}: no micrograph in this folder ({' '.join(MICROGRAPH_SUFFIXES)})"
+            f"{folder}: this folder contains no micrographs ({' '.join(MICROGRAPH_SUFFIXES)})"
         )
     return files
 
 
 def _from_list(list_file: Path) -> list[Path]:
-    names = name_list(list_file)
+    names = read_name_list(list_file)
     if not names:
-        raise InputError(f"{list_file}: the list names no micrograph; write one name a line")
-    places = (list_file.parent, Path())
-    return [look_up(name, places, list_file) for name in names]
+        raise InputError(f"{list_file}: the list is empty; write one name per line")
+    folders = (list_file.parent, Path())
+    return [find_listed_file(name, folders, list_file) for name in names]
 
 
-def _may_list(path: Path) -> bool:
-    """Whether a file is a table that names micrographs, and not an image."""
+def _is_table(path: Path) -> bool:
+    """Check whether a file is a table that lists micrographs rather than an image."""
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
-    head = head_of(path)
+    head = read_head(path)
     is_star = first_line(head).startswith(("data_", "loop_"))
     return is_star or head[1:].startswith("NUMPY") or path.suffix.lower() in (".star", ".cs")
 
 
 def _from_table(table: Path) -> list[Path]:
-    from cryopick.io.tables import cs, star
-
-    is_star = first_line(head_of(table)).startswith(("data_", "loop_"))
+    is_star = first_line(read_head(table)).startswith(("data_", "loop_"))
     is_star = is_star or table.suffix.lower() == ".star"
-    names = (star if is_star else cs).micrograph_names(table)
-    places = (table.parent, Path(), *table.resolve().parent.parents)
-    return [look_up(name, places, table) for name in names]
-
-
-def look_up(name: str, places: Sequence[Path], source: Path) -> Path:
-    """Find the file that a list means by a name.
-
-    Args:
-        name: A path relative to one of `places`, absolute, or the stem of a micrograph.
-        places: Folders to look in; the first that has the name as it is wins, then the first
-            that has it as a stem.
-        source: The list, for the message.
-
-    Raises:
-        InputError: There is no such file.
-        UnmatchedError: A folder has several micrographs of that stem.
-    """
-    for place in places:
-        if _is_file(place / name):
-            return place / name
-    for place in places:
-        matches = [place / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
-        matches = [path for path in matches if _is_file(path)]
-        if len(matches) > 1:
-            raise UnmatchedError(
-                f"{source}: {name!r} may be {matches[0]} or {matches[1]}; "
-                "write the name with its suffix"
-            )
-        if matches:
-            return matches[0]
-    raise InputError(
-        f"{source}: no file {name[:200]!r} beside the list or from the current folder; "
-        "write paths relative to one of them, or in full"
-    )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
-        return False
+    names = (star if is_star else cs).read_micrograph_names(table)
+    folders = (table.parent, Path(), *table.resolve().parent.parents)
+    return [find_listed_file(name, folders, table) for name in names]

@@ -1,6 +1,6 @@
-"""Logits as odds: a line that makes a logit of 0 even odds, and keeps the order of scores.
+"""Calibration of scores by Platt scaling: a calibrated logit of 0 is a probability of one half.
 
-- `Odds`: the line.
+- `Calibration`: slope and offset of the linear map from logits to log-odds.
 """
 
 import math
@@ -11,16 +11,19 @@ import numpy as np
 from cryopick.array_types import Float, Float32
 from cryopick.errors import SettingsError
 
-__all__ = ["Odds"]
+__all__ = ["Calibration"]
 
 
 @dataclass(frozen=True)
-class Odds:
-    """Log-odds of a pick as a line in its logit: slope · logit + offset.
+class Calibration:
+    """Linear map from the logit of a pick to its log-odds: slope · logit + offset.
+
+    Attributes:
+        slope: Factor of the logit; positive, so that the order of scores is preserved.
+        offset: Log-odds at a logit of 0.
 
     Raises:
-        SettingsError: The slope is not above 0, which would turn the order of scores over, or a
-            number is not finite.
+        SettingsError: The slope is not positive, or a number is not finite.
     """
 
     slope: float
@@ -29,17 +32,18 @@ class Odds:
     def __post_init__(self) -> None:
         if not (0 < self.slope < math.inf and math.isfinite(self.offset)):
             raise SettingsError(
-                f"odds need a finite line that rises; got {self.slope:g} · logit + {self.offset:g}"
+                "the calibration must have a positive slope and a finite offset; "
+                f"got {self.slope:g} · logit + {self.offset:g}"
             )
 
-    def of(self, logits: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """The log-odds of logits.
+    def apply(self, logits: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Convert logits to log-odds.
 
-        >>> Odds(2.0, 1.0).of(np.array([-0.5, 0.0]))
+        >>> Calibration(2.0, 1.0).apply(np.array([-0.5, 0.0]))
         array([0., 1.])
         """
         return logits * self.slope + self.offset
 
-    def of_map(self, logits: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-        """The same in single precision."""
+    def apply_to_map(self, logits: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+        """Convert logits to log-odds in single precision."""
         return logits * np.float32(self.slope) + np.float32(self.offset)

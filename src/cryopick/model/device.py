@@ -1,11 +1,12 @@
-"""What to compute on, and in which numbers.
+"""Choice of the device, of the floating-point type and of the memory format.
 
-- `choose_device`, `ready_device`: the device of a name; tried, or not.
-- `shared_out`: which of several GPUs is for which worker.
-- `multiplies_bfloat16`: whether half the bits cost half the time there.
-- `mixed_precision`: compute so where it pays.
-- `memory_format`: how images should lie in memory.
-- `sent`: an array on its way there.
+- `choose_device`, `require_device`: the device of a name, unchecked or checked.
+- `assign_gpu`: distribute the GPUs of a machine over workers.
+- `has_fast_bfloat16`: test if bfloat16 is faster than float32 on a device.
+- `autocast_context`: use bfloat16 where it is faster.
+- `widen_to_float32`: convert half-precision numbers to float32.
+- `choose_memory_format`: the fastest memory format for training.
+- `copy_to_device`: copy an array to a device asynchronously.
 """
 
 from contextlib import nullcontext
@@ -13,23 +14,25 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from cryopick.array_types import Shaped
+from cryopick.array_types import Float, Shaped
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NETWORKS, Scorer
+from cryopick.model.architectures import NETWORKS
+from cryopick.model.networks import Scorer
 
 __all__ = [
+    "assign_gpu",
+    "autocast_context",
     "choose_device",
-    "memory_format",
-    "mixed_precision",
-    "multiplies_bfloat16",
-    "ready_device",
-    "sent",
-    "shared_out",
+    "choose_memory_format",
+    "copy_to_device",
+    "has_fast_bfloat16",
+    "require_device",
+    "widen_to_float32",
 ]
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes cuda, then mps, then cpu, whichever is there."""
+    """Return the device of that name; "auto" chooses the first available of cuda, mps, cpu."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
@@ -37,61 +40,65 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def ready_device(name: str) -> torch.device:
-    """The device of that name, if this machine can compute on it.
+def require_device(name: str) -> torch.device:
+    """Return the device of that name after a test computation on it.
 
     Raises:
-        SettingsError: The name means no device, or none that is here.
+        SettingsError: The name is unknown, or the device is not available.
     """
     try:
         device = choose_device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(
-            f"--device {name}: this machine cannot compute on it "
+            f"--device {name}: not available on this machine "
             f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
         ) from error
     return device
 
 
-def shared_out(device: torch.device, worker: int) -> torch.device:
-    """The GPU of one of several workers on a machine, in turn; other devices are for all."""
+def assign_gpu(device: torch.device, worker: int) -> torch.device:
+    """Assign a GPU to a worker, round-robin; other devices are shared by all workers."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", worker % torch.cuda.device_count())
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Return true if the device computes faster in bfloat16 than in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
     if device.type != "cpu" or capabilities is None:
         return False
-    found = capabilities()
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    features = capabilities()
+    return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def mixed_precision(device: torch.device) -> torch.autocast | nullcontext[None]:
-    """A context in which convolutions take bfloat16 where that is faster."""
-    if multiplies_bfloat16(device):
+def autocast_context(device: torch.device) -> torch.autocast | nullcontext[None]:
+    """Make a context in which convolutions use bfloat16 if that is faster on the device."""
+    if has_fast_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
 
-def memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
-    """How images and weights lie in memory where a network learns fastest.
+def widen_to_float32(numbers: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
+    """Convert half-precision numbers to float32; leave float64, which tests compute in."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
 
-    Channels last, save on processors for residual networks: so a step of `conv31` takes a sixth
-    less there, and one of `resnet41` a tenth more (docs/results/speed.md).
+
+def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
+    """Choose the memory format of images and weights in which training is fastest.
+
+    This is channels last, except for residual networks on a CPU (docs/results/speed.md).
     """
     is_residual = any(layer.residual for layer in NETWORKS[scorer.settings.name])
     return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
 
 
-def sent(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
-    """Put an array on a device; a GPU fetches it while this process goes on."""
+def copy_to_device(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
+    """Copy an array to a device; a copy to a GPU is asynchronous."""
     tensor = torch.from_numpy(array)
-    if device.type == "cuda":  # only from pinned memory
+    if device.type == "cuda":  # asynchronous copies require pinned memory
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

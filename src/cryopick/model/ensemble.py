@@ -1,13 +1,13 @@
-"""A network that has seen many particles gives its opinion to one that has seen a few labels.
+"""Ensemble of a network trained on a few labels and the general model.
 
-The logits of both are averaged, the guide's with a weight: a logarithmic opinion pool. What the
-few labels cannot tell, the guide knows; what is particular to the data set, the labels tell.
-With more labels the guide is needed less. docs/results/general-model.md compares this with
-fine-tuning the guide itself.
+The weighted mean of the logits of both networks is a logarithmic pool of predictions. The general
+model contributes what a few labels cannot teach, the trained network what is specific to the data
+set. The weight of the general model decreases with the number of labels. The ensemble is compared
+with fine-tuning in docs/results/general-model.md.
 
-- `Guide`: the network and its weight.
-- `guide_weight`: the weight that suits a number of labels.
-- `votes_on_negatives`: what the guide says where it is known to be wrong.
+- `EnsemblePartner`: the second network of the ensemble and its weight.
+- `partner_weight`: default weight for a number of labels.
+- `score_negative_labels`: weighted logits of the partner at negative labels.
 
 Source: Genest and Zidek 1986, "Combining probability distributions", Statistical Science 1:114.
 """
@@ -19,54 +19,57 @@ import torch
 
 from cryopick.array_types import Float
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.store import Store
+from cryopick.preprocess.prepared_store import PreparedStore
 
-__all__ = ["Guide", "guide_weight", "votes_on_negatives"]
+__all__ = ["EnsemblePartner", "partner_weight", "score_negative_labels"]
 
-_LABELS = 72.0  # as many labels as the guide is worth
-_MOST = 4.0
+_LABELS_AT_EQUAL_WEIGHT = 72.0
+_MAX_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
-class Guide:
-    """A network whose logits are averaged with those of another.
+class EnsemblePartner:
+    """A network whose logits are averaged with those of the main network.
 
     Attributes:
-        scorer: The network, for images prepared alike.
-        weight: Of its logits, where those of the other have the weight 1.
+        scorer: The network; it takes the same input as the main network.
+        weight: Weight of its logits; those of the main network have weight 1.
     """
 
     scorer: Scorer
     weight: float
 
 
-def guide_weight(labels: int) -> float:
-    """The weight of a guide beside a network that learnt from so many labels.
+def partner_weight(labels: int) -> float:
+    """Compute the default weight of the partner of a network trained on `labels` labels.
 
-    >>> guide_weight(144)
+    >>> partner_weight(144)
     0.5
     """
-    return min(_MOST, _LABELS / max(labels, 1))
+    return min(_MAX_WEIGHT, _LABELS_AT_EQUAL_WEIGHT / max(labels, 1))
 
 
-def votes_on_negatives(guide: Guide, store: Store) -> Float[np.ndarray, " negatives"]:
-    """How strongly a guide takes places for particles that are labelled as none.
+def score_negative_labels(
+    partner: EnsemblePartner, store: PreparedStore
+) -> Float[np.ndarray, " negatives"]:
+    """Compute the weighted logits that the partner contributes at negative labels.
 
     Args:
-        guide: The network and its weight.
-        store: Prepared micrographs with negatives.
+        partner: The network and its weight.
+        store: Prepared micrographs with negative labels.
 
     Returns:
-        For each negative, one micrograph after the other, the guide's logit times its weight,
-        0 where the guide is right. The other network's logit must fall below minus this.
+        For each negative label, in the order of the micrographs, the logit of the partner times
+        its weight, or 0 if the logit is negative. The main network must give a logit below minus
+        this value for the ensemble to reject the position.
     """
-    scorer = guide.scorer.eval()
+    scorer = partner.scorer.eval()
     side = scorer.receptive_field_px
-    votes = []
+    weighted_logits = []
     for micrograph, negatives in enumerate(store.negatives_px):
         for x, y in np.rint(negatives).astype(int):
             window = store.window(micrograph, int(y) - side // 2, int(x) - side // 2, side)
             with torch.inference_mode():
                 logit = scorer(torch.from_numpy(window.image)[None, None])
-            votes.append(guide.weight * max(float(logit.squeeze()), 0.0))
-    return np.array(votes)
+            weighted_logits.append(partner.weight * max(float(logit.squeeze()), 0.0))
+    return np.array(weighted_logits)

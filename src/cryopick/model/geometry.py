@@ -1,6 +1,6 @@
-"""How a network that is slid over a patch sees it.
+"""Geometry of the scores of a fully convolutional network on a patch.
 
-- `Geometry`: where the scores of a patch lie, and how many crops tile it.
+- `Geometry`: positions of the scores of a patch, and number of crops that tile it.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ __all__ = ["Geometry"]
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a network of some receptive field and stride sees a square patch.
+    """Positions of the scores of a network on a square patch.
 
     Attributes:
         patch_px: Side of the patch.
-        field_px: Side of the region behind one score.
+        field_px: Receptive field: side of the region on which one score depends.
         stride_px: Distance between scores.
     """
 
@@ -29,10 +29,10 @@ class Geometry:
 
     @classmethod
     def of(cls, patch_px: int | None, field_px: int, stride_px: int) -> "Geometry":
-        """Settle the patch side: three tiles by default.
+        """Choose the side of the patch: three tiles unless `patch_px` is given.
 
         Raises:
-            SettingsError: The patch is smaller than one region.
+            SettingsError: The patch is smaller than the receptive field.
         """
         side = 3 * _tile(field_px, stride_px) if patch_px is None else patch_px
         if side < field_px:
@@ -44,7 +44,7 @@ class Geometry:
 
     @property
     def grid(self) -> int:
-        """Scores along one side of a patch."""
+        """Number of scores along one side of a patch."""
         return (self.patch_px - self.field_px) // self.stride_px + 1
 
     @property
@@ -54,12 +54,12 @@ class Geometry:
 
     @property
     def tiles(self) -> int:
-        """Tiled crops along one side of a patch."""
+        """Number of tiled crops along one side of a patch."""
         return (self.patch_px - self.field_px) // self.tile_px + 1
 
     @property
     def centres_px(self) -> Float[np.ndarray, " grid"]:
-        """Position of each score's centre along a side, from the patch's own centre."""
+        """Positions of the scores along a side, relative to the centre of the patch."""
         first = (self.field_px - 1) / 2 - (self.patch_px - 1) / 2
         return first + self.stride_px * np.arange(self.grid)
 

@@ -1,10 +1,11 @@
-"""Model files: one safetensors file with weights and everything needed to use them.
+"""Model files: one safetensors file with the weights and everything needed to use them.
 
-Loading runs no code from the file and allocates nothing before shapes are known to fit.
+Loading executes no code from the file, and allocates no memory before the shapes are checked. In
+the metadata, the ensemble partner has the key "guide" and the calibration the key "odds".
 
-- `Model`: a network together with the preparation its input needs.
-- `save_model`, `load_model`: to and from a file.
-- `GENERAL_MODEL`: the file that ships with the package; `general/` has its recipe.
+- `Model`: a network with the preprocessing of its input.
+- `save_model`, `load_model`: write and read a model file.
+- `GENERAL_MODEL`: path of the general model; `train/pretrain` trains it.
 """
 
 import json
@@ -20,39 +21,40 @@ from safetensors.torch import save
 
 from cryopick.array_types import Float
 from cryopick.errors import FormatError, InputError, SettingsError
-from cryopick.model.calibration import Odds
-from cryopick.model.ensemble import Guide
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.calibration import Calibration
+from cryopick.model.ensemble import EnsemblePartner
+from cryopick.model.networks import Scorer
 from cryopick.preprocess.normalize import Normalization
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["GENERAL_MODEL", "Model", "load_model", "save_model"]
 
-# Here and not beside its recipe, which needs the simulation: who uses it need not load that.
+# Defined here because `train/pretrain` imports the simulation, which picking does not need.
 GENERAL_MODEL = Path(__file__).with_name("general.safetensors")
 
 _FORMAT = 1
-_GUIDE = "guide/"  # what the names of a guide's weights begin with
-_HEAD = "head spread"
-_WIDEST = 1024  # channels; a file that asks for more is refused rather than allocated
-_DAMAGED = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
+_PARTNER_PREFIX = "guide/"  # of the names of the ensemble partner's weights
+_HEAD_SPREAD = "head spread"  # name of a tensor
+_MAX_WIDTH = 1024  # channels; a file that requires more is rejected rather than allocated
+_DAMAGED_FILE_ERRORS = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained network and how to prepare micrographs for it.
+    """A trained network and the preprocessing of its input.
 
     Attributes:
         scorer: The network.
-        diameter_ang: Diameter of the particles it was trained on.
-        working_pixel_size_ang: Ångströms per pixel of the images it was trained on.
-        normalization: How those images were standardised.
-        label_radius_px: Distance in working pixels within which a region was positive.
-        guide: Another network whose logits are averaged with its, if any.
-        odds: What makes log-odds of those logits, if they are calibrated.
-        head_spread: A factor L of the covariance L Lᵀ of the weights of the last layer, its offset
-            last, between kinds of particles, where it is known: `learn.head` fits them to labels.
-        summary: What made it: settings, prior, results, version. Plain JSON values.
+        diameter_ang: Diameter of the particles in the training data.
+        working_pixel_size_ang: Pixel size of the network's input, in ångströms.
+        normalization: Normalisation of the network's input.
+        label_radius_px: Distance in working pixels within which a position was positive.
+        partner: Second network whose logits are averaged with those of `scorer`, if any.
+        calibration: Map from logits to log-odds; None if the logits are not calibrated.
+        head_spread: Factor L of the covariance L Lᵀ of the weights of the last layer (its offset
+            last) over kinds of particles, if known. `train.head_fit` uses it as a prior.
+        summary: Provenance as JSON values: settings, prior, results, version.
     """
 
     scorer: Scorer
@@ -60,54 +62,55 @@ class Model:
     working_pixel_size_ang: float
     normalization: Normalization
     label_radius_px: float
-    guide: Guide | None = None
-    odds: Odds | None = None
+    partner: EnsemblePartner | None = None
+    calibration: Calibration | None = None
     head_spread: Float[np.ndarray, "features features"] | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def diameter_px(self) -> float:
-        """Particle diameter in working pixels, whatever the size of the particles looked for."""
+        """Particle diameter in working pixels; equal for all particles, as images are rescaled."""
         return self.diameter_ang / self.working_pixel_size_ang
 
     def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
-        """Raw pixels per working pixel for micrographs of some pixel size.
+        """Compute the downsampling factor: raw pixels per working pixel.
 
         Args:
             pixel_size_ang: Ångströms per raw pixel.
-            diameter_ang: Diameter of the particles looked for, when it is not the model's:
-                the image is rescaled so that they look as large as those it learnt from.
+            diameter_ang: Diameter of the particles to pick, if it differs from the model's. The
+                image is rescaled so that they appear as large as those in the training data.
         """
         scale = 1.0 if diameter_ang is None else diameter_ang / self.diameter_ang
         return self.working_pixel_size_ang * scale / pixel_size_ang
 
 
 def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file atomically.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.
     """
     description = {
         "format": _FORMAT,
-        **_described(model.scorer),
+        **_describe_network(model.scorer),
         "diameter_ang": model.diameter_ang,
         "working_pixel_size_ang": model.working_pixel_size_ang,
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
         "guide": None,
-        "odds": asdict(model.odds) if model.odds else None,
+        "odds": asdict(model.calibration) if model.calibration else None,
         "summary": dict(model.summary),
     }
     tensors = model.scorer.state_dict()
-    if model.guide:
-        description["guide"] = {**_described(model.guide.scorer), "weight": model.guide.weight}
-        own = model.guide.scorer.state_dict()
-        tensors |= {f"{_GUIDE}{name}": value for name, value in own.items()}
+    if model.partner:
+        network = _describe_network(model.partner.scorer)
+        description["guide"] = {**network, "weight": model.partner.weight}
+        partner_tensors = model.partner.scorer.state_dict()
+        tensors |= {f"{_PARTNER_PREFIX}{name}": value for name, value in partner_tensors.items()}
     if model.head_spread is not None:
-        tensors[_HEAD] = torch.from_numpy(model.head_spread)
+        tensors[_HEAD_SPREAD] = torch.from_numpy(model.head_spread)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with whole(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
 
@@ -116,7 +119,7 @@ def load_model(path: Path | str) -> Model:
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no model of cryopick's, or one of a later version.
+        FormatError: The file is not a cryopick model, or was written by a later version.
     """
     path = Path(path)
     if not path.is_file():
@@ -127,25 +130,25 @@ def load_model(path: Path | str) -> Model:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError) as error:
         raise FormatError(
-            f"{path}: not a model file of cryopick (safetensors was expected): {error}"
+            f"{path}: not a cryopick model file (expected safetensors format): {error}"
         ) from error
     if "cryopick" not in metadata:
         raise FormatError(
-            f"{path}: a safetensors file, but not a model of cryopick's; "
-            "use a file that `cryopick train` wrote"
+            f"{path}: a safetensors file, but not a cryopick model; "
+            "use a file written by `cryopick train`"
         )
     try:
         return _assemble(json.loads(metadata["cryopick"]), tensors)
-    except (*_DAMAGED, SettingsError, FormatError) as error:
-        why = " ".join(str(error).split())[:200]
+    except (*_DAMAGED_FILE_ERRORS, SettingsError, FormatError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise FormatError(
-            f"{path}: the model's description is damaged or of another version ({why}); "
-            "train it again or update cryopick"
+            f"{path}: the model file is damaged or from another version ({reason}); "
+            "train the model again or update cryopick"
         ) from error
 
 
-def _described(scorer: Scorer) -> dict[str, Any]:
-    """What tells a network apart from another."""
+def _describe_network(scorer: Scorer) -> dict[str, Any]:
+    """Describe the architecture of a network as JSON values."""
     return {
         "network": asdict(scorer.settings),
         "receptive_field_px": scorer.receptive_field_px,
@@ -154,69 +157,76 @@ def _described(scorer: Scorer) -> dict[str, Any]:
 
 
 def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
-    """Build a model from what its file says."""
+    """Build a model from the description and the tensors of its file."""
     if description["format"] != _FORMAT:
         raise ValueError(f"format {description['format']}, this version reads {_FORMAT}")
-    odds = description.get("odds")
-    guide, stated = None, description.get("guide")
-    if stated:
-        own = {name: value for name, value in tensors.items() if name.startswith(_GUIDE)}
-        tensors = {name: value for name, value in tensors.items() if name not in own}
-        weights = {name.removeprefix(_GUIDE): value for name, value in own.items()}
-        guide = Guide(_network(stated, weights), _number(stated, "weight"))
-    spread = tensors.pop(_HEAD, None)
-    scorer = _network(description, tensors)
+    line = description.get("odds")
+    partner, partner_description = None, description.get("guide")
+    if partner_description:
+        prefixed = {k: value for k, value in tensors.items() if k.startswith(_PARTNER_PREFIX)}
+        tensors = {name: value for name, value in tensors.items() if name not in prefixed}
+        weights = {name.removeprefix(_PARTNER_PREFIX): value for name, value in prefixed.items()}
+        partner = EnsemblePartner(
+            _build_network(partner_description, weights),
+            _read_number(partner_description, "weight"),
+        )
+    head_spread = tensors.pop(_HEAD_SPREAD, None)
+    scorer = _build_network(description, tensors)
     return Model(
         scorer=scorer,
-        diameter_ang=_positive(description, "diameter_ang"),
-        working_pixel_size_ang=_positive(description, "working_pixel_size_ang"),
+        diameter_ang=_read_positive(description, "diameter_ang"),
+        working_pixel_size_ang=_read_positive(description, "working_pixel_size_ang"),
         normalization=Normalization.from_dict(description["normalization"]),
-        label_radius_px=_number(description, "label_radius_px"),
-        guide=guide,
-        odds=Odds(float(odds["slope"]), float(odds["offset"])) if odds else None,
-        head_spread=None if spread is None else _head_spread(spread, scorer),
+        label_radius_px=_read_number(description, "label_radius_px"),
+        partner=partner,
+        calibration=Calibration(float(line["slope"]), float(line["offset"])) if line else None,
+        head_spread=None if head_spread is None else _check_head_spread(head_spread, scorer),
         summary=dict(description["summary"]),
     )
 
 
-def _head_spread(tensor: torch.Tensor, scorer: Scorer) -> Float[np.ndarray, "features features"]:
-    """The spread of the last layer's weights, which must fit the network."""
+def _check_head_spread(
+    tensor: torch.Tensor, scorer: Scorer
+) -> Float[np.ndarray, "features features"]:
+    """Check that the covariance factor of the last layer matches the network."""
     side = scorer.features + 1
     if tuple(tensor.shape) != (side, side) or tensor.dtype != torch.float64:
-        raise ValueError(f"the {_HEAD} is {tuple(tensor.shape)} {tensor.dtype}, not {side} square")
+        raise ValueError(
+            f"the {_HEAD_SPREAD} is {tuple(tensor.shape)} {tensor.dtype}, not {side} square"
+        )
     if not bool(tensor.isfinite().all()):
-        raise ValueError(f"the {_HEAD} is not finite")
+        raise ValueError(f"{_HEAD_SPREAD} has values that are not finite")
     return tensor.numpy()
 
 
-def _network(description: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Scorer:
-    """Build a network from its description, with weights that must fit it."""
+def _build_network(description: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Scorer:
+    """Build a network from its description and weights, and check that they match."""
     settings = NetworkSettings(**description["network"])
-    if settings.width > _WIDEST:
-        raise ValueError(f"width {settings.width} is beyond {_WIDEST}")
-    with torch.device("meta"):  # shapes without memory, so that a false file costs nothing
+    if settings.width > _MAX_WIDTH:
+        raise ValueError(f"width {settings.width} exceeds {_MAX_WIDTH}")
+    with torch.device("meta"):  # shapes without memory, so that an invalid file costs nothing
         scorer = Scorer(settings)
-    seen = (description["receptive_field_px"], description["stride_px"])
-    if seen != (scorer.receptive_field_px, scorer.stride_px):
-        raise ValueError(f"receptive field and stride {seen} are not those of {settings.name}")
-    kinds = {name: tensor.dtype for name, tensor in scorer.state_dict().items()}
+    geometry = (description["receptive_field_px"], description["stride_px"])
+    if geometry != (scorer.receptive_field_px, scorer.stride_px):
+        raise ValueError(f"receptive field and stride {geometry} are not those of {settings.name}")
+    dtypes = {name: tensor.dtype for name, tensor in scorer.state_dict().items()}
     for name, tensor in tensors.items():
-        if tensor.dtype != kinds.get(name, tensor.dtype):
-            raise ValueError(f"weights {name} are {tensor.dtype}, {kinds[name]} was expected")
+        if tensor.dtype != dtypes.get(name, tensor.dtype):
+            raise ValueError(f"weights {name} are {tensor.dtype}, expected {dtypes[name]}")
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"weights {name} are not finite")
     scorer.load_state_dict(tensors, assign=True)
     return scorer.eval()
 
 
-def _positive(description: Mapping[str, Any], name: str) -> float:
-    value = _number(description, name)
+def _read_positive(description: Mapping[str, Any], name: str) -> float:
+    value = _read_number(description, name)
     if value == 0:
         raise ValueError(f"{name} must be above 0; got {value}")
     return value
 
 
-def _number(description: Mapping[str, Any], name: str) -> float:
+def _read_number(description: Mapping[str, Any], name: str) -> float:
     value = float(description[name])
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a number of at least 0; got {value}")

@@ -1,18 +1,16 @@
-"""Networks that score a micrograph region, and the decoder that regularises them.
+"""Networks that score micrograph regions, and the decoder that regularizes their training.
 
-Every convolution is unpadded, so a network slid over a large image gives at each place
-exactly what it gives for the crop there. Receptive field and stride follow from the list
-of layers; other code reads them from the network and assumes nothing.
+All convolutions are unpadded, so a network applied to a large image gives at each position exactly
+the score of the crop there. Receptive field and stride are computed from the list of layers;
+other code reads them from the network.
 
-- `NETWORKS`: the networks by name, as lists of layers.
-- `Scorer`: a network with its linear head; logits out.
-- `Residual`, `LateResidual`: layers that scoring changes in ways of their own.
-- `Decoder`: feature vectors back to regions, for the autoencoder term.
+- `Scorer`: a fully convolutional network with a linear head that returns logits.
+- `Residual`, `LateResidual`: residual layers, which dense inference modifies.
+- `Decoder`: reconstruct regions from feature vectors, for the autoencoder loss.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -20,143 +18,24 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float
+from cryopick.model.architectures import NETWORKS, Layer, NetworkSettings
 
-__all__ = ["NETWORKS", "Decoder", "LateResidual", "Layer", "NetworkSettings", "Residual", "Scorer"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One convolution with batch normalisation and PReLU, or a residual pair of them.
-
-    Attributes:
-        kernel: Side of the filter in pixels of the layer's input.
-        channels: Output channels, in multiples of the network's width.
-        stride: Step between outputs; of the first convolution in a residual layer.
-        dilation: Spacing of the filter's taps; of the first in a residual layer.
-        residual: Two convolutions with a shortcut around them, as in He et al. 2016.
-        late: In a residual layer, stride, dilation and channels are those of the second
-            convolution while the first keeps what came in, and the sum is normalised.
-    """
-
-    kernel: int
-    channels: int
-    stride: int = 1
-    dilation: int = 1
-    residual: bool = False
-    late: bool = False
-
-
-_PAPER = (
-    Layer(kernel=7, channels=1, stride=2),
-    Layer(kernel=5, channels=2, stride=2),
-    Layer(kernel=5, channels=4),
-)
-
-NETWORKS: Mapping[str, Sequence[Layer]] = {
-    # The paper's classifier: receptive field 31, stride 4 (Bepler et al. 2019, Methods).
-    "conv31": _PAPER,
-    # Wider context at the same stride: dilation doubles what a 5 x 5 filter adds.
-    "conv63": (*_PAPER, Layer(kernel=5, channels=4, dilation=2)),
-    "conv127": (
-        *_PAPER,
-        Layer(kernel=5, channels=4, dilation=2),
-        Layer(kernel=5, channels=4, dilation=4),
-    ),
-    "resnet41": (
-        Layer(kernel=5, channels=1, stride=2),
-        Layer(kernel=3, channels=1, residual=True),
-        Layer(kernel=3, channels=2, stride=2, residual=True),
-        Layer(kernel=3, channels=4, residual=True),
-    ),
-    "resnet73": (
-        Layer(kernel=5, channels=1, stride=2),
-        Layer(kernel=3, channels=1, residual=True),
-        Layer(kernel=3, channels=2, stride=2, residual=True),
-        Layer(kernel=3, channels=2, residual=True),
-        Layer(kernel=3, channels=4, residual=True),
-        Layer(kernel=3, channels=4, residual=True),
-    ),
-    # The networks of Topaz 0.3, so that its detectors can be used: what it calls resnet8,
-    # resnet16, conv63 and conv127. Its conv31 is the paper's.
-    "resnet71": (
-        Layer(kernel=7, channels=1, stride=2),
-        Layer(kernel=3, channels=1, dilation=2, residual=True, late=True),
-        Layer(kernel=3, channels=2, stride=2, dilation=2, residual=True, late=True),
-        Layer(kernel=3, channels=2, dilation=2, residual=True, late=True),
-        Layer(kernel=5, channels=4),
-    ),
-    "resnet91": (
-        Layer(kernel=7, channels=1),
-        Layer(kernel=3, channels=1, stride=2, residual=True, late=True),
-        *[Layer(kernel=3, channels=1, residual=True, late=True)] * 3,
-        Layer(kernel=3, channels=2, stride=2, residual=True, late=True),
-        *[Layer(kernel=3, channels=2, residual=True, late=True)] * 2,
-        Layer(kernel=5, channels=4),
-    ),
-    "strided63": (
-        *_PAPER[:2],
-        Layer(kernel=5, channels=4, stride=2),
-        Layer(kernel=5, channels=8),
-    ),
-    "strided127": (
-        *_PAPER[:2],
-        Layer(kernel=5, channels=4, stride=2),
-        Layer(kernel=5, channels=8, stride=2),
-        Layer(kernel=5, channels=16),
-    ),
-    # Six diameters of context at a fine stride, for less arithmetic than conv31 takes: the
-    # channels stay few, and dilation does the work of pooling (decision 0008).
-    "dilated101": (
-        Layer(kernel=5, channels=1, stride=2),
-        Layer(kernel=3, channels=1, residual=True),
-        Layer(kernel=3, channels=1, dilation=2, residual=True),
-        Layer(kernel=3, channels=1, dilation=4, residual=True),
-        Layer(kernel=3, channels=1, dilation=8, residual=True),
-        Layer(kernel=3, channels=1, dilation=4, residual=True),
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """What it takes to build a network again: its name, width and dropout.
-
-    Attributes:
-        name: A key of `NETWORKS`.
-        width: Channels of the narrowest layer; the paper's network has 32.
-        dropout: Share of feature channels dropped before the head while training.
-    """
-
-    name: str = "conv31"
-    width: int = 32
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        from cryopick.errors import SettingsError
-
-        if self.name not in NETWORKS:
-            raise SettingsError(
-                f"there is no network {self.name!r}; choose one of {', '.join(NETWORKS)}"
-            )
-        if self.width < 1:
-            raise SettingsError(f"width must be at least 1 channel; got {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout must be at least 0 and below 1; got {self.dropout}")
+__all__ = ["Decoder", "LateResidual", "Residual", "Scorer"]
 
 
 class _Convolution(nn.Sequential):
-    """Convolution, batch normalisation, PReLU."""
+    """A convolution, batch normalisation and PReLU."""
 
     def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
         super().__init__(
-            _filter(channels_in, channels, layer),
+            _make_convolution(channels_in, channels, layer),
             nn.BatchNorm2d(channels),
             nn.PReLU(channels),
         )
 
 
 class Residual(nn.Module):
-    """Two convolutions and a shortcut, cropped so that both see the same centre."""
+    """Two convolutions and a shortcut that is cropped to the same centre."""
 
     def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
         super().__init__()
@@ -164,20 +43,20 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, layer.kernel, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.PReLU(channels)
-        self.shortcut: nn.Module = _shortcut(channels_in, channels, layer)
-        # Two odd filters shorten the image by this much on each side, in input pixels.
+        self.shortcut: nn.Module = _make_shortcut(channels_in, channels, layer)
+        # The two filters crop the image by this much on each side, in input pixels.
         self.margin: int = layer.kernel // 2 * (layer.dilation + layer.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of all places that the layer's field fits around."""
+        """Compute the features of all positions inside the image."""
         out = self.norm(self.second(self.first(x)))
         inner = x[..., self.margin :, self.margin :]
-        short = self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]]
-        return self.activation(out + short)
+        skip = self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]]
+        return self.activation(out + skip)
 
 
 class LateResidual(nn.Module):
-    """The same with the second convolution as the layer says, and the sum normalised."""
+    """A residual layer whose second convolution has the stride, and whose sum is normalised."""
 
     shortcut: nn.Module
 
@@ -185,41 +64,41 @@ class LateResidual(nn.Module):
         super().__init__()
         plain = Layer(kernel=layer.kernel, channels=layer.channels)
         self.first: nn.Module = _Convolution(channels_in, channels_in, plain)
-        self.second: nn.Conv2d = _filter(channels_in, channels, layer)
+        self.second: nn.Conv2d = _make_convolution(channels_in, channels, layer)
         self.after: nn.Sequential = nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
-        self.shortcut = _shortcut(channels_in, channels, layer)
+        self.shortcut = _make_shortcut(channels_in, channels, layer)
         self.margin: int = layer.kernel // 2 * (1 + layer.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of all places that the layer's field fits around."""
+        """Compute the features of all positions inside the image."""
         out = self.second(self.first(x))
         inner = x[..., self.margin :, self.margin :]
         return self.after(out + self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]])
 
     def fold(self) -> None:
-        """Make the normalisation of the sum part of both its terms, for scoring."""
+        """Fold the normalisation of the sum into both of its terms, for inference."""
         norm = self.after[0]
         assert isinstance(norm, nn.BatchNorm2d)
         assert norm.running_var is not None
         scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
         self.second = fuse_conv_bn_eval(self.second, norm)
-        short = self.shortcut
-        if not isinstance(short, nn.Conv2d):
-            short = nn.Conv2d(len(scale), len(scale), 1, groups=len(scale), bias=False)
-            nn.init.ones_(short.weight)
-        short.weight = nn.Parameter(short.weight.detach() * scale[:, None, None, None])
-        self.shortcut = short
+        shortcut = self.shortcut
+        if not isinstance(shortcut, nn.Conv2d):
+            shortcut = nn.Conv2d(len(scale), len(scale), 1, groups=len(scale), bias=False)
+            nn.init.ones_(shortcut.weight)
+        shortcut.weight = nn.Parameter(shortcut.weight.detach() * scale[:, None, None, None])
+        self.shortcut = shortcut
         self.after = nn.Sequential(nn.Identity(), self.after[1])
 
 
 class Scorer(nn.Module):
-    """A network that gives every region of an image the logit that a particle sits there.
+    """A network that returns, for every region of an image, the logit that it shows a particle.
 
     Attributes:
-        settings: What builds this network again.
-        receptive_field_px: Side of the region that one score sees; odd.
+        settings: Settings from which the network was built.
+        receptive_field_px: Side of the region on which one score depends; odd.
         stride_px: Distance between neighbouring scores.
-        features: Length of the vector that the linear head reads.
+        features: Length of the feature vector, the input of the linear head.
     """
 
     receptive_field_px: int
@@ -229,15 +108,15 @@ class Scorer(nn.Module):
         super().__init__()
         self.settings = settings
         layers = NETWORKS[settings.name]
-        self.receptive_field_px, self.stride_px = _reach(layers)
+        self.receptive_field_px, self.stride_px = _compute_geometry(layers)
         self.features: int = layers[-1].channels * settings.width
         blocks: list[nn.Module] = []
         channels = 1
         for layer in layers:
             block = LateResidual if layer.late else Residual if layer.residual else _Convolution
-            wider = layer.channels * settings.width
-            blocks.append(block(channels, wider, layer))
-            channels = wider
+            channels_out = layer.channels * settings.width
+            blocks.append(block(channels, channels_out, layer))
+            channels = channels_out
         self.encoder: nn.Sequential = nn.Sequential(*blocks)
         self.dropout: nn.Dropout2d = nn.Dropout2d(settings.dropout)
         self.head: nn.Linear = nn.Linear(self.features, 1)
@@ -245,25 +124,25 @@ class Scorer(nn.Module):
     def encode(
         self, images: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch features rows columns"]:
-        """Feature vectors of all regions, before the linear head."""
+        """Compute the feature vectors of all regions, the input of the linear head."""
         return self.encoder(images)
 
     def forward(
         self, images: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch rows columns"]:
-        """Logits of all regions at the network's stride; the first is of the top left one."""
+        """Compute the logits of all regions at the stride of the network, from the top left on."""
         return self.classify(self.encode(images))
 
     def classify(
         self, features: Float[Tensor, "batch features rows columns"]
     ) -> Float[Tensor, "batch rows columns"]:
-        """Logits from feature vectors."""
+        """Compute logits from feature vectors."""
         return self.head(self.dropout(features).movedim(1, -1))[..., 0]
 
-    def start_at(self, prior: float) -> None:
-        """Set the head so that an untrained network expects the share `prior` of positives.
+    def initialize_head(self, prior: float) -> None:
+        """Initialize the head so that the untrained network predicts the probability `prior`.
 
-        Training then starts near the constraint instead of at even odds for every region.
+        Training then starts near the expected class prior instead of at a probability of 0.5.
         """
         with torch.no_grad():
             self.head.weight.zero_()
@@ -271,10 +150,10 @@ class Scorer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From a feature vector back to the region, by transposed convolutions.
+    """Reconstruct regions from feature vectors by transposed convolutions.
 
     The layers double the side up to the receptive field, as in the paper: 1, 4, 8, 16, 31
-    for a field of 31. A field that is no 2^n - 1 is cut from the next larger picture.
+    for a field of 31. If the field is not 2^n - 1, the next larger image is cropped.
 
     Source: Bepler et al. 2019, Methods, after Radford et al. 2015 (DCGAN).
     """
@@ -287,11 +166,11 @@ class Decoder(nn.Module):
             widths.append(max(32, widths[-1] // 2))
             side *= 2
         layers: list[nn.Module] = [nn.ConvTranspose2d(features, widths[0], 4, bias=False)]
-        for before, after in pairwise(widths):
+        for width_in, width_out in pairwise(widths):
             layers += [
-                nn.BatchNorm2d(before),
+                nn.BatchNorm2d(width_in),
                 nn.LeakyReLU(0.2),
-                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
+                nn.ConvTranspose2d(width_in, width_out, 4, stride=2, padding=1, bias=False),
             ]
         layers += [
             nn.BatchNorm2d(widths[-1]),
@@ -303,15 +182,15 @@ class Decoder(nn.Module):
     def forward(
         self, features: Float[Tensor, "regions features"]
     ) -> Float[Tensor, "regions side side"]:
-        """Rebuild regions of the network's receptive field from their feature vectors."""
-        picture = self.layers(features[:, :, None, None])[:, 0]
-        start = (picture.shape[-1] - self.receptive_field_px) // 2
+        """Reconstruct regions of the size of the receptive field."""
+        images = self.layers(features[:, :, None, None])[:, 0]
+        start = (images.shape[-1] - self.receptive_field_px) // 2
         stop = start + self.receptive_field_px
-        return picture[:, start:stop, start:stop]
+        return images[:, start:stop, start:stop]
 
 
-def _filter(channels_in: int, channels: int, layer: Layer) -> nn.Conv2d:
-    """An unpadded convolution, as the layer says."""
+def _make_convolution(channels_in: int, channels: int, layer: Layer) -> nn.Conv2d:
+    """Make the unpadded convolution of a layer."""
     return nn.Conv2d(
         channels_in,
         channels,
@@ -322,23 +201,23 @@ def _filter(channels_in: int, channels: int, layer: Layer) -> nn.Conv2d:
     )
 
 
-def _shortcut(channels_in: int, channels: int, layer: Layer) -> nn.Module:
-    """What brings the input of a residual layer to the shape of its output."""
+def _make_shortcut(channels_in: int, channels: int, layer: Layer) -> nn.Module:
+    """Make the shortcut of a residual layer: the identity, or a convolution if shapes differ."""
     if layer.stride == 1 and channels == channels_in:
         return nn.Identity()
     return nn.Conv2d(channels_in, channels, 1, stride=layer.stride, bias=False)
 
 
-def _reach(layers: Sequence[Layer]) -> tuple[int, int]:
-    """Receptive field and stride of a stack of unpadded convolutions.
+def _compute_geometry(layers: Sequence[Layer]) -> tuple[int, int]:
+    """Compute receptive field and stride of a sequence of unpadded convolutions.
 
-    Each convolution widens the field by (kernel - 1) x dilation x the stride so far.
+    Each convolution widens the field by (kernel - 1) x dilation x the accumulated stride.
     """
     field, stride = 1, 1
     for layer in layers:
         field += (layer.kernel - 1) * layer.dilation * stride
-        plain_stride = stride if layer.late else stride * layer.stride
+        other_stride = stride if layer.late else stride * layer.stride
         stride *= layer.stride
         if layer.residual:
-            field += (layer.kernel - 1) * plain_stride
+            field += (layer.kernel - 1) * other_stride
     return field, stride

@@ -1,1 +1,1 @@
-"""From raw micrographs to picks: non-maximum suppression, picker, batches."""
+"""Pick particles on raw micrographs: non-maximum suppression, picker, batches."""

@@ -1,6 +1,6 @@
-"""Pick many micrographs, and lose nothing when the work is cut off.
+"""Pick many micrographs, with a ledger of results so that an interrupted run can be resumed.
 
-- `PickBatch`: a model file at work on micrographs, each done once.
+- `PickBatch`: a model and settings applied to many micrographs.
 """
 
 import hashlib
@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from cryopick.config import to_toml
-from cryopick.errors import MicrographError, SettingsError
-from cryopick.inference.score_map import number_format
+from cryopick.errors import MissingPixelSizeError, SettingsError
+from cryopick.inference.score_map import resolve_precision
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.regions import Regions
-from cryopick.runs.ledger import Parts
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["PickBatch"]
 
@@ -30,12 +30,12 @@ _PICKS, _SCORES = "picks", "scores"
 
 @dataclass(frozen=True)
 class PickBatch:
-    """A model and settings at work on many micrographs.
+    """A model and settings that are applied to many micrographs.
 
     Attributes:
-        picker: The model made ready.
-        model_file: Name and digest of the model's file.
-        number_format: What the convolutions are computed in.
+        picker: The model on a device, with the settings of picking.
+        model_file: Name and digest of the model file.
+        number_format: Floating-point type of the convolutions.
     """
 
     picker: Picker
@@ -51,84 +51,84 @@ class PickBatch:
         order: Sequence[Path] = (),
         ignore: Regions | None = None,
     ) -> "PickBatch":
-        """Load a model and check what all micrographs share.
+        """Load a model and check the settings.
 
         Args:
             model: The model file.
-            settings: How to pick.
-            device: Where to score.
-            order: Micrographs in the order in which they will be asked for: the next are
-                worked on in the background.
-            ignore: Regions in which nothing is picked, on micrographs named by their paths.
+            settings: Settings of picking.
+            device: Device to compute on.
+            order: Micrographs in the expected order of the calls; the next ones are processed in
+                the background.
+            ignore: Exclusion regions, on micrographs named by their paths.
 
         Raises:
-            InputError: The model is missing or is none.
-            SettingsError: The settings do not fit the network.
+            InputError: The model file is missing or is not a model.
+            SettingsError: The settings do not match the network.
         """
         loaded = load_model(model)
         stride = loaded.scorer.stride_px
         if settings.step_px is not None and stride % settings.step_px:
             raise SettingsError(
-                f"--step-px must divide the network's stride of {stride} pixels; "
+                f"--step-px must divide the stride of the network, {stride} pixels; "
                 f"got {settings.step_px}"
             )
         digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-        picker = Picker.ready(loaded, settings, device, order, ignore)
-        number = str(number_format(settings.precision, device)).removeprefix("torch.")
-        return cls(picker, f"{model.name} (sha256 {digest}…)", number)
+        picker = Picker.create(loaded, settings, device, order, ignore)
+        number_format = str(resolve_precision(settings.precision, device)).removeprefix("torch.")
+        return cls(picker, f"{model.name} (sha256 {digest}…)", number_format)
 
     def describe(self) -> str:
-        """The settings as TOML, with the model and what was computed in in comments above."""
-        told = f"# model: {self.model_file}\n# convolutions: {self.number_format}\n"
+        """Describe the settings as TOML, with the model and the precision in comments above."""
+        comments = f"# model: {self.model_file}\n# convolutions: {self.number_format}\n"
         if self.picker.ignore.polygons:
-            told += f"# ignored regions: {self.picker.ignore.fingerprint}\n"
-        return told + to_toml(self.picker.settings)
+            comments += f"# ignored regions: {self.picker.ignore.fingerprint}\n"
+        return comments + to_toml(self.picker.settings)
 
-    def parts(self, output: Path, doing: str) -> Parts:
-        """The ledger of `output`."""
-        return Parts.beside(output, [doing, self.describe()])
+    def open_ledger(self, output: Path, command: str) -> Ledger:
+        """Open the ledger of an output file for a command."""
+        return Ledger.for_output(output, [command, self.describe()])
 
-    def to_pick(self, paths: Sequence[Path], parts: Parts) -> "PickBatch":
-        """The same, with those micrographs in mind that have no picks yet."""
-        return self._ahead_of(parts.missing(paths, _PICKS))
+    def prefetch_picks(self, paths: Sequence[Path], ledger: Ledger) -> "PickBatch":
+        """Return a batch that prefetches the picks missing from the ledger."""
+        return self._prefetch(ledger.list_missing(paths, _PICKS))
 
-    def to_score(self, outputs: Mapping[Path, Path], parts: Parts) -> "PickBatch":
-        """The same, with those micrographs in mind whose maps are not there yet."""
-        return self._ahead_of(parts.missing(outputs, _SCORES, outputs))
+    def prefetch_scores(self, outputs: Mapping[Path, Path], ledger: Ledger) -> "PickBatch":
+        """Return a batch that prefetches the score maps missing from the ledger."""
+        return self._prefetch(ledger.list_missing(outputs, _SCORES, outputs))
 
-    def _ahead_of(self, order: Sequence[Path]) -> "PickBatch":
+    def _prefetch(self, order: Sequence[Path]) -> "PickBatch":
         return replace(self, picker=replace(self.picker, order=order))
 
-    def has_picks(self, path: Path, parts: Parts) -> bool:
-        """Whether the ledger has the picks of a micrograph as it is now."""
-        return parts.has(_PICKS, reads=path)
+    def has_picks(self, path: Path, ledger: Ledger) -> bool:
+        """Return true if the ledger has the picks of the current version of a micrograph."""
+        return ledger.has_result(_PICKS, reads=path)
 
-    def pick(self, path: Path, parts: Parts) -> Picks:
-        """The picks of a micrograph, by descending score: those kept, or new ones.
+    def pick(self, path: Path, ledger: Ledger) -> Picks:
+        """Return the picks of a micrograph by descending score, from the ledger or computed.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
 
-        def find() -> dict[str, np.ndarray]:
-            with self._hint():
-                found = self.picker.pick(path)
-            return {"xy_px": found.xy_px, "score": found.score}
+        def compute() -> dict[str, np.ndarray]:
+            with self._suggest_pixel_size():
+                picks = self.picker.pick(path)
+            return {"xy_px": picks.xy_px, "score": picks.score}
 
-        kept = parts.once(_PICKS, find, reads=path)
-        return Picks.on(str(path), kept["xy_px"], kept["score"])
+        arrays = ledger.compute_once(_PICKS, compute, reads=path)
+        return Picks.for_micrograph(str(path), arrays["xy_px"], arrays["score"])
 
-    def write_scores(self, path: Path, out: Path, parts: Parts) -> None:
-        """Score a micrograph and write the map as MRC, unless that is done.
+    def write_scores(self, path: Path, out: Path, ledger: Ledger) -> None:
+        """Compute the score map of a micrograph and write it as MRC, unless it exists.
 
-        The header's pixel size is the distance between scored places, along each axis.
+        The pixel size in the header is the distance between scores along each axis.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
 
         def write() -> dict[str, np.ndarray]:
-            with self._hint():
+            with self._suggest_pixel_size():
                 scored = self.picker.score(path)
             step_ang = scored.pixel_size_ang * scored.scores.step_px
             scale_y, scale_x = scored.prepared.scale_yx
@@ -136,17 +136,17 @@ class PickBatch:
             write_mrc(out, scored.scores.logits, pixel_size_ang=size_yx, overwrite=True)
             return {}
 
-        parts.once(_SCORES, write, reads=path, writes=out)
+        ledger.compute_once(_SCORES, write, reads=path, writes=out)
 
     @contextmanager
-    def _hint(self) -> Iterator[None]:
-        """Where a pixel size is asked for, tell which one training was given."""
+    def _suggest_pixel_size(self) -> Iterator[None]:
+        """Add the pixel size used in training to the error about a missing pixel size."""
         try:
             yield
-        except MicrographError as error:
-            trained = self.picker.model.summary.get("settings", {}).get("pixel_size_ang")
-            if trained and str(error).endswith("--pixel-size-ang"):
-                raise MicrographError(
-                    f"{error} (the model was trained with --pixel-size-ang {trained:g})"
+        except MissingPixelSizeError as error:
+            training_ang = self.picker.model.summary.get("settings", {}).get("pixel_size_ang")
+            if training_ang:
+                raise MissingPixelSizeError(
+                    f"{error} (the model was trained with --pixel-size-ang {training_ang:g})"
                 ) from error
             raise

@@ -1,8 +1,8 @@
-"""From a raw micrograph to picks in raw pixels, in one go.
+"""Pick particles on a raw micrograph, with coordinates in raw pixels.
 
-- `Picker`: a model made ready for a device, with the settings of picking.
-- `Scored`: a micrograph with its scores.
-- `locate`: picks from a score map.
+- `Picker`: a model on a device, with the settings of picking.
+- `ScoredMicrograph`: a prepared micrograph with its score map.
+- `find_peaks`: find the particles in a score map.
 """
 
 from collections.abc import Sequence
@@ -15,32 +15,41 @@ import numpy as np
 import torch
 
 from cryopick.array_types import Bool, Float
-from cryopick.inference.prefetch import Ahead
-from cryopick.inference.score_map import ScoreMap, folded_both, guided_map, number_format
+from cryopick.evaluate.spacing import is_inside_margin
+from cryopick.inference.prefetch import Prefetcher
+from cryopick.inference.score_map import (
+    ScoreMap,
+    compute_ensemble_score_map,
+    optimize_ensemble_for_inference,
+    resolve_precision,
+)
 from cryopick.io.images.micrograph import Micrograph, read_micrograph
-from cryopick.model.ensemble import Guide
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import Scorer
 from cryopick.pick.settings import PickSettings
-from cryopick.pick.suppression import halved, refine, suppress
+from cryopick.pick.suppression import refine_peaks, suppress_non_maxima, upsample_twofold
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
-from cryopick.preprocess.mask import inset
-from cryopick.preprocess.pipeline import Prepared, prepare
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.pipeline import PreparedMicrograph, prepare_micrograph
 from cryopick.regions import Regions
-from cryopick.runs.parallel import cores
+from cryopick.runs.parallel import available_cores
 
-__all__ = ["Picker", "Scored", "default_step", "locate"]
+__all__ = ["Picker", "ScoredMicrograph", "default_step_px", "find_peaks"]
 
-_AT_ONCE = 4  # micrographs; each takes some 150 MB, and more cores share in each
+_MAX_WORKERS = 4  # micrographs in memory, about 150 MB each; further cores share the work on each
 
 
-def default_step(scorer: Scorer) -> int:
-    """Two pixels, or the network's stride if that is less: decision 0005 says why not more."""
+def default_step_px(scorer: Scorer) -> int:
+    """Return the default scoring step: 2 pixels, or the stride of the network if smaller.
+
+    Decision 0005 compares other steps.
+    """
     return min(2, scorer.stride_px)
 
 
-def locate(
+def find_peaks(
     scores: ScoreMap,
     usable: Bool[np.ndarray, "height width"],
     *,
@@ -48,79 +57,82 @@ def locate(
     threshold: float,
     scale_yx: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]:
-    """Find the particles of a score map.
+    """Find the particles in a score map.
 
-    Between places further apart than a pixel the scores are interpolated: a particle that lies
-    between two would come out lower than one on a place, and in the wrong order.
+    A map with an even step is interpolated first. Otherwise a particle halfway between two
+    scored positions would get a lower score than one at a scored position.
 
     Args:
         scores: Logits on a grid over the prepared image.
         usable: Pixels of that image on which a particle may be centred.
-        radius: Least distance between picks, in the unit of `scale_yx`.
-        threshold: Least score.
+        radius: Minimum distance between picks, in the unit of `scale_yx`.
+        threshold: Minimum score.
         scale_yx: Size of a pixel of the image along y and x; the result is in its unit.
 
     Returns:
-        Centres (x, y) and their scores, by descending score.
+        Centres (x, y) and their scores, in order of descending score.
     """
     step, logits = scores.step_px, scores.logits
     while step % 2 == 0:
-        step, logits = step // 2, halved(logits)
+        step, logits = step // 2, upsample_twofold(logits)
     rows, columns = logits.shape
     allowed = np.where(usable[::step, ::step][:rows, :columns], logits, -np.inf)
     spacing = (step * scale_yx[0], step * scale_yx[1])
-    peaks = suppress(allowed, radius=radius, threshold=threshold, spacing_yx=spacing)
-    xy = (refine(logits, peaks) * spacing)[:, ::-1]
+    peaks = suppress_non_maxima(allowed, radius=radius, threshold=threshold, spacing_yx=spacing)
+    xy = (refine_peaks(logits, peaks) * spacing)[:, ::-1]
     return xy, logits[tuple(peaks.T)].astype(np.float64)
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A micrograph with its scores.
+class ScoredMicrograph:
+    """A prepared micrograph with its score map.
 
     Attributes:
-        prepared: What the network saw.
-        scores: What it said.
+        prepared: Input of the network.
+        scores: Output of the network.
         pixel_size_ang: Ångströms per raw pixel.
     """
 
-    prepared: Prepared
+    prepared: PreparedMicrograph
     scores: ScoreMap
     pixel_size_ang: float
 
 
 @dataclass(frozen=True)
 class Picker:
-    """A model made ready to pick, once for any number of micrographs.
+    """A model on a device, optimized once to pick any number of micrographs.
 
     Attributes:
-        model: The model, as single places are shown to it.
-        scorer: Its network, made ready for whole micrographs and the step between places.
-        guide: Its guide, if it has one, likewise.
-        settings: How to pick.
-        order: Micrographs in the order in which they will be asked for, if it is known. The
-            next ones are then worked on in the background, each by a thread of its own: a
-            core that does all of one micrograph never waits for another core.
-        ignore: Regions in which nothing is picked, on micrographs named by their paths.
+        model: The model, with its network as trained.
+        scorer: Copy of the network, optimized for dense scoring at the step of the settings.
+        partner: Ensemble partner of the network, optimized likewise; None if it has none.
+        settings: Settings of picking.
+        order: Micrographs in the expected order of the calls, if known. The next ones are then
+            processed in the background, one thread per micrograph, so that cores need not wait
+            for each other.
+        ignore: Exclusion regions, on micrographs named by their paths.
     """
 
     model: Model
     scorer: Scorer
-    guide: Guide | None
+    partner: EnsemblePartner | None
     settings: PickSettings
     order: Sequence[Path] = ()
     ignore: Regions = field(default_factory=lambda: Regions({}))
-    _scored: "Ahead[Path, Scored]" = field(init=False, repr=False)
-    _picked: "Ahead[Path, Picks]" = field(init=False, repr=False)
+    _score_prefetcher: "Prefetcher[Path, ScoredMicrograph]" = field(init=False, repr=False)
+    _pick_prefetcher: "Prefetcher[Path, Picks]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        workers = min(cores(), _AT_ONCE)
-        share = partial(torch.set_num_threads, max(1, cores() // workers))
-        for name, work in (("_scored", self._score), ("_picked", self._pick)):
-            object.__setattr__(self, name, Ahead(work, self.order, workers, share))
+        workers = min(available_cores(), _MAX_WORKERS)
+        set_threads = partial(torch.set_num_threads, max(1, available_cores() // workers))
+        for name, function in (
+            ("_score_prefetcher", self._score),
+            ("_pick_prefetcher", self._pick),
+        ):
+            object.__setattr__(self, name, Prefetcher(function, self.order, workers, set_threads))
 
     @classmethod
-    def ready(
+    def create(
         cls,
         model: Model,
         settings: PickSettings,
@@ -128,76 +140,84 @@ class Picker:
         order: Sequence[Path] = (),
         ignore: Regions | None = None,
     ) -> "Picker":
-        """Make the networks ready for the step between places, and put them on a device.
+        """Optimize the networks for the step of the settings and move them to a device.
+
+        Args:
+            model: Model to pick with.
+            settings: Settings of picking.
+            device: Device to compute on.
+            order: Micrographs in the expected order of the calls.
+            ignore: Exclusion regions, on micrographs named by their paths.
 
         Raises:
-            SettingsError: The step does not divide the network's stride.
+            SettingsError: The step does not divide the stride of the network.
         """
-        precision = number_format(settings.precision, device)
-        step = settings.step_px or default_step(model.scorer)
-        scorer, guide = folded_both(model.scorer, model.guide, precision, device, step_px=step)
-        placed = replace(model, scorer=deepcopy(model.scorer).to(device))
-        return cls(placed, scorer, guide, settings, order, ignore or Regions({}))
+        precision = resolve_precision(settings.precision, device)
+        step = settings.step_px or default_step_px(model.scorer)
+        scorer, partner = optimize_ensemble_for_inference(
+            model.scorer, model.partner, precision, device, step_px=step
+        )
+        model_on_device = replace(model, scorer=deepcopy(model.scorer).to(device))
+        return cls(model_on_device, scorer, partner, settings, order, ignore or Regions({}))
 
     @property
     def diameter_ang(self) -> float:
-        """Diameter of the particles looked for."""
+        """Diameter of the particles to pick."""
         return self.settings.diameter_ang or self.model.diameter_ang
 
-    def prepare(self, path: Path) -> tuple[Prepared, float]:
-        """Read a micrograph and bring it to the model's scale.
+    def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
+        """Read a micrograph and preprocess it for the model.
 
         Returns:
-            What the network sees, and the raw pixel size in ångströms.
+            The input of the network, and the raw pixel size in ångströms.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         factor = self.model.factor(pixel_size_ang, self.settings.diameter_ang)
-        prepared = prepare(
-            micrograph.pixels, factor, self.model.normalization, span=micrograph.span
+        prepared = prepare_micrograph(
+            micrograph.pixels, factor, self.model.normalization, span=micrograph.value_range
         )
         return prepared, pixel_size_ang
 
-    def score(self, path: Path) -> Scored:
-        """Score the places of a raw micrograph.
+    def score(self, path: Path) -> ScoredMicrograph:
+        """Compute the score map of a raw micrograph.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
-        return self._scored(path)
+        return self._score_prefetcher(path)
 
     def pick(self, path: Path) -> Picks:
-        """Find the particles of a raw micrograph; the table names it `str(path)`.
+        """Pick the particles of a raw micrograph; the table names it `str(path)`.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
-        return self._picked(path)
+        return self._pick_prefetcher(path)
 
-    def _score(self, path: Path) -> Scored:
+    def _score(self, path: Path) -> ScoredMicrograph:
         prepared, pixel_size_ang = self.prepare(path)
         step = self.scorer.stride_px
-        scores = guided_map(self.scorer, self.guide, prepared.image, step_px=step)
-        if self.model.odds is not None:
-            scores = replace(scores, logits=self.model.odds.of_map(scores.logits))
-        return Scored(prepared, scores, pixel_size_ang)
+        scores = compute_ensemble_score_map(self.scorer, self.partner, prepared.image, step_px=step)
+        if self.model.calibration is not None:
+            scores = replace(scores, logits=self.model.calibration.apply_to_map(scores.logits))
+        return ScoredMicrograph(prepared, scores, pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:
         scored = self._score(path)
         prepared, pixel_size_ang = scored.prepared, scored.pixel_size_ang
         radius_ang = self.settings.radius_ang or self.diameter_ang / 2
         ignored = self.ignore.mask(str(path), prepared.image.shape, prepared.scale_yx)
-        xy_px, score = locate(
+        xy_px, score = find_peaks(
             scored.scores,
-            inset(prepared.usable, self.model.diameter_px / 2) & ~ignored,
+            erode_mask(prepared.usable, self.model.diameter_px / 2) & ~ignored,
             radius=radius_ang / pixel_size_ang,
             threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,
         )
         margin_px = self.settings.margin_ang / pixel_size_ang
-        height, width = prepared.raw_shape
-        inside = (xy_px >= margin_px) & (xy_px <= np.array([width, height]) - 1 - margin_px)
-        return Picks.on(str(path), xy_px, score).select(np.flatnonzero(inside.all(axis=1)))
+        is_inside = is_inside_margin(xy_px, prepared.raw_shape, margin_px)
+        return Picks.for_micrograph(str(path), xy_px, score).select(np.flatnonzero(is_inside))

@@ -1,11 +1,13 @@
-"""Settings of picking, checked once.
+"""Settings of picking, validated on construction.
 
-- `PickSettings`: everything that turns a model and a raw micrograph into picks.
+- `PickSettings`: settings of picking with a model.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 from cryopick.inference.settings import Precision
 
@@ -16,30 +18,50 @@ __all__ = ["PickSettings"]
 class PickSettings:
     """Settings of `cryopick pick`; the field names are the TOML keys and the options.
 
-    Attributes:
-        threshold: Keep picks of at least this logit; a low floor, as cutting is a later step.
-        radius_ang: Least distance between picks; None takes half the particle diameter.
-        diameter_ang: Particle diameter where it is not the model's: the image is rescaled.
-        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        step_px: Distance between scored places in working pixels; None takes 2, or
-            the network's stride if that is less; a stride of 4 is faster, 1 scores every pixel.
-        precision: Number format of the convolutions: "bfloat16", "float32", or "auto", which
-            takes bfloat16 where the processor or the GPU multiplies it by itself and so
-            in half the time. Logits change by a few hundredths; decision 0005 says how much
-            average precision does.
-        margin_ang: Picks closer than this to an edge of the micrograph are left out.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    threshold: float = -6.0
-    radius_ang: float | None = None
-    diameter_ang: float | None = None
-    pixel_size_ang: float | None = None
-    step_px: int | None = None
-    precision: Precision = "auto"
-    margin_ang: float = 0.0
+    threshold: Annotated[
+        float,
+        Help(
+            "Minimum score (logit) of a pick. The default keeps nearly all candidates; cut the "
+            "table afterwards with `cryopick threshold`."
+        ),
+    ] = -6.0
+    radius_ang: Annotated[
+        float | None,
+        Help("Minimum distance between picks in ångströms.", default="half the particle diameter"),
+    ] = None
+    diameter_ang: Annotated[
+        float | None,
+        Help(
+            "Particle diameter in ångströms; of a filament, its width. Required with the general "
+            "model.",
+            default="that of the model",
+        ),
+    ] = None
+    pixel_size_ang: Annotated[
+        float | None,
+        Help("Pixel size of the raw micrographs in ångströms.", default="from the file headers"),
+    ] = None
+    step_px: Annotated[
+        int | None,
+        Help(
+            "Stride of the score map in working pixels; 1 scores every pixel and is the slowest.",
+            default="2, or the stride of the network if smaller",
+        ),
+    ] = None
+    precision: Annotated[
+        Precision,
+        Help(
+            "Number format of the convolutions. auto uses bfloat16 where the hardware supports "
+            "it, which takes half the time and changes logits by a few hundredths."
+        ),
+    ] = "auto"
+    margin_ang: Annotated[
+        float, Help("Discard picks closer than this to an edge of the micrograph, in ångströms.")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):

@@ -1,8 +1,9 @@
-"""From raw micrographs and a table of labels to a store that training reads.
+"""Prepare a data set: from raw micrographs and labels to a store for training.
 
-- `Dataset`: a store and what the preparation of further micrographs needs.
-- `prepare_dataset`: shrink all micrographs, fit the normalisation, standardise them.
-- `shrink_dataset`, `Shrunken`: all of that but the last step.
+- `Dataset`: a store, and the normalisation for further micrographs.
+- `prepare_dataset`: downsample all micrographs, fit the normalisation, and apply it.
+- `rescale_dataset`, `RescaledDataset`: all steps except applying the normalisation.
+- `Preparation`: settings of the preparation.
 """
 
 import hashlib
@@ -15,53 +16,49 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Bool, Float
-from cryopick.errors import CryopickError, InputError, MicrographError
+from cryopick.errors import CryopickError, InputError, MicrographError, MissingPixelSizeError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.picks import Picks
 from cryopick.preprocess.histogram import histogram
-from cryopick.preprocess.mask import inset
-from cryopick.preprocess.normalize import Normalization, NormalizationKind, fit_normalization
-from cryopick.preprocess.pipeline import shrink
-from cryopick.preprocess.store import (
-    Store,
-    Stored,
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.normalize import Normalization, fit_normalization
+from cryopick.preprocess.pipeline import rescale_micrograph
+from cryopick.preprocess.prepared_store import (
+    PreparedStore,
+    StoredMicrograph,
     is_saved,
     load_histogram,
     load_micrograph,
     save_micrograph,
 )
+from cryopick.preprocess.settings import NormalizationKind
 from cryopick.regions import Regions
-from cryopick.runs.parallel import in_order
+from cryopick.runs.parallel import map_in_order
 
 __all__ = [
-    "DIAMETER_PX",
     "Dataset",
     "Preparation",
-    "Shrunken",
+    "RescaledDataset",
     "prepare_dataset",
     "raw_pixel_size",
-    "shrink_dataset",
+    "rescale_dataset",
 ]
 
 OnDone = Callable[[Path, CryopickError | None], None]
 
-# Working pixels across a particle. The receptive field of 31 then sees nearly two
-# diameters: docs/results/empiar10017.md compares other choices.
-DIAMETER_PX = 17.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """How raw micrographs become those of a store.
+    """Settings of the preparation of raw micrographs for a store.
 
     Attributes:
-        working_size_ang: Ångströms per working pixel.
-        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        normalization: The kind to fit, or one that was fitted on other micrographs.
-        clearance_px: Working pixels that must lie between what is unusable and the centre of
-            a region for it to count as usable in the store.
-        ignore: Regions to keep out, on micrographs named by their paths. A region's centre may lie
-            right beside them, as they hold image.
+        working_size_ang: Pixel size of the prepared micrographs in ångströms.
+        pixel_size_ang: Pixel size of the raw micrographs; None reads it from the files.
+        normalization: The kind to fit, or a normalisation fitted to other micrographs.
+        clearance_px: Minimum distance in working pixels between a usable pixel of the store and
+            an invalid region.
+        ignore: Exclusion regions, on micrographs named by their paths. They contain image, so no
+            distance to them is required.
     """
 
     working_size_ang: float
@@ -77,31 +74,31 @@ class Dataset:
 
     Attributes:
         paths: The raw micrographs in the order of the store, without those that failed.
-        store: The prepared ones.
-        normalization: How they were standardised.
-        left_out: Labels that lie on borders, flat patches or ignored regions.
+        store: The prepared micrographs.
+        normalization: Normalisation of the prepared micrographs.
+        ignored_labels: Number of labels on borders, flat patches or exclusion regions.
     """
 
     paths: tuple[Path, ...]
-    store: Store
+    store: PreparedStore
     normalization: Normalization
-    left_out: int = 0
+    ignored_labels: int = 0
 
 
-def raw_pixel_size(path: Path, in_file_ang: float | None) -> float:
-    """The pixel size of a micrograph, or the error that asks for it.
+def raw_pixel_size(path: Path, pixel_size_ang: float | None) -> float:
+    """Return the pixel size of a micrograph, or raise an error if it is unknown.
 
     Raises:
-        MicrographError: The file gives none and no option did.
+        MissingPixelSizeError: Neither the file nor an option gives the pixel size.
     """
-    if in_file_ang is None:
-        raise MicrographError(
+    if pixel_size_ang is None:
+        raise MissingPixelSizeError(
             f"{path}: the file does not give its pixel size; add --pixel-size-ang"
         )
-    return in_file_ang
+    return pixel_size_ang
 
 
-def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
+def prepare_dataset(  # noqa: PLR0913  # independent inputs
     paths: Sequence[Path],
     labels: Picks,
     preparation: Preparation,
@@ -111,55 +108,56 @@ def prepare_dataset(  # noqa: PLR0913  # what a data set is made of
     on_done: OnDone = lambda *_: None,
     workers: int | None = None,
 ) -> Dataset:
-    """Prepare micrographs for training; what `folder` holds already is not made again.
+    """Prepare micrographs for training; results that exist in `folder` are reused.
 
     Args:
         paths: Raw micrographs.
         labels: Labels in raw pixels, on micrographs named by `str(path)`.
-        preparation: How to prepare them.
-        folder: Where to keep the prepared ones; those of other micrographs or another
-            preparation are removed first.
-        negatives: Places that are no particles, as `labels`.
-        on_done: Called for each micrograph in turn once it is shrunk, with the error if it
-            failed and is left out.
-        workers: Threads, which change nothing but the time; None takes one a core.
+        preparation: Settings of the preparation.
+        folder: Folder of the store; results for other micrographs or settings are removed first.
+        negatives: Negative labels, in the same form as `labels`.
+        on_done: Called for each downsampled micrograph in order, with the error if it failed and
+            is skipped.
+        workers: Number of threads; None uses one per core.
 
     Raises:
         InputError: No micrograph can be used.
     """
-    shrunken = shrink_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
-    ready = folder / "ready"
+    rescaled = rescale_dataset(paths, preparation, folder, on_done=on_done, workers=workers)
+    store_folder = folder / "ready"
+    names = [str(path) for path in rescaled.paths]
 
-    kept = [str(path) for path in shrunken.paths]
+    def prepare(index: int) -> None:
+        if not is_saved(store_folder, index):
+            micrograph = rescaled.normalise(index)
+            shape, scale_yx = micrograph.image.shape, micrograph.scale_yx
+            ignored = preparation.ignore.mask(names[index], shape, scale_yx)
+            usable = erode_mask(micrograph.usable, preparation.clearance_px) & ~ignored
+            prepared = StoredMicrograph(micrograph.image, usable, scale_yx)
+            save_micrograph(store_folder, index, prepared)
 
-    def make_ready(place: int) -> None:
-        if not is_saved(ready, place):
-            own = shrunken.standardised(place)
-            ignored = preparation.ignore.mask(kept[place], own.image.shape, own.scale_yx)
-            usable = inset(own.usable, preparation.clearance_px) & ~ignored
-            save_micrograph(ready, place, Stored(own.image, usable, own.scale_yx))
-
-    for _ in in_order(make_ready, range(len(shrunken.paths)), workers):
+    for _ in map_in_order(prepare, range(len(rescaled.paths)), workers):
         pass
-    on_image = shrunken.on_image(preparation.ignore.outside(labels.restrict(kept)))
-    against = shrunken.on_image(negatives.restrict(kept)) if negatives else None
+    labels = labels.restrict(names)
+    usable_labels = rescaled.select_usable(preparation.ignore.select_outside(labels))
+    usable_negatives = rescaled.select_usable(negatives.restrict(names)) if negatives else None
     return Dataset(
-        shrunken.paths,
-        Store.open(ready, on_image, against),
-        shrunken.normalization,
-        left_out=len(labels.restrict(kept)) - sum(map(len, on_image)),
+        rescaled.paths,
+        PreparedStore.open(store_folder, usable_labels, usable_negatives),
+        rescaled.normalization,
+        ignored_labels=len(labels) - sum(map(len, usable_labels)),
     )
 
 
 @dataclass(frozen=True)
-class Shrunken:
-    """Micrographs on coarser pixels, on disk, with what it takes to standardise them.
+class RescaledDataset:
+    """Downsampled micrographs on disk, with their normalisation.
 
     Attributes:
         paths: The raw micrographs, without those that failed.
-        normalization: How they are to be standardised.
-        folder: Where they lie.
-        numbers: Under which number each of them lies there.
+        normalization: Normalisation to apply.
+        folder: Folder of the downsampled micrographs.
+        numbers: Number of each micrograph in the folder.
     """
 
     paths: tuple[Path, ...]
@@ -167,43 +165,45 @@ class Shrunken:
     folder: Path
     numbers: tuple[int, ...]
 
-    def standardised(self, place: int) -> Stored:
-        """The micrograph `paths[place]`, its background of mean 0 and spread 1."""
-        shrunk = load_micrograph(self.folder, self.numbers[place])
-        image = self.normalization.apply(shrunk.image, shrunk.usable, shrunk.counted)
-        return replace(shrunk, image=image)
+    def normalise(self, index: int) -> StoredMicrograph:
+        """Load and normalise the micrograph `paths[index]`."""
+        micrograph = load_micrograph(self.folder, self.numbers[index])
+        image = self.normalization.apply(
+            micrograph.image, micrograph.usable, micrograph.pixel_histogram
+        )
+        return replace(micrograph, image=image)
 
-    def on_image(self, labels: Picks) -> list[Float[np.ndarray, "_ 2"]]:
-        """For each micrograph, those of its labels (x, y) that lie on usable ground.
+    def select_usable(self, labels: Picks) -> list[Float[np.ndarray, "_ 2"]]:
+        """Select the labels (x, y) of each micrograph that are on usable pixels.
 
         Args:
-            labels: In raw pixels, on all the micrographs in their order.
+            labels: Labels in raw pixels, on all micrographs in the order of `paths`.
         """
-        on_each = [own.xy_px for _, own in labels.by_micrograph()]
-        return [xy[self._holds_image(place, xy)] for place, xy in enumerate(on_each)]
+        xy_per_micrograph = [picks.xy_px for _, picks in labels.split_by_micrograph()]
+        return [xy[self._is_usable(index, xy)] for index, xy in enumerate(xy_per_micrograph)]
 
-    def _holds_image(
-        self, place: int, xy_px: Float[np.ndarray, "points 2"]
+    def _is_usable(
+        self, index: int, xy_px: Float[np.ndarray, "points 2"]
     ) -> Bool[np.ndarray, " points"]:
         if not len(xy_px):
             return np.ones(0, bool)
-        shrunk = load_micrograph(self.folder, self.numbers[place])
-        column, row = np.rint(xy_px / shrunk.scale_yx[::-1]).astype(int).T
-        height, width = shrunk.usable.shape
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        held = shrunk.usable[row.clip(0, height - 1), column.clip(0, width - 1)]
-        return inside & held
+        micrograph = load_micrograph(self.folder, self.numbers[index])
+        column, row = np.rint(xy_px / micrograph.scale_yx[::-1]).astype(int).T
+        height, width = micrograph.usable.shape
+        is_inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        usable = micrograph.usable[row.clip(0, height - 1), column.clip(0, width - 1)]
+        return is_inside & usable
 
 
-def shrink_dataset(
+def rescale_dataset(
     paths: Sequence[Path],
     preparation: Preparation,
     folder: Path,
     *,
     on_done: OnDone = lambda *_: None,
     workers: int | None = None,
-) -> Shrunken:
-    """Shrink micrographs and fit their normalisation, all of `prepare_dataset` but its end.
+) -> RescaledDataset:
+    """Downsample micrographs and fit their normalisation, the first steps of `prepare_dataset`.
 
     Args:
         paths: As for `prepare_dataset`.
@@ -215,44 +215,44 @@ def shrink_dataset(
     Raises:
         InputError: No micrograph can be used.
     """
-    key = _key(paths, preparation)
+    key = _compute_key(paths, preparation)
     marker = folder / "made-from"
     folder.mkdir(parents=True, exist_ok=True)
     if not marker.exists() or marker.read_text() != key:
-        _forget(folder, "made-from", "members", "normalization.json", "ready", "shrunk")
+        _remove(folder, "made-from", "members", "normalization.json", "ready", "shrunk")
     marker.write_text(key)
 
-    def make_shrunk(number: int) -> CryopickError | None:
+    def rescale(number: int) -> CryopickError | None:
         try:
             if not is_saved(folder / "shrunk", number):
-                save_micrograph(folder / "shrunk", number, _shrunk(paths[number], preparation))
+                save_micrograph(folder / "shrunk", number, _rescale(paths[number], preparation))
         except CryopickError as error:
             return error
         return None
 
-    good = []
-    failures = in_order(make_shrunk, range(len(paths)), workers)
-    for number, error in enumerate(failures):
+    numbers = []
+    errors = map_in_order(rescale, range(len(paths)), workers)
+    for number, error in enumerate(errors):
         if error is None:
-            good.append(number)
+            numbers.append(number)
         on_done(paths[number], error)
-    if not good:
-        raise InputError("none of the micrographs can be used; see what was skipped above")
-    members, who = folder / "members", " ".join(map(str, good))
-    if not members.exists() or members.read_text() != who:
-        # A file that failed before may be readable now: the others' numbers change then.
-        _forget(folder, "members", "normalization.json", "ready")
-    members.write_text(who)
-    return Shrunken(
-        paths=tuple(paths[number] for number in good),
-        normalization=_fitted(folder, good, preparation),
+    if not numbers:
+        raise InputError("none of the micrographs can be used; see the skipped ones above")
+    members, members_text = folder / "members", " ".join(map(str, numbers))
+    if not members.exists() or members.read_text() != members_text:
+        # A file that failed before may be readable now, which changes the order of the others.
+        _remove(folder, "members", "normalization.json", "ready")
+    members.write_text(members_text)
+    return RescaledDataset(
+        paths=tuple(paths[number] for number in numbers),
+        normalization=_load_or_fit_normalization(folder, numbers, preparation),
         folder=folder / "shrunk",
-        numbers=tuple(good),
+        numbers=tuple(numbers),
     )
 
 
-def _forget(folder: Path, *names: str) -> None:
-    """Remove what an earlier preparation left under these names, in this order."""
+def _remove(folder: Path, *names: str) -> None:
+    """Remove files and folders of an earlier preparation, in this order."""
     for name in names:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
@@ -260,35 +260,43 @@ def _forget(folder: Path, *names: str) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _shrunk(path: Path, preparation: Preparation) -> Stored:
+def _rescale(path: Path, preparation: Preparation) -> StoredMicrograph:
     micrograph = read_micrograph(path)
     raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = preparation.working_size_ang / raw_ang
-    small = shrink(micrograph.pixels, factor, span=micrograph.span)
+    rescaled = rescale_micrograph(micrograph.pixels, factor, span=micrograph.value_range)
     try:
-        counted = histogram(small.image, small.usable)
+        pixel_histogram = histogram(rescaled.image, rescaled.usable)
     except MicrographError as error:
         raise MicrographError(f"{path}: {error}") from error
-    return Stored(small.image, small.usable, small.scale_yx, micrograph.pixel_size_ang, counted)
+    return StoredMicrograph(
+        rescaled.image,
+        rescaled.usable,
+        rescaled.scale_yx,
+        micrograph.pixel_size_ang,
+        pixel_histogram,
+    )
 
 
-def _fitted(folder: Path, good: Sequence[int], preparation: Preparation) -> Normalization:
-    """The normalisation that was given, kept from an earlier run, or fitted now."""
+def _load_or_fit_normalization(
+    folder: Path, numbers: Sequence[int], preparation: Preparation
+) -> Normalization:
+    """Return the normalisation of the settings or of an earlier run, or fit a new one."""
     if isinstance(preparation.normalization, Normalization):
         return preparation.normalization
-    kept = folder / "normalization.json"
-    if kept.exists():
-        return Normalization.from_dict(json.loads(kept.read_text()))
-    counted = [load_histogram(folder / "shrunk", number) for number in good]
-    fitted = fit_normalization(preparation.normalization, counted)
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps(fitted.to_dict()))
-    part.replace(kept)
-    return fitted
+    path = folder / "normalization.json"
+    if path.exists():
+        return Normalization.from_dict(json.loads(path.read_text()))
+    histograms = [load_histogram(folder / "shrunk", number) for number in numbers]
+    normalization = fit_normalization(preparation.normalization, histograms)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(normalization.to_dict()))
+    temporary.replace(path)
+    return normalization
 
 
-def _key(paths: Sequence[Path], preparation: Preparation) -> str:
-    """A text that changes when the micrographs or their preparation do."""
+def _compute_key(paths: Sequence[Path], preparation: Preparation) -> str:
+    """Compute a hash that changes if the micrographs or the preparation change."""
     lines = [repr(replace(preparation, ignore=Regions({}))), preparation.ignore.fingerprint]
     for path in paths:
         stat = path.stat() if path.exists() else None

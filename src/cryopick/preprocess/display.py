@@ -1,31 +1,32 @@
-"""Pictures of micrographs for people: coarser, filtered, in 256 greys.
+"""Preprocess micrographs for display: bin, filter and convert to 8-bit grey levels.
 
-- `binned`: means of square blocks, several times quicker than a Fourier crop.
-- `band_passed`: without waves that are too long or too short to be particles.
-- `greys`: floats as bytes around the middle of the picture. `between`: between two values.
+- `bin_pixels`: average square blocks, several times faster than Fourier cropping.
+- `filter_band`: band-pass filter.
+- `convert_to_greys`: scale to 8 bits by mean and standard deviation.
+- `scale_to_bytes`: scale to 8 bits between two values.
 """
 
 import numpy as np
 
 from cryopick.array_types import Float32, Real, UInt8
 
-__all__ = ["band_passed", "between", "binned", "greys"]
+__all__ = ["bin_pixels", "convert_to_greys", "filter_band", "scale_to_bytes"]
 
-_SPREADS = 4.0  # on either side of the middle: a step of grey is then 0.03 spreads
+_RANGE_SD = 4.0  # half-width of the grey scale in standard deviations; a level is 0.03 SD
 
 
-def binned(
+def bin_pixels(
     image: Real[np.ndarray, "height width"], factor: int
 ) -> Float32[np.ndarray, "height//{factor} width//{factor}"]:
-    """Means of blocks of `factor` by `factor` pixels; what is left over at the end is dropped.
+    """Average blocks of `factor` by `factor` pixels; incomplete blocks at the end are dropped.
 
-    Block i has its middle at raw coordinate `factor * i + (factor - 1) / 2`.
+    The centre of block i is at raw coordinate `factor * i + (factor - 1) / 2`.
 
-    >>> binned(np.arange(10).reshape(2, 5), 2)
+    >>> bin_pixels(np.arange(10).reshape(2, 5), 2)
     array([[3., 5.]], dtype=float32)
     """
     height, width = (side // factor * factor for side in image.shape)
-    # Sums of whole rows first: each pixel is read once, in the order in which it is stored.
+    # Sum whole rows first, so that each pixel is read once, in the order of memory.
     rows = np.array(image[0:height:factor, :width], np.float32)
     for row in range(1, factor):
         rows += image[row:height:factor, :width]
@@ -36,20 +37,20 @@ def binned(
     return blocks
 
 
-def band_passed(
+def filter_band(
     image: Float32[np.ndarray, "height width"],
     pixel_size_ang: float,
     *,
     low_pass_ang: float | None = None,
     high_pass_ang: float | None = None,
 ) -> Float32[np.ndarray, "height width"]:
-    """Damp waves shorter than one length and longer than another, softly: half at each.
+    """Apply Gaussian low-pass and high-pass filters; the gain is one half at each cutoff.
 
     Args:
         image: Micrograph.
-        pixel_size_ang: Ångströms per pixel of it.
-        low_pass_ang: Shorter waves go; None keeps them.
-        high_pass_ang: Longer waves go; None keeps them.
+        pixel_size_ang: Pixel size in ångströms.
+        low_pass_ang: Cutoff wavelength of the low-pass filter in ångströms; None for no filter.
+        high_pass_ang: Cutoff wavelength of the high-pass filter in ångströms; None for no filter.
     """
     from scipy import fft
 
@@ -67,28 +68,28 @@ def band_passed(
     return fft.irfft2(spectrum, s=image.shape) + mean
 
 
-def greys(image: Real[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-    """Bytes in which the picture's middle is 128 and four spreads reach either end.
+def convert_to_greys(image: Real[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
+    """Scale to bytes: the mean becomes 128, and four standard deviations reach 0 and 255.
 
-    Middle and spread are those of the pixels between the 1st and the 99th percentile, so that a
-    bead or a border does not decide.
+    Mean and standard deviation are those of the pixels between the 1st and the 99th percentile,
+    so that gold beads and borders have little effect.
     """
     sample = image[:: max(1, image.shape[0] // 512), :: max(1, image.shape[1] // 512)]
     low, high = np.percentile(sample, [1, 99])
-    inner = sample[(sample >= low) & (sample <= high)]
-    middle, spread = float(inner.mean()), float(inner.std()) or 1.0
-    scaled = np.subtract(image, middle, dtype=np.float32)
-    scaled *= 127.5 / (_SPREADS * spread)
+    trimmed = sample[(sample >= low) & (sample <= high)]
+    mean, sd = float(trimmed.mean()), float(trimmed.std()) or 1.0
+    scaled = np.subtract(image, mean, dtype=np.float32)
+    scaled *= 127.5 / (_RANGE_SD * sd)
     scaled += 128
     return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
 
 
-def between(
+def scale_to_bytes(
     image: Real[np.ndarray, "height width"], low: float, high: float
 ) -> UInt8[np.ndarray, "height width"]:
-    """Bytes that rise from 0 at `low` and below to 255 at `high` and above.
+    """Scale to bytes linearly, from 0 at `low` and below to 255 at `high` and above.
 
-    >>> between(np.array([[-9.0, 0.0, 6.0]]), -6.0, 6.0)
+    >>> scale_to_bytes(np.array([[-9.0, 0.0, 6.0]]), -6.0, 6.0)
     array([[  0, 127, 255]], dtype=uint8)
     """
     return (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)

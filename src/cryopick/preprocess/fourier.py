@@ -1,13 +1,13 @@
-"""Shrink micrographs in the Fourier domain.
+"""Fourier resampling: crop or zero-pad the Fourier transform of a micrograph.
 
-Images are (height, width) with row 0 first. NumPy in, NumPy out: nothing here touches files
-or torch. Pixel (0, 0) stays where it is, so `x_raw = x_small * width / new_width`, with no
-half-pixel term, and the mean survives. Decision 0002 says why, and what happens at Nyquist.
+Images are (height, width) arrays. Pixel (0, 0) keeps its position, so
+`x_raw = x_new * width / new_width` without a half-pixel term, and the mean is preserved.
+Decision 0002 gives the reasons and the treatment of the Nyquist frequency.
 
-- `reduced_shape`: the shape that a factor, whole or not, leads to.
-- `downsample`: crop the spectrum to a smaller shape.
-- `resample`: crop or pad it, each axis on its own.
-- `resample_rows`: the same of a micrograph that comes a few rows at a time.
+- `reduced_shape`: shape of an image after downsampling by a factor.
+- `downsample`: Fourier-crop an image to a smaller shape.
+- `resample`: Fourier-crop or zero-pad each axis.
+- `resample_rows`: resample a micrograph that is read a few rows at a time.
 """
 
 import math
@@ -19,20 +19,20 @@ from cryopick.array_types import Complex64, Float32, Real
 
 __all__ = ["downsample", "reduced_shape", "resample", "resample_rows"]
 
-# Rows read and transformed at a time: 64 rows of 4096 float32 pixels are 1 MiB, and their
-# spectrum as much again, which the cache of one core holds.
+# Rows transformed at a time: 64 rows of 4096 float32 pixels and their spectrum are 1 MiB each and
+# fit the cache of one core.
 _BLOCK_ROWS = 64
 
 
 def reduced_shape(shape: tuple[int, int], factor: float | int) -> tuple[int, int]:
-    """Shape of an image whose pixels are `factor` times as wide, to the nearest pixel.
+    """Compute the shape of an image after downsampling by `factor`, to the nearest pixel.
 
-    A side that `factor` does not divide is rounded; the scale of that axis is then a little
-    off `factor`, and coordinates must use the true ratio of the sides.
+    A side that is not a multiple of `factor` is rounded. The scale of that axis then differs
+    slightly from `factor`, so coordinates must use the ratio of the sides.
 
     Args:
         shape: Height and width in old pixels.
-        factor: Old pixels per new pixel; below 1 asks for a larger image.
+        factor: Old pixels per new pixel; below 1 enlarges the image.
 
     Returns:
         Height and width in new pixels, each at least 1.
@@ -52,22 +52,21 @@ def reduced_shape(shape: tuple[int, int], factor: float | int) -> tuple[int, int
 def downsample(
     image: Real[np.ndarray, "height width"], shape: tuple[int, int], *, workers: int = 1
 ) -> Float32[np.ndarray, "new_height new_width"]:
-    """Shrink a micrograph by cropping its Fourier transform.
+    """Downsample a micrograph by cropping its Fourier transform, without aliasing.
 
-    The result samples the micrograph, low-passed at the new Nyquist frequency and taken as
-    periodic, on the coarser grid: nothing aliases. A memory-mapped image is read once, a
-    few rows at a time, and never held whole.
+    The result samples the periodic micrograph, low-pass filtered at the new Nyquist frequency.
+    A memory-mapped image is read once, a few rows at a time.
 
     Args:
-        image: Micrograph of any real type and intensity unit; a mean of zero is not required.
-        shape: New height and width, each at most the old one; odd or even.
-        workers: Threads that share the transforms.
+        image: Micrograph of any real type and intensity unit; its mean need not be 0.
+        shape: New height and width, odd or even, at most those of the image.
+        workers: Number of FFT threads.
 
     Returns:
-        A new image in the old intensity unit, with the old mean.
+        A new image with the same intensity unit and mean.
 
     Raises:
-        ValueError: A new side is below 1 or longer than the old one.
+        ValueError: A new side is below 1 or longer than the side of the image.
 
     Source: Bepler et al. 2019, Nat. Methods 16:1153, online methods.
 
@@ -79,7 +78,8 @@ def downsample(
     """
     if any(new > old for new, old in zip(shape, image.shape, strict=True)):
         raise ValueError(
-            f"shape must not exceed the image's {image.shape}; got {shape}: use resample to enlarge"
+            f"shape must not exceed that of the image, {image.shape}; got {shape}: "
+            "use resample to enlarge"
         )
     return resample(image, shape, workers=workers)
 
@@ -87,10 +87,10 @@ def downsample(
 def resample(
     image: Real[np.ndarray, "height width"], shape: tuple[int, int], *, workers: int = 1
 ) -> Float32[np.ndarray, "new_height new_width"]:
-    """Bring a micrograph to any shape by cropping or zero-padding its Fourier transform.
+    """Resample a micrograph to any shape by cropping or zero-padding its Fourier transform.
 
-    As `downsample`, but a side may also grow: the new pixels then lie on the smoothest
-    periodic curve through the old ones, and shrinking back returns the old image.
+    Unlike in `downsample`, a side may also become longer. The new pixels then follow from
+    trigonometric interpolation, and downsampling restores the original image.
 
     Raises:
         ValueError: A new side is below 1.
@@ -110,13 +110,13 @@ def resample_rows(
     *,
     workers: int = 1,
 ) -> Float32[np.ndarray, "new_height new_width"]:
-    """As `resample`, of a micrograph that comes a few rows at a time.
+    """Resample a micrograph that is read a few rows at a time; see `resample`.
 
     Args:
-        rows: Gives the rows from a first to a last, which is not among them.
+        rows: Function that returns the rows from a start to an exclusive stop.
         old_shape: Height and width of the micrograph.
         shape: New height and width.
-        workers: Threads that share the transforms.
+        workers: Number of FFT threads.
     """
     from scipy import fft
 
@@ -124,41 +124,42 @@ def resample_rows(
     new_height, new_width = shape
     if min(shape) < 1:
         raise ValueError(f"shape must be at least 1 x 1 pixels; got {shape}")
-    columns = _row_spectra(rows, old_shape, new_width, workers)
+    columns = _transform_rows(rows, old_shape, new_width, workers)
     spectrum = fft.fft(columns, axis=0, overwrite_x=True, workers=workers)
     spectrum = _resize_rows(spectrum, new_height)
     columns = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=workers)
-    small = fft.irfft(columns, n=new_width, axis=1, workers=workers)
-    small *= np.float32((new_height * new_width) / (height * width))
-    return small
+    resampled = fft.irfft(columns, n=new_width, axis=1, workers=workers)
+    resampled *= np.float32((new_height * new_width) / (height * width))
+    return resampled
 
 
-def _row_spectra(
+def _transform_rows(
     rows: Callable[[int, int], Float32[np.ndarray, "rows width"]],
     shape: tuple[int, int],
     new_width: int,
     workers: int,
 ) -> Complex64[np.ndarray, "height frequencies"]:
-    """Transform every row and keep the frequencies that a row of `new_width` pixels can hold."""
+    """Transform every row and crop it to the frequencies of a row of `new_width` pixels."""
     from scipy import fft
 
     height, width = shape
-    kept = min(width, new_width) // 2 + 1
+    frequencies = min(width, new_width) // 2 + 1
     spectra = np.zeros((height, new_width // 2 + 1), dtype=np.complex64)
     for start in range(0, height, _BLOCK_ROWS):
         stop = min(start + _BLOCK_ROWS, height)
-        spectra[start:stop, :kept] = fft.rfft(rows(start, stop), workers=workers)[:, :kept]
+        spectrum = fft.rfft(rows(start, stop), workers=workers)
+        spectra[start:stop, :frequencies] = spectrum[:, :frequencies]
     if new_width < width and new_width % 2 == 0:
-        spectra[:, -1] = 2 * spectra[:, -1].real  # F(+n) + F(-n), conjugates in a real row
+        spectra[:, -1] = 2 * spectra[:, -1].real  # F(+n) + F(-n), which are complex conjugates
     elif new_width > width and width % 2 == 0:
-        spectra[:, width // 2] /= 2  # the other half goes to -n, which irfft supplies
+        spectra[:, width // 2] /= 2  # irfft adds the other half at -n
     return spectra
 
 
 def _resize_rows(
     spectrum: Complex64[np.ndarray, "height frequencies"], new_height: int
 ) -> Complex64[np.ndarray, "new_height frequencies"]:
-    """Keep the lowest frequencies along y, or add empty ones; add or halve at Nyquist."""
+    """Crop or zero-pad the frequencies along y; add or halve the Nyquist frequency."""
     height, frequencies = spectrum.shape
     if new_height == height:
         return spectrum

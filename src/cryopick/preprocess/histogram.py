@@ -1,7 +1,7 @@
-"""How often which intensity occurs on a micrograph.
+"""Histogram of the intensities of a micrograph.
 
-- `Histogram`: counts by intensity.
-- `histogram`: those of a micrograph's usable pixels.
+- `Histogram`: number of pixels by intensity.
+- `histogram`: compute the histogram of the usable pixels of a micrograph.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from cryopick.errors import MicrographError
 
 __all__ = ["Histogram", "histogram"]
 
-_SAMPLE = 1 << 16  # pixels that the spread is told from
-_REACH = 10.0  # spreads on either side of the median; what lies beyond is no image
+_SAMPLE_SIZE = 1 << 16  # pixels from which the standard deviation is estimated
+_RANGE_SD = 10.0  # half-width of the range in standard deviations around the median
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How often which intensity occurs among the usable pixels of one micrograph.
+    """Histogram of the usable pixels of one micrograph.
 
     Attributes:
-        centres: Intensity at the middle of each bin, rising, in the image's unit.
-        counts: Pixels in each bin.
+        centres: Intensity at the centre of each bin, ascending, in the unit of the image.
+        counts: Number of pixels in each bin.
     """
 
     centres: Float[np.ndarray, " bins"]
@@ -48,15 +48,14 @@ def histogram(
 ) -> Histogram:
     """Count the intensities of the usable pixels.
 
-    Bins reach from the lowest to the highest intensity, but at most ten spreads from the
-    median, a spread being what a Gaussian with the same central 99 % has as its standard
-    deviation; what lies beyond is left out, so that a few wild pixels neither widen the bins
-    nor move a fit.
+    The range is that of the intensities, limited to ten robust standard deviations around the
+    median. Pixels outside the range are excluded, so that a few outliers neither widen the bins
+    nor bias a fit. The robust standard deviation is that of a Gaussian with the same central 99 %.
 
     Args:
         image: Downsampled micrograph.
         usable: Pixels to count.
-        bins: Number of bins; 1024 leave each 0.02 spreads wide at most.
+        bins: Number of bins; with 1024, a bin is at most 0.02 standard deviations wide.
 
     Raises:
         MicrographError: Fewer than two different usable intensities.
@@ -64,17 +63,18 @@ def histogram(
     values = image[usable]
     if values.size == 0:
         raise MicrographError(
-            "the micrograph has no usable pixel: borders or flat patches cover it; leave it out"
+            "the micrograph has no usable pixel: it is covered by borders or flat patches; "
+            "exclude it"
         )
-    few = values[:: max(1, values.size // _SAMPLE)].astype(np.float64)
-    tail_low, median, tail_high = np.percentile(few, [0.5, 50, 99.5])
-    reach = _REACH * (tail_high - tail_low) / 5.15  # 5.15 sd in a Gaussian
-    low = max(float(values.min()), median - reach)
-    high = min(float(values.max()), median + reach)
+    sample = values[:: max(1, values.size // _SAMPLE_SIZE)].astype(np.float64)
+    tail_low, median, tail_high = np.percentile(sample, [0.5, 50, 99.5])
+    half_range = _RANGE_SD * (tail_high - tail_low) / 5.15  # 5.15 SD in a Gaussian
+    low = max(float(values.min()), median - half_range)
+    high = min(float(values.max()), median + half_range)
     if not low < high:
         raise MicrographError(
-            f"the micrograph's usable pixels are nearly all {median:g}: nothing to normalise; "
-            "leave it out"
+            f"nearly all usable pixels of the micrograph are {median:g}, so it cannot be "
+            "normalised; exclude it"
         )
     counts, edges = np.histogram(values, bins=bins, range=(low, high))
     return Histogram((edges[1:] + edges[:-1]) / 2, counts.astype(np.float64))

@@ -1,38 +1,37 @@
-"""Standardise micrographs so that the background has mean 0 and standard deviation 1.
+"""Normalise micrographs so that the background has mean 0 and standard deviation 1.
 
-Four kinds, one interface. What a data set shares is fitted once and travels with the model;
-what belongs to one micrograph is fitted again on each. Only usable pixels are looked at, and
-only through a histogram. Decision 0003 says why.
+There are four kinds of normalisation with one interface. Parameters shared by a data set are
+fitted once and stored in the model; parameters of a micrograph are fitted to each. Fits use the
+histogram of the usable pixels. Decision 0003 gives the reasons.
 
-- `fit_normalization`: what the micrographs of a data set share, as `Normalization`.
-- `Normalization`: standardises a micrograph; goes to JSON and back.
+- `fit_normalization`: fit the shared parameters to the micrographs of a data set.
+- `Normalization`: normalise a micrograph; convert to and from JSON values.
+- `Background`: mean and standard deviation of the background of a micrograph.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import FormatError
+from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
 from cryopick.preprocess.histogram import Histogram, histogram
-from cryopick.preprocess.mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.settings import NormalizationKind
 from cryopick.preprocess.whitening import whiten
 
 __all__ = [
     "Background",
     "Normalization",
-    "NormalizationKind",
     "fit_normalization",
 ]
-
-NormalizationKind = Literal["dataset", "micrograph", "affine", "white"]
 
 
 @dataclass(frozen=True)
 class Background:
-    """Mean and standard deviation that become 0 and 1, in the micrograph's intensity unit."""
+    """Mean and standard deviation of the background, in the unit of the micrograph."""
 
     mean: float
     sd: float
@@ -40,17 +39,17 @@ class Background:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How micrographs are standardised.
+    """Normalisation of micrographs.
 
     Attributes:
-        kind: "dataset" takes the dominant component of a mixture shared by the data set and
-            scaled to the micrograph; "micrograph" that of the micrograph's own mixture;
-            "affine" the mean and standard deviation of the micrograph; "white" the same
-            once its power spectrum has been made flat.
-        mixture: The shared mixture; none but for "dataset".
+        kind: Source of mean and standard deviation. "dataset": the dominant component of a
+            mixture that is shared by the data set and scaled to the micrograph. "micrograph": the
+            dominant component of a mixture fitted to the micrograph. "affine": all usable
+            pixels. "white": all usable pixels after spectral whitening.
+        mixture: The shared mixture of kind "dataset"; otherwise None.
 
     Raises:
-        ValueError: `kind` is unknown, or `mixture` is missing or not wanted.
+        ValueError: `kind` is unknown, or `mixture` does not match `kind`.
     """
 
     kind: NormalizationKind
@@ -60,22 +59,22 @@ class Normalization:
         if self.kind not in get_args(NormalizationKind):
             raise ValueError(f"kind must be one of {get_args(NormalizationKind)}; got {self.kind}")
         if (self.kind == "dataset") != (self.mixture is not None):
-            raise ValueError(f"a mixture goes with kind 'dataset' and no other; got {self}")
+            raise ValueError(f"kind 'dataset', and only it, requires a mixture; got {self}")
 
-    def background(self, counted: Histogram) -> Background:
-        """Find what to subtract and divide by on one micrograph.
+    def background(self, pixel_histogram: Histogram) -> Background:
+        """Estimate the background of a micrograph.
 
         Args:
-            counted: Histogram of the micrograph's usable pixels, of the whitened micrograph for
-                the kind "white".
+            pixel_histogram: Histogram of the usable pixels; for kind "white", of the whitened
+                micrograph.
         """
         if self.kind in ("affine", "white"):
-            return Background(counted.mean, counted.sd)
+            return Background(pixel_histogram.mean, pixel_histogram.sd)
         mixture, scale = self.mixture, 1.0
         if mixture is None:
-            mixture = fit_mixture(counted)
+            mixture = fit_mixture(pixel_histogram)
         else:
-            scale = fit_scale(mixture, counted)
+            scale = fit_scale(mixture, pixel_histogram)
         return Background(
             scale * mixture.mean[mixture.dominant], scale * mixture.sd[mixture.dominant]
         )
@@ -84,39 +83,40 @@ class Normalization:
         self,
         image: Float32[np.ndarray, "height width"],
         usable: Bool[np.ndarray, "height width"],
-        counted: Histogram | None = None,
+        pixel_histogram: Histogram | None = None,
     ) -> Float32[np.ndarray, "height width"]:
-        """Standardise a micrograph: (x/α - μ')/σ', and 0 where it is not usable.
+        """Normalise a micrograph: (x/α - μ')/σ', and 0 at unusable pixels.
 
-        Multiplying the image by a positive number changes nothing. Values are not clipped.
+        The result does not depend on the scale of the image. Values are not clipped.
 
         Args:
             image: Downsampled micrograph.
-            usable: Pixels that hold image.
-            counted: Their histogram in `image`, if it is at hand.
+            usable: Pixels that contain image.
+            pixel_histogram: Histogram of the usable pixels of `image`, if already known.
 
         Raises:
             MicrographError: Fewer than two different usable intensities.
         """
         if self.kind == "white":
-            counted = counted or histogram(image, usable)
-            calm = image.clip(float(counted.centres[0]), float(counted.centres[-1]))  # spikes ring
-            image, counted = whiten(calm, usable), None
-        background = self.background(counted or histogram(image, usable))
-        standard = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
-        standard[~usable] = 0
-        return standard
+            pixel_histogram = pixel_histogram or histogram(image, usable)
+            low, high = pixel_histogram.centres[0], pixel_histogram.centres[-1]
+            clipped = image.clip(float(low), float(high))  # outliers would ring
+            image, pixel_histogram = whiten(clipped, usable), None
+        background = self.background(pixel_histogram or histogram(image, usable))
+        normalised = (image - np.float32(background.mean)) * np.float32(1 / background.sd)
+        normalised[~usable] = 0
+        return normalised
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
+        """Convert to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Normalization":
-        """Rebuild what `to_dict` gave.
+        """Convert from the values of `to_dict`.
 
         Raises:
-            FormatError: A value is missing, unknown or of the wrong kind.
+            FormatError: A value is missing, unknown or of the wrong type.
         """
         try:
             mixture = values["mixture"]
@@ -130,23 +130,23 @@ class Normalization:
             return cls(values["kind"], mixture)
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
-                "normalisation settings must hold kind and mixture (weight, two means, two sds); "
+                "normalisation must have kind and mixture (weight, two means, two sds); "
                 f"got {dict(values)!r}: {error}"
             ) from error
 
 
 def fit_normalization(kind: NormalizationKind, histograms: Sequence[Histogram]) -> Normalization:
-    """Fit what the micrographs of a data set share.
+    """Fit the parameters that are shared by the micrographs of a data set.
 
-    Only kind "dataset" shares anything; for it, intensities should be counted from a zero
-    that means no electrons, because the scale α multiplies means and spreads alike.
+    Only kind "dataset" has shared parameters. It requires intensities that are 0 without
+    electrons, because the scale α multiplies both means and standard deviations.
 
     Args:
         kind: "dataset", "micrograph", "affine" or "white".
-        histograms: One for each training micrograph.
+        histograms: Histograms of the training micrographs.
 
     Raises:
-        ValueError: `kind` is unknown, or "dataset" is given no histogram.
+        ValueError: `kind` is unknown, or there is no histogram for "dataset".
     """
     if kind == "dataset":
         return Normalization(kind, fit_scaled_mixture(histograms)[0])

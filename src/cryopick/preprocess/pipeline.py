@@ -1,11 +1,11 @@
-"""From the pixels of a raw micrograph to what the network sees, in memory.
+"""Preprocess a raw micrograph in memory, up to the input of the network.
 
-Find what holds no image, mend single bad pixels, crop the spectrum, standardise. The same
-pixels and settings always give the same result.
+The steps are: mask borders and flat patches, repair isolated bad pixels, crop the Fourier
+transform, normalise. The result is a deterministic function of the pixels and the settings.
 
-- `shrink`: everything but the last step; its result is what a normalisation is fitted to.
-- `prepare`: everything.
-- `Shrunk`, `Prepared`: a micrograph on coarser pixels, and the way back to raw ones.
+- `rescale_micrograph`: all steps except normalisation; a normalisation is fitted to its result.
+- `prepare_micrograph`: all steps.
+- `RescaledMicrograph`, `PreparedMicrograph`: the results, with conversion of coordinates.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from cryopick.array_types import Bool, Float, Float32, Real
 from cryopick.preprocess.fourier import reduced_shape, resample_rows
 from cryopick.preprocess.mask import find_invalid
 from cryopick.preprocess.normalize import Normalization
-from cryopick.preprocess.pixel_repair import Clean
+from cryopick.preprocess.pixel_repair import CleanedMicrograph
 
-__all__ = ["Prepared", "Shrunk", "prepare", "shrink"]
+__all__ = ["PreparedMicrograph", "RescaledMicrograph", "prepare_micrograph", "rescale_micrograph"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Regridded:
-    """A micrograph on other pixels than its own; only its two kinds below are made.
+class _ResampledImage:
+    """Abstract base: a micrograph on a new pixel grid.
 
     Attributes:
-        image: The pixels.
-        usable: Pixels that hold image: no border, no flat patch.
+        image: Intensities on the new grid.
+        usable: Pixels that contain image, outside borders and flat patches.
         scale_yx: Raw pixels per pixel of `image`, along y and along x.
         raw_shape: Height and width of the raw micrograph.
     """
@@ -38,78 +38,79 @@ class _Regridded:
     raw_shape: tuple[int, int]
 
     def to_raw(self, xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """Coordinates (x, y) on the raw micrograph of points given in pixels of `image`."""
+        """Convert coordinates (x, y) from pixels of `image` to raw pixels."""
         return xy * np.array(self.scale_yx[::-1])
 
     def from_raw(self, xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-        """Coordinates (x, y) in pixels of `image` of points given in raw pixels."""
+        """Convert coordinates (x, y) from raw pixels to pixels of `image`."""
         return xy / np.array(self.scale_yx[::-1])
 
 
-class Shrunk(_Regridded):
-    """A micrograph on coarser pixels, in its own intensity unit."""
+class RescaledMicrograph(_ResampledImage):
+    """A micrograph at the working scale, in its original intensity unit."""
 
 
-class Prepared(_Regridded):
-    """A micrograph on coarser pixels, background mean 0 and spread 1, unusable pixels 0."""
+class PreparedMicrograph(_ResampledImage):
+    """A micrograph at the working scale, background mean 0 and SD 1; unusable pixels are 0."""
 
 
-def shrink(
+def rescale_micrograph(
     pixels: Real[np.ndarray, "height width"],
     factor: float | int,
     *,
     span: tuple[float, float] = (-np.inf, np.inf),
     workers: int = 1,
-) -> Shrunk:
-    """Bring a raw micrograph to coarser pixels, with what holds no image told apart.
+) -> RescaledMicrograph:
+    """Mask, repair and resample a raw micrograph.
 
     Args:
         pixels: Raw micrograph of any real type, finite; may be memory-mapped. It is read
-            a few rows at a time, and left as it is.
+            a few rows at a time and not modified.
         factor: Raw pixels per new pixel; below 1 enlarges.
-        span: Least and greatest pixel, if known, which may spare a look at all of them.
-        workers: Threads that share the transforms.
+        span: Minimum and maximum pixel, if known; may make the search for bad pixels unnecessary.
+        workers: Number of FFT threads.
 
     Raises:
         ValueError: `factor` is not a positive number.
     """
     shape = reduced_shape(pixels.shape, factor)
     invalid = find_invalid(pixels)
-    clean = Clean.of(pixels, invalid, span)
+    cleaned = CleanedMicrograph.from_pixels(pixels, invalid, span)
     (height, width), (new_height, new_width) = pixels.shape, shape
-    return Shrunk(
-        image=resample_rows(clean.rows, clean.shape, shape, workers=workers),
+    return RescaledMicrograph(
+        image=resample_rows(cleaned.rows, cleaned.shape, shape, workers=workers),
         usable=invalid.usable(shape),
         scale_yx=(height / new_height, width / new_width),
         raw_shape=(height, width),
     )
 
 
-def prepare(
+def prepare_micrograph(
     pixels: Real[np.ndarray, "height width"],
     factor: float | int,
     normalization: Normalization,
     *,
     span: tuple[float, float] = (-np.inf, np.inf),
     workers: int = 1,
-) -> Prepared:
-    """Bring a raw micrograph to what the network sees.
+) -> PreparedMicrograph:
+    """Mask, repair, resample and normalise a raw micrograph: the input of the network.
 
     Args:
-        pixels: As for `shrink`.
-        factor: As for `shrink`.
-        normalization: What the training micrographs share, or a kind that shares nothing.
-        span: As for `shrink`.
-        workers: Threads that share the transforms.
+        pixels: As for `rescale_micrograph`.
+        factor: As for `rescale_micrograph`.
+        normalization: Normalisation fitted to the training micrographs, or of a kind that is
+            fitted to each micrograph.
+        span: As for `rescale_micrograph`.
+        workers: Number of FFT threads.
 
     Raises:
         ValueError: `factor` is not a positive number.
         MicrographError: No pixel is usable, or nearly all are equal.
     """
-    shrunk = shrink(pixels, factor, span=span, workers=workers)
-    return Prepared(
-        image=normalization.apply(shrunk.image, shrunk.usable),
-        usable=shrunk.usable,
-        scale_yx=shrunk.scale_yx,
-        raw_shape=shrunk.raw_shape,
+    rescaled = rescale_micrograph(pixels, factor, span=span, workers=workers)
+    return PreparedMicrograph(
+        image=normalization.apply(rescaled.image, rescaled.usable),
+        usable=rescaled.usable,
+        scale_yx=rescaled.scale_yx,
+        raw_shape=rescaled.raw_shape,
     )

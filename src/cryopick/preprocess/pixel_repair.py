@@ -1,9 +1,8 @@
-"""A raw micrograph as it goes into the Fourier transform, read a few rows at a time.
+"""Repair isolated bad pixels and fill invalid regions of a raw micrograph.
 
-What holds no image has one value, single extreme pixels have the mean of their neighbours,
-and all are float32. Nothing is held whole, so a memory-mapped micrograph takes no memory.
+The micrograph is read a few rows at a time, so a memory-mapped one is never in memory as a whole.
 
-- `Clean`: such a micrograph.
+- `CleanedMicrograph`: rows of a micrograph with repaired pixels, as float32.
 """
 
 from dataclasses import dataclass, field
@@ -12,68 +11,67 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float32, Int64, Integer, Real
-from cryopick.preprocess.mask import Invalid
+from cryopick.preprocess.mask import InvalidRegions
 
-__all__ = ["Clean"]
+__all__ = ["CleanedMicrograph"]
 
-_TAIL_PERCENT = 0.5  # of the pixels on either side may be outliers and still not hide
-_BEYOND = 3.5  # times as far out as that tail: nine standard deviations of a Gaussian
-_MOST_IN_5X5 = 6  # a dead column has 5; more is an object
-_MOST_FRACTION = 0.01  # of the micrograph: beyond that it is contrast, not defects
-_BLOCK_PIXELS = 1 << 19  # few enough for the cache, enough that threads seldom meet
+_TAIL_PERCENT = 0.5  # percentile of the tails of the intensity distribution
+_TAIL_FACTOR = 3.5  # outliers are this many times as far from the median: 9 SD of a Gaussian
+_MAX_OUTLIERS_IN_5X5 = 6  # a dead column has 5; more are an object
+_MAX_OUTLIER_FRAC = 0.01  # of the micrograph; more are image contrast instead of defects
+_BLOCK_PIXELS = 1 << 19  # fits the cache, and is large enough that threads rarely wait
 
 
 @dataclass(frozen=True, eq=False)
-class Clean:
-    """A raw micrograph, filled and mended.
+class CleanedMicrograph:
+    """A raw micrograph with filled invalid regions and repaired pixels.
 
     Attributes:
         pixels: The raw micrograph, finite, of any real type; may be memory-mapped.
-        invalid: What of it holds no image.
-        level: The value that this is given: the mean of what holds image. A step from image
-            to fill would ring through the whole line when the spectrum is cropped; the mean
-            makes it as small as one value can.
-        outliers: Flat positions, rising, of the pixels that are mended.
-        mended: Their new values.
+        invalid: Regions that contain no image.
+        level: Fill value of these regions: the mean of the image, which minimizes the ringing at
+            their edges when the spectrum is cropped.
+        outliers: Flat indices of the repaired pixels, ascending.
+        repaired: New values of these pixels.
     """
 
     pixels: Real[np.ndarray, "height width"]
-    invalid: Invalid
+    invalid: InvalidRegions
     level: float = 0.0
     outliers: Int64[np.ndarray, " outliers"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    mended: Float32[np.ndarray, " outliers"] = field(
+    repaired: Float32[np.ndarray, " outliers"] = field(
         default_factory=lambda: np.zeros(0, np.float32)
     )
 
     @classmethod
-    def of(
+    def from_pixels(
         cls,
         pixels: Real[np.ndarray, "height width"],
-        invalid: Invalid,
+        invalid: InvalidRegions,
         span: tuple[float, float] = (-np.inf, np.inf),
-    ) -> "Clean":
-        """Find out what to fill and what to mend.
+    ) -> "CleanedMicrograph":
+        """Find the fill value and the pixels to repair.
 
-        A pixel is extreme when it lies 3.5 times as far from the median as the outer 0.5 %
-        of the pixels on its side do: nine standard deviations of Gaussian noise, and further
-        where counts are few or gold is dark, so that electrons and objects stay. It is
-        mended when its 5 x 5 neighbourhood has at most 6 extreme pixels: a dead column is, a
-        gold bead is not.
+        A pixel is an outlier if it is more than 3.5 times as far from the median as the 0.5 %
+        percentile on its side. This is nine standard deviations of Gaussian noise, and more for
+        low counts or dark gold, so that electrons and objects are preserved. An outlier is
+        repaired if its 5 x 5 neighbourhood has at most 6 outliers, like a dead column but unlike
+        a gold bead.
 
         Args:
             pixels: The raw micrograph.
-            invalid: What of it holds no image.
-            span: Least and greatest pixel, if known: where both are ordinary none is looked for.
+            invalid: Regions that contain no image.
+            span: Minimum and maximum pixel, if known; if neither is an outlier, there is none.
         """
-        filled = cls(pixels, invalid, _level(pixels, invalid))
-        low, high = filled._limits()
+        filled = cls(pixels, invalid, _compute_fill_level(pixels, invalid))
+        low, high = filled._compute_limits()
         if low <= span[0] and span[1] <= high:
             return filled
-        extreme = filled._outside(low, high)
-        if not 0 < len(extreme) <= _MOST_FRACTION * pixels.size:
+        outliers = filled._find_outliers(low, high)
+        if not 0 < len(outliers) <= _MAX_OUTLIER_FRAC * pixels.size:
             return filled
-        isolated, mean = filled._neighbours(extreme, low, high)
-        return cls(pixels, invalid, filled.level, extreme[isolated], mean[isolated])
+        is_isolated, mean = filled._average_neighbours(outliers, low, high)
+        return cls(pixels, invalid, filled.level, outliers[is_isolated], mean[is_isolated])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -81,18 +79,18 @@ class Clean:
         return self.pixels.shape
 
     def rows(self, start: int, stop: int) -> Float32[np.ndarray, "rows width"]:
-        """Rows `start` to `stop`, without the last; maybe a view of the raw pixels."""
+        """Return the rows from `start` to `stop` (exclusive); may be a view of the raw pixels."""
         raw, width = self.pixels[start:stop], self.shape[1]
         first, last = np.searchsorted(self.outliers, [start * width, stop * width])
         if first == last and self.invalid.is_empty:
             return np.asarray(raw, dtype=np.float32)
         rows = np.array(raw, dtype=np.float32)
         self.invalid.fill(rows, self.level, first_row=start)
-        rows.flat[self.outliers[first:last] - start * width] = self.mended[first:last]
+        rows.flat[self.outliers[first:last] - start * width] = self.repaired[first:last]
         return rows
 
-    def _limits(self) -> tuple[float, float]:
-        """Lowest and highest ordinary value, from a sample of at most some 260 000 pixels."""
+    def _compute_limits(self) -> tuple[float, float]:
+        """Compute the range of values that are not outliers, from at most 260 000 pixels."""
         step = max(1, round((self.pixels.size / 2**18) ** 0.5))
         sample = np.array(self.pixels[::step, ::step], dtype=np.float32)
         if not self.invalid.is_empty:
@@ -100,49 +98,50 @@ class Clean:
             sample[self.invalid.covers(y[:, None], x)] = self.level
         tails = [_TAIL_PERCENT, 50, 100 - _TAIL_PERCENT]
         low, median, high = np.percentile(sample, tails)
-        if not low < high:  # nearly all pixels are equal: nothing tells what is extreme
+        if not low < high:  # nearly all pixels are equal, so outliers cannot be defined
             return -np.inf, np.inf
-        return median - _BEYOND * (median - low), median + _BEYOND * (high - median)
+        return median - _TAIL_FACTOR * (median - low), median + _TAIL_FACTOR * (high - median)
 
-    def _outside(self, low: float, high: float) -> Int64[np.ndarray, " extreme"]:
-        """Flat positions of the values below `low` or above `high`."""
+    def _find_outliers(self, low: float, high: float) -> Int64[np.ndarray, " outliers"]:
+        """Find the flat indices of the values below `low` or above `high`."""
         height, width = self.shape
-        found = [np.zeros(0, dtype=np.int64)]
+        indices = [np.zeros(0, dtype=np.int64)]
         step = max(1, _BLOCK_PIXELS // width)
         for start in range(0, height, step):
             rows = self.rows(start, min(start + step, height))
             if rows.min() < low or rows.max() > high:
-                found.append(np.flatnonzero((rows < low) | (rows > high)) + start * width)
-        return np.concatenate(found)
+                indices.append(np.flatnonzero((rows < low) | (rows > high)) + start * width)
+        return np.concatenate(indices)
 
-    def _neighbours(
-        self, extreme: Int64[np.ndarray, " extreme"], low: float, high: float
-    ) -> tuple[Bool[np.ndarray, " extreme"], Float32[np.ndarray, " extreme"]]:
-        """Which extreme pixels are isolated, and the mean of the ordinary ones around each."""
+    def _average_neighbours(
+        self, outliers: Int64[np.ndarray, " outliers"], low: float, high: float
+    ) -> tuple[Bool[np.ndarray, " outliers"], Float32[np.ndarray, " outliers"]]:
+        """Find the isolated outliers, and average the normal pixels around each outlier."""
         height, width = self.shape
         offsets = np.arange(-2, 3)
-        y = (extreme // width)[:, None, None] + offsets[:, None]
-        x = (extreme % width)[:, None, None] + offsets
+        y = (outliers // width)[:, None, None] + offsets[:, None]
+        x = (outliers % width)[:, None, None] + offsets
         exists = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        around = self._at(np.clip(y, 0, height - 1), np.clip(x, 0, width - 1))
-        ordinary = exists & (around >= low) & (around <= high)
-        count = ordinary.sum(axis=(1, 2))
-        isolated = ((exists & ~ordinary).sum(axis=(1, 2)) <= _MOST_IN_5X5) & (count > 0)
-        total = np.where(ordinary, around, 0).sum(axis=(1, 2), dtype=np.float64)
-        return isolated, (total / np.maximum(count, 1)).astype(np.float32)
+        values = self._read_pixels(np.clip(y, 0, height - 1), np.clip(x, 0, width - 1))
+        is_normal = exists & (values >= low) & (values <= high)
+        count = is_normal.sum(axis=(1, 2))
+        outlier_count = (exists & ~is_normal).sum(axis=(1, 2))
+        is_isolated = (outlier_count <= _MAX_OUTLIERS_IN_5X5) & (count > 0)
+        total = np.where(is_normal, values, 0).sum(axis=(1, 2), dtype=np.float64)
+        return is_isolated, (total / np.maximum(count, 1)).astype(np.float32)
 
-    def _at(
+    def _read_pixels(
         self, y: Integer[np.ndarray, "..."], x: Integer[np.ndarray, "..."]
     ) -> Float32[np.ndarray, "..."]:
-        """Single pixels, filled and not mended."""
+        """Read single pixels with filled invalid regions, without repair."""
         values: np.ndarray[Any, Any] = self.pixels[y, x].astype(np.float32)
         if not self.invalid.is_empty:
             values[self.invalid.covers(y, x)] = self.level
         return values
 
 
-def _level(pixels: Real[np.ndarray, "height width"], invalid: Invalid) -> float:
-    """Mean of what holds image, from a sample; 0 where all does and nothing is to be filled."""
+def _compute_fill_level(pixels: Real[np.ndarray, "height width"], invalid: InvalidRegions) -> float:
+    """Estimate the mean of the image from a sample; 0 if there are no invalid regions."""
     if invalid.is_empty:
         return 0.0
     step = max(1, min(pixels.shape) // 1024)

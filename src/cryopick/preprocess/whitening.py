@@ -1,12 +1,12 @@
-"""Make the power of a micrograph alike at all frequencies, so that no band drowns the others.
+"""Spectral whitening: flatten the power spectrum of a micrograph.
 
-Against noise that is stronger in some frequencies than in others, the best detector first makes
-that noise white. Microscopes, detectors, ice and earlier filters colour it each in its own way;
-after this step a network sees one kind of noise.
+The optimal linear detector in coloured noise whitens the noise first. Microscopes, detectors, ice
+and earlier filters all give the noise different spectra; after whitening, a network sees noise of
+one kind only.
 
-- `radial_power`: power by frequency, whatever the direction.
-- `whitening_gain`: by what to multiply each frequency.
-- `whiten`: both, applied.
+- `radial_power`: radially averaged power spectrum.
+- `whitening_gain`: amplitude gain at each frequency.
+- `whiten`: apply the gain to a micrograph.
 
 Source: Sigworth 2004, "Classical detection theory and the cryo-EM particle selection problem",
 J. Struct. Biol. 145:111.
@@ -18,77 +18,79 @@ from cryopick.array_types import Bool, Float, Float32
 
 __all__ = ["FREQUENCIES", "radial_power", "whiten", "whitening_gain"]
 
-# Cycles per pixel at which power is told: up to Nyquist, in steps that windows of 128 resolve.
+# Frequency bins in cycles per pixel, up to Nyquist; windows of 128 pixels resolve this step.
 FREQUENCIES = np.linspace(0, 0.5, 33)
 _WINDOW_PX = 128
-_MOSTLY = 0.9  # share of a window that must be usable for it to count
-_LOWEST = 3  # waves longer than 21 pixels are slopes of the ice: they are treated alike
-_MOST = 3.0  # gain; a band that a filter has emptied holds nothing to bring back
-_MARGIN_PX = 32  # mirrored image around the edges, against what wraps around
+_MIN_USABLE_FRAC = 0.9  # of the pixels of a window
+_LOWEST_BIN = 3  # longer waves than 21 pixels are ice gradients: they all get the gain of this bin
+_MAX_GAIN = 3.0  # a band that a filter has removed contains nothing to amplify
+_MARGIN_PX = 32  # mirrored border that suppresses wrap-around
 
 
 def radial_power(
     image: Float32[np.ndarray, "height width"], usable: Bool[np.ndarray, "height width"]
 ) -> Float[np.ndarray, "33"]:
-    """Power spectrum averaged over directions, at `FREQUENCIES`.
+    """Estimate the power spectrum, averaged over directions, at `FREQUENCIES`.
 
-    The median over windows, so that a patch of foil or a crystal does not speak for the ice.
+    Takes the median over overlapping windows, so that carbon foil or an ice crystal in a few
+    windows does not affect the estimate.
 
     Args:
         image: Micrograph in any unit; the result is in that unit squared.
-        usable: Pixels that hold image. Windows that lie mostly on others do not count, unless
-            all do.
+        usable: Pixels that contain image. Windows with less than 90 % usable pixels are skipped,
+            unless all windows are of that kind.
     """
     from scipy import fft
 
     height, width = image.shape
     side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
     taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1])
-    windows, shares = [], []
-    for top in _starts(height, side_y):
-        for left in _starts(width, side_x):
-            place = np.s_[top : top + side_y, left : left + side_x]
-            windows.append((image[place] - image[place].mean()) * taper.astype(np.float32))
-            shares.append(usable[place].mean())
-    counts = np.array(shares) >= min(_MOSTLY, max(shares))
-    spectra = fft.rfft2(np.stack(windows)[counts])
+    windows, usable_fracs = [], []
+    for top in _window_starts(height, side_y):
+        for left in _window_starts(width, side_x):
+            area = np.s_[top : top + side_y, left : left + side_x]
+            windows.append((image[area] - image[area].mean()) * taper.astype(np.float32))
+            usable_fracs.append(usable[area].mean())
+    is_used = np.array(usable_fracs) >= min(_MIN_USABLE_FRAC, max(usable_fracs))
+    spectra = fft.rfft2(np.stack(windows)[is_used])
     power = np.square(spectra.real) + np.square(spectra.imag)
     frequency = np.hypot(*np.meshgrid(fft.fftfreq(side_y), fft.rfftfreq(side_x), indexing="ij"))
     ring = np.rint(frequency / FREQUENCIES[1]).astype(np.intp)
     inside = ring < len(FREQUENCIES)
-    members = np.bincount(ring[inside], minlength=len(FREQUENCIES))
-    total = [np.bincount(ring[inside], one[inside], len(FREQUENCIES)) for one in power]
-    told = members > 0
-    median = np.median(total, axis=0)[told] / members[told] / np.square(taper).sum()
-    return np.interp(FREQUENCIES, FREQUENCIES[told], median)
+    counts = np.bincount(ring[inside], minlength=len(FREQUENCIES))
+    sums = [np.bincount(ring[inside], window[inside], len(FREQUENCIES)) for window in power]
+    is_filled = counts > 0
+    median = np.median(sums, axis=0)[is_filled] / counts[is_filled] / np.square(taper).sum()
+    return np.interp(FREQUENCIES, FREQUENCIES[is_filled], median)
 
 
 def whitening_gain(power: Float[np.ndarray, "33"]) -> Float[np.ndarray, "33"]:
-    """Factor for the amplitude at each of `FREQUENCIES`: the inverse root of the power there.
+    """Compute the amplitude gain at each of `FREQUENCIES`: the inverse square root of the power.
 
-    It is 1 where the power is the mean over the plane of frequencies, and lies between 1/3 and 3.
+    The gain is 1 where the power equals its mean over the frequency plane, and is clipped to
+    the range from 1/3 to 3.
 
     Args:
-        power: Radial power, in any unit.
+        power: Radial power spectrum, in any unit.
     """
     mean = np.average(power, weights=FREQUENCIES)
     with np.errstate(divide="ignore"):
         gain = np.sqrt(mean / power) if mean > 0 else np.ones_like(power)
-    gain[:_LOWEST] = gain[_LOWEST]
-    return np.clip(gain, 1 / _MOST, _MOST)
+    gain[:_LOWEST_BIN] = gain[_LOWEST_BIN]
+    return np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN)
 
 
 def whiten(
     image: Float32[np.ndarray, "height width"], usable: Bool[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "height width"]:
-    """Make the power spectrum of a micrograph flat, within what the gain allows.
+    """Flatten the power spectrum of a micrograph, within the limits of the gain.
 
-    Multiplying the image by a positive number multiplies the result, and the mean stays about
-    what it was.
+    Scaling the image by a positive factor scales the result by the same factor. The mean is
+    approximately preserved.
 
     Args:
         image: Micrograph at the working scale.
-        usable: Pixels that hold image; the others have no part in the result.
+        usable: Pixels that contain image; all others are ignored.
     """
     from scipy import fft
 
@@ -106,7 +108,7 @@ def whiten(
     return flat[margin : margin + height, margin : margin + width] + mean
 
 
-def _starts(length: int, side: int) -> list[int]:
-    """Where windows begin that cover a length, evenly spread, each overlapping the next."""
+def _window_starts(length: int, side: int) -> list[int]:
+    """Compute the starts of evenly spaced, overlapping windows that cover a length."""
     count = -(-length // side)
     return [round(start) for start in np.linspace(0, length - side, count)]

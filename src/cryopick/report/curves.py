@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.errors import SettingsError
-from cryopick.evaluate.confidence import Band
+from cryopick.evaluate.confidence import PrecisionBand
 from cryopick.evaluate.evaluation import Evaluation
 from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
 
@@ -35,7 +35,7 @@ def plot_precision_recall(judged: Evaluation, path: Path, *, overwrite: bool = F
     save_figure(lambda figure: _draw(figure, judged), (5.0, 5.0), path, overwrite=overwrite)
 
 
-def precision_recall_svg(judged: Evaluation, band: Band | None = None) -> str:
+def precision_recall_svg(judged: Evaluation, band: PrecisionBand | None = None) -> str:
     """The curve as an SVG element in the colours of the page; empty axes without scores.
 
     Args:
@@ -46,7 +46,7 @@ def precision_recall_svg(judged: Evaluation, band: Band | None = None) -> str:
     return figure_svg(lambda figure: _draw(figure, judged, band), (5.6, 4.2), label)
 
 
-def _draw(figure: "Figure", judged: Evaluation, band: Band | None = None) -> None:
+def _draw(figure: "Figure", judged: Evaluation, band: PrecisionBand | None = None) -> None:
     axes = figure.subplots()
     curve, best = judged.curve, judged.best
     if band is not None:

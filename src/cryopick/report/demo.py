@@ -5,8 +5,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from cryopick.evaluate.evaluation import OnMicrograph
-from cryopick.evaluate.precision_recall import Point
+from cryopick.evaluate.evaluation import MicrographEvaluation
+from cryopick.evaluate.precision_recall import OperatingPoint
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
 from cryopick.report.findings import Example, Findings
@@ -144,12 +144,12 @@ def _judged(found: Findings) -> str:
     return markup.section("How good it is", text, markup.side_by_side(curve, numbers))
 
 
-def _row(name: str, n_picks: int, n_truth: int, own: OnMicrograph) -> list[str]:
+def _row(name: str, n_picks: int, n_truth: int, own: MicrographEvaluation) -> list[str]:
     area = share(own.average_precision)
-    return [name, str(n_picks), str(n_truth), *_point(own.at_best), area]
+    return [name, str(n_picks), str(n_truth), *_point(own.at_best_threshold), area]
 
 
-def _point(point: Point) -> list[str]:
+def _point(point: OperatingPoint) -> list[str]:
     return [share(point.precision), share(point.recall), share(point.f1)]
 
 

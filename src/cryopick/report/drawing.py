@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.errors import SettingsError
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def save_figure(draw: Drawing, size: tuple[float, float], path: Path, *, overwri
         raise SettingsError(f"{path}: a plot is .png, .svg or .pdf, not {path.suffix!r}")
     figure = Figure(figsize=size, layout="constrained")
     draw(figure)
-    with whole(path, overwrite=overwrite) as temporary:
+    with atomic_write(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=150)
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryopick.array_types import Real
-from cryopick.evaluate.evaluation import Evaluation, OnMicrograph, evaluate_picks
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.evaluation import Evaluation, MicrographEvaluation, evaluate_picks
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.inputs import micrograph_paths
-from cryopick.io.names import stem_of
+from cryopick.io.inputs import find_micrographs
+from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
 from cryopick.report.pictures import Marks, View, crop_uris
 from cryopick.report.training import read_curves
 
 if TYPE_CHECKING:
-    from cryopick.train.curves import Row
+    from cryopick.train.curves import CurveRow
 
 __all__ = ["DemoFiles", "Example", "Findings", "gather"]
 
@@ -114,7 +114,7 @@ class Example:
         raw_per_score: Raw pixels between two scores.
     """
 
-    judged: OnMicrograph
+    judged: MicrographEvaluation
     view: View
     marks: Marks
     logits: Real[np.ndarray, "rows columns"]
@@ -137,7 +137,7 @@ class Findings:
     """
 
     judged: Evaluation
-    rows: "Sequence[Row]"
+    rows: "Sequence[CurveRow]"
     labels: Sequence[str]
     trained_on: int
     examples: Sequence[Example]
@@ -166,11 +166,11 @@ def gather(files: DemoFiles, diameter_px: float, radius_px: float) -> Findings:
         diameter_px: Particle diameter in raw pixels.
         radius_px: Greatest distance between a pick and its particle.
     """
-    held_out = {stem_of(path.name): path for path in _listed(files.test_list)}
+    held_out = {micrograph_stem(path.name): path for path in _listed(files.test_list)}
     picks, truth = (read_picks(t).restrict(tuple(held_out)) for t in (files.picks, files.truth))
     judged = evaluate_picks(picks, truth, radius_px, tuple(held_out))
     cut = judged.best.threshold if judged.best else None
-    marked = picks if cut is None else thresholded(picks, cut)
+    marked = picks if cut is None else apply_threshold(picks, cut)
     ranked = sorted(judged.micrographs, key=lambda own: own.average_precision or 0.0)
     shown = [ranked[-1], ranked[0]] if len(ranked) > 1 else ranked
     return Findings(
@@ -193,7 +193,7 @@ def gather(files: DemoFiles, diameter_px: float, radius_px: float) -> Findings:
 
 
 def _listed(names: Path) -> list[Path]:
-    return micrograph_paths([f"@{names}"])
+    return find_micrographs([f"@{names}"])
 
 
 def _text(path: Path) -> str:
@@ -201,15 +201,15 @@ def _text(path: Path) -> str:
 
 
 def _label_pictures(files: DemoFiles, diameter_px: float) -> list[str]:
-    by_stem = {stem_of(path.name): path for path in _listed(files.train_list)}
+    by_stem = {micrograph_stem(path.name): path for path in _listed(files.train_list)}
     return [
         picture
-        for name, own in read_picks(files.labels).by_micrograph()
+        for name, own in read_picks(files.labels).split_by_micrograph()
         for picture in crop_uris(read_micrograph(by_stem[name]).pixels, own.xy_px, diameter_px)
     ]
 
 
-def _example(files: DemoFiles, path: Path, own: OnMicrograph, tables: _Marked) -> Example:
+def _example(files: DemoFiles, path: Path, own: MicrographEvaluation, tables: _Marked) -> Example:
     """One micrograph with its share of the picks and of the particles."""
     micrograph, scored = read_micrograph(path), read_micrograph(files.scores / f"{own.name}.mrc")
     picks, truth = tables.picks.restrict([own.name]), tables.truth.restrict([own.name])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryopick.evaluate.evaluation import Evaluation
-from cryopick.evaluate.precision_recall import Point
+from cryopick.evaluate.precision_recall import OperatingPoint
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
 from cryopick.report.pick_summary import Crop, Evidence, Shown, label_pictures
@@ -81,8 +81,8 @@ def _headline(run: Run, found: Evidence) -> str:
     return markup.headline(numbers)
 
 
-def _at(judged: Evaluation, threshold: float) -> Point:
-    return judged.curve.at(threshold) if judged.curve else judged.all_picks
+def _at(judged: Evaluation, threshold: float) -> OperatingPoint:
+    return judged.curve.at_threshold(threshold) if judged.curve else judged.all_picks
 
 
 def _asked(run: Run) -> str:
@@ -174,8 +174,12 @@ def _judged(found: Evidence) -> str:
     return markup.section("How good it is", text, markup.side_by_side(*parts), numbers)
 
 
-def _points(judged: Evaluation, threshold: float) -> dict[str, Point]:
-    points = {"here": _at(judged, threshold), "best F1": judged.best, "even odds": judged.at_zero}
+def _points(judged: Evaluation, threshold: float) -> dict[str, OperatingPoint]:
+    points = {
+        "here": _at(judged, threshold),
+        "best F1": judged.best,
+        "even odds": judged.at_zero_threshold,
+    }
     return {
         **{name: point for name, point in points.items() if point is not None},
         "all picks": judged.all_picks,
@@ -229,7 +233,7 @@ def _counts(run: Run, found: Evidence) -> str:
     if len(far):
         order = far[np.argsort(-np.abs(np.sqrt(found.counts[far]) - np.sqrt(middle)))]
         shown = order[:_MOST_OUTLIERS].tolist()
-        rows = [[run.record.short(names[i]), str(found.counts[i])] for i in shown]
+        rows = [[run.record.relative_path(names[i]), str(found.counts[i])] for i in shown]
         left = len(far) - len(rows)
         caption = "Micrographs far from the others, the furthest first"
         caption += f"; {left} more are not listed." if left else "."

@@ -11,14 +11,24 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer, Real
-from cryopick.evaluate.confidence import Band, Reliability, precision_band, reliability
-from cryopick.evaluate.distribution import NearEdges, density, near_edges, outliers
+from cryopick.evaluate.confidence import (
+    CalibrationCurve,
+    PrecisionBand,
+    bootstrap_precision_band,
+    compute_calibration_curve,
+)
+from cryopick.evaluate.distribution import (
+    EdgeDensity,
+    compute_density,
+    compute_edge_density,
+    find_outliers,
+)
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.io.images.sizes import micrograph_shape
-from cryopick.picks import Picks, evenly
+from cryopick.io.images.sizes import read_micrograph_shape
+from cryopick.picks import Picks, choose_evenly
 from cryopick.report.pictures import Marks, View, close_ups
 from cryopick.report.run_files import Run
 
@@ -88,12 +98,12 @@ class Evidence:
     n_kept: int
     hit: Bool[np.ndarray, " picks"] | None
     judged: Evaluation | None
-    band: Band | None
-    groups: Reliability | None
+    band: PrecisionBand | None
+    groups: CalibrationCurve | None
     counts: Integer[np.ndarray, " micrographs"]
     is_far: Bool[np.ndarray, " micrographs"]
     grid: Float[np.ndarray, "cells cells"]
-    near: NearEdges
+    near: EdgeDensity
     shown: Sequence[Shown]
     crops: Mapping[str, Sequence[Crop]]
 
@@ -113,15 +123,15 @@ def evidence_of(run: Run, threshold: float | None, radius_px: float | None) -> E
     judged = evaluate_picks(picks, truth, radius_px, picks.micrographs) if truth else None
     hit = match_picks(picks, truth, radius_px) >= 0 if truth else None
     threshold, why = _cut(run, judged, threshold)
-    kept = thresholded(picks, threshold)
+    kept = apply_threshold(picks, threshold)
     counts = np.bincount(kept.index, minlength=len(picks.micrographs))
     cells = int(np.clip(np.sqrt(len(kept) / _PER_CELL), 4, 24))
-    shapes = np.array([micrograph_shape(Path(name)) for name in picks.micrographs])
+    shapes = np.array([read_micrograph_shape(Path(name)) for name in picks.micrographs])
     band = groups = None
     if truth is not None and hit is not None:
         known = np.bincount(truth.index, minlength=len(truth.micrographs))
-        band = precision_band(picks.score, hit, picks.index, known)
-        groups = reliability(picks.score, hit)
+        band = bootstrap_precision_band(picks.score, hit, picks.index, known)
+        groups = compute_calibration_curve(picks.score, hit)
     return Evidence(
         threshold=threshold,
         why=why,
@@ -132,9 +142,9 @@ def evidence_of(run: Run, threshold: float | None, radius_px: float | None) -> E
         band=band,
         groups=groups,
         counts=counts,
-        is_far=outliers(counts),
-        grid=density(kept.xy_px, shapes[kept.index], cells),
-        near=near_edges(kept.xy_px, kept.index, shapes, run.diameter_px),
+        is_far=find_outliers(counts),
+        grid=compute_density(kept.xy_px, shapes[kept.index], cells),
+        near=compute_edge_density(kept.xy_px, kept.index, shapes, run.diameter_px),
         shown=_shown(run, kept, judged, radius_px),
         crops=_crops(run, hit, threshold),
     )
@@ -178,7 +188,7 @@ def _worth(kept: Picks, judged: Evaluation | None) -> dict[str, tuple[float, str
             if area is not None
         } or dict.fromkeys(areas, (0.0, "no known particle"))
     worth = {}
-    for name, rows in kept.rows().items():
+    for name, rows in kept.rows_by_micrograph().items():
         middle = float(np.median(kept.score[rows])) if len(rows) else -np.inf
         told = f"median score {middle:.2f}".replace("-", "\u2212") if len(rows) else "no pick kept"
         worth[name] = (middle, told)
@@ -238,7 +248,7 @@ def _crops(
 def _pictures(picks: Picks, diameter_px: float) -> list[str]:
     """A picture of each pick, in stored order; each micrograph is read once."""
     made = [""] * len(picks)
-    for name, rows in picks.rows().items():
+    for name, rows in picks.rows_by_micrograph().items():
         if len(rows):
             pixels = read_micrograph(Path(name)).pixels
             pictures = close_ups(pixels, picks.xy_px[rows], diameter_px)
@@ -249,4 +259,4 @@ def _pictures(picks: Picks, diameter_px: float) -> list[str]:
 
 def label_pictures(labels: Picks, diameter_px: float) -> list[str]:
     """Pictures of some labels, evenly drawn, as data addresses."""
-    return _pictures(labels.select(evenly(len(labels), _LABELS)), diameter_px)
+    return _pictures(labels.select(choose_evenly(len(labels), _LABELS)), diameter_px)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryopick.array_types import Float, Real, UInt8
-from cryopick.evaluate.matching import match
-from cryopick.preprocess.pipeline import shrink
+from cryopick.evaluate.matching import match_points
+from cryopick.preprocess.pipeline import rescale_micrograph
 
 __all__ = ["Marks", "View", "close_ups", "crop_uris", "marked_svg", "scored_svg"]
 
@@ -52,7 +52,9 @@ class View:
             pixels: Raw micrograph.
             diameter_px: Particle diameter in raw pixels.
         """
-        shrunk = shrink(pixels, max(1.0, diameter_px / _DIAMETER_PX, max(pixels.shape) / _SIDE_PX))
+        shrunk = rescale_micrograph(
+            pixels, max(1.0, diameter_px / _DIAMETER_PX, max(pixels.shape) / _SIDE_PX)
+        )
         scale_y, scale_x = shrunk.scale_yx
         return cls(stretched(shrunk.image), (scale_x, scale_y))
 
@@ -79,8 +81,8 @@ class Marks:
         truth_xy_px: Float[np.ndarray, "truth 2"],
         radius_px: float,
     ) -> "Marks":
-        """Pair picks and particles as an evaluation does; see `evaluate.match`."""
-        partner = match(picks_xy_px, score, truth_xy_px, radius_px)
+        """Pair picks and particles as an evaluation does; see `evaluate.match_points`."""
+        partner = match_points(picks_xy_px, score, truth_xy_px, radius_px)
         is_missed = np.ones(len(truth_xy_px), bool)
         is_missed[partner[partner >= 0]] = False
         return cls(
@@ -157,7 +159,7 @@ def crop_uris(
         side_px: Side of a picture.
     """
     factor = 1.5 * diameter_px / side_px
-    shrunk = shrink(pixels, factor)
+    shrunk = rescale_micrograph(pixels, factor)
     grey, half = stretched(shrunk.image), side_px // 2
     padded = np.pad(grey, half, constant_values=int(np.median(grey)))  # where there is no image
     corners = np.rint(shrunk.from_raw(xy_px)).astype(int)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.evaluate.confidence import Reliability
-from cryopick.evaluate.distribution import NearEdges
+from cryopick.evaluate.confidence import CalibrationCurve
+from cryopick.evaluate.distribution import EdgeDensity
 from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, dress, figure_svg
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def counts_svg(
     return figure_svg(draw, (11.4, 3.1), "Picks on each micrograph")
 
 
-def reliability_svg(groups: Reliability) -> str:
+def reliability_svg(groups: CalibrationCurve) -> str:
     """The share of picks that is right against the share that their scores promise."""
 
     def draw(figure: "Figure") -> None:
@@ -120,13 +120,21 @@ def reliability_svg(groups: Reliability) -> str:
         axes.plot(
             [0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="as promised"
         )
-        reach = np.clip([groups.right - groups.low, groups.high - groups.right], 0, None)
+        reach = np.clip([groups.observed - groups.low, groups.high - groups.observed], 0, None)
         axes.errorbar(
-            groups.promised, groups.right, reach, color=FIRST, marker="o", markersize=5, capsize=2
+            groups.predicted,
+            groups.observed,
+            reach,
+            color=FIRST,
+            marker="o",
+            markersize=5,
+            capsize=2,
         )
         axes.set(xlabel="promised by the scores", ylabel="right", xlim=(0, 1), ylim=(0, 1.02))
         _legend(axes)
-        dress(axes, f"Share of picks that is right, off by {groups.error:.3f} on average")
+        dress(
+            axes, f"Share of picks that is right, off by {groups.calibration_error:.3f} on average"
+        )
 
     return figure_svg(draw, (5.6, 4.2), "Calibration: share right against share promised")
 
@@ -149,7 +157,7 @@ def density_svg(grid: Float[np.ndarray, "rows columns"]) -> str:
     return figure_svg(draw, _HALF, "Density of picks across the micrograph")
 
 
-def edges_svg(near: NearEdges) -> str:
+def edges_svg(near: EdgeDensity) -> str:
     """Picks near the edges against what an even spread would have there."""
 
     def draw(figure: "Figure") -> None:

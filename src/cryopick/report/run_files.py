@@ -13,14 +13,14 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.picks import Picks, concatenate, evenly
+from cryopick.picks import Picks, choose_evenly, concatenate
 from cryopick.report.training import read_curves
-from cryopick.runs.metadata import Record, read_record
+from cryopick.runs.metadata import RunMetadata, read_run_metadata
 
 if TYPE_CHECKING:
     from cryopick.model.model_file import Model
     from cryopick.pick.picker import Picker
-    from cryopick.train.curves import Row
+    from cryopick.train.curves import CurveRow
 
 __all__ = ["Run", "Wanted", "open_run"]
 
@@ -76,10 +76,10 @@ class Run:
     labels: Picks | None = None
     model: "Model | None" = None
     picker: "Picker | None" = None
-    rows: "Sequence[Row]" = ()
+    rows: "Sequence[CurveRow]" = ()
     diameter_ang: float
     pixel_size_ang: float
-    record: Record = field(default_factory=Record)
+    record: RunMetadata = field(default_factory=RunMetadata)
     settings: Mapping[str, str] = field(default_factory=dict)
     unmatched: Sequence[str] = ()
 
@@ -110,11 +110,11 @@ def open_run(path: Path, settings: Path, record: Path, wanted: Wanted) -> Run:
     return _picking(path, settings, _record(record), wanted)
 
 
-def _record(path: Path) -> Record:
-    return read_record(path) if path.is_file() else Record()
+def _record(path: Path) -> RunMetadata:
+    return read_run_metadata(path) if path.is_file() else RunMetadata()
 
 
-def _picking(path: Path, settings_file: Path, record: Record, wanted: Wanted) -> Run:
+def _picking(path: Path, settings_file: Path, record: RunMetadata, wanted: Wanted) -> Run:
     """The run that made a table of picks."""
     from cryopick.config import load_toml
     from cryopick.pick.settings import PickSettings
@@ -172,7 +172,7 @@ def _training(path: Path, wanted: Wanted) -> Run:
         raise InputError(f"{model_file}: no such model; say where it is now with --model")
     paths = _at_hand(record, (), wanted)
     labels = _table_on(record, "labels", paths)
-    held_out = [record.path(name) for name in record.held_out]
+    held_out = [record.resolve_path(name) for name in record.held_out]
     held_out = [own for own in held_out if own.is_file()]
     shown = held_out or _some(paths)
     if not shown:
@@ -202,17 +202,19 @@ def _training(path: Path, wanted: Wanted) -> Run:
     )
 
 
-def _at_hand(record: Record, names: Sequence[str], wanted: Wanted) -> list[Path]:
+def _at_hand(record: RunMetadata, names: Sequence[str], wanted: Wanted) -> list[Path]:
     """The micrographs that are there, from what says best where they are."""
     if wanted.micrographs:
         return list(wanted.micrographs)
-    listed = [record.path(name) for name in record.micrographs] or [Path(name) for name in names]
+    listed = [record.resolve_path(name) for name in record.micrographs] or [
+        Path(name) for name in names
+    ]
     return [path for path in listed if path.is_file()]
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:
     """A few of many, evenly drawn."""
-    return [paths[i] for i in evenly(len(paths), _MOST).tolist()]
+    return [paths[i] for i in choose_evenly(len(paths), _MOST).tolist()]
 
 
 def _not_at_hand(path: Path, names: Sequence[str]) -> InputError:
@@ -222,10 +224,10 @@ def _not_at_hand(path: Path, names: Sequence[str]) -> InputError:
     )
 
 
-def _model_file(record: Record, wanted: Wanted) -> Path | None:
+def _model_file(record: RunMetadata, wanted: Wanted) -> Path | None:
     if wanted.model or "model" not in record.files:
         return wanted.model
-    file = record.path(record.files["model"])
+    file = record.resolve_path(record.files["model"])
     return file if file.is_file() else None
 
 
@@ -243,7 +245,7 @@ def _ready(
     if file is None or not (file.is_file() or wanted.model):
         return None, None
     model = load_model(file)
-    return model, Picker.ready(model, settings, torch.device(wanted.device))
+    return model, Picker.create(model, settings, torch.device(wanted.device))
 
 
 def _truth(file: Path | None, picks: Picks) -> Picks | None:
@@ -256,9 +258,9 @@ def _truth(file: Path | None, picks: Picks) -> Picks | None:
     return known.restrict(picks.micrographs)
 
 
-def _table_on(record: Record, what: str, paths: Sequence[Path]) -> Picks | None:
+def _table_on(record: RunMetadata, what: str, paths: Sequence[Path]) -> Picks | None:
     """A table that the run was given, on the micrographs at hand; None if it is gone."""
-    file = record.path(record.files[what]) if what in record.files else None
+    file = record.resolve_path(record.files[what]) if what in record.files else None
     if file is None or not file.exists() or not paths:
         return None
     found = match_names(read_picks(file), paths).picks

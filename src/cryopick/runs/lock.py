@@ -1,70 +1,58 @@
-"""One process at a time, where the file system can tell.
+"""Let one process at a time work on an output, where the file system supports locks.
 
-- `alone`: hold a file, so that no other process holds it.
+- `exclusive_lock`: hold a lock file while a block runs.
 """
 
 import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from cryopick.errors import BusyError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+__all__ = ["exclusive_lock"]
 
-__all__ = ["alone"]
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """Hold a file for as long as the block runs.
+def exclusive_lock(path: Path, output: str) -> Iterator[None]:
+    """Hold a lock file while the block runs.
 
-    The kernel lets go of it when the process ends, however it ends, so that nothing has to be
-    tidied up after a crash. A file system without locks, as some networks have, holds nobody
-    back: what the block does must be sound then too, if done twice.
+    The operating system releases the lock when the process ends, even after a crash, so there
+    is nothing to clean up. A file system without locks, such as some network file systems,
+    lets every process pass: running the block twice at once must be harmless.
 
     Args:
-        path: The file; it is made, and says who holds it. It stays.
-        doing: What the block writes, for the message.
+        path: The lock file; it is created and stays. A file beside it names the holder.
+        output: What the block writes, for the message.
 
     Raises:
-        BusyError: Another process holds it.
+        BusyError: Another process holds the lock.
     """
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _held(path, doing) as file:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    holder_file = path.with_name(f"{path.name}.holder")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = "another process"
+        with suppress(OSError):
+            holder = holder_file.read_text(encoding="utf-8")[:200] or holder
+        raise BusyError(
+            f"{output}: {holder} is working on it; wait until it ends, or choose another output"
+        ) from None
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    try:
+        holder_file.write_text(
+            f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8"
+        )
         yield
-
-
-def _held(path: Path, doing: str) -> IO[str]:
-    """The file, open and held; another try where it was removed in between."""
-    while True:
-        file = path.open("a+", encoding="utf-8")
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            who = file.read(200) or "another process"
-            file.close()
-            raise BusyError(
-                f"{doing}: {who} is at work on it; wait until that ends, or write elsewhere"
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                file.close()
-                raise
-        if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-            return file
-        file.close()
-        path.parent.mkdir(parents=True, exist_ok=True)
+    finally:
+        lock.release()

@@ -1,11 +1,10 @@
-"""The record of a run: what was typed, where, with what files, how long it took.
+"""Metadata of a run: command, inputs, machine and duration.
 
-It lies beside what the run made, as JSON, and is for reports and for people: nothing that is
-computed depends on it.
+It is written as JSON beside the output, for reports and for people; no computation depends on it.
 
-- `Record`: one run.
-- `Stopwatch`: time and memory of this process.
-- `write_record`, `read_record`: to and from a file.
+- `RunMetadata`: metadata of one run.
+- `Stopwatch`: duration and memory of this process.
+- `write_run_metadata`, `read_run_metadata`: write and read the file.
 """
 
 import json
@@ -19,29 +18,29 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 
-__all__ = ["Record", "Stopwatch", "read_record", "write_record"]
+__all__ = ["RunMetadata", "Stopwatch", "read_run_metadata", "write_run_metadata"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """What a run was.
+class RunMetadata:
+    """Metadata of one run.
 
     Attributes:
-        command: What was typed, word by word, without the program's name; nothing if the run
-            was begun by other means.
-        folder: The folder that relative paths begin from.
-        micrographs: Micrographs that it was given, in order.
-        files: Other files that it was given, by what they were for, such as "model".
-        held_out: Micrographs that it judged by and did not learn from.
+        command: Words of the command line without the program's name; empty if the run was not
+            started from a command line.
+        folder: Working folder, to which relative paths refer.
+        micrographs: Input micrographs, in order.
+        files: Other input files by purpose, such as "model".
+        held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
-        seconds: How long it took, from the start of the command.
-        peak_bytes: Most memory that the process held; None where the system does not tell.
+        seconds: Duration since the start of the command.
+        peak_bytes: Peak memory of the process; None if the system does not report it.
         machine: Processor and device.
         version: Version of cryopick.
-        finished: When it ended, in local time.
+        finished: Local time at the end of the run.
     """
 
     command: Sequence[str] = ()
@@ -56,12 +55,12 @@ class Record:
     version: str = ""
     finished: str = ""
 
-    def path(self, name: str) -> Path:
-        """A path that the record holds, as seen from here."""
+    def resolve_path(self, name: str) -> Path:
+        """Resolve a path of the metadata from the current folder."""
         return Path(self.folder, name)
 
-    def short(self, name: str) -> str:
-        """A path as seen from the run's folder, if it lies in there."""
+    def relative_path(self, name: str) -> str:
+        """Shorten a path to be relative to the run's folder, if it lies inside it."""
         path = Path(name)
         inside = bool(self.folder) and path.is_relative_to(self.folder)
         return str(path.relative_to(self.folder)) if inside else name
@@ -69,17 +68,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Time and memory of this process, from when it was made.
+    """Duration and memory of this process, from construction on.
 
     Attributes:
-        command: What was typed, word by word.
-        began_s: When it began, by the monotonic clock.
+        command: Words of the command line.
+        start_s: Start time of the monotonic clock.
     """
 
     command: Sequence[str] = ()
-    began_s: float = field(default_factory=time.monotonic)
+    start_s: float = field(default_factory=time.monotonic)
 
-    def record(
+    def collect_metadata(
         self,
         *,
         micrographs: Sequence[Path],
@@ -87,24 +86,24 @@ class Stopwatch:
         held_out: Sequence[Path] = (),
         skipped: Sequence[str] = (),
         device: str,
-    ) -> Record:
-        """The record of a run that ends now.
+    ) -> RunMetadata:
+        """Build the metadata of a run that ends now.
 
         Args:
-            micrographs: Those that it was given.
-            files: Other files that it was given, by what they were for; None is left out.
-            held_out: Micrographs that it judged by.
+            micrographs: Input micrographs.
+            files: Other input files by purpose; None is omitted.
+            held_out: Validation micrographs.
             skipped: Micrographs that could not be used.
-            device: Where it computed, as torch calls it.
+            device: Device of the computation, as torch names it.
         """
-        return Record(
+        return RunMetadata(
             command=list(self.command),
             folder=str(Path.cwd()),
             micrographs=[str(path) for path in micrographs],
             files={name: str(path) for name, path in files.items() if path is not None},
             held_out=[str(path) for path in held_out],
             skipped=list(skipped),
-            seconds=round(time.monotonic() - self.began_s, 2),
+            seconds=round(time.monotonic() - self.start_s, 2),
             peak_bytes=_peak_bytes(),
             machine=f"{platform.machine()}, {os.cpu_count()} cores, computing on {device}",
             version=version("cryopick"),
@@ -113,39 +112,41 @@ class Stopwatch:
 
 
 def _peak_bytes() -> int | None:
-    """Most memory that this process has held."""
+    """Return the peak memory of this process."""
     if sys.platform == "win32":
         return None
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but there
+    return peak if sys.platform == "darwin" else peak * 1024  # in kilobytes except on macOS
 
 
-def write_record(record: Record, path: Path) -> None:
-    """Write a record; one of an earlier run is replaced."""
-    with whole(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+def write_run_metadata(metadata: RunMetadata, path: Path) -> None:
+    """Write the metadata of a run, overwriting an earlier file."""
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(asdict(metadata), indent=2) + "\n", encoding="utf-8")
 
 
-def read_record(path: Path) -> Record:
-    """Read a record; fields that it lacks are empty, those of later versions are passed over.
+def read_run_metadata(path: Path) -> RunMetadata:
+    """Read run metadata; missing fields stay empty, unknown fields are ignored.
 
     Raises:
-        FormatError: It is no record.
-        InputError: It cannot be read.
+        FormatError: The file does not hold run metadata.
+        InputError: The file cannot be read.
     """
     try:
-        stated = dict(json.loads(read_text(path)))
-        record = Record(**{f.name: stated[f.name] for f in fields(Record) if f.name in stated})
-        named = (record.command, record.micrographs, record.held_out, record.skipped)
-        lists = (*named, list(record.files.values()))
-        is_sound = bool(stated) and all(isinstance(t, str) for texts in lists for t in texts)
-    except (ValueError, TypeError, AttributeError):
-        is_sound = False
-    if not is_sound or isinstance(record.command, str):
-        raise FormatError(
-            f"{path}: expected the record of a run as JSON, found something else; remove it, and "
-            "the report will do without"
+        values = dict(json.loads(read_text(path)))
+        metadata = RunMetadata(
+            **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
-    return record
+        name_lists = (metadata.command, metadata.micrographs, metadata.held_out, metadata.skipped)
+        lists = (*name_lists, list(metadata.files.values()))
+        is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
+    except (ValueError, TypeError, AttributeError):
+        is_valid = False
+    if not is_valid or isinstance(metadata.command, str):
+        raise FormatError(
+            f"{path}: expected run metadata as JSON, found something else; remove the file, and "
+            "the report omits it"
+        )
+    return metadata

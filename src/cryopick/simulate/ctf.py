@@ -1,13 +1,13 @@
-"""How the microscope turns a phase shift into contrast.
+"""Contrast transfer function (CTF) of the microscope.
 
 Spatial frequencies are in 1/Å, underfocus is positive, and spectra are those of
-`numpy.fft.rfft2`. Under this convention a dense object is dark.
+`numpy.fft.rfft2`. With this convention, dense objects are dark.
 
-- `Optics`: one setting of the microscope.
-- `contrast_transfer`: the contrast transfer function on the grid of a real image.
-- `drift_transfer`: what a steady drift leaves of each frequency.
-- `squared_frequency`: squared spatial frequencies of that grid.
-- `wavelength_ang`, `interaction_rad`: constants that follow from the voltage.
+- `Optics`: optical parameters of the microscope.
+- `contrast_transfer`: CTF on the grid of a real image.
+- `drift_transfer`: attenuation of each frequency by uniform drift.
+- `squared_frequency`: squared spatial frequencies of the grid.
+- `wavelength_ang`, `interaction_rad`: constants for an acceleration voltage.
 """
 
 import math
@@ -31,16 +31,16 @@ _REST_ENERGY_KEV = 510.998950
 
 @dataclass(frozen=True, kw_only=True)
 class Optics:
-    """One setting of the microscope.
+    """Optical parameters of the microscope.
 
     Attributes:
         defocus_um: Mean underfocus.
         voltage_kv: Acceleration voltage.
         cs_mm: Spherical aberration.
         amplitude_contrast: Fraction of amplitude contrast.
-        b_factor_ang2: Decay of the envelope exp(-B g² / 4).
-        astigmatism_um: Difference between the greatest and the least underfocus.
-        astigmatism_deg: Direction of the greatest underfocus, from x towards y.
+        b_factor_ang2: B factor of the envelope exp(-B g² / 4).
+        astigmatism_um: Difference between maximum and minimum underfocus.
+        astigmatism_deg: Direction of the maximum underfocus, from x towards y.
     """
 
     defocus_um: float
@@ -53,7 +53,7 @@ class Optics:
 
 
 def wavelength_ang(voltage_kv: float) -> float:
-    """Relativistic wavelength of an electron.
+    """Compute the relativistic wavelength of an electron in ångströms.
 
     Source: Kirkland, Advanced Computing in Electron Microscopy, 2nd ed., eq. 2.5.
 
@@ -64,7 +64,7 @@ def wavelength_ang(voltage_kv: float) -> float:
 
 
 def interaction_rad(voltage_kv: float) -> float:
-    """Phase shift per projected potential, in rad/(V Å).
+    """Compute the phase shift per projected potential, in rad/(V Å).
 
     Source: Kirkland, Advanced Computing in Electron Microscopy, 2nd ed., eq. 5.6.
 
@@ -78,7 +78,7 @@ def interaction_rad(voltage_kv: float) -> float:
 def squared_frequency(
     shape: tuple[int, int], pixel_size_ang: float
 ) -> Float32[np.ndarray, "height half_width"]:
-    """Squared spatial frequency, in 1/Å², of each bin of `rfft2` for an image of `shape`."""
+    """Compute the squared spatial frequency of each bin of `rfft2`, in 1/Å²."""
     fy, fx = _frequencies(shape, pixel_size_ang)
     return fy**2 + fx**2
 
@@ -86,17 +86,17 @@ def squared_frequency(
 def contrast_transfer(
     shape: tuple[int, int], pixel_size_ang: float, optics: Optics
 ) -> Float32[np.ndarray, "height half_width"]:
-    """Contrast transfer function, with its envelope, on the grid of `rfft2`.
+    """Compute the contrast transfer function with its envelope, on the grid of `rfft2`.
 
     The relative intensity of a weak phase object is 1 + 2 F⁻¹[CTF · F[phase]], with
     CTF = -sin(χ + asin(w)) exp(-B g² / 4), where w is the amplitude contrast and
     χ = π λ g² (Δf(α) - λ² g² Cs / 2), with Δf(α) = mean + astigmatism / 2 · cos 2(α - α₀).
-    It is negative at low frequency, so what delays the wave is dark.
+    It is negative at low frequency, so dense objects are dark.
 
     Args:
         shape: Height and width of the image.
-        pixel_size_ang: Sampling of the image.
-        optics: The microscope's setting.
+        pixel_size_ang: Pixel size of the image.
+        optics: Optical parameters.
 
     Source: Rohou & Grigorieff 2015, J. Struct. Biol. 192:216, eqs. 2-5.
     """
@@ -116,7 +116,7 @@ def contrast_transfer(
 def _frequencies(
     shape: tuple[int, int], pixel_size_ang: float
 ) -> tuple[Float32[np.ndarray, "height 1"], Float32[np.ndarray, "1 half_width"]]:
-    """Spatial frequencies along y and x, in 1/Å, shaped to broadcast."""
+    """Compute the spatial frequencies along y and x, in 1/Å, shaped to broadcast."""
     height, width = shape
     fy = np.fft.fftfreq(height, pixel_size_ang).astype(np.float32)[:, None]
     fx = np.fft.rfftfreq(width, pixel_size_ang).astype(np.float32)[None, :]
@@ -126,13 +126,13 @@ def _frequencies(
 def drift_transfer(
     shape: tuple[int, int], pixel_size_ang: float, drift_ang: float, angle_rad: float
 ) -> Float32[np.ndarray, "height half_width"]:
-    """Amplitudes after a drift at even speed: sin(π g·d) / (π g·d) for the way d.
+    """Compute the amplitude transfer of uniform drift by d: sin(π g·d) / (π g·d).
 
     Args:
         shape: Height and width of the image.
-        pixel_size_ang: Sampling.
-        drift_ang: Length of the way.
-        angle_rad: Its direction, from x towards y.
+        pixel_size_ang: Pixel size of the image.
+        drift_ang: Length of the drift.
+        angle_rad: Direction of the drift, from x towards y.
     """
     fy = np.fft.fftfreq(shape[0], pixel_size_ang)[:, None] * math.sin(angle_rad)
     fx = np.fft.rfftfreq(shape[1], pixel_size_ang)[None, :] * math.cos(angle_rad)

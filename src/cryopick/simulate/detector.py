@@ -1,7 +1,7 @@
-"""How intensity becomes counts: the dose, the noise of counting, the blur of the sensor.
+"""Detector: shot noise of the electron dose and blur of the sensor.
 
-- `amplitude_transfer`: a Gaussian fall-off that has a given value at Nyquist.
-- `expose`: counts of electrons for a relative intensity.
+- `amplitude_transfer`: Gaussian transfer function with a given value at Nyquist.
+- `expose`: convert relative intensity to electron counts.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ __all__ = ["amplitude_transfer", "expose"]
 def amplitude_transfer(
     squared_cpp: Float[np.ndarray, "height half_width"], at_nyquist: float
 ) -> Float32[np.ndarray, "height half_width"]:
-    """Amplitude transfer of 1 at zero frequency and `at_nyquist` at 0.5 cycles per pixel."""
+    """Compute a Gaussian transfer function: 1 at zero frequency, `at_nyquist` at Nyquist."""
     return np.exp(squared_cpp * np.float32(4 * np.log(at_nyquist))).astype(np.float32)
 
 
@@ -25,17 +25,17 @@ def expose(
     nps_nyquist: float,
     pattern: Float32[np.ndarray, "height width"] | None = None,
 ) -> Float32[np.ndarray, "height width"]:
-    """Count electrons, each where it falls, and let the sensor spread what it counts.
+    """Draw electron counts (shot noise) and blur them with the response of the sensor.
 
     Args:
-        rng: Where the randomness comes from.
-        intensity: Relative intensity, nowhere negative.
+        rng: Random generator.
+        intensity: Relative intensity, not negative.
         electrons_per_px: Mean count for an intensity of 1.
-        nps_nyquist: Noise power at Nyquist relative to that at zero; 1 leaves white noise.
-        pattern: Relative sensitivity of each pixel; None for an even sensor.
+        nps_nyquist: Noise power at Nyquist relative to zero frequency; 1 is white noise.
+        pattern: Relative sensitivity of each pixel; None for a uniform sensor.
 
     Returns:
-        Counts; whole numbers only where `nps_nyquist` is 1 and the sensor is even.
+        Counts; integers only if `nps_nyquist` is 1 and the sensor is uniform.
     """
     from scipy.fft import irfft2, rfft2
 
@@ -45,6 +45,6 @@ def expose(
         height, width = counts.shape
         fy = np.fft.fftfreq(height).astype(np.float32)[:, None]
         fx = np.fft.rfftfreq(width).astype(np.float32)[None, :]
-        spread = amplitude_transfer(fy**2 + fx**2, float(np.sqrt(nps_nyquist)))
-        counts = irfft2(rfft2(counts) * spread, s=counts.shape)
+        transfer = amplitude_transfer(fy**2 + fx**2, float(np.sqrt(nps_nyquist)))
+        counts = irfft2(rfft2(counts) * transfer, s=counts.shape)
     return counts if pattern is None else counts * pattern

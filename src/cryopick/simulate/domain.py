@@ -1,13 +1,14 @@
-"""Micrographs of every kind: each with a molecule, a microscope and faults of its own.
+"""Domain randomization: simulated fields with random molecules, microscopes and artefacts.
 
-A network that has seen them all picks on real micrographs it was never trained on. A field is
-simulated right at the scale of the network, at a few milliseconds per particle, so that it
-can be streamed and need not be stored. A field depends on its seed alone.
+A network trained on a wide enough range of simulations generalizes to real micrographs that it
+was never trained on. Fields are simulated directly at the working scale of the network, at a few
+milliseconds per particle, so they can be streamed instead of stored. A field is a function of its
+seed alone.
 
-- `Field`: an image at the working scale, with its particles.
-- `Domain`: the molecules to draw from.
-- `simulate_field`: the field of a seed.
-- `simulate_session`: several of one molecule and microscope.
+- `SimulatedField`: an image at the working scale with the particle coordinates.
+- `Domain`: the molecules and the scale to draw from.
+- `simulate_field`: simulate the field of a seed.
+- `simulate_session`: simulate several fields with one molecule and one microscope.
 """
 
 from collections.abc import Sequence
@@ -20,27 +21,27 @@ from cryopick.errors import SettingsError
 from cryopick.simulate.effects import apply_effects, draw_effects
 from cryopick.simulate.micrograph import simulate_micrograph
 from cryopick.simulate.molecules import Molecule
-from cryopick.simulate.procedural import draw_molecule, with_belt
+from cryopick.simulate.procedural import add_belt, draw_molecule
 from cryopick.simulate.settings import SimulationSettings
 
-__all__ = ["Domain", "Field", "simulate_field", "simulate_session"]
+__all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
 
-_SCALE_SPREAD = 0.14  # users give a diameter to about this, as a logarithm
-_GRAIN_PX = 0.5  # grains as coarse as the pixels can show
-_PROCEDURAL = 0.5  # share of the molecules that are drawn, where there are others
-_EMPTY = 0.2  # share of the fields without a particle
+_LOG_DIAMETER_SD = 0.14  # of the diameter that a user enters, on a natural-logarithm scale
+_GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
+_PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
+_EMPTY_FRAC = 0.2  # fraction of fields without particles
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Field:
-    """A simulated image at the scale of a network.
+class SimulatedField:
+    """A simulated image at the working scale of a network.
 
     Attributes:
-        image: Any intensity scale, dense objects mostly dark.
-        xy_px: Centres of the particles on it.
-        pixel_size_ang: Its sampling.
-        molecule: What the particles are.
-        diameter_ang: Their longest extent.
+        image: Intensities on an arbitrary scale; dense objects are usually dark.
+        xy_px: Particle centres (x, y).
+        pixel_size_ang: Pixel size in ångströms.
+        molecule: Name of the molecule.
+        diameter_ang: Longest extent of the molecule.
     """
 
     image: Float32[np.ndarray, "side side"]
@@ -52,12 +53,12 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Where fields are drawn from.
+    """The distribution from which fields are drawn.
 
     Attributes:
-        molecules: Real molecules to draw from beside the drawn ones; may be none.
-        diameter_px: Pixels across a particle, before the scale is varied.
-        side_px: Side of a field.
+        molecules: Real molecules to draw from in addition to procedural ones; may be empty.
+        diameter_px: Particle diameter in pixels, before the scale is varied.
+        side_px: Side of a field in pixels.
     """
 
     molecules: Sequence[Molecule] = ()
@@ -65,71 +66,71 @@ class Domain:
     side_px: int = 384
 
 
-def simulate_field(domain: Domain, seed: Sequence[int]) -> Field:
+def simulate_field(domain: Domain, seed: Sequence[int]) -> SimulatedField:
     """Simulate the field of a seed.
 
     Args:
-        domain: Where to draw from.
-        seed: Whole numbers from which everything follows.
+        domain: Distribution to draw from.
+        seed: Integers that determine the field completely.
     """
     rng = np.random.default_rng(seed)
-    molecule, pixel_ang = _draw_scaled(rng, domain)
+    molecule, pixel_ang = _draw_molecule_and_scale(rng, domain)
     settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
-    image, xy_px = _exposed(settings, molecule, 0)
+    image, xy_px = _simulate_image(settings, molecule, 0)
     effects = draw_effects(rng, is_bad=not settings.particles)
-    return _finished(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang)
+    return _make_field(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang)
 
 
-def simulate_session(domain: Domain, seed: Sequence[int], fields: int) -> list[Field]:
-    """Simulate several fields of one molecule, microscope and faults, all with particles.
+def simulate_session(domain: Domain, seed: Sequence[int], field_count: int) -> list[SimulatedField]:
+    """Simulate several fields that share molecule, microscope and artefacts; none is empty.
 
     Args:
-        domain: Where to draw from.
-        seed: Whole numbers from which everything follows.
-        fields: How many.
+        domain: Distribution to draw from.
+        seed: Integers that determine the fields completely.
+        field_count: Number of fields.
     """
     rng = np.random.default_rng(seed)
-    molecule, pixel_ang = _draw_scaled(rng, domain)
+    molecule, pixel_ang = _draw_molecule_and_scale(rng, domain)
     settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
     while not settings.particles:
         settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
-    effects, made = draw_effects(rng), []
-    for index in range(fields):
-        image, xy_px = _exposed(settings, molecule, index)
-        made.append(_finished(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang))
-    return made
+    effects, fields = draw_effects(rng), []
+    for index in range(field_count):
+        image, xy_px = _simulate_image(settings, molecule, index)
+        fields.append(_make_field(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang))
+    return fields
 
 
-def _draw_scaled(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:
-    """A molecule, and a pixel size that suits the diameter that a user would give."""
+def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:
+    """Draw a molecule and the pixel size that follows from an imprecise diameter."""
     molecule = _draw_molecule(rng, domain.molecules)
-    scale = float(np.exp(_SCALE_SPREAD * rng.normal()))
+    scale = float(np.exp(_LOG_DIAMETER_SD * rng.normal()))
     pixel_ang = float(np.clip(molecule.diameter_ang / domain.diameter_px * scale, 0.5, 100))
     stretch = np.exp(0.08 * rng.normal(size=3))
-    return molecule.stretched(stretch, _GRAIN_PX * pixel_ang), pixel_ang
+    return molecule.stretch(stretch, _GRAIN_PX * pixel_ang), pixel_ang
 
 
-def _exposed(
+def _simulate_image(
     settings: SimulationSettings, molecule: Molecule, index: int
 ) -> tuple[Float32[np.ndarray, "side side"], Float[np.ndarray, "particles 2"]]:
-    """An image of mean 0 and spread 1, with as many particles as there is room for."""
-    made = None
-    while made is None:
+    """Simulate an image of mean 0 and standard deviation 1, with fewer particles if crowded."""
+    micrograph = None
+    while micrograph is None:
         try:
-            made = simulate_micrograph(settings, molecule, index)
-        except SettingsError:  # too crowded for this molecule
+            micrograph = simulate_micrograph(settings, molecule, index)
+        except SettingsError:  # too many particles of this size for the field
             settings = replace(settings, particles=settings.particles * 3 // 4)
-    image = made.image - made.image.mean()
-    return image / (image.std() + np.float32(1e-9)), made.xy_px
+    image = micrograph.image - micrograph.image.mean()
+    return image / (image.std() + np.float32(1e-9)), micrograph.xy_px
 
 
-def _finished(
+def _make_field(
     image: Float32[np.ndarray, "side side"],
     xy_px: Float[np.ndarray, "particles 2"],
     molecule: Molecule,
     pixel_ang: float,
-) -> Field:
-    return Field(
+) -> SimulatedField:
+    return SimulatedField(
         image=image.astype(np.float32),
         xy_px=xy_px,
         pixel_size_ang=pixel_ang,
@@ -139,33 +140,33 @@ def _finished(
 
 
 def _draw_molecule(rng: np.random.Generator, molecules: Sequence[Molecule]) -> Molecule:
-    """A molecule that was given, in other proportions, or one that nobody has seen."""
-    if not molecules or rng.random() < _PROCEDURAL:
+    """Draw a procedural molecule, or a real one with random proportions."""
+    if not molecules or rng.random() < _PROCEDURAL_FRAC:
         return draw_molecule(rng)
     molecule = molecules[int(rng.integers(len(molecules)))]
     if rng.random() < 0.1:
-        molecule = with_belt(rng, molecule)
-    return molecule.stretched(np.exp(0.15 * rng.normal(size=3)))
+        molecule = add_belt(rng, molecule)
+    return molecule.stretch(np.exp(0.15 * rng.normal(size=3)))
 
 
 def _draw_settings(
     rng: np.random.Generator, molecule: Molecule, pixel_ang: float, side_px: int
 ) -> SimulationSettings:
-    """A microscope, its specimen and their faults."""
+    """Draw the microscope, the specimen and their artefacts."""
 
     def log_uniform(low: float, high: float) -> float:
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
-    def sometimes(chance: float, mean: float) -> float:
-        return mean if rng.random() < chance else 0.0
+    def value_or_zero(probability: float, value: float) -> float:
+        return value if rng.random() < probability else 0.0
 
-    # Objects per area are drawn as objects per (diameter)²: a field shows as much of each.
-    squares = (side_px * pixel_ang / molecule.diameter_ang) ** 2
-    particles = 0 if rng.random() < _EMPTY else round(squares * log_uniform(0.03, 0.7))
+    # Densities are per diameter², so that fields of large and small particles look alike.
+    area_diameters = (side_px * pixel_ang / molecule.diameter_ang) ** 2
+    particles = 0 if rng.random() < _EMPTY_FRAC else round(area_diameters * log_uniform(0.03, 0.7))
     defocus = log_uniform(0.7, 4.0)
     thickness_ang = log_uniform(150.0, 2500.0)
-    unevenness = log_uniform(0.001, 0.05)  # in optical depth, whatever the thickness
-    has_foil = rng.random() < 0.15
+    optical_depth_variation = log_uniform(0.001, 0.05)  # independent of the ice thickness
+    has_carbon = rng.random() < 0.15
     return SimulationSettings(
         width_px=side_px,
         height_px=side_px,
@@ -180,21 +181,21 @@ def _draw_settings(
         voltage_kv=float(rng.choice([200.0, 300.0])),
         amplitude_contrast=float(rng.uniform(0.05, 0.2)),
         b_factor_ang2=log_uniform(50.0, 500.0),
-        drift_ang=sometimes(0.1, float(rng.uniform(0.3, 1.5) * pixel_ang)),
+        drift_ang=value_or_zero(0.1, float(rng.uniform(0.3, 1.5) * pixel_ang)),
         dose_e_per_ang2=log_uniform(8.0, 80.0),
         ice_thickness_ang=thickness_ang,
-        ice_variation_frac=min(0.4, unevenness * 3000 / thickness_ang),
+        ice_variation_frac=min(0.4, optical_depth_variation * 3000 / thickness_ang),
         mtf_nyquist=float(rng.uniform(0.6, 1.0)),
         nps_nyquist=float(rng.uniform(0.7, 1.0)),
         gain_error_frac=0.0,
-        broken=sometimes(0.6, squares * log_uniform(0.003, 0.15)),
-        aggregates=sometimes(0.4, log_uniform(0.3, 5.0)),
-        contaminants=sometimes(0.55, log_uniform(0.5, 15.0)),
+        broken=value_or_zero(0.6, area_diameters * log_uniform(0.003, 0.15)),
+        aggregates=value_or_zero(0.4, log_uniform(0.3, 5.0)),
+        contaminants=value_or_zero(0.55, log_uniform(0.5, 15.0)),
         contaminant_radius_ang=(2.5 * pixel_ang, 40 * pixel_ang),
-        specks=sometimes(0.5, squares * log_uniform(0.003, 0.08)),
-        crystals=sometimes(0.2, log_uniform(0.5, 4.0)),
-        gold=sometimes(0.06, log_uniform(1.0, 15.0)),
-        carbon_prob=float(has_foil),
+        specks=value_or_zero(0.5, area_diameters * log_uniform(0.003, 0.08)),
+        crystals=value_or_zero(0.2, log_uniform(0.5, 4.0)),
+        gold=value_or_zero(0.06, log_uniform(1.0, 15.0)),
+        carbon_prob=float(has_carbon),
         carbon_area_frac=(0.05, 0.9),
         seed=int(rng.integers(2**31)),
     )

@@ -1,54 +1,60 @@
-"""What lies on a micrograph and must not be picked.
+"""Junk: objects on a micrograph that must not be picked.
 
-- `broken_molecule`: what is left of a molecule that fell apart.
-- `aggregate`: a clump of molecules, some of them broken.
-- `contaminant`: thickness of a drop or flake of ice on the surface.
-- `crystal`: phase and transmission of a patch of crystalline ice.
-- `gold_bead`: the share of the beam that a bead of gold keeps off.
+- `draw_fragment`: part of a broken molecule.
+- `draw_aggregate`: aggregate of molecules, some of them broken.
+- `draw_contaminant`: thickness of an ice crystal or drop on the surface.
+- `draw_crystal`: phase and transmission of a patch of crystalline ice.
+- `draw_gold_bead`: fraction of the beam absorbed by a gold bead.
 """
 
 import numpy as np
 
 from cryopick.array_types import Float, Float32
-from cryopick.simulate.background import smooth_field
+from cryopick.simulate.background import draw_smooth_field
 from cryopick.simulate.molecules import Molecule
-from cryopick.simulate.views import random_rotations
+from cryopick.simulate.views import draw_rotations
 
-__all__ = ["aggregate", "broken_molecule", "contaminant", "crystal", "gold_bead"]
+__all__ = [
+    "draw_aggregate",
+    "draw_contaminant",
+    "draw_crystal",
+    "draw_fragment",
+    "draw_gold_bead",
+]
 
 _LATTICE_ANG = (3.90, 3.67, 3.44)  # strongest spacings of hexagonal ice
 _ICE_V = 4.5  # inner potential of ice against vacuum
 
 
-def broken_molecule(
+def draw_fragment(
     rng: np.random.Generator, molecule: Molecule
 ) -> tuple[Float[np.ndarray, "grains 3"], Float[np.ndarray, " grains"]]:
-    """Keep 10 to 40 % of a molecule's grains, around one of them, and let them swell.
+    """Draw a fragment: 10 to 40 % of the grains of a molecule, with random displacements.
 
     Returns:
-        Positions of the grains in ångströms around their own centre of mass, and masses.
+        Positions of the grains in ångströms relative to their centre of mass, and their masses.
     """
-    middle = molecule.xyz_ang[rng.integers(len(molecule.xyz_ang))]
-    distance = np.linalg.norm(molecule.xyz_ang - middle, axis=1)
-    kept = distance <= np.quantile(distance, rng.uniform(0.10, 0.40))
-    mass = molecule.mass_da[kept]
-    grains = molecule.xyz_ang[kept]
+    centre = molecule.xyz_ang[rng.integers(len(molecule.xyz_ang))]
+    distance = np.linalg.norm(molecule.xyz_ang - centre, axis=1)
+    is_included = distance <= np.quantile(distance, rng.uniform(0.10, 0.40))
+    mass = molecule.mass_da[is_included]
+    grains = molecule.xyz_ang[is_included]
     grains = grains - np.average(grains, axis=0, weights=mass)
-    swell = rng.uniform(0.0, 0.05) * molecule.diameter_ang
-    return grains + rng.normal(scale=swell, size=grains.shape), mass
+    displacement_sd = rng.uniform(0.0, 0.05) * molecule.diameter_ang
+    return grains + rng.normal(scale=displacement_sd, size=grains.shape), mass
 
 
-def aggregate(
+def draw_aggregate(
     rng: np.random.Generator, molecule: Molecule
 ) -> tuple[Float[np.ndarray, "grains 3"], Float[np.ndarray, " grains"]]:
-    """Clump 4 to 15 molecules, each touching an earlier one and a third of them broken.
+    """Draw an aggregate of 4 to 15 molecules in contact; a third of them are broken.
 
     Returns:
-        Positions of the grains in ångströms around the clump's first molecule, and masses.
+        Positions of the grains in ångströms relative to the first molecule, and their masses.
     """
     count = int(rng.integers(4, 16))
     centres = np.zeros((count, 3))
-    directions = random_rotations(rng, count)
+    directions = draw_rotations(rng, count)
     clouds, masses = [], []
     for i, rotation in enumerate(directions):
         if i:
@@ -56,16 +62,19 @@ def aggregate(
             centres[i] = centres[rng.integers(i)] + step * rotation[2] * (1, 1, 0.3)
         grains, mass = (molecule.xyz_ang, molecule.mass_da)
         if rng.random() < 1 / 3:
-            grains, mass = broken_molecule(rng, molecule)
+            grains, mass = draw_fragment(rng, molecule)
         clouds.append(grains @ rotation.T + centres[i])
         masses.append(mass)
     return np.concatenate(clouds), np.concatenate(masses)
 
 
-def contaminant(rng: np.random.Generator, radius_px: float) -> Float32[np.ndarray, "side side"]:
-    """Draw the thickness of a drop or flake of ice, from 0 outside to about 1 in the middle.
+def draw_contaminant(
+    rng: np.random.Generator, radius_px: float
+) -> Float32[np.ndarray, "side side"]:
+    """Draw the thickness of an ice drop or crystal, from 0 outside to about 1 in the centre.
 
-    Drops are round, flakes have corners; a third of them are two or three grown together.
+    Drops are round, crystals are polygons; a third of the contaminants are two or three merged
+    ones.
     """
     side = 2 * int(np.ceil(1.9 * radius_px)) + 1
     axis = np.arange(side, dtype=np.float32) - side // 2
@@ -75,39 +84,38 @@ def contaminant(rng: np.random.Generator, radius_px: float) -> Float32[np.ndarra
         x, y = axis[None, :] - np.float32(x0), axis[:, None] - np.float32(y0)
         sides = int(rng.integers(5, 8))
         normals = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(sides) / sides
-        reach = radius_px * rng.uniform(0.6, 1.0) * rng.uniform(0.75, 1.15, sides)
-        power = float(rng.choice([4.0, 8.0, 20.0]))  # the higher, the sharper its corners
-        gauge = np.zeros_like(thickness)
-        for normal, distance in zip(normals, reach, strict=True):
+        distances = radius_px * rng.uniform(0.6, 1.0) * rng.uniform(0.75, 1.15, sides)
+        power = float(rng.choice([4.0, 8.0, 20.0]))  # higher powers give sharper corners
+        norm = np.zeros_like(thickness)
+        for normal, distance in zip(normals, distances, strict=True):
             cosine, sine = np.float32(np.cos(normal)), np.float32(np.sin(normal))
-            gauge += np.maximum((x * cosine + y * sine) / np.float32(distance), 0) ** power
-        profile = np.sqrt(np.maximum(1 - gauge ** (2 / power), 0))
+            norm += np.maximum((x * cosine + y * sine) / np.float32(distance), 0) ** power
+        profile = np.sqrt(np.maximum(1 - norm ** (2 / power), 0))
         thickness = np.maximum(thickness, profile * np.float32(rng.uniform(0.6, 1.0)))
     return thickness
 
 
-def crystal(
+def draw_crystal(
     rng: np.random.Generator, radius_px: float, pixel_size_ang: float
 ) -> tuple[Float32[np.ndarray, "side side"], Float32[np.ndarray, "side side"]]:
-    """Draw a patch of crystalline ice: mottled by diffraction, with lattice fringes inside.
+    """Draw a patch of crystalline ice, with mottled diffraction contrast and lattice fringes.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         radius_px: Radius of the patch.
-        pixel_size_ang: Sampling; fringes finer than it can show are left out.
+        pixel_size_ang: Pixel size; fringes that it cannot resolve are omitted.
 
     Returns:
-        Phase in radians, and the relative loss of intensity to diffraction; both fade to 0
-        at the rim.
+        Phase in radians, and relative loss of intensity by diffraction; both are 0 at the rim.
     """
     side = 2 * int(np.ceil(radius_px)) + 1
     axis = np.arange(side, dtype=np.float32) - side // 2
     x, y = axis[None, :], axis[:, None]
-    hills = np.tanh(smooth_field(rng, (side, side), side / 3))
-    reach = np.float32(radius_px) * (np.float32(0.75) + np.float32(0.25) * hills)
-    cover = np.clip((1 - np.hypot(x, y) / reach) * 4, 0, 1).astype(np.float32)
-    mottle = smooth_field(rng, (side, side), rng.uniform(70, 200) / pixel_size_ang)
-    relief = smooth_field(rng, (side, side), rng.uniform(30, 60) / pixel_size_ang)
+    variation = np.tanh(draw_smooth_field(rng, (side, side), side / 3))
+    rim_radius = np.float32(radius_px) * (np.float32(0.75) + np.float32(0.25) * variation)
+    cover = np.clip((1 - np.hypot(x, y) / rim_radius) * 4, 0, 1).astype(np.float32)
+    mottle = draw_smooth_field(rng, (side, side), rng.uniform(70, 200) / pixel_size_ang)
+    relief = draw_smooth_field(rng, (side, side), rng.uniform(30, 60) / pixel_size_ang)
     phase = np.float32(0.05) * mottle + np.float32(0.03) * relief
     for spacing in _LATTICE_ANG:
         if spacing > 2.2 * pixel_size_ang:
@@ -119,8 +127,8 @@ def crystal(
     return cover * phase, cover * loss
 
 
-def gold_bead(radius_px: float) -> Float32[np.ndarray, "side side"]:
-    """Draw a bead of gold: 0 outside, and 0.9 of the beam lost in the middle."""
+def draw_gold_bead(radius_px: float) -> Float32[np.ndarray, "side side"]:
+    """Draw the fraction of the beam absorbed by a gold bead: 0 outside, 0.9 in the centre."""
     side = 2 * int(np.ceil(radius_px)) + 3
     axis = np.arange(side, dtype=np.float32) - side // 2
     inside = 1 - (axis[None, :] ** 2 + axis[:, None] ** 2) / np.float32(radius_px**2)

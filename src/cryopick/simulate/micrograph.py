@@ -1,12 +1,12 @@
-"""Micrographs with known particles.
+"""Simulate micrographs with ground truth.
 
-A micrograph is a map of the phase that the specimen gives the electron wave (particles, junk,
-ice, carbon), sent through the contrast transfer function and counted by a detector. Images are
-(height, width); centres are (x, y) in pixels of the micrograph.
+The phase shift of the specimen (particles, junk, ice, carbon) is multiplied by the contrast
+transfer function and recorded by a detector. Images are (height, width) arrays; centres are (x, y)
+in pixels of the micrograph.
 
-- `Simulated`: a micrograph and the truth about it.
-- `simulate_micrograph`: the micrograph that a seed and an index name.
-- `simulate_dataset`: as many as asked, one after the other.
+- `SimulatedMicrograph`: a micrograph with its ground truth.
+- `simulate_micrograph`: simulate the micrograph of a seed and an index.
+- `simulate_dataset`: simulate micrographs one by one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,35 +16,36 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.errors import SettingsError
-from cryopick.simulate.background import ice_thickness, solvent_amplitude, solvent_transfer
+from cryopick.simulate.background import draw_ice_thickness, solvent_amplitude, solvent_transfer
 from cryopick.simulate.ctf import Optics, contrast_transfer, drift_transfer, squared_frequency
 from cryopick.simulate.detector import amplitude_transfer, expose
 from cryopick.simulate.layout import Canvas
-from cryopick.simulate.molecules import Molecule, load_molecule
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.settings import SimulationSettings
 from cryopick.simulate.specimen import Specimen, draw_specimen
 from cryopick.simulate.views import gaussian_transfer
 
-__all__ = ["Simulated", "simulate_dataset", "simulate_micrograph"]
+__all__ = ["SimulatedMicrograph", "simulate_dataset", "simulate_micrograph"]
 
-_MEAN_FREE_PATH_ANG = 3000.0  # of inelastic scattering in ice, what an energy filter removes
-_MARGIN_ANG = 250.0  # fringes reach less far: λ · 3 µm · (1 / 8 Å) is 74 Å
-_FULL = 0.45  # share of the area that discs can take when they fall at random: about 0.55
+_MEAN_FREE_PATH_ANG = 3000.0  # of inelastic scattering in ice, removed by an energy filter
+_MARGIN_ANG = 250.0  # more than the extent of CTF fringes: λ · 3 µm · (1 / 8 Å) is 74 Å
+_MAX_COVERED_FRAC = 0.45  # random placement of discs can cover about 0.55 of the area
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Simulated:
-    """A simulated micrograph and the truth about it.
+class SimulatedMicrograph:
+    """A simulated micrograph with its ground truth.
 
     Attributes:
-        image: Counts of electrons, in 32-bit floats.
-        xy_px: Centres of mass of the intact particles whose centre is on the micrograph, or
-            places along the axes of filaments.
-        truth: Further columns of the same length: `defocus_um`, and `ice_frac`, the
-            thickness of the ice around the particle relative to the mean; of filaments also
-            `filament`, their number, and `direction_deg`, from x towards y.
-        junk: Centres of what is not to be picked, by kind; also those beyond the border.
-        carbon: Where the carbon foil is.
+        image: Electron counts, as float32.
+        xy_px: Centres of mass of the intact particles on the micrograph, or positions along the
+            axes of filaments.
+        truth: Further columns of the same length: `defocus_um`, and `ice_frac`, the relative
+            thickness of the ice at the particle. For filaments also `filament`, its number, and
+            `direction_deg`, from x towards y.
+        junk: Centres of the junk objects by kind, including those outside the micrograph.
+        carbon: Mask of the carbon foil.
     """
 
     image: Float32[np.ndarray, "height width"]
@@ -54,19 +55,21 @@ class Simulated:
     carbon: Bool[np.ndarray, "height width"]
 
 
-def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index: int) -> Simulated:
+def simulate_micrograph(
+    settings: SimulationSettings, molecule: Molecule, index: int
+) -> SimulatedMicrograph:
     """Simulate one micrograph of a data set.
 
-    What comes out depends on `settings`, `molecule` and `index` alone. Each part of it draws
-    from a stream of its own, so that another amount of junk leaves the noise as it was.
+    The result is a function of `settings`, `molecule` and `index`. Optics, specimen, ice and noise
+    use independent random streams, so that a change of the junk does not change the noise.
 
     Args:
-        settings: What the micrograph looks like.
-        molecule: The particle; `load_molecule` finds the one that the settings name.
-        index: Position of the micrograph in its data set, from 0.
+        settings: Settings of the simulation.
+        molecule: The particle; `load_molecule` loads the one named in the settings.
+        index: Number of the micrograph in its data set, from 0.
 
     Raises:
-        SettingsError: The particles asked for do not fit on a micrograph.
+        SettingsError: The particles do not fit on a micrograph.
     """
     _check_room(settings, molecule)
     optics_rng, specimen_rng, ice_rng, solvent_rng, shot_rng = np.random.default_rng(
@@ -74,21 +77,21 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     ).spawn(5)
     margin_ang = max(_MARGIN_ANG, molecule.diameter_ang / 2)
     shape = (settings.height_px, settings.width_px)
-    canvas = Canvas.around(shape, settings.pixel_size_ang, margin_ang)
+    canvas = Canvas.with_margin(shape, settings.pixel_size_ang, margin_ang)
     optics = _draw_optics(optics_rng, settings)
-    thickness = ice_thickness(ice_rng, canvas, settings.ice_variation_frac)
+    thickness = draw_ice_thickness(ice_rng, canvas, settings.ice_variation_frac)
     specimen = draw_specimen(specimen_rng, settings, molecule, canvas)
-    intensity = _intensity(settings, optics, specimen, thickness, solvent_rng)
+    intensity = _compute_intensity(settings, optics, specimen, thickness, solvent_rng)
     intensity = np.ascontiguousarray(canvas.crop(intensity))
     intensity /= intensity.mean()
     electrons_per_px = settings.dose_e_per_ang2 * settings.pixel_size_ang**2
     image = expose(
-        shot_rng, intensity, electrons_per_px, settings.nps_nyquist, _gain_error(settings)
+        shot_rng, intensity, electrons_per_px, settings.nps_nyquist, _make_gain_error(settings)
     )
     is_inside = canvas.is_inside(specimen.xy_px)
     centres = specimen.xy_px[is_inside]
     column, row = np.rint(centres).astype(int).T
-    return Simulated(
+    return SimulatedMicrograph(
         image=image,
         xy_px=canvas.to_micrograph(centres),
         truth={
@@ -101,12 +104,12 @@ def simulate_micrograph(settings: SimulationSettings, molecule: Molecule, index:
     )
 
 
-def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[Simulated]:
-    """Simulate `count` micrographs of the molecule that the settings name, one at a time.
+def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[SimulatedMicrograph]:
+    """Simulate `count` micrographs of the molecule named in the settings, one at a time.
 
     Raises:
-        SettingsError: There is no such molecule, or its particles do not fit.
-        InputError: The molecule's file cannot be read.
+        SettingsError: The molecule is unknown, or the particles do not fit.
+        InputError: The file of the molecule cannot be read.
     """
     molecule = load_molecule(settings.molecule, settings.diameter_ang)
     for index in range(count):
@@ -114,17 +117,19 @@ def simulate_dataset(settings: SimulationSettings, count: int) -> Iterator[Simul
 
 
 def _check_room(settings: SimulationSettings, molecule: Molecule) -> None:
-    """Refuse more particles than discs of their size fit at random; filaments may cross."""
+    """Reject more particles than fit with random placement; filaments may cross."""
     if settings.filaments:
         return
     distance_px = settings.min_distance_frac * molecule.diameter_ang / settings.pixel_size_ang
-    taken = settings.particles * np.pi * distance_px**2 / 4
-    most = int(_FULL * settings.width_px * settings.height_px / (np.pi * distance_px**2 / 4))
-    if taken > _FULL * settings.width_px * settings.height_px:
+    available_px = _MAX_COVERED_FRAC * settings.width_px * settings.height_px
+    covered_px = settings.particles * np.pi * distance_px**2 / 4
+    max_particles = int(available_px / (np.pi * distance_px**2 / 4))
+    if covered_px > available_px:
         raise SettingsError(
-            f"particles must be at most {most} of {molecule.diameter_ang:.0f} Å on a micrograph "
-            f"of {settings.width_px} x {settings.height_px} pixels of {settings.pixel_size_ang} Å; "
-            f"got {settings.particles}; ask for fewer or lower min_distance_frac"
+            f"particles must be at most {max_particles} of {molecule.diameter_ang:.0f} Å on a "
+            f"micrograph of {settings.width_px} x {settings.height_px} pixels of "
+            f"{settings.pixel_size_ang} Å; got {settings.particles}; reduce particles or "
+            "min_distance_frac"
         )
 
 
@@ -140,17 +145,17 @@ def _draw_optics(rng: np.random.Generator, settings: SimulationSettings) -> Opti
     )
 
 
-def _intensity(
+def _compute_intensity(
     settings: SimulationSettings,
     optics: Optics,
     specimen: Specimen,
     thickness: Float32[np.ndarray, "height width"],
     rng: np.random.Generator,
 ) -> Float32[np.ndarray, "height width"]:
-    """Relative intensity on the detector, in arbitrary scale.
+    """Compute the relative intensity on the detector, on an arbitrary scale.
 
-    The linear image 2 F⁻¹[CTF · F[phase]] enters as an exponential, which agrees with it for
-    a weak object and stays positive for a strong one.
+    The exponential of the linear image 2 F⁻¹[CTF · F[phase]] approximates it for a weak object and
+    is positive for a strong one.
     """
     from scipy.fft import irfft2, rfft2
 
@@ -166,17 +171,17 @@ def _intensity(
     spectrum *= contrast_transfer(shape, pixel_ang, optics)
     if settings.drift_ang:
         spectrum *= drift_transfer(shape, pixel_ang, settings.drift_ang, rng.uniform(0, np.pi))
-    # The sensor blurs the signal by its MTF; the part it shares with the noise comes later.
-    shared = np.sqrt(settings.nps_nyquist)
-    sensor = min(settings.mtf_nyquist / shared, 1.0)
+    # The MTF blurs the signal; the part that also blurs the noise is applied in `expose`.
+    noise_transfer = np.sqrt(settings.nps_nyquist)
+    sensor = min(settings.mtf_nyquist / noise_transfer, 1.0)
     spectrum *= amplitude_transfer(squared * np.float32(pixel_ang**2), float(sensor))
     contrast = 2 * irfft2(spectrum, s=shape)
     absorbed = thickness * np.float32(settings.ice_thickness_ang / _MEAN_FREE_PATH_ANG)
     return np.exp(contrast - absorbed) * (1 - specimen.loss)
 
 
-def _gain_error(settings: SimulationSettings) -> Float32[np.ndarray, "height width"] | None:
-    """The fixed pattern of the sensor, the same on every micrograph of a seed."""
+def _make_gain_error(settings: SimulationSettings) -> Float32[np.ndarray, "height width"] | None:
+    """Make the fixed pattern of the sensor, the same for all micrographs of a seed."""
     if settings.gain_error_frac == 0:
         return None
     rng = np.random.default_rng([settings.seed])

@@ -1,11 +1,11 @@
-"""Molecules without end: random solids of the kinds that proteins come in.
+"""Procedural molecules: random solids with the overall shapes of proteins.
 
-Each is a union of blobs, filled with protein as the built-in molecules are. What comes out
-depends on the random generator alone.
+Each molecule is a union of blobs filled with protein density, like the built-in molecules. The
+result is a function of the random generator alone.
 
-- `FAMILIES`: the kinds, by name.
-- `draw_molecule`: a new molecule of a random kind and size.
-- `with_belt`: a membrane protein, from any molecule and a belt of detergent or lipid.
+- `FAMILIES`: generators of blobs by shape family.
+- `draw_molecule`: draw a molecule of a random family and size.
+- `add_belt`: turn a molecule into a membrane protein with a belt of detergent or lipid.
 """
 
 from collections.abc import Callable
@@ -14,38 +14,38 @@ from types import MappingProxyType
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.simulate.builtin_molecules import molecule_from_blobs
 from cryopick.simulate.molecules import Molecule, molecule_from_grains
-from cryopick.simulate.shapes import molecule_from_blobs
-from cryopick.simulate.views import random_rotations
+from cryopick.simulate.views import draw_rotations
 
-__all__ = ["FAMILIES", "draw_molecule", "with_belt"]
+__all__ = ["FAMILIES", "add_belt", "draw_molecule"]
 
 Blobs = Float[np.ndarray, "blobs 4"]
 
 _DIAMETER_ANG = (65.0, 800.0)
-_GRAINS_ACROSS = 34  # grains along the diameter: finer than any network sees
+_GRAINS_PER_DIAMETER = 34  # finer than the pixels of any network's input
 _BELT_OVER_PROTEIN = 0.35  # contrast of lipid and detergent against ice, relative to protein
 _BELT_HEIGHT_ANG = 30.0
 
 
 def draw_molecule(rng: np.random.Generator) -> Molecule:
-    """Draw a kind and a diameter, small ones more often, and build a molecule of them.
+    """Draw a family and a diameter, and build a molecule; small diameters are more frequent.
 
-    A sixth of those below 250 Å get the belt of a membrane protein.
+    One in six molecules below 250 Å gets the belt of a membrane protein.
     """
     family = str(rng.choice(list(FAMILIES)))
     low, high = np.log(_DIAMETER_ANG)
     diameter_ang = float(np.exp(low + (high - low) * rng.beta(1.3, 2.0)))
     blobs = FAMILIES[family](rng)
     blobs = blobs * (diameter_ang / _span(blobs))
-    molecule = molecule_from_blobs(family, blobs, diameter_ang / _GRAINS_ACROSS)
+    molecule = molecule_from_blobs(family, blobs, diameter_ang / _GRAINS_PER_DIAMETER)
     if family != "shell" and diameter_ang < 250 and rng.random() < 1 / 6:
-        return with_belt(rng, molecule)
+        return add_belt(rng, molecule)
     return molecule
 
 
-def with_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
-    """Surround a slice across the molecule's longest axis with a belt of lower density."""
+def add_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
+    """Surround a slab perpendicular to the molecule's longest axis with a low-density belt."""
     axes = np.linalg.svd(molecule.xyz_ang, full_matrices=False)[2]
     xyz = molecule.xyz_ang @ axes[::-1].T  # the longest axis last
     half = np.ptp(xyz[:, 2]) / 2
@@ -53,15 +53,15 @@ def with_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
     inside = np.abs(xyz[:, 2] - height) < _BELT_HEIGHT_ANG / 2
     if inside.sum() < 3:
         return molecule
-    reach = np.quantile(np.hypot(xyz[inside, 0], xyz[inside, 1]), 0.9)
-    outer = reach + rng.uniform(15.0, 35.0)
+    inner_radius = np.quantile(np.hypot(xyz[inside, 0], xyz[inside, 1]), 0.9)
+    outer = inner_radius + rng.uniform(15.0, 35.0)
     step = 5.0
     axis = np.arange(-outer, outer + step, step)
     level = np.arange(-_BELT_HEIGHT_ANG / 2, _BELT_HEIGHT_ANG / 2 + step, step)
     x, y, z = (part.ravel() for part in np.meshgrid(axis, axis, level))
     bulge = np.sqrt(np.maximum(1 - (2 * z / (1.3 * _BELT_HEIGHT_ANG)) ** 2, 0))
     radius = np.hypot(x, y)
-    belt = (radius < reach + (outer - reach) * bulge) & (radius > 0.8 * reach)
+    belt = (radius < inner_radius + (outer - inner_radius) * bulge) & (radius > 0.8 * inner_radius)
     points = np.stack([x, y, z + height], axis=1)[belt]
     mass = np.full(len(points), 0.81 * step**3 * _BELT_OVER_PROTEIN)
     return molecule_from_grains(
@@ -72,18 +72,18 @@ def with_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
 
 
 def _compact(rng: np.random.Generator) -> Blobs:
-    """A core with lobes all around, of unlike sizes."""
+    """Draw a globular shape: a core surrounded by lobes of different sizes."""
     count = int(rng.integers(4, 14))
-    directions = random_rotations(rng, count)[:, 2]
-    reach = rng.uniform(0.3, 0.8, (count, 1))
-    lobes = np.concatenate([directions * reach, rng.uniform(0.2, 0.5, (count, 1))], axis=1)
+    directions = draw_rotations(rng, count)[:, 2]
+    distance = rng.uniform(0.3, 0.8, (count, 1))
+    lobes = np.concatenate([directions * distance, rng.uniform(0.2, 0.5, (count, 1))], axis=1)
     flatness = rng.uniform(0.6, 1.0, 3)
     core = np.array([[0.0, 0.0, 0.0, rng.uniform(0.35, 0.6)]])
     return np.concatenate([core, lobes]) * (*flatness, 1.0)
 
 
 def _elongated(rng: np.random.Generator) -> Blobs:
-    """Beads along a bow, thicker or thinner along the way."""
+    """Draw an elongated shape: beads of varying thickness along an arc."""
     count = int(rng.integers(5, 12))
     along = np.linspace(-1, 1, count)
     bow = rng.uniform(0, 0.6) * along**2 + 0.1 * np.sin(rng.uniform(1, 4) * along)
@@ -94,7 +94,7 @@ def _elongated(rng: np.random.Generator) -> Blobs:
 
 
 def _symmetric(rng: np.random.Generator) -> Blobs:
-    """A ring of 2 to 12 like subunits, in one layer or in two back to back."""
+    """Draw a ring of 2 to 12 identical subunits, in one layer or in two back to back."""
     order = int(rng.integers(2, 13))
     parts = int(rng.integers(1, 5))
     radius = rng.uniform(0.3, 0.8)
@@ -110,54 +110,54 @@ def _symmetric(rng: np.random.Generator) -> Blobs:
     if rng.random() < 0.5:
         rise = rng.uniform(0.25, 0.7)
         above = subunit + np.array([0, 0, rise, 0])
-        turned = above * (1, -1, -1, 1)
-        twist = rng.uniform(0, 2 * np.pi / order)
-        layers = [above, _turned(turned, twist)]
+        below = above * (1, -1, -1, 1)
+        twist_rad = rng.uniform(0, 2 * np.pi / order)
+        layers = [above, _rotate_about_z(below, twist_rad)]
     return np.concatenate(
-        [_turned(layer, 2 * np.pi * k / order) for k in range(order) for layer in layers]
+        [_rotate_about_z(layer, 2 * np.pi * k / order) for k in range(order) for layer in layers]
     )
 
 
-def _turned(blobs: Blobs, angle: float) -> Blobs:
-    """Blobs turned about z."""
-    cosine, sine = np.cos(angle), np.sin(angle)
+def _rotate_about_z(blobs: Blobs, angle_rad: float) -> Blobs:
+    """Rotate blobs about the z axis."""
+    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
     x, y, z, radius = blobs.T
     return np.stack([x * cosine - y * sine, x * sine + y * cosine, z, radius], axis=1)
 
 
 def _arms(rng: np.random.Generator) -> Blobs:
-    """Two to four arms of lobes from a thin hub, as antibodies have."""
+    """Draw two to four arms of lobes on a thin hub, as in antibodies."""
     blobs = [np.array([[0.0, 0.0, 0.0, rng.uniform(0.1, 0.25)]])]
-    for direction in random_rotations(rng, int(rng.integers(2, 5))):
+    for direction in draw_rotations(rng, int(rng.integers(2, 5))):
         lobes = int(rng.integers(2, 4))
-        reach = np.linspace(rng.uniform(0.2, 0.4), 1.0, lobes)[:, None]
+        distance = np.linspace(rng.uniform(0.2, 0.4), 1.0, lobes)[:, None]
         bent = direction[2] + 0.25 * rng.normal(size=(lobes, 3))
         radius = np.full((lobes, 1), rng.uniform(0.16, 0.3))
-        blobs.append(np.concatenate([bent * reach, radius], axis=1))
+        blobs.append(np.concatenate([bent * distance, radius], axis=1))
         blobs.append(np.array([[*(direction[2] * 0.15), 0.1]]))
     return np.concatenate(blobs)
 
 
 def _chain(rng: np.random.Generator) -> Blobs:
-    """Domains one after the other on a walk that bends as it likes."""
+    """Draw a flexible chain: domains along a random walk."""
     count = int(rng.integers(4, 12))
     radius = rng.uniform(0.2, 0.5, count)
-    steps = random_rotations(rng, count)[:, 2] + rng.uniform(0, 1.5) * np.array([1.0, 0, 0])
+    steps = draw_rotations(rng, count)[:, 2] + rng.uniform(0, 1.5) * np.array([1.0, 0, 0])
     steps *= (radius / np.linalg.norm(steps, axis=1) * 1.4)[:, None]
     return np.concatenate([np.cumsum(steps, axis=0), radius[:, None]], axis=1)
 
 
 def _shell(rng: np.random.Generator) -> Blobs:
-    """A hollow sphere of many like lobes, some of them with spikes; a third are filled."""
+    """Draw a hollow sphere of identical lobes; a third have spikes and a third are filled."""
     count = int(rng.choice([12, 20, 32, 60]))
     golden = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     z = 1 - (2 * np.arange(count) + 1) / count
     ring = np.sqrt(1 - z**2)
-    places = np.stack([ring * np.cos(golden), ring * np.sin(golden), z], axis=1)
+    positions = np.stack([ring * np.cos(golden), ring * np.sin(golden), z], axis=1)
     size = rng.uniform(0.8, 1.3) * 2 / np.sqrt(count)
-    blobs = [np.concatenate([places, np.full((count, 1), size)], axis=1)]
+    blobs = [np.concatenate([positions, np.full((count, 1), size)], axis=1)]
     if rng.random() < 1 / 3:
-        blobs.append(np.concatenate([1.2 * places, np.full((count, 1), 0.4 * size)], axis=1))
+        blobs.append(np.concatenate([1.2 * positions, np.full((count, 1), 0.4 * size)], axis=1))
     if rng.random() < 1 / 3:
         blobs.append(np.array([[0.0, 0.0, 0.0, 0.75]]))
     return np.concatenate(blobs)
@@ -176,6 +176,6 @@ FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = Mapp
 
 
 def _span(blobs: Blobs) -> float:
-    """About the longest extent of a union of blobs."""
+    """Estimate the longest extent of a union of blobs."""
     gaps = np.linalg.norm(blobs[:, None, :3] - blobs[None, :, :3], axis=-1)
     return float((gaps + blobs[:, 3] + blobs[:, None, 3]).max())

@@ -1,15 +1,17 @@
-"""What a simulated micrograph looks like: one frozen table of settings, checked once.
+"""Settings of the simulation, validated on construction.
 
-Units stand in the names. The defaults describe a decent 300 kV data set: 40 e/Å², thin ice,
-1.5 to 3 µm underfocus, and a little of everything that a picker must not pick.
+The defaults describe a good 300 kV data set: 40 e/Å², thin ice, 1.5 to 3 µm underfocus, and small
+numbers of all kinds of junk.
 
-- `SimulationSettings`: the table.
+- `SimulationSettings`: settings of simulated micrographs.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 
 __all__ = ["SimulationSettings"]
@@ -19,82 +21,111 @@ __all__ = ["SimulationSettings"]
 class SimulationSettings:
     """Settings of `cryopick simulate`; the field names are the TOML keys and the options.
 
-    Attributes:
-        width_px: Width of a micrograph.
-        height_px: Height of a micrograph.
-        pixel_size_ang: Sampling at the specimen.
-        molecule: Name of a built-in molecule, or path of an atomic model or a map.
-        diameter_ang: Longest extent to which a built-in molecule is scaled; None leaves it.
-        particles: Intact particles with their centre inside a micrograph that has no carbon;
-            carbon takes its share of them away, and they are fewer where room runs out.
-        filaments: Helices of the molecule on a micrograph, in place of single particles; see
-            `cryopick.simulate.filaments`.
-        min_distance_frac: Least distance of two centres, as a fraction of the diameter.
-        overlapping_frac: Share of the particles that keep only half their share of that
-            distance, and so may overlap in projection.
-        defocus_um: Least and greatest underfocus; each micrograph draws its own.
-        astigmatism_um: Greatest difference between the two principal defoci.
-        voltage_kv: Acceleration voltage.
-        cs_mm: Spherical aberration.
-        amplitude_contrast: Fraction of amplitude contrast, 0 to 1.
-        b_factor_ang2: Decay of the contrast transfer: it is multiplied by exp(-B g² / 4).
-        dose_e_per_ang2: Electrons counted per Å², averaged over a micrograph.
-        ice_thickness_ang: Mean thickness of the ice, which makes the structural noise.
-        ice_variation_frac: Relative variation of the thickness over a micrograph.
-        mtf_nyquist: Modulation transfer of the detector at Nyquist.
-        nps_nyquist: Noise power of the detector at Nyquist, relative to that at zero.
-        gain_error_frac: Fixed pattern that the gain correction leaves, the same on all.
-        preferred_frac: Share of the particles that all show one view, the same throughout a
-            data set, but for a few degrees and any turn in the plane.
-        drift_ang: Way the specimen moved while it was exposed, in a random direction.
-        broken: Mean number of fragments of the molecule on a micrograph.
-        aggregates: Mean number of clumps of molecules.
-        contaminants: Mean number of drops and flakes of ice on the surface.
-        contaminant_radius_ang: Least and greatest radius of those.
-        specks: Mean number of those that are as small as a particle, and darker than most.
-        crystals: Mean number of patches of crystalline ice.
-        gold: Mean number of gold beads, which lie anywhere.
-        carbon_prob: Chance that the edge of the carbon foil crosses the micrograph.
-        carbon_area_frac: Least and greatest share of the area that the foil then covers.
-        seed: Whole number from which every micrograph draws, together with its index.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    width_px: int = 2048
-    height_px: int = 2048
-    pixel_size_ang: float = 1.5
-    molecule: str = "compact"
-    diameter_ang: float | None = None
-    particles: int = 80
-    filaments: int = 0
-    min_distance_frac: float = 1.0
-    overlapping_frac: float = 0.05
-    defocus_um: tuple[float, float] = (1.5, 3.0)
-    astigmatism_um: float = 0.05
-    voltage_kv: float = 300.0
-    cs_mm: float = 2.7
-    amplitude_contrast: float = 0.1
-    b_factor_ang2: float = 150.0
-    dose_e_per_ang2: float = 40.0
-    ice_thickness_ang: float = 400.0
-    ice_variation_frac: float = 0.1
-    mtf_nyquist: float = 0.5
-    nps_nyquist: float = 0.7
-    gain_error_frac: float = 0.005
-    preferred_frac: float = 0.0
-    drift_ang: float = 0.0
-    broken: float = 20.0
-    aggregates: float = 0.7
-    contaminants: float = 2.0
-    contaminant_radius_ang: tuple[float, float] = (40.0, 250.0)
-    specks: float = 0.0
-    crystals: float = 0.2
-    gold: float = 0.0
-    carbon_prob: float = 0.2
-    carbon_area_frac: tuple[float, float] = (0.05, 0.35)
-    seed: int = 0
+    width_px: Annotated[int, Help("Width of a micrograph in pixels.")] = 2048
+    height_px: Annotated[int, Help("Height of a micrograph in pixels.")] = 2048
+    pixel_size_ang: Annotated[float, Help("Pixel size in ångströms.")] = 1.5
+    molecule: Annotated[
+        str,
+        Help(
+            "Molecule: compact, rod, y-shaped or ring, or the path of an atomic model or a map "
+            "(.pdb, .cif, .mrc)."
+        ),
+    ] = "compact"
+    diameter_ang: Annotated[
+        float | None,
+        Help(
+            "Longest dimension in ångströms to which a built-in molecule is scaled.",
+            default="that of the molecule",
+        ),
+    ] = None
+    particles: Annotated[
+        int,
+        Help(
+            "Number of intact particles on a micrograph without carbon; fewer where carbon covers "
+            "the ice or space runs out."
+        ),
+    ] = 80
+    filaments: Annotated[
+        int,
+        Help("Number of filaments (helices of the molecule), instead of single particles."),
+    ] = 0
+    min_distance_frac: Annotated[
+        float,
+        Help("Minimum distance between particle centres, as a fraction of the diameter."),
+    ] = 1.0
+    overlapping_frac: Annotated[
+        float,
+        Help("Fraction of particles placed at half the minimum distance, so that they overlap."),
+    ] = 0.05
+    defocus_um: Annotated[
+        tuple[float, float],
+        Help(
+            "Range of the underfocus in micrometres, drawn at random for each micrograph.",
+            metavar="MIN MAX",
+        ),
+    ] = (1.5, 3.0)
+    astigmatism_um: Annotated[
+        float, Help("Maximum difference between the principal defoci in micrometres.")
+    ] = 0.05
+    voltage_kv: Annotated[float, Help("Acceleration voltage in kilovolts.")] = 300.0
+    cs_mm: Annotated[float, Help("Spherical aberration in millimetres.")] = 2.7
+    amplitude_contrast: Annotated[float, Help("Fraction of amplitude contrast, 0 to 1.")] = 0.1
+    b_factor_ang2: Annotated[
+        float, Help("B-factor of the contrast transfer, exp(-B g² / 4), in Å².")
+    ] = 150.0
+    dose_e_per_ang2: Annotated[float, Help("Electron dose in electrons per square ångström.")] = (
+        40.0
+    )
+    ice_thickness_ang: Annotated[float, Help("Mean ice thickness in ångströms.")] = 400.0
+    ice_variation_frac: Annotated[
+        float, Help("Relative variation of the ice thickness over a micrograph.")
+    ] = 0.1
+    mtf_nyquist: Annotated[
+        float, Help("Modulation transfer function of the detector at Nyquist.")
+    ] = 0.5
+    nps_nyquist: Annotated[
+        float, Help("Noise power of the detector at Nyquist, relative to zero frequency.")
+    ] = 0.7
+    gain_error_frac: Annotated[
+        float, Help("Relative error of the gain reference, a pattern common to all micrographs.")
+    ] = 0.005
+    preferred_frac: Annotated[
+        float, Help("Fraction of particles in one preferred orientation.")
+    ] = 0.0
+    drift_ang: Annotated[
+        float, Help("Uncorrected drift during the exposure in ångströms, in a random direction.")
+    ] = 0.0
+    broken: Annotated[
+        float, Help("Mean number of broken molecules (fragments) on a micrograph.")
+    ] = 20.0
+    aggregates: Annotated[float, Help("Mean number of aggregates on a micrograph.")] = 0.7
+    contaminants: Annotated[
+        float, Help("Mean number of pieces of ice contamination on a micrograph.")
+    ] = 2.0
+    contaminant_radius_ang: Annotated[
+        tuple[float, float],
+        Help("Range of their radius in ångströms.", metavar="MIN MAX"),
+    ] = (40.0, 250.0)
+    specks: Annotated[
+        float,
+        Help("Mean number of small contaminants: of the size of a particle, and darker."),
+    ] = 0.0
+    crystals: Annotated[
+        float, Help("Mean number of patches of crystalline ice on a micrograph.")
+    ] = 0.2
+    gold: Annotated[float, Help("Mean number of gold beads on a micrograph.")] = 0.0
+    carbon_prob: Annotated[
+        float, Help("Probability that a carbon edge crosses a micrograph, 0 to 1.")
+    ] = 0.2
+    carbon_area_frac: Annotated[
+        tuple[float, float],
+        Help("Range of the fraction of the area that carbon covers.", metavar="MIN MAX"),
+    ] = (0.05, 0.35)
+    seed: Annotated[int, Help("Seed of the random number generators.")] = 0
 
     def __post_init__(self) -> None:
         for names, is_fine, expected in _RULES:
@@ -108,7 +139,7 @@ class SimulationSettings:
                 raise SettingsError(f"{name} must run from low to high; got {low} to {high}")
 
     def without_junk(self) -> "SimulationSettings":
-        """The same micrographs with nothing on them but intact particles."""
+        """Return the settings without junk, carbon and broken molecules."""
         return replace(
             self,
             broken=0.0,

@@ -1,7 +1,7 @@
-"""The specimen of one micrograph: what lies where, as a map of phase.
+"""The specimen of a micrograph: a map of the phase shift, with particles, junk and carbon.
 
-- `Specimen`: phase and loss over the canvas, the particles and the junk.
-- `draw_specimen`: a new one.
+- `Specimen`: phase and loss over the canvas, positions of particles and junk.
+- `draw_specimen`: draw a specimen.
 """
 
 from collections.abc import Mapping
@@ -12,37 +12,43 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.simulate.background import Carbon, draw_carbon
 from cryopick.simulate.ctf import interaction_rad
-from cryopick.simulate.filaments import draw_filaments, subunits
-from cryopick.simulate.junk import aggregate, broken_molecule, contaminant, crystal, gold_bead
-from cryopick.simulate.layout import Canvas, Ground
+from cryopick.simulate.filaments import draw_filaments, place_subunits
+from cryopick.simulate.junk import (
+    draw_aggregate,
+    draw_contaminant,
+    draw_crystal,
+    draw_fragment,
+    draw_gold_bead,
+)
+from cryopick.simulate.layout import Canvas, DiscPacking
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.simulate.views import alike_rotations, paint, random_rotations
+from cryopick.simulate.views import deposit_mass, draw_rotations, draw_similar_rotations
 
 __all__ = ["Specimen", "draw_specimen"]
 
 _PROTEIN_OVER_ICE_V = 2.0  # inner potential of protein, 6.5 V, less that of the ice it displaces
 _ICE_OVER_VACUUM_V = 4.5
-_MOST_LOSS = 0.95  # of the intensity: nothing is blacker
-_VIEW_SPREAD_RAD = 0.15
-_SPECK_RADIUS = (0.15, 0.5)  # in diameters of the particle
+_MAX_LOSS = 0.95  # of the intensity
+_VIEW_SD_RAD = 0.15  # tilt around the preferred view
+_SPECK_RADIUS = (0.15, 0.5)  # in particle diameters
 _GOLD_RADIUS_ANG = (25.0, 75.0)
 _CRYSTAL_RADIUS_ANG = (300.0, 1200.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Specimen:
-    """What the beam passes through, apart from the ice.
+    """The specimen of a micrograph without the ice.
 
     Attributes:
-        phase: Phase shift in radians, not yet blurred by `blur_ang`.
-        blur_ang: Gaussian blur that makes grains of mass into molecules.
-        loss: Share of the intensity lost to diffraction; negative where it is gained.
-        xy_px: Centres of the intact particles on the canvas, also in its margin; or places
+        phase: Phase shift in radians, before the blur `blur_ang`.
+        blur_ang: Standard deviation of the Gaussian blur of the grains.
+        loss: Fraction of the intensity lost by diffraction; may be negative.
+        xy_px: Centres of the intact particles on the canvas including its margin, or positions
             along filaments.
-        truth: Further columns that go with them: of filaments, which and in what direction.
-        junk: Centres of everything else, by kind.
-        carbon: Where the foil is.
+        truth: Further columns of the same length: number and direction of the filament.
+        junk: Centres of all other objects, by kind.
+        carbon: Mask of the carbon foil.
     """
 
     phase: Float[np.ndarray, "height width"]
@@ -57,37 +63,36 @@ class Specimen:
 def draw_specimen(
     rng: np.random.Generator, settings: SimulationSettings, molecule: Molecule, canvas: Canvas
 ) -> Specimen:
-    """Lay out foil, ice junk, aggregates, fragments and particles, in this order.
+    """Place foil, surface ice, aggregates, fragments and particles, in this order.
 
-    Each keeps clear of what was there before, so that no particle is hidden by junk or lies
-    on the foil.
+    Each object avoids the earlier ones, so no particle is on junk or on the foil.
     """
-    foil_rng, ice_rng, clump_rng, broken_rng, whole_rng = rng.spawn(5)
+    foil_rng, ice_rng, aggregate_rng, fragment_rng, particle_rng = rng.spawn(5)
     phase = np.zeros(canvas.shape)
     loss = np.zeros(canvas.shape, np.float32)
-    carbon = _foil(foil_rng, settings, canvas)
+    carbon = _draw_carbon_or_none(foil_rng, settings, canvas)
     covered = np.zeros(canvas.shape, np.bool_)
     if np.isfinite(carbon.radius_px):
         foil, covered = carbon.phase(foil_rng, canvas, settings.voltage_kv)
         phase += foil
-    reach_px = molecule.diameter_ang / 2 / canvas.pixel_size_ang
-    ground = Ground(
+    radius_px = molecule.diameter_ang / 2 / canvas.pixel_size_ang
+    packing = DiscPacking(
         canvas=canvas,
-        is_free=lambda xy: carbon.depth_px(xy[:, 0], xy[:, 1]) < -reach_px,
+        is_free=lambda xy: carbon.depth_px(xy[:, 0], xy[:, 1]) < -radius_px,
     )
-    protein = _Protein(settings, molecule, canvas, phase)
+    placer = _ProteinPlacer(settings, molecule, canvas, phase)
     junk = {
-        **_surface_ice(ice_rng, settings, molecule.diameter_ang, ground, phase, loss),
-        "aggregate": protein.clumps(clump_rng, ground),
-        "broken": protein.fragments(broken_rng, ground),
+        **_add_surface_ice(ice_rng, settings, molecule.diameter_ang, packing, phase, loss),
+        "aggregate": placer.add_aggregates(aggregate_rng, packing),
+        "broken": placer.add_fragments(fragment_rng, packing),
     }
-    np.clip(loss, None, _MOST_LOSS, out=loss)
+    np.clip(loss, None, _MAX_LOSS, out=loss)
     truth: Mapping[str, Float[np.ndarray, " particles"]] = {}
     if settings.filaments:
-        xy_px, truth = protein.filaments(whole_rng)
+        xy_px, truth = placer.add_filaments(particle_rng)
     else:
         hole_frac = 1 - float(np.mean(canvas.crop(covered)))
-        xy_px = protein.particles(whole_rng, ground, round(settings.particles * hole_frac))
+        xy_px = placer.add_particles(particle_rng, packing, round(settings.particles * hole_frac))
     return Specimen(
         phase=phase,
         blur_ang=molecule.blur_ang,
@@ -99,146 +104,158 @@ def draw_specimen(
     )
 
 
-def _foil(rng: np.random.Generator, settings: SimulationSettings, canvas: Canvas) -> Carbon:
+def _draw_carbon_or_none(
+    rng: np.random.Generator, settings: SimulationSettings, canvas: Canvas
+) -> Carbon:
     if rng.random() < settings.carbon_prob:
         return draw_carbon(rng, canvas, settings.carbon_area_frac)
-    return Carbon.nowhere()
+    return Carbon.absent()
 
 
-def _surface_ice(
+def _add_surface_ice(
     rng: np.random.Generator,
     settings: SimulationSettings,
     diameter_ang: float,
-    ground: Ground,
+    packing: DiscPacking,
     phase: Float[np.ndarray, "height width"],
     loss: Float32[np.ndarray, "height width"],
 ) -> dict[str, Float[np.ndarray, "n 2"]]:
-    """Paint crystalline patches and contaminants, and take the ground they lie on."""
+    """Add crystalline ice, contaminants, gold and specks, and reserve their areas."""
     pixel_ang = settings.pixel_size_ang
     speck_radius_ang = (_SPECK_RADIUS[0] * diameter_ang, _SPECK_RADIUS[1] * diameter_ang)
-    places = {}
-    for kind, mean, (least_ang, most_ang) in (
+    positions = {}
+    for kind, mean, (min_ang, max_ang) in (
         ("crystal", settings.crystals, _CRYSTAL_RADIUS_ANG),
         ("contaminant", settings.contaminants, settings.contaminant_radius_ang),
         ("gold", settings.gold, _GOLD_RADIUS_ANG),
         ("speck", settings.specks, speck_radius_ang),
     ):
         count = int(rng.poisson(mean))
-        radius_px = least_ang * (most_ang / least_ang) ** rng.uniform(size=count) / pixel_ang
-        places[kind] = ground.canvas.draw(rng, count)
-        ground.take(places[kind], 1.1 * radius_px)
-        for (x, y), radius in zip(places[kind], radius_px, strict=True):
+        radius_px = min_ang * (max_ang / min_ang) ** rng.uniform(size=count) / pixel_ang
+        positions[kind] = packing.canvas.draw(rng, count)
+        packing.add(positions[kind], 1.1 * radius_px)
+        for (x, y), radius in zip(positions[kind], radius_px, strict=True):
             if kind == "crystal":
-                patch, diffracted = crystal(rng, radius, pixel_ang)
-                _add(loss, diffracted, x, y)
+                patch, diffracted = draw_crystal(rng, radius, pixel_ang)
+                _add_patch(loss, diffracted, x, y)
             elif kind == "gold":
-                patch = gold_bead(radius)
-                _add(loss, patch, x, y)
+                patch = draw_gold_bead(radius)
+                _add_patch(loss, patch, x, y)
             else:
                 volts = _ICE_OVER_VACUUM_V * radius * pixel_ang * rng.uniform(0.5, 1.0)
-                most = 1.0 * rng.uniform(0.3, 1.0)  # thicker ones would be black
-                peak = min(interaction_rad(settings.voltage_kv) * volts, most)
-                patch = contaminant(rng, radius) * np.float32(peak)
-            _add(phase, patch, x, y)
-    return places
+                max_phase = 1.0 * rng.uniform(0.3, 1.0)  # larger phases would appear black
+                peak = min(interaction_rad(settings.voltage_kv) * volts, max_phase)
+                patch = draw_contaminant(rng, radius) * np.float32(peak)
+            _add_patch(phase, patch, x, y)
+    return positions
 
 
-def _add(
+def _add_patch(
     image: Float[np.ndarray, "height width"],
     patch: Float[np.ndarray, "side side"],
     x: float,
     y: float,
 ) -> None:
-    """Add a patch around a position, without what falls outside."""
+    """Add a patch centred on a position, cropped to the image, in place."""
     half = patch.shape[0] // 2
     top, left = round(y) - half, round(x) - half
-    up, before = max(-top, 0), max(-left, 0)
+    first_row, first_column = max(-top, 0), max(-left, 0)
     target = image[max(top, 0) : top + patch.shape[0], max(left, 0) : left + patch.shape[1]]
-    target += patch[up : up + target.shape[0], before : before + target.shape[1]]
+    target += patch[
+        first_row : first_row + target.shape[0], first_column : first_column + target.shape[1]
+    ]
 
 
 @dataclass(frozen=True, eq=False)
-class _Protein:
-    """Places and paints molecules and what becomes of them."""
+class _ProteinPlacer:
+    """Placement of molecules, fragments, aggregates and filaments on the phase map."""
 
     settings: SimulationSettings
     molecule: Molecule
     canvas: Canvas
     phase: Float[np.ndarray, "height width"]
 
-    def particles(
-        self, rng: np.random.Generator, ground: Ground, count: int
+    def add_particles(
+        self, rng: np.random.Generator, packing: DiscPacking, count: int
     ) -> Float[np.ndarray, "placed 2"]:
-        """Intact molecules: `count` on the micrograph, and as densely in the margin."""
+        """Add `count` intact molecules on the micrograph, and at equal density in the margin."""
         settings = self.settings
         radius = settings.min_distance_frac * self.molecule.diameter_ang / 2
         (height, width), (inner_height, inner_width) = self.canvas.shape, self.canvas.inner
-        around = round(count * (height * width / (inner_height * inner_width) - 1))
+        margin_count = round(count * (height * width / (inner_height * inner_width) - 1))
         placed = []
-        for number, inside in ((count, True), (around, False)):
-            crowd = np.where(rng.random(number) < settings.overlapping_frac, 0.5, 1.0)
-            radius_px = crowd * (radius / self.canvas.pixel_size_ang)
-            placed.append(ground.scatter(rng, radius_px, inside=inside))
+        for number, inside in ((count, True), (margin_count, False)):
+            scale = np.where(rng.random(number) < settings.overlapping_frac, 0.5, 1.0)
+            radius_px = scale * (radius / self.canvas.pixel_size_ang)
+            placed.append(packing.scatter(rng, radius_px, inside=inside))
         centres = np.concatenate(placed)
-        for centre, rotation in zip(centres, self._rotations(rng, len(centres)), strict=True):
-            self._paint(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
+        rotations = self._draw_orientations(rng, len(centres))
+        for centre, rotation in zip(centres, rotations, strict=True):
+            self._add_phase(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
         return centres
 
-    def filaments(
+    def add_filaments(
         self, rng: np.random.Generator
     ) -> tuple[Float[np.ndarray, "n 2"], dict[str, Float[np.ndarray, " n"]]]:
-        """Helices along smooth curves, which may cross; places along them, and their columns."""
+        """Add helices, which may cross; return positions along them and further columns."""
         scale = self.molecule.diameter_ang / self.canvas.pixel_size_ang
-        tracks = draw_filaments(rng, self.canvas, self.settings.filaments, scale)
-        for track in tracks:
-            for centre, rotation in subunits(rng, track, scale):
-                self._paint(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
-        places = [track.places(scale / 4) for track in tracks]
+        axes = draw_filaments(rng, self.canvas, self.settings.filaments, scale)
+        for axis in axes:
+            for centre, rotation in place_subunits(rng, axis, scale):
+                self._add_phase(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
+        samples = [axis.sample(scale / 4) for axis in axes]
         columns = {
-            "filament": np.concatenate([np.full(len(p), i + 1.0) for i, p in enumerate(places)]),
-            "direction_deg": np.concatenate([place[:, 2] for place in places]),
+            "filament": np.concatenate([np.full(len(s), i + 1.0) for i, s in enumerate(samples)]),
+            "direction_deg": np.concatenate([sample[:, 2] for sample in samples]),
         }
-        return np.concatenate(places)[:, :2], columns
+        return np.concatenate(samples)[:, :2], columns
 
-    def _rotations(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
-        """Orientations, a share of them alike; which view that is follows from the seed alone."""
-        rotations = random_rotations(rng, count)
+    def _draw_orientations(
+        self, rng: np.random.Generator, count: int
+    ) -> Float[np.ndarray, "{count} 3 3"]:
+        """Draw orientations; a fraction has the preferred view, which depends on the seed only."""
+        rotations = draw_rotations(rng, count)
         if self.settings.preferred_frac:
-            view = random_rotations(np.random.default_rng([self.settings.seed, 0, 1]), 1)[0]
-            alike = rng.random(count) < self.settings.preferred_frac
-            spread = _VIEW_SPREAD_RAD
-            rotations[alike] = alike_rotations(rng, int(alike.sum()), view, spread)
+            view = draw_rotations(np.random.default_rng([self.settings.seed, 0, 1]), 1)[0]
+            is_preferred = rng.random(count) < self.settings.preferred_frac
+            rotations[is_preferred] = draw_similar_rotations(
+                rng, int(is_preferred.sum()), view, _VIEW_SD_RAD
+            )
         return rotations
 
-    def fragments(self, rng: np.random.Generator, ground: Ground) -> Float[np.ndarray, "n 2"]:
-        """Broken molecules, which take less room than whole ones."""
+    def add_fragments(
+        self, rng: np.random.Generator, packing: DiscPacking
+    ) -> Float[np.ndarray, "n 2"]:
+        """Add broken molecules, which occupy a smaller area than intact ones."""
         count = int(rng.poisson(self.settings.broken))
         radius_px = 0.3 * self.molecule.diameter_ang / self.canvas.pixel_size_ang
-        centres = ground.scatter(rng, np.full(count, radius_px), inside=True)
-        for centre, rotation in zip(centres, random_rotations(rng, len(centres)), strict=True):
-            grains, mass = broken_molecule(rng, self.molecule)
-            self._paint(grains @ rotation.T, mass, centre)
+        centres = packing.scatter(rng, np.full(count, radius_px), inside=True)
+        for centre, rotation in zip(centres, draw_rotations(rng, len(centres)), strict=True):
+            grains, mass = draw_fragment(rng, self.molecule)
+            self._add_phase(grains @ rotation.T, mass, centre)
         return centres
 
-    def clumps(self, rng: np.random.Generator, ground: Ground) -> Float[np.ndarray, "n 2"]:
-        """Aggregates, each on ground of its own, as far as it reaches."""
+    def add_aggregates(
+        self, rng: np.random.Generator, packing: DiscPacking
+    ) -> Float[np.ndarray, "n 2"]:
+        """Add aggregates and reserve their areas."""
         centres = self.canvas.draw(rng, int(rng.poisson(self.settings.aggregates)))
-        centres = centres[ground.is_free(centres)]
+        centres = centres[packing.is_free(centres)]
         for centre in centres:
-            grains, mass = aggregate(rng, self.molecule)
-            self._paint(grains, mass, centre)
-            reach = np.hypot(grains[:, 0], grains[:, 1]).max() / self.canvas.pixel_size_ang
-            ground.take(centre[None], np.array([reach]))
+            grains, mass = draw_aggregate(rng, self.molecule)
+            self._add_phase(grains, mass, centre)
+            radius_px = np.hypot(grains[:, 0], grains[:, 1]).max() / self.canvas.pixel_size_ang
+            packing.add(centre[None], np.array([radius_px]))
         return centres
 
-    def _paint(
+    def _add_phase(
         self,
         grains_ang: Float[np.ndarray, "grains 3"],
         mass_da: Float[np.ndarray, " grains"],
         centre: Float[np.ndarray, "2"],
     ) -> None:
         pixel_ang = self.canvas.pixel_size_ang
-        per_da = interaction_rad(self.settings.voltage_kv) * (
+        phase_per_da = interaction_rad(self.settings.voltage_kv) * (
             _PROTEIN_OVER_ICE_V / PROTEIN_DA_PER_ANG3 / pixel_ang**2
         )
-        paint(self.phase, grains_ang[:, :2] / pixel_ang + centre, mass_da * per_da)
+        deposit_mass(self.phase, grains_ang[:, :2] / pixel_ang + centre, mass_da * phase_per_da)

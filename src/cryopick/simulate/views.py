@@ -1,10 +1,10 @@
-"""Orientations, and molecules laid flat on an image.
+"""Random orientations and projections of molecules.
 
-- `random_rotations`: rotation matrices, every orientation equally likely.
-- `alike_rotations`: rotation matrices that all show much the same view.
-- `paint`: add the mass of grains to the pixels around them.
-- `gaussian_transfer`: the blur that makes grains a molecule, as a filter of a spectrum.
-- `project`: a molecule in one orientation, alone in the middle of an image.
+- `draw_rotations`: rotation matrices, uniform over all orientations.
+- `draw_similar_rotations`: rotation matrices around one preferred view.
+- `deposit_mass`: add the mass of grains to the pixels around them.
+- `gaussian_transfer`: Fourier transform of the Gaussian blur of a grain.
+- `project_molecule`: project a molecule in one orientation onto an image.
 """
 
 import numpy as np
@@ -13,14 +13,20 @@ from cryopick.array_types import Float
 from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 
-__all__ = ["alike_rotations", "gaussian_transfer", "paint", "project", "random_rotations"]
+__all__ = [
+    "deposit_mass",
+    "draw_rotations",
+    "draw_similar_rotations",
+    "gaussian_transfer",
+    "project_molecule",
+]
 
 
-def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
+def draw_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{count} 3 3"]:
     """Draw rotation matrices uniformly over all orientations.
 
-    A quaternion of four normal numbers, scaled to length 1, is uniform on the sphere of
-    unit quaternions, and so is the rotation it stands for.
+    A quaternion of four normal numbers, scaled to length 1, is uniformly distributed over the unit
+    quaternions, and the corresponding rotation is uniformly distributed too.
 
     Source: Shoemake 1992, Graphics Gems III, "Uniform random rotations".
     """
@@ -34,41 +40,41 @@ def random_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, 
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def alike_rotations(
-    rng: np.random.Generator, count: int, view: Float[np.ndarray, "3 3"], spread_rad: float
+def draw_similar_rotations(
+    rng: np.random.Generator, count: int, view: Float[np.ndarray, "3 3"], tilt_sd_rad: float
 ) -> Float[np.ndarray, "{count} 3 3"]:
-    """Draw rotations that show one view, turned in the plane and tilted a little.
+    """Draw rotations around one view, with random in-plane angles and small tilts.
 
     Args:
-        rng: Where the randomness comes from.
-        count: How many.
-        view: Rotation that brings the view up.
-        spread_rad: Standard deviation of the tilt about x and about y.
+        rng: Random generator.
+        count: Number of rotations.
+        view: Rotation of the preferred view.
+        tilt_sd_rad: Standard deviation of the tilts about x and about y.
     """
     from scipy.spatial.transform import Rotation
 
-    tilt = np.concatenate([rng.normal(scale=spread_rad, size=(count, 2)), np.zeros((count, 1))], 1)
+    tilt = np.concatenate([rng.normal(scale=tilt_sd_rad, size=(count, 2)), np.zeros((count, 1))], 1)
     turn = np.concatenate([np.zeros((count, 2)), rng.uniform(0, 2 * np.pi, (count, 1))], 1)
     both = Rotation.from_rotvec(turn) * Rotation.from_rotvec(tilt)
     return both.as_matrix() @ view
 
 
-def paint(
+def deposit_mass(
     image: Float[np.ndarray, "height width"],
     xy_px: Float[np.ndarray, "grains 2"],
     weight: Float[np.ndarray, " grains"],
 ) -> None:
-    """Add weights to the four pixels around each point, in place, in bilinear shares.
+    """Distribute weights bilinearly to the four pixels around each point, in place.
 
-    Sum and centre of mass are kept; what falls outside the image is lost.
+    Sum and centre of mass are preserved, except for weights outside the image.
     """
     height, width = image.shape
     corner = np.floor(xy_px).astype(np.int64)
-    share = xy_px - corner
+    fraction = xy_px - corner
     for dx in (0, 1):
         for dy in (0, 1):
             x, y = corner[:, 0] + dx, corner[:, 1] + dy
-            part = weight * np.abs(1 - dx - share[:, 0]) * np.abs(1 - dy - share[:, 1])
+            part = weight * np.abs(1 - dx - fraction[:, 0]) * np.abs(1 - dy - fraction[:, 1])
             inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
             flat = y[inside] * width + x[inside]
             if len(flat):
@@ -79,22 +85,22 @@ def paint(
 def gaussian_transfer(
     squared_frequency: Float[np.ndarray, "height half_width"], blur_ang: float
 ) -> Float[np.ndarray, "height half_width"]:
-    """Fourier transform of a Gaussian of unit integral and standard deviation `blur_ang`."""
+    """Compute the Fourier transform of a normalised Gaussian of standard deviation `blur_ang`."""
     return np.exp(squared_frequency * np.float32(-2 * (np.pi * blur_ang) ** 2))
 
 
-def project(
+def project_molecule(
     molecule: Molecule,
     rotation: Float[np.ndarray, "3 3"],
     pixel_size_ang: float,
     side_px: int,
 ) -> Float[np.ndarray, "{side_px} {side_px}"]:
-    """Mass per pixel, in Da, of a molecule seen along z after `rotation`.
+    """Compute the mass per pixel, in Da, of a molecule projected along z after `rotation`.
 
-    Its centre of mass falls on the pixel (side_px // 2, side_px // 2).
+    The centre of mass is at the pixel (side_px // 2, side_px // 2).
     """
     image = np.zeros((side_px, side_px))
     xy_px = (molecule.xyz_ang @ rotation[:2].T) / pixel_size_ang + side_px // 2
-    paint(image, xy_px, molecule.mass_da)
+    deposit_mass(image, xy_px, molecule.mass_da)
     blur = gaussian_transfer(squared_frequency(image.shape, pixel_size_ang), molecule.blur_ang)
     return np.fft.irfft2(np.fft.rfft2(image) * blur, s=image.shape)

@@ -1,11 +1,12 @@
-"""The state of a run on disk: weights, optimiser, curves, the best network so far.
+"""Training checkpoints: weights, optimizer state, curves and the best network so far.
 
-One safetensors file, written whole or not at all, so that a kill at any moment leaves the
-last checkpoint. It carries the key of its run, made of settings, micrographs and labels, and
-is refused by a run of another key.
+A checkpoint is one safetensors file that is written atomically, so that a process killed at any
+moment leaves the previous checkpoint. It holds a key made of settings, micrographs and labels; a
+run with another key refuses it.
 
-- `RunState`: what changes while a run goes on, networks apart.
-- `save_state`, `load_state`: to and from the file.
+- `TrainingState`: the state of a run, apart from weights and optimizer.
+- `save_checkpoint`, `load_checkpoint`: write and read the file.
+- `Checkpointed`: the objects whose tensors a checkpoint holds.
 """
 
 import json
@@ -21,35 +22,35 @@ from torch import Tensor, nn
 
 from cryopick.errors import FormatError
 from cryopick.model.networks import Scorer
-from cryopick.runs.atomic_write import whole
-from cryopick.train.curves import Curves, Row
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.train.curves import CurveRow, TrainingCurves
 from cryopick.train.optimizer import Adam
 
-__all__ = ["Part", "RunState", "load_state", "save_state"]
+__all__ = ["Checkpointed", "TrainingState", "load_checkpoint", "save_checkpoint"]
 
-Part = nn.Module | torch.optim.Optimizer | Adam
+Checkpointed = nn.Module | torch.optim.Optimizer | Adam
 
 
 @dataclass
-class RunState:
-    """How far a run has come.
+class TrainingState:
+    """State of a run, apart from weights and optimizer.
 
     Attributes:
-        step: Minibatches learnt from.
-        best: Weights of the network that did best on the held-out particles.
-        best_step: The step they are of.
+        step: Number of completed steps.
+        best: Weights of the network with the highest average precision on held-out particles.
+        best_step: Step of that network.
         best_score: Its average precision.
-        curves: The rows so far.
+        curves: Training curves so far.
     """
 
     step: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_step: int | None = None
     best_score: float = -1.0
-    curves: Curves = field(default_factory=Curves)
+    curves: TrainingCurves = field(default_factory=TrainingCurves)
 
-    def record(self, row: Row, scorer: Scorer) -> None:
-        """Add a row, and keep the network if it is the best on held-out particles."""
+    def record(self, row: CurveRow, scorer: Scorer) -> None:
+        """Add a row to the curves, and keep the network if it is the best so far."""
         self.curves.rows.append(row)
         score = row.particle_average_precision
         if score is not None and score > self.best_score:
@@ -57,8 +58,17 @@ class RunState:
             self.best = {k: v.detach().cpu().clone() for k, v in scorer.state_dict().items()}
 
 
-def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str) -> None:
-    """Write the state of the run of that key in place of the one before."""
+def save_checkpoint(
+    path: Path, parts: Mapping[str, Checkpointed], state: TrainingState, key: str
+) -> None:
+    """Write a checkpoint in place of the previous one.
+
+    Args:
+        path: The file.
+        parts: Networks and optimizer by name.
+        state: The rest of the state.
+        key: Key of the run.
+    """
     tensors = {f"best/{name}": tensor for name, tensor in state.best.items()}
     for part, owner in parts.items():
         tensors |= {f"{part}/{name}": tensor for name, tensor in _tensors(owner).items()}
@@ -70,12 +80,23 @@ def save_state(path: Path, parts: Mapping[str, Part], state: RunState, key: str)
         "rows": [asdict(row) for row in state.curves.rows],
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with whole(path, overwrite=True) as temporary:
+    with atomic_write(path, overwrite=True) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick-run": json.dumps(notes)}))
 
 
-def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.device) -> RunState:
-    """Read the state of the run of that key into its parts.
+def load_checkpoint(
+    path: Path, parts: Mapping[str, Checkpointed], key: str, device: torch.device
+) -> TrainingState:
+    """Read a checkpoint into networks and optimizer.
+
+    Args:
+        path: The file.
+        parts: Networks and optimizer by name.
+        key: Key of the run.
+        device: Device of the tensors.
+
+    Returns:
+        The rest of the state.
 
     Raises:
         FormatError: The file is damaged, or belongs to another run.
@@ -87,21 +108,21 @@ def load_state(path: Path, parts: Mapping[str, Part], key: str, device: torch.de
         if notes["key"] != key:
             raise FormatError(
                 f"{path}: belongs to an unfinished run with other settings, micrographs or labels; "
-                "repeat its command to finish it, or start afresh with --force"
+                "repeat its command to finish it, or start again with --force"
             )
         for part, owner in parts.items():
             _restore(owner, _under(f"{part}/", tensors))
-        return RunState(
+        return TrainingState(
             step=notes["step"],
             best=_under("best/", tensors),
             best_step=notes["best_step"],
             best_score=notes["best_score"],
-            curves=Curves([Row(**row) for row in notes["rows"]]),
+            curves=TrainingCurves([CurveRow(**row) for row in notes["rows"]]),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FormatError(
             f"{path}: the checkpoint cannot be read ({' '.join(str(error).split())[:200]}); "
-            "start afresh with --force"
+            "start again with --force"
         ) from error
 
 
@@ -113,8 +134,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _tensors(owner: Part) -> dict[str, Tensor]:
-    """The tensors of a network, or the moments of an optimiser by parameter number."""
+def _tensors(owner: Checkpointed) -> dict[str, Tensor]:
+    """Return the weights of a network, or the moments of an optimizer by parameter number."""
     if isinstance(owner, nn.Module):
         return owner.state_dict()
     return {
@@ -124,7 +145,7 @@ def _tensors(owner: Part) -> dict[str, Tensor]:
     }
 
 
-def _restore(owner: Part, tensors: Mapping[str, Tensor]) -> None:
+def _restore(owner: Checkpointed, tensors: Mapping[str, Tensor]) -> None:
     if isinstance(owner, nn.Module):
         owner.load_state_dict(dict(tensors))
         return

@@ -1,20 +1,19 @@
-"""Fit the general model's last layer to a few labels.
+"""Fit the last layer of the general model to a few labels.
 
-What its features say of a place holds for particles of every kind; how they are weighed differs
-from kind to kind. From many simulated kinds it is known how the weights vary, which leaves so
-little to learn that ten labels teach it something. The weights are those of greatest
-probability, given how they vary and which candidates are labelled: a candidate without a label
-is no particle, or one that nobody has labelled.
+The features of the general model hold for particles of every kind; their weights differ between
+kinds. Many simulated kinds give the distribution of the weights, so that ten labels are enough to
+fit them. The fit maximizes the posterior probability of the weights, given that distribution and
+the labelled candidates; a candidate without a label is either no particle or an unlabelled one.
 
-- `Candidates`, `candidates`, `candidates_on`: the peaks of a network's scores, with its features
-  there.
-- `peaks_of`: those peaks.
-- `owners`: which of them belongs to which particle.
-- `head_of`, `with_head`: a network's last layer, and the same network with another.
-- `fit_head`: the weights that suit labels.
+- `Candidates`: features of possible particles.
+- `find_store_candidates`, `find_candidates`: the peaks of a network's scores.
+- `find_score_peaks`: positions of those peaks.
+- `match_peaks_to_labels`: the label of each peak.
+- `read_head_weights`, `replace_head`: weights of a network's last layer.
+- `fit_head`: the most probable weights.
 
 Source: Elkan and Noto 2008, "Learning classifiers from only positive and unlabeled data", KDD,
-for the likelihood; a Gaussian prior that is learnt from like problems is empirical Bayes.
+for the likelihood; a Gaussian prior from similar problems is empirical Bayes.
 """
 
 import copy
@@ -28,36 +27,36 @@ from torch.nn.functional import max_pool2d, pad
 
 from cryopick.array_types import Bool, Float, Float32, Integer
 from cryopick.model.networks import Scorer
-from cryopick.picks import evenly
-from cryopick.preprocess.store import Store, load_micrograph
+from cryopick.picks import choose_evenly
+from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 
 __all__ = [
     "Candidates",
-    "candidates",
-    "candidates_on",
+    "find_candidates",
+    "find_score_peaks",
+    "find_store_candidates",
     "fit_head",
-    "head_of",
-    "owners",
-    "peaks_of",
-    "with_head",
+    "match_peaks_to_labels",
+    "read_head_weights",
+    "replace_head",
 ]
 
-_FLOOR = -8.0  # lower peaks are no candidates
-_RIGHT = 1 / 3  # diameters between a candidate and the label that it belongs to
-_SLIP = 0.02  # share of labels beside a particle, so that a single one cannot lead astray
-_SHARE = 0.2  # of the spread between simulated kinds, as real ones were found to need
-_MOST = 32  # micrographs with labels that are looked at
-_ROUNDS = 300
+_FLOOR = -8.0  # minimum score of candidates
+_MATCH_DIAMETERS = 1 / 3  # between a candidate and its label
+_MISLABELLED = 0.02  # probability of a wrong label, so that a single one has limited influence
+_PRIOR_SCALE = 0.2  # of the covariance between simulated kinds, as found best on real ones
+_MAX_MICROGRAPHS = 32  # used of those with labels
+_MAX_ITERATIONS = 300
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Places that may be particles.
+    """Features of possible particles.
 
     Attributes:
-        features: What the last layer sees there, with a 1 for its offset at the end.
-        is_labelled: Which of them are labelled as particles.
-        micrographs: How many micrographs they are from.
+        features: Input of the last layer for each candidate, with a 1 for the bias at the end.
+        is_labelled: Candidates that match a label.
+        micrographs: Number of micrographs that they are from.
     """
 
     features: Float[np.ndarray, "candidates features"]
@@ -65,8 +64,8 @@ class Candidates:
     micrographs: int
 
     @classmethod
-    def together(cls, parts: Sequence["Candidates"]) -> "Candidates":
-        """Those of several micrographs."""
+    def concatenate(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Join the candidates of several micrographs."""
         return cls(
             np.concatenate([part.features for part in parts]),
             np.concatenate([part.is_labelled for part in parts]),
@@ -74,106 +73,108 @@ class Candidates:
         )
 
 
-def candidates(scorer: Scorer, store: Store, *, diameter_px: float) -> Candidates:
-    """The candidates on micrographs with labels, and the labels that no candidate is near.
+def find_store_candidates(
+    scorer: Scorer, store: PreparedStore, *, diameter_px: float
+) -> Candidates:
+    """Find the candidates on micrographs with labels; labels without a candidate are added.
 
     Args:
-        scorer: Network that finds them.
+        scorer: Network whose scores are used.
         store: Prepared micrographs with labels.
         diameter_px: Particle diameter in working pixels.
     """
-    labelled = [number for number, own in enumerate(store.labels_px) if len(own)]
-    found = []
-    for place in evenly(len(labelled), _MOST).tolist():
-        number = labelled[place]
-        micrograph, labels = load_micrograph(store.folder, number), store.labels_px[number]
-        own = candidates_on(
-            scorer, micrograph.image, micrograph.usable, labels, diameter_px=diameter_px
+    labelled = [number for number, xy_px in enumerate(store.labels_px) if len(xy_px)]
+    parts = []
+    for index in choose_evenly(len(labelled), _MAX_MICROGRAPHS).tolist():
+        number = labelled[index]
+        micrograph, labels_px = load_micrograph(store.folder, number), store.labels_px[number]
+        part = find_candidates(
+            scorer, micrograph.image, micrograph.usable, labels_px, diameter_px=diameter_px
         )
-        found.append(own)
-    return Candidates.together(found)
+        parts.append(part)
+    return Candidates.concatenate(parts)
 
 
-def candidates_on(
+def find_candidates(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
     labels_px: Float[np.ndarray, "labels 2"],
     *,
     diameter_px: float,
-    with_missed: bool = True,
+    add_missed: bool = True,
 ) -> Candidates:
-    """The candidates on one image.
+    """Find the candidates on one image.
 
     Args:
-        scorer: Network that finds them.
+        scorer: Network whose scores are used.
         image: Prepared micrograph.
-        usable: Where candidates may be.
-        labels_px: Its labels (x, y).
+        usable: Pixels where candidates may be.
+        labels_px: Labels (x, y) on it.
         diameter_px: Particle diameter in the same pixels.
-        with_missed: Whether labels that no candidate is near are candidates too.
+        add_missed: Add the labels that have no candidate.
     """
-    seen, step = _seen(scorer, image, usable), scorer.stride_px
-    peaks = peaks_of(seen.logits, diameter_px / 2 / step, seen.usable)
+    output, step = _apply(scorer, image, usable), scorer.stride_px
+    peaks = find_score_peaks(output.logits, diameter_px / 2 / step, output.usable)
     xy_px = peaks[:, ::-1] * float(step)
-    owner = owners(xy_px, labels_px, _RIGHT * diameter_px)
-    wanted = np.arange(len(labels_px) if with_missed else 0)
-    missed = np.setdiff1d(wanted, owner)
-    last = np.array(seen.logits.shape) - 1
+    label_of = match_peaks_to_labels(xy_px, labels_px, _MATCH_DIAMETERS * diameter_px)
+    missed = np.setdiff1d(np.arange(len(labels_px) if add_missed else 0), label_of)
+    last = np.array(output.logits.shape) - 1
     added = np.clip(np.rint(labels_px[missed, ::-1] / step), 0, last).astype(np.int64)
-    features = seen.at(np.concatenate([peaks, added]))
-    return Candidates(features, np.concatenate([owner >= 0, np.ones(len(added), bool)]), 1)
+    features = output.features_at(np.concatenate([peaks, added]))
+    is_labelled = np.concatenate([label_of >= 0, np.ones(len(added), bool)])
+    return Candidates(features, is_labelled, 1)
 
 
 def fit_head(
-    found: Candidates,
+    candidates: Candidates,
     mean: Float[np.ndarray, " features"],
-    spread: Float[np.ndarray, "features features"],
+    factor: Float[np.ndarray, "features features"],
     *,
     particles: float,
 ) -> Float[np.ndarray, " features"]:
-    """The most probable weights.
+    """Find the most probable weights of the last layer.
 
-    With z the log-odds of a candidate, g the logistic function, c the share of particles that is
-    labelled and ε a small number, the likelihood is the product of g(z) + ε over the labelled
+    With z the log-odds of a candidate, g the logistic function, c the fraction of particles that
+    is labelled and ε a small number, the likelihood is the product of g(z) + ε over the labelled
     candidates and of 1 - c g(z) over the others.
 
     Args:
-        found: Candidates, some of them labelled: a fair sample of the particles.
-        mean: Weights that are expected.
-        spread: A factor L of their covariance L Lᵀ between kinds of particles.
-        particles: How many there are on these micrographs.
+        candidates: Candidates, some of them labelled: a random sample of the particles.
+        mean: Prior mean of the weights.
+        factor: Factor L of their covariance L Lᵀ between kinds of particles.
+        particles: Number of particles on the micrographs of the candidates.
     """
     from scipy.optimize import minimize
     from scipy.special import expit
 
-    labelled = found.is_labelled
-    share = min(labelled.sum() / max(particles, 1.0), 0.999)
-    turned = found.features @ spread * np.sqrt(_SHARE)
-    start = found.features @ mean
+    labelled = candidates.is_labelled
+    labelled_frac = min(labelled.sum() / max(particles, 1.0), 0.999)
+    projected = candidates.features @ factor * np.sqrt(_PRIOR_SCALE)
+    prior_log_odds = candidates.features @ mean
 
-    def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
-        g = expit(start + turned @ away)
-        own, other = g[labelled], share * g[~labelled]
-        value = -np.log(own + _SLIP).sum() - np.log1p(-other).sum() + away @ away / 2
+    def loss(change: np.ndarray) -> tuple[float, np.ndarray]:
+        g = expit(prior_log_odds + projected @ change)
+        positive, other = g[labelled], labelled_frac * g[~labelled]
+        value = -np.log(positive + _MISLABELLED).sum() - np.log1p(-other).sum()
         slope = np.empty_like(g)
-        slope[labelled] = -own * (1 - own) / (own + _SLIP)
+        slope[labelled] = -positive * (1 - positive) / (positive + _MISLABELLED)
         slope[~labelled] = other * (1 - g[~labelled]) / (1 - other)
-        return value, turned.T @ slope + away
+        return value + change @ change / 2, projected.T @ slope + change
 
-    options = {"maxiter": _ROUNDS}
+    options = {"maxiter": _MAX_ITERATIONS}
     best = minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B", options=options)
-    return mean + np.sqrt(_SHARE) * spread @ best.x
+    return mean + np.sqrt(_PRIOR_SCALE) * factor @ best.x
 
 
-def head_of(scorer: Scorer) -> Float[np.ndarray, " features"]:
-    """The weights of a network's last layer, its offset last."""
-    weight, offset = scorer.head.weight.detach()[0], scorer.head.bias.detach()
-    return torch.cat([weight, offset]).double().cpu().numpy()
+def read_head_weights(scorer: Scorer) -> Float[np.ndarray, " features"]:
+    """Return the weights of a network's last layer, with the bias at the end."""
+    weight, bias = scorer.head.weight.detach()[0], scorer.head.bias.detach()
+    return torch.cat([weight, bias]).double().cpu().numpy()
 
 
-def with_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
-    """A copy of a network with these weights in its last layer, its offset last."""
+def replace_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
+    """Return a copy of a network with other weights in its last layer, the bias at the end."""
     other = copy.deepcopy(scorer)
     with torch.no_grad():
         other.head.weight[0] = torch.from_numpy(head[:-1])
@@ -181,71 +182,82 @@ def with_head(scorer: Scorer, head: Float[np.ndarray, " features"]) -> Scorer:
     return other
 
 
-def peaks_of(
+def find_score_peaks(
     logits: Float[Tensor, "rows columns"],
     radius: float,
     usable: Bool[Tensor, "rows columns"] | None = None,
 ) -> Integer[np.ndarray, "peaks 2"]:
-    """Rows and columns of scores that none in a square around them exceeds, best first.
+    """Find the maxima of scores within a square around each, in descending order.
 
     Args:
         logits: Scores on a grid.
         radius: Half of the square's side, in steps of the grid.
-        usable: Where there may be peaks.
+        usable: Points where peaks may be.
+
+    Returns:
+        Row and column of each peak.
     """
     if usable is not None:
         logits = logits.masked_fill(~usable, -torch.inf)
     reach = int(radius)
-    side = 2 * reach + 1  # along one axis after the other: a square at once takes longer
-    along = max_pool2d(logits[None], (1, side), stride=1, padding=(0, reach))
-    around = max_pool2d(along, (side, 1), stride=1, padding=(reach, 0))[0]
-    cells = ((logits == around) & (logits > _FLOOR)).nonzero()
+    side = 2 * reach + 1  # one axis after the other is faster than a square
+    along_rows = max_pool2d(logits[None], (1, side), stride=1, padding=(0, reach))
+    maxima = max_pool2d(along_rows, (side, 1), stride=1, padding=(reach, 0))[0]
+    cells = ((logits == maxima) & (logits > _FLOOR)).nonzero()
     order = logits[cells[:, 0], cells[:, 1]].argsort(descending=True, stable=True)
     return cells[order].cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """What a network makes of a micrograph."""
+class _NetworkOutput:
+    """Features and scores of a micrograph."""
 
     features: Float[Tensor, "features rows columns"]
     logits: Float[Tensor, "rows columns"]
     usable: Bool[Tensor, "rows columns"]
 
-    def at(self, cells: Integer[np.ndarray, "cells 2"]) -> Float[np.ndarray, "cells columns"]:
-        """Features at places of the grid, with a 1 at the end."""
+    def features_at(
+        self, cells: Integer[np.ndarray, "cells 2"]
+    ) -> Float[np.ndarray, "cells columns"]:
+        """Return the features at points of the grid, with a 1 at the end."""
         rows, columns = torch.from_numpy(cells).to(self.features.device).T
-        own = self.features[:, rows, columns].T.double().cpu().numpy()
-        return np.column_stack([own, np.ones(len(own))])
+        vectors = self.features[:, rows, columns].T.double().cpu().numpy()
+        return np.column_stack([vectors, np.ones(len(vectors))])
 
 
-def _seen(
+def _apply(
     scorer: Scorer,
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
-) -> _Seen:
-    """Features and scores of a whole prepared micrograph, from pixel (0, 0) on."""
+) -> _NetworkOutput:
+    """Compute features and scores of a whole prepared micrograph, from pixel (0, 0) on."""
     device = next(scorer.parameters()).device
-    reach, step = scorer.receptive_field_px // 2, scorer.stride_px
-    padded = pad(torch.from_numpy(image).to(device)[None, None], (reach,) * 4)
+    halo, step = scorer.receptive_field_px // 2, scorer.stride_px
+    padded = pad(torch.from_numpy(image).to(device)[None, None], (halo,) * 4)
     with torch.inference_mode():
         features = scorer.eval().encode(padded)
         logits = scorer.classify(features)[0].float()
     allowed = torch.from_numpy(usable[::step, ::step].copy()).to(device)
-    return _Seen(features[0].float(), logits, allowed)
+    return _NetworkOutput(features[0].float(), logits, allowed)
 
 
-def owners(
+def match_peaks_to_labels(
     xy_px: Float[np.ndarray, "peaks 2"], labels_px: Float[np.ndarray, "labels 2"], within_px: float
 ) -> Integer[np.ndarray, " peaks"]:
-    """The label that each peak belongs to, -1 for none; a label has its best peak alone."""
+    """Find the label of each peak, -1 for none; each label matches only its best peak.
+
+    Args:
+        xy_px: Peaks (x, y), in descending order of their scores.
+        labels_px: Labels (x, y).
+        within_px: Maximum distance between the two.
+    """
     from scipy.spatial import cKDTree
 
-    owner = np.full(len(xy_px), -1)
+    label_of = np.full(len(xy_px), -1)
     if not len(labels_px):
-        return owner
-    gap, nearest = cKDTree(labels_px).query(xy_px)
-    near = np.flatnonzero(gap <= within_px)
+        return label_of
+    distance_px, nearest = cKDTree(labels_px).query(xy_px)
+    near = np.flatnonzero(distance_px <= within_px)
     first = near[np.unique(nearest[near], return_index=True)[1]]
-    owner[first] = nearest[first]
-    return owner
+    label_of[first] = nearest[first]
+    return label_of

@@ -1,160 +1,175 @@
-"""What a training run starts from: random weights, the general model, or any other.
+"""Initial weights of a training, and the default settings that depend on them.
 
-From the general model, a network of random weights learns the labels, and the general one, its
-last layer fitted to them (`head`), keeps a say beside it, the fewer they are the more
-(`guide`). From a model of the user's, that model's own network learns on.
+With "general", a network of random weights is trained on the labels and averaged with the general
+model, whose last layer is fitted to the labels; the fewer the labels, the higher the weight of the
+general model. With the path of a model, that model's network is fine-tuned.
 
-- `starting_file`: the model file that a name or a path means.
-- `usual_settings`: the settings that suit a start from a model.
-- `usual_steps`: the length of a training that suits a number of labels.
-- `usual_training`: all settings that suit a training, where nothing is asked for.
-- `Start`, `load_start`: the network to begin with, and the one that guides.
+- `find_initial_model`: the model file of an `init` setting.
+- `choose_training_settings`: default settings of a training.
+- `choose_model_settings`: those that depend on the model.
+- `choose_step_count`: number of steps for a number of labels.
+- `Initialization`, `load_initialization`: the initial network and the ensemble partner.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.model.ensemble import Guide, guide_weight
+from cryopick.model.ensemble import EnsemblePartner, partner_weight
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.store import Store
-from cryopick.train.head_fit import candidates, fit_head, head_of, with_head
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import GENERAL, RANDOM, TrainSettings
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.head_fit import (
+    find_store_candidates,
+    fit_head,
+    read_head_weights,
+    replace_head,
+)
+from cryopick.train.settings import GENERAL, RANDOM, SamplingSettings, TrainSettings
 
 __all__ = [
-    "Start",
-    "load_start",
-    "starting_file",
-    "usual_settings",
-    "usual_steps",
-    "usual_training",
+    "Initialization",
+    "choose_model_settings",
+    "choose_step_count",
+    "choose_training_settings",
+    "find_initial_model",
+    "load_initialization",
 ]
 
-_STEPS_A_LABEL = 12
-_LEAST_STEPS = 200
-_MOST_STEPS = 900
-_PROPOSAL_STEPS = 200
-_COLOUR = 0.2
+_STEPS_PER_LABEL = 12
+_MIN_STEPS = 200
+_MAX_STEPS = 900
+_WARM_UP_STEPS = 200
+_SPECTRAL_AUGMENTATION = 0.2
+_FINE_TUNING_STEPS = 200
+_FINE_TUNING_RATE = 1e-3
+_MIN_PATCH_PX = 96  # of two receptive fields; smaller networks use the default patch
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a run starts from.
+class Initialization:
+    """Initial weights of a training.
 
     Attributes:
-        scorer: The network to begin with; None for random weights.
-        guide: The network that has a say beside the one that learns.
+        scorer: Network to fine-tune; None for random weights.
+        partner: Ensemble partner of the trained network, if any.
     """
 
     scorer: Scorer | None = None
-    guide: Guide | None = None
+    partner: EnsemblePartner | None = None
 
 
-def starting_file(init: str) -> Path | None:
-    """The model file to start from; None for random weights."""
+def find_initial_model(init: str) -> Path | None:
+    """Return the model file of an `init` setting; None for random weights."""
     if init == RANDOM:
         return None
     return GENERAL_MODEL if init == GENERAL else Path(init)
 
 
-def load_start(settings: TrainSettings, store: Store) -> Start:
-    """Read what a run starts from, a guide with its last layer fitted to the labels.
+def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initialization:
+    """Load the initial network or the ensemble partner, with its last layer fitted to the labels.
 
     Args:
-        settings: Of the run; the number of particles is known.
-        store: What it learns from.
+        settings: Settings of the training, with the number of particles.
+        store: Prepared micrographs with labels.
 
     Raises:
         InputError: The model is missing.
-        FormatError: It is no model of cryopick's.
+        FormatError: The file is not a cryopick model.
     """
-    file = starting_file(settings.init)
+    file = find_initial_model(settings.init)
     if file is None:
-        return Start()
+        return Initialization()
     model = load_model(file)
     if settings.init != GENERAL:
-        return Start(model.scorer, model.guide)
-    weight = settings.guide_weight
+        return Initialization(model.scorer, model.partner)
+    weight = settings.general_model_weight
     if weight is None:
-        weight = guide_weight(store.labelled)
-    return Start(guide=Guide(_fitted(model, settings, store), weight))
+        weight = partner_weight(store.label_count)
+    return Initialization(partner=EnsemblePartner(_fit_last_layer(model, settings, store), weight))
 
 
-def _fitted(model: Model, settings: TrainSettings, store: Store) -> Scorer:
-    """The network of a model with the last layer that suits the labels of a run."""
+def _fit_last_layer(model: Model, settings: TrainSettings, store: PreparedStore) -> Scorer:
+    """Return the network of a model with its last layer fitted to the labels."""
     number = settings.particles_per_micrograph
-    if model.head_spread is None or not number or not store.labelled:
+    if model.head_spread is None or not number or not store.label_count:
         return model.scorer
-    found = candidates(model.scorer, store, diameter_px=model.diameter_px)
+    candidates = find_store_candidates(model.scorer, store, diameter_px=model.diameter_px)
     head = fit_head(
-        found, head_of(model.scorer), model.head_spread, particles=number * found.micrographs
+        candidates,
+        read_head_weights(model.scorer),
+        model.head_spread,
+        particles=number * candidates.micrographs,
     )
-    return with_head(model.scorer, head)
+    return replace_head(model.scorer, head)
 
 
-def usual_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:
-    """Fields of `TrainSettings` that suit a start from a model.
+def choose_model_settings(init: str, model: Model, diameter_ang: float | None) -> dict[str, Any]:
+    """Choose fields of `TrainSettings` for a model.
 
     Args:
-        init: As in the settings.
-        model: What it means.
-        diameter_ang: Diameter of the particles to learn, if it is known already.
+        init: The setting.
+        model: The model that it names.
+        diameter_ang: Diameter of the particles, if it is known.
     """
-    usual: dict[str, Any] = {"normalization": model.normalization.kind}
+    defaults: dict[str, Any] = {"normalization": model.normalization.kind}
     if diameter_ang is not None:
-        usual["working_pixel_size_ang"] = diameter_ang / model.diameter_px
+        defaults["working_pixel_size_ang"] = diameter_ang / model.diameter_px
     if init == GENERAL:
-        return usual
-    two_fields = 2 * model.scorer.receptive_field_px
+        return defaults
+    two_fields_px = 2 * model.scorer.receptive_field_px
     return {
-        **usual,
+        **defaults,
         "network": model.scorer.settings,
-        "steps": 200,
-        "learning_rate": 1e-3,
-        "sampling": SamplingSettings(patch_px=None if two_fields < 96 else two_fields),
+        "steps": _FINE_TUNING_STEPS,
+        "learning_rate": _FINE_TUNING_RATE,
+        "sampling": SamplingSettings(
+            patch_px=None if two_fields_px < _MIN_PATCH_PX else two_fields_px
+        ),
     }
 
 
-def usual_steps(labels: int) -> int:
-    """Minibatches with labels that suit a training from random weights on so many of them.
+def choose_step_count(labels: int) -> int:
+    """Choose the number of steps after the warm-up for training from random weights.
 
-    Few labels are soon learnt by heart; many have more to teach than the shortest training
-    takes in. Decision 0013 and docs/results/pu-learning.md show both.
+    With few labels, a long training overfits; with many, a short one does not use them.
+    Decision 0013 and docs/results/pu-learning.md show both.
 
-    >>> [usual_steps(labels) for labels in (10, 50, 100, 1000)]
+    >>> [choose_step_count(labels) for labels in (10, 50, 100, 1000)]
     [200, 600, 900, 900]
     """
-    return min(max(_STEPS_A_LABEL * labels, _LEAST_STEPS), _MOST_STEPS)
+    return min(max(_STEPS_PER_LABEL * labels, _MIN_STEPS), _MAX_STEPS)
 
 
-def usual_training(
+def choose_training_settings(
     init: str, diameter_ang: float | None, *, labels: int | None = None, steps: int | None = None
 ) -> dict[str, Any]:
-    """Fields of `TrainSettings` that suit a training: its lengths, its start, its minibatches.
+    """Choose the fields of `TrainSettings` that depend on the initial weights and the labels.
 
-    It begins with proposals, and varies the power at each frequency, save where a model of the
-    user's learns on.
+    Warm-up and spectral augmentation are for random weights only, not for fine-tuning.
 
     Args:
-        init: As in the settings.
-        diameter_ang: Diameter of the particles to learn, if it is known already.
-        labels: How many there are, if that is known.
-        steps: All minibatches, where they are asked for.
+        init: The setting.
+        diameter_ang: Diameter of the particles, if it is known.
+        labels: Number of labels, if it is known.
+        steps: Number of steps, if it is given.
 
     Raises:
-        InputError: The model to start from is missing.
-        FormatError: It is no model of cryopick's.
+        InputError: The model given as `init` is missing.
+        FormatError: The file is not a cryopick model.
     """
-    learns_anew = init in (RANDOM, GENERAL)
-    early = _PROPOSAL_STEPS if steps is None else min(_PROPOSAL_STEPS, steps * 2 // 5)
-    early = early if learns_anew else 0
-    usual: dict[str, Any] = {
+    is_random = init in (RANDOM, GENERAL)
+    warm_up = _WARM_UP_STEPS if steps is None else min(_WARM_UP_STEPS, steps * 2 // 5)
+    warm_up = warm_up if is_random else 0
+    defaults: dict[str, Any] = {
         "init": init,
-        "steps": early + (TrainSettings.steps if labels is None else usual_steps(labels)),
-        "proposal_steps": early,
-        "sampling": SamplingSettings(colour=_COLOUR if learns_anew else 0.0),
+        "steps": warm_up + (TrainSettings.steps if labels is None else choose_step_count(labels)),
+        "warm_up_steps": warm_up,
+        "sampling": SamplingSettings(
+            spectral_augmentation=_SPECTRAL_AUGMENTATION if is_random else 0.0
+        ),
     }
-    start = starting_file(init)
-    return usual | (usual_settings(init, load_model(start), diameter_ang) if start else {})
+    file = find_initial_model(init)
+    if file is None:
+        return defaults
+    return defaults | choose_model_settings(init, load_model(file), diameter_ang)

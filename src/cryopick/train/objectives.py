@@ -1,13 +1,13 @@
-"""Objectives for learning from positive and unlabelled regions.
+"""Objectives for training on positive and unlabelled regions.
 
 Pure functions of logits. `positive` are the logits of labelled regions (set P),
-`unlabelled` those of regions drawn at random (set U), `prior` is π, the share of positives
+`unlabelled` those of regions drawn at random (set U), `prior` is π, the fraction of positives
 in U, and g is the logistic function. The classification loss L is the cross-entropy.
 
-- `positive_negative_risk` (PN): unlabelled regions taken as negatives.
+- `positive_negative_risk` (PN): unlabelled regions count as negatives.
 - `nonnegative_risk` (PU): Kiryo's non-negative risk estimator.
 - `expectation_penalty`, `binomial_penalty`: the two generalized expectation criteria.
-- `OBJECTIVES`, `objective`: the four objectives by name.
+- `OBJECTIVES`, `evaluate_objective`: the four objectives by name.
 
 Source: Bepler et al. 2019, Nat. Methods 16:1153, Methods; Kiryo et al. 2017.
 """
@@ -25,16 +25,16 @@ from cryopick.array_types import Float
 __all__ = [
     "OBJECTIVES",
     "Objective",
-    "Terms",
+    "ObjectiveTerms",
     "binomial_penalty",
+    "evaluate_objective",
     "expectation_penalty",
     "nonnegative_risk",
-    "objective",
     "positive_negative_risk",
 ]
 
-# Keeps the Gaussian that stands for q(k) wider than the distance between whole numbers.
-_LEAST_VARIANCE = 0.25
+# Keeps the Gaussian approximation of q(k) wider than the distance between integers.
+_MIN_VARIANCE = 0.25
 
 
 def positive_negative_risk(
@@ -65,7 +65,7 @@ def nonnegative_risk(
 
 
 def expectation_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[Tensor, ""]:
-    """GE-KL: KL(E_U[g] ‖ π), the divergence between two coins.
+    """GE-KL: KL(E_U[g] ‖ π), the divergence between two Bernoulli distributions.
 
     Zero exactly when the mean prediction equals the prior.
 
@@ -75,7 +75,7 @@ def expectation_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Flo
     Source: Bepler et al. 2019, equation 1.
     """
     _check_prior(prior)
-    # Through logarithms of the means, so that saturated scores keep a gradient.
+    # Logarithms of the means keep a gradient where scores are saturated.
     count = math.log(len(unlabelled))
     log_mean = torch.logsumexp(logsigmoid(unlabelled), dim=0) - count
     log_rest = torch.logsumexp(logsigmoid(-unlabelled), dim=0) - count
@@ -89,9 +89,9 @@ def binomial_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[
 
     p is the binomial distribution of the number of positives among N unlabelled regions.
     q is the classifier's own distribution of that number, approximated by a Gaussian of
-    mean Σg and variance Σg(1 - g) on the whole numbers, scaled to sum to one: without that
-    a confident classifier could shrink the penalty by putting the density between them.
-    The variance is kept at 1/4 or more, for the same reason.
+    mean Σg and variance Σg(1 - g) on the integers, scaled to sum to one: otherwise
+    a confident classifier could reduce the penalty with a density between integers.
+    The variance is at least 1/4, for the same reason.
 
     Raises:
         ValueError: `prior` is not strictly between 0 and 1.
@@ -101,7 +101,7 @@ def binomial_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[
     _check_prior(prior)
     count = len(unlabelled)
     g = torch.sigmoid(unlabelled)
-    mean, variance = g.sum(), (g * (1 - g)).sum().clamp(min=_LEAST_VARIANCE)
+    mean, variance = g.sum(), (g * (1 - g)).sum().clamp(min=_MIN_VARIANCE)
     k = torch.arange(count + 1, dtype=unlabelled.dtype, device=unlabelled.device)
     q = torch.softmax(-((k - mean) ** 2) / (2 * variance), dim=0)
     return -(q * _log_binomial(k, count, prior)).sum()
@@ -110,7 +110,7 @@ def binomial_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[
 def _log_binomial(
     k: Float[Tensor, " counts"], trials: int, prior: float
 ) -> Float[Tensor, " counts"]:
-    """Logarithm of the binomial probabilities of k successes in `trials`."""
+    """Compute the logarithm of the binomial probabilities of k successes in `trials`."""
     k64 = k.double() if k.device.type != "mps" else k  # lgamma of thousands cancels in float32
     rest = trials - k64
     choices = math.lgamma(trials + 1) - torch.lgamma(k64 + 1) - torch.lgamma(rest + 1)
@@ -118,12 +118,12 @@ def _log_binomial(
 
 
 @dataclass(frozen=True)
-class Terms:
-    """An objective's value and what it is made of.
+class ObjectiveTerms:
+    """Value of an objective, and its term for unlabelled regions.
 
     Attributes:
-        total: What to minimise.
-        penalty: The part that ties the unlabelled regions to the prior, unweighted; for
+        total: Value to minimize.
+        penalty: Term that compares the unlabelled regions with the prior, without weight; for
             PN and PU the risk on negatives.
     """
 
@@ -133,31 +133,33 @@ class Terms:
 
 @dataclass(frozen=True)
 class Objective:
-    """One way to learn from positive and unlabelled regions.
+    """An objective for positive and unlabelled regions.
 
     Attributes:
         terms: Function of positive and unlabelled logits, prior and weight λ.
-        weight: The paper's λ; None where the objective has no such constant.
+        weight: λ of the paper; None if the objective has no such constant.
     """
 
-    terms: Callable[[Tensor, Tensor, float, float], Terms]
+    terms: Callable[[Tensor, Tensor, float, float], ObjectiveTerms]
     weight: float | None
 
 
-def _risk_terms(risk: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, float, float], Terms]:
-    def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> Terms:
+def _risk_terms(
+    risk: Callable[..., Tensor],
+) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, _weight: float) -> ObjectiveTerms:
         total = risk(positive, unlabelled, prior=prior)
-        return Terms(total, total - prior * softplus(-positive).mean())
+        return ObjectiveTerms(total, total - prior * softplus(-positive).mean())
 
     return terms
 
 
 def _expectation_terms(
     penalty: Callable[..., Tensor],
-) -> Callable[[Tensor, Tensor, float, float], Terms]:
-    def terms(positive: Tensor, unlabelled: Tensor, prior: float, weight: float) -> Terms:
+) -> Callable[[Tensor, Tensor, float, float], ObjectiveTerms]:
+    def terms(positive: Tensor, unlabelled: Tensor, prior: float, weight: float) -> ObjectiveTerms:
         gap = penalty(unlabelled, prior=prior)
-        return Terms(softplus(-positive).mean() + weight * gap, gap)
+        return ObjectiveTerms(softplus(-positive).mean() + weight * gap, gap)
 
     return terms
 
@@ -170,15 +172,22 @@ OBJECTIVES: Mapping[str, Objective] = {
 }
 
 
-def objective(
+def evaluate_objective(
     name: str,
     positive: Float[Tensor, " p"],
     unlabelled: Float[Tensor, " u"],
     *,
     prior: float,
     weight: float | None = None,
-) -> Terms:
-    """Evaluate the objective of that name; `weight` is λ, the paper's value when None.
+) -> ObjectiveTerms:
+    """Evaluate an objective.
+
+    Args:
+        name: Name of the objective.
+        positive: Logits of labelled regions.
+        unlabelled: Logits of unlabelled regions.
+        prior: π, the fraction of positives among unlabelled regions.
+        weight: λ; None takes the value of the paper.
 
     Raises:
         KeyError: There is no such objective.

@@ -1,9 +1,9 @@
-"""Adam for training that begins at once.
+"""Adam without the start-up cost of torch.optim.
 
-Any optimiser of torch's, when it is made, loads the compiler `torch._dynamo`, which takes
-seconds and is of no use here; torch's own function for the arithmetic of a step does not.
+Creating any optimizer of torch.optim imports the compiler `torch._dynamo`, which takes seconds and
+is not used here. torch's own function for one step of Adam does not import it.
 
-- `Adam`: the optimiser.
+- `Adam`: the optimizer.
 
 Source: Kingma and Ba 2015, "Adam: a method for stochastic optimization".
 """
@@ -21,10 +21,10 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Adam:
-    """As `torch.optim.Adam` with its defaults: the same steps, the same state.
+    """Optimizer with the steps, the state and the defaults of `torch.optim.Adam`.
 
     Args:
-        parameters: What to change.
+        parameters: Parameters to optimize.
         weight_decay: Weight of half the sum of squared parameters in the loss.
     """
 
@@ -34,18 +34,18 @@ class Adam:
         self.state: dict[int, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Discard the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def step(self, learning_rate: float) -> None:
-        """Move every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         used = [n for n, parameter in enumerate(self.parameters) if parameter.grad is not None]
         for number in used:
             if number not in self.state:
-                fresh = self.parameters[number].detach()
+                parameter = self.parameters[number].detach()
                 step = torch.zeros((), dtype=torch.float32)
-                moments = (step, torch.zeros_like(fresh), torch.zeros_like(fresh))
+                moments = (step, torch.zeros_like(parameter), torch.zeros_like(parameter))
                 self.state[number] = dict(zip(_MOMENTS, moments, strict=True))
         steps, first, second = ([self.state[n][name] for n in used] for name in _MOMENTS)
         with torch.no_grad():
@@ -66,23 +66,23 @@ class Adam:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The moments, by the number of their parameter."""
+        """Return the moments by the number of their parameter."""
         return {"state": self.state}
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; moments lie where and as their parameter does.
+        """Restore the moments from `state_dict`, on the device of their parameters.
 
         Raises:
-            ValueError: A moment is missing, or is of another shape than its parameter.
+            ValueError: A moment is missing, or its shape differs from that of its parameter.
         """
         state = {}
         for number, moments in values["state"].items():
             if set(moments) != set(_MOMENTS) or number >= len(self.parameters):
-                raise ValueError(f"parameter {number} of the optimiser: found {sorted(moments)}")
+                raise ValueError(f"parameter {number} of the optimizer: found {sorted(moments)}")
             parameter = self.parameters[number]
             for name in _MOMENTS[1:]:
                 if moments[name].shape != parameter.shape:
-                    raise ValueError(f"parameter {number} of the optimiser: wrong shape of {name}")
+                    raise ValueError(f"parameter {number} of the optimizer: wrong shape of {name}")
             state[number] = {"step": moments["step"].cpu()} | {
                 name: torch.zeros_like(parameter.detach()).copy_(moments[name])
                 for name in _MOMENTS[1:]

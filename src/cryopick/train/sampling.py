@@ -1,15 +1,15 @@
-"""Minibatches of labelled and unlabelled regions, cut from patches.
+"""Sample minibatches of labelled and unlabelled regions.
 
-One pass of the network over a patch of `patch_px` pixels gives a grid of scores, each of
-one region, for little more than the cost of a few regions alone. Unlabelled regions are
-all regions of patches drawn uniformly. Labelled regions are single crops around labels,
-tiled into patches of the same size, so that batch normalisation sees one batch. With
-`patch_px` equal to the receptive field every patch is one region, as in the paper.
+Applied to a patch of `patch_px` pixels, the network gives a grid of scores, one per region, for
+little more than the cost of a few single regions. Unlabelled regions are all regions of patches at
+uniformly random positions. Labelled regions are single crops around labels, tiled into patches of
+the same size, so that batch normalization sees one batch. With `patch_px` equal to the receptive
+field, every patch is one region, as in the paper.
 
-A batch depends on the seed and the step alone, so a resumed run draws the same ones.
+A batch depends only on the seed and the step, so a resumed run samples the same batches.
 
-- `SamplingSettings`: what a minibatch is made of.
-- `Sampler`, `Batch`: drawing it, and what is drawn.
+- `Sampler`: samples minibatches from prepared micrographs.
+- `Minibatch`: a minibatch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,170 +22,143 @@ from torch.nn.functional import grid_sample
 
 from cryopick.array_types import Bool, Float, Float32, Int64, UInt8
 from cryopick.errors import SettingsError
-from cryopick.model.device import sent
+from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
-from cryopick.preprocess.store import Store, Window
-from cryopick.train.augmentation import distort, recolour
+from cryopick.preprocess.prepared_store import PreparedStore, Window
+from cryopick.train.augmentation import augment_intensity, augment_spectrum
+from cryopick.train.settings import SamplingSettings
 
 __all__ = [
     "IGNORED",
     "NEGATIVE",
     "POSITIVE",
     "UNLABELLED",
-    "Batch",
+    "Minibatch",
     "Sampler",
-    "SamplingSettings",
 ]
 
 IGNORED, UNLABELLED, POSITIVE, NEGATIVE = 0, 1, 2, 3
 
-_DRAWS = 100  # before giving up on finding an unlabelled region
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
-    """What a minibatch is made of.
-
-    Attributes:
-        patch_px: Side of a patch in working pixels; None takes three receptive fields.
-        unlabelled_patches: Patches of unlabelled regions in a step.
-        positive_patches: Patches tiled with labelled regions in a step.
-        label_radius_px: A region counts as positive when its centre lies within this many
-            working pixels of a label.
-        rotate: Turn each crop by a random angle and mirror half of them.
-        contrast: Spread of the logarithm of the contrast, which is varied patch by patch.
-        noise: Greatest standard deviation of white noise added to a patch, in spreads of the
-            background.
-        colour: Spread of the logarithm of the power at each frequency, which is varied patch by
-            patch; 0 leaves it. `cryopick train` takes 0.2, save where it starts from a model of
-            yours.
-    """
-
-    patch_px: int | None = None
-    unlabelled_patches: int = 8
-    positive_patches: int = 2
-    label_radius_px: float = 1.0
-    rotate: bool = True
-    contrast: float = 0.2
-    noise: float = 1.0
-    colour: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.unlabelled_patches, self.positive_patches) < 1:
-            raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if not 0 < self.label_radius_px < np.inf:
-            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
-        for name in ("contrast", "noise", "colour"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
+_MAX_DRAWS = 100  # to find an unlabelled region
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Patches and what is known of each region in them.
+class Minibatch:
+    """Patches, and the kind of each region in them.
 
     Attributes:
-        patches: Normalised images, on the device.
-        kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`; not on the
-            device, which would have to be waited for when they are counted.
-        places: Where in the flat scores each kind is, on the device; not for `IGNORED`.
-        votes: What a guide holds against each negative score, in their order, on the device.
+        patches: Normalized images, on the device.
+        kinds: For each score, `POSITIVE`, `NEGATIVE`, `UNLABELLED` or `IGNORED`; in host
+            memory, so that counting them does not wait for the device.
+        indices: Indices of each kind in the flat scores, on the device; not for `IGNORED`.
+        partner_logits: Weighted logit of the ensemble partner for each negative region, in their
+            order, on the device.
     """
 
     patches: Float[Tensor, "batch 1 side side"]
     kinds: UInt8[np.ndarray, "batch grid grid"]
-    places: Mapping[int, Int64[Tensor, " scores"]]
-    votes: Float[Tensor, " negatives"]
+    indices: Mapping[int, Int64[Tensor, " scores"]]
+    partner_logits: Float[Tensor, " negatives"]
 
 
 class Sampler:
-    """Draws minibatches from a store.
+    """A sampler of minibatches from prepared micrographs.
 
     Args:
         store: Prepared micrographs with labels.
-        settings: What a minibatch is made of.
-        geometry: How the network sees a patch.
-        seed: Whole number from which every minibatch follows.
-        votes: For each negative of the store, one micrograph after the other, the logit with
-            which a guide takes it for a particle; none for 0.
+        settings: Composition and augmentation of a minibatch.
+        geometry: Positions of the regions in a patch.
+        seed: Seed of all random numbers.
+        partner_logits: Weighted logit of the ensemble partner for each negative label of the
+            store, by micrograph; None means 0.
 
     Raises:
-        SettingsError: The store holds no labels; from `batch`, no unlabelled region is found.
+        SettingsError: The store contains no labels; from `batch`, no unlabelled region is found.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: PreparedStore,
         settings: SamplingSettings,
         geometry: Geometry,
         *,
         seed: int,
-        votes: Float[np.ndarray, " negatives"] | None = None,
+        partner_logits: Float[np.ndarray, " negatives"] | None = None,
     ) -> None:
-        if not store.labelled:
+        if not store.label_count:
             raise SettingsError("there is no label on any training micrograph")
-        self.store: Store = store
+        self.store: PreparedStore = store
         self.settings: SamplingSettings = settings
         self.geometry: Geometry = geometry
         self.seed: int = seed
-        self._labels = _listed(store.labels_px)
-        self._negatives = _listed(store.negatives_px)
-        self._votes = np.zeros(len(self._negatives)) if votes is None else votes
+        self._labels = _flatten(store.labels_px)
+        self._negatives = _flatten(store.negatives_px)
+        self._partner_logits = np.zeros(len(self._negatives))
+        if partner_logits is not None:
+            self._partner_logits = partner_logits
         usable = np.array(store.usable_px, dtype=float)
-        self._chance = usable / usable.sum()
+        self._probability = usable / usable.sum()
 
-    def batch(self, step: int, device: torch.device) -> Batch:
-        """The batch of a step, on `device`: unlabelled patches, positives, then negatives."""
+    def batch(self, step: int, device: torch.device) -> Minibatch:
+        """Sample the batch of a step: unlabelled patches, then positives, then negatives."""
         rng = np.random.default_rng([self.seed, step])
-        unlabelled, kinds = self._some_unlabelled(rng, device)
+        unlabelled, kinds = self._sample_unlabelled(rng, device)
         tiles = self.geometry.tiles**2
         count = self.settings.positive_patches * tiles
         chosen = self._labels[rng.integers(len(self._labels), size=count)]
-        tiled, tiled_kinds = self._tiled(rng, chosen, POSITIVE, device)
-        crops, told, votes = [unlabelled, tiled], [kinds, tiled_kinds], np.zeros(0, np.float32)
+        tiled, tiled_kinds = self._tile_crops(rng, chosen, POSITIVE, device)
+        crops, all_kinds = [unlabelled, tiled], [kinds, tiled_kinds]
+        partner_logits = np.zeros(0, np.float32)
         if len(self._negatives):
             rows = rng.integers(len(self._negatives), size=tiles)
-            tiled, tiled_kinds = self._tiled(rng, self._negatives[rows], NEGATIVE, device)
+            tiled, tiled_kinds = self._tile_crops(rng, self._negatives[rows], NEGATIVE, device)
             crops.append(tiled)
-            told.append(tiled_kinds)
-            votes = self._votes[rows].astype(np.float32)  # tiles and scores are row by row
-        patches = distort(
+            all_kinds.append(tiled_kinds)
+            # Tiles and scores are both in row order.
+            partner_logits = self._partner_logits[rows].astype(np.float32)
+        patches = augment_intensity(
             torch.cat(crops),
             contrast=self.settings.contrast,
             noise=self.settings.noise,
             seed=int(rng.integers(2**62)),
         )
-        patches = recolour(patches, spread=self.settings.colour, seed=int(rng.integers(2**62)))
-        all_kinds = np.concatenate(told)
-        places = {
-            kind: sent(np.flatnonzero(all_kinds == kind), device)
+        patches = augment_spectrum(
+            patches,
+            log_gain_std=self.settings.spectral_augmentation,
+            seed=int(rng.integers(2**62)),
+        )
+        batch_kinds = np.concatenate(all_kinds)
+        indices = {
+            kind: copy_to_device(np.flatnonzero(batch_kinds == kind), device)
             for kind in (UNLABELLED, POSITIVE, NEGATIVE)
         }
-        return Batch(patches[:, None], all_kinds, places, sent(votes, device))
+        return Minibatch(
+            patches[:, None], batch_kinds, indices, copy_to_device(partner_logits, device)
+        )
 
-    def _some_unlabelled(
+    def _sample_unlabelled(
         self, rng: np.random.Generator, device: torch.device
     ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
-        """Patches with at least one unlabelled region among them, as every objective needs."""
-        for _ in range(_DRAWS):
-            crops, kinds = self._unlabelled(rng, device)
+        """Sample patches until one contains an unlabelled region, as every objective needs."""
+        for _ in range(_MAX_DRAWS):
+            crops, kinds = self._sample_patches(rng, device)
             if (kinds == UNLABELLED).any():
                 return crops, kinds
         raise SettingsError(
-            f"{_DRAWS} draws found no unlabelled region: nearly everything on the training "
+            f"no unlabelled region in {_MAX_DRAWS} draws: almost everything on the training "
             "micrographs is masked or labelled. Raise --unlabelled-patches or add micrographs"
         )
 
-    def _unlabelled(
+    def _sample_patches(
         self, rng: np.random.Generator, device: torch.device
     ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
-        """Patches drawn uniformly, with the kind of each of their regions."""
+        """Sample patches at uniform positions, with the kind of each of their regions."""
         count = self.settings.unlabelled_patches
-        micrographs = rng.choice(len(self.store), size=count, p=self._chance)
-        place = rng.random((count, 2))
+        micrographs = rng.choice(len(self.store), size=count, p=self._probability)
+        position = rng.random((count, 2))
         centres = np.array(
             [
-                place[i] * (self.store.shapes[m][1] - 1, self.store.shapes[m][0] - 1)
+                position[i] * (self.store.shapes[m][1] - 1, self.store.shapes[m][0] - 1)
                 for i, m in enumerate(micrographs)
             ]
         )
@@ -193,26 +166,30 @@ class Sampler:
         windows, where = self._windows(micrographs, centres, turns, self.geometry.patch_px)
         kinds = np.where(self._usable(windows, where), UNLABELLED, IGNORED).astype(np.uint8)
         for i, micrograph in enumerate(micrographs):
-            labels = self._known(int(micrograph))
+            labels = self._all_labels(int(micrograph))
             if len(labels):
                 kinds[i][self._near_labels(centres[i], turns[i], labels)] = IGNORED
         return _crops(windows, where, device), kinds
 
-    def _known(self, micrograph: int) -> Float[np.ndarray, "_ 2"]:
-        """Where on a micrograph a label says what is there."""
+    def _all_labels(self, micrograph: int) -> Float[np.ndarray, "_ 2"]:
+        """Return the positive and negative labels of a micrograph."""
         labels, negatives = self.store.labels_px[micrograph], self.store.negatives_px
         return np.concatenate([labels, negatives[micrograph]]) if negatives else labels
 
-    def _tiled(
+    def _tile_crops(
         self,
         rng: np.random.Generator,
         chosen: Float[np.ndarray, "count 3"],
         kind: int,
         device: torch.device,
     ) -> tuple[Tensor, UInt8[np.ndarray, "batch grid grid"]]:
-        """Patches tiled with crops around labels, each displaced within its disc.
+        """Tile patches with crops around labels, each displaced within the label radius.
 
-        The number of labels, given as micrograph, x, y, fills whole patches.
+        Args:
+            rng: Random number generator.
+            chosen: Micrograph, x, y of each label; they fill whole patches.
+            kind: Kind of the regions.
+            device: Device of the patches.
         """
         geometry, count = self.geometry, len(chosen)
         patches = count // geometry.tiles**2
@@ -230,15 +207,15 @@ class Sampler:
         kinds = np.full((patches, geometry.grid, geometry.grid), IGNORED, np.uint8)
         step = geometry.tile_px // geometry.stride_px
         for number, crop in enumerate(crops):
-            patch, place = divmod(number, geometry.tiles**2)
-            row, column = divmod(place, geometry.tiles)
+            patch, tile = divmod(number, geometry.tiles**2)
+            row, column = divmod(tile, geometry.tiles)
             top, left = row * geometry.tile_px, column * geometry.tile_px
             canvas[patch, top : top + geometry.field_px, left : left + geometry.field_px] = crop
             kinds[patch, row * step, column * step] = kind
         return canvas, kinds
 
     def _turns(self, rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 2 2"]:
-        """Matrices from (x, y) in a turned crop to (x, y) on the micrograph."""
+        """Sample matrices from (x, y) in a rotated crop to (x, y) on the micrograph."""
         if not self.settings.rotate:
             return np.tile(np.eye(2), (count, 1, 1))
         angle = rng.uniform(0, 2 * np.pi, count)
@@ -253,11 +230,11 @@ class Sampler:
         turns: Float[np.ndarray, "count 2 2"],
         side: int,
     ) -> tuple[list[Window], Float32[np.ndarray, "count side side 2"]]:
-        """A window around each sub-pixel centre, large enough for any turn.
+        """Read a window around each sub-pixel centre, large enough for any rotation.
 
         Returns:
-            The windows, and where in them the pixels of the turned crops are: (x, y), from -1 to
-            1 from one side of the window to the other.
+            The windows, and the positions of the rotated crops' pixels in them: (x, y), from -1
+            to 1 between opposite sides of the window.
         """
         reach = int(np.ceil(side / np.sqrt(2))) + 2
         corners = np.round(centres_px).astype(int) - reach
@@ -274,7 +251,7 @@ class Sampler:
     def _usable(
         self, windows: Sequence[Window], where: Float32[np.ndarray, "count side side 2"]
     ) -> Bool[np.ndarray, "count grid grid"]:
-        """Whether the centre pixel of each score's region is usable."""
+        """Look up if the centre pixel of each region is usable."""
         first, step = (self.geometry.field_px - 1) // 2, self.geometry.stride_px
         stop = first + step * (self.geometry.grid - 1) + 1
         centres = torch.from_numpy(where[:, first:stop:step, first:stop:step])
@@ -288,23 +265,25 @@ class Sampler:
         turn: Float[np.ndarray, "2 2"],
         labels_px: Float[np.ndarray, "labels 2"],
     ) -> np.ndarray:
-        """Which scores of a patch are of regions centred within the radius of a label."""
+        """Find the regions of a patch that are centred within the radius of a label."""
         x, y = np.meshgrid(self.geometry.centres_px, self.geometry.centres_px)
-        places = np.stack([x, y], axis=-1) @ turn.T + centre_px
-        gaps = places[:, :, None, :] - labels_px
-        return (np.square(gaps).sum(-1) <= self.settings.label_radius_px**2).any(-1)
+        positions = np.stack([x, y], axis=-1) @ turn.T + centre_px
+        offsets = positions[:, :, None, :] - labels_px
+        return (np.square(offsets).sum(-1) <= self.settings.label_radius_px**2).any(-1)
 
 
 def _crops(
     windows: Sequence[Window], where: Float32[np.ndarray, "count side side 2"], device: torch.device
 ) -> Float[Tensor, "count side side"]:
-    """Turned crops out of windows, interpolated on the device in one call."""
-    images = sent(np.stack([window.image for window in windows]), device)
-    turned = grid_sample(images[:, None], sent(where, device), mode="bicubic", align_corners=True)
+    """Interpolate rotated crops from windows, on the device in one call."""
+    images = copy_to_device(np.stack([window.image for window in windows]), device)
+    turned = grid_sample(
+        images[:, None], copy_to_device(where, device), mode="bicubic", align_corners=True
+    )
     return turned[:, 0]
 
 
-def _listed(labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, "labels 3"]:
-    """Labels of all micrographs as rows of micrograph, x, y."""
+def _flatten(labels_px: Sequence[Float[np.ndarray, "_ 2"]]) -> Float[np.ndarray, "labels 3"]:
+    """List the labels of all micrographs as rows of micrograph, x, y."""
     rows = [(i, *xy) for i, labels in enumerate(labels_px) for xy in labels]
     return np.array(rows, np.float64).reshape(-1, 3)

@@ -1,84 +1,205 @@
-"""Settings of a training run, checked once.
+"""Settings of a training run.
 
-- `TrainSettings`: everything that decides what a run learns from given micrographs and labels.
+- `TrainSettings`: everything that decides the result for given micrographs and labels.
+- `SamplingSettings`: composition and augmentation of a minibatch.
+- `ObjectiveName`: the choices of `--objective`.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, get_args
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NetworkSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
-from cryopick.preprocess.normalize import NormalizationKind
-from cryopick.train.objectives import OBJECTIVES
-from cryopick.train.sampling import SamplingSettings
+from cryopick.model.architectures import NetworkSettings
+from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind
 
-__all__ = ["GENERAL", "RANDOM", "TrainSettings"]
+__all__ = ["GENERAL", "RANDOM", "ObjectiveName", "SamplingSettings", "TrainSettings"]
 
-# What `init` is where it is no file.
+# Values of `init` that are not the path of a model.
 RANDOM = "random"
 GENERAL = "general"
+
+ObjectiveName = Literal["pn", "pu", "ge-kl", "ge-binomial"]
+_WITHOUT_PENALTY = ("pn", "pu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """Composition and augmentation of a minibatch.
+
+    Raises:
+        SettingsError: A value lies outside its range.
+    """
+
+    FORMER_NAMES: ClassVar[Mapping[str, str]] = {"colour": "spectral_augmentation"}
+
+    patch_px: Annotated[
+        int | None,
+        Help(
+            "Side of a training patch in working pixels.",
+            default="three receptive fields of the network",
+        ),
+    ] = None
+    unlabelled_patches: Annotated[int, Help("Patches of unlabelled regions in a minibatch.")] = 8
+    positive_patches: Annotated[int, Help("Patches of labelled regions in a minibatch.")] = 2
+    label_radius_px: Annotated[
+        float,
+        Help(
+            "Regions centred within this distance of a label count as positive, in working pixels."
+        ),
+    ] = 1.0
+    rotate: Annotated[bool, Help("Augmentation: rotate and mirror the patches at random.")] = True
+    contrast: Annotated[
+        float,
+        Help(
+            "Augmentation: standard deviation of the logarithm of a random contrast factor; 0 "
+            "turns it off."
+        ),
+    ] = 0.2
+    noise: Annotated[
+        float,
+        Help(
+            "Augmentation: maximum standard deviation of added white noise, in units of the "
+            "background's standard deviation; 0 turns it off."
+        ),
+    ] = 1.0
+    spectral_augmentation: Annotated[
+        float,
+        Help(
+            "Spectral augmentation: standard deviation of the logarithm of a random gain at each "
+            "spatial frequency; 0 turns it off."
+        ),
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.unlabelled_patches, self.positive_patches) < 1:
+            raise SettingsError("a step needs at least one unlabelled and one positive patch")
+        if not 0 < self.label_radius_px < math.inf:
+            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
+        for name in ("contrast", "noise", "spectral_augmentation"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """Settings of `cryopick train`; the field names are the TOML keys and the options.
 
-    Attributes:
-        diameter_ang: Longest extent of the particle.
-        particles_per_micrograph: Particles expected on a micrograph, labelled or not; None
-            until it is estimated, which `cryopick.train.particle_count` does before a run.
-        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        working_pixel_size_ang: Ångströms per pixel that the network sees; None makes the
-            particle 17 working pixels across.
-        normalization: How micrographs are standardised: dataset, micrograph, affine or white.
-        objective: pn, pu, ge-kl or ge-binomial.
-        penalty_weight: λ of the generalized expectation term; None takes the paper's.
-        independent_regions: Neighbouring regions of a patch are not independent, so the
-            penalty of a step with N unlabelled regions, which grows with N, is weighted by
-            this over N where N is larger. It touches ge-binomial only.
-        autoencoder: γ, the weight of the reconstruction term: a number, or "10/N" for ten
-            divided by the number of labels.
-        steps: Minibatches in all; `cryopick train` takes more of them where there are more
-            labels.
-        proposal_steps: The first of them, in which what stands out of the micrographs counts as
-            labelled; `cryopick train` takes 200, save where it starts from a model of yours.
-        learning_rate: Greatest rate of the one-cycle schedule, of which proposals have one of
-            their own.
-        l2: Weight of the squared norm of the weights in the loss.
-        checkpoint_every: Steps between checkpoints, each with an evaluation on the held-out
-            micrographs where there are any.
-        seed: Whole number from which network and minibatches follow.
-        init: What to start from: "random" weights, the same with the "general" model as a
-            guide, or the path of a model that learns on. The other defaults are those of
-            random weights; `usual_settings` tells which suit a model.
-        guide_weight: Weight of the general model's logits; None decides by the number of labels.
-        frozen: Layers from the first on that keep the weights of the model they start from.
-        network: Which network.
-        sampling: What a minibatch is made of.
+    The defaults are those of training from random weights;
+    `cryopick.train.initialization.choose_training_settings` gives those for other starting points.
 
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    diameter_ang: float
-    particles_per_micrograph: float | None = None
-    pixel_size_ang: float | None = None
-    working_pixel_size_ang: float | None = None
-    normalization: NormalizationKind = "white"
-    objective: str = "ge-binomial"
-    penalty_weight: float | None = None
-    independent_regions: int = 240
-    autoencoder: str = "0"
-    steps: int = 300
-    proposal_steps: int = 0
-    learning_rate: float = 3e-3
-    l2: float = 0.0
-    checkpoint_every: int = 50
-    seed: int = 0
-    init: str = RANDOM
-    guide_weight: float | None = None
-    frozen: int = 0
+    FORMER_NAMES: ClassVar[Mapping[str, str]] = {
+        "frozen": "frozen_layers",
+        "guide_weight": "general_model_weight",
+        "proposal_steps": "warm_up_steps",
+    }
+
+    diameter_ang: Annotated[float, Help("Longest dimension of the particle in ångströms.")]
+    particles_per_micrograph: Annotated[
+        float | None,
+        Help(
+            "Expected number of particles on a micrograph, labelled or not.",
+            default="auto: estimated from the micrographs and the labels",
+            metavar="N|auto",
+        ),
+    ] = None
+    pixel_size_ang: Annotated[
+        float | None,
+        Help("Pixel size of the raw micrographs in ångströms.", default="from the file headers"),
+    ] = None
+    working_pixel_size_ang: Annotated[
+        float | None,
+        Help(
+            "Pixel size in ångströms after downsampling, as the network receives it.",
+            default="the diameter divided by 17",
+        ),
+    ] = None
+    normalization: Annotated[
+        NormalizationKind,
+        Help(
+            "Normalization: dataset (one mixture model for all micrographs), micrograph (one for "
+            "each), affine (mean 0, standard deviation 1) or white (affine after spectral "
+            "whitening)."
+        ),
+    ] = "white"
+    objective: Annotated[
+        ObjectiveName,
+        Help(
+            "Training objective for positive and unlabelled regions: pn (unlabelled regions count "
+            "as negative), pu (non-negative PU risk), ge-kl or ge-binomial (generalized "
+            "expectation criteria)."
+        ),
+    ] = "ge-binomial"
+    penalty_weight: Annotated[
+        float | None,
+        Help(
+            "Weight λ of the penalty in ge-kl and ge-binomial.",
+            default="10 for ge-kl, 1 for ge-binomial",
+        ),
+    ] = None
+    independent_regions: Annotated[
+        int,
+        Help(
+            "Maximum number of unlabelled regions of a minibatch that ge-binomial counts as "
+            "independent; overlapping regions beyond it are down-weighted."
+        ),
+    ] = 240
+    autoencoder: Annotated[
+        str,
+        Help(
+            "Weight γ of the autoencoder's reconstruction error: a number, or 10/N for ten "
+            "divided by the number of labels."
+        ),
+    ] = "0"
+    steps: Annotated[
+        int,
+        Help(
+            "Number of training steps (minibatches).",
+            default="200 to 900, growing with the number of labels; 200 from a model",
+        ),
+    ] = 300
+    warm_up_steps: Annotated[
+        int,
+        Help(
+            "Number of warm-up steps, included in --steps, that train on blob detections instead "
+            "of labels.",
+            default="200, at most two fifths of --steps; 0 from a model",
+        ),
+    ] = 0
+    learning_rate: Annotated[float, Help("Maximum learning rate of the one-cycle schedule.")] = 3e-3
+    l2: Annotated[float, Help("Weight of the L2 penalty on the network's weights.")] = 0.0
+    checkpoint_every: Annotated[
+        int,
+        Help("Number of steps between checkpoints, which also evaluate on held-out micrographs."),
+    ] = 50
+    seed: Annotated[int, Help("Seed of the random number generators.")] = 0
+    init: Annotated[
+        str,
+        Help(
+            "Initial weights: general (random weights, averaged with the general model's scores), "
+            "random, or the path of a model to fine-tune.",
+            default="general",
+            metavar="general|random|MODEL",
+        ),
+    ] = RANDOM
+    general_model_weight: Annotated[
+        float | None,
+        Help(
+            "Weight of the general model's scores in the average with the trained network's, "
+            "which has weight 1.",
+            default="72 divided by the number of labels, at most 4",
+        ),
+    ] = None
+    frozen_layers: Annotated[
+        int,
+        Help("Number of first layers of the model given with --init that are not fine-tuned."),
+    ] = 0
     network: NetworkSettings = field(default_factory=NetworkSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
 
@@ -98,10 +219,10 @@ class TrainSettings:
                 raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
         if not 0 <= self.l2 < math.inf:
             raise SettingsError(f"l2 must be 0 or more; got {self.l2}")
-        if not 0 <= self.proposal_steps < self.steps:
+        if not 0 <= self.warm_up_steps < self.steps:
             raise SettingsError(
-                f"proposal_steps must be 0 or more, and fewer than the {self.steps} steps in all; "
-                f"got {self.proposal_steps}"
+                f"warm_up_steps must be at least 0 and less than the {self.steps} steps; "
+                f"got {self.warm_up_steps}"
             )
         if self.seed < 0:
             raise SettingsError(f"seed must be 0 or more; got {self.seed}")
@@ -110,28 +231,31 @@ class TrainSettings:
         self.gamma(labels=1)
 
     def _check_start(self) -> None:
-        if self.frozen < 0 or (self.frozen and self.init in (RANDOM, GENERAL)):
+        if self.frozen_layers < 0 or (self.frozen_layers and self.init in (RANDOM, GENERAL)):
             raise SettingsError(
-                "frozen layers are for a model of yours that learns on, and at least 0; "
-                f"got {self.frozen} with --init {self.init}"
+                "frozen_layers must be at least 0, and needs --init with the path of a model to "
+                f"fine-tune; got {self.frozen_layers} with --init {self.init}"
             )
-        if self.guide_weight is not None:
+        if self.general_model_weight is not None:
             if self.init != GENERAL:
                 raise SettingsError(
-                    "guide_weight is for --init general, which alone has a guide to weigh; "
-                    f"got {self.guide_weight} with --init {self.init}"
+                    "general_model_weight needs --init general; "
+                    f"got {self.general_model_weight} with --init {self.init}"
                 )
-            if not 0 <= self.guide_weight < math.inf:
-                raise SettingsError(f"guide_weight must be 0 or more; got {self.guide_weight}")
+            if not 0 <= self.general_model_weight < math.inf:
+                raise SettingsError(
+                    f"general_model_weight must be 0 or more; got {self.general_model_weight}"
+                )
 
     def _check_objective(self) -> None:
-        if self.objective not in OBJECTIVES:
+        if self.objective not in get_args(ObjectiveName):
             raise SettingsError(
-                f"there is no objective {self.objective!r}; choose one of {', '.join(OBJECTIVES)}"
+                f"there is no objective {self.objective!r}; choose one of "
+                f"{', '.join(get_args(ObjectiveName))}"
             )
         if self.penalty_weight is None:
             return
-        if OBJECTIVES[self.objective].weight is None:
+        if self.objective in _WITHOUT_PENALTY:
             raise SettingsError(
                 f"the objective {self.objective} has no penalty to weight; "
                 "leave --penalty-weight out or choose ge-kl or ge-binomial"

@@ -1,10 +1,11 @@
-"""A training run on disk: what it learns from, its folder, and the model it ends with.
+"""A training run on disk: its inputs, its folder and its model.
 
 The folder `<model>.run/` beside the model holds settings.toml, the last checkpoint, the curves
-and, until the model is written, the prepared micrographs. A file `unfinished` in it names the
-settings, micrographs and labels of a run that was cut off; only the same run goes on from there.
+and, until the model is written, the prepared micrographs. While a run is unfinished, the file
+`unfinished` identifies its settings, micrographs and labels; only the same run resumes from there.
 
-- `Run`: the run, step by step: `open`, `prepare`, `learn`, `finish`.
+- `TrainingRun`: the steps of a run: `open`, `prepare`, `train`, `create_model`, `finish`.
+- `PreparedDatasets`: its prepared micrographs.
 """
 
 import hashlib
@@ -19,112 +20,117 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from cryopick.config import settings_hash, to_toml
+from cryopick.config import hash_settings, to_toml
 from cryopick.errors import CryopickError, FormatError, InputError, OutputExistsError, SettingsError
-from cryopick.model.ensemble import Guide
 from cryopick.model.model_file import Model, save_model
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
-from cryopick.preprocess.store import Store
 from cryopick.regions import Regions
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.ledger import file_identity
-from cryopick.train.curves import Row
-from cryopick.train.fabric import train_on
-from cryopick.train.initialization import load_start, starting_file
-from cryopick.train.labels import Labelled
-from cryopick.train.loop import HeldOut, Outcome
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.ledger import identify_file
+from cryopick.train.curves import CurveRow
+from cryopick.train.fabric import train_on_devices
+from cryopick.train.initialization import find_initial_model, load_initialization
+from cryopick.train.labels import LabelledMicrographs
+from cryopick.train.loop import TrainingResult
 from cryopick.train.settings import TrainSettings
+from cryopick.train.validation import HeldOutValidator
 
-__all__ = ["Prepared", "Run"]
+__all__ = ["PreparedDatasets", "TrainingRun"]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a run learns from and, if anything is held out, what it is judged by."""
+class PreparedDatasets:
+    """Prepared micrographs of a run.
+
+    Attributes:
+        training: Micrographs to train on.
+        held_out: Micrographs to evaluate on, if there are any.
+    """
 
     training: Dataset
     held_out: Dataset | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrainingRun:
     """A training run on disk.
 
     Attributes:
-        model: The file to end with.
-        settings: What to learn and how.
-        training: What to learn from.
-        held_out: What to judge by on the way.
-        ignore: Regions to keep out of both, on micrographs named by their paths.
+        model: Model file to write.
+        settings: What to train and how.
+        training: Micrographs and labels to train on.
+        held_out: Micrographs and labels to evaluate on at each checkpoint.
+        ignore: Regions to ignore on all of them, on micrographs named by their paths.
     """
 
     model: Path
     settings: TrainSettings
-    training: Labelled
-    held_out: Labelled | None = None
+    training: LabelledMicrographs
+    held_out: LabelledMicrographs | None = None
     ignore: Regions = field(default_factory=lambda: Regions({}))
 
     @property
     def folder(self) -> Path:
-        """Where the run is kept, beside the model."""
+        """Folder of the run, beside the model."""
         return self.model.with_name(f"{self.model.stem}.run")
 
     @property
     def checkpoint(self) -> Path:
-        """The last state of the run."""
+        """File of the last checkpoint."""
         return self.folder / "checkpoint.safetensors"
 
     def open(self, *, overwrite: bool, resume: bool) -> int:
-        """Make the folder ready to start the run, or to go on with it.
+        """Prepare the folder to start the run or to resume it.
 
         Args:
-            overwrite: Replace the model, and drop an unfinished run unless it is to be
-                resumed.
-            resume: Go on, and do not start.
+            overwrite: Replace the model, and discard an unfinished run unless it is resumed.
+            resume: Resume an unfinished run, and do not start a new one.
 
         Returns:
-            Steps that are done already.
+            Number of steps completed before.
 
         Raises:
             OutputExistsError: The model exists and is not to be replaced.
             InputError: There is no run to resume.
-            SettingsError: An unfinished run is of other settings, micrographs or labels.
+            SettingsError: An unfinished run has other settings, micrographs or labels.
         """
         if self.model.exists() and not overwrite:
             raise OutputExistsError(
-                f"{self.model}: exists already; replace it with --force or name another"
+                f"{self.model}: already exists; overwrite it with --force or choose another name"
             )
-        for cut_short in self.folder.glob(".*"):  # what a kill left of a file being written
-            cut_short.unlink()
-        mark, identity = self.folder / "unfinished", self._identity()
-        is_unfinished = mark.exists() and self.checkpoint.exists()
+        for temporary in self.folder.glob(".*"):  # left by a process that was killed
+            temporary.unlink()
+        marker, identity = self.folder / "unfinished", self._identity()
+        is_unfinished = marker.exists() and self.checkpoint.exists()
         if resume and not is_unfinished:
-            raise InputError(f"{self.folder}: holds no unfinished run; start one without --resume")
+            raise InputError(
+                f"{self.folder}: contains no unfinished run; start one without --resume"
+            )
         if is_unfinished and (resume or not overwrite):
-            if mark.read_text() != identity:
+            if marker.read_text() != identity:
                 raise SettingsError(
-                    f"{self.folder}: holds an unfinished run of other settings, micrographs or "
-                    "labels; repeat its command to finish it, or start afresh with --force"
+                    f"{self.folder}: contains an unfinished run with other settings, micrographs "
+                    "or labels; repeat its command to finish it, or start again with --force"
                 )
-            return _steps_done(self.checkpoint)
+            return _read_step(self.checkpoint)
         self.checkpoint.unlink(missing_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole(self.folder / "settings.toml", overwrite=True) as temporary:
+        with atomic_write(self.folder / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(self.settings), encoding="utf-8")
-        with whole(mark, overwrite=True) as temporary:
+        with atomic_write(marker, overwrite=True) as temporary:
             temporary.write_text(identity)
         return 0
 
-    def prepare(self, on_done: Callable[[Path, CryopickError | None], None]) -> Prepared:
-        """Prepare all micrographs, those held out as those to learn from.
+    def prepare(self, on_done: Callable[[Path, CryopickError | None], None]) -> PreparedDatasets:
+        """Prepare all micrographs for the network.
 
         Args:
-            on_done: Called for each micrograph, with the error if it is left out.
+            on_done: Called for each micrograph, with the error if it is skipped.
 
         Raises:
             InputError: No micrograph can be used, or none with a label.
         """
-        own, judged, folder = self.training, self.held_out, self.folder / "prepared"
+        folder = self.folder / "prepared"
         preparation = Preparation(
             working_size_ang=self.settings.working_size_ang,
             pixel_size_ang=self.settings.pixel_size_ang,
@@ -133,52 +139,59 @@ class Run:
             ignore=self.ignore,
         )
         training = prepare_dataset(
-            own.paths,
-            own.labels,
+            self.training.paths,
+            self.training.labels,
             preparation,
             folder / "training",
-            negatives=own.negatives,
+            negatives=self.training.negatives,
             on_done=on_done,
         )
-        if not training.store.labelled:
+        if not training.store.label_count:
             raise InputError(
                 "all labels lie on micrographs that were skipped, on borders or in ignored "
-                "regions; mend one of them, or label others"
+                "regions; repair one of these micrographs, or label others"
             )
-        if judged is None:
-            return Prepared(training, None)
-        alike, to = replace(preparation, normalization=training.normalization), folder / "held-out"
-        held_out = prepare_dataset(judged.paths, judged.labels, alike, to, on_done=on_done)
-        return Prepared(training, held_out)
+        if self.held_out is None:
+            return PreparedDatasets(training, None)
+        held_out = prepare_dataset(
+            self.held_out.paths,
+            self.held_out.labels,
+            replace(preparation, normalization=training.normalization),
+            folder / "held-out",
+            on_done=on_done,
+        )
+        return PreparedDatasets(training, held_out)
 
-    def learn(
+    def train(
         self,
-        prepared: Prepared,
-        judge: Callable[[Store, Guide | None], HeldOut],
+        prepared: PreparedDatasets,
         device: torch.device,
-        on_row: Callable[[Row], None],
+        on_row: Callable[[CurveRow], None],
         *,
         finish: bool = False,
         devices: int = 1,
-    ) -> Outcome:
-        """Train, from the last checkpoint on where there is one.
+    ) -> TrainingResult:
+        """Train the network, from the last checkpoint if there is one.
 
         Args:
-            prepared: What `prepare` made.
-            judge: Makes the judge of held-out micrographs, given the guide if any.
-            device: Where to compute.
+            prepared: The datasets from `prepare`.
+            device: Device to compute on.
             on_row: Called with each new row of the curves.
-            finish: Take the best network up to the last checkpoint, and learn no further.
-            devices: How many such devices share each step.
+            finish: Take the best network up to the last checkpoint without training further.
+            devices: Number of such devices that share each minibatch.
 
         Raises:
             SettingsError: The prior and the labels contradict each other.
             FormatError: The checkpoint is damaged.
-            InputError: The model to start from is missing.
+            InputError: The model given as `init` is missing.
         """
-        start = load_start(self.settings, prepared.training.store)
-        held_out = judge(prepared.held_out.store, start.guide) if prepared.held_out else None
-        return train_on(
+        start = load_initialization(self.settings, prepared.training.store)
+        validator = None
+        if prepared.held_out:
+            validator = HeldOutValidator.for_training(
+                self.settings, prepared.held_out.store, start.partner
+            )
+        return train_on_devices(
             1 if finish else devices,
             device,
             on_row,
@@ -186,34 +199,34 @@ class Run:
             settings=self.settings,
             checkpoint=self.checkpoint,
             start=start.scorer,
-            guide=start.guide,
-            held_out=held_out,
+            partner=start.partner,
+            held_out=validator,
             finish=finish,
         )
 
-    def model_of(self, prepared: Prepared, outcome: Outcome) -> Model:
-        """The model that training ended with, its scores as they are."""
+    def create_model(self, prepared: PreparedDatasets, result: TrainingResult) -> Model:
+        """Return the trained model, without calibration."""
         return Model(
-            scorer=outcome.best,
+            scorer=result.best,
             diameter_ang=self.settings.diameter_ang,
             working_pixel_size_ang=self.settings.working_size_ang,
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
-            guide=outcome.guide,
-            summary=self._summary(prepared, outcome),
+            partner=result.partner,
+            summary=self._summary(prepared, result),
         )
 
-    def finish(self, model: Model, outcome: Outcome) -> None:
-        """Write curves and model; the prepared micrographs go."""
-        with whole(self.folder / "curves.tsv", overwrite=True) as temporary:
-            temporary.write_text(outcome.curves.to_tsv(), encoding="utf-8")
-        save_model(model, self.model, overwrite=True)  # `open` has asked
+    def finish(self, model: Model, result: TrainingResult) -> None:
+        """Write the curves and the model, and remove the prepared micrographs."""
+        with atomic_write(self.folder / "curves.tsv", overwrite=True) as temporary:
+            temporary.write_text(result.curves.to_tsv(), encoding="utf-8")
+        save_model(model, self.model, overwrite=True)  # `open` has checked that it may be replaced
         (self.folder / "unfinished").unlink()
         shutil.rmtree(self.folder / "prepared")
 
-    def _summary(self, prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
-        """What made the model, the same for the same run: no date, no place."""
-        rows = [row for row in outcome.curves.rows if row.step == outcome.best_step]
+    def _summary(self, prepared: PreparedDatasets, result: TrainingResult) -> dict[str, Any]:
+        """Summarize the run for the model file, without dates and paths: it is reproducible."""
+        rows = [row for row in result.curves.rows if row.step == result.best_step]
         held_out = None
         if prepared.held_out and rows:
             held_out = {
@@ -224,34 +237,34 @@ class Run:
         return {
             "version": version("cryopick"),
             "settings": asdict(self.settings),
-            "prior": outcome.prior,
+            "prior": result.prior,
             "training": _counts(prepared.training),
             "held_out": held_out,
-            "best_step": outcome.best_step,
+            "best_step": result.best_step,
         }
 
     def _identity(self) -> str:
-        lines = [settings_hash(self.settings), *self.training.identity()]
-        if start := starting_file(self.settings.init):
-            lines.append(file_identity(start))
+        lines = [hash_settings(self.settings), *self.training.identity_lines()]
+        if start := find_initial_model(self.settings.init):
+            lines.append(identify_file(start))
         if self.held_out:
-            lines += ["held out", *self.held_out.identity()]
+            lines += ["held out", *self.held_out.identity_lines()]
         if self.ignore.polygons:
             lines.append(self.ignore.fingerprint)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
-    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.labelled}
+    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.label_count}
     negatives = sum(map(len, dataset.store.negatives_px))
     return {**counts, "negatives": negatives} if negatives else counts
 
 
-def _steps_done(checkpoint: Path) -> int:
+def _read_step(checkpoint: Path) -> int:
     try:
         with safe_open(checkpoint, framework="numpy") as file:
             return int(json.loads((file.metadata() or {})["cryopick-run"])["step"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise FormatError(
-            f"{checkpoint}: the checkpoint cannot be read; start afresh with --force"
+            f"{checkpoint}: the checkpoint cannot be read; start again with --force"
         ) from error

@@ -1,7 +1,7 @@
-"""Judge a network on micrographs that it does not learn from, while it learns.
+"""Evaluate a network on held-out micrographs during training.
 
-- `HeldOutMicrographs`: average precision over regions and over particles.
-- `Judged`: what that is reckoned from.
+- `HeldOutValidator`: average precision of regions and of particles.
+- `ValidationResult`: the scores behind them.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,28 @@ import torch
 from cryopick.array_types import Bool, Float32
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.precision_recall import average_precision
-from cryopick.inference.score_map import folded_both, guided_map
-from cryopick.model.ensemble import Guide
+from cryopick.inference.score_map import (
+    compute_ensemble_score_map,
+    optimize_ensemble_for_inference,
+)
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer
-from cryopick.pick.picker import default_step, locate
+from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
-from cryopick.preprocess.store import Store, load_micrograph
+from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["HeldOutMicrographs", "Judged"]
+__all__ = ["HeldOutValidator", "ValidationResult"]
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What a network says of held-out micrographs.
+class ValidationResult:
+    """Scores of a network on held-out micrographs.
 
     Attributes:
-        logits: Of all usable regions.
-        is_positive: Which of them lie within the label radius of a label.
-        particle_average_precision: Of the picks that it leads to.
+        logits: Scores of all usable regions.
+        is_positive: Regions within the label radius of a label.
+        particle_average_precision: Average precision of the picks.
     """
 
     logits: Float32[np.ndarray, " regions"]
@@ -39,64 +42,70 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class HeldOutMicrographs:
-    """Held-out micrographs with their labels, which count as all there is to find.
+class HeldOutValidator:
+    """Held-out micrographs whose labels count as complete.
 
     Attributes:
-        store: The micrographs.
-        diameter_px: Particle diameter in working pixels: picks are at least half of it
-            apart, and belong to a label within a third of it.
-        label_radius_px: Distance within which a region counts as positive.
-        guide: Network that the trained one will work beside, if any.
+        store: The prepared micrographs.
+        diameter_px: Particle diameter in working pixels. Picks are at least half of it apart, and
+            match a label within a third of it.
+        label_radius_px: Distance from a label within which a region counts as positive.
+        partner: Ensemble partner of the network, if any.
     """
 
-    store: Store
+    store: PreparedStore
     diameter_px: float
     label_radius_px: float
-    guide: Guide | None = None
+    partner: EnsemblePartner | None = None
 
     @classmethod
-    def of(cls, settings: TrainSettings, store: Store, guide: Guide | None) -> "HeldOutMicrographs":
-        """The judge that suits a training run."""
+    def for_training(
+        cls, settings: TrainSettings, store: PreparedStore, partner: EnsemblePartner | None
+    ) -> "HeldOutValidator":
+        """Create a validator with the scale and label radius of a training."""
         diameter_px = settings.diameter_ang / settings.working_size_ang
-        return cls(store, diameter_px, settings.sampling.label_radius_px, guide)
+        return cls(store, diameter_px, settings.sampling.label_radius_px, partner)
 
     def __call__(self, scorer: Scorer) -> tuple[float, float]:
-        """Average precision over regions, and over particles.
+        """Return the average precision of regions and that of particles.
 
         Source: Bepler et al. 2019, Methods, classifier evaluation.
         """
-        judged = self.judge(scorer)
-        regions = average_precision(judged.logits, judged.is_positive)
-        return regions, judged.particle_average_precision
+        result = self.evaluate(scorer)
+        regions = average_precision(result.logits, result.is_positive)
+        return regions, result.particle_average_precision
 
-    def judge(self, scorer: Scorer) -> "Judged":
-        """What a network says of all regions, and how good its picks are."""
+    def evaluate(self, scorer: Scorer) -> "ValidationResult":
+        """Score all regions of the held-out micrographs, and evaluate the picks."""
         device = next(scorer.parameters()).device
-        step = default_step(scorer)
-        ready, guide = folded_both(scorer, self.guide, torch.float32, device, step_px=step)
-        regions, tables, truths = [], [], []
+        step = default_step_px(scorer)
+        optimized, partner = optimize_ensemble_for_inference(
+            scorer, self.partner, torch.float32, device, step_px=step
+        )
+        regions, pick_tables, label_tables = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
-            scores = guided_map(ready, guide, micrograph.image, step_px=step)
+            scores = compute_ensemble_score_map(optimized, partner, micrograph.image, step_px=step)
             usable = micrograph.usable[::step, ::step]
-            labels = self.store.labels_px[number]
-            positive = _within(scores.logits.shape, step, labels, self.label_radius_px)
-            regions.append((scores.logits[usable], positive[usable]))
-            found = locate(
+            labels_px = self.store.labels_px[number]
+            is_positive = _mark_positive(scores.logits.shape, step, labels_px, self.label_radius_px)
+            regions.append((scores.logits[usable], is_positive[usable]))
+            peaks = find_peaks(
                 scores, micrograph.usable, radius=self.diameter_px / 2, threshold=-np.inf
             )
-            tables.append(Picks.on(str(number), *found))
-            truths.append(Picks.on(str(number), labels))
-        judged = evaluate_picks(concatenate(tables), concatenate(truths), self.diameter_px / 3)
+            pick_tables.append(Picks.for_micrograph(str(number), *peaks))
+            label_tables.append(Picks.for_micrograph(str(number), labels_px))
+        evaluation = evaluate_picks(
+            concatenate(pick_tables), concatenate(label_tables), self.diameter_px / 3
+        )
         logits, is_positive = (np.concatenate(column) for column in zip(*regions, strict=True))
-        return Judged(logits, is_positive, judged.average_precision or 0.0)
+        return ValidationResult(logits, is_positive, evaluation.average_precision or 0.0)
 
 
-def _within(
+def _mark_positive(
     shape: tuple[int, int], step: int, labels_px: np.ndarray, radius_px: float
 ) -> Bool[np.ndarray, "rows columns"]:
-    """Which places of a grid lie within the radius of a label."""
+    """Mark the points of a grid within the radius of a label."""
     positive = np.zeros(shape, bool)
     for x, y in labels_px:
         rows, columns = (

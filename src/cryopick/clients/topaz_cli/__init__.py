@@ -1,9 +1,10 @@
-"""A command line that takes what Topaz takes, for programs that run it; our engine does the work.
+"""Command line compatible with that of Topaz, for programs that run Topaz.
 
-RELION, cryoSPARC, Scipion, EMAN2 and others start a program of a known name with known options
-and read known files back. docs/howto/topaz.md says how each is pointed here.
+RELION, cryoSPARC, Scipion, EMAN2 and others run `topaz` with known options and read its output
+files. This program accepts the same options and writes the same files, but picks with cryopick.
+docs/howto/topaz.md explains how to configure each of them.
 
-- `main`: the entry point, `cryopick-topaz`.
+- `main`: entry point, `cryopick-topaz`.
 """
 
 from cryopick.clients.topaz_cli.app import main

@@ -1,12 +1,12 @@
-"""The frame around every command: which one, its options, errors as one line, exit status.
+"""Commands, their options, one-line error messages and exit status.
 
-Exit status: 0 done, also where nothing was found; 1 a mistake in the input; 2 wrong usage; 70 a
-bug; 130 interrupted. Nothing heavy is imported before a command runs, so that a client's question
-for the version is answered at once.
+Exit status: 0 success, also without any particle; 1 error in the input; 2 usage error; 70 bug; 130
+interrupted. Nothing heavy is imported before a command runs, so that clients get the version
+immediately.
 
-- `main`: the entry point.
-- `run_words`: the same for words given, with the exit status returned.
-- `status_of`: the status of a piece of work.
+- `main`: entry point.
+- `run_words`: run a command line and return its exit status.
+- `run_with_status`: run a function and return its exit status.
 """
 
 import os
@@ -19,13 +19,13 @@ from typing import NamedTuple, NoReturn
 
 from cryopick.clients.topaz_cli import file_options as files
 from cryopick.clients.topaz_cli import picking_options as picking
-from cryopick.clients.topaz_cli.manners import Parser, say, unfolded
+from cryopick.clients.topaz_cli.arguments import Parser, expand_argument_files, report
 from cryopick.errors import CryopickError
 
-__all__ = ["main", "run_words", "status_of"]
+__all__ = ["main", "run_with_status", "run_words"]
 
-# What clients ask for, and some compare with the versions that they know; nothing else may be
-# on the line.
+# Version of Topaz reported to clients, some of which compare it with the versions they support;
+# nothing else may be on the line.
 VERSION = "0.3.20"
 FAILED, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
 
@@ -34,110 +34,120 @@ class Command(NamedTuple):
     """One command.
 
     Attributes:
-        about: What it does.
-        options: Adds its options.
-        place: Module and function that do it, of values to an exit status or None.
+        about: Description in the help.
+        options: Function that adds its options.
+        target: Module and function that run it and return an exit status or None.
     """
 
     about: str
     options: Callable[[Parser], None]
-    place: str
+    target: str
 
 
 COMMANDS = {
     "train": Command(
-        "learn a detector from labelled particles", picking.train_options, "train:train"
+        "train a detector on labelled particles", picking.train_options, "commands:train"
     ),
-    "segment": Command("write maps of scores", picking.segment_options, "segment:segment"),
-    "extract": Command("find particles on micrographs", picking.extract_options, "extract:extract"),
+    "segment": Command("write score maps", picking.segment_options, "commands:segment"),
+    "extract": Command(
+        "pick particles on micrographs", picking.extract_options, "commands:extract"
+    ),
     "precision_recall_curve": Command(
-        "judge a table of particles", picking.curve_options, "tables:precision_recall_curve"
+        "compare picks with true particles", picking.curve_options, "tables:precision_recall_curve"
     ),
-    "downsample": Command("shrink a micrograph", files.downsample_options, "images:downsample"),
-    "normalize": Command("standardise micrographs", files.preprocess_options, "images:preprocess"),
+    "downsample": Command("downsample a micrograph", files.downsample_options, "images:downsample"),
+    "normalize": Command("normalize micrographs", files.preprocess_options, "images:preprocess"),
     "preprocess": Command(
-        "shrink and standardise micrographs", files.preprocess_options, "images:preprocess"
+        "downsample and normalize micrographs", files.preprocess_options, "images:preprocess"
     ),
-    "denoise": Command("not offered", files.denoise_options, "images:denoise"),
-    "denoise3d": Command("not offered", files.denoise3d_options, "images:denoise"),
-    "convert": Command("convert tables of particles", files.convert_options, "tables:convert"),
-    "split": Command("one table for each micrograph", files.split_options, "tables:split"),
-    "particle_stack": Command("cut out particles", files.stack_options, "stack:particle_stack"),
+    "denoise": Command("not supported", files.denoise_options, "images:denoise"),
+    "denoise3d": Command("not supported", files.denoise3d_options, "images:denoise"),
+    "convert": Command("convert particle tables", files.convert_options, "tables:convert"),
+    "split": Command("split a table by micrograph", files.split_options, "tables:split"),
+    "particle_stack": Command(
+        "extract particles to a stack", files.stack_options, "images:particle_stack"
+    ),
     "train_test_split": Command(
-        "set micrographs aside to judge by", files.test_split_options, "tables:train_test_split"
+        "split micrographs into training and test sets",
+        files.test_split_options,
+        "tables:train_test_split",
     ),
-    "gui": Command("label particles in a browser", files.no_options, "gui:gui"),
-    "scale_coordinates": Command("scale a table", files.scale_options, "older:scale_coordinates"),
+    "gui": Command("label particles in a browser", files.no_options, "commands:gui"),
+    "scale_coordinates": Command(
+        "scale the coordinates of a table", files.scale_options, "tables:scale_coordinates"
+    ),
     "boxes_to_coordinates": Command(
-        "box files to a table", files.from_boxes_options, "older:boxes_to_coordinates"
+        "convert box files to a table", files.from_boxes_options, "tables:boxes_to_coordinates"
     ),
     "star_to_coordinates": Command(
-        "STAR file to a table", files.from_star_options, "older:star_to_coordinates"
+        "convert a STAR file to a table", files.from_star_options, "tables:star_to_coordinates"
     ),
     "coordinates_to_star": Command(
-        "table to a STAR file", files.to_star_options, "older:coordinates_to_star"
+        "convert a table to a STAR file", files.to_star_options, "tables:coordinates_to_star"
     ),
     "coordinates_to_boxes": Command(
-        "table to box files", files.to_boxes_options, "older:coordinates_to_boxes"
+        "convert a table to box files", files.to_boxes_options, "tables:coordinates_to_boxes"
     ),
     "coordinates_to_eman2_json": Command(
-        "table to EMAN2 files", files.to_eman_options, "older:coordinates_to_eman2_json"
+        "convert a table to EMAN2 files", files.to_eman_options, "tables:coordinates_to_eman2_json"
     ),
     "star_particles_threshold": Command(
-        "leave out lower scores", files.star_threshold_options, "older:star_particles_threshold"
+        "remove particles with low scores",
+        files.star_threshold_options,
+        "tables:star_particles_threshold",
     ),
 }
 
 
 def main() -> NoReturn:
-    """Run the command that was typed, and exit; being told to end is being interrupted."""
+    """Run the command line of this process and exit; SIGTERM counts as an interrupt."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run_words(sys.argv[1:], Path(sys.argv[0]).name))
 
 
 def run_words(words: Sequence[str], program: str = "cryopick-topaz") -> int:
-    """Run a command line without its program's name.
+    """Run a command line.
 
     Args:
         words: The command and its arguments.
-        program: What it was called by.
+        program: Name of the program, for messages.
 
     Returns:
         The exit status.
     """
-    return status_of(lambda: _run(unfolded(words), program), program)
+    return run_with_status(lambda: _run(expand_argument_files(words), program), program)
 
 
-def status_of(work: Callable[[], int], program: str) -> int:
-    """Do some work, tell in one line what stopped it, and give the exit status."""
+def run_with_status(work: Callable[[], int], program: str) -> int:
+    """Run a function, report errors in one line, and return the exit status."""
     try:
         return work()
-    except SystemExit as end:  # argparse ends so, with its message told
+    except SystemExit as end:  # from argparse, which has printed its message
         return end.code if isinstance(end.code, int) else USAGE
     except CryopickError as error:
-        say(f"{program}: error: {' '.join(str(error).split())}")
+        report(f"{program}: error: {' '.join(str(error).split())}")
         return FAILED
     except KeyboardInterrupt:
-        say(f"{program}: interrupted")
+        report(f"{program}: interrupted")
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("CRYOPICK_DEBUG") == "1":
             raise
-        return _stopped(error, program)
+        return _report_error(error, program)
 
 
-def _stopped(error: Exception, program: str) -> int:
-    """Tell what a file or a bug did, in one line."""
-    if isinstance(error, BrokenPipeError):  # whoever read stdout has enough
+def _report_error(error: Exception, program: str) -> int:
+    """Report a file error or a bug in one line; return the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of stdout has closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # for the flush at exit
         return FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        say(f"{program}: error: {where}{error.strerror}")
+        report(f"{program}: error: {where}{error.strerror}")
         return FAILED
-    say(
-        f"{program}: bug: {type(error).__name__}: {' '.join(str(error).split())}. This is a "
-        "mistake in cryopick; set CRYOPICK_DEBUG=1, run it again and report the traceback."
+    report(
+        f"{program}: bug: {type(error).__name__}: {' '.join(str(error).split())}. This is "
+        "an error in cryopick itself; run it again with CRYOPICK_DEBUG=1 and report the traceback."
     )
     return BUG
 
@@ -151,23 +161,23 @@ def _run(words: Sequence[str], program: str) -> int:
         sys.stdout.write(_help(program))
         return 0
     if first == "--install-as-topaz":
-        from cryopick.clients.topaz_cli.install import install
+        from cryopick.clients.topaz_cli.commands import install
 
         return install(words[1:], program)
     command = COMMANDS.get(first)
     if command is None:
-        found = f"unknown command {first!r}" if first else "a command is missing"
-        say(f"usage: {program} [-h] [--version] <command> ...\n{program}: error: {found}; "
+        problem = f"unknown command {first!r}" if first else "a command is missing"
+        report(f"usage: {program} [-h] [--version] <command> ...\n{program}: error: {problem}; "
             f"choose one of {', '.join(COMMANDS)}")  # fmt: skip
         return USAGE
     parser = Parser(program, first, command.about)
     command.options(parser)
     values = parser.read(words[1:])
     values.parser, values.program = parser, program
-    module, function = command.place.split(":")
-    done = getattr(import_module(f"cryopick.clients.topaz_cli.{module}"), function)(values)
+    module, function = command.target.split(":")
+    status = getattr(import_module(f"cryopick.clients.topaz_cli.{module}"), function)(values)
     sys.stdout.flush()
-    return int(done or 0)
+    return int(status or 0)
 
 
 def _help(program: str) -> str:
@@ -177,12 +187,13 @@ def _help(program: str) -> str:
         [
             f"usage: {program} [-h] [--version] <command> ...",
             "",
-            "The commands of Topaz, done by cryopick.",
+            "The commands of Topaz, run by cryopick.",
             "",
             "options:",
-            "  -h, --help              show this help and stop; after a command, its options",
-            f"  --version               show the version of Topaz that this stands for ({VERSION})",
-            "  --install-as-topaz DIR  write DIR/topaz, which starts this program",
+            "  -h, --help              show this help and exit; after a command, its options",
+            "  --version               show the version of Topaz that this program replaces "
+            f"({VERSION})",
+            "  --install-as-topaz DIR  write DIR/topaz, which runs this program",
             "",
             "commands:",
             *lines,

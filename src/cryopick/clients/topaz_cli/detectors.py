@@ -1,14 +1,14 @@
-"""What `--model` means, and micrographs through it.
+"""Models that `--model` names, applied to micrographs.
 
-A detector that `train` here has written works on images as they are given, in their own pixels, as
-clients shrink them beforehand, and standardises each by itself, as nobody tells how a client did.
-A detector of Topaz's own scores the image as it is. A model that `cryopick train` wrote, and the
-general model, bring the image to their own scale first: there a particle is as large as it says,
-which on the image is twice the radius asked for. `none` takes the image for the scores.
+A detector written by `train` of this program scores images in their own pixels, because clients
+downsample them first, and normalizes each image, because the normalization of the client is
+unknown. A detector of Topaz scores the image unchanged. A model of `cryopick train` and the general
+model rescale the image first, so that twice the radius becomes the particle diameter of the model.
+With `none` the image itself is the score map.
 
-- `Looker`: a model made ready; `Seen`: what it says of a micrograph.
-- `open_looker`: the model of a name.
-- `IN_PIXELS`: marks models whose lengths are pixels of the images as given.
+- `ImageScorer`: function that scores a micrograph; `ScoredImage`: its result.
+- `open_image_scorer`: open the model of a name.
+- `IN_PIXELS`: marks models whose lengths are in pixels of the input images.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,40 +19,47 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
-from cryopick.clients.topaz_cli.manners import say
+from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import InputError, SettingsError
-from cryopick.inference.score_map import ScoreMap, folded, score_map
+from cryopick.errors import NotFoundError, SettingsError
+from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.model.networks import Scorer
-from cryopick.pick.picker import Picker, locate
+from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
-from cryopick.pick.suppression import suppress
+from cryopick.pick.suppression import suppress_non_maxima
 from cryopick.preprocess.fourier import resample
-from cryopick.preprocess.mask import inset
+from cryopick.preprocess.mask import erode_mask
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IN_PIXELS", "Looker", "Seen", "device_of", "is_ours", "open_looker"]
+__all__ = [
+    "IN_PIXELS",
+    "ImageScorer",
+    "ScoredImage",
+    "choose_torch_device",
+    "is_cryopick_model",
+    "open_image_scorer",
+]
 
 IN_PIXELS = "lengths in pixels of the images as given"
-_LEARNT_FROM_MANY = ("resnet8", "resnet16")  # and the same with _u32, _u64 behind
+_PRETRAINED_NAMES = ("resnet8", "resnet16")  # also with the suffixes _u32 and _u64
 _NO_MODEL = "none"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a model says of a micrograph.
+class ScoredImage:
+    """Scores of a micrograph.
 
     Attributes:
-        scores: Logits on a grid over the image that the network saw.
-        usable: Pixels of that image that hold image.
-        scale_yx: Pixels of the micrograph for each of its own, along y and x.
+        scores: Logits on a grid over the image that the network received.
+        usable: Usable pixels of that image.
+        scale_yx: Pixels of the micrograph per pixel of that image, along y and x.
         shape: Height and width of the micrograph.
-        is_exact: Particles lie on the pixels of the map, and not between them.
+        is_exact: Particles are centred on pixels of the map, without sub-pixel refinement.
     """
 
     scores: ScoreMap
@@ -64,83 +71,83 @@ class Seen:
     def particles(
         self, radius_px: float, threshold: float
     ) -> tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]:
-        """Centres (x, y) in pixels of the micrograph and their scores, the highest first."""
+        """Find centres (x, y) in pixels of the micrograph, and scores, highest first."""
         if self.is_exact:
             logits = self.scores.logits
-            peaks = suppress(logits, radius=radius_px, threshold=threshold)
+            peaks = suppress_non_maxima(logits, radius=radius_px, threshold=threshold)
             return peaks[:, ::-1].astype(np.float64), logits[tuple(peaks.T)].astype(np.float64)
-        room = inset(self.usable, radius_px / max(self.scale_yx))
-        return locate(
-            self.scores, room, radius=radius_px, threshold=threshold, scale_yx=self.scale_yx
+        allowed = erode_mask(self.usable, radius_px / max(self.scale_yx))
+        return find_peaks(
+            self.scores, allowed, radius=radius_px, threshold=threshold, scale_yx=self.scale_yx
         )
 
     def whole_map(self) -> Float32[np.ndarray, "height width"]:
-        """A score for each pixel of the micrograph."""
+        """Resample the scores to the pixels of the micrograph."""
         logits = self.scores.logits
         return logits if logits.shape == self.shape else resample(logits, self.shape)
 
 
-Looker = Callable[[Path], Seen]
+ImageScorer = Callable[[Path], ScoredImage]
 
 
-def open_looker(
+def open_image_scorer(
     name: str,
     paths: Sequence[Path],
     device: "torch.device",
     *,
     radius_px: float | None,
     dense: bool = False,
-) -> Looker:
-    """Make the model of a name ready.
+) -> ImageScorer:
+    """Open the model of a name.
 
     Args:
-        name: What `--model` said.
-        paths: Micrographs in the order in which they will be looked at.
-        device: Where to score.
-        radius_px: Half a particle, which models with a scale of their own have to know.
+        name: Value of `--model`.
+        paths: Micrographs in the order in which they will be scored.
+        device: Device to score on.
+        radius_px: Particle radius, required by models with a fixed scale.
         dense: Score every pixel.
 
     Raises:
-        InputError: There is no such file, and the name is not known.
-        FormatError: The file is no model.
-        SettingsError: The model has a scale of its own and the radius is not known.
+        NotFoundError: The name is neither a file nor known.
+        FormatError: The file is not a model.
+        SettingsError: The model has a fixed scale and the radius is missing.
     """
     if name == _NO_MODEL:
-        return _as_scores
-    path, is_general = Path(name), name.partition("_u")[0] in _LEARNT_FROM_MANY
+        return _read_scores
+    path, is_general = Path(name), name.partition("_u")[0] in _PRETRAINED_NAMES
     if not path.is_file() and not is_general:
-        raise InputError(f"{name}: no such model file; train one, or name resnet8 or resnet16")
-    if path.is_file() and not is_ours(path):
-        scorer = folded(read_topaz_model(path), device=device, step_px=1)
-        return lambda image: _as_topaz(image, scorer)
+        raise NotFoundError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
+    if path.is_file() and not is_cryopick_model(path):
+        scorer = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
+        return lambda image: _score_with_topaz_detector(image, scorer)
     model = load_model(path if path.is_file() else GENERAL_MODEL)
     diameter_px = None
     if model.summary.get("lengths") != IN_PIXELS:
         if radius_px is None:
             raise SettingsError(
-                f"--model {name} brings images to its own scale, so it has to know how large the "
-                "particles are: use extract with --radius, half of their diameter in pixels"
+                f"--model {name} rescales images and needs the size of the particles: use extract "
+                "with --radius, half of the particle diameter in pixels"
             )
         diameter_px = 2 * radius_px
-        what = f"{name}: " if path.is_file() else f"{name}: here the general model of cryopick, "
-        say(f"# {what}for particles {diameter_px:g} pixels across")
-    # An ångström stands for a pixel: clients shrink images and leave the old size in the header.
+        source = f"{name}: " if path.is_file() else f"{name}: using the general model of cryopick, "
+        report(f"# {source}for a particle diameter of {diameter_px:g} pixels")
+    # Lengths in Å stand for pixels: clients downsample images without updating the header.
     settings = PickSettings(
         pixel_size_ang=1.0, diameter_ang=diameter_px, step_px=1 if dense else None
     )
-    picker = Picker.ready(model, settings, device, paths)
-    return lambda image: _as_ours(image, picker)
+    picker = Picker.create(model, settings, device, paths)
+    return lambda image: _score_with_picker(image, picker)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file is one of our models, whatever its name: safetensors with a JSON header."""
+def is_cryopick_model(path: Path) -> bool:
+    """Check if a file is a cryopick model by its content: safetensors with a JSON header."""
     with path.open("rb") as file:
         start = file.read(9)
     return start[8:] == b"{" and not start.startswith(b"PK")
 
 
-def device_of(number: int | None) -> "torch.device":
-    """The GPU of a number, or the CPU below 0; what there is, with a note if it was asked for."""
+def choose_torch_device(number: int | None) -> "torch.device":
+    """Choose the GPU of a number, or the CPU below 0; fall back with a note if there is no GPU."""
     import torch
 
     if number is None:
@@ -149,30 +156,30 @@ def device_of(number: int | None) -> "torch.device":
         return torch.device("cpu")
     if torch.cuda.is_available():
         return torch.device("cuda", number if number < torch.cuda.device_count() else 0)
-    found = choose_device()
-    say(f"# device {number} asked for; there is no CUDA here, using {found.type}")
-    return found
+    device = choose_device()
+    report(f"# device {number} requested, but CUDA is not available; using {device.type}")
+    return device
 
 
-def _as_scores(path: Path) -> Seen:
+def _read_scores(path: Path) -> ScoredImage:
     logits = np.asarray(read_micrograph(path).pixels, dtype=np.float32)
-    return _on_pixels(ScoreMap(logits, 1))
+    return _create_on_pixels(ScoreMap(logits, 1))
 
 
-def _as_topaz(path: Path, scorer: Scorer) -> Seen:
+def _score_with_topaz_detector(path: Path, scorer: Scorer) -> ScoredImage:
     image = np.asarray(read_micrograph(path).pixels, dtype=np.float32)
-    return _on_pixels(score_map(scorer, image, step_px=1))
+    return _create_on_pixels(compute_score_map(scorer, image, step_px=1))
 
 
-def _on_pixels(scores: ScoreMap) -> Seen:
+def _create_on_pixels(scores: ScoreMap) -> ScoredImage:
     shape = scores.logits.shape
     height, width = shape
-    return Seen(scores, np.ones(shape, bool), (1.0, 1.0), (height, width), is_exact=True)
+    return ScoredImage(scores, np.ones(shape, bool), (1.0, 1.0), (height, width), is_exact=True)
 
 
-def _as_ours(path: Path, picker: Picker) -> Seen:
+def _score_with_picker(path: Path, picker: Picker) -> ScoredImage:
     scored = picker.score(path)
     prepared = scored.prepared
-    return Seen(
+    return ScoredImage(
         scored.scores, prepared.usable, prepared.scale_yx, prepared.raw_shape, is_exact=False
     )

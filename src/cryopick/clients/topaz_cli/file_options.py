@@ -1,13 +1,13 @@
-"""Options of the commands on images and tables, by the names that Topaz gives them.
+"""Options of the commands on images and tables, with the names of Topaz.
 
 - `preprocess_options`, `downsample_options`, `denoise_options`, `denoise3d_options`: images.
 - `convert_options`, `split_options`, `test_split_options`, `stack_options`: tables.
 - `scale_options`, `from_star_options`, `to_star_options`, `from_boxes_options`, `to_boxes_options`,
-  `to_eman_options`, `star_threshold_options`: tables, by the names that older scripts use.
-- `no_options`: a command without any.
+  `to_eman_options`, `star_threshold_options`: tables, with names that older scripts use.
+- `no_options`: no options.
 """
 
-from cryopick.clients.topaz_cli.manners import Parser, whole_number
+from cryopick.clients.topaz_cli.arguments import Parser, parse_integer
 from cryopick.clients.topaz_cli.picking_options import TABLES
 
 __all__ = [
@@ -29,45 +29,61 @@ __all__ = [
     "to_star_options",
 ]
 
-_UNUSED = "taken and not needed here"
+_UNUSED = "accepted and ignored"
 
 
 def no_options(_: Parser) -> None:
-    """None."""
+    """Add no options."""
 
 
 def preprocess_options(parser: Parser) -> None:
-    """Shrink and standardise micrographs."""
+    """Add the options of `preprocess` and `normalize`."""
     add = parser.add_argument
     add("files", nargs="+", help="micrographs")
-    add("-s", "--scale", type=float, default=1.0, help="raw pixels per new pixel (default: 1)")
-    add("--affine", action="store_true", help="mean 0 and standard deviation 1, no mixture")
-    for name, kind, value in (("--sample", float, 10.0), ("--niters", whole_number, 100)):
+    add("-s", "--scale", type=float, default=1.0, help="downsampling factor (default: 1)")
+    add(
+        "--affine",
+        action="store_true",
+        help="normalize to mean 0 and standard deviation 1, without mixture model",
+    )
+    for name, kind, value in (("--sample", float, 10.0), ("--niters", parse_integer, 100)):
         add(name, type=kind, default=value, help=_UNUSED)
     add("-a", "--alpha", type=float, default=900.0, help=_UNUSED)
     add("-b", "--beta", type=float, default=1.0, help=_UNUSED)
-    add("--metadata", action="store_true", help="write <name>.metadata.json as well")
-    add("-d", "--device", type=whole_number, default=-1, help=_UNUSED)
-    add("-t", "--num-workers", type=whole_number, default=0, help="cores; below 1: all")
-    add("-j", "--num-threads", type=whole_number, default=0, help=_UNUSED)
-    add("-o", "--destdir", required=True, help="folder to write to")
-    add("--format", default="mrc", help="mrc, tiff, png, or several with commas (default: mrc)")
-    add("-v", "--verbose", action="store_true", help="a line for each micrograph")
+    add("--metadata", action="store_true", help="also write <name>.metadata.json")
+    add("-d", "--device", type=parse_integer, default=-1, help=_UNUSED)
+    add(
+        "-t",
+        "--num-workers",
+        type=parse_integer,
+        default=0,
+        help="number of CPU threads; below 1: all",
+    )
+    add("-j", "--num-threads", type=parse_integer, default=0, help=_UNUSED)
+    add("-o", "--destdir", required=True, help="output folder")
+    add(
+        "--format",
+        default="mrc",
+        help="mrc, tiff or png, or several separated by commas (default: mrc)",
+    )
+    add("-v", "--verbose", action="store_true", help="print a line per micrograph")
 
 
 def downsample_options(parser: Parser) -> None:
-    """Shrink one micrograph."""
+    """Add the options of `downsample`."""
     parser.add_argument("file", help="micrograph")
-    parser.add_argument("-s", "--scale", type=float, default=4.0, help="factor (default: 4)")
+    parser.add_argument(
+        "-s", "--scale", type=float, default=4.0, help="downsampling factor (default: 4)"
+    )
     parser.add_argument("-o", "--output", required=True, help="image to write")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell the sizes")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the image sizes")
 
 
 def denoise_options(parser: Parser) -> None:
-    """Not offered; the options are taken so that a client hears so whatever it asks for."""
+    """Add the options of `denoise`, which is not supported, so that clients get a clear error."""
     parser.add_argument("micrographs", nargs="*")
     parser.add_argument("-m", "--model", nargs="+")
-    _add_unread(
+    _add_ignored_options(
         parser,
         "-d --device;-o --output;--suffix;--format;--save-prefix;--save-interval;-a --dir-a;"
         "-b --dir-b;--hdf;--holdout;--lowpass;--gaussian;--inv-gaussian;--deconv-patch;"
@@ -79,9 +95,9 @@ def denoise_options(parser: Parser) -> None:
 
 
 def denoise3d_options(parser: Parser) -> None:
-    """Not offered, as for `denoise_options`."""
+    """Add the options of `denoise3d`, which is not supported."""
     parser.add_argument("volumes", nargs="*")
-    _add_unread(
+    _add_ignored_options(
         parser,
         "-o --output;--suffix;-m --model;-a --even-train-path;-b --odd-train-path;--N-train;"
         "--N-test;-c --crop;--base-kernel-width;--optim;--lr;--criteria;--momentum;--batch-size;"
@@ -90,80 +106,97 @@ def denoise3d_options(parser: Parser) -> None:
     )
 
 
-def _add_unread(parser: Parser, spellings: str) -> None:
+def _add_ignored_options(parser: Parser, spellings: str) -> None:
     for names in spellings.split(";"):
         parser.add_argument(*names.split())
 
 
 def convert_options(parser: Parser) -> None:
-    """Tables from one format to another."""
+    """Add the options of `convert`."""
     add = parser.add_argument
-    add("files", nargs="+", help="tables, taken as one")
-    add("-o", "--output", help="table to write, or a folder/ (default: stdout)")
+    add("files", nargs="+", help="tables, read as one")
+    add("-o", "--output", help="table or folder/ to write (default: stdout)")
     add("--from", dest="from_", choices=TABLES, default="auto", help="format of the files")
     add("--to", choices=(*TABLES, "json"), default="auto", help="format of the output")
-    add("--suffix", default="", help="end of the names of files in a folder")
-    add("-t", "--threshold", type=float, help="leave out lower scores")
-    add("-s", "--down-scale", type=float, default=1.0, help="divide coordinates by this")
-    add("-x", "--up-scale", type=float, default=1.0, help="multiply coordinates by this")
+    add("--suffix", default="", help="suffix of the names of files in a folder")
+    add("-t", "--threshold", type=float, help="remove particles with lower scores")
+    add(
+        "-s",
+        "--down-scale",
+        type=float,
+        default=1.0,
+        help="divide coordinates by this factor (default: 1)",
+    )
+    add(
+        "-x",
+        "--up-scale",
+        type=float,
+        default=1.0,
+        help="multiply coordinates by this factor (default: 1)",
+    )
     for name in ("--voltage", "--detector-pixel-size", "--magnification", "--amplitude-contrast"):
-        add(name, type=float, default=-1.0, help="column of a STAR file; below 0: none")
+        add(name, type=float, default=-1.0, help="constant column of a STAR file; negative: none")
     _add_images(parser, ".mrc")
-    add("--boxsize", type=whole_number, default=0, help="side of boxes")
-    add("-v", "--verbose", type=whole_number, default=0, help=_UNUSED)
+    add("--boxsize", type=parse_integer, default=0, help="box size in pixels")
+    add("-v", "--verbose", type=parse_integer, default=0, help=_UNUSED)
 
 
 def split_options(parser: Parser) -> None:
-    """A table to one for each micrograph."""
+    """Add the options of `split`."""
     add = parser.add_argument
     add("file", help="table")
-    add("-o", "--output", required=True, help="folder to write to")
+    add("-o", "--output", required=True, help="output folder")
     add("--format", choices=("auto", "coord", "star"), default="auto")
-    add("--suffix", default="", help="end of the names of files")
-    add("-t", "--threshold", type=float, help="leave out lower scores")
+    add("--suffix", default="", help="suffix of the names of files")
+    add("-t", "--threshold", type=float, help="remove particles with lower scores")
 
 
 def test_split_options(parser: Parser) -> None:
-    """Micrographs to learn from and to judge by."""
+    """Add the options of `train_test_split`."""
     add = parser.add_argument
     add("file", help="table of particles")
-    add("-n", "--number", type=whole_number, required=True, help="micrographs to judge by")
-    add("--seed", type=whole_number, default=0)
+    add("-n", "--number", type=parse_integer, required=True, help="number of test micrographs")
+    add("--seed", type=parse_integer, default=0)
     add("--image-dir", required=True, help="folder of the micrographs")
-    add("--image-ext", help="ending of their names (default: any)")
+    add("--image-ext", help="suffix of the micrographs (default: any)")
     add("--format", choices=TABLES, default="auto")
 
 
 def stack_options(parser: Parser) -> None:
-    """Images of particles."""
+    """Add the options of `particle_stack`."""
     add = parser.add_argument
     add("file", help="table of particles")
     add("--image-root", default="", help="folder of the micrographs")
     add("-o", "--output", required=True, help="stack to write")
-    add("--size", type=whole_number, required=True, help="side of the images")
-    add("--threshold", type=float, default=float("-inf"), help="leave out lower scores")
-    add("--resize", type=whole_number, default=-1, help="shrink the images to this side")
+    add("--size", type=parse_integer, required=True, help="box size in pixels")
+    add("--threshold", type=float, default=float("-inf"), help="remove particles with lower scores")
+    add(
+        "--resize",
+        type=parse_integer,
+        default=-1,
+        help="downsample the images to this size in pixels",
+    )
     add("--image-ext", default=".mrc")
     add("--metadata", help=_UNUSED)
 
 
 def scale_options(parser: Parser) -> None:
-    """Coordinates for images of another size."""
+    """Add the options of `scale_coordinates`."""
     parser.add_argument("file", help="table")
     parser.add_argument("-s", "--scale", type=float, default=0.25, help="factor (default: 0.25)")
     parser.add_argument("-o", "--output", help="table to write (default: stdout)")
 
 
 def from_star_options(parser: Parser) -> None:
-    """A STAR file as a table."""
+    """Add the options of `star_to_coordinates`."""
     parser.add_argument("file", help="STAR file")
     parser.add_argument("-o", "--output", help="table to write (default: stdout)")
 
 
 def to_star_options(parser: Parser) -> None:
-    """A table as a STAR file, on stdout."""
+    """Add the options of `coordinates_to_star`."""
     parser.add_argument("file", help="table")
-    parser.add_argument("--image-ext", default=".mrc", help="ending of micrographs' names")
+    parser.add_argument("--image-ext", default=".mrc", help="suffix of the micrographs")
     for name in (
         "--voltage",
         "--defocus-u",
@@ -174,31 +207,31 @@ def to_star_options(parser: Parser) -> None:
         "--detector-pixel-size",
         "--magnification",
     ):
-        parser.add_argument(name, type=float, default=-1.0, help="column of the STAR file")
+        parser.add_argument(name, type=float, default=-1.0, help="constant column of the STAR file")
 
 
 def from_boxes_options(parser: Parser) -> None:
-    """Box files as a table."""
+    """Add the options of `boxes_to_coordinates`."""
     parser.add_argument("files", nargs="+", help="box files")
     _add_images(parser, ".tiff")
     parser.add_argument("-o", "--output", help="table to write (default: stdout)")
 
 
 def to_boxes_options(parser: Parser) -> None:
-    """A table as box files."""
-    parser.add_argument("--boxsize", type=whole_number, required=True, help="side of boxes")
+    """Add the options of `coordinates_to_boxes`."""
+    parser.add_argument("--boxsize", type=parse_integer, required=True, help="box size in pixels")
     to_eman_options(parser)
 
 
 def to_eman_options(parser: Parser) -> None:
-    """A table as EMAN2 JSON files."""
+    """Add the options of `coordinates_to_eman2_json`."""
     parser.add_argument("paths", nargs="+", help="tables")
-    parser.add_argument("--destdir", required=True, help="folder to write to")
+    parser.add_argument("--destdir", required=True, help="output folder")
     _add_images(parser, ".tiff")
 
 
 def star_threshold_options(parser: Parser) -> None:
-    """A STAR file without its lower scores."""
+    """Add the options of `star_particles_threshold`."""
     parser.add_argument("file", help="STAR file")
     parser.add_argument("-t", "--threshold", type=float, default=float("-inf"))
     parser.add_argument("-o", "--output", help="STAR file to write (default: stdout)")
@@ -206,6 +239,6 @@ def star_threshold_options(parser: Parser) -> None:
 
 def _add_images(parser: Parser, image_ext: str) -> None:
     add = parser.add_argument
-    add("--invert-y", action="store_true", help="turn over; needs --imagedir")
+    add("--invert-y", action="store_true", help="flip vertically; requires --imagedir")
     add("--imagedir", help="folder of the micrographs, for their heights")
-    add("--image-ext", default=image_ext, help=f"their ending (default: {image_ext})")
+    add("--image-ext", default=image_ext, help=f"suffix of the micrographs (default: {image_ext})")

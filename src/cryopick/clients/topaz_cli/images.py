@@ -1,49 +1,62 @@
-"""The commands on images: shrink and standardise. Denoising is refused.
+"""Commands on images: downsample, normalize, extract particles. Denoising is refused.
 
 - `preprocess`, `downsample`: micrographs for training and picking.
+- `particle_stack`: particles of all micrographs in one stack, with a STAR file, as older scripts
+  expect. `cryopick stack` writes what RELION reads.
 - `denoise`: a refusal that each client understands.
+- `write_image`: write an image in the format of its suffix.
 """
 
 import json
 import tempfile
 from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import mrcfile  # type: ignore[import-untyped]  # has no types
 import numpy as np
 
 from cryopick.array_types import Float32
-from cryopick.clients.topaz_cli.given import done_with, image_paths
-from cryopick.clients.topaz_cli.manners import say, use_cores
-from cryopick.errors import CryopickError, SettingsError
+from cryopick.clients.topaz_cli.arguments import report, set_thread_count
+from cryopick.clients.topaz_cli.micrographs import find_images, report_failures
+from cryopick.clients.topaz_cli.table_files import add_image_suffix, write_table
+from cryopick.clients.topaz_cli.tables import read_tables
+from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
-from cryopick.io.names import stem_of
-from cryopick.preprocess.export import PreprocessSettings, write_prepared
+from cryopick.io.images.sizes import read_micrograph_shape
+from cryopick.io.names import micrograph_stem
+from cryopick.picks import Picks, concatenate
+from cryopick.preprocess.export import write_prepared
 from cryopick.preprocess.fourier import downsample as shrunk_to
 from cryopick.preprocess.fourier import reduced_shape
-from cryopick.runs.atomic_write import whole
-from cryopick.runs.ledger import Parts
+from cryopick.preprocess.settings import PreprocessSettings
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.ledger import Ledger
+from cryopick.stack.boxes import cut_boxes, has_box
 
-__all__ = ["denoise", "downsample", "preprocess"]
+__all__ = ["denoise", "downsample", "particle_stack", "preprocess", "write_image"]
 
 _IMAGES = ("mrc", "tiff", "png")
-_PICTURE_SPREADS = 3.0  # greys reach this many standard deviations from the mean
+_GREY_RANGE_SD = 3.0  # greys cover this many standard deviations around the mean
 
 
 def preprocess(values: Namespace) -> int:
-    """Shrink and standardise micrographs: `<destdir>/<stem>.mrc`, in place of what is there.
+    """Downsample and normalize micrographs to `<destdir>/<stem>.mrc`, overwriting them.
 
-    The mixture is fitted to a histogram of each whole micrograph, so that the options of a fit to
-    samples change nothing. A micrograph that cannot be used is told and left out.
+    The mixture model is fitted to the histogram of the whole micrograph, so the sampling options
+    are ignored. Micrographs that cannot be used are reported and skipped.
     """
     kinds = [kind.strip().lower().replace("tif", "tiff").replace("tifff", "tiff")
              for kind in values.format.split(",")]  # fmt: skip
     if unknown := [kind for kind in kinds if kind not in _IMAGES]:
         values.parser.error(f"--format: expected mrc, tiff or png, got {unknown[0]!r}")
-    use_cores(values.num_workers)
-    folder, paths = Path(values.destdir), image_paths(values.files)
-    outputs = {path: folder / f"{stem_of(path.name)}.mrc" for path in paths}
-    _refuse_one_over_another(outputs)
+    set_thread_count(values.num_workers)
+    folder, paths = Path(values.destdir), find_images(values.files)
+    outputs = {path: folder / f"{micrograph_stem(path.name)}.mrc" for path in paths}
+    _check_outputs(outputs)
     settings = PreprocessSettings(
         factor=values.scale, normalization="affine" if values.affine else "micrograph"
     )
@@ -54,22 +67,22 @@ def preprocess(values: Namespace) -> int:
         if error:
             failures.append(error)
         elif values.verbose:
-            say(f"# processed: {stem_of(path.name)}")
+            report(f"# processed: {micrograph_stem(path.name)}")
 
     with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=folder) as scratch:
-        parts = Parts.beside(Path(scratch) / "images", [])
-        with parts.begun((), overwrite=True, keep=False):
+        parts = Ledger.for_output(Path(scratch) / "images", [])
+        with parts.start((), overwrite=True, keep=False):
             written = write_prepared(outputs, settings, None, parts, on_done)
     for path in written:
         _write_others(outputs[path], kinds, values)
-    return done_with(len(paths), failures)
+    return report_failures(len(paths), failures)
 
 
-def _refuse_one_over_another(outputs: dict[Path, Path]) -> None:
-    """Refuse two micrographs of one name, and one that would be written over itself.
+def _check_outputs(outputs: dict[Path, Path]) -> None:
+    """Check that no two micrographs share an output, and that none overwrites itself.
 
     Raises:
-        SettingsError: There are such.
+        SettingsError: Outputs conflict.
     """
     owners: dict[Path, Path] = {}
     for path, output in outputs.items():
@@ -77,38 +90,41 @@ def _refuse_one_over_another(outputs: dict[Path, Path]) -> None:
         if other != path:
             raise SettingsError(f"{other} and {path} would both be written to {output}")
         if output.resolve() == path.resolve():
-            raise SettingsError(f"{path}: would be written over itself; choose another --destdir")
+            raise SettingsError(f"{path}: would overwrite itself; choose another --destdir")
 
 
-def _write_others(made: Path, kinds: list[str], values: Namespace) -> None:
-    """Write a prepared micrograph in other formats too, and what was done to it."""
-    image = read_micrograph(made).pixels.astype(np.float32)
+def _write_others(prepared: Path, kinds: list[str], values: Namespace) -> None:
+    """Write a preprocessed micrograph in other formats, and its metadata."""
+    image = read_micrograph(prepared).pixels.astype(np.float32)
     for kind in kinds:
         if kind != "mrc":
-            write_image(made.with_suffix(f".{kind}"), image, None)
+            write_image(prepared.with_suffix(f".{kind}"), image, None)
     if values.metadata:
-        told = {"scale": values.scale, "normalization": "affine" if values.affine else "mixture"}
-        with whole(made.with_suffix(".metadata.json"), overwrite=True) as temporary:
-            temporary.write_text(json.dumps(told, indent=4))
+        metadata = {
+            "scale": values.scale,
+            "normalization": "affine" if values.affine else "mixture",
+        }
+        with atomic_write(prepared.with_suffix(".metadata.json"), overwrite=True) as temporary:
+            temporary.write_text(json.dumps(metadata, indent=4))
     if "mrc" not in kinds:
-        made.unlink()
+        prepared.unlink()
 
 
 def write_image(
     path: Path, image: Float32[np.ndarray, "height width"], pixel_size_ang: float | None
 ) -> None:
-    """Write an image in the format that its name ends with; a file that is there is replaced."""
+    """Write an image in the format of its suffix, overwriting the file."""
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
-        with whole(path, overwrite=True) as temporary:
+        with atomic_write(path, overwrite=True) as temporary:
             tifffile.imwrite(temporary, image)
     elif path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         from PIL import Image
 
         standard = (image - image.mean()) / max(float(image.std()), 1e-12)
-        greys = (standard / _PICTURE_SPREADS * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
-        with whole(path, overwrite=True) as temporary:
+        greys = (standard / _GREY_RANGE_SD * 127.5 + 127.5).clip(0, 255).astype(np.uint8)
+        with atomic_write(path, overwrite=True) as temporary:
             Image.fromarray(greys).save(temporary)
     else:
         size_yx = None if pixel_size_ang is None else (pixel_size_ang, pixel_size_ang)
@@ -116,7 +132,7 @@ def write_image(
 
 
 def downsample(values: Namespace) -> None:
-    """Shrink one micrograph, its intensities as they are."""
+    """Downsample one micrograph without normalization."""
     raw = read_micrograph(Path(values.file))
     if not values.scale > 0:
         values.parser.error("--scale must be above 0")
@@ -127,16 +143,77 @@ def downsample(values: Namespace) -> None:
         Path(values.output), small, None if ang is None else ang * raw.pixels.shape[1] / shape[1]
     )
     if values.verbose:
-        say(f"# {raw.pixels.shape} to {shape}")
+        report(f"# {raw.pixels.shape} to {shape}")
 
 
 def denoise(_: Namespace) -> int:
-    """Say that there is no denoiser here; nothing is written.
+    """Report that denoising is not supported; write nothing.
 
-    RELION shows the micrograph as it is where this fails; others stop at it.
+    RELION shows the original micrograph if this fails; other clients stop.
     """
-    say(
-        "cryopick picks particles and does not denoise; nothing was written. Use the micrograph "
-        "as it is, or point this one job to a program that denoises (docs/howto/topaz.md)."
+    report(
+        "cryopick does not denoise; nothing was written. Use the original micrograph, or run this "
+        "job with a program that denoises (docs/howto/topaz.md)."
     )
     return 1
+
+
+def particle_stack(values: Namespace) -> None:
+    """Extract particles without normalization; discard boxes that extend beyond an edge.
+
+    Raises:
+        SettingsError: A size is odd, or the output is larger than the box.
+        InputError: A micrograph is missing, or no box lies inside one.
+    """
+    side, out = values.size, values.resize if values.resize > 0 else values.size
+    if side < 2 or side % 2 or out % 2 or out > side:  # the smallest even size
+        raise SettingsError(
+            f"expected an even --size of at least 2 and --resize at most that; got {side} and {out}"
+        )
+    picks = read_tables([values.file])
+    if np.isfinite(values.threshold):
+        picks = apply_threshold(picks, values.threshold)
+    paths = {
+        name: Path(values.image_root) / f"{name}{values.image_ext}" for name in picks.micrographs
+    }
+    inside = _select_inside(picks, paths, side)
+    if not len(inside):
+        raise InputError(f"{values.file}: no box of {side} pixels lies inside a micrograph")
+    output = Path(values.output)
+    _write_stack(output, inside, paths, side, out)
+    names = [f"{number:06d}@{output.name}" for number in range(1, len(inside) + 1)]
+    table = replace(
+        add_image_suffix(inside, values.image_ext), extra={"rlnImageName": np.array(names)}
+    )
+    write_table(table, str(output.with_suffix(".star")), "star")
+    report(f"# {len(inside)} of {len(picks)} particles written to {output}")
+
+
+def _select_inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
+    """Select picks whose boxes lie inside the micrograph."""
+    selected = []
+    for name, picks_of_one in picks.split_by_micrograph():
+        selected.append(
+            picks_of_one.select(
+                has_box(read_micrograph_shape(paths[name]), picks_of_one.xy_px, side, "skip")
+            )
+        )
+    return concatenate(selected)
+
+
+def _write_stack(
+    output: Path, picks: Picks, paths: Mapping[str, Path], side: int, out: int
+) -> None:
+    with (
+        atomic_write(output, overwrite=True) as temporary,
+        mrcfile.new_mmap(temporary, (len(picks), out, out), mrc_mode=2) as stack,
+    ):
+        number, size_ang = 0, 0.0
+        for name, picks_of_one in picks.split_by_micrograph():
+            raw = read_micrograph(paths[name])
+            size_ang = raw.pixel_size_ang or size_ang
+            for box in cut_boxes(raw.pixels, picks_of_one.xy_px, side):
+                stack.data[number] = box if out == side else shrunk_to(box, (out, out))
+                number += 1
+        stack.set_image_stack()
+        stack.voxel_size = size_ang * side / out

@@ -1,11 +1,10 @@
-"""Learn a detector from micrographs that a client has shrunk, in their own pixels.
+"""Train a detector on micrographs that a client has downsampled, in their own pixels.
 
-Our engine does the work, so an epoch is not one of Topaz's: one of our steps learns from some ten
-thousand regions instead of 256, and replaces 33 of Topaz's minibatches. The learning rate is
-understood in relation to Topaz's default.
+Training is that of cryopick: one step uses about ten thousand regions instead of 256 and replaces
+33 minibatches of Topaz. The learning rate is scaled by the ratio of the default rates.
 
-- `run`: the work of `train`.
-- `describe`: the network in words.
+- `run`: run `train`.
+- `describe`: describe the network.
 """
 
 import math
@@ -15,63 +14,75 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from cryopick.clients.topaz_cli.curve import Curve, Split
-from cryopick.clients.topaz_cli.detectors import IN_PIXELS, device_of, is_ours
-from cryopick.clients.topaz_cli.given import done_with
-from cryopick.clients.topaz_cli.labelled import LabelledImages, labelled_images, part_for_testing
-from cryopick.clients.topaz_cli.manners import say
-from cryopick.clients.topaz_cli.train import NETWORKS
+from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.detectors import IN_PIXELS, choose_torch_device, is_cryopick_model
+from cryopick.clients.topaz_cli.micrographs import (
+    LabelledImages,
+    read_labelled_images,
+    report_failures,
+    split_for_testing,
+)
+from cryopick.clients.topaz_cli.training_curve import Curve, Split
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, NotFoundError
+from cryopick.model.architectures import NetworkSettings
 from cryopick.model.model_file import Model, load_model, save_model
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.networks import Scorer
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.preprocess.normalize import Normalization
-from cryopick.preprocess.store import Store
-from cryopick.train.curves import Row
+from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.curves import CurveRow
 from cryopick.train.loop import train
-from cryopick.train.prior import disc_pixels
-from cryopick.train.sampling import SamplingSettings
-from cryopick.train.settings import RANDOM, TrainSettings
-from cryopick.train.validation import HeldOutMicrographs
+from cryopick.train.prior import compute_disc_area
+from cryopick.train.settings import RANDOM, SamplingSettings, TrainSettings
+from cryopick.train.validation import HeldOutValidator
 
 __all__ = ["describe", "run"]
 
-_MINIBATCHES_PER_STEP = 1000 / 30  # so that the usual 10 epochs of 1000 are 300 steps
-_USUAL_RATE = 0.0002  # Topaz's, which stands for ours
-_LEAST_RADIUS_PX = 0.5  # RELION's formula gives 0 for small particles
-_LEAST_JUDGED_PX = 2.0  # the distance between places that are judged
-_ROOM_FOR_UNLABELLED = 1.05  # particles expected for each that is labelled, at least
+# Our name for each network of Topaz.
+NETWORKS = {
+    "resnet8": "resnet71",
+    "resnet16": "resnet91",
+    "conv31": "conv31",
+    "conv63": "strided63",
+    "conv127": "strided127",
+}
+
+_MINIBATCHES_PER_STEP = 1000 / 30  # so that the default 10 epochs of 1000 are 300 steps
+_TOPAZ_LEARNING_RATE = 0.0002  # default of Topaz; corresponds to our default
+_MIN_RADIUS_PX = 0.5  # RELION's formula gives 0 for small particles
+_MIN_EVALUATION_RADIUS_PX = 2.0  # the spacing of the evaluated regions
+_MIN_EXPECTED_RATIO = 1.05  # expected particles per labelled particle, at least
 
 
 def run(values: Namespace) -> int:
-    """Learn, and write curve and detectors as they come.
+    """Train, and write the curve and a detector after each epoch.
 
     Returns:
         The exit status.
 
     Raises:
-        CryopickError: Files are missing or broken, or settings contradict them.
+        CryopickError: Files are missing or invalid, or settings contradict them.
     """
     start = _start(values.model)
     network = start.settings if start else _network(values)
-    data, held_out = part_for_testing(
-        values, labelled_images(values.train_images, values.train_targets, values)
+    data, held_out = split_for_testing(
+        values, read_labelled_images(values.train_images, values.train_targets, values)
     )
-    device = device_of(values.device)
+    device = choose_torch_device(values.device)
     prefix = Path(values.save_prefix) if values.save_prefix else None
-    home = prefix.parent if prefix else None
-    if home:
-        home.mkdir(parents=True, exist_ok=True)
+    output_folder = prefix.parent if prefix else None
+    if output_folder:
+        output_folder.mkdir(parents=True, exist_ok=True)
     failures: list[Exception] = []
-    with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=home) as scratch:
-        training = _prepared(data, Path(scratch) / "training", failures)
-        testing = _prepared(held_out, Path(scratch) / "test", failures) if held_out else None
+    with tempfile.TemporaryDirectory(prefix=".cryopick-", dir=output_folder) as scratch:
+        training = _prepare(data, Path(scratch) / "training", failures)
+        testing = _prepare(held_out, Path(scratch) / "test", failures) if held_out else None
         settings = _settings(values, network, training.store)
-        say(
-            f"# {network.name}, {network.width} units: {training.store.labelled} particles on "
+        report(
+            f"# {network.name}, {network.width} units: {training.store.label_count} particles on "
             f"{len(training.paths)} micrographs, {settings.particles_per_micrograph:g} expected "
-            f"on each; {settings.steps} steps in {values.num_epochs} epochs on {device.type}"
+            f"per micrograph; {settings.steps} steps in {values.num_epochs} epochs on {device.type}"
         )
         epochs = _Epochs(values, settings, prefix, training, testing)
         train(
@@ -84,20 +95,22 @@ def run(values: Namespace) -> int:
             on_row=epochs.record,
         )
     if testing:
-        say(f"# best on the test micrographs: epoch {epochs.best[1]}, auprc {epochs.best[0]:.4f}")
-    say("# Done!")
-    return done_with(len(data.paths) + (len(held_out.paths) if held_out else 0), failures)
+        report(
+            f"# best on the test micrographs: epoch {epochs.best[1]}, auprc {epochs.best[0]:.4f}"
+        )
+    report("# Done!")
+    return report_failures(len(data.paths) + (len(held_out.paths) if held_out else 0), failures)
 
 
 def describe(values: Namespace) -> str:
-    """The network that the options name, layer by layer."""
+    """Describe the network that the options name, layer by layer."""
     scorer = Scorer(_network(values))
     count = sum(parameter.numel() for parameter in scorer.parameters())
     return f"{scorer}\nreceptive field {scorer.receptive_field_px} px, {count} parameters\n"
 
 
 class _Epochs:
-    """What is written after each epoch: a detector, and rows of the curve."""
+    """Output after each epoch: a detector, and rows of the curve."""
 
     def __init__(
         self,
@@ -114,34 +127,34 @@ class _Epochs:
         self.curve = Curve(Path(values.output) if values.output else None)
         self.training = Split.of("train", training.store, expected)
         self.testing = Split.of("test", testing.store, expected) if testing else None
-        self.held_out: HeldOutMicrographs | None = None
+        self.held_out: HeldOutValidator | None = None
         if testing:
-            radius_px = max(settings.sampling.label_radius_px, _LEAST_JUDGED_PX)
-            self.held_out = HeldOutMicrographs(testing.store, settings.diameter_ang, radius_px)
+            radius_px = max(settings.sampling.label_radius_px, _MIN_EVALUATION_RADIUS_PX)
+            self.held_out = HeldOutValidator(testing.store, settings.diameter_ang, radius_px)
         self.epoch = 0
         self.test_row = ""
         self.best = (-1.0, 0)  # area under the curve on the test micrographs, and its epoch
 
     def judge(self, scorer: Scorer) -> tuple[float, float]:
-        """Write the network as this epoch's detector, and judge it if there is something to."""
+        """Write the detector of this epoch, and evaluate it if there is a test set."""
         self.epoch += 1
         if self.prefix:
             name = f"{self.prefix.name}_epoch{self.epoch:0{self.digits}d}.sav"
             save_model(self._model(scorer), self.prefix.with_name(name), overwrite=True)
         if not (self.held_out and self.testing):
             return 0.0, 0.0
-        judged = self.held_out.judge(scorer)
+        result = self.held_out.evaluate(scorer)
         step = self.epoch * self.steps
-        self.test_row, area = self.testing.judged_row(self.epoch, step, judged)
+        self.test_row, area = self.testing.format_test_row(self.epoch, step, result)
         self.best = max(self.best, (area, self.epoch))
-        return area, judged.particle_average_precision
+        return area, result.particle_average_precision
 
-    def record(self, row: Row) -> None:
+    def record(self, row: CurveRow) -> None:
         """Add the epoch to the curve."""
-        self.curve.add(self.training.learnt_row(self.epoch, row))
+        self.curve.add(self.training.format_training_row(self.epoch, row))
         if self.test_row:
             self.curve.add(self.test_row)
-        say(f"# epoch {self.epoch}: loss {row.loss:.4f}, precision {row.expected_precision:.3f}")
+        report(f"# epoch {self.epoch}: loss {row.loss:.4f}, precision {row.expected_precision:.3f}")
 
     def _model(self, scorer: Scorer) -> Model:
         return Model(
@@ -160,16 +173,16 @@ class _Epochs:
 
 
 def _start(model: str) -> Scorer | None:
-    """The network that learns on, where `--model` is a file.
+    """Load the network to fine-tune, if `--model` is a file.
 
     Raises:
-        InputError: It is neither a file nor a network that we know.
+        NotFoundError: The value is neither a file nor a known network.
     """
     path = Path(model)
     if path.is_file():
-        return load_model(path).scorer if is_ours(path) else read_topaz_model(path)
+        return load_model(path).scorer if is_cryopick_model(path) else read_topaz_model(path)
     if model not in NETWORKS:
-        raise InputError(f"{model}: no such model file, and no network of {', '.join(NETWORKS)}")
+        raise NotFoundError(f"{model}: no such model file; networks are {', '.join(NETWORKS)}")
     return None
 
 
@@ -180,31 +193,32 @@ def _network(values: Namespace) -> NetworkSettings:
     return NetworkSettings(name=NETWORKS[values.model], width=values.units, dropout=values.dropout)
 
 
-def _prepared(data: LabelledImages, folder: Path, failures: list[Exception]) -> Dataset:
-    """Standardise micrographs as they are given, in their own pixels."""
+def _prepare(data: LabelledImages, folder: Path, failures: list[Exception]) -> Dataset:
+    """Normalize micrographs in their own pixels."""
 
     def on_done(_: Path, error: CryopickError | None) -> None:
         if error:
             failures.append(error)
 
     preparation = Preparation(working_size_ang=1.0, pixel_size_ang=1.0, normalization="affine")
-    made = prepare_dataset(
-        list(data.paths.values()), data.by_path(), preparation, folder, on_done=on_done
+    dataset = prepare_dataset(
+        list(data.paths.values()), data.name_by_path(), preparation, folder, on_done=on_done
     )
-    if not made.store.labelled:
-        raise InputError("no label lies on a micrograph that can be used; see what was skipped")
-    return made
+    if not dataset.store.label_count:
+        raise InputError("no label lies on a usable micrograph; see the errors above")
+    return dataset
 
 
-def _settings(values: Namespace, network: NetworkSettings, store: Store) -> TrainSettings:
-    """The settings of a run by what the options mean."""
-    radius_px = max(values.radius, _LEAST_RADIUS_PX)
+def _settings(values: Namespace, network: NetworkSettings, store: PreparedStore) -> TrainSettings:
+    """Convert the options to training settings."""
+    radius_px = max(values.radius, _MIN_RADIUS_PX)
     per_epoch = max(1, round(values.epoch_size / _MINIBATCHES_PER_STEP))
     objective = values.method.lower()
     has_penalty = objective.startswith("ge-")
     return TrainSettings(
-        diameter_ang=Scorer(network).receptive_field_px / 2,  # clients shrink to about this
-        particles_per_micrograph=_expected(values, store, radius_px),
+        diameter_ang=Scorer(network).receptive_field_px
+        / 2,  # clients downsample to about this size
+        particles_per_micrograph=_expect_particles(values, store, radius_px),
         pixel_size_ang=1.0,
         working_pixel_size_ang=1.0,
         normalization="affine",
@@ -213,7 +227,7 @@ def _settings(values: Namespace, network: NetworkSettings, store: Store) -> Trai
         autoencoder=f"{values.autoencoder:g}",
         steps=per_epoch * values.num_epochs,
         checkpoint_every=per_epoch,
-        learning_rate=TrainSettings.learning_rate * values.learning_rate / _USUAL_RATE,
+        learning_rate=TrainSettings.learning_rate * values.learning_rate / _TOPAZ_LEARNING_RATE,
         l2=values.l2,
         init=values.model if Path(values.model).is_file() else RANDOM,
         network=network,
@@ -221,19 +235,19 @@ def _settings(values: Namespace, network: NetworkSettings, store: Store) -> Trai
     )
 
 
-def _expected(values: Namespace, store: Store, radius_px: float) -> float:
-    """Particles on a micrograph; at least those that are labelled, and a few more."""
-    labelled = store.labelled / len(store)
+def _expect_particles(values: Namespace, store: PreparedStore, radius_px: float) -> float:
+    """Return the expected particles per micrograph, at least slightly more than the labels."""
+    labelled = store.label_count / len(store)
     if values.num_particles is not None:
-        asked = values.num_particles
+        expected = values.num_particles
     elif values.pi is not None:
-        asked = values.pi * sum(store.usable_px) / len(store) / disc_pixels(radius_px)
+        expected = values.pi * sum(store.usable_px) / len(store) / compute_disc_area(radius_px)
     else:
-        asked = 0.0
-    least = _ROOM_FOR_UNLABELLED * labelled
-    if asked < least and values.method != "PN":
-        say(
-            f"# {asked:g} particles expected on a micrograph, but {labelled:g} are labelled; "
-            f"taking {least:g}"
+        expected = 0.0
+    minimum = _MIN_EXPECTED_RATIO * labelled
+    if expected < minimum and values.method != "PN":
+        report(
+            f"# {expected:g} particles expected per micrograph, but {labelled:g} are labelled; "
+            f"using {minimum:g}"
         )
-    return max(asked, least)
+    return max(expected, minimum)

@@ -1,16 +1,16 @@
-"""A worker that stays warm between calls: clients start the program anew for each micrograph.
+"""Background worker that keeps torch loaded between calls.
 
-Loading torch takes longer than a micrograph does. So the first call starts a worker in the
-background, which does what this and the following calls ask for, one after the other, and ends by
-itself when nothing has come for a minute. It listens on a socket in a folder that only the user can
-enter. Calls that differ in what they may use (cores, GPUs, a queue's job) have workers of their
-own. Where anything about this fails, a call does its own work. CRYOPICK_WORKER=0 in the
-environment turns it off, CRYOPICK_WORKER_IDLE_S sets its patience.
+Clients start the program once per micrograph, and importing torch takes longer than picking one.
+The first call starts a worker in the background, which processes this and the following calls one
+by one, and exits after a minute without a call. It listens on a socket in a folder that only the
+user can access. Calls with different resources (cores, GPUs, job of a queue) use different workers.
+If the worker fails, the call does the work itself. CRYOPICK_WORKER=0 in the environment turns the
+worker off; CRYOPICK_WORKER_IDLE_S sets the idle time in seconds.
 
-Only the standard library is imported before a request comes.
+Only the standard library is imported before a request arrives.
 
-- `ask`: have the worker do a call.
-- `serve`: be the worker.
+- `ask`: send a call to the worker.
+- `serve`: run the worker.
 """
 
 import fcntl
@@ -33,24 +33,24 @@ from typing import Any
 __all__ = ["ask", "serve"]
 
 _IDLE_S = 60.0
-_START_S = 10.0  # a machine that takes longer to start Python has no time to spare either
+_START_S = 10.0  # slower machines do the work in the call itself
 _POLL_S = 0.02
 _SHARED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "PBS_JOBID", "PYTHONPATH")
 
 
 def ask(values: Namespace) -> int | None:
-    """Have the worker do a call, and pass on what it says.
+    """Send a call to the worker, and forward its output.
 
     Args:
         values: Options of `extract`.
 
     Returns:
-        The exit status; None if there is no worker, and the call is still to be done.
+        The exit status; None if there is no worker and the call must do the work.
     """
     if os.environ.get("CRYOPICK_WORKER") == "0" or os.environ.get("CRYOPICK_DEBUG") == "1":
         return None
     try:
-        connection = _connected()
+        connection = _connect_or_start()
         with connection, connection.makefile("rw", encoding="utf-8") as stream:
             options = {name: value for name, value in vars(values).items() if name != "parser"}
             stream.write(json.dumps({"folder": os.getcwd(), "options": options}) + "\n")  # noqa: PTH109  # as text
@@ -66,48 +66,48 @@ def ask(values: Namespace) -> int | None:
     return None
 
 
-def _connected() -> socket.socket:
-    """A connection to the worker, which is started if need be.
+def _connect_or_start() -> socket.socket:
+    """Connect to the worker; start it if necessary.
 
     Raises:
-        OSError: There is none and none can be started, or its folder is not the user's alone.
+        OSError: The worker cannot be started, or others can access its folder.
     """
-    path = _place()
-    found = _connection(path)
-    if found is None:
+    path = _socket_path()
+    connection = _connect(path)
+    if connection is None:
         words = f"from cryopick.clients.topaz_cli.worker import serve; serve({str(path)!r})"
         subprocess.Popen(
             [sys.executable, "-P", "-c", words],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # a client may wait for the end of these
+            stdout=subprocess.DEVNULL,  # a client may wait until these are closed
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
         )
     until = time.monotonic() + _START_S
-    while found is None:
+    while connection is None:
         if time.monotonic() > until:
-            raise TimeoutError("the worker does not start")
+            raise TimeoutError("the worker did not start")
         time.sleep(_POLL_S)
-        found = _connection(path)
-    return found
+        connection = _connect(path)
+    return connection
 
 
-def _connection(path: Path) -> socket.socket | None:
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        found.connect(str(path))
+        connection.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError):
-        found.close()
+        connection.close()
         return None
-    return found
+    return connection
 
 
-def _place() -> Path:
-    """The socket for calls like this one, in a folder that is the user's alone.
+def _socket_path() -> Path:
+    """Return the socket for calls with the resources of this one, in a private folder.
 
     Raises:
-        OSError: The folder cannot be made, or others can enter it.
+        OSError: The folder cannot be created, or others can access it.
     """
     home = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     home = home if home.is_absolute() and home.is_dir() else Path(tempfile.gettempdir())
@@ -115,21 +115,21 @@ def _place() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
-        raise PermissionError(f"{folder} is not this user's alone")
+        raise PermissionError(f"{folder} can be accessed by other users")
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    likeness = [sys.executable, __file__, *(os.environ.get(name, "") for name in _SHARED), cores]
-    key = hashlib.sha256(json.dumps(likeness).encode()).hexdigest()[:16]
+    resources = [sys.executable, __file__, *(os.environ.get(name, "") for name in _SHARED), cores]
+    key = hashlib.sha256(json.dumps(resources).encode()).hexdigest()[:16]
     return folder / f"{key}.socket"
 
 
-def serve(place: str) -> None:
-    """Do what comes through a socket until nothing does; only one worker serves a socket."""
-    path, idle_s = Path(place), float(os.environ.get("CRYOPICK_WORKER_IDLE_S", _IDLE_S))
+def serve(socket_path: str) -> None:
+    """Process calls from a socket until none arrives; only one worker serves a socket."""
+    path, idle_s = Path(socket_path), float(os.environ.get("CRYOPICK_WORKER_IDLE_S", _IDLE_S))
     with path.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # another one serves
+            return  # another worker serves this socket
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(path))
@@ -146,9 +146,9 @@ def serve(place: str) -> None:
 
 
 def _answer(connection: socket.socket) -> None:
-    """Do one call; a client that has gone is no reason to stop."""
-    from cryopick.clients.topaz_cli.app import status_of
-    from cryopick.clients.topaz_cli.extraction import extract_here
+    """Process one call; a client that disconnects does not stop the worker."""
+    from cryopick.clients.topaz_cli.app import run_with_status
+    from cryopick.clients.topaz_cli.picking import extract_here
 
     with connection.makefile("rw", encoding="utf-8") as stream:
 
@@ -160,8 +160,8 @@ def _answer(connection: socket.socket) -> None:
             request = json.loads(stream.readline())
             values = Namespace(**request["options"])
             os.chdir(request["folder"])
-            with redirect_stdout(_Sent(send, "out")), redirect_stderr(_Sent(send, "err")):
-                status = status_of(lambda: extract_here(values), values.program)
+            with redirect_stdout(_Forwarder(send, "out")), redirect_stderr(_Forwarder(send, "err")):
+                status = run_with_status(lambda: extract_here(values), values.program)
             send("status", status)
         except (OSError, ValueError, KeyError, TypeError):
             return
@@ -169,8 +169,8 @@ def _answer(connection: socket.socket) -> None:
             os.chdir("/")
 
 
-class _Sent(TextIOBase):
-    """What is written goes to the client."""
+class _Forwarder(TextIOBase):
+    """Stream that forwards its text to the client."""
 
     def __init__(self, send: Callable[[str, str], Any], name: str) -> None:
         self._send, self._name = send, name

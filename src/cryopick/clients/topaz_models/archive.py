@@ -1,11 +1,10 @@
-"""Files of PyTorch as plain data: tables of named arrays, read without running what they hold.
+"""Reader for files of PyTorch that executes no code in them.
 
-Both layouts are known: the zip archive of PyTorch 1.6 and later, whose members are stored as they
-are, and the row of pickles before. All sizes are bounded by the file's own before anything
-is allocated.
+Supports both layouts: the uncompressed zip archive of PyTorch 1.6 and later, and the earlier
+sequence of pickles. All sizes are checked against the size of the file before memory is allocated.
 
-- `read_tensors`: the arrays of a saved network or of its weights, by name, and notes of its parts.
-- `Saved`: what `read_tensors` gives.
+- `read_tensors`: read the arrays of a saved network, or of its weights, by name.
+- `SavedNetwork`: the result.
 """
 
 import zipfile
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.clients.topaz_models.safe_pickle import Made, Name, Stored, load
+from cryopick.clients.topaz_models.safe_pickle import CallPlaceholder, Name, Stored, load
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["Saved", "read_tensors"]
+__all__ = ["SavedNetwork", "read_tensors"]
 
 Array = Shaped[np.ndarray, "..."]
 Storages = Mapping[str, Array]
@@ -29,7 +28,7 @@ Storages = Mapping[str, Array]
 MAX_BYTES = 1 << 30  # of a file; the largest detector takes 300 MB
 _MAX_PICKLE_BYTES = 1 << 24
 _MAX_PARTS = 10_000
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # begins the row of pickles
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # first of the sequence of pickles
 _KINDS = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -44,29 +43,29 @@ _DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError, Overflo
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A saved network, or its weights alone.
+class SavedNetwork:
+    """Contents of a saved network, or of its weights.
 
     Attributes:
         tensors: Arrays by their dotted names, in stored order.
-        parts: Kind and plain attributes of each part of a network by its dotted name; empty
-            where the file has weights alone.
+        parts: Type and plain attributes of each part of a network by its dotted name; empty if
+            the file has only weights.
     """
 
     tensors: Mapping[str, Array]
     parts: Mapping[str, tuple[str, Mapping[str, Any]]]
 
 
-def read_tensors(path: Path) -> Saved:
+def read_tensors(path: Path) -> SavedNetwork:
     """Read the arrays of a file that PyTorch saved.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no such file, is damaged, or names what no network needs.
+        FormatError: The file has another format, is damaged, or contains a forbidden name.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise FormatError(f"{path}: larger than {MAX_BYTES >> 20} MiB; it is no detector")
+            raise FormatError(f"{path}: larger than {MAX_BYTES >> 20} MiB; not a detector")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
@@ -75,12 +74,12 @@ def read_tensors(path: Path) -> Saved:
         tree, storages = (_from_zip if is_zip else _from_pickles)(data)
         tensors: dict[str, Array] = {}
         parts: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        for name, found in _walk(tree, "", 0, iter(range(_MAX_PARTS))):
-            if isinstance(found, Made) and _is_tensor(found):
-                tensors[name] = _tensor(found, storages)
-            elif isinstance(found, Made):
-                parts[name] = (str(found.by), _plain_attributes(found))
-        return Saved(tensors, parts)
+        for name, item in _walk(tree, "", 0, iter(range(_MAX_PARTS))):
+            if isinstance(item, CallPlaceholder) and _is_tensor(item):
+                tensors[name] = _tensor(item, storages)
+            elif isinstance(item, CallPlaceholder):
+                parts[name] = (str(item.by), _plain_attributes(item))
+        return SavedNetwork(tensors, parts)
     except FormatError:
         raise
     except (*_DAMAGED, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
@@ -94,7 +93,7 @@ def _is_allowed(name: Name) -> bool:
 
 
 class _Members(dict[str, Array]):
-    """Storages of a zip archive, read when they are asked for."""
+    """Storages of a zip archive, read on demand."""
 
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
@@ -121,7 +120,7 @@ def _from_zip(data: bytes) -> tuple[Any, Storages]:
         return archive.read(info)
 
     if infos[pickled[0]].file_size > _MAX_PICKLE_BYTES:
-        raise ValueError("its description is longer than that of any network")
+        raise ValueError("its description is too long for a network")
     return load(BytesIO(member("data.pkl")), _is_allowed), _Members(member)
 
 
@@ -140,16 +139,16 @@ def _from_pickles(data: bytes) -> tuple[Any, Storages]:
         count = int(np.frombuffer(stream.read(8), "<i8")[0])
         size = count * np.dtype(kinds[key]).itemsize
         if not 0 <= size <= len(data) - stream.tell():
-            raise ValueError("an array is cut short")
+            raise ValueError("an array is truncated")
         storages[key] = np.frombuffer(stream.read(size), np.uint8)
     return tree, storages
 
 
 def _storage_keys(tree: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  # plain data
-    """The persistent ids of all arrays."""
-    for _, found in _walk(tree, "", 0, iter(range(_MAX_PARTS))):
-        if isinstance(found, Made) and _is_tensor(found):
-            yield _unwrapped(found).arguments[0].key
+    """Yield the persistent ids of all arrays."""
+    for _, item in _walk(tree, "", 0, iter(range(_MAX_PARTS))):
+        if isinstance(item, CallPlaceholder) and _is_tensor(item):
+            yield _unwrap_parameter(item).arguments[0].key
 
 
 def _walk(
@@ -161,53 +160,53 @@ def _walk(
     """Name every tensor and every part of a network, outer parts first.
 
     Raises:
-        ValueError: There are more parts, or deeper ones, than any detector has.
+        ValueError: There are too many parts, or they are nested too deeply.
     """
     if depth > 32 or next(budget, None) is None:
-        raise ValueError("more parts, or deeper ones, than any detector has")
-    if isinstance(tree, Made) and _is_tensor(tree):
+        raise ValueError("too many or too deeply nested parts for a detector")
+    if isinstance(tree, CallPlaceholder) and _is_tensor(tree):
         yield name, tree
-    elif isinstance(tree, dict) or (isinstance(tree, Made) and tree.items):
+    elif isinstance(tree, dict) or (isinstance(tree, CallPlaceholder) and tree.items):
         for key, value in (tree if isinstance(tree, dict) else tree.items).items():
             yield from _walk(value, f"{name}.{key}".lstrip("."), depth + 1, budget)
-    elif isinstance(tree, Made) and isinstance(tree.state, dict):
+    elif isinstance(tree, CallPlaceholder) and isinstance(tree.state, dict):
         yield name, tree
         for table in ("_parameters", "_buffers", "_modules"):
             yield from _walk(tree.state.get(table), name, depth + 1, budget)
 
 
-def _plain_attributes(part: Made) -> dict[str, Any]:
+def _plain_attributes(part: CallPlaceholder) -> dict[str, Any]:
     kinds = (bool, int, float, str, tuple, list)
     return {key: value for key, value in part.state.items() if isinstance(value, kinds)}
 
 
-def _is_tensor(found: Made) -> bool:
-    return found.by.module == "torch._utils" and found.by.name.startswith("_rebuild_")
+def _is_tensor(item: CallPlaceholder) -> bool:
+    return item.by.module == "torch._utils" and item.by.name.startswith("_rebuild_")
 
 
-def _unwrapped(tensor: Made) -> Made:
-    """The tensor inside a parameter."""
+def _unwrap_parameter(tensor: CallPlaceholder) -> CallPlaceholder:
+    """Return the tensor inside a parameter."""
     if tensor.by.name.startswith("_rebuild_parameter"):
         tensor = tensor.arguments[0]
     if not tensor.by.name.startswith("_rebuild_tensor"):
-        raise ValueError(f"a tensor of a kind that no detector has: {tensor.by}")
+        raise ValueError(f"a tensor of an unknown type: {tensor.by}")
     return tensor
 
 
-def _tensor(found: Made, storages: Storages) -> Array:
-    """Copy a tensor out of its storage, once its size and strides are known to lie inside."""
-    stored, offset, shape, strides = _unwrapped(found).arguments[:4]
-    if not isinstance(stored, Stored):
-        raise ValueError("a tensor without numbers")
-    kind = np.dtype(_KINDS[stored.key[1].name])
-    whole = storages[stored.key[2]]
-    flat = whole[: len(whole) // kind.itemsize * kind.itemsize].view(kind)
+def _tensor(item: CallPlaceholder, storages: Storages) -> Array:
+    """Copy a tensor from its storage, after checking that it lies inside."""
+    storage_id, offset, shape, strides = _unwrap_parameter(item).arguments[:4]
+    if not isinstance(storage_id, Stored):
+        raise ValueError("a tensor without storage")
+    kind = np.dtype(_KINDS[storage_id.key[1].name])
+    storage_bytes = storages[storage_id.key[2]]
+    flat = storage_bytes[: len(storage_bytes) // kind.itemsize * kind.itemsize].view(kind)
     sizes = [offset, *shape, *strides]
     if any(not isinstance(size, int) or size < 0 for size in sizes) or len(shape) != len(strides):
-        raise ValueError("a tensor whose size is no size")
+        raise ValueError("a tensor with an invalid size")
     count = int(np.prod(shape, dtype=object))
     last = offset + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
     if count > len(flat) or (count and last >= len(flat)):
-        raise ValueError("a tensor larger than its numbers")
+        raise ValueError("a tensor larger than its storage")
     steps = tuple(step * kind.itemsize for step in strides)
     return np.lib.stride_tricks.as_strided(flat[offset:], tuple(shape), steps).copy()

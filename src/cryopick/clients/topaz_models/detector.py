@@ -1,11 +1,10 @@
-"""Detectors that Topaz trained, as networks of ours with the same scores.
+"""Detectors of Topaz, converted to networks with equal scores.
 
-What a file says is compared with what is known of the architecture: the number of its filters,
-their shapes and, where the network itself was saved, their strides and dilations. A network of
-another kind is refused. Rectified linear units become PReLU of slope 0, a bias goes into the batch
-normalisation behind it, and a network without that gets one that only adds the bias.
+The file is compared with the known architectures: number and shape of the filters and, if the whole
+network was saved, strides and dilations. Other networks are refused. ReLU becomes PReLU with slope
+0; a bias is merged into the following batch normalization, which is added where it is missing.
 
-- `read_topaz_model`: a `.sav` file as a network.
+- `read_topaz_model`: read a `.sav` file as a network.
 
 Source: Bepler et al. 2019, Methods, and the names, shapes and attributes in files of Topaz 0.3.20.
 """
@@ -18,23 +17,24 @@ from typing import NamedTuple
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.clients.topaz_models.archive import Saved, read_tensors
+from cryopick.clients.topaz_models.archive import SavedNetwork, read_tensors
 from cryopick.errors import FormatError
-from cryopick.model.networks import NETWORKS, NetworkSettings, Scorer
+from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.networks import Scorer
 
 __all__ = ["read_topaz_model"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 _BODY = "features.features"
-_RESIDUAL = {8: "resnet71", 16: "resnet91"}  # by the number of convolutions
+_RESIDUAL = {8: "resnet71", 16: "resnet91"}  # by number of convolutions
 _PLAIN = {3: "conv31", 4: "strided63", 5: "strided127"}
 _PARTS = ("Conv2d", "BatchNorm2d", "ReLU", "PReLU", "Sequential", "Dropout", "Dropout2d")
-_EPSILON = 1e-5  # PyTorch's own, which batch normalisation adds to the variance
+_EPSILON = 1e-5  # PyTorch's default, added to the variance in batch normalization
 
 
 class _Step(NamedTuple):
-    """One convolution, the batch normalisation behind it, and the activation: their names."""
+    """Names of a convolution, the following batch normalization, and the activation."""
 
     filter: str
     norm: str
@@ -42,22 +42,22 @@ class _Step(NamedTuple):
 
 
 def read_topaz_model(path: Path) -> Scorer:
-    """Read a detector of Topaz's, a whole network or its weights, without running its code.
+    """Read a detector of Topaz, a whole network or its weights, without executing code.
 
-    Known are resnet8, resnet16, conv31, conv63 and conv127 of any number of units, with and
-    without batch normalisation.
+    Supports resnet8, resnet16, conv31, conv63 and conv127 with any number of units, with and
+    without batch normalization.
 
     Returns:
-        The network in evaluation mode. It scores as the original does, given images that were
-        prepared as the original's were.
+        The network in evaluation mode. Its scores equal those of Topaz on the same preprocessed
+        images.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no detector of Topaz's, or one of another architecture.
+        FormatError: The file is not a Topaz detector, or its architecture is not supported.
     """
-    saved = read_tensors(path)
+    detector = read_tensors(path)
     try:
-        return _assemble(saved)
+        return _assemble(detector)
     except (KeyError, ValueError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise FormatError(
@@ -66,58 +66,58 @@ def read_topaz_model(path: Path) -> Scorer:
         ) from None
 
 
-def _assemble(saved: Saved) -> Scorer:
-    """Find out which network it is, and give ours its weights.
+def _assemble(detector: SavedNetwork) -> Scorer:
+    """Identify the architecture and copy the weights.
 
     Raises:
-        ValueError: It is none of those known.
+        ValueError: The architecture is not known.
     """
     import torch
 
-    tensors = saved.tensors
+    tensors = detector.tensors
     if "classifier.weight" not in tensors:
         raise ValueError("it has no linear classifier")
-    theirs = list(_their_steps(tensors))
-    is_residual = any(f"{_BODY}.{place}.conv1.weight" in tensors for place in range(2))
-    name = (_RESIDUAL if is_residual else _PLAIN).get(len(theirs))
+    topaz_name = list(_list_topaz_steps(tensors))
+    is_residual = any(f"{_BODY}.{index}.conv1.weight" in tensors for index in range(2))
+    name = (_RESIDUAL if is_residual else _PLAIN).get(len(topaz_name))
     if name is None:
-        raise ValueError(f"it has {len(theirs)} convolutions")
-    width = len(tensors[f"{theirs[0].filter}.weight"])
+        raise ValueError(f"it has {len(topaz_name)} convolutions")
+    width = len(tensors[f"{topaz_name[0].filter}.weight"])
     with torch.device("meta"):  # shapes without memory
         scorer = Scorer(NetworkSettings(name=name, width=width, dropout=0.0))
     state: dict[str, np.ndarray] = {}
-    for step, our_step in zip(theirs, _our_steps(name), strict=True):
-        _compare(saved, step.filter, scorer, our_step.filter)
-        state |= _converted(tensors, step, our_step)
+    for step, our_step in zip(topaz_name, _list_our_steps(name), strict=True):
+        _compare(detector, step.filter, scorer, our_step.filter)
+        state |= _convert_step(tensors, step, our_step)
         shortcut = our_step.filter.replace(".second", ".shortcut")
         if ".second" in our_step.filter and f"{shortcut}.weight" in scorer.state_dict():
-            state[f"{shortcut}.weight"] = _projection(saved, step.filter, scorer, shortcut)
+            state[f"{shortcut}.weight"] = _find_projection(detector, step.filter, scorer, shortcut)
     state["head.weight"] = tensors["classifier.weight"].reshape(1, -1)
     state["head.bias"] = tensors["classifier.bias"]
     if not all(np.isfinite(values).all() for values in state.values()):
         raise ValueError("a weight is not finite")
-    made = {key: torch.from_numpy(values.astype(np.float32)) for key, values in state.items()}
+    converted = {key: torch.from_numpy(values.astype(np.float32)) for key, values in state.items()}
     counts = {key: torch.tensor(0) for key in scorer.state_dict() if key.endswith("_tracked")}
-    scorer.load_state_dict(made | counts, assign=True)
+    scorer.load_state_dict(converted | counts, assign=True)
     return scorer.eval()
 
 
-def _their_steps(tensors: Arrays) -> Iterator[_Step]:
-    """The convolutions in the order of the data, by the names that Topaz gives them."""
+def _list_topaz_steps(tensors: Arrays) -> Iterator[_Step]:
+    """List the steps of a Topaz network in order, with the names in its file."""
     numbers = {int(name.split(".")[2]) for name in tensors if name.startswith(f"{_BODY}.")}
     for number in sorted(numbers):
         block = f"{_BODY}.{number}"
-        for which in ("", "0", "1"):
-            if f"{block}.conv{which}.weight" in tensors:
-                yield _Step(*(f"{block}.{part}{which}" for part in ("conv", "bn", "act")))
+        for suffix in ("", "0", "1"):
+            if f"{block}.conv{suffix}.weight" in tensors:
+                yield _Step(*(f"{block}.{part}{suffix}" for part in ("conv", "bn", "act")))
         if f"{block}.weight" in tensors and tensors[f"{block}.weight"].ndim > 1:
-            norm, after = f"{_BODY}.{number + 1}", number + 1
-            after += f"{norm}.running_mean" in tensors
-            yield _Step(block, norm, f"{_BODY}.{after}")
+            norm, slope_index = f"{_BODY}.{number + 1}", number + 1
+            slope_index += f"{norm}.running_mean" in tensors
+            yield _Step(block, norm, f"{_BODY}.{slope_index}")
 
 
-def _our_steps(network: str) -> Iterator[_Step]:
-    """The same, by the names that our network gives them."""
+def _list_our_steps(network: str) -> Iterator[_Step]:
+    """List the steps of our network in order, with its names."""
     for number, layer in enumerate(NETWORKS[network]):
         block = f"encoder.{number}"
         if layer.residual:
@@ -127,29 +127,32 @@ def _our_steps(network: str) -> Iterator[_Step]:
             yield _Step(f"{block}.0", f"{block}.1", f"{block}.2")
 
 
-def _compare(saved: Saved, theirs: str, scorer: Scorer, ours: str) -> None:
-    """Hold stride, dilation and padding of a saved filter against ours, where they are told.
+def _compare(detector: SavedNetwork, topaz_name: str, scorer: Scorer, our_name: str) -> None:
+    """Compare stride, dilation and padding of a saved filter with ours, if they are recorded.
 
     Raises:
-        ValueError: They differ, or the network has parts that ours has not.
+        ValueError: They differ, or the network has other parts.
     """
-    for name, (kind, _) in saved.parts.items():
+    for name, (kind, _) in detector.parts.items():
         if kind.startswith("torch.") and kind.rpartition(".")[2] not in _PARTS:
             raise ValueError(f"{name} is {kind}")
-    if theirs in saved.parts:
-        facts, filter_ = saved.parts[theirs][1], scorer.get_submodule(ours)
-        for fact in ("stride", "dilation", "padding"):
-            if tuple(facts[fact]) != getattr(filter_, fact):
-                raise ValueError(f"{theirs} has {fact} {facts[fact]}, not {getattr(filter_, fact)}")
+    if topaz_name in detector.parts:
+        attributes, filter_ = detector.parts[topaz_name][1], scorer.get_submodule(our_name)
+        for attribute in ("stride", "dilation", "padding"):
+            if tuple(attributes[attribute]) != getattr(filter_, attribute):
+                raise ValueError(
+                    f"{topaz_name} has {attribute} {attributes[attribute]}, not "
+                    f"{getattr(filter_, attribute)}"
+                )
 
 
-def _converted(tensors: Arrays, step: _Step, ours: _Step) -> dict[str, np.ndarray]:
-    """Weights of one step by our names: filter, batch normalisation, slope."""
+def _convert_step(tensors: Arrays, step: _Step, our_name: _Step) -> dict[str, np.ndarray]:
+    """Convert the weights of one step: filter, batch normalization, slope."""
     weight = tensors[f"{step.filter}.weight"]
     channels = len(weight)
     bias = tensors.get(f"{step.filter}.bias", np.zeros(channels, np.float32))
     norm = {
-        "weight": np.full(channels, math.sqrt(1 + _EPSILON)),  # undoes what 1 + ε divides by
+        "weight": np.full(channels, math.sqrt(1 + _EPSILON)),  # cancels the division by √(1 + ε)
         "bias": bias,
         "running_mean": np.zeros(channels),
         "running_var": np.ones(channels),
@@ -159,17 +162,19 @@ def _converted(tensors: Arrays, step: _Step, ours: _Step) -> dict[str, np.ndarra
         norm["running_mean"] = norm["running_mean"] - bias
     slope = tensors.get(f"{step.slope}.weight", np.zeros(1, np.float32))
     return {
-        f"{ours.filter}.weight": weight,
-        **{f"{ours.norm}.{name}": values for name, values in norm.items()},
-        f"{ours.slope}.weight": np.broadcast_to(slope, channels),
+        f"{our_name.filter}.weight": weight,
+        **{f"{our_name.norm}.{name}": values for name, values in norm.items()},
+        f"{our_name.slope}.weight": np.broadcast_to(slope, channels),
     }
 
 
-def _projection(saved: Saved, theirs: str, scorer: Scorer, ours: str) -> np.ndarray:
-    """The filter of a shortcut, or where theirs only leaves places out, one that does no more."""
-    name = theirs.replace(".conv1", ".proj")
-    if f"{name}.weight" in saved.tensors:
-        _compare(saved, name, scorer, ours)
-        return saved.tensors[f"{name}.weight"]
-    channels = len(saved.tensors[f"{theirs}.weight"])
+def _find_projection(
+    detector: SavedNetwork, topaz_name: str, scorer: Scorer, our_name: str
+) -> np.ndarray:
+    """Return the filter of a shortcut; an identity if the shortcut of Topaz only subsamples."""
+    name = topaz_name.replace(".conv1", ".proj")
+    if f"{name}.weight" in detector.tensors:
+        _compare(detector, name, scorer, our_name)
+        return detector.tensors[f"{name}.weight"]
+    channels = len(detector.tensors[f"{topaz_name}.weight"])
     return np.eye(channels)[:, :, None, None]

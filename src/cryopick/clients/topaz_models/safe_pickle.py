@@ -1,11 +1,12 @@
-"""A pickle read as plain data: nothing that it names is imported, and nothing is called.
+"""Restricted unpickler: reads a pickle as plain data without importing or calling anything.
 
-A pickle is a program for a small stack machine, and running it with Python's own machine lets it
-call anything. Here the machine has only the instructions that files of PyTorch use. Where the
-program asks for a class or for a call, the answer is an inert note of what was asked for.
+A pickle is a program for a stack machine; Python's own unpickler lets it call any function. This
+machine supports only the instructions in files of PyTorch. Classes and calls become inert
+placeholders.
 
-- `load`: the data of one pickle.
-- `Name`, `Made`, `Stored`: notes of a name, of what a call was to make, and of a stored array.
+- `load`: read one pickle.
+- `Name`, `CallPlaceholder`, `Stored`: placeholders for a name, for the result of a call, and for a
+  stored array.
 """
 
 import pickletools
@@ -14,9 +15,9 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-__all__ = ["Made", "Name", "Stored", "load"]
+__all__ = ["CallPlaceholder", "Name", "Stored", "load"]
 
-MAX_INSTRUCTIONS = 100_000  # the largest detector takes some 10 000
+MAX_INSTRUCTIONS = 100_000  # the largest detector has about 10 000
 _PLAIN = {
     *("NONE", "NEWTRUE", "NEWFALSE", "EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET"),
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
@@ -34,7 +35,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
 
 @dataclass(frozen=True)
 class Name:
-    """The name of a class or a function, which is not looked up."""
+    """Name of a class or a function, which is not resolved."""
 
     module: str
     name: str
@@ -44,14 +45,14 @@ class Name:
 
 
 @dataclass(eq=False)
-class Made:
-    """What a call or a class was to make.
+class CallPlaceholder:
+    """Placeholder for the result of a call, which is not executed.
 
     Attributes:
-        by: What was to be called.
-        arguments: With what.
-        state: What was to become of its attributes.
-        items: What was put into it, if it is a mapping.
+        by: Name of the called class or function.
+        arguments: Arguments of the call.
+        state: Attributes to set on the result.
+        items: Items to put into the result, if it is a mapping.
     """
 
     by: Name
@@ -62,7 +63,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Stored:
-    """A persistent id: what the file holds beside the pickle."""
+    """Persistent id of an array that the file stores outside the pickle."""
 
     key: tuple[Any, ...]
 
@@ -71,14 +72,14 @@ _MARK = object()
 
 
 def load(stream: BytesIO, is_allowed: Callable[[Name], bool]) -> Any:  # noqa: ANN401  # any data
-    """Read one pickle from where a stream stands, and leave the stream behind it.
+    """Read one pickle from the current position of a stream.
 
     Args:
-        stream: In memory, so that it bounds all lengths that the pickle claims.
-        is_allowed: Says of each name whether it may occur at all.
+        stream: Stream in memory, so that it bounds all lengths in the pickle.
+        is_allowed: Decides if a name may occur.
 
     Raises:
-        ValueError: The pickle breaks the rules, or names what is not allowed.
+        ValueError: The pickle is not valid, or contains a name that is not allowed.
     """
     machine = _Machine(is_allowed)
     for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
@@ -87,11 +88,11 @@ def load(stream: BytesIO, is_allowed: Callable[[Name], bool]) -> Any:  # noqa: A
         if instruction.name == "STOP":
             return machine.stack.pop()
         machine.step(instruction.name, argument)
-    raise ValueError("the pickle has no end")
+    raise ValueError("the pickle is truncated")
 
 
 class _Machine:
-    """The stack, the memory, and one method for each instruction that is not plain data."""
+    """Stack machine with the instructions that are not plain data."""
 
     def __init__(self, is_allowed: Callable[[Name], bool]) -> None:
         self.stack: list[Any] = []
@@ -99,7 +100,7 @@ class _Machine:
         self.is_allowed = is_allowed
 
     def step(self, name: str, argument: Any) -> None:  # noqa: ANN401  # as the pickle has it
-        """Carry out one instruction."""
+        """Execute one instruction."""
         if name in ("PROTO", "FRAME"):
             return
         if name in _PLAIN:
@@ -108,33 +109,33 @@ class _Machine:
         elif name in _STEPS:
             _STEPS[name](self, argument)
         else:
-            raise ValueError(f"the instruction {name}, which no file of PyTorch has")
+            raise ValueError(f"the instruction {name}, which files of PyTorch do not contain")
 
-    def since_mark(self) -> list[Any]:
-        """Take off all that was put on the stack since the last mark."""
-        for place in range(len(self.stack) - 1, -1, -1):
-            if self.stack[place] is _MARK:
-                items = self.stack[place + 1 :]
-                del self.stack[place:]
+    def pop_to_mark(self) -> list[Any]:
+        """Remove and return all items on the stack since the last mark."""
+        for index in range(len(self.stack) - 1, -1, -1):
+            if self.stack[index] is _MARK:
+                items = self.stack[index + 1 :]
+                del self.stack[index:]
                 return items
         raise ValueError("a mark is missing")
 
-    def top(self, kind: type) -> Any:  # noqa: ANN401  # of that kind
-        """What is on top of the stack, which must be of a kind."""
+    def top(self, kind: type) -> Any:  # noqa: ANN401  # of that type
+        """Return the top of the stack, which must have the given type."""
         if not isinstance(self.stack[-1], kind):
-            raise ValueError(f"{kind.__name__} was due, found {type(self.stack[-1]).__name__}")
+            raise ValueError(f"expected {kind.__name__}, found {type(self.stack[-1]).__name__}")
         return self.stack[-1]
 
     def name(self, module: str, name: str) -> None:
-        asked = Name(module, name)
-        if not self.is_allowed(asked):
-            raise ValueError(f"it asks for {asked}, which no detector needs")
-        self.stack.append(asked)
+        requested = Name(module, name)
+        if not self.is_allowed(requested):
+            raise ValueError(f"it contains {requested}, which no detector needs")
+        self.stack.append(requested)
 
     def put(self, pairs: list[Any]) -> None:
         """Put pairs of keys and values into the mapping on top."""
         mapping = self.stack[-1]
-        items = mapping.items if isinstance(mapping, Made) else self.top(dict)
+        items = mapping.items if isinstance(mapping, CallPlaceholder) else self.top(dict)
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if not isinstance(key, (str, int)):  # hashing a deep tuple would exhaust the C stack
                 raise ValueError("a key is neither text nor a number")
@@ -143,14 +144,14 @@ class _Machine:
     def call(self) -> None:
         arguments, by = self.stack.pop(), self.stack.pop()
         if not isinstance(by, Name) or not isinstance(arguments, tuple):
-            raise ValueError("a call of what has no name")
-        self.stack.append(Made(by, arguments))
+            raise ValueError("a call without a name")
+        self.stack.append(CallPlaceholder(by, arguments))
 
     def build(self) -> None:
         state = self.stack.pop()
-        made = self.stack[-1]
-        if isinstance(made, Made):
-            made.state = state
+        result = self.stack[-1]
+        if isinstance(result, CallPlaceholder):
+            result.state = state
 
 
 def _tuple(machine: _Machine, count: int) -> None:
@@ -180,8 +181,8 @@ def _stack_name(machine: _Machine) -> None:
     machine.name(str(module), str(name))
 
 
-def _remember(machine: _Machine, place: int) -> None:
-    machine.memory[place] = machine.stack[-1]
+def _remember(machine: _Machine, index: int) -> None:
+    machine.memory[index] = machine.stack[-1]
 
 
 def _persistent(machine: _Machine) -> None:
@@ -191,20 +192,20 @@ def _persistent(machine: _Machine) -> None:
 
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "MARK": lambda machine, _: machine.stack.append(_MARK),
-    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.since_mark())),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
     "TUPLE1": lambda machine, _: _tuple(machine, 1),
     "TUPLE2": lambda machine, _: _tuple(machine, 2),
     "TUPLE3": lambda machine, _: _tuple(machine, 3),
     "APPEND": lambda machine, _: _append(machine),
-    "APPENDS": lambda machine, _: _extend(machine, machine.since_mark()),
-    "ADDITEMS": lambda machine, _: _extend(machine, machine.since_mark()),
+    "APPENDS": lambda machine, _: _extend(machine, machine.pop_to_mark()),
+    "ADDITEMS": lambda machine, _: _extend(machine, machine.pop_to_mark()),
     "SETITEM": lambda machine, _: _set_item(machine),
-    "SETITEMS": lambda machine, _: machine.put(machine.since_mark()),
+    "SETITEMS": lambda machine, _: machine.put(machine.pop_to_mark()),
     "BINPUT": _remember,
     "LONG_BINPUT": _remember,
     "MEMOIZE": lambda machine, _: _remember(machine, len(machine.memory)),
-    "BINGET": lambda machine, place: machine.stack.append(machine.memory[place]),
-    "LONG_BINGET": lambda machine, place: machine.stack.append(machine.memory[place]),
+    "BINGET": lambda machine, index: machine.stack.append(machine.memory[index]),
+    "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memory[index]),
     "GLOBAL": lambda machine, names: machine.name(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: _stack_name(machine),
     "REDUCE": lambda machine, _: machine.call(),

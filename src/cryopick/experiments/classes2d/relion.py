@@ -15,11 +15,11 @@ import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer
 from cryopick.errors import FormatError, InputError
-from cryopick.evaluate.thresholds import thresholded
+from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.experiments.classes2d.settings import ClassSettings
-from cryopick.io.tables.codec import Layout
-from cryopick.io.tables.pick_tables import read_picks, read_star_frame, write_picks
-from cryopick.io.tables.star_text import columns_of, document
+from cryopick.io.tables.codec import TableLayout
+from cryopick.io.tables.pick_tables import read_picks, read_star_context, write_picks
+from cryopick.io.tables.star_text import find_columns, parse_star
 from cryopick.picks import Picks
 
 __all__ = ["Classes", "classify", "nested_stacks"]
@@ -63,14 +63,14 @@ def nested_stacks(star: Path, thresholds: Sequence[float], folder: Path) -> list
     Raises:
         InputError: A threshold leaves no image.
     """
-    table, frame = read_picks(star), read_star_frame([star])
+    table, frame = read_picks(star), read_star_context([star])
     written = []
     for number, threshold in enumerate(thresholds, start=1):
-        kept = thresholded(table, threshold)
+        kept = apply_threshold(table, threshold)
         if not len(kept):
             raise InputError(f"{star}: no image scores at least {threshold:g}; lower --at")
         path = folder / f"set_{number}" / "particles.star"
-        write_picks(kept, path, overwrite=True, layout=Layout(star=frame))
+        write_picks(kept, path, overwrite=True, layout=TableLayout(star=frame))
         written.append(path)
     return written
 
@@ -135,7 +135,7 @@ def _read(last: Path) -> Classes:
 def _resolutions(path: Path) -> Float[np.ndarray, " classes"]:
     """Resolution of each class; no resolution at all is infinite."""
     tag = "_rlnEstimatedResolution"
-    for block in document(path.read_text("utf-8"), path):
+    for block in parse_star(path.read_text("utf-8"), path):
         if block.name == "model_classes":
-            return np.array([float(value) for value in columns_of(block, tag)[tag]])
+            return np.array([float(value) for value in find_columns(block, tag)[tag]])
     raise FormatError(f"{path}: expected a block data_model_classes, found none")

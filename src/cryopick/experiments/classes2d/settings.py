@@ -1,11 +1,13 @@
-"""Settings of a validation by 2D classification, checked once.
+"""Settings of a validation by 2D classification, validated on construction.
 
-- `ClassSettings`: how RELION classifies.
+- `ClassSettings`: settings of RELION's 2D classification.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 
 __all__ = ["ClassSettings"]
@@ -17,25 +19,22 @@ _MASK = 1.25  # particle diameters: the mask around an image
 class ClassSettings:
     """Settings of `cryopick validate classes`; the field names are the TOML keys and the options.
 
-    Attributes:
-        diameter_ang: Particle diameter.
-        classes: 2D classes of each set; the paper takes ten.
-        iterations: Rounds of refinement.
-        oversampling: RELION's finer search around what was likely in the coarse one; 0 leaves
-            it out, which takes a fraction of the time and is enough to tell particles from junk.
-        threads: Cores to use.
-        seed: Of the random start.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    diameter_ang: float
-    classes: int = 10
-    iterations: int = 15
-    oversampling: int = 0
-    threads: int = 1
-    seed: int = 1
+    diameter_ang: Annotated[float, Help("Particle diameter in ångströms.")]
+    classes: Annotated[int, Help("Number of 2D classes.")] = 10
+    iterations: Annotated[int, Help("Number of refinement iterations.")] = 15
+    oversampling: Annotated[
+        int,
+        Help(
+            "Oversampling order of RELION's fine search; RELION's own default is 1, which takes "
+            "several times longer."
+        ),
+    ] = 0
+    threads: Annotated[int, Help("Number of CPU threads.")] = 1
+    seed: Annotated[int, Help("Seed of the random initialization.")] = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.diameter_ang < math.inf:

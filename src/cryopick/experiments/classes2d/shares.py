@@ -16,7 +16,7 @@ from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["Shares", "write_shares"]
 
@@ -68,7 +68,7 @@ def write_shares(shares: Shares, path: Path) -> None:
     """Write one row for each set; a table of an earlier run is replaced."""
     real = shares.in_truth or ("",) * len(shares.count)
     rows = zip(shares.threshold, shares.count, shares.by_classes, real, strict=True)
-    with whole(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(("threshold", "particles", "false_by_classes", "false_in_truth"))
         for threshold, count, told, known in rows:

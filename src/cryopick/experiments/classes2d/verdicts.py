@@ -11,7 +11,7 @@ from pathlib import Path
 from cryopick.errors import FormatError
 from cryopick.experiments.classes2d.relion import Classes
 from cryopick.experiments.classes2d.rule import Verdict
-from cryopick.runs.atomic_write import whole
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 
 __all__ = ["overruled", "write_verdicts"]
@@ -22,7 +22,7 @@ _WORDS = {"particle": True, "junk": False, "": None}
 
 def write_verdicts(verdicts: Sequence[Sequence[Verdict]], path: Path) -> None:
     """Write one row for each class of each set; the column `person` keeps what a person said."""
-    with whole(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file, delimiter="\t", lineterminator="\n")
         rows.writerow(_HEAD)
         for number, own in enumerate(verdicts, start=1):

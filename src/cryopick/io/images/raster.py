@@ -1,6 +1,6 @@
-"""PNG and JPEG images, grey, of 8 or 16 bits.
+"""PNG and JPEG images, greyscale with 8 or 16 bits.
 
-- `inspect_raster`: what a file holds, damaged or not.
+- `inspect_raster`: read the content of a file, damaged or not.
 """
 
 import struct
@@ -18,15 +18,15 @@ __all__ = ["inspect_raster"]
 
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
-    MemoryError,  # a part that claims to be larger than memory
+    MemoryError,  # a chunk that claims to be larger than memory
 )
 
 
 def inspect_raster(path: Path) -> StoredImage:
-    """Look at a PNG or JPEG file.
+    """Inspect a PNG or JPEG file.
 
-    Pillow's own opener has a global limit on sizes that micrographs exceed; the classes of
-    the two formats are used directly and `MAX_PIXELS` is checked before pixels are decoded.
+    Pillow's general opener has a global size limit that micrographs exceed. The classes of the two
+    formats are used directly, and `MAX_PIXELS` is checked before pixels are decoded.
 
     Raises:
         OSError: The file cannot be opened.
@@ -35,7 +35,7 @@ def inspect_raster(path: Path) -> StoredImage:
         is_png = stream.read(4) == b"\x89PNG"
         stream.seek(0)
         kind = "PNG" if is_png else "JPEG"
-        image = StoredImage(kind=kind, findings=("The file gives no pixel size.",))
+        image = StoredImage(kind=kind, pixel_size_findings=("The file gives no pixel size.",))
         try:
             picture = PngImageFile(stream) if is_png else JpegImageFile(stream)
             width, height = picture.size
@@ -44,7 +44,7 @@ def inspect_raster(path: Path) -> StoredImage:
                 return image
             pixels = np.asarray(picture)
         except _DAMAGE as error:
-            reason = " ".join(str(error).split()) or "a part of it claims an impossible size"
+            reason = " ".join(str(error).split()) or "a chunk claims an impossible size"
             return replace(image, fault=f"the {kind} data is damaged ({reason}); copy it again")
     return replace(image, dtype=pixels.dtype.name, pixels=pixels)
 
@@ -53,7 +53,7 @@ def _fault(mode: str, size: tuple[int, int]) -> str | None:
     if mode == "1":
         return "has 1-bit pixels; a micrograph has 8 or 16 bits"
     if mode not in ("L", "I", "I;16", "I;16B", "I;16L"):
-        return "is a colour image; a micrograph is grey: convert it"
+        return "is a colour image; convert it to greyscale"
     width, height = size
     if width * height > MAX_PIXELS:
         return f"has {width} x {height} pixels, over the limit of {MAX_PIXELS}"

@@ -1,9 +1,9 @@
-"""EMAN .box files: corner x, corner y, width, height and perhaps a score, one box a line.
+"""EMAN .box files: corner x, corner y, width, height and optionally a score, one box per line.
 
-A file holds one micrograph, whose name is the file's stem. The corner is that of lowest x and
-y in stored pixels, and the centre is corner + size // 2, as EMAN and RELION count: the pixel
-that is the origin of the box's Fourier transform, also where the side is odd. A fifth number
-is read as the score, as REPIC writes it; EMAN1 put a class there.
+A file holds one micrograph, named by the stem of the file. The corner has the lowest x and y in
+stored pixels. The centre is corner + size // 2, as in EMAN and RELION: the pixel at the origin of
+the box's Fourier transform, also for odd sizes. A fifth number is read as the score, as REPIC
+writes it; EMAN1 stored a class there.
 """
 
 from pathlib import Path
@@ -13,21 +13,21 @@ import numpy as np
 from cryopick.errors import SettingsError
 from cryopick.io.tables.codec import (
     Codec,
-    Layout,
-    broken,
-    coordinate_text,
-    only_micrograph,
-    reads_text,
-    score_text,
-    to_floats,
-    writes_text,
+    TableLayout,
+    format_coordinates,
+    format_scores,
+    line_error,
+    parse_floats,
+    require_one_micrograph,
+    text_reader,
+    text_writer,
 )
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC"]
 
-_EXPECTED = "a .box line with 4 or 5 numbers (corner x, y, width, height [score])"
+_EXPECTED_LINE = "a .box line with 4 or 5 numbers (corner x, y, width, height [score])"
 
 
 def _parse(text: str, path: Path) -> Picks:
@@ -37,38 +37,40 @@ def _parse(text: str, path: Path) -> Picks:
         if not fields:
             continue
         if len(fields) not in (4, 5):
-            raise broken(path, number, f"{_EXPECTED}; this one has {len(fields)}", line)
+            raise line_error(path, number, f"{_EXPECTED_LINE}; this one has {len(fields)}", line)
         try:
-            row = to_floats(fields)
+            row = parse_floats(fields)
         except ValueError:
-            raise broken(path, number, _EXPECTED, line) from None
+            raise line_error(path, number, _EXPECTED_LINE, line) from None
         if not np.isfinite(row[:4]).all() or (row[2:4] < 0).any():
-            raise broken(path, number, f"{_EXPECTED}, finite and of no negative size", line)
+            raise line_error(
+                path, number, f"{_EXPECTED_LINE}, finite and not negative in size", line
+            )
         rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
-    return Picks.on(_micrograph(path), centre, table[:, 4])
+    return Picks.for_micrograph(_micrograph(path), centre, table[:, 4])
 
 
 def _micrograph(path: Path) -> str:
     return path.stem
 
 
-def _render(picks: Picks, layout: Layout) -> str:
+def _render(picks: Picks, layout: TableLayout) -> str:
     if layout.box_px is None or layout.box_px < 1:
         raise SettingsError("a .box file stores boxes: give their side in pixels with --box-px")
-    only_micrograph(picks, "a .box file")
+    require_one_micrograph(picks, "a .box file")
     corner = picks.xy_px - layout.box_px // 2
     side = [str(layout.box_px)] * len(picks)
-    columns = [coordinate_text(corner[:, 0]), coordinate_text(corner[:, 1]), side, side]
+    columns = [format_coordinates(corner[:, 0]), format_coordinates(corner[:, 1]), side, side]
     if len(picks) and not np.isnan(picks.score).all():
-        columns.append(score_text(picks.score))
+        columns.append(format_scores(picks.score))
     return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
 
 
-def _recognises(head: str) -> bool:
+def _matches_head(head: str) -> bool:
     try:
-        return len(to_floats(first_line(head).split())) in (4, 5)
+        return len(parse_floats(first_line(head).split())) in (4, 5)
     except ValueError:
         return False
 
@@ -76,10 +78,10 @@ def _recognises(head: str) -> bool:
 CODEC = Codec(
     name="box",
     suffixes=(".box",),
-    recognises=_recognises,
-    read=reads_text(_parse),
-    write=writes_text(_render),
+    matches_head=_matches_head,
+    read=text_reader(_parse),
+    write=text_writer(_render),
     ending=".box",
     name_from_file=_micrograph,
-    holds_one=True,
+    is_single=True,
 )

@@ -1,16 +1,15 @@
-"""What every format of pick tables offers, and the text work that they share.
+"""Interface of the formats of pick tables, and text functions that they share.
 
-A codec turns a file into `Picks` and `Picks` into a file; which codec is meant, and outputs
-that appear whole, are the business of `formats` and `tables`. Line numbers in messages begin
-at 1.
+A codec converts a file to `Picks` and `Picks` to a file; `formats` chooses the codec, and
+`pick_tables` writes files atomically. Line numbers in messages start at 1.
 
-- `Codec`, `Layout`, `StarFrame`: the interface of a format.
-- `reads_text`, `writes_text`, `writes_lines`: a codec's functions from text to table and back.
-- `in_slices`: a long table a part at a time.
-- `broken`: the error for a line that breaks its format.
-- `to_floats`, `to_column`: text to numbers, strictly.
-- `coordinate_text`, `score_text`, `column_text`: numbers to short text.
-- `short_names`, `only_micrograph`: what a table calls its micrographs.
+- `Codec`, `TableLayout`, `StarContext`: interface of a format.
+- `text_reader`, `text_writer`, `line_writer`: build a codec's functions from text functions.
+- `iterate_slices`: split a long table into parts.
+- `line_error`: error for a malformed line.
+- `parse_floats`, `parse_column`: strict conversion of text to numbers.
+- `format_coordinates`, `format_scores`, `format_column`: conversion of numbers to short text.
+- `shorten_names`, `require_one_micrograph`: micrograph names of a table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,39 +20,39 @@ import numpy as np
 
 from cryopick.array_types import Float, Shaped
 from cryopick.errors import FormatError, SettingsError
-from cryopick.io.names import stem_of
+from cryopick.io.names import micrograph_stem
 from cryopick.picks import Picks
 from cryopick.runs.text_files import read_text
 
 __all__ = [
     "Codec",
-    "Layout",
-    "StarFrame",
-    "broken",
-    "column_text",
-    "coordinate_text",
-    "in_slices",
-    "only_micrograph",
-    "reads_text",
-    "score_text",
-    "short_names",
-    "to_column",
-    "to_floats",
-    "writes_lines",
-    "writes_text",
+    "StarContext",
+    "TableLayout",
+    "format_column",
+    "format_coordinates",
+    "format_scores",
+    "iterate_slices",
+    "line_error",
+    "line_writer",
+    "parse_column",
+    "parse_floats",
+    "require_one_micrograph",
+    "shorten_names",
+    "text_reader",
+    "text_writer",
 ]
 
-_ROWS_AT_ONCE = 1 << 15  # as text they take some 10 MB
+_ROWS_PER_SLICE = 1 << 15  # about 10 MB of text
 
 
 @dataclass(frozen=True, kw_only=True)
-class StarFrame:
-    """What stands around the picks in a STAR file.
+class StarContext:
+    """Content of a STAR file around its picks.
 
     Attributes:
-        block: Name of the block that holds the picks; "" is RELION's unnamed block.
-        version: RELION's number in the comment above it; None leaves the comment out.
-        others: Text of all other blocks, such as the optics table, as it stood in the file.
+        block: Name of the block with the picks; "" is RELION's unnamed block.
+        version: RELION's version number in the comment above it; None omits the comment.
+        others: Text of all other blocks, such as the optics table, as it was in the file.
     """
 
     block: str = "particles"
@@ -62,112 +61,112 @@ class StarFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How a table is to be laid out.
+class TableLayout:
+    """Options for writing a table.
 
     Attributes:
-        one_micrograph: The file holds one micrograph alone, whose name the file carries.
+        one_micrograph: The file holds a single micrograph, which the file name states.
         box_px: Side of the boxes, for formats that store boxes.
         shapes_px: (height, width) of micrographs by name, for formats that store fractions.
-        star: What to write around the picks, for STAR files of several micrographs.
+        star: Content around the picks, for STAR files of several micrographs.
     """
 
     one_micrograph: bool = False
     box_px: int | None = None
     shapes_px: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    star: StarFrame = StarFrame()
+    star: StarContext = StarContext()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One format of pick tables.
+    """A format of pick tables.
 
     Attributes:
-        name: What the user calls it.
-        suffixes: Ends of file names that mean this format when writing; the first is preferred.
-        recognises: Whether the beginning of a file, as text, is of this format.
-        read: File to table; raises `InputError` or `FormatError`.
-        write: Table and layout to a new file; raises `FormatError` or `SettingsError`.
-        ending: What follows the stem in the name of a file for one micrograph.
-        name_from_file: What a file that names no micrograph calls its one micrograph; None
-            for formats that always name them.
-        file_stem: What the name of a file for one micrograph begins with.
-        holds_one: A file cannot hold more than one micrograph.
+        name: Name of the format in options.
+        suffixes: File name endings that select this format for writing; the first is preferred.
+        matches_head: Tests whether the beginning of a file, as text, has this format.
+        read: Reads a file; raises `InputError` or `FormatError`.
+        write: Writes a table to a new file; raises `FormatError` or `SettingsError`.
+        ending: Text after the stem in the name of a file for one micrograph.
+        name_from_file: Names the micrograph of a file that does not state it; None for formats
+            that always state it.
+        file_stem: Derives the stem of a file for one micrograph from the micrograph name.
+        is_single: A file holds at most one micrograph.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    recognises: Callable[[str], bool]
+    matches_head: Callable[[str], bool]
     read: Callable[[Path], Picks]
-    write: Callable[[Picks, Layout, Path], None]
+    write: Callable[[Picks, TableLayout, Path], None]
     ending: str
     name_from_file: Callable[[Path], str] | None = None
-    file_stem: Callable[[str], str] = stem_of
-    holds_one: bool = False
+    file_stem: Callable[[str], str] = micrograph_stem
+    is_single: bool = False
 
 
-def reads_text(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
-    """Make a codec's `read` of a function from text, and the path it came from, to a table."""
+def text_reader(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
+    """Build a codec's `read` from a function that parses text; the path serves messages."""
     return lambda path: parse(read_text(path), path)
 
 
-def writes_text(
-    render: Callable[[Picks, Layout], str],
-) -> Callable[[Picks, Layout, Path], None]:
-    """Make a codec's `write` of a function from table and layout to text."""
+def text_writer(
+    render: Callable[[Picks, TableLayout], str],
+) -> Callable[[Picks, TableLayout, Path], None]:
+    """Build a codec's `write` from a function that renders a table as text."""
 
-    def write(picks: Picks, layout: Layout, path: Path) -> None:
+    def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         path.write_text(render(picks, layout), encoding="utf-8", newline="\n")
 
     return write
 
 
-def writes_lines(
-    render: Callable[[Picks, Layout], Iterable[str]],
-) -> Callable[[Picks, Layout, Path], None]:
-    """The same of a function to lines, which are never held all at once."""
+def line_writer(
+    render: Callable[[Picks, TableLayout], Iterable[str]],
+) -> Callable[[Picks, TableLayout, Path], None]:
+    """Build a codec's `write` from a function that yields lines, which are never all in memory."""
 
-    def write(picks: Picks, layout: Layout, path: Path) -> None:
+    def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in render(picks, layout))
 
     return write
 
 
-def in_slices(picks: Picks) -> Iterator[Picks]:
-    """Cut a table into parts of which each is small as text; all micrographs stay in each."""
-    for start in range(0, len(picks), _ROWS_AT_ONCE):
-        yield picks.select(np.arange(start, min(start + _ROWS_AT_ONCE, len(picks))))
+def iterate_slices(picks: Picks) -> Iterator[Picks]:
+    """Split a table into parts that are small as text; each part lists all micrographs."""
+    for start in range(0, len(picks), _ROWS_PER_SLICE):
+        yield picks.select(np.arange(start, min(start + _ROWS_PER_SLICE, len(picks))))
 
 
-def broken(path: Path, line: int, expected: str, text: str) -> FormatError:
-    """Build the error for a line that breaks its format, with the line in it."""
-    shown = text if len(text) <= 120 else text[:117] + "..."
-    return FormatError(f"{path}:{line}: expected {expected}, found {shown!r}; mend that line")
+def line_error(path: Path, line: int, expected: str, text: str) -> FormatError:
+    """Build the error for a malformed line, quoting the line."""
+    excerpt = text if len(text) <= 120 else text[:117] + "..."
+    return FormatError(f"{path}:{line}: expected {expected}, found {excerpt!r}; correct that line")
 
 
-def to_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
-    """Turn text into numbers.
+def parse_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
+    """Convert text to numbers.
 
     Raises:
-        ValueError: One of them is not a plain number ("1_000" is Python's, not a table's).
+        ValueError: A text is not a plain number ("1_000" is valid in Python but not in tables).
     """
     if any("_" in value for value in values):
         raise ValueError("digits are grouped by underscores")
     return np.array([float(value) for value in values], dtype=np.float64)
 
 
-def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
-    """Turn text into whole numbers, else floats, else leave it as text.
+def parse_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
+    """Convert text to integers, else to floats, else leave it as text.
 
-    What would not come back as it was stays text: numbers with leading zeros are names, and
-    whole numbers beyond 64 bits have no type here.
+    Numbers that would change in a round trip stay text: those with leading zeros, which are names,
+    and integers beyond 64 bits.
 
-    >>> to_column(["15494748553812943456"]), to_column(["007", "1"])
+    >>> parse_column(["15494748553812943456"]), parse_column(["007", "1"])
     (array([15494748553812943456], dtype=uint64), array(['007', '1'], dtype='<U3'))
     """
     try:
-        floats = to_floats(values)
+        floats = parse_floats(values)
     except ValueError:
         return np.array(values, dtype=np.str_)
     digits = [value.strip().lstrip("+-") for value in values]
@@ -175,18 +174,18 @@ def to_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
         return floats
     if any(len(value) > 1 and (value[0] == "0" or len(value) > 20) for value in digits):
         return np.array(values, dtype=np.str_)
-    whole = [int(value) for value in values]
-    low, high = min(whole, default=0), max(whole, default=0)
-    for kind in (np.int64, np.uint64):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return np.array(whole, dtype=kind)
+    integers = [int(value) for value in values]
+    minimum, maximum = min(integers, default=0), max(integers, default=0)
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= minimum and maximum <= np.iinfo(dtype).max:
+            return np.array(integers, dtype=dtype)
     return np.array(values, dtype=np.str_)
 
 
-def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
-    """Write coordinates to a thousandth of a pixel, without trailing zeros.
+def format_coordinates(values: Float[np.ndarray, " values"]) -> list[str]:
+    """Format coordinates to a thousandth of a pixel, without trailing zeros.
 
-    >>> coordinate_text(np.array([12.0, 0.5, -0.0001]))
+    >>> format_coordinates(np.array([12.0, 0.5, -0.0001]))
     ['12', '0.5', '0']
     """
     if (values == np.round(values)).all():
@@ -195,13 +194,13 @@ def coordinate_text(values: Float[np.ndarray, " values"]) -> list[str]:
     return ["0" if value == "-0" else value for value in short]
 
 
-def score_text(values: Float[np.ndarray, " values"]) -> list[str]:
-    """Write scores to the nine digits that a float32 needs."""
+def format_scores(values: Float[np.ndarray, " values"]) -> list[str]:
+    """Format scores with the nine digits of a float32."""
     return [f"{value:.9g}" for value in values.tolist()]
 
 
-def column_text(values: Shaped[np.ndarray, " values"]) -> list[str]:
-    """Write a column so that every value survives; a float32 takes nine digits."""
+def format_column(values: Shaped[np.ndarray, " values"]) -> list[str]:
+    """Format a column without loss of precision; a float32 takes nine digits."""
     if values.dtype.kind == "f":
         is_double = values.dtype.itemsize > 4
         return [repr(v) if is_double else f"{v:.9g}" for v in values.tolist()]
@@ -210,26 +209,26 @@ def column_text(values: Shaped[np.ndarray, " values"]) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def short_names(picks: Picks, *, forbidden: str) -> list[str]:
+def shorten_names(picks: Picks, *, forbidden: str) -> list[str]:
     """Name each micrograph by its stem, or by its full name if two share a stem.
 
     Raises:
-        FormatError: A name holds one of the `forbidden` characters.
+        FormatError: A name contains one of the `forbidden` characters.
     """
-    names = [stem_of(name) for name in picks.micrographs]
+    names = [micrograph_stem(name) for name in picks.micrographs]
     if len(set(names)) < len(names):
         names = list(picks.micrographs)
     for name in names:
         if any(sign in name for sign in forbidden):
             raise FormatError(
-                f"the micrograph's name {name!r} holds a tab or a line break, "
+                f"the micrograph's name {name!r} contains a tab or a line break, "
                 "which this format cannot store; rename the file"
             )
     return names
 
 
-def only_micrograph(picks: Picks, kind: str) -> None:
-    """Refuse a table of several micrographs for a format that holds one.
+def require_one_micrograph(picks: Picks, kind: str) -> None:
+    """Reject a table of several micrographs for a format that holds one.
 
     Raises:
         SettingsError: The table has more than one micrograph.

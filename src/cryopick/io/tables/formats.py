@@ -1,12 +1,12 @@
-"""Every format of pick tables, and which one a file is.
+"""List of the formats of pick tables, and detection of a file's format.
 
-What a file holds decides; its suffix decides where content is silent, as in an empty file, or
-where two formats agree with it.
+The content of a file determines its format; the suffix decides if the content is inconclusive, as
+in an empty file, or if several formats match.
 
-- `CODECS`, `FORMATS`: every format by name; a new one is one line here.
-- `codec_of`: the format of a file that is there.
-- `listed_micrographs`: the micrographs that a STAR or .cs file names.
-- `codec_named`, `codec_for`: the format of a file to be read or written, by name or suffix.
+- `CODECS`, `FORMATS`: all formats by name; a new format needs one line here.
+- `detect_codec`: format of an existing file.
+- `list_micrographs`: micrographs that a STAR or .cs file names.
+- `find_codec`, `choose_output_codec`: format by name, and format for an output file.
 """
 
 from pathlib import Path
@@ -14,30 +14,37 @@ from pathlib import Path
 from cryopick.errors import FormatError, SettingsError
 from cryopick.io.tables import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via
 from cryopick.io.tables.codec import Codec
-from cryopick.runs.text_files import first_line, head_of
+from cryopick.runs.text_files import first_line, read_head
 
-__all__ = ["CODECS", "FORMATS", "codec_for", "codec_named", "codec_of", "listed_micrographs"]
+__all__ = [
+    "CODECS",
+    "FORMATS",
+    "choose_output_codec",
+    "detect_codec",
+    "find_codec",
+    "list_micrographs",
+]
 
 _MODULES = (tsv, csv_table, star, box, cs, cbox, eman_json, via, json_table)
 CODECS = {module.CODEC.name: module.CODEC for module in _MODULES}
 FORMATS = tuple(CODECS)
 
 
-def codec_of(path: Path) -> Codec:
-    """Tell the format of a file by its content, then by its suffix.
+def detect_codec(path: Path) -> Codec:
+    """Detect the format of a file from its content, then its suffix.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is of no format that we know.
+        FormatError: The format is unknown.
     """
-    head = head_of(path)
-    by_suffix = _by_suffix(path)
-    is_text = "\0" not in head and "\ufffd" not in head[:-1]  # the last letter may be cut
-    texts = [codec for codec in CODECS.values() if codec is not cs.CODEC]
-    candidates = texts if is_text else [cs.CODEC]
-    by_content = [codec for codec in candidates if codec.recognises(head)]
-    agreed = by_suffix in by_content or not by_content
-    chosen = by_suffix if agreed else by_content[0]
+    head = read_head(path)
+    by_suffix = _find_by_suffix(path)
+    is_text = "\0" not in head and "\ufffd" not in head[:-1]  # the last character may be incomplete
+    text_codecs = [codec for codec in CODECS.values() if codec is not cs.CODEC]
+    candidates = text_codecs if is_text else [cs.CODEC]
+    by_content = [codec for codec in candidates if codec.matches_head(head)]
+    is_consistent = by_suffix in by_content or not by_content
+    chosen = by_suffix if is_consistent else by_content[0]
     if chosen is None:
         raise FormatError(
             f"{path}: expected a table of picks ({', '.join(FORMATS)}), found "
@@ -46,53 +53,53 @@ def codec_of(path: Path) -> Codec:
     return chosen
 
 
-def _by_suffix(path: Path) -> Codec | None:
-    """The format whose suffix ends the name, the longest such suffix; .txt says nothing."""
+def _find_by_suffix(path: Path) -> Codec | None:
+    """Return the format with the longest matching suffix; .txt matches none."""
     name = path.name.lower()
-    found = [
+    matches = [
         (len(suffix), codec)
         for codec in CODECS.values()
         for suffix in codec.suffixes
         if name.endswith(suffix) and suffix != ".txt"
     ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    return max(matches, key=lambda pair: pair[0])[1] if matches else None
 
 
-def listed_micrographs(path: Path) -> list[str]:
-    """List the micrographs that a file names, where it is one of a kind that lists them.
+def list_micrographs(path: Path) -> list[str]:
+    """List the micrographs that a file names; empty for formats that do not list them.
 
     Raises:
         InputError: The file is missing or cannot be read.
     """
-    codec = codec_of(path)
+    codec = detect_codec(path)
     try:
-        return {star.CODEC: star, cs.CODEC: cs}[codec].micrograph_names(path)
+        return {star.CODEC: star, cs.CODEC: cs}[codec].read_micrograph_names(path)
     except (KeyError, FormatError):
         return []
 
 
-def codec_named(name: str) -> Codec:
+def find_codec(name: str) -> Codec:
     """Find a format by its name.
 
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: No format has that name.
     """
     if name not in CODECS:
         raise SettingsError(f"expected a format of {', '.join(FORMATS)}; got {name!r}")
     return CODECS[name]
 
 
-def codec_for(path: Path) -> Codec:
-    """Tell by its name in which format a file is to be written; .txt is TSV.
+def choose_output_codec(path: Path) -> Codec:
+    """Choose the format of an output file by its suffix; .txt is TSV.
 
     Raises:
-        SettingsError: The suffix is not that of a format.
+        SettingsError: No format has that suffix.
     """
-    codec = CODECS["tsv"] if path.suffix.lower() == ".txt" else _by_suffix(path)
+    codec = CODECS["tsv"] if path.suffix.lower() == ".txt" else _find_by_suffix(path)
     if codec is None:
-        known = " ".join(suffix for codec in CODECS.values() for suffix in codec.suffixes)
+        suffixes = " ".join(suffix for codec in CODECS.values() for suffix in codec.suffixes)
         raise SettingsError(
-            f"{path}: expected a suffix of {known}, found {path.suffix!r}; "
+            f"{path}: expected a suffix of {suffixes}, found {path.suffix!r}; "
             f"name the format with --format ({', '.join(FORMATS)})"
         )
     return codec

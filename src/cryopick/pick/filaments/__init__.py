@@ -1,1 +1,1 @@
-"""Filaments in a score map: ordered segments along each, for helical reconstruction."""
+"""Trace filaments in score maps and cut them into segments for helical reconstruction."""

@@ -1,6 +1,6 @@
-"""Filaments of many micrographs, each done once.
+"""Trace the filaments of many micrographs, with a ledger of results.
 
-- `FilamentBatch`: a model at work on micrographs of filaments.
+- `FilamentBatch`: a model and settings applied to many micrographs.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ import numpy as np
 from cryopick.array_types import Bool
 from cryopick.config import to_toml
 from cryopick.pick.batch import PickBatch
-from cryopick.pick.filaments.lines import line_scores
-from cryopick.pick.filaments.segments import ends, segments
+from cryopick.pick.filaments.lines import compute_line_scores
+from cryopick.pick.filaments.segments import make_endpoints, make_segments
 from cryopick.pick.filaments.settings import FilamentSettings
-from cryopick.pick.filaments.tracing import Path2D, trace
+from cryopick.pick.filaments.tracing import FilamentPath, trace_filaments
 from cryopick.picks import Picks
-from cryopick.preprocess.mask import inset
-from cryopick.runs.ledger import Parts
+from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.ledger import Ledger
 
 __all__ = ["FilamentBatch"]
 
@@ -27,81 +27,83 @@ _FILAMENTS = "filaments"
 
 @dataclass(frozen=True)
 class FilamentBatch:
-    """A model and settings at work on many micrographs.
+    """A model and settings that are applied to many micrographs of filaments.
 
     Attributes:
-        work: The model, ready to score; its diameter is the width of a filament.
-        settings: How to look for filaments.
-        only_ends: Give start and end of each filament in place of segments.
+        batch: The model and its settings; the diameter is the width of a filament.
+        settings: Settings of tracing.
+        only_ends: Return start and end of each filament instead of segments.
     """
 
-    work: PickBatch
+    batch: PickBatch
     settings: FilamentSettings
     only_ends: bool = False
 
     def describe(self) -> str:
-        """The settings of scoring as TOML, those of filaments in comments above."""
-        own = "".join(f"# filaments: {line}\n" for line in to_toml(self.settings).splitlines())
-        return own + self.work.describe()
+        """Describe the settings of picking as TOML, with those of tracing in comments above."""
+        lines = to_toml(self.settings).splitlines()
+        return "".join(f"# filaments: {line}\n" for line in lines) + self.batch.describe()
 
-    def parts(self, output: Path) -> Parts:
-        """The ledger of `output`."""
-        return Parts.beside(output, ["filaments", str(self.only_ends), self.describe()])
+    def open_ledger(self, output: Path) -> Ledger:
+        """Open the ledger of an output file."""
+        return Ledger.for_output(output, ["filaments", str(self.only_ends), self.describe()])
 
-    def to_find(self, paths: Sequence[Path], parts: Parts) -> "FilamentBatch":
-        """The same, with those micrographs in mind that are still to be done."""
-        picker = replace(self.work.picker, order=parts.missing(paths, _FILAMENTS))
-        return replace(self, work=replace(self.work, picker=picker))
+    def prefetch_filaments(self, paths: Sequence[Path], ledger: Ledger) -> "FilamentBatch":
+        """Return a batch that prefetches the micrographs missing from the ledger."""
+        picker = replace(self.batch.picker, order=ledger.list_missing(paths, _FILAMENTS))
+        return replace(self, batch=replace(self.batch, picker=picker))
 
-    def find(self, path: Path, parts: Parts) -> Picks:
-        """The filaments of a micrograph: those kept, or new ones.
+    def find(self, path: Path, ledger: Ledger) -> Picks:
+        """Return the filaments of a micrograph, from the ledger or computed.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown.
+            MicrographError: The file cannot be used, or its pixel size is unknown.
         """
 
-        def make() -> dict[str, np.ndarray]:
-            picks = self._find(path)
+        def compute() -> dict[str, np.ndarray]:
+            picks = self._trace(path)
             return {"xy_px": picks.xy_px, "score": picks.score, **picks.extra}
 
-        kept = dict(parts.once(_FILAMENTS, make, reads=path))
-        picks = Picks.on(str(path), kept.pop("xy_px"), kept.pop("score"))
+        arrays = dict(ledger.compute_once(_FILAMENTS, compute, reads=path))
+        picks = Picks.for_micrograph(str(path), arrays.pop("xy_px"), arrays.pop("score"))
         return Picks(
             micrographs=picks.micrographs,
             index=picks.index,
             xy_px=picks.xy_px,
             score=picks.score,
-            extra=kept,
+            extra=arrays,
         )
 
-    def _find(self, path: Path) -> Picks:
-        picker = self.work.picker
+    def _trace(self, path: Path) -> Picks:
+        picker = self.batch.picker
         scored = picker.score(path)
         prepared, step = scored.prepared, scored.scores.step_px
         ignored = picker.ignore.mask(str(path), prepared.image.shape, prepared.scale_yx)
-        half = picker.model.diameter_px / 2
-        usable = _framed(inset(prepared.usable, half) & ~ignored, round(half))
-        width = 2 * half / step
-        lines = line_scores(scored.scores.logits, usable[::step, ::step], width)
+        half_width_px = picker.model.diameter_px / 2
+        usable = _exclude_border(
+            erode_mask(prepared.usable, half_width_px) & ~ignored, round(half_width_px)
+        )
+        width = 2 * half_width_px / step
+        lines = compute_line_scores(scored.scores.logits, usable[::step, ::step], width)
         grid_px = step * np.array(prepared.scale_yx[::-1])  # raw pixels, along x and y
         grid_ang = float(grid_px.mean()) * scored.pixel_size_ang
-        found = trace(
+        grid_paths = trace_filaments(
             lines,
             width,
             contrast=self.settings.contrast,
             min_length=self.settings.min_length(picker.diameter_ang) / grid_ang,
         )
-        paths = [Path2D(own.xy * grid_px, own.score) for own in found]
+        paths = [FilamentPath(traced.xy * grid_px, traced.score) for traced in grid_paths]
         if self.only_ends:
-            return ends(str(path), paths)
+            return make_endpoints(str(path), paths)
         spacing_px = self.settings.spacing(picker.diameter_ang) / scored.pixel_size_ang
-        return segments(str(path), paths, spacing_px, scored.pixel_size_ang)
+        return make_segments(str(path), paths, spacing_px, scored.pixel_size_ang)
 
 
-def _framed(
+def _exclude_border(
     usable: Bool[np.ndarray, "height width"], margin: int
 ) -> Bool[np.ndarray, "height width"]:
-    """Leave out a margin along the edges, where scores rise as if along a filament."""
+    """Exclude a margin along the edges, where the scores form a ridge like a filament."""
     inner = np.zeros_like(usable)
     inside = np.s_[margin : usable.shape[0] - margin, margin : usable.shape[1] - margin]
     inner[inside] = usable[inside]

@@ -1,7 +1,7 @@
-"""Filaments as tables: evenly spaced segments with what RELION knows beforehand, or their ends.
+"""Tables of filaments: evenly spaced segments with RELION's priors, or start and end points.
 
-- `segments`: ordered segments, with tube, psi, tilt and track length.
-- `ends`: start and end of each filament, in pairs of rows.
+- `make_segments`: ordered segments with tube ID, priors of the angles, and track length.
+- `make_endpoints`: start and end of each filament, in pairs of rows.
 """
 
 from collections.abc import Sequence
@@ -9,30 +9,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.pick.filaments.tracing import Path2D
+from cryopick.pick.filaments.tracing import FilamentPath
 from cryopick.picks import Picks
 
-__all__ = ["ends", "segments"]
+__all__ = ["make_endpoints", "make_segments"]
 
 
-def segments(name: str, paths: Sequence[Path2D], spacing_px: float, pixel_size_ang: float) -> Picks:
-    """Part filaments into segments at even distances, in order along each.
+def make_segments(
+    name: str, paths: Sequence[FilamentPath], spacing_px: float, pixel_size_ang: float
+) -> Picks:
+    """Cut filaments into evenly spaced segments, in order along each filament.
 
-    Columns are RELION's. Psi is the angle from the axis back to x, so that turning by it lays
-    the axis along x: a filament that runs from x towards y has a negative one. Which end is
-    which is not known, so that the ratio of psi flips is one half; tilt is 90°, as filaments lie
-    in the plane.
+    The columns are those of RELION. Psi is the angle by which the axis must be rotated to lie
+    along x; it is negative for a filament that runs from x towards y. The polarity is unknown, so
+    the psi flip ratio is 0.5. Tilt is 90°, as filaments lie in the image plane.
 
     Args:
-        name: The micrograph.
+        name: Name of the micrograph.
         paths: Filaments in raw pixels.
         spacing_px: Distance along the filament, in raw pixels.
         pixel_size_ang: Ångströms per raw pixel.
     """
-    parts = [_evenly(path, spacing_px) for path in paths]
-    rows = np.concatenate([np.zeros((0, 5)), *parts])
-    tube = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
-    picks = Picks.on(name, rows[:, :2], rows[:, 2])
+    tables = [_sample_evenly(path, spacing_px) for path in paths]
+    rows = np.concatenate([np.zeros((0, 5)), *tables])
+    tube = np.repeat(np.arange(1, len(tables) + 1), [len(table) for table in tables])
+    picks = Picks.for_micrograph(name, rows[:, :2], rows[:, 2])
     extra = {
         "rlnHelicalTubeID": tube.astype(np.int64),
         "rlnAngleTiltPrior": np.full(len(rows), 90.0),
@@ -49,23 +50,23 @@ def segments(name: str, paths: Sequence[Path2D], spacing_px: float, pixel_size_a
     )
 
 
-def ends(name: str, paths: Sequence[Path2D]) -> Picks:
-    """Start and end of each filament, one row after the other, as RELION's pairs of coordinates.
+def make_endpoints(name: str, paths: Sequence[FilamentPath]) -> Picks:
+    """Return start and end of each filament in consecutive rows, like RELION's coordinate pairs.
 
-    Both rows have the mean score along the filament.
+    The score of both rows is the mean along the filament.
     """
     xy = np.concatenate([np.zeros((0, 2)), *(path.xy[[0, -1]] for path in paths)])
     score = np.repeat(np.array([float(path.score.mean()) for path in paths]), 2)
-    return Picks.on(name, xy, score)
+    return Picks.for_micrograph(name, xy, score)
 
 
-def _evenly(path: Path2D, spacing: float) -> Float[np.ndarray, "segments 5"]:
-    """x, y, score, psi in degrees, and way along the filament, at even distances."""
+def _sample_evenly(path: FilamentPath, spacing: float) -> Float[np.ndarray, "segments 5"]:
+    """Sample x, y, score, psi in degrees and the track length at even distances."""
     steps = np.hypot(*np.diff(path.xy, axis=0).T)
-    way = np.concatenate([[0.0], np.cumsum(steps)])
-    at = np.arange(0, way[-1] + 1e-9, spacing)
-    x, y, score = (np.interp(at, way, values) for values in (*path.xy.T, path.score))
-    reach = np.clip([at - spacing / 2, at + spacing / 2], 0, way[-1])
-    across, down = (np.diff(np.interp(reach, way, axis), axis=0)[0] for axis in path.xy.T)
-    psi = -np.degrees(np.arctan2(down, across))
-    return np.column_stack([x, y, score, psi, at])
+    track = np.concatenate([[0.0], np.cumsum(steps)])
+    samples = np.arange(0, track[-1] + 1e-9, spacing)
+    x, y, score = (np.interp(samples, track, values) for values in (*path.xy.T, path.score))
+    limits = np.clip([samples - spacing / 2, samples + spacing / 2], 0, track[-1])
+    dx, dy = (np.diff(np.interp(limits, track, axis), axis=0)[0] for axis in path.xy.T)
+    psi = -np.degrees(np.arctan2(dy, dx))
+    return np.column_stack([x, y, score, psi, samples])

@@ -1,11 +1,13 @@
-"""Settings of finding filaments, checked once.
+"""Settings of filament tracing, validated on construction.
 
-- `FilamentSettings`: how to look for them and how to part them into segments.
+- `FilamentSettings`: settings of tracing and of cutting into segments.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 
 __all__ = ["FilamentSettings"]
@@ -15,19 +17,28 @@ __all__ = ["FilamentSettings"]
 class FilamentSettings:
     """Settings of `cryopick filaments`; the field names are the TOML keys and the options.
 
-    Attributes:
-        spacing_ang: Distance of segments along a filament; None takes a quarter of the width.
-        min_length_ang: Filaments shorter than this are left out; None takes four widths.
-        contrast: How far a filament must stand out as a ridge of the score map, in robust
-            standard deviations of all ridges on the micrograph.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    spacing_ang: float | None = None
-    min_length_ang: float | None = None
-    contrast: float = 5.0
+    spacing_ang: Annotated[
+        float | None,
+        Help(
+            "Distance between segments along a filament in ångströms, such as the helical rise.",
+            default="a quarter of the width",
+        ),
+    ] = None
+    min_length_ang: Annotated[
+        float | None,
+        Help("Minimum length of a filament in ångströms.", default="four widths"),
+    ] = None
+    contrast: Annotated[
+        float,
+        Help(
+            "Minimum ridge strength of a filament in the score map, in robust standard deviations "
+            "of the ridges on the micrograph."
+        ),
+    ] = 5.0
 
     def __post_init__(self) -> None:
         for name in ("spacing_ang", "min_length_ang", "contrast"):
@@ -36,9 +47,9 @@ class FilamentSettings:
                 raise SettingsError(f"{name} must be above 0; got {value}")
 
     def spacing(self, width_ang: float) -> float:
-        """Distance of segments in ångströms."""
+        """Return the distance between segments in ångströms."""
         return self.spacing_ang or width_ang / 4
 
     def min_length(self, width_ang: float) -> float:
-        """Least length of a filament in ångströms."""
+        """Return the minimum length of a filament in ångströms."""
         return self.min_length_ang or 4 * width_ang

@@ -1,7 +1,7 @@
-"""Follow filaments through a score map, straight over crossings.
+"""Trace filaments through a score map, straight across crossings.
 
-- `Path2D`: a filament as a path.
-- `trace`: all filaments of a map, the surest first.
+- `FilamentPath`: the axis of a filament as a sequence of points.
+- `trace_filaments`: trace all filaments of a map, strongest ridge first.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.pick.filaments.lines import LineScores
 
-__all__ = ["Path2D", "trace"]
+__all__ = ["FilamentPath", "trace_filaments"]
 
 Point = Float[np.ndarray, "2"]
 
-_STEP = 0.25  # widths from point to point
-_TURN = 1  # directions that a path may turn in a step: 7.5°, a radius of 1.9 widths
-_STRAIGHT = 0.02  # of a standard deviation that a turn or a sidestep must gain
-_FADED = 0.5  # of the rise above the background at which a filament ends
+_STEP_WIDTHS = 0.25  # distance between points, in filament widths
+_MAX_TURN = 1  # directions per step: 7.5°, a radius of curvature of 1.9 widths
+_TURN_PENALTY_SD = 0.02  # minimum gain in ridge strength for a turn or a sideways shift
+_END_FRAC = 0.5  # a filament ends at this fraction of its ridge strength above the background
 
 
 @dataclass(frozen=True, eq=False)
-class Path2D:
-    """A filament as a path.
+class FilamentPath:
+    """The axis of a filament as a sequence of points.
 
     Attributes:
-        xy: Points in order along it, in places of the grid.
-        score: Mean score along it around each point.
+        xy: Points (x, y) in order, in steps of the grid.
+        score: Mean score along the axis around each point.
     """
 
     xy: Float[np.ndarray, "points 2"]
@@ -35,116 +35,118 @@ class Path2D:
 
     @property
     def length(self) -> float:
-        """Length, in places of the grid."""
+        """Length in steps of the grid."""
         return float(np.hypot(*np.diff(self.xy, axis=0).T).sum())
 
 
-def trace(lines: LineScores, width: float, *, contrast: float, min_length: float) -> list[Path2D]:
-    """Follow filaments from their surest places to both ends.
+def trace_filaments(
+    lines: LineScores, width: float, *, contrast: float, min_length: float
+) -> list[FilamentPath]:
+    """Trace filaments from their strongest positions to both ends.
 
-    A filament begins where the ridge along some line is highest of what is left, and goes on in
-    the direction of the highest ridge, turning little, until that has fallen half-way to the
-    background. What lies within half a width of it begins no further filament; a filament
-    that crosses it goes on straight.
+    A filament starts at the highest remaining ridge strength and follows the strongest ridge with
+    limited curvature, until the strength has dropped half-way to the background. No other filament
+    starts within half a width of it, but other filaments may cross it.
 
     Args:
         lines: Mean scores along lines.
-        width: Width of a filament, in places of the grid.
-        contrast: How far the first place must stand out, in standard deviations.
-        min_length: Shorter ones are left out, in places of the grid.
+        width: Width of a filament, in steps of the grid.
+        contrast: Minimum ridge strength of the starting position, in standard deviations.
+        min_length: Minimum length of a filament, in steps of the grid.
     """
-    best = lines.rise.max(axis=0)
-    which = lines.rise.argmax(axis=0)
-    floor = lines.middle + contrast * lines.spread
-    free = best >= floor
-    taken = np.zeros(lines.rise.shape, bool)
-    found = []
-    for place in np.argsort(-best, axis=None, kind="stable"):
-        row, column = divmod(int(place), best.shape[1])
-        if best[row, column] < floor:
+    strongest = lines.ridge.max(axis=0)
+    strongest_direction = lines.ridge.argmax(axis=0)
+    threshold = lines.median + contrast * lines.sd
+    can_start = strongest >= threshold
+    occupied = np.zeros(lines.ridge.shape, bool)
+    filaments = []
+    for position in np.argsort(-strongest, axis=None, kind="stable"):
+        row, column = divmod(int(position), strongest.shape[1])
+        if strongest[row, column] < threshold:
             break
-        if not free[row, column]:
+        if not can_start[row, column]:
             continue
-        walk = _Walk(lines, taken, width, float(best[row, column]))
+        tracer = _Tracer(lines, occupied, width, float(strongest[row, column]))
         start = np.array([column, row], float)
-        forth = walk.follow(start, int(which[row, column]), 1)
-        back = walk.follow(start, int(which[row, column]), -1)
-        path = [*reversed(back), (start, int(which[row, column])), *forth]
-        xy = _smoothed(np.array([point for point, _ in path]))
-        score = np.array([_between(lines.mean[direction], point) for point, direction in path])
-        _clear(free, xy, width / 2)
-        if len(xy) > 1 and (made := Path2D(xy, score)).length >= min_length:
+        forward = tracer.follow(start, int(strongest_direction[row, column]), 1)
+        backward = tracer.follow(start, int(strongest_direction[row, column]), -1)
+        path = [*reversed(backward), (start, int(strongest_direction[row, column])), *forward]
+        xy = _smooth(np.array([point for point, _ in path]))
+        score = np.array([_interpolate(lines.mean[direction], point) for point, direction in path])
+        _block_starts(can_start, xy, width / 2)
+        if len(xy) > 1 and (filament := FilamentPath(xy, score)).length >= min_length:
             for point, direction in path:
-                _take(taken, point, direction, width / 2)
-            found.append(made)
-    return found
+                _occupy(occupied, point, direction, width / 2)
+            filaments.append(filament)
+    return filaments
 
 
 @dataclass(frozen=True, eq=False)
-class _Walk:
-    """One filament in the making."""
+class _Tracer:
+    """Trace one filament from its starting position."""
 
     lines: LineScores
-    taken: Bool[np.ndarray, "directions rows columns"]
+    occupied: Bool[np.ndarray, "directions rows columns"]
     width: float
-    top: float
+    start_ridge: float
 
     def follow(self, start: Point, direction: int, sense: int) -> list[tuple[Point, int]]:
-        """Points from a start to one end, each with its direction; `sense` is 1 or -1."""
-        end = self.lines.middle + _FADED * (self.top - self.lines.middle)
+        """Trace from the start to one end; return points and directions. `sense` is 1 or -1."""
+        background = self.lines.median
+        end = background + _END_FRAC * (self.start_ridge - background)
         count = len(self.lines.directions_rad)
-        step, side = _STEP * self.width, max(0.5, _STEP * self.width / 4)
-        penalty = _STRAIGHT * self.lines.spread
+        step, side = _STEP_WIDTHS * self.width, max(0.5, _STEP_WIDTHS * self.width / 4)
+        penalty = _TURN_PENALTY_SD * self.lines.sd
         point = start
         path: list[tuple[Point, int]] = []
-        most = int(4 * sum(self.lines.rise.shape[1:]) / step)  # no path goes round for ever
-        while len(path) < most:
+        max_points = int(4 * sum(self.lines.ridge.shape[1:]) / step)  # stops closed loops
+        while len(path) < max_points:
             choices = []
-            for turn in range(-_TURN, _TURN + 1):
-                turned = direction + turn
-                way = self._way(turned % count, sense * (-1 if turned not in range(count) else 1))
-                across = np.array([-way[1], way[0]])
+            for turn in range(-_MAX_TURN, _MAX_TURN + 1):
+                new_direction = direction + turn
+                flip = -1 if new_direction not in range(count) else 1
+                tangent = self._tangent(new_direction % count, sense * flip)
+                normal = np.array([-tangent[1], tangent[0]])
                 for shift in (-1, 0, 1):
-                    ahead = point + step * way + shift * side * across
-                    worth = _between(self.lines.rise[turned % count], ahead) - penalty * (
-                        abs(turn) + abs(shift)
-                    )
-                    choices.append((worth, -abs(turn) - abs(shift), ahead, turned))
-            worth, _, ahead, turned = max(choices, key=lambda choice: choice[:2])
-            if worth < end or self._is_taken(ahead, turned % count):
+                    candidate = point + step * tangent + shift * side * normal
+                    ridge = _interpolate(self.lines.ridge[new_direction % count], candidate)
+                    value = ridge - penalty * (abs(turn) + abs(shift))
+                    choices.append((value, -abs(turn) - abs(shift), candidate, new_direction))
+            value, _, candidate, new_direction = max(choices, key=lambda choice: choice[:2])
+            if value < end or self._is_occupied(candidate, new_direction % count):
                 break
-            if turned not in range(count):
+            if new_direction not in range(count):
                 sense = -sense
-            point, direction = ahead, turned % count
+            point, direction = candidate, new_direction % count
             path.append((point, direction))
         return path
 
-    def _way(self, direction: int, sense: int) -> Point:
+    def _tangent(self, direction: int, sense: int) -> Point:
         angle = self.lines.directions_rad[direction]
         return sense * np.array([np.cos(angle), np.sin(angle)])
 
-    def _is_taken(self, point: Point, direction: int) -> bool:
+    def _is_occupied(self, point: Point, direction: int) -> bool:
         column, row = np.rint(point).astype(int)
-        return bool(self.taken[direction, row, column])
+        return bool(self.occupied[direction, row, column])
 
 
-def _between(layer: Float32[np.ndarray, "rows columns"], point: Point) -> float:
-    """The value at a point between places; beyond the map, minus infinity."""
+def _interpolate(layer: Float32[np.ndarray, "rows columns"], point: Point) -> float:
+    """Interpolate bilinearly at a point; minus infinity outside the map."""
     height, width = layer.shape
     x, y = point.tolist()
     if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
         return -np.inf
     column, row = min(int(x), width - 2), min(int(y), height - 2)
     right, below = x - column, y - row
-    four = layer[row : row + 2, column : column + 2].astype(float)
-    if not np.isfinite(four).all():
+    corners = layer[row : row + 2, column : column + 2].astype(float)
+    if not np.isfinite(corners).all():
         return float(layer[round(y), round(x)])
-    top, bottom = four @ np.array([1 - right, right])
+    top, bottom = corners @ np.array([1 - right, right])
     return float(top * (1 - below) + bottom * below)
 
 
-def _smoothed(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
-    """Take out the wobble of the grid; ends stay."""
+def _smooth(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"]:
+    """Smooth a path with a binomial filter; its ends are extended by point reflection."""
     if len(xy) < 5:
         return xy
     padded = np.concatenate([2 * xy[0] - xy[2:0:-1], xy, 2 * xy[-1] - xy[-2:-4:-1]])
@@ -152,34 +154,34 @@ def _smoothed(xy: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 2"
     return np.column_stack([np.convolve(axis, weights, mode="valid") for axis in padded.T])
 
 
-def _clear(
-    free: Bool[np.ndarray, "rows columns"], xy: Float[np.ndarray, "n 2"], reach: float
+def _block_starts(
+    can_start: Bool[np.ndarray, "rows columns"], xy: Float[np.ndarray, "n 2"], radius: float
 ) -> None:
-    """Nothing begins within a distance of a path."""
+    """Prevent that another filament starts within a radius of a path."""
     for x, y in xy:
-        free[_disc(free.shape, x, y, reach)] = False
+        can_start[_find_disc(can_start.shape, x, y, radius)] = False
 
 
-def _take(
-    taken: Bool[np.ndarray, "directions rows columns"],
+def _occupy(
+    occupied: Bool[np.ndarray, "directions rows columns"],
     point: Point,
     direction: int,
-    reach: float,
+    radius: float,
 ) -> None:
-    """No other path goes on here in a like direction, within 22.5°."""
-    count = len(taken)
-    rows, columns = _disc(taken.shape[1:], point[0], point[1], reach)
-    for near in range(direction - count // 8, direction + count // 8 + 1):
-        taken[near % count, rows, columns] = True
+    """Prevent that another path passes a point in a similar direction, within 22.5°."""
+    count = len(occupied)
+    rows, columns = _find_disc(occupied.shape[1:], point[0], point[1], radius)
+    for similar in range(direction - count // 8, direction + count // 8 + 1):
+        occupied[similar % count, rows, columns] = True
 
 
-def _disc(
-    shape: tuple[int, int], x: float, y: float, reach: float
+def _find_disc(
+    shape: tuple[int, int], x: float, y: float, radius: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the places within a distance of a point."""
-    top, left = max(0, int(np.ceil(y - reach))), max(0, int(np.ceil(x - reach)))
+    """Return rows and columns of the grid positions within a radius of a point."""
+    top, left = max(0, int(np.ceil(y - radius))), max(0, int(np.ceil(x - radius)))
     rows, columns = np.mgrid[
-        top : min(shape[0], int(y + reach) + 1), left : min(shape[1], int(x + reach) + 1)
+        top : min(shape[0], int(y + radius) + 1), left : min(shape[1], int(x + radius) + 1)
     ]
-    near = (rows - y) ** 2 + (columns - x) ** 2 <= reach**2
-    return rows[near], columns[near]
+    is_near = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+    return rows[is_near], columns[is_near]

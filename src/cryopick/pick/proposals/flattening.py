@@ -1,57 +1,57 @@
-"""Make micrographs alike everywhere, before particles are looked for.
+"""Local normalisation of micrographs before blob detection and template matching.
 
-- `flatten`: the same local mean and spread everywhere, and nothing extreme.
+- `flatten_background`: normalise the local mean and standard deviation, and clip outliers.
 """
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
 
-__all__ = ["flatten"]
+__all__ = ["flatten_background"]
 
-_LOCAL = 10.0  # diameters across the square whose mean and spread are the local ones
-_PASSES = 2  # of that square, so that no edge of it shows
-_LEAST_COVER = 1e-3  # share of the square that must be usable
-_LEAST_SPREAD = 0.2  # of the usual one: where there is no more, nothing is raised from noise
+_WINDOW_DIAMETERS = 10.0  # side of the square window, in particle diameters
+_PASSES = 2  # of the box filter, so that the edges of the window are smooth
+_MIN_USABLE_FRAC = 1e-3  # of the window
+_MIN_RELATIVE_SD = 0.2  # of the median SD, so that flat areas are not amplified
 
 
-def flatten(
+def flatten_background(
     image: Float32[np.ndarray, "height width"],
     usable: Bool[np.ndarray, "height width"],
     *,
     diameter_px: float,
     clip_sd: float,
 ) -> Float32[np.ndarray, "height width"]:
-    """Give every neighbourhood a mean of 0 and a spread of 1, and cut off what is extreme.
+    """Normalise to a local mean of 0 and a local standard deviation of 1, and clip outliers.
 
-    Gradients of the ice go, and a drop of ice counts no more than a particle. What is not
-    usable is 0.
+    This removes gradients of the ice and limits the contrast of contaminants. Unusable pixels
+    are 0.
 
     Args:
         image: Micrograph in any unit.
-        usable: Pixels that hold image.
-        diameter_px: Particle diameter; a neighbourhood is ten times as wide.
-        clip_sd: Where values are cut off, in spreads.
+        usable: Pixels that contain image.
+        diameter_px: Particle diameter; the window is ten times as wide.
+        clip_sd: Limit of the values, in local standard deviations.
     """
     if not usable.any():
         return np.zeros_like(image)
-    side = max(3, round(_LOCAL * diameter_px))
-    cover = _local_mean(usable.astype(np.float32), side)
-    inside = np.maximum(cover, np.float32(_LEAST_COVER))
+    side = max(3, round(_WINDOW_DIAMETERS * diameter_px))
+    usable_frac = _compute_local_mean(usable.astype(np.float32), side)
+    usable_frac = np.maximum(usable_frac, np.float32(_MIN_USABLE_FRAC))
     low, high = np.percentile(image[usable], [0.1, 99.9])
-    level = np.where(usable, image.clip(low, high), 0).astype(np.float32)
-    centred = np.where(usable, image - _local_mean(level, side) / inside, 0)
+    clipped = np.where(usable, image.clip(low, high), 0).astype(np.float32)
+    centred = np.where(usable, image - _compute_local_mean(clipped, side) / usable_frac, 0)
     centred = centred.clip(low - high, high - low).astype(np.float32)
-    spread = np.sqrt(_local_mean(np.square(centred), side) / inside)
-    spread = np.maximum(spread, np.float32(_LEAST_SPREAD) * np.median(spread[usable]))
-    flat = centred / np.maximum(spread, np.finfo(np.float32).tiny)
-    return np.clip(flat, -clip_sd, clip_sd).astype(np.float32)
+    local_sd = np.sqrt(_compute_local_mean(np.square(centred), side) / usable_frac)
+    local_sd = np.maximum(local_sd, np.float32(_MIN_RELATIVE_SD) * np.median(local_sd[usable]))
+    normalised = centred / np.maximum(local_sd, np.finfo(np.float32).tiny)
+    return np.clip(normalised, -clip_sd, clip_sd).astype(np.float32)
 
 
-def _local_mean(
+def _compute_local_mean(
     image: Float32[np.ndarray, "height width"], side: int
 ) -> Float32[np.ndarray, "height width"]:
-    """Mean over a square, twice; beyond the edges lies the image mirrored."""
+    """Apply a box filter twice; the image is mirrored at the edges."""
     from scipy.ndimage import uniform_filter
 
     for _ in range(_PASSES):

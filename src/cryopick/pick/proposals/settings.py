@@ -1,14 +1,15 @@
-"""Settings of proposals, checked once.
+"""Settings of picking without a model, validated on construction.
 
-- `ProposeSettings`: everything that turns a raw micrograph into proposals.
-- `BlobSettings`, `TemplateSettings`: what belongs to one method alone.
+- `ProposeSettings`: settings of proposals.
+- `BlobSettings`, `TemplateSettings`: settings of blob detection and of template matching.
 """
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from cryopick.config import Help
 from cryopick.errors import SettingsError
 
 __all__ = ["BlobSettings", "Contrast", "ProposeSettings", "TemplateSettings"]
@@ -18,15 +19,19 @@ Contrast = Literal["dark", "light"]
 
 @dataclass(frozen=True, kw_only=True)
 class BlobSettings:
-    """A difference of Gaussians.
+    """Settings of blob detection with a difference of Gaussians."""
 
-    Attributes:
-        sigma_frac: Standard deviation of the narrower Gaussian, in particle diameters.
-        ratio: The wider one's over the narrower one's.
-    """
-
-    sigma_frac: float = 0.21
-    ratio: float = 1.2
+    sigma_frac: Annotated[
+        float,
+        Help(
+            "Blob detection: standard deviation of the narrower Gaussian, as a fraction of the "
+            "particle diameter."
+        ),
+    ] = 0.21
+    ratio: Annotated[
+        float,
+        Help("Blob detection: ratio of the standard deviations of the two Gaussians."),
+    ] = 1.2
 
     def __post_init__(self) -> None:
         if not 0.02 <= self.sigma_frac <= 2:
@@ -37,20 +42,29 @@ class BlobSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateSettings:
-    """A correlation with templates.
+    """Settings of template matching."""
 
-    Attributes:
-        file: A map or atomic model, class averages (.mrcs), or a table of picks on the same
-            micrographs; empty to look for blobs instead.
-        views: Projections of a map.
-        step_deg: Turn in the plane between one template and the next.
-        pixel_size_ang: Of class averages whose file does not say.
-    """
-
-    file: str = ""
-    views: int = 40
-    step_deg: float = 15.0
-    pixel_size_ang: float | None = None
+    file: Annotated[
+        str,
+        Help(
+            "Match templates instead of detecting blobs: a map or an atomic model to project, "
+            "class averages (.mrcs), or a table of picks on these micrographs to average.",
+            option="templates",
+            metavar="FILE",
+        ),
+    ] = ""
+    views: Annotated[int, Help("Template matching: number of projections of the map.")] = 40
+    step_deg: Annotated[
+        float, Help("Template matching: in-plane angle between rotated templates, in degrees.")
+    ] = 15.0
+    pixel_size_ang: Annotated[
+        float | None,
+        Help(
+            "Template matching: pixel size of the class averages in ångströms.",
+            default="from the file header",
+            option="template-pixel-size-ang",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.views <= 1000:
@@ -61,7 +75,7 @@ class TemplateSettings:
 
     @property
     def path(self) -> Path:
-        """The file as a path."""
+        """Path of the template file."""
         return Path(self.file)
 
 
@@ -69,30 +83,48 @@ class TemplateSettings:
 class ProposeSettings:
     """Settings of `cryopick propose`; the field names are the TOML keys and the options.
 
-    Attributes:
-        diameter_ang: Particle diameter, of a long particle somewhat less than its length.
-        contrast: Whether particles are darker or lighter than what is around them.
-        threshold: Keep proposals of at least this figure of merit, a low floor; None takes 0.5
-            standard deviations for blobs and a correlation of 0.1 for templates.
-        radius_ang: Least distance between proposals; None takes half the diameter.
-        pixel_size_ang: Ångströms per raw pixel, where the files do not say.
-        margin_ang: Proposals closer than this to an edge of the micrograph are left out.
-        clip_sd: Pixels further than this from the local mean, in local standard deviations,
-            count as no further, so that what is darker than any particle is not preferred.
-        blob: What belongs to blobs.
-        template: What belongs to templates, which are used if it names a file.
-
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    diameter_ang: float
-    contrast: Contrast = "dark"
-    threshold: float | None = None
-    radius_ang: float | None = None
-    pixel_size_ang: float | None = None
-    margin_ang: float = 0.0
-    clip_sd: float = 2.0
+    diameter_ang: Annotated[
+        float,
+        Help("Particle diameter in ångströms; of an elongated particle, about half its length."),
+    ]
+    contrast: Annotated[
+        Contrast,
+        Help("Particles are darker or lighter than the background of the micrograph."),
+    ] = "dark"
+    threshold: Annotated[
+        float | None,
+        Help(
+            "Minimum figure of merit: standard deviations for blobs, correlation coefficient for "
+            "templates.",
+            default="0.5 for blobs, 0.1 for templates",
+        ),
+    ] = None
+    radius_ang: Annotated[
+        float | None,
+        Help(
+            "Minimum distance between proposals in ångströms.",
+            default="half the particle diameter",
+        ),
+    ] = None
+    pixel_size_ang: Annotated[
+        float | None,
+        Help("Pixel size of the raw micrographs in ångströms.", default="from the file headers"),
+    ] = None
+    margin_ang: Annotated[
+        float,
+        Help("Discard proposals closer than this to an edge of the micrograph, in ångströms."),
+    ] = 0.0
+    clip_sd: Annotated[
+        float,
+        Help(
+            "Clip pixels further than this from the local mean, in local standard deviations, so "
+            "that very dark contaminants are not preferred to particles."
+        ),
+    ] = 2.0
     blob: BlobSettings = field(default_factory=BlobSettings)
     template: TemplateSettings = field(default_factory=TemplateSettings)
 

@@ -1,1 +1,1 @@
-"""Train the general model that ships, on simulated fields."""
+"""Train the general model of the package on simulated fields."""

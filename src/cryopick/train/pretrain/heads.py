@@ -1,14 +1,14 @@
-"""How the weights of the last layer vary from one kind of particle to another.
+"""Distribution of the last layer's weights over kinds of particles (empirical Bayes).
 
-Each kind, with its own microscope, is simulated a few times. The weights that suit it are found
-with all particles known; over many kinds they have a mean, which becomes the last layer of the
-general model, and a covariance, which `learn.head` draws on when there are labels.
+A kind is a molecule with a microscope, of which a few fields are simulated with known truth. The
+optimal weights of many kinds have a mean, which becomes the last layer of the general model, and
+a covariance, which is the prior of `train.head_fit` when the user has labels.
 
-- `learn_heads`: that mean, and a factor of that covariance.
-- `kinds`: the candidates on simulated fields of many kinds.
+- `simulate_kinds`: simulate fields of many kinds and find the candidates in them.
+- `fit_head_distribution`: fit the mean and a factor of the covariance.
 
-Source: empirical Bayes by expectation and maximisation, with Laplace's approximation of each
-kind's posterior: Gelman et al. 2013, "Bayesian Data Analysis", chapters 5 and 13.
+Source: expectation-maximisation with a Laplace approximation of the posterior of each kind:
+Gelman et al. 2013, "Bayesian Data Analysis", chapters 5 and 13.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,91 +18,104 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.model.networks import Scorer
-from cryopick.preprocess.mask import inset
-from cryopick.runs.atomic_write import whole
+from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.atomic_write import atomic_write
 from cryopick.simulate.domain import Domain, simulate_session
-from cryopick.train.head_fit import Candidates, candidates_on
+from cryopick.train.head_fit import Candidates, find_candidates
 from cryopick.train.pretrain.stream import NORMALIZATION
 
-__all__ = ["kinds", "learn_heads"]
+__all__ = ["fit_head_distribution", "simulate_kinds"]
 
-_FIELDS = 4  # of each kind
-_START_SPREAD = 0.3  # of a weight
-_START_OFFSET = 1.0  # spread of the offset
-_ROUNDS = 8
+_FIELDS_PER_KIND = 4
+_INITIAL_WEIGHT_SD = 0.3
+_INITIAL_OFFSET_SD = 1.0
+_ITERATIONS = 8
 
 
-def kinds(
-    scorer: Scorer, domain: Domain, seed: int, count: int, kept: Path
+def simulate_kinds(
+    scorer: Scorer, domain: Domain, seed: int, count: int, cache_dir: Path
 ) -> Iterator[Candidates]:
-    """Simulate kinds one after the other; those that are kept in a folder are not made again."""
+    """Simulate kinds of particles one by one and find the candidates in their fields.
+
+    Args:
+        scorer: Network that scores the fields.
+        domain: Distribution to draw from.
+        seed: Seed of the kinds.
+        count: Number of kinds.
+        cache_dir: Folder of results; a kind whose file exists is read instead of simulated.
+    """
     for number in range(count):
-        file = kept / f"{number:04d}.npz"
+        file = cache_dir / f"{number:04d}.npz"
         if not file.exists():
-            found = _kind(scorer, domain, (seed, number))
-            with whole(file) as temporary, temporary.open("wb") as out:
-                np.savez(out, features=found.features, is_right=found.is_labelled)
-        with np.load(file) as told:
-            yield Candidates(told["features"], told["is_right"], _FIELDS)
+            candidates = _simulate_kind(scorer, domain, (seed, number))
+            with atomic_write(file) as temporary, temporary.open("wb") as out:
+                np.savez(out, features=candidates.features, is_right=candidates.is_labelled)
+        with np.load(file) as arrays:
+            yield Candidates(arrays["features"], arrays["is_right"], _FIELDS_PER_KIND)
 
 
-def _kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Candidates:
-    found = []
-    for field in simulate_session(domain, seed, _FIELDS):
-        everywhere = np.ones(field.image.shape, np.bool_)
-        image = NORMALIZATION.apply(field.image, everywhere)
-        usable = inset(everywhere, domain.diameter_px / 2)
-        own = candidates_on(
+def _simulate_kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Candidates:
+    candidates_per_field = []
+    for field in simulate_session(domain, seed, _FIELDS_PER_KIND):
+        all_pixels = np.ones(field.image.shape, np.bool_)
+        image = NORMALIZATION.apply(field.image, all_pixels)
+        usable = erode_mask(all_pixels, domain.diameter_px / 2)
+        candidates = find_candidates(
             scorer,
             image,
             usable,
             field.xy_px,
             diameter_px=domain.diameter_px,
-            with_missed=False,
+            add_missed=False,
         )
-        found.append(own)
-    return Candidates.together(found)
+        candidates_per_field.append(candidates)
+    return Candidates.concatenate(candidates_per_field)
 
 
-def learn_heads(
-    known: Sequence[Candidates], start: Float[np.ndarray, " features"]
+def fit_head_distribution(
+    kinds: Sequence[Candidates], initial_weights: Float[np.ndarray, " features"]
 ) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]:
-    """Mean weights, and a factor L of their covariance L Lᵀ.
+    """Fit a normal distribution to the last-layer weights of many kinds of particles.
 
     Args:
-        known: Candidates of each kind; the labelled ones are all that are particles.
-        start: Weights to begin with.
+        kinds: Candidates of each kind; all particles are labelled.
+        initial_weights: Mean of the first iteration.
+
+    Returns:
+        The mean, and a factor L of the covariance L Lᵀ.
     """
-    mean = start
-    spread = np.diag([*[_START_SPREAD] * (len(start) - 1), _START_OFFSET])
-    for _ in range(_ROUNDS):
-        fitted = [_fitted(own, mean, spread) for own in known]
-        heads = np.array([head for head, _ in fitted])
-        mean = heads.mean(axis=0)
-        away = heads - mean
-        covariance = away.T @ away / len(heads) + np.mean([own for _, own in fitted], axis=0)
-        spread = np.linalg.cholesky(covariance)
-    return mean, spread
+    mean = initial_weights
+    factor = np.diag([*[_INITIAL_WEIGHT_SD] * (len(mean) - 1), _INITIAL_OFFSET_SD])
+    for _ in range(_ITERATIONS):
+        posteriors = [_fit_posterior(candidates, mean, factor) for candidates in kinds]
+        weights = np.array([posterior_mean for posterior_mean, _ in posteriors])
+        mean = weights.mean(axis=0)
+        residuals = weights - mean
+        covariance = residuals.T @ residuals / len(weights)
+        covariance = covariance + np.mean([covariance for _, covariance in posteriors], axis=0)
+        factor = np.linalg.cholesky(covariance)
+    return mean, factor
 
 
-def _fitted(
-    known: Candidates,
+def _fit_posterior(
+    candidates: Candidates,
     mean: Float[np.ndarray, " features"],
-    spread: Float[np.ndarray, "features features"],
+    factor: Float[np.ndarray, "features features"],
 ) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]:
-    """The most probable weights of a kind, and how sure they are, as a covariance."""
+    """Compute mode and covariance of the weights of one kind in Laplace's approximation."""
     from scipy.optimize import minimize
     from scipy.special import expit, log_expit
 
-    right = known.is_labelled
-    turned, first = known.features @ spread, known.features @ mean
+    is_particle = candidates.is_labelled
+    design, prior_logits = candidates.features @ factor, candidates.features @ mean
 
-    def loss(away: np.ndarray) -> tuple[float, np.ndarray]:
-        z = first + turned @ away
-        value = -log_expit(np.where(right, z, -z)).sum() + away @ away / 2
-        return value, turned.T @ (expit(z) - right) + away
+    def loss(shift: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = prior_logits + design @ shift
+        value = -log_expit(np.where(is_particle, logits, -logits)).sum() + shift @ shift / 2
+        return value, design.T @ (expit(logits) - is_particle) + shift
 
-    away = minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B").x
-    g = expit(first + turned @ away)
-    curvature = (turned * (g * (1 - g))[:, None]).T @ turned + np.eye(len(mean))
-    return mean + spread @ away, spread @ np.linalg.inv(curvature) @ spread.T
+    shift = minimize(loss, np.zeros(len(mean)), jac=True, method="L-BFGS-B").x
+    probability = expit(prior_logits + design @ shift)
+    curvature = (design * (probability * (1 - probability))[:, None]).T @ design
+    curvature = curvature + np.eye(len(mean))
+    return mean + factor @ shift, factor @ np.linalg.inv(curvature) @ factor.T

@@ -1,42 +1,43 @@
-"""Settings of the recipe for the general model.
+"""Settings of the training of the general model.
 
-- `GeneralSettings`: everything but the molecules that decides what it becomes.
+- `GeneralSettings`: everything except the molecules that determines the general model.
 """
 
 from dataclasses import dataclass, field
 
 from cryopick.errors import SettingsError
-from cryopick.model.networks import NetworkSettings
-from cryopick.preprocess.dataset import DIAMETER_PX
+from cryopick.model.architectures import NetworkSettings
+from cryopick.preprocess.settings import DIAMETER_PX
 
 __all__ = ["GeneralSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneralSettings:
-    """How the general model is trained.
+    """Settings of the training of the general model.
 
     Attributes:
-        diameter_px: Pixels across a particle.
-        side_px: Side of a simulated field.
-        fields: Fields in a minibatch.
-        fresh: New fields that each step brings; the others were seen before, and are turned,
-            mirrored and distorted anew.
-        window: Fields that are kept to draw from.
-        steps: Minibatches in all.
-        learning_rate: Greatest rate of the one-cycle schedule.
-        weight_decay: Decoupled decay of the weights.
-        positive_weight: Weight of the few positive places against the many others.
-        positive_px: Places within this distance of a centre are positive.
-        ignored_px: Places within this distance of a centre, but not positive, do not count.
-        peak_weight: Weight of the loss at the peaks of the scores, which only a network that has
-            peaks at particles can learn from; 0 for none.
-        contrast: Spread of the logarithm of the contrast, varied field by field.
-        noise: Greatest spread of white noise added to a field.
-        colour: Spread of the logarithm of the gain by which the power at each frequency is varied.
+        diameter_px: Particle diameter in pixels.
+        side_px: Side of a simulated field in pixels.
+        fields: Fields per minibatch.
+        fresh: New fields per step; the other fields of a minibatch are reused with a new
+            augmentation.
+        window: Number of latest fields from which minibatches are drawn.
+        steps: Number of training steps.
+        learning_rate: Maximum learning rate of the one-cycle schedule.
+        weight_decay: Decoupled weight decay of AdamW.
+        positive_weight: Weight of a positive grid position relative to a negative one.
+        positive_px: Grid positions within this distance of a centre are positive.
+        ignored_px: Grid positions within this distance of a centre that are not positive are
+            ignored.
+        peak_weight: Weight of the loss at the peaks of the score map; 0 turns it off. It requires
+            a network that already has peaks at particles.
+        contrast: Standard deviation of the logarithm of the random contrast of a field.
+        noise: Maximum standard deviation of the white noise added to a field.
+        colour: Standard deviation of the logarithm of the random gain at each frequency.
         checkpoint_every: Steps between checkpoints.
-        seed: Whole number from which fields, network and minibatches follow.
-        network: Which network.
+        seed: Random seed of the fields, the initial weights and the minibatches.
+        network: Network architecture.
     """
 
     diameter_px: float = DIAMETER_PX

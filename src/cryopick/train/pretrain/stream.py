@@ -1,10 +1,11 @@
-"""An endless stream of simulated fields, made while the network learns from earlier ones.
+"""A stream of simulated fields, produced by other processes during training.
 
-Fields have numbers; a step draws from a window of the latest ones. Both depend on the seed
-and the step alone, so a run that was cut off goes on as it would have.
+Fields are numbered, and each step samples from a sliding window over the latest fields. Both are
+functions of the seed and the step alone, so a resumed run sees the same examples.
 
-- `Example`: a standardised field and where its particles are.
-- `Stream`: the examples of each step.
+- `Example`: a normalised field with the particle centres.
+- `ExampleStream`: generate the examples of each training step.
+- `make_example`: simulate and normalise one field.
 """
 
 from collections import deque
@@ -21,71 +22,76 @@ from cryopick.simulate.domain import Domain, simulate_field
 from cryopick.simulate.molecules import Molecule
 from cryopick.train.pretrain.settings import GeneralSettings
 
-__all__ = ["NORMALIZATION", "Example", "Stream", "make_example"]
+__all__ = ["NORMALIZATION", "Example", "ExampleStream", "make_example"]
 
 NORMALIZATION = Normalization("white")
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A standardised field with the centres of its particles."""
+    """A normalised field with the particle centres (x, y)."""
 
     image: Float32[np.ndarray, "side side"]
     xy_px: Float[np.ndarray, "particles 2"]
 
 
 def make_example(domain: Domain, seed: Sequence[int]) -> Example:
-    """Simulate a field and standardise it as a micrograph would be."""
+    """Simulate a field and normalise it like a micrograph."""
     field = simulate_field(domain, seed)
     usable = np.ones(field.image.shape, np.bool_)
     return Example(NORMALIZATION.apply(field.image, usable), field.xy_px)
 
 
-class Stream:
-    """Simulates fields in other processes and hands them out.
+class ExampleStream:
+    """Training examples, simulated in worker processes.
 
     Args:
         settings: The recipe.
         molecules: Real molecules to draw from.
-        first: Step to begin with.
-        workers: Processes that simulate.
+        first_step: Number of the first training step.
+        workers: Number of processes that simulate fields.
     """
 
     def __init__(
-        self, settings: GeneralSettings, molecules: Sequence[Molecule], *, first: int, workers: int
+        self,
+        settings: GeneralSettings,
+        molecules: Sequence[Molecule],
+        *,
+        first_step: int,
+        workers: int,
     ) -> None:
         self.settings: GeneralSettings = settings
-        self.first: int = first
+        self.first_step: int = first_step
         self.workers: int = workers
         self.domain: Domain = Domain(
             molecules=tuple(molecules), diameter_px=settings.diameter_px, side_px=settings.side_px
         )
 
     def batches(self) -> Iterator[list[Example]]:
-        """The examples of each step, from the first on."""
+        """Generate the examples of each step, starting with the first step."""
         settings = self.settings
-        kept: deque[Example] = deque(maxlen=settings.window)
-        ahead = max(8, 2 * settings.fresh)
+        window: deque[Example] = deque(maxlen=settings.window)
+        prefetched = max(8, 2 * settings.fresh)
         with ProcessPoolExecutor(
-            self.workers, get_context("spawn"), initializer=_keep_domain, initargs=(self.domain,)
+            self.workers, get_context("spawn"), initializer=_set_domain, initargs=(self.domain,)
         ) as pool:
-            waiting: deque[Future[Example]] = deque()
-            following = self.first * settings.fresh
-            for step in range(self.first, settings.steps):
-                ready = step * settings.fresh + settings.window
-                while following < ready + ahead:
-                    waiting.append(pool.submit(_make_numbered, (settings.seed, following)))
-                    following += 1
-                while len(kept) < settings.window or following - len(waiting) < ready:
-                    kept.append(waiting.popleft().result())
+            pending: deque[Future[Example]] = deque()
+            next_number = self.first_step * settings.fresh
+            for step in range(self.first_step, settings.steps):
+                window_end = step * settings.fresh + settings.window
+                while next_number < window_end + prefetched:
+                    pending.append(pool.submit(_make_numbered, (settings.seed, next_number)))
+                    next_number += 1
+                while len(window) < settings.window or next_number - len(pending) < window_end:
+                    window.append(pending.popleft().result())
                 rng = np.random.default_rng([settings.seed, step, 0])
-                yield [kept[i] for i in rng.choice(len(kept), settings.fields, replace=False)]
+                yield [window[i] for i in rng.choice(len(window), settings.fields, replace=False)]
 
 
-_domain: list[Domain] = []  # what a worker process draws from
+_domain: list[Domain] = []  # domain of a worker process, set by the initializer of the pool
 
 
-def _keep_domain(domain: Domain) -> None:
+def _set_domain(domain: Domain) -> None:
     _domain[:] = [domain]
 
 

@@ -1,1 +1,1 @@
-"""HTTP routes of the labelling page."""
+"""HTTP routes, access control and event stream of the labelling page."""

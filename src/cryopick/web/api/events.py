@@ -1,6 +1,6 @@
-"""News for every open page, as server-sent events.
+"""Event stream of every open page, as server-sent events.
 
-- `News`: tell all pages, from any thread.
+- `EventStream`: sends events to all pages, from any thread.
 """
 
 import asyncio
@@ -8,27 +8,27 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-__all__ = ["News"]
+__all__ = ["EventStream"]
 
-_WAITING = 1000  # messages for a page that does not listen; it is then cut off and asks anew
-_BEAT_S = 15.0  # a line now and then, so that nothing between here and the page hangs up
+_MAX_PENDING = 1000  # events for a page that does not read; then it is disconnected and reconnects
+_HEARTBEAT_S = 15.0  # so that no proxy closes an idle connection
 
 
-class News:
-    """A stream for each open page."""
+class EventStream:
+    """A stream of events for each open page."""
 
     def __init__(self) -> None:
         self._pages: dict[asyncio.Queue[str | None], asyncio.AbstractEventLoop] = {}
         self._closed = False
 
-    def tell(self, name: str, data: Any) -> None:  # noqa: ANN401  # whatever JSON can hold
-        """Send a message to all pages."""
+    def send(self, name: str, data: Any) -> None:  # noqa: ANN401  # any JSON value
+        """Send an event to all pages."""
         text = f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n"
         for queue, loop in list(self._pages.items()):
             loop.call_soon_threadsafe(self._put, queue, text)
 
     def close(self) -> None:
-        """End all streams, and those that come later."""
+        """End all streams, and those that are opened later."""
         self._closed = True
         for queue, loop in list(self._pages.items()):
             loop.call_soon_threadsafe(self._put, queue, None)
@@ -40,16 +40,16 @@ class News:
         queue.put_nowait(text)
 
     async def listen(self) -> AsyncIterator[str]:
-        """What a page is to hear from now on."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(_WAITING)
+        """Yield the events of one page from now on."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(_MAX_PENDING)
         self._pages[queue] = asyncio.get_running_loop()
         try:
-            yield ": welcome\n\n"
+            yield ": connected\n\n"
             while not self._closed:
                 try:
-                    text = await asyncio.wait_for(queue.get(), _BEAT_S)
+                    text = await asyncio.wait_for(queue.get(), _HEARTBEAT_S)
                 except TimeoutError:
-                    text = ": still here\n\n"
+                    text = ": heartbeat\n\n"
                 if text is None:
                     return
                 yield text

@@ -1,6 +1,6 @@
-"""Trainings and pickings of a project, and the picks that they found.
+"""Training and picking runs of a project, and their picks.
 
-- `Runs`: the runs, their folders and their picks.
+- `ProjectRuns`: the runs, their folders and their picks.
 """
 
 import json
@@ -12,84 +12,86 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
-from cryopick.errors import InputError
-from cryopick.evaluate.spacing import far_from_edges, spaced
+from cryopick.errors import InputError, NotFoundError
+from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.web.project.database import Store, now
-from cryopick.web.project.micrographs import Micrographs
-from cryopick.web.project.run_picks import Cut, Found
+from cryopick.web.project.database import ProjectDatabase, current_time
+from cryopick.web.project.micrographs import ProjectMicrographs
+from cryopick.web.project.run_picks import PickFilter, RunPicks
 
-__all__ = ["Runs"]
+__all__ = ["ProjectRuns"]
 
-_NUMBER = "CAST(substr(id, 2) AS INTEGER)"  # tells the order: a clock may be set back
-_NAMED = ("state", "message", "pid", "pid_started", "started", "ended")
+_NUMBER = "CAST(substr(id, 2) AS INTEGER)"  # runs are ordered by number: clocks may be set back
+_CHANGEABLE = ("state", "message", "pid", "pid_started", "started", "ended")
 
 
-class Runs:
+class ProjectRuns:
     """The runs of a project.
 
     Args:
-        store: The project's database.
+        database: Database of the project.
         micrographs: Its micrographs.
-        folder: Where each run has a folder of its own.
+        folder: Folder with one folder for each run.
     """
 
-    def __init__(self, store: Store, micrographs: Micrographs, folder: Path) -> None:
-        self._store, self._micrographs, self._folder = store, micrographs, folder
-        self._found: dict[str, Found] = {}
-        self._thinned: dict[tuple[str, float, float], Bool[np.ndarray, " picks"]] = {}
+    def __init__(
+        self, database: ProjectDatabase, micrographs: ProjectMicrographs, folder: Path
+    ) -> None:
+        self._database, self._micrographs, self._folder = database, micrographs, folder
+        self._picks: dict[str, RunPicks] = {}
+        self._spaced: dict[tuple[str, float, float], Bool[np.ndarray, " picks"]] = {}
 
     def folder(self, run: str) -> Path:
-        """The run's own folder."""
+        """Return the folder of a run."""
         return self._folder / run
 
     def create(self, kind: str, title: str, config: dict[str, Any]) -> str:
-        """Begin the record of a run; it waits."""
-        with self._store.write() as db:
+        """Create a queued run, and return its name."""
+        with self._database.write() as db:
             last = db.execute(f"SELECT max({_NUMBER}) FROM run").fetchone()[0]
             number = (last or 0) + 1
             run = f"r{number}"
             db.execute(
                 "INSERT INTO run (id, kind, title, state, config, queued)"
                 " VALUES (?, ?, ?, 'queued', ?, ?)",
-                (run, kind, f"{title} {number}", json.dumps(config), now()),
+                (run, kind, f"{title} {number}", json.dumps(config), current_time()),
             )
         self.folder(run).mkdir(parents=True, exist_ok=True)
         return run
 
-    def all(self) -> list[dict[str, Any]]:
-        """The runs, the last first."""
-        return self._store.rows(f"SELECT * FROM run ORDER BY {_NUMBER} DESC")
+    def list_all(self) -> list[dict[str, Any]]:
+        """List the runs, the latest first."""
+        return self._database.rows(f"SELECT * FROM run ORDER BY {_NUMBER} DESC")
 
-    def one(self, run: str) -> dict[str, Any]:
-        """A run.
+    def find(self, run: str) -> dict[str, Any]:
+        """Return the row of a run.
 
         Raises:
-            InputError: There is none of that name.
+            NotFoundError: The run does not exist.
         """
-        found = self._store.row("SELECT * FROM run WHERE id = ?", run)
-        if found is None:
-            raise InputError("there is no such run")
-        return found
+        row = self._database.row("SELECT * FROM run WHERE id = ?", run)
+        if row is None:
+            raise NotFoundError(f"there is no run {run!r}")
+        return row
 
     def next_queued(self) -> dict[str, Any] | None:
-        """The run that has waited longest."""
-        return self._store.row(
+        """Return the queued run that was created first, or None."""
+        return self._database.row(
             f"SELECT * FROM run WHERE state = 'queued' ORDER BY {_NUMBER} LIMIT 1"
         )
 
     def change(self, run: str, **values: object) -> None:
-        """Note what became of a run."""
-        assert set(values) <= set(_NAMED)
+        """Change columns of a run."""
+        assert set(values) <= set(_CHANGEABLE)
         names = ", ".join(f"{name} = ?" for name in values)
-        with self._store.write() as db:
+        with self._database.write() as db:
             db.execute(f"UPDATE run SET {names} WHERE id = ?", (*values.values(), run))
 
     def delete(self, run: str) -> None:
-        """Forget a run and all that it made."""
-        self.one(run)
-        with self._store.write() as db:
+        """Delete a run and its files."""
+        self.find(run)
+        with self._database.write() as db:
             for table, column in (
                 ("cut", "run"),
                 ("pick_count", "run"),
@@ -97,178 +99,186 @@ class Runs:
                 ("run", "id"),
             ):
                 db.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))
-        self._found.pop(run, None)
+        self._picks.pop(run, None)
         shutil.rmtree(self.folder(run), ignore_errors=True)
 
     def has_picks(self, run: str) -> bool:
-        """Whether it has picked."""
+        """Check whether the picks of a run can be shown."""
         return (self.folder(run) / "picks.npz").exists()
 
-    def learnt(self, run: str) -> frozenset[str]:
-        """Micrographs that its training has seen, by path."""
+    def training_micrographs(self, run: str) -> frozenset[str]:
+        """Return the micrographs that a run was trained on, by path."""
         try:
-            listed = (self.folder(run) / "train.lst").read_text(encoding="utf-8")
+            text = (self.folder(run) / "train.lst").read_text(encoding="utf-8")
         except FileNotFoundError:
             return frozenset()
-        return frozenset(listed.splitlines())
+        return frozenset(text.splitlines())
 
     def take_picks(self, run: str) -> None:
-        """Make a finished run's table of picks ready to be shown."""
+        """Prepare the table of picks of a finished run for display."""
         table = read_picks(self.folder(run) / "picks.json")
         numbers = {str(path): mid for mid, path in self._micrographs.usable().items()}
         mids = np.array([numbers.get(name, -1) for name in table.micrographs], np.int64)
-        own = mids[table.index] if len(table) else np.zeros(0, np.int64)
-        order = np.lexsort((-table.score, own))
-        order = order[own[order] >= 0]
+        pick_mids = mids[table.index] if len(table) else np.zeros(0, np.int64)
+        order = np.lexsort((-table.score, pick_mids))
+        order = order[pick_mids[order] >= 0]
         temporary = self.folder(run) / ".picks.npz"
         np.savez(
             temporary,
-            mids=own[order],
+            mids=pick_mids[order],
             xy_px=table.xy_px[order],
             score=table.score[order].astype(np.float32),
             micrographs=mids[mids >= 0],
         )
         temporary.rename(self.folder(run) / "picks.npz")
-        self.set_cut(run, Cut())
+        self.set_pick_filter(run, PickFilter())
 
     def last_model(self) -> Path | None:
-        """The model that was trained last."""
-        files = [self.folder(row["id"]) / "model.safetensors" for row in self.all()]
+        """Return the model that was trained last, or None."""
+        files = [self.folder(row["id"]) / "model.safetensors" for row in self.list_all()]
         return next((file for file in files if file.exists()), None)
 
-    def take_order(self, run: str) -> None:
-        """Show from now on the order in which a run suggests to label micrographs."""
-        listed = (self.folder(run) / "order.lst").read_text(encoding="utf-8").splitlines()
+    def take_suggested_order(self, run: str) -> None:
+        """Store the order in which a run suggests to label micrographs."""
+        names = (self.folder(run) / "order.lst").read_text(encoding="utf-8").splitlines()
         numbers = {str(path): mid for mid, path in self._micrographs.usable().items()}
-        known = [numbers[name] for name in listed if name in numbers]
-        with self._store.write() as db:
+        mids = [numbers[name] for name in names if name in numbers]
+        with self._database.write() as db:
             db.execute("DELETE FROM suggested")
             db.executemany(
-                "INSERT INTO suggested (place, mid) VALUES (?, ?)", enumerate(known, start=1)
+                "INSERT INTO suggested (place, mid) VALUES (?, ?)", enumerate(mids, start=1)
             )
 
-    def found(self, run: str) -> Found:
-        """The picks of a run.
+    def picks(self, run: str) -> RunPicks:
+        """Return the picks of a run.
 
         Raises:
-            InputError: It has none yet.
+            InputError: The run has no picks yet.
         """
-        known = self._found.get(run)
-        if known is None:
-            self.one(run)
+        picks = self._picks.get(run)
+        if picks is None:
+            title = self.find(run)["title"]
             try:
                 with np.load(self.folder(run) / "picks.npz", allow_pickle=False) as file:
-                    own = {name: file[name] for name in file.files}
+                    arrays = {name: file[name] for name in file.files}
             except FileNotFoundError:
-                raise InputError("this run has no picks yet") from None
-            known = Found(
-                own["mids"], own["xy_px"], own["score"], tuple(own["micrographs"].tolist())
-            )
-            self._found = {run: known}  # one run is looked at at a time
-        return known
+                raise InputError(f"{title}: has no picks yet") from None
+            micrographs = tuple(arrays["micrographs"].tolist())
+            picks = RunPicks(arrays["mids"], arrays["xy_px"], arrays["score"], micrographs)
+            self._picks = {run: picks}  # the page shows one run at a time
+        return picks
 
-    def cut(self, run: str) -> Cut:
-        """What is kept of a run's picks."""
-        row = self._store.row("SELECT * FROM cut WHERE run = ?", run)
-        return Cut(row["threshold"], row["edge_ang"], row["min_distance_ang"]) if row else Cut()
+    def pick_filter(self, run: str) -> PickFilter:
+        """Return the threshold, edge margin and minimum distance of a run."""
+        row = self._database.row("SELECT * FROM cut WHERE run = ?", run)
+        if row is None:
+            return PickFilter()
+        return PickFilter(row["threshold"], row["edge_ang"], row["min_distance_ang"])
 
-    def set_cut(self, run: str, cut: Cut) -> None:
-        """Keep other picks; the threshold goes to the nearest edge of a bin, as on the page."""
-        found = self.found(run)
-        cut = replace(cut, threshold=found.nearest_edge(cut.threshold))
-        with self._store.write() as db:
+    def set_pick_filter(self, run: str, pick_filter: PickFilter) -> None:
+        """Store a filter; its threshold is rounded to a bin edge of the histogram."""
+        picks = self.picks(run)
+        threshold = picks.nearest_bin_edge(pick_filter.threshold)
+        pick_filter = replace(pick_filter, threshold=threshold)
+        with self._database.write() as db:
             db.execute(
-                "INSERT OR REPLACE INTO cut VALUES (?, ?, ?, ?)", (run, *asdict(cut).values())
+                "INSERT OR REPLACE INTO cut VALUES (?, ?, ?, ?)",
+                (run, *asdict(pick_filter).values()),
             )
-        self._count(run, found)
+        self._store_counts(run, picks)
 
-    def thinned(self, run: str) -> Bool[np.ndarray, " picks"]:
-        """Which picks stay for edge and distance, at any threshold."""
-        found, cut = self.found(run), self.cut(run)
-        key = (run, cut.edge_ang, cut.min_distance_ang)
-        if key not in self._thinned:
-            keep = np.ones(len(found.score), bool)
-            if cut.edge_ang or cut.min_distance_ang:
-                for mid in found.micrographs:
-                    keep[found.on(mid)] = self._thin(mid, found, cut)
-            self._thinned = {key: keep}
-        return self._thinned[key]
+    def spacing_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
+        """Mark the picks that satisfy edge margin and minimum distance, at any threshold."""
+        picks, pick_filter = self.picks(run), self.pick_filter(run)
+        key = (run, pick_filter.edge_ang, pick_filter.min_distance_ang)
+        if key not in self._spaced:
+            keep = np.ones(len(picks.score), bool)
+            if pick_filter.edge_ang or pick_filter.min_distance_ang:
+                for mid in picks.micrographs:
+                    keep[picks.rows_of(mid)] = self._select_spaced(mid, picks, pick_filter)
+            self._spaced = {key: keep}
+        return self._spaced[key]
 
-    def _thin(self, mid: int, found: Found, cut: Cut) -> Bool[np.ndarray, " own"]:
-        one, place = self._micrographs.one(mid), found.on(mid)
-        size_ang = one["pixel_size_ang"] or 1.0
-        xy_px = found.xy_px[place]
-        shape = (one["height_px"], one["width_px"])
-        inside = far_from_edges(xy_px, shape, cut.edge_ang / size_ang)
-        score = np.where(inside, found.score[place].astype(np.float64), -np.inf)
-        return inside & spaced(xy_px, score, cut.min_distance_ang / size_ang)
+    def _select_spaced(
+        self, mid: int, picks: RunPicks, pick_filter: PickFilter
+    ) -> Bool[np.ndarray, " on_micrograph"]:
+        micrograph, rows = self._micrographs.find(mid), picks.rows_of(mid)
+        pixel_size_ang = micrograph["pixel_size_ang"] or 1.0
+        xy_px = picks.xy_px[rows]
+        shape = (micrograph["height_px"], micrograph["width_px"])
+        is_inside = is_inside_margin(xy_px, shape, pick_filter.edge_ang / pixel_size_ang)
+        score = np.where(is_inside, picks.score[rows].astype(np.float64), -np.inf)
+        min_distance_px = pick_filter.min_distance_ang / pixel_size_ang
+        return is_inside & select_spaced(xy_px, score, min_distance_px)
 
-    def kept(self, run: str) -> Bool[np.ndarray, " picks"]:
-        """Which picks stay for edge, distance and threshold."""
-        cut = self.cut(run)
-        return self.thinned(run) & (self.found(run).score >= np.float32(cut.threshold))
+    def selection_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
+        """Mark the picks that satisfy edge margin, minimum distance and threshold."""
+        threshold = np.float32(self.pick_filter(run).threshold)
+        return self.spacing_mask(run) & (self.picks(run).score >= threshold)
 
     def histogram(self, run: str) -> dict[str, Any]:
-        """How many picks have which score, and what is kept."""
-        found, cut = self.found(run), self.cut(run)
+        """Return the histogram of scores and the filter, for the page."""
+        picks, pick_filter = self.picks(run), self.pick_filter(run)
         return {
-            "edges": found.edges.astype(float).tolist(),
-            "counts": found.counts(self.thinned(run)).tolist(),
-            "n_micrographs": len(found.micrographs),
-            "colours": found.colour_range(cut.threshold),
-            **asdict(cut),
+            "edges": picks.bin_edges.astype(float).tolist(),
+            "counts": picks.histogram(self.spacing_mask(run)).tolist(),
+            "n_micrographs": len(picks.micrographs),
+            "colours": picks.colour_range(pick_filter.threshold),
+            **asdict(pick_filter),
         }
 
     def counts_at(self, run: str, threshold: float) -> dict[str, Any]:
-        """How many picks of each micrograph another threshold would keep."""
-        found = self.found(run)
-        keep = self.thinned(run) & (found.score >= np.float32(threshold))
-        return {"mids": list(found.micrographs), "kept": found.on_each(keep).tolist()}
+        """Count the picks of each micrograph at another threshold."""
+        picks = self.picks(run)
+        keep = self.spacing_mask(run) & (picks.score >= np.float32(threshold))
+        counts = picks.count_per_micrograph(keep).tolist()
+        return {"mids": list(picks.micrographs), "kept": counts}
 
-    def packed(self, run: str, mid: int) -> bytes:
-        """The picks on a micrograph, at any threshold, as `Found.packed` lays them out."""
-        return self.found(run).packed(mid, self.thinned(run))
+    def pack_picks(self, run: str, mid: int) -> bytes:
+        """Pack the picks on a micrograph, at any threshold, in the layout of `RunPicks.pack`."""
+        return self.picks(run).pack(mid, self.spacing_mask(run))
 
     def table(self, run: str, keep: Bool[np.ndarray, " picks"]) -> Picks:
-        """Picks as a table; micrographs are named by their paths, those without a pick too."""
-        found = self.found(run)
+        """Return selected picks as a table that also lists micrographs without picks, by path."""
+        picks = self.picks(run)
         tables = []
-        for mid in found.micrographs:
-            place = found.on(mid)
-            own = keep[place]
+        for mid in picks.micrographs:
+            rows = picks.rows_of(mid)
+            selected = keep[rows]
             name = str(self._micrographs.path(mid))
-            score = found.score[place][own].astype(np.float64)
-            tables.append(Picks.on(name, found.xy_px[place][own], score))
+            score = picks.score[rows][selected].astype(np.float64)
+            tables.append(Picks.for_micrograph(name, picks.xy_px[rows][selected], score))
         return concatenate(tables)
 
     def score_map(self, run: str, mid: int) -> tuple[Float32[np.ndarray, "rows columns"], float]:
-        """What a run's model says of every place of a micrograph.
+        """Compute the score map of a micrograph with the model of a run.
 
         Returns:
-            Logits, and raw pixels from one to the next along x.
+            Logits, and their distance in raw pixels along x.
         """
-        from cryopick.model.device import ready_device
+        from cryopick.model.device import require_device
         from cryopick.model.model_file import GENERAL_MODEL, load_model
         from cryopick.pick.picker import Picker
         from cryopick.pick.settings import PickSettings
 
-        row, config = self._micrographs.one(mid), json.loads(self.one(run)["config"])
-        own = self.folder(run) / "model.safetensors"
+        row, config = self._micrographs.find(mid), json.loads(self.find(run)["config"])
+        trained_model = self.folder(run) / "model.safetensors"
         settings = PickSettings(
             diameter_ang=config["diameter_ang"], pixel_size_ang=row["pixel_size_ang"]
         )
-        model = load_model(own if own.exists() else GENERAL_MODEL)
-        scored = Picker.ready(model, settings, ready_device("auto")).score(Path(row["path"]))
+        model = load_model(trained_model if trained_model.exists() else GENERAL_MODEL)
+        scored = Picker.create(model, settings, require_device("auto")).score(Path(row["path"]))
         scale = scored.prepared.scale_yx[1] * scored.scores.step_px
         return scored.scores.logits.astype(np.float32), scale
 
-    def _count(self, run: str, found: Found) -> None:
-        """Note for the list how many picks of each micrograph are kept."""
-        # Each micrograph's picks are sorted: what is kept of it begins with the best of what is.
-        keep = self.kept(run)
-        best = {int(mid): float(found.score[i]) for mid, i in zip(*found.firsts(keep), strict=True)}
-        counted = zip(found.micrographs, found.on_each(keep).tolist(), strict=True)
-        rows = [(run, mid, n, best.get(mid)) for mid, n in counted]
-        with self._store.write() as db:
+    def _store_counts(self, run: str, picks: RunPicks) -> None:
+        """Store the number of selected picks and the highest score of each micrograph."""
+        # Picks are sorted by score, so the first selected pick of a micrograph is its best.
+        keep = self.selection_mask(run)
+        first_picks = zip(*picks.first_picks(keep), strict=True)
+        best = {int(mid): float(picks.score[row]) for mid, row in first_picks}
+        counts = zip(picks.micrographs, picks.count_per_micrograph(keep).tolist(), strict=True)
+        rows = [(run, mid, n, best.get(mid)) for mid, n in counts]
+        with self._database.write() as db:
             db.execute("DELETE FROM pick_count WHERE run = ?", (run,))
             db.executemany("INSERT INTO pick_count VALUES (?, ?, ?, ?)", rows)

@@ -1,10 +1,11 @@
-"""Labels and regions of a project, changed by small operations that are all kept.
+"""Labels and exclusion regions of a project, and the journal of all edits.
 
-An operation comes with a name of its own, its `cid`; one that comes twice is done once. The
-journal holds them in order, so that the labels can be made again from it.
+Every edit is an operation with a unique name, its `cid`; an operation that is sent twice is
+applied once. The journal stores the operations in order, so that all annotations can be restored
+from it.
 
-- `Marks`: apply operations, and what they led to.
-- `Operation` and its kinds: what may be asked for.
+- `Annotations`: applies operations, and lists the annotations.
+- `Operation` and its kinds: the edits.
 """
 
 import json
@@ -14,13 +15,22 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cryopick.errors import InputError
+from cryopick.errors import NotFoundError
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
-from cryopick.web.project.database import Store, now
-from cryopick.web.project.journal_file import OpsFile
+from cryopick.web.project.database import ProjectDatabase, current_time
+from cryopick.web.project.journal_file import JournalFile
 
-__all__ = ["Add", "Delete", "Kind", "Marks", "Move", "Operation", "Region", "Unregion"]
+__all__ = [
+    "AddLabel",
+    "AddRegion",
+    "Annotations",
+    "DeleteLabel",
+    "DeleteRegion",
+    "MoveLabel",
+    "Operation",
+    "SetLabelKind",
+]
 
 Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 Pixel = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
@@ -28,13 +38,13 @@ LabelKind = Literal["pos", "neg", "unsure"]
 Source = Literal["hand", "correct", "import", "review"]
 
 
-class _Strict(BaseModel):
+class _OperationBase(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     cid: Name
 
 
-class Add(_Strict):
-    """A label at (x, y), in raw pixels."""
+class AddLabel(_OperationBase):
+    """Add a label at (x, y), in pixels of the raw micrograph."""
 
     op: Literal["add"]
     id: Name
@@ -47,8 +57,8 @@ class Add(_Strict):
     score: Pixel | None = None
 
 
-class Move(_Strict):
-    """A label elsewhere."""
+class MoveLabel(_OperationBase):
+    """Move a label to (x, y)."""
 
     op: Literal["move"]
     id: Name
@@ -56,23 +66,23 @@ class Move(_Strict):
     y: Pixel
 
 
-class Kind(_Strict):
-    """A label of another kind."""
+class SetLabelKind(_OperationBase):
+    """Change a label to positive, negative or uncertain."""
 
     op: Literal["kind"]
     id: Name
     kind: LabelKind
 
 
-class Delete(_Strict):
-    """No label any more."""
+class DeleteLabel(_OperationBase):
+    """Delete a label."""
 
     op: Literal["delete"]
     id: Name
 
 
-class Region(_Strict):
-    """An outlined region to leave out."""
+class AddRegion(_OperationBase):
+    """Add an exclusion region."""
 
     op: Literal["region"]
     id: Name
@@ -82,91 +92,93 @@ class Region(_Strict):
 
     @field_validator("points")
     @classmethod
-    def _has_an_inside(cls, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    def _require_three_corners(cls, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         if len(set(points)) < 3:
-            raise ValueError("an outline needs three different corners")
+            raise ValueError("a region needs three different corners")
         return points
 
 
-class Unregion(_Strict):
-    """The region is gone."""
+class DeleteRegion(_OperationBase):
+    """Delete an exclusion region."""
 
     op: Literal["unregion"]
     id: Name
 
 
-Operation = Annotated[Add | Move | Kind | Delete | Region | Unregion, Field(discriminator="op")]
+Operation = Annotated[
+    AddLabel | MoveLabel | SetLabelKind | DeleteLabel | AddRegion | DeleteRegion,
+    Field(discriminator="op"),
+]
 
 
-class Marks:
-    """Labels and regions of a project."""
+class Annotations:
+    """Labels and exclusion regions of a project."""
 
-    def __init__(self, store: Store, file: OpsFile) -> None:
-        self._store, self._file = store, file
+    def __init__(self, database: ProjectDatabase, journal_file: JournalFile) -> None:
+        self._database, self._journal_file = database, journal_file
 
     def apply(self, operations: Sequence[Any], author: str) -> list[dict[str, Any]]:
-        """Do what was not done before; all of it or nothing.
+        """Apply the operations that are new, in one transaction.
 
         Returns:
-            The operations that were new, each with its place in the journal as `seq`.
+            The new operations, each with its number in the journal as `seq`.
 
         Raises:
-            InputError: An operation is on a micrograph that is not there.
+            NotFoundError: An operation refers to a micrograph that does not exist.
         """
-        done = []
-        with self._store.write() as db:
+        applied = []
+        with self._database.write() as db:
             for operation in operations:
                 body = operation.model_dump()
-                known = db.execute("SELECT 1 FROM op WHERE cid = ?", (operation.cid,)).fetchone()
-                if known:
+                if db.execute("SELECT 1 FROM op WHERE cid = ?", (operation.cid,)).fetchone():
                     continue
-                self.do(db, operation, author)
+                self.apply_one(db, operation, author)
                 line = json.dumps(body, allow_nan=False)
                 cursor = db.execute(
                     "INSERT INTO op (cid, author, t, body) VALUES (?, ?, ?, ?)",
-                    (operation.cid, author, now(), line),
+                    (operation.cid, author, current_time(), line),
                 )
-                done.append({**body, "seq": cursor.lastrowid, "author": author})
-        self._file.follow()
-        return done
+                applied.append({**body, "seq": cursor.lastrowid, "author": author})
+        self._journal_file.append_new()
+        return applied
 
     @staticmethod
-    def do(db: Any, what: Any, author: str) -> None:  # noqa: ANN401  # any kind of operation
-        """Bring about what an operation says, within a transaction."""
-        match what:
-            case Add():
-                _require(db, what.mid)
-                values = (what.id, what.mid, what.x, what.y, what.kind, what.source, author)
+    def apply_one(db: Any, operation: Any, author: str) -> None:  # noqa: ANN401  # any operation
+        """Apply one operation within a transaction."""
+        match operation:
+            case AddLabel() as label:
+                _require_micrograph(db, label.mid)
+                values = (label.id, label.mid, label.x, label.y, label.kind, label.source, author)
                 db.execute(
                     "INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*values, what.run, what.score, now()),
+                    (*values, label.run, label.score, current_time()),
                 )
                 db.execute(
                     "UPDATE micrograph SET state = 'doing' WHERE id = ? AND state = 'todo'",
-                    (what.mid,),
+                    (label.mid,),
                 )
-            case Move():
-                db.execute("UPDATE label SET x = ?, y = ? WHERE id = ?", (what.x, what.y, what.id))
-            case Kind():
-                db.execute("UPDATE label SET kind = ? WHERE id = ?", (what.kind, what.id))
-            case Delete():
-                db.execute("DELETE FROM label WHERE id = ?", (what.id,))
-            case Region():
-                _require(db, what.mid)
-                points = json.dumps(what.points)
+            case MoveLabel(id=name, x=x, y=y):
+                db.execute("UPDATE label SET x = ?, y = ? WHERE id = ?", (x, y, name))
+            case SetLabelKind(id=name, kind=kind):
+                db.execute("UPDATE label SET kind = ? WHERE id = ?", (kind, name))
+            case DeleteLabel(id=name):
+                db.execute("DELETE FROM label WHERE id = ?", (name,))
+            case AddRegion() as region:
+                _require_micrograph(db, region.mid)
+                points = json.dumps(region.points)
                 db.execute(
                     "INSERT OR REPLACE INTO region VALUES (?, ?, ?, ?, ?, ?)",
-                    (what.id, what.mid, what.kind, points, author, now()),
+                    (region.id, region.mid, region.kind, points, author, current_time()),
                 )
-            case Unregion():
-                db.execute("DELETE FROM region WHERE id = ?", (what.id,))
+            case DeleteRegion(id=name):
+                db.execute("DELETE FROM region WHERE id = ?", (name,))
 
-    def on(self, mid: int) -> dict[str, Any]:
-        """Labels and regions of a micrograph."""
-        labels = self._store.rows(
+    def list_on(self, mid: int) -> dict[str, Any]:
+        """List the labels and regions of a micrograph."""
+        labels = self._database.rows(
             "SELECT id, x, y, kind, source FROM label WHERE mid = ? ORDER BY rowid", mid
         )
-        regions = self._store.rows(
+        regions = self._database.rows(
             "SELECT id, kind, points FROM region WHERE mid = ? ORDER BY rowid", mid
         )
         return {
@@ -174,25 +186,25 @@ class Marks:
             "regions": [{**row, "points": json.loads(row["points"])} for row in regions],
         }
 
-    def since(self, seq: int) -> list[dict[str, Any]]:
-        """The journal from after a place on."""
-        rows = self._store.rows("SELECT * FROM op WHERE seq > ? ORDER BY seq LIMIT 5000", seq)
+    def list_since(self, seq: int) -> list[dict[str, Any]]:
+        """List the operations after a number in the journal, at most 5000."""
+        rows = self._database.rows("SELECT * FROM op WHERE seq > ? ORDER BY seq LIMIT 5000", seq)
         return [
             {**json.loads(row["body"]), "seq": row["seq"], "author": row["author"]} for row in rows
         ]
 
     @property
     def seq(self) -> int:
-        """The end of the journal."""
-        return self._store.number("SELECT coalesce(max(seq), 0) FROM op")
+        """Number of the last operation in the journal."""
+        return self._database.number("SELECT coalesce(max(seq), 0) FROM op")
 
     def count(self, kind: str = "pos") -> int:
-        """How many labels there are."""
-        return self._store.number("SELECT count(*) FROM label WHERE kind = ?", kind)
+        """Count the labels of one kind."""
+        return self._database.number("SELECT count(*) FROM label WHERE kind = ?", kind)
 
     def table(self, kind: str = "pos") -> Picks:
-        """The labels of a kind as a table; micrographs are named by their paths."""
-        rows = self._store.rows(
+        """Return the labels of one kind; micrographs are named by their paths."""
+        rows = self._database.rows(
             "SELECT m.path, l.x, l.y FROM label l JOIN micrograph m ON m.id = l.mid"
             " WHERE l.kind = ? ORDER BY m.id, l.rowid",
             kind,
@@ -201,29 +213,28 @@ class Marks:
         for row in rows:
             by_path.setdefault(row["path"], []).append((row["x"], row["y"]))
         return concatenate(
-            [Picks.on(path, np.array(xy, np.float64)) for path, xy in by_path.items()]
+            [Picks.for_micrograph(path, np.array(xy, np.float64)) for path, xy in by_path.items()]
         )
 
     def regions(self) -> Regions:
-        """The regions to leave out, on micrographs named by their paths."""
-        rows = self._store.rows(
+        """Return the exclusion regions; micrographs are named by their paths."""
+        rows = self._database.rows(
             "SELECT m.path, r.points FROM region r JOIN micrograph m ON m.id = r.mid"
             " WHERE r.kind = 'exclude' ORDER BY m.id, r.rowid"
         )
-        found: dict[str, tuple[np.ndarray, ...]] = {}
+        polygons: dict[str, tuple[np.ndarray, ...]] = {}
         for row in rows:
             corners = np.array(json.loads(row["points"]), np.float64)
-            found[row["path"]] = (*found.get(row["path"], ()), corners)
-        return Regions(found)
+            polygons[row["path"]] = (*polygons.get(row["path"], ()), corners)
+        return Regions(polygons)
 
-    def complete(self) -> list[str]:
-        """Micrographs on which every particle is labelled, by path."""
-        rows = self._store.rows("SELECT path FROM micrograph WHERE state = 'all' ORDER BY id")
+    def fully_labelled(self) -> list[str]:
+        """List the micrographs on which every particle is labelled, by path."""
+        rows = self._database.rows("SELECT path FROM micrograph WHERE state = 'all' ORDER BY id")
         return [row["path"] for row in rows]
 
 
-def _require(db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection
-    if not -(2**63) <= mid < 2**63:
-        raise InputError("there is no such micrograph")
-    if not db.execute("SELECT 1 FROM micrograph WHERE id = ?", (mid,)).fetchone():
-        raise InputError("there is no such micrograph")
+def _require_micrograph(db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection
+    fits_sqlite = -(2**63) <= mid < 2**63
+    if not (fits_sqlite and db.execute("SELECT 1 FROM micrograph WHERE id = ?", (mid,)).fetchone()):
+        raise NotFoundError(f"there is no micrograph with number {mid}")

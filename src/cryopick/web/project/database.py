@@ -1,7 +1,7 @@
-"""The database of a labelling project: one SQLite file, one writer at a time, nothing lost.
+"""Database of a labelling project: one SQLite file with one writer at a time.
 
-- `Store`: the file, with `read` and `write`.
-- `now`: the time as it is stored.
+- `ProjectDatabase`: the file, with `read` and `write`.
+- `current_time`: the time as it is stored.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from typing import Any
 
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["Store", "now"]
+__all__ = ["ProjectDatabase", "current_time"]
 
 _VERSION = 2
 _SCHEMA = """
@@ -46,7 +46,7 @@ CREATE TABLE op (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT UNIQUE NOT NULL, author TEXT NOT NULL,
     t REAL NOT NULL, body TEXT NOT NULL);
 """
-_SINCE_2 = """
+_ADDED_IN_2 = """
 CREATE TABLE verdict (
     run TEXT NOT NULL, pick INTEGER NOT NULL, author TEXT NOT NULL, answer TEXT NOT NULL,
     sample TEXT NOT NULL, threshold REAL, edge_ang REAL, min_distance_ang REAL, t REAL NOT NULL,
@@ -54,31 +54,31 @@ CREATE TABLE verdict (
 CREATE TABLE suggested (mid INTEGER PRIMARY KEY REFERENCES micrograph(id), place INTEGER NOT NULL);
 """
 _FROM_1 = f"""
-ALTER TABLE verdict RENAME TO old; {_SINCE_2}
+ALTER TABLE verdict RENAME TO old; {_ADDED_IN_2}
 INSERT INTO verdict SELECT run, pick, '', answer, sample, threshold, edge_ang, min_distance_ang, t
     FROM old;
 DROP TABLE old;
 """
-_STEPS = {0: _SCHEMA + _SINCE_2, 1: _FROM_1}  # from each version to the last one
+_UPGRADES = {0: _SCHEMA + _ADDED_IN_2, 1: _FROM_1}  # from each version to the latest
 
 
-def now() -> float:
-    """Seconds since 1970."""
+def current_time() -> float:
+    """Return the seconds since 1970."""
     return time.time()
 
 
-class Store:
+class ProjectDatabase:
     """The database of a project; safe to use from several threads.
 
     Every `write` is one transaction that is on disk when the block ends.
 
     Args:
-        path: The file; made if it is missing.
-        read_only: Change nothing, as where nothing can be changed.
+        path: The file; created if it does not exist.
+        read_only: Open the file without write access.
 
     Raises:
-        FormatError: The file is none of ours, or of a later version.
-        InputError: It cannot be opened.
+        FormatError: The file is not a project of cryopick, or was written by a later version.
+        InputError: The file cannot be opened.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -94,92 +94,96 @@ class Store:
             self._db.row_factory = sqlite3.Row
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if not read_only:
-                self._take(version)
-                if version in _STEPS:
+                self._lock_for_writing(version)
+                if version in _UPGRADES:
                     self._db.executescript(
-                        f"BEGIN; {_STEPS[version]} PRAGMA user_version = {_VERSION}; COMMIT"
+                        f"BEGIN; {_UPGRADES[version]} PRAGMA user_version = {_VERSION}; COMMIT"
                     )
         except sqlite3.OperationalError as error:
             raise InputError(
-                f"{path}: cannot be opened: {_why(error, read_only=read_only)}"
+                f"{path}: cannot be opened: {_explain(error, read_only=read_only)}"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise FormatError(f"{path}: is no project of cryopick's: {error}") from error
+            raise FormatError(f"{path}: is not a project of cryopick: {error}") from error
         if version > _VERSION:
-            raise FormatError(f"{path}: was made by a later version of cryopick; update cryopick")
+            raise FormatError(
+                f"{path}: was written by a later version of cryopick; update cryopick"
+            )
         if read_only and version < _VERSION:
             raise InputError(
-                f"{path}: was made by an earlier version of cryopick; open it once without "
+                f"{path}: was written by an earlier version of cryopick; open it once without "
                 "--read-only"
             )
 
-    def _take(self, version: int) -> None:
-        """Make sure that the file is ours alone, and can be written."""
-        # Projects lie on shared file systems, where a write-ahead log does not work; and two
-        # servers on one project, perhaps on two machines, would not know of each other.
+    def _lock_for_writing(self, version: int) -> None:
+        """Lock the file against other servers, and check that it can be written."""
+        # Projects may be on shared file systems, where a write-ahead log does not work, and two
+        # servers of one project, perhaps on two machines, would overwrite each other's edits.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = TRUNCATE")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(f"PRAGMA user_version = {version}")  # beginning alone tells nothing
+        self._db.execute(f"PRAGMA user_version = {version}")  # BEGIN alone does not write
         self._db.execute("ROLLBACK")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """The database, for questions."""
+        """Yield the database for queries."""
         with self._lock:
             yield self._db
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """The database, for changes that happen all or not at all."""
+        """Yield the database for one transaction; an exception undoes all changes."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # a full disk may have ended it already
+                if self._db.in_transaction:  # a full disk may have ended the transaction already
                     self._db.execute("ROLLBACK")
                 raise
 
-    def rows(self, question: str, *values: object) -> list[dict[str, Any]]:
-        """The answer to a question, each row by the names of its columns."""
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries by column name."""
         with self.read() as db:
-            return [dict(row) for row in db.execute(question, values)]
+            return [dict(row) for row in db.execute(query, values)]
 
-    def row(self, question: str, *values: object) -> dict[str, Any] | None:
-        """The first row of an answer, if there is one."""
-        found = self.rows(question, *values)
-        return found[0] if found else None
+    def row(self, query: str, *values: object) -> dict[str, Any] | None:
+        """Return the first row of a query, or None."""
+        rows = self.rows(query, *values)
+        return rows[0] if rows else None
 
-    def number(self, question: str, *values: object) -> int:
-        """The only number of an answer."""
+    def number(self, query: str, *values: object) -> int:
+        """Return the integer that a query gives."""
         with self.read() as db:
-            return int(db.execute(question, values).fetchone()[0])
+            return int(db.execute(query, values).fetchone()[0])
 
     def meta(self, key: str) -> str | None:
-        """A thing to know about the project."""
-        found = self.row("SELECT value FROM meta WHERE key = ?", key)
-        return found["value"] if found else None
+        """Return a setting of the project, or None."""
+        row = self.row("SELECT value FROM meta WHERE key = ?", key)
+        return row["value"] if row else None
 
     def set_meta(self, key: str, value: str) -> None:
-        """Keep a thing to know about the project."""
+        """Store a setting of the project."""
         with self.write() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def close(self) -> None:
-        """End; nothing may be asked any more."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
 
-def _why(error: sqlite3.OperationalError, *, read_only: bool) -> str:
-    """What SQLite says of a file that it cannot open, with what to do about it."""
-    said = str(error)
-    if "locked" in said:
+def _explain(error: sqlite3.OperationalError, *, read_only: bool) -> str:
+    """Explain why SQLite cannot open a file, and how to fix it."""
+    primary_code = error.sqlite_errorcode & 0xFF
+    if primary_code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return "another server has it open"
-    if "readonly" in said:
-        return "it cannot be written; look at it with --read-only"
-    return "there is no project there" if read_only and "unable to open" in said else said
+    if primary_code == sqlite3.SQLITE_READONLY:
+        return "it cannot be written; open it with --read-only"
+    if read_only and primary_code == sqlite3.SQLITE_CANTOPEN:
+        return "there is no project there"
+    return str(error)

@@ -1,10 +1,10 @@
-"""The journal of edits once more, as text: for the day when the database is lost.
+"""Text copy of the journal of edits, from which a lost database can be restored.
 
-One JSON object a line: `seq`, `t` (seconds since 1970), `author`, the operation's own fields, and
-the micrograph's path, because the database that knows its number may be gone.
+One JSON object per line: `seq`, `t` (seconds since 1970), `author`, the fields of the operation,
+and the path of the micrograph, because only the database maps its number to a path.
 
-- `OpsFile`: the file, kept level with the database's journal.
-- `read_ops`: what it holds.
+- `JournalFile`: the file, synchronized with the journal in the database.
+- `read_journal`: reads it.
 """
 
 import json
@@ -13,9 +13,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from cryopick.web.project.database import Store
+from cryopick.web.project.database import ProjectDatabase
 
-__all__ = ["OpsFile", "read_ops"]
+__all__ = ["JournalFile", "read_journal"]
 
 _SINCE = """
 SELECT op.seq, op.t, op.author, op.body, m.path AS micrograph
@@ -24,29 +24,29 @@ WHERE op.seq > ? ORDER BY op.seq
 """
 
 
-class OpsFile:
-    """The file of a project; safe to use from several threads."""
+class JournalFile:
+    """The journal file of a project; safe to use from several threads."""
 
-    def __init__(self, path: Path, store: Store) -> None:
-        self._path, self._store = path, store
+    def __init__(self, path: Path, database: ProjectDatabase) -> None:
+        self._path, self._database = path, database
         self._lock = threading.Lock()
-        lines = read_ops(path)
+        lines = read_journal(path)
         self._seq = lines[-1]["seq"] if lines else 0
 
-    def follow(self) -> None:
-        """Append what the database's journal has beyond the file's end.
+    def append_new(self) -> None:
+        """Append the operations that are in the database but not yet in the file.
 
-        An edit is safe in the database before; where the file cannot be written now, as on a full
-        disk, the next edit writes both.
+        The edit is already safe in the database. If the file cannot be written, for example on a
+        full disk, the next edit appends both.
         """
         with self._lock:
-            rows = self._store.rows(_SINCE, self._seq)
+            rows = self._database.rows(_SINCE, self._seq)
             if not rows:
                 return
-            text = "".join(f"{json.dumps(_line(row), allow_nan=False)}\n" for row in rows)
+            text = "".join(f"{json.dumps(_format_row(row), allow_nan=False)}\n" for row in rows)
             try:
                 with self._path.open("a+b") as file:
-                    _end_line(file)
+                    _end_last_line(file)
                     file.write(text.encode())
                     file.flush()
                     os.fsync(file.fileno())
@@ -55,29 +55,29 @@ class OpsFile:
             self._seq = rows[-1]["seq"]
 
 
-def read_ops(path: Path) -> list[dict[str, Any]]:
-    """The lines of such a file in order, each edit once; a line that was cut off is left out."""
-    found: dict[int, dict[str, Any]] = {}
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of a journal in order, each edit once; truncated lines are skipped."""
+    records: dict[int, dict[str, Any]] = {}
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     for line in text.splitlines():
         try:
-            told = json.loads(line)
-            found[int(told["seq"])] = told
+            record = json.loads(line)
+            records[int(record["seq"])] = record
         except (ValueError, KeyError, TypeError):
             continue
-    return [found[seq] for seq in sorted(found)]
+    return [records[seq] for seq in sorted(records)]
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
-    told = {"seq": row["seq"], "t": row["t"], "author": row["author"], **json.loads(row["body"])}
-    return {**told, "micrograph": row["micrograph"]} if row["micrograph"] else told
+def _format_row(row: dict[str, Any]) -> dict[str, Any]:
+    record = {"seq": row["seq"], "t": row["t"], "author": row["author"], **json.loads(row["body"])}
+    return {**record, "micrograph": row["micrograph"]} if row["micrograph"] else record
 
 
-def _end_line(file: Any) -> None:  # noqa: ANN401  # a binary file
-    """Begin a new line where the last one was cut off."""
+def _end_last_line(file: Any) -> None:  # noqa: ANN401  # a binary file
+    """End the last line if it was truncated."""
     if file.seek(0, os.SEEK_END):
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":

@@ -1,8 +1,9 @@
-"""The micrographs of a project: which there are, and the list that the page shows.
+"""Micrographs of a project, and the list of them that the page shows.
 
-- `Micrographs`: add, list, one, change.
-- `Wanted`: which part of the list.
-- `look`: what a micrograph's header tells. `pixel_size`: whether that can be believed.
+- `ProjectMicrographs`: adds, lists and changes them.
+- `MicrographQuery`: sorted and filtered part of the list.
+- `read_micrograph_header`: size and pixel size of a file.
+- `choose_pixel_size`: the pixel size to use, and its source.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, NotFoundError
 from cryopick.io.images.micrograph import describe_micrograph
-from cryopick.io.inputs import micrograph_paths
-from cryopick.web.project.database import Store
+from cryopick.io.inputs import find_micrographs
+from cryopick.web.project.database import ProjectDatabase
 
-__all__ = ["Micrographs", "Wanted", "look", "pixel_size"]
+__all__ = [
+    "MicrographQuery",
+    "ProjectMicrographs",
+    "choose_pixel_size",
+    "read_micrograph_header",
+]
 
 _ORDER = {
     "name": "m.name, m.id",
@@ -35,16 +41,16 @@ LEFT JOIN suggested s ON s.mid = m.id
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A part of the list.
+class MicrographQuery:
+    """A sorted and filtered part of the list.
 
     Attributes:
-        offset: The first row.
-        limit: How many.
-        sort: By what: name, labels, picks, picks-least, score or suggested.
+        offset: Number of rows to skip.
+        limit: Maximum number of rows.
+        sort: Sort order: name, labels, picks, picks-least, score or suggested.
         text: Part of the name.
         state: todo, doing, all, skip, or problem; empty for all.
-        run: The run whose picks are counted.
+        run: Run whose picks are counted.
     """
 
     offset: int = 0
@@ -55,121 +61,133 @@ class Wanted:
     run: str = ""
 
 
-class Micrographs:
+class ProjectMicrographs:
     """The micrographs of a project."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: ProjectDatabase) -> None:
+        self._database = database
 
     def add(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Add what the user means by files, patterns, folders or lists; what is there stays.
+        """Add micrographs given as files, patterns, folders or lists; skip those already added.
+
+        Returns:
+            Number of added micrographs, and a summary for people.
 
         Raises:
-            InputError: A name leads to no file.
+            InputError: A file does not exist.
         """
-        paths = [path.resolve() for path in micrograph_paths(arguments)]
-        known = {row["path"] for row in self._store.rows("SELECT path FROM micrograph")}
-        fresh = [path for path in paths if str(path) not in known]
-        rows = [(str(path), path.name, *look(path)) for path in fresh]
-        with self._store.write() as db:
+        paths = [path.resolve() for path in find_micrographs(arguments)]
+        present = {row["path"] for row in self._database.rows("SELECT path FROM micrograph")}
+        new = [path for path in paths if str(path) not in present]
+        rows = [(str(path), path.name, *read_micrograph_header(path)) for path in new]
+        with self._database.write() as db:
             db.executemany(
                 "INSERT INTO micrograph (path, name, width_px, height_px, pixel_size_ang, problem)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
-        bad = sum(row[-1] is not None for row in rows)
-        says = f"{len(fresh)} of {len(paths)} micrographs are new"
-        return {"added": len(fresh), "says": f"{says}; {bad} cannot be used" if bad else says}
+        unusable = sum(row[-1] is not None for row in rows)
+        message = f"added {len(new)} of {len(paths)} micrographs"
+        if len(new) < len(paths):
+            message += f"; {len(paths) - len(new)} were already in the project"
+        if unusable:
+            message += f"; {unusable} cannot be used"
+        return {"added": len(new), "message": message}
 
-    def listed(self, wanted: Wanted) -> dict[str, Any]:
-        """A part of the list, and how long all of it is."""
+    def list_rows(self, query: MicrographQuery) -> dict[str, Any]:
+        """Return the rows of a query, and the total number of matching micrographs."""
         conditions, values = ["1"], []
-        if wanted.text:
+        if query.text:
             conditions.append("instr(lower(m.name), lower(?)) > 0")
-            values.append(wanted.text)
-        if wanted.state == "problem":
+            values.append(query.text)
+        if query.state == "problem":
             conditions.append("m.problem IS NOT NULL")
-        elif wanted.state:
+        elif query.state:
             conditions.append("m.state = ? AND m.problem IS NULL")
-            values.append(wanted.state)
+            values.append(query.state)
         where = " AND ".join(conditions)
-        total = self._store.number(f"SELECT count(*) FROM micrograph m WHERE {where}", *values)
-        rows = self._store.rows(
-            f"{_ROWS} WHERE {where} ORDER BY {_ORDER[wanted.sort]} LIMIT ? OFFSET ?",
-            *(wanted.run, *values, wanted.limit, wanted.offset),
+        total = self._database.number(f"SELECT count(*) FROM micrograph m WHERE {where}", *values)
+        rows = self._database.rows(
+            f"{_ROWS} WHERE {where} ORDER BY {_ORDER[query.sort]} LIMIT ? OFFSET ?",
+            *(query.run, *values, query.limit, query.offset),
         )
-        return {"total": total, "rows": [self._shown(row) for row in rows]}
+        return {"total": total, "rows": [self._with_pixel_size(row) for row in rows]}
 
-    def one(self, mid: int, run: str = "") -> dict[str, Any]:
-        """A micrograph as in the list.
+    def find(self, mid: int, run: str = "") -> dict[str, Any]:
+        """Return the row of a micrograph.
 
         Raises:
-            InputError: There is none of that number.
+            NotFoundError: The micrograph does not exist.
         """
-        found = self._store.row(f"{_ROWS} WHERE m.id = ?", run, mid)
-        if found is None:
-            raise InputError("there is no such micrograph")
-        return self._shown(found)
+        row = self._database.row(f"{_ROWS} WHERE m.id = ?", run, mid)
+        if row is None:
+            raise NotFoundError(f"there is no micrograph with number {mid}")
+        return self._with_pixel_size(row)
 
     def change(self, mid: int, *, state: str | None, note: str | None) -> dict[str, Any]:
-        """Set what is known of a micrograph."""
-        self.one(mid)
-        with self._store.write() as db:
+        """Set the state and the note of a micrograph; None leaves a value unchanged."""
+        self.find(mid)
+        with self._database.write() as db:
             if state is not None:
                 db.execute("UPDATE micrograph SET state = ? WHERE id = ?", (state, mid))
             if note is not None:
                 db.execute("UPDATE micrograph SET note = ? WHERE id = ?", (note, mid))
-        return self.one(mid)
+        return self.find(mid)
 
     def path(self, mid: int) -> Path:
-        """The file of a micrograph."""
-        return Path(self.one(mid)["path"])
+        """Return the file of a micrograph."""
+        return Path(self.find(mid)["path"])
 
     def usable(self) -> dict[int, Path]:
-        """Those that can be trained and picked on: not skipped, without a problem."""
-        rows = self._store.rows(
+        """Return the micrographs for training and picking: not excluded, without a problem."""
+        rows = self._database.rows(
             "SELECT id, path FROM micrograph WHERE problem IS NULL AND state != 'skip' ORDER BY id"
         )
         return {row["id"]: Path(row["path"]) for row in rows}
 
     def pixel_size_sources(self) -> set[str]:
-        """Where the pixel sizes of the usable ones are from, as `pixel_size` tells it."""
-        rows = self._store.rows(
+        """Return the sources of the pixel sizes of usable micrographs; see `choose_pixel_size`."""
+        rows = self._database.rows(
             "SELECT DISTINCT pixel_size_ang FROM micrograph"
             " WHERE problem IS NULL AND state != 'skip'"
         )
-        stated = self.stated_pixel_size_ang
-        return {pixel_size(stated, row["pixel_size_ang"])["pixel_size_source"] for row in rows}
+        given_ang = self.given_pixel_size_ang
+        return {
+            choose_pixel_size(given_ang, row["pixel_size_ang"])["pixel_size_source"] for row in rows
+        }
 
     @property
-    def stated_pixel_size_ang(self) -> float | None:
-        """The pixel size that the user gave for all of them."""
-        stated = self._store.meta("pixel_size_ang")
-        return float(stated) if stated else None
+    def given_pixel_size_ang(self) -> float | None:
+        """Pixel size that the user entered for all micrographs."""
+        text = self._database.meta("pixel_size_ang")
+        return float(text) if text else None
 
-    def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {**row, **pixel_size(self.stated_pixel_size_ang, row["pixel_size_ang"])}
+    def _with_pixel_size(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, **choose_pixel_size(self.given_pixel_size_ang, row["pixel_size_ang"])}
 
 
-def pixel_size(stated_ang: float | None, file_ang: float | None) -> dict[str, Any]:
-    """The pixel size to use and where it is from: given, file, doubtful or unknown.
+def choose_pixel_size(given_ang: float | None, file_ang: float | None) -> dict[str, Any]:
+    """Choose the pixel size to use; its source is given, file, doubtful or unknown.
 
-    Many programs write 1 Å where they do not know: that is taken only when the user confirms it.
+    Many programs write 1 Å if they do not know the pixel size, so that value is doubtful until the
+    user confirms it.
     """
-    source = "given" if stated_ang else "file" if file_ang else "unknown"
+    source = "given" if given_ang else "file" if file_ang else "unknown"
     if source == "file" and file_ang == 1.0:
         source = "doubtful"
-    return {"pixel_size_ang": stated_ang or file_ang, "pixel_size_source": source}
+    return {"pixel_size_ang": given_ang or file_ang, "pixel_size_source": source}
 
 
-def look(path: Path) -> tuple[int | None, int | None, float | None, str | None]:
-    """Tell width, height, pixel size and what is wrong, as the header has it."""
+def read_micrograph_header(
+    path: Path,
+) -> tuple[int | None, int | None, float | None, str | None]:
+    """Read width, height, pixel size and problem, if any, from the header of a micrograph."""
     try:
         info = describe_micrograph(path, with_pixels=False)
     except CryopickError as error:
         return None, None, None, str(error).removeprefix(f"{path}: ")
     if not info.usable or len(info.shape) != 2:
-        last = info.findings[-1] if info.findings else "is no micrograph"
+        last = info.findings[-1] if info.findings else "is not a micrograph"
         return None, None, None, last.removeprefix(f"{path}: ")
     height, width = info.shape
     return width, height, info.pixel_size_ang, None

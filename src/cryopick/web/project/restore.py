@@ -1,6 +1,6 @@
-"""Make a lost database's labels again from the journal's copy in text.
+"""Restore the annotations of a lost database from the text copy of the journal.
 
-- `restore`: do that.
+- `restore_annotations`: fills an empty database.
 """
 
 import json
@@ -10,26 +10,28 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cryopick.errors import InputError
-from cryopick.web.project.annotations import Marks, Operation
-from cryopick.web.project.database import Store
-from cryopick.web.project.micrographs import look
+from cryopick.web.project.annotations import Annotations, Operation
+from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.project.micrographs import read_micrograph_header
 
-__all__ = ["restore"]
+__all__ = ["restore_annotations"]
 
 _OPERATION: TypeAdapter[Any] = TypeAdapter(Operation)
-_ADDED = ("seq", "t", "author", "micrograph")
+_JOURNAL_FIELDS = ("seq", "t", "author", "micrograph")
 
 
-def restore(store: Store, lines: list[dict[str, Any]]) -> int:
-    """Put micrographs and labels into an empty database, as the lines of a journal tell.
+def restore_annotations(database: ProjectDatabase, lines: list[dict[str, Any]]) -> int:
+    """Fill an empty database with the micrographs and edits of a journal.
 
     Returns:
-        How many edits were done; a line that is none of ours is passed over.
+        Number of restored edits; lines that are not valid edits are skipped.
     """
     paths = {line["mid"]: Path(line["micrograph"]) for line in lines if "micrograph" in line}
-    rows = [(mid, str(path), path.name, *look(path)) for mid, path in paths.items()]
-    done = 0
-    with store.write() as db:
+    rows = [
+        (mid, str(path), path.name, *read_micrograph_header(path)) for mid, path in paths.items()
+    ]
+    restored = 0
+    with database.write() as db:
         db.executemany(
             "INSERT INTO micrograph"
             " (id, path, name, width_px, height_px, pixel_size_ang, problem)"
@@ -37,14 +39,14 @@ def restore(store: Store, lines: list[dict[str, Any]]) -> int:
             rows,
         )
         for line in lines:
-            body = {name: value for name, value in line.items() if name not in _ADDED}
+            body = {name: value for name, value in line.items() if name not in _JOURNAL_FIELDS}
             author = str(line.get("author", ""))
             try:
                 operation = _OPERATION.validate_python(body)
-                Marks.do(db, operation, author)
+                Annotations.apply_one(db, operation, author)
             except (ValidationError, InputError):
                 continue
             values = (line["seq"], operation.cid, author, line.get("t", 0.0), json.dumps(body))
             db.execute("INSERT OR IGNORE INTO op VALUES (?, ?, ?, ?, ?)", values)
-            done += 1
-    return done
+            restored += 1
+    return restored

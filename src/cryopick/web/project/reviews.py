@@ -1,7 +1,8 @@
-"""What people say of picks. Each speaks for themselves: nobody takes back what another said.
+"""Verdicts of people on picks; each person can change only their own verdicts.
 
-- `Verdicts`: keep them, and ask for them.
-- `Verdict`: what is said of a pick.
+- `PickVerdicts`: saves and queries them.
+- `PickVerdict`: the verdict of one person on one pick.
+- `FilterChange`: a new threshold, edge margin and minimum distance.
 """
 
 from collections.abc import Sequence
@@ -9,19 +10,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cryopick.errors import InputError
-from cryopick.web.jobs.run_records import Runs
-from cryopick.web.project.database import Store, now
-from cryopick.web.project.run_picks import Cut
+from cryopick.errors import NotFoundError
+from cryopick.web.jobs.run_records import ProjectRuns
+from cryopick.web.project.database import ProjectDatabase, current_time
+from cryopick.web.project.run_picks import PickFilter
 
-__all__ = ["Length", "NewCut", "Score", "Verdict", "Verdicts"]
+__all__ = ["FilterChange", "Length", "PickVerdict", "PickVerdicts", "Score"]
 
 Score = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=1e5, allow_inf_nan=False)]
 
 
-class NewCut(BaseModel):
-    """What to keep of a run's picks."""
+class FilterChange(BaseModel):
+    """Conditions for selecting picks of a run."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     threshold: Score
@@ -29,69 +30,71 @@ class NewCut(BaseModel):
     min_distance_ang: Length = 0.0
 
 
-class Verdict(BaseModel):
-    """What a person says of a pick; "none" takes back what that person said."""
+class PickVerdict(BaseModel):
+    """Verdict of one person on one pick; "none" withdraws an earlier verdict."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     run: Annotated[str, Field(max_length=64)]
     pick: Annotated[int, Field(ge=0, le=2**62)]
     answer: Literal["yes", "no", "unsure", "none"]
     sample: Literal["uncertain", "disagree", "random"]
-    drawn: NewCut | None = None  # what was kept when a random sample was drawn
+    drawn: FilterChange | None = None  # filter from whose picks a random sample was drawn
 
 
-class Verdicts:
-    """Judgements of the picks of a project's runs."""
+class PickVerdicts:
+    """Verdicts on the picks of a project's runs."""
 
-    def __init__(self, store: Store, runs: Runs) -> None:
-        self._store, self._runs = store, runs
+    def __init__(self, database: ProjectDatabase, runs: ProjectRuns) -> None:
+        self._database, self._runs = database, runs
 
-    def say(self, said: Sequence[Verdict], author: str) -> None:
-        """Keep what a person says, in place of what they said before.
+    def save(self, verdicts: Sequence[PickVerdict], author: str) -> None:
+        """Save the verdicts of one person; they replace earlier ones of the same person.
 
         Raises:
-            InputError: There is no such pick.
+            NotFoundError: A pick does not exist.
         """
-        for one in said:
-            if one.pick >= len(self._runs.found(one.run).score):
-                raise InputError("there is no such pick")
-        with self._store.write() as db:
-            for one in said:
+        for verdict in verdicts:
+            if verdict.pick >= len(self._runs.picks(verdict.run).score):
+                raise NotFoundError(f"run {verdict.run} has no pick with number {verdict.pick}")
+        with self._database.write() as db:
+            for verdict in verdicts:
                 db.execute(
                     "DELETE FROM verdict WHERE run = ? AND pick = ? AND author = ?",
-                    (one.run, one.pick, author),
+                    (verdict.run, verdict.pick, author),
                 )
-                if one.answer == "none":
+                if verdict.answer == "none":
                     continue
-                drawn = one.drawn.model_dump().values() if one.drawn else (None, None, None)
+                drawn = verdict.drawn.model_dump().values() if verdict.drawn else (None,) * 3
+                values = (verdict.run, verdict.pick, author, verdict.answer, verdict.sample)
                 db.execute(
                     "INSERT INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (one.run, one.pick, author, one.answer, one.sample, *drawn, now()),
+                    (*values, *drawn, current_time()),
                 )
 
-    def asked(self, run: str, kind: str) -> list[int]:
-        """Picks that need not be asked for again, whoever was asked.
+    def reviewed_picks(self, run: str, kind: str) -> list[int]:
+        """List the picks that need no further review, whoever reviewed them.
 
-        A sample at random must not lack the uncertain ones, judged or not.
+        A random sample includes uncertain picks even if they were reviewed as such; without them
+        it would not be random.
         """
-        rows = self._store.rows(
+        rows = self._database.rows(
             "SELECT DISTINCT pick FROM verdict"
             " WHERE run = ? AND (sample = 'random' OR ? != 'random')",
             *(run, kind),
         )
         return [row["pick"] for row in rows]
 
-    def at_random(self, run: str, cut: Cut) -> list[tuple[int, bool]]:
-        """Picks judged at random, and whether they are particles, by what was said last.
+    def random_verdicts(self, run: str, pick_filter: PickFilter) -> list[tuple[int, bool]]:
+        """List the picks reviewed at random, and the last verdict on each: particle or not.
 
-        A sample of what was kept when it was drawn is one of what is kept now only if it was
-        drawn at these limits or looser ones: after lowering the threshold it says nothing.
+        A sample drawn with one filter represents the picks of another filter only if the other is
+        equal or stricter: after the threshold is lowered, the sample is no longer representative.
         """
-        rows = self._store.rows(
+        rows = self._database.rows(
             "SELECT pick, answer FROM"
             " (SELECT *, max(rowid) FROM verdict WHERE run = ? AND sample = 'random' GROUP BY pick)"
             " WHERE answer != 'unsure'"
             " AND threshold <= ? AND edge_ang <= ? AND min_distance_ang <= ?",
-            *(run, cut.threshold, cut.edge_ang, cut.min_distance_ang),
+            *(run, pick_filter.threshold, pick_filter.edge_ang, pick_filter.min_distance_ang),
         )
         return [(row["pick"], row["answer"] == "yes") for row in rows]

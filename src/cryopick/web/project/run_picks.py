@@ -1,7 +1,7 @@
-"""The picks of a run in memory, ready to be counted and shown.
+"""The picks of one run in memory, for counting and display.
 
-- `Found`: all picks of a run.
-- `Cut`: what is kept of them.
+- `RunPicks`: all picks of a run.
+- `PickFilter`: threshold, edge margin and minimum distance that select some of them.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Integer
 
-__all__ = ["BINS", "Cut", "Found"]
+__all__ = ["BINS", "PickFilter", "RunPicks"]
 
 BINS = 2048
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is kept of a run's picks.
+class PickFilter:
+    """Conditions for selecting picks of a run.
 
     Attributes:
-        threshold: The least score.
-        edge_ang: Picks nearer to an edge go.
-        min_distance_ang: Picks nearer to one of higher score go.
+        threshold: Minimum score.
+        edge_ang: Minimum distance from the edges of the micrograph.
+        min_distance_ang: Minimum distance from a pick with a higher score.
     """
 
     threshold: float = 0.0
@@ -32,14 +32,14 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RunPicks:
     """All picks of a run, micrograph by micrograph, each by descending score.
 
     Attributes:
         mids: Micrograph of each pick.
         xy_px: Centres (x, y) in raw pixels.
         score: Logits.
-        micrographs: Micrographs that were picked, also those without a pick.
+        micrographs: Micrographs that were picked, including those without picks.
     """
 
     mids: Integer[np.ndarray, " picks"]
@@ -47,58 +47,61 @@ class Found:
     score: Float32[np.ndarray, " picks"]
     micrographs: tuple[int, ...]
 
-    def on(self, mid: int) -> slice:
-        """Where the picks of a micrograph stand."""
+    def rows_of(self, mid: int) -> slice:
+        """Return the rows of the picks of a micrograph."""
         first, last = np.searchsorted(self.mids, [mid, mid + 1])
         return slice(int(first), int(last))
 
-    def on_each(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, " micrographs"]:
-        """How many picks of each micrograph are kept, in the order of `micrographs`."""
-        upto = np.concatenate([[0], np.cumsum(keep)])
+    def count_per_micrograph(
+        self, keep: Bool[np.ndarray, " picks"]
+    ) -> Integer[np.ndarray, " micrographs"]:
+        """Count the selected picks of each micrograph, in the order of `micrographs`."""
+        totals = np.concatenate([[0], np.cumsum(keep)])
         numbers = np.array(self.micrographs, np.int64)
         first = np.searchsorted(self.mids, numbers)
         last = np.searchsorted(self.mids, numbers, side="right")
-        return upto[last] - upto[first]
+        return totals[last] - totals[first]
 
     @cached_property
-    def edges(self) -> Float32[np.ndarray, "2049"]:
-        """Bounds of the bins of scores, the last above all scores."""
+    def bin_edges(self) -> Float32[np.ndarray, "2049"]:
+        """Edges of the score histogram; the last edge is above all scores."""
         low, high = (self.score.min(), self.score.max()) if len(self.score) else (-6.0, 6.0)
         above = np.nextafter(np.float32(max(high, low + 1e-3)), np.float32(np.inf))
         edges = np.linspace(low, above, BINS + 1, dtype=np.float32)
         edges[-1] = above
         return edges
 
-    def nearest_edge(self, threshold: float) -> float:
-        """The edge that the page shows for a threshold; between edges it could not count."""
-        return float(self.edges[np.abs(self.edges - np.float32(threshold)).argmin()])
+    def nearest_bin_edge(self, threshold: float) -> float:
+        """Round a threshold to a bin edge, where the histogram gives exact counts."""
+        return float(self.bin_edges[np.abs(self.bin_edges - np.float32(threshold)).argmin()])
 
-    def packed(self, mid: int, keep: Bool[np.ndarray, " picks"]) -> bytes:
-        """The kept picks of a micrograph for the page, little-endian.
+    def pack(self, mid: int, keep: Bool[np.ndarray, " picks"]) -> bytes:
+        """Pack the selected picks of a micrograph for the page, in little-endian order.
 
-        Four uint32, of which the first is this layout's number and the second how many there are;
-        then all x, all y and all scores as float32.
+        The layout is four uint32, of which the first is the version of the layout and the second
+        the number of picks, followed by all x, all y and all scores as float32.
         """
-        place = self.on(mid)
-        own = keep[place]
-        columns = (*self.xy_px[place][own].T, self.score[place][own])
-        header = np.array([1, int(own.sum()), 0, 0], "<u4").tobytes()
+        rows = self.rows_of(mid)
+        selected = keep[rows]
+        columns = (*self.xy_px[rows][selected].T, self.score[rows][selected])
+        header = np.array([1, int(selected.sum()), 0, 0], "<u4").tobytes()
         return header + b"".join(column.astype("<f4").tobytes() for column in columns)
 
     def colour_range(self, threshold: float) -> tuple[float, float]:
-        """Where colours begin and end: at the threshold, and where one kept pick in 20 is above."""
-        kept = self.score[self.score >= np.float32(threshold)]
-        return float(threshold), float(np.quantile(kept, 0.95)) if len(kept) else threshold + 1.0
+        """Return the ends of the colour scale: the threshold and the 95 % quantile above it."""
+        selected = self.score[self.score >= np.float32(threshold)]
+        high = float(np.quantile(selected, 0.95)) if len(selected) else threshold + 1.0
+        return float(threshold), high
 
-    def firsts(
+    def first_picks(
         self, keep: Bool[np.ndarray, " picks"]
     ) -> tuple[Integer[np.ndarray, " micrographs"], Integer[np.ndarray, " micrographs"]]:
-        """Micrographs of which anything is kept, and the place of the first kept pick of each."""
-        places = np.flatnonzero(keep)
-        mids, first = np.unique(self.mids[places], return_index=True)
-        return mids, places[first]
+        """Return the micrographs with selected picks, and the row of the first pick of each."""
+        rows = np.flatnonzero(keep)
+        mids, first = np.unique(self.mids[rows], return_index=True)
+        return mids, rows[first]
 
-    def counts(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
-        """Picks between neighbouring edges, so that sums of them are exact at every edge."""
-        places = np.searchsorted(np.sort(self.score[keep]), self.edges)
-        return np.diff(places)
+    def histogram(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
+        """Count the selected picks between neighbouring bin edges; sums of counts are exact."""
+        ranks = np.searchsorted(np.sort(self.score[keep]), self.bin_edges)
+        return np.diff(ranks)

@@ -1,5 +1,5 @@
 // @ts-check
-// The two canvases, drawn when something changed and never otherwise.
+// The two canvases, redrawn only after changes.
 
 import { greyTable, paintBytes, scoreTable } from "./lut.js";
 import { paintImage, paintMarks } from "./paint.js";
@@ -37,9 +37,9 @@ export class Stage {
     this.scores = false;
     this.dirty = { picture: false, image: true, marks: true };
     this.frame = 0;
-    /** @type {number | null} when the pointer went down for an edit that is not painted yet */
+    /** @type {number | null} time of the pointer press of an edit that is not painted yet */
     this.editStarted = null;
-    /** @type {number | null} when the user asked for a micrograph whose picture is not painted yet */
+    /** @type {number | null} time of the request for a micrograph that is not painted yet */
     this.openStarted = null;
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(root);
@@ -67,8 +67,8 @@ export class Stage {
     this.redraw("image", "marks");
   }
 
-  /** A new micrograph, shown whole. @param {number} width @param {number} height @param {View | null} view
-   * @param {number} since when it was asked for */
+  /** Open a micrograph in full view. @param {number} width @param {number} height @param {View | null} view
+   * @param {number} since time of the request */
   open(width, height, view, since) {
     this.openStarted = since;
     this.micrograph = { width, height };
@@ -109,7 +109,7 @@ export class Stage {
     this.setView(panBy(this.view, dx, dy));
   }
 
-  /** @param {number} factor @param {number} [sx] @param {number} [sy] screen px; the middle when left out */
+  /** @param {number} factor @param {number} [sx] @param {number} [sy] screen px; default: the centre */
   zoom(factor, sx = this.size.width / 2, sy = this.size.height / 2) {
     this.setView(zoomAt(this.view, this.size, sx, sy, factor));
   }
@@ -119,7 +119,7 @@ export class Stage {
     this.setView({ ...this.view, zoom: 1 / (this.ratio || 1) });
   }
 
-  /** Bring a place into sight. @param {number} x @param {number} y */
+  /** Scroll to a position if it is not visible. @param {number} x @param {number} y */
   reveal(x, y) {
     const [sx, sy] = toScreen(this.view, this.size, x, y);
     const { width, height } = this.size;

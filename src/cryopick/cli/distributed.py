@@ -1,0 +1,162 @@
+"""`cryopick merge`, `submit` and `watch`: picking on clusters and during data collection."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, BadParameter, Option, echo
+
+from cryopick.cli.app import app
+from cryopick.cli.options import (
+    MICROGRAPHS,
+    BoxSize,
+    Device,
+    Force,
+    ModelFile,
+    choose_model_file,
+)
+from cryopick.cli.outputs import OutputFolder
+from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.tables import write_table
+from cryopick.errors import InputError, UnfinishedError
+from cryopick.pick.settings import PickSettings
+from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
+
+__all__ = ["merge", "submit", "watch"]
+
+_SHARDABLE = ("pick", "score", "propose", "filaments")
+
+
+@app.command()
+def merge(
+    out: Annotated[
+        Path, Argument(metavar="OUT", help="Table to write; the --out of the sharded commands.")
+    ],
+    box_px: BoxSize = None,
+    force: Force = False,
+) -> None:
+    """Merge the tables of commands run with --shard.
+
+    All shards must exist and have the same model and settings. The result is the table that one
+    run on all micrographs would have written. The shards are kept.
+
+    Example: cryopick merge picks.star
+    """
+    from cryopick.distributed.shards import merged, shards_of
+    from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
+
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; shards that write to a folder need no merge")
+    parts = shards_of(out)
+    settings_files = [settings_file(str(part)) for part in parts]
+    texts = [file.read_text(encoding="utf-8") if file.exists() else "" for file in settings_files]
+    for file, text in zip(settings_files, texts, strict=True):
+        if text != texts[0]:
+            raise InputError(
+                f"{file}: its settings differ from {settings_files[0].name}; run that shard again"
+            )
+    table, record = merged(parts, [metadata_file(str(part)) for part in parts])
+    write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
+    if texts[0]:
+        with atomic_write(settings_file(str(out)), overwrite=True) as temporary:
+            temporary.write_text(texts[0], encoding="utf-8")
+    if record is not None:
+        write_run_metadata(record, metadata_file(str(out)))
+        if record.skipped:
+            raise UnfinishedError(
+                f"{len(record.skipped)} micrographs were skipped by the shards: "
+                f"{', '.join(record.skipped[:3])}; the others are in {out}"
+            )
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def submit(
+    words: Annotated[
+        list[str],
+        Argument(metavar="COMMAND…", help="The cryopick command to run, such as: pick mics -o out"),
+    ],
+    scheduler: Annotated[str, Option(help="Scheduler: slurm, pbs, sge or lsf.")],
+    shards: Annotated[
+        int, Option(min=2, max=100_000, help="Number of shards, each a task of an array job.")
+    ],
+    out: Annotated[Path, Option("--script", "-s", metavar="FILE", help="Batch script to write.")],
+    cores: Annotated[int, Option(min=1, help="CPU cores per task.")] = 4,
+    force: Force = False,
+) -> None:
+    """Write a batch script for an array job on a cluster.
+
+    The options of submit come before the command.
+
+    Example: cryopick submit --scheduler slurm --shards 20 -s job.sh pick mics -o picks.star
+    --diameter-ang 150
+    """
+    from cryopick.distributed.submit import SCHEDULERS, script
+    from cryopick.runs.atomic_write import atomic_write
+
+    if scheduler not in SCHEDULERS:
+        raise BadParameter(f"--scheduler must be one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
+    if words[0] not in _SHARDABLE:
+        raise BadParameter(f"only {', '.join(_SHARDABLE)} can run in shards; got {words[0]}")
+    text = script(scheduler, words, of=shards, cores=cores, file=str(out))
+    with atomic_write(out, overwrite=force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    out.chmod(0o755)
+    echo(f"{text.split('# ')[1].splitlines()[0]}", err=True)
+
+
+@app.command()
+@expand_settings
+def watch(
+    micrographs: Annotated[
+        list[str],
+        Argument(metavar="MIC", help=f"Micrographs, also those still to come. {MICROGRAPHS}"),
+    ],
+    out: OutputFolder,
+    options: Annotated[
+        SettingsOptions[PickSettings],
+        Fields(only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang")),
+    ],
+    model: ModelFile = None,
+    table_format: Annotated[
+        str, Option("--format", help="Format of the tables, as for `cryopick pick`.")
+    ] = "star",
+    box_px: BoxSize = None,
+    every_s: Annotated[
+        float, Option(min=0.05, help="Interval between checks for new files, in seconds.")
+    ] = 10.0,
+    until_idle_s: Annotated[
+        float | None,
+        Option(min=0, help="Stop after this many seconds without a new file. [default: never]"),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Pick micrographs during data collection.
+
+    Writes one table per micrograph, until Ctrl-C. A file is complete when two checks in a row find
+    it unchanged. Picked micrographs are not picked again after a restart, unless the file changed.
+    DIR/status.html and DIR/status.json show the progress; with STAR tables, DIR/autopick.star lists
+    them for RELION.
+
+    Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
+    """
+    from cryopick.distributed.live_picking import Station
+    from cryopick.distributed.watch_folder import Watcher, there_now
+    from cryopick.model.device import require_device
+    from cryopick.pick.batch import PickBatch
+
+    settings = options.build()
+    file = choose_model_file(model, settings.diameter_ang)
+    plan_tables([], f"{out}/", table_format=table_format, box_px=box_px)
+    work = PickBatch.open(file, settings, require_device(device))
+    watcher = Watcher(lambda: there_now(micrographs))
+    station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
+    result = station.run(
+        every_s=every_s, until_idle_s=until_idle_s, tell=lambda text: echo(text, err=True)
+    )
+    echo(f"picked {result.new} new micrographs, {result.picked} in total", err=True)
+    if result.failures:
+        raise UnfinishedError(
+            f"{len(result.failures)} micrographs could not be used: "
+            f"{', '.join(result.failures)}; the "
+            "others are picked"
+        )

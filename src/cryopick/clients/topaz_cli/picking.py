@@ -1,0 +1,244 @@
+"""Score maps, particles and filaments of micrographs.
+
+- `extract_here`: `extract` in this process.
+- `write_score_maps`: `segment` in this process.
+- `trace_straight_pieces`: filaments as RELION's branch of Topaz returns them: start and end points
+  of straight pieces.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.detectors import (
+    ImageScorer,
+    ScoredImage,
+    choose_torch_device,
+    open_image_scorer,
+)
+from cryopick.clients.topaz_cli.images import write_image
+from cryopick.clients.topaz_cli.micrographs import find_images, report_failures
+from cryopick.clients.topaz_cli.table_files import (
+    FORMATS,
+    rescale_coordinates,
+    write_table,
+    write_table_per_micrograph,
+)
+from cryopick.clients.topaz_cli.tables import read_tables
+from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.io.names import micrograph_stem
+from cryopick.pick.filaments.lines import compute_line_scores
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.filaments.tracing import trace_filaments
+from cryopick.picks import Picks, concatenate
+
+__all__ = ["extract_here", "trace_straight_pieces", "write_score_maps"]
+
+_MAX_DEVIATION = 0.5  # from a straight line, in radii, before a piece is split
+
+PositionsAndScores = tuple[Float[np.ndarray, "picks 2"], Float[np.ndarray, " picks"]]
+
+
+def extract_here(values: Namespace) -> int:
+    """Pick particles on micrographs and write their tables.
+
+    Each table is written with its header, also without particles or for a micrograph that cannot be
+    used, because clients wait for the file.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InputError: The model is missing, or no target lies on the micrographs.
+    """
+    paths = find_images(values.paths)
+    device = choose_torch_device(values.device)
+    score_image = open_image_scorer(values.model, paths, device, radius_px=values.radius)
+    radius_px = values.radius
+    if values.targets:
+        radius_px = _choose_radius(values, paths, score_image)
+        if values.only_validate:
+            return 0
+    failures: list[Exception] = []
+    tables = list(_tables(values, paths, score_image, radius_px, failures))
+    picks = rescale_coordinates(concatenate(tables), values.up_scale, values.down_scale)
+    kind = FORMATS[values.format]
+    if values.per_micrograph:
+        table_paths = {str(path): _table_path(path, values) for path in paths}
+        write_table_per_micrograph(picks, table_paths, kind, round(2 * radius_px))
+    else:
+        output = values.output
+        if output and Path(output).is_dir():
+            output = str(Path(output) / "extracted.txt")
+            report(f"# {values.output} is a folder; writing the table to {output}")
+        write_table(picks, output, kind, round(2 * radius_px))
+    return report_failures(len(paths), failures)
+
+
+def _tables(
+    values: Namespace,
+    paths: list[Path],
+    score_image: ImageScorer,
+    radius_px: float,
+    failures: list[Exception],
+) -> Iterator[Picks]:
+    """Pick each micrograph; yield an empty table for one that cannot be used."""
+    for path in paths:
+        try:
+            scored = score_image(path)
+        except CryopickError as error:
+            failures.append(error)
+            yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
+            continue
+        xy_px, score = _find(values, scored, radius_px)
+        if values.verbose:
+            report(f"# Extracted {len(xy_px)} particles from {micrograph_stem(path.name)}")
+        yield Picks.for_micrograph(str(path), xy_px, score)
+
+
+def _find(values: Namespace, scored: ScoredImage, radius_px: float) -> PositionsAndScores:
+    if not values.filaments:
+        return scored.particles(radius_px, values.threshold)
+    length_px = values.filaments_length
+    pieces = trace_straight_pieces(
+        scored,
+        radius_px=radius_px,
+        length_px=2 * radius_px if length_px is None or length_px <= 0 else length_px,
+        threshold=values.threshold,
+    )
+    return pieces.reshape(-1, 2), np.zeros(2 * len(pieces))
+
+
+def _table_path(path: Path, values: Namespace) -> Path:
+    """Return the path of the table of a micrograph, without suffix."""
+    folder = Path(values.output) if values.output else path.parent
+    return folder / f"{micrograph_stem(path.name)}{values.suffix}"
+
+
+def _choose_radius(values: Namespace, paths: list[Path], score_image: ImageScorer) -> float:
+    """Return the given radius, or the tested one with the highest average precision.
+
+    The results of all tested radii go to stderr, or to stdout with `--only-validate`.
+
+    Raises:
+        InputError: No target lies on the micrographs.
+        SettingsError: There is no radius to test.
+    """
+    targets = read_tables([values.targets])
+    labelled = [path for path in paths if micrograph_stem(path.name) in targets.micrographs]
+    if not labelled:
+        raise InputError(
+            f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
+        )
+    scored = {micrograph_stem(path.name): score_image(path) for path in labelled}
+    radii = [values.radius]
+    if values.radius is None:
+        radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
+        if not radii or radii[0] <= 0:
+            raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
+    rows = [
+        (radius, *_evaluate_radius(values, scored, targets, radius)) for radius in map(float, radii)
+    ]
+    table = ["radius\tauprc\trecall\tpredicted"]
+    table += [f"{r:g}\t{auprc:.6g}\t{recall:.6g}\t{count}" for r, auprc, recall, count in rows]
+    text = "\n".join([*table, ""])
+    (sys.stdout if values.only_validate else sys.stderr).write(text)
+    return max(rows, key=lambda row: (row[1], -row[0]))[0]
+
+
+def _evaluate_radius(
+    values: Namespace, scored: Mapping[str, ScoredImage], targets: Picks, radius_px: float
+) -> tuple[float, float, int]:
+    """Compute average precision, recall and number of picks for a radius."""
+    radius_match_px = values.assignment_radius if values.assignment_radius >= 0 else radius_px
+    picks = concatenate(
+        [
+            Picks.for_micrograph(name, *one.particles(radius_px, values.threshold))
+            for name, one in scored.items()
+        ]
+    )
+    evaluation = evaluate_picks(picks, targets.restrict(list(scored)), radius_match_px)
+    return evaluation.average_precision or 0.0, evaluation.all_picks.recall, len(picks)
+
+
+def trace_straight_pieces(
+    scored: ScoredImage, *, radius_px: float, length_px: float, threshold: float
+) -> Float[np.ndarray, "pieces 4"]:
+    """Trace filaments, and split them where they deviate from a straight line.
+
+    Args:
+        scored: Scores of the micrograph.
+        radius_px: Half the width of a filament.
+        length_px: Minimum length of a filament.
+        threshold: Minimum mean score along a filament.
+
+    Returns:
+        x and y of the start, x and y of the end, in pixels of the micrograph; the filament with the
+        highest score first, its pieces in order.
+    """
+    step = scored.scores.step_px
+    step_px = step * np.array(scored.scale_yx[::-1])  # pixels along x and y per element of the map
+    width = 2 * radius_px / float(step_px.mean())
+    margin = round(width / 2)  # scores rise along the edges as if along a filament
+    rows, columns = scored.scores.logits.shape
+    usable = np.zeros((rows, columns), bool)
+    inner = np.s_[margin : rows - margin, margin : columns - margin]
+    usable[inner] = scored.usable[::step, ::step][inner]
+    paths = trace_filaments(
+        compute_line_scores(scored.scores.logits, usable, width),
+        width,
+        contrast=FilamentSettings().contrast,
+        min_length=length_px / float(step_px.mean()),
+    )
+    pieces = [np.zeros((0, 4))]
+    for path in paths:
+        if path.score.mean() >= threshold:
+            points = path.xy * step_px
+            corners = points[_corners(points, _MAX_DEVIATION * radius_px)]
+            pieces.append(np.hstack([corners[:-1], corners[1:]]))
+    return np.concatenate(pieces)
+
+
+def _corners(points: Float[np.ndarray, "points 2"], tolerance: float) -> list[int]:
+    """Find the points between which a path is straight, including both ends.
+
+    Source: Douglas and Peucker 1973, "Algorithms for the reduction of the number of points
+    required to represent a digitized line", Cartographica 10:112.
+    """
+    first, last = points[0], points[-1]
+    along = (last - first) / max(float(np.hypot(*(last - first))), 1e-9)
+    deviations = np.abs((points - first) @ np.array([-along[1], along[0]]))
+    farthest = int(deviations.argmax())
+    if deviations[farthest] <= tolerance or len(points) < 3:
+        return [0, len(points) - 1]
+    before = _corners(points[: farthest + 1], tolerance)
+    return [*before[:-1], *(farthest + corner for corner in _corners(points[farthest:], tolerance))]
+
+
+def write_score_maps(values: Namespace) -> int:
+    """Write the score of each pixel to `<destdir>/<stem>.tiff`.
+
+    `extract --model none` picks particles in these maps.
+    """
+    paths = find_images(values.paths)
+    score_image = open_image_scorer(
+        values.model, paths, choose_torch_device(values.device), radius_px=None, dense=True
+    )
+    failures: list[Exception] = []
+    for path in paths:
+        try:
+            scored = score_image(path)
+        except CryopickError as error:
+            failures.append(error)
+            continue
+        output = Path(values.destdir) / f"{micrograph_stem(path.name)}.tiff"
+        write_image(output, scored.whole_map(), None)
+        if values.verbose:
+            report(f"# scored: {path} -> {output}")
+    return report_failures(len(paths), failures)

@@ -1,0 +1,136 @@
+"""Architectures of the networks, as lists of layers.
+
+The module needs no torch, so that settings can be read and checked without it.
+
+- `Layer`: one layer.
+- `NETWORKS`: the networks by name.
+- `NetworkSettings`: name, width and dropout of a network.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from cryopick.config import Help
+from cryopick.errors import SettingsError
+
+__all__ = ["NETWORKS", "Layer", "NetworkSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One convolution with batch normalisation and PReLU, or a residual pair of them.
+
+    Attributes:
+        kernel: Side of the filter, in pixels of the layer's input.
+        channels: Output channels, in multiples of the width of the network.
+        stride: Stride; in a residual layer, of its first convolution.
+        dilation: Dilation; in a residual layer, of its first convolution.
+        residual: Two convolutions with a shortcut, as in He et al. 2016.
+        late: In a residual layer, stride, dilation and number of channels apply to the second
+            convolution instead of the first, and the sum is normalised.
+    """
+
+    kernel: int
+    channels: int
+    stride: int = 1
+    dilation: int = 1
+    residual: bool = False
+    late: bool = False
+
+
+_PAPER = (
+    Layer(kernel=7, channels=1, stride=2),
+    Layer(kernel=5, channels=2, stride=2),
+    Layer(kernel=5, channels=4),
+)
+
+NETWORKS: Mapping[str, Sequence[Layer]] = {
+    # The paper's classifier: receptive field 31, stride 4 (Bepler et al. 2019, Methods).
+    "conv31": _PAPER,
+    # A larger receptive field at the same stride, by dilated 5 x 5 filters.
+    "conv63": (*_PAPER, Layer(kernel=5, channels=4, dilation=2)),
+    "conv127": (
+        *_PAPER,
+        Layer(kernel=5, channels=4, dilation=2),
+        Layer(kernel=5, channels=4, dilation=4),
+    ),
+    "resnet41": (
+        Layer(kernel=5, channels=1, stride=2),
+        Layer(kernel=3, channels=1, residual=True),
+        Layer(kernel=3, channels=2, stride=2, residual=True),
+        Layer(kernel=3, channels=4, residual=True),
+    ),
+    "resnet73": (
+        Layer(kernel=5, channels=1, stride=2),
+        Layer(kernel=3, channels=1, residual=True),
+        Layer(kernel=3, channels=2, stride=2, residual=True),
+        Layer(kernel=3, channels=2, residual=True),
+        Layer(kernel=3, channels=4, residual=True),
+        Layer(kernel=3, channels=4, residual=True),
+    ),
+    # The networks of the detectors of Topaz 0.3, which calls them resnet8, resnet16, conv63 and
+    # conv127. Its conv31 is the one of the paper.
+    "resnet71": (
+        Layer(kernel=7, channels=1, stride=2),
+        Layer(kernel=3, channels=1, dilation=2, residual=True, late=True),
+        Layer(kernel=3, channels=2, stride=2, dilation=2, residual=True, late=True),
+        Layer(kernel=3, channels=2, dilation=2, residual=True, late=True),
+        Layer(kernel=5, channels=4),
+    ),
+    "resnet91": (
+        Layer(kernel=7, channels=1),
+        Layer(kernel=3, channels=1, stride=2, residual=True, late=True),
+        *[Layer(kernel=3, channels=1, residual=True, late=True)] * 3,
+        Layer(kernel=3, channels=2, stride=2, residual=True, late=True),
+        *[Layer(kernel=3, channels=2, residual=True, late=True)] * 2,
+        Layer(kernel=5, channels=4),
+    ),
+    "strided63": (
+        *_PAPER[:2],
+        Layer(kernel=5, channels=4, stride=2),
+        Layer(kernel=5, channels=8),
+    ),
+    "strided127": (
+        *_PAPER[:2],
+        Layer(kernel=5, channels=4, stride=2),
+        Layer(kernel=5, channels=8, stride=2),
+        Layer(kernel=5, channels=16),
+    ),
+    # A receptive field of six diameters at a small stride, with fewer operations than conv31: few
+    # channels, and dilation instead of pooling (decision 0008).
+    "dilated101": (
+        Layer(kernel=5, channels=1, stride=2),
+        Layer(kernel=3, channels=1, residual=True),
+        Layer(kernel=3, channels=1, dilation=2, residual=True),
+        Layer(kernel=3, channels=1, dilation=4, residual=True),
+        Layer(kernel=3, channels=1, dilation=8, residual=True),
+        Layer(kernel=3, channels=1, dilation=4, residual=True),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Name, width and dropout of a network, from which it can be rebuilt."""
+
+    name: Annotated[
+        str,
+        Help(
+            "Network: conv31, conv63, conv127, resnet41, resnet73 or dilated101. The number is "
+            "the side of its receptive field in working pixels.",
+            option="network",
+        ),
+    ] = "conv31"
+    width: Annotated[int, Help("Number of channels of the narrowest layer.")] = 32
+    dropout: Annotated[float, Help("Fraction of features dropped during training, 0 to 1.")] = 0.5
+
+    def __post_init__(self) -> None:
+        if self.name not in NETWORKS:
+            raise SettingsError(
+                f"unknown network {self.name!r}; choose one of {', '.join(NETWORKS)}"
+            )
+        if self.width < 1:
+            raise SettingsError(f"width must be at least 1 channel; got {self.width}")
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout must be at least 0 and below 1; got {self.dropout}")

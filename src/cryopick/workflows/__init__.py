@@ -1,0 +1,1 @@
+"""Run whole tasks, training and picking, for every front end: command line, Python, clients."""

@@ -1,0 +1,210 @@
+"""Pick particles on many micrographs, from files to files.
+
+- `PickJob`: everything that a task of picking needs.
+- `pick_micrographs`: the whole task.
+- `PickResult`: its picks, and the micrographs that were skipped.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cryopick.distributed.dask_batch import Job
+from cryopick.errors import CryopickError, InputError
+from cryopick.evaluate.emptiness import is_likely_empty
+from cryopick.evaluate.expectation import select_automatically
+from cryopick.model.device import require_device
+from cryopick.model.model_file import Model, load_model
+from cryopick.pick.batch import PickBatch
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
+from cryopick.picks import Picks, concatenate
+from cryopick.regions import Regions
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.metadata import Stopwatch, write_run_metadata
+from cryopick.workflows.cluster import Cluster, choose_execution, run_on_cluster
+from cryopick.workflows.events import (
+    EventGroup,
+    Events,
+    FileSkipped,
+    Finished,
+    Notice,
+    NoticeCode,
+    PicksSelected,
+    Resumed,
+    Started,
+    track_progress,
+)
+from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
+from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
+
+__all__ = ["PickJob", "PickResult", "pick_micrographs"]
+
+_NO_PARTICLES = (
+    "no sign of particles: scores fall off as on micrographs without particles; check the "
+    "micrographs, --diameter-ang and the pixel size before you use these picks"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickJob:
+    """A task of picking.
+
+    Attributes:
+        micrographs: Raw micrographs.
+        model: A model, or its file; an output needs the file.
+        settings: How to pick.
+        output: Tables to write; None only returns the picks.
+        ignore: Regions in which nothing is picked, on micrographs named by their paths.
+        device: cpu, cuda, mps, or the best of this machine (auto).
+        cluster: Workers that share the micrographs; needs an output.
+        automatic_threshold: Keep the picks with the highest expected F1, and none on micrographs
+            without signs of particles.
+        warn_if_empty: Emit a notice if the picks show no sign of particles.
+        overwrite: Replace an output of another task.
+        files: Further input files for the run metadata, by purpose.
+        stopwatch: Start of the task and command line, for the run metadata.
+    """
+
+    micrographs: Sequence[Path]
+    model: Model | Path
+    settings: PickSettings
+    output: TableOutput | None = None
+    ignore: Regions = field(default_factory=lambda: Regions({}))
+    device: str = "auto"
+    cluster: Cluster | None = None
+    automatic_threshold: bool = False
+    warn_if_empty: bool = False
+    overwrite: bool = False
+    files: Mapping[str, Path | None] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickResult:
+    """Result of a task of picking.
+
+    Attributes:
+        picks: The picks, by micrograph and descending score; micrographs are named `str(path)`.
+        skipped: Micrographs that could not be used.
+    """
+
+    picks: Picks
+    skipped: tuple[Path, ...]
+
+
+def pick_micrographs(job: PickJob, events: Events) -> PickResult:
+    """Pick the particles of all micrographs, and write tables, settings and run metadata.
+
+    With an output, results of each micrograph are kept in a ledger, so that the same task
+    continues after an interruption and later picks only what is new. Events are also written to
+    `progress.jsonl` in the folder of the ledger while the task runs.
+
+    Raises:
+        InputError: None of the micrographs can be used, or the model is missing.
+        SettingsError: A setting does not fit the model or this machine.
+        OutputExistsError: The output belongs to another task, and is not to be replaced.
+        BusyError: Another process is working on the same output.
+    """
+    if job.output is None:
+        events.emit(Started(workflow="pick", micrographs=len(job.micrographs)))
+        picker = _create_picker(job)
+        return _collect(job, picker.pick, {}, events)
+    return _pick_to_tables(job, job.output, events)
+
+
+def _create_picker(job: PickJob) -> Picker:
+    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    device = require_device(job.device)
+    return Picker.create(model, job.settings, device, job.micrographs, job.ignore)
+
+
+def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickResult:
+    if isinstance(job.model, Model):
+        raise ValueError("tables need the file of the model, for the ledger and the run metadata")
+    device, settings = choose_execution(job.cluster, job.device, job.settings)
+    batch = PickBatch.open(job.model, settings, device, ignore=job.ignore)
+    ledger = batch.open_ledger(output.ledger_output, "pick")
+    with ExitStack() as stack:
+        source = stack.enter_context(
+            ledger.start(output.tables, overwrite=job.overwrite, inputs=job.micrographs)
+        )
+        progress_file = stack.enter_context(ProgressFile())
+        progress_file.open(ledger.folder / PROGRESS_FILE)
+        events = EventGroup(events, progress_file)
+        events.emit(Started(workflow="pick", micrographs=len(job.micrographs)))
+        if source:
+            events.emit(Resumed(source=source))
+        batch = batch.prefetch_picks(job.micrographs, ledger)
+        failures: dict[Path, str] = {}
+        if job.cluster is not None:
+            shared = Job.of(batch, job.model, job.device, ledger)
+            missing = dict.fromkeys(batch.picker.order)
+            failures = run_on_cluster(job.cluster, shared, missing, job.ignore, events)
+        result = _collect(job, lambda path: batch.pick(path, ledger), failures, events)
+        with atomic_write(settings_file(output.out), overwrite=True) as temporary:
+            temporary.write_text(batch.describe(), encoding="utf-8")
+        result = PickResult(picks=_select(job, result.picks, events), skipped=result.skipped)
+        summary = output.write(result.picks)
+        _write_metadata(job, output, result, device)
+        events.emit(Finished(message=summary))
+    return result
+
+
+def _collect(
+    job: PickJob, pick: Callable[[Path], Picks], failures: Mapping[Path, str], events: Events
+) -> PickResult:
+    """Pick one micrograph after the other, and skip those that cannot be used.
+
+    Args:
+        job: The task.
+        pick: Picks one micrograph.
+        failures: Micrographs that could not be used by workers before, with the reasons.
+        events: Receiver of progress and skipped files.
+
+    Raises:
+        InputError: None of the micrographs can be used.
+    """
+    tables: list[Picks] = []
+    skipped: list[Path] = []
+
+    for path, reason in failures.items():
+        skipped.append(path)
+        events.emit(FileSkipped(path=path, reason=reason))
+    with track_progress(events, "Picking micrographs", len(job.micrographs)) as advance:
+        for path in job.micrographs:
+            if path not in failures:
+                try:
+                    tables.append(pick(path))
+                except CryopickError as error:
+                    skipped.append(path)
+                    events.emit(FileSkipped.from_error(path, error))
+            advance(1)
+    if not tables:
+        raise InputError("none of the micrographs can be used; see the reasons above")
+    return PickResult(picks=concatenate(tables), skipped=tuple(skipped))
+
+
+def _select(job: PickJob, picks: Picks, events: Events) -> Picks:
+    if job.automatic_threshold and len(picks):
+        selection = select_automatically(picks)
+        events.emit(PicksSelected(picks=picks, selection=selection))
+        return selection.picks
+    if job.warn_if_empty and len(picks) and is_likely_empty(picks):
+        events.emit(Notice(code=NoticeCode.NO_PARTICLES, message=_NO_PARTICLES))
+    return picks
+
+
+def _write_metadata(
+    job: PickJob, output: TableOutput, result: PickResult, device: torch.device
+) -> None:
+    metadata = job.stopwatch.collect_metadata(
+        micrographs=job.micrographs,
+        files={"model": job.model if isinstance(job.model, Path) else None, **job.files},
+        device=str(device),
+        skipped=[str(path) for path in result.skipped],
+    )
+    write_run_metadata(metadata, metadata_file(output.out))

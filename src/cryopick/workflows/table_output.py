@@ -1,0 +1,173 @@
+"""Pick tables that a workflow writes, and the files beside them.
+
+An output is one table, or a folder (with a slash at its end) that holds a table for each
+micrograph.
+
+- `plan_tables`: the tables of an output, with mistakes found before any work.
+- `write_tables`: write picks to an output.
+- `settings_file`, `metadata_file`: settings and run metadata beside an output.
+- `TableOutput`: the micrographs and tables of a task, or of one shard of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.picks import Picks
+
+__all__ = ["TableOutput", "metadata_file", "plan_tables", "settings_file", "write_tables"]
+
+_FOLDER_FORMAT = "tsv"  # of the tables in a folder, unless another is given
+
+
+def plan_tables(
+    paths: Sequence[Path], out: str, *, table_format: str | None, box_px: int | None
+) -> list[Path]:
+    """List the tables of an output, after writing them without picks to a temporary folder.
+
+    Raises:
+        CryopickError: A table of this format or these names cannot be written.
+    """
+    import numpy as np
+
+    from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
+    from cryopick.picks import Picks
+
+    no_picks = Picks(
+        micrographs=tuple(str(path) for path in paths),
+        index=np.zeros(0, np.int64),
+        xy_px=np.zeros((0, 2)),
+        score=np.zeros(0),
+    )
+    with TemporaryDirectory() as folder:
+        if not out.endswith("/"):
+            write_picks(no_picks, Path(folder, Path(out).name), format=table_format, box_px=box_px)
+            return [Path(out)]
+        tables = write_picks_per_micrograph(
+            no_picks, Path(folder), format=table_format or _FOLDER_FORMAT, box_px=box_px
+        )
+    return [Path(out) / table.name for table in tables]
+
+
+def write_tables(
+    picks: "Picks",
+    out: str,
+    *,
+    table_format: str | None,
+    overwrite: bool,
+    box_px: int | None = None,
+    layout: "TableLayout | None" = None,
+) -> str:
+    """Write picks to one table, or to one table per micrograph in a folder.
+
+    Returns:
+        A summary for people: numbers of particles and micrographs, and where they are.
+    """
+    from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
+
+    count = f"{len(picks)} particles on {len(picks.micrographs)} micrographs"
+    if not out.endswith("/"):
+        write_picks(
+            picks,
+            Path(out),
+            format=table_format,
+            overwrite=overwrite,
+            box_px=box_px,
+            layout=layout,
+        )
+        return f"{count} written to {out}"
+    tables = write_picks_per_micrograph(
+        picks,
+        Path(out),
+        format=table_format or _FOLDER_FORMAT,
+        overwrite=overwrite,
+        box_px=box_px,
+        layout=layout,
+    )
+    return f"{count} written to {len(tables)} files in {out}"
+
+
+def settings_file(out: str) -> Path:
+    """Return `picks.settings.toml` for a table, `settings.toml` inside a folder of tables."""
+    path = Path(out)
+    return path / "settings.toml" if out.endswith("/") else path.with_suffix(".settings.toml")
+
+
+def metadata_file(out: str) -> Path:
+    """Return `picks.run.json` for a table, `run.json` inside a folder of tables."""
+    path = Path(out)
+    return path / "run.json" if out.endswith("/") else path.with_suffix(".run.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOutput:
+    """The micrographs and tables of a task, or of one shard of it.
+
+    Attributes:
+        micrographs: The micrographs.
+        out: A table, or a folder with a slash at its end.
+        tables: All tables to write.
+        ledger_output: Path that the ledger is kept beside.
+        table_format: Format of the tables; None follows from the file name.
+        box_px: Side of the boxes, for formats that have boxes.
+    """
+
+    micrographs: list[Path]
+    out: str
+    tables: list[Path]
+    ledger_output: Path
+    table_format: str | None = None
+    box_px: int | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        paths: Sequence[Path],
+        out: str,
+        shard: str | None = None,
+        *,
+        table_format: str | None,
+        box_px: int | None = None,
+    ) -> "TableOutput":
+        """Plan the output of a task; mistakes in names and formats show before any work.
+
+        Args:
+            paths: The micrographs of all shards.
+            out: A table or a folder.
+            shard: Shard as "I/N" or "auto"; None is the whole task.
+            table_format: Format of the tables; None follows from the file name.
+            box_px: Side of the boxes, for formats that have boxes.
+
+        Raises:
+            CryopickError: The tables cannot be written, or the shard is none.
+        """
+        out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
+        tables = plan_tables(paths, out, table_format=table_format, box_px=box_px)
+        micrographs, ledger_output = list(paths), Path(out)
+        if shard is not None:
+            from cryopick.distributed.shards import Shard
+
+            part = Shard.parse(shard)
+            micrographs, ledger_output = part.own(paths), part.output(Path(out))
+            if out.endswith("/"):
+                tables = part.own(tables)
+            else:
+                out, tables = str(ledger_output), [ledger_output]
+        return cls(
+            micrographs=micrographs,
+            out=out,
+            tables=tables,
+            ledger_output=ledger_output,
+            table_format=table_format,
+            box_px=box_px,
+        )
+
+    def write(self, picks: "Picks") -> str:
+        """Write the tables in place of earlier ones, and return a summary."""
+        return write_tables(
+            picks, self.out, table_format=self.table_format, overwrite=True, box_px=self.box_px
+        )

@@ -1,0 +1,250 @@
+"""Train a model from labelled micrographs, from files to a model file.
+
+- `TrainJob`: everything that a training needs.
+- `train_model`: the whole training, with its run folder.
+- `TrainedModel`: the model, and the micrographs that were skipped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cryopick.errors import CryopickError
+from cryopick.model.device import require_device
+from cryopick.model.model_file import Model
+from cryopick.regions import Regions
+from cryopick.report import training as training_report
+from cryopick.runs.metadata import Stopwatch, write_run_metadata
+from cryopick.train.curves import CurveRow
+from cryopick.train.fabric import check_device_count
+from cryopick.train.labels import LabelledMicrographs
+from cryopick.train.loop import TrainingResult
+from cryopick.train.model_calibration import calibrate_model
+from cryopick.train.particle_count import (
+    ParticleStatistics,
+    choose_sample,
+    pick_sample,
+    resolve_particle_count,
+)
+from cryopick.train.settings import TrainSettings
+from cryopick.train.training_run import PreparedDatasets, TrainingRun
+from cryopick.workflows.events import (
+    CurvePoint,
+    EventGroup,
+    Events,
+    FileSkipped,
+    Finished,
+    Notice,
+    NoticeCode,
+    ParticlesEstimated,
+    Resumed,
+    Started,
+    track_progress,
+)
+from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
+
+__all__ = ["TrainJob", "TrainedModel", "train_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """A training.
+
+    Attributes:
+        model: Model file to write.
+        settings: What to train and how.
+        training: Micrographs and labels to train on.
+        held_out: Micrographs and labels to evaluate on.
+        held_out_is_complete: The held-out labels are all particles on those micrographs.
+        ignore: Regions to ignore on all of them, on micrographs named by their paths.
+        device: cpu, cuda, mps, or the best of this machine (auto).
+        devices: Number of such devices that share each minibatch.
+        overwrite: Replace the model, and discard an unfinished run unless it is resumed.
+        resume: Resume an unfinished run, and do not start a new one.
+        finish: Make the model of an unfinished run without training further.
+        files: Input files for the run metadata, by purpose.
+        stopwatch: Start of the task and command line, for the run metadata.
+    """
+
+    model: Path
+    settings: TrainSettings
+    training: LabelledMicrographs
+    held_out: LabelledMicrographs | None = None
+    held_out_is_complete: bool = False
+    ignore: Regions = field(default_factory=lambda: Regions({}))
+    device: str = "auto"
+    devices: int = 1
+    overwrite: bool = False
+    resume: bool = False
+    finish: bool = False
+    files: Mapping[str, Path | None] = field(default_factory=dict)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """Result of a training.
+
+    Attributes:
+        model: The model, as written to its file.
+        skipped: Micrographs that could not be used.
+    """
+
+    model: Model
+    skipped: tuple[Path, ...]
+
+
+def train_model(job: TrainJob, events: Events) -> TrainedModel:
+    """Estimate the particle count, prepare micrographs, train, calibrate, and write the model.
+
+    The folder `<model>.run` gets settings, checkpoints, curves (table and figure), run metadata
+    and `progress.jsonl`. An interrupted training is resumed by the same job.
+
+    Raises:
+        InputError: No label lies on a micrograph that can be used, or there is no run to resume.
+        OutputExistsError: The model exists and is not to be replaced.
+        SettingsError: Prior and labels contradict each other, a device is missing, or an
+            unfinished run has other settings.
+    """
+    with ProgressFile() as progress_file:
+        events = EventGroup(events, progress_file)
+        events.emit(Started(workflow="train", micrographs=len(_all_micrographs(job))))
+        _report_unmatched_labels(job, events)
+        device = require_device(job.device)
+        check_device_count(job.devices, device, job.settings.sampling)
+        statistics = _estimate_particles(job, device, events)
+        run = _create_run(job, statistics)
+        steps_done = run.open(overwrite=job.overwrite, resume=job.resume or job.finish)
+        progress_file.open(run.folder / PROGRESS_FILE, append=steps_done > 0)
+        if steps_done:
+            source = f"the unfinished run in {run.folder}"
+            events.emit(Resumed(source=source, step=steps_done))
+        prepared, skipped = _prepare(run, events)
+        result = _train(job, run, prepared, steps_done, device, events)
+        training_report.plot_training(result.curves.rows, run.folder / "curves.png")
+        model = run.create_model(prepared, result)
+        model = calibrate_model(model, statistics, run.settings, device, run.ignore)
+        if model.calibration is None:
+            message = "scores are not calibrated: too few picks are clearly right or wrong"
+            events.emit(Notice(code=NoticeCode.UNCALIBRATED_SCORES, message=message))
+        run.finish(model, result)
+        _write_metadata(job, run, skipped, device)
+        events.emit(Finished(message=_summarize(run, prepared, result)))
+    return TrainedModel(model=model, skipped=tuple(skipped))
+
+
+def _all_micrographs(job: TrainJob) -> list[Path]:
+    return [*job.training.paths, *(job.held_out.paths if job.held_out else ())]
+
+
+def _report_unmatched_labels(job: TrainJob, events: Events) -> None:
+    for purpose, labelled in (("labels", job.training), ("held-out labels", job.held_out)):
+        if labelled is not None and labelled.unmatched_labels:
+            table = f" of {job.files[purpose]}" if job.files.get(purpose) else ""
+            message = (
+                f"ignored {labelled.unmatched_labels} {purpose}{table} on micrographs that were "
+                "not given"
+            )
+            events.emit(Notice(code=NoticeCode.UNMATCHED_LABELS, message=message))
+
+
+def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> ParticleStatistics:
+    """Pick a sample with the general model, and compare the estimate with a given number."""
+    labels = job.training.labels
+    paths = choose_sample(job.training.paths, labels)
+    stage = "Estimating the number of particles"
+    with track_progress(events, stage, len(paths)) as advance:
+        sample = pick_sample(
+            *(paths, labels, job.settings, device, job.ignore), on_done=lambda: advance(1)
+        )
+    complete = job.held_out.labels if job.held_out and job.held_out_is_complete else None
+    statistics = ParticleStatistics(sample=sample, complete=complete)
+    if statistics.estimate is None:
+        return statistics
+    number = job.settings.particles_per_micrograph
+    if number is None:
+        events.emit(ParticlesEstimated(estimate=statistics.estimate))
+    elif objection := statistics.estimate.objection(number):
+        message = (
+            f"{objection}; check the labels and --diameter-ang, or omit --particles-per-micrograph"
+        )
+        events.emit(Notice(code=NoticeCode.DOUBTFUL_PARTICLE_COUNT, message=message))
+    return statistics
+
+
+def _create_run(job: TrainJob, statistics: ParticleStatistics) -> TrainingRun:
+    training = job.training
+    return TrainingRun(
+        model=job.model,
+        settings=resolve_particle_count(
+            job.settings, statistics.estimate, len(training.labels), len(training.paths)
+        ),
+        training=training,
+        held_out=job.held_out,
+        ignore=job.ignore,
+    )
+
+
+def _prepare(run: TrainingRun, events: Events) -> tuple[PreparedDatasets, list[Path]]:
+    """Prepare all micrographs; return the datasets, and the micrographs that were skipped."""
+    skipped: list[Path] = []
+    total = len(run.training.paths) + (len(run.held_out.paths) if run.held_out else 0)
+    with track_progress(events, "Preparing micrographs", total) as advance:
+
+        def on_micrograph(path: Path, error: CryopickError | None) -> None:
+            if error:
+                skipped.append(path)
+                events.emit(FileSkipped.from_error(path, error))
+            advance(1)
+
+        prepared = run.prepare(on_micrograph)
+    if prepared.training.ignored_labels:
+        message = (
+            f"ignored {prepared.training.ignored_labels} labels on borders, flat patches or "
+            "ignored regions"
+        )
+        events.emit(Notice(code=NoticeCode.UNUSABLE_LABELS, message=message))
+    return prepared, skipped
+
+
+def _train(
+    job: TrainJob,
+    run: TrainingRun,
+    prepared: PreparedDatasets,
+    steps_done: int,
+    device: torch.device,
+    events: Events,
+) -> TrainingResult:
+    """Train from the last checkpoint, and emit each new row of the curves."""
+    with track_progress(events, "Training", run.settings.steps - steps_done) as advance:
+        last_step = steps_done
+
+        def on_row(row: CurveRow) -> None:
+            nonlocal last_step
+            events.emit(CurvePoint(row=row, steps=run.settings.steps))
+            advance(row.step - last_step)
+            last_step = row.step
+
+        return run.train(prepared, device, on_row, finish=job.finish, devices=job.devices)
+
+
+def _write_metadata(
+    job: TrainJob, run: TrainingRun, skipped: list[Path], device: torch.device
+) -> None:
+    metadata = job.stopwatch.collect_metadata(
+        micrographs=job.training.paths,
+        files={**job.files, "model": job.model},
+        held_out=job.held_out.paths if job.held_out else (),
+        skipped=[str(path) for path in skipped],
+        device=str(device),
+    )
+    write_run_metadata(metadata, run.folder / "run.json")
+
+
+def _summarize(run: TrainingRun, prepared: PreparedDatasets, result: TrainingResult) -> str:
+    return (
+        f"{run.model}: trained on {prepared.training.store.label_count} labels on "
+        f"{len(prepared.training.paths)} micrographs, best at step {result.best_step}"
+    )
