@@ -38,7 +38,7 @@ def test_delete_removes_the_label_at_the_cursor_and_keys_select_labels_in_turn(u
     user.key(".").key(".").key("Delete").saved()
 
     assert len(user.stored()) == 1
-    assert user.module("store.js", "(m) => m.said.value") == "1 removed"
+    assert user.module("store.js", "(m) => m.announcement.value") == "1 removed"
 
 
 def test_shortcuts_are_ignored_during_text_entry(user):

@@ -207,7 +207,7 @@ def test_undoing_every_edit_restores_the_initial_state(run):
             const start = snap();
             m.add(10.25, 20.5, "pos"); m.add(30, 40, "neg");
             m.move("k", 100, 120, {x: 1, y: 2}); m.change("k", "unsure");
-            m.outline([[0, 0], [50, 0], [50, 50]]);
+            m.addRegion([[0, 0], [50, 0], [50, 50]]);
             m.remove([...store.labels.value.keys()], [[77, 88]],
                      [...store.regions.value.values()]);
             const middle = snap();

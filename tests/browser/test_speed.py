@@ -22,7 +22,7 @@ from tests.browser.driver import Server
 
 from cryopick.io.images.mrc import write_mrc
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.run_picks import RunPicks
+from cryopick.web.storage.run_picks import RunPicks
 
 pytestmark = pytest.mark.slow
 

@@ -57,6 +57,8 @@ class Client:
     def add_input(self, kind, name, min, slots):
         self.calls.append(("input", kind, name, *slots))
 
+    size_steps_ang = 0  # difference of the pixel sizes of successive exposures
+
     def connect(self, name, source, output):
         self.calls.append(("connect", name, source, output))
 
@@ -81,7 +83,8 @@ class Client:
                 "uid": np.arange(7, 7 + count, dtype=np.uint64),
                 "micrograph_blob/path": np.array(self.names, dtype=object),
                 "micrograph_blob/shape": np.tile(np.array(self.shape, np.uint32), (count, 1)),
-                "micrograph_blob/psize_A": np.full(count, 10, np.float32),
+                "micrograph_blob/psize_A": np.full(count, 10, np.float32)
+                + self.size_steps_ang * np.arange(count, dtype=np.float32),
             }
         )
 
@@ -98,8 +101,7 @@ class Client:
 def found(picks):
     """Create a function that picks given positions by the name of the micrograph."""
 
-    def pick(paths, pixel_size_ang, events):
-        assert pixel_size_ang == 10
+    def pick(paths, events):
         tables = []
         for path in paths:
             if picks[path.name] is None:
@@ -128,6 +130,20 @@ def test_picks_become_fractions_of_the_micrograph_with_scores_in_cryosparc_colum
     assert rows["location/micrograph_path"].tolist() == ["J12/a.mrc", "J12/b.mrc", "J12/b.mrc"]
     assert rows["pick_stats/ncc_score"].tolist() == rows["pick_stats/power"].tolist() == [0, 0, 1]
     assert set(rows) == set(FIELDS)
+
+
+def test_each_exposure_has_the_pixel_size_that_cryosparc_states(tmp_path):
+    client = Client(tmp_path, ["a.mrc", "b.mrc"])
+    client.size_steps_ang = 2
+    sizes_ang = []
+
+    def pick(paths, events):
+        sizes_ang.extend(path.pixel_size_ang for path in paths)
+        return found({"a.mrc": [[1, 1]], "b.mrc": []})(paths, events)
+
+    pick_job(client, WHERE, pick)
+
+    assert sizes_ang == [10, 12]
 
 
 def test_the_job_is_created_in_the_given_workspace(tmp_path):
@@ -167,9 +183,9 @@ def test_the_folder_of_a_version_4_project_is_called(tmp_path):
     client.dir = lambda: tmp_path
     seen = []
 
-    def pick(paths, pixel_size_ang, events):
+    def pick(paths, events):
         seen.extend(paths)
-        return found({"a.mrc": []})(paths, pixel_size_ang, events)
+        return found({"a.mrc": []})(paths, events)
 
     pick_job(client, WHERE, pick)
 

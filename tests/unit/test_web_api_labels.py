@@ -6,7 +6,7 @@ import shutil
 import pytest
 from tests.unit.test_web_api import add, edit
 
-from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.storage.database import ProjectDatabase
 
 
 def labels(client, mid=1):

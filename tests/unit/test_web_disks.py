@@ -14,15 +14,15 @@ from tests import tiny
 
 from cryopick.errors import InputError
 from cryopick.web.api.access_control import Credentials
-from cryopick.web.project.annotations import AddLabel
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.server import create_application
+from cryopick.web.storage.annotations import AddLabel
 
 LABEL = """
 import json, os, sqlite3, sys
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.annotations import AddLabel
-from cryopick.web.project.journal_file import read_journal
+from cryopick.web.storage.annotations import AddLabel
+from cryopick.web.storage.journal_file import read_journal
 folder, mics = sys.argv[1:]
 project, saved = AnnotationProject.open(__import__("pathlib").Path(folder) / "p"), 0
 project.micrographs.add([mics])

@@ -6,12 +6,12 @@ from tests import tiny
 
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.web.project.annotations import AddLabel
 from cryopick.web.project.measures import choose_picks_to_review, measure_run
-from cryopick.web.project.micrographs import MicrographQuery
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.reviews import FilterChange, PickVerdict
-from cryopick.web.project.run_picks import PickFilter
+from cryopick.web.storage.annotations import AddLabel
+from cryopick.web.storage.micrographs import MicrographQuery
+from cryopick.web.storage.reviews import FilterChange, PickVerdict
+from cryopick.web.storage.run_picks import PickFilter
 
 EACH = 40
 

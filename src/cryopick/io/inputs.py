@@ -10,6 +10,7 @@ from pathlib import Path
 from cryopick.errors import InputError, NotFoundError
 from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file
 from cryopick.io.tables import cs, star
+from cryopick.runs.listed_path import ListedPath, listed_pixel_size
 from cryopick.runs.text_files import first_line, read_head, read_name_list
 
 __all__ = ["find_micrographs"]
@@ -25,17 +26,29 @@ def find_micrographs(arguments: Sequence[str]) -> list[Path]:
     in the parent folders, as both programs write paths relative to the project folder.
 
     Returns:
-        Paths in the given order, without duplicates.
+        Paths in the given order, without duplicates. Those from STAR and .cs files are
+        `ListedPath`s, with the pixel size that the list states.
 
     Raises:
         NotFoundError: An argument or a listed name matches no file.
-        InputError: A folder or list is empty.
+        InputError: A folder or list is empty, or two lists state different pixel sizes.
         UnmatchedError: A listed stem matches several files.
         FormatError: A STAR or .cs file lists no micrographs.
     """
     paths = [path for argument in arguments for path in _expand(argument)]
-    first = {path.resolve(): path for path in reversed(paths)}
-    return [path for path in dict.fromkeys(paths) if first[path.resolve()] is path]
+    distinct: dict[Path, Path] = {}
+    for path in paths:
+        key = path.resolve()
+        first = distinct.setdefault(key, path)
+        size_ang, first_ang = listed_pixel_size(path), listed_pixel_size(first)
+        if first_ang is None and size_ang is not None:
+            distinct[key] = path
+        elif size_ang is not None and size_ang != first_ang:
+            raise InputError(
+                f"{path}: is listed with {first_ang:g} and with {size_ang:g} Å per pixel; "
+                "give only one of the lists, or --pixel-size-ang"
+            )
+    return list(distinct.values())
 
 
 def _expand(argument: str) -> list[Path]:
@@ -89,6 +102,9 @@ def _is_table(path: Path) -> bool:
 def _from_table(table: Path) -> list[Path]:
     is_star = first_line(read_head(table)).startswith(("data_", "loop_"))
     is_star = is_star or table.suffix.lower() == ".star"
-    names = (star if is_star else cs).read_micrograph_names(table)
+    sizes = (star if is_star else cs).read_micrograph_list(table)
     folders = (table.parent, Path(), *table.resolve().parent.parents)
-    return [find_listed_file(name, folders, table) for name in names]
+    return [
+        ListedPath.create(find_listed_file(name, folders, table), size_ang, table)
+        for name, size_ang in sizes.items()
+    ]

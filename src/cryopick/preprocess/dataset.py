@@ -33,6 +33,7 @@ from cryopick.preprocess.prepared_store import (
 )
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.regions import Regions
+from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.parallel import map_in_order
 
 __all__ = [
@@ -300,5 +301,7 @@ def _compute_key(paths: Sequence[Path], preparation: Preparation) -> str:
     lines = [repr(replace(preparation, ignore=Regions({}))), preparation.ignore.fingerprint]
     for path in paths:
         stat = path.stat() if path.exists() else None
-        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}")
+        listed = listed_pixel_size(path)
+        listed_text = "" if listed is None else f" {listed:g}"
+        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}{listed_text}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -26,6 +26,7 @@ import numpy as np
 from cryopick.array_types import Shaped
 from cryopick.errors import InputError, MicrographError, OutputExistsError
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.lock import exclusive_lock
 
 __all__ = ["Ledger", "identify_file"]
@@ -40,7 +41,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, z
 
 
 def identify_file(path: Path) -> str:
-    """Identify a file by its path, size and modification time.
+    """Identify a file by its path, size, modification time and the pixel size that a list states.
 
     Raises:
         InputError: The file is missing or cannot be accessed.
@@ -49,7 +50,9 @@ def identify_file(path: Path) -> str:
         stat = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    size_ang = listed_pixel_size(path)
+    listed = "" if size_ang is None else f" {size_ang:g}"
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}{listed}"
 
 
 @dataclass(frozen=True, kw_only=True)

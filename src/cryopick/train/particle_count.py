@@ -201,7 +201,7 @@ def pick_sample(
     if not picks.micrographs:
         return None
     usable_labels = ignore.select_outside(labels.restrict(picks.micrographs))
-    first = Path(picks.micrographs[0])
+    first = next(path for path in paths if str(path) == picks.micrographs[0])
     pixel_size_ang = settings.pixel_size_ang or raw_pixel_size(
         first, read_micrograph(first).pixel_size_ang
     )

@@ -4,8 +4,9 @@ The page (`static/`) sends requests; the server answers with the results of the 
 that the command line uses. Training and picking run in a child process that calls the command
 line.
 
-- `project`: the project: database, micrographs, annotations, runs and picks, images.
+- `storage`: stored data: database, micrographs, annotations, runs and picks, images.
 - `jobs`: training and picking in child processes, and their progress.
-- `api`: HTTP routes, access control and the event stream.
+- `project`: the open project and its operations: export, import, metrics, training plan.
+- `api`: HTTP routes and access control. `event_stream`: events for open pages.
 - `assets`: the files of the page. `listener`: sockets. `server`: the complete application.
 """

@@ -31,10 +31,10 @@ from cryopick.web.api.data import (
     create_micrograph_routes,
     create_project_routes,
 )
-from cryopick.web.api.events import EventStream
 from cryopick.web.api.runs import create_pick_routes, create_run_routes
 from cryopick.web.api.session import create_session_routes
 from cryopick.web.assets import Assets
+from cryopick.web.event_stream import EventStream
 from cryopick.web.listener import bind_port, bind_unix_socket, host_names, open_private_file
 from cryopick.web.project.project import AnnotationProject
 

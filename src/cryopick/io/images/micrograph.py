@@ -16,6 +16,7 @@ from cryopick.array_types import Real, Shaped
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.io.images.stored_image import StoredImage
+from cryopick.runs.listed_path import listed_pixel_size
 
 __all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_micrograph"]
 
@@ -81,16 +82,19 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
 
     Args:
         path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG file.
-        pixel_size_ang: Å per pixel; overrides the value in the file.
+            The pixel size of a `ListedPath` overrides the value in the file.
+        pixel_size_ang: Å per pixel; overrides the values in the list and the file.
 
     Raises:
         MicrographError: The file is missing, empty, of an unknown format, truncated, a stack, in
             colour or complex, or its pixels are not finite or are constant.
         SettingsError: `pixel_size_ang` is not positive.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     if pixel_size_ang is not None and not 0 < pixel_size_ang < np.inf:
         raise SettingsError(f"the pixel size must be above 0 Å; got {pixel_size_ang:g}")
+    if pixel_size_ang is None:
+        pixel_size_ang = listed_pixel_size(path)
     image = _inspect(path)
     fault, span = (image.fault, None) if image.fault else _check_values(image.pixels)
     if fault or image.pixels is None or span is None:

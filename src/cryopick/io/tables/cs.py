@@ -12,11 +12,13 @@ A file without locations is completed from a passthrough file in the same folder
 and `pick_stats/*` are carried under their names.
 
 - `CODEC`: tables of picks.
-- `read_micrograph_names`: micrographs that a .cs file lists.
+- `read_micrograph_names`, `read_micrograph_list`: micrographs that a .cs file lists, the latter
+  with their pixel sizes.
 """
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +31,16 @@ from cryopick.io.tables.codec import Codec, TableLayout
 from cryopick.io.tables.cs_table import NumpyTable, open_table
 from cryopick.picks import Picks
 
-__all__ = ["CODEC", "read_micrograph_names"]
+__all__ = ["CODEC", "read_micrograph_list", "read_micrograph_names"]
 
 _PATH, _SHAPE = "location/micrograph_path", "location/micrograph_shape"
 _FRACTIONS = ("location/center_x_frac", "location/center_y_frac")
 _REQUIRED = (_PATH, _SHAPE, *_FRACTIONS)
 _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
-_LISTS = ("micrograph_blob/path", _PATH)  # in exposures and in particles
+_LISTS = {  # paths and pixel sizes in exposures and in particles
+    "micrograph_blob/path": "micrograph_blob/psize_A",
+    _PATH: "location/micrograph_psize_A",
+}
 _OPTIONAL = ("location/min_dist_A", "location/micrograph_psize_A")
 _UID = re.compile(r"\d{15,21}(?=_)")  # start of the names of files that cryoSPARC imported
 
@@ -97,23 +102,29 @@ def _is_carried(table: NumpyTable, name: str) -> bool:
 
 def _find_passthrough(table: NumpyTable) -> NumpyTable:
     """Find the passthrough file beside a table that has the locations of all its rows."""
-    path = table.path
-    if "uid" in table.fields and table.is_plain_number("uid"):
-        for candidate in sorted(path.parent.glob("*passthrough*.cs")):
-            if candidate.resolve() == path.resolve():
-                continue
-            try:
-                other = open_table(candidate)
-            except (FormatError, InputError):
-                continue
-            is_complete = _has(other, (*_REQUIRED, "uid")) and other.is_plain_number("uid")
-            rows = other.find_rows(table["uid"]) if is_complete else None
-            if rows is not None:
-                return other.select(rows)
+    for other in _passthroughs(table, _REQUIRED):
+        return other
     raise FormatError(
-        f"{path}: expected {', '.join(_REQUIRED)}, found neither these nor a passthrough file "
-        "beside it with the same uids; use the file of the picking job, or copy it there"
+        f"{table.path}: expected {', '.join(_REQUIRED)}, found neither these nor a passthrough "
+        "file beside it with the same uids; use the file of the picking job, or copy it there"
     )
+
+
+def _passthroughs(table: NumpyTable, fields: tuple[str, ...]) -> Iterator[NumpyTable]:
+    """Yield the passthrough files beside a table that have fields of all its rows, in its order."""
+    if "uid" not in table.fields or not table.is_plain_number("uid"):
+        return
+    for candidate in sorted(table.path.parent.glob("*passthrough*.cs")):
+        if candidate.resolve() == table.path.resolve():
+            continue
+        try:
+            other = open_table(candidate)
+        except (FormatError, InputError):
+            continue
+        is_complete = _has(other, (*fields, "uid")) and other.is_plain_number("uid")
+        rows = other.find_rows(table["uid"]) if is_complete else None
+        if rows is not None:
+            yield other.select(rows)
 
 
 def _distinct_names(
@@ -141,13 +152,61 @@ def read_micrograph_names(path: Path) -> list[str]:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a .cs file, or names no micrographs.
     """
+    return list(read_micrograph_list(path))
+
+
+def read_micrograph_list(path: Path) -> dict[str, float | None]:
+    """Map the micrographs that a .cs file names to their pixel sizes in Å, None if not stated.
+
+    Paths or pixel sizes that the file lacks are taken from a passthrough file beside it.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is not a .cs file, names no micrographs, or states two pixel sizes for one.
+    """
     table = open_table(path)
-    for name in _LISTS:
-        if name in table.fields and table.has_type(name, "S"):
-            return list(_distinct_names(table[name], path)[0])
+    for name, size in _LISTS.items():
+        names_table = _find_table_with(table, name, "S")
+        if names_table is None:
+            continue
+        sizes_table = _find_table_with(table, size, "f")
+        names, index = _distinct_names(names_table[name], path)
+        return dict(zip(names, _sizes_by_name(sizes_table, size, names, index, path), strict=True))
     raise FormatError(
         f"{path}: expected paths in {' or '.join(_LISTS)}, found none; choose another file"
     )
+
+
+def _sizes_by_name(
+    table: NumpyTable | None,
+    field: str,
+    names: tuple[str, ...],
+    index: Shaped[np.ndarray, " rows"],
+    path: Path,
+) -> list[float | None]:
+    if table is None:
+        return [None] * len(names)
+    sizes = table[field].astype(np.float64)
+    first_rows = np.unique(index, return_index=True)[1]
+    differs = ~np.isclose(sizes, sizes[first_rows][index], rtol=1e-4, equal_nan=True)
+    if differs.any():
+        row = int(np.argmax(differs))
+        raise FormatError(
+            f"{path}: expected one pixel size for {names[index[row]]}, found "
+            f"{sizes[first_rows[index[row]]]:g} and {sizes[row]:g} Å; export the job again"
+        )
+    distinct = sizes[first_rows].tolist()
+    return [size if np.isfinite(size) and size > 0 else None for size in distinct]
+
+
+def _find_table_with(table: NumpyTable, field: str, kinds: str) -> NumpyTable | None:
+    """Return the table itself, or a passthrough file with the same rows, that has a field."""
+    if field in table.fields and table.has_type(field, kinds):
+        return table
+    for other in _passthroughs(table, (field,)):
+        if other.has_type(field, kinds):
+            return other
+    return None
 
 
 def _write(picks: Picks, layout: TableLayout, path: Path) -> None:

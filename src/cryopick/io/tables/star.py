@@ -9,7 +9,8 @@ are rejected.
 
 - `CODEC`: tables of picks.
 - `read_context`: read the blocks around the picks, for STAR to STAR.
-- `read_micrograph_names`: micrographs that a STAR file lists.
+- `read_micrograph_names`, `read_micrograph_list`: micrographs that a STAR file lists, the latter
+  with their pixel sizes.
 - `read_coordinate_files`: coordinate files that RELION's `autopick.star` lists.
 """
 
@@ -35,6 +36,7 @@ from cryopick.io.tables.codec import (
     parse_column,
     text_reader,
 )
+from cryopick.io.tables.star_optics import find_pixel_sizes
 from cryopick.io.tables.star_text import (
     Columns,
     find_columns,
@@ -50,11 +52,18 @@ from cryopick.runs.text_files import first_line, read_head, read_text
 if TYPE_CHECKING:
     from gemmi import cif
 
-__all__ = ["CODEC", "read_context", "read_coordinate_files", "read_micrograph_names"]
+__all__ = [
+    "CODEC",
+    "read_context",
+    "read_coordinate_files",
+    "read_micrograph_list",
+    "read_micrograph_names",
+]
 
 _X, _Y, _Z = "_rlnCoordinateX", "_rlnCoordinateY", "_rlnCoordinateZ"
 _SCORE, _NAME = "_rlnAutopickFigureOfMerit", "_rlnMicrographName"
 _INDEXED = "_rlnMicrographCoordinates"
+_GROUP = "_rlnOpticsGroup"
 _NO_SCORE = -999.0
 _SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
 _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
@@ -142,10 +151,31 @@ def read_micrograph_names(path: Path) -> list[str]:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a STAR file, or has no `rlnMicrographName`.
     """
-    _, columns = _find_block(parse_star(read_text(path), path), (_NAME,), path)
+    return list(read_micrograph_list(path))
+
+
+def read_micrograph_list(path: Path) -> dict[str, float | None]:
+    """Map the micrographs that a STAR file names to their pixel sizes in Å, None if not stated.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is not a STAR file, has no `rlnMicrographName`, or states two pixel sizes
+            for a micrograph.
+    """
+    blocks = parse_star(read_text(path), path)
+    _, columns = _find_block(blocks, (_NAME,), path)
     if _NAME not in columns:
         raise FormatError(f"{path}: expected a column rlnMicrographName, found none; use another")
-    return list(dict.fromkeys(unquote_values(columns[_NAME])))
+    optics = next((find_columns(b, _GROUP) for b in blocks if b.name.strip() == "optics"), {})
+    sizes: dict[str, float | None] = {}
+    names = unquote_values(columns[_NAME])
+    for name, size in zip(names, find_pixel_sizes(columns, optics, path), strict=True):
+        if sizes.setdefault(name, size) != size:
+            raise FormatError(
+                f"{path}: expected one pixel size for {name}, found {sizes[name]} and {size} Å; "
+                "correct the file"
+            )
+    return sizes
 
 
 def read_coordinate_files(path: Path) -> dict[str, str]:

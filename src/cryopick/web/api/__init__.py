@@ -1,1 +1,1 @@
-"""HTTP routes, access control and event stream of the labelling page."""
+"""HTTP routes and access control of the labelling page."""

@@ -12,10 +12,10 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.web.project.annotations import Operation
 from cryopick.web.project.exports import ExportRequest, export_particles
 from cryopick.web.project.imports import import_labels
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.annotations import Operation
 
 __all__ = ["author_of", "create_annotation_routes"]
 

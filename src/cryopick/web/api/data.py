@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
-from cryopick.web.project.micrographs import MicrographQuery
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.micrographs import MicrographQuery
 
 __all__ = ["create_image_routes", "create_micrograph_routes", "create_project_routes"]
 

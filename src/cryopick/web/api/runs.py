@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from cryopick.errors import InputError
 from cryopick.web.api.annotations import author_of
 from cryopick.web.jobs.commands import PRESETS, TrainingRequest
-from cryopick.web.jobs.training_plan import check_pixel_sizes, plan_training
 from cryopick.web.project.measures import choose_picks_to_review, measure_run
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.reviews import FilterChange, PickVerdict, Score
+from cryopick.web.project.training_plan import check_pixel_sizes, plan_training
+from cryopick.web.storage.reviews import FilterChange, PickVerdict, Score
 
 __all__ = ["create_pick_routes", "create_run_routes"]
 

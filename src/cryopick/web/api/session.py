@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from cryopick.web.api.access_control import Credentials
-from cryopick.web.api.events import EventStream
+from cryopick.web.event_stream import EventStream
 
 __all__ = ["create_session_routes"]
 

@@ -13,9 +13,9 @@ from typing import Any
 from cryopick.errors import InputError
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.io.tables.region_files import write_regions
-from cryopick.web.jobs.run_records import ProjectRuns
-from cryopick.web.project.annotations import Annotations
-from cryopick.web.project.micrographs import ProjectMicrographs
+from cryopick.web.storage.annotations import Annotations
+from cryopick.web.storage.micrographs import ProjectMicrographs
+from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["PRESETS", "RunPlanner", "TrainingRequest", "write_plan"]
 

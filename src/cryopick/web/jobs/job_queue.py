@@ -19,8 +19,8 @@ from typing import Any
 from cryopick.errors import CryopickError, InputError
 from cryopick.web.jobs.commands import write_plan
 from cryopick.web.jobs.run_progress import progress_size, read_last_lines, read_run_progress
-from cryopick.web.jobs.run_records import ProjectRuns
-from cryopick.web.project.database import current_time
+from cryopick.web.storage.database import current_time
+from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["JobQueue"]
 

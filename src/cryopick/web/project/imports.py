@@ -17,8 +17,8 @@ from cryopick.io.names import match_names
 from cryopick.io.tables.formats import detect_codec
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
-from cryopick.web.project.annotations import AddLabel
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.annotations import AddLabel
 
 __all__ = ["import_labels"]
 

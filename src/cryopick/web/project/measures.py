@@ -17,7 +17,7 @@ from cryopick.evaluate.thresholds import apply_threshold, select_strongest
 from cryopick.picks import Picks
 from cryopick.web.project.exports import match_radius_px
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.run_picks import PickFilter
+from cryopick.web.storage.run_picks import PickFilter
 
 __all__ = ["choose_picks_to_review", "measure_run"]
 

@@ -13,17 +13,17 @@ from typing import Any
 from cryopick.errors import InputError
 from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.formats import FORMATS
-from cryopick.web.api.events import EventStream
+from cryopick.web.event_stream import EventStream
 from cryopick.web.jobs.commands import RunPlanner
 from cryopick.web.jobs.job_queue import JobQueue
-from cryopick.web.jobs.run_records import ProjectRuns
-from cryopick.web.project.annotations import Annotations
-from cryopick.web.project.database import ProjectDatabase
-from cryopick.web.project.image_cache import ImageCache
-from cryopick.web.project.journal_file import JournalFile, read_journal
-from cryopick.web.project.micrographs import ProjectMicrographs, choose_pixel_size
-from cryopick.web.project.restore import restore_annotations
-from cryopick.web.project.reviews import PickVerdicts
+from cryopick.web.storage.annotations import Annotations
+from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.image_cache import ImageCache
+from cryopick.web.storage.journal_file import JournalFile, read_journal
+from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
+from cryopick.web.storage.restore import restore_annotations
+from cryopick.web.storage.reviews import PickVerdicts
+from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["MATCH_DIAMETERS", "AnnotationProject"]
 

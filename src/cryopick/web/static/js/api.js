@@ -45,7 +45,7 @@ export function cropAround(mid, x, y, side, lp) {
   };
 }
 
-/** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [given]
+/** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [options]
  * @returns {Promise<Response>} */
 export async function ask(path, { method = "GET", query, body, form, signal } = {}) {
   /** @type {Record<string, string>} */

@@ -14,7 +14,7 @@ const colour = (name) => {
   return value;
 };
 
-/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} given  data[0] is x */
+/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} props  data[0] is x */
 export function Chart({ title, x, y, data, names, theme }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const plot = useRef(/** @type {uPlot | null} */ (null));

@@ -38,10 +38,10 @@ class StoredValue {
 export class Journal {
   /** @param {string} project name of the project in this browser's storage
    * @param {{send: (ops: Op[]) => Promise<unknown>, apply: (op: Op) => void,
-   *   state: (waiting: number, failed: boolean) => void, onRejected: (message: string) => void, pause?: number}} given */
-  constructor(project, given) {
-    this.given = given;
-    this.pause = given.pause ?? 1000;
+   *   state: (waiting: number, failed: boolean) => void, onRejected: (message: string) => void, pause?: number}} callbacks */
+  constructor(project, callbacks) {
+    this.callbacks = callbacks;
+    this.pause = callbacks.pause ?? 1000;
     // One list per tab: two tabs of one browser must not send each other's edits.
     const tab = tabName();
     this.storedOps = new StoredValue(`cryopick.ops.${project}.${tab}`);
@@ -102,10 +102,10 @@ export class Journal {
       const op = { ...body, cid: newId() };
       this.sent.add(op.cid);
       this.waiting.push(op);
-      this.given.apply(op);
+      this.callbacks.apply(op);
     }
     this.storedOps.write(this.waiting);
-    this.given.state(this.waiting.length, false);
+    this.callbacks.state(this.waiting.length, false);
     this.flush();
   }
 
@@ -116,13 +116,13 @@ export class Journal {
     while (this.waiting.length) {
       const batch = this.waiting.slice(0, BATCH);
       try {
-        await this.given.send(batch);
+        await this.callbacks.send(batch);
       } catch (error) {
         const status = error instanceof RequestError ? error.status : 0;
         if (status === 400 || status === 409 || status === 422) {
-          this.given.onRejected(/** @type {Error} */ (error).message);
+          this.callbacks.onRejected(/** @type {Error} */ (error).message);
         } else {
-          this.given.state(this.waiting.length, true);
+          this.callbacks.state(this.waiting.length, true);
           await new Promise((wake) => setTimeout(wake, pause));
           pause = Math.min(pause * 2, this.pause * 5);
           continue;
@@ -131,7 +131,7 @@ export class Journal {
       pause = this.pause / 4;
       this.waiting = this.waiting.slice(batch.length);
       this.storedOps.write(this.waiting);
-      this.given.state(this.waiting.length, false);
+      this.callbacks.state(this.waiting.length, false);
     }
     this.busy = false;
   }

@@ -37,8 +37,8 @@ export async function readScores() {
   try {
     const [h, metrics] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
     if (store.runId.value !== id) return;
-    const kept = countsAbove(h.counts);
-    store.scores.value = { ...h, kept, metrics, suggestions: metrics.suggestions ?? [] };
+    const totals = countsAbove(h.counts);
+    store.scores.value = { ...h, totals, metrics, suggestions: metrics.suggestions ?? [] };
     store.threshold.value = h.edges[nearestEdge(h.edges, h.threshold)];
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
@@ -93,11 +93,11 @@ export function step(bins) {
   if (!s || store.threshold.value === null) return;
   const at = Math.min(s.edges.length - 1, Math.max(0, nearestEdge(s.edges, store.threshold.value) + bins));
   setThreshold(s.edges[at], false);
-  store.announce(`threshold ${s.edges[at].toFixed(2)}, ${s.kept[at]} selected`);
+  store.announce(`threshold ${s.edges[at].toFixed(2)}, ${s.totals[at]} selected`);
 }
 
 /** Number of selected picks on all micrographs. */
 export function countSelected() {
   const s = store.scores.value;
-  return s && store.threshold.value !== null ? s.kept[nearestEdge(s.edges, store.threshold.value)] : 0;
+  return s && store.threshold.value !== null ? s.totals[nearestEdge(s.edges, store.threshold.value)] : 0;
 }

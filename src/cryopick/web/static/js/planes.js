@@ -43,8 +43,8 @@ async function fetchPlane(id, variant, signal) {
   for (let i = 0; i < bytes.length; i++) bytes[i] = rgba[4 * i];
   const counts = byteCounts(bytes);
   // The centre of image pixel i is at x0 + i * scale in the micrograph.
-  const place = { x: x0 - scale / 2, y: y0 - scale / 2, width: width * scale, height: height * scale };
-  return { bytes, counts, width, height, place };
+  const extent = { x: x0 - scale / 2, y: y0 - scale / 2, width: width * scale, height: height * scale };
+  return { bytes, counts, width, height, extent };
 }
 
 /** @param {number} id @param {object} variant @param {AbortSignal} [signal] */
@@ -87,46 +87,46 @@ export function loadPlane(m, lens, run, fine, show) {
   const scores = lens.view === "scores";
   const first = query(lens, run, lens.moving ? COARSE : MEDIUM);
   const what = m && !m.problem ? `${m.id} ${JSON.stringify(first)}` : "";
-  /** @param {import("./types.js").MicrographRow} row @param {object} variant @param {typeof now} mine @returns {Promise<boolean>} */
-  const fill = async (row, variant, mine) => {
+  /** @param {import("./types.js").MicrographRow} row @param {object} variant @param {typeof now} request @returns {Promise<boolean>} */
+  const fill = async (row, variant, request) => {
     try {
-      const loaded = await plane(row.id, variant, mine.control.signal);
-      if (mine !== now) return false;
+      const loaded = await plane(row.id, variant, request.control.signal);
+      if (request !== now) return false;
       store.greys.value = loaded.counts;
       show(loaded, scores);
       return true;
     } catch (error) {
-      if (mine === now && !mine.control.signal.aborted) {
+      if (request === now && !request.control.signal.aborted) {
         now.what = "";
         store.notify(`${row.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
       }
       return false;
     } finally {
-      if (mine === now) store.loading.value = false;
+      if (request === now) store.loading.value = false;
     }
   };
   if (what !== now.what) {
     now.control.abort();
     now = { what, control: new AbortController(), shown: Promise.resolve(false), fine: false };
     if (!m || !what) return;
-    const mine = now;
+    const request = now;
     store.loading.value = true;
-    mine.shown = fill(m, first, mine);
-    mine.shown.then((shown) => void (shown && !lens.moving && prefetch(mine, lens, run)));
+    request.shown = fill(m, first, request);
+    request.shown.then((shown) => void (shown && !lens.moving && prefetch(request, lens, run)));
   }
   // Score maps have a fixed resolution, and images that still change are not loaded at a finer resolution.
   if (!m || !what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
   now.fine = true;
-  const mine = now;
-  mine.shown.then((shown) => void (shown && mine === now && fill(m, query(lens, run, FINE), mine)));
+  const request = now;
+  request.shown.then((shown) => void (shown && request === now && fill(m, query(lens, run, FINE), request)));
 }
 
-/** Prefetch the neighbours, the next one first. @param {typeof now} mine @param {import("./types.js").Lens} lens @param {string | null} run */
-async function prefetch(mine, lens, run) {
+/** Prefetch the neighbours, the next one first. @param {typeof now} request @param {import("./types.js").Lens} lens @param {string | null} run */
+async function prefetch(request, lens, run) {
   await new Promise(requestAnimationFrame); // so that the current image is painted before other requests start
   for (const by of [1, -1]) {
     const neighbour = await list.neighbour(by).catch(() => null);
-    if (mine !== now) return;
+    if (request !== now) return;
     // Not aborted when the user moves on, because this image is usually the next one shown.
     if (neighbour && !neighbour.problem) await plane(neighbour.id, query(lens, run, MEDIUM)).catch(() => {});
   }

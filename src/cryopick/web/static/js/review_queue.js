@@ -13,10 +13,10 @@ let requests = 0;
 export async function begin(sample) {
   const run = store.runId.value;
   if (run === null) return;
-  const [mine, k] = [++requests, sample === "random" ? 40 : 30];
+  const [request, k] = [++requests, sample === "random" ? 40 : 30];
   try {
     const answer = await get("review", { run, kind: sample, k });
-    if (mine !== requests) return;
+    if (request !== requests) return;
     queue.value = { run, sample, items: answer.items, drawn: answer.drawn, at: 0, answers: {}, answered: [] };
     store.announce(`${answer.items.length} picks to review`);
   } catch (error) {

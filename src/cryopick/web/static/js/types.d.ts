@@ -105,7 +105,7 @@ export interface Histogram extends PickFilter {
 }
 
 /** Histogram and metrics of the run whose picks are shown. */
-export interface RunScores extends Histogram { kept: number[]; metrics: Metrics; suggestions: Suggestion[] }
+export interface RunScores extends Histogram { totals: number[]; metrics: Metrics; suggestions: Suggestion[] }
 
 export interface Label { id: string; x: number; y: number; kind: string; mid: number; source?: string }
 

@@ -6,7 +6,7 @@ import { keyFor } from "./keys.js";
 import * as store from "./store.js";
 
 /** A number field that keeps unfinished input when the page is rendered again.
- * @param {{value: number | string | null | undefined, on: (value: number | null) => void, [attribute: string]: unknown}} given  `on`: called with null when the field is emptied */
+ * @param {{value: number | string | null | undefined, on: (value: number | null) => void, [attribute: string]: unknown}} props  `on`: called with null when the field is emptied */
 export function NumberBox({ value, on, ...more }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   /** @param {import("./types.js").FieldEvent} e */
@@ -22,7 +22,7 @@ export function NumberBox({ value, on, ...more }) {
 
 /** A slider with a number field.
  * @param {{name: string, value: number, min: number, max: number, step?: number, unit?: string, log?: boolean, off?: string,
- *   on: (value: number, final: boolean) => void}} given  `log`: logarithmic scale; `off`: text for zero */
+ *   on: (value: number, final: boolean) => void}} props  `log`: logarithmic scale; `off`: text for zero */
 export function Slide({ name, value, min, max, step = 1, unit = "", log = false, off, on }) {
   const shown = off && !value ? (log ? 0 : min) : value;
   const to = (/** @type {number} */ v) => (log ? (v > 0 ? (100 * Math.log(v / min)) / Math.log(max / min) : -2) : v);
@@ -47,7 +47,7 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
 }
 
 /** A group of buttons, one of which is selected.
- * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} given */
+ * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} props */
 export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   return html`<div class=${`segments ${wide ? "wide" : ""}`} role="group" aria-label=${name}>
     ${choices.map(([id, label, action]) => html`<button key=${id} aria-pressed=${value === id} disabled=${disabled.includes(id)}
@@ -55,7 +55,7 @@ export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   </div>`;
 }
 
-/** @param {{name: string, title: string, children?: unknown, footer?: unknown, wide?: boolean}} given */
+/** @param {{name: string, title: string, children?: unknown, footer?: unknown, wide?: boolean}} props */
 export function Dialog({ name, title, children, footer, wide }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {

@@ -9,7 +9,7 @@ import { count, Dialog, NumberBox, plural } from "../widgets.js";
 
 const SHOWN = 200;
 
-/** @param {{importMicrographs: (what: object) => void, open: (id: number) => void, changeProject: (change: object) => void}} given */
+/** @param {{importMicrographs: (what: object) => void, open: (id: number) => void, changeProject: (change: object) => void}} props */
 export function Data({ importMicrographs, open, changeProject }) {
   const p = store.project.value;
   const { total } = listing.value;
@@ -35,7 +35,7 @@ const HINTS = {
   doubtful: "The files state 1 Å, which many programs write if they do not know it.",
 };
 
-/** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void}} given */
+/** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void}} props */
 function Numbers({ p, changeProject }) {
   const number = (/** @type {string} */ name, /** @type {number | null | undefined} */ value, /** @type {object} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
     on=${(/** @type {number | null} */ v) => v && v > 0 && changeProject({ [name]: v })} />`;
@@ -49,7 +49,7 @@ function Numbers({ p, changeProject }) {
   </div></section>`;
 }
 
-/** @param {{total: number, open: (id: number) => void}} given */
+/** @param {{total: number, open: (id: number) => void}} props */
 function Table({ total, open }) {
   const shown = Math.min(total, SHOWN);
   useEffect(() => void loadRows(0, shown), [shown, listing.value.version]);
@@ -70,7 +70,7 @@ const folder = signal(/** @type {import("../types.js").FolderListing | null} */ 
 /** @param {string} [dir] */
 const openFolder = (dir) => get("fs", { dir }).then((f) => (folder.value = f)).catch((e) => store.notify(e.message, "bad"));
 
-/** Folders on the server. @param {{importMicrographs: (what: object) => void}} given */
+/** Folders on the server. @param {{importMicrographs: (what: object) => void}} props */
 export function FolderDialog({ importMicrographs }) {
   useEffect(() => void openFolder(), []);
   const f = folder.value;

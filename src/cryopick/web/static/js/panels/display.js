@@ -8,7 +8,7 @@ import { Segments, Slide } from "../widgets.js";
 
 const CONTRAST = { black: 36, white: 219, invert: false };
 
-/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} given */
+/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} props */
 export function DisplayPanel({ setDiameter, act }) {
   const lens = store.lens.value;
   /** @param {Partial<typeof lens>} change */
@@ -39,7 +39,7 @@ export function DisplayPanel({ setDiameter, act }) {
 }
 
 /** Histogram of grey values, with sliders for the black and the white point.
- * @param {{set: (change: Partial<import("../types.js").Lens>) => void}} given */
+ * @param {{set: (change: Partial<import("../types.js").Lens>) => void}} props */
 function Contrast({ set }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const { black, white } = store.lens.value;

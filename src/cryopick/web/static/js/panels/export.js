@@ -13,7 +13,7 @@ export const written = signal(/** @type {import("../types.js").ExportSummary | n
 /** A path relative to the project. @param {string} path */
 const relativePath = (path) => path.replace(`${store.project.value.path}/`, "");
 
-/** @param {{formats: {id: string, name: string}[], updatePreview: () => void, write: () => void, version: string}} given */
+/** @param {{formats: {id: string, name: string}[], updatePreview: () => void, write: () => void, version: string}} props */
 export function Export({ formats, updatePreview, write, version }) {
   const wanted = request.value;
   const set = (/** @type {object} */ change) => {

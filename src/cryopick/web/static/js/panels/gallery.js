@@ -13,7 +13,7 @@ const content = signal("labels");
 
 /** @typedef {{key: string, id?: string, x: number, y: number, kind?: string, score?: number}} Item */
 
-/** @param {{go: (x: number, y: number) => void}} given */
+/** @param {{go: (x: number, y: number) => void}} props */
 export function Gallery({ go }) {
   const m = store.micrograph.value;
   if (!m) return null;
@@ -32,7 +32,7 @@ export function Gallery({ go }) {
   </${Dialog}>`;
 }
 
-/** @param {{items: Item[], go: (x: number, y: number) => void, deleteItem: (item: Item) => void}} given */
+/** @param {{items: Item[], go: (x: number, y: number) => void, deleteItem: (item: Item) => void}} props */
 function Sheet({ items, go, deleteItem }) {
   return html`<ul class="sheet">${items.map((item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
     <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} item=${item} /></button>
@@ -40,17 +40,17 @@ function Sheet({ items, go, deleteItem }) {
     <button class="plain strike" aria-label="Delete" onClick=${() => deleteItem(item)}>✕</button></li>`)}</ul>`;
 }
 
-/** A crop of the displayed image, with its filter and contrast. @param {{item: Item}} given */
+/** A crop of the displayed image, with its filter and contrast. @param {{item: Item}} props */
 function Tile({ item }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
     const now = stage.now;
     if (!canvas.current || !now?.plane || !now.picture) return;
-    const { place } = now.plane;
-    const scale = now.picture.width / place.width;
+    const { extent } = now.plane;
+    const scale = now.picture.width / extent.width;
     const side = Math.max(16, store.radiusPx.value * 2.6);
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.current.getContext("2d"));
-    pen.drawImage(now.picture, (item.x - side / 2 - place.x) * scale, (item.y - side / 2 - place.y) * scale, side * scale, side * scale, 0, 0, 2 * TILE, 2 * TILE);
+    pen.drawImage(now.picture, (item.x - side / 2 - extent.x) * scale, (item.y - side / 2 - extent.y) * scale, side * scale, side * scale, 0, 0, 2 * TILE, 2 * TILE);
   }, [item.x, item.y]);
   return html`<canvas ref=${canvas} width=${2 * TILE} height=${2 * TILE} role="img" aria-label=${`Crop at ${Math.round(item.x)}, ${Math.round(item.y)}`}></canvas>`;
 }

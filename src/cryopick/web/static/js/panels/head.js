@@ -8,7 +8,7 @@ import { plural } from "../widgets.js";
 
 const THEMES = { auto: "System", light: "Light", dark: "Dark" };
 
-/** @param {{setTheme: (t: string) => void}} given */
+/** @param {{setTheme: (t: string) => void}} props */
 export function Header({ setTheme }) {
   const { value: project } = store.project;
   const { waiting, failed } = store.saving.value;
@@ -50,7 +50,7 @@ export const STEPS = [
   ["inspect", "Inspect"], ["review", "Review"], ["export", "Export"],
 ];
 
-/** @param {{counts: Record<string, string>, go: (step: string) => void}} given */
+/** @param {{counts: Record<string, string>, go: (step: string) => void}} props */
 export function Steps({ counts, go }) {
   return html`<nav class="steps" aria-label="Steps">
     ${STEPS.map(([id, name], k) => html`<button key=${id} aria-current=${store.step.value === id ? "step" : undefined}

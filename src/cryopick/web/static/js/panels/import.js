@@ -25,7 +25,7 @@ async function send(file, dryRun, kind) {
   }
 }
 
-/** @param {{done: () => void}} given */
+/** @param {{done: () => void}} props */
 export function ImportLabels({ done }) {
   const { file, report, busy, error } = state.value;
   const importFile = async () => {

@@ -13,7 +13,7 @@ const height = signal(400);
 const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Highest scores", suggested: "Suggested first" };
 const STATES = { "": "All", todo: "Not started", doing: "In progress", all: "Fully labelled", skip: "Excluded", problem: "With a problem" };
 
-/** @param {{open: (id: number) => void}} given */
+/** @param {{open: (id: number) => void}} props */
 export function MicrographList({ open }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const { total } = listing.value;
@@ -63,7 +63,7 @@ function changeQuery(change) {
   scroll.value = 0;
 }
 
-/** @param {{index: number, open: (id: number) => void}} given */
+/** @param {{index: number, open: (id: number) => void}} props */
 function Row({ index, open }) {
   const row = rowAt(index);
   const position = { top: `${index * ROW}px` };

@@ -17,7 +17,7 @@ const ICONS = {
   hand: html`<path d="M8 1.8v12.4M1.8 8h12.4M8 1.8L6.2 3.6M8 1.8l1.8 1.8M8 14.2l-1.8-1.8M8 14.2l1.8-1.8M1.8 8l1.8-1.8M1.8 8l1.8 1.8M14.2 8l-1.8-1.8M14.2 8l-1.8 1.8" />`,
 };
 
-/** @param {{name: keyof typeof ICONS}} given */
+/** @param {{name: keyof typeof ICONS}} props */
 const Icon = ({ name }) => html`<svg width="16" height="16" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.7" stroke-linejoin="round" aria-hidden="true">${ICONS[name]}</svg>`;
 
 const TOOLS = [
@@ -32,7 +32,7 @@ const Zooms = (/** @type {{act: (a: string) => void}} */ { act }) => html`<div c
   <button title=${`Actual pixels (${keyFor("one")})`} onClick=${() => act("one")}>1:1</button>
   <button aria-label="Zoom in" title=${`Zoom in (${keyFor("zoom.in")})`} onClick=${() => act("zoom.in")}>+</button></div>`;
 
-/** @param {{act: (action: string) => void}} given */
+/** @param {{act: (action: string) => void}} props */
 export function MicrographPanel({ act }) {
   const m = store.micrograph.value;
   const title = `${store.step.value === "label" ? "Label" : "Inspect"} ${m?.name ?? ""}`;
@@ -51,7 +51,7 @@ export function MicrographPanel({ act }) {
     ${m && html`<${MicrographState} m=${m} act=${act} />`}`;
 }
 
-/** @param {{m: import("../types.js").MicrographRow, act: (a: string) => void}} given */
+/** @param {{m: import("../types.js").MicrographRow, act: (a: string) => void}} props */
 function MicrographState({ m, act }) {
   const all = [...store.labels.value.values()];
   const n = (/** @type {string} */ kind) => all.filter((l) => l.kind === kind).length;
@@ -67,7 +67,7 @@ function MicrographState({ m, act }) {
   </div>`;
 }
 
-/** Footer with the position of the pointer and the size of the micrograph. @param {{act: (a: string) => void, last: string | null}} given */
+/** Footer with the position of the pointer and the size of the micrograph. @param {{act: (a: string) => void, last: string | null}} props */
 export function Footer({ act, last }) {
   const m = store.micrograph.value;
   const at = store.pointer.value ?? store.cursor.value;
@@ -75,7 +75,7 @@ export function Footer({ act, last }) {
   const showsMicrograph = store.step.value === "label" || store.step.value === "inspect";
   const zoom = store.zoom.value * (window.devicePixelRatio || 1);
   return html`<footer class="foot">
-    <span class="place">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m ? `${m.width_px} × ${m.height_px} px` : ""}</span>
+    <span class="position">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m ? `${m.width_px} × ${m.height_px} px` : ""}</span>
     ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && showsMicrograph ? " · " : ""}${showsMicrograph ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
     <span class="cut">${last ? `Undo: ${last}` : ""}</span>
     <span class="grow"></span>

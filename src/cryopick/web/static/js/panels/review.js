@@ -17,7 +17,7 @@ export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
   random: ["Random sample", "Drawn from the picks above the threshold. Your answers only measure the precision, at this threshold and at higher ones."],
 });
 
-/** @param {{begin: (sample: string) => void, answer: (a: string) => void, back: () => void, retrain: () => void}} given */
+/** @param {{begin: (sample: string) => void, answer: (a: string) => void, back: () => void, retrain: () => void}} props */
 export function Review({ begin, answer, back, retrain }) {
   const q = queue.value;
   const hasPicks = store.runs.value.some((r) => r.has_picks);
@@ -30,7 +30,7 @@ export function Review({ begin, answer, back, retrain }) {
   </div></div>`;
 }
 
-/** @param {{q: import("../types.js").ReviewQueue, answer: (a: string) => void, back: () => void}} given */
+/** @param {{q: import("../types.js").ReviewQueue, answer: (a: string) => void, back: () => void}} props */
 function ReviewItem({ q, answer, back }) {
   const item = q.items[q.at];
   const current = q.answers[q.at];
@@ -71,14 +71,14 @@ function cropOf(item, how) {
   return { image, side, at };
 }
 
-/** @param {{item: import("../types.js").ReviewItem, smooth?: boolean, wide?: boolean, caption: string}} given */
+/** @param {{item: import("../types.js").ReviewItem, smooth?: boolean, wide?: boolean, caption: string}} props */
 function Crop({ item, smooth, wide, caption }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
-    let gone = false;
+    let isRemoved = false;
     const { image, side, at } = cropOf(item, smooth ? "smooth" : wide ? "wide" : "near");
-    image.decode().then(() => !gone && paint(canvas.current, image, side, at), () => {});
-    return () => void (gone = true);
+    image.decode().then(() => !isRemoved && paint(canvas.current, image, side, at), () => {});
+    return () => void (isRemoved = true);
   }, [item]);
   return html`<figure><canvas ref=${canvas} width="320" height="320" role="img" aria-label=${`${caption} at ${Math.round(item.x)}, ${Math.round(item.y)}`}></canvas>
     <figcaption class="muted small">${caption}</figcaption></figure>`;
@@ -101,7 +101,7 @@ function paint(canvas, image, side, at) {
   }
 }
 
-/** @param {{q: import("../types.js").ReviewQueue, back: () => void, retrain: () => void, begin: (sample: string) => void}} given */
+/** @param {{q: import("../types.js").ReviewQueue, back: () => void, retrain: () => void, begin: (sample: string) => void}} props */
 function ReviewSummary({ q, back, retrain, begin }) {
   const answers = Object.values(q.answers);
   const n = (/** @type {string} */ a) => answers.filter((s) => s === a).length;

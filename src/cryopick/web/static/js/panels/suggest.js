@@ -4,7 +4,7 @@
 import { html } from "../../vendor/ui.js";
 import * as store from "../store.js";
 
-/** @param {{suggest: () => void}} given */
+/** @param {{suggest: () => void}} props */
 export function Suggest({ suggest }) {
   const run = store.runs.value.find((r) => r.kind === "suggest" && (r.state === "running" || r.state === "queued"));
   const p = run?.progress ?? {};

@@ -9,7 +9,7 @@ import { count, NumberBox, percent, plural, Slide } from "../widgets.js";
 
 const BARS = 128;
 
-/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: string) => void}} given */
+/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: string) => void}} props */
 export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   const runs = store.runs.value.filter((r) => r.has_picks);
   const { value: scores } = store.scores;
@@ -29,15 +29,15 @@ export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   </section>`;
 }
 
-/** @param {{scores: import("../types.js").RunScores, setThreshold: (t: number, final: boolean) => void}} given */
+/** @param {{scores: import("../types.js").RunScores, setThreshold: (t: number, final: boolean) => void}} props */
 function Counts({ scores, setThreshold }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const t = store.threshold.value ?? 0;
-  const { edges, kept } = scores;
+  const { edges, totals } = scores;
   const bin = nearestEdge(edges, t);
   const last = edges.length - 1;
   useEffect(() => draw(canvas.current, scores, bin), [scores, bin, store.theme.value]);
-  const total = kept[bin];
+  const total = totals[bin];
   const onMicrograph = countOnMicrograph();
   const dragThreshold = (/** @type {PointerEvent} */ e) => {
     if (!(e.buttons & 1)) return;
@@ -56,7 +56,7 @@ function Counts({ scores, setThreshold }) {
     <label class="unit" style="justify-content:space-between"><span>Minimum score</span>
       <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
         on=${(/** @type {number | null} */ v) => v !== null && setThreshold(edges[nearestEdge(edges, v)], true)} /></label>
-    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks selected <span class="muted">of ${count(kept[0])}</span><br />
+    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks selected <span class="muted">of ${count(totals[0])}</span><br />
       <span class="muted small">${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
     ${onMicrograph && html`<p class="muted small num">On this micrograph ${count(onMicrograph[0])} of ${count(onMicrograph[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
     ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((s) => html`
@@ -72,7 +72,7 @@ function countOnMicrograph() {
   return [n, picks.n];
 }
 
-/** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} given */
+/** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} props */
 function Metrics({ scores, go }) {
   const { recall, precision } = scores.metrics ?? {};
   return html`<dl class="facts-grid small">

@@ -17,7 +17,7 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
 });
 
 /** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void,
- * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} given */
+ * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 export function Train({ plan, start, pick, stop, resume, show, drop }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
@@ -31,7 +31,7 @@ export function Train({ plan, start, pick, stop, resume, show, drop }) {
   </div></div>`;
 }
 
-/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void, busy: boolean}} given */
+/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void, busy: boolean}} props */
 function Form({ plan, start, pick, busy }) {
   if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
   const f = { ...plan.defaults, ...form.value };
@@ -61,7 +61,7 @@ function Form({ plan, start, pick, busy }) {
   </form>`;
 }
 
-/** @param {{run: import("../types.js").Run | undefined, stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void}} given */
+/** @param {{run: import("../types.js").Run | undefined, stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void}} props */
 function Progress({ run, stop, resume, show }) {
   if (!run) return html`<section class="card"><div class="empty"><h2>No runs yet</h2><p>Training curves are shown here.</p></div></section>`;
   const [stateName, kind] = STATES[run.state] ?? [run.state, ""];
@@ -89,7 +89,7 @@ function Progress({ run, stop, resume, show }) {
   </section>`;
 }
 
-/** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} given */
+/** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>

@@ -26,19 +26,19 @@ import { scaleBar, toScreen } from "./view.js";
 const MANY = 5000;
 
 /** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement | null} picture
- * @param {{x: number, y: number, width: number, height: number}} place micrograph px of the picture's edges
+ * @param {{x: number, y: number, width: number, height: number}} extent micrograph px of the picture's edges
  * @param {View} view @param {number} ratio */
-export function paintImage(pen, picture, place, view, ratio) {
+export function paintImage(pen, picture, extent, view, ratio) {
   const { width, height } = pen.canvas;
   pen.setTransform(1, 0, 0, 1, 0, 0);
   pen.fillStyle = "#0b0d10";
   pen.fillRect(0, 0, width, height);
   if (!picture) return;
   const size = { width: width / ratio, height: height / ratio };
-  const [sx, sy] = toScreen(view, size, place.x, place.y);
-  const w = place.width * view.zoom * ratio;
+  const [sx, sy] = toScreen(view, size, extent.x, extent.y);
+  const w = extent.width * view.zoom * ratio;
   pen.imageSmoothingEnabled = w < picture.width * 4;
-  pen.drawImage(picture, sx * ratio, sy * ratio, w, place.height * view.zoom * ratio);
+  pen.drawImage(picture, sx * ratio, sy * ratio, w, extent.height * view.zoom * ratio);
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view @param {number} ratio */

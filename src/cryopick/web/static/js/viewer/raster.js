@@ -34,7 +34,7 @@ function palette() {
 
 /** Replace the content of the canvas by the rings of picks.
  * @param {CanvasRenderingContext2D} pen @param {PickSet} picks @param {(i: number) => boolean} shown
- * @param {{scale: number, left: number, top: number, radius: number, ratio: number, low: number, high: number}} given device px */
+ * @param {{scale: number, left: number, top: number, radius: number, ratio: number, low: number, high: number}} props device px */
 export function rasterPicks(pen, picks, shown, { scale, left, top, radius, ratio, low, high }) {
   const { width, height } = pen.canvas;
   if (!buffer || buffer.width !== width || buffer.height !== height) buffer = new ImageData(width, height);

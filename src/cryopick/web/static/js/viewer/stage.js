@@ -6,7 +6,7 @@ import { paintImage, paintMarks } from "./paint.js";
 import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
-/** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
+/** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, extent: {x: number, y: number, width: number, height: number}}} Plane */
 
 /** @param {HTMLElement} root @param {string} name */
 function layer(root, name) {
@@ -18,10 +18,10 @@ function layer(root, name) {
 }
 
 export class Stage {
-  /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} given */
-  constructor(root, given) {
+  /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} callbacks */
+  constructor(root, callbacks) {
     this.root = root;
-    this.given = given;
+    this.callbacks = callbacks;
     this.below = layer(root, "below");
     this.above = layer(root, "above");
     /** @type {View} */
@@ -100,7 +100,7 @@ export class Stage {
   setView(view, fitted = false) {
     this.fitted = fitted;
     this.view = keepInside(view, this.micrograph);
-    this.given.onView(this.view);
+    this.callbacks.onView(this.view);
     this.redraw("image", "marks");
   }
 
@@ -153,12 +153,12 @@ export class Stage {
     if (picture && this.plane) this.colour(this.plane);
     if (picture || image) {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.below.getContext("2d", { alpha: false }));
-      const place = this.plane?.place ?? { x: 0, y: 0, width: 1, height: 1 };
-      paintImage(pen, this.picture, place, this.view, this.ratio ?? 1);
+      const extent = this.plane?.extent ?? { x: 0, y: 0, width: 1, height: 1 };
+      paintImage(pen, this.picture, extent, this.view, this.ratio ?? 1);
     }
     if (marks) {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.above.getContext("2d"));
-      paintMarks(pen, this.given.scene(), this.view, this.ratio ?? 1);
+      paintMarks(pen, this.callbacks.scene(), this.view, this.ratio ?? 1);
     }
     const ended = performance.now();
     performance.measure("frame", { start: began, end: ended });

@@ -205,7 +205,7 @@ export function Viewer() {
     <${Overlay} m=${m} /></div>`;
 }
 
-/** @param {{m: import("../types.js").MicrographRow | null}} given */
+/** @param {{m: import("../types.js").MicrographRow | null}} props */
 function Overlay({ m }) {
   if (!m) return html`<div class="over note" data-chrome>Choose a micrograph on the left.</div>`;
   if (m.problem) return html`<div class="over note bad" data-chrome role="alert">${m.problem}</div>`;

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tests import tiny
 
-from cryopick.web.project.annotations import Annotations, Operation
-from cryopick.web.project.database import ProjectDatabase
-from cryopick.web.project.journal_file import JournalFile, read_journal
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.project.restore import restore_annotations
+from cryopick.web.storage.annotations import Annotations, Operation
+from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.journal_file import JournalFile, read_journal
+from cryopick.web.storage.restore import restore_annotations
 
 OPS = st.one_of(
     st.builds(

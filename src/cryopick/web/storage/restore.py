@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cryopick.errors import InputError
-from cryopick.web.project.annotations import Annotations, Operation
-from cryopick.web.project.database import ProjectDatabase
-from cryopick.web.project.micrographs import read_micrograph_header
+from cryopick.web.storage.annotations import Annotations, Operation
+from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.micrographs import read_micrograph_header
 
 __all__ = ["restore_annotations"]
 

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from cryopick.errors import FormatError, InputError
-from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.storage.database import ProjectDatabase
 
 VERSION_1 = """
 DROP TABLE suggested;

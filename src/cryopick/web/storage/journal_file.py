@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.storage.database import ProjectDatabase
 
 __all__ = ["JournalFile", "read_journal"]
 

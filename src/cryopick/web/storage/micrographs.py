@@ -14,7 +14,7 @@ from typing import Any
 from cryopick.errors import CryopickError, NotFoundError
 from cryopick.io.images.micrograph import describe_micrograph
 from cryopick.io.inputs import find_micrographs
-from cryopick.web.project.database import ProjectDatabase
+from cryopick.web.storage.database import ProjectDatabase
 
 __all__ = [
     "MicrographQuery",

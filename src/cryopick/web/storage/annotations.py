@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cryopick.errors import NotFoundError
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
-from cryopick.web.project.database import ProjectDatabase, current_time
-from cryopick.web.project.journal_file import JournalFile
+from cryopick.web.storage.database import ProjectDatabase, current_time
+from cryopick.web.storage.journal_file import JournalFile
 
 __all__ = [
     "AddLabel",

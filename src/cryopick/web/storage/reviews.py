@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import NotFoundError
-from cryopick.web.jobs.run_records import ProjectRuns
-from cryopick.web.project.database import ProjectDatabase, current_time
-from cryopick.web.project.run_picks import PickFilter
+from cryopick.web.storage.database import ProjectDatabase, current_time
+from cryopick.web.storage.run_picks import PickFilter
+from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["FilterChange", "Length", "PickVerdict", "PickVerdicts", "Score"]
 

@@ -16,9 +16,9 @@ from cryopick.errors import InputError, NotFoundError
 from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
-from cryopick.web.project.database import ProjectDatabase, current_time
-from cryopick.web.project.micrographs import ProjectMicrographs
-from cryopick.web.project.run_picks import PickFilter, RunPicks
+from cryopick.web.storage.database import ProjectDatabase, current_time
+from cryopick.web.storage.micrographs import ProjectMicrographs
+from cryopick.web.storage.run_picks import PickFilter, RunPicks
 
 __all__ = ["ProjectRuns"]
 
