@@ -113,7 +113,7 @@ def test_event_streams_end_properly_when_the_server_is_stopped(own_server):
             own_server.process.terminate()
             rest = answer.read()  # a stream that is interrupted raises IncompleteRead
 
-    assert first == b": welcome\n"
+    assert first == b": connected\n"
     assert b"event" not in rest
     assert own_server.process.wait(30) == 0
     assert not (own_server.project / "server.json").exists()
