@@ -57,7 +57,7 @@ def find_micrograph_shapes(
         if name in shapes_px:
             shapes[i] = shapes_px[name]
         elif len(stored) == len(columns) and all(float(side) >= 1 for side in stored):
-            shapes[i] = stored
+            shapes[i] = [round(float(side)) for side in stored]
         elif len(rows) and Path(name).is_file():
             shapes[i] = read_micrograph_shape(Path(name))
         elif len(rows):

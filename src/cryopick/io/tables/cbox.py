@@ -19,6 +19,7 @@ from cryopick.errors import FormatError, SettingsError
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
+    convert_to_floats,
     format_coordinates,
     line_error,
     parse_floats,
@@ -139,8 +140,9 @@ def _render(picks: Picks, layout: TableLayout) -> str:
     columns = dict.fromkeys(_WRITTEN, missing)
     for tag in _CARRIED:
         column = picks.extra.get(tag.removeprefix("_"))
-        if column is not None and column.dtype.kind in "iuf":
-            columns[tag] = _format_values(column.astype(np.float64))
+        numbers = None if column is None else convert_to_floats(column)
+        if numbers is not None:
+            columns[tag] = _format_values(numbers)
     for axis in (0, 1):
         columns[_CORNER[axis]] = format_coordinates(picks.xy_px[:, axis] - size[:, axis] / 2)
         columns[_SIZE[axis]] = _format_values(size[:, axis])
@@ -156,10 +158,11 @@ def _box_sizes(picks: Picks, layout: TableLayout) -> Float[np.ndarray, "picks 2"
     """Return the box sides along x and y: the requested side, or those that were read."""
     if layout.box_px is not None and layout.box_px >= 1:
         return np.full((len(picks), 2), float(layout.box_px))
-    stored = [picks.extra.get(tag.removeprefix("_")) for tag in _SIZE]
-    if stored[0] is None or stored[1] is None:
+    columns = [picks.extra.get(tag.removeprefix("_")) for tag in _SIZE]
+    sides = [None if column is None else convert_to_floats(column) for column in columns]
+    if sides[0] is None or sides[1] is None:
         raise SettingsError("a .cbox file stores boxes: give their side in pixels with --box-px")
-    return np.column_stack([side.astype(np.float64) for side in stored if side is not None])
+    return np.column_stack([side for side in sides if side is not None])
 
 
 def _format_values(values: Float[np.ndarray, " rows"]) -> list[str]:

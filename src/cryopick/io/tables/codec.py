@@ -7,7 +7,7 @@ A codec converts a file to `Picks` and `Picks` to a file; `formats` chooses the 
 - `text_reader`, `text_writer`, `line_writer`: build a codec's functions from text functions.
 - `iterate_slices`: split a long table into parts.
 - `line_error`: error for a malformed line.
-- `parse_floats`, `parse_column`: strict conversion of text to numbers.
+- `parse_floats`, `parse_column`, `convert_to_floats`: strict conversion of text to numbers.
 - `format_coordinates`, `format_scores`, `format_column`: conversion of numbers to short text.
 - `shorten_names`, `require_one_micrograph`: micrograph names of a table.
 """
@@ -28,6 +28,7 @@ __all__ = [
     "Codec",
     "StarContext",
     "TableLayout",
+    "convert_to_floats",
     "format_column",
     "format_coordinates",
     "format_scores",
@@ -42,6 +43,7 @@ __all__ = [
     "text_writer",
 ]
 
+_MAX_DIGITS = 20  # of an integer of 64 bits, with sign
 _ROWS_PER_SLICE = 1 << 15  # about 10 MB of text
 
 
@@ -157,29 +159,46 @@ def parse_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
 
 
 def parse_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
-    """Convert text to integers, else to floats, else leave it as text.
+    """Convert a carried column to integers or floats if its text can be restored, else keep it.
 
-    Numbers that would change in a round trip stay text: those with leading zeros, which are names,
-    and integers beyond 64 bits.
+    Group names such as 1.10, 12e3 and 007 look like numbers and would come back as other text.
 
-    >>> parse_column(["15494748553812943456"]), parse_column(["007", "1"])
-    (array([15494748553812943456], dtype=uint64), array(['007', '1'], dtype='<U3'))
+    >>> parse_column(["15494748553812943456"]), parse_column(["1.10", "2"])
+    (array([15494748553812943456], dtype=uint64), array(['1.10', '2'], dtype='<U4'))
     """
+    text = np.array(values, dtype=np.str_)
     try:
         floats = parse_floats(values)
     except ValueError:
-        return np.array(values, dtype=np.str_)
-    digits = [value.strip().lstrip("+-") for value in values]
-    if not all(value.isdecimal() for value in digits):
-        return floats
-    if any(len(value) > 1 and (value[0] == "0" or len(value) > 20) for value in digits):
-        return np.array(values, dtype=np.str_)
-    integers = [int(value) for value in values]
-    minimum, maximum = min(integers, default=0), max(integers, default=0)
-    for dtype in (np.int64, np.uint64):
-        if np.iinfo(dtype).min <= minimum and maximum <= np.iinfo(dtype).max:
-            return np.array(integers, dtype=dtype)
-    return np.array(values, dtype=np.str_)
+        return text
+    if all(value.lstrip("-").isdecimal() and len(value) <= _MAX_DIGITS for value in values):
+        integers = [int(value) for value in values]
+        minimum, maximum = min(integers, default=0), max(integers, default=0)
+        for dtype in (np.int64, np.uint64):
+            if np.iinfo(dtype).min <= minimum and maximum <= np.iinfo(dtype).max:
+                return _unless_changed(np.array(integers, dtype=dtype), values, text)
+        return text
+    return _unless_changed(floats, values, text)
+
+
+def _unless_changed(
+    numbers: Shaped[np.ndarray, " values"],
+    values: Sequence[str],
+    text: Shaped[np.ndarray, " values"],
+) -> Shaped[np.ndarray, " values"]:
+    return numbers if format_column(numbers) == list(values) else text
+
+
+def convert_to_floats(
+    column: Shaped[np.ndarray, " values"],
+) -> Float[np.ndarray, " values"] | None:
+    """Convert a carried column, possibly text, to floats; None if it contains other text."""
+    if column.dtype.kind in "biuf":
+        return column.astype(np.float64)
+    try:
+        return parse_floats(column.astype(np.str_).tolist())
+    except ValueError:
+        return None
 
 
 def format_coordinates(values: Float[np.ndarray, " values"]) -> list[str]:

@@ -27,7 +27,7 @@ from cryopick.array_types import Shaped
 from cryopick.errors import FormatError, InputError
 from cryopick.io.images.sizes import HEIGHT, WIDTH, find_micrograph_shapes
 from cryopick.io.names import micrograph_stem
-from cryopick.io.tables.codec import Codec, TableLayout
+from cryopick.io.tables.codec import Codec, TableLayout, convert_to_floats
 from cryopick.io.tables.cs_table import NumpyTable, open_table
 from cryopick.picks import Picks
 
@@ -253,7 +253,9 @@ def _carried_column(
 ) -> Shaped[np.ndarray, " picks"]:
     """Return a carried column, or the default; text columns such as "" contain no numbers."""
     column = picks.extra.get(name)
-    if column is None or column.dtype.kind not in "iuf":
+    if column is not None and column.dtype.kind not in "iuf":
+        column = convert_to_floats(column)
+    if column is None:
         return np.broadcast_to(np.asarray(default, dtype=kind), len(picks))
     return column.astype(kind)
 
