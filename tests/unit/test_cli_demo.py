@@ -18,7 +18,7 @@ from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.io.inputs import find_micrographs
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.report.findings import DemoFiles
+from cryopick.report.demo_results import DemoFiles
 
 module = importlib.import_module("cryopick.cli.demo")  # the name is a function's too
 
@@ -123,7 +123,7 @@ def test_a_finished_demo_is_not_repeated(copy, typed, capsys):
 def test_a_resumed_demo_gives_the_same_picks(copy, typed):
     files = DemoFiles(copy)
     picks = files.picks.read_bytes()
-    for path in (files.metrics, files.report, files.picks, files.judged):
+    for path in (files.metrics, files.report, files.picks, files.precision_recall):
         path.unlink()
 
     run_demo(SMALL, copy, "cpu", force=False)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cryopick.distributed.status import Status, write_status
+from cryopick.distributed.status import WatchStatus, write_status
 from cryopick.distributed.watch_folder import Watcher
 from cryopick.errors import BusyError, CryopickError, SettingsError
 from cryopick.io.names import micrograph_stem
@@ -51,18 +51,18 @@ class Station:
     ) -> None:
         self._watcher, self._work, self._out = watcher, work, out
         self._format, self._box_px = table_format, box_px
-        self._parts = work.parts(out, f"watch {table_format} {box_px}")
+        self._parts = work.open_ledger(out, f"watch {table_format} {box_px}")
         self._owners: dict[str, Path] = {}
         self._tables: dict[Path, Path] = {}
         self._counts: dict[Path, int] = {}  # of particles
         self._new: set[Path] = set()
         self._told: dict[Path, str] = {}
         self._stop = threading.Event()
-        self.status: Status = Status()
+        self.status: WatchStatus = WatchStatus()
 
     def run(
         self, *, every_s: float, until_idle_s: float | None, tell: Callable[[str], None]
-    ) -> Status:
+    ) -> WatchStatus:
         """Go on until SIGINT, SIGTERM, or nothing has come for a while.
 
         Args:
