@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Real
+from cryopick.io.images.mrc_stack import write_mrc_stack
 from cryopick.preprocess.fourier import downsample
-from cryopick.runs.atomic_write import atomic_write
 from cryopick.stack.settings import Edge, StackSettings
 
 __all__ = ["cut_boxes", "has_box", "standardize_background", "write_stack"]
@@ -43,7 +43,7 @@ def cut_boxes(
     """Cut square boxes around particles; pixels outside the micrograph are NaN.
 
     Args:
-        pixels: Raw micrograph; may be memory-mapped, only the boxes are read.
+        pixels: Raw micrograph.
         xy_px: Particle centres (x, y).
         side: Side of the boxes, even.
     """
@@ -83,7 +83,7 @@ def write_stack(
 
     Args:
         path: Output file; an existing one is overwritten.
-        pixels: Raw micrograph; may be memory-mapped.
+        pixels: Raw micrograph.
         xy_px: Particle centres (x, y).
         settings: Extraction settings.
         pixel_size_ang: Pixel size of the raw micrograph; the header gets that of the images.
@@ -91,8 +91,6 @@ def write_stack(
     Returns:
         True for each pick that is in the stack, in the given order.
     """
-    import mrcfile  # type: ignore[import-untyped]  # has no types
-
     side = settings.side_px(pixel_size_ang)
     is_inside = has_box(pixels.shape, xy_px, side, settings.edge)
     if not is_inside.any():
@@ -103,22 +101,20 @@ def write_stack(
         _select_background(side, radius),
         _select_background(image_side, radius * image_side / side),
     )
-    with (
-        atomic_write(path, overwrite=True) as temporary,
-        mrcfile.new_mmap(
-            temporary, (int(is_inside.sum()), image_side, image_side), mrc_mode=2
-        ) as stack,
-    ):
-        for number, box in enumerate(cut_boxes(pixels, xy_px[is_inside], side)):
-            image = _fill_outside(box, box_background)
-            image = image if image_side == side else downsample(image, (image_side, image_side))
-            image = standardize_background(image, image_background) if settings.normalize else image
-            stack.data[number] = -image if settings.invert else image
-        stack.set_image_stack()
-        stack.voxel_size = pixel_size_ang * side / image_side
-        stack.header.label[:] = b""
-        stack.header.label[0] = b"cryopick"
-        stack.header.nlabl = 1
+
+    def prepare(box: Float32[np.ndarray, "side side"]) -> Float32[np.ndarray, "out out"]:
+        image = _fill_outside(box, box_background)
+        image = image if image_side == side else downsample(image, (image_side, image_side))
+        image = standardize_background(image, image_background) if settings.normalize else image
+        return -image if settings.invert else image
+
+    write_mrc_stack(
+        path,
+        map(prepare, cut_boxes(pixels, xy_px[is_inside], side)),
+        count=int(is_inside.sum()),
+        side=image_side,
+        pixel_size_ang=pixel_size_ang * side / image_side,
+    )
     return is_inside
 
 

@@ -7,6 +7,9 @@ Pixels stay as stored: (height, width), row 0 first, not flipped, with the file'
 - `describe_micrograph`: summarize the content and the problems of an image file.
 """
 
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import numpy as np
 from cryopick.array_types import Real, Shaped
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.io.images.mrc import inspect_mrc
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import StoredImage
 from cryopick.runs.listed_path import listed_pixel_size
 
@@ -23,6 +27,7 @@ __all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_microgra
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CHUNK_PIXELS = 1 << 22
+_LARGE_BYTES = 1 << 28  # larger than nearly all micrographs
 _MAGIC_END = 212  # end of the word MAP in an MRC header
 
 
@@ -32,8 +37,7 @@ class Micrograph:
 
     Attributes:
         path: File it was read from.
-        pixels: Finite, not constant, as stored; memory-mapped if the format allows, then
-            read-only and possibly of the other byte order.
+        pixels: Finite, not constant, as stored; possibly read-only and of the other byte order.
         pixel_size_ang: Å per pixel; None if neither the file nor the caller states it.
         value_range: Minimum and maximum pixel value.
         findings: Irregularities that did not prevent reading, one sentence each.
@@ -96,8 +100,8 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
     if pixel_size_ang is None:
         pixel_size_ang = listed_pixel_size(path)
     image = _inspect(path)
-    fault, span = (image.fault, None) if image.fault else _check_values(image.pixels)
-    if fault or image.pixels is None or span is None:
+    pixels, fault, span = (None, image.fault, None) if image.fault else _load(path, image.pixels)
+    if fault or pixels is None or span is None:
         raise MicrographError(f"{path}: {fault}")
     findings = image.findings
     stored = image.pixel_size_ang
@@ -111,7 +115,7 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
         findings += (f"The file states {stored:g} Å per pixel; {pixel_size_ang:g} Å is used.",)
     return Micrograph(
         path=path,
-        pixels=image.pixels,
+        pixels=pixels,
         pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
         value_range=span,
         findings=findings,
@@ -124,15 +128,16 @@ def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographIn
     Args:
         path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG file.
         with_pixels: Also read the pixels. Otherwise their statistics stay NaN, faults in them go
-            unnoticed, and only the header of a memory-mapped file is read.
+            unnoticed, and only the header of an uncompressed file is read.
 
     Raises:
         MicrographError: The file is missing or cannot be read.
     """
     image = _inspect(path)
     pixels = image.pixels if with_pixels else None
-    fault = image.fault or (_check_values(pixels)[0] if with_pixels else None)
-    minimum, maximum, mean, std = _statistics(pixels)
+    with _translate_errors(path):
+        fault = image.fault or (_check_values(pixels)[0] if with_pixels else None)
+        minimum, maximum, mean, std = _statistics(pixels)
     findings = [*image.findings, *image.pixel_size_findings]
     findings += _compare_range(image, (minimum, maximum, mean))
     if fault:
@@ -151,18 +156,47 @@ def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographIn
     )
 
 
+def _load(
+    path: Path, pixels: np.ndarray | PixelFile | None
+) -> tuple[np.ndarray | None, str | None, tuple[float, float] | None]:
+    """Read the pixels, and return them with their fault and range.
+
+    Large files are checked by blocks first, so that a constant one, such as a sparse file, never
+    takes memory.
+    """
+    with _translate_errors(path):
+        if isinstance(pixels, PixelFile):
+            if pixels.nbytes > _LARGE_BYTES:
+                fault, _ = _check_values(pixels)
+                if fault:
+                    return None, fault, None
+            pixels = pixels.read()
+        return (pixels, *_check_values(pixels))
+
+
 def _inspect(path: Path) -> StoredImage:
     """Inspect the file with the module of the format that its first bytes indicate."""
-    try:
+    with _translate_errors(path):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise MicrographError(f"{path}: is a pipe or device; give a regular file")
         with path.open("rb") as file:
             start = file.read(_MAGIC_END)
         return _inspect_format(path, start)
+
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the file system as errors of the micrograph."""
+    try:
+        yield
     except FileNotFoundError:
         raise MicrographError(f"{path}: no such file; check the name") from None
     except IsADirectoryError:
         raise MicrographError(f"{path}: is a folder; name a micrograph inside it") from None
     except OSError as error:
-        raise MicrographError(f"{path}: cannot be read: {error.strerror}") from None
+        reason = error.strerror or error
+        raise MicrographError(f"{path}: cannot be read: {reason}") from None
 
 
 def _inspect_format(path: Path, start: bytes) -> StoredImage:
@@ -183,22 +217,26 @@ def _inspect_format(path: Path, start: bytes) -> StoredImage:
     return StoredImage(kind="unknown", fault=fault)
 
 
-def _split_rows(pixels: np.ndarray) -> list[np.ndarray]:
-    """Split an image into blocks of rows small enough to copy."""
+def _iterate_blocks(pixels: np.ndarray | PixelFile) -> Iterator[np.ndarray]:
+    """Yield an image in blocks of rows small enough to copy."""
+    if isinstance(pixels, PixelFile):
+        yield from pixels.read_blocks(_CHUNK_PIXELS)
+        return
     rows = pixels.reshape(-1, pixels.shape[-1])
     step = max(1, _CHUNK_PIXELS // rows.shape[1])
-    return [rows[i : i + step] for i in range(0, len(rows), step)]
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
 
 
 def _check_values(
-    pixels: Shaped[np.ndarray, "..."] | None,
+    pixels: Shaped[np.ndarray, "..."] | PixelFile | None,
 ) -> tuple[str | None, tuple[float, float] | None]:
     """Return the fault of the pixel values (not finite or constant), or else their range."""
     if pixels is None or pixels.size == 0:
         return "no pixel can be read", None
     minima, maxima, invalid_count, first_invalid = [], [], 0, None
     row = 0
-    for chunk in _split_rows(pixels):
+    for chunk in _iterate_blocks(pixels):
         minimum, maximum = chunk.min(), chunk.max()  # both are NaN if any pixel is
         minima.append(minimum)
         maxima.append(maximum)
@@ -218,12 +256,14 @@ def _check_values(
     return None, (float(min(minima)), float(max(maxima)))
 
 
-def _statistics(pixels: Shaped[np.ndarray, "..."] | None) -> tuple[float, float, float, float]:
+def _statistics(
+    pixels: Shaped[np.ndarray, "..."] | PixelFile | None,
+) -> tuple[float, float, float, float]:
     """Minimum, maximum, mean and standard deviation of the finite pixels, in float64."""
     minimum, maximum, total, squares, count = np.inf, -np.inf, 0.0, 0.0, 0
     if pixels is None or pixels.size == 0 or pixels.dtype.kind not in "iuf":
         return np.nan, np.nan, np.nan, np.nan
-    for chunk in _split_rows(pixels):
+    for chunk in _iterate_blocks(pixels):
         values = chunk[np.isfinite(chunk)].astype(np.float64)
         if values.size:
             minimum, maximum = min(minimum, float(values.min())), max(maximum, float(values.max()))

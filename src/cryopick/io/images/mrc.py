@@ -1,7 +1,7 @@
 """MRC images, the standard format of the field, also compressed by gzip or bzip2.
 
-Header layout, byte orders and modes are those of mrcfile; pixels are memory-mapped. A compressed
-file is decompressed in memory, never beyond the size in its header.
+Header layout, byte orders and modes are those of mrcfile. Pixels of a plain file are read later,
+by rows. A compressed file is decompressed in memory, never beyond the size in its header.
 
 - `inspect_mrc`: read the content of a file, damaged or not.
 - `write_mrc`: write an image with the pixel size of each axis.
@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
     describe_pixel_size,
+    find_expansion_fault,
     plausible_pixel_size,
 )
 from cryopick.runs.atomic_write import atomic_write
@@ -76,28 +78,35 @@ def inspect_mrc(path: Path) -> StoredImage:
     Raises:
         OSError: The file cannot be opened.
     """
+    size = path.stat().st_size
     with path.open("rb") as plain:
         start = plain.read(3)
         plain.seek(0)
         if start[:2] == b"\x1f\x8b":
             with GzipFile(fileobj=plain) as stream:
-                return _inspect_compressed(stream, "MRC, gzip")
+                return _inspect_compressed(stream, "MRC, gzip", size)
         if start == b"BZh":
             with BZ2File(plain) as stream:
-                return _inspect_compressed(stream, "MRC, bzip2")
+                return _inspect_compressed(stream, "MRC, bzip2", size)
         head = plain.read(_HEADER_BYTES)
     image, header = _describe_header(head, "MRC")
     if header is None or image.fault:
         return image
-    size = path.stat().st_size
     image = _compare_size(image, header, size)
     if size < header.expected_bytes:
         return image
-    pixels = np.memmap(path, header.dtype, "r", header.data_start, image.shape)
+    if math.prod(image.shape) > MAX_PIXELS:
+        return image if image.fault else replace(image, fault=_describe_excess(image))
+    pixels = PixelFile(path, header.dtype, header.data_start, image.shape)
     return replace(image, pixels=pixels)
 
 
-def _inspect_compressed(stream: GzipFile | BZ2File, kind: str) -> StoredImage:
+def _describe_excess(image: StoredImage) -> str:
+    size = _format_size(image.shape)
+    return f"the header states {size} pixels, over the limit of {MAX_PIXELS}"
+
+
+def _inspect_compressed(stream: GzipFile | BZ2File, kind: str, file_bytes: int) -> StoredImage:
     """Decompress the size stated in the header and at most one block more."""
     try:
         head = stream.read(_HEADER_BYTES)
@@ -109,9 +118,10 @@ def _inspect_compressed(stream: GzipFile | BZ2File, kind: str) -> StoredImage:
         if header is None or image.fault:
             return image
         if math.prod(image.shape) > MAX_PIXELS:
-            size = _format_size(image.shape)
-            fault = f"the header states {size} pixels, over the limit of {MAX_PIXELS}"
-            return replace(image, fault=f"{fault}; if that is right, unpack the file first")
+            return replace(image, fault=_describe_excess(image))
+        fault = find_expansion_fault(header.expected_bytes, file_bytes)
+        if fault:
+            return replace(image, fault=fault)
         rest = _read_up_to(stream, header.expected_bytes - _HEADER_BYTES + _BLOCK_BYTES)
     except _STREAM_ERRORS as error:
         return StoredImage(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage
+from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage, find_expansion_fault
 
 __all__ = ["inspect_raster"]
 
@@ -40,6 +40,9 @@ def inspect_raster(path: Path) -> StoredImage:
             picture = PngImageFile(stream) if is_png else JpegImageFile(stream)
             width, height = picture.size
             image = replace(image, shape=(height, width), fault=_fault(picture.mode, picture.size))
+            if image.fault is None:
+                pixel_bytes = width * height * (1 if picture.mode == "L" else 4)
+                image = replace(image, fault=find_expansion_fault(pixel_bytes, path.stat().st_size))
             if image.fault:
                 return image
             pixels = np.asarray(picture)

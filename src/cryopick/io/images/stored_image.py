@@ -7,15 +7,26 @@ the fault; `cryopick info` lists it.
 - `StoredImage`: the content.
 - `describe_pixel_size`, `plausible_pixel_size`: checks of the stated pixel size.
 - `MAX_PIXELS`: size of the largest image that is read.
+- `find_expansion_fault`: limit of the pixels that a compressed file may claim.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "StoredImage", "describe_pixel_size", "plausible_pixel_size"]
+from cryopick.io.images.pixel_file import PixelFile
 
-MAX_PIXELS = 2**30  # 32768 x 32768, four times the largest detectors
+__all__ = [
+    "MAX_PIXELS",
+    "StoredImage",
+    "describe_pixel_size",
+    "find_expansion_fault",
+    "plausible_pixel_size",
+]
+
+MAX_PIXELS = 2**28  # 16384 x 16384, almost three times the largest detectors
+_UNCHECKED_BYTES = 1 << 26  # images up to 64 MiB are decoded whatever their compression
+_MAX_EXPANSION = 100  # pixel bytes per compressed byte; noise in micrographs keeps it below 20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,7 +41,8 @@ class StoredImage:
         findings: Irregularities that do not prevent reading, one sentence each.
         pixel_size_findings: Irregularities of the pixel size, one sentence each.
         fault: Reason why the file cannot be used, with the fix; None if it can.
-        pixels: Pixels, memory-mapped if the format allows; None if unreadable.
+        pixels: Pixels; a `PixelFile` if they are uncompressed and not read yet; None if
+            unreadable.
         header_range: Minimum, maximum and mean stated in the header; None if not stated.
     """
 
@@ -41,7 +53,7 @@ class StoredImage:
     findings: tuple[str, ...] = ()
     pixel_size_findings: tuple[str, ...] = ()
     fault: str | None = None
-    pixels: np.ndarray | None = None
+    pixels: np.ndarray | PixelFile | None = None
     header_range: tuple[float, float, float] | None = None
 
 
@@ -59,3 +71,13 @@ def describe_pixel_size(x_ang: float, y_ang: float) -> tuple[str, ...]:
     if abs(x_ang - y_ang) > 0.01 * max(x_ang, y_ang):
         return (f"The pixel sizes along x ({x_ang:g} Å) and y ({y_ang:g} Å) differ by over 1 %.",)
     return ()
+
+
+def find_expansion_fault(pixel_bytes: int, file_bytes: int) -> str | None:
+    """Return the fault of a compressed file that claims too many pixels for its size."""
+    if pixel_bytes <= max(_UNCHECKED_BYTES, _MAX_EXPANSION * file_bytes):
+        return None
+    return (
+        f"claims {pixel_bytes} bytes of pixels from a file of {file_bytes}, more than any "
+        "compression of a micrograph holds; copy it again, or save it uncompressed"
+    )

@@ -1,4 +1,4 @@
-"""TIFF images, memory-mapped if stored contiguously.
+"""TIFF images; contiguous pixels are read plainly, others are decoded.
 
 - `inspect_tiff`: read the content of a file, damaged or not.
 """
@@ -12,13 +12,16 @@ from dataclasses import replace
 from lzma import LZMAError
 from pathlib import Path
 
+import numpy as np
 import tifffile
 from tifffile import TiffFile, TiffPage
 
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
     describe_pixel_size,
+    find_expansion_fault,
     plausible_pixel_size,
 )
 
@@ -35,8 +38,7 @@ _ANG_PER_IMAGEJ_UNIT = {
     "μm": 1e4,  # Greek mu
     "micron": 1e4,
 }
-_MAX_PAGES = 100_000
-_MAX_COMPRESSION_RATIO = 2000  # bytes of pixels per compressed byte; deflate ends at 1032
+_MAX_PAGES = 5_000  # longer than any movie; reading their directories takes seconds
 # Errors that tifffile and its decoders raise for damaged tags or data
 _DAMAGE = (
     ArithmeticError,
@@ -85,12 +87,14 @@ def _iterate_pages(tiff: TiffFile) -> Iterator[TiffPage]:
     """Yield the pages of a file; damaged directories may point in a circle.
 
     Raises:
-        ValueError: They do.
+        ValueError: They do, or there are too many.
     """
     offsets: set[int] = set()
     for page in tiff.pages:
-        if page.offset in offsets or len(offsets) > _MAX_PAGES:
+        if page.offset in offsets:
             raise ValueError("its directories run in a circle")
+        if len(offsets) >= _MAX_PAGES:
+            raise ValueError(f"it has over {_MAX_PAGES} directories")
         offsets.add(page.offset)
         if isinstance(page, TiffPage):
             yield page
@@ -129,11 +133,9 @@ def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
         return f"has {page.bitspersample}-bit pixels; convert it to 8, 16 or 32 bits"
     if page.shape[0] * page.shape[1] > MAX_PIXELS:
         return f"has {page.shape[1]} x {page.shape[0]} pixels, over the limit of {MAX_PIXELS}"
-    if page.compression != 1 and page.nbytes > _MAX_COMPRESSION_RATIO * file_bytes:
-        return (
-            f"claims {page.nbytes} bytes of pixels from a file of {file_bytes}, more than any "
-            "compression of a micrograph holds; copy it again"
-        )
+    fault = find_expansion_fault(page.nbytes, file_bytes) if page.compression != 1 else None
+    if fault:
+        return fault
     spans = zip(page.dataoffsets, page.databytecounts, strict=True)
     expected = max((offset + count for offset, count in spans), default=0)
     if expected > file_bytes:
@@ -145,8 +147,9 @@ def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
 
 
 def _load_pixels(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
-    if page.is_memmappable:
-        return replace(image, pixels=tifffile.memmap(path, page=page.index, mode="r"))
+    if page.is_memmappable and page.dtype is not None:
+        dtype = np.dtype(page.parent.byteorder + page.dtype.char)
+        return replace(image, pixels=PixelFile(path, dtype, page.dataoffsets[0], image.shape))
     if _lacks_decoder(page):
         method = tifffile.COMPRESSION(page.compression).name
         fault = f"is compressed by {method}; to read it: pip install 'cryopick[tiff]'"

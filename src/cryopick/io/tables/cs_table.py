@@ -31,7 +31,7 @@ class NumpyTable:
 
     Attributes:
         path: The file.
-        data: All rows, memory-mapped.
+        data: All rows.
         rows: Indices of the selected rows, in order; None selects all.
     """
 
@@ -111,9 +111,12 @@ def open_table(path: Path) -> NumpyTable:
         )
     if not shape[0]:
         return NumpyTable(path=path, data=np.empty(0, dtype))
-    return NumpyTable(
-        path=path, data=np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
-    )
+    with path.open("rb") as file:  # a memory map of a truncated file would kill the process
+        file.seek(start)
+        data = np.fromfile(file, dtype, shape[0])
+    if len(data) < shape[0]:
+        raise FormatError(f"{path}: has become shorter while it was read; copy it again")
+    return NumpyTable(path=path, data=data)
 
 
 def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
