@@ -107,9 +107,9 @@ def test_star_to_star_keeps_unknown_columns_and_blocks(run_words):
     assert text.endswith("m/a.mrc 20 40 1.5 000001@e/a.mrcs 007 15287.149414\n\n")
 
 
-def test_star_files_with_different_optics_are_not_merged(run_words):
+def test_star_files_with_other_columns_of_optics_are_not_merged(run_words):
     Path("one.star").write_text(PARTICLES)
-    Path("two.star").write_text(PARTICLES.replace("opticsGroup1", "other"))
+    Path("two.star").write_text(PARTICLES.replace("_rlnOpticsGroupName", "_rlnVoltage"))
     Path("three.star").write_text(PARTICLES.replace("m/a", "m/b"))
 
     why = run_words("convert one.star two.star -o out.star", status=1).stderr

@@ -105,6 +105,6 @@ def _from_table(table: Path) -> list[Path]:
     sizes = (star if is_star else cs).read_micrograph_list(table)
     folders = (table.parent, Path(), *table.resolve().parent.parents)
     return [
-        ListedPath.create(find_listed_file(name, folders, table), size_ang, table)
+        ListedPath.create(find_listed_file(name, folders, table), size_ang, table, name)
         for name, size_ang in sizes.items()
     ]

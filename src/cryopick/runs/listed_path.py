@@ -24,31 +24,37 @@ class ListedPath(NativePath):
 
     Attributes:
         pixel_size_ang: Å per pixel of the raw micrograph; None if the list does not state it.
-        source: The list, for messages.
+        source: The list.
+        listed_name: Name of the micrograph in the list.
     """
 
     pixel_size_ang: float | None = None
     source: Path | None = None
+    listed_name: str = ""
 
     @classmethod
-    def create(cls, path: Path, pixel_size_ang: float | None, source: Path) -> "ListedPath":
+    def create(
+        cls, path: Path, pixel_size_ang: float | None, source: Path, listed_name: str = ""
+    ) -> "ListedPath":
         """Attach the pixel size that a list states to a path."""
-        listed = cls(path)
-        listed.pixel_size_ang, listed.source = pixel_size_ang, source
-        return listed
+        return _rebuild(str(path), pixel_size_ang, source, listed_name)
 
     def absolute(self) -> "ListedPath":
         """Return the absolute path with the same pixel size."""
-        return _rebuild(str(super().absolute()), self.pixel_size_ang, self.source)
+        path = str(super().absolute())
+        return _rebuild(path, self.pixel_size_ang, self.source, self.listed_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the pixel size when the path is sent to another process."""
-        return _rebuild, (str(self), self.pixel_size_ang, self.source)
+        return _rebuild, (str(self), self.pixel_size_ang, self.source, self.listed_name)
 
 
-def _rebuild(path: str, pixel_size_ang: float | None, source: Path | None) -> ListedPath:
+def _rebuild(
+    path: str, pixel_size_ang: float | None, source: Path | None, listed_name: str
+) -> ListedPath:
     listed = ListedPath(path)
     listed.pixel_size_ang, listed.source = pixel_size_ang, source
+    listed.listed_name = listed_name
     return listed
 
 

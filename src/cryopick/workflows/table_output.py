@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableOutput", "metadata_file", "plan_tables", "settings_file", "write_tables"]
 
+COORDINATE_LIST = "autopick.star"  # RELION's list of the tables in a folder
 _FOLDER_FORMAT = "tsv"  # of the tables in a folder, unless another is given
 
 
@@ -157,6 +158,8 @@ class TableOutput:
                 tables = part.own(tables)
             else:
                 out, tables = str(ledger_output), [ledger_output]
+        elif out.endswith("/") and table_format == "star":
+            tables = [*tables, Path(out) / COORDINATE_LIST]
         return cls(
             micrographs=micrographs,
             out=out,
@@ -167,7 +170,63 @@ class TableOutput:
         )
 
     def write(self, picks: "Picks") -> str:
-        """Write the tables in place of earlier ones, and return a summary."""
-        return write_tables(
-            picks, self.out, table_format=self.table_format, overwrite=True, box_px=self.box_px
+        """Write the tables in place of earlier ones, and return a summary.
+
+        A STAR table gets the optics groups of the lists that name the micrographs. STAR tables in
+        a folder are listed in `autopick.star`, unless this is one shard of them.
+        """
+        picks, layout = _add_optics(picks, self.micrographs)
+        summary = write_tables(
+            picks,
+            self.out,
+            table_format=self.table_format,
+            overwrite=True,
+            box_px=self.box_px,
+            layout=layout,
         )
+        if self._writes_list:
+            from cryopick.io.tables.pick_tables import write_coordinate_list
+
+            tables = dict(zip(map(Path, picks.micrographs), self._tables_of(picks), strict=True))
+            write_coordinate_list(tables, Path(self.out, COORDINATE_LIST))
+        return summary
+
+    @property
+    def _writes_list(self) -> bool:
+        return Path(self.out, COORDINATE_LIST) in self.tables
+
+    def _tables_of(self, picks: "Picks") -> list[Path]:
+        from cryopick.io.tables.pick_tables import per_micrograph_path
+
+        return [
+            per_micrograph_path(name, Path(self.out), format="star") for name in picks.micrographs
+        ]
+
+
+def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, TableLayout | None]":
+    """Give picks the optics groups of the STAR files that list their micrographs."""
+    from cryopick.io.tables import star
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.formats import detect_codec
+    from cryopick.io.tables.star_merge import assign_optics_groups, merge_contexts
+    from cryopick.picks import concatenate
+    from cryopick.runs.listed_path import ListedPath
+
+    listed = [path for path in micrographs if isinstance(path, ListedPath) and path.source]
+    sources = [p for p in dict.fromkeys(path.source for path in listed) if p is not None]
+    sources = [source for source in sources if detect_codec(source) is star.CODEC]
+    if not sources or len(listed) < len(micrographs):
+        return picks, None
+    contexts, tables = [], []
+    for source in sources:
+        context, group_of = star.read_list_optics(source)
+        names = {str(p) for p in listed if p.source == source}
+        groups = {str(p): group_of[p.listed_name] for p in listed if p.listed_name in group_of}
+        table = picks.restrict([name for name in picks.micrographs if name in names])
+        tables.append(assign_optics_groups(table, context, groups, source))
+        contexts.append(context)
+    if not all(context.others for context in contexts):
+        return picks, None
+    tables, merged = merge_contexts(tables, contexts, sources)
+    joined = concatenate(tables)
+    return joined.restrict(picks.micrographs), TableLayout(star=merged)

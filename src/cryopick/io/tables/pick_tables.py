@@ -1,7 +1,8 @@
 """Read and write pick tables of any format.
 
 - `read_picks`, `read_picks_many`: read a table, or several as one.
-- `read_star_context`: read the content around the picks of STAR files, for STAR to STAR.
+- `read_picks_with_context`, `read_star_context`: also the content around the picks of STAR files.
+- `find_optics_groups`: optics group of each micrograph of some tables.
 - `write_picks`, `write_picks_per_micrograph`: write one file, or one per micrograph.
 - `per_micrograph_path`: path of the file of one micrograph.
 - `write_coordinate_list`: write RELION's list of such files.
@@ -30,14 +31,17 @@ from cryopick.io.tables.formats import (
     detect_codec,
     find_codec,
 )
+from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
+    "find_optics_groups",
     "per_micrograph_path",
     "read_picks",
     "read_picks_many",
+    "read_picks_with_context",
     "read_star_context",
     "write_coordinate_list",
     "write_picks",
@@ -76,6 +80,50 @@ def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Pick
         FormatError: A file is malformed.
         UnmatchedError: Two files without names inside have the same stem.
     """
+    return concatenate([picks for _, picks in _read_all(paths, format)])
+
+
+def read_picks_with_context(
+    paths: Sequence[Path], *, format: str | None = None
+) -> tuple[Picks, StarContext]:
+    """Read several tables as one, with the content around the picks of STAR files.
+
+    Optics groups that differ are renumbered. Tables of other formats and files of one micrograph
+    have no such content.
+
+    Raises:
+        InputError: A file is missing or cannot be read.
+        FormatError: A file is malformed.
+        SettingsError: Blocks other than the optics table differ between files.
+        UnmatchedError: Two files without names inside have the same stem.
+    """
+    files = _read_all(paths, format)
+    contexts = [_read_context(path, format) for path, _ in files]
+    sources = [path for path, _ in files]
+    tables, context = merge_contexts([picks for _, picks in files], contexts, sources)
+    if len(tables) > 1 and context.others:
+        groups = find_optics_groups(tables)
+        tables = [assign_optics_groups(table, context, groups, sources[0]) for table in tables]
+    return concatenate(tables), context
+
+
+def find_optics_groups(tables: Sequence[Picks]) -> dict[str, str]:
+    """Return the optics group of each micrograph, as the first table that has it states it."""
+    group_of: dict[str, str] = {}
+    for table in tables:
+        column = table.extra.get(OPTICS_GROUP)
+        if column is not None:
+            for i, group in zip(table.index.tolist(), column.tolist(), strict=True):
+                group_of.setdefault(table.micrographs[i], str(group))
+    return group_of
+
+
+def _read_context(path: Path, format: str | None) -> StarContext:
+    is_star = format == star.CODEC.name if format else detect_codec(path) is star.CODEC
+    return star.read_context(path) if is_star else StarContext()
+
+
+def _read_all(paths: Sequence[Path], format: str | None) -> list[tuple[Path, Picks]]:
     tables = []
     named_by: dict[str, Path] = {}
     for path in _files(paths):
@@ -88,33 +136,13 @@ def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Pick
                     f"{other} and {path} both hold picks of {name!r}: "
                     "use one of them, or tables that name micrographs by their paths"
                 )
-        tables.append(picks)
-    return concatenate(tables)
+        tables.append((path, picks))
+    return tables
 
 
 def read_star_context(paths: Sequence[Path]) -> StarContext:
-    """Read the content around the picks of STAR files that will be merged into one.
-
-    Tables of other formats and files of one micrograph have no such content.
-
-    Raises:
-        InputError: A file is missing or cannot be read.
-        FormatError: A file is not a valid STAR file.
-        SettingsError: The content around the picks differs between files.
-    """
-    contexts: dict[StarContext, Path] = {}
-    for path in _files(paths):
-        if detect_codec(path) is star.CODEC:
-            context = star.read_context(path)
-            if context.others or not context.block:
-                contexts.setdefault(context, path)
-    if len({context.others for context in contexts}) > 1:
-        first, second = list(contexts.values())[:2]
-        raise SettingsError(
-            f"{first} and {second} differ in their optics or other tables, which one STAR file "
-            "cannot hold: convert them separately, or join them in RELION"
-        )
-    return next(iter(contexts), StarContext())
+    """Read the content around the picks of STAR files, as `read_picks_with_context` does."""
+    return read_picks_with_context(paths)[1]
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -130,8 +158,16 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             raise InputError(
                 f"{path}: this folder contains no table of picks ({' '.join(FORMATS)})"
             )
-        files += inside
+        files += [p for p in inside if not _lists_files_in(p, path)]
     return files
+
+
+def _lists_files_in(path: Path, folder: Path) -> bool:
+    """Check whether a file is RELION's list of the other tables in its folder."""
+    if path.suffix.lower() != ".star":
+        return False
+    names = star.read_coordinate_files(path).values()
+    return bool(names) and all((folder / Path(name).name).is_file() for name in names)
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:

@@ -11,6 +11,7 @@ are rejected.
 - `read_context`: read the blocks around the picks, for STAR to STAR.
 - `read_micrograph_names`, `read_micrograph_list`: micrographs that a STAR file lists, the latter
   with their pixel sizes.
+- `read_list_optics`: optics table and groups of such a list.
 - `read_coordinate_files`: coordinate files that RELION's `autopick.star` lists.
 """
 
@@ -56,6 +57,7 @@ __all__ = [
     "CODEC",
     "read_context",
     "read_coordinate_files",
+    "read_list_optics",
     "read_micrograph_list",
     "read_micrograph_names",
 ]
@@ -176,6 +178,28 @@ def read_micrograph_list(path: Path) -> dict[str, float | None]:
                 "correct the file"
             )
     return sizes
+
+
+def read_list_optics(path: Path) -> tuple[StarContext, dict[str, str]]:
+    """Read the optics table of a list of micrographs, and the optics group of each.
+
+    Returns:
+        The optics table as content around picks, the default if there is none, and the groups by
+        micrograph.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is not a STAR file.
+    """
+    text = read_text(path).replace("\r\n", "\n")
+    blocks = parse_star(text, path)
+    _, columns = _find_block(blocks, (_NAME,), path)
+    names = [block.name.strip() for block in blocks]
+    texts = dict(zip(names, split_blocks(text, names), strict=False))
+    if "optics" not in texts or _GROUP not in columns:
+        return StarContext(), {}
+    values = (unquote_values(columns[tag]) for tag in (_NAME, _GROUP))
+    return StarContext(others=texts["optics"]), dict(zip(*values, strict=True))
 
 
 def read_coordinate_files(path: Path) -> dict[str, str]:
