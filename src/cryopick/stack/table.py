@@ -42,7 +42,7 @@ def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
     Raises:
         SettingsError: The acceleration voltage or the spherical aberration is unknown.
     """
-    context = read_star_context([picks]) if not picks.is_dir() else StarContext()
+    context = read_star_context([picks])
     groups: Columns = {"_rlnOpticsGroupName": ("opticsGroup1",), "_rlnOpticsGroup": ("1",)}
     for block in parse_star(context.others, picks) if context.others else ():
         if block.name == "optics":

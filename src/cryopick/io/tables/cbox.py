@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import FormatError, SettingsError
+from cryopick.errors import FormatError, NotATableError, SettingsError
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
@@ -51,7 +51,7 @@ def _parse(text: str, path: Path) -> Picks:
         columns = find_columns(block, _CORNER[0])
         if all(tag in columns for tag in (*_CORNER, *_SIZE)):
             return _table(columns, text, path)
-    raise FormatError(
+    raise NotATableError(
         f"{path}: expected the columns {', '.join((*_CORNER, *_SIZE))}, found none; "
         "check that crYOLO wrote the file"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.tables.codec import (
     format_column,
     format_coordinates,
@@ -118,7 +118,7 @@ def parse_header(header: Sequence[str], path: Path) -> list[str]:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         expected = f"a header with the columns {', '.join(REQUIRED)}"
-        raise FormatError(
+        raise NotATableError(
             f"{path}: expected {expected}, found {' '.join(cleaned)[:120]!r} without "
             f"{', '.join(missing)}; add a header line or name the format with --format"
         )

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.errors import FormatError, InputError
+from cryopick.errors import FormatError, InputError, NotATableError
 from cryopick.io.images.sizes import HEIGHT, WIDTH, find_micrograph_shapes
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import Codec, TableLayout, convert_to_floats
@@ -104,7 +104,7 @@ def _find_passthrough(table: NumpyTable) -> NumpyTable:
     """Find the passthrough file beside a table that has the locations of all its rows."""
     for other in _passthroughs(table, _REQUIRED):
         return other
-    raise FormatError(
+    raise NotATableError(
         f"{table.path}: expected {', '.join(_REQUIRED)}, found neither these nor a passthrough "
         "file beside it with the same uids; use the file of the picking job, or copy it there"
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
@@ -41,7 +41,7 @@ def has_boxes(content: Mapping[str, object]) -> bool:
 def _parse(text: str, path: Path) -> Picks:
     content = parse_json(text, path)
     if not isinstance(content, dict) or not has_boxes(content):
-        raise FormatError(f"{path}: expected an object with 'boxes', as EMAN2 writes it")
+        raise NotATableError(f"{path}: expected an object with 'boxes', as EMAN2 writes it")
     if not content.get("boxes") and content.get("boxes_3d"):
         raise FormatError(
             f"{path}: expected boxes on a micrograph, found boxes_3d: boxes in a tomogram; "

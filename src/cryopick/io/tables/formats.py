@@ -11,7 +11,7 @@ in an empty file, or if several formats match.
 
 from pathlib import Path
 
-from cryopick.errors import FormatError, SettingsError
+from cryopick.errors import FormatError, NotATableError, SettingsError
 from cryopick.io.tables import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via
 from cryopick.io.tables.codec import Codec
 from cryopick.runs.text_files import first_line, read_head
@@ -46,7 +46,7 @@ def detect_codec(path: Path) -> Codec:
     is_consistent = by_suffix in by_content or not by_content
     chosen = by_suffix if is_consistent else by_content[0]
     if chosen is None:
-        raise FormatError(
+        raise NotATableError(
             f"{path}: expected a table of picks ({', '.join(FORMATS)}), found "
             f"{first_line(head)[:120]!r}; name its format with --from"
         )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Shaped
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.tables import eman_json
 from cryopick.io.tables.codec import Codec, TableLayout, text_reader, text_writer
 from cryopick.io.tables.columns import parse_header
@@ -34,7 +34,7 @@ def _parse(text: str, path: Path) -> Picks:
     rows = content.get("picks") if isinstance(content, dict) else content
     micrographs = content.get("micrographs", []) if isinstance(content, dict) else []
     if not isinstance(rows, list) or not all(isinstance(pick, dict) for pick in rows):
-        raise FormatError(f"{path}: expected {_EXPECTED}, found {_describe_value(content)}")
+        raise NotATableError(f"{path}: expected {_EXPECTED}, found {_describe_value(content)}")
     if not isinstance(micrographs, list) or not all(
         isinstance(name, str) and name for name in micrographs
     ):

@@ -8,6 +8,7 @@
 - `write_coordinate_list`: write RELION's list of such files.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from cryopick.errors import (
     FormatError,
     InputError,
+    NotATableError,
     OutputExistsError,
     SettingsError,
     UnmatchedError,
@@ -25,7 +27,6 @@ from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.codec import Codec, StarContext, TableLayout
 from cryopick.io.tables.formats import (
-    CODECS,
     FORMATS,
     choose_output_codec,
     detect_codec,
@@ -33,6 +34,7 @@ from cryopick.io.tables.formats import (
 )
 from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
+from cryopick.io.tables.table_files import expand_patterns, list_tables
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
@@ -48,6 +50,8 @@ __all__ = [
     "write_picks_per_micrograph",
 ]
 
+_LOGGER = logging.getLogger(__name__)
+_MAX_NAMES = 5  # files that a message names
 _MAX_NAME_BYTES = 255  # bytes in a file name, on Linux and others
 
 
@@ -66,7 +70,7 @@ def read_picks(path: Path | str, *, format: str | None = None) -> Picks:
         SettingsError: `format` is not one of `FORMATS`.
     """
     path = Path(path)
-    return read_picks_many([path], format=format) if path.is_dir() else _read(path, format)[1]
+    return read_picks_many([path], format=format)
 
 
 def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Picks:
@@ -124,10 +128,35 @@ def _read_context(path: Path, format: str | None) -> StarContext:
 
 
 def _read_all(paths: Sequence[Path], format: str | None) -> list[tuple[Path, Picks]]:
+    tables: list[tuple[Path, Codec, Picks]] = []
+    for path in expand_patterns(paths):
+        if path.is_dir():
+            tables += _read_folder(path, format)
+        else:
+            tables.append((path, *_read(path, format)))
+    return _require_distinct(tables)
+
+
+def _read_folder(folder: Path, format: str | None) -> list[tuple[Path, Codec, Picks]]:
+    """Read the tables in a folder; other files in it are passed over with a message."""
+    tables, others = [], []
+    for path in list_tables(folder):
+        try:
+            tables.append((path, *_read(path, format)))
+        except NotATableError:
+            others.append(path.name)
+    if not tables:
+        raise InputError(f"{folder}: this folder contains no table of picks ({' '.join(FORMATS)})")
+    if others:
+        names = ", ".join(others[:_MAX_NAMES]) + (", …" if len(others) > _MAX_NAMES else "")
+        _LOGGER.warning("%s: passed over files without picks: %s", folder, names)
+    return tables
+
+
+def _require_distinct(files: Sequence[tuple[Path, Codec, Picks]]) -> list[tuple[Path, Picks]]:
     tables = []
     named_by: dict[str, Path] = {}
-    for path in _files(paths):
-        codec, picks = _read(path, format)
+    for path, codec, picks in files:
         name = codec.name_from_file(path) if codec.name_from_file else ""
         if picks.micrographs == (name,):
             other = named_by.setdefault(name, path)
@@ -143,31 +172,6 @@ def _read_all(paths: Sequence[Path], format: str | None) -> list[tuple[Path, Pic
 def read_star_context(paths: Sequence[Path]) -> StarContext:
     """Read the content around the picks of STAR files, as `read_picks_with_context` does."""
     return read_picks_with_context(paths)[1]
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    suffixes = {suffix for codec in CODECS.values() for suffix in codec.suffixes} - {".txt"}
-    files = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-        inside = [p for p in inside if p.is_file() and not p.name.startswith(".")]
-        if not inside:
-            raise InputError(
-                f"{path}: this folder contains no table of picks ({' '.join(FORMATS)})"
-            )
-        files += [p for p in inside if not _lists_files_in(p, path)]
-    return files
-
-
-def _lists_files_in(path: Path, folder: Path) -> bool:
-    """Check whether a file is RELION's list of the other tables in its folder."""
-    if path.suffix.lower() != ".star":
-        return False
-    names = star.read_coordinate_files(path).values()
-    return bool(names) and all((folder / Path(name).name).is_file() for name in names)
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:

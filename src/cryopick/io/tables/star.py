@@ -24,7 +24,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.tables.codec import (
     Codec,
     StarContext,
@@ -81,7 +81,7 @@ def _parse(text: str, path: Path) -> Picks:
             if listed_count
             else "check that it is a table of particles"
         )
-        raise FormatError(
+        raise NotATableError(
             f"{path}: expected the columns rlnCoordinateX and rlnCoordinateY, found none in the "
             f"blocks {block or '(none)'}; {hint}"
         )

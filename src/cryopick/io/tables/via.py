@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
@@ -52,7 +52,9 @@ def _parse(text: str, path: Path) -> Picks:
     try:
         header = [name.strip().removeprefix("#") for name in next(reader, [])]
         if _FILE not in header or _SHAPE not in header:
-            raise FormatError(f"{path}: expected a header with {_FILE} and {_SHAPE}, as VIA writes")
+            raise NotATableError(
+                f"{path}: expected a header with {_FILE} and {_SHAPE}, as VIA writes"
+            )
         for row in reader:
             if not row:
                 continue
