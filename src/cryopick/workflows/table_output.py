@@ -153,9 +153,9 @@ class TableOutput:
             from cryopick.distributed.shards import Shard
 
             part = Shard.parse(shard)
-            micrographs, ledger_output = part.own(paths), part.output(Path(out))
+            micrographs, ledger_output = part.select(paths), part.output_path(Path(out))
             if out.endswith("/"):
-                tables = part.own(tables)
+                tables = part.select(tables)
             else:
                 out, tables = str(ledger_output), [ledger_output]
         elif out.endswith("/") and table_format == "star":
@@ -212,16 +212,18 @@ def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, Ta
     from cryopick.picks import concatenate
     from cryopick.runs.listed_path import ListedPath
 
-    listed = [path for path in micrographs if isinstance(path, ListedPath) and path.source]
-    sources = [p for p in dict.fromkeys(path.source for path in listed) if p is not None]
+    listed_paths = [path for path in micrographs if isinstance(path, ListedPath) and path.source]
+    sources = [p for p in dict.fromkeys(path.source for path in listed_paths) if p is not None]
     sources = [source for source in sources if detect_codec(source) is star.CODEC]
-    if not sources or len(listed) < len(micrographs):
+    if not sources or len(listed_paths) < len(micrographs):
         return picks, None
     contexts, tables = [], []
     for source in sources:
         context, group_of = star.read_list_optics(source)
-        names = {str(p) for p in listed if p.source == source}
-        groups = {str(p): group_of[p.listed_name] for p in listed if p.listed_name in group_of}
+        names = {str(p) for p in listed_paths if p.source == source}
+        groups = {
+            str(p): group_of[p.listed_name] for p in listed_paths if p.listed_name in group_of
+        }
         table = picks.restrict([name for name in picks.micrographs if name in names])
         tables.append(assign_optics_groups(table, context, groups, source))
         contexts.append(context)
