@@ -88,7 +88,7 @@ def expand(names: Sequence[str], factors: Sequence[float]) -> list[str]:
 
 
 def run_set(name: str, chosen: argparse.Namespace, model: str) -> None:
-    """Make all records of one set; what fails is told, and the others go on."""
+    """Make all records of one set; report a failure and continue."""
     try:
         data = find_set(name, chosen.out / "data")
     except (OSError, RuntimeError, ValueError) as error:

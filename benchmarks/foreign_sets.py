@@ -54,14 +54,14 @@ class ForeignSet:
         name: Of the set, unique.
         kind: `aspire`, `cryojax`, `own`, `real` or `empty`.
         micrographs: Files, training micrographs first.
-        n_train: How many of them labels are drawn from; the others judge models trained on labels.
+        n_train: Number of training micrographs; the others evaluate models trained on labels.
         truth: Table of all particles, `None` where none is known.
         pixel_size_ang: Ångströms per raw pixel.
         diameter_ang: Longest extent of the particle.
         middle_ang, width_ang: Its other extents, where known.
         given_ang: Diameter that the programs are given.
         radius_frac: Matching radius over the longest extent.
-        judged_px: Least and largest x and y of picks that are judged; all where `None`.
+        judged_px: Range of x and y of the evaluated picks; None evaluates all.
     """
 
     name: str
@@ -187,7 +187,7 @@ def load_simulated(name: str, data: Path) -> ForeignSet:
 
 
 def load_empiar10017() -> ForeignSet:
-    """β-galactosidase, filtered and in 8 bits; expert labels leave out much."""
+    """β-galactosidase, filtered and in 8 bits; the expert labels are incomplete."""
     folder = SHARED / "empiar10017"
     lists = [(folder / f"{part}.txt").read_text().split() for part in ("train", "test")]
     return ForeignSet(

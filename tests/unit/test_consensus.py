@@ -20,7 +20,7 @@ def test_a_particle_lies_at_the_mean_of_the_picks_that_agree():
     assert agreed.extra["agreement"].tolist() == [3]
 
 
-def test_more_than_half_must_agree_unless_told_otherwise():
+def test_more_than_half_of_the_tables_must_agree_by_default():
     tables = [table((10, 10, 1), (50, 50, 1)), table((11, 10, 1), (90, 90, 1)), table((50, 51, 1))]
 
     assert find_consensus(tables, 5.0).extra["agreement"].tolist() == [2, 2]
@@ -29,7 +29,9 @@ def test_more_than_half_must_agree_unless_told_otherwise():
 
 
 def test_two_picks_of_one_table_are_two_particles_however_close():
-    agreed = find_consensus([table((10, 10, 1), (12, 10, 2)), table((12, 10, 1))], 5.0, min_tables=1)
+    agreed = find_consensus(
+        [table((10, 10, 1), (12, 10, 2)), table((12, 10, 1))], 5.0, min_tables=1
+    )
 
     assert sorted(agreed.extra["agreement"].tolist()) == [1, 2]
 

@@ -113,7 +113,7 @@ def test_content_decides_not_the_suffix(tmp_path, name):
         assert read_micrograph(saved(tmp_path / name, data)).pixels.tolist() == RAMP.tolist()
 
 
-def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(tmp_path):
+def test_a_missing_file_a_folder_and_an_empty_file_have_separate_messages(tmp_path):
     assert "no such file" in refusal(tmp_path / "none.mrc")
     assert "is a folder" in refusal(tmp_path)
     assert "is empty" in refusal(saved(tmp_path / "a.mrc", b""))

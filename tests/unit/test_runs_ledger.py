@@ -205,7 +205,7 @@ def test_a_file_that_changes_while_it_is_used_is_not_taken_for_done(out, source)
         assert parts.list_missing([source], "item") == []
 
 
-def test_a_file_that_vanishes_is_told(out, source):
+def test_a_file_that_vanishes_is_reported(out, source):
     parts = Ledger.for_output(out, ["work"])
     source.unlink()
 

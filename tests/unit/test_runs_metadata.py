@@ -1,4 +1,4 @@
-"""What a run was, written beside what it made."""
+"""Run metadata, written beside the output."""
 
 import json
 from pathlib import Path

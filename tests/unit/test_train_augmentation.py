@@ -22,7 +22,7 @@ def test_contrast_scales_each_patch_by_a_factor_with_the_given_log_deviation():
 def test_noise_has_an_independent_level_below_the_maximum_on_each_patch():
     level = (augment_intensity(PATCHES, contrast=0.0, noise=2.0, seed=1) - PATCHES).std(dim=(1, 2))
 
-    assert level.max().item() < 2.0 * 1.15  # the spread of 400 pixels is known to a few per cent
+    assert level.max().item() < 2.0 * 1.15  # 400 pixels give it to a few per cent
     assert level.mean().item() == pytest.approx(1.0, rel=0.1)
     assert level.min().item() < 0.1
 

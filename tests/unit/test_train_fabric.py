@@ -250,7 +250,7 @@ def test_the_command_makes_the_same_model_with_two(run_words):
 
 
 @pytest.mark.slow
-def test_what_is_wrong_for_one_is_told_for_two(store, tmp_path):
+def test_two_devices_report_the_error_of_one(store, tmp_path):
     reckless = replace(SETTINGS, learning_rate=1e30)
 
     with pytest.raises(SettingsError, match="diverged before step 2"):

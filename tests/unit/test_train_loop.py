@@ -66,7 +66,7 @@ def straight(store, judge, tmp_path_factory):
 
 
 def same(outcome, other):
-    """Whether two outcomes agree to the last bit."""
+    """Return True if two outcomes agree to the last bit."""
     mine, its = outcome.best.state_dict(), other.best.state_dict()
     weights = all(torch.equal(mine[name], its[name]) for name in mine)
     steps = outcome.best_step == other.best_step

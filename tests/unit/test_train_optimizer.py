@@ -13,7 +13,7 @@ def parameters(seed=0):
 
 
 def descend(weights, optimizer, steps, first=0):
-    """Steps down a bowl whose third weight is left out now and then."""
+    """Minimize a quartic function that omits the third weight in every third step."""
     for number in range(first, first + steps):
         optimizer.zero_grad()
         bowl = sum((w**4).sum() for w in (weights if number % 3 else weights[:2]))

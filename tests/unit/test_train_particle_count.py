@@ -1,4 +1,4 @@
-"""How many particles there are, and how likely picks are right, from scores and a few labels."""
+"""Particle count and calibration, estimated from scores and a few labels."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ many = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=50).map(np.a
 
 
 def mixture(particles, others, mean=2.0, seed=0):
-    """Scores of particles about a mean, and of ever fewer other places; labels are known."""
+    """Draw normal scores of particles and exponential scores of background, with 25 labels."""
     rng = np.random.default_rng(seed)
     score = np.concatenate([rng.normal(mean, 1.2, particles), rng.exponential(1.2, others) - 6])
     is_known = np.zeros(len(score), bool)

@@ -14,7 +14,7 @@ def test_a_disc_contains_as_many_pixels_as_its_area_on_average(radius_px):
 
     counted = (squares <= radius_px**2).sum(axis=(2, 3)).mean()
 
-    assert compute_disc_area(radius_px) == pytest.approx(counted, rel=0.01)  # 2500 places are few
+    assert compute_disc_area(radius_px) == pytest.approx(counted, rel=0.01)  # only 2500 positions
 
 
 def test_the_prior_is_the_fraction_of_positive_pixels_outside_labels():

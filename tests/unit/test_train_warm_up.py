@@ -1,4 +1,4 @@
-"""What stands out, as labels to learn from before the labels."""
+"""Warm-up on blob detections, before training on labels."""
 
 from dataclasses import replace
 

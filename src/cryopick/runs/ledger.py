@@ -51,8 +51,8 @@ def identify_file(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     size_ang = listed_pixel_size(path)
-    listed = "" if size_ang is None else f" {size_ang:g}"
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}{listed}"
+    size_text = "" if size_ang is None else f" {size_ang:g}"
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}{size_text}"
 
 
 @dataclass(frozen=True, kw_only=True)

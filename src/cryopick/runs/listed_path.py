@@ -52,10 +52,10 @@ class ListedPath(NativePath):
 def _rebuild(
     path: str, pixel_size_ang: float | None, source: Path | None, listed_name: str
 ) -> ListedPath:
-    listed = ListedPath(path)
-    listed.pixel_size_ang, listed.source = pixel_size_ang, source
-    listed.listed_name = listed_name
-    return listed
+    listed_path = ListedPath(path)
+    listed_path.pixel_size_ang, listed_path.source = pixel_size_ang, source
+    listed_path.listed_name = listed_name
+    return listed_path
 
 
 def listed_pixel_size(path: Path) -> float | None:

@@ -71,7 +71,7 @@ def add_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
     )
 
 
-def _compact(rng: np.random.Generator) -> Blobs:
+def _draw_compact(rng: np.random.Generator) -> Blobs:
     """Draw a globular shape: a core surrounded by lobes of different sizes."""
     count = int(rng.integers(4, 14))
     directions = draw_rotations(rng, count)[:, 2]
@@ -82,7 +82,7 @@ def _compact(rng: np.random.Generator) -> Blobs:
     return np.concatenate([core, lobes]) * (*flatness, 1.0)
 
 
-def _elongated(rng: np.random.Generator) -> Blobs:
+def _draw_elongated(rng: np.random.Generator) -> Blobs:
     """Draw an elongated shape: beads of varying thickness along an arc."""
     count = int(rng.integers(5, 12))
     along = np.linspace(-1, 1, count)
@@ -93,7 +93,7 @@ def _elongated(rng: np.random.Generator) -> Blobs:
     return np.stack([along, bow, side, uneven], axis=1)
 
 
-def _symmetric(rng: np.random.Generator) -> Blobs:
+def _draw_symmetric(rng: np.random.Generator) -> Blobs:
     """Draw a ring of 2 to 12 identical subunits, in one layer or in two back to back."""
     order = int(rng.integers(2, 13))
     parts = int(rng.integers(1, 5))
@@ -125,7 +125,7 @@ def _rotate_about_z(blobs: Blobs, angle_rad: float) -> Blobs:
     return np.stack([x * cosine - y * sine, x * sine + y * cosine, z, radius], axis=1)
 
 
-def _arms(rng: np.random.Generator) -> Blobs:
+def _draw_arms(rng: np.random.Generator) -> Blobs:
     """Draw two to four arms of lobes on a thin hub, as in antibodies."""
     blobs = [np.array([[0.0, 0.0, 0.0, rng.uniform(0.1, 0.25)]])]
     for direction in draw_rotations(rng, int(rng.integers(2, 5))):
@@ -138,7 +138,7 @@ def _arms(rng: np.random.Generator) -> Blobs:
     return np.concatenate(blobs)
 
 
-def _chain(rng: np.random.Generator) -> Blobs:
+def _draw_chain(rng: np.random.Generator) -> Blobs:
     """Draw a flexible chain: domains along a random walk."""
     count = int(rng.integers(4, 12))
     radius = rng.uniform(0.2, 0.5, count)
@@ -147,7 +147,7 @@ def _chain(rng: np.random.Generator) -> Blobs:
     return np.concatenate([np.cumsum(steps, axis=0), radius[:, None]], axis=1)
 
 
-def _shell(rng: np.random.Generator) -> Blobs:
+def _draw_shell(rng: np.random.Generator) -> Blobs:
     """Draw a hollow sphere of identical lobes; a third have spikes and a third are filled."""
     count = int(rng.choice([12, 20, 32, 60]))
     golden = np.pi * (3 - np.sqrt(5)) * np.arange(count)
@@ -165,12 +165,12 @@ def _shell(rng: np.random.Generator) -> Blobs:
 
 FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = MappingProxyType(
     {
-        "compact": _compact,
-        "elongated": _elongated,
-        "symmetric": _symmetric,
-        "arms": _arms,
-        "chain": _chain,
-        "shell": _shell,
+        "compact": _draw_compact,
+        "elongated": _draw_elongated,
+        "symmetric": _draw_symmetric,
+        "arms": _draw_arms,
+        "chain": _draw_chain,
+        "shell": _draw_shell,
     }
 )
 
