@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak docs site public-types general-model bench bench-peer
+.PHONY: install demo test fuzz soak docs site public-types general-model bench bench-peer bench-foreign
 
 install: $(STAMP)
 
@@ -60,6 +60,20 @@ bench: install
 bench-peer: install .peer/.installed
 	$(VENV)/bin/python benchmarks/peer.py
 	$(VENV)/bin/python benchmarks/convergence.py
+
+# The general model on foreign data: sets of other simulators, each in an environment of its own, and the reference.
+bench-foreign: install .aspire/.installed .cryojax/.installed .peer/.installed
+	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/foreign.py --labels 0 10 25 100 all --factors 0.67 0.8 1.25 1.5
+
+.aspire/.installed:
+	$(PYTHON) -m venv .aspire
+	.aspire/bin/python -m pip install --quiet 'aspire==0.14.*'
+	touch $@
+
+.cryojax/.installed:
+	$(PYTHON) -m venv .cryojax
+	.cryojax/bin/python -m pip install --quiet cryojax==0.6.0 mrcfile scipy
+	touch $@
 
 .peer/.installed:
 	$(PYTHON) -m venv .peer

@@ -1,10 +1,10 @@
-"""What scores promise after training, and what is so: three simulated sets and EMPIAR-10017.
+"""Accuracy of calibrated scores and particle counts on three simulated sets and EMPIAR-10017.
 
-For each set and seed: 25 labels drawn at random from the training micrographs, `cryopick train` and
-`cryopick pick` as a user would type them, with nothing said of the number of particles. Printed
-are the estimated number of particles, the expected calibration error on the test micrographs, F1 at
-the automatic threshold and at the best one, and the same by defocus and by thickness of the ice.
-What is there already in runs/calibration is not done again.
+For each set and seed, 25 labels are drawn at random from the training micrographs, and
+`cryopick train` and `cryopick pick` run without a given number of particles. The tables show
+the estimated number of particles, the expected calibration error on the test micrographs, F1 at
+the automatic and at the best threshold, and the same by defocus and by ice thickness.
+Existing results in runs/calibration are reused.
 
     .venv/bin/python benchmarks/calibration.py [--sets compact rod] [--labels 25] [--seeds 2]
 """
@@ -35,15 +35,15 @@ SIMULATED_PX_ANG = 2.0
 
 @dataclass(frozen=True)
 class Set:
-    """A data set of which all particles are known.
+    """A data set with complete ground truth.
 
     Attributes:
-        name: What it is called.
-        training, test: Its micrographs.
+        name: Name of the set.
+        training, test: Micrographs.
         truth: All particles on them.
-        diameter_ang: Of a particle.
-        pixel_size_ang: Where the files do not say.
-        radius_px: Within which a pick is right.
+        diameter_ang: Diameter of the particle.
+        pixel_size_ang: Pixel size, if the files do not contain it.
+        radius_px: Largest distance of a correct pick from a particle.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Set:
 
     @classmethod
     def of(cls, name: str) -> "Set":
-        """The set of a name; a simulated one is made where it is missing."""
+        """Return a data set by name; a missing simulated one is made."""
         options = data(name, is_trial=False)
         table = read_picks(Path(str(options[options.index("-p") + 1])))
         if name == "empiar10017":
@@ -68,25 +68,25 @@ class Set:
         return cls(name, paths[:TRAINING], paths[TRAINING:], table, diameter, None, within)
 
     def on(self, paths: Sequence[Path]) -> Picks:
-        """The particles on some micrographs."""
+        """Return the particles on some micrographs."""
         return match_names(self.truth, paths).picks
 
     @property
     def pixel_size(self) -> tuple[object, ...]:
-        """The option, where it is needed."""
+        """Return the pixel size option, if needed."""
         return ("--pixel-size-ang", self.pixel_size_ang) if self.pixel_size_ang else ()
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one training gave.
+    """Results of one training run.
 
     Attributes:
         number: Estimated particles on a training micrograph, over the true number.
-        interval: Its interval, likewise.
+        interval: Confidence interval of that ratio.
         error: Expected calibration error.
-        expected: Particles on the test micrographs, as scores promise, over the true number.
-        f1: At the best threshold, at the automatic one and at even odds.
+        expected: Expected number of particles on the test micrographs, over the true number.
+        f1: F1 at the best threshold, at the automatic one and at 0.
         area: Average precision.
         groups: Calibration error and F1 at the automatic threshold by kind of micrograph.
     """
@@ -101,7 +101,7 @@ class Run:
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run missing experiments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--labels", type=int, default=25)
@@ -123,7 +123,7 @@ def main() -> None:
         )
         errors = ", ".join(f"{r.error:.3f}" for r in runs)
         print(f"| {name} | {numbers} | {errors} | {', '.join(f'{r.expected:.2f}' for r in runs)} |")
-    print("\n| set | average precision | best F1 | F1, auto | F1, even odds | auto below best |")
+    print("\n| set | average precision | best F1 | F1, auto | F1, threshold 0 | auto below best |")
     print("|---|---|---|---|---|---|")
     for name in chosen.sets:
         runs = [found[name, seed] for seed in seeds]
@@ -144,7 +144,7 @@ def main() -> None:
 
 
 def trained(own: Set, labels: int, seed: int) -> tuple[Path, Path]:
-    """The model and its picks on the test micrographs."""
+    """Train a model and pick the test micrographs."""
     stem = f"{own.name}-{labels}-{seed}"
     table, model, picks = OUT / f"{stem}-labels.tsv", OUT / f"{stem}.safetensors", OUT / stem
     picks = picks.with_suffix(".tsv")
@@ -166,7 +166,7 @@ def trained(own: Set, labels: int, seed: int) -> tuple[Path, Path]:
 
 
 def judged(own: Set, model: Path, table: Path) -> Run:
-    """Hold promises against the truth."""
+    """Compare expected values with the truth."""
     known = own.on(own.test)
     picks = match_names(read_picks(table), own.test).picks
     estimate = load_model(model).summary["estimated_particles"]
@@ -186,7 +186,7 @@ def judged(own: Set, model: Path, table: Path) -> Run:
 
 
 def f1_at(picks: Picks, known: Picks, threshold: float, own: Set) -> float:
-    """F1 of the picks of at least a threshold."""
+    """Return the F1 of picks at or above a threshold."""
     kept = apply_threshold(picks, threshold)
     return evaluate_picks(kept, known, own.radius_px, known.micrographs).all_picks.f1
 
@@ -194,7 +194,7 @@ def f1_at(picks: Picks, known: Picks, threshold: float, own: Set) -> float:
 def by_kind(
     picks: Picks, known: Picks, threshold: float, own: Set
 ) -> dict[str, tuple[float, float]]:
-    """Calibration error and F1 on halves of the test micrographs, by what they are like."""
+    """Return calibration error and F1 on halves of the test micrographs, by a property."""
     kinds = {}
     for column, names in (
         ("defocus_um", ("less defocus", "more defocus")),

@@ -1,12 +1,12 @@
-"""What every benchmark needs: fair timing, programs measured from outside, inputs made once.
+"""Shared parts of the benchmarks: timing, measuring programs, inputs, tables.
 
-- `medians`: seconds of several pieces of work that take turns.
-- `measure`: wall seconds and peak memory of a program.
-- `forget`: make a command do all of its work again.
-- `matrix_gflops`: what the cores do on a plain matrix product.
-- `Inputs`: micrographs, labels and models with fixed seeds, kept in runs/bench.
-- `listed`: micrographs as one word of a command line.
-- `heading`, `row`: the table.
+- `medians`: median times of several functions that run alternately.
+- `measure`: wall time and peak memory of a program.
+- `forget`: remove the ledger of a command, so that it repeats all work.
+- `matrix_gflops`: speed of a plain matrix product.
+- `Inputs`: simulated micrographs, labels and models with fixed seeds in runs/bench.
+- `listed`: list of micrographs as one word of a command line.
+- `heading`, `row`: print a table.
 """
 
 import os
@@ -42,27 +42,27 @@ Key = TypeVar("Key", bound=Hashable)
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "runs" / "bench"
-LOG = FOLDER / "last-command.log"  # words of the last program measured
+LOG = FOLDER / "last-command.log"  # output of the last program
 CRYOPICK = Path(sys.executable).with_name("cryopick")
 
 PIXEL_SIZE_ANG = 1.5
 DIAMETER_ANG = 160.0
-# The paper's network from random weights and its normalisation, which is what the reference trains.
+# The paper's network from random weights with its normalisation, as in the reference.
 PAPER = ("--init", "random", "--network", "conv31", "--normalization", "dataset")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a program took: wall seconds, and the most memory it held, in megabytes (10⁶)."""
+    """Wall time of a program, and its peak memory in megabytes (10⁶ bytes)."""
 
     seconds: float
     peak_mb: float
 
 
 def medians(works: Mapping[Key, Callable[[], object]], repeats: int = 5) -> dict[Key, float]:
-    """Median seconds of each piece of work, in turns, so that all see the same machine.
+    """Measure median times of functions that run alternately under the same conditions.
 
-    Each is done once before, unmeasured.
+    Each function runs once before, without measurement.
     """
     for work in works.values():
         work()
@@ -76,15 +76,15 @@ def medians(works: Mapping[Key, Callable[[], object]], repeats: int = 5) -> dict
 
 
 def measure(*command: object) -> Usage:
-    """Run a program to its end; its words are dropped unless it fails.
+    """Run a program and measure it; its output is only shown if it fails.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The program failed.
     """
     forget(command)
     log = LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    # Compiled modules are kept, as a user's Python does: else each start would compile ours anew.
+    # Keep compiled modules, as for users; otherwise each start would compile ours again.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     line = [str(part) for part in command]
     started = time.perf_counter()
@@ -99,21 +99,21 @@ def measure(*command: object) -> Usage:
 
 
 def forget(command: Sequence[object]) -> None:
-    """Remove what an earlier command with this output has done: the same command would go on."""
+    """Remove the ledger of the output, so that the command repeats all work."""
     if "-o" in command:
         out = Path(str(command[command.index("-o") + 1]))
         out.with_name(f".{out.name}.done").unlink(missing_ok=True)
 
 
 def listed(paths: Sequence[Path], out: Path) -> str:
-    """Write a list of micrographs to a file, and name it as a command line does."""
+    """Write a list of micrographs to a file, and return its name for a command line."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(f"{path}\n" for path in paths))
     return f"@{out}"
 
 
 def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
-    """10⁹ operations a second in the product of two matrices, on the device that is used."""
+    """Measure the speed of a matrix product in 10⁹ operations per second, on the device in use."""
     import torch
 
     from cryopick.model.device import choose_device
@@ -125,13 +125,13 @@ def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What benchmarks work on: simulated with fixed seeds, made once.
+    """Inputs of the benchmarks, simulated with fixed seeds and stored.
 
     Attributes:
-        count: Micrographs.
-        side_px: Pixels along a side.
-        steps: Steps of training of the models to pick with.
-        folder: Where all is kept.
+        count: Number of micrographs.
+        side_px: Side of a micrograph.
+        steps: Training steps of the models.
+        folder: Folder of all files.
     """
 
     count: int = 16
@@ -141,7 +141,7 @@ class Inputs:
 
     @property
     def particles(self) -> int:
-        """On each micrograph: 300 on 4096 x 4096."""
+        """Number of particles per micrograph: 300 on 4096 x 4096 pixels."""
         return max(1, round(300 * (self.side_px / 4096) ** 2))
 
     @property
@@ -177,11 +177,11 @@ class Inputs:
 
     @property
     def half(self) -> int:
-        """How many micrographs are learnt from; the others are judged by."""
+        """Number of training micrographs; the others are for evaluation."""
         return max(1, self.count // 2)
 
     def model(self, factor: float, seed: int = 0) -> Path:
-        """The paper's network trained on those labels, for pixels of `factor` raw ones."""
+        """Train the paper's network on those labels, with pixels of `factor` raw ones."""
         model = self.folder / f"model-{self.side_px}-{factor:g}-seed{seed}.safetensors"
         if not model.exists():
             options = ("--seed", seed, *self.training(factor, self.steps))
@@ -189,7 +189,7 @@ class Inputs:
         return model
 
     def training(self, factor: float, steps: int) -> tuple[object, ...]:
-        """Options of `cryopick train` for the paper's network on those labels."""
+        """Return options of `cryopick train` for the paper's network on those labels."""
         return (
             *("-m", self.listed(self.half), "-p", self.labels, *PAPER, "--steps", steps),
             *("--diameter-ang", DIAMETER_ANG, "--particles-per-micrograph", self.particles),
@@ -197,9 +197,9 @@ class Inputs:
         )
 
     def links(self, count: int) -> Path:
-        """A folder of `count` names for the micrographs, in turns.
+        """Make a folder of `count` links to the micrographs, repeated if necessary.
 
-        They are hard links: cryopick takes symbolic links to one file for that one file.
+        They are hard links, because cryopick treats symbolic links as the same file.
         """
         micrographs = self.micrographs
         folder = self.folder / f"links-{self.side_px}-{count}"
@@ -211,18 +211,18 @@ class Inputs:
         return folder
 
     def listed(self, count: int) -> str:
-        """The first micrographs as one word of a command line."""
+        """Return the first micrographs as one word of a command line."""
         out = self.folder / f"list-{self.side_px}-{count}"
         return listed(self.micrographs[:count], out)
 
 
 def heading(title: str) -> None:
-    """Begin a table."""
-    print(f"\n### {title}\n\n| work | time | ratio | to what |\n|---|---|---|---|", flush=True)
+    """Print the head of a table."""
+    print(f"\n### {title}\n\n| work | time | ratio | baseline |\n|---|---|---|---|", flush=True)
 
 
 def row(work: str, seconds: float, ratio: float | str, baseline: str) -> None:
-    """One line of the table; a ratio above 1 is slower than what it is held against."""
+    """Print one row of a table; a ratio above 1 is slower than the baseline."""
     shown = ratio if isinstance(ratio, str) else f"{ratio:.3g}"
     unit = f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
     print(f"| {work} | {unit} | {shown} | {baseline} |", flush=True)

@@ -1,10 +1,10 @@
-"""What several pickers agree on, beside each of them alone, on EMPIAR-10017's test micrographs.
+"""Consensus of several pickers, and each picker alone, on EMPIAR-10017's test micrographs.
 
     .venv/bin/python benchmarks/consensus.py
 
-The published picks of other programs, the general model's, and what they agree on. Each table is
-cut at the threshold of best F1 on the eight training micrographs, those of the consensus too; the
-four test micrographs judge. A pick is right within 40 pixels of a label.
+The pickers are other programs, with published picks, and the general model. The threshold of each
+table, also of the consensus, maximizes F1 on the eight training micrographs; the four test
+micrographs serve for evaluation. A pick is correct within 40 pixels of a label.
 """
 
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 
 OTHERS = ("crYOLO", "topaz", "deepPicker")
-RIVAL = "crYOLO"  # the best of them: the last column is the precision of as many of its surest
+RIVAL = "crYOLO"  # the best one: the last column is the precision of as many of its best picks
 PIXEL_SIZE_ANG, DIAMETER_ANG = 1.77, 190.0
 
 
 def published(name: str, which: str) -> Picks:
-    """The picks of another program, in the frame of the images."""
+    """Return the picks of another program, in the coordinates of the images."""
     paths = micrographs(which)
     boxes = [DATA / "other_pickers" / name / f"{path.stem}.box" for path in paths]
     picks = read_picks_many(boxes).invert_y(SIDE_PX + 1)
@@ -36,7 +36,7 @@ def published(name: str, which: str) -> Picks:
 
 
 def ours(which: str) -> Picks:
-    """Everything that the general model picks, without a label."""
+    """Return the picks of the general model without labels."""
     settings = PickSettings(diameter_ang=DIAMETER_ANG, pixel_size_ang=PIXEL_SIZE_ANG)
     paths = micrographs(which)
     picker = Picker.create(load_model(GENERAL_MODEL), settings, choose_device("cpu"), paths)
@@ -44,12 +44,12 @@ def ours(which: str) -> Picks:
 
 
 def truth_of(which: str) -> Picks:
-    """The labels."""
+    """Return the labels."""
     return match_names(read_picks(DATA / "particles.tsv"), micrographs(which)).picks
 
 
 def row(name: str, learnt: Picks, found: Picks) -> float:
-    """Print one line of the table: cut where F1 is best on `learnt`, judge on `found`."""
+    """Print a row: choose the threshold on `learnt`, evaluate on `found`."""
     threshold = evaluate_picks(learnt, truth_of("train"), RADIUS_PX).best.threshold
     whole = evaluate_picks(found, truth_of("test"), RADIUS_PX)
     kept = apply_threshold(found, threshold)
@@ -64,7 +64,7 @@ def row(name: str, learnt: Picks, found: Picks) -> float:
 
 
 def agreements(learnt: Mapping[str, Picks], found: Mapping[str, Picks], names: str) -> None:
-    """Print the lines of what some pickers agree on, each cut where it is best by itself."""
+    """Print the rows of the consensus of some pickers, each at its best threshold."""
     for least in range(1, len(learnt) + 1):
         own = (
             find_consensus(list(tables.values()), RADIUS_PX, least) for tables in (learnt, found)

@@ -1,8 +1,8 @@
-"""Where the general model's wrong picks lie among carbon, ice and dirt that are known.
+"""Location of wrong picks of the general model: carbon, contamination or elsewhere.
 
-Simulates micrographs of which a fifth to a half is carbon foil, with crystals, drops of ice, gold
-and broken particles, picks them at the automatic threshold, and counts. What is there is not done
-again.
+Simulates micrographs of which a fifth to a half is carbon film, with crystals, ice, gold
+and broken particles, picks them at the automatic threshold, and counts wrong picks. Existing
+results are reused.
 
     .venv/bin/python benchmarks/contamination.py [--count 6]
 """
@@ -32,7 +32,7 @@ def main(count: int | None = None, side_px: int = 2048, folder: Path = OUT) -> N
         parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
         parser.add_argument("--count", type=int, default=6, help="micrographs of each molecule")
         count = parser.parse_args().count
-    print("\n| molecule | particles found | wrong on carbon | on dirt | elsewhere |")
+    print("\n| molecule | particles picked | wrong on carbon | on contamination | elsewhere |")
     print("|---|---|---|---|---|", flush=True)
     for molecule in MOLECULES:
         settings = SimulationSettings(
@@ -52,7 +52,7 @@ def main(count: int | None = None, side_px: int = 2048, folder: Path = OUT) -> N
 
 
 def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
-    """A row of the table: the particles found, and wrong picks of each kind on a micrograph."""
+    """Return a row: picked particles, and wrong picks of each kind per micrograph."""
     diameter_ang = load_molecule(settings.molecule, settings.diameter_ang).diameter_ang
     diameter_px = diameter_ang / settings.pixel_size_ang
     known = list(simulate_dataset(settings, count))
@@ -78,20 +78,20 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
 def kinds(
     picks: Picks, known: SimulatedMicrograph, diameter_px: float
 ) -> tuple[int, int, int, int]:
-    """Picks that are particles, and wrong ones on carbon, on dirt off it, and elsewhere."""
+    """Count correct picks, and wrong ones on carbon, on contamination, and elsewhere."""
     truth = Picks.for_micrograph(picks.micrographs[0], known.xy_px)
     is_right = match_picks(picks, truth, diameter_px / 3) >= 0
     column, row = np.rint(picks.xy_px).astype(int).T
     height, width = known.carbon.shape
     on_carbon = known.carbon[row.clip(0, height - 1), column.clip(0, width - 1)]
     junk = np.concatenate([np.zeros((0, 2)), *known.junk.values()])
-    on_dirt = is_near(picks.xy_px, junk, diameter_px / 2)
+    on_junk = is_near(picks.xy_px, junk, diameter_px / 2)
     wrong = ~is_right
     return (
         int(is_right.sum()),
         int((wrong & on_carbon).sum()),
-        int((wrong & ~on_carbon & on_dirt).sum()),
-        int((wrong & ~on_carbon & ~on_dirt).sum()),
+        int((wrong & ~on_carbon & on_junk).sum()),
+        int((wrong & ~on_carbon & ~on_junk).sum()),
     )
 
 

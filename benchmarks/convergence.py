@@ -1,7 +1,7 @@
-"""Held-out average precision against seconds of training, ours and the reference's.
+"""Held-out average precision against training time, of cryopick and the reference.
 
-On EMPIAR-10017 with 25 labels. The reference is given its prior by -n, and its picks in
-repeated borders are left out, which helps it. Run by `make bench-peer`; draws the figure.
+The data are EMPIAR-10017 with 25 labels. The prior of the reference is set by -n, and its picks in
+repeated borders are excluded, in its favour. Run by `make bench-peer`; draws the figure.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.dataset import Preparation, prepare_dataset
-from cryopick.preprocess.mask import find_invalid, erode_mask
+from cryopick.preprocess.mask import erode_mask, find_invalid
 from cryopick.train.initialization import choose_training_settings
 from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
@@ -45,7 +45,7 @@ RUNS: dict[str, tuple[int, dict[str, object]]] = {
 
 
 def main() -> None:
-    """Measure what is missing, print the tables, draw the figure."""
+    """Run missing measurements, print the tables, draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--figure", type=Path, default=ROOT / "docs" / "results" / "speed.png")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def kept(name: str, seed: int) -> Curve:
-    """A curve of ours, measured unless it was."""
+    """Return a curve of cryopick, measured if it does not exist."""
     notes = OUT / f"{name}, seed {seed}.json"
     if not notes.exists():
         notes.write_text(json.dumps(ours(*RUNS[name], seed)))
@@ -72,7 +72,7 @@ def kept(name: str, seed: int) -> Curve:
 
 
 def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
-    """Train as `cryopick train` does, and judge on the test micrographs on the way."""
+    """Train like `cryopick train`, with evaluations on the test micrographs."""
     usual = choose_training_settings("random", DIAMETER_ANG, steps=steps) | {
         "diameter_ang": DIAMETER_ANG,
         "particles_per_micrograph": PER_MICROGRAPH,
@@ -93,7 +93,7 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
     curve: Curve = []
     clock = {"started": time.monotonic()}
 
-    def judge_now(scorer: Scorer) -> tuple[float, float]:
+    def evaluate_now(scorer: Scorer) -> tuple[float, float]:
         trained_s = time.monotonic() - clock["started"]
         model = Model(
             scorer=scorer,
@@ -105,17 +105,17 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
         picker = Picker.create(model, PickSettings(pixel_size_ang=PIXEL_SIZE_ANG), DEVICE)
         precision = judged(concatenate([picker.pick(path) for path in micrographs("test")]))
         curve.append((trained_s, precision))
-        clock["started"] = time.monotonic() - trained_s  # judging costs no time
+        clock["started"] = time.monotonic() - trained_s  # evaluation costs no time
         return precision, precision
 
     checkpoint = OUT / "checkpoint"
     checkpoint.unlink(missing_ok=True)
-    train(dataset.store, settings, checkpoint, device=DEVICE, held_out=judge_now)
+    train(dataset.store, settings, checkpoint, device=DEVICE, held_out=evaluate_now)
     return curve
 
 
 def reference(epochs: int = 6, steps: int = 100) -> Curve:
-    """Train the reference once; times are those at which it wrote its models."""
+    """Train the reference once; times are the modification times of its models."""
     notes = OUT / "reference.json"
     if notes.exists():
         return json.loads(notes.read_text())
@@ -147,14 +147,14 @@ def reference(epochs: int = 6, steps: int = 100) -> Curve:
 
 
 def judged(picks: Picks) -> float:
-    """Average precision on the test micrographs."""
+    """Return the average precision on the test micrographs."""
     test = micrographs("test")
     truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
     return judge(picks, truth, test).average_precision or 0.0
 
 
 def off_borders(picks: Picks) -> Picks:
-    """Without picks in repeated borders or within half a particle of them, as in ours."""
+    """Remove picks in repeated borders or within half a particle of them, as cryopick does."""
     tables = []
     for name, own in match_names(picks, micrographs("test")).picks.split_by_micrograph():
         pixels = read_micrograph(Path(name)).pixels
@@ -169,7 +169,7 @@ def off_borders(picks: Picks) -> Picks:
 
 
 def draw(curves: dict[str, list[Curve]], path: Path) -> None:
-    """Average precision against time, one line a run."""
+    """Plot average precision against time, one line per run."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

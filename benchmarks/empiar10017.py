@@ -1,7 +1,7 @@
-"""Few labels on real micrographs: train, pick and judge on EMPIAR-10017, several seeds.
+"""Few labels on real micrographs: train, pick and evaluate on EMPIAR-10017, several seeds.
 
-Runs the very commands that docs/results/empiar10017.md shows, in a folder of its own, and
-prints that page's tables; what is there already is not done again.
+Runs the commands of docs/results/empiar10017.md in a separate folder, and prints the tables of
+that page; existing results are reused.
 
     .venv/bin/python benchmarks/empiar10017.py [--labels 25 100] [--seeds 3]
 """
@@ -36,7 +36,7 @@ CORNER_PX = (1400, 1400, 1400)  # x, y, side
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run missing experiments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=int, nargs="+", default=[25, 100])
     parser.add_argument("--seeds", type=int, default=3)
@@ -65,12 +65,12 @@ def main() -> None:
 
 
 def micrographs(split: str) -> list[Path]:
-    """The micrographs of train.txt or test.txt."""
+    """Return the micrographs of train.txt or test.txt."""
     return [DATA / "micrographs" / f"{name}.jpg" for name in read_name_list(DATA / f"{split}.txt")]
 
 
 def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
-    """Train and pick, unless that was done; the table of picks and the seconds of training."""
+    """Train and pick, unless done; return the table of picks and the training time."""
     model, table = out / f"labels{labels}_seed{seed}.safetensors", out / f"{labels}_{seed}.tsv"
     notes = model.with_suffix(".json")
     lists = {
@@ -99,26 +99,26 @@ def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
 
 
 def cryopick(*arguments: object) -> None:
-    """Run a command of cryopick's; its words go to stderr."""
+    """Run a cryopick command; its output goes to stderr."""
     command = [str(CRYOPICK), *map(str, arguments)]
     print("$", *command, file=sys.stderr)
     subprocess.run(command, check=True)
 
 
 def other_picks(name: str) -> Picks:
-    """Picks of another program, made for micrographs that are upside down to these."""
+    """Return the picks of another program, made for vertically flipped micrographs."""
     boxes = [DATA / "other_pickers" / name / f"{path.stem}.box" for path in micrographs("test")]
     return read_picks_many(boxes).invert_y(SIDE_PX + 1)  # y_jpg = 4096 - y, says the provenance
 
 
 def judge(picks: Picks, truth: Picks, test: list[Path]) -> Evaluation:
-    """Judge picks on the test micrographs."""
+    """Evaluate picks on the test micrographs."""
     own = match_names(picks, test).picks
     return evaluate_picks(own, truth, RADIUS_PX, [str(path) for path in test])
 
 
 def row(name: str, found: list[Evaluation], training_s: float | None) -> None:
-    """One line of the table: means over the seeds, and the spread where there are several."""
+    """Print a row: means over the seeds, with the standard deviation of several."""
     area = [one.average_precision or float("nan") for one in found]
     cells = [with_spread(area)]
     for value in ("f1", "precision", "recall"):
@@ -128,13 +128,13 @@ def row(name: str, found: list[Evaluation], training_s: float | None) -> None:
 
 
 def with_spread(values: list[float]) -> str:
-    """A mean with its standard deviation."""
+    """Format a mean with its standard deviation."""
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.3f}{spread}"
 
 
 def draw(judged: dict[str, Evaluation], picks: Picks, truth: Picks, path: Path) -> None:
-    """Precision-recall curves, and picks on a part of one test micrograph."""
+    """Draw precision-recall curves, and picks on a part of one test micrograph."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,14 +1,14 @@
-"""The general model with no labels and with few, beside what else needs none or few.
+"""The general model without labels and with few, compared with a pretrained reference.
 
-Three questions, each with commands that a user would type, kept in runs/general-model; what is
-there already is not done again.
+All parts run cryopick commands in runs/general-model; existing results are reused.
 
-- `real`: EMPIAR-10017, which no training has seen: the four test micrographs with no labels,
-  with `labels_10.tsv` and `labels_25.tsv`, guided and from scratch, and the reference's detector.
-- `simulated`: structures that were held back from training, against the reference's detector.
-- `negatives`: micrographs without particles: how much is picked at even odds, and how much the
+- `real`: the four test micrographs of EMPIAR-10017 without labels, with `labels_10.tsv` and
+  `labels_25.tsv`, with the general model and from random weights, and the reference's detector.
+- `simulated`: held-out structures, compared with the reference's detector.
+- `negatives`: micrographs without particles: picks with scores of at least 0, and picks that the
   automatic threshold keeps.
-- `failures`: pictures of the surest wrong picks and of the particles that score least, on those.
+- `failures`: images of the wrong picks with the highest scores and of the particles with the
+  lowest scores.
 
     .venv/bin/python benchmarks/general_model.py [real] [simulated] [negatives] …
 """
@@ -55,7 +55,7 @@ EVERYTHING = "-6"  # a threshold below all that matters, so that precision is av
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run missing experiments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=["real", "simulated", "negatives", "failures"])
     parser.add_argument("--seeds", type=int, default=3)
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def real(chosen: argparse.Namespace) -> None:
-    """Average precision on the test micrographs of EMPIAR-10017."""
+    """Measure average precision on the test micrographs of EMPIAR-10017."""
     test = micrographs("test")
     truth = match_names(read_picks(DATA / "particles.tsv"), test).picks
     lists = {s: listed(micrographs(s), OUT / f"{s}-list") for s in ("train", "test")}
@@ -104,7 +104,7 @@ def real(chosen: argparse.Namespace) -> None:
 
 
 def without_labels() -> Path:
-    """Picks of the general model on the test micrographs of EMPIAR-10017."""
+    """Return the picks of the general model on the test micrographs of EMPIAR-10017."""
     table = OUT / "real-0.tsv"
     sizes = ("--diameter-ang", 190, "--pixel-size-ang", 1.77)
     paths = listed(micrographs("test"), OUT / "test-list")
@@ -113,7 +113,7 @@ def without_labels() -> Path:
 
 
 def simulated(chosen: argparse.Namespace) -> None:
-    """Average precision on simulated micrographs of structures that were held back."""
+    """Measure average precision on simulated micrographs of held-out structures."""
     print("\n| simulated, held back | cryopick, no labels | topaz-em, 4-fold | 8-fold |")
     print("|---|---|---|---|")
     for file, name in HELD_BACK.items():
@@ -142,8 +142,8 @@ def simulated(chosen: argparse.Namespace) -> None:
 
 
 def negatives(_: argparse.Namespace) -> None:
-    """Picks where there is nothing to pick, and where there is: at even odds, and kept by auto."""
-    print("\n| class | at even odds: 100 Å | 146 Å | 250 Å | kept by auto: 100, 146, 250 Å |")
+    """Count picks with and without particles, at 0 and at the automatic threshold."""
+    print("\n| class | score at least 0: 100 Å | 146 Å | 250 Å | kept by auto: 100, 146, 250 Å |")
     print("|---|---|---|---|---|")
     for folder in sorted((SHARED / "negatives").iterdir()):
         cells, kept = [], []
@@ -165,7 +165,7 @@ def negatives(_: argparse.Namespace) -> None:
 
 
 def failures(_: argparse.Namespace) -> None:
-    """Draw what goes wrong, from the picks that the other parts made."""
+    """Draw wrong picks and missed particles of the other parts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -190,7 +190,9 @@ def failures(_: argparse.Namespace) -> None:
         best = np.full(len(truth), -np.inf)
         best[right[right >= 0]] = picks.score[right >= 0]
         hidden = truth.select(np.argsort(best, kind="stable")[:EXAMPLES])
-        for ax, own, words in zip(axes, (wrong, hidden), ("wrong, surest", "missed"), strict=True):
+        for ax, own, words in zip(
+            axes, (wrong, hidden), ("wrong, highest scores", "missed"), strict=True
+        ):
             ax.imshow(np.hstack(crops(own, paths, across_px)), cmap="gray", vmin=-2.5, vmax=2.5)
             ax.set(xticks=[], yticks=[], title=f"{words} first" if line == 0 else "")
         axes[0].set_ylabel(name, fontsize=7)
@@ -198,7 +200,7 @@ def failures(_: argparse.Namespace) -> None:
 
 
 def crops(places: Picks, paths: list[Path], across_px: float) -> list[np.ndarray]:
-    """Squares of two and a half diameters around places, of mean 0 and spread 1."""
+    """Cut standardised squares of two and a half diameters around positions."""
     found, factor = [], across_px / 24
     images = {str(path): rescale_micrograph(read_micrograph(path).pixels, factor) for path in paths}
     for name, own in places.split_by_micrograph():
@@ -212,7 +214,7 @@ def crops(places: Picks, paths: list[Path], across_px: float) -> list[np.ndarray
 
 
 def once(result: Path, *arguments: object) -> float:
-    """Run a command of cryopick's that writes `result`, unless it is there; its seconds."""
+    """Run a cryopick command unless its `result` exists; return its time."""
     notes = result.with_name(f"{result.name}.seconds.json")
     if not result.exists():
         started = time.monotonic()
@@ -222,14 +224,14 @@ def once(result: Path, *arguments: object) -> float:
 
 
 def cryopick(*arguments: object) -> None:
-    """Run a command of cryopick's; its words go to stderr."""
+    """Run a cryopick command; its output goes to stderr."""
     command = [str(CRYOPICK), *map(str, arguments)]
     print("$", *command, file=sys.stderr, flush=True)
     subprocess.run(command, check=True)
 
 
 def peer_picks(name: str, paths: list[Path], factor: int, *, radius_px: int) -> Picks:
-    """What the reference's pretrained detector picks, in raw pixels."""
+    """Return picks of the reference's pretrained detector, in raw pixels."""
     table, small = OUT / f"peer-{name}.txt", OUT / f"peer-{name}"
     if not table.exists():
         reads = [as_mrc(path) for path in paths]
@@ -248,7 +250,7 @@ def peer_picks(name: str, paths: list[Path], factor: int, *, radius_px: int) -> 
 
 
 def as_mrc(path: Path) -> Path:
-    """The micrograph as an MRC file, whose rows the reference reads in the same order."""
+    """Convert the micrograph to MRC, whose rows the reference reads in the same order."""
     if path.suffix == ".mrc":
         return path
     from cryopick.io.images.mrc import write_mrc
@@ -260,14 +262,14 @@ def as_mrc(path: Path) -> Path:
 
 
 def score(picks: Picks, truth: Picks, paths: list[Path], radius_px: float) -> str:
-    """Average precision on these micrographs, as a cell of a table."""
+    """Return the average precision on micrographs, as a cell of a table."""
     own = match_names(picks, paths).picks
     judged = evaluate_picks(own, truth, radius_px, [str(path) for path in paths])
     return f"{judged.average_precision or 0.0:.3f}"
 
 
 def line(name: str, found: list[Evaluation], training_s: float | None = None) -> None:
-    """One line of the table of the real micrographs."""
+    """Print a row of the table of real micrographs."""
     area = with_spread([one.average_precision or 0.0 for one in found])
     f1 = with_spread([one.best.f1 if one.best else 0.0 for one in found])
     print(f"| {name} | {area} | {f1} | {f'{training_s:.0f}' if training_s else '–'} |", flush=True)

@@ -1,9 +1,9 @@
-"""What it costs to keep one micrograph's picks: as a part file, and as a row of SQLite's.
+"""Time to store the picks of one micrograph: as a part file, and as a row of SQLite.
 
     .venv/bin/python benchmarks/ledger.py [--items 500] [--folder .]
 
-Both are flushed to disk after every item, as a ledger that survives a power cut must be. The
-folder says which file system is asked.
+Both are flushed to disk after every item, as required to survive a power failure. The
+folder selects the file system.
 """
 
 import argparse
@@ -23,7 +23,7 @@ PICKS = 400
 
 
 def per_item_ms(work: Callable[[int], object], items: int) -> float:
-    """Milliseconds that `work` takes on average."""
+    """Measure the mean time of `work` in milliseconds."""
     began = time.perf_counter()
     for number in range(items):
         work(number)
@@ -31,7 +31,7 @@ def per_item_ms(work: Callable[[int], object], items: int) -> float:
 
 
 def main() -> None:
-    """Time both on one file system."""
+    """Measure both on one file system."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500)
     parser.add_argument("--folder", type=Path, default=Path())

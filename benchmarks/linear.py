@@ -1,7 +1,7 @@
-"""Cost against size: seconds at four numbers of micrographs and at four numbers of pixels.
+"""Scaling with size: times for four numbers of micrographs and four numbers of pixels.
 
-Sides are multiples of 64. A Fourier transform has no short cut for a large prime factor, as in
-5793 = 3 x 1931; the last row of a table shows what that costs.
+Sides are multiples of 64. Fourier transforms are slow for large prime factors, as in
+5793 = 3 x 1931; the last row of a table shows the cost.
 """
 
 import shutil
@@ -41,7 +41,7 @@ def main(
 
 
 def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
-    """Preparation, picking, and a step of training, each on more and more micrographs."""
+    """Measure preprocessing, picking, and a training step by number of micrographs."""
     paths = inputs.micrographs
     picker = Picker.create(load_model(inputs.model(FACTOR)), PickSettings(), choose_device(), paths)
     first, steps = 0.0, min(STEPS, inputs.steps)
@@ -61,7 +61,7 @@ def by_number(inputs: Inputs, counts: tuple[int, ...], repeats: int) -> None:
 
 
 def prepared(inputs: Inputs, number: int) -> None:
-    """Prepare micrographs as `cryopick train` does."""
+    """Preprocess micrographs like `cryopick train`."""
     folder = inputs.folder / "linear"
     shutil.rmtree(folder, ignore_errors=True)
     how = Preparation(working_size_ang=float(FACTOR), pixel_size_ang=1.0, normalization="dataset")
@@ -70,7 +70,7 @@ def prepared(inputs: Inputs, number: int) -> None:
 
 
 def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeats: int) -> None:
-    """Preparation and scoring of larger and larger micrographs, on one thread the first."""
+    """Measure preprocessing, on one thread, and scoring by size of the micrograph."""
     model = load_model(inputs.model(FACTOR))
     picker = Picker.create(model, PickSettings(), choose_device())
     longest = max(*sides_px, awkward_px)
@@ -95,7 +95,7 @@ def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeat
 
 
 def table(title: str, seconds: dict[int, float], power: int = 1) -> None:
-    """Times by size, each divided by its size, and the power that they grow with."""
+    """Print times by size, each divided by its size, and the exponent of their growth."""
     sizes = np.array(list(seconds)) ** power
     slope = np.polyfit(np.log(sizes), np.log(list(seconds.values())), 1)[0]
     heading(f"{title}: time grows as size to the power {slope:.2f}")

@@ -1,4 +1,4 @@
-"""The most memory that picking and training hold, and whether it grows with their number."""
+"""Peak memory of picking and training for different numbers of micrographs."""
 
 import re
 import subprocess
@@ -37,8 +37,8 @@ def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: 
         *(CRYOPICK, "pick", inputs.links(many), "--model", model, "-o", out, "--force")
     )
     taken = time.perf_counter() - started
-    row(f"pick {many}, its own memory in the second third", taken, f"{middle:.0f} MB", "most")
-    row("the same in the last third", taken, f"{late:.0f} MB", "most")
+    row(f"pick {many}, private memory in the second third", taken, f"{middle:.0f} MB", "most")
+    row("private memory in the last third", taken, f"{late:.0f} MB", "most")
     used = measure(
         *(CRYOPICK, "preprocess", inputs.links(many), "--factor", 8),
         *("-o", folder / "preprocessed", "--force"),
@@ -60,10 +60,9 @@ def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: 
 
 
 def own_memory(*command: object) -> tuple[float, float]:
-    """The most megabytes that a program holds in the second and in the last third of its time.
+    """Measure the peak private memory of a program in the second and the last third of its time.
 
-    Only memory of its own: pages of files that are mapped, as micrographs are while they are read,
-    belong to the page cache and come and go.
+    Pages of memory-mapped files, such as micrographs, belong to the page cache and do not count.
     """
     forget(command)
     held = []
@@ -79,17 +78,17 @@ def own_memory(*command: object) -> tuple[float, float]:
 
 
 def check(words: str) -> None:
-    """See that the last command worked on as many micrographs as it was meant to.
+    """Check that the last command processed the expected number of micrographs.
 
     Raises:
-        RuntimeError: It did not say these words.
+        RuntimeError: Its output does not contain these words.
     """
     if words not in LOG.read_text():
         raise RuntimeError(f"the command did not say {words!r}: see {LOG}")
 
 
 def labels_on_links(inputs: Inputs) -> Path:
-    """The particles of the first micrographs under the names of the first links."""
+    """Write the particles of the first micrographs under the names of the first links."""
     lines = inputs.truth.read_text().splitlines()
     renamed = [lines[0]]
     for line in lines[1:]:

@@ -1,10 +1,10 @@
-"""What a few rejected picks are worth: labels alone, and with negatives.
+"""Benefit of negatives: labels alone, and labels with rejected picks.
 
-A person trains on labels, looks at the surest picks on the training micrographs, rejects the first
-that are no particles, and trains again. The rejecting is done by the table of all particles: a
-pick about a radius of a particle or more from each of them. Other micrographs judge. Two
-data sets: `dirty`, simulated with carbon and 120 specks of ice on each micrograph, nearly as
-small as the particles; and `empiar10017`. What is there already is not done again.
+A person trains on labels, inspects the highest-scoring picks on the training micrographs, rejects
+the first wrong ones, and trains again. The rejection is simulated with the table of all particles:
+a pick is wrong if it is about a particle radius or more from all of them. Other micrographs serve
+for evaluation. There are two data sets: `dirty`, simulated with carbon and 120 ice contaminants
+per micrograph, nearly as small as the particles; and `empiar10017`. Existing results are reused.
 
     .venv/bin/python benchmarks/negatives.py [dirty] [empiar10017] [--negatives 0 20] [--seeds 3]
 """
@@ -28,13 +28,13 @@ from cryopick.preprocess.pipeline import rescale_micrograph
 
 OUT = ROOT / "runs" / "negatives"
 FIGURE = ROOT / "docs" / "results" / "negatives.png"
-DIRT = "specks = 120\ncontaminants = 10\ncrystals = 3\ncarbon_prob = 0.6\n"
+CONTAMINATION = "specks = 120\ncontaminants = 10\ncrystals = 3\ncarbon_prob = 0.6\n"
 SHOWN_AT = 4  # raw pixels to one of the figure
 TRAINING = 5  # of the 8 dirty micrographs
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run missing experiments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=["dirty", "empiar10017"])
     parser.add_argument("--negatives", type=int, nargs="+", default=[0, 20])
@@ -57,17 +57,17 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set of which all particles are known.
+    """A data set with complete ground truth.
 
     Attributes:
-        folder: Where runs on it are kept.
-        train, test: Its micrographs.
+        folder: Folder of the runs.
+        train, test: Micrographs.
         particles: All particles.
         labels: Numbers of labels to train on.
-        diameter_ang: Of a particle.
-        pixels: Options that tell the pixel size where the files do not.
-        radius_px: Within which a pick is right.
-        per_micrograph: Particles on a micrograph.
+        diameter_ang: Diameter of the particle.
+        pixels: Options for the pixel size, if the files do not contain it.
+        radius_px: Largest distance of a correct pick from a particle.
+        per_micrograph: Particles per micrograph.
     """
 
     folder: Path
@@ -81,16 +81,16 @@ class Data:
     per_micrograph: int
 
     def truth(self, split: str) -> Picks:
-        """All particles on the micrographs of a split."""
+        """Return all particles on the micrographs of a split."""
         return match_names(read_picks(self.particles), getattr(self, split)).picks
 
     def judged(self, table: Path) -> Evaluation:
-        """Picks on the test micrographs against the particles there."""
+        """Evaluate picks on the test micrographs."""
         own = match_names(read_picks(table), self.test).picks
         return evaluate_picks(own, self.truth("test"), self.radius_px)
 
     def picked(self, labels: int, number: int, seed: int, split: str) -> Path:
-        """Picks on the micrographs of a split, by a model of so many labels and negatives."""
+        """Return picks on a split, by a model trained on some labels and negatives."""
         name = f"{labels}_{number}_{seed}"
         model, table = self.folder / f"{name}.safetensors", self.folder / f"{name}-{split}.tsv"
         if not model.exists():
@@ -105,7 +105,7 @@ class Data:
         return table
 
     def drawn(self, labels: int, seed: int) -> Path:
-        """So many of the particles on the training micrographs, drawn at random."""
+        """Draw particles on the training micrographs at random."""
         out = self.folder / f"labels-{labels}-{seed}.tsv"
         truth = self.truth("train")
         chosen = np.random.default_rng(seed).choice(len(truth), labels, replace=False)
@@ -113,7 +113,7 @@ class Data:
         return out
 
     def rejected(self, labels: int, number: int, seed: int) -> Path:
-        """The surest picks on the training micrographs that are no particles."""
+        """Return the highest-scoring wrong picks on the training micrographs."""
         table = read_picks(self.picked(labels, 0, seed, "train"))
         particles = dict(self.truth("train").split_by_micrograph())
         wrong: list[Picks] = []
@@ -125,21 +125,21 @@ class Data:
         return out
 
     def listed(self, split: str) -> str:
-        """The micrographs of a split as one word of a command line."""
+        """Return the micrographs of a split as one word of a command line."""
         return listed(getattr(self, split), self.folder / f"{split}-list")
 
 
 def dirty() -> Data:
-    """Y-shaped particles among carbon, crystals and specks, which is made where it is missing."""
+    """Return Y-shaped particles with carbon, crystals and ice, simulated if missing."""
     folder = OUT / "dirty"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "data" / "particles.tsv").exists():
-        (folder / "dirt.toml").write_text(DIRT)
+        (folder / "contamination.toml").write_text(CONTAMINATION)
         cryopick(
             *("simulate", folder / "data", "--count", 8, "--molecule", "y-shaped"),
             *("--particles", 70, "--width-px", 1536, "--height-px", 1536, "--pixel-size-ang", 2),
             *("--ice-thickness-ang", 700, "--dose-e-per-ang2", 30, "--seed", 9),
-            *("--config", folder / "dirt.toml"),
+            *("--config", folder / "contamination.toml"),
         )
     paths = sorted((folder / "data" / "micrographs").glob("*.mrc"))
     return Data(
@@ -152,7 +152,7 @@ def dirty() -> Data:
 
 
 def empiar10017() -> Data:
-    """Real micrographs, on which experts left out much that looks like a particle."""
+    """Return real micrographs, on which experts skipped many particle-like objects."""
     folder = OUT / "empiar10017"
     folder.mkdir(parents=True, exist_ok=True)
     return Data(
@@ -165,7 +165,7 @@ def empiar10017() -> Data:
 
 
 def draw(data: Data, labels: int, negatives: list[int]) -> None:
-    """The first test micrograph with as many picks as it has particles, right and wrong."""
+    """Draw the first test micrograph with as many picks as particles, correct and wrong."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,7 +1,7 @@
-"""The reference program and cryopick at the same work, in turns: run by `make bench-peer`.
+"""Comparison with the reference program, run alternately: run by `make bench-peer`.
 
-The reference is topaz-em, installed in an environment of its own and only ever run as a
-program, with the options that it has by itself. Both work on all micrographs.
+The reference is topaz-em, installed in a separate environment and only run as a
+program, with its default options. Both process all micrographs.
 """
 
 import argparse
@@ -22,7 +22,7 @@ Round = dict[str, Sequence[float]]  # wall seconds of a whole command, ours and 
 
 
 def main(inputs: Inputs | None = None, repeats: int = 3) -> None:
-    """Measure the rounds that are not kept yet, and print the tables."""
+    """Measure missing rounds, and print the tables."""
     inputs = inputs or Inputs()
     inputs.model(FACTOR)
     peer = Peer(inputs)
@@ -44,7 +44,7 @@ def main(inputs: Inputs | None = None, repeats: int = 3) -> None:
 
 
 def one_round(inputs: Inputs, peer: "Peer") -> Round:
-    """Each piece of work by cryopick and at once by the reference."""
+    """Measure each task with cryopick and directly afterwards with the reference."""
     tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
     paths, folder, table = inputs.micrographs, inputs.folder, inputs.labels
     converted = folder / "converted.star"
@@ -72,18 +72,18 @@ def one_round(inputs: Inputs, peer: "Peer") -> Round:
 
 
 def middle(work: Callable[[], float]) -> float:
-    """The median of three: what the first of them loads from disk does not count."""
+    """Return the median of three, so that loading from disk does not count."""
     return statistics.median(work() for _ in range(3))
 
 
 def warm(paths: Sequence[Path]) -> None:
-    """Bring files into the page cache, from which some machines drop them soon."""
+    """Read files into the page cache, which some machines soon drop."""
     for path in paths:
         path.read_bytes()
 
 
 def commands(median: Round, repeats: int) -> None:
-    """What was measured."""
+    """Print the measured times."""
     print(f"\n### Whole commands, medians of {repeats} alternating rounds\n")
     print("| command | cryopick | topaz-em 0.3.20 |\n|---|---|---|")
     for name, (ours, theirs) in median.items():
@@ -91,7 +91,7 @@ def commands(median: Round, repeats: int) -> None:
 
 
 def ratios(median: Round, count: int) -> None:
-    """What follows: with start-up, without it, and without the reference's but with ours."""
+    """Print ratios: with start-up, without it, and without that of the reference only."""
     start = median["prepare, start"][1]
 
     def line(name: str, ours: float, our_start: float, theirs: float, target: int) -> None:
@@ -101,13 +101,13 @@ def ratios(median: Round, count: int) -> None:
         print(f"| {name} | {shown} | {target} |", flush=True)
 
     print("\n### Ratios\n")
-    print("| work | all told | starts left out | the reference's start left out | target |")
+    print("| work | with start-up | without start-up | without that of the reference | target |")
     print("|---|---|---|---|---|")
     for name in ("`--help`", "`--version`", "convert 25 picks"):
         print(f"| {name} | {median[name][1] / median[name][0]:.1f} | | | 15 |")
     prepare, pick = median["prepare"], median["pick"]
     line(f"prepare {count}", prepare[0], median["prepare, start"][0], prepare[1], 15)
-    theirs = prepare[1] + pick[1] - start  # two commands, of which one start is left out
+    theirs = prepare[1] + pick[1] - start  # two commands, without the start-up of one
     line(f"raw to picks of {count}", pick[0], median["pick, start"][0], theirs, 12)
     short, long = (median[f"train, {a} or {b} steps"] for a, b in (SHORT, LONG))
     ours = (long[0] - short[0]) / (LONG[0] - SHORT[0]) / REGIONS
@@ -126,12 +126,12 @@ SHORT, LONG = (50, 20), (250, 80)
 
 
 def seconds(*arguments: object) -> float:
-    """Wall seconds of a command of cryopick's."""
+    """Measure the wall time of a cryopick command."""
     return measure(CRYOPICK, *arguments).seconds
 
 
 def our_preparation(folder: Path, paths: list[Path]) -> float:
-    """Shrink and normalise."""
+    """Downsample and normalise."""
     out = folder / "preprocessed"
     return seconds("preprocess", *paths, "--factor", FACTOR, "-o", out, "--force")
 
@@ -146,13 +146,13 @@ def our_training(inputs: Inputs, steps: int) -> float:
 
 
 def our_picking(inputs: Inputs, paths: list[Path]) -> float:
-    """Raw micrographs to picks, with the paper's network on pixels of the same size."""
+    """Pick raw micrographs, with the paper's network on pixels of the same size."""
     out = inputs.folder / "picks.tsv"
     return seconds("pick", *paths, "--model", inputs.model(FACTOR), "-o", out, "--force")
 
 
 class Peer:
-    """The reference at work in a folder of its own; each method returns wall seconds."""
+    """The reference program in a separate folder; each method returns the wall time."""
 
     def __init__(self, inputs: Inputs) -> None:
         self.folder, self.inputs = inputs.folder / "peer-speed", inputs
@@ -161,7 +161,7 @@ class Peer:
         shrink_labels(inputs.labels, self.labels)
 
     def prepare(self) -> float:
-        """Shrink and normalise, in its main process alone: with more it is slower here."""
+        """Downsample and normalise, in one process: with more it is slower here."""
         return measure(
             TOPAZ, "preprocess", "-s", FACTOR, "-o", self.small, *self.inputs.micrographs
         ).seconds
@@ -176,7 +176,7 @@ class Peer:
         ).seconds
 
     def pick(self) -> float:
-        """Score and suppress what is prepared."""
+        """Pick the preprocessed micrographs."""
         prepared = [self.small / path.name for path in self.inputs.micrographs]
         return measure(
             *(TOPAZ, "extract", "-d", -1, "-m", self.folder / "model_epoch1.sav"),
@@ -185,7 +185,7 @@ class Peer:
 
 
 def shrink_labels(table: Path, out: Path) -> None:
-    """Labels in pixels of the shrunk micrographs, as the reference wants them."""
+    """Convert labels to pixels of the downsampled micrographs, as the reference requires."""
     lines = ["image_name\tx_coord\ty_coord"]
     for line in table.read_text().splitlines()[1:]:
         name, x, y = line.split("\t")[:3]

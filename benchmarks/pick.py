@@ -1,4 +1,4 @@
-"""From raw micrographs to picks: the whole command, its parts, and what haste costs."""
+"""From raw micrographs to picks: the whole command, its parts, and the loss of precision."""
 
 import dataclasses
 from pathlib import Path
@@ -23,7 +23,7 @@ DEVICE = choose_device()
 
 
 def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None:
-    """Print the tables; precision is that of as many models."""
+    """Print the tables; precision is measured for `seeds` models."""
     inputs = inputs or Inputs()
     model = inputs.model(FACTOR)
     parts(inputs, model, repeats)
@@ -39,7 +39,7 @@ def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None
 
 
 def parts(inputs: Inputs, model: Path, repeats: int) -> None:
-    """One step after the other, on the threads that each of them takes when alone."""
+    """Measure the steps one by one, with the threads that each uses alone."""
     path = inputs.micrographs[0]
     loaded = load_model(model)
     exact, fast = (
@@ -56,10 +56,10 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
         torch.set_num_threads(threads)
 
     works = {
-        "read and prepare, one thread": lambda: fast.prepare(path),
+        "read and preprocess, one thread": lambda: fast.prepare(path),
         "score, float32": lambda: compute_score_map(exact.scorer, prepared.image, step_px=step),
         "score": lambda: compute_score_map(fast.scorer, prepared.image, step_px=step),
-        "keep clear of what is unusable": lambda: erode_mask(prepared.usable, loaded.diameter_px / 2),
+        "erode the mask": lambda: erode_mask(prepared.usable, loaded.diameter_px / 2),
         "suppress and refine": lambda: find_peaks(
             scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0
         ),
@@ -74,7 +74,7 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
 
 
 def commands(inputs: Inputs, model: Path, repeats: int) -> None:
-    """The whole command, of all micrographs and of one small one, which is its start."""
+    """Measure the whole command with all micrographs, and with a small one for its start-up."""
     tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
     out = inputs.folder / "picks.star"
     works = {
@@ -89,13 +89,13 @@ def commands(inputs: Inputs, model: Path, repeats: int) -> None:
     row("of one of 256 x 256", seconds["start"], 1, "")
     row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
     each = (seconds["all"] - seconds["start"]) / count
-    row(f"of {count}, each, start left out", each, each * count / seconds["start"], "same")
+    row(f"of {count}, each, without start-up", each, each * count / seconds["start"], "same")
 
 
 def precision(
     model: Path, paths: list[Path], truth: Path, radius_px: float, size_ang: float | None
 ) -> None:
-    """Average precision and time for every step and number format."""
+    """Measure average precision and time for each step and number format."""
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
     for step in (1, 2, 4):

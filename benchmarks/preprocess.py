@@ -1,4 +1,4 @@
-"""From raw pixels to prepared ones: each step against one real FFT of the whole image."""
+"""From raw to preprocessed pixels: each step compared with one real FFT of the whole image."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def main(inputs: Inputs | None = None, repeats: int = 5) -> None:
 
 
 def parts(inputs: Inputs, repeats: int) -> None:
-    """One step after the other, on one thread."""
+    """Measure the steps one by one, on one thread."""
     from scipy import fft
 
     path = inputs.micrographs[0]
@@ -42,7 +42,7 @@ def parts(inputs: Inputs, repeats: int) -> None:
     steps = {
         "read and check the file": lambda: read_micrograph(path),
         "find borders and flat patches": lambda: find_invalid(stored),
-        "find single pixels to mend": lambda: CleanedMicrograph.from_pixels(stored, invalid),
+        "find single defective pixels": lambda: CleanedMicrograph.from_pixels(stored, invalid),
         "Fourier crop": lambda: resample(stored, small_shape),
         "the three together": lambda: rescale_micrograph(stored, FACTOR),
         "count the intensities": lambda: histogram(small.image, small.usable),
@@ -60,7 +60,7 @@ def parts(inputs: Inputs, repeats: int) -> None:
 
 
 def reading(path: Path, repeats: int) -> None:
-    """A micrograph read and checked, against its bytes copied into memory."""
+    """Measure reading and checking a micrograph, compared with copying its bytes."""
 
     def evicted() -> Path:
         with path.open("rb") as file:
@@ -80,7 +80,7 @@ def reading(path: Path, repeats: int) -> None:
 
 
 def commands(inputs: Inputs, repeats: int) -> None:
-    """The whole command, of all micrographs and of one small one, which is its start."""
+    """Measure the whole command with all micrographs, and with a small one for its start-up."""
     tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
     works = {
         name: lambda paths=paths: measure(
@@ -95,7 +95,7 @@ def commands(inputs: Inputs, repeats: int) -> None:
     row("of one of 256 x 256", seconds["start"], 1, "")
     row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
     each = (seconds["all"] - seconds["start"]) / count
-    row(f"of {count}, each, start left out", each, each * count / seconds["start"], "same")
+    row(f"of {count}, each, without start-up", each, each * count / seconds["start"], "same")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Learning from few labels: the comparison of Bepler et al. 2019, figure 5, on four data sets.
 
-Simulates three data sets and types the `cryopick benchmark` commands behind
-docs/results/pu-learning.md, in the order in which they matter. What is there already in
-runs/benchmark is not done again, so this may be stopped and started.
+Simulates three data sets and runs the `cryopick benchmark` commands of
+docs/results/pu-learning.md, the most important ones first. Existing results in
+runs/benchmark are reused, so that it can be interrupted and resumed.
 
     .venv/bin/python benchmarks/pu_learning.py [objectives] [autoencoder] [prior] [general] …
 
-Without a name, all parts in that order. `--report` prints the page's tables and draws its
-figures from what there is, and runs nothing.
+Without a name, all parts run in this order. `--report` prints the tables of the page and draws its
+figures from existing results, without running anything.
 """
 
 import argparse
@@ -58,7 +58,7 @@ PARTS = {
 OWN_WAYS = ("defaults", "proposals")
 
 # Other ways, tried on micrographs that no other number of the page is of: 5 of those to learn
-# from are learnt from, the other 3 judge.
+# from are learnt from, the other 3 are for evaluation.
 TRIALS = {
     "whiten": "--objective ge-binomial --normalization dataset --normalization white "
     "--labels 10 --labels 25",
@@ -72,7 +72,7 @@ TRIAL_TRAINING = 5
 
 
 def main() -> None:
-    """Run what is missing, or report."""
+    """Run missing parts, or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=list(PARTS))
     parser.add_argument("--sets", nargs="+", default=list(SETS))
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def data(name: str, *, is_trial: bool) -> list[object]:
-    """The options that name a data set, which is made where it is missing."""
+    """Return the options for a data set, which is simulated if missing."""
     if name == "empiar10017":
         known: list[object] = ["-p", EMPIAR / "particles.tsv", "--pixel-size-ang", 1.77]
         known += ["--diameter-ang", 190]
@@ -118,7 +118,7 @@ def data(name: str, *, is_trial: bool) -> list[object]:
 
 
 def options_of(name: str, training: Sequence[Path], held_out: Sequence[Path]) -> list[object]:
-    """Two lists of micrographs, as options."""
+    """Return two lists of micrographs as options."""
     options: list[object] = []
     for option, paths in (("-m", training), ("--held-out-micrographs", held_out)):
         options += [option, listed(paths, OUT / "lists" / f"{name}-{option.strip('-')}")]
@@ -126,7 +126,7 @@ def options_of(name: str, training: Sequence[Path], held_out: Sequence[Path]) ->
 
 
 def cryopick(*arguments: object) -> None:
-    """Run a command of cryopick's; its words go to stderr. Runs skipped do not stop the rest."""
+    """Run a cryopick command; its output goes to stderr. Skipped runs do not stop the rest."""
     command = [str(CRYOPICK), *map(str, arguments)]
     print("$", *command, file=sys.stderr, flush=True)
     subprocess.run(command, check=False)
@@ -159,7 +159,7 @@ def report(sets: Sequence[str]) -> None:
 
 
 def four() -> list[str]:
-    """The paper's objectives."""
+    """Return the options for the paper's objectives."""
     return ["--where", "objective=pn,pu,ge-kl,ge-binomial"]
 
 

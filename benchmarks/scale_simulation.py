@@ -1,9 +1,9 @@
 """A million micrographs on 1 to 1,000 workers, by discrete simulation: docs/explanation/scale.md.
 
-One scheduler hands out groups of micrographs; workers read them from one shared store while they
-work on the group before; some workers are slow, some groups are long, workers die and come back.
-What a micrograph costs is measured (docs/results/speed.md), the machinery around it is assumed
-(`Site`). Run it again with figures of your own: `python benchmarks/scale_simulation.py --help`.
+One scheduler assigns groups of micrographs; workers prefetch them from one shared storage; some
+workers are slow, some groups take long, workers die and are replaced.
+The cost of a micrograph is measured (docs/results/speed.md), the rest is assumed
+(`Site`). For other numbers see `python benchmarks/scale_simulation.py --help`.
 """
 
 import argparse
@@ -25,23 +25,23 @@ WORKERS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What a run has to do and what it is done on.
+    """Work of a run, and the properties of the cluster.
 
     Attributes:
-        micrographs: How many there are.
-        group: How many are handed out at once.
-        seconds: Time of one micrograph on one worker, reading left out: 0.15 s measured on two
+        micrographs: Number of micrographs.
+        group: Micrographs assigned at once.
+        seconds: Time of one micrograph on one worker, without reading: 0.15 s measured on two
             cores, from raw pixels to picks.
         start_s: Time until a worker has loaded torch and the model: 2.2 s measured.
         file_bytes: Size of a micrograph; 4096 x 4096 of float32.
-        store_bytes_s: What the shared store gives to all workers together.
-        link_bytes_s: What one worker's network gives.
-        dispatch_s: Time of the one scheduler for a group; Dask says 0.2 to 1 ms a task.
-        alive_s: Mean time until a worker dies; short, as of machines that may be taken away.
-        noticed_s: Time until a death is noticed and the group is handed out again.
+        store_bytes_s: Bandwidth of the shared storage.
+        link_bytes_s: Bandwidth of the network of one worker.
+        dispatch_s: Time of the scheduler per group; Dask's documentation says 0.2 to 1 ms per task.
+        alive_s: Mean time until a worker dies; short, as for preemptible machines.
+        noticed_s: Time until a death is detected and the group is assigned again.
         return_s: Time until a dead worker is replaced.
-        slow_frac: Share of workers at a third of the speed.
-        long_frac: Share of groups that take ten times as long.
+        slow_frac: Fraction of workers with a third of the speed.
+        long_frac: Fraction of groups that take ten times as long.
     """
 
     micrographs: int = 1_000_000
@@ -61,14 +61,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run went.
+    """Result of a simulated run.
 
     Attributes:
         seconds: From the first request to the last group.
-        groups: How many were finished.
-        deaths: Workers that died over a group, which another did again.
-        store_busy: Share of the time that the store was busy.
-        scheduler_busy: Share of the time that the scheduler was.
+        groups: Number of finished groups.
+        deaths: Workers that died during a group, which was repeated.
+        store_busy: Fraction of the time that the storage was busy.
+        scheduler_busy: Fraction of the time that the scheduler was busy.
     """
 
     seconds: float
@@ -79,10 +79,10 @@ class Finished:
 
 
 def simulate(site: Site, workers: int, seed: int = 0) -> Finished:
-    """Play a run through, event by event.
+    """Simulate a run, event by event.
 
-    A request is answered by the scheduler, then by the store, both one after the other in the
-    order of requests. A worker asks for its next group when it begins to work on one.
+    The scheduler, then the storage, serve requests sequentially and in order. A worker
+    requests its next group when it starts to process one.
     """
     chance = random.Random(seed)
     speeds = [1 / 3 if chance.random() < site.slow_frac else 1.0 for _ in range(workers)]
@@ -133,7 +133,7 @@ def simulate(site: Site, workers: int, seed: int = 0) -> Finished:
 
 
 def bytes_out(picks: int = 400) -> int:
-    """Size of the STAR file of one micrograph with so many picks, as RELION reads it."""
+    """Return the size of the STAR file of one micrograph by number of picks."""
     places = np.random.default_rng(0).uniform(0, 4096, (picks, 2))
     score = np.random.default_rng(1).normal(size=picks)
     with tempfile.TemporaryDirectory() as folder:
@@ -143,7 +143,7 @@ def bytes_out(picks: int = 400) -> int:
 
 
 def sites(site: Site) -> dict[str, Site]:
-    """The stores that are compared, and one worse way to hand out work."""
+    """Return the storage systems to compare, and one worse scheduling method."""
     return {
         "no limit on the store": site,
         "cluster file system, 50 GB/s": replace(site, store_bytes_s=50e9),
@@ -153,7 +153,7 @@ def sites(site: Site) -> dict[str, Site]:
 
 
 def plot(found: dict[str, list[float]], site: Site, path: Path) -> None:
-    """Draw micrographs a second against workers."""
+    """Plot micrographs per second against number of workers."""
     import matplotlib as mpl
 
     mpl.use("Agg")

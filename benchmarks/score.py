@@ -1,4 +1,4 @@
-"""Score maps: arithmetic a second of the convolutions against a plain matrix product."""
+"""Score maps: arithmetic speed of the convolutions compared with a plain matrix product."""
 
 from functools import partial
 
@@ -14,9 +14,9 @@ from cryopick.pick.suppression import suppress_non_maxima
 
 
 def operations(name: str, width: int, shape: tuple[int, int], step_px: int | None = None) -> float:
-    """Multiplications and additions of the convolutions, for every `step_px`-th pixel.
+    """Count multiplications and additions of the convolutions, for every `step_px`-th pixel.
 
-    None stands for the network's stride.
+    None means the network's stride.
     """
     total, channels, stride = 0.0, 1, 1
     for layer in NETWORKS[name]:
@@ -41,7 +41,7 @@ def main(
 ) -> None:
     """Print the table."""
     image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
-    # Without instructions for it, bfloat16 is a thousand times slower than what it is held against.
+    # Without processor support, bfloat16 is a thousand times slower than float32.
     device = choose_device()
     fast = has_fast_bfloat16(device)
     peaks = {kind: matrix_gflops(kind) for kind in ("float32", *(["bfloat16"] if fast else []))}
@@ -72,7 +72,12 @@ def main(
         "sort": lambda: np.argsort(logits, axis=None),
     }
     seconds = medians(works)
-    row("suppression", seconds["suppress_non_maxima"], seconds["suppress_non_maxima"] / seconds["sort"], "one argsort")
+    row(
+        "suppression",
+        seconds["suppress_non_maxima"],
+        seconds["suppress_non_maxima"] / seconds["sort"],
+        "one argsort",
+    )
 
 
 if __name__ == "__main__":

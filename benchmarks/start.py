@@ -1,4 +1,4 @@
-"""How long a command takes that has little to do, against starting Python alone."""
+"""Start-up time of commands, compared with starting Python alone."""
 
 import statistics
 import sys

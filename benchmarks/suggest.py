@@ -1,17 +1,17 @@
-"""What do labels teach that were suggested, against labels chosen at random?
+"""Active learning: suggested labels compared with random ones.
 
-Three ways to spend the same number of answers on the training micrographs of EMPIAR-10017,
-or of another folder laid out alike, each judged by the average precision on its test micrographs:
+Compares three strategies with the same number of answers on the training micrographs of
+EMPIAR-10017, or of a folder with the same layout, by average precision on its test micrographs:
 
 - suggested: `cryopick suggest` proposes, each time with the model trained on the answers so
-  far; a person says yes or no.
-- particles: a person clicks particles at random; every answer is a label.
-- candidates: picks of the first model, drawn at random; a person says yes or no.
+  far; a person accepts or rejects them.
+- particles: a person labels random particles; every answer is a label.
+- candidates: random picks of the first model; a person accepts or rejects them.
 
-The person is the table of known particles: a candidate near a particle becomes
-a label at the particle's place, any other is a no, which counts as an answer and becomes a
-negative. Everything is done by the commands that a user types; what is there already is not done
-again. The first suggestions do not depend on the seed, what is trained from them does.
+The person is simulated by the table of all particles: a candidate near a particle becomes
+a label at the position of the particle, any other is rejected, counts as an answer and becomes a
+negative. All steps are cryopick commands; existing results are reused. The first suggestions do
+not depend on the seed, the models trained on them do.
 
     .venv/bin/python benchmarks/suggest.py [--answers 10 25 50 100] [--seeds 3] [--init general]
 """
@@ -42,15 +42,15 @@ WAYS = ("suggested", "particles", "candidates")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What all runs share.
+    """Settings of all runs.
 
     Attributes:
         data: Folder with micrographs/, particles.tsv, train.txt and test.txt.
-        radius_px: Within which a pick is right.
-        out: Where everything is kept.
-        init: What training starts from, and what makes the first suggestions.
-        scale: Options that tell the particle's and the pixels' size.
-        expected: Options that tell training how many particles to expect.
+        radius_px: Largest distance of a correct pick from a particle.
+        out: Folder of the results.
+        init: Initialization of training, and model of the first suggestions.
+        scale: Options for the particle diameter and the pixel size.
+        expected: Options for the expected number of particles.
         train: More options of training.
     """
 
@@ -63,7 +63,7 @@ class Experiment:
     train: tuple[str, ...]
 
     def micrographs(self, split: str) -> list[Path]:
-        """The micrographs of train.txt or test.txt."""
+        """Return the micrographs of train.txt or test.txt."""
         folder = self.data / "micrographs"
         found = (
             folder / f"{name}{suffix}"
@@ -73,21 +73,21 @@ class Experiment:
         return [path for path in found if path.exists()]
 
     def listed(self, split: str) -> str:
-        """The same as an argument of a command."""
+        """Return the list of micrographs as an argument of a command."""
         return listed(self.micrographs(split), self.out / f"{split}-list")
 
     def truth(self, split: str) -> Picks:
-        """The known particles on them."""
+        """Return the true particles on them."""
         return match_names(read_picks(self.data / "particles.tsv"), self.micrographs(split)).picks
 
     def first_model(self) -> tuple[str, ...]:
-        """Options that choose the model which has seen no answer."""
+        """Return options for the first model, without answers."""
         return () if self.init == "general" else ("--model", self.init)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One way with one seed: its folder keeps answers, models and picks."""
+    """One strategy with one seed: its folder contains answers, models and picks."""
 
     experiment: Experiment
     way: str
@@ -95,15 +95,15 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where it is kept."""
+        """Folder of the run."""
         return self.experiment.out / f"{self.way}-{self.seed}"
 
     def file(self, name: str, answers: int, suffix: str) -> Path:
-        """A file of the stage that ends with so many answers."""
+        """Return a file of the stage that ends with a number of answers."""
         return self.folder / f"{name}-{answers}.{suffix}"
 
     def stage(self, before: int, answers: int) -> dict[str, object]:
-        """Go from so many answers to more, unless that was done; what it led to."""
+        """Add answers, unless done; return the result."""
         notes = self.file("result", answers, "json")
         if not notes.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ class Run:
         return json.loads(notes.read_text())
 
     def answered(self, before: int, answers: int) -> tuple[Picks, Picks, Picks]:
-        """Everything asked so far, and the labels and negatives that the answers gave."""
+        """Return all questions so far, and the resulting labels and negatives."""
         truth = self.experiment.truth("train")
         if self.way == "particles":
             drawn = truth.select(self.drawn(len(truth), answers))
@@ -136,11 +136,11 @@ class Run:
         return asked, truth.select(np.unique(rows[rows >= 0])), asked.select(rows < 0)
 
     def drawn(self, total: int, answers: int) -> np.ndarray:
-        """Rows drawn at random; more answers include the fewer ones."""
+        """Draw rows at random; larger samples contain the smaller ones."""
         return np.random.default_rng(self.seed).permutation(total)[:answers]
 
     def first_picks(self) -> Path:
-        """Picks of the first model on the training micrographs, at even odds or better."""
+        """Return training-set picks of the first model with scores of at least 0."""
         table = self.experiment.out / "first-picks.star"
         if not table.exists():
             made = self.experiment
@@ -151,7 +151,7 @@ class Run:
         return table
 
     def suggested(self, before: int, answers: int) -> Picks:
-        """The suggestions so far, with those that follow from the answers so far."""
+        """Return the suggestions so far, with those after the latest answers."""
         made, table = self.experiment, self.file("candidates", answers, "star")
         known: tuple[object, ...] = made.first_model()
         if before:
@@ -169,7 +169,7 @@ class Run:
         return concatenate([*asked, read_picks(table)])
 
     def trained(self, answers: int) -> float:
-        """Train on the labels, pick the test micrographs, judge."""
+        """Train on the labels, pick the test micrographs, and evaluate."""
         made, model = self.experiment, self.file("model", answers, "safetensors")
         if not model.exists():
             negatives = self.file("negatives", answers, "star")
@@ -182,11 +182,11 @@ class Run:
         return self.judged(answers, ("--model", str(model)))
 
     def untrained(self, answers: int) -> float:
-        """No answer was yes: the first model is all there is."""
+        """Evaluate the first model if all candidates were rejected."""
         return self.judged(answers, self.experiment.first_model())
 
     def judged(self, answers: int, model: tuple[str, ...]) -> float:
-        """Average precision of a model on the test micrographs."""
+        """Return the average precision of a model on the test micrographs."""
         made, table = self.experiment, self.file("picks", answers, "star")
         cryopick(
             *("pick", made.listed("test"), *model, *made.scale),
@@ -197,14 +197,14 @@ class Run:
 
 
 def cryopick(*arguments: object) -> None:
-    """Run a command of cryopick's; its words go to stderr."""
+    """Run a cryopick command; its output goes to stderr."""
     command = [str(CRYOPICK), *map(str, arguments)]
     print("$", *command, file=sys.stderr)
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 def main() -> None:
-    """Do what is missing, write the table, draw the figure."""
+    """Run missing experiments, write the table, draw the figure."""
     results = ROOT / "docs" / "results"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=int, nargs="+", default=[10, 25, 50, 100])
@@ -244,13 +244,13 @@ def main() -> None:
 
 
 def write(rows: list[dict[str, object]], path: Path) -> None:
-    """Every run as a line of a table."""
+    """Write a table with one row per run."""
     lines = ["\t".join(rows[0]), *("\t".join(map(str, row.values())) for row in rows)]
     path.write_text("\n".join([*lines, ""]))
 
 
 def by_way(rows: list[dict[str, object]], name: str) -> dict[str, dict[int, list[float]]]:
-    """The values of a column over the seeds, by way and number of answers."""
+    """Return values of a column over the seeds, by strategy and number of answers."""
     found: dict[str, dict[int, list[float]]] = {}
     for row in rows:
         at = found.setdefault(str(row["way"]), {}).setdefault(int(str(row["answers"])), [])
@@ -259,7 +259,7 @@ def by_way(rows: list[dict[str, object]], name: str) -> dict[str, dict[int, list
 
 
 def show(rows: list[dict[str, object]], stages: list[int]) -> None:
-    """Means over the seeds with their spread, and the labels that the answers gave."""
+    """Print means and standard deviations over the seeds, and the numbers of labels."""
     print("| labels | " + " | ".join(f"{answers} answers" for answers in stages) + " |")
     print("|---|" + "---|" * len(stages))
     labels = by_way(rows, "labels")
@@ -273,7 +273,7 @@ def show(rows: list[dict[str, object]], stages: list[int]) -> None:
 
 
 def draw(rows: list[dict[str, object]], path: Path) -> None:
-    """Average precision against answers: the mean over the seeds, and every run as a dot."""
+    """Plot average precision against answers: mean over the seeds, and each run as a dot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator

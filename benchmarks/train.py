@@ -1,4 +1,4 @@
-"""A training step: drawing the minibatch, and learning from it, against a matrix product."""
+"""A training step: drawing the minibatch, and the update, compared with a matrix product."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +13,14 @@ from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
-from cryopick.train.sampling import Batch, Sampler
+from cryopick.train.sampling import Minibatch, Sampler
 from cryopick.train.settings import TrainSettings
 
 LABELS = 25
 
 
 def store(folder: Path, count: int, side_px: int) -> PreparedStore:
-    """Prepared micrographs of noise with labels, the same each time."""
+    """Make reproducible preprocessed micrographs of noise with labels."""
     rng = np.random.default_rng(0)
     usable = np.ones((side_px, side_px), bool)
     for number in range(count):
@@ -38,8 +38,8 @@ def main(count: int = 8, side_px: int = 512, steps: int = 30, repeats: int = 3) 
 
 def measured(
     count: int, side_px: int, steps: int, repeats: int = 3
-) -> tuple[dict[str, float], Batch]:
-    """Seconds of a run, of drawing a minibatch and of a forward pass; and a minibatch."""
+) -> tuple[dict[str, float], Minibatch]:
+    """Measure a run, drawing a minibatch and a forward pass; return a minibatch as well."""
     settings = TrainSettings(
         diameter_ang=160.0,
         particles_per_micrograph=side_px**2 / 1000.0,
@@ -66,7 +66,7 @@ def measured(
         return medians(works, repeats=5 * repeats) | medians({"run": run}, repeats), batch
 
 
-def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
+def report(seconds: dict[str, float], batch: Minibatch, steps: int) -> None:
     """Print the rows that follow from the timings."""
     regions = sum(map(len, batch.indices.values()))
     patches, _, side, _ = batch.patches.shape
@@ -76,7 +76,7 @@ def report(seconds: dict[str, float], batch: Batch, steps: int) -> None:
     heading(f"Train conv31, {torch.get_num_threads()} threads")
     for work, taken, count in (
         ("forward", seconds["forward"], forward),
-        (f"a step of {steps}, all told", step, 3 * forward),
+        (f"a step of {steps}, in total", step, 3 * forward),
     ):
         speed = count / taken / 1e9
         row(work, taken, f"{speed / peak:.2f}", f"{speed:.0f} of {peak:.0f} GFLOP/s")

@@ -1,10 +1,10 @@
-"""Whether 2D classes tell the share of false positives: estimated against real, by threshold.
+"""False positives by 2D classes: estimated and true fractions, by threshold.
 
     .venv/bin/python benchmarks/validation.py
 
-Simulated micrographs with dirt, picked by the general model and classified by RELION at four
-thresholds: of rings, on which the rule was chosen, and of Y-shaped molecules, which came after.
-Needs RELION; takes ten minutes. What is there already in runs/validation is not done again. Draws
+Simulated micrographs with contamination are picked by the general model and classified by RELION
+at four thresholds: rings, used to choose the rule, and Y-shaped molecules, used for testing.
+Needs RELION; takes ten minutes. Existing results in runs/validation are reused. Draws
 docs/results/validation-ring.png and validation-y-shaped.png.
 """
 
@@ -25,13 +25,13 @@ DIAMETER = ("--diameter-ang", "150")
 
 
 def run(folder: Path, made: str, *words: str) -> None:
-    """Run a command of cryopick in the folder, unless what it makes is there."""
+    """Run a cryopick command in the folder, unless its output exists."""
     if not (folder / made).exists():
         subprocess.run([CRYOPICK, *words], cwd=folder, check=True)
 
 
 def study(name: str) -> Path:
-    """Make what is missing of a study, print its shares, and give its folder of classes."""
+    """Run missing steps of a study, print its fractions, and return its folder of classes."""
     folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     simulated, thresholds = STUDIES[name]
@@ -50,7 +50,7 @@ def study(name: str) -> Path:
 
 
 def main() -> None:
-    """Make what is missing, and draw the figures."""
+    """Run missing steps, and draw the figures."""
     for name in STUDIES:
         shutil.copy(study(name) / "shares.png", FIGURES / f"validation-{name}.png")
 

@@ -10,7 +10,7 @@ The check reads the source code without importing it and fails when one of these
 - words that the glossary replaces, in docstrings, comments, strings and documentation: none.
 
 Usage: `scripts/check_vocabulary.py [--report] [--root FOLDER] [FILE ...]`. `--report` lists every
-offending line; files limit the list.
+offending line; files and folders limit the check to them.
 """
 
 import argparse
@@ -337,20 +337,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--report", action="store_true", help="list every offending line")
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="checkout to check")
-    parser.add_argument("files", nargs="*", type=Path, help="list only the lines of these files")
+    parser.add_argument("files", nargs="*", type=Path, help="check only these files and folders")
     options = parser.parse_args()
     root = options.root.resolve()
-    findings = run_checks(root, files_to_check(root))
+    chosen = {path.resolve() for path in options.files}
+    paths = files_to_check(root)
+    if chosen:
+        paths = [path for path in paths if {path, *path.parents} & chosen]
+    findings = run_checks(root, paths)
     passed, text = summarize(findings)
-    if options.report or options.files or not passed:
-        prefixes = [path.resolve().relative_to(root).as_posix() for path in options.files] or [""]
+    if options.report or chosen or not passed:
         for rule in RULES:
             for line in findings.lines[rule]:
-                if any(
-                    line.startswith(prefix) or (rule == "class" and prefix in line)
-                    for prefix in prefixes
-                ):
-                    print(f"{rule:10} {line}")
+                print(f"{rule:10} {line}")
     print(text)
     return int(not passed)
 

@@ -1,8 +1,8 @@
-"""Take the pictures of `docs/howto/label.md` by going through the labelling page as a user does.
+"""Take the screenshots of `docs/howto/label.md` by using the labelling page like a user.
 
 Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
-detector is trained: python scripts/make_label_screenshots.py [FOLDER]. In a folder that is kept the
-training is done once, and later calls take the pictures of the other steps again.
+model is trained: python scripts/make_label_screenshots.py [FOLDER]. If FOLDER is given, later
+calls reuse its training and take only the other screenshots again.
 """
 
 import io
@@ -23,21 +23,21 @@ from tests.browser.driver import Driver, Server  # noqa: E402  # found by the li
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"
 OUT = ROOT / "docs" / "images"
 THEMES = ("light", "dark")
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 PIXEL_SIZE_ANG, DIAMETER_ANG, EXPECTED = 1.77, 180, 400
 
 
 def labels() -> dict[str, list[tuple[float, float]]]:
-    """The 25 labels, by micrograph."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """Return the 25 labels by micrograph."""
+    by_name: dict[str, list[tuple[float, float]]] = {}
     for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
         name, x, y = line.split("\t")
-        found.setdefault(name, []).append((float(x), float(y)))
-    return found
+        by_name.setdefault(name, []).append((float(x), float(y)))
+    return by_name
 
 
 def shoot(page: Page, name: str) -> None:
-    """Write the window as label-NAME-THEME.webp in both themes, small enough for a repository."""
+    """Save a screenshot as label-NAME-THEME.webp in both themes, small enough for a repository."""
     page.evaluate("document.activeElement.blur()")
     page.mouse.move(5, 5)
     for theme in THEMES:
@@ -51,13 +51,13 @@ def shoot(page: Page, name: str) -> None:
         path = OUT / f"label-{name}-{theme}.webp"
         for quality in (90, 80, 70, 60, 50, 40):
             picture.save(path, quality=quality, method=6)
-            if path.stat().st_size < MOST_BYTES:
+            if path.stat().st_size < MAX_BYTES:
                 break
         print(path.name, path.stat().st_size)
 
 
 def train(user: Driver) -> None:
-    """Press Start and wait for the picks."""
+    """Start a training and wait for the picks."""
     page = user.page
     user.step("train")
     page.get_by_label("Particles per micrograph").fill(str(EXPECTED))
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def go_through(user: Driver) -> None:
-    """What a user does on the first day."""
+    """Perform the steps of a new user."""
     page = user.open().step("data").page
     page.locator("input[name=path]").fill("micrographs")
     page.get_by_role("button", name="Add", exact=True).click()
@@ -102,7 +102,7 @@ def go_through(user: Driver) -> None:
     shoot(page, "data")
 
     user.step("label")
-    if not user.told("state")["n_labels"]:
+    if not user.fetch("state")["n_labels"]:
         for name, places in labels().items():
             user.micrograph(name)
             for place in places:
@@ -117,13 +117,13 @@ def go_through(user: Driver) -> None:
     page.wait_for_timeout(4000)
     shoot(page, "label")
 
-    if not any(run["has_picks"] for run in user.told("state")["runs"]):
+    if not any(run["has_picks"] for run in user.fetch("state")["runs"]):
         train(user)
     user.step("train")
     page.wait_for_timeout(4000)
     shoot(page, "train")
-    page.get_by_role("button", name="Look at the picks").click()
-    page.get_by_role("button", name="Even odds").click()
+    page.get_by_role("button", name="Inspect the picks").click()
+    page.get_by_role("button", name="Probability 50 %").click()
     user.look_at(2000, 2000, 0.3)
     page.wait_for_timeout(6000)
     shoot(page, "inspect")

@@ -1,7 +1,7 @@
 """Settings and fixtures of all tests.
 
-Generated inputs are the same in every run, so that the gate says the same of the same code;
-`HYPOTHESIS_PROFILE=explore scripts/check` looks for new ones.
+Generated inputs are the same in every run, so that the result of the checks is reproducible;
+`HYPOTHESIS_PROFILE=explore scripts/check` tries new ones.
 """
 
 import os
@@ -17,7 +17,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 @pytest.fixture
 def run_words(monkeypatch, tmp_path):
-    """Run a command line of cryopick's in a folder of its own; its exit status is checked."""
+    """Run a cryopick command line in an empty folder, and check its exit status."""
     from typer.testing import CliRunner
 
     from cryopick.cli import app
@@ -35,7 +35,7 @@ def run_words(monkeypatch, tmp_path):
 
 @pytest.fixture
 def project(run_words):
-    """The same in a folder with five micrographs in mics/ and a model, m.safetensors."""
+    """Run commands in a folder with five micrographs in mics/ and a model, m.safetensors."""
     from tests import tiny
 
     Path("mics").mkdir()

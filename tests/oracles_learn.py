@@ -6,7 +6,8 @@ import math
 import numpy as np
 import torch
 
-from cryopick.model.networks import NetworkSettings, Scorer
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.networks import Scorer
 
 
 def cross_entropy(logit, is_positive):
@@ -60,7 +61,7 @@ def exact_counts(unlabelled):
 
 
 def gaussian_counts(unlabelled, least_variance):
-    """The Gaussian that stands for q(k), on the whole numbers, with sum one."""
+    """Return the Gaussian approximation of q(k) on the integers, with sum one."""
     g = [logistic(x) for x in unlabelled]
     middle, variance = sum(g), max(sum(p * (1 - p) for p in g), least_variance)
     density = [math.exp(-((k - middle) ** 2) / (2 * variance)) for k in range(len(g) + 1)]

@@ -1,7 +1,7 @@
 """Small inputs for tests of whole commands: micrographs with blobs, labels, a model.
 
-Nothing here is realistic; everything is quick. Micrographs have 10 Å pixels and particles
-some 100 Å across; the working pixels of the model are the raw ones.
+The inputs are unrealistic but fast. Micrographs have 10 Å pixels and particles
+of about 100 Å; the working pixels of the model are the raw ones.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ LINE = "pick mics --model m.safetensors --threshold -100"  # in the folder of fi
 
 
 def blobs(seed, shape=(96, 112)):
-    """Dark blobs on noise, with their centres (x, y)."""
+    """Make dark blobs on noise, and return the image and their centres (x, y)."""
     rng = np.random.default_rng(seed)
     height, width = shape
     xy = rng.uniform(12, [width - 12, height - 12], (PER_MICROGRAPH, 2))
@@ -42,7 +42,7 @@ def micrographs(folder, count=3, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG)):
 
 
 def model(path, settings=None):
-    """Write a model that was never trained: its scores are as good as any for plumbing."""
+    """Write an untrained model; its scores are sufficient for tests of commands."""
     import torch
 
     from cryopick.model.architectures import NetworkSettings
@@ -64,7 +64,7 @@ def model(path, settings=None):
 
 
 def bad_micrographs(folder):
-    """Write one file of each kind that cannot serve; return what each is told to be."""
+    """Write one unusable file of each kind; return the expected error messages."""
     folder = Path(folder)
     image, _ = blobs(0)
     write_mrc(folder / "whole.mrc", image, pixel_size_ang=None)
@@ -81,7 +81,7 @@ def bad_micrographs(folder):
     stack(folder / "stack.mrc", image)
     return {
         "holed.mrc": "NaN or infinite, the first at x = 5, y = 3",
-        "flat.mrc": "every pixel is 3",
+        "flat.mrc": "all pixels have the value 3",
         "cut.mrc": "truncated",
         "header.mrc": "an MRC header takes 1024 bytes",
         "empty.mrc": "the file is empty",

@@ -5,7 +5,7 @@ from torch import nn
 
 
 class Features(nn.Module):
-    """What stands before the linear layer."""
+    """Layers before the linear layer."""
 
     def __init__(self, features):
         super().__init__()

@@ -1,13 +1,13 @@
 """Find protein particles in cryo-EM micrographs from a handful of labels.
 
-The same from Python as on the command line; docs/howto/python.md shows it at work.
+The Python API of the commands; docs/howto/python.md shows examples.
 
 - `find_micrographs`, `read_micrograph`: raw micrographs.
 - `read_picks`, `write_picks`, `Picks`, `concatenate`, `match_names`: tables of particles.
 - `train_settings`, `train_model`, `TrainSettings`: a model from a few labels.
 - `pick_particles`, `PickSettings`, `Model`, `load_model`: particles from a model.
-- `evaluate_picks`, `apply_threshold`: how good picks are, and the surest of them.
-- `read_regions`, `Regions`: where not to look.
+- `evaluate_picks`, `apply_threshold`: metrics of picks, and their selection by score.
+- `read_regions`, `Regions`: exclusion regions.
 - `CryopickError`: the base of all errors that a mistake in the input causes.
 """
 

@@ -58,10 +58,10 @@ def train_settings(
         InputError: The model given as `init` is missing.
     """
     defaults = choose_training_settings(init, diameter_ang, steps=others.get("steps"))
-    given = {"diameter_ang": float(diameter_ang)}
+    explicit = {"diameter_ang": float(diameter_ang)}
     if particles_per_micrograph is not None:
-        given["particles_per_micrograph"] = float(particles_per_micrograph)
-    return TrainSettings(**{**defaults, **given, **others})
+        explicit["particles_per_micrograph"] = float(particles_per_micrograph)
+    return TrainSettings(**{**defaults, **explicit, **others})
 
 
 def train_model(  # noqa: PLR0913  # options of the command
@@ -91,8 +91,8 @@ def train_model(  # noqa: PLR0913  # options of the command
         negatives: Negative labels: positions without a particle.
         ignore: Regions to ignore, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
-        events: Receiver of progress, curves and skipped micrographs; by default, a warning tells
-            of each skipped micrograph.
+        events: Receiver of progress, curves and skipped micrographs; by default, each skipped
+            micrograph gives a warning.
         overwrite: Replace a model that exists.
 
     Returns:
@@ -141,8 +141,8 @@ def pick_particles(
         settings: How to pick; the defaults if None.
         ignore: Regions in which nothing is picked, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
-        events: Receiver of progress and skipped micrographs; by default, a warning tells of each
-            skipped micrograph.
+        events: Receiver of progress and skipped micrographs; by default, each skipped micrograph
+            gives a warning.
 
     Returns:
         Centres (x, y) in raw pixels with their scores (logits), by micrograph and descending

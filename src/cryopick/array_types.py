@@ -1,8 +1,8 @@
-"""Types of arrays with their shapes, for signatures: `Float[np.ndarray, "height width"]`.
+"""Array types with shapes, for signatures: `Float[np.ndarray, "height width"]`.
 
-They are jaxtyping's where something reads them: a type checker, or a program that has loaded
-jaxtyping before cryopick, as the tests do. A command reads none of them and would spend a sixth
-of a short run on loading it, so there each stands for the array's bare type.
+A type checker, or a program that imports jaxtyping before cryopick (as the tests do), gets the
+types of jaxtyping. Commands never read the annotations, and importing jaxtyping would take a
+sixth of a short run; there each annotation evaluates to the plain array type.
 """
 
 import sys

@@ -1,15 +1,13 @@
-"""Settings: frozen dataclasses, read from TOML and written to it.
+"""Settings: frozen dataclasses that are read from and written to TOML.
 
-A settings class is a frozen dataclass with keyword-only fields that checks itself in
-`__post_init__`. Its field names are the TOML keys. Fields may be of type `str`, `int`,
-`float`, `bool`, `Path`, a `Literal`, a tuple of those, another settings class (a TOML
-table), or any of these `| None`; a key that is absent from the file stands for the default.
-A class that renamed fields maps their old keys to the new ones in `FORMER_NAMES`, so that files
-written before still open.
+A settings class is a frozen dataclass with keyword-only fields that validates itself in
+`__post_init__`. Its field names are the TOML keys. Fields may have the type `str`, `int`,
+`float`, `bool`, `Path`, a `Literal`, a tuple of those, another settings class (a TOML table),
+or any of these `| None`. A key that is missing from the file takes its default.
 
-- `load_toml`: a file as settings; every mistake in it is an error.
-- `to_toml`: settings as the text of such a file.
-- `hash_settings`: a short name for settings, the same for the same values.
+- `load_toml`: read settings from a file; every mistake in it is an error.
+- `to_toml`: convert settings to the text of such a file.
+- `hash_settings`: short identifier of settings, equal for equal values.
 """
 
 import difflib
@@ -52,13 +50,13 @@ class Help:
 def load_toml(settings: type[Settings], path: Path) -> Settings:
     """Read settings from a TOML file.
 
-    A whole number is accepted where a float is due; nothing else is converted.
+    An integer is accepted for a float; no other conversions are made.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: The file is not TOML.
-        SettingsError: A key is unknown or missing, or a value has the wrong type or is
-            refused by the class.
+        FormatError: The file is not valid TOML.
+        SettingsError: A key is unknown or missing, or a value has the wrong type or is rejected
+            by the class.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -66,74 +64,78 @@ def load_toml(settings: type[Settings], path: Path) -> Settings:
         raise InputError(f"{path}: cannot read the settings: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a TOML file: {error}") from error
-    return _build(settings, values, str(path))
+    return _build_settings(settings, values, str(path))
 
 
 def to_toml(settings: Any) -> str:  # noqa: ANN401  # any settings class
-    """Write settings as TOML; fields that are None are left out.
+    """Convert settings to TOML; fields that are None are omitted.
 
     Raises:
-        TypeError: A value is of a type that no settings field may have.
+        TypeError: A value has a type that settings fields cannot have.
     """
     return _toml_lines(settings, "")
 
 
 def hash_settings(settings: Any) -> str:  # noqa: ANN401  # any settings class
-    """Twelve hexadecimal digits that differ for settings of different class or values."""
+    """Return twelve hexadecimal digits that differ between classes and values of settings."""
     text = f"{type(settings).__qualname__}\n{to_toml(settings)}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _toml_lines(settings: Any, prefix: str) -> str:  # noqa: ANN401  # any settings class
-    plain, tables = [], []
+    lines, tables = [], []
     for name in (field.name for field in fields(settings)):
         value = getattr(settings, name)
         if is_dataclass(value):
             tables.append(f"\n[{prefix}{name}]\n{_toml_lines(value, f'{prefix}{name}.')}")
         elif value is not None:
-            plain.append(f"{name} = {_toml_value(value)}\n")
-    return "".join(plain + tables)
+            lines.append(f"{name} = {_toml_value(value)}\n")
+    return "".join(lines + tables)
 
 
-def _build(settings: type[Settings], values: dict[str, Any], where: str) -> Settings:
+def _build_settings(settings: type[Settings], values: dict[str, Any], where: str) -> Settings:
     former = getattr(settings, "FORMER_NAMES", {})
     values = {former.get(key, key): value for key, value in values.items()}
-    kinds = typing.get_type_hints(settings)
-    known = {field.name: field for field in fields(typing.cast(Any, settings))}
+    types = typing.get_type_hints(settings)
+    known_fields = {field.name: field for field in fields(typing.cast(Any, settings))}
     for key in values:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            hint = f"did you mean {close[0]!r}?" if close else "there are none"
+        if key not in known_fields:
+            close = difflib.get_close_matches(key, known_fields, n=1, cutoff=0.0)
+            hint = f"did you mean {close[0]!r}?" if close else "this table has no settings"
             raise SettingsError(f"{where}: unknown setting {key!r}; {hint}")
-    for name, field in known.items():
+    for name, field in known_fields.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise SettingsError(f"{where}: the setting {name!r} is missing; add it")
-    checked = {key: _checked(value, kinds[key], f"{where}: {key}") for key, value in values.items()}
+            raise SettingsError(f"{where}: the required setting {name!r} is missing; add it")
+    converted = {
+        key: _convert(value, types[key], f"{where}: {key}") for key, value in values.items()
+    }
     try:
-        return settings(**checked)
+        return settings(**converted)
     except SettingsError as error:
         raise SettingsError(f"{where}: {error}") from error
 
 
-def _checked(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401  # whatever TOML holds
-    """The value as the annotated type, or an error that says what was expected."""
+def _convert(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401  # whatever TOML holds
+    """Convert a TOML value to the annotated type."""
     options = typing.get_args(kind) if _is_union(kind) else (kind,)
     for option in options:
         origin = typing.get_origin(option)
         if isinstance(option, type) and is_dataclass(option) and isinstance(value, dict):
-            return _build(option, value, where)
-        if origin is Literal and any(_same(value, choice) for choice in typing.get_args(option)):
+            return _build_settings(option, value, where)
+        if origin is Literal and any(
+            _is_equal(value, choice) for choice in typing.get_args(option)
+        ):
             return value
         if origin is tuple and isinstance(value, list):
             item = typing.get_args(option)[0]
-            return tuple(_checked(v, item, f"{where}[{i}]") for i, v in enumerate(value))
+            return tuple(_convert(v, item, f"{where}[{i}]") for i, v in enumerate(value))
         if option is float and type(value) in (int, float):
             return float(value)
         if option is Path and isinstance(value, str):
             return Path(value)
         if type(value) is option:
             return value
-    expected = " or ".join(_spoken(option) for option in options if option is not type(None))
+    expected = " or ".join(_describe_type(option) for option in options if option is not type(None))
     raise SettingsError(f"{where}: expected {expected}, found {json.dumps(value, default=str)}")
 
 
@@ -141,19 +143,19 @@ def _is_union(kind: Any) -> bool:  # noqa: ANN401  # an annotation
     return typing.get_origin(kind) in (typing.Union, types.UnionType)
 
 
-def _same(value: object, choice: object) -> bool:
+def _is_equal(value: object, choice: object) -> bool:
     return type(value) is type(choice) and value == choice
 
 
-def _spoken(kind: Any) -> str:  # noqa: ANN401  # an annotation
-    """A type in the words of a settings file."""
+def _describe_type(kind: Any) -> str:  # noqa: ANN401  # an annotation
+    """Describe a type in the terms of a settings file."""
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(json.dumps(choice) for choice in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return "a list"
     if is_dataclass(kind):
         return "a table"
-    words = {str: "a text", Path: "a path", int: "a whole number", float: "a number"}
+    words = {str: "a string", Path: "a path", int: "an integer", float: "a number"}
     return words.get(kind, "true or false")
 
 
@@ -163,10 +165,10 @@ def _toml_value(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return repr(value)  # inf and nan are spelt alike in TOML
+        return repr(value)  # inf and nan are spelled the same in TOML
     if isinstance(value, str | Path):
-        # JSON's escapes are TOML's, save that TOML also wants DEL escaped
+        # TOML has the escapes of JSON and requires one for DEL as well
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007F")
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    raise TypeError(f"a setting cannot be a {type(value).__name__}: {value!r}")
+    raise TypeError(f"settings cannot have the type {type(value).__name__}: {value!r}")

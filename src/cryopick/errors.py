@@ -6,6 +6,7 @@
     │   ├── MicrographError          an image cannot be used as a micrograph
     │   │   └── MissingPixelSizeError    neither file nor options give the pixel size
     │   ├── FormatError              a table, list, model or settings file is malformed
+    │   │   └── NotATableError       a file does not contain picks
     │   └── UnmatchedError           a micrograph name matches no file, or several files
     ├── SettingsError                settings are out of range or contradict each other or the data
     ├── OutputExistsError            an output exists and must not be overwritten
@@ -26,6 +27,7 @@ __all__ = [
     "InputError",
     "MicrographError",
     "MissingPixelSizeError",
+    "NotATableError",
     "NotFoundError",
     "OutputExistsError",
     "SettingsError",
@@ -56,6 +58,10 @@ class MissingPixelSizeError(MicrographError):
 
 class FormatError(InputError):
     """A table, list, model or settings file violates its format."""
+
+
+class NotATableError(FormatError):
+    """A file is no table of picks; in a folder of tables it is passed over."""
 
 
 class UnmatchedError(InputError):

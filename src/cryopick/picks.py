@@ -1,11 +1,11 @@
-"""The table that travels between the stages: particles on micrographs.
+"""Table of picks: particle positions on micrographs.
 
 Coordinates are (x, y) = (column, row) of particle centres, floats, in pixels of the raw
 micrograph; pixel centres are at integers. Scores are logits.
 
 - `Picks`: the table.
-- `concatenate`: several tables as one.
-- `choose_evenly`: which of many to look at where a few must do.
+- `concatenate`: join several tables.
+- `choose_evenly`: indices of an evenly spaced subset.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ __all__ = ["Picks", "choose_evenly", "concatenate"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Picks:
-    """Particles found or labelled on a set of micrographs.
+    """Particles picked or labelled on a set of micrographs.
 
     Attributes:
-        micrographs: Name or path of every micrograph that was looked at, each once, also
-            those on which nothing was found.
-        index: For each pick, the position of its micrograph in `micrographs`.
+        micrographs: Unique name or path of every micrograph that was searched, including those
+            without picks.
+        index: Position of each pick's micrograph in `micrographs`.
         xy_px: Particle centres (x, y) in pixels of the raw micrograph.
-        score: Logit of each pick; NaN where the source gives none.
-        extra: Further columns by name, one value a pick, carried along as they are.
+        score: Logit of each pick; NaN if the source gives none.
+        extra: Additional columns by name, one value per pick, carried along unchanged.
 
     Raises:
-        ValueError: Columns differ in length, a micrograph is named twice, or an index
-            points outside `micrographs`.
+        ValueError: Columns differ in length, a micrograph is listed twice, or an index is
+            outside `micrographs`.
     """
 
     micrographs: tuple[str, ...]
@@ -48,7 +48,7 @@ class Picks:
             if len(column) != count:
                 raise ValueError(f"{name} has {len(column)} values for {count} picks")
         if len(set(self.micrographs)) != len(self.micrographs):
-            raise ValueError("a micrograph is named twice in micrographs")
+            raise ValueError("a micrograph is listed twice in micrographs")
         if count and (self.index.min() < 0 or self.index.max() >= len(self.micrographs)):
             raise ValueError(f"index must lie within the {len(self.micrographs)} micrographs")
 
@@ -63,7 +63,7 @@ class Picks:
         score: Float[np.ndarray, " picks"] | None = None,
         extra: Mapping[str, Shaped[np.ndarray, " picks"]] | None = None,
     ) -> "Picks":
-        """Build the table from one micrograph name per pick, in order of first mention.
+        """Build a table from one micrograph name per pick; micrographs keep the order of first use.
 
         >>> picks = Picks.from_columns(["b", "a", "b"], np.zeros((3, 2)))
         >>> picks.micrographs, picks.index.tolist()
@@ -85,7 +85,7 @@ class Picks:
         xy_px: Float[np.ndarray, "picks 2"],
         score: Float[np.ndarray, " picks"] | None = None,
     ) -> "Picks":
-        """Build the table of one micrograph, which may hold no pick at all."""
+        """Build the table of a single micrograph, which may have no picks."""
         count = len(xy_px)
         return cls(
             micrographs=(micrograph,),
@@ -96,11 +96,13 @@ class Picks:
 
     @property
     def is_scored(self) -> bool:
-        """Whether every pick has a score (true of an empty table)."""
+        """True if every pick has a score; an empty table counts as scored."""
         return not bool(np.isnan(self.score).any())
 
-    def select(self, keep: Bool[np.ndarray, " picks"] | Integer[np.ndarray, " kept"]) -> "Picks":
-        """Keep the picks that a mask or an index array names; all micrographs stay."""
+    def select(
+        self, keep: Bool[np.ndarray, " picks"] | Integer[np.ndarray, " selected"]
+    ) -> "Picks":
+        """Keep the picks selected by a mask or index array; all micrographs stay."""
         return replace(
             self,
             index=self.index[keep],
@@ -110,52 +112,52 @@ class Picks:
         )
 
     def restrict(self, names: Sequence[str]) -> "Picks":
-        """Keep only the micrographs in `names`, in that order; unknown names come out empty."""
+        """Keep only the micrographs in `names`, in that order; unknown names get no picks."""
         positions = {name: i for i, name in enumerate(dict.fromkeys(names))}
         new_index = np.array([positions.get(name, -1) for name in self.micrographs], np.int64)
-        kept = self.select(new_index[self.index] >= 0) if len(self) else self
-        return replace(kept, micrographs=tuple(positions), index=new_index[kept.index])
+        selected = self.select(new_index[self.index] >= 0) if len(self) else self
+        return replace(selected, micrographs=tuple(positions), index=new_index[selected.index])
 
     def rename(self, new_names: Mapping[str, str]) -> "Picks":
-        """Give micrographs other names; those not in `new_names` keep theirs."""
+        """Rename micrographs; those not in `new_names` keep their names."""
         return replace(
             self, micrographs=tuple(new_names.get(name, name) for name in self.micrographs)
         )
 
     def scale(self, factor: float) -> "Picks":
-        """Multiply all coordinates, as for images binned by another factor.
+        """Multiply all coordinates by a factor, as for differently binned images.
 
         Pixel (0, 0) stays where it is (decision 0001): there is no half-pixel term.
         """
         return replace(self, xy_px=self.xy_px * factor)
 
     def invert_y(self, height_px: int | Integer[np.ndarray, " micrographs"]) -> "Picks":
-        """Turn coordinates over for images stored upside down: y becomes height - 1 - y.
+        """Flip coordinates for images stored upside down: y becomes height - 1 - y.
 
         Args:
-            height_px: Of all micrographs, or one for each.
+            height_px: Height of all micrographs, or one value per micrograph.
         """
         x, y = self.xy_px.T
-        own = np.broadcast_to(height_px, len(self.micrographs))[self.index]
-        return replace(self, xy_px=np.column_stack([x, own - 1 - y]))
+        height_of_pick = np.broadcast_to(height_px, len(self.micrographs))[self.index]
+        return replace(self, xy_px=np.column_stack([x, height_of_pick - 1 - y]))
 
-    def rows_by_micrograph(self) -> dict[str, Integer[np.ndarray, " own"]]:
-        """For each micrograph, in stored order, the rows of its picks, in stored order."""
+    def rows_by_micrograph(self) -> dict[str, Integer[np.ndarray, " micrograph_picks"]]:
+        """Map each micrograph, in stored order, to the row numbers of its picks."""
         order = np.argsort(self.index, kind="stable")
         bounds = np.searchsorted(self.index[order], np.arange(len(self.micrographs) + 1))
         return {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(self.micrographs)}
 
     def split_by_micrograph(self) -> Iterator[tuple[str, "Picks"]]:
-        """Each micrograph's name with the table of its picks alone, in stored order."""
+        """Yield each micrograph's name and the table of its picks, in stored order."""
         for name, rows in self.rows_by_micrograph().items():
-            own = self.select(rows)
-            yield name, replace(own, micrographs=(name,), index=np.zeros_like(own.index))
+            picks = self.select(rows)
+            yield name, replace(picks, micrographs=(name,), index=np.zeros_like(picks.index))
 
 
 def concatenate(tables: Sequence[Picks]) -> Picks:
-    """Put tables one after the other; a micrograph in several of them is one micrograph.
+    """Join tables; a micrograph in several of them becomes one micrograph.
 
-    An extra column that some tables lack is left out, for want of an honest value.
+    Extra columns that are missing from some tables are dropped.
     """
     positions = {
         name: i
@@ -181,10 +183,10 @@ def concatenate(tables: Sequence[Picks]) -> Picks:
     )
 
 
-def choose_evenly(count: int, most: int) -> Integer[np.ndarray, " chosen"]:
-    """Positions in a list of `count`, `most` of them or all, from the first to the last.
+def choose_evenly(count: int, maximum: int) -> Integer[np.ndarray, " chosen"]:
+    """Choose up to `maximum` evenly spaced indices of `count` items, first and last included.
 
-    >>> evenly(9, 3), evenly(2, 3)
+    >>> choose_evenly(9, 3), choose_evenly(2, 3)
     (array([0, 4, 8]), array([0, 1]))
     """
-    return np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
+    return np.linspace(0, count - 1, min(maximum, count)).round().astype(np.int64)

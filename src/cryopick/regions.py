@@ -1,6 +1,6 @@
-"""Parts of micrographs that somebody has outlined: where not to learn, pick or judge.
+"""Exclusion regions: polygons on micrographs that training, picking and evaluation ignore.
 
-- `Regions`: polygons on a set of micrographs.
+- `Regions`: the polygons of a set of micrographs.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from cryopick.picks import Picks
 
 __all__ = ["Regions"]
 
-_AT_ONCE = 1 << 22  # points times corners compared in one go: some 30 MB
+_COMPARISONS_PER_STEP = 1 << 22  # points times corners; about 30 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +22,18 @@ class Regions:
     """Polygons on micrographs.
 
     Attributes:
-        polygons: For each micrograph, by name or path, the corners (x, y) of each polygon in
-            pixels of the raw micrograph. The last corner is joined to the first.
+        polygons: Polygons by micrograph name or path. Each is an array of corners (x, y) in
+            pixels of the raw micrograph; the last corner connects to the first.
 
     Raises:
-        ValueError: A polygon has fewer than three corners, or one that is not finite.
+        ValueError: A polygon has fewer than three corners, or a corner that is not finite.
     """
 
     polygons: Mapping[str, tuple[Float[np.ndarray, "_ 2"], ...]]
 
     def __post_init__(self) -> None:
-        for name, own in self.polygons.items():
-            for corners in own:
+        for name, polygons in self.polygons.items():
+            for corners in polygons:
                 if len(corners) < 3 or not np.isfinite(corners).all():
                     raise ValueError(
                         f"a polygon on {name!r} must have three finite corners or more; "
@@ -42,12 +42,14 @@ class Regions:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that differ for other regions."""
-        lines = [f"{name} {[p.tolist() for p in own]}" for name, own in self.polygons.items()]
+        """Twelve hexadecimal digits that identify these regions."""
+        lines = [
+            f"{name} {[p.tolist() for p in polygons]}" for name, polygons in self.polygons.items()
+        ]
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
     def select_outside(self, picks: Picks) -> Picks:
-        """The picks that lie in no polygon of their micrograph; all micrographs stay."""
+        """Keep the picks outside all polygons of their micrograph; all micrographs stay."""
         keep = np.ones(len(picks), bool)
         for name, rows in picks.rows_by_micrograph().items():
             keep[rows] = ~self.contains(name, picks.xy_px[rows])
@@ -56,10 +58,10 @@ class Regions:
     def contains(
         self, micrograph: str, xy_px: Float[np.ndarray, "points 2"]
     ) -> Bool[np.ndarray, " points"]:
-        """Which points (x, y) in raw pixels lie in a polygon of a micrograph.
+        """Test which points (x, y) in raw pixels lie in a polygon of a micrograph.
 
-        Where a polygon crosses itself, a point is inside when a ray from it meets the outline
-        an odd number of times. Where polygons overlap, being in one is enough.
+        A point is inside if a ray from it crosses the outline an odd number of times (even-odd
+        rule). With several polygons, being inside any of them is enough.
         """
         inside = np.zeros(len(xy_px), bool)
         for corners in self.polygons.get(micrograph, ()):
@@ -69,12 +71,12 @@ class Regions:
     def mask(
         self, micrograph: str, shape: tuple[int, int], scale_yx: tuple[float, float]
     ) -> Bool[np.ndarray, "height width"]:
-        """Which pixels of a coarser grid over a micrograph have their centre in a polygon.
+        """Rasterize the polygons of a micrograph: true where a pixel centre is inside.
 
         Args:
-            micrograph: Its name, as in `polygons`.
+            micrograph: Micrograph name, as in `polygons`.
             shape: Height and width of the grid.
-            scale_yx: Raw pixels per pixel of the grid, along y and along x.
+            scale_yx: Raw pixels per grid pixel along y and x.
         """
         inside = np.zeros(shape, bool)
         for corners in self.polygons.get(micrograph, ()):
@@ -92,13 +94,13 @@ class Regions:
 def _contains(
     corners: Float[np.ndarray, "corners 2"], xy: Float[np.ndarray, "points 2"]
 ) -> Bool[np.ndarray, " points"]:
-    """Even-odd rule, a horizontal ray to the right of each point."""
+    """Apply the even-odd rule with a horizontal ray to the right of each point."""
     x1, y1 = corners.T
     x2, y2 = np.roll(corners, -1, axis=0).T
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(y1 == y2, 0.0, (x2 - x1) / (y2 - y1))
     inside = np.zeros(len(xy), bool)
-    step = max(1, _AT_ONCE // len(corners))
+    step = max(1, _COMPARISONS_PER_STEP // len(corners))
     for start in range(0, len(xy), step):
         x, y = xy[start : start + step, :1], xy[start : start + step, 1:]
         crosses = ((y1 > y) != (y2 > y)) & (x < x1 + (y - y1) * slope)

@@ -36,7 +36,7 @@ def particles(seed, side=512, count=24):
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Where Debian's Chromium is."""
+    """Find Debian's Chromium."""
     program = shutil.which("chromium")
     if program is None:
         if os.environ.get("REQUIRE_BROWSER") == "1":

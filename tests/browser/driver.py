@@ -1,4 +1,4 @@
-"""Hands for the labelling page: a server, and a page that clicks where the micrograph says."""
+"""Driver of the labelling page: a server, and a page whose clicks use micrograph coordinates."""
 
 import json
 import os
@@ -83,7 +83,7 @@ class Server:
         self.process.wait(20)
 
     def again(self):
-        """Start anew on the same port, as a user does after a crash; the link is new."""
+        """Restart on the same port, as after a crash; the link is new."""
         port = self.port
         self.log.write_text("")
         self.start(port)
@@ -112,7 +112,7 @@ class Driver:
         return self
 
     def micrograph(self, name):
-        found = self.told("micrographs", filter=name)["rows"]
+        found = self.fetch("micrographs", filter=name)["rows"]
         self.module("session.js", "(m, id) => m.open(id)", found[0]["id"])
         self.page.locator(".foot", has_text=name).wait_for()
         return self
@@ -125,7 +125,7 @@ class Driver:
         return self.page.evaluate(script, argument)
 
     def place(self, x, y):
-        """Where a pixel of the micrograph is in the window."""
+        """Return the window position of a pixel of the micrograph."""
         return self.module(
             "viewer/viewer.js",
             """async (m, [x, y]) => {
@@ -168,16 +168,16 @@ class Driver:
         return self
 
     def labels(self, kind=None):
-        """What the page shows: (x, y) of every label on this micrograph, sorted."""
+        """Return the labels (x, y) that the page shows on this micrograph, sorted."""
         found = self.module("store.js", "(m) => [...m.labels.value.values()]")
         return sorted((one["x"], one["y"]) for one in found if kind in (None, one["kind"]))
 
-    def told(self, path, **query):
-        """What the server answers to this page."""
+    def fetch(self, path, **query):
+        """Return the server's response to a request of this page."""
         return self.module("api.js", "(m, [path, query]) => m.get(path, query)", [path, query])
 
     def stored(self, kind=None):
-        """What the server has on disk: (x, y) of every label on this micrograph, sorted."""
+        """Return the labels (x, y) that the server has stored on this micrograph, sorted."""
         mid = self.module("store.js", "(m) => m.micrograph.value.id")
-        found = self.told("labels", mid=mid)["labels"]
+        found = self.fetch("labels", mid=mid)["labels"]
         return sorted((one["x"], one["y"]) for one in found if kind in (None, one["kind"]))

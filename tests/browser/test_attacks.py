@@ -1,4 +1,4 @@
-"""T11: what other programs, other web pages and bad files can do to the server: nothing."""
+"""Other programs, other web pages and malformed files cannot affect the server."""
 
 import http.client
 import http.server
@@ -37,9 +37,9 @@ const asked = (name, path, how) => fetch(at + path, how).then(
   await element("picture", "img", at + "api/micrographs/1/display");
   await element("module", "script", at + "js/main.js");
   await new Promise((done) => {
-    const news = new EventSource(at + "api/events", {withCredentials: true});
-    news.onopen = () => done(got.news = "read");
-    news.onerror = () => { news.close(); done(got.news = "refused"); };
+    const stream = new EventSource(at + "api/events", {withCredentials: true});
+    stream.onopen = () => done(got.events = "read");
+    stream.onerror = () => { stream.close(); done(got.events = "refused"); };
   });
   form.action = at + "api/ops"; form.ops.value = ops; form.submit();
   frame.src = at;
@@ -69,7 +69,7 @@ def server(tmp_path_factory, chromium):
 
 
 def raw(server, text, body=b""):
-    """Send bytes as they are; the status and the rest of the answer."""
+    """Send raw bytes; return status and content of the response."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
         line.sendall(text.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body)
         answer = http.client.HTTPResponse(line)
@@ -78,7 +78,7 @@ def raw(server, text, body=b""):
 
 
 def asking(server, path="/api/state", method="GET", host=None, **headers):
-    """A request with the token, as text."""
+    """Return a request with the token as text."""
     given = {
         "Host": host or f"127.0.0.1:{server.port}",
         "Authorization": f"Bearer {server.token}",
@@ -127,12 +127,12 @@ def is_well(server):
         ({400, 403}, {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "http://evil"}),
     ],
 )
-def test_requests_that_are_none_of_ours_are_refused(server, expected, request_):
+def test_requests_without_access_are_rejected(server, expected, request_):
     assert raw(server, asking(server, **request_))[0] in expected
     assert is_well(server)
 
 
-def test_missing_and_doubled_hosts_are_refused(server):
+def test_missing_and_repeated_host_headers_are_rejected(server):
     missing = "\n".join(x for x in asking(server).split("\n") if not x.startswith("Host"))
     doubled = f"{asking(server)}\nHost: rebound.example"
 
@@ -157,9 +157,7 @@ def test_missing_and_doubled_hosts_are_refused(server):
     ids=range(9),
 )
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_bodies_that_are_too_much_or_make_no_sense_change_nothing(
-    server, expected, body, in_chunks
-):
+def test_bodies_that_are_too_large_or_invalid_change_nothing(server, expected, body, in_chunks):
     framing = {"Transfer_Encoding": "chunked"} if in_chunks else {"Content_Length": str(len(body))}
     text = asking(server, "/api/ops", "POST", Content_Type="application/json", **framing)
     sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if in_chunks else body
@@ -174,7 +172,7 @@ def test_bodies_that_are_too_much_or_make_no_sense_change_nothing(
     assert server.ask("GET", "state")["n_labels"] == 0
 
 
-def test_a_hundred_pictures_at_once_and_a_slow_client_leave_it_well(server):
+def test_the_server_survives_a_hundred_parallel_images_and_a_slow_client(server):
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
         with ThreadPoolExecutor(20) as threads:
@@ -187,7 +185,7 @@ def test_a_hundred_pictures_at_once_and_a_slow_client_leave_it_well(server):
         assert is_well(server)
 
 
-def test_the_log_holds_no_secret(server):
+def test_the_log_contains_no_secret(server):
     log = server.log.read_text()
 
     # The link is printed once, for the user; nothing else is.
@@ -195,7 +193,7 @@ def test_the_log_holds_no_secret(server):
     assert "Traceback" not in log
 
 
-def test_a_page_on_another_port_gets_nothing_although_the_cookie_comes_along(server, make_page):
+def test_a_page_on_another_port_has_no_access_although_the_cookie_is_sent(server, make_page):
     user = make_page().open()
 
     class Evil(http.server.BaseHTTPRequestHandler):
@@ -217,13 +215,13 @@ def test_a_page_on_another_port_gets_nothing_although_the_cookie_comes_along(ser
         framed = [frame for frame in page.frames if frame.url.startswith(server.url)]
         evil.shutdown()
 
-    refused = ("read", "write", "picture", "module", "news")
+    refused = ("read", "write", "picture", "module", "events")
     assert {name: got[name] for name in refused} == dict.fromkeys(refused, "refused")
     assert not any(frame.query_selector("#page") for frame in framed)
     assert server.ask("GET", "state")["n_labels"] == 0
 
 
-def test_hostile_names_are_text_and_bad_files_are_told_of_one_by_one(server, make_page):
+def test_hostile_names_are_shown_as_text_and_malformed_files_are_listed(server, make_page):
     user = make_page().open().step("label").micrograph("onerror")
     page = user.page
     page.locator(".list .row", has_text=HOSTILE.removesuffix(".mrc")).wait_for()
@@ -264,7 +262,7 @@ def test_a_table_that_does_not_fit_adds_nothing(server, content):
     assert server.ask("GET", "state")["n_labels"] == 0
 
 
-def test_a_micrograph_that_vanishes_is_said_to_have(server, tmp_path):
+def test_a_deleted_micrograph_is_reported(server, tmp_path):
     path = tmp_path / "gone.mrc"
     write_mrc(path, np.eye(32, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
     server.ask("POST", "micrographs:import", {"paths": [str(path)]})

@@ -1,5 +1,6 @@
-"""T13: a day with real micrographs, from the first click to the exported table and back."""
+"""A complete session with real micrographs, from the first label to the exported table."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -18,12 +19,12 @@ MICROGRAPHS = 4  # of them all, to save time: those with the most labels
 
 def labels():
     """Some of the 25 labels, by micrograph."""
-    found = {}
+    by_name = {}
     for line in (DATA / "labels_25.tsv").read_text().splitlines()[1:]:
         name, x, y = line.split("\t")
-        found.setdefault(name, []).append((float(x), float(y)))
-    most = sorted(found, key=lambda name: (-len(found[name]), name))[:MICROGRAPHS]
-    return {name: found[name] for name in most}
+        by_name.setdefault(name, []).append((float(x), float(y)))
+    most = sorted(by_name, key=lambda name: (-len(by_name[name]), name))[:MICROGRAPHS]
+    return {name: by_name[name] for name in most}
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def day(tmp_path, chromium):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the micrographs of EMPIAR-10017 are not there")
-def test_a_day_in_the_life(day, make_page, micrographs):
+def test_a_complete_session_with_real_micrographs(day, make_page, micrographs):
     clicked = sum(map(len, labels().values()))
     user = make_page(day).open()
     page = user.page
@@ -67,12 +68,12 @@ def test_a_day_in_the_life(day, make_page, micrographs):
     assert stored(user) == {"pos": clicked}
 
     train(user)
-    page.get_by_role("button", name="Look at the picks").click()
+    page.get_by_role("button", name="Inspect the picks").click()
     page.locator("[data-test=kept]").wait_for()
     assert 400 < int(page.locator("[data-test=kept]").inner_text().replace(",", "")) < 20_000
 
     user.step("review")
-    page.get_by_label("Judge a pick").wait_for()
+    page.get_by_label("Review a pick").wait_for()
     for answer in "ynyyn":
         user.key(answer)
     user.saved()
@@ -82,10 +83,10 @@ def test_a_day_in_the_life(day, make_page, micrographs):
     page.get_by_label("Threshold, score").fill("0.5")
     page.get_by_label("Threshold, score").press("Tab")
     user.step("export")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
-    said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
-    assert len(read_picks(day.project / "exports" / "particles.star")) == said
+    exported = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
+    assert len(read_picks(day.project / "exports" / "particles.star")) == exported
 
     page.goto("about:blank")
     day.stop()
@@ -99,19 +100,19 @@ def test_a_day_in_the_life(day, make_page, micrographs):
 
 
 def stored(user):
-    """How many labels of each kind the server has."""
+    """Count the labels of each kind on the server."""
     found = Counter()
-    for row in user.told("micrographs")["rows"]:
-        found.update(one["kind"] for one in user.told("labels", mid=row["id"])["labels"])
+    for row in user.fetch("micrographs")["rows"]:
+        found.update(one["kind"] for one in user.fetch("labels", mid=row["id"])["labels"])
     return found
 
 
 def train(user):
     """Press Start, and wait until all micrographs are picked."""
     page = user.page
-    done = len([run for run in user.told("state")["runs"] if run["state"] == "done"])
+    done = len([run for run in user.fetch("state")["runs"] if run["state"] == "done"])
     user.step("train")
-    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Duration").select_option("quick")
     page.get_by_label("Particles per micrograph").fill("400")
     page.get_by_role("button", name="Start training").click()
     page.locator("td .badge.good").nth(done).wait_for(timeout=500_000)

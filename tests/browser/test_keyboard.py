@@ -1,7 +1,7 @@
-"""T4: labels, threshold and export without a pointer."""
+"""Labels, threshold and navigation work without a pointer."""
 
 
-def test_three_particles_are_marked_with_keys_alone(user):
+def test_three_particles_are_labelled_with_the_keyboard(user):
     page = user.page
     for _ in range(80):
         if page.evaluate("document.activeElement.dataset.test") == "stage":
@@ -32,31 +32,31 @@ def test_shift_and_an_arrow_moves_by_one_pixel(user):
     assert before == 1
 
 
-def test_delete_removes_what_is_at_the_cursor_and_labels_are_visited_in_turn(user):
+def test_delete_removes_the_label_at_the_cursor_and_keys_select_labels_in_turn(user):
     user.click(100, 100).click(300, 200)
     user.page.locator("[data-test=stage]").focus()
     user.key(".").key(".").key("Delete").saved()
 
     assert len(user.stored()) == 1
-    assert user.module("store.js", "(m) => m.said.value") == "1 removed"
+    assert user.module("store.js", "(m) => m.announcement.value") == "1 removed"
 
 
-def test_keys_do_nothing_while_typing(user):
+def test_shortcuts_are_ignored_during_text_entry(user):
     user.page.get_by_label("Find a micrograph").fill("")
     user.page.get_by_label("Find a micrograph").press_sequentially("nfi")
 
     assert user.module("store.js", "(m) => [m.tool.value, m.lens.value.invert]") == ["pos", False]
 
 
-def test_keys_can_be_changed_and_switched_off(user):
+def test_shortcuts_can_be_changed_and_disabled(user):
     user.key("?")
     page = user.page
-    page.get_by_label("Change the key of: Mark what is not a particle").click()
+    page.get_by_label("Change the shortcut: Label what is not a particle").click()
     user.key("m")
     user.key("Escape").key("m")
     changed = user.module("store.js", "(m) => m.tool.value")
     user.key("?")
-    page.get_by_label("Single keys work anywhere on the page").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     user.key("Escape").key("p")
 
     assert changed == "neg"
@@ -74,8 +74,9 @@ def test_the_next_and_the_previous_micrograph_are_one_key_away(make_page):
     chosen.filter(has_text="mic_02").wait_for()
 
 
-def test_what_happens_is_said_aloud(user):
+def test_edits_are_announced_to_screen_readers(user):
     user.page.locator("[data-test=stage]").focus()
     user.key("Enter")
 
-    assert user.page.locator("[aria-live=polite].sr").inner_text() == "particle added, 1 here"
+    announcement = user.page.locator("[aria-live=polite].sr").inner_text()
+    assert announcement == "particle added, 1 on this micrograph"

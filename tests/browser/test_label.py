@@ -1,48 +1,48 @@
-"""T2: labels land where the user clicks, are taken back, and are there after loading again."""
+"""Labels are placed where the user clicks, can be undone, and persist after reloading."""
 
 import pytest
 from tests.browser.conftest import PIXEL_ANG
 
-PLACES = [(100.0, 120.0), (255.5, 300.25), (400.0, 60.0)]
+POSITIONS = [(100.0, 120.0), (255.5, 300.25), (400.0, 60.0)]
 
 
-def near(found, wanted, within_px=0.5):
-    """Whether two sorted lists of places agree."""
-    return len(found) == len(wanted) and all(
+def near(actual, expected, within_px=0.5):
+    """Compare two sorted lists of positions."""
+    return len(actual) == len(expected) and all(
         abs(a - b) <= within_px
-        for one, other in zip(found, sorted(wanted), strict=True)
+        for one, other in zip(actual, sorted(expected), strict=True)
         for a, b in zip(one, other, strict=True)
     )
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
 @pytest.mark.parametrize("zoom", [0.6, 1.5, 5.0])
-def test_a_click_marks_the_pixel_under_it(make_page, fresh, zoom, ratio):
+def test_a_click_labels_the_pixel_under_the_pointer(make_page, fresh, zoom, ratio):
     user = make_page(device_scale_factor=ratio).open().step("label").micrograph(fresh)
     where = (200.0, 180.0)
 
     user.look_at(230, 200, zoom).click(*where).saved()
 
-    # The pointer stands on whole screen pixels.
+    # The pointer has integer screen coordinates.
     assert near(user.stored("pos"), [where], within_px=0.5 + 0.5 / zoom)
 
 
 def test_each_kind_of_edit_is_stored(user):
-    for place in PLACES:
-        user.click(*place)
+    for position in POSITIONS:
+        user.click(*position)
     user.key("n").click(300, 420)
-    user.key("p").drag(PLACES[0], (140, 150))
-    user.click(*PLACES[2], button="right")
+    user.key("p").drag(POSITIONS[0], (140, 150))
+    user.click(*POSITIONS[2], button="right")
     user.saved()
 
-    assert near(user.stored("pos"), [(140, 150), PLACES[1]], 1.5)
+    assert near(user.stored("pos"), [(140, 150), POSITIONS[1]], 1.5)
     assert near(user.stored("neg"), [(300, 420)], 1.5)
     assert user.stored() == user.labels()
 
 
-def test_the_eraser_takes_what_it_sweeps_over_and_one_undo_gives_it_back(user):
-    for place in [(100, 100), (160, 100), (220, 100), (400, 400)]:
-        user.click(*place)
+def test_the_eraser_deletes_labels_under_the_brush_and_one_undo_restores_them(user):
+    for position in [(100, 100), (160, 100), (220, 100), (400, 400)]:
+        user.click(*position)
     user.key("e").drag((90, 100), (230, 100))
     left = user.labels()
     user.key("Control+z").saved()
@@ -60,7 +60,7 @@ def test_shift_and_drag_erases_with_any_tool(user):
     assert near(user.saved().stored(), [(300, 300)], 1.5)
 
 
-def test_the_diameter_is_drawn_on_a_particle(user):
+def test_the_diameter_is_measured_on_a_particle(user):
     user.key("m").drag((100, 200), (160, 200))
     after = user.module("store.js", "(m) => m.diameter.value")
     user.page.locator(".over", has_text="240 Å").wait_for()
@@ -68,26 +68,26 @@ def test_the_diameter_is_drawn_on_a_particle(user):
 
     assert after == pytest.approx(60 * PIXEL_ANG, rel=0.03)
     assert near(user.stored("pos"), [(300, 300)], 1.5)
-    user.page.wait_for_timeout(300)  # it is kept when the hand rests
-    assert user.told("state")["diameter_ang"] == after
+    user.page.wait_for_timeout(300)  # saved after the pointer rests
+    assert user.fetch("state")["diameter_ang"] == after
 
 
-def test_an_outline_is_stored_and_deleted(user):
+def test_an_exclusion_region_is_stored_and_deleted(user):
     user.key("x")
     for corner in [(50, 50), (200, 60), (180, 220)]:
         user.click(*corner)
     user.key("Enter").saved()
     mid = user.module("store.js", "(m) => m.micrograph.value.id")
-    regions = user.told("labels", mid=mid)["regions"]
+    regions = user.fetch("labels", mid=mid)["regions"]
     user.key("p").click(140, 110, button="right").saved()
 
     assert near(sorted(map(tuple, regions[0]["points"])), [(50, 50), (180, 220), (200, 60)], 1.5)
-    assert user.told("labels", mid=mid)["regions"] == []
+    assert user.fetch("labels", mid=mid)["regions"] == []
 
 
-def test_undo_and_redo_go_on_after_loading_the_page_again(user, fresh):
-    for place in PLACES:
-        user.click(*place)
+def test_undo_and_redo_work_after_reloading_the_page(user, fresh):
+    for position in POSITIONS:
+        user.click(*position)
     user.key("Control+z").saved()
     user.reload().micrograph(fresh)
     before = user.labels()
@@ -95,31 +95,31 @@ def test_undo_and_redo_go_on_after_loading_the_page_again(user, fresh):
     after_undo = user.stored()
     user.key("Control+Shift+z").key("Control+y").saved()
 
-    assert near(before, PLACES[:2], 1.5)
-    assert near(after_undo, PLACES[:1], 1.5)
-    assert near(user.stored(), PLACES, 1.5)
+    assert near(before, POSITIONS[:2], 1.5)
+    assert near(after_undo, POSITIONS[:1], 1.5)
+    assert near(user.stored(), POSITIONS, 1.5)
 
 
-def test_undo_goes_back_to_the_micrograph_of_the_edit(user, fresh):
-    user.click(*PLACES[0])
+def test_undo_returns_to_the_micrograph_of_the_edit(user, fresh):
+    user.click(*POSITIONS[0])
     user.micrograph("mic_23").key("Control+z").saved()
 
     user.page.locator(".foot", has_text=fresh).wait_for()
     assert user.labels() == []
 
 
-def test_all_marked_is_kept(user, fresh):
-    user.click(*PLACES[0]).key("f")
+def test_a_fully_labelled_micrograph_stays_marked_as_such(user, fresh):
+    user.click(*POSITIONS[0]).key("f")
     user.page.locator(".list .row", has_text=fresh).locator(".badge").wait_for()
     user.saved().reload().micrograph(fresh)
 
-    assert user.page.get_by_label("All particles here are marked").is_checked()
+    assert user.page.get_by_label("All particles are labelled").is_checked()
 
 
-def test_counts_in_the_list_follow(user, fresh):
-    for place in PLACES:
-        user.click(*place)
+def test_counts_in_the_list_are_updated(user, fresh):
+    for position in POSITIONS:
+        user.click(*position)
 
     assert "3 labels" in user.page.locator(".list .row", has_text=fresh).inner_text()
-    of_all = str(user.saved().told("state")["n_labels"])
+    of_all = str(user.saved().fetch("state")["n_labels"])
     user.page.locator("nav.steps button", has_text="Label").filter(has_text=of_all).wait_for()

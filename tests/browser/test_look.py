@@ -1,4 +1,4 @@
-"""T3 and T9: what is drawn is what was asked for, in both themes, for eyes and screen readers."""
+"""Drawing, contrast and accessibility of the page, in both themes."""
 
 import io
 from importlib.resources import files
@@ -11,14 +11,14 @@ STEPS = ["data", "label", "train", "inspect", "review", "export"]
 
 
 def pixels(user):
-    """The stage as it is painted, (height, width, 3), and its top left corner."""
+    """Return the displayed micrograph (height, width, 3) and its top left corner."""
     box = user.page.locator("[data-test=stage]").bounding_box()
     shot = Image.open(io.BytesIO(user.page.screenshot(clip=box))).convert("RGB")
     return np.asarray(shot).astype(int), np.array([box["x"], box["y"]])
 
 
 def grey(user):
-    """The mean grey of the middle of the micrograph."""
+    """Return the mean grey value at the centre of the micrograph."""
     image, corner = pixels(user)
     x, y = (np.array(user.place(255.5, 255.5)) - corner).astype(int)
     return image[y - 60 : y + 60, x - 60 : x + 60].mean()
@@ -29,7 +29,7 @@ def lens(user, **change):
     user.page.wait_for_timeout(250)
 
 
-def test_a_ring_stands_where_the_label_is(user):
+def test_a_ring_is_drawn_around_the_label(user):
     user.look_at(255, 255, 1.2).click(200, 220).saved()
     user.page.wait_for_timeout(200)
 
@@ -51,7 +51,7 @@ def test_kinds_differ_in_shape_not_only_in_colour(user):
     assert len({shapes[kind]["shape"] for kind in ("pos", "neg", "unsure")}) == 3
 
 
-def test_moving_black_up_darkens_and_swapping_inverts(user):
+def test_a_higher_black_point_darkens_and_inverting_inverts(user):
     user.page.wait_for_timeout(600)
     lens(user, black=0, white=255, view="raw")
     plain = grey(user)
@@ -65,8 +65,8 @@ def test_moving_black_up_darkens_and_swapping_inverts(user):
 
 
 @pytest.mark.parametrize("background", ["#000", "#808080", "#fff"])
-def test_rings_stand_out_on_any_grey(user, background):
-    """WCAG asks for a contrast of 3 between a mark and what is beside it: halo or line has it."""
+def test_rings_are_visible_on_any_grey(user, background):
+    """WCAG requires a contrast of 3 to the surroundings; line or outline has it."""
     ratios = user.module(
         "viewer/stamps.js",
         """(m, background) => {
@@ -95,7 +95,7 @@ def test_rings_stand_out_on_any_grey(user, background):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("step", STEPS)
-def test_axe_finds_nothing_to_mend(make_page, theme, step):
+def test_axe_finds_no_accessibility_problems(make_page, theme, step):
     user = make_page(color_scheme=theme).open().step(step)
     user.page.wait_for_timeout(500)
     # Over the debugging protocol, so that the page's own policy stays on.
@@ -126,7 +126,7 @@ def test_a_small_or_enlarged_page_does_not_scroll_sideways(make_page, size):
         assert wide <= size[0], step
 
 
-def test_the_theme_is_kept(make_page):
+def test_the_theme_is_saved(make_page):
     user = make_page(color_scheme="light").open()
     theme = user.page.get_by_role("button", name="System")
     theme.click()
@@ -138,9 +138,9 @@ def test_the_theme_is_kept(make_page):
     assert max(int(v) for v in back[4:-1].split(",")) < 60
 
 
-def test_what_is_named_like_markup_stays_text(make_page):
+def test_names_with_markup_are_shown_as_text(make_page):
     user = make_page().open()
-    user.module("store.js", "(m) => m.tell('<img src=x onerror=alert(1)>', 'warn')")
+    user.module("store.js", "(m) => m.notify('<img src=x onerror=alert(1)>', 'warn')")
 
     toast = user.page.locator(".toast .note").first
     assert "<img" in toast.inner_text()

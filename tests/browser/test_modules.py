@@ -1,4 +1,4 @@
-"""The page's modules by themselves: places, colours, counts, hits, keys, the journal of edits."""
+"""Unit tests of the page's modules: coordinates, colours, counts, hit tests, keys, journal."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def run(browser, files):
     page.close()
 
 
-def test_places_come_back_from_the_screen(run):
+def test_coordinates_survive_conversion_to_the_screen_and_back(run):
     views = [[1000.5, 20.25, 0.2], [0, 0, 1], [3710, 3838, 16]]
     points = rng.uniform(-50, 4000, (20, 2)).tolist()
 
@@ -40,7 +40,7 @@ def test_places_come_back_from_the_screen(run):
     assert max(errors) < 1e-9
 
 
-def test_zooming_keeps_the_place_under_the_pointer(run):
+def test_zooming_keeps_the_position_under_the_pointer(run):
     before, after = run(
         "viewer/view.js",
         """(m) => {
@@ -84,7 +84,7 @@ def test_a_threshold_on_an_edge_counts_as_numpy_does(run):
 
     kept, nearest = run(
         "histogram.js",
-        "(m, g) => [m.keptFrom(g.counts), g.at.map((t) => m.nearestEdge(g.edges, t))]",
+        "(m, g) => [m.countsAbove(g.counts), g.at.map((t) => m.nearestEdge(g.edges, t))]",
         {"counts": counts.tolist(), "edges": edges.tolist(), "at": edges[::20].tolist()},
     )
 
@@ -92,29 +92,29 @@ def test_a_threshold_on_an_edge_counts_as_numpy_does(run):
     assert kept[:-1] == [int((scores >= edge).sum()) for edge in edges[:-1]]
 
 
-def test_fewer_bars_hold_as_many_picks(run):
+def test_merged_bins_contain_the_same_number_of_picks(run):
     counts = rng.integers(0, 90, 2048)
 
-    bars = run("histogram.js", "(m, c) => m.wider(c, 128)", counts.tolist())
+    bars = run("histogram.js", "(m, c) => m.mergeBins(c, 128)", counts.tolist())
 
     np.testing.assert_array_equal(bars, counts.reshape(128, 16).sum(axis=1))
 
 
-def test_what_lies_under_the_pointer_is_found_nearest_first(run):
+def test_points_near_the_pointer_are_sorted_by_distance(run):
     points = rng.uniform(0, 1000, (600, 2))
-    places = rng.uniform(0, 1000, (25, 2))
+    positions = rng.uniform(0, 1000, (25, 2))
 
     found = run(
         "viewer/grid.js",
-        """(m, {points, places}) => {
+        """(m, {points, positions}) => {
             const grid = new m.Grid({length: points.length, x: (i) => points[i][0],
                                      y: (i) => points[i][1]}, 37);
-            return places.map(([x, y]) => grid.within(x, y, 60));
+            return positions.map(([x, y]) => grid.within(x, y, 60));
         }""",
-        {"points": points.tolist(), "places": places.tolist()},
+        {"points": points.tolist(), "positions": positions.tolist()},
     )
 
-    for place, indices in zip(places, found, strict=True):
+    for place, indices in zip(positions, found, strict=True):
         distance = np.hypot(*(points - place).T)
         order = np.argsort(distance, kind="stable")
         assert indices == [i for i in order.tolist() if distance[i] <= 60]
@@ -135,7 +135,7 @@ def test_a_key_press_has_a_name(run, press, combo):
     assert run("keys.js", "(m, p) => m.combo(new KeyboardEvent('keydown', p))", press) == combo
 
 
-def test_no_two_actions_of_one_place_share_a_key(run):
+def test_no_two_actions_of_one_context_share_a_key(run):
     actions = run("keys.js", "(m) => m.ACTIONS")
 
     taken = [
@@ -148,15 +148,15 @@ def test_no_two_actions_of_one_place_share_a_key(run):
 
 JOURNAL = """async (m, {fail}) => {
     sessionStorage.clear(); localStorage.clear();
-    const sent = [], applied = [], told = [];
+    const sent = [], applied = [], states = [];
     let broken = fail;
     const journal = new m.Journal("test", {
         send: async (ops) => {
             if (broken-- > 0) throw Object.assign(new Error("away"), {status: 503});
             sent.push(...ops);
         },
-        apply: (op) => applied.push(op.op), state: (n, failed) => told.push([n, failed]),
-        refused: (why) => told.push(why), pause: 8,
+        apply: (op) => applied.push(op.op), state: (n, failed) => states.push([n, failed]),
+        onRejected: (message) => states.push(message), pause: 8,
     });
     journal.act("add", [{op: "add", id: "a"}], [{op: "delete", id: "a"}], 1);
     journal.act("add", [{op: "add", id: "b"}], [{op: "delete", id: "b"}], 1);
@@ -165,32 +165,32 @@ JOURNAL = """async (m, {fail}) => {
         .find((k) => k.startsWith("cryopick.ops")))).length;
     for (let i = 0; i < 200 && journal.waiting.length; i++)
         await new Promise((wake) => setTimeout(wake, 5));
-    const idle = {send: async () => {}, apply() {}, state() {}, refused() {}};
+    const idle = {send: async () => {}, apply() {}, state() {}, onRejected() {}};
     const again = new m.Journal("test", idle);
-    return {sent, applied, told, kept, undone: again.undone.length, done: again.done.length};
+    return {sent, applied, states, kept, undone: again.undone.length, done: again.done.length};
 }"""
 
 
 @pytest.mark.parametrize("fail", [0, 3])
-def test_edits_arrive_once_and_in_order_though_the_server_was_away(run, fail):
+def test_edits_arrive_once_and_in_order_after_a_connection_failure(run, fail):
     result = run("journal.js", JOURNAL, {"fail": fail})
 
     assert [op["op"] for op in result["sent"]] == ["add", "add", "delete", "add", "delete"]
     assert result["applied"] == ["add", "add", "delete", "add", "delete"]
     assert len({op["cid"] for op in result["sent"]}) == 5
     assert result["kept"] == 5
-    assert result["told"][-1] == [0, False]
-    assert ([True for _, failed in result["told"] if failed] != []) == (fail > 0)
+    assert result["states"][-1] == [0, False]
+    assert ([True for _, failed in result["states"] if failed] != []) == (fail > 0)
 
 
-def test_undo_survives_loading_the_page_again(run):
+def test_undo_works_after_reloading_the_page(run):
     result = run("journal.js", JOURNAL, {"fail": 0})
 
     assert (result["done"], result["undone"]) == (1, 1)
 
 
-def test_undoing_every_edit_gives_back_what_was_there(run):
-    """Any sequence of edits, taken back step by step, ends where it began."""
+def test_undoing_every_edit_restores_the_initial_state(run):
+    """Undoing any sequence of edits step by step restores the initial state."""
     start, end, middle = run(
         "edits.js",
         """async (m) => {
@@ -200,14 +200,14 @@ def test_undoing_every_edit_gives_back_what_was_there(run):
             store.micrograph.value = {id: 5, width_px: 500, height_px: 400};
             store.labels.value = new Map([["k", {id: "k", mid: 5, x: 1, y: 2, kind: "pos"}]]);
             m.useJournal(new Journal("t2", {send: async () => {}, apply: m.apply,
-                                            state() {}, refused() {}}));
+                                            state() {}, onRejected() {}}));
             const snap = () => JSON.stringify([
                 [...store.labels.value.values()].map(({id, x, y, kind}) => [id, x, y, kind]).sort(),
                 [...store.regions.value.values()].map((r) => r.points)]);
             const start = snap();
             m.add(10.25, 20.5, "pos"); m.add(30, 40, "neg");
             m.move("k", 100, 120, {x: 1, y: 2}); m.change("k", "unsure");
-            m.outline([[0, 0], [50, 0], [50, 50]]);
+            m.addRegion([[0, 0], [50, 0], [50, 50]]);
             m.remove([...store.labels.value.keys()], [[77, 88]],
                      [...store.regions.value.values()]);
             const middle = snap();
@@ -220,14 +220,14 @@ def test_undoing_every_edit_gives_back_what_was_there(run):
     assert middle != start
 
 
-def test_no_label_stands_outside_its_micrograph(run):
+def test_no_label_is_outside_its_micrograph(run):
     count = run(
         "edits.js",
         """async (m) => {
             const store = await import(location.origin + "/js/store.js");
             const {Journal} = await import(location.origin + "/js/journal.js");
             m.useJournal(new Journal("t3", {send: async () => {}, apply: m.apply,
-                                            state() {}, refused() {}}));
+                                            state() {}, onRejected() {}}));
             store.micrograph.value = {id: 6, width_px: 500, height_px: 400};
             store.labels.value = new Map();
             m.add(-3, 10, "pos"); m.add(10, 400, "pos"); m.add(499.4, 399.4, "pos");
@@ -242,8 +242,8 @@ def test_no_label_stands_outside_its_micrograph(run):
     ("width_px", "zoom", "fine"),
     [(4096, 0.2, False), (4096, 0.35, True), (1100, 0.5, False), (1100, 0.65, True), (0, 1, False)],
 )
-def test_a_finer_picture_is_asked_for_only_where_the_screen_can_show_it(run, width_px, zoom, fine):
+def test_a_finer_image_is_requested_only_if_the_screen_can_show_it(run, width_px, zoom, fine):
     size = {"width_px": width_px, "height_px": width_px}
-    says = run("planes.js", "(m, [size, zoom]) => m.wantsFine(size, zoom)", [size, zoom])
+    is_fine = run("planes.js", "(m, [size, zoom]) => m.wantsFine(size, zoom)", [size, zoom])
 
-    assert says is fine
+    assert is_fine is fine

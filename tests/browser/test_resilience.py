@@ -1,4 +1,4 @@
-"""T1, T8 and T12: nothing is lost, nobody else is asked, and it works where graphics do not."""
+"""No edit is lost, no other host is contacted, and the page works without WebGL."""
 
 import contextlib
 import hashlib
@@ -24,7 +24,7 @@ PLACES = [(100, 120), (255, 300), (400, 60), (60, 440)]
 
 
 def offline(complaints):
-    """Only what a lost connection makes a browser say."""
+    """Keep only the messages of a lost connection."""
     said = [text for text in complaints if "net::ERR_" not in text and "401" not in text]
     complaints.clear()
     return said
@@ -64,16 +64,14 @@ def test_two_tabs_show_the_same(make_page, fresh):
     other = make_page().open().step("label").micrograph(fresh)
 
     one.click(*PLACES[0]).saved()
-    other.page.locator("[data-test=here]", has_text="1 particle").wait_for()
+    other.page.locator("[data-test=label-count]", has_text="1 particle").wait_for()
     other.click(*PLACES[1]).saved()
-    one.page.locator("[data-test=here]", has_text="2 particles").wait_for()
+    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for()
 
     assert one.labels() == other.labels()
 
 
-def test_a_full_disk_is_said_and_what_was_clicked_is_saved_when_there_is_room(
-    own_server, make_page
-):
+def test_a_full_disk_is_reported_and_labels_are_saved_when_there_is_space(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     user.click(*PLACES[0]).saved()
     # No file of the server's may grow any more: for SQLite that is a full disk.
@@ -92,36 +90,36 @@ def test_a_full_disk_is_said_and_what_was_clicked_is_saved_when_there_is_room(
     assert told == []
 
 
-def test_a_page_that_missed_the_news_catches_up(make_page, fresh):
+def test_a_page_that_missed_events_catches_up(make_page, fresh):
     one = make_page().open().step("label").micrograph(fresh)
     other = make_page().open().step("label").micrograph(fresh)
     one.page.context.set_offline(True)
     one.click(*PLACES[0])
     other.click(*PLACES[1]).saved()
     one.page.context.set_offline(False)
-    one.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
-    other.page.locator("[data-test=here]", has_text="2 particles").wait_for(timeout=30_000)
+    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
+    other.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
 
     assert one.saved().labels() == other.labels()
     assert offline(make_page.complaints) == []
 
 
-def test_news_end_properly_when_the_server_is_stopped(own_server):
+def test_event_streams_end_properly_when_the_server_is_stopped(own_server):
     line = http.client.HTTPConnection("127.0.0.1", own_server.port, timeout=30)
     with contextlib.closing(line):
         line.request("GET", "/api/events", headers={"Authorization": f"Bearer {own_server.token}"})
         with line.getresponse() as answer:
             first = answer.readline()
             own_server.process.terminate()
-            rest = answer.read()  # a stream that is cut off raises IncompleteRead
+            rest = answer.read()  # a stream that is interrupted raises IncompleteRead
 
-    assert first == b": welcome\n"
+    assert first == b": connected\n"
     assert b"event" not in rest
     assert own_server.process.wait(30) == 0
     assert not (own_server.project / "server.json").exists()
 
 
-def test_a_second_server_on_a_project_says_where_it_is_open(own_server):
+def test_a_second_server_of_a_project_prints_the_link_of_the_first(own_server):
     words = ["label", str(own_server.project), "--no-browser"]
     program = "from cryopick.cli import main; main()"
     again = subprocess.run(
@@ -140,13 +138,13 @@ def test_a_second_server_on_a_project_says_where_it_is_open(own_server):
     assert "Traceback" not in elsewhere.stderr
 
 
-def test_a_project_that_is_only_looked_at_takes_no_edit(own_server, tmp_path, make_page):
+def test_a_project_that_is_open_read_only_accepts_no_edit(own_server, tmp_path, make_page):
     own_server.ask("POST", "ops", {"ops": [{"op": "add", "cid": "c", "id": "l", "mid": 1} | AT]})
     own_server.stop()
     looker = Server(own_server.project, "--read-only", log=tmp_path / "look.log")
     try:
         user = make_page(looker).open().step("label").micrograph("mic_00")
-        user.page.locator(".head", has_text="Looking only").wait_for()
+        user.page.locator(".head", has_text="Read-only").wait_for()
         user.key("p").click(*PLACES[0]).key("Control+z").look_at(200, 200, 2)
         labels, stored = user.labels(), user.stored()
         user.page.context.close()
@@ -178,11 +176,11 @@ def test_the_token_leaves_the_address_bar(make_page, server):
     assert user.page.evaluate("document.cookie") == ""
 
 
-def test_without_the_link_the_page_says_what_to_do(make_page, server):
+def test_without_the_link_the_page_explains_what_to_do(make_page, server):
     user = make_page()
     user.page.goto(server.url)
 
-    user.page.get_by_role("heading", name="Please open the printed link").wait_for()
+    user.page.get_by_role("heading", name="Open the printed link").wait_for()
     make_page.complaints.clear()  # the browser itself complains of the 401
 
 
@@ -210,7 +208,7 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
             while part := answer.read1(65536):
                 self.wfile.write(part)
         except OSError:
-            pass  # the page has closed its stream of news
+            pass  # the page has closed its event stream
         self.close_connection = True
         answer.close()
         line.close()
@@ -232,7 +230,7 @@ def proxy():
 
 
 def reach_through(proxy, server, prefix, make_page):
-    """A user whose browser knows the proxy alone."""
+    """Open the page through the proxy."""
     link = f"http://127.0.0.1:{proxy.server_port}{prefix}/"
     outside = type("Outside", (), {"url": link, "token": server.token})()
     return make_page(outside).open().step("label").micrograph("mic_07")
@@ -283,7 +281,7 @@ def test_the_page_works_over_a_socket_that_its_owner_alone_can_reach(
     assert not file.exists()
 
 
-def test_the_page_is_whole_in_an_installed_wheel(tmp_path, studio, chromium, make_page):
+def test_the_page_is_complete_in_an_installed_wheel(tmp_path, studio, chromium, make_page):
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
         check=True,
@@ -306,7 +304,7 @@ def test_the_page_is_whole_in_an_installed_wheel(tmp_path, studio, chromium, mak
     assert len(stored) == 1
 
 
-def test_every_module_is_fetched_at_once():
+def test_every_module_is_preloaded():
     page = (STATIC / "index.html").read_text()
     modules = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
 
@@ -320,7 +318,7 @@ def test_nothing_in_the_page_names_another_host():
             assert hosts <= {"http://www.w3.org"}, path
 
 
-def test_vendored_files_are_the_ones_that_were_pinned():
+def test_vendored_files_match_their_checksums():
     sums = (STATIC / "vendor" / "SHA256SUMS").read_text().split()
 
     for digest, name in zip(sums[::2], sums[1::2], strict=True):

@@ -1,4 +1,4 @@
-"""T10: the page answers in time, also with thousands of picks (`pytest -s` shows the numbers).
+"""The page responds in time, also with thousands of picks (`pytest -s` shows the numbers).
 
 The targets are for the 95th percentile on a quiet machine with two cores. What the browser computed
 for each step is said beside it: that holds on a busy machine too. There most steps wait for others,
@@ -21,8 +21,8 @@ from tests.browser.conftest import STATIC
 from tests.browser.driver import Server
 
 from cryopick.io.images.mrc import write_mrc
-from cryopick.web.project.project import Desk
-from cryopick.web.project.run_picks import Found
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.run_picks import RunPicks
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +47,12 @@ def server(tmp_path_factory, chromium):
             write_mrc(path, image, pixel_size_ang=(1.5, 1.5))
         else:  # another micrograph for the server, at no cost
             path.hardlink_to(folder / "mics" / f"big_{number % 2:03d}.mrc")
-    desk = Desk.open(folder / "p.cryopick")
-    desk.micrographs.add([str(folder / "mics")])
+    project = AnnotationProject.open(folder / "p.cryopick")
+    project.micrographs.add([str(folder / "mics")])
     rows = [(f"/gone/mic_{n:05d}.mrc", f"mic_{n:05d}.mrc") for n in range(10_000)]
-    with desk.store.write() as db:
+    with project.database.write() as db:
         db.executemany("INSERT INTO micrograph (path, name, problem) VALUES (?, ?, 'gone')", rows)
-    desk.close()
+    project.close()
     begun = Server(folder / "p.cryopick", log=folder / "log")
     begun.idle_mib = resident_mib(begun)
     yield begun
@@ -77,7 +77,7 @@ def user(make_page):
 
 
 def show_picks(user, count):
-    """Put picks on the stage as if a run had made them."""
+    """Show artificial picks."""
     user.module(
         "store.js",
         """(m, [n, side]) => {
@@ -122,8 +122,8 @@ def tell(text):
     print(text)  # noqa: T201  # the numbers are what is asked for
 
 
-def judge(what, measured, target_ms):
-    durations_ms, spent_ms = measured
+def check_duration(what, measurement, target_ms):
+    durations_ms, spent_ms = measurement
     p95 = float(np.percentile(durations_ms, 95))
     spent = "" if spent_ms is None else f"; {spent_ms:.0f} ms of processor time a step"
     typical = float(np.median(durations_ms))
@@ -133,7 +133,7 @@ def judge(what, measured, target_ms):
     assert min(durations_ms) <= SLACK * target_ms
 
 
-def test_a_label_is_painted_at_once(user):
+def test_a_label_is_painted_immediately(user):
     show_picks(user, 1500)
     rng = np.random.default_rng(1)
     box = user.page.locator("[data-test=stage]").bounding_box()
@@ -142,7 +142,7 @@ def test_a_label_is_painted_at_once(user):
         x, y = rng.uniform([100, 60], [box["width"] - 100, box["height"] - 100])
         user.page.mouse.click(box["x"] + x, box["y"] + y)
 
-    judge("click to painted label", measure(user, "edit-painted", click), 50)
+    check_duration("click to painted label", measure(user, "edit-painted", click), 50)
 
 
 @pytest.mark.parametrize(("count", "target_ms"), [(1500, 33), (20_000, 100)])
@@ -152,11 +152,11 @@ def test_moving_and_zooming_are_smooth(user, count, target_ms):
     def zoom(number):
         user.key("+" if number % 2 else "-")
 
-    judge(f"zoom with {count} picks", measure(user, "frame", zoom), target_ms)
+    check_duration(f"zoom with {count} picks", measure(user, "frame", zoom), target_ms)
 
 
 def test_contrast_follows_the_slider(user):
-    judge("contrast step", measure(user, "frame", lambda _: user.key("i")), 50)
+    check_duration("contrast step", measure(user, "frame", lambda _: user.key("i")), 50)
 
 
 def test_the_threshold_follows_the_slider(user):
@@ -165,7 +165,7 @@ def test_the_threshold_follows_the_slider(user):
     def step(number):
         user.module("store.js", "(m, t) => (m.threshold.value = t)", number % 7)
 
-    judge("threshold step with 20,000 picks", measure(user, "frame", step), 33)
+    check_duration("threshold step with 20,000 picks", measure(user, "frame", step), 33)
 
 
 def test_the_page_is_ready_soon(make_page):
@@ -215,7 +215,7 @@ PAINTED = """async () => {
 }"""
 
 
-def test_the_next_micrograph_comes_soon(user):
+def test_the_next_micrograph_is_shown_soon(user):
     took = []
     for key in [*("d" * 16), *("a" * 4)]:
         user.page.wait_for_timeout(300)  # a glance; the neighbours come meanwhile
@@ -223,10 +223,10 @@ def test_the_next_micrograph_comes_soon(user):
         user.key(key)
         took.append(user.page.evaluate(PAINTED))
 
-    judge("next micrograph, from the key to the end of painting it", (took, None), 150)
+    check_duration("next micrograph, from the key to the end of painting it", (took, None), 150)
 
 
-def test_a_micrograph_that_nobody_had_in_mind_comes_soon(user, server):
+def test_a_micrograph_that_was_not_prefetched_is_shown_soon(user, server):
     took = []
     for number in [*range(20, 60, 6), *range(23, 60, 6)]:  # none is a neighbour of one before it
         found = server.ask("GET", f"micrographs?filter=big_{number:03d}")["rows"]
@@ -234,7 +234,7 @@ def test_a_micrograph_that_nobody_had_in_mind_comes_soon(user, server):
         user.module("session.js", "(m, id) => m.open(id)", found[0]["id"])
         took.append(user.page.evaluate(PAINTED))
 
-    judge("any micrograph, read from disk", (took, None), 900)
+    check_duration("any micrograph, read from disk", (took, None), 900)
 
 
 TIMED = """async (m, [calls]) => {
@@ -256,20 +256,20 @@ def test_a_filter_follows_its_slider(user, server, side, target_ms):
     calls = [(path, {"n": side, "variant": "filtered", "lp": 10 + n, "hp": 600}) for n in range(21)]
     took = user.module("api.js", TIMED, [calls])[1:]
 
-    judge(f"filtered picture of {side} px, asked for and decoded", (took, None), target_ms)
+    check_duration(f"filtered picture of {side} px, asked for and decoded", (took, None), target_ms)
 
 
-def test_an_edit_is_on_disk_soon(user, server):
+def test_an_edit_is_saved_soon(user, server):
     mid = server.ask("GET", "micrographs?filter=big_001")["rows"][0]["id"]
     added = (
         {"op": "add", "cid": f"s{n}", "id": f"s{n}", "mid": mid, "x": n, "y": 5} for n in range(30)
     )
     took = user.module("api.js", TIMED, [[("ops", None, {"ops": [op]}) for op in added]])
 
-    judge("edit acknowledged as saved", (took, None), 100)
+    check_duration("edit acknowledged as saved", (took, None), 100)
 
 
-def test_a_label_is_painted_soon_while_both_cores_learn(user):
+def test_a_label_is_painted_soon_during_training_on_both_cores(user):
     show_picks(user, 1500)
     busy = "import os; os.nice(5)\nwhile True: pass"
     at_work = [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(os.cpu_count() or 2)]
@@ -281,7 +281,9 @@ def test_a_label_is_painted_soon_while_both_cores_learn(user):
         user.page.mouse.click(box["x"] + x + 11 * number, box["y"] + y)
 
     try:
-        judge("click to painted label, cores busy", measure(user, "edit-painted", click), 100)
+        check_duration(
+            "click to painted label, cores busy", measure(user, "edit-painted", click), 100
+        )
     finally:
         for process in at_work:
             process.kill()
@@ -303,22 +305,22 @@ def test_ten_thousand_micrographs_scroll(user):
         }"""
     )
 
-    judge("scrolling 10,000 micrographs, to the end of the frame", (took, None), 33)
+    check_duration("scrolling 10,000 micrographs, to the end of the frame", (took, None), 33)
 
 
-def test_counting_five_million_picks_takes_a_moment():
+def test_five_million_picks_are_counted_quickly():
     rng = np.random.default_rng(0)
     mids = np.repeat(np.arange(10_000), 500)
-    found = Found(
+    picks = RunPicks(
         mids, np.zeros((len(mids), 2)), rng.random(len(mids), np.float32), tuple(range(10_000))
     )
     took = []
     for threshold in np.linspace(0.1, 0.9, 10):
         began = time.perf_counter()
-        found.on_each(found.score >= np.float32(threshold))
+        picks.count_per_micrograph(picks.score >= np.float32(threshold))
         took.append(1000 * (time.perf_counter() - began))
 
-    judge("counts of 5,000,000 picks on 10,000 micrographs", (took, None), 150)
+    check_duration("counts of 5,000,000 picks on 10,000 micrographs", (took, None), 150)
 
 
 def test_the_page_is_small():
@@ -330,7 +332,7 @@ def test_the_page_is_small():
     assert plain <= SLACK * 250
 
 
-def test_the_server_needs_little_memory_however_many_are_browsed(server):
+def test_the_server_needs_little_memory_for_many_micrographs(server):
     ids = [row["id"] for row in server.ask("GET", "micrographs?filter=big_&limit=1000")["rows"]]
     token = {"Authorization": f"Bearer {server.token}"}
 

@@ -1,6 +1,7 @@
-"""T5 to T7: train with curves, cut at a threshold that counts exactly, review, export."""
+"""Training with curves, threshold with exact counts, review, export."""
 
 import csv
+import re
 from collections import Counter
 
 import numpy as np
@@ -18,7 +19,7 @@ COUNT, MICROGRAPHS = 24, 4
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, studio, chromium):
-    """A project with four micrographs, three of them labelled, and a detector trained on it."""
+    """A project with four micrographs, three of them labelled, and a model trained on it."""
     folder = tmp_path_factory.mktemp("train")
     words = [word for n in range(MICROGRAPHS) for word in ("-m", str(studio / f"mic_{n:02d}.mrc"))]
     words += ["--diameter-ang", str(DIAMETER_ANG)]
@@ -29,7 +30,7 @@ def server(tmp_path_factory, studio, chromium):
 
 @pytest.fixture(scope="module")
 def trained(browser, server):
-    """What the page showed while a detector learned from labels that were clicked."""
+    """The run of a training on labels that were clicked on the page."""
     from tests.browser.driver import Driver
 
     context = browser.new_context(viewport={"width": 1400, "height": 860})
@@ -40,20 +41,20 @@ def trained(browser, server):
             user.click(*place)
     user.saved().step("train")
     page = user.page
-    page.get_by_label("How long").select_option("quick")
+    page.get_by_label("Duration").select_option("quick")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     page.locator(".chart canvas").first.wait_for(timeout=240_000)
-    user.reload().step("train")  # a page that is loaded again shows the run that goes on
+    user.reload().step("train")  # a reloaded page shows the run in progress
     page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=240_000)
-    run = user.told("state")["runs"][0]
+    run = user.fetch("state")["runs"][0]
     context.close()
     return run
 
 
 @pytest.fixture
 def expert(make_page, server, trained):
-    """A user who looks at the picks, with the threshold at even odds whatever the last test did."""
+    """A user who looks at the picks, with the threshold reset to a score of 0."""
     server.ask("PUT", f"runs/{trained['id']}/threshold", {"threshold": 0.0})
     user = make_page().open().step("inspect").micrograph("mic_03")
     user.page.locator("[data-test=kept]").wait_for()
@@ -67,7 +68,7 @@ def shown(user):
 def all_scores(user, run):
     """Every pick's score, from the binary tables of all micrographs."""
     found = []
-    for row in user.told("micrographs")["rows"]:
+    for row in user.fetch("micrographs")["rows"]:
         found += user.module(
             "api.js",
             """async (m, [mid, run]) => {
@@ -83,14 +84,14 @@ def all_scores(user, run):
 
 def test_curves_reach_the_last_step(trained):
     assert trained["state"] == "done"
-    assert trained["curves"]["step"][-1] == trained["progress"]["steps"] or trained["has_picks"]
+    assert trained["curves"]["step"][-1] == trained["progress"]["total"] or trained["has_picks"]
     assert trained["curves"]["loss"][-1] < trained["curves"]["loss"][0]
 
 
-def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
+def test_a_stopped_training_keeps_its_best_model_and_can_be_resumed(make_page, trained):
     user = make_page().open().step("train")
     page = user.page
-    page.get_by_label("How long").select_option("long")
+    page.get_by_label("Duration").select_option("long")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     shown = page.locator("section[aria-label=Progress]")
@@ -98,10 +99,10 @@ def test_what_is_stopped_keeps_its_best_and_goes_on(make_page, trained):
     page.get_by_role("button", name="Stop and keep the best").click()
     state = page.locator("[data-test=run-state]")
     state.filter(has_text="stopped").wait_for(timeout=240_000)
-    stopped = user.told("state")["runs"][0]
-    page.get_by_role("button", name="Go on").click()
+    stopped = user.fetch("state")["runs"][0]
+    page.get_by_role("button", name="Resume").click()
     state.filter(has_text="done").wait_for(timeout=240_000)
-    done = user.told("state")["runs"][0]
+    done = user.fetch("state")["runs"][0]
     user.server.ask("DELETE", f"runs/{done['id']}")
 
     assert (stopped["state"], stopped["has_picks"]) == ("stopped", False)
@@ -119,7 +120,7 @@ def test_the_count_is_exact_at_any_threshold(expert, trained):
         assert shown(expert) == int((scores >= np.float32(edges[at])).sum())
 
 
-def test_most_particles_of_a_micrograph_nobody_labelled_are_found(expert):
+def test_most_particles_of_an_unlabelled_micrograph_are_picked(expert):
     found = expert.module(
         "store.js",
         """(m) => { const p = m.picks.value; const kept = [];
@@ -132,7 +133,7 @@ def test_most_particles_of_a_micrograph_nobody_labelled_are_found(expert):
     assert (distance.min(axis=1) < DIAMETER_ANG / 4 / 3).mean() > 0.6
 
 
-def test_the_threshold_is_kept(expert):
+def test_the_threshold_is_saved(expert):
     expert.key("]").key("]")
     chosen = expert.module("store.js", "(m) => m.threshold.value")
     expert.page.wait_for_timeout(1500)
@@ -142,11 +143,11 @@ def test_the_threshold_is_kept(expert):
     assert expert.module("store.js", "(m) => m.threshold.value") == pytest.approx(chosen)
 
 
-def test_precision_is_unknown_until_something_is_measured(expert):
+def test_precision_is_unknown_until_it_is_measured(expert):
     assert expert.page.locator("[data-test=precision]").inner_text() == "unknown"
 
 
-def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
+def test_the_export_contains_the_displayed_picks_with_corrections(expert, server):
     expert.page.get_by_label("Threshold, score").fill("0")
     expert.page.get_by_label("Threshold, score").press("Tab")
     picks = expert.module(
@@ -160,7 +161,7 @@ def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
     page = expert.page
     page.get_by_label("RELION").uncheck()
     page.get_by_label("CSV").check()
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
 
     with (server.project / "exports" / "particles.csv").open(newline="") as file:
@@ -170,7 +171,7 @@ def test_what_is_shown_with_corrections_is_what_is_exported(expert, server):
     assert len(rows) == said == kept - 1 + by_hand
 
 
-def test_a_threshold_changed_a_moment_ago_is_the_one_that_is_written(expert, server):
+def test_a_threshold_that_was_just_changed_is_used_for_the_export(expert, server):
     page = expert.page
     for _ in range(3):
         expert.key("]")
@@ -178,7 +179,7 @@ def test_a_threshold_changed_a_moment_ago_is_the_one_that_is_written(expert, ser
     expert.step("export")
     page.get_by_label("File name").fill("moment")
     page.get_by_label("File name").press("Tab")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
 
     assert expert_parts(expert)[0] == ["picks at or above the threshold", kept]
@@ -191,10 +192,10 @@ def expert_parts(user):
     return user.module("panels/export.js", "(m) => m.preview.value.parts")
 
 
-def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
+def test_answers_in_the_review_become_labels_and_can_be_undone(expert, trained):
     expert.step("review")
     page = expert.page
-    card = page.get_by_label("Judge a pick")
+    card = page.get_by_label("Review a pick")
     card.wait_for()
     before = kinds(expert)
     expert.key("y").key("n").key("u").key("b").key("y").saved()
@@ -204,10 +205,10 @@ def test_answers_in_the_review_become_labels_and_go_back(expert, trained):
     card.get_by_role("heading", name="3 of").wait_for()
 
     assert heading.startswith("4 of")
-    assert after - before == {"pos": 2, "neg": 1}  # the third answer was given anew
+    assert after - before == {"pos": 2, "neg": 1}  # the third answer was replaced
     assert kinds(expert) - before == {"pos": 1, "neg": 1}
-    expert.module("judge.js", "(m) => m.settled()")
-    asked = expert.told("review", run=trained["id"], kind="uncertain", k=500)["items"]
+    expert.module("review_queue.js", "(m) => m.allSent()")
+    asked = expert.fetch("review", run=trained["id"], kind="uncertain", k=500)["items"]
     third = expert.module("panels/review.js", "(m) => m.queue.value.items[2].pick")
     assert third in [item["pick"] for item in asked]
 
@@ -218,32 +219,30 @@ def test_the_micrographs_to_label_next_are_suggested(expert):
     order = expert.page.get_by_label("Order")
     expect(order).to_have_value("suggested", timeout=240_000)
 
-    expect(expert.page.locator(".list .row").first).to_contain_text(
-        "mic_03"
-    )  # none is marked there
+    expect(expert.page.locator(".list .row").first).to_contain_text("mic_03")  # it has no labels
 
 
 def kinds(user):
-    """How many labels of each kind the server has."""
+    """Count the labels of each kind on the server."""
     found = Counter()
-    for row in user.told("micrographs")["rows"]:
-        found.update(one["kind"] for one in user.told("labels", mid=row["id"])["labels"])
+    for row in user.fetch("micrographs")["rows"]:
+        found.update(one["kind"] for one in user.fetch("labels", mid=row["id"])["labels"])
     return found
 
 
-def test_uncertain_answers_say_nothing_of_precision_but_random_ones_do(expert):
+def test_only_answers_on_random_samples_measure_the_precision(expert):
     page = expert.page
     expert.step("review")
-    page.get_by_role("button", name="Random, to measure").click()
-    page.get_by_role("button", name="Random, to measure", pressed=True).wait_for()
-    page.get_by_label("Judge a pick").wait_for()
+    page.get_by_role("button", name="Random sample").click()
+    page.get_by_role("button", name="Random sample", pressed=True).wait_for()
+    page.get_by_label("Review a pick").wait_for()
     queue = expert.module("panels/review.js", "(m) => m.queue.value.items.length")
     for _ in range(min(queue, 20)):
         expert.key("y")
-    expert.module("judge.js", "(m) => m.settled()")
+    expert.module("review_queue.js", "(m) => m.allSent()")
     expert.step("inspect").reload().step("inspect")
-    said = page.locator("[data-test=precision]")
-    said.wait_for()
+    precision = page.locator("[data-test=precision]")
+    precision.wait_for()
 
     assert queue >= 12
-    assert said.inner_text().startswith("100 %")
+    assert precision.inner_text().startswith("100 %")

@@ -1,4 +1,4 @@
-"""What every format of pick tables owes; a new format in `CODECS` is tested without a line here."""
+"""Contract test of all formats of pick tables; it includes each new format of `CODECS`."""
 
 import numpy as np
 import pytest
@@ -170,7 +170,7 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_with_its_line(tmp_path, 
     message = str(caught.value)
     assert message.startswith(f"{path}:{number}: expected ")
     assert word in message
-    assert "mend that line" in message
+    assert "correct that line" in message
     assert "\n" not in message
 
 
@@ -236,7 +236,7 @@ def test_windows_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path, name):
 
 @all_formats
 @pytest.mark.parametrize("suffix", [".txt", ".any", "", ".star", ".json", ".csv", ".cs"])
-def test_the_format_is_told_by_content_whatever_the_suffix_says(tmp_path, name, suffix):
+def test_the_format_is_detected_from_the_content_with_any_suffix(tmp_path, name, suffix):
     picks = Picks.for_micrograph("mic", np.array([[11.0, 21.5]]), np.array([1.0]))
     [path] = write_one_each(picks, tmp_path, name)
 

@@ -1,4 +1,4 @@
-"""What every objective must do, whatever it is made of."""
+"""Contract test of all objectives."""
 
 import math
 

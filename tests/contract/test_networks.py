@@ -1,4 +1,4 @@
-"""What every network must do, whatever its layers."""
+"""Contract tests of all networks."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def scorer(name, *, seed=0, dropout=0.0, width=2):
 
 
 @every_network
-def test_a_score_depends_on_the_whole_of_its_field_and_on_nothing_else(name):
+def test_a_score_depends_exactly_on_its_receptive_field(name):
     network = scorer(name)
     field, stride = network.receptive_field_px, network.stride_px
     side = field + 2 * stride
@@ -43,7 +43,7 @@ def test_a_score_depends_on_the_whole_of_its_field_and_on_nothing_else(name):
 
 
 @every_network
-def test_an_image_of_one_field_gives_one_score_and_a_smaller_one_none(name):
+def test_an_image_of_one_receptive_field_gives_one_score(name):
     network = scorer(name)
     field, stride = network.receptive_field_px, network.stride_px
 
@@ -55,7 +55,7 @@ def test_an_image_of_one_field_gives_one_score_and_a_smaller_one_none(name):
 
 
 @every_network
-def test_a_dense_pass_equals_each_crop_alone(name):
+def test_dense_scores_equal_those_of_crops(name):
     network = scorer(name)
     field, stride = network.receptive_field_px, network.stride_px
     image = torch.randn(1, 1, field + 3 * stride, field + 2 * stride + 1)
@@ -77,15 +77,15 @@ def test_a_dense_pass_equals_each_crop_alone(name):
 
 
 @every_network
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name):
-    first, again, other = (scorer(name, seed=seed).state_dict() for seed in (3, 3, 4))
+def test_initial_weights_depend_on_the_seed(name):
+    first, repeated, other = (scorer(name, seed=seed).state_dict() for seed in (3, 3, 4))
 
-    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert all(torch.equal(first[key], repeated[key]) for key in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
 @every_network
-def test_dropout_acts_in_training_alone(name):
+def test_dropout_is_active_only_in_training(name):
     network = scorer(name, dropout=0.5, width=4)
     image = torch.randn(1, 1, network.receptive_field_px, network.receptive_field_px)
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_dropout_acts_in_training_alone(name):
 
 
 @every_network
-def test_without_dropout_training_classifies_as_evaluation_does(name):
+def test_without_dropout_the_head_is_the_same_in_training(name):
     network = scorer(name)
     features = torch.randn(3, network.features, 2, 2)
 
@@ -106,7 +106,7 @@ def test_without_dropout_training_classifies_as_evaluation_does(name):
 
 
 @every_network
-def test_every_weight_learns(name):
+def test_every_weight_has_a_gradient(name):
     network = scorer(name).train()
     side = network.receptive_field_px + network.stride_px
     torch.autograd.backward(network(torch.randn(4, 1, side, side)).square().sum())
@@ -117,7 +117,7 @@ def test_every_weight_learns(name):
 
 @every_network
 @pytest.mark.parametrize("prior", [0.001, 0.3])
-def test_an_untrained_network_set_to_a_prior_predicts_it_everywhere(name, prior):
+def test_an_initialized_head_predicts_the_prior(name, prior):
     network = scorer(name)
     network.initialize_head(prior)
     side = network.receptive_field_px
@@ -128,7 +128,7 @@ def test_an_untrained_network_set_to_a_prior_predicts_it_everywhere(name, prior)
 
 
 @every_network
-def test_the_decoder_rebuilds_regions_of_the_networks_field(name):
+def test_the_decoder_returns_regions_of_the_receptive_field(name):
     network = scorer(name)
     decoder = Decoder(network.features, network.receptive_field_px)
     features = torch.randn(3, network.features, requires_grad=True)

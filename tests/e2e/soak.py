@@ -1,14 +1,14 @@
-"""Pick many micrographs while everything goes wrong, and compare with a run in which nothing did.
+"""Soak test: pick many micrographs under injected faults, and compare with an undisturbed run.
 
     python -m tests.e2e.soak [--micrographs 2000] [--rounds 30] [--seed 1] [--folder runs/soak]
 
-In every round more micrographs have come, the same command is given again, and a fault drawn by
-the seed strikes: the process is killed, files may not grow as if the disk were full, micrographs
-vanish, are cut short or are touched while it runs, what is kept is damaged, or the command is
-given twice at once. After each round the table is whole or as it was, and the exit status is true;
-in the end the table is that of the clean run, byte by byte.
+In each round micrographs are added, the same command runs again, and a random fault is injected:
+the process is killed, file sizes are limited as on a full disk, micrographs are deleted, truncated
+or modified during the run, stored results are damaged, or the command runs twice concurrently.
+After each round the table is complete or unchanged, and the exit status is correct; the final
+table equals that of the undisturbed run, byte by byte.
 
-- `soak`: all of it.
+- `soak`: run the test.
 """
 
 import argparse
@@ -36,10 +36,10 @@ _TIMEOUT_S = 1800
 
 
 def soak(folder: Path, micrographs: int, rounds: int, seed: int) -> dict[str, object]:
-    """Run it, and return what happened.
+    """Run the test, and return a summary.
 
     Raises:
-        AssertionError: Something was lost, half-written, or told wrongly.
+        AssertionError: Something was lost, written partially, or reported wrongly.
     """
     clean, faulty = folder / "clean", folder / "faulty"
     shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +69,7 @@ def soak(folder: Path, micrographs: int, rounds: int, seed: int) -> dict[str, ob
 
 
 def _write_micrographs(folder: Path, count: int) -> None:
-    """Small micrographs, each another one, without waiting for the disk."""
+    """Write small, different micrographs, without waiting for the disk."""
     folder.mkdir(parents=True)
     image, _ = tiny.blobs(0, shape=(64, 72))
     write_mrc(folder / "model.mrc", image, pixel_size_ang=(tiny.PIXEL_ANG, tiny.PIXEL_ANG))
@@ -95,7 +95,7 @@ class _Trial:
         self.statuses: Counter[int] = Counter()
 
     def round(self, number: int) -> None:
-        """More micrographs come, and something goes wrong."""
+        """Add micrographs and inject a fault."""
         for path in self._to_come[: self._a_round]:
             shutil.copy2(path, self._mics)
         del self._to_come[: self._a_round]
@@ -105,7 +105,7 @@ class _Trial:
         self._mend()
 
     def end(self) -> None:
-        """All micrographs are there and sound: the command must do what is left of them."""
+        """Add and restore all micrographs; the command must pick the rest."""
         for path in self._to_come:
             shutil.copy2(path, self._mics)
         status = self._judge(*self._finish(self._start()))
@@ -177,7 +177,7 @@ class _Trial:
         self._whole.clear()
 
     def _judge(self, status: int, told: str) -> int:
-        """Whether the table is whole, and the exit status true."""
+        """Check that the table is complete and the exit status correct."""
         self.statuses[status] += 1
         assert status in (0, 1, -signal.SIGKILL), told
         assert "Traceback" not in told, told

@@ -1,4 +1,4 @@
-"""Full disks, files that vanish, two runs at once: nothing lost, half-written or told wrongly."""
+"""Full disks, deleted files and concurrent runs lose nothing and leave no partial files."""
 
 import os
 import shutil
@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_costs_nothing_but_time(small_disk):
 
     ballast.unlink()
     status, told = start(f"{PICK} -o {small_disk}/picks.json").finish()
-    assert (status, "resuming from the unfinished work" in told) == (0, True), told
+    assert (status, "resuming from the unfinished batch" in told) == (0, True), told
     assert (small_disk / "picks.json").read_bytes() == Path("whole.json").read_bytes()
 
 
@@ -84,7 +84,7 @@ def test_two_runs_with_other_settings_do_not_mix():
     statuses = sorted(status for status, _ in told)
     assert statuses[0] == 0
     if statuses[1]:
-        assert any("at work on it" in text or "exists already" in text for _, text in told)
+        assert any("working on it" in text or "already exists" in text for _, text in told)
     margin = 0 if told[0][0] == 0 else 300
     assert f"margin_ang = {float(margin)}" in Path("picks.settings.toml").read_text()
 
@@ -97,5 +97,5 @@ def test_a_micrograph_that_vanished_is_asked_about_and_the_table_stays():
     status, told = start(f"{PICK} -o picks.json").finish()
 
     assert status == 1
-    assert "mic_2.mrc; give them too, replace it with --force or name another" in told
+    assert "mic_2.mrc; add them, overwrite it with --force or choose another name" in told
     assert Path("picks.json").read_bytes() == before

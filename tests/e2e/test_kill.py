@@ -1,7 +1,7 @@
-"""Killed at any moment, the same command again gives what it would have given.
+"""A command that was killed at any moment gives the same result when it runs again.
 
-The kill is SIGKILL: nothing is caught, nothing is tidied up. Where it falls is drawn anew in
-every run of the tests; the message of a failure says where that was.
+The signal is SIGKILL, which cannot be caught. Its time is random in
+each run of the tests; the message of a failure contains it.
 """
 
 import os
@@ -81,7 +81,7 @@ def test_a_killed_picking_goes_on_to_the_same_table():
 
     told = finish(f"{PICK} -o killed.tsv")
 
-    assert "resuming from the unfinished work" in told
+    assert "resuming from the unfinished batch" in told
     whole, killed = Path("whole.tsv"), Path("killed.tsv")
     assert whole.read_bytes() == killed.read_bytes(), f"killed after {count} results"
     assert sorted(path.name for path in Path().glob(".*")) == [

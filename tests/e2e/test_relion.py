@@ -124,7 +124,7 @@ def contrast(images):
 
 
 def at_random(picks, seed=0):
-    """As many places on each micrograph, anywhere."""
+    """Draw as many random positions on each micrograph."""
     xy = np.random.default_rng(seed).uniform(0, 639, (len(picks), 2))
     return Picks.from_columns([picks.micrographs[i] for i in picks.index], xy)
 

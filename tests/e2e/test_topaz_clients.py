@@ -88,7 +88,7 @@ def test_five_thousand_micrographs_fit_on_the_command_line(topaz, tmp_path):
     assert piped.stdout.splitlines() == lines[:101]
 
 
-def test_eman_reads_whole_numbers_and_a_model_of_a_known_name(topaz, tmp_path):
+def test_eman_reads_integers_and_uses_a_pretrained_name(topaz, tmp_path):
     for folder in ("boxfiles", "topaz/mrc_micro"):
         (tmp_path / folder).mkdir(parents=True)
     for number in range(2):
@@ -119,7 +119,7 @@ def test_eman_reads_whole_numbers_and_a_model_of_a_known_name(topaz, tmp_path):
     assert max(x for x, _ in coordinates) > SHAPE[1] // 2
 
 
-def test_repic_goes_from_boxes_to_boxes(topaz, tmp_path):
+def test_repic_reads_and_writes_box_files(topaz, tmp_path):
     (tmp_path / "mrc").mkdir()
     (tmp_path / "box").mkdir()
     for number in range(2):
@@ -146,7 +146,7 @@ def test_repic_goes_from_boxes_to_boxes(topaz, tmp_path):
     assert rows
 
 
-def test_appion_and_relion_hear_that_denoising_is_not_offered(topaz, tmp_path):
+def test_appion_and_relion_get_an_error_for_denoising(topaz, tmp_path):
     (tmp_path / "mics").mkdir()
     tiny.micrographs(tmp_path / "mics", 1)
     appion = "denoise mics/mic_0.mrc --format mrc --model unet --patch-size -1 --patch-padding 128"
@@ -163,7 +163,7 @@ def test_appion_and_relion_hear_that_denoising_is_not_offered(topaz, tmp_path):
     assert not (tmp_path / "out" / "mic_0.mrc").exists()  # RELION then shows the raw image
 
 
-def test_a_detector_of_topaz_gives_the_rows_that_topaz_gives(topaz, tmp_path):
+def test_a_topaz_detector_gives_the_rows_of_topaz(topaz, tmp_path):
     peer = Path(__file__).parents[2] / ".peer" / "bin" / "topaz"
     if not peer.exists():
         pytest.skip("Topaz is not installed here: `make bench-peer` installs it")
@@ -178,10 +178,10 @@ def test_a_detector_of_topaz_gives_the_rows_that_topaz_gives(topaz, tmp_path):
 
     assert theirs.stdout == ours.stdout == ""
     rows = [as_relion_reads(tmp_path / name) for name in ("theirs.txt", "ours.txt")]
-    places = [{(x, y): score for x, y, score in found} for found in rows]
-    common = places[0].keys() & places[1].keys()
-    # Topaz suppresses a few places at the edges that no chosen one is near to.
-    assert len(common) >= 0.9 * max(map(len, places))
+    scores_at = [{(x, y): score for x, y, score in found} for found in rows]
+    common = scores_at[0].keys() & scores_at[1].keys()
+    # Topaz suppresses a few positions at the edges that have no picked neighbour.
+    assert len(common) >= 0.9 * max(map(len, scores_at))
     assert len(common) > 50
-    for place in common:
-        assert places[0][place] == pytest.approx(places[1][place], abs=1e-3)
+    for position in common:
+        assert scores_at[0][position] == pytest.approx(scores_at[1][position], abs=1e-3)

@@ -1,10 +1,10 @@
-"""RELION and Scipion as clients of Topaz: what they would read back is what they expect.
+"""RELION and Scipion as clients of Topaz can read the files that cryopick-topaz writes.
 
-The commands are composed as the clients compose them (RELION writes shell scripts, others start
-the program themselves); only numbers that decide how long training takes are smaller. Micrographs
-are those of tests/tiny.py, made as each client makes them before it calls.
+The commands are those of the clients (RELION writes shell scripts, others start
+the program directly), with fewer training steps. Micrographs are those of tests/tiny.py,
+preprocessed as by each client.
 
-All pick with one detector, which RELION's training makes once for this file.
+All tests use one detector, trained once by RELION's training command.
 """
 
 import shutil
@@ -25,7 +25,7 @@ QUICK = "--units 2 --epoch-size 33"  # appended where a client lets its user app
 
 
 def relion_project(folder):
-    """What RELION writes before it trains: binned, standardised images without a pixel size."""
+    """Write what RELION writes before training: binned, standardised images, no pixel size."""
     proc = folder / "proc"
     proc.mkdir(parents=True)
     lists = {"train": ([], []), "test": ([], [])}

@@ -1,7 +1,7 @@
-"""The inputs that are kept: seeds of our own making, and what searches found.
+"""Corpus of inputs: our seeds, and inputs stored by searches.
 
 - `kept`: all inputs of a family.
-- `keep`: add what a search found to the corpus, one archive a family.
+- `keep`: add inputs of a search to the corpus, one archive per family.
 """
 
 import sys
@@ -72,7 +72,7 @@ def _by_length(data: bytes) -> tuple[int, bytes]:
 
 
 def _reaching_further(family: Family, known: Iterable[bytes], more: Iterable[bytes]) -> set[bytes]:
-    """Those of `more`, in turn, that take a step which none before them took."""
+    """Return inputs of `more` that reach a new step, in order."""
     chosen: set[bytes] = set()
     taken: set[Step] = set()
     with tempfile.TemporaryDirectory() as folder:

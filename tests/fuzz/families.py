@@ -29,7 +29,7 @@ from cryopick.errors import CryopickError
 
 __all__ = ["FAMILIES", "Family"]
 
-_MOST_PIXELS = 1 << 22  # so that the limit on the size of images is met within the memory at hand
+_MOST_PIXELS = 1 << 22  # limit on the size of images that fits into the available memory
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a parser may not do while it reads a file, enforced.
+"""Sandbox that forbids parsers to start programs or to access other files.
 
 - `guarded`: from then on, this process starts nothing, talks to nobody, runs no text as code,
   touches no file outside of one folder, and takes no more memory than it was granted.

@@ -1,9 +1,9 @@
-"""What is put around inputs, so that changes of them reach what is inside a whole file.
+"""Containers around inputs, so that mutations reach the content inside a valid file.
 
-- `as_is`: nothing.
-- `numpy_header`: what precedes the header of a .npy file, and room for its array.
-- `zipped_pickle`, `zip_of_members`: archives as PyTorch writes them, and any others.
-- `safetensors`, `model`, `run_state`: files of safetensors, of ours by what describes them.
+- `as_is`: none.
+- `numpy_header`: start of a .npy file, and space for its array.
+- `zipped_pickle`, `zip_of_members`: archives like those of PyTorch, and others.
+- `safetensors`, `model`, `run_state`: safetensors files with our metadata.
 """
 
 import io
@@ -27,7 +27,7 @@ def as_is(data: bytes) -> bytes:
 
 
 def zipped_pickle(data: bytes) -> bytes:
-    """The archive of PyTorch 1.6 and later around a pickle, with numbers for two arrays."""
+    """Make an archive as in PyTorch 1.6 and later around a pickle, with two arrays."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("archive/data.pkl", data)
@@ -37,7 +37,7 @@ def zipped_pickle(data: bytes) -> bytes:
 
 
 def zip_of_members(data: bytes) -> bytes:
-    """An archive whose members are parted by a line of their own, names in front."""
+    """Make an archive from members that are separated by a line `--` and begin with their name."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for part in data.split(b"\n--\n")[:8]:

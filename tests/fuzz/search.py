@@ -1,11 +1,11 @@
-"""Search for inputs that a parser does not take and does not refuse in words.
+"""Search for inputs that a parser neither accepts nor refuses with a message.
 
     python -m tests.fuzz.search [--inputs 100000] [--folder runs/fuzz] [FAMILY ...]
 
-Each family is searched by atheris, guided by the branches that inputs reach, in rounds. Parsers
-are loaded and instrumented once; a round is a fork of that process, so that it begins at once,
-may be forbidden things, and may die. What was tried is counted in `counts.json`, so that a later
-call goes on from there; an input that crashes, takes over ten seconds or too much memory is kept
+Each family is fuzzed by atheris, guided by branch coverage, in rounds. Parsers
+are loaded and instrumented once; a round is a fork of that process, so that it starts at once,
+can be sandboxed, and may die. `counts.json` counts the inputs, so that a later
+call resumes there; an input that crashes, takes over ten seconds or too much memory is stored
 as `crash-*`, `timeout-*` or `oom-*` in the family's folder, and the exit status is 1.
 """
 

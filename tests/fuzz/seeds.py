@@ -52,7 +52,7 @@ def _tables(family: str, folder: Path) -> Iterator[bytes]:
     end = formats.CODECS[family].suffixes[0]
     for number, names in enumerate((("a.mrc",), ("m/a.mrc", "m/b c.mrc"))):
         picks = _picks(*names)
-        holds_one = formats.CODECS[family].holds_one
+        holds_one = formats.CODECS[family].is_single
         if holds_one and len(names) > 1:
             picks = Picks.for_micrograph("a.mrc", np.array([[1.5, 2.0], [30.0, 7.0]]))
         path = folder / f"{number}{end}"

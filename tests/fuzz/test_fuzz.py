@@ -1,7 +1,7 @@
-"""The search for hostile files, in short; `make fuzz` is the long form.
+"""Short fuzzing of all parsers; `make fuzz` is the long version.
 
-Every input that is kept is read again by the parsers under test, and a short search goes on from
-there, in a process that may neither run code nor touch other files (`guard`).
+All inputs of the corpus are read again by the parsers, and a short search starts from
+them, in a process that may neither run code nor access other files (`guard`).
 """
 
 import json

@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.fixture
-def topaz(monkeypatch, tmp_path, capsys):
+def topaz(monkeypatch, tmp_path, capsys, few_resamples):
     """Run a topaz command line in a folder of its own, check its status, give stdout and stderr."""
     from cryopick.clients.topaz_cli.app import run_words
 
@@ -63,38 +63,47 @@ def saved_whole(monkeypatch):
 
 
 @pytest.fixture
-def desk(tmp_path):
+def project(tmp_path):
     """A labelling project with three micrographs."""
     from tests import tiny
 
-    from cryopick.web.project.project import Desk
+    from cryopick.web.project.project import AnnotationProject
 
     tiny.micrographs(tmp_path / "mics", 3)
-    opened = Desk.open(tmp_path / "p.cryopick")
-    opened.micrographs.add([str(tmp_path / "mics")])
-    yield opened
-    opened.close()
+    open_project = AnnotationProject.open(tmp_path / "p.cryopick")
+    open_project.micrographs.add([str(tmp_path / "mics")])
+    yield open_project
+    open_project.close()
 
 
 @pytest.fixture
-def client(desk):
-    """The page of the labelling project, as its server sees it."""
+def client(project):
+    """A client of the labelling project's server that acts as the page."""
     from fastapi.testclient import TestClient
 
-    from cryopick.web.api.access_control import Door
-    from cryopick.web.server import application
+    from cryopick.web.api.access_control import Credentials
+    from cryopick.web.server import create_application
 
-    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+    credentials = Credentials(frozenset({"testserver"}), "cryopick_1", token="t")
     return TestClient(
-        application(desk, door),
+        create_application(project, credentials),
         headers={"Authorization": "Bearer t", "X-Cryopick": "1"},
         raise_server_exceptions=True,
     )
 
 
 @pytest.fixture
-def run_and_plot(run_words):
-    """`run_words` in a folder with three micrographs in mics/ and their labels, labels.tsv."""
+def few_resamples(monkeypatch):
+    """Estimate intervals of particle counts from 3 resamples instead of 40.
+
+    Tests of `cryopick.train.particle_count` do not use this.
+    """
+    monkeypatch.setattr("cryopick.train.particle_count._RESAMPLES", 3)
+
+
+@pytest.fixture
+def run_and_plot(run_words, few_resamples):
+    """Return `run_words` in a folder with three micrographs in mics/ and their labels.tsv."""
     from tests import tiny
 
     Path("mics").mkdir()
@@ -104,6 +113,6 @@ def run_and_plot(run_words):
 
 @pytest.fixture
 def run(run_and_plot, monkeypatch):
-    """The same without drawing, which would take most of the time."""
+    """Run commands like `run_and_plot`, without plotting, which would take most of the time."""
     monkeypatch.setattr("cryopick.report.training.plot_training", lambda *_: None)
     return run_and_plot

@@ -39,7 +39,7 @@ def test_importing_the_package_loads_no_library():
     assert subprocess.check_output([sys.executable, "-c", loaded], text=True).split() == []
 
 
-def test_it_trains_picks_and_judges_as_the_commands_do(here, run_words):
+def test_training_picking_and_evaluation_equal_those_of_the_commands(here, run_words):
     paths, labels = here
 
     model = cryopick.train_model(paths, labels, "a.safetensors", quick())
@@ -59,7 +59,7 @@ def test_it_trains_picks_and_judges_as_the_commands_do(here, run_words):
     assert cryopick.evaluate_picks(picks, truth, radius_px=4.0).average_precision > 0
 
 
-def test_the_usual_settings_are_those_of_the_command(here, run_words):
+def test_the_default_settings_are_those_of_the_command(here, run_words):
     run_words(
         "train -m mics -p labels.tsv -o c.safetensors --diameter-ang 135 "
         "--particles-per-micrograph 60 --steps 1"
@@ -100,7 +100,7 @@ def test_training_evaluates_on_held_out_micrographs_at_each_checkpoint(here):
     assert all(0 <= row.particle_average_precision <= 1 for row in rows)
 
 
-def test_a_broken_micrograph_is_warned_of_and_the_others_are_picked(here):
+def test_a_broken_micrograph_gives_a_warning_and_the_others_are_picked(here):
     paths, _ = here
     paths[0].write_bytes(b"broken")
     model = tiny.model("m.safetensors")

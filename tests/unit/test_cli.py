@@ -1,4 +1,4 @@
-"""The frame: exit status, one line for every failure, nothing heavy at import."""
+"""The application: exit status, one-line errors, nothing heavy at import."""
 
 import inspect
 import os
@@ -36,7 +36,7 @@ def failing(monkeypatch):
         def fail(_paths):
             raise error
 
-        monkeypatch.setattr("cryopick.cli.info._files", fail)
+        monkeypatch.setattr("cryopick.cli.info._list_files", fail)
 
     return fail_with
 
@@ -49,7 +49,7 @@ def test_the_command_line_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_every_command_is_in_the_module_where_it_is_looked_for():
+def test_every_command_is_defined_in_its_listed_module():
     commands = load()
 
     for name, module in MODULES.items():
@@ -61,7 +61,7 @@ def test_every_command_is_in_the_module_where_it_is_looked_for():
     assert registering == {"__init__", *MODULES.values()}
 
 
-def test_a_command_loads_its_own_module_alone():
+def test_a_command_imports_only_its_own_module():
     names = [f"cryopick.cli.{module}" for module in sorted(set(MODULES.values()))]
     code = (
         "import sys; from cryopick.cli import app; app(['split', '-h'], standalone_mode=False); "
@@ -73,14 +73,14 @@ def test_a_command_loads_its_own_module_alone():
     assert done.stdout.splitlines()[-1] == "['cryopick.cli.split']"
 
 
-def test_help_names_all_commands_with_their_first_words(run):
+def test_help_lists_all_commands_with_a_summary(run):
     shown = run("--help").stdout.partition("Commands:\n")[2].splitlines()
 
     assert [line.split()[0] for line in shown] == sorted(MODULES)
-    assert "  label             Label, train, inspect, review and export in the browser." in shown
+    assert "  label             Label, train, review and export in the browser." in shown
 
 
-def test_a_misspelt_command_is_told_what_was_meant():
+def test_a_misspelt_command_gets_a_suggestion():
     done = typed("tarin")
 
     assert done.returncode == 2
@@ -100,7 +100,7 @@ def test_a_shell_completes_commands_and_options(words, shown):
 
 
 def typed(*words, **environment):
-    """A command line of a process of its own, in which nothing is loaded yet."""
+    """Run the command line in a new process, in which nothing is imported yet."""
     code = "from cryopick.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -110,7 +110,7 @@ def typed(*words, **environment):
     )
 
 
-def test_a_mistake_of_the_user_is_one_line_and_status_1(run, failing):
+def test_a_user_error_is_one_line_and_status_1(run, failing):
     failing(InputError("a.mrc: no such\n  file"))
 
     result = run("info", "a.mrc")
@@ -120,7 +120,7 @@ def test_a_mistake_of_the_user_is_one_line_and_status_1(run, failing):
     assert result.stdout == ""
 
 
-def test_what_the_system_refuses_is_one_line_and_status_1(run, failing):
+def test_a_system_error_is_one_line_and_status_1(run, failing):
     failing(PermissionError(13, "Permission denied", "/root/x"))
 
     result = run("info", "a.mrc")
@@ -131,7 +131,7 @@ def test_what_the_system_refuses_is_one_line_and_status_1(run, failing):
     )
 
 
-def test_a_bug_says_so_in_one_line_and_status_70(run, failing):
+def test_a_bug_is_reported_in_one_line_with_status_70(run, failing):
     failing(ZeroDivisionError("division by zero"))
 
     result = run("info", "a.mrc")
@@ -178,7 +178,7 @@ def test_an_interrupt_is_one_line_and_status_130(run, failing):
         ["split", "a.tsv", "-o", "parts", "--number", "1", "--folds", "2"],
     ],
 )
-def test_wrong_usage_is_status_2(run, words):
+def test_a_usage_error_has_status_2(run, words):
     result = run(*words)
 
     assert result.exit_code == 2
@@ -202,7 +202,7 @@ def test_the_entry_point_ends_the_process_with_the_status(monkeypatch, capsys):
     assert "nothing.mrc: no such file" in capsys.readouterr().out
 
 
-def test_a_reader_that_goes_away_is_no_error_message(tmp_path):
+def test_a_closed_pipe_prints_no_error(tmp_path):
     table = tmp_path / "a.tsv"
     table.write_text("image_name\tx_coord\ty_coord\na\t1\t2\n")
     code = "from cryopick.cli import main; main()"

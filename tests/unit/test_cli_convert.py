@@ -1,4 +1,4 @@
-"""`cryopick convert`, from tables to tables."""
+"""`cryopick convert`: conversion of pick tables."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.unit.test_cli_tables import noise, read, write
 from cryopick.io.images.mrc import write_mrc
 
 
-def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
+def test_convert_scales_then_flips_then_changes_the_format(run_words):
     write("in.tsv", [("a", 10, 20, 3.0), ("a", 1, 1, -1.0)])
 
     result = run_words(
@@ -19,7 +19,7 @@ def test_convert_scales_then_turns_over_then_changes_the_format(run_words):
     assert result.stdout == ""
 
 
-def test_convert_turns_each_micrograph_over_by_its_own_height_and_names_it_by_its_file(run_words):
+def test_convert_flips_by_the_height_of_each_micrograph_and_uses_file_names(run_words):
     Path("mics").mkdir()
     for name, height in (("a", 8), ("b", 16)):
         write_mrc(Path(f"mics/{name}.mrc"), noise(height), pixel_size_ang=(1.0, 1.0))
@@ -30,14 +30,14 @@ def test_convert_turns_each_micrograph_over_by_its_own_height_and_names_it_by_it
     assert read("out.star") == [("mics/a.mrc", 1.0, 5.0), ("mics/b.mrc", 1.0, 13.0)]
 
 
-def test_nothing_is_turned_over_unasked_nor_without_a_height(run_words):
+def test_coordinates_are_flipped_only_on_request_and_with_a_height(run_words):
     write("in.tsv", [("a", 1, 2, 0.0)])
 
     run_words("convert in.tsv -o out.star")
     why = run_words("convert in.tsv -o other.star --invert-y", status=1).stderr
 
     assert read("out.star") == [("a", 1.0, 2.0)]
-    assert "--invert-y needs heights, and the size of a is not known: give the micrographs" in why
+    assert "--invert-y needs heights, and the size of a is unknown: give the micrographs" in why
 
 
 def test_convert_to_fractions_and_back_needs_sizes_once(run_words):
@@ -56,13 +56,13 @@ def test_convert_to_fractions_and_back_needs_sizes_once(run_words):
     assert read("three.cs") == [("a", 4.0, 8.0)]
 
 
-def test_sizes_that_a_table_carries_are_forgotten_when_its_pixels_change(run_words):
+def test_micrograph_sizes_are_removed_when_coordinates_are_scaled(run_words):
     write("in.tsv", [("a", 2, 4, 1.5)])
     run_words("convert in.tsv -o in.cs --shape-px 16 32")
 
     why = run_words("convert in.cs -o out.cs --scale 0.5", status=1).stderr
 
-    assert "the size of a is not known" in why
+    assert "the size of a is unknown" in why
 
 
 PARTICLES = """
@@ -94,7 +94,7 @@ _rlnDefocusU #7
 """
 
 
-def test_star_to_star_keeps_what_we_have_no_place_for(run_words):
+def test_star_to_star_keeps_unknown_columns_and_blocks(run_words):
     Path("in.star").write_text(PARTICLES)
 
     run_words("convert in.star -o out.star --threshold 1 --scale 2")
@@ -107,9 +107,9 @@ def test_star_to_star_keeps_what_we_have_no_place_for(run_words):
     assert text.endswith("m/a.mrc 20 40 1.5 000001@e/a.mrcs 007 15287.149414\n\n")
 
 
-def test_two_star_files_with_different_optics_do_not_become_one(run_words):
+def test_star_files_with_other_columns_of_optics_are_not_merged(run_words):
     Path("one.star").write_text(PARTICLES)
-    Path("two.star").write_text(PARTICLES.replace("opticsGroup1", "other"))
+    Path("two.star").write_text(PARTICLES.replace("_rlnOpticsGroupName", "_rlnVoltage"))
     Path("three.star").write_text(PARTICLES.replace("m/a", "m/b"))
 
     why = run_words("convert one.star two.star -o out.star", status=1).stderr
@@ -121,7 +121,7 @@ def test_two_star_files_with_different_optics_do_not_become_one(run_words):
     run_words("convert one.star two.star -o out.tsv")  # which keeps no optics at all
 
 
-def test_one_file_a_micrograph_is_a_coordinate_file_without_optics(run_words):
+def test_files_per_micrograph_are_coordinate_files_without_optics(run_words):
     Path("in.star").write_text(PARTICLES)
 
     run_words("convert in.star -o out/ --format star")
@@ -139,7 +139,7 @@ def test_an_unnamed_table_of_relion_2_stays_unnamed(run_words):
     assert Path("out.star").read_text().startswith("\ndata_\n\nloop_\n_rlnMicrographName #1\n")
 
 
-def test_convert_writes_one_file_a_micrograph_into_a_folder(run_words):
+def test_convert_writes_one_file_per_micrograph_to_a_folder(run_words):
     write("in.tsv", [("a", 10, 20, 3.0), ("b", 1, 1, -1.0)])
 
     run_words("convert in.tsv -o out/ --format box --box-px 8")
@@ -148,13 +148,13 @@ def test_convert_writes_one_file_a_micrograph_into_a_folder(run_words):
     assert read("out/a.box") == [("a", 10.0, 20.0)]
 
 
-def test_nothing_is_replaced_without_force(run_words):
+def test_files_are_overwritten_only_with_force(run_words):
     write("in.tsv", [("a", 10, 20, 3.0)])
     write("out.tsv", [])
 
     result = run_words("convert in.tsv -o out.tsv", status=1)
 
-    assert "out.tsv: exists already; replace it with --force" in result.stderr
+    assert "out.tsv: already exists; overwrite it with --force" in result.stderr
     assert read("out.tsv") == []
     run_words("convert in.tsv -o out.tsv --force")
     assert read("out.tsv") == [("a", 10.0, 20.0)]

@@ -1,4 +1,4 @@
-"""`cryopick demo`: small ones, whole and cut off."""
+"""`cryopick demo`: small demos, complete and interrupted."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.io.inputs import find_micrographs
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.report.findings import DemoFiles
+from cryopick.report.demo_results import DemoFiles
 
 module = importlib.import_module("cryopick.cli.demo")  # the name is a function's too
 
@@ -48,7 +48,7 @@ def copy(done, tmp_path):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """The commands that are typed, by name, as they come."""
+    """Collect the commands that the demo runs, by name."""
     names, kept = [], module._type
 
     def note(stage):
@@ -59,7 +59,7 @@ def typed(monkeypatch):
     return names
 
 
-def test_the_page_asks_nothing_of_the_network(done):
+def test_the_report_makes_no_network_requests(done):
     wanted = []
 
     class Reader(HTMLParser):
@@ -74,7 +74,7 @@ def test_the_page_asks_nothing_of_the_network(done):
     assert not re.findall(r"url\((?!#)|@import", text)
 
 
-def test_the_page_shows_what_was_typed_and_found(done):
+def test_the_report_shows_commands_and_results(done):
     text = (done / "report.html").read_text(encoding="utf-8")
     metrics = json.loads((done / "metrics.json").read_text())
 
@@ -85,7 +85,7 @@ def test_the_page_shows_what_was_typed_and_found(done):
     assert f"{metrics['average_precision']:.3f}" in text
 
 
-def test_the_numbers_are_those_of_the_held_out_micrographs(done):
+def test_the_metrics_are_those_of_the_held_out_micrographs(done):
     files = DemoFiles(done)
     held_out = [micrograph_stem(path.name) for path in find_micrographs([f"@{files.test_list}"])]
     picks, truth = read_picks(files.picks), read_picks(files.truth)
@@ -113,17 +113,17 @@ def test_labels_are_particles_of_the_micrographs_to_train_on(done):
         assert all(np.abs(others - xy).max(axis=1).min() == 0 for xy in own.xy_px)
 
 
-def test_a_finished_demo_is_left_alone(copy, typed, capsys):
+def test_a_finished_demo_is_not_repeated(copy, typed, capsys):
     run_demo(SMALL, copy, "cpu", force=False)
 
     assert typed == []
-    assert "is done already; --force makes it again" in capsys.readouterr().err
+    assert "is finished already; --force repeats it" in capsys.readouterr().err
 
 
-def test_a_demo_that_was_cut_off_goes_on_to_the_same_picks(copy, typed):
+def test_a_resumed_demo_gives_the_same_picks(copy, typed):
     files = DemoFiles(copy)
     picks = files.picks.read_bytes()
-    for path in (files.metrics, files.report, files.picks, files.judged):
+    for path in (files.metrics, files.report, files.picks, files.precision_recall):
         path.unlink()
 
     run_demo(SMALL, copy, "cpu", force=False)
@@ -133,7 +133,7 @@ def test_a_demo_that_was_cut_off_goes_on_to_the_same_picks(copy, typed):
     assert set(json.loads(files.metrics.read_text())["seconds"]) >= {"simulate", "train", "pick"}
 
 
-def test_force_starts_afresh(copy, typed):
+def test_force_restarts_the_demo(copy, typed):
     model = DemoFiles(copy).model.read_bytes()
 
     run_demo(SMALL, copy, "cpu", force=True)
@@ -142,18 +142,18 @@ def test_force_starts_afresh(copy, typed):
     assert DemoFiles(copy).model.read_bytes() == model
 
 
-def test_a_demo_of_other_settings_is_not_touched(done):
+def test_a_demo_with_other_settings_is_not_changed(done):
     result = CliRunner().invoke(app, ["demo", str(done)])
 
     assert result.exit_code == 1
-    assert "holds a demo of other settings; replace it with --force" in result.output
+    assert "holds a demo with other settings; replace it with --force" in result.output
 
 
 @pytest.mark.parametrize("force", [True, False])
-def test_a_folder_of_other_things_is_not_touched(tmp_path, force):
+def test_a_folder_with_other_files_is_not_changed(tmp_path, force):
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    with pytest.raises(OutputExistsError, match="holds no demo but other files"):
+    with pytest.raises(OutputExistsError, match="holds files that are not a demo"):
         run_demo(SMALL, tmp_path, force=force)
     assert (tmp_path / "thesis.txt").exists()
 
@@ -172,7 +172,7 @@ def test_a_stage_that_fails_ends_the_demo_with_its_status(copy, capsys):
     assert not files.metrics.exists()
 
 
-def test_an_interruption_ends_the_demo_as_any_command(tmp_path, monkeypatch):
+def test_an_interrupt_ends_the_demo_like_any_command(tmp_path, monkeypatch):
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""What a classification kept becomes labels, what it threw out negatives."""
+"""`cryopick feedback`: selected particles become labels, rejected ones negatives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ def made(folder="out"):
     return [places(read_picks(Path(folder, f"{n}.star"))) for n in ("labels", "negatives")]
 
 
-def test_chosen_classes_become_labels_and_the_others_negatives(classified):
+def test_selected_classes_become_labels_and_the_others_negatives(classified):
     table, is_kept = classified
 
     cryopick("feedback", "classified.star", "--class", 1, "--class", 3, "-o", "out")
@@ -52,8 +52,8 @@ def test_chosen_classes_become_labels_and_the_others_negatives(classified):
 
 
 @pytest.mark.parametrize("suffix", ["star", "cs", "tsv"])
-@pytest.mark.parametrize("first", ["all", "thrown out"])
-def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
+@pytest.mark.parametrize("first", ["all", "rejected"])
+def test_tables_of_any_format_are_matched_by_position(classified, suffix, first):
     table, is_kept = classified
     moved = replace(table, xy_px=table.xy_px + 1.5)
     went_in = moved if first == "all" else moved.select(~is_kept)
@@ -66,7 +66,7 @@ def test_tables_of_any_format_are_compared_by_place(classified, suffix, first):
     assert made() == [places(table.select(is_kept)), places(moved.select(~is_kept))]
 
 
-def test_only_the_surest_of_what_was_classified_are_negatives(classified):
+def test_negatives_are_limited_to_the_highest_scores(classified):
     table, is_kept = classified
     write_picks(table.select(is_kept), Path("kept.star"))
 
@@ -81,9 +81,9 @@ def test_only_the_surest_of_what_was_classified_are_negatives(classified):
     [
         ("classified.star --class 7", "no particle is of class 7; its classes are 0, 1, 2, 3"),
         ("kept.tsv --class 1", "expected a column rlnClassNumber"),
-        ("classified.star far.tsv", "% of the kept particles lie within 5 pixels of a pick"),
-        ("classified.star other.tsv", "the kept particles are on other micrographs"),
-        ("classified.star none.tsv", "no particle is kept"),
+        ("classified.star far.tsv", "% of the selected particles lie within 5 pixels of a pick"),
+        ("classified.star other.tsv", "the selected particles are on other micrographs"),
+        ("classified.star none.tsv", "no particle is selected"),
     ],
 )
 def test_tables_that_do_not_belong_together_are_refused(classified, words, message):
@@ -103,7 +103,7 @@ def test_tables_that_do_not_belong_together_are_refused(classified, words, messa
     assert not Path("out").exists()
 
 
-def test_nothing_is_overwritten_unasked(classified):
+def test_files_are_overwritten_only_on_request(classified):
     Path("out").mkdir()
     Path("out/negatives.star").write_text("mine")
 
@@ -114,6 +114,6 @@ def test_nothing_is_overwritten_unasked(classified):
     cryopick("feedback", "classified.star", "--class", 1, "-o", "out", "--force")
 
 
-def test_either_a_table_or_classes_are_asked_for(classified):
+def test_either_a_table_or_classes_are_required(classified):
     cryopick("feedback", "classified.star", "-o", "out", status=2)
     cryopick("feedback", "classified.star", "classified.star", "--class", 1, "-o", "o", status=2)

@@ -1,4 +1,4 @@
-"""Filaments on simulated micrographs, from the command line."""
+"""`cryopick filaments` on simulated micrographs."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def cryopick(words):
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Simulated filaments, and what the general model makes of them."""
+    """Simulated filaments, picked with the general model."""
     folder = tmp_path_factory.mktemp("filaments")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -52,7 +52,7 @@ def test_segments_lie_on_the_filaments_and_along_them(found):
         off_deg += np.abs((turn + 90) % 180 - 90).tolist()
         reached += (cKDTree(own.xy_px).query(known.xy_px)[0] < WIDTH_ANG / PIXEL_ANG / 3).tolist()
     assert np.mean(right) > 0.9
-    assert np.mean(reached) > 0.6  # ends, edges and crossings are left out
+    assert np.mean(reached) > 0.6  # ends, edges and crossings are skipped
     assert np.median(off_deg) < 4
 
 
@@ -79,7 +79,7 @@ def test_ends_are_those_of_the_tubes(found):
     assert first.xy_px == pytest.approx(pairs.xy_px[::2])
 
 
-def test_a_run_is_described_and_not_overwritten(found):
+def test_a_run_records_its_settings_and_is_not_overwritten(found):
     result = CliRunner().invoke(
         app, ["filaments", str(found / "data/micrographs"), "-o", str(found / "segments.star")]
     )

@@ -1,4 +1,4 @@
-"""`cryopick models`: what model files say of themselves."""
+"""`cryopick models`: metadata of model files."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests import tiny
 from cryopick.model.architectures import NetworkSettings
 
 
-def test_show_tells_all_that_the_file_holds(run_words):
+def test_show_prints_all_metadata_of_a_model(run_words):
     tiny.model("a.safetensors", settings={"steps": 12, "pixel_size_ang": None})
 
     facts = json.loads(run_words("models show a.safetensors --json").stdout)
@@ -27,7 +27,7 @@ def test_show_tells_all_that_the_file_holds(run_words):
     assert "None" not in text
 
 
-def test_info_tells_the_same_of_a_model(run_words):
+def test_info_prints_the_same_for_a_model(run_words):
     tiny.model("a.safetensors")
 
     shown = run_words("models show a.safetensors").stdout.splitlines()
@@ -36,7 +36,7 @@ def test_info_tells_the_same_of_a_model(run_words):
     assert set(shown) <= set(told)
 
 
-def test_list_has_one_line_a_model_and_skips_what_is_none(run_words):
+def test_list_prints_one_line_per_model_and_skips_other_files(run_words):
     tiny.model("b.safetensors")
     tiny.model("a.safetensors")
     save_file({"w": np.zeros(1, np.float32)}, "other.safetensors")
@@ -47,7 +47,9 @@ def test_list_has_one_line_a_model_and_skips_what_is_none(run_words):
         "a.safetensors",
         "b.safetensors",
     ]
-    assert "skipped other.safetensors: a safetensors file, but not a model" in result.stderr
+    assert (
+        "skipped other.safetensors: a safetensors file, but not a cryopick model" in result.stderr
+    )
     assert set(json.loads(run_words("models list . --json").stdout)) == {
         "a.safetensors",
         "b.safetensors",
@@ -62,12 +64,12 @@ def test_list_has_one_line_a_model_and_skips_what_is_none(run_words):
         (b"\xff" * 100, "a.safetensors: not a safetensors file"),
     ],
 )
-def test_what_is_no_model_is_told_in_one_line(run_words, content, message):
+def test_a_file_that_is_not_a_model_is_reported_in_one_line(run_words, content, message):
     if content is not None:
         Path("a.safetensors").write_bytes(content)
 
     assert message in run_words("models show a.safetensors", status=1).stderr
 
 
-def test_a_folder_that_is_not_there_is_told(run_words):
+def test_a_missing_folder_is_reported(run_words):
     assert "nowhere: no such folder" in run_words("models list nowhere", status=1).stderr

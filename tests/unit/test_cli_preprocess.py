@@ -1,4 +1,4 @@
-"""`cryopick preprocess`: the files are what training and picking see."""
+"""`cryopick preprocess`: files equal the images of training and picking."""
 
 import importlib
 import subprocess
@@ -40,7 +40,7 @@ def shrunk(number, factor):
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
-def test_files_hold_the_prepared_micrographs_and_their_pixel_size(run, kind):
+def test_files_hold_the_normalized_micrographs_and_their_pixel_size(run, kind):
     run(f"preprocess mics -o small --factor 2.5 --normalization {kind}")
 
     small = [shrunk(number, 2.5) for number in range(3)]
@@ -52,7 +52,7 @@ def test_files_hold_the_prepared_micrographs_and_their_pixel_size(run, kind):
     assert not list(Path().glob(".*.parts"))
 
 
-def test_a_diameter_gives_the_pixels_of_training_and_a_model_its_own(run):
+def test_a_diameter_gives_the_scale_of_training_and_a_model_its_own(run):
     tiny.model("m.safetensors")
     run("preprocess mics -o by-diameter --diameter-ang 170")
     run("preprocess mics -o by-model --model m.safetensors")
@@ -80,7 +80,7 @@ def test_a_factor_needs_no_pixel_size_and_invents_none(run):
     assert read(Path("sized/bare.mrc"))[1].tolist() == [6, 6]
 
 
-def test_bad_micrographs_are_told_and_the_others_written(run):
+def test_bad_micrographs_are_reported_and_the_others_are_written(run):
     wrong = tiny.bad_micrographs("mics")
 
     result = run("preprocess mics/* -o small --factor 2", status=1)
@@ -92,7 +92,7 @@ def test_bad_micrographs_are_told_and_the_others_written(run):
     assert len(list(Path("small").glob("*.mrc"))) == 3
 
 
-def test_nothing_is_left_where_no_micrograph_can_be_used(run):
+def test_no_files_remain_if_no_micrograph_can_be_used(run):
     Path("mics/mic_0.mrc").write_bytes(b"")
 
     result = run("preprocess mics/mic_0.mrc -o small --factor 2", status=1)
@@ -101,7 +101,7 @@ def test_nothing_is_left_where_no_micrograph_can_be_used(run):
     assert sorted(path.name for path in Path().iterdir()) == ["labels.tsv", "mics"]
 
 
-def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
+def test_an_interrupted_run_is_resumed(run, monkeypatch):
     run("preprocess mics -o whole --factor 2")
     module, written = importlib.import_module("cryopick.preprocess.export"), []
 
@@ -115,13 +115,13 @@ def test_it_goes_on_where_it_was_cut_off(run, monkeypatch):
         patch.setattr(module, "write_mrc", write_one)
         run("preprocess mics -o cut --factor 2", status=130)
 
-    assert "resuming from the unfinished work" in run("preprocess mics -o cut --factor 2").stderr
+    assert "resuming from the unfinished batch" in run("preprocess mics -o cut --factor 2").stderr
     for path in Path("whole").iterdir():
         assert path.read_bytes() == (Path("cut") / path.name).read_bytes()
 
 
 @pytest.mark.usefixtures("run")
-def test_without_a_model_it_loads_no_torch():
+def test_preprocessing_without_a_model_does_not_import_torch():
     line = "preprocess mics -o small --factor 2 --force"
     code = (
         "import sys; from cryopick.cli import app; "
@@ -140,12 +140,11 @@ def test_without_a_model_it_loads_no_torch():
     [
         ("", "give one of --factor, --diameter-ang and --model"),
         ("--factor 2 --diameter-ang 100", "give one of --factor, --diameter-ang and --model"),
-        ("--factor 2 --model m.safetensors", "a model has its own pixel size"),
+        ("--factor 2 --model m.safetensors", "a model defines its pixel size"),
         ("--factor 0", "factor must be above 0"),
-        ("--factor 2 --normalization z", "normalization must be one of"),
     ],
 )
-def test_contradictions_show_before_any_work(run, words, message):
+def test_contradictory_options_fail_before_any_work(run, words, message):
     tiny.model("m.safetensors")
 
     assert message in run(f"preprocess mics -o small {words}", status=1).stderr

@@ -16,7 +16,7 @@ def refuse_b(path):
     return path.stem
 
 
-def test_a_file_that_fails_is_told_and_skipped_and_the_others_are_done(capsys):
+def test_a_failed_file_is_reported_and_skipped_and_the_others_are_processed(capsys):
     batch = Batch(FILES, stage="Scoring")
 
     results = list(batch.run(refuse_b))
@@ -34,7 +34,7 @@ def test_a_batch_without_failures_ends_quietly():
     batch.finish()
 
 
-def test_a_bug_in_a_batch_is_not_taken_for_a_bad_file():
+def test_a_bug_in_a_batch_is_not_reported_as_a_bad_file():
     with pytest.raises(ZeroDivisionError):
         list(Batch(FILES, stage="Scoring").run(lambda _: 1 / 0))
 

@@ -1,4 +1,4 @@
-"""`cryopick propose`, from raw micrographs to tables."""
+"""`cryopick propose`: from raw micrographs to tables."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_the_table_holds_the_proposals_of_all_micrographs(run):
     )
 
 
-def test_the_settings_stand_beside_the_table_each_methods_own_in_its_table(run):
+def test_the_settings_of_each_method_are_written_beside_the_table(run):
     run(
         "propose mics --diameter-ang 135 --templates labels.tsv --step-deg 30 --contrast dark "
         "-o picks.tsv"
@@ -56,14 +56,14 @@ def test_a_file_that_fails_is_skipped_and_the_rest_written(run):
     assert len(read_picks(Path("picks.tsv")).micrographs) == 3
 
 
-def test_a_diameter_is_asked_for(run):
+def test_a_diameter_is_required(run):
     result = run("propose mics -o picks.tsv", status=2)
 
     assert "--diameter-ang" in result.stderr
     assert not Path("picks.tsv").exists()
 
 
-def test_an_existing_table_is_kept_unless_told_otherwise(run):
+def test_an_existing_table_is_overwritten_only_with_force(run):
     Path("picks.tsv").write_text("mine")
 
     run("propose mics --diameter-ang 135 -o picks.tsv", status=1)

@@ -1,4 +1,4 @@
-"""`--ignore` and `--negatives`: what is left out, and what counts as no particle."""
+"""`--ignore` and `--negatives`: exclusion regions and negative labels."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def on(table, name):
     return picks.xy_px[picks.rows_by_micrograph()[name]]
 
 
-def test_nothing_is_picked_in_an_ignored_region_and_all_else_stays(run):
+def test_exclusion_regions_remove_only_the_picks_inside_them(run):
     run("pick mics --model m.safetensors -o all.tsv --threshold -3 --device cpu")
     run(
         "pick mics --model m.safetensors -o some.tsv --threshold -3 --device cpu --ignore left.json"
@@ -48,13 +48,13 @@ def test_nothing_is_picked_in_an_ignored_region_and_all_else_stays(run):
     assert (on("all.tsv", "mic_1") == on("some.tsv", "mic_1")).all()
 
 
-def test_other_regions_are_another_run(run):
+def test_changed_exclusion_regions_need_a_new_run(run):
     run("pick mics --model m.safetensors -o all.tsv --device cpu --ignore left.json")
 
     assert "# ignored regions: " in Path("all.settings.toml").read_text()
 
 
-def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
+def test_picks_and_particles_in_exclusion_regions_are_not_evaluated(run):
     truth = Picks.for_micrograph("mic_0", np.array([[10.0, 10.0], [100.0, 10.0]]))
     picks = Picks.for_micrograph(
         "mic_0", np.array([[30.0, 30.0], [100.0, 11.0]]), np.array([2.0, 1.0])
@@ -69,7 +69,7 @@ def test_picks_and_particles_in_ignored_regions_are_not_judged(run):
     assert json.loads(without.stdout)["average_precision"] == 1.0
 
 
-def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
+def test_labels_in_exclusion_regions_are_ignored_and_reported(run):
     labels = read_picks(Path("labels.tsv"))
     inside = int(Regions({labels.micrographs[0]: (LEFT,)}).select_outside(labels).index.size)
 
@@ -79,7 +79,7 @@ def test_labels_in_ignored_regions_are_not_learnt_and_are_told(run):
     assert f"ignored {len(labels) - inside} labels on borders, flat" in result.stderr
 
 
-def test_labels_on_a_flat_border_are_left_out(run):
+def test_labels_on_a_flat_border_are_ignored(run):
     image = read_micrograph(Path("mics/mic_0.mrc")).pixels.copy()
     image[:, :30] = 100.0
     write_mrc(Path("mics/mic_0.mrc"), image, pixel_size_ang=(10.0, 10.0), overwrite=True)
@@ -92,7 +92,7 @@ def test_labels_on_a_flat_border_are_left_out(run):
     assert "ignored 1 labels on borders" in result.stderr
 
 
-def test_negatives_are_learnt_from_and_counted(run):
+def test_negatives_are_used_and_counted(run):
     write_picks(
         Picks.for_micrograph("mic_1", np.array([[50.0, 50.0], [60.0, 20.0]])), Path("no.tsv")
     )

@@ -1,4 +1,4 @@
-"""`cryopick score`: maps that say where their pixels lie."""
+"""`cryopick score`: score maps with their pixel size."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def read(path):
         return np.array(mrc.data), np.array([mrc.voxel_size.y, mrc.voxel_size.x], float)
 
 
-def test_two_micrographs_of_one_stem_are_refused(run):
+def test_two_micrographs_with_the_same_stem_are_refused(run):
     Path("more").mkdir()
     write_mrc(Path("more/mic_1.mrc"), tiny.blobs(9)[0], pixel_size_ang=(7.0, 7.0))
 
@@ -55,18 +55,18 @@ def test_two_micrographs_of_one_stem_are_refused(run):
     assert not Path("scores").exists()
 
 
-def test_a_micrograph_is_never_written_over_itself(run):
+def test_a_micrograph_is_never_overwritten_by_itself(run):
     result = run("score mics --model m.safetensors -o mics --force", status=1)
 
-    assert "mics/mic_0.mrc: would be written over itself" in result.stderr
+    assert "mics/mic_0.mrc: would overwrite itself" in result.stderr
 
 
-def test_maps_are_replaced_only_by_force_and_bad_files_are_skipped(run):
+def test_maps_are_overwritten_only_with_force_and_bad_files_are_skipped(run):
     run("score mics --model m.safetensors -o scores")
     before = Path("scores/mic_0.mrc").read_bytes()
 
     result = run("score mics --model m.safetensors -o scores --step-px 4", status=1)
-    assert "scores/mic_0.mrc: exists already; replace it with --force" in result.stderr
+    assert "scores/mic_0.mrc: already exists; overwrite it with --force" in result.stderr
 
     Path("mics/mic_1.mrc").write_bytes(b"")
     result = run("score mics --model m.safetensors -o scores --force", status=1)

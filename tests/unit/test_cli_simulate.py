@@ -1,4 +1,4 @@
-"""`cryopick simulate`: a data set on disk, whole even when it was cut off."""
+"""`cryopick simulate`: data sets, complete and resumed."""
 
 import importlib
 from pathlib import Path
@@ -35,9 +35,9 @@ def test_a_data_set_is_micrographs_particles_and_settings(run_words):
         assert np.allclose(own.extra["defocus_um"].astype(float), made.truth["defocus_um"])
 
 
-def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run_words, monkeypatch):
+def test_a_resumed_data_set_equals_an_uninterrupted_one(run_words, monkeypatch):
     run_words(f"simulate whole {SMALL}")
-    module, written = importlib.import_module("cryopick.simulate"), []
+    module, written = importlib.import_module("cryopick.simulate.micrograph"), []
 
     def simulate_one(settings, molecule, index):
         if len(written) == 2:
@@ -56,19 +56,19 @@ def test_a_data_set_that_was_cut_off_ends_as_if_it_had_not_been(run_words, monke
     assert not list(Path().glob(".*.parts"))
 
 
-def test_a_data_set_is_replaced_only_by_force(run_words):
+def test_a_data_set_is_overwritten_only_with_force(run_words):
     run_words(f"simulate data {SMALL}")
     before = files("data")
 
     result = run_words(f"simulate data {SMALL} --seed 1", status=1)
 
-    assert "data/particles.tsv: exists already; replace it with --force" in result.stderr
+    assert "data/particles.tsv: already exists; overwrite it with --force" in result.stderr
     assert files("data") == before
     run_words(f"simulate data {SMALL} --seed 1 --force")
     assert files("data") != before
 
 
-def test_settings_come_from_a_file_too_and_options_win(run_words):
+def test_options_take_precedence_over_a_settings_file(run_words):
     Path("c.toml").write_text("width_px = 100\nheight_px = 64\nparticles = 1\nbroken = 1.5\n")
 
     run_words("simulate data --config c.toml --pixel-size-ang 12 --width-px 70 --count 1")
@@ -85,11 +85,11 @@ def test_settings_come_from_a_file_too_and_options_win(run_words):
         ("--width-px 3", "width_px must be at least 64 pixels; got 3"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused_in_one_line(run_words, words, message):
+def test_invalid_simulations_are_refused_in_one_line(run_words, words, message):
     assert message in run_words(f"simulate data {SMALL} {words}", status=1).stderr
 
 
-def test_vary_writes_micrographs_that_differ_in_everything(run_words):
+def test_vary_writes_micrographs_that_all_differ(run_words):
     run_words("simulate data --vary --count 3 --width-px 96 --seed 4")
 
     particles = read_picks(Path("data/particles.tsv"))
@@ -99,7 +99,7 @@ def test_vary_writes_micrographs_that_differ_in_everything(run_words):
     assert "--seed 4" in Path("data/settings.toml").read_text()
 
 
-def test_vary_takes_no_settings_of_one_data_set(run_words):
+def test_vary_refuses_the_settings_of_a_single_data_set(run_words):
     result = run_words("simulate data --vary --molecule rod", status=2)
 
-    assert "--molecule has no meaning with --vary" in result.stderr
+    assert "--molecule cannot be combined with --vary" in result.stderr

@@ -1,4 +1,4 @@
-"""`cryopick suggest`, from micrographs to what to label next."""
+"""`cryopick suggest`: from micrographs to candidates to label."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def run(run_words):
 
 @pytest.fixture
 def looked(monkeypatch):
-    """The micrographs that were looked at; it stops after the number in `stop_after`."""
+    """Record the processed micrographs; interrupt after the number in `stop_after`."""
 
     class Looked(list):
         stop_after = None
@@ -44,7 +44,7 @@ def looked(monkeypatch):
 
 
 def nearest(picks, others):
-    """Distance of each pick to the nearest place of another table on its micrograph."""
+    """Compute the distance of each pick to the nearest pick of another table."""
     found = np.full(len(picks), np.inf)
     of_others = others.rows_by_micrograph()
     for name, rows in picks.rows_by_micrograph().items():
@@ -56,7 +56,7 @@ def nearest(picks, others):
 
 
 @pytest.mark.parametrize("name", ["c.star", "c.tsv", "c.csv"])
-def test_candidates_come_scored_in_the_order_to_label(run, name):
+def test_candidates_are_scored_and_in_the_order_to_label(run, name):
     result = run(f"{LINE} -o {name} --count 7")
 
     picks = read_picks(Path(name))
@@ -70,7 +70,7 @@ def test_candidates_come_scored_in_the_order_to_label(run, name):
     assert "count = 7" in beside
 
 
-def test_candidates_are_places_that_pick_finds(run):
+def test_candidates_are_picks(run):
     run(f"{LINE} -o c.tsv --count 10 --threshold -2 --margin-ang 150")
     run("pick mics --model m.safetensors -o p.tsv --threshold -2 --margin-ang 150")
 
@@ -79,7 +79,7 @@ def test_candidates_are_places_that_pick_finds(run):
     assert nearest(candidates, picks).max() < 2e-3
 
 
-def test_labels_and_earlier_suggestions_are_kept_clear_of(run):
+def test_labels_and_earlier_suggestions_are_not_suggested_again(run):
     run(f"{LINE} -o first.tsv --count 6")
     run(f"{LINE} -o second.tsv --count 30 --asked first.tsv --labels labels.tsv")
 
@@ -108,19 +108,19 @@ def test_a_labelled_micrograph_is_named_last(run):
     assert read_name_list(Path("order.txt"))[-1].endswith("mic_0.mrc")
 
 
-def test_an_untold_number_of_particles_is_that_of_the_training(run):
+def test_the_default_particle_count_is_that_of_the_training(run):
     run(f"{LINE} -o plain.tsv")
-    run(f"{LINE} -o told.tsv --particles-per-micrograph 3")
+    run(f"{LINE} -o explicit.tsv --particles-per-micrograph 3")
     tiny.model("t.safetensors", settings={"particles_per_micrograph": 3.0})
     run("suggest mics --model t.safetensors -o trained.tsv")
 
-    plain, told, trained = (
-        Path(f"{name}.tsv").read_text() for name in ("plain", "told", "trained")
+    plain, explicit, trained = (
+        Path(f"{name}.tsv").read_text() for name in ("plain", "explicit", "trained")
     )
-    assert plain != told == trained
+    assert plain != explicit == trained
 
 
-def test_work_that_was_cut_off_goes_on_and_ends_the_same(run, looked):
+def test_a_resumed_run_gives_the_same_candidates(run, looked):
     run(f"{LINE} -o whole.tsv")
     looked.clear()
     looked.stop_after = 2
@@ -130,12 +130,12 @@ def test_work_that_was_cut_off_goes_on_and_ends_the_same(run, looked):
 
     result = run(f"{LINE} -o cut.tsv")
 
-    assert "resuming from the unfinished work" in result.stderr
+    assert "resuming from the unfinished batch" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
 
-def test_bad_micrographs_are_told_and_the_others_serve(run):
+def test_bad_micrographs_are_reported_and_the_others_used(run):
     wrong = tiny.bad_micrographs("mics")
 
     result = run("suggest mics/* --model m.safetensors -o c.tsv --micrographs 9", status=1)
@@ -146,7 +146,7 @@ def test_bad_micrographs_are_told_and_the_others_serve(run):
 
 
 @pytest.mark.parametrize("out", ["out/", "there"])
-def test_a_folder_gets_one_table_a_micrograph(run, out):
+def test_a_folder_gets_one_table_per_micrograph(run, out):
     Path("there").mkdir()
 
     run(f"{LINE} -o {out} --format box --box-px 12")
@@ -160,7 +160,7 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
     [
         ("-o c.tsv", 1, "c.tsv: already exists; overwrite it with --force"),
         ("-o a.tsv --out-micrographs c.tsv", 1, "c.tsv: already exists"),
-        ("-o a.tsv --out-micrographs a.tsv", 2, "name the same file"),
+        ("-o a.tsv --out-micrographs a.tsv", 2, "must be different files"),
         ("-o a.dat", 1, "a.dat: expected a suffix of"),
         ("-o a.tsv --count 0", 1, "count must be at least 1"),
         ("-o a.tsv --micrographs 0", 1, "micrographs must be at least 1"),
@@ -168,11 +168,15 @@ def test_a_folder_gets_one_table_a_micrograph(run, out):
         ("-o a.tsv --model no.safetensors", 1, "no.safetensors: no such model file"),
         ("-o a.tsv --labels no.tsv", 1, "no.tsv: no such file"),
         ("-o a.tsv --labels other.tsv", 1, "other.tsv: none of its 1 picks lies on one of the 3"),
-        ("-o a.tsv --asked other.tsv", 1, "it names 'elsewhere', they are such as 'mic_0.mrc'"),
+        (
+            "-o a.tsv --asked other.tsv",
+            1,
+            "its first is 'elsewhere', the first given is 'mic_0.mrc'",
+        ),
         ("-o a.tsv nothing-here", 1, "nothing-here: no such file or folder"),
     ],
 )
-def test_mistakes_show_before_any_work(run, looked, words, status, message):
+def test_invalid_options_fail_before_any_work(run, looked, words, status, message):
     Path("c.tsv").write_text("old")
     write_picks(Picks.for_micrograph("elsewhere", np.ones((1, 2))), Path("other.tsv"))
 
@@ -184,7 +188,7 @@ def test_mistakes_show_before_any_work(run, looked, words, status, message):
     assert not list(Path().glob(".*.parts"))
 
 
-def test_without_a_model_the_general_one_asks_for_a_diameter(run, monkeypatch):
+def test_the_general_model_requires_a_diameter(run, monkeypatch):
     assert "--diameter-ang" in run("suggest mics -o c.tsv", status=2).stderr
 
     monkeypatch.setattr("cryopick.model.model_file.GENERAL_MODEL", Path("gone.safetensors"))

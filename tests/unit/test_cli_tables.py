@@ -42,17 +42,17 @@ def test_threshold_names_nested_sets_by_their_thresholds(run_words):
     assert [x for _, x, _ in read("best.tsv")] == [3.0, 4.0]
 
 
-def test_threshold_auto_keeps_what_promises_the_best_f1_and_tells(run_words):
+def test_threshold_auto_keeps_the_best_expected_f1_and_reports_it(run_words):
     write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
 
     told = run_words("threshold in.tsv -o best.tsv --at auto").stderr
 
     assert [x for _, x, _ in read("best.tsv")] == [0.0, 1.0, 2.0]
-    assert "atauto: 3 picks of 5, scores of 0 and more; as scores promise 2 of 2" in told
+    assert "atauto: 3 picks of 5, scores of 0 and more; expected: 2 of 2" in told
     assert "precision 0.833, recall 1.000" in told
 
 
-def test_threshold_auto_goes_with_thresholds_by_number(run_words):
+def test_threshold_auto_can_be_combined_with_numbers(run_words):
     write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
 
     run_words("threshold in.tsv -o best.tsv --at auto --at 9")
@@ -76,7 +76,7 @@ def test_a_table_without_scores_cannot_be_cut(run_words):
     ("command", "expected"),
     [("union", [0.0, 50.0, 90.0]), ("intersect", [0.0]), ("subtract", [50.0])],
 )
-def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expected):
+def test_combine_matches_micrographs_by_path_and_by_stem(run_words, command, expected):
     write_picks(
         Picks.for_micrograph("mics/a.mrc", np.array([[0.0, 0.0], [50.0, 0.0]])), Path("first.star")
     )
@@ -89,7 +89,7 @@ def test_combine_knows_a_micrograph_by_path_and_by_stem(run_words, command, expe
     assert read("out.star") == [("mics/a.mrc", x, 0.0) for x in expected]
 
 
-def test_combine_finds_what_most_tables_agree_on(run_words):
+def test_combine_finds_the_consensus_of_most_tables(run_words):
     for name, rows in (("a", [(0, 0), (50, 0)]), ("b", [(2, 0)]), ("c", [(1, 0), (90, 0)])):
         write(f"{name}.tsv", [("mic", x, y) for x, y in rows], score=False)
 
@@ -102,7 +102,7 @@ def test_combine_finds_what_most_tables_agree_on(run_words):
     assert "--min-tables is for consensus" in " ".join(result.stderr.split())
 
 
-def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_words):
+def test_split_uses_only_labelled_micrographs(run_words):
     Path("mics").mkdir()
     for stem in "abcde":
         write_mrc(Path(f"mics/{stem}.mrc"), noise(), pixel_size_ang=(1.0, 1.0))
@@ -115,7 +115,7 @@ def test_split_parts_the_labelled_micrographs_and_leaves_the_others_out(run_word
     assert len(test) == 1
     assert [row[0] for row in read("parts/test.tsv")] == [Path(test[0]).stem]
     assert find_micrographs(["@parts/test.txt"]) == [Path(test[0])]
-    assert "they have no label: 1 micrographs" in result.stderr
+    assert "ignored 1 micrographs without a label" in result.stderr
 
 
 def test_folds_test_every_micrograph_once(run_words):
@@ -128,7 +128,7 @@ def test_folds_test_every_micrograph_once(run_words):
 
 
 @pytest.mark.parametrize(("option", "count"), [("--number 2", "2 of 2"), ("--folds 3", "3 folds")])
-def test_a_split_of_too_few_micrographs_is_a_mistake(run_words, option, count):
+def test_a_split_of_too_few_micrographs_is_refused(run_words, option, count):
     write("in.tsv", [("a", 1, 1), ("b", 1, 1)], score=False)
 
     assert count in run_words(f"split in.tsv -o parts {option}", status=1).stderr
@@ -142,14 +142,14 @@ def test_evaluate_reports_text_json_and_a_plot(run_words):
     as_json = run_words("evaluate picks.tsv truth.tsv --diameter-ang 12 --pixel-size-ang 2 --json")
 
     assert "average precision  0.5000" in text.stdout
-    assert "left out, as the truth does not mention them: new" in text.stderr
+    assert "ignored micrographs that TRUTH does not name: new" in text.stderr
     values = json.loads(as_json.stdout)
     assert (values["n_picks"], values["n_truth"], values["radius_px"]) == (2, 2, 3.0)
     assert values["best"]["f1"] == pytest.approx(2 / 3)
     assert Path("curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_evaluate_only_what_a_list_names(run_words):
+def test_evaluate_uses_only_listed_micrographs(run_words):
     write_picks(
         Picks.for_micrograph("mics/a.mrc", np.zeros((1, 2)), np.ones(1)), Path("picks.star")
     )
@@ -159,10 +159,10 @@ def test_evaluate_only_what_a_list_names(run_words):
     result = run_words("evaluate picks.star truth.tsv --radius-px 1 --only only.txt --json")
 
     assert json.loads(result.stdout)["n_truth"] == 1
-    assert "neither table mentions them: ghost" in result.stderr
+    assert "neither table names them: ghost" in result.stderr
 
 
-def test_evaluate_without_scores_still_tells_precision_and_recall(run_words):
+def test_evaluate_without_scores_reports_precision_and_recall(run_words):
     write("picks.tsv", [("a", 0, 0)], score=False)
     write("truth.tsv", [("a", 0, 0)], score=False)
 
@@ -174,14 +174,14 @@ def test_evaluate_without_scores_still_tells_precision_and_recall(run_words):
     assert "picks without scores have no curve" in why
 
 
-def test_a_plot_of_unknown_kind_is_refused(run_words):
+def test_a_plot_of_unknown_format_is_refused(run_words):
     write("picks.tsv", [("a", 0, 0, 1.0)])
 
     why = run_words("evaluate picks.tsv picks.tsv --radius-px 1 --plot x.xls", status=1).stderr
     assert "a plot is .png, .svg or .pdf, not '.xls'" in why
 
 
-def test_info_tells_what_files_hold_and_which_cannot_be_used(run_words):
+def test_info_shows_contents_and_unusable_files(run_words):
     write("picks.tsv", [("a", 1, 2, 0.5), ("b", 3, 4, 1.5)])
     Path("bad.mrc").write_bytes(b"not an image")
     write_mrc(Path("good.mrc"), noise(), pixel_size_ang=(1.5, 1.5))
@@ -200,7 +200,7 @@ def test_info_tells_what_files_hold_and_which_cannot_be_used(run_words):
     assert "8 × 8" in text.stdout
 
 
-def test_info_knows_each_kind_of_table_and_lists_of_micrographs(run_words):
+def test_info_detects_each_table_format_and_micrograph_lists(run_words):
     write("in.tsv", [("a", 1, 2, 0.5)])
     for form in ("cs", "cbox", "json", "via", "eman"):
         run_words(f"convert in.tsv -o some.{form} --to {form} --box-px 4 --shape-px 8 8")
@@ -224,7 +224,7 @@ def save_model(name):
 
 
 @pytest.mark.parametrize("name", ["missing.mrc", "broken.safetensors", "broken.tsv"])
-def test_info_names_what_is_wrong(run_words, name):
+def test_info_names_the_problem(run_words, name):
     if name.startswith("broken"):
         Path(name).write_text("image_name x_coord\n")
 
@@ -234,14 +234,14 @@ def test_info_names_what_is_wrong(run_words, name):
     assert f"1 of 1 files cannot be used, such as {name}" in result.stderr
 
 
-def test_names_that_match_no_other_stay_as_they_are():
+def test_names_without_a_match_are_kept():
     table = Picks.from_columns(["a", "b"], np.zeros((2, 2)))
 
     assert align_names(table, ["./mics/a.mrc", "c"]).micrographs == ("./mics/a.mrc", "b")
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
-def test_the_picks_of_another_program_earn_on_real_labels_what_is_known_of_them(run_words):
+def test_picks_of_another_program_reach_their_published_metrics(run_words):
     folder = SHARED / "other_pickers" / "crYOLO"
     # their micrographs lie upside down to the labels': y = 4096 - y
     run_words(f"convert {folder} -o picks.tsv --invert-y --shape-px 4097 4096")

@@ -38,6 +38,7 @@ def test_a_run_writes_a_model_and_a_folder_with_its_history(run_and_plot):
         "checkpoint.safetensors",
         "curves.png",
         "curves.tsv",
+        "progress.jsonl",
         "run.json",
         "settings.toml",
     ]
@@ -119,8 +120,8 @@ def test_a_run_fails_if_all_labels_lie_on_skipped_micrographs(run):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("--normalization z", 1, "normalization must be one of dataset, micrograph, affine, white"),
-        ("--objective z", 1, "there is no objective 'z'"),
+        ("--normalization z", 2, "'z' is not one of 'dataset', 'micrograph', 'affine', 'white'"),
+        ("--objective hinge", 2, "'hinge' is not one of 'pn', 'pu', 'ge-kl', 'ge-binomial'"),
         ("--network z", 1, "unknown network 'z'"),
         ("--device z", 1, "--device z: not available on this machine"),
         ("--particles-per-micrograph 6", 1, "Raise --particles-per-micrograph"),
@@ -181,7 +182,11 @@ def test_frozen_layers_keep_their_weights_and_the_others_change(run):
     [
         ("--init none.safetensors", 1, "none.safetensors: no such model file"),
         ("--init start.safetensors --width 4", 2, "--width cannot be changed in a trained model"),
-        ("--init random --frozen-layers 1", 1, "frozen_layers must be at least 0, and needs --init"),
+        (
+            "--init random --frozen-layers 1",
+            1,
+            "frozen_layers must be at least 0, and needs --init",
+        ),
     ],
 )
 def test_an_invalid_initialization_is_refused(run, words, status, message):

@@ -1,4 +1,4 @@
-"""`cryopick train` that was cut off: it goes on, begins afresh or ends early."""
+"""`cryopick train` after an interruption: resume, start again or end early."""
 
 import importlib
 import os
@@ -74,7 +74,9 @@ def test_resume_continues_or_fails(run, cut_off):
     cut_off(f"{LINE} -o a.safetensors", 1)
 
     assert "resuming at step 2" in run(f"{LINE} -o a.safetensors --resume").stderr
-    assert "contains no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
+    assert (
+        "contains no unfinished run" in run(f"{LINE} -o a.safetensors --resume --force", 1).stderr
+    )
 
 
 def test_finish_writes_the_best_model_so_far(run, cut_off):
@@ -92,6 +94,6 @@ def test_a_run_with_another_initial_model_is_another_run(cut_off, run):
     longer = FROM_MODEL.replace("--steps 2", "--steps 4")
     line = f"{longer} --init start.safetensors -o a.safetensors"
     cut_off(line, 1)
-    os.utime("start.safetensors", (0, 0))  # as if it had been written anew
+    os.utime("start.safetensors", (0, 0))  # as if it had been written again
 
     assert "contains an unfinished run with other settings" in run(line, status=1).stderr

@@ -1,4 +1,4 @@
-"""Jobs inside cryoSPARC, against a stand-in for its client: what it is asked for, and given."""
+"""External jobs of cryoSPARC, with a fake client."""
 
 import sys
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ class Rows(dict):
 
 
 class Client:
-    """Client, project and job in one, which writes down what happens."""
+    """Fake client, project and job that records calls."""
 
     uid = "J99"
 
@@ -56,6 +56,8 @@ class Client:
 
     def add_input(self, kind, name, min, slots):
         self.calls.append(("input", kind, name, *slots))
+
+    size_steps_ang = 0  # difference of the pixel sizes of successive exposures
 
     def connect(self, name, source, output):
         self.calls.append(("connect", name, source, output))
@@ -81,7 +83,8 @@ class Client:
                 "uid": np.arange(7, 7 + count, dtype=np.uint64),
                 "micrograph_blob/path": np.array(self.names, dtype=object),
                 "micrograph_blob/shape": np.tile(np.array(self.shape, np.uint32), (count, 1)),
-                "micrograph_blob/psize_A": np.full(count, 10, np.float32),
+                "micrograph_blob/psize_A": np.full(count, 10, np.float32)
+                + self.size_steps_ang * np.arange(count, dtype=np.float32),
             }
         )
 
@@ -96,10 +99,9 @@ class Client:
 
 
 def found(picks):
-    """A task of picking with given results by the micrograph's name."""
+    """Create a function that picks given positions by the name of the micrograph."""
 
-    def pick(paths, pixel_size_ang, events):
-        assert pixel_size_ang == 10
+    def pick(paths, events):
         tables = []
         for path in paths:
             if picks[path.name] is None:
@@ -113,7 +115,7 @@ def found(picks):
     return pick
 
 
-def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc_looks(tmp_path):
+def test_picks_become_fractions_of_the_micrograph_with_scores_in_cryosparc_columns(tmp_path):
     client = Client(tmp_path, ["J12/a.mrc", "J12/b.mrc"])
 
     told = pick_job(client, WHERE, found({"a.mrc": [[28, 24]], "b.mrc": [[56, 72], [0, 0]]}))
@@ -130,7 +132,21 @@ def test_picks_become_fractions_of_their_micrographs_with_scores_where_cryosparc
     assert set(rows) == set(FIELDS)
 
 
-def test_the_job_is_made_where_it_was_asked_for(tmp_path):
+def test_each_exposure_has_the_pixel_size_that_cryosparc_states(tmp_path):
+    client = Client(tmp_path, ["a.mrc", "b.mrc"])
+    client.size_steps_ang = 2
+    sizes_ang = []
+
+    def pick(paths, events):
+        sizes_ang.extend(path.pixel_size_ang for path in paths)
+        return found({"a.mrc": [[1, 1]], "b.mrc": []})(paths, events)
+
+    pick_job(client, WHERE, pick)
+
+    assert sizes_ang == [10, 12]
+
+
+def test_the_job_is_created_in_the_given_workspace(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": []}))
@@ -142,7 +158,7 @@ def test_the_job_is_made_where_it_was_asked_for(tmp_path):
     assert len(client.saved["picked"]) == 0
 
 
-def test_an_exposure_that_cannot_be_used_is_told_and_skipped(tmp_path):
+def test_an_unusable_exposure_is_reported_and_skipped(tmp_path):
     client = Client(tmp_path, ["a.mrc", "b.mrc"])
 
     pick_job(client, WHERE, found({"a.mrc": None, "b.mrc": [[1, 1]]}))
@@ -162,21 +178,21 @@ def test_a_job_without_any_usable_exposure_fails(names, tmp_path):
     assert not client.saved
 
 
-def test_the_folder_of_a_version_4_project_is_asked_for(tmp_path):
+def test_the_folder_of_a_version_4_project_is_called(tmp_path):
     client = Client(tmp_path, ["a.mrc"])
     client.dir = lambda: tmp_path
     seen = []
 
-    def pick(paths, pixel_size_ang, events):
+    def pick(paths, events):
         seen.extend(paths)
-        return found({"a.mrc": []})(paths, pixel_size_ang, events)
+        return found({"a.mrc": []})(paths, events)
 
     pick_job(client, WHERE, pick)
 
     assert seen == [tmp_path / "a.mrc"]
 
 
-def test_without_cryosparc_tools_the_way_out_is_told(monkeypatch):
+def test_without_cryosparc_tools_the_installation_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryosparc", None)
     monkeypatch.setitem(sys.modules, "cryosparc.tools", None)
 

@@ -1,4 +1,4 @@
-"""External jobs of RELION: markers, coordinates where RELION looks for them, and stopping."""
+"""External jobs of RELION: marker files, coordinate files, and abort requests."""
 
 import sys
 import threading
@@ -27,7 +27,7 @@ def column(path, tag):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with corrected micrographs and a list of them, as RELION leaves them."""
+    """A RELION project with motion-corrected micrographs and their list."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "MotionCorr" / "job002" / "Movies"
     folder.mkdir(parents=True)
@@ -40,7 +40,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_picking_job_leaves_what_relion_looks_for(project, run_words):
+def test_a_pick_job_writes_the_outputs_of_relion(project, run_words):
     tiny.model("m.safetensors")
     (project / "External" / "job005").mkdir(parents=True)
     (project / "External" / "job005" / "RELION_JOB_EXIT_FAILURE").touch()  # of a run before
@@ -62,7 +62,7 @@ def test_a_picking_job_leaves_what_relion_looks_for(project, run_words):
     assert len(found) == len(read_picks(job / "picks.json")) > 0
 
 
-def test_a_training_job_leaves_a_model(project, run_words):
+def test_a_training_job_writes_a_model(project, run_words):
     run_words(
         "relion-job --o External/job004/ --in_mics micrographs.star --in_coords "
         "MotionCorr/job002/labels.tsv --diameter_ang 135 --particles_per_micrograph 9 "
@@ -77,14 +77,14 @@ def test_a_training_job_leaves_a_model(project, run_words):
     ]
 
 
-def test_a_job_that_fails_says_so(project, run_words):
+def test_a_failed_job_writes_the_failure_marker(project, run_words):
     run_words("relion-job --o E/job1/ --in_mics micrographs.star --model none.st", status=1)
 
     assert markers(project / "E" / "job1") == ["RELION_JOB_EXIT_FAILURE"]
     assert not (project / "E" / "job1" / "RELION_OUTPUT_NODES.star").exists()
 
 
-def test_relions_request_stops_the_work_and_is_answered(tmp_path):
+def test_an_abort_request_of_relion_stops_the_job(tmp_path):
     def ask():
         while not (tmp_path / "begun").exists():
             time.sleep(0.05)
@@ -112,7 +112,7 @@ def test_a_job_whose_outputs_cannot_be_written_has_failed(tmp_path):
     assert markers(tmp_path) == ["RELION_JOB_EXIT_FAILURE"]
 
 
-def test_the_cores_that_relion_grants_are_used(tmp_path):
+def test_the_thread_count_of_relion_is_used(tmp_path):
     code = "import os, sys; sys.exit(int(os.environ['OMP_NUM_THREADS']))"
     told = []
 
@@ -129,7 +129,7 @@ def test_the_cores_that_relion_grants_are_used(tmp_path):
         ("a.mrc", "a_autopick.star"),
     ],
 )
-def test_coordinates_lie_where_the_micrograph_lay(name, file, tmp_path, monkeypatch):
+def test_coordinate_files_follow_the_paths_of_the_micrographs(name, file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from pathlib import Path
 

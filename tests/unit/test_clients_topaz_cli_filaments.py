@@ -29,7 +29,7 @@ def filaments(on, length_px, radius_px=6.0):
 @pytest.mark.parametrize(
     "ends", [[((10, 20), (140, 40))], [((10, 20), (140, 40)), ((20, 110), (150, 70))]]
 )
-def test_a_filament_is_one_pair_of_ends_close_to_its_own(ends):
+def test_a_filament_is_one_pair_of_end_points(ends):
     on = np.any([band((128, 160), *pair) for pair in ends], axis=0)
 
     found = filaments(on, 40.0)
@@ -41,7 +41,7 @@ def test_a_filament_is_one_pair_of_ends_close_to_its_own(ends):
         assert away < 12  # a width
 
 
-def test_a_bent_filament_is_a_chain_of_pieces_that_stay_on_it():
+def test_a_bent_filament_is_a_chain_of_straight_pieces():
     y, x = np.mgrid[:160, :160]
     on = abs(np.hypot(x - 20, y - 150) - 100) < 6
 
@@ -53,7 +53,7 @@ def test_a_bent_filament_is_a_chain_of_pieces_that_stay_on_it():
     np.testing.assert_allclose(np.hypot(*(middles - [20, 150]).T), 100, atol=6)
 
 
-def test_a_filament_shorter_than_asked_is_none():
+def test_filaments_below_the_minimum_length_are_ignored():
     on = band((96, 96), (30, 40), (60, 40))
 
     assert filaments(on, 80.0).shape == (0, 4)

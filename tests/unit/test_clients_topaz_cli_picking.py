@@ -1,4 +1,4 @@
-"""The topaz-compatible command line on images: preparation and picking."""
+"""Topaz-compatible command line on images: preprocessing and picking."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def score_map(folder, name, peaks, shape=(40, 50)):
     write_mrc(folder / name, scores, pixel_size_ang=None, overwrite=True)
 
 
-def test_preparing_gives_background_0_and_1_and_the_new_pixel_size(topaz, mics, tmp_path):
+def test_preprocessing_normalizes_the_background_and_updates_the_pixel_size(topaz, mics, tmp_path):
     topaz("preprocess mics/mic_0.mrc mics/mic_1.mrc -s 2 -o pre --metadata --format mrc,png,tif")
 
     made = read_micrograph(tmp_path / "pre" / "mic_0.mrc")
@@ -50,7 +50,7 @@ def test_preparing_gives_background_0_and_1_and_the_new_pixel_size(topaz, mics, 
     assert json.loads((tmp_path / "pre" / "mic_0.metadata.json").read_text())["scale"] == 2
 
 
-def test_affine_preparation_is_mean_0_and_deviation_1(topaz, mics, tmp_path):
+def test_affine_preprocessing_gives_mean_0_and_standard_deviation_1(topaz, mics, tmp_path):
     topaz("normalize mics/*.mrc --affine --destdir=pre")
 
     for path in (tmp_path / "pre").glob("*.mrc"):
@@ -59,7 +59,7 @@ def test_affine_preparation_is_mean_0_and_deviation_1(topaz, mics, tmp_path):
         assert pixels.std() == pytest.approx(1, abs=0.02)
 
 
-def test_a_broken_micrograph_is_told_and_the_others_are_prepared(topaz, mics, tmp_path):
+def test_a_broken_micrograph_is_reported_and_the_others_are_processed(topaz, mics, tmp_path):
     (mics / "mic_1.mrc").write_bytes(b"nothing")
 
     told = topaz("preprocess mics -o pre", 1)
@@ -68,15 +68,15 @@ def test_a_broken_micrograph_is_told_and_the_others_are_prepared(topaz, mics, tm
     assert sorted(path.name for path in (tmp_path / "pre").iterdir()) == ["mic_0.mrc", "mic_2.mrc"]
 
 
-def test_a_micrograph_is_not_written_over_itself_nor_another(topaz, mics, tmp_path):
+def test_a_micrograph_overwrites_neither_itself_nor_another(topaz, mics, tmp_path):
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "mic_0.mrc").write_bytes((mics / "mic_0.mrc").read_bytes())
 
-    assert "over itself" in topaz("preprocess mics/mic_0.mrc -o mics", 1).err
+    assert "overwrite itself" in topaz("preprocess mics/mic_0.mrc -o mics", 1).err
     assert "both be written" in topaz("preprocess mics/mic_0.mrc more/mic_0.mrc -o pre", 1).err
 
 
-def test_shrinking_one_keeps_its_mean_and_says_its_pixel_size(topaz, mics, tmp_path):
+def test_downsampling_keeps_the_mean_and_updates_the_pixel_size(topaz, mics, tmp_path):
     topaz("downsample mics/mic_0.mrc -s 4 -o small.mrc")
 
     raw, small = (read_micrograph(p) for p in (mics / "mic_0.mrc", tmp_path / "small.mrc"))
@@ -85,7 +85,7 @@ def test_shrinking_one_keeps_its_mean_and_says_its_pixel_size(topaz, mics, tmp_p
     assert small.pixel_size_ang == pytest.approx(4 * tiny.PIXEL_ANG)
 
 
-def test_particles_are_peaks_by_descending_score_none_within_the_radius(topaz, tmp_path):
+def test_particles_are_peaks_by_descending_score_at_least_a_radius_apart(topaz, tmp_path):
     score_map(tmp_path, "a.mrc", [(10, 10, 3), (13, 14, 2), (14, 13, 1), (40, 30, 2.5)])
 
     found = table(topaz("extract a.mrc -m none -r 5 -t -6").out)
@@ -112,7 +112,7 @@ def test_names_may_come_from_stdin(topaz, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["coord", "csv", "star", "json", "box"])
-def test_each_micrograph_can_have_a_table_of_its_own_beside_it(kind, topaz, mics, tmp_path):
+def test_each_micrograph_can_have_its_own_table_beside_it(kind, topaz, mics, tmp_path):
     for name in "ab":
         score_map(mics, f"{name}.mrc", [(15, 20, 1 if name == "a" else -8)])
 
@@ -150,17 +150,17 @@ def test_the_radius_is_the_one_that_ranks_the_targets_best(topaz, tmp_path):
 @pytest.mark.parametrize(
     ("line", "status", "text"),
     [
-        ("extract a.mrc -m none", 2, "--radius is needed"),
+        ("extract a.mrc -m none", 2, "--radius is required"),
         ("extract a.mrc -m none -r 0", 2, "--radius must be above 0"),
-        ("extract a.mrc -m none -r 3 --dims 3", 2, "tomograms are not offered"),
+        ("extract a.mrc -m none -r 3 --dims 3", 2, "picking in tomograms is not supported"),
         ("extract a.mrc -r 3 -m none.sav", 1, "no such model file"),
         ("extract no*.mrc -r 3 -m none", 1, "no file matches"),
         ("extract a.mrc -m none -r 3 -x 0", 1, "scales must be above 0"),
-        ("segment a.mrc -o maps", 1, "has to know how large"),
-        ("extract --targets t.txt a.mrc", 1, "has to know how large"),
+        ("segment a.mrc -o maps", 1, "needs the size of the particles"),
+        ("extract --targets t.txt a.mrc", 1, "needs the size of the particles"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(line, status, text, topaz, tmp_path):
+def test_invalid_requests_are_reported_in_one_line(line, status, text, topaz, tmp_path):
     score_map(tmp_path, "a.mrc", [(5, 20, 1)])
 
     told = topaz(line, status)
@@ -169,7 +169,7 @@ def test_what_cannot_be_done_is_said_in_one_line(line, status, text, topaz, tmp_
     assert told.out == ""
 
 
-def test_a_detector_of_topaz_finds_in_its_map_what_it_finds_at_once(topaz, mics, tmp_path):
+def test_picks_of_a_topaz_detector_equal_those_of_its_score_map(topaz, mics, tmp_path):
     torch.save(network("conv31").state_dict(), tmp_path / "a.sav")
 
     direct = topaz("extract mics/mic_0.mrc -m a.sav -r 6 -t -99 -d -1").out

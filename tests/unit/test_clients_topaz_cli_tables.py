@@ -1,4 +1,4 @@
-"""The topaz-compatible command line on tables: manners of argparse, formats, whole numbers."""
+"""Topaz-compatible command line on tables: argument parsing, formats, integers."""
 
 import json
 
@@ -19,7 +19,7 @@ TABLE = "image_name\tx_coord\ty_coord\tscore\na\t10\t21\t1.5\na\t31\t40\t-2\nb.1
 
 @pytest.fixture
 def topaz(monkeypatch, tmp_path, capsys):
-    """Run a command line in a folder of its own, check its status, and give stdout and stderr."""
+    """Run a command line in a temporary folder, check its status, and return its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
     (tmp_path / "p.txt").write_text(TABLE)
@@ -55,7 +55,7 @@ def test_help_lists_every_command_and_every_command_has_help(topaz):
 @pytest.mark.parametrize(
     "line", ["", "nonsense", "convert", "convert --nonsense p.txt", "convert -s two p.txt"]
 )
-def test_wrong_usage_ends_with_status_2_and_says_so_on_stderr(line, topaz):
+def test_a_usage_error_has_status_2_and_a_message_on_stderr(line, topaz):
     told = topaz(line, 2)
 
     assert "usage: topaz" in told.err
@@ -73,7 +73,7 @@ def test_wrong_usage_ends_with_status_2_and_says_so_on_stderr(line, topaz):
         "@all",
     ],
 )
-def test_options_come_in_all_the_spellings_of_argparse(line, topaz, tmp_path):
+def test_options_accept_all_spellings_of_argparse(line, topaz, tmp_path):
     (tmp_path / "more").write_text("-s\n2\n\n--threshold\n-1\n")
     (tmp_path / "all").write_text("convert\n@more\np.txt\n")
 
@@ -86,7 +86,7 @@ def test_options_come_in_all_the_spellings_of_argparse(line, topaz, tmp_path):
     ]
 
 
-def test_argument_files_that_name_each_other_end(topaz, tmp_path):
+def test_argument_files_that_include_each_other_are_refused(topaz, tmp_path):
     (tmp_path / "a").write_text("@a\n")
 
     with pytest.raises(ValueError, match="argument files within argument files"):
@@ -98,12 +98,12 @@ def test_a_missing_argument_file_is_named(topaz):
 
 
 @given(st.integers(-(10**6), 10**6))
-def test_whole_numbers_may_come_with_a_point(number):
+def test_integers_may_have_a_decimal_point(number):
     assert parse_integer(str(number)) == parse_integer(f"{number}.0") == number
 
 
-def test_a_fraction_is_no_whole_number():
-    with pytest.raises(ValueError, match="not a whole number"):
+def test_a_fraction_is_not_an_integer():
+    with pytest.raises(ValueError, match="not an integer"):
         parse_integer("1.5")
 
 
@@ -161,7 +161,7 @@ def test_a_star_file_names_micrographs_and_takes_the_microscope(topaz, tmp_path)
     assert rows(topaz("star_to_coordinates p.star").out)[1][:3] == ["a", "10", "21"]
 
 
-def test_turning_over_needs_and_uses_the_heights(topaz, tmp_path):
+def test_flipping_needs_and_uses_the_heights(topaz, tmp_path):
     (tmp_path / "mics").mkdir()
     for name in ("a", "b.1"):
         write_mrc(tmp_path / "mics" / f"{name}.mrc", tiny.blobs(0)[0], pixel_size_ang=None)
@@ -181,14 +181,14 @@ def test_labels_without_scores_survive_a_threshold(topaz, tmp_path):
     assert "no scores" in told.err
 
 
-def test_splitting_gives_one_table_a_micrograph(topaz, tmp_path):
+def test_split_writes_one_table_per_micrograph(topaz, tmp_path):
     topaz("split p.txt -o each --suffix _s -t -1")
 
     assert sorted(path.name for path in (tmp_path / "each").iterdir()) == ["a_s.txt", "b.1_s.txt"]
     assert len(rows((tmp_path / "each" / "a_s.txt").read_text())) == 2
 
 
-def test_setting_aside_writes_four_files_beside_the_table_with_absolute_paths(topaz, tmp_path):
+def test_train_test_split_writes_four_files_with_absolute_paths(topaz, tmp_path):
     (tmp_path / "mics").mkdir()
     names = [f"m{i}" for i in range(4)]
     for name in names[:3]:  # the last has no image
@@ -200,7 +200,7 @@ def test_setting_aside_writes_four_files_beside_the_table_with_absolute_paths(to
 
     told = topaz("train_test_split -n 1 --seed 3 --image-dir mics t/labels_processed.txt")
 
-    assert "left out: 1 micrographs" in told.err
+    assert "skipped 1 micrographs" in told.err
     lists = {}
     for side in ("train", "test"):
         listed = rows((tmp_path / "t" / f"image_list_{side}.txt").read_text())
@@ -250,7 +250,7 @@ def test_a_stack_holds_the_boxes_that_lie_inside(topaz, tmp_path):
     assert read_picks(tmp_path / "out.star").extra["rlnImageName"].tolist() == ["000001@out.mrcs"]
 
 
-def test_the_name_of_topaz_is_taken_only_where_it_is_free(topaz, tmp_path):
+def test_installation_does_not_overwrite_an_existing_topaz(topaz, tmp_path):
     (tmp_path / "bin").mkdir()
 
     topaz("--install-as-topaz bin")
@@ -262,14 +262,14 @@ def test_the_name_of_topaz_is_taken_only_where_it_is_free(topaz, tmp_path):
 
 @pytest.mark.parametrize("line", ["denoise a.mrc --output o/ --device 0 --normalize",
                                   "denoise3d v.mrc -o o -m unet-3d -g 0 -s 96 -p 48"])  # fmt: skip
-def test_denoising_is_refused_and_leaves_nothing(line, topaz, tmp_path):
+def test_denoising_is_refused_and_writes_nothing(line, topaz, tmp_path):
     told = topaz(line, 1)
 
     assert "does not denoise" in told.err
     assert not (tmp_path / "o").exists()
 
 
-def test_picks_of_two_micrographs_of_one_name_are_not_mixed(topaz, tmp_path):
+def test_micrographs_with_the_same_name_are_not_mixed(topaz, tmp_path):
     from cryopick.io.tables.pick_tables import write_picks
 
     table = Picks.from_columns(["x/a.mrc", "y/a.mrc"], np.array([[1.0, 2.0], [3.0, 4.0]]))

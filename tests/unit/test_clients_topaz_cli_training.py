@@ -1,4 +1,4 @@
-"""The topaz-compatible command line on training."""
+"""Topaz-compatible command line: training."""
 
 import math
 
@@ -15,7 +15,7 @@ MODEL_OPTIONS = "--model conv31 --units 2 --epoch-size 33 -d -1"
 
 @pytest.fixture
 def prepared(topaz, mics, tmp_path):
-    """Micrographs as a client prepares them, with labels and a list."""
+    """Micrographs preprocessed by a client, with labels and a list."""
     topaz("preprocess mics -o pre")
     topaz("convert labels.tsv -o labels.txt")
     lines = [f"mic_{i}\tpre/mic_{i}.mrc" for i in range(3)]
@@ -28,7 +28,7 @@ def train(topaz, options, status=0):
     return topaz(f"train {data} {MODEL_OPTIONS} {options}", status)
 
 
-def test_what_is_learnt_does_not_depend_on_the_units_of_intensity(topaz, prepared):
+def test_training_does_not_depend_on_the_intensity_units(topaz, prepared):
     train(topaz, "-n 8 --num-epochs 1 --save-prefix m")
     image = read_micrograph(prepared / "pre" / "mic_0.mrc").pixels
     write_mrc(prepared / "other.mrc", 37 * image + 900, pixel_size_ang=None)
@@ -44,7 +44,7 @@ def test_what_is_learnt_does_not_depend_on_the_units_of_intensity(topaz, prepare
 
 
 @pytest.mark.parametrize(("epochs", "names"), [(2, ["1", "2"]), (12, ["01", "12"])])
-def test_detectors_are_numbered_as_wide_as_topaz_does(epochs, names, topaz, prepared):
+def test_detector_numbers_have_the_digits_of_topaz(epochs, names, topaz, prepared):
     train(topaz, f"-n 8 --num-epochs {epochs} --save-prefix out/m -o out/c.txt")
 
     saved = sorted(path.name for path in (prepared / "out").glob("*.sav"))
@@ -53,7 +53,7 @@ def test_detectors_are_numbered_as_wide_as_topaz_does(epochs, names, topaz, prep
     assert math.ceil(math.log10(epochs)) == len(names[0])
 
 
-def test_fewer_particles_expected_than_labelled_is_mended_and_told(topaz, prepared):
+def test_too_few_expected_particles_are_corrected_and_reported(topaz, prepared):
     told = train(topaz, "-n 2 --num-epochs 1")
 
     assert f"taking {1.05 * tiny.PER_MICROGRAPH:g}" in told.err
@@ -70,7 +70,7 @@ def test_fewer_particles_expected_than_labelled_is_mended_and_told(topaz, prepar
         "--method GE-KL -n 9 --slack 5 --autoencoder 0.1",
     ],
 )
-def test_every_way_to_learn_is_taken(options, topaz, prepared):
+def test_every_training_method_is_accepted(options, topaz, prepared):
     rows = train(topaz, f"{options} --num-epochs 1 -k 3 --fold 1").out.splitlines()
 
     assert [row.split("\t")[2] for row in rows[1:]] == ["train", "test"]
@@ -80,15 +80,15 @@ def test_every_way_to_learn_is_taken(options, topaz, prepared):
 @pytest.mark.parametrize(
     ("options", "status", "text"),
     [
-        ("--num-epochs 1", 2, "--num-particles is needed"),
+        ("--num-epochs 1", 2, "--num-particles is required"),
         ("-n 8 --num-epochs 0", 2, "must be at least 1"),
         ("-n 8 -k 9", 1, "--k-fold 9"),
-        ("-n 8 -m nonet", 1, "no network of"),
+        ("-n 8 -m nonet", 1, "networks are"),
         ("-n 8 --train-targets none.txt", 1, "no such file"),
         ("-n 8 --train-images labels.txt", 1, "image_name and path"),
     ],
 )
-def test_training_that_cannot_be_is_said_in_one_line(options, status, text, topaz, prepared):
+def test_invalid_training_options_are_reported_in_one_line(options, status, text, topaz, prepared):
     assert text in train(topaz, options, status).err
 
 

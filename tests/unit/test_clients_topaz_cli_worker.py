@@ -1,4 +1,4 @@
-"""The warm worker answers as the command does, serves this user alone, and ends by itself."""
+"""Background worker: same output as the command, private socket, exit when idle."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 IDLE_S = 3.0
 CLIENT = """
 import sys
-from cryopick.clients.topaz.app import run_words
+from cryopick.clients.topaz_cli.app import run_words
 status = run_words(sys.argv[1:], "topaz")
 sys.stderr.write("numpy is loaded\\n" if "numpy" in sys.modules else "nothing heavy is loaded\\n")
 sys.exit(status)
@@ -46,14 +46,14 @@ def start(*words):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(client):
+def wait_for(client):
     out, err = client.communicate(timeout=120)
     return client.returncode, out, err
 
 
-def test_clients_share_one_worker_that_ends_when_nothing_comes(home):
+def test_clients_share_one_worker_that_exits_when_idle(home):
     at_once = [start("a.mrc"), start("b.mrc"), start("a.mrc", "none.mrc")]
-    results = [ended(client) for client in at_once]
+    results = [wait_for(client) for client in at_once]
 
     row = "image_name\tx_coord\ty_coord\tscore\n{}\t8\t{}\t2\n"
     assert [status for status, _, _ in results] == [0, 0, 1]
@@ -70,7 +70,7 @@ def test_clients_share_one_worker_that_ends_when_nothing_comes(home):
     assert not list(home.glob("*.socket"))
 
 
-def test_a_folder_that_others_can_enter_is_not_used(home, capsys):
+def test_a_socket_folder_with_access_for_others_is_not_used(home, capsys):
     home.mkdir()
     home.chmod(0o755)
 
@@ -84,7 +84,7 @@ def test_a_client_whose_worker_dies_does_the_work_itself(home, capsys, monkeypat
     def broken(*_):
         raise ConnectionResetError
 
-    monkeypatch.setattr(worker, "_connected", broken)
+    monkeypatch.setattr(worker, "_connect_or_start", broken)
 
     assert run_words(["extract", "a.mrc", "-m", "none", "-r", "3"]) == 0
 
@@ -100,10 +100,10 @@ def test_the_worker_can_be_turned_off(home, capsys, monkeypatch):
     assert not home.exists()
 
 
-def test_calls_that_may_use_other_things_have_other_workers(home, monkeypatch):
-    places = set()
+def test_calls_with_other_resources_have_other_workers(home, monkeypatch):
+    socket_paths = set()
     for devices in ("0", "1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-        places.add(worker._place())
+        socket_paths.add(worker._socket_path())
 
-    assert len(places) == 2
+    assert len(socket_paths) == 2

@@ -15,7 +15,7 @@ import torch
 from tests.topaz_networks import KINDS, network
 
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.inference.score_map import optimize_for_inference, compute_score_map
+from cryopick.inference.score_map import compute_score_map, optimize_for_inference
 from cryopick.model.model_file import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -24,7 +24,7 @@ PEER = Path(__file__).parents[2] / ".peer" / "bin" / "topaz"
 
 @pytest.mark.parametrize("bn", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_detector_scores_as_the_network_that_was_saved(kind, bn, saved_whole, tmp_path):
+def test_a_detector_scores_like_the_saved_network(kind, bn, saved_whole, tmp_path):
     original = network(kind, bn=bn)
     path = saved_whole(original, tmp_path / "a.sav")
 
@@ -35,7 +35,9 @@ def test_a_detector_scores_as_the_network_that_was_saved(kind, bn, saved_whole, 
     with torch.inference_mode():
         expected = original(pixels)[:, 0]
         torch.testing.assert_close(ours(pixels), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5
+        )
     assert ours.receptive_field_px == KINDS[kind][1]
     assert expected.std() > 1e-4
 
@@ -63,7 +65,7 @@ def test_an_imported_model_picks(run_words, tmp_path):
     ).output
     run_words("pick mics --model a.safetensors -o picks.star --threshold -100")
 
-    assert "resnet71 of width 3, for 20 Å per pixel" in told
+    assert "resnet71 of width 3, for a pixel size of 20 Å" in told
     model = load_model(tmp_path / "a.safetensors")
     assert model.normalization.kind == "micrograph"
     assert model.working_pixel_size_ang == 20
@@ -71,7 +73,7 @@ def test_an_imported_model_picks(run_words, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["factor", "pixel-size-ang", "diameter-ang"])
-def test_what_the_file_does_not_tell_is_asked_for(missing, run_words, tmp_path):
+def test_settings_that_the_file_does_not_record_are_required(missing, run_words, tmp_path):
     torch.save(network("conv31").state_dict(), tmp_path / "a.sav")
     words = {"factor": "8", "pixel-size-ang": "1.1", "diameter-ang": "100"}
     options = " ".join(f"--{name} {value}" for name, value in words.items() if name != missing)
@@ -83,11 +85,13 @@ def test_what_the_file_does_not_tell_is_asked_for(missing, run_words, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["conv31", "conv63", "conv127", "resnet8", "resnet16"])
-def test_a_detector_that_topaz_trained_scores_as_topaz_scored(name):
+def test_a_detector_trained_by_topaz_scores_like_topaz(name):
     image = np.random.default_rng(0).normal(size=(48, 56)).astype(np.float32)
     theirs = tifffile.imread(GOLDEN / f"topaz_{name}.tiff")
 
-    ours = compute_score_map(read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1).logits
+    ours = compute_score_map(
+        read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1
+    ).logits
 
     # Logits of so short a training differ by some thousandths.
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
@@ -96,7 +100,7 @@ def test_a_detector_that_topaz_trained_scores_as_topaz_scored(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet8_u32", "resnet16_u32"])
-def test_scores_are_those_that_topaz_itself_writes(name, tmp_path):
+def test_scores_equal_those_that_topaz_writes(name, tmp_path):
     if not PEER.exists():
         pytest.skip("Topaz is not installed here: `make bench-peer` installs it")
     from cryopick.io.images.mrc import write_mrc

@@ -73,13 +73,13 @@ def test_deeper_tables_carry_their_whole_path():
     [
         ('name = "x"\nradius = 3', "unknown setting 'radius'; did you mean 'radius_px'?"),
         ("radius_px = 3", "the setting 'name' is missing; add it"),
-        ('name = "x"\nradius_px = 3.5', "radius_px: expected a whole number, found 3.5"),
-        ('name = "x"\nradius_px = true', "radius_px: expected a whole number, found true"),
+        ('name = "x"\nradius_px = 3.5', "radius_px: expected an integer, found 3.5"),
+        ('name = "x"\nradius_px = true', "radius_px: expected an integer, found true"),
         ('name = "x"\nfast = 1', "fast: expected true or false, found 1"),
         ('name = "x"\nrate = true', "rate: expected a number, found true"),
         ('name = "x"\nrate = "fast"', 'rate: expected a number, found "fast"'),
         ('name = "x"\nkind = "c"', 'kind: expected one of "a", "b", found "c"'),
-        ('name = "x"\nlimit = "c"', 'limit: expected a whole number, found "c"'),
+        ('name = "x"\nlimit = "c"', 'limit: expected an integer, found "c"'),
         ('name = "x"\nlayers = [1, "c"]', 'layers[1]: expected a number, found "c"'),
         ('name = "x"\nlayers = 1', "layers: expected a list, found 1"),
         ('name = "x"\ninner = 1', "inner: expected a table, found 1"),
@@ -115,5 +115,5 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path):
 
 
 def test_a_value_no_setting_can_have_is_refused():
-    with pytest.raises(TypeError, match="a setting cannot be a complex"):
+    with pytest.raises(TypeError, match="settings cannot have the type complex"):
         to_toml(Outer(name=1j))

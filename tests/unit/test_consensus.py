@@ -20,16 +20,18 @@ def test_a_particle_lies_at_the_mean_of_the_picks_that_agree():
     assert agreed.extra["agreement"].tolist() == [3]
 
 
-def test_more_than_half_must_agree_unless_told_otherwise():
+def test_more_than_half_of_the_tables_must_agree_by_default():
     tables = [table((10, 10, 1), (50, 50, 1)), table((11, 10, 1), (90, 90, 1)), table((50, 51, 1))]
 
     assert find_consensus(tables, 5.0).extra["agreement"].tolist() == [2, 2]
-    assert len(find_consensus(tables, 5.0, least=1)) == 3
-    assert len(find_consensus(tables, 5.0, least=3)) == 0
+    assert len(find_consensus(tables, 5.0, min_tables=1)) == 3
+    assert len(find_consensus(tables, 5.0, min_tables=3)) == 0
 
 
 def test_two_picks_of_one_table_are_two_particles_however_close():
-    agreed = find_consensus([table((10, 10, 1), (12, 10, 2)), table((12, 10, 1))], 5.0, least=1)
+    agreed = find_consensus(
+        [table((10, 10, 1), (12, 10, 2)), table((12, 10, 1))], 5.0, min_tables=1
+    )
 
     assert sorted(agreed.extra["agreement"].tolist()) == [1, 2]
 
@@ -51,7 +53,7 @@ def test_a_table_without_scores_votes_fully_for_each_of_its_picks():
     boxes = Picks.for_micrograph("a", np.array([[0.0, 0.0]]))
     scored = table((0, 0, 1), (30, 0, 2))
 
-    agreed = find_consensus([boxes, scored], 5.0, least=1)
+    agreed = find_consensus([boxes, scored], 5.0, min_tables=1)
 
     # (1 + 1/2) / 2 beside (0 + 1) / 2
     assert agreed.score == pytest.approx([np.log(3), 0.0])
@@ -59,7 +61,7 @@ def test_a_table_without_scores_votes_fully_for_each_of_its_picks():
 
 def test_a_micrograph_that_one_table_lacks_is_voted_on_by_the_others_alone():
     first = concatenate([table((0, 0, 1)), table((5, 5, 1), name="b")])
-    agreed = find_consensus([first, table((0, 0, 1))], 3.0, least=1)
+    agreed = find_consensus([first, table((0, 0, 1))], 3.0, min_tables=1)
 
     assert agreed.micrographs == ("a", "b")
     assert agreed.extra["agreement"].tolist() == [2, 1]
@@ -74,5 +76,5 @@ def test_empty_tables_agree_on_nothing():
 
 @pytest.mark.parametrize(("tables", "least"), [([], None), ([table((0, 0, 1))], 2)])
 def test_what_cannot_be_asked(tables, least):
-    with pytest.raises(ValueError, match=r"at least one table|least must be"):
+    with pytest.raises(ValueError, match=r"at least one table|min_tables must be"):
         find_consensus(tables, 5.0, least)

@@ -1,4 +1,4 @@
-"""Parts of a batch, and scripts for clusters."""
+"""Shards of a batch, and batch scripts for array jobs."""
 
 import importlib
 import os
@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import tiny
 
-from cryopick.distributed.shards import Shard, shards_of
-from cryopick.distributed.submit import SCHEDULERS, script
+from cryopick.distributed.shards import Shard, find_shard_tables
+from cryopick.distributed.submit import SCHEDULERS, render_array_script
 from cryopick.errors import InputError, SettingsError
 from cryopick.io.tables.pick_tables import read_picks
 
 
 @given(st.integers(0, 40), st.integers(1, 9))
-def test_every_micrograph_is_in_one_shard(count, of):
-    paths = [Path(str(number)) for number in range(count)]
+def test_every_micrograph_is_in_one_shard(n_micrographs, n_shards):
+    paths = [Path(str(number)) for number in range(n_micrographs)]
 
-    parts = [Shard(number, of).own(paths) for number in range(1, of + 1)]
+    parts = [Shard(number, n_shards).select(paths) for number in range(1, n_shards + 1)]
 
     assert sorted(path for part in parts for path in part) == sorted(paths)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -47,7 +47,7 @@ def test_every_micrograph_is_in_one_shard(count, of):
             "3/5",
         ),
         ({"LSB_JOBINDEX": "2", "LSB_JOBINDEX_END": "4"}, "2/4"),
-        # A script of ours, of whose ten tasks the third is done again.
+        # A script of `cryopick submit` with ten tasks, of which the third is repeated.
         (
             {
                 "SLURM_ARRAY_TASK_ID": "3",
@@ -70,43 +70,43 @@ def test_every_micrograph_is_in_one_shard(count, of):
         ),
     ],
 )
-def test_the_scheduler_says_which_part(environment, expected):
+def test_the_shard_is_read_from_the_environment_of_the_scheduler(environment, expected):
     assert str(Shard.parse("auto", environment)) == expected
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "4", "a/b", "1/0", "-1/4"])
-def test_what_is_no_shard_is_refused(text):
-    with pytest.raises(SettingsError, match="a shard is"):
+def test_an_invalid_shard_is_refused(text):
+    with pytest.raises(SettingsError, match="a shard must be"):
         Shard.parse(text)
 
 
-def test_without_an_array_job_nothing_is_guessed():
-    with pytest.raises(SettingsError, match="none is around"):
+def test_a_shard_outside_of_an_array_job_is_not_guessed():
+    with pytest.raises(SettingsError, match="works only in array jobs"):
         Shard.parse("auto", {})
     with pytest.raises(SettingsError, match="set CRYOPICK_SHARDS"):
         Shard.parse("auto", {"PBS_ARRAY_INDEX": "1"})
 
 
-def test_parts_are_found_only_when_all_are_there(tmp_path):
+def test_shards_are_merged_only_if_all_exist(tmp_path):
     out = tmp_path / "picks.star"
-    with pytest.raises(InputError, match="there is no part"):
-        shards_of(out)
+    with pytest.raises(InputError, match="has no shards"):
+        find_shard_tables(out)
     for number in (1, 2, 10):
-        Shard(number, 10).output(out).touch()
-    with pytest.raises(InputError, match=r"7 of 10 parts are missing: picks\.03-of-10\.star"):
-        shards_of(out)
+        Shard(number, 10).output_path(out).touch()
+    with pytest.raises(InputError, match=r"7 of 10 shards are missing: picks\.03-of-10\.star"):
+        find_shard_tables(out)
     for number in range(1, 11):
-        Shard(number, 10).output(out).touch()
-    assert [path.name for path in shards_of(out)][::9] == [
+        Shard(number, 10).output_path(out).touch()
+    assert [path.name for path in find_shard_tables(out)][::9] == [
         "picks.01-of-10.star",
         "picks.10-of-10.star",
     ]
-    Shard(1, 3).output(out).touch()
-    with pytest.raises(InputError, match="parts of 3 and 10"):
-        shards_of(out)
+    Shard(1, 3).output_path(out).touch()
+    with pytest.raises(InputError, match="sets of 3 and 10 shards"):
+        find_shard_tables(out)
 
 
-# As the manuals of Slurm, PBS Professional, Grid Engine and LSF have it.
+# According to the manuals of Slurm, PBS Professional, Grid Engine and LSF.
 HEADS = {
     "slurm": "#SBATCH --array=1-20\n#SBATCH --cpus-per-task=8\n",
     "pbs": "#PBS -J 1-20\n#PBS -l select=1:ncpus=8\n",
@@ -116,31 +116,31 @@ HEADS = {
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_script_is_bash_that_runs_the_command_in_parts(scheduler, tmp_path):
-    text = script(
-        scheduler, ["pick", "my mics/*.mrc", "-o", "p.star"], of=20, cores=8, file="a b.sh"
+def test_a_script_runs_the_command_in_shards(scheduler, tmp_path):
+    text = render_array_script(
+        scheduler, ["pick", "my mics/*.mrc", "-o", "p.star"], shards=20, cores=8, file="a b.sh"
     )
     (tmp_path / "cryopick").write_text('#!/bin/bash\nprintf "%s|" "$@" "$CRYOPICK_SHARDS"\n')
     (tmp_path / "cryopick").chmod(0o755)
 
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", text],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PBS_O_WORKDIR": str(tmp_path)},
         capture_output=True,
         text=True,
     )
 
-    assert done.stdout == "pick|my mics/*.mrc|-o|p.star|--shard|auto|20|", done.stderr
+    assert process.stdout == "pick|my mics/*.mrc|-o|p.star|--shard|auto|20|", process.stderr
     assert "1-20" in text
     assert HEADS[scheduler] in text
     assert "'a b.sh'" in text
 
 
-def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
+def test_merged_shards_equal_the_table_of_one_run(project, monkeypatch):
     project(f"{tiny.LINE} -o all.star")
     for number in (1, 2):
         project(f"{tiny.LINE} -o picks.star --shard {number}/3")
-    assert "1 of 3 parts are missing" in project("merge picks.star", status=1).stderr
+    assert "1 of 3 shards are missing" in project("merge picks.star", status=1).stderr
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "3")
     project(f"{tiny.LINE} -o picks.star --shard auto")
@@ -149,14 +149,14 @@ def test_shards_merge_to_what_one_run_makes(project, monkeypatch):
 
     assert Path("picks.star").read_bytes() == Path("all.star").read_bytes()
     assert Path("picks.settings.toml").read_text() == Path("all.settings.toml").read_text()
-    assert "exists already" in project("merge picks.star", status=1).stderr
+    assert "already exists" in project("merge picks.star", status=1).stderr
 
 
-def test_parts_of_other_settings_are_not_merged(project):
+def test_shards_with_different_settings_are_not_merged(project):
     project(f"{tiny.LINE} -o picks.star --shard 1/2")
     project(f"{tiny.LINE} -o picks.star --shard 2/2 --margin-ang 200")
 
-    assert "says other settings than" in project("merge picks.star", status=1).stderr
+    assert "its settings differ from" in project("merge picks.star", status=1).stderr
     assert not Path("picks.star").exists()
 
 
@@ -167,7 +167,7 @@ def test_shards_write_tables_of_their_own_micrographs_into_one_folder(project):
     assert len(list(Path("tables").glob("mic_*.tsv"))) == 5
 
 
-def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch):
+def test_a_repeated_command_processes_only_new_and_changed_micrographs(project, monkeypatch):
     from cryopick.pick.picker import Picker
 
     picked = []
@@ -189,15 +189,15 @@ def test_the_same_command_does_only_what_is_new_or_changed(project, monkeypatch)
 
 
 @pytest.mark.parametrize("ending", ["tsv", "json"])
-def test_merged_parts_tell_what_was_skipped(project, ending):
+def test_merging_reports_the_micrographs_that_shards_skipped(project, ending):
     Path("mics/mic_1.mrc").write_bytes(b"")
     project(f"{tiny.LINE} -o all.{ending}", status=1)
     project(f"{tiny.LINE} -o picks.{ending} --shard 1/2")
     project(f"{tiny.LINE} -o picks.{ending} --shard 2/2", status=1)
 
-    said = project(f"merge picks.{ending}", status=1).stderr
+    messages = project(f"merge picks.{ending}", status=1).stderr
 
-    assert "1 micrographs were skipped in the parts: mics/mic_1.mrc" in said
+    assert "1 micrographs were skipped by the shards: mics/mic_1.mrc" in messages
     assert Path(f"picks.{ending}").read_bytes() == Path(f"all.{ending}").read_bytes()
 
 
@@ -215,37 +215,37 @@ COMMANDS = {
 
 
 def count_reads(monkeypatch):
-    """The names of the micrographs that are read from now on."""
-    seen = []
+    """Return a list that receives the names of all micrographs that are read."""
+    names_read = []
     for name in ("prepare.dataset", "pick.pipeline", "pick.propose.proposer", "stack.many"):
         module = importlib.import_module(f"cryopick.{name}")
 
         def read(path, real=module.read_micrograph, **options):
-            seen.append(path.name)
+            names_read.append(path.name)
             return real(path, **options)
 
         monkeypatch.setattr(module, "read_micrograph", read)
-    return seen
+    return names_read
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_over_micrographs_does_only_what_is_missing(project, monkeypatch, name):
+def test_every_batch_command_processes_only_missing_results(project, monkeypatch, name):
     line, output = COMMANDS[name]
     moved = Path("mics/mic_3.mrc").rename("mic_3.mrc")
     project(line, status=0)
     moved.rename("mics/mic_3.mrc")
     os.utime("mics/mic_3.mrc", ns=(5, 5))
-    seen = count_reads(monkeypatch)
+    names_read = count_reads(monkeypatch)
 
     project(line, status=1 if name == "shared" else 0)
 
-    if name == "shared":  # what all have in common has changed
+    if name == "shared":  # the reference of the shared normalization has changed
         project(f"{line} --force")
-        assert len(set(seen)) == 5
+        assert len(set(names_read)) == 5
     else:
-        assert set(seen) == {"mic_3.mrc"}
+        assert set(names_read) == {"mic_3.mrc"}
     assert Path(output).exists()
-    seen.clear()
+    names_read.clear()
     before = {path: path.read_bytes() for path in Path().glob("out/*.mrc*")}
     if before:
         Path(output).unlink()
@@ -253,32 +253,32 @@ def test_every_command_over_micrographs_does_only_what_is_missing(project, monke
         assert {path: path.read_bytes() for path in Path().glob("out/*.mrc*")} == before
     else:
         project(line)
-        assert seen == []
+        assert names_read == []
 
 
 @pytest.mark.parametrize("name", ["propose", "filaments", "score"])
-def test_other_commands_are_done_in_parts_too(project, name):
+def test_other_batch_commands_also_run_in_shards(project, name):
     line, output = COMMANDS[name]
     project(line)
-    whole = {path.name: path.read_bytes() for path in [Path(output), *Path().glob("out/*.mrc")]}
+    expected = {path.name: path.read_bytes() for path in [Path(output), *Path().glob("out/*.mrc")]}
     line = line.replace("-o picks", "-o parts").replace("-o out", "-o parts")
     for number in (1, 2):
         project(f"{line} --shard {number}/2")
     if name != "score":
         project("merge parts.tsv")
-        assert Path("parts.tsv").read_bytes() == whole[output]
+        assert Path("parts.tsv").read_bytes() == expected[output]
     else:
-        assert "need not be merged" in project("merge parts", status=1).stderr
+        assert "need no merge" in project("merge parts", status=1).stderr
         for path in Path("parts").glob("*.mrc"):
-            assert path.read_bytes() == whole[path.name]
+            assert path.read_bytes() == expected[path.name]
 
 
 def test_submit_writes_a_script(project):
-    said = project(
+    messages = project(
         "submit --scheduler slurm --shards 4 -s job.sh pick mics --model m.safetensors -o p.star"
     )
 
-    assert "sbatch job.sh" in said.stderr
+    assert "sbatch job.sh" in messages.stderr
     assert (
         "cryopick pick mics --model m.safetensors -o p.star --shard auto"
         in Path("job.sh").read_text()
@@ -289,6 +289,6 @@ def test_submit_writes_a_script(project):
         in project("submit --scheduler slurm --shards 4 -s j.sh info mics", status=2).stderr
     )
     assert (
-        "is one of slurm"
+        "must be one of slurm"
         in project("submit --scheduler x --shards 4 -s j.sh pick m", status=2).stderr
     )

@@ -1,4 +1,4 @@
-"""Picks spread evenly look even; those that are not are told."""
+"""Test of uniformity: uniform picks pass, clustered ones do not."""
 
 import numpy as np
 import pytest

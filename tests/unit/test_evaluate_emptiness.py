@@ -1,4 +1,4 @@
-"""Micrographs with particles and without, told apart by how their scores fall off."""
+"""Micrographs with and without particles, distinguished by the tail of their scores."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def rng():
     return np.random.default_rng(3)
 
 
-def test_particles_are_told_from_nothing(rng):
+def test_micrographs_with_and_without_particles_are_distinguished(rng):
     table = concatenate(
         [
             on("particles", tail(rng), rng.normal(2, 1, 70)),

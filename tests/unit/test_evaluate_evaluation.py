@@ -110,12 +110,12 @@ def test_what_is_undefined_is_null_in_json():
 
 
 def test_tables_of_different_data_sets_are_an_error_and_not_a_score_of_zero():
-    with pytest.raises(SettingsError, match="the picks name 'a', to judge is 'b'"):
+    with pytest.raises(SettingsError, match="the picks name 'a', the truth 'b'"):
         evaluate_picks(table([("a", 0, 0, 0)]), table([("b", 0, 0, 0)]), 1.0)
 
 
 def test_nothing_to_judge_is_an_error():
-    with pytest.raises(SettingsError, match="no micrograph to judge"):
+    with pytest.raises(SettingsError, match="no micrograph to evaluate"):
         evaluate_picks(table([("a", 0, 0, 0)]), table([("b", 0, 0, 0)]), 1.0, only=["c"])
 
 

@@ -1,4 +1,4 @@
-"""What calibrated scores promise, against a slow count."""
+"""Expected particles and precision from calibrated scores, against a slow count."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What class averages say of picks: the rule, a person's word, and the page."""
+"""Validation by 2D classes: the rule, corrections by a person, and the page."""
 
 import stat
 import sys
@@ -12,110 +12,115 @@ from typer.testing import CliRunner
 
 from cryopick.cli import app
 from cryopick.errors import FormatError
-from cryopick.experiments.classes2d.relion import Classes
+from cryopick.experiments.classes2d.relion import ClassAssignment
 from cryopick.experiments.classes2d.resolution import read_resolutions
-from cryopick.experiments.classes2d.rule import is_hardly_parted, judged
-from cryopick.experiments.classes2d.verdicts import overruled, write_verdicts
+from cryopick.experiments.classes2d.rule import apply_rule, is_dominated_by_one_class
+from cryopick.experiments.classes2d.verdicts import read_corrections, write_verdicts
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
 
 SIDE, PIXEL_ANG, DIAMETER_ANG = 16, 10.0, 100.0
 
 
-def classes(*kinds):
-    """Classes of (particles, strength, resolution in ångströms)."""
+def make_classes(*class_properties):
+    """Make classes from tuples of particles, strength and resolution in ångströms."""
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE // 2
     wave = np.where(np.hypot(x, y) < 5, np.sin(x), 0).astype(np.float32)
-    number = np.repeat(np.arange(1, len(kinds) + 1), [count for count, _, _ in kinds])
-    return Classes(
+    counts = [count for count, _, _ in class_properties]
+    number = np.repeat(np.arange(1, len(counts) + 1), counts)
+    return ClassAssignment(
         picks=Picks.for_micrograph("a.mrc", np.zeros((len(number), 2)), np.zeros(len(number))),
         number=number,
-        images=np.stack([np.float32(strength) * wave for _, strength, _ in kinds]),
-        resolution_ang=np.array([resolution for _, _, resolution in kinds]),
+        images=np.stack([np.float32(strength) * wave for _, strength, _ in class_properties]),
+        resolution_ang=np.array([resolution for _, _, resolution in class_properties]),
         pixel_size_ang=PIXEL_ANG,
     )
 
 
-def test_a_class_must_be_as_strong_and_as_well_resolved_as_those_of_the_surest_picks():
-    first = classes((50, 1.0, 20.0), (5, 0.1, np.inf))
-    second = classes((60, 0.9, 18.0), (30, 0.8, 30.0), (20, 0.3, 20.0), (0, 0.0, np.inf))
+def test_particle_classes_need_the_contrast_and_resolution_of_the_highest_scoring_picks():
+    first = make_classes((50, 1.0, 20.0), (5, 0.1, np.inf))
+    second = make_classes((60, 0.9, 18.0), (30, 0.8, 30.0), (20, 0.3, 20.0), (0, 0.0, np.inf))
 
-    one, two = judged([first, second], DIAMETER_ANG, {})
+    first_verdicts, second_verdicts = apply_rule([first, second], DIAMETER_ANG, {})
 
-    assert [verdict.is_particle for verdict in one] == [True, False]
-    assert [verdict.is_particle for verdict in two] == [True, False, False, False]
-    assert [verdict.count for verdict in two] == [60, 30, 20, 0]
-    assert two[0].strength == pytest.approx(0.9)
-
-
-def test_the_surest_set_is_judged_by_most_of_its_particles_not_by_most_of_its_classes():
-    first = classes((90, 1.0, 20.0), (2, 0.1, 90.0), (2, 0.1, 90.0), (2, 0.1, 90.0))
-
-    (one,) = judged([first], DIAMETER_ANG, {})
-
-    assert [verdict.is_particle for verdict in one] == [True, False, False, False]
+    assert [verdict.is_particle for verdict in first_verdicts] == [True, False]
+    assert [verdict.is_particle for verdict in second_verdicts] == [True, False, False, False]
+    assert [verdict.count for verdict in second_verdicts] == [60, 30, 20, 0]
+    assert second_verdicts[0].strength == pytest.approx(0.9)
 
 
-def test_a_set_of_which_nearly_all_is_in_one_class_is_told_apart():
-    parted, not_parted = judged(
-        [classes((60, 1.0, 20.0), (40, 0.1, 90.0)), classes((95, 1.0, 20.0), (5, 0.1, 90.0))],
+def test_reference_values_are_medians_over_particles_and_not_over_classes():
+    first = make_classes((90, 1.0, 20.0), (2, 0.1, 90.0), (2, 0.1, 90.0), (2, 0.1, 90.0))
+
+    (verdicts,) = apply_rule([first], DIAMETER_ANG, {})
+
+    assert [verdict.is_particle for verdict in verdicts] == [True, False, False, False]
+
+
+def test_a_set_with_nearly_all_images_in_one_class_is_detected():
+    balanced, dominated = apply_rule(
+        [
+            make_classes((60, 1.0, 20.0), (40, 0.1, 90.0)),
+            make_classes((95, 1.0, 20.0), (5, 0.1, 90.0)),
+        ],
         DIAMETER_ANG,
         {},
     )
 
-    assert not is_hardly_parted(parted)
-    assert is_hardly_parted(not_parted)
+    assert not is_dominated_by_one_class(balanced)
+    assert is_dominated_by_one_class(dominated)
 
 
-def test_a_person_comes_before_the_rule_and_is_remembered(tmp_path):
-    table, own = tmp_path / "classes.tsv", classes((50, 1.0, 20.0), (5, 0.1, 90.0))
-    write_verdicts(judged([own], DIAMETER_ANG, {}), table)
-    assert overruled(table, [own]) == {}
+def test_corrections_of_a_person_precede_the_rule_and_persist(tmp_path):
+    table, classes = tmp_path / "classes.tsv", make_classes((50, 1.0, 20.0), (5, 0.1, 90.0))
+    write_verdicts(apply_rule([classes], DIAMETER_ANG, {}), table)
+    assert read_corrections(table, [classes]) == {}
     lines = table.read_text().splitlines()
     table.write_text("\n".join([lines[0], lines[1] + "Junk", lines[2] + "particle"]) + "\n")
 
-    said = overruled(table, [own])
-    verdicts = judged([own], DIAMETER_ANG, said)
+    corrections = read_corrections(table, [classes])
+    verdicts = apply_rule([classes], DIAMETER_ANG, corrections)
     write_verdicts(verdicts, table)
 
-    assert said == {(1, 1): False, (1, 2): True} == overruled(table, [own])
+    assert corrections == {(1, 1): False, (1, 2): True} == read_corrections(table, [classes])
     assert [verdict.by_rule for verdict in verdicts[0]] == [True, False]
     assert [verdict.is_particle for verdict in verdicts[0]] == [False, True]
 
 
-def test_another_word_of_a_person_is_refused(tmp_path):
-    table, own = tmp_path / "classes.tsv", classes((5, 1.0, 20.0))
-    write_verdicts(judged([own], DIAMETER_ANG, {}), table)
+def test_an_unknown_verdict_of_a_person_is_refused(tmp_path):
+    table, classes = tmp_path / "classes.tsv", make_classes((5, 1.0, 20.0))
+    write_verdicts(apply_rule([classes], DIAMETER_ANG, {}), table)
     table.write_text(table.read_text().rstrip("\n") + "maybe\n")
 
-    with pytest.raises(FormatError, match=r"classes\.tsv:2: expected particle, junk or nothing"):
-        overruled(table, [own])
+    with pytest.raises(FormatError, match=r"classes\.tsv:2: expected particle, junk or an empty"):
+        read_corrections(table, [classes])
 
 
-@pytest.mark.parametrize("anew", [[classes((6, 1.0, 20.0))], []])
-def test_a_word_on_a_class_that_is_no_more_is_not_taken_for_another(tmp_path, anew):
+@pytest.mark.parametrize("new_sets", [[make_classes((6, 1.0, 20.0))], []])
+def test_a_correction_of_a_class_that_no_longer_exists_is_refused(tmp_path, new_sets):
     table = tmp_path / "classes.tsv"
-    write_verdicts(judged([classes((5, 1.0, 20.0))], DIAMETER_ANG, {}), table)
+    write_verdicts(apply_rule([make_classes((5, 1.0, 20.0))], DIAMETER_ANG, {}), table)
     table.write_text(table.read_text().rstrip("\n") + "junk\n")
 
-    with pytest.raises(FormatError, match=r"classes\.tsv:2: says junk of a class of 5 particles"):
-        overruled(table, anew)
+    with pytest.raises(FormatError, match=r"classes\.tsv:2: corrects a class of 5 particles"):
+        read_corrections(table, new_sets)
 
 
-# Stands in for relion_refine: odd images, by their order, fall into class 2, which is empty noise.
-STAND_IN = """
+# Replaces relion_refine: every second image is assigned to class 2, which is empty.
+FAKE_RELION = """
 import sys
 from pathlib import Path
 import mrcfile, numpy as np
 from dataclasses import replace
-from cryopick.io import Layout, read_picks, read_star_frame, write_picks
+from cryopick.io.tables.codec import TableLayout
+from cryopick.io.tables.pick_tables import read_picks, read_star_context, write_picks
 words = dict(zip(sys.argv[1::1], sys.argv[2::1]))
 star, root, last = Path(words["--i"]), words["--o"], int(words["--iter"])
 table = read_picks(star)
 number = np.arange(len(table)) % 2 + 1
 extra = {**table.extra, "rlnClassNumber": number}
 out = Path(f"{root}_it{last:03d}_data.star")
-write_picks(replace(table, extra=extra), out, layout=Layout(star=read_star_frame([star])))
+write_picks(replace(table, extra=extra), out, layout=TableLayout(star=read_star_context([star])))
 y, x = np.mgrid[:12, :12] - 6
 blob = np.exp(-(x**2 + y**2) / 8).astype(np.float32)
 with mrcfile.new(f"{root}_it{last:03d}_classes.mrcs") as stack:
@@ -132,7 +137,7 @@ with Path("calls").open("a") as calls:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Micrographs, scored picks on them, and a program that is called as RELION's."""
+    """Micrographs, picks with scores, and a replacement of relion_refine on the PATH."""
     monkeypatch.chdir(tmp_path)
     Path("mics").mkdir()
     tiny.micrographs(Path("mics"), count=2)
@@ -141,13 +146,13 @@ def project(tmp_path, monkeypatch):
     write_picks(table, Path("picks.star"))
     program = Path("bin/relion_refine")
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\n{STAND_IN}")
+    program.write_text(f"#!{sys.executable}\n{FAKE_RELION}")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(program.parent.resolve()), prepend=":")
     return table
 
 
-WORDS = "validate classes picks.star -m mics -o out --diameter-ang 60 --iterations 3 --classes 2"
+COMMAND = "validate classes picks.star -m mics -o out --diameter-ang 60 --iterations 3 --classes 2"
 
 
 def cryopick(words, status=0):
@@ -156,8 +161,8 @@ def cryopick(words, status=0):
     return result
 
 
-def test_sets_are_nested_and_every_class_is_shown(project):
-    cryopick(f"{WORDS} --at 0 --at 6 --truth labels.tsv")
+def test_sets_are_nested_and_the_page_shows_every_class(project):
+    cryopick(f"{COMMAND} --at 0 --at 6 --truth labels.tsv")
 
     strict, loose = (read_picks(Path(f"out/set_{i}/particles.star")) for i in (1, 2))
     assert 0 < len(strict) < len(loose)
@@ -166,43 +171,45 @@ def test_sets_are_nested_and_every_class_is_shown(project):
     assert page.count('alt="class average') == 4
     assert page.count('class="off"') == 2
     assert "50 %" in page  # every second image is in the empty class
-    assert "0 %" in page  # and all of them are known particles
+    assert "0 %" in page  # and all of them are true particles
     assert Path("out/shares.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_relion_has_done_is_kept_when_a_person_overrules(project):
-    cryopick(f"{WORDS} --at 0")
+def test_finished_classifications_are_reused_after_a_correction(project):
+    cryopick(f"{COMMAND} --at 0")
     table = Path("out/classes.tsv")
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines[:2], lines[2] + "particle"]) + "\n")
 
-    cryopick(f"{WORDS} --at 0")
+    cryopick(f"{COMMAND} --at 0")
 
     assert Path("calls").read_text().split() == [
         str(len(read_picks(Path("out/set_1/particles.star"))))
     ]
     assert 'class="off"' not in Path("out/report.html").read_text()
-    assert "by a person" in Path("out/report.html").read_text()
+    assert "set by a person" in Path("out/report.html").read_text()
 
 
-def test_images_of_other_picks_or_settings_are_not_taken_for_these(project):
-    cryopick(f"{WORDS} --at 0")
+def test_images_of_other_picks_or_settings_are_refused(project):
+    cryopick(f"{COMMAND} --at 0")
 
-    other = WORDS.replace("--diameter-ang 60", "--diameter-ang 70")
-    assert "out/stacks: holds images of other picks" in cryopick(f"{other} --at 0", 1).stderr
+    other_command = COMMAND.replace("--diameter-ang 60", "--diameter-ang 70")
+    assert (
+        "out/stacks: holds images of other picks" in cryopick(f"{other_command} --at 0", 1).stderr
+    )
 
 
-def test_a_missing_or_failing_relion_is_told_in_one_line(project, monkeypatch):
+def test_a_missing_or_failing_relion_is_reported_in_one_line(project, monkeypatch):
     Path("bin/relion_refine").write_text("#!/bin/sh\necho ERROR: no images; exit 1\n")
-    result = cryopick(f"{WORDS} --at 0", status=1)
+    result = cryopick(f"{COMMAND} --at 0", status=1)
     assert "relion_refine failed on out/set_1/particles.star: ERROR: no images" in result.stderr
 
     monkeypatch.setenv("PATH", "")
-    result = cryopick(f"{WORDS} --at 0", status=1)
+    result = cryopick(f"{COMMAND} --at 0", status=1)
     assert "relion_refine: no such program; install RELION" in result.stderr
 
 
-def test_resolutions_are_read_by_set_and_drawn(tmp_path):
+def test_resolutions_are_read_and_plotted_by_set(tmp_path):
     table = tmp_path / "made.csv"
     table.write_text("set,particles,resolution_ang\nours,2000,4.1\nours,1000,5\npublished,1000,6\n")
 
@@ -218,11 +225,11 @@ def test_resolutions_are_read_by_set_and_drawn(tmp_path):
     [
         ("a,b\n1,2\n", "expected the columns particles, resolution_ang"),
         ("particles,resolution_ang\n", "expected a row for each"),
-        ("particles,resolution_ang\n100,x\n", "t.csv:2: expected two numbers above 0"),
-        ("particles,resolution_ang\n100,3\n-1,3\n", "t.csv:3: expected two numbers above 0"),
+        ("particles,resolution_ang\n100,x\n", "t.csv:2: expected two positive numbers"),
+        ("particles,resolution_ang\n100,3\n-1,3\n", "t.csv:3: expected two positive numbers"),
     ],
 )
-def test_another_table_of_resolutions_is_refused(tmp_path, text, message):
+def test_a_table_without_resolutions_is_refused(tmp_path, text, message):
     (tmp_path / "t.csv").write_text(text)
 
     with pytest.raises(FormatError, match=message):

@@ -11,7 +11,7 @@ from cryopick.model.networks import Scorer
 
 
 def network(name):
-    """One whose residual layers and head are not those of a fresh one, which says 0 everywhere."""
+    """Make a network with random weights in all layers, as a new one returns 0 everywhere."""
     torch.manual_seed(2)
     made = Scorer(NetworkSettings(name=name, width=2)).eval()
     for weight in made.parameters():
@@ -26,7 +26,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("name", "step_px"), STEPS)
-def test_each_network_scores_each_place_as_its_crop(name, step_px):
+def test_each_score_of_each_network_equals_that_of_its_crop(name, step_px):
     scorer = network(name)
     pixels = np.random.default_rng(0).normal(size=(9, 18)).astype(np.float32)
 
@@ -39,19 +39,21 @@ def test_each_network_scores_each_place_as_its_crop(name, step_px):
 
 
 @pytest.mark.parametrize(("name", "step_px"), STEPS)
-def test_a_network_made_ready_for_a_step_needs_no_other_copy(name, step_px):
+def test_an_optimized_network_gives_the_same_scores(name, step_px):
     scorer = network(name)
     pixels = np.random.default_rng(0).normal(size=(21, 17)).astype(np.float32)
     ready = optimize_for_inference(scorer, step_px=step_px)
 
-    found, known = (compute_score_map(each, pixels, step_px=step_px).logits for each in (ready, scorer))
+    result, expected = (
+        compute_score_map(each, pixels, step_px=step_px).logits for each in (ready, scorer)
+    )
 
     assert ready.stride_px == step_px
     assert ready.receptive_field_px == scorer.receptive_field_px
-    np.testing.assert_allclose(found, known, rtol=1e-3, atol=1e-4 * np.abs(known).max())
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_network_itself_keeps_its_stride():
+def test_the_original_network_is_not_modified():
     scorer = network("resnet41")
     pixels = torch.randn(1, 1, 60, 60)
     with torch.inference_mode():
@@ -63,14 +65,14 @@ def test_the_network_itself_keeps_its_stride():
     assert torch.equal(before, after)
 
 
-def test_a_network_made_ready_for_one_step_is_refused_for_another():
-    ready = optimize_for_inference(Scorer(NetworkSettings()))  # wide enough for Winograd's filtering
+def test_a_network_optimized_for_another_step_is_rejected():
+    ready = optimize_for_inference(Scorer(NetworkSettings()))  # wide enough for Winograd
 
     with pytest.raises(ValueError, match="optimized for a step of 4; got 2"):
         convert_to_stride(ready, 2)
 
 
 @pytest.mark.parametrize("step_px", [0, -1, 3, 8])
-def test_a_step_that_does_not_divide_the_stride_is_refused(step_px):
+def test_a_step_that_does_not_divide_the_stride_is_rejected(step_px):
     with pytest.raises(SettingsError, match=f"stride of 4 pixels; got {step_px}"):
         convert_to_stride(network("conv31"), step_px)

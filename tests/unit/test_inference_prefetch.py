@@ -10,13 +10,13 @@ items = st.lists(st.integers(0, 5), max_size=8)
 
 
 @given(items, items, st.integers(1, 4))
-def test_every_result_is_that_of_its_own_item_in_whatever_order(order, asked, workers):
+def test_results_do_not_depend_on_the_order_of_calls(order, asked, workers):
     square = Prefetcher(lambda item: item**2, order, workers)
 
     assert [square(item) for item in asked] == [item**2 for item in asked]
 
 
-def test_the_next_item_is_worked_on_before_it_is_asked_for():
+def test_the_next_item_is_computed_in_advance():
     begun = {1: threading.Event(), 2: threading.Event(), 3: threading.Event()}
     square = Prefetcher(lambda item: (begun[item].set(), item**2)[1], [1, 2, 3])
 
@@ -27,7 +27,7 @@ def test_the_next_item_is_worked_on_before_it_is_asked_for():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_an_item_in_order_is_worked_on_once(workers):
+def test_an_item_in_order_is_computed_once(workers):
     worked = []
     ahead = Prefetcher(worked.append, [1, 2, 3], workers)
 
@@ -37,7 +37,7 @@ def test_an_item_in_order_is_worked_on_once(workers):
     assert sorted(worked) == [1, 2, 3]
 
 
-def test_as_many_items_are_ahead_as_there_are_threads_each_of_which_was_made_ready():
+def test_each_thread_is_initialized_and_prefetches_one_item():
     together, ready = threading.Barrier(3, timeout=10), threading.local()
 
     def work(item):
@@ -50,14 +50,14 @@ def test_as_many_items_are_ahead_as_there_are_threads_each_of_which_was_made_rea
     assert [ahead(item) for item in range(4)] == [True] * 4
 
 
-def test_an_item_out_of_order_is_worked_on_by_the_thread_that_asks():
+def test_an_unknown_item_is_computed_by_the_calling_thread():
     ahead = Prefetcher(lambda _: threading.get_ident(), [1, 2])
 
     assert ahead(7) == threading.get_ident()
     assert ahead(1) != threading.get_ident()
 
 
-def test_an_error_comes_when_its_own_item_is_asked_for():
+def test_an_error_is_raised_by_the_call_for_its_item():
     inverse = Prefetcher(lambda item: 1 / item, [2, 0, 4])
 
     assert inverse(2) == 0.5

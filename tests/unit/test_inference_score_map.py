@@ -18,7 +18,7 @@ from cryopick.model.networks import Scorer
 
 
 def scorer(name="conv31"):
-    """A narrow network whose statistics and slopes are unlike those of a fresh one."""
+    """Make a narrow network with random batch statistics and slopes."""
     torch.manual_seed(1)
     network = Scorer(NetworkSettings(name=name, width=2))
     for module in network.modules():
@@ -42,7 +42,7 @@ def image(height, width, seed=0):
 @pytest.mark.parametrize("name", SCORERS)
 @settings(deadline=None, max_examples=12)
 @given(st.integers(1, 23), st.integers(1, 23), st.sampled_from([1, 2, 4]), st.integers(1, 40))
-def test_each_score_is_that_of_the_crop_around_its_place(name, height, width, step_px, tile_px):
+def test_each_score_equals_that_of_the_crop_around_it(name, height, width, step_px, tile_px):
     pixels = image(height, width)
 
     scores = compute_score_map(SCORERS[name], pixels, step_px=step_px, tile_px=tile_px)
@@ -53,7 +53,7 @@ def test_each_score_is_that_of_the_crop_around_its_place(name, height, width, st
     np.testing.assert_allclose(scores.logits, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_an_image_of_many_tiles_and_whole_fields_is_scored_like_its_crops():
+def test_an_image_of_many_tiles_is_scored_like_its_crops():
     pixels = image(75, 90)
 
     scores = compute_score_map(SCORERS["conv31"], pixels, step_px=4, tile_px=24)
@@ -65,7 +65,7 @@ def test_an_image_of_many_tiles_and_whole_fields_is_scored_like_its_crops():
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 2, 4]), st.integers(1, 99))
-def test_the_tiling_does_not_show(height, width, step_px, tile_px):
+def test_scores_do_not_depend_on_the_tiling(height, width, step_px, tile_px):
     pixels = image(height, width)
 
     whole = compute_score_map(SCORERS["conv31"], pixels, step_px=step_px)
@@ -75,7 +75,7 @@ def test_the_tiling_does_not_show(height, width, step_px, tile_px):
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_tiles_shared_out_among_threads_are_scored_as_by_one(threads):
+def test_scores_do_not_depend_on_the_number_of_threads(threads):
     pixels, before = image(70, 50), torch.get_num_threads()
     alone = compute_score_map(SCORERS["conv31"], pixels, step_px=2, tile_px=24)
     try:
@@ -98,12 +98,12 @@ def test_a_coarse_map_is_every_nth_score_of_the_finest():
 
 
 @pytest.mark.parametrize("step_px", [0, -1, 3, 8])
-def test_a_step_that_does_not_divide_the_stride_is_refused(step_px):
+def test_a_step_that_does_not_divide_the_stride_is_rejected(step_px):
     with pytest.raises(SettingsError, match=f"stride of 4 pixels; got {step_px}"):
         compute_score_map(SCORERS["conv31"], image(9, 9), step_px=step_px)
 
 
-def test_a_tile_bounds_what_the_network_sees_at_once():
+def test_the_tile_size_limits_the_input_of_the_network():
     seen = []
     network = scorer()
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-2:]))
@@ -114,7 +114,7 @@ def test_a_tile_bounds_what_the_network_sees_at_once():
     assert len(seen) == 4 * 5
 
 
-def test_a_pixel_that_is_not_finite_spoils_only_the_scores_that_see_it():
+def test_a_nan_pixel_affects_only_scores_whose_field_contains_it():
     pixels = image(60, 60)
     clean = compute_score_map(SCORERS["conv31"], pixels, step_px=1).logits
     pixels[20, 40] = np.nan
@@ -128,7 +128,7 @@ def test_a_pixel_that_is_not_finite_spoils_only_the_scores_that_see_it():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_folded_network_scores_as_before_without_batch_normalisation(name):
+def test_folding_batch_normalisation_preserves_the_scores(name):
     network = scorer(name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     side = network.receptive_field_px + 9
@@ -145,11 +145,13 @@ def test_a_folded_network_scores_as_before_without_batch_normalisation(name):
 
 
 @pytest.mark.parametrize("name", sorted(SCORERS))
-def test_bfloat16_scores_nearly_as_float32_does(name):
+def test_bfloat16_scores_are_close_to_float32_scores(name):
     pixels, plain = image(60, 70), SCORERS[name]
 
     exact = compute_score_map(optimize_for_inference(plain), pixels, step_px=2).logits
-    rounded = compute_score_map(optimize_for_inference(plain, torch.bfloat16), pixels, step_px=2).logits
+    rounded = compute_score_map(
+        optimize_for_inference(plain, torch.bfloat16), pixels, step_px=2
+    ).logits
 
     # each of a few layers rounds to 8 bits, one part in 256
     assert 0 < np.abs(rounded - exact).max() < np.abs(exact).max() / 64
@@ -161,7 +163,9 @@ def test_bfloat16_scores_nearly_as_float32_does(name):
 def test_the_first_layer_and_the_head_stay_float32():
     kinds = {
         name: weight.dtype
-        for name, weight in optimize_for_inference(SCORERS["conv31"], torch.bfloat16).named_parameters()
+        for name, weight in optimize_for_inference(
+            SCORERS["conv31"], torch.bfloat16
+        ).named_parameters()
     }
 
     assert {kinds["encoder.0.0.weight"], kinds["head.weight"]} == {torch.float32}
@@ -169,7 +173,7 @@ def test_the_first_layer_and_the_head_stay_float32():
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("capabilities", "expected"),
     [
         ({"avx512_bf16": True}, torch.bfloat16),
         ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
@@ -177,16 +181,16 @@ def test_the_first_layer_and_the_head_stay_float32():
         ({}, torch.float32),
     ],
 )
-def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, found, expected):
+def test_auto_selects_bfloat16_if_the_cpu_supports_it(monkeypatch, capabilities, expected):
     cpu = torch.device("cpu")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     assert resolve_precision("auto", cpu) == expected
     assert resolve_precision("float32", cpu) == torch.float32
     assert resolve_precision("bfloat16", cpu) == torch.bfloat16
 
 
-def test_auto_takes_float32_where_torch_cannot_tell(monkeypatch):
+def test_auto_selects_float32_if_cpu_features_are_unknown(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
 
     assert resolve_precision("auto", torch.device("cpu")) == torch.float32
@@ -197,14 +201,16 @@ def test_auto_takes_float32_where_torch_cannot_tell(monkeypatch):
     ("step_px", "own", "other"),
     [(2, "conv31", "dilated101"), (4, "conv31", "dilated101"), (2, "dilated101", "conv31")],
 )
-def test_a_guide_has_its_weight_in_the_mean_of_the_logits(step_px, own, other):
+def test_ensemble_logits_are_the_weighted_mean(step_px, own, other):
     torch.manual_seed(1)
     scorer, guiding = (Scorer(NetworkSettings(name=name, width=2)).eval() for name in (own, other))
     for network in (scorer, guiding):
         torch.nn.init.normal_(network.head.weight)
     image = np.random.default_rng(0).standard_normal((130, 141), dtype=np.float32)
 
-    both = compute_ensemble_score_map(scorer, EnsemblePartner(guiding, 0.5), image, step_px=step_px).logits
+    both = compute_ensemble_score_map(
+        scorer, EnsemblePartner(guiding, 0.5), image, step_px=step_px
+    ).logits
 
     alone = compute_score_map(scorer, image, step_px=step_px).logits
     fine = compute_score_map(guiding, image, step_px=2).logits

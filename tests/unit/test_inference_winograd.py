@@ -20,24 +20,24 @@ def convolution(inputs=3, outputs=2, **options):
 
 @settings(deadline=None, max_examples=40)
 @given(sides, sides, st.integers(1, 3), st.sampled_from([1, 2, 3, 4]), st.booleans())
-def test_it_gives_what_the_convolution_gives(height, width, batch, dilation, bias):
+def test_winograd_equals_direct_convolution(height, width, batch, dilation, bias):
     plain = convolution(dilation=dilation, bias=bias)
     pixels = torch.randn(batch, 3, height, width)
 
-    found = WinogradConv2d(plain)(pixels)
+    result = WinogradConv2d(plain)(pixels)
 
     # an exact algorithm, whose transforms let float32 lose some of its 24 bits
-    torch.testing.assert_close(found, plain(pixels), rtol=1e-4, atol=3e-5)
+    torch.testing.assert_close(result, plain(pixels), rtol=1e-4, atol=3e-5)
 
 
 @pytest.mark.parametrize("columns", [31, 32, 33, 64, 65, 100])
-def test_more_tiles_than_are_transformed_at_once_join_without_a_seam(columns):
+def test_batches_of_tiles_join_without_seams(columns):
     plain, pixels = convolution(), torch.randn(1, 3, 9, 4 * columns + 3)
 
     torch.testing.assert_close(WinogradConv2d(plain)(pixels), plain(pixels), rtol=1e-4, atol=3e-5)
 
 
-def test_its_error_is_a_small_part_of_the_greatest_output():
+def test_the_error_is_small_relative_to_the_largest_output():
     plain, pixels = convolution(64, 128), torch.randn(1, 64, 36, 36)
     exact = convolution(64, 128).double()(pixels.double())
 
@@ -58,7 +58,7 @@ def test_its_error_is_a_small_part_of_the_greatest_output():
     ],
     ids=["small filter", "stride", "padding", "groups", "few inputs", "few outputs"],
 )
-def test_convolutions_that_it_cannot_do_or_not_faster_are_left_alone(other):
+def test_unsuitable_convolutions_are_not_replaced(other):
     assert not is_worthwhile(other)
     assert is_worthwhile(nn.Conv2d(64, 64, 5))
 
@@ -67,19 +67,21 @@ def parts(scorer, kind):
     return [part for part in scorer.modules() if isinstance(part, kind)]
 
 
-@pytest.mark.parametrize(("name", "expected"), [("conv31", 1), ("conv63", 2)])
-def test_a_network_made_ready_for_a_processor_scores_as_before(name, expected):
+@pytest.mark.parametrize(("name", "replaced"), [("conv31", 1), ("conv63", 2)])
+def test_a_network_optimized_for_a_cpu_gives_the_same_scores(name, replaced):
     network = Scorer(NetworkSettings(name=name)).eval()
     pixels = np.random.default_rng(0).normal(size=(120, 150)).astype(np.float32)
 
     ready = optimize_for_inference(network)
 
-    assert len(parts(ready, WinogradConv2d)) == expected
-    found, known = (compute_score_map(each, pixels, step_px=4).logits for each in (ready, network))
-    np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-4 * known.std())
+    assert len(parts(ready, WinogradConv2d)) == replaced
+    result, expected = (
+        compute_score_map(each, pixels, step_px=4).logits for each in (ready, network)
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * expected.std())
 
 
-def test_bfloat16_and_other_devices_keep_their_own_convolutions():
+def test_bfloat16_and_other_devices_keep_direct_convolutions():
     network = Scorer(NetworkSettings()).eval()
 
     assert not parts(optimize_for_inference(network, torch.bfloat16), WinogradConv2d)

@@ -61,7 +61,7 @@ def test_sizes_that_nobody_knows_are_asked_for(tmp_path):
     ("row", "why"),
     [
         ("1 2 7.0 10 20 0.5 <NA>", "boxes in a tomogram"),
-        ("1 2 <NA> -10 20 0.5 <NA>", "no negative size, found -10"),
+        ("1 2 <NA> -10 20 0.5 <NA>", "positive size, found -10"),
         ("1 2 <NA> 10 20 1.5 <NA>", "a confidence between 0 and 1, found 1.5"),
         ("1 <NA> <NA> 10 20 0.5 <NA>", ":17: expected a finite number in the column CoordinateY"),
         ("1 2 <NA> 10 20 sure <NA>", ":17: expected a number in the column Confidence"),
@@ -77,7 +77,7 @@ def test_boxes_that_mean_nothing_are_refused(tmp_path, row, why):
     [
         ("1 2 3 4 0.5 6\n1 2 3 4\n", ":2: expected a row of 5 numbers or more .* has 4"),
         ("1 2 3 4 0.5 6\n1 2 x 4 0.5 6\n", ":2: expected a row of 5 numbers or more"),
-        ("1 2 3 -4 0.5 6\n", ":1: expected .* no negative size"),
+        ("1 2 3 -4 0.5 6\n", ":1: expected .* not negative in size"),
         ("data_cryolo\nloop_\n_CoordinateX\n1\n", "expected the columns _CoordinateX, _Coord"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where each format puts one and the same pixel: files made by hand, and by other programs.
+"""Coordinate convention of each format, from files written by hand and by other programs.
 
 The micrograph is 64 x 100 (height x width) and one of its pixels is bright: row 20, column 70
 as stored. Every file here points at it.
@@ -193,7 +193,7 @@ def test_what_topaz_writes_is_written_alike(tmp_path):
     info = json.loads((tmp_path / "micA_info.json").read_text())
     assert info == json.loads((GOLDEN / "topaz_info.json").read_text())
     odd = (tmp_path / "micB.box").read_text()
-    assert odd == "-5\t-4\t21\t21\t0\n"  # topaz leaves out the score
+    assert odd == "-5\t-4\t21\t21\t0\n"  # topaz omits the score
     assert odd.startswith((GOLDEN / "topaz_odd.box").read_text().strip())
 
 

@@ -145,7 +145,7 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused_before_anyth
     with pytest.raises(FormatError, match="bytes for 9000000000000 rows, found"):
         read_picks(path)
     path.write_bytes(whole[:-1])
-    with pytest.raises(FormatError, match="cut off; copy it again"):
+    with pytest.raises(FormatError, match="truncated; copy it again"):
         read_picks(path)
 
 
@@ -201,7 +201,7 @@ def test_columns_of_other_types_are_refused(tmp_path, field, kind):
 
 
 def test_a_size_that_nobody_knows_is_asked_for(tmp_path):
-    with pytest.raises(SettingsError, match=r"size of gone\.mrc is not known: give .* -m, or"):
+    with pytest.raises(SettingsError, match=r"size of gone\.mrc is unknown: give .* -m, or"):
         write_picks(Picks.for_micrograph("gone.mrc", np.ones((1, 2))), tmp_path / "a.cs")
     assert not list(tmp_path.iterdir())
 

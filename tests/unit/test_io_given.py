@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a row for each file
-"""Every file of other programs that is at hand: what it holds is known, or it is refused.
+"""Files of other programs: each is read with its known contents, or refused.
 
 The values were taken from the files by the starfile package and by splitting lines.
 """
@@ -171,11 +171,11 @@ def star_content(path):
     return content
 
 
-def agree(found, expected):
-    """The same texts, or the same numbers however they are written."""
-    if found == expected:
+def agree(actual, expected):
+    """Return True if texts are equal, or equal as numbers."""
+    if actual == expected:
         return True
-    numbers = [np.array([float(value) for value in values]) for values in (found, expected)]
+    numbers = [np.array([float(value) for value in values]) for values in (actual, expected)]
     return np.allclose(*numbers, rtol=1e-12, atol=0)
 
 

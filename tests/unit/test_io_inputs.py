@@ -49,9 +49,9 @@ def test_an_output_that_exists_or_cannot_exist_is_refused_at_once(tmp_path):
     made(tmp_path, "a.tsv", "folder/x")
 
     for path, words in [
-        (tmp_path / "a.tsv", "exists already; replace it with --force"),
+        (tmp_path / "a.tsv", "already exists; overwrite it with --force"),
         (tmp_path / "folder", "is a folder"),
-        (tmp_path / "a.tsv/b.tsv", "a file stands where its folder should be"),
+        (tmp_path / "a.tsv/b.tsv", "its parent folder is a file"),
     ]:
         with pytest.raises(OutputExistsError, match=words), atomic_write(path):
             pytest.fail("the body must not run")
@@ -117,7 +117,7 @@ def test_a_stem_of_two_files_is_refused(tmp_path):
     made(tmp_path, "a.mrc", "a.png")
     (tmp_path / "list.txt").write_text("a\n")
 
-    with pytest.raises(UnmatchedError, match=r"'a' may be .*a\.mrc or .*a\.png"):
+    with pytest.raises(UnmatchedError, match=r"'a' matches both .*a\.mrc and .*a\.png"):
         find_micrographs([f"@{tmp_path}/list.txt"])
 
 
@@ -129,9 +129,9 @@ def test_an_argument_that_leads_nowhere_is_named(tmp_path):
     for argument, words in [
         ("none.mrc", "none.mrc: no such file or folder"),
         ("none*.mrc", "no file matches this pattern"),
-        (f"{tmp_path}/empty", "no micrograph in this folder"),
+        (f"{tmp_path}/empty", "this folder contains no micrographs"),
         (f"@{tmp_path}/list.txt", "no file 'gone'"),
-        (f"@{tmp_path}/blank.txt", "names no micrograph"),
+        (f"@{tmp_path}/blank.txt", "the list is empty"),
         ("@none.txt", "none.txt: no such file"),
     ]:
         with pytest.raises(InputError) as caught:

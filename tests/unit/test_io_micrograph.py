@@ -103,7 +103,7 @@ def test_a_png_of_which_a_part_claims_more_than_memory_holds_is_refused(tmp_path
     monkeypatch.setattr(PngImageFile, "load", load)
     path = saved(tmp_path / "a.png", png_bytes(RAMP.astype("u1")))
 
-    assert "a part of it claims an impossible size" in refusal(path)
+    assert "a chunk claims an impossible size" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.mrc", "a.tif", "a.png", "noname"])
@@ -113,7 +113,7 @@ def test_content_decides_not_the_suffix(tmp_path, name):
         assert read_micrograph(saved(tmp_path / name, data)).pixels.tolist() == RAMP.tolist()
 
 
-def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(tmp_path):
+def test_a_missing_file_a_folder_and_an_empty_file_have_separate_messages(tmp_path):
     assert "no such file" in refusal(tmp_path / "none.mrc")
     assert "is a folder" in refusal(tmp_path)
     assert "is empty" in refusal(saved(tmp_path / "a.mrc", b""))
@@ -152,7 +152,7 @@ def test_the_place_of_a_bad_pixel_is_right_in_a_later_chunk(tmp_path, monkeypatc
 def test_a_constant_image_is_refused(tmp_path, value):
     path = saved(tmp_path / "a.mrc", mrc_bytes(np.full((3, 4), value), 2))
 
-    assert f"every pixel is {value}" in refusal(path)
+    assert f"all pixels have the value {value}" in refusal(path)
 
 
 def test_the_option_comes_before_the_header(tmp_path):
@@ -161,7 +161,7 @@ def test_the_option_comes_before_the_header(tmp_path):
     micrograph = read_micrograph(path, pixel_size_ang=1.77)
 
     assert micrograph.pixel_size_ang == 1.77
-    assert "The file says 2 Å per pixel; 1.77 Å is used." in micrograph.findings
+    assert "The file states 2 Å per pixel; 1.77 Å is used." in micrograph.findings
 
 
 @pytest.mark.parametrize("size", [0.0, -1.0, np.nan, np.inf])
@@ -238,7 +238,7 @@ def test_files_of_other_programs_are_described(name, shape, size):
 def test_a_constant_micrograph_of_another_program_is_refused():
     path = SHARED / "formats/mrc/rosettasciio_20241021_00405_final.mrc"
 
-    assert "every pixel is 496" in refusal(path)
+    assert "all pixels have the value 496" in refusal(path)
 
 
 @needs_shared

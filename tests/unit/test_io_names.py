@@ -53,7 +53,7 @@ def test_the_file_that_agrees_best_is_meant(name, paths, meant):
 
 @pytest.mark.parametrize("names", [["a"], ["a.mrc"], ["/far/a.mrc"]])
 def test_two_files_that_agree_equally_are_refused_and_named(names):
-    with pytest.raises(UnmatchedError, match=r"may be d/a\.mrc or e/a\.mrc"):
+    with pytest.raises(UnmatchedError, match=r"matches both d/a\.mrc and e/a\.mrc"):
         matched(names, ["d/a.mrc", "e/a.mrc"])
 
 

@@ -92,7 +92,7 @@ def test_a_broken_number_in_a_row_over_several_lines_is_refused_too(tmp_path):
 
     with pytest.raises(FormatError, match=r":7: expected a finite number .* found '3 four'"):
         read_picks(saved(tmp_path / "a.star", text))
-    with pytest.raises(FormatError, match=r"expected a finite number .* mend the file"):
+    with pytest.raises(FormatError, match=r"expected a finite number .* correct the file"):
         read_picks(saved(tmp_path / "a.star", text.replace("1\n", "one\n").replace("four", "4")))
 
 

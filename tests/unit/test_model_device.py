@@ -21,7 +21,7 @@ def test_a_device_is_chosen_by_name():
         ("dilated101", "cuda", torch.channels_last),
     ],
 )
-def test_images_lie_in_memory_as_is_fastest(network, device, layout):
+def test_the_memory_format_depends_on_network_and_device(network, device, layout):
     scorer = Scorer(NetworkSettings(name=network, width=2))
 
     assert choose_memory_format(scorer, torch.device(device)) == layout

@@ -165,7 +165,7 @@ def test_an_invalid_description_is_rejected(path, change, message):
     error = load_error(path)
 
     assert message in error
-    assert "train the model again or update cryopick" in error
+    assert "train the model repeated or update cryopick" in error
 
 
 @pytest.mark.parametrize("name", ["format", "network", "diameter_ang", "normalization", "summary"])

@@ -13,7 +13,7 @@ def layers(module, kind):
     return [part for part in module.modules() if isinstance(part, kind)]
 
 
-def test_the_papers_network_has_the_papers_layers():
+def test_conv31_has_the_layers_of_the_paper():
     network = Scorer(NetworkSettings())
     convolutions = layers(network, nn.Conv2d)
 
@@ -29,7 +29,7 @@ def test_the_papers_network_has_the_papers_layers():
     assert (network.receptive_field_px, network.stride_px) == (31, 4)
 
 
-def test_the_papers_decoder_has_the_papers_layers():
+def test_the_decoder_has_the_layers_of_the_paper():
     transposed = layers(Decoder(128, 31), nn.ConvTranspose2d)
 
     assert [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in transposed] == [
@@ -41,7 +41,7 @@ def test_the_papers_decoder_has_the_papers_layers():
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_networks_name_tells_its_receptive_field(name):
+def test_the_name_of_a_network_contains_its_receptive_field(name):
     field = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
 
     assert Scorer(NetworkSettings(name=name, width=1)).receptive_field_px == field
@@ -57,7 +57,7 @@ def test_a_networks_name_tells_its_receptive_field(name):
         ("resnet91", 1, 2, 2),
     ],
 )
-def test_a_residual_layer_passes_the_centre_of_its_field_on(name, number, stride, margin):
+def test_the_shortcut_of_a_residual_layer_is_centred(name, number, stride, margin):
     # with the second convolution silenced, only the shortcut is left
     block = Scorer(NetworkSettings(name=name, width=2)).eval().encoder[number]
     nn.init.zeros_(block.second.weight)
@@ -84,6 +84,6 @@ def test_a_residual_layer_passes_the_centre_of_its_field_on(name, number, stride
         ({"dropout": math.nan}, "dropout must be at least 0 and below 1; got nan"),
     ],
 )
-def test_settings_out_of_range_are_refused(values, message):
+def test_settings_out_of_range_are_rejected(values, message):
     with pytest.raises(SettingsError, match=message):
         NetworkSettings(**values)

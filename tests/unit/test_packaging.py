@@ -1,4 +1,4 @@
-"""What the package says of itself in several places says the same in all of them."""
+"""Consistency of the metadata that the package states in several files."""
 
 import re
 import subprocess

@@ -1,19 +1,19 @@
-"""Filaments are found whole, in order, with the angles that RELION means."""
+"""Tracing of filaments, and tables of segments with the angles of RELION."""
 
 import numpy as np
 import pytest
 
 from cryopick.errors import SettingsError
-from cryopick.pick.filaments.lines import line_scores
-from cryopick.pick.filaments.segments import ends, segments
+from cryopick.pick.filaments.lines import compute_line_scores
+from cryopick.pick.filaments.segments import make_endpoints, make_segments
 from cryopick.pick.filaments.settings import FilamentSettings
-from cryopick.pick.filaments.tracing import Path2D, trace
+from cryopick.pick.filaments.tracing import FilamentPath, trace_filaments
 
 WIDTH = 8.0
 
 
 def ridge(shape, *lines, seed=0, noise=0.7):
-    """Scores of -5 and noise, with ridges of -2 along lines from (x, y) to (x, y)."""
+    """Make scores of -5 with noise, and ridges of -2 along lines from (x, y) to (x, y)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: shape[0], : shape[1]]
     logits = -5 + noise * rng.standard_normal(shape)
@@ -27,8 +27,8 @@ def ridge(shape, *lines, seed=0, noise=0.7):
 
 def traced(logits, usable=None, contrast=5.0):
     usable = np.ones(logits.shape, bool) if usable is None else usable
-    lines = line_scores(logits, usable, WIDTH)
-    return trace(lines, WIDTH, contrast=contrast, min_length=4 * WIDTH)
+    lines = compute_line_scores(logits, usable, WIDTH)
+    return trace_filaments(lines, WIDTH, contrast=contrast, min_length=4 * WIDTH)
 
 
 def distance(points, line):
@@ -38,33 +38,33 @@ def distance(points, line):
 
 
 @pytest.mark.parametrize("angle", np.linspace(0, np.pi, 6, endpoint=False) + 0.02)
-def test_a_straight_filament_is_found_from_end_to_end(angle):
+def test_a_straight_filament_is_traced_from_end_to_end(angle):
     reach = 45 * np.array([np.cos(angle), np.sin(angle)])
     line = ((80 - reach[0], 70 - reach[1]), (80 + reach[0], 70 + reach[1]))
 
-    (found,) = traced(ridge((140, 160), line, noise=0.5))
+    (result,) = traced(ridge((140, 160), line, noise=0.5))
 
-    assert distance(found.xy, line).max() < 0.2 * WIDTH
-    assert found.length == pytest.approx(90, abs=1.5 * WIDTH)
-    assert np.median(found.score) > -4.2
+    assert distance(result.xy, line).max() < 0.2 * WIDTH
+    assert result.length == pytest.approx(90, abs=1.5 * WIDTH)
+    assert np.median(result.score) > -4.2
 
 
-def test_filaments_that_cross_are_followed_straight_on():
+def test_crossing_filaments_are_traced_straight():
     lines = (((15, 20), (140, 110)), ((20, 115), (145, 25)))
 
-    found = traced(ridge((140, 160), *lines))
+    result = traced(ridge((140, 160), *lines))
 
-    assert len(found) == 2
-    for path in found:
+    assert len(result) == 2
+    for path in result:
         assert min(distance(path.xy, line).max() for line in lines) < 0.3 * WIDTH
         assert path.length > 120
 
 
-def test_background_holds_no_filament():
+def test_no_filament_is_found_in_background():
     assert not any(traced(ridge((140, 160), seed=seed)) for seed in range(5))
 
 
-def test_neither_a_clump_nor_the_edge_of_a_foil_is_a_filament():
+def test_aggregates_and_foil_edges_are_not_filaments():
     y, x = np.mgrid[:140, :160]
     clump = ridge((140, 160)) + 3 * (np.hypot(x - 60, y - 70) < 25)
     foil = ridge((140, 160)) + 3 * (x + 0.3 * y > 100)
@@ -73,23 +73,23 @@ def test_neither_a_clump_nor_the_edge_of_a_foil_is_a_filament():
     assert traced(foil) == []
 
 
-def test_nothing_is_found_where_nothing_may_be():
+def test_no_filament_is_found_in_unusable_areas():
     line = ((15, 20), (140, 110))
     usable = np.ones((140, 160), bool)
     usable[:, 70:] = False
 
-    (found,) = traced(ridge((140, 160), line), usable)
+    (result,) = traced(ridge((140, 160), line), usable)
 
-    assert found.xy[:, 0].max() <= 70
+    assert result.xy[:, 0].max() <= 70
     assert traced(ridge((140, 160), line), np.zeros((140, 160), bool)) == []
 
 
 def path(*points):
-    """A path in steps of some two pixels."""
+    """Make a path with steps of about two pixels."""
     xy = np.array(points, float)
     way = np.linspace(0, len(xy) - 1, 100 * (len(xy) - 1) + 1)
     xy = np.column_stack([np.interp(way, np.arange(len(xy)), axis) for axis in xy.T])
-    return Path2D(xy, np.linspace(0, 1, len(xy)))
+    return FilamentPath(xy, np.linspace(0, 1, len(xy)))
 
 
 # What relion_preprocess 3.1.3 --helix gives for these ends.
@@ -97,14 +97,14 @@ def path(*points):
     ("start", "end", "psi"),
     [((100, 100), (300, 200), -26.56505), ((100, 300), (400, 300), 0), ((250, 350), (250, 60), 90)],
 )
-def test_psi_is_what_relion_makes_of_start_and_end(start, end, psi):
-    made = segments("a.mrc", [path(start, end)], 20.0, 2.5)
+def test_psi_equals_that_of_relion_for_start_and_end(start, end, psi):
+    made = make_segments("a.mrc", [path(start, end)], 20.0, 2.5)
 
     assert made.extra["rlnAnglePsiPrior"] == pytest.approx(np.full(len(made), psi), abs=1e-3)
 
 
-def test_segments_stand_in_order_at_even_distances():
-    made = segments(
+def test_segments_are_ordered_and_evenly_spaced():
+    made = make_segments(
         "a.mrc", [path((10, 10), (110, 10), (110, 90)), path((0, 50), (60, 50))], 9.0, 2.0
     )
 
@@ -119,20 +119,23 @@ def test_segments_stand_in_order_at_even_distances():
 
 
 def test_ends_come_in_pairs():
-    made = ends("a.mrc", [path((10, 10), (110, 10), (110, 90)), path((0, 50), (60, 50))])
+    made = make_endpoints("a.mrc", [path((10, 10), (110, 10), (110, 90)), path((0, 50), (60, 50))])
 
     assert made.xy_px.tolist() == [[10, 10], [110, 90], [0, 50], [60, 50]]
     assert made.score == pytest.approx(np.full(4, 0.5))
 
 
 def test_a_micrograph_without_filaments_has_the_same_columns():
-    empty, full = segments("a", [], 9.0, 2.0), segments("a", [path((0, 0), (50, 0))], 9.0, 2.0)
+    empty, full = (
+        make_segments("a", [], 9.0, 2.0),
+        make_segments("a", [path((0, 0), (50, 0))], 9.0, 2.0),
+    )
 
-    assert len(empty) == len(ends("a", [])) == 0
+    assert len(empty) == len(make_endpoints("a", [])) == 0
     assert empty.extra.keys() == full.extra.keys()
 
 
 @pytest.mark.parametrize("name", ["spacing_ang", "min_length_ang", "contrast"])
-def test_a_length_of_nothing_is_refused(name):
+def test_a_length_of_zero_is_rejected(name):
     with pytest.raises(SettingsError, match=f"{name} must be above 0"):
         FilamentSettings(**{name: 0.0})

@@ -40,7 +40,7 @@ def micrograph(folder, *, shape=SHAPE, centres=CENTRES, zoom=1.0, size_ang=PIXEL
 
 
 def in_order(xy, middle=220.0):
-    """Upper places before lower ones, and each from left to right."""
+    """Sort positions above the middle before those below, each from left to right."""
     return xy[np.lexsort((xy[:, 0], xy[:, 1] > middle))]
 
 
@@ -48,7 +48,7 @@ def picker(**values):
     return Picker.create(MODEL, PickSettings(threshold=-np.inf, **values), CPU)
 
 
-def test_picks_are_where_the_particles_are_in_raw_pixels(tmp_path):
+def test_picks_match_the_particles_in_raw_pixels(tmp_path):
     path = micrograph(tmp_path)
 
     picks = picker().pick(path)
@@ -92,14 +92,14 @@ def test_another_diameter_rescales_the_image(tmp_path):
     prepared, pixel_size_ang = large.prepare(zoomed)
     picks = large.pick(zoomed)
 
-    found = in_order(picks.xy_px[:5], middle=440.0)
+    result = in_order(picks.xy_px[:5], middle=440.0)
     assert prepared.image.shape == small.prepare(micrograph(tmp_path / "b"))[0].image.shape
     assert pixel_size_ang == PIXEL_ANG
-    np.testing.assert_allclose(found, 2 * in_order(CENTRES), atol=2.0)
+    np.testing.assert_allclose(result, 2 * in_order(CENTRES), atol=2.0)
     assert large.diameter_ang == 2 * DIAMETER_ANG
 
 
-def test_the_margin_is_kept_free_on_all_four_sides(tmp_path):
+def test_no_pick_is_within_the_margin(tmp_path):
     path = micrograph(tmp_path)
     margin_px = 60.0
 
@@ -111,7 +111,7 @@ def test_the_margin_is_kept_free_on_all_four_sides(tmp_path):
     np.testing.assert_array_equal(inside, everywhere[far])
 
 
-def test_the_threshold_cuts_and_changes_nothing_else(tmp_path):
+def test_the_threshold_only_removes_picks(tmp_path):
     path = micrograph(tmp_path)
     everything = picker().pick(path)
 
@@ -121,7 +121,7 @@ def test_the_threshold_cuts_and_changes_nothing_else(tmp_path):
     np.testing.assert_array_equal(cut.score, everything.score[everything.score >= 0.5])
 
 
-def test_a_missing_pixel_size_is_asked_for(tmp_path):
+def test_a_missing_pixel_size_raises_an_error(tmp_path):
     path = micrograph(tmp_path, size_ang=None)
 
     with pytest.raises(MicrographError, match=r"a\.mrc: .*pixel size; add --pixel-size-ang$"):
@@ -141,13 +141,13 @@ def test_nothing_is_picked_on_a_dark_border_or_a_flat_patch(tmp_path):
 
     x, y = picker().pick(tmp_path / "b.mrc").xy_px.T
 
-    half = FACTOR / 2  # sub-pixel peaks reach half a step beyond usable ground
+    half = FACTOR / 2  # sub-pixel peaks reach half a step beyond the usable area
     assert (x >= 40 - half).all()
     on_patch = (x > 380 + half) & (x < 500 - half) & (y > 150 + half) & (y < 260 - half)
     assert not on_patch.any()
 
 
-def test_no_pick_is_on_an_unusable_or_non_finite_place():
+def test_no_pick_is_on_an_unusable_or_non_finite_pixel():
     rng = np.random.default_rng(0)
     image = rng.normal(size=(70, 90)).astype(np.float32)
     image[30, 50] = np.nan
@@ -167,7 +167,7 @@ def test_no_pick_is_on_an_unusable_or_non_finite_place():
     assert (gaps <= 0.5).all()
 
 
-def test_a_peak_on_an_unusable_place_hides_none_beside_it():
+def test_an_unusable_peak_does_not_suppress_its_neighbours():
     logits = np.zeros((9, 9), np.float32)
     logits[4, 4], logits[4, 5] = 9.0, 5.0
     usable = np.ones((9, 9), bool)
@@ -180,9 +180,11 @@ def test_a_peak_on_an_unusable_place_hides_none_beside_it():
 
 
 @pytest.mark.parametrize("step_px", [2, 4])
-def test_a_particle_between_two_places_scores_as_one_on_a_place(step_px):
+def test_the_score_does_not_depend_on_the_position_relative_to_the_grid(step_px):
     y, x = np.mgrid[: 20 * step_px, : 20 * step_px]
-    centres = step_px * np.array([[5.0, 5.0], [14.5, 5.0], [5.5, 14.5]])  # on, beside, amid places
+    centres = step_px * np.array(
+        [[5.0, 5.0], [14.5, 5.0], [5.5, 14.5]]
+    )  # on the grid and between its points
     logits = sum(
         np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (1.2 * step_px) ** 2)) for cx, cy in centres
     ).astype(np.float32)
@@ -199,7 +201,7 @@ def test_a_particle_between_two_places_scores_as_one_on_a_place(step_px):
     np.testing.assert_allclose(score, 1.0, atol=0.03)
 
 
-def test_scores_of_an_uneven_scale_are_suppressed_and_placed_by_axis():
+def test_anisotropic_scales_are_handled_per_axis():
     logits = np.zeros((9, 9), np.float32)
     logits[2, 2], logits[2, 6], logits[6, 2] = 9.0, 8.0, 7.0
     usable = np.ones((9, 9), bool)
@@ -210,7 +212,7 @@ def test_scores_of_an_uneven_scale_are_suppressed_and_placed_by_axis():
     np.testing.assert_array_equal(xy, [[6.0, 4.0], [18.0, 4.0]])
 
 
-def test_the_models_own_network_is_left_as_it_was():
+def test_the_network_of_the_model_is_not_modified():
     before = {key: value.clone() for key, value in MODEL.scorer.state_dict().items()}
 
     ready = picker()
@@ -221,7 +223,7 @@ def test_the_models_own_network_is_left_as_it_was():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_micrographs_picked_in_the_background_are_picked_as_alone(tmp_path, precision):
+def test_prefetching_does_not_change_the_picks(tmp_path, precision):
     paths = []
     for number in range(5):
         (tmp_path / str(number)).mkdir()

@@ -1,4 +1,4 @@
-"""Proposals without a model: what they find, where, and what they refuse."""
+"""Picking without a model: blob detection and template matching."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ CENTRES = np.array([[60.0, 50.0], [300.5, 120.25], [460.0, 70.0], [80.3, 330.9],
 
 
 def micrograph(folder, *, sign=-1, centres=CENTRES, seed=0):
-    """Blobs on noise; dark for a negative sign, as a Gaussian of a third of the diameter."""
+    """Write a micrograph of Gaussian blobs and noise; blobs are dark for a negative sign."""
     image = sign * blobs(SHAPE, centres, DIAMETER_ANG / PIXEL_ANG / 3, noise=0.5, seed=seed)
     path = Path(folder) / f"mic_{sign}.mrc"
     write_mrc(path, image.astype(np.float32), pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
@@ -47,12 +47,12 @@ def recalled(picks, truth, radius_px, first):
 
 
 @pytest.mark.parametrize(("contrast", "sign"), [("dark", -1), ("light", 1)])
-def test_blobs_of_either_contrast_come_first_and_where_they_are(tmp_path, contrast, sign):
+def test_blobs_of_both_contrasts_have_the_highest_scores(tmp_path, contrast, sign):
     picks = proposed(micrograph(tmp_path, sign=sign), contrast=contrast)
 
     assert recalled(picks, CENTRES, radius_px=4.0, first=len(CENTRES)) == 1
     assert (np.diff(picks.score) <= 0).all()
-    assert len(picks) > len(CENTRES)  # all down to a low floor
+    assert len(picks) > len(CENTRES)  # the default threshold is low
 
 
 def test_nothing_is_proposed_on_a_filled_border(tmp_path):
@@ -66,7 +66,7 @@ def test_nothing_is_proposed_on_a_filled_border(tmp_path):
     assert picks.xy_px[:, 0].min() >= 40 + DIAMETER_ANG / PIXEL_ANG / 2 - 4  # a working pixel
 
 
-def test_what_is_much_darker_than_a_particle_gains_nothing(tmp_path):
+def test_very_dark_objects_are_not_preferred(tmp_path):
     path = micrograph(tmp_path)
     image = mrcfile.read(path).copy()
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -81,23 +81,23 @@ def test_what_is_much_darker_than_a_particle_gains_nothing(tmp_path):
 
 @settings(deadline=None, max_examples=20)
 @given(st.floats(0.1, 1e4), st.floats(-1e4, 1e4), st.integers(0, 9))
-def test_flattening_forgets_gain_and_offset(gain, offset, seed):
+def test_flattening_is_invariant_to_gain_and_offset(gain, offset, seed):
     image = np.random.default_rng(seed).normal(size=(60, 70)).astype(np.float32)
     usable = np.ones(image.shape, bool)
     usable[:7] = False
     flat = flatten_background(image, usable, diameter_px=5.0, clip_sd=2.0)
 
-    again = flatten_background(
+    repeated = flatten_background(
         (image * gain + offset).astype(np.float32), usable, diameter_px=5.0, clip_sd=2.0
     )
 
     # float32 keeps 24 bits of gain and offset together
-    assert np.abs(again - flat).max() < 1e-3 + 1e-5 * abs(offset) / gain
+    assert np.abs(repeated - flat).max() < 1e-3 + 1e-5 * abs(offset) / gain
     assert (flat[~usable] == 0).all()
     assert flat[usable].std() == pytest.approx(1, abs=0.15)
 
 
-def test_a_difference_of_gaussians_prefers_blobs_of_its_own_size():
+def test_a_difference_of_gaussians_prefers_blobs_of_the_matching_size():
     centres, sigma_px = [60, 180, 300], 6.0
     image = np.zeros((120, 360), np.float32)
     y, x = np.mgrid[:120, :360]
@@ -116,7 +116,7 @@ def test_a_difference_of_gaussians_prefers_blobs_of_its_own_size():
 
 
 def slow_correlation(image, template, inside):
-    """Pearson's coefficient at each place, as its definition says."""
+    """Compute Pearson's coefficient at each pixel by its definition."""
     reach = len(template) // 2
     padded = np.pad(image, reach)
     best = np.zeros_like(image)
@@ -139,7 +139,7 @@ def test_correlation_is_pearsons_coefficient_within_the_disc():
     np.testing.assert_allclose(quick, slow_correlation(image, template, inside), atol=2e-3)
 
 
-def test_a_turned_particle_is_found_by_turned_copies_alone():
+def test_a_rotated_particle_requires_rotated_templates():
     template = np.zeros((21, 21))
     template[9:12, 2:19] = 1.0
     image = np.zeros((200, 200), np.float32)
@@ -154,7 +154,7 @@ def test_a_turned_particle_is_found_by_turned_copies_alone():
 
 
 def y_shaped(folder, count=12):
-    """A micrograph of a Y-shaped molecule in many orientations, and its centres in pixels."""
+    """Write a micrograph of Y-shaped molecules; return its path and their centres."""
     molecule = load_molecule("y-shaped")
     rng = np.random.default_rng(3)
     image = np.zeros((420, 560))
@@ -199,7 +199,7 @@ def as_picks(folder, path, xy):
 
 
 @pytest.mark.parametrize("kind", ["map", "averages", "dark averages", "picks"])
-def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
+def test_templates_from_every_source_rank_particles_first(tmp_path, kind):
     path, xy = y_shaped(tmp_path)
     file = {
         "map": lambda: as_map(tmp_path),
@@ -216,7 +216,7 @@ def test_templates_of_every_kind_find_the_particles_first(tmp_path, kind):
     assert -1 <= picks.score.min() <= picks.score.max() <= 1
 
 
-def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
+def test_invalid_templates_raise_input_errors(tmp_path):
     path = micrograph(tmp_path)
     table = tmp_path / "elsewhere.tsv"
     write_picks(Picks.for_micrograph("other.mrc", np.array([[50.0, 50.0]])), table)
@@ -250,6 +250,6 @@ def test_templates_that_cannot_serve_are_refused_in_one_line(tmp_path):
         lambda: TemplateSettings(step_deg=0.0),
     ],
 )
-def test_settings_out_of_range_are_refused(make):
+def test_settings_out_of_range_are_rejected(make):
     with pytest.raises(SettingsError, match="must be"):
         make()

@@ -22,12 +22,12 @@ from cryopick.pick.settings import PickSettings
         ({"margin_ang": math.nan}, "margin_ang must be 0 or more; got nan"),
     ],
 )
-def test_settings_out_of_range_are_refused(values, message):
+def test_settings_out_of_range_are_rejected(values, message):
     with pytest.raises(SettingsError, match=message):
         PickSettings(**values)
 
 
-def test_the_defaults_are_in_range_and_no_floor_is_a_choice():
+def test_the_defaults_are_valid_and_the_threshold_may_be_infinite():
     assert PickSettings().threshold < 0
     assert PickSettings(threshold=-math.inf).threshold == -math.inf
 

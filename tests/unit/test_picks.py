@@ -103,7 +103,7 @@ def test_renaming_leaves_other_names_alone():
     [
         # the shape checker of the tests may speak before the table does
         ({"score": np.zeros(1)}, "score has 1 values for 2 picks|Type-check error"),
-        ({"micrographs": ("a", "a")}, "named twice"),
+        ({"micrographs": ("a", "a")}, "listed twice"),
         ({"index": np.array([0, 2])}, "index must lie within the 2 micrographs"),
         ({"index": np.array([-1, 0])}, "index must lie within the 2 micrographs"),
     ],

@@ -27,14 +27,14 @@ def labels(*paths):
 
 
 def peak(image, xy):
-    """The centre of mass of the light around a place."""
+    """Compute the centre of mass of the intensity around a position."""
     x, y = np.round(xy).astype(int)
     part = np.clip(image[y - 6 : y + 7, x - 6 : x + 7], 0.3, None) - 0.3
     rows, columns = np.indices(part.shape) - 6
     return np.array([x, y]) + [(part * columns).sum(), (part * rows).sum()] / part.sum()
 
 
-def test_labels_land_on_their_particles_where_the_factor_divides_no_side(tmp_path):
+def test_labels_match_particles_for_fractional_factors(tmp_path):
     path = micrograph(tmp_path / "a.mrc")
 
     store = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work").store
@@ -46,7 +46,7 @@ def test_labels_land_on_their_particles_where_the_factor_divides_no_side(tmp_pat
     np.testing.assert_allclose(store.labels_px[0], CENTRES * [72 / 577, 51 / 409])
 
 
-def test_each_micrograph_keeps_its_own_labels_whatever_the_order(tmp_path):
+def test_labels_follow_their_micrographs_in_any_order(tmp_path):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("abc")]
     table = concatenate(
         [
@@ -87,7 +87,7 @@ def test_bad_micrographs_are_reported_and_skipped(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine", "white"])
-def test_any_number_of_threads_prepares_the_same(tmp_path, kind):
+def test_the_preparation_does_not_depend_on_the_number_of_threads(tmp_path, kind):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("abcde")]
     (tmp_path / "c.mrc").write_bytes(b"no micrograph")
     how = Preparation(working_size_ang=16.0, pixel_size_ang=2.0, normalization=kind)
@@ -112,21 +112,21 @@ def test_no_usable_micrograph_is_an_error(tmp_path):
         )
 
 
-def test_what_is_prepared_already_is_not_made_again(tmp_path, monkeypatch):
+def test_existing_results_are_reused(tmp_path, monkeypatch):
     path = micrograph(tmp_path / "a.mrc")
     first = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work")
     monkeypatch.setattr(
-        "cryopick.preprocess.dataset.save_micrograph", lambda *_: pytest.fail("made again")
+        "cryopick.preprocess.dataset.save_micrograph", lambda *_: pytest.fail("made repeated")
     )
 
-    again = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work")
+    repeated = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "work")
 
-    assert again.normalization == first.normalization
-    assert again.store.fingerprint == first.store.fingerprint
+    assert repeated.normalization == first.normalization
+    assert repeated.store.fingerprint == first.store.fingerprint
 
 
 @pytest.mark.parametrize("saved", range(4))  # two micrographs to shrink, two to standardise
-def test_a_preparation_cut_off_anywhere_ends_as_if_it_had_not_been(tmp_path, monkeypatch, saved):
+def test_an_interrupted_preparation_can_be_resumed(tmp_path, monkeypatch, saved):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("ab")]
     whole = Preparation(working_size_ang=16.0, pixel_size_ang=2.0, normalization="dataset")
     expected = prepare_dataset(paths, labels(*paths), whole, tmp_path / "straight")
@@ -157,7 +157,7 @@ def prepared_sides(path, folder, **values):
     return prepare_dataset([path], labels(path), preparation, folder).store.shapes
 
 
-def test_another_preparation_starts_afresh_and_leaves_other_files_alone(tmp_path):
+def test_changed_settings_discard_only_old_results(tmp_path):
     path, work = micrograph(tmp_path / "a.mrc"), tmp_path / "work"
     work.mkdir()
     (work / "thesis.txt").write_text("years of work")
@@ -167,21 +167,21 @@ def test_another_preparation_starts_afresh_and_leaves_other_files_alone(tmp_path
     assert (work / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_micrograph_that_changed_is_prepared_again(tmp_path):
+def test_a_changed_micrograph_is_prepared_again(tmp_path):
     path, work = micrograph(tmp_path / "a.mrc"), tmp_path / "work"
     prepare_dataset([path], labels(path), PREPARATION, work)
     path.unlink()
     micrograph(path, seed=9)
     os.utime(path, ns=(1, 1))
 
-    again = prepare_dataset([path], labels(path), PREPARATION, work)
+    repeated = prepare_dataset([path], labels(path), PREPARATION, work)
 
     fresh = prepare_dataset([path], labels(path), PREPARATION, tmp_path / "fresh")
-    images = [load_micrograph(data.store.folder, 0).image for data in (again, fresh)]
+    images = [load_micrograph(data.store.folder, 0).image for data in (repeated, fresh)]
     np.testing.assert_array_equal(*images)
 
 
-def test_a_micrograph_that_failed_before_takes_its_place_when_it_is_readable(tmp_path, monkeypatch):
+def test_a_repaired_micrograph_is_added_in_order(tmp_path, monkeypatch):
     paths = [micrograph(tmp_path / f"{name}.mrc", seed=i) for i, name in enumerate("ab")]
     read = dataset.read_micrograph
 
@@ -219,7 +219,7 @@ def test_held_out_micrographs_can_share_the_normalisation_of_others(tmp_path):
     assert data.normalization is given
 
 
-def test_a_pixel_size_that_nobody_gives_is_asked_for(tmp_path):
+def test_a_missing_pixel_size_raises_an_error(tmp_path):
     path = tmp_path / "a.mrc"
 
     with pytest.raises(MicrographError, match=r"a\.mrc: .*pixel size; add --pixel-size-ang"):

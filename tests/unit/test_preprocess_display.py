@@ -1,4 +1,4 @@
-"""Pictures for people keep places, means and the waves that were asked for."""
+"""Binning, filtering and grey levels of micrographs for display."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cryopick.preprocess.display import filter_band, bin_pixels, convert_to_greys
+from cryopick.preprocess.display import bin_pixels, convert_to_greys, filter_band
 
 small = arrays(
     np.float32,
@@ -34,19 +34,19 @@ def wave(length_px, side=240):
 @pytest.mark.parametrize(
     ("length_px", "share"), [(5.0, 2.0**-16), (20.0, 0.5), (240.0, 2 ** -(1 / 144))]
 )
-def test_a_low_pass_halves_the_wave_it_names_and_damps_shorter_ones(length_px, share):
+def test_a_low_pass_halves_waves_at_the_cutoff(length_px, share):
     found = filter_band(wave(length_px), 2.0, low_pass_ang=40.0)
 
     np.testing.assert_allclose(found, share * wave(length_px), atol=1e-5)
 
 
-def test_a_high_pass_halves_the_wave_it_names_and_keeps_the_mean():
+def test_a_high_pass_halves_waves_at_the_cutoff_and_keeps_the_mean():
     found = filter_band(wave(20.0) + 7, 2.0, high_pass_ang=40.0)
 
     np.testing.assert_allclose(found, 0.5 * wave(20.0) + 7, atol=1e-5)
 
 
-def test_the_middle_is_middle_grey_whatever_a_bead_says():
+def test_the_mean_is_medium_grey_despite_outliers():
     rng = np.random.default_rng(0)
     image = rng.normal(1e6, 3, (200, 200)).astype(np.float32)
     image[:4, :4] = 1e9
@@ -58,5 +58,5 @@ def test_the_middle_is_middle_grey_whatever_a_bead_says():
     assert (found[:4, :4] == 255).all()
 
 
-def test_a_flat_picture_is_grey():
+def test_a_constant_image_is_grey():
     assert (convert_to_greys(np.full((5, 5), 3.0, np.float32)) == 128).all()

@@ -43,7 +43,7 @@ def test_resampling_evaluates_the_fourier_series_at_the_new_pixels(old, new):
 
 @quick
 @given(shrinkages())
-def test_the_mean_survives(sizes):
+def test_resampling_preserves_the_mean(sizes):
     old, new = sizes
     image = noise(old) + 5
 
@@ -54,7 +54,7 @@ def test_the_mean_survives(sizes):
 
 @quick
 @given(shrinkages())
-def test_shrinking_commutes_with_transpose_and_flips(sizes):
+def test_downsampling_commutes_with_transpose_and_flips(sizes):
     old, new = sizes
     image = noise(old)
     small = downsample(image, new)
@@ -68,7 +68,7 @@ def test_shrinking_commutes_with_transpose_and_flips(sizes):
 @given(
     shapes, st.integers(1, 4), st.integers(1, 4), st.tuples(st.integers(0, 3), st.integers(0, 3))
 )
-def test_a_shift_by_whole_new_pixels_is_that_shift(new, factor_y, factor_x, shift):
+def test_a_shift_by_integer_new_pixels_is_exact(new, factor_y, factor_x, shift):
     image = noise((new[0] * factor_y, new[1] * factor_x))
     moved = np.roll(image, (shift[0] * factor_y, shift[1] * factor_x), axis=(0, 1))
 
@@ -79,7 +79,7 @@ def test_a_shift_by_whole_new_pixels_is_that_shift(new, factor_y, factor_x, shif
 
 @quick
 @given(shapes, shapes)
-def test_enlarging_and_shrinking_back_changes_nothing(small, extra):
+def test_enlarging_and_downsampling_round_trips(small, extra):
     image = noise(small)
     large = (small[0] + extra[0] - 1, small[1] + extra[1] - 1)
 
@@ -106,7 +106,7 @@ def test_two_steps_down_equal_one(sizes):
 
 @quick
 @given(shrinkages(), st.floats(-3, 3), st.floats(-3, 3))
-def test_shrinking_is_linear(sizes, a, b):
+def test_downsampling_is_linear(sizes, a, b):
     old, new = sizes
     one, other = noise(old, 1), noise(old, 2)
 
@@ -118,7 +118,7 @@ def test_shrinking_is_linear(sizes, a, b):
 
 
 @pytest.mark.parametrize(("old", "new"), [(60, 20), (60, 17), (61, 16), (63, 21)])
-def test_a_slow_wave_is_sampled_at_old_position_times_the_ratio_of_sides(old, new):
+def test_a_low_frequency_wave_is_sampled_at_scaled_positions(old, new):
     def wave(count):
         return 3 + np.cos(2 * np.pi * (5 * np.arange(count) / count + 0.1))
 
@@ -129,14 +129,14 @@ def test_a_slow_wave_is_sampled_at_old_position_times_the_ratio_of_sides(old, ne
     np.testing.assert_allclose(small[3], wave(new), **CLOSE)
 
 
-def test_a_fast_wave_vanishes_instead_of_aliasing():
+def test_a_high_frequency_wave_does_not_alias():
     image = np.cos(2 * np.pi * 20 * np.arange(64) / 64) * np.ones((64, 1))
 
     np.testing.assert_allclose(downsample(image, (16, 16)), 0, **CLOSE)
 
 
 @pytest.mark.parametrize("kind", ["u1", "i1", "<i2", ">i2", "<u2", "f2", "<f4", ">f4", "f8", "i4"])
-def test_any_real_type_gives_what_its_values_give(kind):
+def test_the_result_does_not_depend_on_the_number_type(kind):
     values = np.random.default_rng(3).integers(0, 100, (130, 75))
 
     np.testing.assert_allclose(
@@ -147,7 +147,7 @@ def test_any_real_type_gives_what_its_values_give(kind):
     )
 
 
-def test_threads_change_nothing():
+def test_the_result_does_not_depend_on_the_number_of_threads():
     image = noise((300, 200))
 
     np.testing.assert_array_equal(
@@ -155,7 +155,7 @@ def test_threads_change_nothing():
     )
 
 
-def test_a_memory_mapped_image_is_never_held_whole(tmp_path):
+def test_a_memory_mapped_image_is_not_loaded_as_a_whole(tmp_path):
     shape = (2048, 2048)
     image = np.memmap(tmp_path / "image", dtype=np.int16, mode="w+", shape=shape)
     downsample(image[:64, :64], (8, 8))  # loads the transform outside the measurement
@@ -178,21 +178,21 @@ def test_a_memory_mapped_image_is_never_held_whole(tmp_path):
         ((10, 15), 0.5, (20, 30)),
     ],
 )
-def test_the_shape_is_the_nearest_whole_one(shape, factor, new):
+def test_the_shape_is_rounded_to_the_nearest_integer(shape, factor, new):
     assert reduced_shape(shape, factor) == new
 
 
 @pytest.mark.parametrize("factor", [0, -1, float("nan"), float("inf")])
-def test_a_factor_that_is_no_positive_number_is_refused(factor):
+def test_a_factor_that_is_not_positive_is_rejected(factor):
     with pytest.raises(ValueError, match="factor must be a positive number; got"):
         reduced_shape((10, 10), factor)
 
 
-def test_enlarging_is_refused_where_shrinking_was_asked():
+def test_downsampling_to_a_larger_shape_is_rejected():
     with pytest.raises(ValueError, match="use resample to enlarge"):
         downsample(noise((8, 8)), (8, 9))
 
 
-def test_a_side_without_pixels_is_refused():
+def test_a_side_of_zero_pixels_is_rejected():
     with pytest.raises(ValueError, match="shape must be at least 1 x 1"):
         downsample(noise((8, 8)), (0, 4))

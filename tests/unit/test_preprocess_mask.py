@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from cryopick.preprocess.mask import Border, InvalidRegions, find_border, find_invalid, erode_mask
+from cryopick.preprocess.mask import Border, InvalidRegions, erode_mask, find_border, find_invalid
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NOWHERE = Border(0, 0, 0, 0)
@@ -21,7 +21,7 @@ def noise(shape=(120, 150), seed=0):
 
 
 def smooth_noise(shape, width, seed=0):
-    """Noise whose correlation length is `width` pixels, as in filtered micrographs."""
+    """Make noise with a correlation length of `width` pixels, as in filtered micrographs."""
     rng = np.random.default_rng(seed)
     y, x = (np.fft.fftfreq(side)[:, None] for side in shape)
     low_pass = np.exp(-((y**2 + x.T**2) * (np.pi * width) ** 2))
@@ -29,7 +29,7 @@ def smooth_noise(shape, width, seed=0):
 
 
 def repeat_edges(image, border):
-    """Overwrite the strips by their neighbours, as shifting frames with clamping does."""
+    """Overwrite the strips with the adjacent pixels, like frame shifts with clamping."""
     height, width = image.shape
     inner = image[border.top : height - border.bottom, border.left : width - border.right]
     strips = ((border.top, border.bottom), (border.left, border.right))
@@ -55,7 +55,7 @@ def test_constant_edges_are_measured_exactly(top, bottom, left, right, value):
     assert find_border(image) == Border(top, bottom, left, right)
 
 
-def test_a_blurred_border_reaches_in_to_where_the_image_changes_as_usual():
+def test_a_blurred_border_extends_to_normal_image_contrast():
     image = repeat_edges(smooth_noise((400, 400), 3), Border(40, 0, 0, 0))
     spectrum = np.fft.rfft(image, axis=0)  # blur along y alone, 4 pixels wide
     image = np.fft.irfft(
@@ -84,14 +84,14 @@ def test_a_blurred_border_reaches_in_to_where_the_image_changes_as_usual():
     ],
     ids=["noise", "small", "filtered", "blurred", "sparse", "low dose", "gradient", "ramp"],
 )
-def test_a_clean_micrograph_has_no_border_and_is_all_usable(make, seed):
+def test_a_micrograph_without_defects_is_completely_usable(make, seed):
     invalid = find_invalid(make(seed))
 
     assert invalid.border == NOWHERE
     assert invalid.usable((64, 64)).all()
 
 
-def test_a_dead_row_in_the_middle_of_nowhere_is_no_border():
+def test_a_dead_row_in_the_interior_is_not_a_border():
     image = noise((300, 300))
     image[60] = 0
 
@@ -106,7 +106,7 @@ def test_a_hot_pixel_does_not_hide_a_border():
 
 
 @pytest.mark.parametrize("value", [0.0, 100.0, 7.5])
-def test_a_constant_corner_is_not_usable_and_the_rest_is(value):
+def test_only_a_constant_corner_is_unusable(value):
     image = noise((1024, 1024))
     image[:250, 700:] = value  # too narrow for a border, too wide for chance
 
@@ -117,7 +117,7 @@ def test_a_constant_corner_is_not_usable_and_the_rest_is(value):
     assert usable[:, :675].all()
 
 
-def test_every_pixel_whose_square_touches_a_border_is_dropped():
+def test_pixels_that_overlap_a_border_are_unusable():
     invalid = InvalidRegions((64, 64), Border(11, 0, 0, 9), np.zeros((1, 1), dtype=bool), 8)
 
     usable = invalid.usable((16, 8))
@@ -129,7 +129,7 @@ def test_every_pixel_whose_square_touches_a_border_is_dropped():
     np.testing.assert_array_equal(usable, rows[:, None] & columns)
 
 
-def test_at_raw_size_exactly_the_border_is_dropped():
+def test_at_raw_size_exactly_the_border_is_unusable():
     border = Border(3, 4, 5, 6)
 
     usable = InvalidRegions((30, 40), border, np.zeros((1, 1), dtype=bool), 8).usable((30, 40))
@@ -138,7 +138,7 @@ def test_at_raw_size_exactly_the_border_is_dropped():
     assert usable[3:26, 5:34].all()
 
 
-def test_filling_leaves_the_image_alone_and_does_the_same_in_parts():
+def test_filling_changes_only_invalid_pixels_for_any_block_size():
     image = noise((1024, 1024))
     image[:20], image[-30:] = image[20], image[-31]
     image[:, :40], image[:, -50:] = image[:, [40]], image[:, [-51]]
@@ -161,7 +161,7 @@ def test_filling_leaves_the_image_alone_and_does_the_same_in_parts():
 @pytest.mark.parametrize(
     "path", sorted((DATA / "empiar10017" / "micrographs").glob("*.jpg")), ids=lambda p: p.stem[-10:]
 )
-def test_the_borders_of_empiar_10017_are_found(path):
+def test_the_borders_of_empiar_10017_are_detected(path):
     with Image.open(path) as file:
         border = find_border(np.asarray(file))
 
@@ -175,7 +175,7 @@ def test_the_borders_of_empiar_10017_are_found(path):
 @pytest.mark.parametrize(
     "path", sorted((DATA / "negatives").glob("*/*.png")), ids=lambda p: p.stem[:24]
 )
-def test_micrographs_without_borders_keep_every_pixel(path):
+def test_micrographs_without_borders_are_completely_usable(path):
     with Image.open(path) as file:
         invalid = find_invalid(np.asarray(file))
 
@@ -184,7 +184,7 @@ def test_micrographs_without_borders_keep_every_pixel(path):
 
 @quick
 @given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.floats(0, 6))
-def test_inset_keeps_what_is_farther_than_the_reach_from_all_that_is_unusable(usable, reach_px):
+def test_erosion_keeps_pixels_far_from_unusable_ones(usable, reach_px):
     kept = erode_mask(usable, reach_px)
 
     bad = np.argwhere(~usable)

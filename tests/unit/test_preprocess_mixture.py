@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_image as oracles
 
-from cryopick.preprocess.histogram import Histogram
 from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
+from cryopick.preprocess.histogram import Histogram
 
 COUNT = 20_000
 
@@ -22,7 +22,7 @@ def count_in_bins(pixels, bins=1024):
 
 
 def exact_histogram(mixture, scale=1.0):
-    """The distribution itself, as if infinitely many pixels had been counted."""
+    """Make the expected histogram of infinitely many pixels."""
     spread = 8 * max(mixture.sd)
     x = np.linspace(min(mixture.mean) - spread, max(mixture.mean) + spread, 2000)
     weights = (1 - mixture.weight, mixture.weight)
@@ -34,7 +34,7 @@ def exact_histogram(mixture, scale=1.0):
 
 
 def assert_same_mixture(found, expected, rel):
-    """Equal up to which component is called 0."""
+    """Compare mixtures up to a swap of the components."""
     order = 1 if (found.mean[0] > found.mean[1]) == (expected.mean[0] > expected.mean[1]) else -1
     weight = found.weight if order == 1 else 1 - found.weight
     assert weight == pytest.approx(expected.weight, abs=rel)
@@ -68,11 +68,11 @@ def test_the_histogram_fit_equals_expectation_maximisation_over_pixels():
         Mixture(0.2, (0.0, 4.0), (1.0, 1.0)),
     ],
 )
-def test_known_parameters_come_back(truth):
+def test_known_parameters_are_recovered(truth):
     assert_same_mixture(fit_mixture(exact_histogram(truth)), truth, rel=0.01)
 
 
-def test_known_scales_come_back():
+def test_known_scales_are_recovered():
     truth = Mixture(0.2, (100.0, 80.0), (5.0, 6.0))
     scales = np.array([0.5, 0.9, 1.0, 1.3, 1.7])
 
@@ -86,7 +86,7 @@ def test_known_scales_come_back():
     assert_same_mixture(mixture, rescaled, rel=0.01)
 
 
-def test_a_mean_near_zero_leaves_the_scale_to_the_spread():
+def test_scales_follow_from_standard_deviations_if_means_are_near_zero():
     truth = Mixture(0.2, (0.1, -2.5), (1.0, 0.8))
     scales = np.array([0.5, 1.0, 2.0])
 
@@ -115,7 +115,7 @@ def test_means_of_either_sign_still_give_positive_scales_and_a_mixture():
     st.floats(0.02, 0.98),
     st.sampled_from([(100.0, 80.0), (3.0, 1.0), (0.0, 2.0), (-9.0, -5.0)]),
 )
-def test_the_scale_of_a_further_micrograph_comes_back(scale, weight, mean):
+def test_the_scale_of_a_new_micrograph_is_recovered(scale, weight, mean):
     mixture = Mixture(weight, mean, (1.0, 1.2))
 
     found = fit_scale(mixture, exact_histogram(mixture, scale))
@@ -123,23 +123,23 @@ def test_the_scale_of_a_further_micrograph_comes_back(scale, weight, mean):
     assert found == pytest.approx(scale, rel=1e-4)
 
 
-def test_a_micrograph_half_on_carbon_gets_the_scale_of_its_ice():
+def test_carbon_does_not_bias_the_scale():
     mixture = Mixture(0.05, (100.0, 60.0), (5.0, 6.0))  # ice, and little carbon
     half_carbon = exact_histogram(Mixture(0.5, mixture.mean, mixture.sd), 1.2)
 
     assert fit_scale(mixture, half_carbon) == pytest.approx(1.2, rel=1e-3)
 
 
-def test_fitting_twice_gives_the_same_numbers():
+def test_fits_are_deterministic():
     histograms = [count_in_bins(draw(Mixture(0.3, (5.0, 8.0), (1.0, 1.0)), seed=i)) for i in (1, 2)]
 
-    first, again = (fit_scaled_mixture(histograms) for _ in range(2))
+    first, repeated = (fit_scaled_mixture(histograms) for _ in range(2))
 
-    assert first[0] == again[0]
-    np.testing.assert_array_equal(first[1], again[1])
+    assert first[0] == repeated[0]
+    np.testing.assert_array_equal(first[1], repeated[1])
 
 
-def test_plain_noise_has_its_own_mean_and_spread_as_background():
+def test_the_background_of_noise_has_its_mean_and_standard_deviation():
     noise = np.random.default_rng(4).normal(50, 3, 200_000)
 
     mixture = fit_mixture(count_in_bins(noise))
@@ -161,6 +161,6 @@ def test_the_dominant_component_is_the_one_most_pixels_belong_to(weight, dominan
     assert Mixture(weight, (0.0, 1.0), (1.0, 1.0)).dominant == dominant
 
 
-def test_no_histogram_is_refused():
+def test_fitting_without_histograms_is_rejected():
     with pytest.raises(ValueError, match="at least one histogram"):
         fit_scaled_mixture([])

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError, MicrographError
-from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.gaussian_mixture import Mixture
+from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.normalize import Normalization, fit_normalization
 
 KINDS = ["dataset", "micrograph", "affine", "white"]
@@ -17,7 +17,7 @@ quick = settings(deadline=None, max_examples=20)
 
 
 def micrograph(seed=0, *, level=100.0, particles_frac=0.15):
-    """Ice of spread a tenth of its level, with darker, rougher particles on part of it."""
+    """Make ice with an SD of a tenth of its mean, and darker particles on a part."""
     rng = np.random.default_rng(seed)
     dark = rng.random(SHAPE) < particles_frac
     ice, particle = rng.normal(1, 0.1, SHAPE), rng.normal(0.75, 0.12, SHAPE)
@@ -34,7 +34,7 @@ def fitted(kind, images):
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph"])
-def test_the_background_of_every_micrograph_comes_out_standard(kind):
+def test_the_background_is_normalised(kind):
     images = data_set()
     normalization = fitted(kind, [image for image, _ in images])
 
@@ -45,7 +45,7 @@ def test_the_background_of_every_micrograph_comes_out_standard(kind):
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph"])
-def test_carbon_does_not_move_the_background(kind):
+def test_carbon_does_not_bias_the_background(kind):
     image, background = micrograph()
     normalization = fitted(kind, [image for image, _ in data_set()])
     on_carbon = image.copy()
@@ -59,7 +59,7 @@ def test_carbon_does_not_move_the_background(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_not_usable_becomes_zero_and_moves_nothing(kind):
+def test_unusable_pixels_are_zero_and_have_no_effect(kind):
     image, _ = micrograph()
     normalization = fitted(kind, [image for image, _ in data_set()])
     usable = ALL.copy()
@@ -73,7 +73,7 @@ def test_what_is_not_usable_becomes_zero_and_moves_nothing(kind):
 
 
 @pytest.mark.parametrize("kind", ["dataset", "micrograph", "affine"])
-def test_a_few_wild_pixels_move_nothing(kind):
+def test_a_few_outliers_have_no_effect(kind):
     image, _ = micrograph()
     normalization = fitted(kind, [image for image, _ in data_set()])
     wild = image.copy()
@@ -86,7 +86,7 @@ def test_a_few_wild_pixels_move_nothing(kind):
     np.testing.assert_allclose(standard[ordinary], calm[ordinary], atol=0.02)
 
 
-def test_a_few_wild_pixels_move_little_when_the_spectrum_is_made_flat():
+def test_a_few_outliers_have_little_effect_with_whitening():
     image, _ = micrograph()
     wild = image.copy()
     wild[7::80, 5::80] = 1e7
@@ -99,7 +99,7 @@ def test_a_few_wild_pixels_move_little_when_the_spectrum_is_made_flat():
 
 @quick
 @given(st.sampled_from(KINDS), st.floats(1e-3, 1e3))
-def test_a_brighter_exposure_gives_the_same_image(kind, brightness):
+def test_normalisation_is_invariant_to_scale(kind, brightness):
     image, _ = micrograph(level=1.0)
     shared = Mixture(0.15, (1.0, 0.75), (0.1, 0.12)) if kind == "dataset" else None
     normalization = Normalization(kind, shared)
@@ -110,7 +110,7 @@ def test_a_brighter_exposure_gives_the_same_image(kind, brightness):
     np.testing.assert_allclose(brighter, normalization.apply(image, ALL), atol=2e-3)
 
 
-def test_a_data_set_fitted_in_another_unit_gives_the_same_images():
+def test_normalisation_is_invariant_to_the_unit_of_the_data_set():
     images = [image for image, _ in data_set()]
     one = fitted("dataset", images)
     other = fitted("dataset", [image * np.float32(64) for image in images])
@@ -121,7 +121,7 @@ def test_a_data_set_fitted_in_another_unit_gives_the_same_images():
         )
 
 
-def test_affine_is_the_mean_and_the_standard_deviation():
+def test_affine_uses_mean_and_standard_deviation():
     image, _ = micrograph()
 
     standard = Normalization("affine").apply(image, ALL)
@@ -130,17 +130,17 @@ def test_affine_is_the_mean_and_the_standard_deviation():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_micrograph_always_comes_out_the_same(kind):
+def test_normalisation_is_deterministic(kind):
     images = [image for image, _ in data_set()]
 
-    first, again = (fitted(kind, images) for _ in range(2))
+    first, repeated = (fitted(kind, images) for _ in range(2))
 
-    assert first == again
-    np.testing.assert_array_equal(first.apply(images[0], ALL), again.apply(images[0], ALL))
+    assert first == repeated
+    np.testing.assert_array_equal(first.apply(images[0], ALL), repeated.apply(images[0], ALL))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_survives_json(kind):
+def test_normalisation_round_trips_through_json(kind):
     normalization = fitted(kind, [image for image, _ in data_set(2)])
 
     back = Normalization.from_dict(json.loads(json.dumps(normalization.to_dict())))
@@ -159,7 +159,7 @@ def test_it_survives_json(kind):
         {"kind": "dataset", "mixture": {"weight": "much", "mean": [0, 1], "sd": [1, 1]}},
     ],
 )
-def test_broken_settings_are_named(values):
+def test_invalid_values_raise_format_errors(values):
     with pytest.raises(FormatError, match="normalisation must have kind and mixture"):
         Normalization.from_dict(values)
 
@@ -176,11 +176,11 @@ def test_the_histogram_counts_every_usable_pixel_once():
     assert counted.sd == pytest.approx(image[usable].std(), rel=1e-3)
 
 
-def test_a_micrograph_without_usable_pixels_is_refused():
+def test_a_micrograph_without_usable_pixels_is_rejected():
     with pytest.raises(MicrographError, match="no usable pixel"):
         histogram(micrograph()[0], ~ALL)
 
 
-def test_a_micrograph_of_one_value_is_refused():
+def test_a_constant_micrograph_is_rejected():
     with pytest.raises(MicrographError, match="nearly all usable pixels of the micrograph are 7"):
         histogram(np.full(SHAPE, 7, dtype=np.float32), ALL)

@@ -20,7 +20,9 @@ HEIGHT, WIDTH = 23, 31
 
 def stored(shape=(HEIGHT, WIDTH), scale_yx=(4.0, 4.0)):
     rng = np.random.default_rng(0)
-    return StoredMicrograph(rng.normal(size=shape).astype(np.float32), rng.random(shape) > 0.2, scale_yx)
+    return StoredMicrograph(
+        rng.normal(size=shape).astype(np.float32), rng.random(shape) > 0.2, scale_yx
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def store(tmp_path_factory):
 
 @settings(deadline=None)
 @given(st.integers(-60, 60), st.integers(-60, 60), st.integers(1, 50))
-def test_a_window_is_a_slice_of_the_image_in_a_sea_of_zeros(store, top, left, side):
+def test_a_window_is_a_slice_padded_with_zeros(store, top, left, side):
     micrograph, sea = stored(), 120
     image = np.pad(micrograph.image, sea)[sea + top :, sea + left :][:side, :side]
     usable = np.pad(micrograph.usable, sea)[sea + top :, sea + left :][:side, :side]
@@ -43,7 +45,7 @@ def test_a_window_is_a_slice_of_the_image_in_a_sea_of_zeros(store, top, left, si
     np.testing.assert_array_equal(window.usable, usable)
 
 
-def test_a_window_reads_its_own_rows_alone(store, monkeypatch):
+def test_a_window_reads_only_its_rows(store, monkeypatch):
     counts, fromfile = [], np.fromfile
 
     def counted(file, dtype, count):
@@ -57,9 +59,11 @@ def test_a_window_reads_its_own_rows_alone(store, monkeypatch):
     assert counts == [5 * WIDTH, 5 * WIDTH]
 
 
-def test_windows_do_not_depend_on_how_an_image_lay_in_memory(tmp_path):
+def test_windows_do_not_depend_on_the_memory_order(tmp_path):
     plain = stored()
-    columns = StoredMicrograph(np.asfortranarray(plain.image), np.asfortranarray(plain.usable), (4.0, 4.0))
+    columns = StoredMicrograph(
+        np.asfortranarray(plain.image), np.asfortranarray(plain.usable), (4.0, 4.0)
+    )
     save_micrograph(tmp_path, 0, columns)
 
     window = PreparedStore.open(tmp_path, [np.zeros((0, 2))]).window(0, 2, 3, 5)
@@ -68,7 +72,7 @@ def test_windows_do_not_depend_on_how_an_image_lay_in_memory(tmp_path):
     np.testing.assert_array_equal(window.usable, plain.usable[2:7, 3:8])
 
 
-def test_a_micrograph_cut_off_while_it_was_written_is_not_there(tmp_path, monkeypatch):
+def test_an_incomplete_micrograph_is_not_saved(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -83,7 +87,7 @@ def test_a_micrograph_cut_off_while_it_was_written_is_not_there(tmp_path, monkey
     assert not is_saved(tmp_path, 2)
 
 
-def test_what_was_saved_comes_back_whole(tmp_path):
+def test_saved_micrographs_are_restored(tmp_path):
     save_micrograph(tmp_path, 0, stored(scale_yx=(4.5, 3.25)))
 
     loaded = load_micrograph(tmp_path, 0)
@@ -93,7 +97,7 @@ def test_what_was_saved_comes_back_whole(tmp_path):
     assert loaded.scale_yx == (4.5, 3.25)
 
 
-def test_labels_are_scaled_along_each_axis_by_its_own_factor(tmp_path):
+def test_labels_are_scaled_per_axis(tmp_path):
     save_micrograph(tmp_path, 0, stored(scale_yx=(4.0, 5.0)))
     save_micrograph(tmp_path, 1, stored(shape=(12, 9)))
 
@@ -106,7 +110,7 @@ def test_labels_are_scaled_along_each_axis_by_its_own_factor(tmp_path):
     assert store.usable_px[0] == stored().usable.sum()
 
 
-def test_other_labels_or_micrographs_give_another_fingerprint(tmp_path):
+def test_the_fingerprint_depends_on_labels_and_micrographs(tmp_path):
     for number, shape in enumerate([(20, 30), (20, 30), (20, 31)]):
         save_micrograph(tmp_path, number, stored(shape=shape))
     here, there = np.array([[50.0, 20.0]]), np.array([[50.0, 20.5]])
@@ -118,11 +122,13 @@ def test_other_labels_or_micrographs_give_another_fingerprint(tmp_path):
     assert first.fingerprint != PreparedStore.open(tmp_path, [here, here, here]).fingerprint
 
 
-def test_pixel_size_and_histogram_are_kept_where_they_are_given(tmp_path):
+def test_pixel_size_and_histogram_are_optional(tmp_path):
     plain, rng = stored(), np.random.default_rng(1)
     counted = Histogram(np.sort(rng.normal(size=9)), rng.integers(0, 50, 9).astype(float))
     save_micrograph(tmp_path, 0, plain)
-    save_micrograph(tmp_path, 1, StoredMicrograph(plain.image, plain.usable, plain.scale_yx, 1.25, counted))
+    save_micrograph(
+        tmp_path, 1, StoredMicrograph(plain.image, plain.usable, plain.scale_yx, 1.25, counted)
+    )
 
     without, both = (load_micrograph(tmp_path, number) for number in (0, 1))
 

@@ -17,7 +17,7 @@ def on(*polygons, name="a.mrc"):
     return Regions({name: polygons})
 
 
-def test_points_are_told_inside_from_outside():
+def test_a_region_contains_the_points_inside_its_polygon():
     points = np.array([[20.0, 30.0], [9.0, 30.0], [20.0, 41.0], [29.9, 20.1]])
 
     assert on(SQUARE).contains("a.mrc", points).tolist() == [True, False, False, True]

@@ -1,4 +1,4 @@
-"""The precision-recall curve: drawn as it is, and only where there is one."""
+"""Precision-recall plots: the curve matches the evaluation, and needs scores."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -14,34 +14,34 @@ from cryopick.report.curves import plot_precision_recall, precision_recall_svg
 TRUTH = Picks.for_micrograph("a", np.array([[10.0, 10.0], [50.0, 50.0]]))
 
 
-def judged(score):
+def evaluate(score):
     xy = np.array([[10.0, 10.0], [90.0, 90.0], [50.0, 50.0]])
     return evaluate_picks(Picks.for_micrograph("a", xy, score), TRUTH, radius_px=5.0)
 
 
-def test_the_drawn_curve_has_the_points_of_the_evaluation():
-    found = judged(np.array([3.0, 2.0, 1.0]))  # right, wrong, right
+def test_the_plotted_curve_has_the_points_of_the_evaluation():
+    evaluation = evaluate(np.array([3.0, 2.0, 1.0]))  # correct, false, correct
 
-    svg = ET.fromstring(precision_recall_svg(found))
+    svg = ET.fromstring(precision_recall_svg(evaluation))
 
     paths = [e.get("d") for e in svg.iter() if "var(--first)" in (e.get("style") or "")]
     numbers = np.array(re.findall(r"-?[\d.]+", paths[0]), float).reshape(-1, 2)
     recall, height = numbers.T
-    assert recall[1] == pytest.approx(recall[0])  # a wrong pick finds nothing
+    assert recall[1] == pytest.approx(recall[0])  # a false pick adds no recall
     assert height[0] < height[2] < height[1]  # down is up in SVG: precision 1, 2/3, 1/2
 
 
-def test_picks_without_scores_have_no_curve(tmp_path):
-    with pytest.raises(SettingsError, match="picks without scores have no curve"):
-        plot_precision_recall(judged(None), tmp_path / "curve.png")
+def test_picks_without_scores_cannot_be_plotted(tmp_path):
+    with pytest.raises(SettingsError, match="picks without scores"):
+        plot_precision_recall(evaluate(None), tmp_path / "curve.png")
 
 
-def test_a_plot_is_replaced_only_when_asked(tmp_path):
+def test_a_plot_is_overwritten_only_on_request(tmp_path):
     path = tmp_path / "curve.svg"
-    found = judged(np.array([3.0, 2.0, 1.0]))
-    plot_precision_recall(found, path)
+    evaluation = evaluate(np.array([3.0, 2.0, 1.0]))
+    plot_precision_recall(evaluation, path)
 
-    with pytest.raises(OutputExistsError, match="exists already"):
-        plot_precision_recall(found, path)
-    plot_precision_recall(found, path, overwrite=True)
+    with pytest.raises(OutputExistsError, match="already exists"):
+        plot_precision_recall(evaluation, path)
+    plot_precision_recall(evaluation, path, overwrite=True)
     assert "<svg" in path.read_text()

@@ -1,4 +1,4 @@
-"""The report of a run: whole, true to the picks, and asking nothing of the network."""
+"""Report of a run: complete, consistent with the picks, and independent of the network."""
 
 import re
 from html.parser import HTMLParser
@@ -18,8 +18,8 @@ from cryopick.runs.metadata import RunMetadata, write_run_metadata
 VOID = {"meta", "link", "img", "input", "path", "circle", "rect", "image", "use", "br"}
 
 
-class Reader(HTMLParser):
-    """The words of a page by section, and whether every element is closed."""
+class PageParser(HTMLParser):
+    """Collects the texts of a page by section, and checks that every element is closed."""
 
     def __init__(self):
         super().__init__()
@@ -46,12 +46,12 @@ class Reader(HTMLParser):
             self.sections[self._title] += f" {data}"
 
 
-def read(page):
-    reader = Reader()
-    reader.feed(Path(page).read_text(encoding="utf-8"))
-    reader.close()
-    assert not reader.open
-    return reader
+def parse(page):
+    parser = PageParser()
+    parser.feed(Path(page).read_text(encoding="utf-8"))
+    parser.close()
+    assert not parser.open
+    return parser
 
 
 def cryopick(*words, status=0):
@@ -61,8 +61,8 @@ def cryopick(*words, status=0):
 
 
 @pytest.fixture
-def picked(tmp_path, monkeypatch):
-    """Picks of known worth: every particle, surely; as many places that are none, less so."""
+def scored_picks(tmp_path, monkeypatch):
+    """Every particle with a high score, and as many false picks with low scores."""
     monkeypatch.chdir(tmp_path)
     Path("mics").mkdir()
     tiny.micrographs(Path("mics"), count=5)
@@ -72,74 +72,74 @@ def picked(tmp_path, monkeypatch):
     wrong = Picks.from_columns([truth.micrographs[i] for i in truth.index], away)
     score = np.concatenate([rng.normal(4, 1, len(truth)), rng.normal(-4, 0.5, len(truth))])
     both = concatenate([truth, wrong])
-    named = Picks.from_columns([both.micrographs[i] for i in both.index], both.xy_px, score)
-    write_picks(named, Path("picks.star"))
+    scored = Picks.from_columns([both.micrographs[i] for i in both.index], both.xy_px, score)
+    write_picks(scored, Path("picks.star"))
     return tmp_path
 
 
-ASKED = ("--diameter-ang", tiny.DIAMETER_ANG, "--device", "cpu", "-m", "mics")
+OPTIONS = ("--diameter-ang", tiny.DIAMETER_ANG, "--device", "cpu", "-m", "mics")
 
 
-def test_a_picking_is_told_and_judged(picked):
-    cryopick("report", "picks.star", "--truth", "labels.tsv", *ASKED, "--radius-px", 4)
+def test_a_pick_run_with_truth_is_evaluated(scored_picks):
+    cryopick("report", "picks.star", "--truth", "labels.tsv", *OPTIONS, "--radius-px", 4)
 
-    page = read("picks.report.html")
+    page = parse("picks.report.html")
     assert [*page.sections] == [
         "",
-        "What was asked",
-        "How good it is",
+        "Data and settings",
+        "Precision and recall",
         "Scores",
         "Picks on each micrograph",
-        "On the micrographs",
-        "Picks one by one",
-        "Where on the micrograph",
-        "Once more",
+        "Example micrographs",
+        "Individual picks",
+        "Distribution across the micrograph",
+        "Reproduce this run",
     ]
     assert "60 picks on 5 micrographs" in page.sections[""]
-    assert "60 picks against 30 known particles" in page.sections["How good it is"]
-    assert "average precision then lies between" in page.sections["How good it is"]
-    assert "left no record" in page.sections["Once more"]
-    assert "Worst" in page.sections["On the micrographs"]
+    assert "60 picks with 30 true particles" in page.sections["Precision and recall"]
+    assert "95 % bootstrap confidence interval" in page.sections["Precision and recall"]
+    assert "No metadata file" in page.sections["Reproduce this run"]
+    assert "Worst" in page.sections["Example micrographs"]
 
 
-def test_a_page_asks_nothing_of_the_network_and_runs_nothing(picked):
-    cryopick("report", "picks.star", *ASKED, "-o", "page.html")
+def test_a_page_loads_nothing_and_runs_no_script(scored_picks):
+    cryopick("report", "picks.star", *OPTIONS, "-o", "page.html")
 
     text = Path("page.html").read_text(encoding="utf-8")
-    assert all(link.startswith(("data:", "#")) for link in read("page.html").links)
+    assert all(link.startswith(("data:", "#")) for link in parse("page.html").links)
     assert "<script" not in text
     assert not re.search(r"@import|url\((?!#)", text)
 
 
-def test_without_truth_the_threshold_is_even_odds_and_nothing_is_called_right(picked):
-    cryopick("report", "picks.star", *ASKED)
+def test_without_truth_the_threshold_is_zero_and_picks_are_not_evaluated(scored_picks):
+    cryopick("report", "picks.star", *OPTIONS)
 
-    page = read("picks.report.html")
-    assert "How good it is" not in page.sections
+    page = parse("picks.report.html")
+    assert "Precision and recall" not in page.sections
     assert "30 of 60 picks" in page.sections["Scores"].replace("\n", " ")
-    assert "wrong" not in page.sections["On the micrographs"]
+    assert "false" not in page.sections["Example micrographs"]
 
 
-def test_the_command_and_what_it_took_are_told(picked):
-    record = RunMetadata(
+def test_the_command_its_run_time_and_its_memory_are_reported(scored_picks):
+    metadata = RunMetadata(
         command=["pick", "my mics", "-o", "picks.star"],
-        folder=str(picked),
+        folder=str(scored_picks),
         micrographs=[f"mics/mic_{i}.mrc" for i in range(5)],
         seconds=12.0,
         peak_bytes=2_500_000_000,
         version="0.0.1",
     )
-    write_run_metadata(record, Path("picks.run.json"))
+    write_run_metadata(metadata, Path("picks.run.json"))
 
     cryopick("report", "picks.star", "--diameter-ang", tiny.DIAMETER_ANG, "--device", "cpu")
 
-    told = read("picks.report.html").sections["Once more"]
-    assert "$ cryopick pick 'my mics' -o picks.star" in told.replace("\\\n    ", "")
-    assert "12 s, 2.40 s a micrograph" in told
-    assert "2.5 GB" in told
+    text = parse("picks.report.html").sections["Reproduce this run"]
+    assert "$ cryopick pick 'my mics' -o picks.star" in text.replace("\\\n    ", "")
+    assert "12 s (2.40 s per micrograph)" in text
+    assert "2.5 GB" in text
 
 
-def test_a_training_is_told_with_curves_labels_and_held_out_picks(picked):
+def test_a_training_run_is_reported_with_curves_labels_and_held_out_picks(scored_picks):
     cryopick(
         *("train", "-m", "mics", "-p", "labels.tsv", "-o", "a.safetensors"),
         *("--diameter-ang", tiny.DIAMETER_ANG, "--particles-per-micrograph", 9, "--width", 2),
@@ -150,12 +150,12 @@ def test_a_training_is_told_with_curves_labels_and_held_out_picks(picked):
     cryopick("report", "a.safetensors", "--device", "cpu")
     cryopick("report", "a.run", "--device", "cpu", "-o", "same.html")
 
-    page = read("a.report.html")
-    assert "18 labels on 3 micrographs" in page.sections["What was asked"]
-    assert "over particles" in page.sections["What it learnt"]
-    assert "against 12 known particles" in page.sections["How good it is"]
-    assert "cryopick train -m mics" in page.sections["Once more"]
-    assert read("same.html").sections == page.sections
+    page = parse("a.report.html")
+    assert "18 labels on 3 micrographs" in page.sections["Data and settings"]
+    assert "of particles" in page.sections["Training"]
+    assert "with 12 true particles" in page.sections["Precision and recall"]
+    assert "cryopick train -m mics" in page.sections["Reproduce this run"]
+    assert parse("same.html").sections == page.sections
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,15 @@ def test_a_training_is_told_with_curves_labels_and_held_out_picks(picked):
     [
         ("report none.star", "none.star: no such table, model or folder"),
         ("report labels.tsv -m mics", "labels.tsv: a report needs picks with scores"),
-        ("report picks.star -m mics", "nothing tells the particle's diameter; add --diameter-ang"),
-        ("report picks.star --diameter-ang 135 -m other", "are not at hand"),
+        ("report picks.star -m mics", "the particle diameter is unknown; add --diameter-ang"),
+        (
+            "report picks.star --diameter-ang 135 -m other",
+            "were not found; give their location with -m",
+        ),
         ("report mics.safetensors", "no such table, model or folder"),
     ],
 )
-def test_a_run_that_cannot_be_told_says_what_is_missing(picked, words, message):
+def test_the_error_of_an_incomplete_run_says_what_is_missing(scored_picks, words, message):
     Path("other").mkdir()
     write_mrc(Path("other/else.mrc"), tiny.blobs(1)[0], pixel_size_ang=(10.0, 10.0))
 
@@ -178,10 +181,10 @@ def test_a_run_that_cannot_be_told_says_what_is_missing(picked, words, message):
     assert not Path("picks.report.html").exists()
 
 
-def test_a_page_is_not_overwritten_unasked(picked):
+def test_a_page_is_overwritten_only_on_request(scored_picks):
     Path("page.html").write_text("mine")
 
-    result = cryopick("report", "picks.star", *ASKED, "-o", "page.html", status=1)
+    result = cryopick("report", "picks.star", *OPTIONS, "-o", "page.html", status=1)
 
-    assert "exists already" in result.stderr
+    assert "already exists" in result.stderr
     assert Path("page.html").read_text() == "mine"

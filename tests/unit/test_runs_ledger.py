@@ -83,7 +83,7 @@ def test_other_items_and_other_work_have_results_of_their_own(out):
 def test_what_exists_is_refused_unless_this_very_work_made_it_or_was_cut_off(out):
     out.write_text("old")
     work, other = Ledger.for_output(out, ["work"]), Ledger.for_output(out, ["other work"])
-    with pytest.raises(OutputExistsError, match=r"out\.tsv: exists already; replace it"):
+    with pytest.raises(OutputExistsError, match=r"out\.tsv: already exists; overwrite it"):
         begun(work, [out]).__enter__()
     assert not work.folder.exists()
 
@@ -92,10 +92,10 @@ def test_what_exists_is_refused_unless_this_very_work_made_it_or_was_cut_off(out
     with pytest.raises(OutputExistsError):
         begun(other, [out]).__enter__()
     with begun(work, [out]) as goes_on:
-        assert "unfinished work" in goes_on
+        assert "unfinished batch" in goes_on
         out.write_text("new")
     with begun(work, [out]) as goes_on:
-        assert "says is done" in goes_on
+        assert "finished results" in goes_on
     out.write_text("changed by the user")
     with pytest.raises(OutputExistsError):
         begun(work, [out]).__enter__()
@@ -117,7 +117,7 @@ def test_more_files_may_come_but_none_may_be_left_out(out, tmp_path):
 
     assert do(files[:2]) == ["a", "b"]
     assert do(files) == ["c"]
-    with pytest.raises(OutputExistsError, match=r"made from 1 files that are not given now.*/b;"):
+    with pytest.raises(OutputExistsError, match=r"made from 1 files that are missing now.*/b;"):
         do([files[0], files[2]])
     assert do(files[:1], overwrite=True) == []
     assert out.read_text() == "1"
@@ -205,7 +205,7 @@ def test_a_file_that_changes_while_it_is_used_is_not_taken_for_done(out, source)
         assert parts.list_missing([source], "item") == []
 
 
-def test_a_file_that_vanishes_is_told(out, source):
+def test_a_file_that_vanishes_is_reported(out, source):
     parts = Ledger.for_output(out, ["work"])
     source.unlink()
 

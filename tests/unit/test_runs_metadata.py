@@ -1,4 +1,4 @@
-"""What a run was, written beside what it made."""
+"""Run metadata, written beside the output."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ def test_a_record_comes_back_as_it_was(tmp_path):
     assert read == record
     assert tuple(read.command) == watch.command
     assert read.files == {"model": "x"}
-    assert read.path("x") == Path.cwd() / "x"
-    assert read.path("/elsewhere/x") == Path("/elsewhere/x")
+    assert read.resolve_path("x") == Path.cwd() / "x"
+    assert read.resolve_path("/elsewhere/x") == Path("/elsewhere/x")
     assert read.seconds >= 0
 
 
@@ -39,7 +39,7 @@ def test_a_record_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
 def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 
-    with pytest.raises(FormatError, match="expected the record of a run"):
+    with pytest.raises(FormatError, match="expected run metadata"):
         read_run_metadata(tmp_path / "run.json")
 
 

@@ -10,7 +10,7 @@ from cryopick.simulate.background import (
     solvent_transfer,
 )
 from cryopick.simulate.detector import amplitude_transfer, expose
-from cryopick.simulate.junk import draw_aggregate, draw_fragment, draw_contaminant, draw_crystal
+from cryopick.simulate.junk import draw_aggregate, draw_contaminant, draw_crystal, draw_fragment
 from cryopick.simulate.layout import Canvas
 from cryopick.simulate.molecule_files import load_molecule
 
@@ -25,7 +25,7 @@ def test_a_smooth_field_has_unit_variance_on_average():
     assert np.abs(np.mean(fields)) < 0.02
 
 
-def test_a_smooth_field_has_no_wave_shorter_than_asked():
+def test_a_smooth_field_has_no_wave_below_the_minimum_wavelength():
     field = draw_smooth_field(np.random.default_rng(0), (64, 64), 16.0)
     mirrored = np.block([[field, field[:, ::-1]], [field[::-1], field[::-1, ::-1]]])
 
@@ -35,7 +35,7 @@ def test_a_smooth_field_has_no_wave_shorter_than_asked():
     assert power[frequency > 1 / 16 + 1e-9].sum() < 1e-6 * power.sum()
 
 
-def test_ice_has_its_mean_thickness_and_never_ends():
+def test_ice_thickness_has_mean_one_and_is_positive():
     maps = [draw_ice_thickness(np.random.default_rng(i), CANVAS, 0.3) for i in range(60)]
 
     assert np.mean(maps) == pytest.approx(1.0, abs=0.03)
@@ -43,7 +43,7 @@ def test_ice_has_its_mean_thickness_and_never_ends():
     assert draw_ice_thickness(np.random.default_rng(0), CANVAS, 0.0) == pytest.approx(1.0)
 
 
-def test_four_times_the_ice_makes_twice_the_noise_and_finer_pixels_more():
+def test_solvent_noise_scales_with_thickness_and_pixel_size():
     assert solvent_amplitude(800.0, 1.5, 300.0) == pytest.approx(
         2 * solvent_amplitude(200.0, 1.5, 300.0)
     )
@@ -61,7 +61,7 @@ def test_the_ring_of_vitreous_ice_is_at_3_7_angstroms():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_carbon_covers_the_share_it_was_asked_to(seed):
+def test_carbon_covers_the_requested_fraction(seed):
     rng = np.random.default_rng(seed)
     carbon = draw_carbon(rng, CANVAS, (0.3, 0.3))
 
@@ -72,14 +72,14 @@ def test_carbon_covers_the_share_it_was_asked_to(seed):
     assert phase[covered].std() > phase[~covered].std()
 
 
-def test_no_carbon_is_nowhere():
+def test_absent_carbon_covers_nothing():
     depth = Carbon.absent().depth_px(np.array([0.0, 1e6]), np.array([0.0, -1e6]))
 
     assert (depth < 0).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_broken_molecule_is_a_lesser_part_of_a_whole_one(seed):
+def test_a_fragment_is_a_small_part_of_the_molecule(seed):
     grains, mass = draw_fragment(np.random.default_rng(seed), MOLECULE)
 
     assert 0.05 < mass.sum() / MOLECULE.mass_da.sum() < 0.5
@@ -94,7 +94,7 @@ def test_an_aggregate_is_heavier_and_wider_than_a_molecule():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_contaminant_lies_within_its_patch(seed):
+def test_a_contaminant_is_inside_its_patch(seed):
     thickness = draw_contaminant(np.random.default_rng(seed), 12.0)
 
     assert thickness.min() == 0
@@ -104,14 +104,14 @@ def test_a_contaminant_lies_within_its_patch(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_crystal_fades_out_before_its_patch_ends(seed):
+def test_a_crystal_is_zero_at_the_edges_of_its_patch(seed):
     for part in draw_crystal(np.random.default_rng(seed), 60.0, 1.5):
         assert np.abs(part).max() > 0.01
         for border in (part[0], part[-1], part[:, 0], part[:, -1]):
             np.testing.assert_array_equal(border, 0)
 
 
-def test_counts_are_poisson_when_the_sensor_adds_nothing():
+def test_counts_are_poisson_for_an_ideal_sensor():
     intensity = np.full((300, 300), 0.8, np.float32)
 
     counts = expose(np.random.default_rng(0), intensity, 25.0, nps_nyquist=1.0)
@@ -122,7 +122,7 @@ def test_counts_are_poisson_when_the_sensor_adds_nothing():
     np.testing.assert_array_equal(counts, np.rint(counts))
 
 
-def test_the_sensor_takes_noise_from_nyquist_and_leaves_the_mean():
+def test_the_sensor_attenuates_noise_at_nyquist_and_preserves_the_mean():
     intensity = np.ones((256, 256), np.float32)
     counts = expose(np.random.default_rng(0), intensity, 50.0, nps_nyquist=0.4)
 

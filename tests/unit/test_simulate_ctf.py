@@ -18,18 +18,18 @@ from cryopick.simulate.ctf import (
 @pytest.mark.parametrize(
     ("voltage_kv", "picometres"), [(100, 3.7014), (200, 2.5079), (300, 1.9687)]
 )
-def test_wavelengths_are_those_of_the_tables(voltage_kv, picometres):
+def test_wavelengths_equal_published_values(voltage_kv, picometres):
     # Williams & Carter, Transmission Electron Microscopy, table 1.2, to its four digits
     assert wavelength_ang(float(voltage_kv)) * 100 == pytest.approx(picometres, abs=1e-3)
 
 
 @pytest.mark.parametrize(("voltage_kv", "milliradians"), [(100, 0.9244), (200, 0.7288)])
-def test_a_volt_shifts_the_phase_as_the_tables_say(voltage_kv, milliradians):
+def test_the_interaction_constant_equals_published_values(voltage_kv, milliradians):
     # Kirkland 2010, table 5.1, converted from kV to V
     assert interaction_rad(float(voltage_kv)) * 1e3 == pytest.approx(milliradians, rel=1e-3)
 
 
-def test_transfer_is_zero_where_defocus_makes_half_turns():
+def test_the_ctf_is_zero_at_multiples_of_pi():
     optics = Optics(defocus_um=2.0, voltage_kv=300.0, cs_mm=0.0, amplitude_contrast=0.0)
     first_zero = 1 / math.sqrt(wavelength_ang(300.0) * 2e4)
     pixel_ang = 4 / (256 * first_zero)  # puts the zero on the fourth bin

@@ -17,7 +17,7 @@ def after(**changes):
 
 
 def low_share(picture):
-    """Share of the power below an eighth of Nyquist."""
+    """Compute the fraction of the power below an eighth of Nyquist."""
     power = np.abs(np.fft.rfft2(picture - picture.mean())) ** 2
     frequency = np.hypot(
         np.fft.fftfreq(picture.shape[0])[:, None], np.fft.rfftfreq(picture.shape[1])
@@ -25,7 +25,7 @@ def low_share(picture):
     return power[frequency < 0.06].sum() / power.sum()
 
 
-def test_no_effect_leaves_the_image_as_it_is():
+def test_no_effects_leave_the_image_unchanged():
     np.testing.assert_array_equal(after(), image())
 
 
@@ -38,7 +38,7 @@ def test_coloured_noise_is_strongest_at_low_frequency():
 
 
 @pytest.mark.parametrize("change", [{"unevenness": 1.0}, {"mottle": 2.0}])
-def test_landscapes_are_smooth(change):
+def test_unevenness_is_smooth(change):
     assert low_share(after(**change)) > low_share(image()) + 0.3
 
 
@@ -51,11 +51,11 @@ def test_a_bad_micrograph_is_often_mottled():
 
 
 @pytest.mark.parametrize("change", [{"blur_px": 1.0}, {"median": True}])
-def test_filters_take_noise_away(change):
+def test_filters_reduce_noise(change):
     assert after(**change).std() < 0.6
 
 
-def test_equalising_evens_out_mean_and_spread():
+def test_equalisation_evens_out_mean_and_standard_deviation():
     left_half = np.arange(96) < 48
     uneven = image() * np.where(left_half, 1, 3) + np.where(left_half, 0, 5)
     even = apply_effects(
@@ -67,18 +67,18 @@ def test_equalising_evens_out_mean_and_spread():
     assert abs(even[:, -30:].mean() - even[:, :30].mean()) < 1.5
 
 
-def test_compression_keeps_the_order_and_draws_in_the_ends():
+def test_compression_is_monotonic_and_reduces_the_range():
     plain, pressed = image().ravel(), after(compress=1.0).ravel()
 
     assert (np.argsort(plain) == np.argsort(pressed)).all()
     assert np.abs(pressed).max() < np.abs(plain).max()
 
 
-def test_a_jpeg_looks_much_like_the_image():
+def test_jpeg_compression_changes_little():
     assert np.corrcoef(after(jpeg_quality=90).ravel(), image().ravel())[0, 1] > 0.97
 
 
-def test_inverting_turns_the_contrast():
+def test_inversion_changes_the_sign():
     np.testing.assert_array_equal(after(is_inverted=True), -image())
 
 

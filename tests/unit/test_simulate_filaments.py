@@ -1,4 +1,4 @@
-"""Filaments lie on smooth curves, and their truth is where they are."""
+"""Simulated filaments: smooth curves and ground truth."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def made():
     return simulate_micrograph(SETTINGS, load_molecule("compact", 60.0), 0)
 
 
-def test_places_follow_each_other_along_smooth_curves(made):
+def test_positions_follow_smooth_curves(made):
     tube, direction = made.truth["filament"], np.radians(made.truth["direction_deg"])
 
     assert set(tube) == {1.0, 2.0, 3.0}

@@ -12,7 +12,7 @@ def everywhere(xy_px):
     return np.ones(len(xy_px), np.bool_)
 
 
-def test_the_margin_is_as_wide_as_asked_on_every_side():
+def test_the_margin_has_the_requested_width_on_all_sides():
     height, width = CANVAS.shape
 
     assert CANVAS.margin_px == 30
@@ -21,7 +21,7 @@ def test_the_margin_is_as_wide_as_asked_on_every_side():
     assert CANVAS.crop(np.zeros(CANVAS.shape)).shape == (300, 200)
 
 
-def test_positions_and_pixels_leave_the_canvas_together():
+def test_cropping_is_consistent_with_coordinates():
     image = np.zeros(CANVAS.shape)
     image[100, 50] = 1.0
 
@@ -36,7 +36,7 @@ def test_positions_and_pixels_leave_the_canvas_together():
     st.lists(st.floats(0, 40), max_size=60),
     st.booleans(),
 )
-def test_discs_lie_apart_and_on_their_side_of_the_border(seed, radii, inside):
+def test_discs_do_not_overlap_and_respect_the_border(seed, radii, inside):
     ground = DiscPacking(canvas=CANVAS, is_free=lambda xy: xy[:, 0] > 60)
     ground.add(np.array([[120.0, 150.0]]), np.array([45.0]))
 
@@ -51,7 +51,7 @@ def test_discs_lie_apart_and_on_their_side_of_the_border(seed, radii, inside):
     assert (apart[~np.eye(len(gaps), dtype=bool)] >= 0).all()
 
 
-def test_all_discs_find_room_while_there_is_room():
+def test_all_discs_are_placed_if_there_is_room():
     ground = DiscPacking(canvas=CANVAS, is_free=everywhere)
 
     centres = ground.scatter(np.random.default_rng(1), np.full(60, 10.0), inside=True)
@@ -59,7 +59,7 @@ def test_all_discs_find_room_while_there_is_room():
     assert len(centres) == 60  # they take a third of the area
 
 
-def test_a_full_ground_ends_the_search():
+def test_placement_stops_if_there_is_no_room():
     ground = DiscPacking(canvas=CANVAS, is_free=everywhere)
 
     centres = ground.scatter(np.random.default_rng(1), np.full(500, 15.0), inside=True)
@@ -68,7 +68,7 @@ def test_a_full_ground_ends_the_search():
     assert 0.35 < len(centres) * np.pi * 15**2 / (300 * 200) < 0.91
 
 
-def test_nowhere_free_means_nothing_placed():
+def test_no_disc_is_placed_if_no_position_is_allowed():
     ground = DiscPacking(canvas=CANVAS, is_free=lambda xy: np.zeros(len(xy), np.bool_))
 
     assert ground.scatter(np.random.default_rng(1), np.ones(5), inside=True).shape == (0, 2)

@@ -27,20 +27,20 @@ def simulate(index=0, **changes):
     return simulate_micrograph(replace(SMALL, **changes), MOLECULE, index)
 
 
-def test_a_seed_and_an_index_name_one_micrograph_whatever_else_is_simulated():
+def test_a_micrograph_is_a_function_of_seed_and_index():
     _, second = simulate_dataset(SMALL, 2)
-    again = simulate(index=1)
+    repeated = simulate(index=1)
 
-    np.testing.assert_array_equal(second.image, again.image)
-    np.testing.assert_array_equal(second.xy_px, again.xy_px)
+    np.testing.assert_array_equal(second.image, repeated.image)
+    np.testing.assert_array_equal(second.xy_px, repeated.xy_px)
 
 
 @pytest.mark.parametrize("change", [{"index": 1}, {"seed": 8}])
-def test_another_index_or_seed_is_another_micrograph(change):
+def test_index_and_seed_change_the_micrograph(change):
     assert not np.allclose(simulate().xy_px, simulate(**change).xy_px)
 
 
-def test_another_amount_of_junk_leaves_defocus_and_carbon_alone():
+def test_the_amount_of_junk_does_not_change_defocus_and_carbon():
     clean = simulate(carbon_prob=1.0)
     dirty = simulate(carbon_prob=1.0, broken=9.0, contaminants=3.0)
 
@@ -49,7 +49,7 @@ def test_another_amount_of_junk_leaves_defocus_and_carbon_alone():
 
 
 @pytest.mark.parametrize("shape", [(256, 288), (251, 197), (64, 500)])
-def test_image_and_columns_have_the_shapes_they_promise(shape):
+def test_image_and_columns_have_consistent_shapes(shape):
     height, width = shape
     result = simulate(height_px=height, width_px=width, particles=5)
 
@@ -59,7 +59,7 @@ def test_image_and_columns_have_the_shapes_they_promise(shape):
     assert all(len(column) == 5 for column in result.truth.values())
 
 
-def test_as_many_particles_as_asked_lie_inside_and_keep_their_distance():
+def test_the_requested_particles_are_inside_and_separated():
     result = simulate(particles=30)
 
     x, y = result.xy_px.T
@@ -96,7 +96,7 @@ def test_the_mean_count_is_dose_times_pixel_area():
         assert image.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected / image.size))
 
 
-def test_without_contrast_only_shot_noise_is_left():
+def test_without_contrast_there_is_only_shot_noise():
     image = simulate(
         particles=0, ice_thickness_ang=1e-6, gain_error_frac=0.0, nps_nyquist=1.0
     ).image
@@ -130,7 +130,7 @@ def test_fixed_pattern_is_the_same_on_every_micrograph():
         ("crystals", 2.0, "crystal", 300.0),
     ],
 )
-def test_junk_is_no_truth_and_particles_keep_clear_of_it(field, amount, kind, radius_ang):
+def test_particles_avoid_junk_and_junk_is_not_ground_truth(field, amount, kind, radius_ang):
     changes = {"width_px": 512, "height_px": 512, "particles": 60}
     clean = simulate(**changes)
     dirty = simulate(**changes, **{field: amount})
@@ -145,7 +145,7 @@ def test_junk_is_no_truth_and_particles_keep_clear_of_it(field, amount, kind, ra
 @pytest.mark.parametrize(
     "junk", [{"broken": 300.0}, {"aggregates": 6.0}, {"contaminants": 9.0}, {"crystals": 3.0}]
 )
-def test_junk_alone_changes_the_image_and_leaves_the_truth_empty(junk):
+def test_junk_changes_the_image_but_not_the_ground_truth(junk):
     clean, dirty = simulate(particles=0), simulate(particles=0, **junk)
 
     assert len(dirty.xy_px) == 0
@@ -166,7 +166,7 @@ def test_no_particle_lies_on_carbon_or_within_reach_of_it(index):
     assert result.image[result.carbon].mean() < result.image[~result.carbon].mean()
 
 
-def test_more_particles_than_fit_are_refused_with_the_number_that_does():
+def test_too_many_particles_are_rejected_with_the_maximum():
     with pytest.raises(SettingsError, match=r"at most \d+ of 1\d\d Å .* got 900; reduce particles"):
         simulate(particles=900)
 
@@ -189,7 +189,7 @@ def test_more_particles_than_fit_are_refused_with_the_number_that_does():
         ({"crystals": float("inf")}, "crystals must be at least 0 and finite"),
     ],
 )
-def test_settings_out_of_range_are_refused(change, says):
+def test_settings_out_of_range_are_rejected(change, says):
     with pytest.raises(SettingsError) as caught:
         replace(SMALL, **change)
 

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import InputError, SettingsError
-from cryopick.simulate.molecule_files import load_molecule
-from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, molecule_from_grains
 from cryopick.simulate.builtin_molecules import BUILTIN_MOLECULES
-from cryopick.simulate.molecule_files import molecule_from_file
+from cryopick.simulate.molecule_files import load_molecule, molecule_from_file
+from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, molecule_from_grains
 
 STRUCTURES = Path(__file__).parents[3] / "shared" / "data" / "structures"
 
@@ -31,7 +30,7 @@ def cube_of_carbon(side=4, step=5.0):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.floats(1, 50))
-def test_merging_keeps_mass_and_puts_the_centre_at_zero(seed, spread_ang):
+def test_merging_preserves_mass_and_centres_the_molecule(seed, spread_ang):
     rng = np.random.default_rng(seed)
     points = rng.normal(100.0, spread_ang, (200, 3))
     mass = rng.uniform(1, 30, 200)
@@ -45,7 +44,7 @@ def test_merging_keeps_mass_and_puts_the_centre_at_zero(seed, spread_ang):
     assert molecule.diameter_ang == pytest.approx(gaps.max())
 
 
-def test_a_huge_molecule_is_painted_with_coarser_grains():
+def test_a_large_molecule_has_coarser_grains():
     lattice = np.stack(np.meshgrid(*[np.arange(0, 246, 6.0)] * 3), axis=-1).reshape(-1, 3)
 
     molecule = molecule_from_grains("huge", lattice, np.ones(len(lattice)))
@@ -57,7 +56,7 @@ def test_a_huge_molecule_is_painted_with_coarser_grains():
 
 @pytest.mark.parametrize("name", BUILTIN_MOLECULES)
 @pytest.mark.parametrize("diameter_ang", [None, 110.0])
-def test_built_in_molecules_have_the_diameter_asked_for(name, diameter_ang):
+def test_built_in_molecules_have_the_requested_diameter(name, diameter_ang):
     molecule = load_molecule(name, diameter_ang)
 
     wanted = BUILTIN_MOLECULES[name] if diameter_ang is None else diameter_ang
@@ -81,12 +80,12 @@ def test_a_built_in_molecule_is_always_the_same():
     np.testing.assert_array_equal(first.mass_da, second.mass_da)
 
 
-def test_a_name_that_is_neither_built_in_nor_a_file_is_refused():
+def test_an_unknown_name_is_rejected():
     with pytest.raises(SettingsError, match=r"one of compact, rod, y-shaped, ring.*'blob'"):
         load_molecule("blob")
 
 
-def test_a_file_is_not_scaled(tmp_path):
+def test_a_diameter_for_a_file_is_rejected(tmp_path):
     path = tmp_path / "cube.pdb"
     path.write_text(pdb_of(cube_of_carbon()))
 
@@ -95,7 +94,7 @@ def test_a_file_is_not_scaled(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_heavy_atoms_count_and_water_hydrogen_and_membrane_marks_do_not(tmp_path, packed):
+def test_only_heavy_atoms_of_the_molecule_are_used(tmp_path, packed):
     atoms = cube_of_carbon()
     others = [("H", "ALA", 90, 0, 0), ("O", "HOH", 0, 90, 0), ("N", "DUM", 0, 0, 90)]
     text = pdb_of(atoms + others).encode()
@@ -109,7 +108,7 @@ def test_heavy_atoms_count_and_water_hydrogen_and_membrane_marks_do_not(tmp_path
 
 
 @pytest.mark.parametrize("voxel_ang", [2.0, 5.0])
-def test_a_map_weighs_what_protein_of_its_volume_weighs(tmp_path, voxel_ang):
+def test_a_map_has_the_mass_of_protein_of_its_volume(tmp_path, voxel_ang):
     density = np.random.default_rng(0).normal(0, 0.02, (24, 24, 24)).astype(np.float32)
     density[4:16, 6:14, 8:12] += 1.0
     path = tmp_path / "block.mrc"
@@ -146,23 +145,23 @@ def bad_files(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "text"),
     [
-        ("absent.pdb", "there is no such file"),
-        ("model.gro", "is read from .pdb .ent .cif"),
+        ("absent.pdb", "no such file"),
+        ("model.gro", "must be one of .pdb .ent .cif"),
         ("text.cif", "gemmi cannot read it"),
         ("cut.pdb.gz", "gemmi cannot read it"),
-        ("few.pdb", "this file has 8"),
-        ("blank.pdb", "this file has 0"),
+        ("few.pdb", "found 8;"),
+        ("blank.pdb", "found 0;"),
         ("text.mrc", "mrcfile cannot read it"),
         ("no-voxel.mrc", "no voxel size"),
         ("flat.mrc", "found 8 x 8"),
         ("nan.mrc", "finite numbers"),
-        ("empty.mrc", "this file has 0"),
+        ("empty.mrc", "found 0;"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # mrcfile sums up a map of NaN on writing
-def test_a_file_that_is_no_molecule_is_refused_in_one_line(tmp_path, name, says):
+def test_an_invalid_molecule_file_raises_an_input_error(tmp_path, name, text):
     bad_files(tmp_path)
 
     with pytest.raises(InputError) as caught:
@@ -170,11 +169,11 @@ def test_a_file_that_is_no_molecule_is_refused_in_one_line(tmp_path, name, says)
 
     message = str(caught.value)
     assert name in message
-    assert says in message
+    assert text in message
     assert "\n" not in message
 
 
-@pytest.mark.skipif(not STRUCTURES.is_dir(), reason="the shared structures are not here")
+@pytest.mark.skipif(not STRUCTURES.is_dir(), reason="the shared structures are not available")
 @pytest.mark.parametrize(
     ("name", "diameter_ang", "mass_kda"),
     [
@@ -185,7 +184,7 @@ def test_a_file_that_is_no_molecule_is_refused_in_one_line(tmp_path, name, says)
         ("T6SSsheath_3j9g_ps4.4.mrc", 255, None),
     ],
 )
-def test_known_structures_have_their_known_size(name, diameter_ang, mass_kda):
+def test_real_structures_have_their_published_size(name, diameter_ang, mass_kda):
     molecule = molecule_from_file(STRUCTURES / name)
 
     assert molecule.diameter_ang == pytest.approx(diameter_ang, rel=0.1)

@@ -4,9 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_simulate
 
-from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.builtin_molecules import builtin_molecule
-from cryopick.simulate.views import draw_similar_rotations, deposit_mass, project_molecule, draw_rotations
+from cryopick.simulate.molecules import Molecule
+from cryopick.simulate.views import (
+    deposit_mass,
+    draw_rotations,
+    draw_similar_rotations,
+    project_molecule,
+)
 
 MOLECULE = builtin_molecule("y-shaped", 90.0)
 
@@ -17,7 +22,7 @@ def centre_of_mass(image):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 5))
-def test_rotations_keep_lengths_and_handedness(seed, count):
+def test_rotations_are_proper(seed, count):
     rotations = draw_rotations(np.random.default_rng(seed), count)
 
     identity = np.broadcast_to(np.eye(3), (count, 3, 3))
@@ -40,7 +45,7 @@ def test_every_orientation_is_equally_likely():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([1.0, 1.7, 3.3]))
-def test_no_view_gains_or_loses_mass_or_moves_its_centre(seed, pixel_ang):
+def test_projections_preserve_mass_and_centre(seed, pixel_ang):
     rotation = draw_rotations(np.random.default_rng(seed), 1)[0]
     side = int(140 / pixel_ang)
 
@@ -73,7 +78,7 @@ points = st.lists(
 
 
 @given(points)
-def test_painting_keeps_mass_and_centre_of_what_lies_within(rows):
+def test_deposition_preserves_mass_and_centre(rows):
     x, y, weight = np.array(rows).T
     inside = (x >= 0) & (x <= 8) & (y >= 0) & (y <= 6)
     image = np.zeros((8, 10))
@@ -87,7 +92,7 @@ def test_painting_keeps_mass_and_centre_of_what_lies_within(rows):
 
 
 @given(points)
-def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
+def test_mass_outside_the_image_does_not_wrap_around(rows):
     x, y, weight = np.array(rows).T
     image, wide = np.zeros((8, 10)), np.zeros((20, 22))
 
@@ -97,7 +102,7 @@ def test_what_falls_outside_is_lost_and_wraps_nowhere(rows):
     np.testing.assert_allclose(image, wide[5:13, 5:15], atol=1e-9)
 
 
-def test_alike_rotations_show_one_view_at_any_turn():
+def test_similar_rotations_share_the_view_with_random_in_plane_angles():
     view = draw_rotations(np.random.default_rng(1), 1)[0]
     rotations = draw_similar_rotations(np.random.default_rng(2), 400, view, tilt_sd_rad=0.1)
 

@@ -175,7 +175,7 @@ def test_the_command_writes_stacks_and_a_star_file_that_names_each_image(run_wor
     assert names == ["000001@out/a.mrcs", "000001@out/b.mrcs"]
     assert column(star, "particles", "_rlnMicrographName") == ["mics/a.mrc", "mics/b.mrc"]
     assert column(star, "particles", "_rlnCoordinateX") == ["10", "12.5"]
-    assert "1 picks were left out, as their boxes reach over an edge" in told
+    assert "discarded 1 picks whose boxes extend beyond the micrograph" in told
     assert read_picks(tmp_path / "out" / "particles.star").score.tolist() == [1, -3]
     assert not (tmp_path / ".out.parts").exists()
 
@@ -187,7 +187,7 @@ def test_a_threshold_leaves_weak_picks_out_and_nothing_is_replaced_unasked(run_w
     before = (tmp_path / "out" / "particles.star").read_bytes()
     told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
-    assert "exists already" in told
+    assert "already exists" in told
     assert (tmp_path / "out" / "particles.star").read_bytes() == before
     assert not (tmp_path / "out" / "b.mrcs").exists()
 
@@ -199,7 +199,7 @@ def test_micrographs_of_another_pixel_size_are_not_put_among_the_others(run_word
 
     told = run_words(f"stack picks.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
 
-    assert "3 Å per pixel where the micrographs before have 1.5" in told
+    assert "3 Å per pixel, the earlier micrographs have 1.5" in told
     assert len(read_picks(tmp_path / "out" / "particles.star")) == 1
     assert not (tmp_path / "out" / "b.mrcs").exists()
 

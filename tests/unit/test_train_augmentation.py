@@ -10,7 +10,7 @@ def test_without_contrast_and_noise_patches_stay_as_they_are():
     assert torch.equal(augment_intensity(PATCHES, contrast=0.0, noise=0.0, seed=1), PATCHES)
 
 
-def test_contrast_scales_each_patch_by_one_number_of_the_given_spread():
+def test_contrast_scales_each_patch_by_a_factor_with_the_given_log_deviation():
     ratio = augment_intensity(PATCHES, contrast=0.3, noise=0.0, seed=1) / PATCHES
 
     log_scale = ratio[:, 0, 0].log()
@@ -19,22 +19,24 @@ def test_contrast_scales_each_patch_by_one_number_of_the_given_spread():
     assert log_scale.mean().item() == pytest.approx(0.0, abs=0.05)
 
 
-def test_noise_has_a_level_of_its_own_on_each_patch_below_the_greatest():
+def test_noise_has_an_independent_level_below_the_maximum_on_each_patch():
     level = (augment_intensity(PATCHES, contrast=0.0, noise=2.0, seed=1) - PATCHES).std(dim=(1, 2))
 
-    assert level.max().item() < 2.0 * 1.15  # the spread of 400 pixels is known to a few per cent
+    assert level.max().item() < 2.0 * 1.15  # 400 pixels give it to a few per cent
     assert level.mean().item() == pytest.approx(1.0, rel=0.1)
     assert level.min().item() < 0.1
 
 
-def test_what_is_drawn_follows_from_the_seed():
-    once, again, other = (augment_intensity(PATCHES, contrast=0.2, noise=1.0, seed=s) for s in (5, 5, 6))
+def test_augmentation_depends_on_the_seed_only():
+    once, again, other = (
+        augment_intensity(PATCHES, contrast=0.2, noise=1.0, seed=s) for s in (5, 5, 6)
+    )
 
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
 
 
-def test_colour_changes_the_spectrum_and_neither_mean_nor_spread():
+def test_spectral_augmentation_preserves_mean_and_standard_deviation():
     patches = 3 * torch.randn(40, 64, 64, generator=torch.Generator().manual_seed(1)) + 5
 
     other = augment_spectrum(patches, log_gain_std=0.5, seed=3)
@@ -48,11 +50,11 @@ def test_colour_changes_the_spectrum_and_neither_mean_nor_spread():
     assert ratio.median().item() == pytest.approx(0.0, abs=1.0)
 
 
-def test_without_colour_patches_stay_as_they_are():
+def test_no_spectral_augmentation_returns_the_patches():
     assert torch.equal(augment_spectrum(PATCHES, log_gain_std=0.0, seed=1), PATCHES)
 
 
-def test_colour_leaves_a_place_where_it_is_and_follows_from_the_seed():
+def test_spectral_augmentation_does_not_shift_and_depends_on_the_seed_only():
     patches = torch.zeros(20, 33, 33)
     patches[:, 12, 21] = 1.0
 

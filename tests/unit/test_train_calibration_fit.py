@@ -8,7 +8,7 @@ from cryopick.model.networks import Scorer
 from cryopick.train.calibration_fit import apply_calibration, fit_platt_scaling
 
 
-def test_the_line_that_made_the_picks_is_found_again():
+def test_the_fit_recovers_the_line_behind_the_picks():
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=3, size=40_000)
     is_right = rng.random(len(logits)) < 1 / (1 + np.exp(-(0.5 * logits - 1.2)))
@@ -26,12 +26,12 @@ def test_separated_picks_give_a_finite_line():
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_picks_of_one_kind_are_refused(right):
-    with pytest.raises(ValueError, match="right picks and wrong ones"):
+def test_only_correct_or_only_wrong_picks_are_refused(right):
+    with pytest.raises(ValueError, match="correct picks and wrong picks"):
         fit_platt_scaling(np.zeros(3), np.full(3, right))
 
 
-def test_a_network_on_odds_scores_on_the_line():
+def test_a_calibrated_network_gives_the_scores_of_the_line():
     torch.manual_seed(0)
     scorer = Scorer(NetworkSettings(width=2)).eval()
     image = torch.randn(1, 1, 40, 40)

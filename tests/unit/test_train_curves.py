@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryopick.train.curves import TrainingCurves, CurveRow, StepMetrics
+from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 
 shares = st.floats(0.01, 0.99)
 
@@ -27,7 +27,7 @@ def test_the_rates_solve_the_balance_of_unlabelled_predictions(true, false, prio
     assert row.expected_precision == pytest.approx(prior * true / unlabelled, rel=1e-3)
 
 
-def test_a_classifier_that_knows_nothing_is_as_precise_as_the_prior():
+def test_a_constant_classifier_is_as_precise_as_the_prior():
     row = CurveRow.from_steps(1, [step(0.5, 0.5, 0.02)], None)
 
     assert row.expected_precision == pytest.approx(0.02)
@@ -42,7 +42,9 @@ def test_fewer_predictions_than_the_labelled_regions_imply_are_no_false_positive
 
 
 def test_a_row_is_the_mean_of_its_steps():
-    row = CurveRow.from_steps(8, [step(0.2, 0.1, 0.1, loss=1.0), step(0.4, 0.3, 0.1, loss=2.0)], (0.5, 0.25))
+    row = CurveRow.from_steps(
+        8, [step(0.2, 0.1, 0.1, loss=1.0), step(0.4, 0.3, 0.1, loss=2.0)], (0.5, 0.25)
+    )
 
     assert (row.step, row.loss, row.true_positive_rate) == (8, 1.5, pytest.approx(0.3))
     assert (row.region_average_precision, row.particle_average_precision) == (0.5, 0.25)
@@ -52,7 +54,7 @@ def test_a_classifier_that_predicts_nothing_has_no_precision():
     assert CurveRow.from_steps(1, [step(0.0, 0.0, 0.1)], None).expected_precision == 0.0
 
 
-def test_the_table_spells_steps_in_full_and_dashes_for_nothing():
+def test_the_table_has_full_step_numbers_and_dashes_for_missing_values():
     row = CurveRow.from_steps(1_234_567, [step(0.5, 0.5, 0.5, loss=math.pi)], None)
 
     header, values, end = TrainingCurves([row]).to_tsv().split("\n")

@@ -27,8 +27,8 @@ from cryopick.model.device import assign_gpu, has_fast_bfloat16, widen_to_float3
 from cryopick.model.model_file import load_model
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
-from cryopick.train.data_parallel import Team
-from cryopick.train.fabric import check_devices, train_on
+from cryopick.train.data_parallel import DeviceGroup
+from cryopick.train.fabric import check_device_count, train_on_devices
 from cryopick.train.loop import train
 from cryopick.train.settings import SamplingSettings, TrainSettings
 
@@ -79,7 +79,7 @@ class Judge:
 
 def learn(devices, store, checkpoint, *, enough=99, settings=SETTINGS):
     rows = []
-    outcome = train_on(
+    outcome = train_on_devices(
         devices,
         CPU,
         rows.append,
@@ -148,7 +148,7 @@ def double_precision():
 
 def train_rank(fabric, pickled):
     with double_precision():
-        outcome = train(**pickle.loads(pickled), device=CPU, team=Team(fabric))
+        outcome = train(**pickle.loads(pickled), device=CPU, group=DeviceGroup(fabric))
     return [asdict(row) for row in outcome.curves.rows]
 
 
@@ -250,7 +250,7 @@ def test_the_command_makes_the_same_model_with_two(run_words):
 
 
 @pytest.mark.slow
-def test_what_is_wrong_for_one_is_told_for_two(store, tmp_path):
+def test_two_devices_report_the_error_of_one(store, tmp_path):
     reckless = replace(SETTINGS, learning_rate=1e30)
 
     with pytest.raises(SettingsError, match="diverged before step 2"):
@@ -261,21 +261,21 @@ def test_a_device_alone_keeps_its_network_as_it_is():
     scorer = Scorer(NetworkSettings(width=2))
     kinds = [type(module) for module in scorer.modules()]
 
-    joined = Team().joined(scorer)
+    synchronized = DeviceGroup().synchronize_layers(scorer)
 
-    assert joined is scorer
-    assert [type(module) for module in joined.modules()] == kinds
+    assert synchronized is scorer
+    assert [type(module) for module in synchronized.modules()] == kinds
 
 
-class Mirror(Team):
+class Mirror(DeviceGroup):
     """One of two devices of which the other has the same patches."""
 
     def __init__(self):
         super().__init__()
         self.size = 2
 
-    def _gathered(self, own):
-        return torch.stack([own, own])
+    def _all_gather(self, local):
+        return torch.stack([local, local])
 
 
 def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patches():
@@ -284,7 +284,7 @@ def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patche
     with torch.no_grad():
         alone.weight.uniform_(0.5, 2)
         alone.bias.uniform_(-1, 1)
-    shared = Mirror().joined(nn.Sequential(alone))[0]
+    shared = Mirror().synchronize_layers(nn.Sequential(alone))[0]
 
     wanted, found = alone(torch.cat([x, x])), shared(x)
 
@@ -302,33 +302,33 @@ def test_shared_normalisation_keeps_weights_names_and_statistics_over_all_patche
 
 
 def test_patches_come_back_in_the_order_of_the_minibatch():
-    team = Mirror()
+    group = Mirror()
     patches = torch.arange(5.0).reshape(5, 1, 1, 1)
 
-    own = team.own(patches)
+    local = group.select_local(patches)
 
-    assert own.flatten().tolist() == [0, 2, 4]
-    assert team.of_all(own[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
+    assert local.flatten().tolist() == [0, 2, 4]
+    assert group.gather(local[:, 0]).flatten().tolist() == [0, 0, 2, 2, 4]
 
 
 @pytest.mark.parametrize(
     ("number", "device", "message"),
     [
-        (11, "cpu", "a minibatch has 10 patches to share"),
-        (2, "mps", "this machine has 1 of mps; take fewer, or add --device cpu"),
+        (11, "cpu", "a minibatch has only 10 patches"),
+        (2, "mps", "this machine has 1 of mps; use fewer, or add --device cpu"),
     ],
 )
 def test_more_devices_than_there_are_or_can_share_are_refused(number, device, message):
     with pytest.raises(SettingsError, match=message):
-        check_devices(number, torch.device(device), SamplingSettings())
+        check_device_count(number, torch.device(device), SamplingSettings())
 
 
 def test_the_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
 
-    check_devices(1, CPU, SamplingSettings())
+    check_device_count(1, CPU, SamplingSettings())
     with pytest.raises(SettingsError, match=r"pip install 'cryopick\[devices\]'"):
-        check_devices(2, CPU, SamplingSettings())
+        check_device_count(2, CPU, SamplingSettings())
 
 
 def test_workers_of_a_machine_take_its_gpus_in_turn(monkeypatch):

@@ -6,8 +6,8 @@ import torch
 
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.networks import Scorer
-from cryopick.simulate.domain import Domain
 from cryopick.simulate.builtin_molecules import builtin_molecule
+from cryopick.simulate.domain import Domain
 from cryopick.train.head_fit import (
     Candidates,
     find_candidates,
@@ -44,7 +44,7 @@ def test_a_tenth_of_the_labels_gives_nearly_the_true_weights():
     np.testing.assert_allclose(head, true, atol=0.3)
 
 
-def test_no_label_and_no_particle_leave_the_weights():
+def test_the_weights_stay_without_labels_and_particles():
     rng, mean = np.random.default_rng(1), np.array([1.0, 0.5, -2.0])
     features, _ = logistic(rng, mean)
     none = Candidates(features, np.zeros(len(features), bool), 1)
@@ -52,7 +52,7 @@ def test_no_label_and_no_particle_leave_the_weights():
     np.testing.assert_allclose(fit_head(none, mean, np.eye(3), particles=50.0), mean, atol=1e-6)
 
 
-def test_weights_move_only_where_kinds_differ():
+def test_weights_change_only_where_kinds_differ():
     rng, mean = np.random.default_rng(2), np.array([1.0, 0.0, -1.0])
     features, is_particle = logistic(rng, np.array([1.0, 2.0, -1.0]))
     found = some_labels(rng, features, is_particle, 200)
@@ -63,7 +63,7 @@ def test_weights_move_only_where_kinds_differ():
     assert head[1] > 1
 
 
-def test_a_label_far_from_all_that_is_known_counts_little():
+def test_an_outlying_label_has_little_influence():
     rng, mean = np.random.default_rng(3), np.array([1.0, 1.0, -1.0])
     features, is_particle = logistic(rng, mean)
     found = some_labels(rng, features, is_particle, 25)
@@ -76,7 +76,7 @@ def test_a_label_far_from_all_that_is_known_counts_little():
     assert np.abs(slip - without).max() < 0.1
 
 
-def test_heads_of_kinds_have_a_mean_and_a_spread():
+def test_the_fitted_distribution_has_the_mean_and_covariance_of_the_kinds():
     rng = np.random.default_rng(4)
     true = np.array([1.0, -1.0, -1.0]) + rng.normal(size=(60, 3)) * (0.1, 1.0, 0.5)
     known = [Candidates(*logistic(rng, head, 800), 1) for head in true]
@@ -93,7 +93,7 @@ def network():
     return Scorer(NetworkSettings(name="conv31", width=2)).eval()
 
 
-def test_a_network_scores_candidates_as_its_features_say():
+def test_features_and_head_weights_give_the_scores_of_the_candidates():
     scorer, rng = network(), np.random.default_rng(5)
     image = rng.normal(size=(96, 80)).astype(np.float32)
     usable = np.ones(image.shape, bool)
@@ -107,7 +107,7 @@ def test_a_network_scores_candidates_as_its_features_say():
     np.testing.assert_allclose(read_head_weights(other), read_head_weights(scorer) + 1, rtol=1e-6)
 
 
-def test_a_label_belongs_to_its_best_peak_or_stands_alone():
+def test_a_label_matches_its_best_peak_or_is_added():
     scorer, rng = network(), np.random.default_rng(6)
     image = rng.normal(size=(96, 96)).astype(np.float32)
     usable = np.ones(image.shape, bool)
@@ -122,7 +122,7 @@ def test_a_label_belongs_to_its_best_peak_or_stands_alone():
     assert not without.is_labelled.any()
 
 
-def test_peaks_are_highest_in_their_square_and_ordered():
+def test_peaks_are_the_maxima_of_their_squares_in_descending_order():
     logits = torch.full((9, 9), -20.0)
     logits[2, 2], logits[2, 4], logits[7, 7] = 3.0, 2.0, 5.0
 
@@ -132,7 +132,7 @@ def test_peaks_are_highest_in_their_square_and_ordered():
     assert find_score_peaks(logits, 2.0, usable).tolist() == [[2, 2]]
 
 
-def test_the_loss_at_peaks_wants_particles_high_and_others_low():
+def test_the_peak_loss_raises_particles_and_lowers_other_peaks():
     places = np.arange(0.0, 40.0, 2.0)
     logits = torch.full((1, 20, 20), -20.0)
     logits[0, 5, 5], logits[0, 15, 15] = 2.0, 2.0  # at (10, 10) a particle, at (30, 30) none

@@ -10,11 +10,11 @@ from cryopick.model.ensemble import partner_weight
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.initialization import (
-    load_initialization,
-    find_initial_model,
     choose_model_settings,
     choose_step_count,
     choose_training_settings,
+    find_initial_model,
+    load_initialization,
 )
 from cryopick.train.settings import TrainSettings
 
@@ -23,7 +23,7 @@ from cryopick.train.settings import TrainSettings
     ("init", "file"),
     [("random", None), ("general", GENERAL_MODEL), ("mine.safetensors", Path("mine.safetensors"))],
 )
-def test_a_start_has_a_name_or_a_path(init, file):
+def test_an_initialization_has_a_name_or_a_path(init, file):
     assert find_initial_model(init) == file
 
 
@@ -41,7 +41,7 @@ def settings(init, **changes):
     return TrainSettings(diameter_ang=90.0, particles_per_micrograph=5.0, init=init, **changes)
 
 
-def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path, store):
+def test_fine_tuning_keeps_the_scale_and_normalization_of_the_model(tmp_path, store):
     file = tmp_path / "m.safetensors"
     model = tiny.model(file)
     usual = choose_model_settings(str(file), model, 90.0)
@@ -56,7 +56,7 @@ def test_going_on_from_a_model_keeps_what_it_was_made_for(tmp_path, store):
     torch.testing.assert_close(start.scorer.state_dict(), model.scorer.state_dict())
 
 
-def test_the_general_model_guides_a_network_that_starts_from_nothing(store):
+def test_the_general_model_is_the_partner_of_a_network_with_random_weights(store):
     general = load_model(GENERAL_MODEL)
     usual = choose_model_settings("general", general, 90.0)
 
@@ -67,15 +67,18 @@ def test_the_general_model_guides_a_network_that_starts_from_nothing(store):
     assert load_initialization(chosen, store).scorer is None
 
 
-def test_a_guide_weighs_less_the_more_labels_there_are(store):
+def test_the_weight_of_the_partner_falls_with_the_number_of_labels(store):
     weights = [partner_weight(labels) for labels in (1, 10, 25, 100)]
 
     assert weights == sorted(weights, reverse=True)
     assert load_initialization(settings("general"), store).partner.weight == partner_weight(8)
-    assert load_initialization(settings("general", general_model_weight=0.7), store).partner.weight == 0.7
+    assert (
+        load_initialization(settings("general", general_model_weight=0.7), store).partner.weight
+        == 0.7
+    )
 
 
-def test_labels_change_the_last_layer_of_the_guide_alone(store):
+def test_labels_change_only_the_last_layer_of_the_partner(store):
     general = load_model(GENERAL_MODEL).scorer.state_dict()
 
     fitted = load_initialization(settings("general"), store).partner.scorer.state_dict()
@@ -87,17 +90,23 @@ def test_labels_change_the_last_layer_of_the_guide_alone(store):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"init": "random", "frozen_layers": 1}, "frozen layers are for a model of yours"),
-        ({"init": "random", "general_model_weight": 1.0}, "general_model_weight is for --init general"),
-        ({"init": "general", "general_model_weight": -1.0}, "general_model_weight must be 0 or more"),
+        ({"init": "random", "frozen_layers": 1}, "frozen_layers must be at least 0"),
+        (
+            {"init": "random", "general_model_weight": 1.0},
+            "general_model_weight needs --init general",
+        ),
+        (
+            {"init": "general", "general_model_weight": -1.0},
+            "general_model_weight must be 0 or more",
+        ),
     ],
 )
-def test_settings_that_contradict_the_start_are_refused(changes, message):
+def test_settings_that_contradict_the_initialization_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):
         settings(**changes)
 
 
-def test_more_labels_are_learnt_for_longer_within_bounds():
+def test_the_number_of_steps_grows_with_the_labels_within_limits():
     steps = [choose_step_count(labels) for labels in range(1, 2000)]
 
     assert steps == sorted(steps)
@@ -105,7 +114,7 @@ def test_more_labels_are_learnt_for_longer_within_bounds():
 
 
 @pytest.mark.parametrize("init", ["random", "general"])
-def test_a_network_that_starts_from_nothing_sees_proposals_first_and_many_colours(init):
+def test_random_weights_get_a_warm_up_and_spectral_augmentation(init):
     lengths = [
         (usual["steps"], usual["warm_up_steps"])
         for usual in (
@@ -120,10 +129,14 @@ def test_a_network_that_starts_from_nothing_sees_proposals_first_and_many_colour
     assert choose_training_settings(init, 90.0)["sampling"].spectral_augmentation == 0.2
 
 
-def test_a_model_that_learns_on_has_neither(tmp_path):
+def test_fine_tuning_has_neither_warm_up_nor_spectral_augmentation(tmp_path):
     file = tmp_path / "m.safetensors"
     tiny.model(file)
 
     usual = choose_training_settings(str(file), 90.0, labels=50)
 
-    assert (usual["steps"], usual["warm_up_steps"], usual["sampling"].spectral_augmentation) == (200, 0, 0.0)
+    assert (usual["steps"], usual["warm_up_steps"], usual["sampling"].spectral_augmentation) == (
+        200,
+        0,
+        0.0,
+    )

@@ -66,14 +66,14 @@ def straight(store, judge, tmp_path_factory):
 
 
 def same(outcome, other):
-    """Whether two outcomes agree to the last bit."""
+    """Return True if two outcomes agree to the last bit."""
     mine, its = outcome.best.state_dict(), other.best.state_dict()
     weights = all(torch.equal(mine[name], its[name]) for name in mine)
     steps = outcome.best_step == other.best_step
     return weights and steps and outcome.curves.rows == other.curves.rows
 
 
-def test_a_few_labels_teach_it_to_find_particles_elsewhere(store, judge, tmp_path):
+def test_a_few_labels_suffice_to_find_particles_on_other_micrographs(store, judge, tmp_path):
     settings = replace(SETTINGS, steps=60, checkpoint_every=60)
 
     untrained = judge(Scorer(settings.network).eval())
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(
 
 
 @pytest.mark.parametrize("last_row", [1, 2, 3, 4])
-def test_a_run_cut_off_after_any_checkpoint_ends_as_if_it_had_not_been(
+def test_a_run_resumed_from_any_checkpoint_ends_like_an_uninterrupted_one(
     straight, store, judge, tmp_path, last_row
 ):
     settings, uninterrupted = straight
@@ -120,7 +120,7 @@ def test_a_run_cut_off_after_any_checkpoint_ends_as_if_it_had_not_been(
     assert rows == uninterrupted.curves.rows
 
 
-def test_a_run_cut_off_between_checkpoints_ends_as_if_it_had_not_been(
+def test_a_run_interrupted_between_checkpoints_ends_like_an_uninterrupted_one(
     straight, store, judge, tmp_path, monkeypatch
 ):
     settings, uninterrupted = straight
@@ -176,7 +176,7 @@ def test_a_killed_process_leaves_a_run_that_can_be_finished(straight, store, tmp
     assert same(resumed, train(store, settings, tmp_path / "other", device=CPU))
 
 
-def test_a_finished_run_gives_its_outcome_again_without_learning(
+def test_a_finished_run_returns_its_result_without_training(
     store, judge, tmp_path, monkeypatch
 ):
     first = train(store, SETTINGS, tmp_path / "a", device=CPU, held_out=judge)
@@ -302,7 +302,7 @@ def test_no_more_particles_than_labels_is_refused(store, tmp_path, particles):
         )
 
 
-def test_a_run_that_diverges_says_so(store, tmp_path):
+def test_a_diverging_run_is_an_error(store, tmp_path):
     reckless = replace(SETTINGS, learning_rate=1e30, steps=4)
 
     with pytest.raises(SettingsError, match=r"diverged before step 2.*lower --learning-rate"):
@@ -325,7 +325,7 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(steps):
         assert max(rates) == pytest.approx(0.1)
 
 
-def test_the_prior_of_an_outcome_is_that_of_the_store(straight):
+def test_the_prior_of_the_result_is_that_of_the_store(straight):
     _, outcome = straight
 
     disc, pixels = math.pi * 2**2, 2 * SHAPE[0] * SHAPE[1]

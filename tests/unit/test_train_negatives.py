@@ -51,7 +51,7 @@ def sampler(store, partner_logits=None):
     return Sampler(store, SETTINGS.sampling, geometry, seed=0, partner_logits=partner_logits)
 
 
-def test_negatives_come_as_one_more_patch_of_tiles(store):
+def test_negatives_are_an_additional_patch_of_tiles(store):
     with_them = sampler(store).batch(0, CPU)
     without = sampler(replace(store, negatives_px=())).batch(0, CPU)
 
@@ -61,7 +61,7 @@ def test_negatives_come_as_one_more_patch_of_tiles(store):
     assert (with_them.kinds == POSITIVE).sum() == (without.kinds == POSITIVE).sum()
 
 
-def test_a_place_with_a_negative_label_is_not_unlabelled(store):
+def test_regions_with_a_negative_label_are_not_unlabelled(store):
     everywhere = np.array([[x, y] for x in range(0, 104, 2) for y in range(0, 96, 2)], float)
     covered = replace(store, negatives_px=(everywhere[:-600], everywhere[:-600]))
 
@@ -72,7 +72,7 @@ def test_a_place_with_a_negative_label_is_not_unlabelled(store):
     assert set(np.unique(kinds).tolist()) <= {IGNORED, UNLABELLED}
 
 
-def test_each_negative_carries_what_the_guide_holds_against_it(store):
+def test_each_negative_comes_with_the_logit_of_the_partner(store):
     batch = sampler(store, partner_logits=np.array([1.0, 2.0, 3.0])).batch(0, CPU)
 
     assert len(batch.partner_logits) == len(batch.indices[NEGATIVE])
@@ -95,7 +95,7 @@ class Masks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_step_chooses_by_a_mask(store, tmp_path):
+def test_a_step_does_not_index_with_masks(store, tmp_path):
     with Masks() as masks:
         torch.ones(3)[torch.ones(3) > 0]
         assert len(masks.seen) == 1
@@ -111,7 +111,7 @@ def scores_at(scorer, store, places):
         return scorer(torch.from_numpy(np.stack(crops))[:, None]).ravel().numpy()
 
 
-def test_negatives_push_what_looks_like_them_down(store, tmp_path):
+def test_negative_labels_lower_the_scores_of_similar_regions(store, tmp_path):
     learnt = {}
     for name, given in (("with", store), ("without", replace(store, negatives_px=()))):
         made = train(given, SETTINGS, tmp_path / name, device=CPU)
@@ -123,7 +123,7 @@ def test_negatives_push_what_looks_like_them_down(store, tmp_path):
     assert gap(learnt["with"]) > gap(learnt["without"]) + 0.5
 
 
-def test_a_guide_that_takes_a_negative_for_a_particle_must_be_outvoted(store, tmp_path):
+def test_the_network_compensates_for_a_partner_that_is_wrong_on_a_negative(store, tmp_path):
     torch.manual_seed(0)
     eager = Scorer(NetworkSettings(width=2, dropout=0.0)).eval()
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_a_guide_that_takes_a_negative_for_a_particle_must_be_outvoted(store, tm
     assert scores_at(against, store, SPECKS).mean() < scores_at(alone, store, SPECKS).mean() - 0.5
 
 
-def test_a_guide_that_is_right_adds_nothing(store):
+def test_a_partner_that_is_right_on_the_negatives_changes_nothing(store):
     torch.manual_seed(0)
     wary = Scorer(NetworkSettings(width=2)).eval()
     wary.initialize_head(1e-6)
@@ -150,5 +150,5 @@ def test_a_guide_that_is_right_adds_nothing(store):
     assert score_negative_labels(EnsemblePartner(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_other_negatives_are_another_run(store):
+def test_other_negatives_make_another_run(store):
     assert store.fingerprint != replace(store, negatives_px=()).fingerprint

@@ -8,13 +8,13 @@ from tests import oracles_learn as oracles
 
 from cryopick.train.objectives import (
     binomial_penalty,
+    evaluate_objective,
     expectation_penalty,
     nonnegative_risk,
-    evaluate_objective,
     positive_negative_risk,
 )
 
-FLOOR = 0.25  # least variance of the Gaussian: half the distance between whole numbers, squared
+FLOOR = 0.25  # least variance of the Gaussian: half the distance between integers, squared
 
 logits = st.lists(st.floats(-6, 6), min_size=1, max_size=10)
 priors = st.floats(0.01, 0.99)
@@ -71,7 +71,7 @@ def test_the_binomial_gradient_is_that_of_its_twin(unlabelled, prior):
 @pytest.mark.parametrize("trials", [1, 7, 40, 300])
 @pytest.mark.parametrize("prior", [0.003, 0.2, 0.97])
 def test_a_certain_count_costs_its_binomial_probability(trials, prior):
-    # q at the floor is narrow but not a point: its five whole numbers are weighed by hand
+    # q at the floor is narrow but not a point: its five integers are weighted by hand
     certain = trials // 2
     unlabelled = tensor([60.0] * certain + [-60.0] * (trials - certain))
 
@@ -109,7 +109,7 @@ def test_a_scorer_that_knows_nothing_costs_log_two():
     assert even.total.item() == pytest.approx(math.log(2))
 
 
-def test_one_region_at_even_odds_costs_the_mean_of_two_logarithms():
+def test_one_region_of_probability_one_half_costs_the_mean_of_two_logarithms():
     penalty = binomial_penalty(tensor([0.0]), prior=0.1)
 
     assert penalty.item() == pytest.approx(-(math.log(0.1) + math.log(0.9)) / 2)

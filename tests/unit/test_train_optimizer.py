@@ -13,7 +13,7 @@ def parameters(seed=0):
 
 
 def descend(weights, optimizer, steps, first=0):
-    """Steps down a bowl whose third weight is left out now and then."""
+    """Minimize a quartic function that omits the third weight in every third step."""
     for number in range(first, first + steps):
         optimizer.zero_grad()
         bowl = sum((w**4).sum() for w in (weights if number % 3 else weights[:2]))
@@ -22,7 +22,7 @@ def descend(weights, optimizer, steps, first=0):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_it_steps_as_the_optimiser_of_torch_does(decay):
+def test_steps_equal_those_of_the_torch_optimizer(decay):
     ours, theirs = parameters(), parameters()
     mine = Adam(ours, weight_decay=decay)
     known = torch.optim.Adam(theirs, weight_decay=decay)
@@ -40,7 +40,7 @@ def test_it_steps_as_the_optimiser_of_torch_does(decay):
             assert torch.equal(mine.state_dict()["state"][number][name], value)
 
 
-def test_its_state_goes_on_where_it_was_taken():
+def test_a_restored_state_continues_the_same_steps():
     straight, cut = parameters(), parameters()
     one, other = Adam(straight), Adam(cut)
     for rate in descend(straight, one, 7):
@@ -69,7 +69,7 @@ def test_a_state_of_other_parameters_is_refused(spoil):
     else:
         state[9] = state[0]
 
-    with pytest.raises(ValueError, match="of the optimiser"):
+    with pytest.raises(ValueError, match="of the optimizer"):
         Adam(parameters()).load_state_dict({"state": state})
 
 

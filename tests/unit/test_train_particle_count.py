@@ -1,4 +1,4 @@
-"""How many particles there are, and how likely picks are right, from scores and a few labels."""
+"""Particle count and calibration, estimated from scores and a few labels."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from scipy.special import expit
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate
 from cryopick.train.particle_count import (
-    ParticleCountEstimate,
     GeneralModelSample,
+    ParticleCountEstimate,
     ParticleStatistics,
-    count_complete_labels,
     choose_sample,
+    count_complete_labels,
     resolve_particle_count,
 )
 from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
@@ -25,7 +25,7 @@ many = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=50).map(np.a
 
 
 def mixture(particles, others, mean=2.0, seed=0):
-    """Scores of particles about a mean, and of ever fewer other places; labels are known."""
+    """Draw normal scores of particles and exponential scores of background, with 25 labels."""
     rng = np.random.default_rng(seed)
     score = np.concatenate([rng.normal(mean, 1.2, particles), rng.exponential(1.2, others) - 6])
     is_known = np.zeros(len(score), bool)
@@ -35,7 +35,7 @@ def mixture(particles, others, mean=2.0, seed=0):
 
 @pytest.mark.parametrize("mean", [-0.5, 1.0, 3.0])
 @pytest.mark.parametrize(("particles", "others"), [(300, 3000), (1500, 3000)])
-def test_the_number_is_found_though_the_scores_promise_another(particles, others, mean):
+def test_the_count_is_estimated_although_the_scores_are_not_calibrated(particles, others, mean):
     score, is_known = mixture(particles, others, mean)
 
     number = estimate_particles(score, is_known)
@@ -55,7 +55,7 @@ def test_the_order_of_picks_does_not_matter():
 
 
 @pytest.mark.parametrize("known", [0, 3])
-def test_no_free_pick_leaves_the_known_ones(known):
+def test_without_unlabelled_picks_the_count_is_that_of_the_labels(known):
     assert estimate_particles(np.zeros(known), np.ones(known, bool)) == known
 
 
@@ -66,7 +66,7 @@ def test_shifted_probabilities_sum_to_the_number(score, share):
     assert expit(score + solve_logit_shift(score, wanted)).sum() == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_number_by_hand_is_held_against_the_interval():
+def test_a_given_count_is_compared_with_the_interval():
     estimate = ParticleCountEstimate(500.0, 400.0, 625.0)
 
     assert estimate.objection(450.0) == ""
@@ -90,7 +90,7 @@ def test_complete_labels_are_counted():
     assert ParticleStatistics(sample=None, complete=complete).estimate == estimate
 
 
-def test_a_number_that_is_not_given_is_the_estimate_but_above_the_labels():
+def test_a_missing_count_becomes_the_estimate_but_exceeds_the_labels():
     settings = TrainSettings(diameter_ang=100.0)
     estimate = ParticleCountEstimate(50.0, 40.0, 60.0)
 
@@ -102,7 +102,7 @@ def test_a_number_that_is_not_given_is_the_estimate_but_above_the_labels():
         resolve_particle_count(settings, None, 40, 4)
 
 
-def test_labelled_and_unlabelled_micrographs_are_looked_at_spread_over_all():
+def test_the_sample_spreads_over_labelled_and_unlabelled_micrographs():
     paths = [Path(f"{number:02d}") for number in range(40)]
     labels = concatenate(
         [Picks.for_micrograph(f"{number:02d}", np.zeros((1, 2))) for number in range(20)]
@@ -117,7 +117,7 @@ def test_labelled_and_unlabelled_micrographs_are_looked_at_spread_over_all():
     assert choose_sample(paths[:3], labels) == paths[:3]
 
 
-def test_chances_sum_to_the_particles_and_labels_are_told():
+def test_probabilities_sum_to_the_particles_and_labels_are_matched():
     score, is_known = mixture(200, 1000)
     xy = np.random.default_rng(2).uniform(0, 4000, (len(score), 2))
     picks = Picks.for_micrograph("a", xy, score)

@@ -6,7 +6,12 @@ from tests import oracles_learn as oracles
 from tests.oracles_evaluate import average_precision
 
 from cryopick.inference.score_map import compute_score_map
-from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, load_micrograph, save_micrograph
+from cryopick.preprocess.prepared_store import (
+    PreparedStore,
+    StoredMicrograph,
+    load_micrograph,
+    save_micrograph,
+)
 from cryopick.train.validation import HeldOutValidator, _mark_positive
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])
@@ -21,7 +26,7 @@ def judge(folder, labels=CENTRES, usable=None):
     return HeldOutValidator(store, diameter_px=14.0, label_radius_px=2.0)(SCORER)
 
 
-def test_a_network_that_finds_every_particle_first_is_perfect(tmp_path):
+def test_a_network_that_ranks_all_particles_first_is_perfect(tmp_path):
     _, particles = judge(tmp_path)
 
     assert particles == 1.0
@@ -41,7 +46,7 @@ def test_regions_are_ranked_by_the_score_of_each_scored_place(tmp_path):
     assert regions > 0.7
 
 
-def test_labels_elsewhere_make_it_poor(tmp_path):
+def test_displaced_labels_lower_the_average_precision(tmp_path):
     regions, particles = judge(tmp_path, labels=CENTRES + 12.0)
 
     assert particles < 0.3
@@ -57,7 +62,7 @@ def test_masked_particles_are_neither_picked_nor_counted_as_regions(tmp_path):
     assert particles == pytest.approx(2 / 3)  # two first, and the third never
 
 
-def test_held_out_micrographs_without_a_label_give_nothing(tmp_path):
+def test_held_out_micrographs_without_labels_give_zero(tmp_path):
     regions, particles = judge(tmp_path, labels=np.zeros((0, 2)))
 
     assert np.isnan(regions)
@@ -72,7 +77,7 @@ def test_held_out_micrographs_without_a_label_give_nothing(tmp_path):
     st.lists(st.tuples(st.floats(-40, 80), st.floats(-40, 80)), max_size=4),
     st.floats(0, 9),
 )
-def test_positive_places_are_those_mark_positive_the_radius_of_a_label(
+def test_positive_points_are_those_within_the_radius_of_a_label(
     rows, columns, step, labels, radius
 ):
     labels_px = np.array(labels).reshape(-1, 2)

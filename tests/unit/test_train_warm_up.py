@@ -1,4 +1,4 @@
-"""What stands out, as labels to learn from before the labels."""
+"""Warm-up on blob detections, before training on labels."""
 
 from dataclasses import replace
 
@@ -36,7 +36,9 @@ def made(folder, sign, micrographs=2, labelled=(1, 0), usable=None):
     for number in range(micrographs):
         image = sign * oracles.blobs(SHAPE, CENTRES, 3.0, noise=0.2, seed=number)
         good = np.ones(SHAPE, bool) if usable is None else usable
-        save_micrograph(folder, number, StoredMicrograph(image.astype(np.float32), good, (1.0, 1.0)))
+        save_micrograph(
+            folder, number, StoredMicrograph(image.astype(np.float32), good, (1.0, 1.0))
+        )
     return PreparedStore.open(folder, [CENTRES[:count] for count in labelled])
 
 
@@ -46,14 +48,14 @@ def gaps(places):
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_half_as_many_places_as_particles_are_proposed_and_they_are_particles(sign, tmp_path):
+def test_blobs_are_half_as_many_as_particles_and_lie_on_particles(sign, tmp_path):
     proposed, _ = label_blobs(made(tmp_path, sign), SETTINGS)
 
     assert [len(own) for own in proposed.labels_px] == [3, 3]  # also where none is labelled
     assert gaps(np.concatenate(proposed.labels_px)).max() < 2.0
 
 
-def test_nothing_is_proposed_where_nothing_may_be_learnt(tmp_path):
+def test_masked_areas_get_no_blobs(tmp_path):
     usable = np.ones(SHAPE, bool)
     usable[:, :60] = False
 
@@ -62,7 +64,7 @@ def test_nothing_is_proposed_where_nothing_may_be_learnt(tmp_path):
     assert (np.concatenate(proposed.labels_px)[:, 0] >= 60).all()
 
 
-def test_what_is_labelled_as_no_particle_is_not_proposed(tmp_path):
+def test_negative_labels_get_no_blobs(tmp_path):
     store = made(tmp_path, -1)
     no_particles = tuple(own[:1] for own in label_blobs(store, SETTINGS)[0].labels_px)
 
@@ -73,7 +75,7 @@ def test_what_is_labelled_as_no_particle_is_not_proposed(tmp_path):
         assert np.linalg.norm(own - wrong, axis=1).min() > 6.0
 
 
-def test_the_prior_is_that_of_the_particles_that_are_not_proposed(tmp_path):
+def test_the_prior_counts_the_particles_without_a_blob(tmp_path):
     store = made(tmp_path, -1)
 
     _, prior = label_blobs(store, SETTINGS)
@@ -82,7 +84,7 @@ def test_the_prior_is_that_of_the_particles_that_are_not_proposed(tmp_path):
     assert prior == pytest.approx(6 * disc / (sum(store.usable_px) - 6 * disc))
 
 
-def test_of_many_micrographs_some_are_looked_at_those_with_labels_among_them(tmp_path):
+def test_of_many_micrographs_some_get_blobs_and_labelled_ones_are_among_them(tmp_path):
     labelled = [0] * 60
     labelled[37] = 2
     store = made(tmp_path, -1, micrographs=60, labelled=labelled)
@@ -96,7 +98,7 @@ def test_of_many_micrographs_some_are_looked_at_those_with_labels_among_them(tmp
 
 
 @pytest.mark.parametrize("shape", ["compact", "arms"])
-def test_what_stands_out_is_the_middle_of_whole_particles_and_of_thin_ones(shape):
+def test_the_blob_response_peaks_at_the_centre_of_compact_and_thin_particles(shape):
     y, x = np.mgrid[:96, :96] - 48.0
     angle = np.arctan2(y, x)
     radius = np.hypot(x, y)
@@ -114,7 +116,7 @@ def test_what_stands_out_is_the_middle_of_whole_particles_and_of_thin_ones(shape
     assert merit.max() > 3
 
 
-def test_the_rate_has_a_cycle_for_proposals_and_one_for_labels():
+def test_the_learning_rate_has_one_cycle_for_the_warm_up_and_one_for_the_labels():
     settings = replace(SETTINGS, steps=150, warm_up_steps=50, learning_rate=0.1)
 
     rates = [learning_rate(step, settings) for step in range(151)]
@@ -126,7 +128,7 @@ def test_the_rate_has_a_cycle_for_proposals_and_one_for_labels():
     assert rates[50:] == [learning_rate(step, alone) for step in range(101)]
 
 
-def test_the_first_steps_do_not_see_the_labels(tmp_path):
+def test_the_warm_up_does_not_use_the_labels(tmp_path):
     few, other = made(tmp_path, -1), made(tmp_path, -1, labelled=(0, 1))
     early = replace(SETTINGS, steps=4, warm_up_steps=3)
 
@@ -139,7 +141,7 @@ def test_the_first_steps_do_not_see_the_labels(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [2, 3, 4])
-def test_a_run_cut_off_before_or_after_its_proposals_ends_the_same(cut, tmp_path):
+def test_a_run_resumed_before_or_after_the_warm_up_ends_the_same(cut, tmp_path):
     store = made(tmp_path, -1)
     whole = train(store, SETTINGS, tmp_path / "whole", device=CPU)
 

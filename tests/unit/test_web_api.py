@@ -1,4 +1,4 @@
-"""The labelling server's addresses of micrographs, pictures and folders, and its door."""
+"""Routes of micrographs, images and folders, and login."""
 
 import io
 import shutil
@@ -11,9 +11,9 @@ from tests import tiny
 
 from cryopick.errors import InputError
 from cryopick.io.images.mrc import write_mrc
-from cryopick.web.api.access_control import Door
-from cryopick.web.project.project import Desk
-from cryopick.web.server import application, serve
+from cryopick.web.api.access_control import Credentials
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.server import create_application, serve
 
 
 def add(name, mid=1, x=10.0, y=20.0, **more):
@@ -26,7 +26,7 @@ def edit(client, *ops, status=200):
     return answer.json()
 
 
-def test_the_state_tells_what_the_page_needs_to_begin(client):
+def test_the_state_contains_what_the_page_loads_first(client):
     state = client.get("/api/state").json()
 
     assert state["n_micrographs"] == 3
@@ -40,24 +40,27 @@ def test_the_state_tells_what_the_page_needs_to_begin(client):
 
 def test_micrographs_are_listed_sorted_filtered_and_counted(client, tmp_path):
     (tmp_path / "mics/broken.mrc").write_bytes(b"no image")
-    said = client.post("/api/micrographs:import", json={"glob": str(tmp_path / "mics/*.mrc")})
+    added = client.post("/api/micrographs:import", json={"glob": str(tmp_path / "mics/*.mrc")})
     edit(client, add(1, mid=3), add(2, mid=3), add(3, mid=2), add(4, mid=2, kind="neg"))
 
-    assert said.json() == {"added": 1, "says": "1 of 4 micrographs are new; 1 cannot be used"}
+    assert added.json() == {
+        "added": 1,
+        "message": "added 1 of 4 micrographs; 3 were already in the project; 1 cannot be used",
+    }
     rows = client.get("/api/micrographs", params={"sort": "labels"}).json()["rows"]
     assert [(row["name"], row["pos"], row["neg"]) for row in rows[:2]] == [
         ("mic_2.mrc", 2, 0),
         ("mic_1.mrc", 1, 1),
     ]
     assert rows[0]["state"] == "doing"
-    found = client.get("/api/micrographs", params={"filter": "C_1"}).json()
-    assert [row["name"] for row in found["rows"]] == ["mic_1.mrc"]
+    filtered = client.get("/api/micrographs", params={"filter": "C_1"}).json()
+    assert [row["name"] for row in filtered["rows"]] == ["mic_1.mrc"]
     problems = client.get("/api/micrographs", params={"state": "problem"}).json()["rows"]
     assert "cut short" in problems[0]["problem"]
 
 
-def test_ten_thousand_micrographs_are_listed_a_window_at_a_time(client, desk):
-    with desk.store.write() as db:
+def test_ten_thousand_micrographs_are_listed_in_parts(client, project):
+    with project.database.write() as db:
         db.executemany(
             "INSERT INTO micrograph (path, name, width_px, height_px) VALUES (?, ?, 9, 9)",
             [(f"/x/{i:05d}.mrc", f"{i:05d}.mrc") for i in range(10_000)],
@@ -69,11 +72,11 @@ def test_ten_thousand_micrographs_are_listed_a_window_at_a_time(client, desk):
     assert [row["name"] for row in answer["rows"]] == [f"{i:05d}.mrc" for i in range(5000, 5050)]
 
 
-def test_pictures_come_in_set_sizes_with_their_place(client, desk, tmp_path):
+def test_images_have_fixed_sizes_and_state_their_position(client, project, tmp_path):
     image = np.zeros((1500, 3000), np.float32)
     image[:, 2000] = 1
     write_mrc(tmp_path / "mics/wide.mrc", image, pixel_size_ang=(1.0, 1.0))
-    desk.micrographs.add([str(tmp_path / "mics")])
+    project.micrographs.add([str(tmp_path / "mics")])
 
     plain = client.get("/api/micrographs/4/display", params={"n": 1024})
     smooth = client.get(
@@ -91,14 +94,14 @@ def test_pictures_come_in_set_sizes_with_their_place(client, desk, tmp_path):
     assert client.get("/api/micrographs/99/display").status_code == 404
 
 
-def test_a_crop_reaches_beyond_an_edge_but_not_outside(client):
-    here = {"w": 64, "h": 64}
+def test_a_crop_may_extend_beyond_an_edge_but_not_lie_outside(client):
+    size = {"w": 64, "h": 64}
 
-    inside = client.get("/api/micrographs/1/crop", params={"x": -20, "y": -20, **here})
+    inside = client.get("/api/micrographs/1/crop", params={"x": -20, "y": -20, **size})
 
     assert inside.status_code == 200
     assert (
-        client.get("/api/micrographs/1/crop", params={"x": 900, "y": 0, **here}).status_code == 422
+        client.get("/api/micrographs/1/crop", params={"x": 900, "y": 0, **size}).status_code == 422
     )
     assert (
         client.get(
@@ -108,35 +111,35 @@ def test_a_crop_reaches_beyond_an_edge_but_not_outside(client):
     )
 
 
-def test_a_mistyped_micrograph_begins_no_project(tmp_path):
+def test_a_missing_micrograph_creates_no_project(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        serve(tmp_path / "p.cryopick", bring=(str(tmp_path / "gone.mrc"),))
+        serve(tmp_path / "p.cryopick", micrographs=(str(tmp_path / "gone.mrc"),))
 
     assert not (tmp_path / "p.cryopick").exists()
 
 
-def test_a_folder_shows_what_can_be_brought_in(client, tmp_path):
-    told = client.get("/api/fs", params={"dir": str(tmp_path / "mics")}).json()
+def test_a_folder_lists_the_micrographs_that_can_be_added(client, tmp_path):
+    contents = client.get("/api/fs", params={"dir": str(tmp_path / "mics")}).json()
 
-    assert told["n_micrographs"] == 3
-    assert [one["name"] for one in told["files"]] == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
+    assert contents["n_micrographs"] == 3
+    assert [one["name"] for one in contents["files"]] == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
     assert client.get("/api/fs", params={"dir": "/nowhere"}).status_code == 422
 
 
-def test_only_chosen_folders_can_be_looked_into(tmp_path):
+def test_only_allowed_folders_can_be_listed(tmp_path):
     tiny.micrographs(tmp_path / "mine", 1)
     shutil.copytree(tmp_path / "mine", tmp_path / "other")
     (tmp_path / "mine/way_out").symlink_to(tmp_path / "other")
-    desk = Desk.open(tmp_path / "p.cryopick", roots=(tmp_path / "mine",))
-    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+    project = AnnotationProject.open(tmp_path / "p.cryopick", roots=(tmp_path / "mine",))
+    credentials = Credentials(frozenset({"testserver"}), "cryopick_1", token="t")
     headers = {"Authorization": "Bearer t", "X-Cryopick": "1"}
-    client = TestClient(application(desk, door), headers=headers)
+    client = TestClient(create_application(project, credentials), headers=headers)
 
     def listing(folder):
         return client.get("/api/fs", params={"dir": str(folder)})
 
-    def bring(what):
-        return client.post("/api/micrographs:import", json={"glob": str(what)})
+    def add_micrographs(pattern):
+        return client.post("/api/micrographs:import", json={"glob": str(pattern)})
 
     first = client.get("/api/fs").json()
     assert (first["dir"], first["parent"]) == (str(tmp_path / "mine"), None)
@@ -145,24 +148,24 @@ def test_only_chosen_folders_can_be_looked_into(tmp_path):
     assert "lies outside" in listing(tmp_path / "mine/way_out").json()["error"]
     (tmp_path / "list.txt").write_text("a secret\n")
     for outside in ("other/*.mrc", "mine/../other", "mine/way_out/*.mrc", "list.txt"):
-        assert "lies outside" in bring(tmp_path / outside).json()["error"]
-    assert "secret" not in bring(f"@{tmp_path}/list.txt").text
+        assert "lies outside" in add_micrographs(tmp_path / outside).json()["error"]
+    assert "secret" not in add_micrographs(f"@{tmp_path}/list.txt").text
     (tmp_path / "mine/inside.txt").write_text(f"{tmp_path}/other/mic_0.mrc\n")
-    assert "lies outside" in bring(f"@{tmp_path}/mine/inside.txt").json()["error"]
-    assert bring(tmp_path / "mine/*.mrc").json()["added"] == 1
-    desk.close()
+    assert "lies outside" in add_micrographs(f"@{tmp_path}/mine/inside.txt").json()["error"]
+    assert add_micrographs(tmp_path / "mine/*.mrc").json()["added"] == 1
+    project.close()
 
 
 @pytest.mark.parametrize(
     "path", ["/../pyproject.toml", "/%2e%2e/store.py", "/..%5cstore.py", "//etc/passwd", "/a%00"]
 )
-def test_nothing_but_the_page_can_be_fetched(client, path):
+def test_only_files_of_the_page_can_be_fetched(client, path):
     assert client.get(path).status_code in (400, 404)
 
 
-def test_the_token_is_swapped_for_a_cookie_that_scripts_cannot_read(desk):
-    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
-    client = TestClient(application(desk, door), headers={"X-Cryopick": "1"})
+def test_the_token_is_exchanged_for_a_cookie_that_scripts_cannot_read(project):
+    credentials = Credentials(frozenset({"testserver"}), "cryopick_1", token="t")
+    client = TestClient(create_application(project, credentials), headers={"X-Cryopick": "1"})
 
     assert client.post("/api/login", json={"token": "guess"}).status_code == 401
     assert client.get("/api/state").status_code == 401

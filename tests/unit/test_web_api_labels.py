@@ -1,4 +1,4 @@
-"""The labelling server's addresses of labels: edits, and tables that are brought in."""
+"""Routes of labels: edits and imported tables."""
 
 import json
 import shutil
@@ -6,14 +6,14 @@ import shutil
 import pytest
 from tests.unit.test_web_api import add, edit
 
-from cryopick.web.project.database import Store
+from cryopick.web.storage.database import ProjectDatabase
 
 
 def labels(client, mid=1):
     return client.get("/api/labels", params={"mid": mid}).json()["labels"]
 
 
-def test_edits_are_done_once_in_order_and_stay(client, desk, tmp_path):
+def test_edits_are_applied_once_in_order_and_saved(client, project, tmp_path):
     edit(client, add(1), add(2, x=30.5))
     again = edit(client, add(1), {"cid": "m", "op": "move", "id": "l1", "x": 11.25, "y": 2.0})
 
@@ -25,15 +25,15 @@ def test_edits_are_done_once_in_order_and_stay(client, desk, tmp_path):
         {"cid": "k", "op": "kind", "id": "l1", "kind": "neg"},
     )
     shutil.copy(tmp_path / "p.cryopick/labels.db", tmp_path / "copy.db")  # as after a crash
-    other = Store(tmp_path / "copy.db")
+    other = ProjectDatabase(tmp_path / "copy.db")
     assert [row["kind"] for row in other.rows("SELECT kind FROM label")] == ["neg"]
     other.close()
 
 
-def test_a_batch_with_one_bad_edit_leaves_nothing(client):
+def test_a_batch_with_an_invalid_edit_changes_nothing(client):
     answer = edit(client, add(1), add(2, mid=99), status=404)
 
-    assert "no such micrograph" in answer["error"]
+    assert "no micrograph with number 99" in answer["error"]
     assert labels(client) == []
 
 
@@ -49,7 +49,7 @@ def test_a_batch_with_one_bad_edit_leaves_nothing(client):
         {"cid": "r", "op": "paint", "id": "r"},
     ],
 )
-def test_edits_that_make_no_sense_are_refused(client, op):
+def test_invalid_edits_are_rejected(client, op):
     text = json.dumps({"ops": [op]})
 
     answer = client.post("/api/ops", content=text, headers={"Content-Type": "application/json"})
@@ -67,33 +67,33 @@ def test_edits_that_make_no_sense_are_refused(client, op):
         (b'{"ops": [], "x": 1}', 422),
     ],
 )
-def test_bodies_that_are_none_are_refused(client, content, status):
+def test_invalid_bodies_are_rejected(client, content, status):
     answer = client.post("/api/ops", content=content, headers={"Content-Type": "application/json"})
 
     assert answer.status_code in (400, status)
     assert client.get("/api/state").status_code == 200
 
 
-def test_a_table_is_tried_before_it_is_taken(client, tmp_path):
+def test_an_import_can_be_previewed(client, tmp_path):
     table = "image_name\tx_coord\ty_coord\nmic_0\t30\t40\nmic_0\t500\t40\nother\t1\t1\n"
     edit(client, add(1, x=30.5, y=40.0))
     (tmp_path / "more.tsv").write_text(f"{table}mic_1\t12\t13\n")
 
-    def bring(dry_run):
+    def import_table(dry_run):
         with (tmp_path / "more.tsv").open("rb") as file:
             query = {"dry_run": dry_run, "kind": "pos"}
             return client.post("/api/import/labels", params=query, files={"file": file}).json()
 
-    said = bring(True)
-    assert (said["matched"], said["outside"], said["duplicates"]) == (1, 1, 1)
-    assert said["unmatched"] == ["other"]
+    preview = import_table(True)
+    assert (preview["matched"], preview["outside"], preview["duplicates"]) == (1, 1, 1)
+    assert preview["unmatched"] == ["other"]
     assert labels(client, 2) == []
-    bring(False)
+    import_table(False)
     assert [(one["x"], one["y"]) for one in labels(client, 2)] == [(12.0, 13.0)]
-    assert bring(False)["matched"] == 0
+    assert import_table(False)["matched"] == 0
 
 
-def test_a_table_that_is_none_is_refused_without_a_path_of_ours(client):
+def test_an_invalid_table_is_rejected_without_showing_a_server_path(client):
     answer = client.post("/api/import/labels", files={"file": ("a.star", b"\0\1\2")})
 
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""The labelling server's addresses of runs and exports."""
+"""Routes of runs and exports."""
 
 import time
 from pathlib import Path
@@ -11,60 +11,62 @@ from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
 
 
-def ended(client, run):
-    """What is told of a run when it has ended."""
+def wait_for_end(client, run):
+    """Return the description of a run after it has ended."""
     for _ in range(480):
-        told = client.get(f"/api/runs/{run}").json()
-        if told["state"] not in ("queued", "running"):
+        description = client.get(f"/api/runs/{run}").json()
+        if description["state"] not in ("queued", "running"):
             break
         time.sleep(0.25)
-    return told
+    return description
 
 
-def test_labels_are_exported_in_every_format_and_nothing_is_replaced_unasked(client, desk):
+def test_labels_are_exported_in_every_format_and_files_are_overwritten_only_on_request(
+    client, project
+):
     edit(client, add(1), add(2, mid=2, x=30.0))
     formats = [one["id"] for one in client.get("/api/state").json()["formats"]]
-    wanted = {"what": "labels", "formats": formats, "name": "mine", "dry_run": False}
+    request = {"what": "labels", "formats": formats, "name": "mine", "dry_run": False}
 
-    told = client.post("/api/exports", json={**wanted, "dry_run": True}).json()
-    assert told["n"] == 2
-    assert not Path(told["files"][0]["path"]).exists()
-    written = client.post("/api/exports", json=wanted)
+    preview = client.post("/api/exports", json={**request, "dry_run": True}).json()
+    assert preview["n"] == 2
+    assert not Path(preview["files"][0]["path"]).exists()
+    written = client.post("/api/exports", json=request)
 
     assert written.status_code == 200, written.text
     for one in written.json()["files"]:
         assert len(read_picks(Path(one["path"]))) == 2
-    assert "exists" in client.post("/api/exports", json=wanted).json()["error"]
-    assert client.post("/api/exports", json={**wanted, "replace": True}).status_code == 200
+    assert "exists" in client.post("/api/exports", json=request).json()["error"]
+    assert client.post("/api/exports", json={**request, "replace": True}).status_code == 200
     for name in ("../out", "a/b", ""):
-        assert client.post("/api/exports", json={**wanted, "name": name}).status_code == 422
+        assert client.post("/api/exports", json={**request, "name": name}).status_code == 422
 
 
-def test_a_training_is_refused_until_there_is_something_to_learn_from(client):
+def test_training_is_refused_without_labels_or_particle_count(client):
     plan = client.get("/api/plan").json()
-    assert "Mark some particles" in plan["refusal"]
+    assert "Label some particles" in plan["refusal"]
 
     run = {"kind": "train", "diameter_ang": 135}
     assert client.post("/api/runs", json=run).status_code == 422
     edit(client, *[add(i, x=10.0 * i) for i in range(1, 4)])
     assert client.get("/api/plan").json()["refusal"] is None
-    assert "about how many" in client.post("/api/runs", json=run).json()["error"]
+    assert "approximate number" in client.post("/api/runs", json=run).json()["error"]
     client.patch("/api/micrographs/1", json={"state": "all"})
     assert client.get("/api/plan").json()["estimate"] == 3
 
 
 @pytest.mark.slow
-def test_picks_are_counted_cut_judged_and_exported(client, desk):
+def test_picks_are_counted_selected_reviewed_and_exported(client, project):
     run = client.post("/api/runs", json={"kind": "pick", "diameter_ang": 135}).json()["id"]
-    told = ended(client, run)
-    assert told["state"] == "done", told
-    found = desk.runs.found(run)
+    description = wait_for_end(client, run)
+    assert description["state"] == "done", description
+    picks = project.runs.picks(run)
 
     histogram = client.get(f"/api/runs/{run}/histogram").json()
-    kept_from = np.cumsum(histogram["counts"][::-1])[::-1]
-    for place in range(0, 2048, 97):
-        edge = np.float32(histogram["edges"][place])
-        assert kept_from[place] == (found.score >= edge).sum()
+    totals = np.cumsum(histogram["counts"][::-1])[::-1]
+    for index in range(0, 2048, 97):
+        edge = np.float32(histogram["edges"][index])
+        assert totals[index] == (picks.score >= edge).sum()
 
     body = client.get("/api/micrographs/2/picks", params={"run": run}).content
     count = int(np.frombuffer(body[4:8], "<u4")[0])
@@ -72,42 +74,44 @@ def test_picks_are_counted_cut_judged_and_exported(client, desk):
     assert (np.diff(score) <= 0).all()
 
     edge = histogram["edges"][1024]
-    cut = {"threshold": edge, "edge_ang": 50.0, "min_distance_ang": 60.0}
-    assert client.put(f"/api/runs/{run}/threshold", json=cut).json() == cut
-    kept = desk.runs.kept(run).sum()
-    listed = client.get("/api/micrographs", params={"run": run}).json()["rows"]
-    assert sum(row["picks"] for row in listed) == kept
+    pick_filter = {"threshold": edge, "edge_ang": 50.0, "min_distance_ang": 60.0}
+    assert client.put(f"/api/runs/{run}/threshold", json=pick_filter).json() == pick_filter
+    n_selected = project.runs.selection_mask(run).sum()
+    rows = client.get("/api/micrographs", params={"run": run}).json()["rows"]
+    assert sum(row["picks"] for row in rows) == n_selected
 
-    asked = client.get("/api/review", params={"run": run, "kind": "random", "k": 500}).json()
-    items = asked["items"]
-    assert asked["drawn"] == cut
-    assert len(items) == kept
+    review = client.get("/api/review", params={"run": run, "kind": "random", "k": 500}).json()
+    items = review["items"]
+    assert review["drawn"] == pick_filter
+    assert len(items) == n_selected
     assert client.get(f"/api/runs/{run}/pr").json()["precision"]["value"] is None
-    said = {"run": run, "answer": "yes", "sample": "random", "drawn": cut}
-    verdicts = [{**said, "pick": one["pick"]} for one in items]
+    verdict = {"run": run, "answer": "yes", "sample": "random", "drawn": pick_filter}
+    verdicts = [{**verdict, "pick": one["pick"]} for one in items]
     client.post("/api/verdicts", json={"verdicts": verdicts})
     precision = client.get(f"/api/runs/{run}/pr").json()["precision"]
-    assert (precision["value"], precision["n"]) == ((1.0, kept) if kept >= 10 else (None, kept))
-    left = client.get("/api/review", params={"run": run, "kind": "random"}).json()["items"]
-    assert left == []
+    assert (precision["value"], precision["n"]) == (
+        (1.0, n_selected) if n_selected >= 10 else (None, n_selected)
+    )
+    remaining = client.get("/api/review", params={"run": run, "kind": "random"}).json()["items"]
+    assert remaining == []
 
-    wrong = items[0]
+    rejected = items[0]
     edit(
         client,
-        add(1, mid=wrong["mid"], x=wrong["x"], y=wrong["y"], kind="neg"),
+        add(1, mid=rejected["mid"], x=rejected["x"], y=rejected["y"], kind="neg"),
         add(2, x=1.0, y=1.0),
     )
     export = {"what": "picks", "run": run, "dry_run": False}
     written = client.post("/api/exports", json=export).json()
-    assert written["n"] == len(read_picks(Path(written["files"][0]["path"]))) == kept - 1 + 1
+    assert written["n"] == len(read_picks(Path(written["files"][0]["path"]))) == n_selected - 1 + 1
     assert "cryopick pick" in written["command"]
     assert client.delete(f"/api/runs/{run}").status_code == 200
     assert client.get(f"/api/runs/{run}").status_code == 404
 
 
-def test_a_pixel_size_of_1_is_asked_about(client, desk, tmp_path):
+def test_a_pixel_size_of_1_must_be_confirmed(client, project, tmp_path):
     write_mrc(tmp_path / "one.mrc", np.eye(9, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
-    desk.micrographs.add([str(tmp_path / "one.mrc")])
+    project.micrographs.add([str(tmp_path / "one.mrc")])
     edit(client, add(1))
     run = {"kind": "pick", "diameter_ang": 135}
 
@@ -119,12 +123,12 @@ def test_a_pixel_size_of_1_is_asked_about(client, desk, tmp_path):
     assert client.get("/api/plan").json()["refusal"] is None
 
 
-def test_micrographs_are_listed_in_the_order_to_label_them(client, desk):
-    run = desk.runs.create("suggest", "Suggestion", {})
-    names = [str(desk.micrographs.path(mid)) for mid in (3, 1)]
-    (desk.runs.folder(run) / "order.lst").write_text("\n".join([*names, "/gone.mrc"]))
+def test_micrographs_are_listed_in_the_suggested_order(client, project):
+    run = project.runs.create("suggest", "Suggestion", {})
+    names = [str(project.micrographs.path(mid)) for mid in (3, 1)]
+    (project.runs.folder(run) / "order.lst").write_text("\n".join([*names, "/gone.mrc"]))
 
-    desk.runs.take_order(run)
+    project.runs.take_suggested_order(run)
 
     rows = client.get("/api/micrographs", params={"sort": "suggested"}).json()["rows"]
     assert [(row["id"], row["suggested"]) for row in rows] == [(3, 1), (1, 2), (2, None)]

@@ -1,6 +1,6 @@
-"""Disks that are full, and disks that cannot be written: what is there can still be seen.
+"""On full and read-only disks, existing annotations can still be read.
 
-Each test has a file system of its own, mounted where only its processes see it.
+Each test mounts a separate file system that only its processes can see.
 """
 
 import json
@@ -13,39 +13,40 @@ from fastapi.testclient import TestClient
 from tests import tiny
 
 from cryopick.errors import InputError
-from cryopick.web.api.access_control import Door
-from cryopick.web.project.annotations import Add
-from cryopick.web.project.project import Desk
-from cryopick.web.server import application
+from cryopick.web.api.access_control import Credentials
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.server import create_application
+from cryopick.web.storage.annotations import AddLabel
 
 LABEL = """
 import json, os, sqlite3, sys
-from cryopick.web.desk import Desk
-from cryopick.web.marks import Add
-from cryopick.web.opsfile import read_ops
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.annotations import AddLabel
+from cryopick.web.storage.journal_file import read_journal
 folder, mics = sys.argv[1:]
-desk, kept = Desk.open(__import__("pathlib").Path(folder) / "p"), 0
-desk.micrographs.add([mics])
+project, saved = AnnotationProject.open(__import__("pathlib").Path(folder) / "p"), 0
+project.micrographs.add([mics])
 def add(number):
-    edit = Add(op="add", cid=f"c{number}", id=f"l{number}", mid=1, x=1, y=2)
-    desk.marks.apply([edit] , "me")
+    edit = AddLabel(op="add", cid=f"c{number}", id=f"l{number}", mid=1, x=1, y=2)
+    project.annotations.apply([edit] , "me")
 ballast = open(f"{folder}/ballast", "wb", buffering=0)
 ballast.write(bytes(16384))
 refused = ""
 while not refused:
     try:
-        add(kept)
-        kept += 1
+        add(saved)
+        saved += 1
     except sqlite3.OperationalError as error:
         refused = str(error)
-full = len(desk.marks.on(1)["labels"])
+full = len(project.annotations.list_on(1)["labels"])
 os.truncate(f"{folder}/ballast", 0)
-add(kept)
-desk.close()
-again = Desk.open(desk.folder)
+add(saved)
+project.close()
+again = AnnotationProject.open(project.folder)
 print(json.dumps({
-    "kept": kept, "refused": refused, "full": full, "labels": len(again.marks.on(1)["labels"]),
-    "lines": len(read_ops(desk.folder / "labels.ops.jsonl")),
+    "saved": saved, "refused": refused, "full": full,
+    "labels": len(again.annotations.list_on(1)["labels"]),
+    "lines": len(read_journal(project.folder / "labels.ops.jsonl")),
 }))
 again.close()
 """
@@ -53,19 +54,19 @@ LOOK = """
 import sys
 from pathlib import Path
 from cryopick.errors import InputError
-from cryopick.web.desk import Desk
+from cryopick.web.project.project import AnnotationProject
 try:
-    Desk.open(Path(sys.argv[1]))
+    AnnotationProject.open(Path(sys.argv[1]))
 except InputError as error:
     print(error)
-desk = Desk.open(Path(sys.argv[1]), read_only=True)
-print(len(desk.marks.on(1)["labels"]), desk.state()["read_only"])
-desk.close()
+project = AnnotationProject.open(Path(sys.argv[1]), read_only=True)
+print(len(project.annotations.list_on(1)["labels"]), project.state()["read_only"])
+project.close()
 """
 
 
 def within(mount, script, *words):
-    """What a script prints in a name space with mounts of its own."""
+    """Return the output of a script in a mount name space."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("mounting needs name spaces, which this machine does not allow")
     command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh"]
@@ -81,55 +82,58 @@ def mics(tmp_path):
 
 
 @pytest.fixture
-def project(tmp_path, mics):
-    desk = Desk.open(tmp_path / "p.cryopick")
-    desk.micrographs.add([str(mics)])
-    desk.marks.apply([Add(op="add", cid="c", id="l", mid=1, x=1, y=2)], "me")
-    desk.close()
+def project_folder(tmp_path, mics):
+    project = AnnotationProject.open(tmp_path / "p.cryopick")
+    project.micrographs.add([str(mics)])
+    project.annotations.apply([AddLabel(op="add", cid="c", id="l", mid=1, x=1, y=2)], "me")
+    project.close()
     return tmp_path / "p.cryopick"
 
 
-def test_what_was_kept_stays_when_the_disk_is_full_and_more_is_kept_when_there_is_room(
-    tmp_path, mics
-):
+def test_a_full_disk_loses_no_labels_and_later_ones_are_saved_when_there_is_space(tmp_path, mics):
     disk = tmp_path / "disk"
     disk.mkdir()
 
-    told = json.loads(within(f"mount -t tmpfs -o size=256k none '{disk}'", LABEL, disk, mics))
+    counts = json.loads(within(f"mount -t tmpfs -o size=256k none '{disk}'", LABEL, disk, mics))
 
-    assert "full" in told["refused"]
-    assert told["full"] == told["kept"] > 10
-    assert told["labels"] == told["lines"] == told["kept"] + 1
+    assert "full" in counts["refused"]
+    assert counts["full"] == counts["saved"] > 10
+    assert counts["labels"] == counts["lines"] == counts["saved"] + 1
 
 
-def test_a_project_that_cannot_be_written_can_be_looked_at(project):
-    mount = f"mount --bind '{project}' '{project}' && mount -o remount,bind,ro '{project}'"
+def test_a_project_on_a_read_only_disk_can_be_opened_read_only(project_folder):
+    mount = (
+        f"mount --bind '{project_folder}' '{project_folder}' && "
+        f"mount -o remount,bind,ro '{project_folder}'"
+    )
 
-    refusal, seen = within(mount, LOOK, project).splitlines()
+    refusal, contents = within(mount, LOOK, project_folder).splitlines()
 
     assert "--read-only" in refusal
-    assert seen == "1 True"
+    assert contents == "1 True"
 
 
-def test_looking_changes_nothing(project):
-    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
-    desk = Desk.open(project, read_only=True)
-    door = Door(frozenset({"testserver"}), "cryopick_1", token="t")
+def test_opening_read_only_changes_no_file(project_folder):
+    before = {path: path.read_bytes() for path in project_folder.rglob("*") if path.is_file()}
+    project = AnnotationProject.open(project_folder, read_only=True)
+    credentials = Credentials(frozenset({"testserver"}), "cryopick_1", token="t")
     headers = {"Authorization": "Bearer t", "X-Cryopick": "1"}
-    client = TestClient(application(desk, door), headers=headers)
+    client = TestClient(create_application(project, credentials), headers=headers)
 
-    picture = client.get("/api/micrographs/1/display")
+    image = client.get("/api/micrographs/1/display")
     edit = client.post("/api/ops", json={"ops": []})
     state = client.patch("/api/state", json={"diameter_ang": 9})
-    desk.close()
+    project.close()
 
-    assert picture.status_code == 200
+    assert image.status_code == 200
     assert [edit.status_code, state.status_code] == [403, 403]
-    assert "looking only" in edit.json()["error"]
-    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+    assert "read-only" in edit.json()["error"]
+    assert {
+        path: path.read_bytes() for path in project_folder.rglob("*") if path.is_file()
+    } == before
 
 
-def test_there_must_be_something_to_look_at(tmp_path):
+def test_opening_a_missing_project_read_only_fails(tmp_path):
     with pytest.raises(InputError, match="there is no project there"):
-        Desk.open(tmp_path / "none", read_only=True)
+        AnnotationProject.open(tmp_path / "none", read_only=True)
     assert not (tmp_path / "none").exists()

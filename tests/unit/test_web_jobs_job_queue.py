@@ -1,75 +1,100 @@
-"""Runs in a process of their own: what fails or is stopped can go on."""
+"""Runs in child processes: a run that failed or was stopped can be resumed."""
 
 import json
+import os
 import time
 
 import pytest
 from tests import tiny
 
 from cryopick.errors import InputError
-from cryopick.web.project.project import Desk
-from cryopick.web.run_log import read_log
+from cryopick.web.jobs.run_progress import read_last_lines, read_run_progress
+from cryopick.web.project.project import AnnotationProject
 
 
 @pytest.fixture
-def desk(tmp_path):
+def project(tmp_path):
     tiny.micrographs(tmp_path / "mics", 1)
-    opened = Desk.open(tmp_path / "p.cryopick")
-    yield opened
-    opened.close()
+    open_project = AnnotationProject.open(tmp_path / "p.cryopick")
+    yield open_project
+    open_project.close()
 
 
-def run_of(desk, *commands):
-    """A run that waits, with commands of its own; it does not begin before it has them."""
-    run = desk.runs.create("train", "Training", {})
-    desk.runs.folder(run).mkdir(exist_ok=True)
-    time.sleep(1.2)  # the queue is looked at meanwhile
-    assert desk.runs.one(run)["state"] == "queued"
+def create_run(project, *commands):
+    """Create a run with the given commands; it does not start before they are written."""
+    run = project.runs.create("train", "Training", {})
+    project.runs.folder(run).mkdir(exist_ok=True)
+    time.sleep(1.2)  # longer than the interval of the queue
+    assert project.runs.find(run)["state"] == "queued"
     plan = {"commands": list(commands), "on_stop": []}
-    (desk.runs.folder(run) / ".plan.json").write_text(json.dumps(plan))
-    (desk.runs.folder(run) / ".plan.json").rename(desk.runs.folder(run) / "plan.json")
+    (project.runs.folder(run) / ".plan.json").write_text(json.dumps(plan))
+    (project.runs.folder(run) / ".plan.json").rename(project.runs.folder(run) / "plan.json")
     return run
 
 
-def ended(desk, run):
-    """The run when it has ended."""
+def wait_for_end(project, run):
+    """Return the description of a run after it has ended."""
     before = time.monotonic()
     while time.monotonic() - before < 120:
-        told = desk.jobs.shown(desk.runs.one(run))
-        if told["state"] not in ("queued", "running"):
-            return told
+        description = project.jobs.describe(project.runs.find(run))
+        if description["state"] not in ("queued", "running"):
+            return description
         time.sleep(0.1)
-    raise AssertionError(told)
+    raise AssertionError(description)
 
 
 @pytest.mark.slow
-def test_a_run_that_failed_goes_on_after_what_it_has_made(desk):
-    run = run_of(desk, ["no-such-command"], ["--version"])
-    failed = ended(desk, run)
-    (desk.runs.folder(run) / "model.safetensors").write_bytes(b"as if it had learned")
+def test_a_failed_run_is_resumed_after_its_completed_commands(project):
+    run = create_run(project, ["no-such-command"], ["--version"])
+    failed = wait_for_end(project, run)
+    (project.runs.folder(run) / "model.safetensors").write_bytes(b"as after training")
 
-    desk.jobs.resume(run)
+    project.jobs.resume(run)
 
-    told = ended(desk, run)
+    description = wait_for_end(project, run)
     assert (failed["state"], failed["can_resume"]) == ("failed", True)
     assert "no-such-command" in " ".join(failed["log"])
-    assert (told["state"], told["can_resume"]) == ("done", False)
-    assert told["log"][-1].startswith("cryopick ")
-    with pytest.raises(InputError, match="nothing of this run is left"):
-        desk.jobs.resume(run)
+    assert (description["state"], description["can_resume"]) == ("done", False)
+    assert description["log"][-1].startswith("cryopick ")
+    with pytest.raises(InputError, match="nothing left to resume"):
+        project.jobs.resume(run)
 
 
-def test_curves_are_read_off_the_log(tmp_path):
-    (tmp_path / "log.txt").write_text(
-        "Micrographs: 2 of 3\n"
-        "step 50/100  loss 0.4500  precision 0.2\n"
-        "step 100/100  loss nan  held-out AP 0.6250 of 12 particles\n"
-    )
+def write_events(file, *events):
+    file.parent.mkdir()
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
 
-    _, curves, progress = read_log(tmp_path / "log.txt")
 
-    assert curves["step"] == [50, 100]
-    assert curves["loss"] == [0.45, None]
-    assert (curves["recall_step"], curves["recall"]) == ([100], [0.625])
-    assert progress == {"says": "learning", "step": 100, "steps": 100}
-    assert read_log(tmp_path / "none.txt")[0] == []
+def test_curves_and_progress_are_read_from_progress_files(tmp_path):
+    progress = {"event": "progress", "elapsed_s": 1.0, "seconds_left": 2.5}
+    rows = [
+        {"event": "curve_point", "step": 50, "loss": 0.45, "particle_average_precision": None},
+        {"event": "curve_point", "step": 100, "loss": None, "particle_average_precision": 0.625},
+    ]
+    training = {**progress, "stage": "Training", "done": 100, "total": 100}
+    write_events(tmp_path / "model.run" / "progress.jsonl", {"event": "started"}, *rows, training)
+    os.utime(tmp_path / "model.run" / "progress.jsonl", (1, 1))
+    before = read_run_progress(tmp_path)
+    picking = {**progress, "stage": "Picking micrographs", "done": 2, "total": 3}
+    write_events(tmp_path / ".picks.json.parts" / "progress.jsonl", picking)
+
+    after = read_run_progress(tmp_path)
+
+    assert after.curves["step"] == [50, 100]
+    assert after.curves["loss"] == [0.45, None]
+    assert after.curves["average_precision_step"] == [100]
+    assert after.curves["average_precision"] == [0.625]
+    assert (before.current["stage"], before.current["done"]) == ("Training", 100)
+    assert after.current == {
+        "stage": "Picking micrographs",
+        "done": 2,
+        "total": 3,
+        "seconds_left": 2.5,
+    }
+
+
+def test_the_last_lines_of_the_output_are_shown_unchanged(tmp_path):
+    assert read_last_lines(tmp_path) == []
+    (tmp_path / "log.txt").write_text("".join(f"line {number}\n" for number in range(100)))
+
+    assert read_last_lines(tmp_path) == [f"line {number}" for number in range(60, 100)]

@@ -16,9 +16,10 @@ __all__ = ["compute_novelty", "compute_typical_distance", "standardize_features"
 _SAMPLE = 512  # vectors at a time, and for the typical distance
 
 Vectors = Shaped[np.ndarray, "vectors features"]
+Others = Shaped[np.ndarray, "others features"]
 
 
-def standardize_features(features: Vectors, labelled: Vectors) -> tuple[Vectors, Vectors]:
+def standardize_features(features: Vectors, labelled: Others) -> tuple[Vectors, Others]:
     """Standardize features over the candidates, and scale every vector to length 1.
 
     So neither a feature of large values nor high contrast determines the distances.
@@ -49,7 +50,7 @@ def compute_typical_distance(features: Vectors) -> float:
 
 
 def compute_novelty(
-    features: Vectors, others: Vectors, typical: float
+    features: Vectors, others: Others, typical: float
 ) -> Float[np.ndarray, " vectors"]:
     """Compute the distance of each vector to the nearest of others, 1 from the typical one on.
 

@@ -38,8 +38,8 @@ def solve_count_shift(scores: Float[np.ndarray, " picks"], expected: float) -> f
         scores: Logits of all picks of some micrographs, down to a low threshold.
         expected: Expected number of particles on them, at most nine in ten picks.
     """
-    wanted = min(expected, _MAX_PARTICLE_FRAC * len(scores))
-    return solve_logit_shift(scores, wanted) if wanted > 0 else 0.0
+    target = min(expected, _MAX_PARTICLE_FRAC * len(scores))
+    return solve_logit_shift(scores, target) if target > 0 else 0.0
 
 
 def average_probability(

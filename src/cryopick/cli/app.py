@@ -21,6 +21,7 @@ import typer
 from typer import Option, echo
 from typer.core import TyperGroup
 
+from cryopick.cli.repeated_option import repeat_micrograph_option
 from cryopick.errors import CryopickError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is
 # Commands in the order of `--help`, and the module of `cryopick.cli` that defines each.
 MODULES = {
     "benchmark": "benchmark",
-    "benchmark-report": "benchmark",
+    "benchmark-report": "benchmark_report",
     "combine": "sets",
     "convert": "convert",
     "cryosparc-job": "cryosparc_job",
@@ -84,6 +85,12 @@ class Commands(TyperGroup):
         self.commands = load()
         return list(MODULES)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # as below
+        """Find the command, and accept several micrographs after one `-m`."""
+        name, command, words = super().resolve_command(ctx, args)
+        parameters = [] if command is None else command.params
+        return name, command, repeat_micrograph_option(parameters, words)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # as below
         """Store the command line and the time."""
         if ctx.parent is None:
@@ -117,9 +124,13 @@ def _report_error(error: Exception) -> typer.Exit:
     if isinstance(error, CryopickError):
         echo(f"cryopick: error: {text}", err=True)
         return typer.Exit(FAILED)
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        echo(f"cryopick: error: {where}{error.strerror}", err=True)
+        echo(f"cryopick: error: {where}{error.strerror or text}", err=True)
+        return typer.Exit(FAILED)
+    if isinstance(error, MemoryError):
+        advice = "the memory is not sufficient; use fewer threads, or check the sizes"
+        echo(f"cryopick: error: {advice} ({text})", err=True)
         return typer.Exit(FAILED)
     echo(
         f"cryopick: bug: {type(error).__name__}: {text}. This is an error in cryopick itself; run "

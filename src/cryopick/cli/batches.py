@@ -50,4 +50,4 @@ def select_shard(
     from cryopick.distributed.shards import Shard
 
     part = Shard.parse(shard)
-    return {path: outputs[path] for path in part.own(list(outputs))}, part.output(out)
+    return {path: outputs[path] for path in part.select(list(outputs))}, part.output_path(out)

@@ -15,7 +15,7 @@ from cryopick.cli.progress import Batch, open_events
 from cryopick.errors import MicrographError
 
 if TYPE_CHECKING:
-    from cryopick.distributed.dask_batch import Job
+    from cryopick.distributed.dask_batch import WorkerJob
     from cryopick.regions import Regions
     from cryopick.workflows.cluster import Cluster
 
@@ -58,7 +58,7 @@ def choose_cluster(name: str | None, workers: int | None) -> "Cluster | None":
 
 def distribute_batch(
     cluster: "Cluster",
-    job: "Job",
+    job: "WorkerJob",
     outputs: Mapping[Path, Path | None],
     ignore: "Regions",
     batch: Batch,

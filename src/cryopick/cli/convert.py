@@ -9,10 +9,9 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force, Table
-from cryopick.cli.tables import match_files, write_table
+from cryopick.cli.tables import match_files, read_with_context, write_table
 
 if TYPE_CHECKING:
-    from cryopick.io.tables.codec import TableLayout
     from cryopick.picks import Picks
 
 __all__ = ["convert"]
@@ -79,9 +78,10 @@ def convert(
     Example: cryopick convert picks.tsv -o picks.star
     """
     from cryopick.io.images.sizes import find_micrograph_shapes
-    from cryopick.io.tables.pick_tables import read_picks_many
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.star_merge import scale_pixel_sizes
 
-    picks = read_picks_many(tables, format=from_format)
+    picks, context = read_with_context(tables, out, to_format, in_format=from_format)
     if threshold is not None:
         from cryopick.evaluate.thresholds import (
             apply_threshold,  # not for every table that is converted
@@ -90,6 +90,7 @@ def convert(
         picks = apply_threshold(picks, threshold)
     if scale != 1.0:
         picks = _remove_sizes(picks.scale(scale))
+        picks, context = scale_pixel_sizes(picks, context, scale, tables[0])
     picks, shapes = _match_sizes(picks, micrographs or (), shape_px)
     if invert_y:
         picks = picks.invert_y(
@@ -97,8 +98,7 @@ def convert(
         )
     else:
         _warn_about_tiff([*picks.micrographs, *shapes])
-    layout = _layout(tables, out, to_format, from_format)
-    layout = replace(layout, shapes_px=shapes)
+    layout = TableLayout(star=context, shapes_px=shapes)
     write_table(picks, out, table_format=to_format, overwrite=force, box_px=box_px, layout=layout)
 
 
@@ -139,16 +139,3 @@ def _warn_about_tiff(names: Iterable[str]) -> None:
             "flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
             err=True,
         )
-
-
-def _layout(
-    tables: list[Path], out: str, to_format: str | None, from_format: str | None
-) -> "TableLayout":
-    """Read the other blocks and columns to keep when STAR files become one STAR file."""
-    from cryopick.io.tables.codec import TableLayout
-    from cryopick.io.tables.pick_tables import read_star_context
-
-    is_star = to_format == "star" or (to_format is None and out.lower().endswith(".star"))
-    if not is_star or out.endswith("/") or from_format not in (None, "star"):
-        return TableLayout()
-    return TableLayout(star=read_star_context(tables))

@@ -1,7 +1,6 @@
 """`cryopick cryosparc-job`: pick particles in an external job of cryoSPARC."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,10 +57,8 @@ def cryosparc_job(
     job = JobSettings(project=project, workspace=workspace, source=source, output=output)
     file = choose_model_file(model, settings.diameter_ang)
 
-    def pick(paths: Sequence[Path], pixel_size_ang: float, events: "Events") -> "Picks":
-        size_ang = settings.pixel_size_ang or pixel_size_ang
-        pick_settings = replace(settings, pixel_size_ang=size_ang)
-        pick_task = PickJob(micrographs=paths, model=file, settings=pick_settings, device=device)
+    def pick(paths: Sequence[Path], events: "Events") -> "Picks":
+        pick_task = PickJob(micrographs=paths, model=file, settings=settings, device=device)
         return pick_micrographs(pick_task, events).picks
 
     name, count = pick_job(connect(url), job, pick)

@@ -26,7 +26,7 @@ from cryopick.config import Help
 from cryopick.errors import OutputExistsError, SettingsError
 
 if TYPE_CHECKING:
-    from cryopick.report.findings import DemoFiles, Findings
+    from cryopick.report.demo_results import DemoFiles, DemoResults
 
 __all__ = ["DemoSettings", "Stage", "demo", "plan_stages", "run_demo"]
 
@@ -96,7 +96,7 @@ def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: 
     Raises:
         OutputExistsError: `out` holds other files, or a demo with other settings.
     """
-    from cryopick.report.findings import DemoFiles
+    from cryopick.report.demo_results import DemoFiles
 
     files = DemoFiles(out)
     _open(settings, files, force=force)
@@ -154,9 +154,9 @@ def plan_stages(settings: DemoSettings, files: "DemoFiles", device: str) -> dict
         "evaluate": Stage(
             _words(
                 ("evaluate", files.picks, files.truth, "--radius-px", f"{radius_px:g}"),
-                ("--only", files.test_list, "--plot", files.judged),
+                ("--only", files.test_list, "--plot", files.precision_recall),
             ),
-            files.judged,
+            files.precision_recall,
         ),
     }
 
@@ -202,8 +202,8 @@ def _open(settings: DemoSettings, files: "DemoFiles", *, force: bool) -> None:
 
 def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[str, Any]:
     """Run the remaining stages, write the report, and return the metrics."""
-    from cryopick.report.demo import demo_page
-    from cryopick.report.findings import gather
+    from cryopick.report.demo import render_demo_page
+    from cryopick.report.demo_results import collect_demo_results
     from cryopick.runs.atomic_write import atomic_write
 
     log = files.root / "seconds.json"  # of each stage, kept for a resumed demo
@@ -218,14 +218,14 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
                 temporary.write_text(json.dumps(seconds), encoding="utf-8")
     echo("writing the report", err=True)
     _, diameter_px, radius_px = _measure_particle(settings)
-    findings = gather(files, diameter_px, radius_px)
+    results = collect_demo_results(files, diameter_px, radius_px)
     lines = [shlex.join(["cryopick", *stage.words]) for stage in all_stages.values()]
     lines.insert(
         2, f"# {files.labels}: {settings.labels} particles of parts/train.tsv, drawn at random"
     )
     with atomic_write(files.report, overwrite=True) as temporary:
-        temporary.write_text(demo_page(findings, lines, seconds), encoding="utf-8")
-    metrics = _metrics(settings, findings, seconds)
+        temporary.write_text(render_demo_page(results, lines, seconds), encoding="utf-8")
+    metrics = _metrics(settings, results, seconds)
     with atomic_write(files.metrics, overwrite=True) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     return metrics
@@ -254,18 +254,21 @@ def _draw_labels(settings: DemoSettings, files: "DemoFiles") -> None:
 
 
 def _metrics(
-    settings: DemoSettings, findings: "Findings", seconds: Mapping[str, float]
+    settings: DemoSettings, results: "DemoResults", seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Collect the contents of metrics.json."""
-    evaluation = findings.judged
+    evaluation = results.evaluation
     return {
         "average_precision": evaluation.average_precision or 0.0,
         "best": asdict(evaluation.best) if evaluation.best else None,
-        "labels": len(findings.labels),
-        "micrographs": {"trained_on": findings.trained_on, "held_out": len(evaluation.micrographs)},
+        "labels": len(results.labels),
+        "micrographs": {
+            "trained_on": results.n_training_micrographs,
+            "held_out": len(evaluation.micrographs),
+        },
         "held_out": evaluation.to_dict(),
         "seconds": dict(seconds),
         "demo": asdict(settings),
-        "settings": dict(findings.settings),
-        "version": findings.version,
+        "settings": dict(results.settings),
+        "version": results.version,
     }

@@ -41,13 +41,13 @@ def merge(
 
     Example: cryopick merge picks.star
     """
-    from cryopick.distributed.shards import merged, shards_of
+    from cryopick.distributed.shards import find_shard_tables, merge_shards
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
 
     if out.is_dir():
         raise InputError(f"{out}: is a folder; shards that write to a folder need no merge")
-    parts = shards_of(out)
+    parts = find_shard_tables(out)
     settings_files = [settings_file(str(part)) for part in parts]
     texts = [file.read_text(encoding="utf-8") if file.exists() else "" for file in settings_files]
     for file, text in zip(settings_files, texts, strict=True):
@@ -55,7 +55,7 @@ def merge(
             raise InputError(
                 f"{file}: its settings differ from {settings_files[0].name}; run that shard again"
             )
-    table, record = merged(parts, [metadata_file(str(part)) for part in parts])
+    table, record = merge_shards(parts, [metadata_file(str(part)) for part in parts])
     write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
     if texts[0]:
         with atomic_write(settings_file(str(out)), overwrite=True) as temporary:
@@ -90,14 +90,14 @@ def submit(
     Example: cryopick submit --scheduler slurm --shards 20 -s job.sh pick mics -o picks.star
     --diameter-ang 150
     """
-    from cryopick.distributed.submit import SCHEDULERS, script
+    from cryopick.distributed.submit import SCHEDULERS, render_array_script
     from cryopick.runs.atomic_write import atomic_write
 
     if scheduler not in SCHEDULERS:
         raise BadParameter(f"--scheduler must be one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
     if words[0] not in _SHARDABLE:
         raise BadParameter(f"only {', '.join(_SHARDABLE)} can run in shards; got {words[0]}")
-    text = script(scheduler, words, of=shards, cores=cores, file=str(out))
+    text = render_array_script(scheduler, words, shards=shards, cores=cores, file=str(out))
     with atomic_write(out, overwrite=force) as temporary:
         temporary.write_text(text, encoding="utf-8")
     out.chmod(0o755)
@@ -139,8 +139,8 @@ def watch(
 
     Example: cryopick watch 'MotionCorr/job002/Movies/*.mrc' --diameter-ang 150 -o picks
     """
-    from cryopick.distributed.live_picking import Station
-    from cryopick.distributed.watch_folder import Watcher, there_now
+    from cryopick.distributed.live_picking import LivePicker
+    from cryopick.distributed.watch_folder import FolderWatcher, find_present_micrographs
     from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
 
@@ -148,10 +148,10 @@ def watch(
     file = choose_model_file(model, settings.diameter_ang)
     plan_tables([], f"{out}/", table_format=table_format, box_px=box_px)
     work = PickBatch.open(file, settings, require_device(device))
-    watcher = Watcher(lambda: there_now(micrographs))
-    station = Station(watcher, work, out, table_format=table_format, box_px=box_px)
-    result = station.run(
-        every_s=every_s, until_idle_s=until_idle_s, tell=lambda text: echo(text, err=True)
+    watcher = FolderWatcher(lambda: find_present_micrographs(micrographs))
+    live_picker = LivePicker(watcher, work, out, table_format=table_format, box_px=box_px)
+    result = live_picker.run(
+        every_s=every_s, until_idle_s=until_idle_s, notify=lambda text: echo(text, err=True)
     )
     echo(f"picked {result.new} new micrographs, {result.picked} in total", err=True)
     if result.failures:

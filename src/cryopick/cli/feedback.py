@@ -7,7 +7,7 @@ from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import Force
-from cryopick.cli.tables import align_names, write_table
+from cryopick.cli.tables import align_names, read_with_context, write_table
 from cryopick.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -76,18 +76,20 @@ def feedback(
     Example: cryopick feedback Extract/job5/particles.star Select/job8/particles.star -o again
     """
     from cryopick.evaluate.thresholds import apply_threshold, select_strongest
-    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.io.tables.codec import TableLayout
 
     if (selected is None) == (not classes):
         raise BadParameter("add either SELECTED, the table of selected particles, or --class")
-    table = read_picks(picks)
+    table, context = read_with_context([picks], "", table_format)
+    selected_context = context
     if threshold is not None:
         table = apply_threshold(table, threshold)
     if selected is None:
         labels, negatives = _split_by_class(table, set(classes or []), picks)
     else:
+        particles, selected_context = read_with_context([selected], "", table_format)
         labels, negatives = _split_by_table(
-            table, align_names(read_picks(selected), table.micrographs), radius_px
+            table, align_names(particles, table.micrographs), radius_px
         )
     if not len(labels):
         raise InputError(
@@ -95,12 +97,16 @@ def feedback(
         )
     if max_negatives is not None:
         negatives = select_strongest(negatives, max_negatives)
-    files = {out / f"labels.{table_format}": labels, out / f"negatives.{table_format}": negatives}
+    files = {
+        out / f"labels.{table_format}": (labels, selected_context),
+        out / f"negatives.{table_format}": (negatives, context),
+    }
     for file in files:
         if file.exists() and not force:
             raise OutputExistsError(f"{file}: already exists; overwrite it with --force")
-    for file, table_of_file in files.items():
-        write_table(table_of_file, str(file), table_format=table_format, overwrite=force)
+    for file, (rows, star) in files.items():
+        layout = TableLayout(star=star)
+        write_table(rows, str(file), table_format=table_format, overwrite=force, layout=layout)
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
     echo(
         f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from typer import Option
+from typer import Option, echo
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
@@ -20,7 +20,6 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
 from cryopick.pick.filaments.settings import FilamentSettings
 from cryopick.pick.settings import PickSettings
@@ -83,13 +82,13 @@ def filaments(
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        write_table(concatenate(segments), plan.out, table_format=table_format, overwrite=True)
+        echo(plan.write(concatenate(segments)), err=True)
         files = {"model": file, "ignore": ignore}
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs,
             files=files,
             device=str(torch_device),
-            skipped=batch.skipped,
+            skipped=batch.skipped_files,
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -71,10 +71,10 @@ def preprocess(
 
             if to_write:
                 write_prepared(to_write, settings, loaded, ledger, on_done)
-        if len(batch.skipped) == len(outputs):
+        if len(batch.skipped_files) == len(outputs):
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             header = f"# prepared for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
-    echo(f"{len(outputs) - len(batch.skipped)} micrographs written to {out}", err=True)
+    echo(f"{len(outputs) - len(batch.skipped_files)} micrographs written to {out}", err=True)
     batch.finish()

@@ -119,9 +119,9 @@ class _Bar:
         self._task = self._progress.add_task(stage, total=total)
         self._progress.start()
 
-    def update(self, done: int) -> None:
+    def update(self, completed: int) -> None:
         """Show the number of completed units."""
-        self._progress.update(self._task, completed=done)
+        self._progress.update(self._task, completed=completed)
 
     def close(self) -> None:
         """Leave the bar as it is, and give stderr back."""
@@ -234,7 +234,7 @@ class Batch:
             events.emit(FileSkipped.from_error(path, error))
 
     @property
-    def skipped(self) -> list[str]:
+    def skipped_files(self) -> list[str]:
         """Files that failed so far."""
         return list(map(str, self._failures))
 

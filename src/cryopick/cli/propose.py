@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from typer import echo
+
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import BoxSize, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
-from cryopick.cli.tables import write_table
 from cryopick.errors import InputError
 from cryopick.pick.proposals.settings import ProposeSettings
 from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
@@ -71,9 +72,9 @@ def propose(
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(settings_text, encoding="utf-8")
         table = concatenate(tables)
-        write_table(table, plan.out, table_format=table_format, overwrite=True, box_px=box_px)
+        echo(plan.write(table), err=True)
         record = stopwatch().collect_metadata(
-            micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped
+            micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped_files
         )
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -13,7 +13,7 @@ from cryopick.errors import InputError
 
 __all__ = ["relion_job"]
 
-_SELF = (sys.executable, "-c", "from cryopick.cli import main; main()")
+_SELF = (sys.executable, "-m", "cryopick")
 
 
 @app.command("relion-job", context_settings={"ignore_unknown_options": True})

@@ -73,14 +73,14 @@ def report(
     """
     from cryopick.io.inputs import find_micrographs
     from cryopick.model.device import require_device
-    from cryopick.report.page import run_page
-    from cryopick.report.pick_summary import evidence_of
-    from cryopick.report.run_files import Wanted, open_run
+    from cryopick.report.page import render_run_page
+    from cryopick.report.pick_summary import summarize_picks
+    from cryopick.report.run_files import ReportRequest, open_run
     from cryopick.runs.atomic_write import atomic_write
 
     output = f"{run}/" if run.is_dir() else str(run)
     page = out or run.with_suffix(".report.html")
-    request = Wanted(
+    request = ReportRequest(
         micrographs=find_micrographs(micrographs or []),
         model=model,
         truth=truth,
@@ -90,7 +90,7 @@ def report(
     )
     with atomic_write(page, overwrite=force) as temporary:
         opened_run = open_run(run, settings_file(output), metadata_file(output), request)
-        text = run_page(opened_run, evidence_of(opened_run, threshold, radius_px))
+        text = render_run_page(opened_run, summarize_picks(opened_run, threshold, radius_px))
         temporary.write_text(text, encoding="utf-8")
     if opened_run.unmatched:
         missing = len(opened_run.unmatched)

@@ -64,9 +64,9 @@ def score(
     with open_ledger(ledger, outputs.values(), outputs, overwrite=force):
         work = work.prefetch_scores(outputs, ledger)
         if shared_by:
-            from cryopick.distributed.dask_batch import Job
+            from cryopick.distributed.dask_batch import WorkerJob
 
-            job, missing = Job.of(work, file, device, ledger), work.picker.order
+            job, missing = WorkerJob.from_batch(work, file, device, ledger), work.picker.order
             missing_outputs = {path: outputs[path] for path in missing}
             distribute_batch(shared_by, job, missing_outputs, work.picker.ignore, batch)
         results = list(batch.run(lambda path: work.write_scores(path, outputs[path], ledger)))

@@ -20,10 +20,11 @@ from cryopick.cli.options import (
     convert_to_pixels,
 )
 from cryopick.cli.settings import AUTO
-from cryopick.cli.tables import align_names, write_table
+from cryopick.cli.tables import align_names, read_with_context, write_table
 
 if TYPE_CHECKING:
     from cryopick.evaluate.expectation import AutomaticSelection, ExpectedMetrics
+    from cryopick.io.tables.codec import StarContext, TableLayout
     from cryopick.picks import Picks
 
 __all__ = ["NO_PARTICLES_WARNING", "Operation", "apply_cut", "combine", "threshold"]
@@ -87,11 +88,12 @@ def threshold(
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
     from cryopick.evaluate.thresholds import select_nested
-    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.io.tables.codec import TableLayout
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("add either --at or --keep")
-    table = read_picks(picks)
+    table, context = read_with_context([picks], out, table_format)
+    layout = TableLayout(star=context)
     sets = {
         f"at{_format_threshold(word)}": apply_cut(table, word, f"at{_format_threshold(word)}: ")
         for word in at or []
@@ -101,7 +103,7 @@ def threshold(
         sets[f"keep{count}"] = selected
     for label, selected in sets.items():
         name = out if len(sets) == 1 else _add_suffix(out, label)
-        write_table(selected, name, table_format=table_format, overwrite=force)
+        write_table(selected, name, table_format=table_format, overwrite=force, layout=layout)
 
 
 def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
@@ -254,18 +256,32 @@ def combine(
         combine_tables = partial(find_consensus, min_tables=min_tables)
     else:
         combine_tables = getattr(sets, operation)
-    combined = _combine_tables(tables, radius, combine_tables)
-    write_table(combined, out, table_format=table_format, overwrite=force)
+    combined, layout = _combine_tables(
+        tables, radius, combine_tables, partial(read_with_context, out=out, out_format=table_format)
+    )
+    write_table(combined, out, table_format=table_format, overwrite=force, layout=layout)
 
 
 def _combine_tables(
-    paths: Sequence[Path], radius_px: float, combine: "Callable[[Sequence[Picks], float], Picks]"
-) -> "Picks":
+    paths: Sequence[Path],
+    radius_px: float,
+    combine: "Callable[[Sequence[Picks], float], Picks]",
+    read: "Callable[[Sequence[Path]], tuple[Picks, StarContext]]",
+) -> "tuple[Picks, TableLayout]":
     """Combine tables; each micrograph gets the name in the first table that has it."""
-    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.pick_tables import find_optics_groups
+    from cryopick.io.tables.star_merge import assign_optics_groups, merge_contexts
 
     tables: list[Picks] = []
+    contexts = []
     for path in paths:
         names = dict.fromkeys(name for table in tables for name in table.micrographs)
-        tables.append(align_names(read_picks(path), list(names)))
-    return combine(tables, radius_px)
+        table, context = read([path])
+        tables.append(align_names(table, list(names)))
+        contexts.append(context)
+    tables, merged = merge_contexts(tables, contexts, paths)
+    combined = combine(tables, radius_px)
+    groups = find_optics_groups(tables)
+    combined = assign_optics_groups(combined, merged, groups, paths[0])
+    return combined, TableLayout(star=merged)

@@ -9,9 +9,11 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.tables import read_with_context
 
 if TYPE_CHECKING:
     from cryopick.evaluate.set_operations import Split
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.picks import Picks
 
 __all__ = ["split"]
@@ -63,16 +65,17 @@ def split(
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
         raise typer.BadParameter("add one of --test-fraction, --number and --folds")
-    table = _read_labelled(picks, micrographs)
+    table, layout = _read_labelled(picks, micrographs, table_format)
     names = table.micrographs
     if test_fraction is not None:
         number = max(1, round(test_fraction * len(names)))
     _require_enough(len(names), number or 1, folds)
     if folds is None:
-        _write(table, sets.hold_out(names, number or 1, seed), out, table_format, overwrite=force)
-        return
-    for i, part in enumerate(sets.fold(names, folds, seed), start=1):
-        _write(table, part, out / f"fold{i}", table_format, overwrite=force)
+        parts = {out: sets.hold_out(names, number or 1, seed)}
+    else:
+        parts = {out / f"fold{i}": s for i, s in enumerate(sets.fold(names, folds, seed), start=1)}
+    for folder, part in parts.items():
+        _write(table, part, folder, table_format, layout=layout, overwrite=force)
 
 
 def _require_enough(count: int, number: int, folds: int | None) -> None:
@@ -89,13 +92,19 @@ def _require_enough(count: int, number: int, folds: int | None) -> None:
         )
 
 
-def _read_labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
-    """Read particles, matched to files if given, without micrographs that have none."""
+def _read_labelled(
+    picks: Path, micrographs: Sequence[str] | None, table_format: str
+) -> "tuple[Picks, TableLayout]":
+    """Read particles, matched to files if given, without micrographs that have none.
+
+    Returns:
+        The particles, and the content around them in a STAR file.
+    """
     from cryopick.io.inputs import find_micrographs
     from cryopick.io.names import match_names
-    from cryopick.io.tables.pick_tables import read_picks
+    from cryopick.io.tables.codec import TableLayout
 
-    table = read_picks(picks)
+    table, context = read_with_context([picks], "", table_format)
     if micrographs:
         paths = [path.absolute() for path in find_micrographs(micrographs)]
         matched = match_names(table, paths)
@@ -108,11 +117,18 @@ def _read_labelled(picks: Path, micrographs: Sequence[str] | None) -> "Picks":
         unlabelled = len(paths) - len(table.micrographs)
         if unlabelled:
             echo(f"ignored {unlabelled} micrographs without a label", err=True)
-    return table.restrict([name for name, rows in table.rows_by_micrograph().items() if len(rows)])
+    labelled = [name for name, rows in table.rows_by_micrograph().items() if len(rows)]
+    return table.restrict(labelled), TableLayout(star=context)
 
 
 def _write(
-    table: "Picks", part: "Split", folder: Path, table_format: str, *, overwrite: bool
+    table: "Picks",
+    part: "Split",
+    folder: Path,
+    table_format: str,
+    *,
+    layout: "TableLayout",
+    overwrite: bool,
 ) -> None:
     from cryopick.io.tables.pick_tables import write_picks
     from cryopick.runs.atomic_write import atomic_write
@@ -121,5 +137,6 @@ def _write(
         subset = table.restrict(names)
         with atomic_write(folder / f"{side}.txt", overwrite=overwrite) as path:
             path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        write_picks(subset, folder / f"{side}.{table_format}", overwrite=overwrite)
+        path = folder / f"{side}.{table_format}"
+        write_picks(subset, path, overwrite=overwrite, layout=layout)
         echo(f"{folder / side}: {len(names)} micrographs, {len(subset)} particles", err=True)

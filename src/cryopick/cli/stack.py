@@ -132,4 +132,5 @@ def _match_picks_to_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "
     if matched.unmatched:
         names = ", ".join(matched.unmatched)
         echo(f"ignored micrographs without a matching file: {names}", err=True)
-    return {Path(name): rows for name, rows in matched.picks.split_by_micrograph()}
+    by_name = {str(path): path for path in paths}
+    return {by_name[name]: rows for name, rows in matched.picks.split_by_micrograph()}

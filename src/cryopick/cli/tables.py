@@ -2,6 +2,7 @@
 
 - `align_names`: call micrographs by one name across tables.
 - `match_files`: which of the files available each micrograph of a table is.
+- `read_with_context`: tables, with the blocks around the picks of STAR files.
 - `write_table`: to one file, or to one file per micrograph.
 - `read_micrograph_list`: the micrographs of `--only`, by the names of given tables.
 """
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from typer import echo
 
 if TYPE_CHECKING:
-    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.codec import StarContext, TableLayout
     from cryopick.picks import Picks
 
 __all__ = [
     "align_names",
     "match_files",
     "read_micrograph_list",
+    "read_with_context",
     "write_table",
 ]
 
@@ -70,6 +72,19 @@ def read_micrograph_list(path: Path, names: Sequence[str]) -> list[str]:
         score=np.zeros(0),
     )
     return list(align_names(no_picks, names).micrographs)
+
+
+def read_with_context(
+    paths: Sequence[Path], out: str, out_format: str | None, *, in_format: str | None = None
+) -> "tuple[Picks, StarContext]":
+    """Read tables as one, with the content around the picks if the output is a STAR file."""
+    from cryopick.io.tables.codec import StarContext
+    from cryopick.io.tables.pick_tables import read_picks_many, read_picks_with_context
+
+    is_star = out_format == "star" or (out_format is None and out.lower().endswith(".star"))
+    if is_star and not out.endswith("/"):
+        return read_picks_with_context(paths, format=in_format)
+    return read_picks_many(paths, format=in_format), StarContext()
 
 
 def write_table(

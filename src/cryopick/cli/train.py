@@ -99,7 +99,7 @@ def train(
     from cryopick.workflows.training import TrainJob, train_model
 
     training = _read_labels(micrographs, picks)
-    defaults = {} if config else _defaults(options.values, len(training.labels))
+    defaults = {} if config else _choose_defaults(options.values, len(training.labels))
     settings = options.build(config, defaults)
     if negatives:
         training = training.with_negatives(read_picks(negatives), negatives)
@@ -114,14 +114,14 @@ def train(
         held_out = _read_labels(held_out_micrographs, held_out_picks)
     elif held_out_micrographs or held_out_picks:
         raise BadParameter("--held-out-micrographs and --held-out-picks require each other")
-    everything = [*training.paths, *(held_out.paths if held_out else ())]
+    all_micrographs = [*training.paths, *(held_out.paths if held_out else ())]
     job = TrainJob(
         model=out,
         settings=settings,
         training=training,
         held_out=held_out,
         held_out_is_complete=held_out_picks is not None,
-        ignore=read_ignored_regions(everything, ignore),
+        ignore=read_ignored_regions(all_micrographs, ignore),
         device=device,
         devices=devices,
         overwrite=force,
@@ -137,21 +137,21 @@ def train(
     )
     with open_events() as events:
         trained = train_model(job, events)
-    check_skipped(trained.skipped, len(everything))
+    check_skipped(trained.skipped, len(all_micrographs))
 
 
-def _defaults(given: Mapping[str, Any], labels: int) -> dict[str, Any]:
+def _choose_defaults(explicit: Mapping[str, Any], labels: int) -> dict[str, Any]:
     """Choose the defaults for the initial weights and the number of labels."""
     from cryopick.train.initialization import choose_training_settings
 
-    init = given.get("init", GENERAL)
+    init = explicit.get("init", GENERAL)
     for option, name in (("network", "network.name"), ("width", "network.width")):
-        if name in given and init not in (RANDOM, GENERAL):
+        if name in explicit and init not in (RANDOM, GENERAL):
             raise BadParameter(
                 f"--{option} cannot be changed in a trained model; remove it, or add --init random"
             )
     return choose_training_settings(
-        init, given.get("diameter_ang"), labels=labels, steps=given.get("steps")
+        init, explicit.get("diameter_ang"), labels=labels, steps=explicit.get("steps")
     )
 
 

@@ -78,11 +78,14 @@ def classes(
 
     Example: cryopick validate classes picks.star -m micrographs -o validation --diameter-ang 150
     """
-    from cryopick.experiments.classes2d.page import class_page, draw_shares
-    from cryopick.experiments.classes2d.relion import classify, nested_stacks
-    from cryopick.experiments.classes2d.rule import is_hardly_parted, judged
-    from cryopick.experiments.classes2d.shares import Shares, write_shares
-    from cryopick.experiments.classes2d.verdicts import overruled, write_verdicts
+    from cryopick.experiments.classes2d.false_positives import (
+        estimate_false_positives,
+        write_false_positives,
+    )
+    from cryopick.experiments.classes2d.page import plot_false_positives, render_class_page
+    from cryopick.experiments.classes2d.relion import classify_images, write_nested_sets
+    from cryopick.experiments.classes2d.rule import apply_rule, is_dominated_by_one_class
+    from cryopick.experiments.classes2d.verdicts import read_corrections, write_verdicts
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.runs.atomic_write import atomic_write
 
@@ -102,28 +105,28 @@ def classes(
         star = _extract(picks, micrographs, out / "stacks", boxes)
     thresholds = sorted(at or _choose_thresholds(read_picks(star)), reverse=True)
     classifications = []
-    for number, stack_star in enumerate(nested_stacks(star, thresholds, out), start=1):
+    for number, stack_star in enumerate(write_nested_sets(star, thresholds, out), start=1):
         echo(
             f"classifying set {number} of {len(thresholds)}: {stack_star.parent / 'relion.log'}",
             err=True,
         )
-        classifications.append(classify(stack_star, settings))
+        classifications.append(classify_images(stack_star, settings))
     table = out / "classes.tsv"
-    verdicts = judged(classifications, diameter_ang, overruled(table, classifications))
+    verdicts = apply_rule(classifications, diameter_ang, read_corrections(table, classifications))
     write_verdicts(verdicts, table)
     for number, set_verdicts in enumerate(verdicts, start=1):
-        if is_hardly_parted(set_verdicts):
+        if is_dominated_by_one_class(set_verdicts):
             echo(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
                 "is unreliable",
                 err=True,
             )
     particles = read_picks(truth) if truth else None
-    shares = Shares.of(classifications, verdicts, thresholds, particles, diameter_ang)
+    rates = estimate_false_positives(classifications, verdicts, thresholds, particles, diameter_ang)
     with atomic_write(out / "report.html", overwrite=True) as temporary:
-        temporary.write_text(class_page(classifications, verdicts, shares), encoding="utf-8")
-    write_shares(shares, out / "shares.tsv")
-    draw_shares(shares, out / "shares.png")
+        temporary.write_text(render_class_page(classifications, verdicts, rates), encoding="utf-8")
+    write_false_positives(rates, out / "shares.tsv")
+    plot_false_positives(rates, out / "shares.png")
     echo(f"report written to {out / 'report.html'}; open it in a browser", err=True)
 
 

@@ -21,12 +21,13 @@ import numpy as np
 from cryopick.array_types import Shaped
 from cryopick.errors import InputError, SettingsError
 from cryopick.picks import Picks
+from cryopick.runs.listed_path import ListedPath
 from cryopick.workflows.events import Event, Events, FileSkipped
 
 __all__ = ["JobSettings", "connect", "pick_job"]
 
 Column = Shaped[np.ndarray, "..."]
-PickFunction = Callable[[Sequence[Path], float, Events], Picks]
+PickFunction = Callable[[Sequence[Path], Events], Picks]
 
 _INPUT, _OUTPUT = "exposures", "picked"
 _PATH, _SHAPE, _PIXEL = (f"micrograph_blob/{name}" for name in ("path", "shape", "psize_A"))
@@ -86,7 +87,7 @@ def pick_job(
     Args:
         client: Client returned by `connect`.
         settings: Project, workspace and input of the job.
-        pick: Picks all micrographs, given their paths, their pixel size in ångströms and a
+        pick: Picks all micrographs, given their paths, which state their pixel sizes, and a
             receiver of events. Skipped micrographs are not in its table.
 
     Returns:
@@ -103,10 +104,13 @@ def pick_job(
     with job.run():
         exposures = job.load_input(_INPUT, ["micrograph_blob"])
         folder = project.dir() if callable(project.dir) else project.dir  # as in version 4, or 5
-        paths = [Path(str(folder), str(path)) for path in exposures[_PATH]]
+        paths: list[Path] = [
+            ListedPath.create(Path(str(folder), str(path)), float(size_ang), Path(settings.source))
+            for path, size_ang in zip(exposures[_PATH], exposures[_PIXEL], strict=True)
+        ]
         if not paths:
             raise InputError(f"{settings.source}: its output {settings.output} has no exposures")
-        table = pick(paths, float(exposures[_PIXEL][0]), _JobLog(job))
+        table = pick(paths, _JobLog(job))
         by_name = dict(table.split_by_micrograph())
         picks_by_row = [
             (row, by_name[str(path)]) for row, path in enumerate(paths) if str(path) in by_name

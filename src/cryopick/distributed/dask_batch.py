@@ -1,12 +1,12 @@
-"""One batch spread over many workers.
+"""Distribution of a batch over the workers of a dask cluster.
 
-Workers leave what they find in the same part files as one process does, and the process that
-asked puts the parts together as it does its own. So the result does not depend on how many
-workers there were, in which order they worked or which of them died, and the same command goes
-on after any of it. Workers must see the files of the batch under the same paths.
+Workers write their results to the ledger of the batch, as a single process does, and the client
+process collects them from there. The result therefore does not depend on the number of workers,
+their order or failures, and the same command resumes an interrupted batch. Workers must see the
+files of the batch under the same paths.
 
-- `Job`: what all of them do.
-- `spread`: have it done.
+- `WorkerJob`: the model, settings and output of the batch.
+- `run_on_workers`: processes the micrographs of a batch.
 """
 
 import socket
@@ -27,144 +27,147 @@ from cryopick.runs.ledger import Ledger
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-__all__ = ["Job", "spread"]
+__all__ = ["WorkerJob", "run_on_workers"]
 
-_GROUP = 8  # micrographs: while one is scored, the next ones are read
-_TASKS = 32  # at least, if there are as many micrographs, so that workers end together
-_TRIES = 3  # of a micrograph that cannot be used, each perhaps by another worker
-_RETRIES = 2  # of a group, after whatever else went wrong
+_GROUP_SIZE = 8  # micrographs; a worker reads the next ones while it scores one
+_MIN_TASKS = 32  # so that workers finish at about the same time
+_MAX_ATTEMPTS = 3  # per failing micrograph, possibly on different workers
+_RETRIES = 2  # of a group after an unexpected error
 
 
 @dataclass(frozen=True)
-class Job:
-    """What workers do with each micrograph.
+class WorkerJob:
+    """Task of the workers for each micrograph.
 
     Attributes:
-        model: The model file.
-        model_file: Its name and digest, as the process that asks has read it.
-        settings: How to pick.
-        device: What to compute on, by name.
-        parts: Where results go.
+        model: Path of the model file.
+        model_file: Name and digest of the model that the client process has read.
+        settings: Pick settings.
+        device: Name of the device.
+        ledger: Ledger that receives the results.
     """
 
     model: Path
     model_file: str
     settings: PickSettings
     device: str
-    parts: Ledger
+    ledger: Ledger
 
     @classmethod
-    def of(cls, work: PickBatch, model: Path, device: str, parts: Ledger) -> "Job":
-        """What this process would do, in the same number format."""
-        number: Any = work.number_format
-        settings = replace(work.picker.settings, precision=number)
-        shared = Ledger(output=parts.output.absolute(), work=parts.work)
-        return cls(model.absolute(), work.model_file, settings, device, shared)
+    def from_batch(cls, batch: PickBatch, model: Path, device: str, ledger: Ledger) -> "WorkerJob":
+        """Create the job that gives the same results as a batch of this process."""
+        precision: Any = batch.number_format
+        settings = replace(batch.picker.settings, precision=precision)
+        shared_ledger = Ledger(output=ledger.output.absolute(), work=ledger.work)
+        return cls(model.absolute(), batch.model_file, settings, device, shared_ledger)
 
 
-def spread(
+def run_on_workers(
     client: "Client",
-    job: Job,
+    job: WorkerJob,
     outputs: Mapping[Path, Path | None],
     ignore: Regions,
     on_done: Callable[[int], None],
 ) -> dict[Path, str]:
-    """Have workers do a job on micrographs, until each is done or set aside.
+    """Process micrographs on workers until each has succeeded or failed.
 
-    A micrograph that cannot be used is tried again, in case it was the worker that could not.
-    Those of a group on which workers died are tried again one after the other when all else is
-    done, so that the one that kills is told from the others.
+    A failing micrograph is retried, possibly on another worker. If workers die on a group, its
+    micrographs are retried one by one at the end, to find the one that causes it.
 
     Args:
-        client: Of the workers.
-        job: What to do.
-        outputs: For each micrograph, the score map to write; None finds its picks.
-        ignore: Regions to ignore, on micrographs named by these paths.
-        on_done: Takes how many more are done or set aside.
+        client: Client of the cluster.
+        job: Task of the workers.
+        outputs: Score map to write for each micrograph; None to write its picks.
+        ignore: Exclusion regions, by the paths of the micrographs.
+        on_done: Receives the number of micrographs that have succeeded or failed since the last
+            call.
 
     Returns:
-        Why each micrograph that was set aside could not be used.
+        The error message of each failed micrograph.
 
     Raises:
-        ClusterError: The workers were lost.
-        CryopickError: They can do nothing at all, as when they do not see the model.
+        ClusterError: The connection to the cluster was lost.
+        CryopickError: The workers cannot process any micrograph, for example because they do not
+            see the model.
     """
-    spreading = _Spreading(client, job, outputs, ignore, on_done)
-    spreading.together()
-    spreading.one_by_one()
-    return spreading.aside
+    batch = _DistributedBatch(client, job, outputs, ignore, on_done)
+    batch.run_groups()
+    batch.run_suspects()
+    return batch.failures
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Micrographs that one worker takes at a time, by absolute paths.
+    """Micrographs of one dask task, by absolute paths.
 
     Attributes:
-        outputs: For each micrograph, the score map to write; None finds its picks.
-        ignore: Regions to ignore on them.
+        outputs: Score map to write for each micrograph; None to write its picks.
+        ignore: Exclusion regions.
     """
 
     outputs: Mapping[Path, Path | None]
     ignore: Regions
 
 
-class _Spreading:
-    """Groups under way."""
+class _DistributedBatch:
+    """A batch and the state of its groups."""
 
     def __init__(
         self,
         client: "Client",
-        job: Job,
+        job: WorkerJob,
         outputs: Mapping[Path, Path | None],
         ignore: Regions,
         on_done: Callable[[int], None],
     ) -> None:
         self._client, self._job, self._on_done = client, job, on_done
         self._outputs, self._ignore = outputs, ignore
-        self._groups: dict[Any, Sequence[Path]] = {}  # by keys of dask's
-        self._tries: Counter[Path] = Counter()
-        self._killers: list[Path] = []
-        self.aside: dict[Path, str] = {}
+        self._groups: dict[Any, Sequence[Path]] = {}  # by the keys of their futures
+        self._attempts: Counter[Path] = Counter()
+        self._suspects: list[Path] = []  # micrographs of groups on which workers died
+        self.failures: dict[Path, str] = {}
 
-    def together(self) -> None:
-        """All micrographs, many at a time."""
+    def run_groups(self) -> None:
+        """Process all micrographs in groups, and collect suspects."""
         from distributed import as_completed
 
         paths = list(self._outputs)
-        size = max(1, min(_GROUP, len(paths) // _TASKS))
+        size = max(1, min(_GROUP_SIZE, len(paths) // _MIN_TASKS))
         groups = [paths[first : first + size] for first in range(0, len(paths), size)]
-        under_way: Any = as_completed(self._submit(groups))  # type: ignore[no-untyped-call]
-        for future in under_way:
+        futures: Any = as_completed(self._submit(groups))  # type: ignore[no-untyped-call]
+        for future in futures:
             group = self._groups.pop(future.key)
-            failed = self._outcome(future)
-            if failed is None:
-                self._killers += group
+            errors = self._get_errors(future)
+            if errors is None:
+                self._suspects += group
                 continue
-            again = self._settle(group, failed)
-            under_way.update(self._submit([[path] for path in again]))
+            retries = self._record_results(group, errors)
+            futures.update(self._submit([[path] for path in retries]))
 
-    def one_by_one(self) -> None:
-        """Those that may have killed workers, with nothing else beside them."""
-        for path in self._killers:
-            again = [path]
-            while again:
-                (future,) = self._submit([again])
-                failed = self._outcome(future)
-                if failed is None:
-                    self.aside[path] = "every worker that worked on it died; is there memory?"
+    def run_suspects(self) -> None:
+        """Process each suspect alone, so that only the micrograph that kills workers fails."""
+        for path in self._suspects:
+            retries = [path]
+            while retries:
+                (future,) = self._submit([retries])
+                errors = self._get_errors(future)
+                if errors is None:
+                    self.failures[path] = "all workers died on it; check their memory limit"
                     self._on_done(1)
                     break
-                again = self._settle(again, failed)
+                retries = self._record_results(retries, errors)
 
     def _submit(self, groups: Iterable[Sequence[Path]]) -> "list[Future[Any]]":
-        """Hand groups to the workers."""
-        told = [self._told(paths) for paths in groups]
-        futures = self._client.map(_do, told, job=self._job, pure=False, retries=_RETRIES)
+        """Submit groups to the cluster."""
+        tasks = [self._create_group(paths) for paths in groups]
+        futures = self._client.map(
+            _process_group, tasks, job=self._job, pure=False, retries=_RETRIES
+        )
         self._groups |= {f.key: tuple(g) for f, g in zip(futures, groups, strict=True)}
         return futures
 
-    def _told(self, paths: Sequence[Path]) -> _Group:
-        """Absolute paths, as workers may have been started anywhere."""
+    def _create_group(self, paths: Sequence[Path]) -> _Group:
+        """Create a group with absolute paths: workers may run in any folder."""
         outputs = {p: self._outputs[p] for p in paths}
         polygons = self._ignore.polygons
         return _Group(
@@ -172,77 +175,77 @@ class _Spreading:
             Regions({str(p.absolute()): polygons[str(p)] for p in paths if str(p) in polygons}),
         )
 
-    def _outcome(self, future: "Future[Any]") -> list[str | None] | None:
-        """Why each micrograph of a group could not be used, if so; None if workers died."""
+    def _get_errors(self, future: "Future[Any]") -> list[str | None] | None:
+        """Return the error message, if any, of each micrograph; None if workers died."""
         from distributed import KilledWorker
 
         try:
-            failed: list[str | None] = future.result()
+            errors: list[str | None] = future.result()
         except (KilledWorker, MemoryError):
             return None
         except CancelledError as error:
             raise ClusterError(
-                "the connection to dask's scheduler was lost; give the same command again, and it "
-                "goes on where it stopped"
+                "the connection to the dask scheduler was lost; run the same command again to "
+                "resume"
             ) from error
-        return failed
+        return errors
 
-    def _settle(self, group: Sequence[Path], failed: Sequence[str | None]) -> list[Path]:
-        """Set aside what failed too often; return what is to be tried again."""
-        again = []
-        for path, why in zip(group, failed, strict=True):
-            if why is None:
+    def _record_results(self, group: Sequence[Path], errors: Sequence[str | None]) -> list[Path]:
+        """Record finished and finally failed micrographs; return those to retry."""
+        retries = []
+        for path, message in zip(group, errors, strict=True):
+            if message is None:
                 continue
-            self._tries[path] += 1
-            if self._tries[path] < _TRIES:
-                again.append(path)
+            self._attempts[path] += 1
+            if self._attempts[path] < _MAX_ATTEMPTS:
+                retries.append(path)
             else:
-                self.aside[path] = why
-        self._on_done(len(group) - len(again))
-        return again
+                self.failures[path] = message
+        self._on_done(len(group) - len(retries))
+        return retries
 
 
-def _do(group: _Group, *, job: Job) -> list[str | None]:
-    """What a worker does with a group; why each micrograph could not be used, if so."""
-    if not job.parts.folder.is_dir():
+def _process_group(group: _Group, *, job: WorkerJob) -> list[str | None]:
+    """Process a group on a worker; return the error message, if any, of each micrograph."""
+    if not job.ledger.folder.is_dir():
         raise InputError(
-            f"{job.parts.folder}: the worker on {socket.gethostname()} does not see this folder; "
-            "micrographs, model and output must be where all workers see them"
+            f"{job.ledger.folder}: the worker on {socket.gethostname()} does not see this folder; "
+            "put micrographs, model and output on a file system that all workers share"
         )
-    ready = _ready(job.model, job.model_file, job.settings, job.device)
-    picker = replace(ready.picker, order=tuple(group.outputs), ignore=group.ignore)
-    work = replace(ready, picker=picker)
-    failed: list[str | None] = []
+    shared_batch = _open_batch(job.model, job.model_file, job.settings, job.device)
+    picker = replace(shared_batch.picker, order=tuple(group.outputs), ignore=group.ignore)
+    batch = replace(shared_batch, picker=picker)
+    errors: list[str | None] = []
     for path, out in group.outputs.items():
         try:
             if out is None:
-                work.pick(path, job.parts)
+                batch.pick(path, job.ledger)
             else:
-                work.write_scores(path, out, job.parts)
+                batch.write_scores(path, out, job.ledger)
         except CryopickError as error:
-            failed.append(str(error).removeprefix(f"{path}: "))
+            errors.append(str(error).removeprefix(f"{path}: "))
         else:
-            failed.append(None)
-    return failed
+            errors.append(None)
+    return errors
 
 
 @lru_cache(maxsize=1)
-def _ready(model: Path, model_file: str, settings: PickSettings, device: str) -> PickBatch:
-    """The model, loaded once by each worker.
+def _open_batch(model: Path, model_file: str, settings: PickSettings, device: str) -> PickBatch:
+    """Load the model, once per worker.
 
     Raises:
-        InputError: It is another one than the process that asks has read.
+        InputError: The model has changed since the client process read it.
     """
-    from cryopick.model.device import require_device, assign_gpu
+    from cryopick.model.device import assign_gpu, require_device
 
-    ready = PickBatch.open(model, settings, assign_gpu(require_device(device), _number()))
-    if ready.model_file != model_file:
-        raise InputError(f"{model}: it has changed since the command began; give it again")
-    return ready
+    batch = PickBatch.open(model, settings, assign_gpu(require_device(device), _worker_number()))
+    if batch.model_file != model_file:
+        raise InputError(f"{model}: changed since the command began; run the command again")
+    return batch
 
 
-def _number() -> int:
-    """The number of this worker among those of one machine; 0 where they have other names."""
+def _worker_number() -> int:
+    """Return the number of this worker on its machine; 0 if its name is not a number."""
     from distributed import get_worker
 
     name = str(get_worker().name)

@@ -1,6 +1,6 @@
-"""Pick micrographs as they become complete, until told to stop.
+"""Live picking: pick micrographs as soon as their files are complete.
 
-- `Station`: the loop, with a table for each micrograph and a ledger of what is done.
+- `LivePicker`: the loop, with one table per micrograph and a ledger of finished micrographs.
 """
 
 import signal
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cryopick.distributed.status import Status, write_status
-from cryopick.distributed.watch_folder import Watcher
+from cryopick.distributed.status import WatchStatus, write_status
+from cryopick.distributed.watch_folder import FolderWatcher
 from cryopick.errors import BusyError, CryopickError, SettingsError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import (
@@ -22,150 +22,154 @@ from cryopick.io.tables.pick_tables import (
 )
 from cryopick.pick.batch import PickBatch
 
-__all__ = ["Station"]
+__all__ = ["LivePicker"]
 
-# What a single micrograph may cause, torch's complaints and a lack of memory among it: none of it
-# may end a session at the microscope.
-_OF_ONE_FILE = (CryopickError, ValueError, RuntimeError, MemoryError)
+# Errors of a single micrograph, including those of torch and a lack of memory: they must not end
+# live picking during data collection.
+_MICROGRAPH_ERRORS = (CryopickError, ValueError, RuntimeError, MemoryError)
 
 
-class Station:
-    """Picks what a watcher gives out.
+class LivePicker:
+    """Picks the micrographs that a watcher finds.
 
     Args:
         watcher: Finds complete micrographs.
-        work: The model at work.
-        out: Folder for the tables.
+        batch: The model with its settings.
+        out: Output folder of the tables.
         table_format: Format of the tables.
-        box_px: Side of the boxes, for formats that have them.
+        box_px: Side of the boxes in pixels, for formats with boxes.
     """
 
     def __init__(
         self,
-        watcher: Watcher,
-        work: PickBatch,
+        watcher: FolderWatcher,
+        batch: PickBatch,
         out: Path,
         *,
         table_format: str,
         box_px: int | None = None,
     ) -> None:
-        self._watcher, self._work, self._out = watcher, work, out
+        self._watcher, self._batch, self._out = watcher, batch, out
         self._format, self._box_px = table_format, box_px
-        self._parts = work.parts(out, f"watch {table_format} {box_px}")
-        self._owners: dict[str, Path] = {}
+        self._ledger = batch.open_ledger(out, f"watch {table_format} {box_px}")
+        self._path_by_stem: dict[str, Path] = {}
         self._tables: dict[Path, Path] = {}
-        self._counts: dict[Path, int] = {}  # of particles
-        self._new: set[Path] = set()
-        self._told: dict[Path, str] = {}
+        self._particle_counts: dict[Path, int] = {}
+        self._new_paths: set[Path] = set()
+        self._reported_errors: dict[Path, str] = {}
         self._stop = threading.Event()
-        self.status: Status = Status()
+        self.status: WatchStatus = WatchStatus()
 
     def run(
-        self, *, every_s: float, until_idle_s: float | None, tell: Callable[[str], None]
-    ) -> Status:
-        """Go on until SIGINT, SIGTERM, or nothing has come for a while.
+        self, *, every_s: float, until_idle_s: float | None, notify: Callable[[str], None]
+    ) -> WatchStatus:
+        """Pick until SIGINT, SIGTERM, or a time without new files.
 
         Args:
-            every_s: Seconds between looks.
-            until_idle_s: End when nothing has come for so long; None never does.
-            tell: Takes a line on each micrograph.
+            every_s: Interval between checks for new files, in seconds.
+            until_idle_s: Stop after this many seconds without a new file; None for never.
+            notify: Receives a message on each micrograph.
 
         Returns:
-            What has been done.
+            The final status.
 
         Raises:
-            BusyError: Another process watches for the same folder.
+            BusyError: Another process writes to the same folder.
         """
-        with self._stoppable(), self._parts.start([], overwrite=True):
+        with self._delay_signals(), self._ledger.start([], overwrite=True):
             self._out.mkdir(parents=True, exist_ok=True)
-            last = time.monotonic()
+            last_activity = time.monotonic()
             while not self._stop.is_set():
-                ready = self._watcher.complete()
-                is_idle = not ready and not self._watcher.changed  # one may be growing slowly
-                for path in ready:
-                    self._one(path, tell)
+                complete_paths = self._watcher.find_complete()
+                # A file that is still growing keeps the loop running.
+                is_idle = not complete_paths and not self._watcher.has_changes
+                for path in complete_paths:
+                    self._pick(path, notify)
                     if self._stop.is_set():
                         break
-                self._tell_status(tell)
+                self._publish_status(notify)
                 if not is_idle:
-                    last = time.monotonic()
-                elif until_idle_s is not None and time.monotonic() - last >= until_idle_s:
+                    last_activity = time.monotonic()
+                elif until_idle_s is not None and time.monotonic() - last_activity >= until_idle_s:
                     break
                 self._stop.wait(every_s)
-            self._tell_status(tell, running=False)
+            self._publish_status(notify, running=False)
         return self.status
 
-    def _one(self, path: Path, tell: Callable[[str], None]) -> None:
-        """Pick a micrograph and write its table, unless both is done."""
+    def _pick(self, path: Path, notify: Callable[[str], None]) -> None:
+        """Pick a micrograph and write its table, unless the table is up to date."""
         try:
-            table = self._table(path)
-            was_done = self._work.has_picks(path, self._parts)
-            picks = self._work.pick(path, self._parts)
-            if not (was_done and table.exists()):
+            table = self._choose_table(path)
+            was_picked = self._batch.has_picks(path, self._ledger)
+            picks = self._batch.pick(path, self._ledger)
+            if not (was_picked and table.exists()):
                 write_picks_per_micrograph(
                     picks, self._out, format=self._format, overwrite=True, box_px=self._box_px
                 )
-                tell(f"{path}: {len(picks)} particles; {self._watcher.waiting - 1} waiting")
+                notify(f"{path}: {len(picks)} particles; {self._watcher.waiting - 1} waiting")
         except BusyError:
             raise
         except OSError as error:
-            # The disk is full or away, which is no fault of the micrograph: it stays in line.
-            if self._told.get(path) != str(error):
-                tell(f"{path}: {error.strerror or error}; it is tried again until that ends")
-            self._told[path] = str(error)
-        except _OF_ONE_FILE as error:
-            self._watcher.failed(path)
-            if self._watcher.given_up(path):
-                why = " ".join(str(error).split())
-                tell(f"given up, until it changes: {why}")
-                self.status = self.status.with_failure(str(path), why)
+            # The disk is full or disconnected; the micrograph stays in the queue.
+            if self._reported_errors.get(path) != str(error):
+                notify(f"{path}: {error.strerror or error}; retrying until the disk is available")
+            self._reported_errors[path] = str(error)
+        except _MICROGRAPH_ERRORS as error:
+            self._watcher.record_failure(path)
+            if self._watcher.has_failed(path):
+                reason = " ".join(str(error).split())
+                notify(f"failed, will be retried when the file changes: {reason}")
+                self.status = self.status.with_failure(str(path), reason)
         else:
-            self._watcher.done(path)
+            self._watcher.record_success(path)
             self._tables[path] = table
-            self._count(path, len(picks), is_new=not was_done)
+            self._count_particles(path, len(picks), is_new=not was_picked)
 
-    def _count(self, path: Path, count: int, *, is_new: bool) -> None:
-        """Count a micrograph and its particles, once even if it changed and was picked again."""
-        particles = self.status.particles + count - self._counts.get(path, 0)
-        self._counts[path] = count
+    def _count_particles(self, path: Path, count: int, *, is_new: bool) -> None:
+        """Update the counts; a micrograph that was picked again is counted once."""
+        particles = self.status.particles + count - self._particle_counts.get(path, 0)
+        self._particle_counts[path] = count
         if is_new:
-            self._new.add(path)
+            self._new_paths.add(path)
         self.status = self.status.with_picks(
-            str(path), picked=len(self._counts), new=len(self._new), particles=particles
+            str(path),
+            picked=len(self._particle_counts),
+            new=len(self._new_paths),
+            particles=particles,
         )
 
-    def _table(self, path: Path) -> Path:
-        """The table that a micrograph becomes.
+    def _choose_table(self, path: Path) -> Path:
+        """Return the path of the table of a micrograph.
 
         Raises:
-            SettingsError: It is another micrograph's.
+            SettingsError: Another micrograph has the same table.
         """
-        owner = self._owners.setdefault(micrograph_stem(path.name), path)
-        if owner != path:
-            raise SettingsError(f"{path}: its table would replace that of {owner}; rename it")
+        first_path = self._path_by_stem.setdefault(micrograph_stem(path.name), path)
+        if first_path != path:
+            raise SettingsError(f"{path}: its table would replace that of {first_path}; rename it")
         return per_micrograph_path(str(path), self._out, format=self._format)
 
-    def _tell_status(self, tell: Callable[[str], None], *, running: bool = True) -> None:
-        told = replace(self.status, waiting=self._watcher.waiting, running=running)
+    def _publish_status(self, notify: Callable[[str], None], *, running: bool = True) -> None:
+        status = replace(self.status, waiting=self._watcher.waiting, running=running)
         try:
-            if self._format == "star" and told.picked:
+            if self._format == "star" and status.picked:
                 write_coordinate_list(self._tables, self._out / "autopick.star")
-            write_status(told, self._out)
+            write_status(status, self._out)
         except OSError as error:
-            tell(f"{self._out}: {error.strerror or error}")
+            notify(f"{self._out}: {error.strerror or error}")
 
     @contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        """The micrograph at hand is finished before a signal ends the loop."""
+    def _delay_signals(self) -> Iterator[None]:
+        """Finish the current micrograph before SIGINT or SIGTERM ends the loop."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
+        previous_handlers = {
             number: signal.signal(number, lambda *_: self._stop.set())
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)

@@ -1,8 +1,8 @@
-"""Parts of a batch that know nothing of each other: each takes every N-th micrograph.
+"""Shards: independent parts of a batch, each with every N-th micrograph.
 
 - `Shard`: one part.
-- `shards_of`: the tables that parts wrote.
-- `merged`: what one run of all parts would have written.
+- `find_shard_tables`: the tables of all shards.
+- `merge_shards`: merges them to the table of one run.
 """
 
 import os
@@ -18,10 +18,10 @@ from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.metadata import RunMetadata, read_run_metadata
 
-__all__ = ["Shard", "merged", "shards_of"]
+__all__ = ["Shard", "find_shard_tables", "merge_shards"]
 
-# Environment variables of array jobs: this task, the first, the last, and the step between them.
-_ARRAYS = {
+# Environment variables of array jobs: this task, the first and last task, and the step.
+_ARRAY_VARIABLES = {
     "Slurm": (
         "SLURM_ARRAY_TASK_ID",
         "SLURM_ARRAY_TASK_MIN",
@@ -33,9 +33,9 @@ _ARRAYS = {
     "PBS": ("PBS_ARRAY_INDEX", None, None, None),
     "Torque": ("PBS_ARRAYID", None, None, None),
 }
-# How many parts there are. Our scripts set it: a scheduler that is told to do tasks 3 and 7 again
-# says that they are the first and the last.
-_OF = "CRYOPICK_SHARDS"
+# Number of shards, set by the scripts of `cryopick submit`: if only tasks 3 and 7 are repeated, the
+# scheduler reports them as the first and the last task.
+_COUNT_VARIABLE = "CRYOPICK_SHARDS"
 
 
 @dataclass(frozen=True)
@@ -43,119 +43,127 @@ class Shard:
     """One part of a batch.
 
     Attributes:
-        number: Which part, from 1.
-        of: How many there are.
+        number: Number of the shard, from 1.
+        count: Number of shards.
 
     Raises:
-        SettingsError: There is no such part.
+        SettingsError: The number is not between 1 and the count.
     """
 
     number: int
-    of: int
+    count: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.number <= self.of:
+        if not 1 <= self.number <= self.count:
             raise SettingsError(
-                f"a shard is a number from 1 to how many there are, as 3/8; got {self}"
+                f"a shard must be a number from 1 to the number of shards, such as 3/8; got {self}"
             )
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
+        return f"{self.number}/{self.count}"
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] = os.environ) -> "Shard":
-        """Read "3/8", or take "auto" from the variables of Slurm, PBS, SGE or LSF.
+        """Parse "3/8"; for "auto", read the environment of Slurm, PBS, SGE or LSF.
 
         Raises:
-            SettingsError: It is neither, or there is no array job around.
+            SettingsError: The text is not a shard, or this process is not part of an array job.
         """
         if text == "auto":
-            return cls._of_array(environment)
+            return cls._from_environment(environment)
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None:
-            raise SettingsError(f"a shard is written as 3/8, or auto; got {text!r}")
+            raise SettingsError(f"a shard must be auto or have the form 3/8; got {text!r}")
         return cls(int(match[1]), int(match[2]))
 
     @classmethod
-    def _of_array(cls, environment: Mapping[str, str]) -> "Shard":
-        of = environment.get(_OF, "")
-        for this, first, last, step in _ARRAYS.values():
+    def _from_environment(cls, environment: Mapping[str, str]) -> "Shard":
+        count = environment.get(_COUNT_VARIABLE, "")
+        for this, first, last, step in _ARRAY_VARIABLES.values():
             task = environment.get(this, "")
             if not task.isdigit() or (task == "0" and this == "LSB_JOBINDEX"):
-                continue  # SGE says "undefined" and LSF 0 where there is no array
-            if of.isdigit():
-                return cls(int(task), int(of))
+                continue  # outside of array jobs, the value of SGE is "undefined" and that of LSF 0
+            if count.isdigit():
+                return cls(int(task), int(count))
             if last is None:
-                raise SettingsError(f"PBS does not tell how many tasks there are; set {_OF}")
+                raise SettingsError(
+                    f"PBS does not report the number of tasks; set {_COUNT_VARIABLE}"
+                )
             low = int(environment.get(first, "1")) if first else 1
             size = int(environment.get(step, "1")) if step else 1
             high = int(environment.get(last, task))
             return cls((int(task) - low) // size + 1, (high - low) // size + 1)
         raise SettingsError(
-            "--shard auto is for array jobs of Slurm, PBS, SGE or LSF, and none is around; "
-            "give it as 3/8"
+            "--shard auto works only in array jobs of Slurm, PBS, SGE or LSF; give the shard in "
+            "the form 3/8"
         )
 
-    def own(self, paths: Sequence[Path]) -> list[Path]:
-        """The micrographs of this part: every N-th, so that parts take about as long."""
-        return list(paths[self.number - 1 :: self.of])
+    def select(self, paths: Sequence[Path]) -> list[Path]:
+        """Return the micrographs of this shard: every N-th, so that shards take a similar time."""
+        return list(paths[self.number - 1 :: self.count])
 
-    def output(self, out: Path) -> Path:
-        """The file that this part writes: `picks.3-of-8.star` for `picks.star`."""
-        width = len(str(self.of))
-        return out.with_name(f"{out.stem}.{self.number:0{width}}-of-{self.of}{out.suffix}")
+    def output_path(self, out: Path) -> Path:
+        """Return the output file of this shard: `picks.3-of-8.star` for `picks.star`."""
+        width = len(str(self.count))
+        return out.with_name(f"{out.stem}.{self.number:0{width}}-of-{self.count}{out.suffix}")
 
 
-def shards_of(out: Path) -> list[Path]:
-    """The parts of a table, all of them, in order.
+def find_shard_tables(out: Path) -> list[Path]:
+    """Return the tables of all shards of an output table, in order.
 
     Raises:
-        InputError: There are none, some are missing, or they are of several divisions.
+        InputError: There are no shards, some are missing, or their number is ambiguous.
     """
     pattern = re.compile(rf"{re.escape(out.stem)}\.(\d+)-of-(\d+){re.escape(out.suffix)}")
-    found: dict[int, dict[int, Path]] = {}
+    tables_by_count: dict[int, dict[int, Path]] = {}
     for path in out.parent.iterdir() if out.parent.is_dir() else ():
         if match := pattern.fullmatch(path.name):
-            found.setdefault(int(match[2]), {})[int(match[1])] = path
-    if not found:
-        raise InputError(f"{out}: there is no part of it, such as {Shard(1, 8).output(out).name}")
-    if len(found) > 1:
-        many = " and ".join(str(of) for of in sorted(found))
-        raise InputError(f"{out}: there are parts of {many}; remove those of another division")
-    of, parts = next(iter(found.items()))
-    missing = [number for number in range(1, of + 1) if number not in parts]
+            tables_by_count.setdefault(int(match[2]), {})[int(match[1])] = path
+    if not tables_by_count:
+        example = Shard(1, 8).output_path(out).name
+        raise InputError(f"{out}: has no shards, such as {example}; run a command with --shard")
+    if len(tables_by_count) > 1:
+        counts = " and ".join(map(str, sorted(tables_by_count)))
+        raise InputError(
+            f"{out}: has sets of {counts} shards; remove the shards of all but one set"
+        )
+    count, tables = next(iter(tables_by_count.items()))
+    missing = [number for number in range(1, count + 1) if number not in tables]
     if missing:
-        names = ", ".join(Shard(number, of).output(out).name for number in missing[:5])
-        raise InputError(f"{out}: {len(missing)} of {of} parts are missing: {names}; run them")
-    return [parts[number] for number in sorted(parts)]
+        names = ", ".join(Shard(number, count).output_path(out).name for number in missing[:5])
+        raise InputError(f"{out}: {len(missing)} of {count} shards are missing: {names}; run them")
+    return [tables[number] for number in sorted(tables)]
 
 
-def merged(parts: Sequence[Path], records: Sequence[Path]) -> tuple[Picks, RunMetadata | None]:
-    """What one run of all parts would have written.
+def merge_shards(
+    tables: Sequence[Path], metadata_files: Sequence[Path]
+) -> tuple[Picks, RunMetadata | None]:
+    """Merge the tables of all shards to the table that one run would have written.
 
     Args:
-        parts: The tables, in order.
-        records: The records of their runs, some of which may be missing.
+        tables: Tables of the shards, in order.
+        metadata_files: Metadata files of the shards; some may be missing.
 
     Returns:
-        The picks of all, in the order of one run where records tell it; and the record of all
-        runs together, if there is one of each.
+        The picks, in the order of one run if all metadata exist; and the merged metadata, or None.
     """
-    table = concatenate([read_picks(part) for part in parts])
-    if not all(path.exists() for path in records):
-        return table, None
-    told = [read_run_metadata(path) for path in records]
-    turns = zip_longest(*(record.micrographs for record in told))
-    order = [name for name in chain.from_iterable(turns) if name is not None]
-    record = replace(
-        told[0],
-        micrographs=order,
-        skipped=[name for record in told for name in record.skipped],
-        seconds=sum(record.seconds or 0.0 for record in told),
-        peak_bytes=max(record.peak_bytes or 0 for record in told) or None,
+    picks = concatenate([read_picks(table) for table in tables])
+    if not all(path.exists() for path in metadata_files):
+        return picks, None
+    shards = [read_run_metadata(path) for path in metadata_files]
+    interleaved = zip_longest(*(shard.micrographs for shard in shards))
+    micrographs = [name for name in chain.from_iterable(interleaved) if name is not None]
+    metadata = replace(
+        shards[0],
+        micrographs=micrographs,
+        skipped=[name for shard in shards for name in shard.skipped],
+        seconds=sum(shard.seconds or 0.0 for shard in shards),
+        peak_bytes=max(shard.peak_bytes or 0 for shard in shards) or None,
     )
-    matched = match_names(table, [Path(name) for name in order])
-    if matched.unmatched:
-        return table, record
-    used = matched.picks.restrict([name for name in order if name not in set(record.skipped)])
-    return concatenate([own for _, own in used.split_by_micrograph()]), record
+    matching = match_names(picks, [Path(name) for name in micrographs])
+    if matching.unmatched:
+        return picks, metadata
+    skipped = set(metadata.skipped)
+    ordered = matching.picks.restrict([name for name in micrographs if name not in skipped])
+    per_micrograph = [table for _, table in ordered.split_by_micrograph()]
+    return concatenate(per_micrograph), metadata

@@ -1,7 +1,7 @@
-"""Micrographs that are still to come: which of them are complete.
+"""Detection of complete micrographs during data collection.
 
-- `Watcher`: looks again and again.
-- `there_now`: what is there of what was asked for.
+- `FolderWatcher`: finds files that are no longer being written.
+- `find_present_micrographs`: the micrographs that exist so far.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,74 +11,74 @@ from pathlib import Path
 from cryopick.errors import CryopickError
 from cryopick.io.inputs import find_micrographs
 
-__all__ = ["Watcher", "there_now"]
+__all__ = ["FolderWatcher", "find_present_micrographs"]
 
 
-def there_now(arguments: Sequence[str]) -> list[Path]:
-    """The micrographs that the arguments of a command mean; what is not there yet is left out."""
-    found: dict[Path, None] = {}
+def find_present_micrographs(arguments: Sequence[str]) -> list[Path]:
+    """Return the micrographs that match the arguments of a command; missing ones are skipped."""
+    paths: dict[Path, None] = {}
     for argument in arguments:
         try:
-            found |= dict.fromkeys(find_micrographs([argument]))
+            paths |= dict.fromkeys(find_micrographs([argument]))
         except (CryopickError, OSError):
-            continue  # nothing has come yet, or a network file system is away for a while
-    return list(found)
+            continue  # no files yet, or a network file system is temporarily unavailable
+    return list(paths)
 
 
 @dataclass
-class Watcher:
-    """Finds files that have not changed between two looks, and gives each out once.
+class FolderWatcher:
+    """Finds files that did not change between two checks, and returns each of them once.
 
-    Polling works on every file system; a file that is written to again is given out again.
+    Polling works on every file system. A file that changes later is returned again.
 
     Attributes:
-        look: Lists the files that are there now.
-        most_failures: A file that failed as often is given up, until it changes.
-        changed: Whether the last look found files that the one before did not, or others.
+        list_files: Lists the present files.
+        max_failures: Number of failures after which a file is skipped until it changes.
+        has_changes: The last check found new, changed or removed files.
     """
 
-    look: Callable[[], Sequence[Path]]
-    most_failures: int = 3
-    changed: bool = False
-    _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    _done: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    list_files: Callable[[], Sequence[Path]]
+    max_failures: int = 3
+    has_changes: bool = False
+    _last_states: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    _processed_states: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _failures: dict[Path, int] = field(default_factory=dict)
 
-    def complete(self) -> list[Path]:
-        """The files that have become complete since they were last given out."""
-        now: dict[Path, tuple[int, int]] = {}
-        for path in self.look():
+    def find_complete(self) -> list[Path]:
+        """Check the files, and return those that are complete and not processed yet."""
+        states: dict[Path, tuple[int, int]] = {}
+        for path in self.list_files():
             try:
                 stat = path.stat()
             except OSError:
-                continue  # gone again
-            now[path] = (stat.st_size, stat.st_mtime_ns)
-        ready = []
-        for path, state in now.items():
-            if self._seen.get(path) != state:
+                continue  # removed since it was listed
+            states[path] = (stat.st_size, stat.st_mtime_ns)
+        complete_paths = []
+        for path, state in states.items():
+            if self._last_states.get(path) != state:
                 self._failures.pop(path, None)
-            elif state[0] and self._done.get(path) != state and not self.given_up(path):
-                ready.append(path)
-        self.changed, self._seen = now != self._seen, now
-        return ready
+            elif state[0] and self._is_unprocessed(path, state):
+                complete_paths.append(path)
+        self.has_changes, self._last_states = states != self._last_states, states
+        return complete_paths
 
-    def done(self, path: Path) -> None:
-        """This one is finished as it was last seen."""
-        if path in self._seen:
-            self._done[path] = self._seen[path]
+    def record_success(self, path: Path) -> None:
+        """Record that the last seen state of a file was processed."""
+        if path in self._last_states:
+            self._processed_states[path] = self._last_states[path]
 
-    def failed(self, path: Path) -> None:
-        """This one could not be used; it is tried again, but not for ever."""
+    def record_failure(self, path: Path) -> None:
+        """Record that a file could not be processed; it is retried a few times."""
         self._failures[path] = self._failures.get(path, 0) + 1
 
-    def given_up(self, path: Path) -> bool:
-        """Whether a file failed too often."""
-        return self._failures.get(path, 0) >= self.most_failures
+    def has_failed(self, path: Path) -> bool:
+        """Return true if a file has reached the maximum number of failures."""
+        return self._failures.get(path, 0) >= self.max_failures
 
     @property
     def waiting(self) -> int:
-        """Files that are there and neither done nor given up."""
-        return sum(
-            self._done.get(path) != state and not self.given_up(path)
-            for path, state in self._seen.items()
-        )
+        """Number of present files that are neither processed nor failed."""
+        return sum(self._is_unprocessed(path, state) for path, state in self._last_states.items())
+
+    def _is_unprocessed(self, path: Path, state: tuple[int, int]) -> bool:
+        return self._processed_states.get(path) != state and not self.has_failed(path)

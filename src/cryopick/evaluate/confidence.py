@@ -1,8 +1,9 @@
-"""How sure numbers are: intervals, and whether scores keep their promise.
+"""Confidence intervals and calibration.
 
-- `PrecisionBand`, `bootstrap_precision_band`: precision at each recall, with what other micrographs might give.
-- `CalibrationCurve`, `compute_calibration_curve`: the share that is right against the share that scores promise.
-- `wilson_interval`: what a share of a few things tells of the share of all.
+- `PrecisionBand`, `bootstrap_precision_band`: confidence interval of precision at each recall.
+- `CalibrationCurve`, `compute_calibration_curve`: observed against predicted fraction of
+  correct picks.
+- `wilson_interval`: confidence interval of a proportion.
 """
 
 from dataclasses import dataclass
@@ -20,13 +21,13 @@ __all__ = [
 ]
 
 _TAILS = (2.5, 97.5)  # percentiles: intervals of 95 %
-_Z = 1.96  # standard deviations of a Gaussian that hold 95 %
-_LEAST_REACH = 0.95  # of the resamples must reach a recall for its precision to have an interval
+_Z = 1.96  # standard deviations of a Gaussian that cover 95 %
+_MIN_REACHED = 0.95  # fraction of resamples that must reach a recall to give it an interval
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PrecisionBand:
-    """Where 95 of 100 precision-recall curves of micrographs drawn anew would lie.
+    """Confidence band (95 %) of the precision-recall curve over resampled micrographs.
 
     Attributes:
         recall: Grid of recalls.
@@ -49,65 +50,69 @@ def bootstrap_precision_band(
     resamples: int = 400,
     seed: int = 0,
 ) -> PrecisionBand | None:
-    """Intervals of 95 % by drawing the micrographs anew, with replacement.
+    """Estimate 95 % intervals of precision by resampling micrographs with replacement.
 
-    Particles of one micrograph share its ice and its defocus, so that micrographs and not
-    particles are what is drawn.
+    Particles of one micrograph share its ice and defocus, so micrographs are resampled rather than
+    particles.
 
     Args:
         score: Score of each pick.
-        hit: Whether it found a particle.
-        micrograph: The micrograph of each pick, as a position in `n_truth`.
-        n_truth: Known particles on each micrograph.
-        resamples: How often to draw.
-        seed: Of the draws.
+        hit: True for each pick that matches a particle.
+        micrograph: Micrograph of each pick, as an index into `n_truth`.
+        n_truth: Number of reference particles on each micrograph.
+        resamples: Number of bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
-        None with fewer than two micrographs or without a pick or a particle.
+        None with fewer than two micrographs, or without picks or particles.
 
-    Source: Efron 1979, Ann. Stat. 7:1 (the bootstrap), clusters drawn as wholes.
+    Source: Efron 1979, Ann. Stat. 7:1 (the bootstrap), resampling whole clusters.
     """
     count = len(n_truth)
     if count < 2 or not len(score) or not n_truth.sum():
         return None
     order = np.argsort(-score, kind="stable")
-    hits, owner = hit[order].astype(float), micrograph[order]
+    hits, sorted_micrograph = hit[order].astype(float), micrograph[order]
     is_last = np.append(np.diff(score[order]) != 0, True)
     recall = np.linspace(0.01, 1, 100)  # at 0 there may be no pick yet
     rng = np.random.default_rng(seed)
     precisions, areas = np.full((resamples, len(recall)), np.nan), np.full(resamples, np.nan)
     for row in range(resamples):
-        times = np.bincount(rng.integers(0, count, count), minlength=count)
-        total = float(times @ n_truth)
-        weight = times[owner]
-        kept, found = np.cumsum(weight)[is_last], np.cumsum(weight * hits)[is_last]
-        if not total or not kept[-1]:
+        multiplicity = np.bincount(rng.integers(0, count, count), minlength=count)
+        total = float(multiplicity @ n_truth)
+        weight = multiplicity[sorted_micrograph]
+        selected, true_positives = np.cumsum(weight)[is_last], np.cumsum(weight * hits)[is_last]
+        if not total or not selected[-1]:
             continue
-        share = found / np.maximum(kept, 1)
-        areas[row] = np.sum(share * np.diff(found, prepend=0)) / total
-        step = np.searchsorted(found / total, recall, side="left")
-        reached = step < len(found)
-        precisions[row, reached] = share[step[reached]]
-    reached = np.isfinite(precisions).mean(axis=0) >= _LEAST_REACH
+        precision = true_positives / np.maximum(selected, 1)
+        areas[row] = np.sum(precision * np.diff(true_positives, prepend=0)) / total
+        step = np.searchsorted(true_positives / total, recall, side="left")
+        reached = step < len(true_positives)
+        precisions[row, reached] = precision[step[reached]]
+    reached = np.isfinite(precisions).mean(axis=0) >= _MIN_REACHED
     low, high = np.full((2, len(recall)), np.nan)
     if reached.any():
         low[reached], high[reached] = np.nanpercentile(precisions[:, reached], _TAILS, axis=0)
-    ends = np.nanpercentile(areas, _TAILS) if np.isfinite(areas).any() else (np.nan, np.nan)
+    interval = np.nanpercentile(areas, _TAILS) if np.isfinite(areas).any() else (np.nan, np.nan)
     return PrecisionBand(
-        recall=recall, low=low, high=high, average_precision=(float(ends[0]), float(ends[1]))
+        recall=recall,
+        low=low,
+        high=high,
+        average_precision=(float(interval[0]), float(interval[1])),
     )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationCurve:
-    """Picks in groups of like scores: what the scores promise, and what is so.
+    """Predicted and observed fraction of correct picks, in groups of similar score.
 
     Attributes:
-        promised: Mean of the probabilities that the scores of a group stand for.
-        right: Share of the group that is right.
-        low, high: Ends of the interval of 95 % of that share.
-        count: Picks in the group.
-        error: Mean distance of the two shares, each group by its picks.
+        predicted: Mean predicted probability of each group.
+        observed: Observed fraction of correct picks.
+        low, high: Ends of the 95 % interval of that fraction.
+        count: Number of picks in each group.
+        calibration_error: Expected calibration error: mean absolute difference of predicted and
+            observed fraction, weighted by the number of picks.
     """
 
     predicted: Float[np.ndarray, " groups"]
@@ -121,9 +126,9 @@ class CalibrationCurve:
 def compute_calibration_curve(
     score: Float[np.ndarray, " picks"], hit: Bool[np.ndarray, " picks"], groups: int = 10
 ) -> CalibrationCurve | None:
-    """Compare the probabilities that logits stand for with the share that is right.
+    """Compare the probabilities given by logits with the observed fraction of correct picks.
 
-    Picks are parted by rank into groups of equal size. None without picks.
+    Picks are divided by rank into groups of equal size. Returns None without picks.
 
     Source: Guo et al. 2017, "On calibration of modern neural networks" (expected calibration
     error), with groups of equal size.
@@ -132,31 +137,38 @@ def compute_calibration_curve(
 
     if not len(score):
         return None
-    promised = expit(score)
-    parts = np.array_split(np.argsort(score, kind="stable"), min(groups, len(score)))
-    count = np.array([len(part) for part in parts])
-    right = np.array([hit[part].mean() for part in parts])
-    means = np.array([promised[part].mean() for part in parts])
-    low, high = wilson_interval(np.rint(right * count), count)
-    error = float(np.average(np.abs(right - means), weights=count))
+    probability = expit(score)
+    groups_of_rows = np.array_split(np.argsort(score, kind="stable"), min(groups, len(score)))
+    count = np.array([len(rows) for rows in groups_of_rows])
+    observed = np.array([hit[rows].mean() for rows in groups_of_rows])
+    means = np.array([probability[rows].mean() for rows in groups_of_rows])
+    low, high = wilson_interval(np.rint(observed * count), count)
+    calibration_error = float(np.average(np.abs(observed - means), weights=count))
     return CalibrationCurve(
-        predicted=means, observed=right, low=low, high=high, count=count, calibration_error=error
+        predicted=means,
+        observed=observed,
+        low=low,
+        high=high,
+        count=count,
+        calibration_error=calibration_error,
     )
 
 
 def wilson_interval(
-    found: Float[np.ndarray, " *shape"], of: Integer[np.ndarray, " *shape"]
+    successes: Float[np.ndarray, " *shape"], trials: Integer[np.ndarray, " *shape"]
 ) -> tuple[Float[np.ndarray, " *shape"], Float[np.ndarray, " *shape"]]:
-    """Interval of 95 % of a share, of which `found` of `of` were seen.
+    """Compute the 95 % interval of a proportion from `successes` in `trials`.
 
     Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
 
-    >>> low, high = share_interval(np.array([0.0]), np.array([10]))
+    >>> low, high = wilson_interval(np.array([0.0]), np.array([10]))
     >>> low.round(3), high.round(3)
     (array([0.]), array([0.278]))
     """
-    share = found / of
-    middle = share + _Z**2 / (2 * of)
-    reach = _Z * np.sqrt(share * (1 - share) / of + _Z**2 / (4 * of**2))
-    scale = 1 + _Z**2 / of
-    return np.maximum((middle - reach) / scale, 0), np.minimum((middle + reach) / scale, 1)
+    proportion = successes / trials
+    center = proportion + _Z**2 / (2 * trials)
+    half_width = _Z * np.sqrt(proportion * (1 - proportion) / trials + _Z**2 / (4 * trials**2))
+    denominator = 1 + _Z**2 / trials
+    return np.maximum((center - half_width) / denominator, 0), np.minimum(
+        (center + half_width) / denominator, 1
+    )

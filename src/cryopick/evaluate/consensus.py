@@ -1,10 +1,10 @@
-"""What several pickers, or several runs of one, agree on.
+"""Consensus of several pickers, or of several runs of one picker.
 
-Scores of different pickers have no common scale, but their order does: a picker's vote for a
-pick is the share of its own picks that score no higher. A picker without scores gives each of
-its picks a full vote.
+Scores of different pickers have no common scale, but their ranks do: the rank score of a pick is
+the fraction of its table's picks that score no higher. A picker without scores gives each of its
+picks a rank score of 1.
 
-- `find_consensus`: one table of the particles that any table has, with how many agree.
+- `find_consensus`: particles that several tables share, with the number of tables.
 """
 
 from collections.abc import Sequence
@@ -18,76 +18,78 @@ from cryopick.picks import Picks, concatenate
 
 __all__ = ["find_consensus"]
 
-_SURE = 1e-3  # a vote never reaches 0 or 1, whose logits are endless
+_MIN_DISTANCE = 1e-3  # from 0 and 1, whose logits are infinite
 
 
-def find_consensus(tables: Sequence[Picks], radius_px: float, least: int | None = None) -> Picks:
-    """Gather the particles that enough tables have.
+def find_consensus(
+    tables: Sequence[Picks], radius_px: float, min_tables: int | None = None
+) -> Picks:
+    """Find the particles that enough tables contain.
 
-    Table after table, picks are paired one to one with the particles so far, of which each is
-    the mean of its picks; a pick without a partner within the radius is a new particle.
+    Tables are processed in turn: picks are matched one to one with the particles so far, each at
+    the mean of its picks; a pick without a match within the radius becomes a new particle.
 
     Args:
-        tables: Of pickers that looked at the same micrographs.
-        radius_px: Greatest distance between picks of one particle.
-        least: Tables that must have a particle; None asks for more than half of them.
+        tables: Tables of pickers that searched the same micrographs.
+        radius_px: Maximum distance between picks of one particle.
+        min_tables: Minimum number of tables that contain a particle; None requires a majority.
 
     Returns:
-        Particles at the mean of their picks. The score is the logit of the mean vote, 0 from
-        a table without the particle; the column `agreement` counts the tables that have it.
+        Particles at the mean of their picks. The score is the logit of the mean rank score, with
+        0 for a table without the particle; the column `agreement` counts the tables.
 
     Raises:
-        ValueError: No table, `least` is not from 1 to their number, or `radius_px` is negative
-            or NaN.
+        ValueError: There is no table, `min_tables` is not between 1 and their number, or
+            `radius_px` is negative or NaN.
     """
     if not tables:
         raise ValueError("at least one table is needed")
-    least = len(tables) // 2 + 1 if least is None else least
-    if not 1 <= least <= len(tables):
-        raise ValueError(f"least must be from 1 to the {len(tables)} tables; got {least}")
-    votes = [_votes(table) for table in tables]
+    min_tables = len(tables) // 2 + 1 if min_tables is None else min_tables
+    if not 1 <= min_tables <= len(tables):
+        raise ValueError(f"min_tables must be from 1 to the {len(tables)} tables; got {min_tables}")
+    rank_scores = [_rank_scores(table) for table in tables]
     rows = [table.rows_by_micrograph() for table in tables]
     names = tuple(dict.fromkeys(name for table in tables for name in table.micrographs))
-    found = []
+    particles = []
     for name in names:
-        given = [
-            (table.xy_px[own[name]], vote[own[name]])
-            for table, vote, own in zip(tables, votes, rows, strict=True)
-            if name in own
+        picks_of_tables = [
+            (table.xy_px[table_rows[name]], ranks[table_rows[name]])
+            for table, ranks, table_rows in zip(tables, rank_scores, rows, strict=True)
+            if name in table_rows
         ]
-        found.append(_on_one(name, given, len(tables), radius_px))
-    agreed = concatenate(found)
-    return agreed.select(agreed.extra["agreement"] >= least)
+        particles.append(_merge_picks(name, picks_of_tables, len(tables), radius_px))
+    consensus = concatenate(particles)
+    return consensus.select(consensus.extra["agreement"] >= min_tables)
 
 
-def _votes(table: Picks) -> Float[np.ndarray, " picks"]:
-    """For each pick, the share of the table's picks that score no higher; 1 without a score."""
-    ranked = np.sort(table.score[np.isfinite(table.score)])
-    if not len(ranked):
+def _rank_scores(table: Picks) -> Float[np.ndarray, " picks"]:
+    """Compute for each pick the fraction of picks that score no higher; 1 without a score."""
+    sorted_scores = np.sort(table.score[np.isfinite(table.score)])
+    if not len(sorted_scores):
         return np.ones(len(table))
-    shares = np.searchsorted(ranked, table.score, side="right") / len(ranked)
-    return np.where(np.isnan(table.score), 1.0, shares)
+    ranks = np.searchsorted(sorted_scores, table.score, side="right") / len(sorted_scores)
+    return np.where(np.isnan(table.score), 1.0, ranks)
 
 
-def _on_one(
+def _merge_picks(
     name: str,
-    given: Sequence[tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, " _"]]],
-    tables: int,
+    picks_of_tables: Sequence[tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, " _"]]],
+    table_count: int,
     radius_px: float,
 ) -> Picks:
-    """The particles of one micrograph."""
-    total_xy, total_vote, count = np.zeros((0, 2)), np.zeros(0), np.zeros(0, np.int64)
-    for xy, vote in given:
-        partner = match_points(xy, vote, total_xy / np.maximum(count, 1)[:, None], radius_px)
-        known, new = partner >= 0, partner < 0
-        total_xy[partner[known]] += xy[known]
-        total_vote[partner[known]] += vote[known]
-        count[partner[known]] += 1
+    """Find the particles of one micrograph."""
+    total_xy, total_rank, count = np.zeros((0, 2)), np.zeros(0), np.zeros(0, np.int64)
+    for xy, ranks in picks_of_tables:
+        partner = match_points(xy, ranks, total_xy / np.maximum(count, 1)[:, None], radius_px)
+        matched, new = partner >= 0, partner < 0
+        total_xy[partner[matched]] += xy[matched]
+        total_rank[partner[matched]] += ranks[matched]
+        count[partner[matched]] += 1
         total_xy = np.concatenate([total_xy, xy[new]])
-        total_vote = np.concatenate([total_vote, vote[new]])
+        total_rank = np.concatenate([total_rank, ranks[new]])
         count = np.concatenate([count, np.ones(int(new.sum()), np.int64)])
-    share = np.clip(total_vote / tables, _SURE, 1 - _SURE)
+    mean_rank = np.clip(total_rank / table_count, _MIN_DISTANCE, 1 - _MIN_DISTANCE)
     picks = Picks.for_micrograph(
-        name, total_xy / np.maximum(count, 1)[:, None], np.log(share / (1 - share))
+        name, total_xy / np.maximum(count, 1)[:, None], np.log(mean_rank / (1 - mean_rank))
     )
     return replace(picks, extra={"agreement": count})

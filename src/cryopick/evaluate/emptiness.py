@@ -1,16 +1,15 @@
-"""Tell micrographs with particles from those without by how their scores fall off, unlabelled.
+"""Detect micrographs without particles from the distribution of their scores, without labels.
 
-Where there is nothing to pick, noise, crystals of ice and dirt score too, but the fewer the higher
-the score, and ever faster: the logarithm of their number bends down like a parabola. Particles
-are a hump on that tail. Whether the hump explains the scores much better than the tail alone,
-a likelihood ratio tells. How high the hump lies matters little: scores are wrong on micrographs
-unlike those that a model was calibrated on.
+Noise, ice crystals and contamination also produce picks, but their number falls ever faster with
+the score: its logarithm is a downward parabola. Particles form a peak on that tail. A likelihood
+ratio tests if the peak explains the scores much better than the tail alone. The position of the
+peak matters little, as scores are biased on micrographs unlike those used for calibration.
 
-- `has_particles`: which micrographs have that hump.
-- `is_likely_empty`: whether no micrograph of many has it, from a sample of them.
+- `has_particles`: test each micrograph for the peak.
+- `is_likely_empty`: test if no micrograph has it, from a sample of them.
 
-Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its limits here are from
-experience (decision 0015), as the tail is only nearly a parabola.
+Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its thresholds here are
+empirical (decision 0015), as the tail is only approximately a parabola.
 """
 
 from dataclasses import dataclass
@@ -22,134 +21,152 @@ from cryopick.picks import Picks, choose_evenly
 
 __all__ = ["has_particles", "is_likely_empty"]
 
-_FLOOR = -4.0  # scores below are not looked at
+_FLOOR = -4.0  # lower scores are ignored
 _BIN = 0.25
-_TAIL = -2.0  # the tail must be seen from the floor to here
-_FEWEST = 20  # picks there, for without them nothing tells tail from hump
-_SURE_ALONE = 15.0  # log-likelihood that a hump of any place and width must gain
-_SURE_BESIDE = 2.0  # the same of the hump that is known from other micrographs
-_LOOKED_AT = 64  # micrographs in which the hump is looked for first
-_TOGETHER = 16  # micrographs whose scores make one tail where none shows a hump alone
-# mean and spread of the hump
-_LEAST, _MOST = (-1.0, 0.6), (4.0, 2.0)
+_TAIL = -2.0  # the tail must be visible from the floor to here
+_MIN_PICKS = 20  # minimum number of picks there, to distinguish tail and peak
+_MIN_GAIN = 15.0  # minimum gain in log-likelihood of a peak with any mean and width
+_MIN_GAIN_KNOWN = 2.0  # minimum gain of the peak known from other micrographs
+_MAX_SAMPLED = 64  # micrographs in which the peak is searched first
+_MAX_POOLED = 16  # micrographs that are pooled if none shows a peak alone
+# mean and width of the peak
+_LOWER_LIMITS, _UPPER_LIMITS = (-1.0, 0.6), (4.0, 2.0)
 _STARTS = (-1.0, 0.0, 1.0, 2.5)
 
 
 def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
-    """Which micrographs show particles; those with too few picks to tell count as if they did.
+    """Test which micrographs show particles; those with too few picks to decide count as true.
 
     Args:
-        picks: Picks with scores, down to a low floor such as -6.
+        picks: Picks with scores, down to a low minimum such as -6.
     """
-    counts = _counts(picks)
-    shows = np.array([not own.tells for own in counts], bool)
-    known = _known_hump(counts)
-    if known is None:
+    histograms = _count_scores(picks)
+    shows = np.array([not histogram.is_informative for histogram in histograms], bool)
+    typical_peak = _find_typical_peak(histograms)
+    if typical_peak is None:
         return shows
-    for number, own in enumerate(counts):
-        shows[number] |= own.gain(known) >= _SURE_BESIDE or own.hump()[0] >= _SURE_ALONE
+    for index, histogram in enumerate(histograms):
+        shows[index] |= (
+            histogram.compute_gain(typical_peak) >= _MIN_GAIN_KNOWN
+            or histogram.fit_peak()[0] >= _MIN_GAIN
+        )
     return shows
 
 
 def is_likely_empty(picks: Picks) -> bool:
-    """Whether a sample of the micrographs shows no particles, each alone or all together."""
-    counts = _counts(picks)
-    return all(own.tells for own in counts) and _known_hump(counts) is None
+    """Test if a sample of the micrographs shows no particles, individually or pooled."""
+    histograms = _count_scores(picks)
+    return (
+        all(histogram.is_informative for histogram in histograms)
+        and _find_typical_peak(histograms) is None
+    )
 
 
-def _counts(picks: Picks) -> "list[_Counts]":
-    return [_Counts.of(picks.score[rows]) for rows in picks.rows_by_micrograph().values()]
+def _count_scores(picks: Picks) -> "list[_ScoreHistogram]":
+    return [
+        _ScoreHistogram.from_scores(picks.score[rows])
+        for rows in picks.rows_by_micrograph().values()
+    ]
 
 
-def _known_hump(counts: "list[_Counts]") -> tuple[float, float] | None:
-    """Mean and spread of particles' scores, from the micrographs that show them best."""
-    telling = [own for own in counts if own.tells]
-    if not telling:
+def _find_typical_peak(histograms: "list[_ScoreHistogram]") -> tuple[float, float] | None:
+    """Estimate mean and width of the particles' scores from the micrographs that show them best."""
+    informative = [histogram for histogram in histograms if histogram.is_informative]
+    if not informative:
         return None
-    some = choose_evenly(len(telling), _LOOKED_AT)
-    humps = [telling[number].hump() for number in some]
-    sure = [hump for gain, hump in humps if gain >= _SURE_ALONE]
-    if sure:
-        mean, spread = np.median(sure, axis=0)
-        return float(mean), float(spread)
-    few = choose_evenly(len(telling), _TOGETHER)
-    gain, hump = sum((telling[number] for number in few[1:]), telling[few[0]]).hump()
-    return hump if gain >= _SURE_ALONE else None
+    sampled = choose_evenly(len(informative), _MAX_SAMPLED)
+    fits = [informative[i].fit_peak() for i in sampled]
+    clear_peaks = [peak for gain, peak in fits if gain >= _MIN_GAIN]
+    if clear_peaks:
+        mean, width = np.median(clear_peaks, axis=0)
+        return float(mean), float(width)
+    pooled = choose_evenly(len(informative), _MAX_POOLED)
+    gain, peak = sum((informative[i] for i in pooled[1:]), informative[pooled[0]]).fit_peak()
+    return peak if gain >= _MIN_GAIN else None
 
 
 @dataclass(frozen=True, eq=False)
-class _Counts:
-    """How many picks have which score, from `_FLOOR` on in steps of `_BIN`."""
+class _ScoreHistogram:
+    """Histogram of scores, from `_FLOOR` in steps of `_BIN`."""
 
-    number: Float[np.ndarray, " bins"]
+    counts: Float[np.ndarray, " bins"]
 
     @classmethod
-    def of(cls, score: Float[np.ndarray, " picks"]) -> "_Counts":
+    def from_scores(cls, score: Float[np.ndarray, " picks"]) -> "_ScoreHistogram":
         bins = round((8 - _FLOOR) / _BIN)
         edges = _FLOOR + _BIN * np.arange(bins + 1)
-        seen = np.minimum(score[score >= _FLOOR], edges[-1])
-        return cls(np.histogram(seen, edges)[0].astype(np.float64))
+        clipped = np.minimum(score[score >= _FLOOR], edges[-1])
+        return cls(np.histogram(clipped, edges)[0].astype(np.float64))
 
-    def __add__(self, other: "_Counts") -> "_Counts":
-        return _Counts(self.number + other.number)
+    def __add__(self, other: "_ScoreHistogram") -> "_ScoreHistogram":
+        return _ScoreHistogram(self.counts + other.counts)
 
     @property
-    def tells(self) -> bool:
-        """Whether enough of the tail is seen."""
-        return bool(self.number[: round((_TAIL - _FLOOR) / _BIN)].sum() >= _FEWEST)
+    def is_informative(self) -> bool:
+        """True if enough of the tail is visible."""
+        return bool(self.counts[: round((_TAIL - _FLOOR) / _BIN)].sum() >= _MIN_PICKS)
 
-    def hump(self) -> tuple[float, tuple[float, float]]:
-        """What a hump gains in log-likelihood, and the mean and the spread that gain the most."""
-        low, high = zip(_LEAST, _MOST, strict=True)
+    def fit_peak(self) -> tuple[float, tuple[float, float]]:
+        """Fit a peak: its gain in log-likelihood, and its mean and width."""
+        low, high = zip(_LOWER_LIMITS, _UPPER_LIMITS, strict=True)
         starts = [np.array([mean, 1.2]) for mean in _STARTS]
-        best = max((self._fitted(start, (low, high)) for start in starts), key=lambda one: one[0])
-        return best[0] - self._of_tail, (float(best[1][4]), float(best[1][5]))
+        best = max((self._fit(start, (low, high)) for start in starts), key=lambda fit: fit[0])
+        return best[0] - self._tail_likelihood, (float(best[1][4]), float(best[1][5]))
 
-    def gain(self, hump: tuple[float, float]) -> float:
-        """What a hump of known mean and spread gains in log-likelihood."""
-        mean, spread = hump
-        bounds = ((mean, mean), (spread, spread))
-        return self._fitted(np.array(hump), bounds)[0] - self._of_tail
+    def compute_gain(self, peak: tuple[float, float]) -> float:
+        """Compute the gain in log-likelihood of a peak with known mean and width."""
+        mean, width = peak
+        bounds = ((mean, mean), (width, width))
+        return self._fit(np.array(peak), bounds)[0] - self._tail_likelihood
 
     @property
-    def _of_tail(self) -> float:
-        """The log-likelihood without a hump."""
-        return self._fitted(np.array([0.0, 1.0]), ((0.0, 0.0), (1.0, 1.0)), most=0.0)[0]
+    def _tail_likelihood(self) -> float:
+        """Log-likelihood without a peak."""
+        return self._fit(np.array([0.0, 1.0]), ((0.0, 0.0), (1.0, 1.0)), max_particles=0.0)[0]
 
-    def _fitted(
+    def _fit(
         self,
-        hump: Float[np.ndarray, "2"],
+        peak: Float[np.ndarray, "2"],
         bounds: tuple[tuple[float, float], tuple[float, float]],
-        most: float = np.inf,
+        max_particles: float = np.inf,
     ) -> tuple[float, Float[np.ndarray, "6"]]:
-        """The greatest log-likelihood of Poisson counts, and the numbers that reach it.
+        """Maximize the log-likelihood of Poisson counts; return it with the parameters.
 
-        They are the tail's logarithm a + b x - c x², x above the floor and b not above 0, the
-        particles in the hump, at most `most`, and its mean and spread.
+        The parameters are those of the tail's logarithm a + b x - c x², with x above the floor and
+        b at most 0, the number of particles in the peak, at most `max_particles`, and the mean and
+        width of the peak.
         """
         from scipy.optimize import minimize
         from scipy.special import ndtr
 
-        seen = self.number
-        edges = _FLOOR + _BIN * np.arange(len(seen) + 1)
+        counts = self.counts
+        edges = _FLOOR + _BIN * np.arange(len(counts) + 1)
         x = (edges[:-1] + edges[1:]) / 2 - _FLOOR
-        above = float(seen[edges[:-1] >= 0].sum())
+        count_above_zero = float(counts[edges[:-1] >= 0].sum())
 
-        def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
-            a, b, c, particles, mean, spread = at
+        def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            a, b, c, particles, mean, width = parameters
             tail = np.exp(np.minimum(a + b * x - c * x * x, 30))
-            u = (edges - mean) / spread
+            u = (edges - mean) / width
             density = np.exp(-u * u / 2) / np.sqrt(2 * np.pi)
-            share = np.diff(ndtr(u))
-            expected = np.maximum(tail + particles * share, 1e-9)
-            per = 1 - seen / expected  # slope by what is expected
-            slopes = (tail, tail * x, -tail * x * x, share)
-            by_mean = -particles * np.diff(density) / spread
-            by_spread = -particles * np.diff(u * density) / spread
-            value = expected.sum() - seen @ np.log(expected)
-            return float(value), np.array([per @ own for own in (*slopes, by_mean, by_spread)])
+            fraction = np.diff(ndtr(u))
+            expected = np.maximum(tail + particles * fraction, 1e-9)
+            residual = 1 - counts / expected  # derivative by the expected counts
+            slopes = (tail, tail * x, -tail * x * x, fraction)
+            by_mean = -particles * np.diff(density) / width
+            by_width = -particles * np.diff(u * density) / width
+            value = expected.sum() - counts @ np.log(expected)
+            return float(value), np.array(
+                [residual @ derivative for derivative in (*slopes, by_mean, by_width)]
+            )
 
-        start = [np.log(seen[:4].mean() + 1), -0.6, 0.05, min(above + 1, most), *hump]
-        limits = [(-20, 20), (-8, 0), (0, 4), (0, most), *bounds]
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits)
-        return -float(found.fun), found.x
+        start = [
+            np.log(counts[:4].mean() + 1),
+            -0.6,
+            0.05,
+            min(count_above_zero + 1, max_particles),
+            *peak,
+        ]
+        limits = [(-20, 20), (-8, 0), (0, 4), (0, max_particles), *bounds]
+        result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits)
+        return -float(result.fun), result.x

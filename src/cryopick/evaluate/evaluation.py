@@ -1,7 +1,7 @@
-"""Judge a table of picks against the particles that are known.
+"""Evaluate a table of picks against reference particles.
 
-- `evaluate_picks`: the whole judgement.
-- `Evaluation`: its numbers; `MicrographEvaluation`: those of one micrograph.
+- `evaluate_picks`: run the evaluation.
+- `Evaluation`: its metrics; `MicrographEvaluation`: those of one micrograph.
 """
 
 import math
@@ -25,12 +25,12 @@ __all__ = ["Evaluation", "MicrographEvaluation", "evaluate_picks"]
 
 @dataclass(frozen=True, kw_only=True)
 class MicrographEvaluation:
-    """Numbers of one micrograph.
+    """Metrics of one micrograph.
 
     Attributes:
         name: The micrograph.
-        n_picks: Picks on it, of any score.
-        n_truth: Known particles on it.
+        n_picks: Number of picks, of any score.
+        n_truth: Number of reference particles.
         average_precision: Over its own picks; None without scores or without particles.
         at_best_threshold: Precision, recall and F1 at the best threshold of the whole table.
     """
@@ -44,21 +44,21 @@ class MicrographEvaluation:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
-    """What picks are worth, over all micrographs judged.
+    """Metrics of picks over all evaluated micrographs.
 
     Attributes:
-        radius_px: Greatest distance between a pick and its particle.
-        n_picks: Picks judged, of any score.
-        n_truth: Known particles.
-        n_matched: Particles that some pick found.
+        radius_px: Maximum distance between a pick and its particle.
+        n_picks: Number of evaluated picks, of any score.
+        n_truth: Number of reference particles.
+        n_matched: Number of particles matched by a pick.
         average_precision: Over all picks ranked together; None without scores or particles.
-        all_picks: Precision, recall and F1 when every pick is kept.
-        best: The point of highest F1; None without scores.
-        at_zero_threshold: The point at threshold 0, even odds; None without scores.
-        micrographs: The same by micrograph.
-        not_evaluated: Micrographs with picks that the truth does not mention, so not judged;
-            none where the caller chose the micrographs.
-        in_neither_table: Micrographs asked for that neither table mentions; they count as empty.
+        all_picks: Precision, recall and F1 of all picks.
+        best: Operating point of the highest F1; None without scores.
+        at_zero_threshold: Operating point at threshold 0 (probability 0.5); None without scores.
+        micrographs: Metrics by micrograph.
+        not_evaluated: Micrographs with picks that the truth does not list; empty if the caller
+            chose the micrographs.
+        in_neither_table: Requested micrographs that neither table lists; they count as empty.
         curve: The precision-recall curve; None without scores.
     """
 
@@ -76,119 +76,128 @@ class Evaluation:
     curve: PrecisionRecallCurve | None
 
     def to_dict(self) -> dict[str, object]:
-        """Everything but the curve, ready for JSON: what is undefined is None."""
+        """Return everything but the curve as JSON values; undefined numbers are None."""
         values = {name: value for name, value in vars(self).items() if name != "curve"}
         values |= {
             name: asdict(value)
             for name, value in values.items()
             if isinstance(value, OperatingPoint)
         }
-        values["micrographs"] = [asdict(own) for own in self.micrographs]
-        return {name: _without_nan(value) for name, value in values.items()}
+        values["micrographs"] = [asdict(micrograph) for micrograph in self.micrographs]
+        return {name: _replace_nan(value) for name, value in values.items()}
 
 
 def evaluate_picks(
     picks: Picks, truth: Picks, radius_px: float, only: Sequence[str] | None = None
 ) -> Evaluation:
-    """Judge picks against known particles, paired one to one within a distance.
+    """Evaluate picks against reference particles, matched one to one within a distance.
 
     Args:
-        picks: What was picked, best with every pick down to a low score.
-        truth: The particles that are known, under the same names of micrographs.
-        radius_px: Greatest distance between a pick and its particle.
-        only: Micrographs to judge. Without it those that `truth` mentions: a micrograph
-            it knows and `picks` does not is one on which nothing was found, and one that
-            only `picks` knows is left out, for nobody says what is on it.
+        picks: Picks to evaluate, best with all picks down to a low score.
+        truth: Reference particles, with the same micrograph names.
+        radius_px: Maximum distance between a pick and its particle.
+        only: Micrographs to evaluate; by default those that `truth` lists. A micrograph that
+            `picks` lacks counts as one without picks; one that only `picks` lists is not
+            evaluated, as its particles are unknown.
 
     Raises:
-        SettingsError: No micrograph is left to judge, or the tables name none in common.
+        SettingsError: No micrograph is left to evaluate, or the tables share no names.
     """
     names = tuple(dict.fromkeys(truth.micrographs if only is None else only))
-    known = set(picks.micrographs) | set(truth.micrographs)
-    _require_common_names(picks, names, known)
-    judged, particles = picks.restrict(names), truth.restrict(names)
-    hit = match_picks(judged, particles, radius_px) >= 0
-    scored = judged.is_scored
-    curve = compute_precision_recall(judged.score, hit, len(particles)) if scored else None
+    listed_names = set(picks.micrographs) | set(truth.micrographs)
+    _require_common_names(picks, names, listed_names)
+    evaluated_picks, particles = picks.restrict(names), truth.restrict(names)
+    hit = match_picks(evaluated_picks, particles, radius_px) >= 0
+    is_scored = evaluated_picks.is_scored
+    curve = (
+        compute_precision_recall(evaluated_picks.score, hit, len(particles)) if is_scored else None
+    )
     best = curve.best_f1() if curve else None
     return Evaluation(
         radius_px=float(radius_px),
-        n_picks=len(judged),
+        n_picks=len(evaluated_picks),
         n_truth=len(particles),
         n_matched=int(hit.sum()),
-        average_precision=_defined(curve),
-        all_picks=_keeping(judged, hit, len(particles), None),
+        average_precision=_average_precision(curve),
+        all_picks=_operating_point(evaluated_picks, hit, len(particles), None),
         best=best,
         at_zero_threshold=curve.at_threshold(0.0) if curve else None,
-        micrographs=_by_micrograph(judged, hit, particles, best),
-        not_evaluated=() if only is not None else _with_picks_beyond(names, picks),
-        in_neither_table=tuple(name for name in names if name not in known),
+        micrographs=_evaluate_micrographs(evaluated_picks, hit, particles, best),
+        not_evaluated=() if only is not None else _find_not_evaluated(names, picks),
+        in_neither_table=tuple(name for name in names if name not in listed_names),
         curve=curve,
     )
 
 
-def _require_common_names(picks: Picks, names: Sequence[str], known: set[str]) -> None:
-    """Refuse tables that name micrographs so differently that nothing could be found."""
-    if not known & set(names):
+def _require_common_names(picks: Picks, names: Sequence[str], listed_names: set[str]) -> None:
+    """Reject tables whose micrograph names have nothing in common."""
+    if not listed_names & set(names):
         raise SettingsError(
-            f"no micrograph to judge: picks and truth name {len(known)} micrographs, "
-            f"none of which is among the {len(names)} asked for"
+            f"no micrograph to evaluate: picks and truth list {len(listed_names)} micrographs, "
+            f"none of which is among the {len(names)} requested"
         )
     if len(picks) and not set(picks.micrographs) & set(names):
         raise SettingsError(
-            f"the picks are on none of the {len(names)} micrographs to judge: "
-            f"the picks name {picks.micrographs[0]!r}, to judge is {names[0]!r}; "
-            "check that both tables are of one data set"
+            f"the picks are on none of the {len(names)} evaluated micrographs: "
+            f"the picks name {picks.micrographs[0]!r}, the truth {names[0]!r}; "
+            "check that both tables belong to the same data set"
         )
 
 
-def _with_picks_beyond(names: Sequence[str], picks: Picks) -> tuple[str, ...]:
-    judged = set(names)
+def _find_not_evaluated(names: Sequence[str], picks: Picks) -> tuple[str, ...]:
+    evaluated = set(names)
     return tuple(
-        n for n, rows in picks.rows_by_micrograph().items() if len(rows) and n not in judged
+        n for n, rows in picks.rows_by_micrograph().items() if len(rows) and n not in evaluated
     )
 
 
-def _by_micrograph(
+def _evaluate_micrographs(
     picks: Picks, hit: Bool[np.ndarray, " picks"], truth: Picks, best: OperatingPoint | None
 ) -> tuple[MicrographEvaluation, ...]:
-    total = {name: len(rows) for name, rows in truth.rows_by_micrograph().items()}
+    n_truth = {name: len(rows) for name, rows in truth.rows_by_micrograph().items()}
     threshold = best.threshold if best else None
     results = []
     for name, rows in picks.rows_by_micrograph().items():
-        own = picks.select(rows)
+        micrograph_picks = picks.select(rows)
         curve = (
-            compute_precision_recall(own.score, hit[rows], total[name]) if picks.is_scored else None
+            compute_precision_recall(micrograph_picks.score, hit[rows], n_truth[name])
+            if picks.is_scored
+            else None
         )
         results.append(
             MicrographEvaluation(
                 name=name,
-                n_picks=len(own),
-                n_truth=total[name],
-                average_precision=_defined(curve),
-                at_best_threshold=_keeping(own, hit[rows], total[name], threshold),
+                n_picks=len(micrograph_picks),
+                n_truth=n_truth[name],
+                average_precision=_average_precision(curve),
+                at_best_threshold=_operating_point(
+                    micrograph_picks, hit[rows], n_truth[name], threshold
+                ),
             )
         )
     return tuple(results)
 
 
-def _keeping(
+def _operating_point(
     picks: Picks, hit: Bool[np.ndarray, " picks"], total: int, threshold: float | None
 ) -> OperatingPoint:
-    """The point of the picks at or above a threshold, or of all where it is None."""
-    kept = np.ones(len(picks), bool) if threshold is None else picks.score >= threshold
+    """Return the operating point of the picks at or above a threshold, or of all if it is None."""
+    is_selected = np.ones(len(picks), bool) if threshold is None else picks.score >= threshold
     return OperatingPoint.from_counts(
-        threshold, found=int(hit[kept].sum()), kept=int(kept.sum()), total=total
+        threshold,
+        true_positives=int(hit[is_selected].sum()),
+        n_selected=int(is_selected.sum()),
+        n_positives=total,
     )
 
 
-def _defined(curve: PrecisionRecallCurve | None) -> float | None:
-    return curve.average_precision() if curve and curve.total else None
+def _average_precision(curve: PrecisionRecallCurve | None) -> float | None:
+    return curve.average_precision() if curve and curve.n_positives else None
 
 
-def _without_nan(value: object) -> object:
+def _replace_nan(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _replace_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [_replace_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,12 +1,12 @@
-"""What calibrated scores promise: particles, precision and recall at every threshold, unlabelled.
+"""Expected particles, precision and recall at every threshold, from calibrated scores alone.
 
-A score is the logarithm of the odds that a pick is a particle, so that the sum of the
-probabilities is the number of particles to expect. Particles that no pick found, however low its
-score, are not counted: keep all picks down to a low floor.
+A score is the logit of the probability that a pick is a particle, so the probabilities add up to
+the expected number of particles. Particles without any pick are not counted: include all picks
+down to a low score.
 
-- `ExpectedMetrics`, `estimate_metrics`: the numbers at every threshold.
-- `find_best_threshold`: the one whose F1 should be best.
-- `select_automatically`, `AutomaticSelection`: the picks that it keeps, none on micrographs without a sign of particles.
+- `ExpectedMetrics`, `estimate_metrics`: metrics at every threshold.
+- `find_best_threshold`: threshold with the highest expected F1.
+- `select_automatically`, `AutomaticSelection`: picks above it, on micrographs with particles.
 """
 
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExpectedMetrics:
-    """Expected values when the picks of at least a threshold are kept, from the highest down.
+    """Expected metrics of the picks at or above each threshold, from the highest down.
 
     Attributes:
-        threshold: The scores that occur, descending.
-        picks: Picks kept at each.
-        particles: Particles among them.
-        precision: Share of the kept that are particles.
-        recall: Share of all expected particles that are kept.
+        threshold: Distinct scores, descending.
+        n_selected: Number of picks at or above each.
+        n_particles: Expected number of particles among them.
+        precision: Expected fraction of the selected picks that are particles.
+        recall: Expected fraction of all particles that are selected.
         f1: Harmonic mean of the two.
-        total: Particles among all picks.
+        n_expected: Expected number of particles among all picks.
     """
 
     threshold: Float[np.ndarray, " steps"]
@@ -52,15 +52,15 @@ class ExpectedMetrics:
 
     @property
     def best_threshold(self) -> float:
-        """The threshold of the highest expected F1; of equal ones the highest."""
+        """Threshold of the highest expected F1; the highest one of ties."""
         return float(self.threshold[np.argmax(self.f1)])
 
 
 def estimate_metrics(picks: Picks) -> ExpectedMetrics:
-    """What the scores of picks promise.
+    """Estimate metrics from the scores of picks.
 
     Raises:
-        SettingsError: There is no pick, or some have no score.
+        SettingsError: There are no picks, or some have no score.
     """
     from scipy.special import expit
 
@@ -69,29 +69,29 @@ def estimate_metrics(picks: Picks) -> ExpectedMetrics:
             "expected numbers need picks with scores, such as `cryopick pick` writes"
         )
     score = np.sort(picks.score)[::-1]
-    chance = expit(score)
-    is_last = np.append(np.diff(score) != 0, True)  # equal scores are kept or dropped together
-    kept = np.flatnonzero(is_last) + 1
-    particles = np.cumsum(chance)[is_last]
-    total = float(particles[-1])
+    probability = expit(score)
+    is_last = np.append(np.diff(score) != 0, True)  # equal scores are selected together
+    n_selected = np.flatnonzero(is_last) + 1
+    n_particles = np.cumsum(probability)[is_last]
+    n_expected = float(n_particles[-1])
     return ExpectedMetrics(
         threshold=score[is_last],
-        n_selected=kept,
-        n_particles=particles,
-        precision=particles / kept,
-        recall=particles / total,
-        f1=2 * particles / (kept + total),
-        n_expected=total,
+        n_selected=n_selected,
+        n_particles=n_particles,
+        precision=n_particles / n_selected,
+        recall=n_particles / n_expected,
+        f1=2 * n_particles / (n_selected + n_expected),
+        n_expected=n_expected,
     )
 
 
 def find_best_threshold(picks: Picks) -> float:
-    """The threshold of the highest expected F1; of equal ones the highest.
+    """Find the threshold of the highest expected F1; the highest one of ties.
 
     Its probability is half of that F1.
 
     Raises:
-        SettingsError: There is no pick, or some have no score.
+        SettingsError: There are no picks, or some have no score.
 
     Source: Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize
     F1 measure", ECML.
@@ -101,13 +101,14 @@ def find_best_threshold(picks: Picks) -> float:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AutomaticSelection:
-    """What the automatic threshold keeps.
+    """Result of the automatic threshold.
 
     Attributes:
-        kept: The picks.
-        promise: What scores promise of the picks on micrographs that show particles; None where
-            none does.
-        empty_micrographs: The other micrographs, of which nothing is kept.
+        picks: The selected picks.
+        expected: Expected metrics of the picks on micrographs with particles; None if there are
+            no such micrographs.
+        empty_micrographs: Micrographs that appear to contain no particles; none of their picks
+            are selected.
     """
 
     picks: Picks
@@ -116,18 +117,22 @@ class AutomaticSelection:
 
 
 def select_automatically(picks: Picks) -> AutomaticSelection:
-    """Keep the picks of the best threshold, on micrographs that show particles.
+    """Select the picks above the best threshold, on micrographs that appear to contain particles.
 
     Raises:
-        SettingsError: There is no pick, or some have no score.
+        SettingsError: There are no picks, or some have no score.
     """
-    estimate_metrics(picks)  # objects to what has no scores
-    shows = has_particles(picks)
-    named = zip(picks.micrographs, shows, strict=True)
-    without = tuple(name for name, own in named if not own)
-    believed = picks.select(shows[picks.index])
-    if not len(believed):
-        return AutomaticSelection(picks=believed, expected=None, empty_micrographs=without)
-    promise = estimate_metrics(believed)
-    kept = apply_threshold(believed, promise.best_threshold)
-    return AutomaticSelection(picks=kept, expected=promise, empty_micrographs=without)
+    estimate_metrics(picks)  # rejects picks without scores
+    is_populated = has_particles(picks)
+    named_flags = zip(picks.micrographs, is_populated, strict=True)
+    empty_micrographs = tuple(name for name, populated in named_flags if not populated)
+    candidates = picks.select(is_populated[picks.index])
+    if not len(candidates):
+        return AutomaticSelection(
+            picks=candidates, expected=None, empty_micrographs=empty_micrographs
+        )
+    expected = estimate_metrics(candidates)
+    selected = apply_threshold(candidates, expected.best_threshold)
+    return AutomaticSelection(
+        picks=selected, expected=expected, empty_micrographs=empty_micrographs
+    )

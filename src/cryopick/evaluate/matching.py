@@ -1,11 +1,11 @@
-"""Pair picks with known particles, one to one.
+"""Match picks with reference particles, one to one.
 
-Coordinates are (x, y) in pixels; two points are near each other when their distance is at
-most the radius. Decision 0004 says why the pairing is greedy and how ties fall.
+Coordinates are (x, y) in pixels; two points are near each other if their distance is at most the
+radius. Decision 0004 gives the reasons for greedy matching and the order of ties.
 
-- `match_points`: pairs on one micrograph.
-- `match_picks`: pairs between two tables, micrograph by micrograph.
-- `is_near`: which points have any neighbour in another set.
+- `match_points`: match on one micrograph.
+- `match_picks`: match two tables, micrograph by micrograph.
+- `is_near`: test for any neighbour in another set of points.
 """
 
 from typing import TYPE_CHECKING
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_near", "match_picks", "match_points"]
 
-_FIRST_NEIGHBOURS = 8  # more are looked up only where all of these are taken
-_BATCH = 65_536  # picks whose neighbours are held at once
+_FIRST_NEIGHBOURS = 8  # more are searched only if all of these are taken
+_BATCH = 65_536  # picks whose neighbours are in memory at once
 
 
 def match_points(
@@ -30,67 +30,71 @@ def match_points(
     truth_xy_px: Float[np.ndarray, "truth 2"],
     radius_px: float,
 ) -> Integer[np.ndarray, " picks"]:
-    """Pair each pick with at most one particle, and each particle with at most one pick.
+    """Match each pick with at most one particle, and each particle with at most one pick.
 
-    Picks choose in descending score; equal scores, and picks without a score (NaN), choose
-    in order of y, then x. A pick takes the nearest particle that is still free within the
-    radius; of two equally near ones, that of smaller y, then x. The pairs of the best k
-    picks are therefore the same whether the others are there or not.
+    Picks choose in order of descending score; equal scores, and picks without a score (NaN), in
+    order of y, then x. A pick takes the nearest free particle within the radius; of equally near
+    ones, that of smaller y, then x. The matches of the best k picks therefore do not depend on
+    the other picks.
 
     Args:
         picks_xy_px: Centres of the picks.
         score: Any number that ranks the picks, or NaN.
         truth_xy_px: Centres of the particles.
-        radius_px: Greatest distance of a pair, at least 0.
+        radius_px: Maximum distance of a match, at least 0.
 
     Returns:
-        For each pick the row of its particle in `truth_xy_px`, or -1.
+        Row of each pick's particle in `truth_xy_px`, or -1.
 
     Raises:
         ValueError: `radius_px` is negative or NaN.
 
-    >>> match(np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([1.0, 3.0]),
-    ...       np.array([[1.0, 0.0]]), radius_px=1.0).tolist()
+    >>> match_points(np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([1.0, 3.0]),
+    ...              np.array([[1.0, 0.0]]), radius_px=1.0).tolist()
     [-1, 0]
     """
     _require_radius(radius_px)
-    found = np.full(len(picks_xy_px), -1, dtype=np.int64)
+    partner = np.full(len(picks_xy_px), -1, dtype=np.int64)
     if not len(picks_xy_px) or not len(truth_xy_px):
-        return found
+        return partner
 
     by_position = np.lexsort((truth_xy_px[:, 0], truth_xy_px[:, 1]))
-    tree = _tree(truth_xy_px[by_position])
-    taken = np.zeros(len(truth_xy_px), dtype=bool)
+    tree = _build_tree(truth_xy_px[by_position])
+    is_taken = np.zeros(len(truth_xy_px), dtype=bool)
     order = np.lexsort((picks_xy_px[:, 0], picks_xy_px[:, 1], -score))
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
-        distances, candidates = _neighbours(tree, picks_xy_px[batch], radius_px, _FIRST_NEIGHBOURS)
+        distances, candidates = _find_neighbours(
+            tree, picks_xy_px[batch], radius_px, _FIRST_NEIGHBOURS
+        )
         for row in np.flatnonzero(distances[:, 0] <= radius_px):
             pick = batch[row]
-            near = distances[row], candidates[row]
-            particle = _nearest_free(tree, picks_xy_px[pick], radius_px, taken, near)
+            neighbours = distances[row], candidates[row]
+            particle = _find_nearest_free(tree, picks_xy_px[pick], radius_px, is_taken, neighbours)
             if particle >= 0:
-                taken[particle] = True
-                found[pick] = by_position[particle]
-    return found
+                is_taken[particle] = True
+                partner[pick] = by_position[particle]
+    return partner
 
 
 def match_picks(picks: Picks, truth: Picks, radius_px: float) -> Integer[np.ndarray, " picks"]:
-    """Pair two tables as `match_points` does, each micrograph by itself.
+    """Match two tables with `match_points`, each micrograph separately.
 
     Returns:
-        For each pick the row of its particle in `truth`, or -1; always -1 on micrographs
-        that `truth` does not mention.
+        Row of each pick's particle in `truth`, or -1; always -1 on micrographs that `truth` does
+        not list.
     """
     _require_radius(radius_px)
-    found = np.full(len(picks), -1, dtype=np.int64)
+    partner = np.full(len(picks), -1, dtype=np.int64)
     truth_rows = truth.rows_by_micrograph()
-    for name, own in picks.rows_by_micrograph().items():
+    for name, rows in picks.rows_by_micrograph().items():
         if name in truth_rows:
-            others = truth_rows[name]
-            pairs = match_points(picks.xy_px[own], picks.score[own], truth.xy_px[others], radius_px)
-            found[own[pairs >= 0]] = others[pairs[pairs >= 0]]
-    return found
+            rows_in_truth = truth_rows[name]
+            matches = match_points(
+                picks.xy_px[rows], picks.score[rows], truth.xy_px[rows_in_truth], radius_px
+            )
+            partner[rows[matches >= 0]] = rows_in_truth[matches[matches >= 0]]
+    return partner
 
 
 def is_near(
@@ -98,7 +102,7 @@ def is_near(
     others_xy_px: Float[np.ndarray, "others 2"],
     radius_px: float,
 ) -> Bool[np.ndarray, " points"]:
-    """Tell which points lie within the radius of any point of another set.
+    """Test which points lie within the radius of any point of another set.
 
     Raises:
         ValueError: `radius_px` is negative or NaN.
@@ -106,7 +110,7 @@ def is_near(
     _require_radius(radius_px)
     if not len(xy_px) or not len(others_xy_px):
         return np.zeros(len(xy_px), dtype=bool)
-    distances, _ = _neighbours(_tree(others_xy_px), xy_px, radius_px, 1)
+    distances, _ = _find_neighbours(_build_tree(others_xy_px), xy_px, radius_px, 1)
     return distances[:, 0] <= radius_px
 
 
@@ -115,39 +119,39 @@ def _require_radius(radius_px: float) -> None:
         raise ValueError(f"radius_px must be at least 0; got {radius_px}")
 
 
-def _tree(xy_px: Float[np.ndarray, "points 2"]) -> "KDTree":
+def _build_tree(xy_px: Float[np.ndarray, "points 2"]) -> "KDTree":
     from scipy.spatial import KDTree
 
     return KDTree(xy_px)
 
 
-def _neighbours(
+def _find_neighbours(
     tree: "KDTree", xy_px: Float[np.ndarray, "points 2"], radius_px: float, count: int
 ) -> tuple[Float[np.ndarray, "points near"], Integer[np.ndarray, "points near"]]:
-    """The nearest `count` tree points of each point, nearest first; infinity where too far."""
-    beyond = radius_px * (1 + 1e-9) + 1e-9  # the tree's bound leaves out its own value
+    """Find the nearest `count` tree points of each point, nearest first; infinity if too far."""
+    bound = radius_px * (1 + 1e-9) + 1e-9  # the bound of the tree is exclusive
     ranks = np.arange(1, min(count, tree.n) + 1)
-    return tree.query(xy_px, k=ranks, distance_upper_bound=beyond)
+    return tree.query(xy_px, k=ranks, distance_upper_bound=bound)
 
 
-def _nearest_free(
+def _find_nearest_free(
     tree: "KDTree",
     xy_px: Float[np.ndarray, " 2"],
     radius_px: float,
-    taken: Bool[np.ndarray, " truth"],
+    is_taken: Bool[np.ndarray, " truth"],
     neighbours: tuple[Float[np.ndarray, " near"], Integer[np.ndarray, " near"]],
 ) -> int:
-    """The nearest particle not taken, the first in tree order of equals, or -1."""
+    """Find the nearest free particle, the first in tree order of ties; -1 if there is none."""
     while True:
         distances, candidates = neighbours
-        near = distances <= radius_px
-        free = near.copy()
-        free[near] = ~taken[candidates[near]]
-        best = distances[free].min(initial=np.inf)
-        all_seen = len(distances) == tree.n or not near[-1]
-        if all_seen or best < distances[-1]:
+        is_within = distances <= radius_px
+        is_free = is_within.copy()
+        is_free[is_within] = ~is_taken[candidates[is_within]]
+        best = distances[is_free].min(initial=np.inf)
+        is_complete = len(distances) == tree.n or not is_within[-1]
+        if is_complete or best < distances[-1]:
             if best == np.inf:
                 return -1
-            return int(candidates[free & (distances == best)].min())
-        wider = _neighbours(tree, xy_px[None], radius_px, 2 * len(distances))
+            return int(candidates[is_free & (distances == best)].min())
+        wider = _find_neighbours(tree, xy_px[None], radius_px, 2 * len(distances))
         neighbours = wider[0][0], wider[1][0]

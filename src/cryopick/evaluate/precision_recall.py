@@ -1,11 +1,11 @@
-"""Precision and recall of a ranking.
+"""Precision and recall of ranked predictions.
 
-A ranking is a score and a hit for each prediction, and the number of things there were to
-find. Equal scores enter together, as one step: their order never matters.
+A ranking consists of a score and a hit for each prediction, and of the number of positives. Equal
+scores form one step: their order never matters.
 
-- `compute_precision_recall`: the curve, one point for each distinct score.
-- `average_precision`: the area under it, as the paper sums it.
-- `PrecisionRecallCurve`, `OperatingPoint`: the curve, and one point on it.
+- `compute_precision_recall`: the curve, one point per distinct score.
+- `average_precision`: area under the curve, summed as in the paper.
+- `PrecisionRecallCurve`, `OperatingPoint`: the curve, and one point of it.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """How good the predictions at or above one threshold are.
+    """Precision, recall and F1 of the predictions at or above a threshold.
 
     Attributes:
-        threshold: Least score kept; None where the predictions carry no scores.
-        precision: Share of the kept predictions that are right; NaN where none is kept.
-        recall: Share of the things to find that are found; NaN where there are none.
-        f1: Harmonic mean of the two, 2 TP / (kept + to find); NaN where both are 0.
+        threshold: Minimum score; None if the predictions have no scores.
+        precision: Fraction of the selected predictions that are correct; NaN if none is selected.
+        recall: Fraction of the positives that are found; NaN if there are none.
+        f1: Harmonic mean of the two, 2 TP / (selected + positives); NaN if both are 0.
     """
 
     threshold: float | None
@@ -40,14 +40,21 @@ class OperatingPoint:
 
     @classmethod
     def from_counts(
-        cls, threshold: float | None, *, found: int, kept: int, total: int
+        cls,
+        threshold: float | None,
+        *,
+        true_positives: int,
+        n_selected: int,
+        n_positives: int,
     ) -> "OperatingPoint":
-        """The point at which `found` of `kept` predictions and of `total` things are pairs."""
+        """Compute the point from the numbers of true positives, selections and positives."""
         return cls(
             threshold=threshold,
-            precision=found / kept if kept else float("nan"),
-            recall=found / total if total else float("nan"),
-            f1=2 * found / (kept + total) if kept + total else float("nan"),
+            precision=true_positives / n_selected if n_selected else float("nan"),
+            recall=true_positives / n_positives if n_positives else float("nan"),
+            f1=2 * true_positives / (n_selected + n_positives)
+            if n_selected + n_positives
+            else float("nan"),
         )
 
 
@@ -56,49 +63,60 @@ class PrecisionRecallCurve:
     """Counts at each distinct score, from the highest down.
 
     Attributes:
-        threshold: The distinct scores, descending.
-        found: True positives among the predictions at or above each threshold.
-        kept: Predictions at or above each threshold.
-        total: Things there were to find.
+        threshold: Distinct scores, descending.
+        true_positives: Correct predictions at or above each threshold.
+        n_selected: Predictions at or above each threshold.
+        n_positives: Number of positives.
     """
 
     threshold: Float[np.ndarray, " steps"]
-    found: Integer[np.ndarray, " steps"]
-    kept: Integer[np.ndarray, " steps"]
-    total: int
+    true_positives: Integer[np.ndarray, " steps"]
+    n_selected: Integer[np.ndarray, " steps"]
+    n_positives: int
 
     @property
     def precision(self) -> Float[np.ndarray, " steps"]:
-        """Share of the kept predictions that are right."""
-        return self.found / self.kept
+        """Fraction of the selected predictions that are correct."""
+        return self.true_positives / self.n_selected
 
     @property
     def recall(self) -> Float[np.ndarray, " steps"]:
-        """Share of the things to find that are found; NaN where there are none."""
-        return self.found / self.total if self.total else np.full(len(self.found), np.nan)
+        """Fraction of the positives that are found; NaN if there are none."""
+        return (
+            self.true_positives / self.n_positives
+            if self.n_positives
+            else np.full(len(self.true_positives), np.nan)
+        )
 
     @property
     def f1(self) -> Float[np.ndarray, " steps"]:
         """Harmonic mean of precision and recall."""
-        return 2 * self.found / (self.kept + self.total)
+        return 2 * self.true_positives / (self.n_selected + self.n_positives)
 
     def average_precision(self) -> float:
-        """Sum of precision times change in recall; NaN where there is nothing to find."""
-        if not self.total:
+        """Sum precision times change in recall; NaN without positives."""
+        if not self.n_positives:
             return float("nan")
-        return float(np.sum(self.precision * np.diff(self.found, prepend=0)) / self.total)
+        return float(
+            np.sum(self.precision * np.diff(self.true_positives, prepend=0)) / self.n_positives
+        )
 
     def at_threshold(self, threshold: float) -> OperatingPoint:
-        """The point of all predictions that score at least `threshold`."""
+        """Return the point of all predictions with a score of at least `threshold`."""
         step = int(np.searchsorted(-self.threshold, -threshold, side="right")) - 1
         if step < 0:
-            return OperatingPoint.from_counts(threshold, found=0, kept=0, total=self.total)
+            return OperatingPoint.from_counts(
+                threshold, true_positives=0, n_selected=0, n_positives=self.n_positives
+            )
         return OperatingPoint.from_counts(
-            threshold, found=int(self.found[step]), kept=int(self.kept[step]), total=self.total
+            threshold,
+            true_positives=int(self.true_positives[step]),
+            n_selected=int(self.n_selected[step]),
+            n_positives=self.n_positives,
         )
 
     def best_f1(self) -> OperatingPoint | None:
-        """The point of highest F1, the strictest of equals; None on a curve of no steps."""
+        """Return the point of highest F1, with the highest threshold of ties; None if empty."""
         return (
             self.at_threshold(float(self.threshold[np.argmax(self.f1)]))
             if len(self.threshold)
@@ -111,35 +129,37 @@ def compute_precision_recall(
     hit: Bool[np.ndarray, " predictions"] | Integer[np.ndarray, " predictions"],
     total: int | None = None,
 ) -> PrecisionRecallCurve:
-    """Rank predictions by score and count what is found at each distinct score.
+    """Rank predictions by score and count true positives at each distinct score.
 
     Args:
-        score: Score of each prediction, higher is surer; no NaN.
-        hit: Whether each prediction is right, as a truth value or as 0 and 1.
-        total: How many things there were to find. Regions: leave it out, the hits are all.
-            Particles: their number, so that one which no pick found lowers the recall.
+        score: Score of each prediction, higher for more confident ones; no NaN.
+        hit: True or 1 for each correct prediction.
+        total: Number of positives. Omit it for regions, where the hits are all positives. For
+            particles give their number, so that missed particles lower the recall.
 
     Raises:
-        ValueError: A score is NaN, a hit is neither 0 nor 1, or `total` is less than the
-            number of hits.
+        ValueError: A score is NaN, a hit is neither 0 nor 1, or `total` is less than the number of
+            hits.
     """
     if np.isnan(score).any():
         raise ValueError("a score is NaN; predictions without scores have no ranking")
     if hit.dtype != np.bool_ and not np.isin(hit, (0, 1)).all():
         raise ValueError("hit must hold only 0 and 1")
-    order = np.argsort(-score)  # any order of equals will do: they count as one step
-    ranked = score[order]
-    is_last_of_equals = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]
+    order = np.argsort(-score)  # ties may have any order, as they form one step
+    sorted_scores = score[order]
+    is_last_of_equals = np.append(sorted_scores[1:] != sorted_scores[:-1], True)[
+        : len(sorted_scores)
+    ]
     last = np.flatnonzero(is_last_of_equals)
-    found = np.cumsum(hit[order], dtype=np.int64)
-    hits = int(found[-1]) if len(found) else 0
+    true_positives = np.cumsum(hit[order], dtype=np.int64)
+    hits = int(true_positives[-1]) if len(true_positives) else 0
     if total is not None and total < hits:
         raise ValueError(f"total must be at least the {hits} hits; got {total}")
     return PrecisionRecallCurve(
-        threshold=ranked[last],
-        found=found[last],
-        kept=last.astype(np.int64) + 1,
-        total=hits if total is None else total,
+        threshold=sorted_scores[last],
+        true_positives=true_positives[last],
+        n_selected=last.astype(np.int64) + 1,
+        n_positives=hits if total is None else total,
     )
 
 
@@ -148,12 +168,12 @@ def average_precision(
     hit: Bool[np.ndarray, " predictions"] | Integer[np.ndarray, " predictions"],
     total: int | None = None,
 ) -> float:
-    """Area under the precision-recall curve: the sum of Pr(k) (Re(k) - Re(k - 1)).
+    """Compute the area under the precision-recall curve: the sum of Pr(k) (Re(k) - Re(k - 1)).
 
     Arguments and errors are those of `compute_precision_recall`.
 
     Returns:
-        A value from 0 to 1; NaN where there is nothing to find.
+        A value from 0 to 1; NaN without positives.
 
     Source: Bepler et al. 2019, Nat. Methods 16:1153, "Classifier evaluation"; equal scores
     count as one step (decision 0004).

@@ -1,14 +1,14 @@
-"""Set arithmetic on tables of picks, and splits by micrograph.
+"""Set operations on tables of picks, and splits by micrograph.
 
-Two picks on one micrograph are the same particle when their distance is at most the radius.
-Every result names the micrographs of all tables, those left without picks too. Of several
-tables the first two are combined, then the result with the third, and so on.
+Two picks on one micrograph are the same particle if their distance is at most the radius. Results
+list the micrographs of all tables, including those without picks. With several tables, the first
+two are combined, then the result with the third, and so on.
 
-- `union`: every particle that any table has.
-- `intersect`: the particles that all tables have.
-- `subtract`: the particles of the first table that no other has.
-- `hold_out`: part micrographs into those to train on and those to test on.
-- `fold`: part micrographs into k such splits, each tested once.
+- `union`: particles that any table contains.
+- `intersect`: particles that all tables contain.
+- `subtract`: particles of the first table that no other contains.
+- `hold_out`: split micrographs into a training and a test set.
+- `fold`: split micrographs into k folds for cross-validation.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,65 +25,72 @@ __all__ = ["Split", "fold", "hold_out", "intersect", "subtract", "union"]
 
 
 def union(tables: Sequence[Picks], radius_px: float) -> Picks:
-    """Collect the particles of all tables: the first, then what each further one adds.
+    """Collect the particles of all tables: the first, then those that each further table adds.
 
-    A pick of a later table is added when no pick so far lies within the radius. Within one
-    table nothing is removed, however close.
+    A pick of a later table is added if no earlier pick lies within the radius. Within one table
+    nothing is removed.
 
     Raises:
-        ValueError: No table, or `radius_px` is negative or NaN.
+        ValueError: There is no table, or `radius_px` is negative or NaN.
     """
-    return _folded(tables, lambda a, b: concatenate([a, b.select(~_is_near(b, a, radius_px))]))
+    return _combine_in_turn(
+        tables, lambda a, b: concatenate([a, b.select(~_find_near(b, a, radius_px))])
+    )
 
 
 def intersect(tables: Sequence[Picks], radius_px: float) -> Picks:
-    """Keep the picks of the first table that have a partner of their own in every other.
+    """Keep the picks of the first table that match one pick of every other table.
 
-    Partners are found one to one, in descending score of the first table (see
-    `cryopick.evaluate.matching.match`); position, score and further columns are the first table's.
+    Picks are matched one to one, in descending score of the first table (see
+    `cryopick.evaluate.matching.match_points`); position, score and further columns are those of
+    the first table.
 
     Raises:
-        ValueError: No table, or `radius_px` is negative or NaN.
+        ValueError: There is no table, or `radius_px` is negative or NaN.
     """
-    return _folded(tables, lambda a, b: _on_all_of(a.select(match_picks(a, b, radius_px) >= 0), b))
+    return _combine_in_turn(
+        tables, lambda a, b: _add_micrographs(a.select(match_picks(a, b, radius_px) >= 0), b)
+    )
 
 
 def subtract(tables: Sequence[Picks], radius_px: float) -> Picks:
-    """Remove from the first table every pick within the radius of a pick of another.
+    """Remove from the first table every pick within the radius of a pick of another table.
 
     Raises:
-        ValueError: No table, or `radius_px` is negative or NaN.
+        ValueError: There is no table, or `radius_px` is negative or NaN.
 
     Source: Bepler et al. 2019, Nat. Methods 16:1153, "Removal of overlapping particles".
     """
-    return _folded(tables, lambda a, b: _on_all_of(a.select(~_is_near(a, b, radius_px)), b))
+    return _combine_in_turn(
+        tables, lambda a, b: _add_micrographs(a.select(~_find_near(a, b, radius_px)), b)
+    )
 
 
-def _folded(tables: Sequence[Picks], combine: Callable[[Picks, Picks], Picks]) -> Picks:
+def _combine_in_turn(tables: Sequence[Picks], combine: Callable[[Picks, Picks], Picks]) -> Picks:
     if not tables:
         raise ValueError("at least one table is needed")
     return reduce(combine, tables)
 
 
-def _on_all_of(picks: Picks, other: Picks) -> Picks:
-    """The same picks on the micrographs of both tables."""
+def _add_micrographs(picks: Picks, other: Picks) -> Picks:
+    """List the micrographs of both tables."""
     return picks.restrict(picks.micrographs + other.micrographs)
 
 
-def _is_near(picks: Picks, others: Picks, radius_px: float) -> Bool[np.ndarray, " picks"]:
-    """Which picks lie within the radius of a pick of another table on their micrograph."""
-    near = np.zeros(len(picks), dtype=bool)
+def _find_near(picks: Picks, others: Picks, radius_px: float) -> Bool[np.ndarray, " picks"]:
+    """Test which picks lie within the radius of a pick of another table on their micrograph."""
+    is_close = np.zeros(len(picks), dtype=bool)
     rows_of_others = others.rows_by_micrograph()
-    for name, own in picks.rows_by_micrograph().items():
+    for name, rows in picks.rows_by_micrograph().items():
         if name in rows_of_others:
             neighbours = others.xy_px[rows_of_others[name]]
-            near[own] = is_near(picks.xy_px[own], neighbours, radius_px)
-    return near
+            is_close[rows] = is_near(picks.xy_px[rows], neighbours, radius_px)
+    return is_close
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Micrographs to train on and micrographs to test on; together all, in the order given."""
+    """Training and test micrographs; together all, in the given order."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -92,8 +99,8 @@ class Split:
 def hold_out(micrographs: Sequence[str], number: int, seed: int = 0) -> Split:
     """Set a number of micrographs aside for testing.
 
-    The choice depends on the names and the seed alone, not on their order, and a larger
-    test set contains the smaller ones.
+    The choice depends on the names and the seed, not on their order, and a larger test set
+    contains the smaller ones.
 
     Raises:
         ValueError: `number` is below 1 or leaves nothing to train on.
@@ -101,16 +108,16 @@ def hold_out(micrographs: Sequence[str], number: int, seed: int = 0) -> Split:
     names = list(dict.fromkeys(micrographs))
     if not 1 <= number < len(names):
         raise ValueError(
-            f"number must leave at least one of the {len(names)} micrographs on either side; "
+            f"number must leave at least one of the {len(names)} micrographs in each set; "
             f"got {number}"
         )
-    return _split(names, set(_shuffled(names, seed)[:number]))
+    return _split(names, set(_shuffle(names, seed)[:number]))
 
 
 def fold(micrographs: Sequence[str], count: int, seed: int = 0) -> list[Split]:
-    """Part micrographs into `count` test sets whose sizes differ by at most one.
+    """Divide micrographs into `count` test sets whose sizes differ by at most one.
 
-    Every micrograph is tested in exactly one split and trained on in all others.
+    Every micrograph is tested in exactly one split and used for training in all others.
 
     Raises:
         ValueError: `count` is below 2 or above the number of micrographs.
@@ -118,11 +125,11 @@ def fold(micrographs: Sequence[str], count: int, seed: int = 0) -> list[Split]:
     names = list(dict.fromkeys(micrographs))
     if not 2 <= count <= len(names):
         raise ValueError(f"count must be from 2 to the {len(names)} micrographs; got {count}")
-    shuffled = _shuffled(names, seed)
+    shuffled = _shuffle(names, seed)
     return [_split(names, set(shuffled[i::count])) for i in range(count)]
 
 
-def _shuffled(names: Sequence[str], seed: int) -> list[str]:
+def _shuffle(names: Sequence[str], seed: int) -> list[str]:
     ordered = sorted(names)
     return [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
 

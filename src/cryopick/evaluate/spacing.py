@@ -1,7 +1,7 @@
-"""Thin out picks: none too near another that scores higher, none too near an edge.
+"""Filter picks by distance to better picks and to the edges of the micrograph.
 
-- `select_spaced`: greedy, from the highest score down.
-- `is_inside_margin`: those inside a margin.
+- `select_spaced`: greedy non-maximum suppression by distance.
+- `is_inside_margin`: test for a distance to the edges.
 """
 
 import numpy as np
@@ -14,33 +14,33 @@ __all__ = ["is_inside_margin", "select_spaced"]
 def select_spaced(
     xy_px: Float[np.ndarray, "picks 2"], score: Float[np.ndarray, " picks"], distance_px: float
 ) -> Bool[np.ndarray, " picks"]:
-    """Which picks stay when each removes all of lower score within a distance.
+    """Test which picks remain if each removes all picks of lower score within a distance.
 
-    A pick never removes one of higher score, so cutting at a threshold before or after gives the
-    same.
+    A pick never removes one of higher score, so applying a threshold before or after gives the same
+    result.
 
     Args:
         xy_px: Centres (x, y) on one micrograph.
         score: Their scores.
-        distance_px: Picks nearer than this are too near; 0 keeps all.
+        distance_px: Minimum distance; 0 keeps all.
     """
-    stays = np.ones(len(xy_px), bool)
+    is_kept = np.ones(len(xy_px), bool)
     if distance_px <= 0 or len(xy_px) < 2:
-        return stays
+        return is_kept
     from scipy.spatial import cKDTree
 
-    near = cKDTree(xy_px).query_ball_point(xy_px, np.nextafter(distance_px, 0))
-    for place in np.argsort(-score, kind="stable"):
-        if stays[place]:
-            stays[near[place]] = False
-            stays[place] = True
-    return stays
+    neighbours = cKDTree(xy_px).query_ball_point(xy_px, np.nextafter(distance_px, 0))
+    for pick in np.argsort(-score, kind="stable"):
+        if is_kept[pick]:
+            is_kept[neighbours[pick]] = False
+            is_kept[pick] = True
+    return is_kept
 
 
 def is_inside_margin(
     xy_px: Float[np.ndarray, "picks 2"], shape_px: tuple[int, int], margin_px: float
 ) -> Bool[np.ndarray, " picks"]:
-    """Which picks lie at least a margin inside a micrograph of some height and width."""
+    """Test which picks are at least a margin away from the edges of a micrograph."""
     height, width = shape_px
     last = np.array([width - 1, height - 1])
     return np.all((xy_px >= margin_px) & (xy_px <= last - margin_px), axis=1)

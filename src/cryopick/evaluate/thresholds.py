@@ -1,11 +1,11 @@
-"""Keep the surest picks: by score, or by number.
+"""Select the best picks by score or by number.
 
-Source: Bepler et al. 2019, Nat. Methods 16:1153, "3D reconstruction procedure": every set
-holds the picks that score at least its threshold, so each contains the stricter ones.
+Source: Bepler et al. 2019, Nat. Methods 16:1153, "3D reconstruction procedure": a set contains the
+picks with at least its threshold, so sets of lower thresholds contain those of higher ones.
 
-- `apply_threshold`: the picks at or above a score.
+- `apply_threshold`: picks at or above a score.
 - `select_strongest`: a given number of picks.
-- `select_nested`: several such sets at once.
+- `select_nested`: several such sets.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ __all__ = ["apply_threshold", "select_nested", "select_strongest"]
 
 
 def apply_threshold(picks: Picks, threshold: float) -> Picks:
-    """Keep the picks that score at least `threshold`; all micrographs stay.
+    """Select the picks that score at least `threshold`; all micrographs stay.
 
     Raises:
         SettingsError: Some picks have no score.
@@ -29,9 +29,9 @@ def apply_threshold(picks: Picks, threshold: float) -> Picks:
 
 
 def select_strongest(picks: Picks, count: int) -> Picks:
-    """Keep the `count` picks of highest score, in stored order; all of them if there are fewer.
+    """Select the `count` picks of highest score, in stored order; all of them if there are fewer.
 
-    Of equal scores those go first whose micrograph is stored first, then by y, then by x.
+    Ties are resolved by stored order of the micrograph, then y, then x.
 
     Raises:
         SettingsError: Some picks have no score.
@@ -46,7 +46,7 @@ def select_strongest(picks: Picks, count: int) -> Picks:
 
 
 def select_nested(picks: Picks, counts: Sequence[int]) -> list[Picks]:
-    """One set for each number of picks, in the order given."""
+    """Select one set per number of picks, in the given order."""
     return [select_strongest(picks, count) for count in counts]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryopick.experiments.comparison import MEASURES, Comparison, Measure
-from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, dress, save_figure
+from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, save_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -115,7 +115,7 @@ def _panel(axes: "Axes", one: Comparison, measure: Measure, ways: Sequence[str])
                 has_marks = True
     axes.set_xticks(range(len(places)), [f"{place:g}" for place in places])
     axes.set_xlim(-0.5, len(places) - 0.5)
-    dress(axes, f"{one.name}, {_TITLES[measure]}")
+    style_axes(axes, f"{one.name}, {_TITLES[measure]}")
     if has_marks:
         axes.set_title(axes.get_title(loc="left"), loc="left", pad=16, fontsize="medium")
     axes.grid(axis="x", color=FAINT, linewidth=0)

@@ -210,14 +210,14 @@ def _with_labels(full: PreparedStore, trial: Trial) -> PreparedStore:
     Raises:
         SettingsError: There are not enough.
     """
-    if trial.labels > full.labelled:
+    if trial.labels > full.label_count:
         raise SettingsError(
             f"{trial.labels} labels are asked for, but the training micrographs hold "
-            f"{full.labelled} particles; ask for fewer"
+            f"{full.label_count} particles; ask for fewer"
         )
     draws = np.random.default_rng([trial.label_seed, trial.labels, trial.repeat])
-    chosen = np.zeros(full.labelled, bool)
-    chosen[draws.choice(full.labelled, trial.labels, replace=False)] = True
+    chosen = np.zeros(full.label_count, bool)
+    chosen[draws.choice(full.label_count, trial.labels, replace=False)] = True
     ends = np.cumsum([len(own) for own in full.labels_px])[:-1]
     labels = zip(full.labels_px, np.split(chosen, ends), strict=True)
     return replace(full, labels_px=tuple(own[kept] for own, kept in labels))

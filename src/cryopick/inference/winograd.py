@@ -8,7 +8,7 @@ in float32 is about 1e-5 of the largest output; in bfloat16 it would be too larg
 - `WinogradConv2d`: replacement of a convolution.
 - `is_worthwhile`: test if it is faster for a convolution.
 
-Source: WinogradConv2d 1980, Arithmetic complexity of computations; Lavin and Gray 2016, Fast
+Source: Winograd 1980, Arithmetic complexity of computations; Lavin and Gray 2016, Fast
 algorithms for convolutional neural networks.
 """
 
@@ -41,7 +41,7 @@ def is_worthwhile(convolution: nn.Conv2d) -> bool:
 
 
 class WinogradConv2d(nn.Module):
-    """An unpadded convolution by WinogradConv2d's algorithm, with the same result up to rounding.
+    """An unpadded convolution by the algorithm of Winograd, with the same result up to rounding.
 
     Args:
         convolution: A convolution with 5 x 5 filters, stride 1 and any dilation.

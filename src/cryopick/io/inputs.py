@@ -1,6 +1,6 @@
-"""Find the input files that the user names.
+"""Find the micrographs that the user names.
 
-- `find_micrographs`: files, globs, folders, `@list.txt`, STAR and .cs files as one list.
+- `find_micrographs`: expand files, globs, folders, `@list.txt`, STAR and .cs files.
 """
 
 import glob
@@ -10,31 +10,45 @@ from pathlib import Path
 from cryopick.errors import InputError, NotFoundError
 from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file
 from cryopick.io.tables import cs, star
+from cryopick.runs.listed_path import ListedPath, listed_pixel_size
 from cryopick.runs.text_files import first_line, read_head, read_name_list
 
 __all__ = ["find_micrographs"]
 
 
 def find_micrographs(arguments: Sequence[str]) -> list[Path]:
-    """Find the micrographs that the user means.
+    """Find the micrographs that command-line arguments name.
 
-    An argument is a file, a glob, a folder (every micrograph in it, sorted, no subfolders),
-    `@list.txt`, a STAR file with `rlnMicrographName`, or a cryoSPARC `.cs` file with paths of
-    micrographs. Names in a list are looked up beside the list, then from the current folder; a
-    stem without a suffix finds its file there. STAR and .cs names are also looked up from the
-    folders above, as both programs write them from the top of their project.
+    An argument is a file, a glob, a folder (all micrographs in it, sorted, without subfolders),
+    `@list.txt`, a STAR file with `rlnMicrographName`, or a cryoSPARC `.cs` file with micrograph
+    paths. Names in a list are searched beside the list, then in the current folder; a name without
+    a suffix matches the micrograph with that stem. Names in STAR and .cs files are also searched
+    in the parent folders, as both programs write paths relative to the project folder.
 
     Returns:
-        Paths in the order given; a file named twice comes once.
+        Paths in the given order, without duplicates. Those from STAR and .cs files are
+        `ListedPath`s, with the pixel size that the list states.
 
     Raises:
-        InputError: An argument or a listed name leads to no file.
-        UnmatchedError: A listed stem leads to several files.
-        FormatError: A STAR or .cs file names no micrographs.
+        NotFoundError: An argument or a listed name matches no file.
+        InputError: A folder or list is empty, or two lists state different pixel sizes.
+        UnmatchedError: A listed stem matches several files.
+        FormatError: A STAR or .cs file lists no micrographs.
     """
-    found = [path for argument in arguments for path in _expand(argument)]
-    first = {path.resolve(): path for path in reversed(found)}
-    return [path for path in dict.fromkeys(found) if first[path.resolve()] is path]
+    paths = [path for argument in arguments for path in _expand(argument)]
+    distinct: dict[Path, Path] = {}
+    for path in paths:
+        key = path.resolve()
+        first = distinct.setdefault(key, path)
+        size_ang, first_ang = listed_pixel_size(path), listed_pixel_size(first)
+        if first_ang is None and size_ang is not None:
+            distinct[key] = path
+        elif size_ang is not None and size_ang != first_ang:
+            raise InputError(
+                f"{path}: is listed with {first_ang:g} and with {size_ang:g} Å per pixel; "
+                "give only one of the lists, or --pixel-size-ang"
+            )
+    return list(distinct.values())
 
 
 def _expand(argument: str) -> list[Path]:
@@ -44,12 +58,12 @@ def _expand(argument: str) -> list[Path]:
     if path.is_dir():
         return _in_folder(path)
     if path.exists():
-        return _from_table(path) if _may_list(path) else [path]
+        return _from_table(path) if _is_table(path) else [path]
     if any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument))  # noqa: PTH207 -- the pattern may be absolute
         if not matches:
             raise NotFoundError(
-                f"{argument}: no file matches this pattern; check folder and suffix"
+                f"{argument}: no file matches this pattern; check the folder and suffix"
             )
         return [file for match in matches for file in _expand(match)]
     raise NotFoundError(
@@ -63,7 +77,7 @@ def _in_folder(folder: Path) -> list[Path]:
     files = sorted(p for p in files if p.is_file() and not p.name.startswith("."))
     if not files:
         raise InputError(
-            f"{folder}: no micrograph in this folder ({' '.join(MICROGRAPH_SUFFIXES)})"
+            f"{folder}: this folder contains no micrographs ({' '.join(MICROGRAPH_SUFFIXES)})"
         )
     return files
 
@@ -71,13 +85,13 @@ def _in_folder(folder: Path) -> list[Path]:
 def _from_list(list_file: Path) -> list[Path]:
     names = read_name_list(list_file)
     if not names:
-        raise InputError(f"{list_file}: the list names no micrograph; write one name a line")
-    places = (list_file.parent, Path())
-    return [find_listed_file(name, places, list_file) for name in names]
+        raise InputError(f"{list_file}: the list is empty; write one name per line")
+    folders = (list_file.parent, Path())
+    return [find_listed_file(name, folders, list_file) for name in names]
 
 
-def _may_list(path: Path) -> bool:
-    """Whether a file is a table that names micrographs, and not an image."""
+def _is_table(path: Path) -> bool:
+    """Check whether a file is a table that lists micrographs rather than an image."""
     if path.name.lower().endswith(MICROGRAPH_SUFFIXES):
         return False
     head = read_head(path)
@@ -88,6 +102,9 @@ def _may_list(path: Path) -> bool:
 def _from_table(table: Path) -> list[Path]:
     is_star = first_line(read_head(table)).startswith(("data_", "loop_"))
     is_star = is_star or table.suffix.lower() == ".star"
-    names = (star if is_star else cs).read_micrograph_names(table)
-    places = (table.parent, Path(), *table.resolve().parent.parents)
-    return [find_listed_file(name, places, table) for name in names]
+    sizes = (star if is_star else cs).read_micrograph_list(table)
+    folders = (table.parent, Path(), *table.resolve().parent.parents)
+    return [
+        ListedPath.create(find_listed_file(name, folders, table), size_ang, table, name)
+        for name, size_ang in sizes.items()
+    ]

@@ -1,10 +1,12 @@
-"""Names of micrographs: what a table calls them, and which file is meant.
+"""Match the micrograph names of tables and lists to files.
 
-A table may know a micrograph by its full path, by part of it, by its file name, or by its
-stem alone. Files that share a stem are told apart by what else the table knows, or refused.
+A table may name a micrograph by its full path, a part of it, its file name or its stem. Files
+with the same stem are distinguished by the rest of the name; ambiguous names are rejected.
 
-- `micrograph_stem`: the name without folders and without a micrograph's suffix.
-- `match_names`: name a table's micrographs by the files at hand.
+- `micrograph_stem`: name without folders and image suffix.
+- `match_names`: replace the micrograph names of a table by the paths of the given files.
+- `find_listed_file`: find the file that a name in a list refers to.
+- `MICROGRAPH_SUFFIXES`: file suffixes of micrographs.
 """
 
 import re
@@ -27,7 +29,7 @@ __all__ = [
 
 MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
-# Suffixes that name an image format; any other dot belongs to the name ("grid1.5um").
+# Suffixes of image formats; any other dot belongs to the name ("grid1.5um").
 _IMAGE_SUFFIX = re.compile(
     r"\.(?:(?:mrcs?|map|rec|st)(?:\.gz|\.bz2)?|tiff?|png|jpe?g|eer|dm[34]|ser|hdf5?)$",
     re.IGNORECASE,
@@ -37,11 +39,11 @@ _STACK_INDEX = re.compile(r"^\d+@")  # "000123@stack.mrcs" in RELION: image 123 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedPicks:
-    """A table whose micrographs carry the paths of their files.
+    """A table whose micrographs are named by the paths of their files.
 
     Attributes:
-        picks: The picks on micrographs that match a file, named by `str(path)`.
-        unmatched: Names in the table that match no file; their picks are left out.
+        picks: Picks on micrographs that match a file, named by `str(path)`.
+        unmatched: Names in the table that match no file; their picks are dropped.
     """
 
     picks: Picks
@@ -49,11 +51,11 @@ class MatchedPicks:
 
 
 def micrograph_stem(name: str) -> str:
-    """Strip folders, a RELION stack index and the suffix of an image format.
+    """Strip folders, a RELION stack index and the image suffix from a name.
 
-    Other dots stay: they are part of many micrographs' names.
+    Other dots are kept, as many micrograph names contain them.
 
-    >>> stem_of("Movies/grid1.5um_0001.mrc.gz"), stem_of("grid1.5um_0001")
+    >>> micrograph_stem("Movies/grid1.5um_0001.mrc.gz"), micrograph_stem("grid1.5um_0001")
     ('grid1.5um_0001', 'grid1.5um_0001')
     """
     base = PurePosixPath(_STACK_INDEX.sub("", name)).name
@@ -61,62 +63,62 @@ def micrograph_stem(name: str) -> str:
 
 
 def match_names(picks: Picks, paths: Sequence[Path]) -> MatchedPicks:
-    """Name the micrographs of a table by the files at hand.
+    """Replace the micrograph names of a table by the paths of matching files.
 
-    The file that agrees best is meant: same path, then most trailing folders in common with
-    the same file name, then the same file name, then the same stem.
+    The best match wins: the same path, then the same file name with the most trailing folders in
+    common, then the same file name, then the same stem.
 
     Args:
-        picks: A table that knows its micrographs by path, file name or stem.
-        paths: The files at hand; one file given twice counts once.
+        picks: Table that names micrographs by path, file name or stem.
+        paths: Available files; duplicates are ignored.
 
     Raises:
-        UnmatchedError: Two files agree equally well with a name, or names in different
-            folders agree with one file.
+        UnmatchedError: Two files match a name equally well, or names in different folders match
+            the same file.
     """
     by_stem: dict[str, list[Path]] = {}
     for path in dict.fromkeys(paths):
         by_stem.setdefault(micrograph_stem(path.as_posix()), []).append(path)
     files = {}
     for name in picks.micrographs:
-        match = _best(name, by_stem.get(micrograph_stem(name), ()))
+        match = _find_best_match(name, by_stem.get(micrograph_stem(name), ()))
         if match is not None:
             files[name] = match
-    _refuse_shared_files(files)
+    _reject_shared_files(files)
     return MatchedPicks(
-        picks=_merged(picks, files),
+        picks=_rename_matched(picks, files),
         unmatched=tuple(name for name in picks.micrographs if name not in files),
     )
 
 
-def _best(name: str, candidates: Sequence[Path]) -> Path | None:
+def _find_best_match(name: str, candidates: Sequence[Path]) -> Path | None:
     if not candidates:
         return None
-    ranked = sorted(((_agreement(name, path), path) for path in candidates), reverse=True)
+    ranked = sorted(((_match_quality(name, path), path) for path in candidates), reverse=True)
     best, path = ranked[0]
     rivals = [other for rank, other in ranked if rank == best]
     if len(rivals) > 1:
         raise UnmatchedError(
-            f"the table's micrograph {name!r} may be {rivals[1]} or {rivals[0]}: "
+            f"the table's micrograph {name!r} matches both {rivals[1]} and {rivals[0]}: "
             "give only one of them, or a table that names micrographs by their paths"
         )
     return path
 
 
-def _agreement(name: str, path: Path) -> tuple[bool, bool, int]:
-    """Rank a candidate: same path, same file name, count of trailing folders in common."""
-    mine = PurePosixPath(_STACK_INDEX.sub("", name))
-    theirs = PurePosixPath(path.as_posix())
+def _match_quality(name: str, path: Path) -> tuple[bool, bool, int]:
+    """Rank a candidate: same path, same file name, number of trailing folders in common."""
+    named_path = PurePosixPath(_STACK_INDEX.sub("", name))
+    file_path = PurePosixPath(path.as_posix())
     shared = 0
-    for a, b in zip(reversed(mine.parts[:-1]), reversed(theirs.parts[:-1]), strict=False):
+    for a, b in zip(reversed(named_path.parts[:-1]), reversed(file_path.parts[:-1]), strict=False):
         if a != b:
             break
         shared += 1
-    return mine == theirs, mine.name == theirs.name, shared
+    return named_path == file_path, named_path.name == file_path.name, shared
 
 
-def _refuse_shared_files(files: Mapping[str, Path]) -> None:
-    """Two names for one file are one micrograph only if no more than one of them has folders."""
+def _reject_shared_files(files: Mapping[str, Path]) -> None:
+    """Reject two names with different folders that match the same file."""
     with_folder: dict[Path, str] = {}
     for name, path in files.items():
         if PurePosixPath(_STACK_INDEX.sub("", name)).parent.parts:
@@ -128,7 +130,7 @@ def _refuse_shared_files(files: Mapping[str, Path]) -> None:
                 )
 
 
-def _merged(picks: Picks, files: Mapping[str, Path]) -> Picks:
+def _rename_matched(picks: Picks, files: Mapping[str, Path]) -> Picks:
     """Rename the matched micrographs; several names of one file become one micrograph."""
     matched = picks.restrict([name for name in picks.micrographs if name in files])
     names = [str(files[name]) for name in matched.micrographs]
@@ -142,35 +144,34 @@ def _merged(picks: Picks, files: Mapping[str, Path]) -> Picks:
     )
 
 
-def find_listed_file(name: str, places: Sequence[Path], source: Path) -> Path:
-    """Find the file that a list means by a name.
+def find_listed_file(name: str, folders: Sequence[Path], source: Path) -> Path:
+    """Find the file that a name in a list refers to.
 
     Args:
-        name: A path relative to one of `places`, absolute, or the stem of a micrograph.
-        places: Folders to look in; the first that has the name as it is wins, then the first
-            that has it as a stem.
+        name: Absolute path, path relative to one of `folders`, or stem of a micrograph.
+        folders: Folders to search; an exact match in any of them takes precedence over a stem.
         source: The list, for the message.
 
     Raises:
-        InputError: There is no such file.
-        UnmatchedError: A folder has several micrographs of that stem.
+        NotFoundError: No file matches.
+        UnmatchedError: A folder has several micrographs with that stem.
     """
-    for place in places:
-        if _is_file(place / name):
-            return place / name
-    for place in places:
-        matches = [place / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
+    for folder in folders:
+        if _is_file(folder / name):
+            return folder / name
+    for folder in folders:
+        matches = [folder / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
         matches = [path for path in matches if _is_file(path)]
         if len(matches) > 1:
             raise UnmatchedError(
-                f"{source}: {name!r} may be {matches[0]} or {matches[1]}; "
+                f"{source}: {name!r} matches both {matches[0]} and {matches[1]}; "
                 "write the name with its suffix"
             )
         if matches:
             return matches[0]
     raise NotFoundError(
-        f"{source}: no file {name[:200]!r} beside the list or from the current folder; "
-        "write paths relative to one of them, or in full"
+        f"{source}: no file {name[:200]!r} beside the list or in the current folder; "
+        "write paths relative to one of them, or absolute paths"
     )
 
 

@@ -4,6 +4,7 @@
 - `assign_gpu`: distribute the GPUs of a machine over workers.
 - `has_fast_bfloat16`: test if bfloat16 is faster than float32 on a device.
 - `autocast_context`: use bfloat16 where it is faster.
+- `widen_to_float32`: convert half-precision numbers to float32.
 - `choose_memory_format`: the fastest memory format for training.
 - `copy_to_device`: copy an array to a device asynchronously.
 """
@@ -13,7 +14,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from cryopick.array_types import Shaped
+from cryopick.array_types import Float, Shaped
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NETWORKS
 from cryopick.model.networks import Scorer
@@ -26,6 +27,7 @@ __all__ = [
     "copy_to_device",
     "has_fast_bfloat16",
     "require_device",
+    "widen_to_float32",
 ]
 
 
@@ -78,6 +80,11 @@ def autocast_context(device: torch.device) -> torch.autocast | nullcontext[None]
     if has_fast_bfloat16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def widen_to_float32(numbers: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
+    """Convert half-precision numbers to float32; leave float64, which tests compute in."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
 
 
 def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:

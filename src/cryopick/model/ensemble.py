@@ -1,9 +1,9 @@
 """Ensemble of a network trained on a few labels and the general model.
 
-The weighted mean of the logits of both networks is a logarithmic opinion pool. The general model
-contributes what a few labels cannot teach, the trained network what is specific to the data set.
-The weight of the general model decreases with the number of labels. docs/results/general-model.md
-compares the ensemble with fine-tuning.
+The weighted mean of the logits of both networks is a logarithmic pool of predictions. The general
+model contributes what a few labels cannot teach, the trained network what is specific to the data
+set. The weight of the general model decreases with the number of labels. The ensemble is compared
+with fine-tuning in docs/results/general-model.md.
 
 - `EnsemblePartner`: the second network of the ensemble and its weight.
 - `partner_weight`: default weight for a number of labels.

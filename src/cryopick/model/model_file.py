@@ -1,7 +1,7 @@
 """Model files: one safetensors file with the weights and everything needed to use them.
 
 Loading executes no code from the file, and allocates no memory before the shapes are checked. In
-the metadata, the ensemble partner has the key "guide" and the calibration the key "odds".
+the metadata, the ensemble partner has the key `guide` and the calibration the key `odds`.
 
 - `Model`: a network with the preprocessing of its input.
 - `save_model`, `load_model`: write and read a model file.

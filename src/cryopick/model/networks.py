@@ -48,7 +48,7 @@ class Residual(nn.Module):
         self.margin: int = layer.kernel // 2 * (layer.dilation + layer.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of all places that the layer's field fits around."""
+        """Compute the features of all positions inside the image."""
         out = self.norm(self.second(self.first(x)))
         inner = x[..., self.margin :, self.margin :]
         skip = self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]]
@@ -70,7 +70,7 @@ class LateResidual(nn.Module):
         self.margin: int = layer.kernel // 2 * (1 + layer.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of all places that the layer's field fits around."""
+        """Compute the features of all positions inside the image."""
         out = self.second(self.first(x))
         inner = x[..., self.margin :, self.margin :]
         return self.after(out + self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]])

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from cryopick.preprocess.prepared_store import (
 )
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.regions import Regions
+from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.parallel import map_in_order
 
 __all__ = [
@@ -218,7 +220,7 @@ def rescale_dataset(
     key = _compute_key(paths, preparation)
     marker = folder / "made-from"
     folder.mkdir(parents=True, exist_ok=True)
-    if not marker.exists() or marker.read_text() != key:
+    if not _holds(marker, key):
         _remove(folder, "made-from", "members", "normalization.json", "ready", "shrunk")
     marker.write_text(key)
 
@@ -239,7 +241,7 @@ def rescale_dataset(
     if not numbers:
         raise InputError("none of the micrographs can be used; see the skipped ones above")
     members, members_text = folder / "members", " ".join(map(str, numbers))
-    if not members.exists() or members.read_text() != members_text:
+    if not _holds(members, members_text):
         # A file that failed before may be readable now, which changes the order of the others.
         _remove(folder, "members", "normalization.json", "ready")
     members.write_text(members_text)
@@ -249,6 +251,11 @@ def rescale_dataset(
         folder=folder / "shrunk",
         numbers=tuple(numbers),
     )
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Return true if a file exists and holds exactly a text."""
+    return path.exists() and path.read_bytes() == text.encode()
 
 
 def _remove(folder: Path, *names: str) -> None:
@@ -285,8 +292,8 @@ def _load_or_fit_normalization(
     if isinstance(preparation.normalization, Normalization):
         return preparation.normalization
     path = folder / "normalization.json"
-    if path.exists():
-        return Normalization.from_dict(json.loads(path.read_text()))
+    with suppress(OSError, ValueError, TypeError, LookupError, InputError):  # fitted again
+        return Normalization.from_dict(json.loads(path.read_text(encoding="utf-8")))
     histograms = [load_histogram(folder / "shrunk", number) for number in numbers]
     normalization = fit_normalization(preparation.normalization, histograms)
     temporary = path.with_suffix(".part")
@@ -300,5 +307,7 @@ def _compute_key(paths: Sequence[Path], preparation: Preparation) -> str:
     lines = [repr(replace(preparation, ignore=Regions({}))), preparation.ignore.fingerprint]
     for path in paths:
         stat = path.stat() if path.exists() else None
-        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}")
+        size_ang = listed_pixel_size(path)
+        size_text = "" if size_ang is None else f" {size_ang:g}"
+        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}{size_text}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Real
+from cryopick.preprocess.extreme_values import scale_extreme_values
 from cryopick.preprocess.fourier import reduced_shape, resample_rows
 from cryopick.preprocess.mask import find_invalid
 from cryopick.preprocess.normalize import Normalization
@@ -47,7 +48,7 @@ class _ResampledImage:
 
 
 class RescaledMicrograph(_ResampledImage):
-    """A micrograph at the working scale, in its original intensity unit."""
+    """A micrograph at the working scale, in its original intensity unit unless that is extreme."""
 
 
 class PreparedMicrograph(_ResampledImage):
@@ -74,6 +75,7 @@ def rescale_micrograph(
         ValueError: `factor` is not a positive number.
     """
     shape = reduced_shape(pixels.shape, factor)
+    pixels, span = scale_extreme_values(pixels, span)
     invalid = find_invalid(pixels)
     cleaned = CleanedMicrograph.from_pixels(pixels, invalid, span)
     (height, width), (new_height, new_width) = pixels.shape, shape
@@ -98,8 +100,8 @@ def prepare_micrograph(
     Args:
         pixels: As for `rescale_micrograph`.
         factor: As for `rescale_micrograph`.
-        normalization: Normalisation fitted to the training micrographs, or of a kind that is
-            fitted to each micrograph.
+        normalization: Normalisation fitted to the training micrographs, or a method
+            that is fitted to each micrograph.
         span: As for `rescale_micrograph`.
         workers: Number of FFT threads.
 

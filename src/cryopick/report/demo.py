@@ -1,168 +1,177 @@
-"""The page that `cryopick demo` writes.
+"""Page of `cryopick demo`.
 
-- `demo_page`: the page, from what a demo found.
+- `render_demo_page`: the page, from the results of a demo.
 """
 
 from collections.abc import Mapping, Sequence
 
-from cryopick.evaluate.evaluation import MicrographEvaluation
+from markupsafe import Markup
+
 from cryopick.evaluate.precision_recall import OperatingPoint
 from cryopick.report import markup
 from cryopick.report.curves import precision_recall_svg
-from cryopick.report.findings import Example, Findings
-from cryopick.report.pictures import marked_svg, scored_svg
+from cryopick.report.demo_results import DemoMicrograph, DemoResults
+from cryopick.report.number_format import format_fraction, format_percent, format_score
+from cryopick.report.pictures import marked_svg, score_map_svg
 from cryopick.report.training import training_svg
-from cryopick.report.wording import LEGEND, percent, share, signed
 
-__all__ = ["demo_page"]
+__all__ = ["render_demo_page"]
 
 
-def demo_page(found: Findings, commands: Sequence[str], seconds: Mapping[str, float]) -> str:
-    """Tell a demo as one page of HTML that needs no other file.
+def render_demo_page(
+    results: DemoResults, commands: Sequence[str], seconds: Mapping[str, float]
+) -> str:
+    """Render the report of a demo as one HTML page without external files.
 
     Args:
-        found: What the demo found.
-        commands: What to type to do the same, in order.
+        results: Results of the demo.
+        commands: Commands that reproduce the demo, in order.
         seconds: Duration of each stage, by its name.
     """
-    judged = found.judged
+    n_labels, n_micrographs = len(results.labels), len(results.evaluation.micrographs)
     lead = (
-        f"From {len(found.labels)} labelled particles to picks on "
-        f"{len(judged.micrographs)} micrographs that the network had never seen. "
-        "The micrographs are simulated, so every particle is known and every pick can be judged."
+        f"The network was trained on {n_labels} labelled particles and then picked "
+        f"{n_micrographs} micrographs that it had not seen. The micrographs are simulated, so the "
+        "true particles are known and every pick can be checked."
     )
-    body = (
-        _headline(found, seconds),
-        _learnt_from(found),
-        _picked(found),
-        _judged(found),
-        _again(found, commands, seconds),
+    parts = (
+        _headline(results, seconds),
+        _training_section(results),
+        _micrograph_section(results),
+        _evaluation_section(results),
+        _command_section(results, commands, seconds),
     )
-    return markup.document(
-        f"What {len(found.labels)} labels are worth",
+    return markup.render_document(
+        f"Particle picking from {n_labels} labels",
         lead,
-        "\n".join(body),
-        f"Made by cryopick {found.version} with `cryopick demo`. "
+        markup.join_markup(parts),
+        f"Made by cryopick {results.version} with `cryopick demo`. "
         "Method: Bepler et al. 2019, Nature Methods 16:1153.",
     )
 
 
-def _headline(found: Findings, seconds: Mapping[str, float]) -> str:
-    best, minutes = found.judged.best, sum(seconds.values()) / 60
-    numbers = {"average precision": share(found.judged.average_precision)}
+def _headline(results: DemoResults, seconds: Mapping[str, float]) -> Markup:
+    best, minutes = results.evaluation.best, sum(seconds.values()) / 60
+    numbers = {"average precision": format_fraction(results.evaluation.average_precision)}
     if best is not None:
         numbers |= {
-            "best F1": share(best.f1),
-            "of the particles found": percent(best.recall),
-            "of the picks right": percent(best.precision),
+            "best F1": format_fraction(best.f1),
+            "recall": format_percent(best.recall),
+            "precision": format_percent(best.precision),
         }
-    return markup.headline({**numbers, "from start to end": f"{minutes:.1f} min"})
+    return markup.render_headline({**numbers, "total time": f"{minutes:.1f} min"})
 
 
-def _learnt_from(found: Findings) -> str:
+def _training_section(results: DemoResults) -> Markup:
     text = (
-        f"These {len(found.labels)} particles, drawn at random from {found.trained_on} "
-        "micrographs, are all that the network was told. The hundreds of other particles on the "
-        "same micrographs were unlabelled, and it had to find out for itself what they are."
+        f"These {len(results.labels)} particles, drawn at random from "
+        f"{results.n_training_micrographs} micrographs, are the only labels. The hundreds of other "
+        "particles on the same micrographs were not labelled."
     )
-    return markup.section(
-        "What it learnt from",
-        text,
-        markup.gallery(found.labels, "labelled particle"),
-        _training(found),
-    )
-
-
-def _training(found: Findings) -> str:
     caption = (
-        "The objective falls while the network learns to score labelled places high and no more "
-        "of the others than the expected number of particles allows. The rates are its own "
-        "expectation, from labels and prior alone; no known particle is used."
+        "The loss falls while the network learns to give labelled particles high scores, and to "
+        "limit high scores elsewhere to the expected number of particles. The expected rates are "
+        "computed from the labels and the class prior alone, without the true particles."
     )
-    return markup.figure(training_svg(found.rows), caption)
+    return markup.render_section(
+        "Training",
+        text,
+        markup.render_gallery(map(markup.GalleryPicture, results.labels), "labelled particle"),
+        markup.render_figure(training_svg(results.rows), caption),
+    )
 
 
-def _picked(found: Findings) -> str:
-    best = found.judged.best
-    cut = "" if best is None else f" of at least {signed(best.threshold or 0.0)}"
+def _micrograph_section(results: DemoResults) -> Markup:
+    best = results.evaluation.best
+    minimum = "" if best is None else f" that score at least {format_score(best.threshold or 0.0)}"
     text = (
-        f"Held-out micrographs with the picks of a score{cut}, the threshold of best F1. Dirt, "
-        "broken particles, clumps, ice and carbon edges are on the micrographs on purpose; "
-        "picks on them are mistakes."
+        f"Held-out micrographs with the picks{minimum}, the threshold of best F1. The simulation "
+        "adds contamination, broken particles, aggregates, ice crystals and carbon edges; picks "
+        "on them are false."
     )
-    pairs = [_example(found, example) for example in found.examples]
-    return markup.section("What it found", text, LEGEND, *pairs)
+    figures = [_micrograph_figures(results, micrograph) for micrograph in results.micrographs]
+    return markup.render_section(
+        "Picks on held-out micrographs", text, markup.render_legend(has_truth=True), *figures
+    )
 
 
-def _example(found: Findings, example: Example) -> str:
-    own, marks = example.judged, example.marks
-    counts = f"{len(marks.right)} right, {len(marks.wrong)} wrong, {len(marks.missed)} missed"
-    marked = marked_svg(example.view, marks, found.diameter_px, f"Picks on {own.name}: {counts}")
-    scored = scored_svg(
-        example.view, example.logits, example.raw_per_score, f"Scores of {own.name}"
+def _micrograph_figures(results: DemoResults, micrograph: DemoMicrograph) -> Markup:
+    name, marks, view = micrograph.evaluation.name, micrograph.marks, micrograph.view
+    counts = f"{len(marks.right)} correct, {len(marks.wrong)} false, {len(marks.missed)} missed"
+    picture = marked_svg(view, marks, results.diameter_px, f"Picks on {name}: {counts}")
+    score_map = score_map_svg(
+        view, micrograph.logits, micrograph.raw_per_score, f"Score map of {name}"
     )
-    area = share(own.average_precision)
-    return markup.side_by_side(
-        markup.figure(marked, f"{own.name}: {counts}; average precision {area}."),
-        markup.figure(
-            scored,
-            "The same with its scores: the brighter, the surer the network is that a particle "
-            "is centred there.",
+    area = format_fraction(micrograph.evaluation.average_precision)
+    return markup.render_columns(
+        markup.render_figure(picture, f"{name}: {counts}; average precision {area}."),
+        markup.render_figure(
+            score_map,
+            "Score map of the same micrograph: the brighter, the more likely a particle is centred "
+            "there.",
         ),
     )
 
 
-def _judged(found: Findings) -> str:
-    judged = found.judged
+def _evaluation_section(results: DemoResults) -> Markup:
+    evaluation = results.evaluation
     text = (
-        f"A pick is right if it lies within {judged.radius_px:.0f} pixels, a third of the "
-        "diameter, of a particle that no surer pick has taken. Precision is the share of picks "
-        "that are right; recall is the share of particles that are found."
+        f"A pick is correct if it lies within {evaluation.radius_px:.0f} pixels, a third of the "
+        "diameter, of a true particle that no higher-scoring pick has matched. Precision is the "
+        "fraction of picks that are correct; recall is the fraction of true particles that were "
+        "picked."
     )
-    rows = [_row(own.name, own.n_picks, own.n_truth, own) for own in judged.micrographs]
-    total = judged.best or judged.all_picks
+    rows = [
+        [
+            result.name,
+            str(result.n_picks),
+            str(result.n_truth),
+            *_format_point(result.at_best_threshold),
+            format_fraction(result.average_precision),
+        ]
+        for result in evaluation.micrographs
+    ]
     rows.append(
         [
             "all",
-            str(judged.n_picks),
-            str(judged.n_truth),
-            *_point(total),
-            share(judged.average_precision),
+            str(evaluation.n_picks),
+            str(evaluation.n_truth),
+            *_format_point(evaluation.best or evaluation.all_picks),
+            format_fraction(evaluation.average_precision),
         ]
     )
     head = ("micrograph", "picks", "particles", "precision", "recall", "F1", "AP")
-    numbers = markup.table(
+    table = markup.render_table(
         head,
         rows,
-        "Picks of any score, known particles, and how good the picks are at the threshold of "
-        "best F1. AP, the average precision, judges the ranking at all thresholds.",
+        "Picks of any score and true particles; precision, recall and F1 at the threshold of best "
+        "F1; average precision (AP) over all thresholds.",
     )
-    curve = markup.figure(
-        precision_recall_svg(judged),
-        "Each point of the curve is a threshold: a low one finds more and errs more.",
+    curve = markup.render_figure(
+        precision_recall_svg(evaluation),
+        "Each point of the curve is one threshold: a lower one finds more particles and makes more "
+        "false picks.",
     )
-    return markup.section("How good it is", text, markup.side_by_side(curve, numbers))
+    return markup.render_section("Precision and recall", text, markup.render_columns(curve, table))
 
 
-def _row(name: str, n_picks: int, n_truth: int, own: MicrographEvaluation) -> list[str]:
-    area = share(own.average_precision)
-    return [name, str(n_picks), str(n_truth), *_point(own.at_best_threshold), area]
+def _format_point(point: OperatingPoint) -> list[str]:
+    return [format_fraction(value) for value in (point.precision, point.recall, point.f1)]
 
 
-def _point(point: OperatingPoint) -> list[str]:
-    return [share(point.precision), share(point.recall), share(point.f1)]
-
-
-def _again(found: Findings, commands: Sequence[str], seconds: Mapping[str, float]) -> str:
-    stages = [[name, f"{taken:.1f}"] for name, taken in seconds.items()]
+def _command_section(
+    results: DemoResults, commands: Sequence[str], seconds: Mapping[str, float]
+) -> Markup:
+    stages = [[name, f"{duration:.1f}"] for name, duration in seconds.items()]
     stages.append(["all", f"{sum(seconds.values()):.1f}"])
-    return markup.section(
-        "Do it yourself",
-        "The demo ran these very commands; with your own micrographs and labels you need the "
-        "two in the middle, train and pick.",
-        markup.commands(commands),
-        markup.side_by_side(
-            markup.table(("stage", "seconds"), stages, "How long each stage took."),
-            "<div>" + "".join(markup.more(*item) for item in found.settings.items()) + "</div>",
+    settings = [markup.render_details(title, text) for title, text in results.settings.items()]
+    return markup.render_section(
+        "Reproduce this demo",
+        "The demo ran these commands. For your own micrographs and labels, only train and pick "
+        "are needed.",
+        markup.render_commands(commands),
+        markup.render_columns(
+            markup.render_table(("stage", "seconds"), stages, "Duration of each stage."),
+            markup.join_markup(settings),
         ),
     )

@@ -1,14 +1,16 @@
-"""How all plots look, and how they are kept: as files, or as SVG inside a page.
+"""Style of all plots, and their output to files or to SVG elements of a page.
 
 - `INK`, `FAINT`, `FIRST`, `SECOND`, `THIRD`: the colours.
-- `dress`: titles, grid and axes of one plot.
-- `save_figure`, `figure_svg`: a drawing as a file, or as an element of a page.
+- `style_axes`: title, grid and axes of a plot.
+- `save_figure`, `figure_svg`: a figure as a file, or as an element of a page.
 """
 
 import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from cryopick.errors import SettingsError
 from cryopick.runs.atomic_write import atomic_write
@@ -17,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FAINT", "FIRST", "INK", "SECOND", "THIRD", "dress", "figure_svg", "save_figure"]
+__all__ = ["FAINT", "FIRST", "INK", "SECOND", "THIRD", "figure_svg", "save_figure", "style_axes"]
 
-# Blue, orange and green of Wong 2011, Nat. Methods 8:441, which all readers can tell apart.
+# Blue, orange and green of Wong 2011, Nat. Methods 8:441: safe for colour-blind readers.
 INK, FAINT, FIRST, SECOND, THIRD = "#1f2933", "#d5dbe1", "#0072b2", "#d55e00", "#009e73"
 
-# In a page, these colours become the page's own, which differ by day and by night.
+# A page replaces these colours by its own, which differ between light and dark mode.
 _VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--line)",
@@ -36,8 +38,8 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 Drawing = Callable[["Figure"], None]
 
 
-def dress(axes: "Axes", title: str) -> None:
-    """Give a plot its title and quiet axes: no box, a faint grid, the ink of the text."""
+def style_axes(axes: "Axes", title: str) -> None:
+    """Set the title of a plot, a faint grid, and axes without a frame."""
     axes.set_title(title, color=INK, fontsize="medium", loc="left")
     axes.grid(color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -49,35 +51,39 @@ def dress(axes: "Axes", title: str) -> None:
 
 
 def save_figure(draw: Drawing, size: tuple[float, float], path: Path, *, overwrite: bool) -> None:
-    """Draw on a white figure and write it, whole or not at all.
+    """Draw a figure on a white background and write it atomically.
 
     Args:
-        draw: Fills the figure.
-        size: Width and height in inches, at 150 pixels an inch.
-        path: Picture to write; its suffix (.png, .svg, .pdf) says of what kind.
-        overwrite: Replace the picture if it exists.
+        draw: Draws on the figure.
+        size: Width and height in inches, at 150 pixels per inch.
+        path: Output file; its suffix (.png, .svg or .pdf) sets the format.
+        overwrite: Replace an existing file.
 
     Raises:
-        SettingsError: The suffix is of no known kind.
-        OutputExistsError: The picture exists and was not to be replaced.
+        SettingsError: The suffix is not supported.
+        OutputExistsError: The file exists and `overwrite` is false.
     """
     from matplotlib.figure import Figure
 
     if path.suffix not in _SUFFIXES:
-        raise SettingsError(f"{path}: a plot is .png, .svg or .pdf, not {path.suffix!r}")
+        raise SettingsError(
+            f"{path}: the suffix of a plot must be .png, .svg or .pdf, not {path.suffix!r}"
+        )
     figure = Figure(figsize=size, layout="constrained")
     draw(figure)
     with atomic_write(path, overwrite=overwrite) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=150)
 
 
-def figure_svg(draw: Drawing, size: tuple[float, float], label: str) -> str:
-    """Draw on a transparent figure; text stays text, colours become the page's variables.
+def figure_svg(draw: Drawing, size: tuple[float, float], label: str) -> Markup:
+    """Draw a figure as an SVG element with a transparent background and the colours of the page.
+
+    Text stays text, so that readers can select and search it.
 
     Args:
-        draw: Fills the figure.
-        size: Width and height in inches, at 72 of the page's units an inch.
-        label: What it shows, for those who cannot see it.
+        draw: Draws on the figure.
+        size: Width and height in inches, at 72 CSS pixels per inch.
+        label: Alternative text.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -87,7 +93,8 @@ def figure_svg(draw: Drawing, size: tuple[float, float], label: str) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
-    text = buffer.getvalue()
+    svg = buffer.getvalue()
     for color, variable in _VARIABLES.items():
-        text = text.replace(color, variable)
-    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+        svg = svg.replace(color, variable)
+    _, _, content = svg.partition("<svg ")  # in which Matplotlib has escaped all texts
+    return Markup('<svg role="img" aria-label="{}" ').format(label) + Markup(content)

@@ -1,150 +1,216 @@
-"""Pieces of a page, and the page around them: one file that asks nothing of the network.
+"""HTML of report pages, rendered from the Jinja2 templates beside this module.
 
-Every function takes plain text, which it escapes, and gives HTML; arguments called `body` or
-`parts` are HTML already.
+A page is one file that loads nothing from the network. The templates escape every text and
+attribute; only `Markup`, which these functions return, is inserted as it is.
 
-- `document`: the page, with the style sheet inside.
-- `section`, `subsection`, `figure`, `side_by_side`, `gallery`: what it is made of.
-- `headline`, `facts`, `table`, `commands`, `more`: numbers, what to type, what to unfold.
+- `render_template`: a whole template. `join_markup`: several parts in a row.
+- `render_document`: a page, with the style sheet inside.
+- `render_section`, `render_subsection`, `render_figure`, `render_columns`, `render_gallery`:
+  its structure.
+- `render_headline`, `render_facts`, `render_table`, `render_commands`, `render_details`: text
+  and numbers.
+- `render_legend`, `render_micrograph`, `render_pick_marks`, `render_score_layer`: pictures of
+  micrographs.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from html import escape
-from importlib.resources import files
-from string import Template
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 __all__ = [
-    "commands",
-    "document",
-    "facts",
-    "figure",
-    "gallery",
-    "headline",
-    "more",
-    "section",
-    "side_by_side",
-    "subsection",
-    "table",
+    "GalleryPicture",
+    "join_markup",
+    "render_columns",
+    "render_commands",
+    "render_details",
+    "render_document",
+    "render_facts",
+    "render_figure",
+    "render_gallery",
+    "render_headline",
+    "render_legend",
+    "render_micrograph",
+    "render_pick_marks",
+    "render_score_layer",
+    "render_section",
+    "render_subsection",
+    "render_table",
+    "render_template",
 ]
 
-_COMMAND_WIDTH = 96  # characters of the page's fixed-width type that stand in a line
+_COMMAND_WIDTH = 96  # characters of the page's fixed-width type that fit on a line
 
 
-def document(title: str, lead: str, body: str, footer: str) -> str:
-    """The whole page; its style follows the reader's choice of day or night."""
-    folder = files("cryopick.report")
-    page = Template((folder / "page.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(title),
-        lead=escape(lead),
-        body=body,
-        footer=escape(footer),
-        style=(folder / "page.css").read_text(encoding="utf-8"),
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("cryopick.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
-def section(title: str, text: str, *parts: str) -> str:
-    """A part of the page under its own heading, with a sentence or two of introduction."""
-    return f"<section><h2>{escape(title)}</h2><p>{escape(text)}</p>{''.join(parts)}</section>"
+def render_template(name: str, **values: object) -> Markup:
+    """Render a template of this package with the given values."""
+    return Markup(_environment().get_template(name).render(**values))
 
 
-def subsection(title: str, body: str) -> str:
-    """A part of a section under a small heading."""
-    return f"<h3>{escape(title)}</h3>{body}"
+def _render_element(name: str, **values: object) -> Markup:
+    """Render one macro of `elements.html`."""
+    macro = getattr(_environment().get_template("elements.html").module, name)
+    return Markup(macro(**values).strip())
 
 
-def figure(body: str, caption: str) -> str:
-    """A picture and what it shows."""
-    return f"<figure>{body}<figcaption>{escape(caption)}</figcaption></figure>"
+def join_markup(parts: Iterable[Markup]) -> Markup:
+    """Join parts of a page, one a line."""
+    return Markup("\n").join(parts)
 
 
-def side_by_side(*parts: str) -> str:
-    """Parts beside each other where there is room, below each other where there is none."""
-    return f'<div class="beside">{"".join(parts)}</div>'
+def render_document(title: str, lead: str, body: Markup, footer: str) -> Markup:
+    """Render a whole page, in light or dark colours as the reader's system prefers."""
+    return render_template("document.html", title=title, lead=lead, body=body, footer=footer)
 
 
-def gallery(
-    addresses: Sequence[str], label: str, notes: Sequence[str] = (), kinds: Sequence[str] = ()
-) -> str:
-    """Small pictures in rows.
+def render_section(title: str, text: str, *parts: Markup) -> Markup:
+    """Render a section with its heading and an introduction of a sentence or two."""
+    return _render_element("section", title=title, text=text, parts=parts)
+
+
+def render_subsection(title: str, body: Markup) -> Markup:
+    """Render a part of a section under a small heading."""
+    return _render_element("subsection", title=title, body=body)
+
+
+def render_figure(body: Markup, caption: str) -> Markup:
+    """Render a figure with its caption."""
+    return _render_element("figure", body=body, caption=caption)
+
+
+def render_columns(*parts: Markup) -> Markup:
+    """Render parts side by side, or one below the other on a narrow page."""
+    return _render_element("columns", parts=parts)
+
+
+class GalleryPicture(NamedTuple):
+    """A small picture of a gallery.
+
+    Attributes:
+        uri: Data URI of the picture.
+        note: Text below the picture; empty for none.
+        is_marked: Draw an orange frame around the picture.
+    """
+
+    uri: str
+    note: str = ""
+    is_marked: bool = False
+
+
+def render_gallery(pictures: Iterable[GalleryPicture], label: str) -> Markup:
+    """Render small pictures in rows.
 
     Args:
-        addresses: The pictures.
-        label: What each shows, for those who cannot see it.
-        notes: What stands below each, if anything.
-        kinds: Class of each in the style sheet, such as "right", if any.
+        pictures: The pictures.
+        label: Alternative text of each picture, to which its number is appended.
     """
-    pictures = (
-        f'<img src="{address}" alt="{escape(label)} {number}">'
-        for number, address in enumerate(addresses, start=1)
-    )
-    if notes:
-        own = kinds or [""] * len(notes)
-        pictures = (
-            f'<figure class="{kind}">{picture}<figcaption>{escape(note)}</figcaption></figure>'
-            for picture, note, kind in zip(pictures, notes, own, strict=True)
-        )
-    return f'<div class="gallery">{"".join(pictures)}</div>'
+    return _render_element("gallery", pictures=pictures, label=label)
 
 
-def headline(numbers: Mapping[str, str]) -> str:
-    """The few numbers that matter most, large, by what they are."""
-    pairs = (
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in numbers.items()
-    )
-    return f'<dl class="headline">{"".join(pairs)}</dl>'
+def render_headline(numbers: Mapping[str, str]) -> Markup:
+    """Render the most important numbers in large type, by name."""
+    return _render_element("headline", numbers=numbers)
 
 
-def facts(pairs: Mapping[str, str]) -> str:
-    """What is so, by what it is about; empty values are left out."""
-    rows = (
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in pairs.items()
-        if value
-    )
-    return f'<table class="facts"><tbody>{"".join(rows)}</tbody></table>'
+def render_facts(pairs: Mapping[str, str]) -> Markup:
+    """Render a table of names and values; empty values are skipped."""
+    return _render_element("facts", pairs=pairs)
 
 
-def table(
+def render_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, *, has_total: bool = True
-) -> str:
-    """A table whose first column names the row; the others are numbers.
+) -> Markup:
+    """Render a table whose first column names the row and whose other columns are numbers.
 
     Args:
-        head: Names of the columns.
-        rows: The cells.
-        caption: What the table is about.
-        has_total: The last row sums up the others, and stands out.
+        head: Column names.
+        rows: Cells of each row.
+        caption: Caption above the table.
+        has_total: The last row is the total of the others and is set in bold.
     """
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = (
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
+    return _render_element("table", head=head, rows=rows, caption=caption, has_total=has_total)
+
+
+def render_commands(lines: Sequence[str]) -> Markup:
+    """Render shell commands after a prompt; lines that begin with # are comments."""
+    shell_lines = (line if line.startswith("#") else f"$ {_wrap_command(line)}" for line in lines)
+    return _render_element("code_block", text="\n".join(shell_lines))
+
+
+def render_details(title: str, text: str) -> Markup:
+    """Render fixed-width text that is collapsed until the reader opens it."""
+    return _render_element("details", title=title, text=text)
+
+
+def render_legend(*, has_truth: bool) -> Markup:
+    """Render the legend of marked micrographs; each entry has a check box that hides its marks.
+
+    Args:
+        has_truth: Picks were compared with the true particles.
+    """
+    return _render_element("legend", has_truth=has_truth)
+
+
+def render_micrograph(size: tuple[int, int], uri: str, label: str, layers: Markup) -> Markup:
+    """Render a micrograph as an SVG element.
+
+    Args:
+        size: Width and height of the picture in pixels.
+        uri: Data URI of the picture.
+        label: Alternative text.
+        layers: SVG elements on top of the picture.
+    """
+    width, height = size
+    return _render_element(
+        "micrograph", width=width, height=height, uri=uri, label=label, layers=layers
     )
-    kind = ' class="summed"' if has_total else ""
-    return (
-        f'<div class="wide"><table{kind}><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
 
 
-def commands(lines: Sequence[str]) -> str:
-    """What to type; long commands go on in the next line, one that begins with # is a remark."""
-    shown = (line if line.startswith("#") else f"$ {_wrapped(line)}" for line in lines)
-    return f"<pre>{escape(chr(10).join(shown))}</pre>"
+def render_pick_marks(
+    right: Iterable[Iterable[float]],
+    wrong: Iterable[Iterable[float]],
+    missed: Iterable[Iterable[float]],
+    radius: float,
+) -> Markup:
+    """Render marks of picks and missed particles as SVG elements.
+
+    Args:
+        right: Centres (x, y) of correct picks, drawn as circles.
+        wrong: Centres of false picks, drawn as squares.
+        missed: Centres of missed particles, drawn as dashed circles.
+        radius: Radius of the marks.
+    """
+    return _render_element("pick_marks", right=right, wrong=wrong, missed=missed, radius=radius)
 
 
-def more(title: str, text: str) -> str:
-    """Text for the few who want it, folded away."""
-    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
+def render_score_layer(uri: str, corner: tuple[float, float], size: tuple[float, float]) -> Markup:
+    """Render a score map as an SVG image.
+
+    Args:
+        uri: Data URI of the picture.
+        corner: Coordinates (x, y) of its top left corner.
+        size: Width and height.
+    """
+    (x, y), (width, height) = corner, size
+    return _render_element("score_layer", uri=uri, x=x, y=y, width=width, height=height)
 
 
-def _wrapped(command: str) -> str:
-    """Continue a command that is wider than the page in further lines, each from an option on."""
+def _wrap_command(command: str) -> str:
+    """Break a command before options, with the shell's line continuation, to fit the page."""
     lines: list[str] = []
     for part in re.split(" (?=-)", command):
         if lines and len(lines[-1]) + len(part) < _COMMAND_WIDTH:

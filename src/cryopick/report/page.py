@@ -1,6 +1,6 @@
-"""The page that `cryopick report` writes.
+"""Page of `cryopick report`.
 
-- `run_page`: the page, from a run and what its picks show.
+- `render_run_page`: the page of a training or pick run.
 """
 
 import shlex
@@ -10,329 +10,297 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from cryopick.evaluate.evaluation import Evaluation
-from cryopick.evaluate.precision_recall import OperatingPoint
 from cryopick.report import markup
-from cryopick.report.curves import precision_recall_svg
-from cryopick.report.pick_summary import Crop, Evidence, Shown, label_pictures
-from cryopick.report.pictures import marked_svg, scored_svg
+from cryopick.report.evaluation_section import evaluate_at, render_evaluation_section
+from cryopick.report.number_format import (
+    format_duration,
+    format_fraction,
+    format_memory,
+    format_percent,
+    format_score,
+)
+from cryopick.report.pick_summary import MicrographSummary, PickCrop, PickSummary, crop_labels
+from cryopick.report.pictures import marked_svg, score_map_svg
 from cryopick.report.plots import (
     counts_svg,
     density_svg,
-    edges_svg,
-    kept_svg,
-    reliability_svg,
-    scores_svg,
+    edge_density_svg,
+    score_histogram_svg,
+    threshold_svg,
 )
-from cryopick.report.run_files import Run
+from cryopick.report.run_files import ReportedRun
 from cryopick.report.training import training_svg
-from cryopick.report.wording import LEGEND, PICK_LEGEND, duration, memory, percent, share, signed
 
-__all__ = ["run_page"]
+__all__ = ["render_run_page"]
 
-_MOST_OUTLIERS = 20  # rows of a table that still can be read
+_MAX_OUTLIERS = 20  # rows of the table of outliers
 
 
-def run_page(run: Run, found: Evidence) -> str:
-    """Tell a run as one page of HTML that needs no other file.
+def render_run_page(run: ReportedRun, summary: PickSummary) -> str:
+    """Render the report of a run as one HTML page without external files.
 
     Args:
         run: The run.
-        found: What its picks show.
+        summary: Summary of its picks.
     """
-    on = len(run.picks.micrographs)
+    n_micrographs = len(run.picks.micrographs)
     if run.is_training:
-        source = "held-out" if run.record.held_out else "some of its own"
-        lead = f"A training, and what its model finds on {on} {source} micrographs."
+        source = "held-out" if run.metadata.held_out else "training"
+        lead = (
+            f"Training run, and picks of the trained model on {n_micrographs} {source} micrographs."
+        )
     else:
-        lead = f"{len(run.picks)} picks on {on} micrographs, {found.n_kept} of them kept."
-    parts = (
-        _headline(run, found),
-        _asked(run),
-        _learnt(run) if run.is_training else "",
-        _judged(found) if found.judged else "",
-        _scores(run, found),
-        _counts(run, found),
-        _micrographs(run, found),
-        _crops(found),
-        _places(found),
-        _again(run),
-    )
+        lead = (
+            f"{len(run.picks)} picks on {n_micrographs} micrographs, of which {summary.n_selected} "
+            "score at or above the threshold."
+        )
+    parts = [
+        _headline(run, summary),
+        _settings_section(run),
+        *([_training_section(run)] if run.is_training else []),
+        *([render_evaluation_section(summary, summary.evaluation)] if summary.evaluation else []),
+        _score_section(run, summary),
+        _count_section(run, summary),
+        _micrograph_section(run, summary),
+        _crop_section(summary),
+        _density_section(summary),
+        _command_section(run),
+    ]
     footer = (
         f"Written by cryopick {version('cryopick')}. "
         "Method: Bepler et al. 2019, Nature Methods 16:1153."
     )
-    return markup.document(run.name, lead, "\n".join(parts), footer)
+    return markup.render_document(run.name, lead, markup.join_markup(parts), footer)
 
 
-def _headline(run: Run, found: Evidence) -> str:
+def _headline(run: ReportedRun, summary: PickSummary) -> Markup:
     numbers = {
-        "picks kept": f"{found.n_kept}",
-        "per micrograph, median": f"{np.median(found.counts):.0f}",
+        "picks selected": f"{summary.n_selected}",
+        "per micrograph (median)": f"{np.median(summary.counts):.0f}",
     }
-    if found.judged and found.judged.average_precision is not None:
-        numbers["average precision"] = share(found.judged.average_precision)
-        kept = _at(found.judged, found.threshold)
-        numbers["of the particles found"] = percent(kept.recall)
-        numbers["of the kept picks right"] = percent(kept.precision)
-    if run.record.seconds is not None:
-        numbers["the run took"] = duration(run.record.seconds)
-    return markup.headline(numbers)
+    evaluation = summary.evaluation
+    if evaluation and evaluation.average_precision is not None:
+        numbers["average precision"] = format_fraction(evaluation.average_precision)
+        selected = evaluate_at(evaluation, summary.threshold)
+        numbers["recall"] = format_percent(selected.recall)
+        numbers["precision"] = format_percent(selected.precision)
+    if run.metadata.seconds is not None:
+        numbers["run time"] = format_duration(run.metadata.seconds)
+    return markup.render_headline(numbers)
 
 
-def _at(judged: Evaluation, threshold: float) -> OperatingPoint:
-    return judged.curve.at_threshold(threshold) if judged.curve else judged.all_picks
-
-
-def _asked(run: Run) -> str:
-    summary: Mapping[str, Any] = run.model.summary if run.model else {}
-    counted: Mapping[str, Any] = summary.get("training") or {}
+def _settings_section(run: ReportedRun) -> Markup:
+    metadata = run.metadata
+    model_summary: Mapping[str, Any] = run.model.summary if run.model else {}
+    training: Mapping[str, Any] = model_summary.get("training") or {}
     pairs = {
-        "Particle diameter": f"{run.diameter_ang:g} Å, {run.diameter_px:.0f} raw pixels",
+        "Particle diameter": f"{run.diameter_ang:g} Å ({run.diameter_px:.0f} raw pixels)",
         "Raw pixel size": f"{run.pixel_size_ang:g} Å",
-        "Micrographs": str(len(run.record.micrographs) or len(run.picks.micrographs)),
-        "Held-out micrographs": str(len(run.record.held_out) or ""),
-        "Model": Path(run.record.files.get("model", "")).name,
-        "The model learnt from": _learnt_from(counted),
-        "Expected share of particles": _prior(summary),
+        "Micrographs": str(len(metadata.micrographs) or len(run.picks.micrographs)),
+        "Held-out micrographs": str(len(metadata.held_out) or ""),
+        "Model": Path(metadata.files.get("model", "")).name,
+        "Training data of the model": _describe_training_data(training),
+        "Class prior π": _describe_prior(model_summary),
     }
-    folded = "".join(markup.more(*item) for item in run.settings.items())
-    return markup.section(
-        "What was asked", "Data and settings of the run.", markup.facts(pairs), folded
+    settings = [markup.render_details(title, text) for title, text in run.settings.items()]
+    return markup.render_section(
+        "Data and settings", "Input and settings of the run.", markup.render_facts(pairs), *settings
     )
 
 
-def _learnt_from(counted: Mapping[str, Any]) -> str:
-    if not {"labels", "micrographs"} <= counted.keys():
+def _describe_training_data(training: Mapping[str, Any]) -> str:
+    if not {"labels", "micrographs"} <= training.keys():
         return ""
-    told = f"{counted['labels']} labels on {counted['micrographs']} micrographs"
-    negatives = counted.get("negatives")
-    return f"{told}, and {negatives} places that are no particles" if negatives else told
+    text = f"{training['labels']} labels on {training['micrographs']} micrographs"
+    n_negatives = training.get("negatives")
+    return f"{text}, and {n_negatives} negative labels" if n_negatives else text
 
 
-def _prior(summary: Mapping[str, Any]) -> str:
-    prior = summary.get("prior")
-    return f"{prior:.4f} of the unlabelled regions" if isinstance(prior, float) else ""
+def _describe_prior(model_summary: Mapping[str, Any]) -> str:
+    prior = model_summary.get("prior")
+    return (
+        f"{prior:.4f} of the unlabelled regions are particles" if isinstance(prior, float) else ""
+    )
 
 
-def _learnt(run: Run) -> str:
-    pictures = label_pictures(run.labels, run.diameter_px) if run.labels else []
-    many = len(run.labels) if run.labels else 0
-    text = "The objective, and what the network expects of itself from labels and prior alone."
+def _training_section(run: ReportedRun) -> Markup:
+    labels = run.labels
+    pictures = crop_labels(labels, run.diameter_px) if labels else []
+    n_labels = len(labels) if labels else 0
+    text = "The curves show the course of the training."
     if pictures:
-        some = "The labels" if many == len(pictures) else f"{len(pictures)} of the {many} labels"
-        text = f"{some} that it was told, and how the training went. {text}"
-    return markup.section(
-        "What it learnt",
+        is_complete = n_labels == len(pictures)
+        shown_labels = "All labels" if is_complete else f"{len(pictures)} of {n_labels} labels"
+        text = f"{shown_labels} of the training set. {text}"
+    return markup.render_section(
+        "Training",
         text,
-        markup.gallery(pictures, "labelled particle"),
-        markup.figure(
+        markup.render_gallery(map(markup.GalleryPicture, pictures), "labelled particle"),
+        markup.render_figure(
             training_svg(run.rows),
-            "The rates are the network's own expectation; only the average precision of held-out "
-            "micrographs, where there are any, is measured.",
+            "The expected rates are computed from the labels and the class prior alone. Only the "
+            "average precision is measured, and only if micrographs were held out.",
         ),
     )
 
 
-def _judged(found: Evidence) -> str:
-    judged = found.judged
-    assert judged is not None, "asked only with truth"
+def _score_section(run: ReportedRun, summary: PickSummary) -> Markup:
+    score, is_right = run.picks.score, summary.is_right
     text = (
-        f"A pick is right if it lies within {found.radius_px:.0f} pixels of a known particle that "
-        "no surer pick has taken. Precision is the share of picks that are right, recall the "
-        "share of particles that are found."
+        f"The threshold of {format_score(summary.threshold)} ({summary.threshold_source}) selects "
+        f"{summary.n_selected} of {len(score)} picks. The table of picks also contains those with "
+        "lower scores, so another threshold needs no new run."
     )
-    told = "Each point of the curve is a threshold. "
-    if found.band:
-        low, high = found.band.average_precision
-        told += (
-            "The shade holds 95 of 100 curves of as many micrographs drawn anew from these; "
-            f"the average precision then lies between {low:.3f} and {high:.3f}."
-        )
-    curve = markup.figure(precision_recall_svg(judged, found.band), told)
-    parts = [curve]
-    if found.groups:
-        parts.append(
-            markup.figure(
-                reliability_svg(found.groups),
-                "Picks in ten groups of like scores, with intervals of 95 %. On the diagonal, "
-                "scores are what they say: a logit of 0 is right half of the time.",
-            )
-        )
-    rows = [
-        [name, _number(point.threshold), *map(share, (point.precision, point.recall, point.f1))]
-        for name, point in _points(judged, found.threshold).items()
-    ]
-    head = ("kept", "threshold", "precision", "recall", "F1")
-    numbers = markup.table(
-        head,
-        rows,
-        f"{judged.n_picks} picks against {judged.n_truth} known particles.",
-        has_total=False,
+    green_line = (
+        "The green line counts the correct picks."
+        if is_right is not None
+        else "The green line is the number of correct picks that the scores predict; compare "
+        "with true particles (--truth) to check it."
     )
-    return markup.section("How good it is", text, markup.side_by_side(*parts), numbers)
-
-
-def _points(judged: Evaluation, threshold: float) -> dict[str, OperatingPoint]:
-    points = {
-        "here": _at(judged, threshold),
-        "best F1": judged.best,
-        "even odds": judged.at_zero_threshold,
-    }
-    return {
-        **{name: point for name, point in points.items() if point is not None},
-        "all picks": judged.all_picks,
-    }
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else signed(value)
-
-
-def _scores(run: Run, found: Evidence) -> str:
-    score, is_told = run.picks.score, found.hit is not None
-    text = (
-        f"The threshold of {signed(found.threshold)}, {found.why}, keeps {found.n_kept} of "
-        f"{len(score)} picks. Every pick down to a low score stays in the table, so that another "
-        "threshold needs no other run."
-    )
-    right = (
-        "The green line counts those that are right."
-        if is_told
-        else "The green line is what the scores promise; only known particles (--truth) can tell "
-        "whether they keep it."
-    )
-    return markup.section(
+    return markup.render_section(
         "Scores",
         text,
-        markup.side_by_side(
-            markup.figure(
-                scores_svg(score, found.hit, found.threshold),
-                "Particles and background make two hills where the model tells them apart well.",
+        markup.render_columns(
+            markup.render_figure(
+                score_histogram_svg(score, is_right, summary.threshold),
+                "Two separate peaks show that the model distinguishes particles from background.",
             ),
-            markup.figure(
-                kept_svg(score, found.hit, found.threshold, len(found.counts)),
-                f"Where the blue line is flat, the choice matters little. {right}",
+            markup.render_figure(
+                threshold_svg(score, is_right, summary.threshold, len(summary.counts)),
+                "Where the blue line is flat, the result depends little on the threshold. "
+                + green_line,
             ),
         ),
     )
 
 
-def _counts(run: Run, found: Evidence) -> str:
-    names = run.picks.micrographs
-    far = np.flatnonzero(found.is_far)
-    middle = float(np.median(found.counts))
-    text = f"A median micrograph has {middle:.0f} kept picks."
-    if len(far):
+def _count_section(run: ReportedRun, summary: PickSummary) -> Markup:
+    names, counts = run.picks.micrographs, summary.counts
+    outliers = np.flatnonzero(summary.is_outlier)
+    median = float(np.median(counts))
+    text = f"The median is {median:.0f} selected picks per micrograph."
+    if len(outliers):
         text += (
-            f" {len(far)} of {len(names)} are far from that: look at them for carbon, empty ice, "
-            "or a defocus unlike the others."
+            f" {len(outliers)} of {len(names)} micrographs are outliers: check them for carbon, "
+            "empty ice or an unusual defocus."
         )
-    body = markup.figure(counts_svg(found.counts, found.is_far), "In the order of the run.")
-    if len(far):
-        order = far[np.argsort(-np.abs(np.sqrt(found.counts[far]) - np.sqrt(middle)))]
-        shown = order[:_MOST_OUTLIERS].tolist()
-        rows = [[run.record.relative_path(names[i]), str(found.counts[i])] for i in shown]
-        left = len(far) - len(rows)
-        caption = "Micrographs far from the others, the furthest first"
-        caption += f"; {left} more are not listed." if left else "."
-        body += markup.table(("micrograph", "picks"), rows, caption, has_total=False)
+    parts = [
+        markup.render_figure(counts_svg(counts, summary.is_outlier), "Micrographs in input order.")
+    ]
+    if len(outliers):
+        deviation = np.abs(np.sqrt(counts[outliers]) - np.sqrt(median))
+        listed_outliers = outliers[np.argsort(-deviation)][:_MAX_OUTLIERS].tolist()
+        rows = [[run.metadata.relative_path(names[i]), str(counts[i])] for i in listed_outliers]
+        hidden = len(outliers) - len(rows)
+        caption = "Outliers, farthest from the median first"
+        caption += f"; {hidden} more are not listed." if hidden else "."
+        table = markup.render_table(("micrograph", "picks"), rows, caption, has_total=False)
+        parts.append(table)
     if run.unmatched:
-        body += markup.more(
-            f"{len(run.unmatched)} micrographs of the table were not at hand",
-            "\n".join(run.unmatched),
+        parts.append(
+            markup.render_details(
+                f"{len(run.unmatched)} micrographs of the table were not found",
+                "\n".join(run.unmatched),
+            )
         )
-    return markup.section("Picks on each micrograph", text, body)
+    return markup.render_section("Picks on each micrograph", text, *parts)
 
 
-def _micrographs(run: Run, found: Evidence) -> str:
-    by = "average precision" if found.judged else "median score of their picks"
+def _micrograph_section(run: ReportedRun, summary: PickSummary) -> Markup:
+    measure = "average precision" if summary.evaluation else "median score of the selected picks"
     text = (
-        f"The best, the median and the worst micrograph by {by}, with the picks of a score of at "
-        f"least {signed(found.threshold)}."
+        f"The best, median and worst micrograph by {measure}, with all picks that score at least "
+        f"{format_score(summary.threshold)}."
     )
-    is_scored = any(own.logits is not None for own in found.shown)
-    if is_scored:
-        text += " Beside each, the scores: the brighter, the surer."
-    legend = LEGEND if found.judged else PICK_LEGEND
-    return markup.section(
-        "On the micrographs", text, legend, *(_one(run, own, found) for own in found.shown)
-    )
-
-
-def _one(run: Run, own: Shown, found: Evidence) -> str:
-    marks, name = own.marks, Path(own.name).name
-    counts = f"{len(marks.right)} picks"
-    if found.judged:
-        counts = f"{len(marks.right)} right, {len(marks.wrong)} wrong, {len(marks.missed)} missed"
-    label = f"Picks on {name}: {counts}"
-    told = f"{own.rank.capitalize()}: {name}. {counts}; {own.why}."
-    picture = markup.figure(marked_svg(own.view, marks, run.diameter_px, label), told)
-    if own.logits is None:
-        return markup.side_by_side(picture)
-    scored = scored_svg(own.view, own.logits, own.raw_per_score, f"Scores of {name}")
-    return markup.side_by_side(picture, markup.figure(scored, "The same with its scores."))
-
-
-def _crops(found: Evidence) -> str:
-    text = (
-        "Single picks, one and a half diameters wide, with their scores. Those around the "
-        "threshold show what it decides."
-    )
-    if found.judged:
-        text += " Wrong picks have an orange frame."
-    rows = (_row(title, crops) for title, crops in found.crops.items())
-    return markup.section("Picks one by one", text, *rows)
-
-
-def _row(title: str, crops: Sequence[Crop]) -> str:
-    kinds = ["off" if crop.is_right is False else "" for crop in crops]
-    notes = [signed(crop.score) for crop in crops]
-    addresses = [crop.address for crop in crops]
-    return markup.subsection(title, markup.gallery(addresses, "pick", notes, kinds))
-
-
-def _places(found: Evidence) -> str:
-    text = (
-        "All micrographs laid over each other. Particles lie anywhere, so that a stripe or a "
-        "corner that stands out is more often the detector, a grid bar, or the picker."
-    )
-    return markup.section(
-        "Where on the micrograph",
+    if any(micrograph.logits is not None for micrograph in summary.micrographs):
+        text += " Beside each is its score map: the brighter, the higher the score."
+    return markup.render_section(
+        "Example micrographs",
         text,
-        markup.side_by_side(
-            markup.figure(density_svg(found.grid), "The darker, the more picks."),
-            markup.figure(
-                edges_svg(found.near),
-                "A dip at the left is a margin that was left out, or particles missed there; a "
-                "peak is the edge itself taken for particles.",
+        markup.render_legend(has_truth=summary.evaluation is not None),
+        *(_micrograph_figures(run, micrograph, summary) for micrograph in summary.micrographs),
+    )
+
+
+def _micrograph_figures(
+    run: ReportedRun, micrograph: MicrographSummary, summary: PickSummary
+) -> Markup:
+    marks, name, view = micrograph.marks, Path(micrograph.name).name, micrograph.view
+    counts = f"{len(marks.right)} picks"
+    if summary.evaluation:
+        counts = f"{len(marks.right)} correct, {len(marks.wrong)} false, {len(marks.missed)} missed"
+    picture = markup.render_figure(
+        marked_svg(view, marks, run.diameter_px, f"Picks on {name}: {counts}"),
+        f"{micrograph.rank.capitalize()}: {name}. {counts}; {micrograph.measure}.",
+    )
+    if micrograph.logits is None:
+        return markup.render_columns(picture)
+    score_map = score_map_svg(
+        view, micrograph.logits, micrograph.raw_per_score, f"Score map of {name}"
+    )
+    return markup.render_columns(picture, markup.render_figure(score_map, "Score map."))
+
+
+def _crop_section(summary: PickSummary) -> Markup:
+    text = (
+        "Individual picks with their scores; each picture is 1.5 particle diameters wide. The "
+        "picks just above and just below the threshold show whether it should be changed."
+    )
+    if summary.evaluation:
+        text += " False picks have an orange frame."
+    rows = (_crop_row(title, crops) for title, crops in summary.crops.items())
+    return markup.render_section("Individual picks", text, *rows)
+
+
+def _crop_row(title: str, crops: Sequence[PickCrop]) -> Markup:
+    pictures = [
+        markup.GalleryPicture(crop.uri, format_score(crop.score), crop.is_right is False)
+        for crop in crops
+    ]
+    return markup.render_subsection(title, markup.render_gallery(pictures, "pick"))
+
+
+def _density_section(summary: PickSummary) -> Markup:
+    return markup.render_section(
+        "Distribution across the micrograph",
+        "Selected picks of all micrographs together. Particles are usually distributed evenly: a "
+        "stripe or a dense corner is more often caused by the detector, a grid bar or the model.",
+        markup.render_columns(
+            markup.render_figure(
+                density_svg(summary.density), "The darker the colour, the more picks."
+            ),
+            markup.render_figure(
+                edge_density_svg(summary.edge_density),
+                "A dip at the left means that a margin was excluded or that particles there were "
+                "missed; a peak means that the edge was picked as particles.",
             ),
         ),
     )
 
 
-def _again(run: Run) -> str:
-    record = run.record
-    if not record.command:
-        return markup.section(
-            "Once more",
-            "This run left no record of its command, its time and its memory; runs of this "
-            "version do.",
+def _command_section(run: ReportedRun) -> Markup:
+    title, metadata = "Reproduce this run", run.metadata
+    if not metadata.command:
+        return markup.render_section(
+            title, "No metadata file with the command and the run time was found for this run."
         )
-    number = len(record.micrographs) + len(record.held_out)
-    each = f", {record.seconds / number:.2f} s a micrograph" if number and record.seconds else ""
+    n_micrographs = len(metadata.micrographs) + len(metadata.held_out)
+    duration = "" if metadata.seconds is None else format_duration(metadata.seconds)
+    if n_micrographs and metadata.seconds:
+        duration += f" ({metadata.seconds / n_micrographs:.2f} s per micrograph)"
     pairs = {
-        "Folder": record.folder,
-        "Finished": record.finished,
-        "Time": f"{duration(record.seconds)}{each}" if record.seconds is not None else "",
-        "Most memory": memory(record.peak_bytes) if record.peak_bytes else "",
-        "Machine": record.machine,
-        "Version": f"cryopick {record.version}",
+        "Folder": metadata.folder,
+        "Finished": metadata.finished,
+        "Run time": duration,
+        "Peak memory": format_memory(metadata.peak_bytes) if metadata.peak_bytes else "",
+        "Machine": metadata.machine,
+        "Version": f"cryopick {metadata.version}",
     }
-    return markup.section(
-        "Once more",
-        "What was typed, where, and what it took. The same command makes the same again.",
-        markup.commands([shlex.join(["cryopick", *record.command])]),
-        markup.facts(pairs),
+    return markup.render_section(
+        title,
+        "Run this command in the folder below to repeat the run.",
+        markup.render_commands([shlex.join(["cryopick", *metadata.command])]),
+        markup.render_facts(pairs),
     )

@@ -1,7 +1,8 @@
-"""What the picks of a run show: numbers, and pictures to look at.
+"""Summary of the picks of a run: numbers, and pictures to inspect.
 
-- `Evidence`, `evidence_of`: everything that a report tells of picks.
-- `Shown`, `Crop`: a micrograph, and a single pick.
+- `PickSummary`, `summarize_picks`: everything that a report shows about picks.
+- `MicrographSummary`, `PickCrop`: one micrograph, and one pick.
+- `crop_labels`: pictures of labelled particles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,234 +30,254 @@ from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.picks import Picks, choose_evenly
-from cryopick.report.pictures import Marks, View, close_ups
-from cryopick.report.run_files import Run
+from cryopick.report.number_format import format_score
+from cryopick.report.pictures import MicrographView, PickMarks, window_crop_uris
+from cryopick.report.run_files import ReportedRun
 
-__all__ = ["Crop", "Evidence", "Shown", "evidence_of", "label_pictures"]
+__all__ = ["MicrographSummary", "PickCrop", "PickSummary", "crop_labels", "summarize_picks"]
 
-_CROPS = 12  # pictures in a row of the gallery
-_PER_CELL = 8  # picks in a cell of the map, on average, so that chance does not rule it
-_LABELS = 36  # labels to show: three rows
+_CROPS_PER_ROW = 12
+_PICKS_PER_CELL = 8  # of the density map, on average, to limit its noise
+_MAX_LABELS = 36  # three rows of pictures
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Shown:
-    """A micrograph to look at.
+class MicrographSummary:
+    """A micrograph that the report shows.
 
     Attributes:
-        rank: Which it is of all: "best", "median" or "worst".
-        name: Its path.
-        why: The number by which it was ranked.
-        view: The micrograph.
-        marks: Picks at or above the threshold; all count as right where truth is not known.
-        logits: Its scores; None without a model.
+        rank: Rank among all micrographs: "best", "median" or "worst".
+        name: Path of the micrograph.
+        measure: Text of the number by which it was ranked.
+        view: The micrograph for display.
+        marks: Picks at or above the threshold; all count as correct without truth.
+        logits: Score map; None without a model.
         raw_per_score: Raw pixels between two scores.
     """
 
     rank: str
     name: str
-    why: str
-    view: View
-    marks: Marks
+    measure: str
+    view: MicrographView
+    marks: PickMarks
     logits: Real[np.ndarray, "rows columns"] | None
     raw_per_score: float
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A single pick: its picture as a data address, its score, whether it is right."""
+class PickCrop:
+    """A single pick: data URI of its picture, its score, and if it is correct (None: unknown)."""
 
-    address: str
+    uri: str
     score: float
     is_right: bool | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence:
-    """Everything that a report tells of picks.
+class PickSummary:
+    """Everything that a report shows about picks.
 
     Attributes:
-        threshold: The score at or above which a pick is kept.
-        why: Where the threshold comes from.
-        radius_px: Greatest distance between a pick and its particle.
-        n_kept: Picks that are kept.
-        hit: Whether each pick is right, if truth is known.
-        judged: The picks against the truth, if it is known.
-        band: Intervals of the curve, from two micrographs on.
-        groups: What scores promise, and what is so.
-        counts: Picks kept on each micrograph.
-        is_far: Which counts are far from the others.
-        grid: Density of the kept picks across the micrograph.
-        near: The same near the edges.
-        shown: Micrographs to look at.
-        crops: Single picks, by what they are an example of.
+        threshold: Minimum score of selected picks.
+        threshold_source: Text that says how the threshold was set.
+        radius_px: Maximum distance between a pick and its particle.
+        n_selected: Number of selected picks.
+        is_right: Picks that match a true particle; None without truth.
+        evaluation: Comparison of the picks with the truth; None without truth.
+        band: Confidence band of the precision-recall curve; needs two micrographs.
+        calibration: Fraction of correct picks against their probability.
+        counts: Selected picks on each micrograph.
+        is_outlier: Micrographs with unusually many or few picks.
+        density: Density of the selected picks across the micrograph.
+        edge_density: Density of the selected picks near the edges.
+        micrographs: Micrographs to show.
+        crops: Single picks, by the title of their row.
     """
 
     threshold: float
-    why: str
+    threshold_source: str
     radius_px: float
-    n_kept: int
-    hit: Bool[np.ndarray, " picks"] | None
-    judged: Evaluation | None
+    n_selected: int
+    is_right: Bool[np.ndarray, " picks"] | None
+    evaluation: Evaluation | None
     band: PrecisionBand | None
-    groups: CalibrationCurve | None
+    calibration: CalibrationCurve | None
     counts: Integer[np.ndarray, " micrographs"]
-    is_far: Bool[np.ndarray, " micrographs"]
-    grid: Float[np.ndarray, "cells cells"]
-    near: EdgeDensity
-    shown: Sequence[Shown]
-    crops: Mapping[str, Sequence[Crop]]
+    is_outlier: Bool[np.ndarray, " micrographs"]
+    density: Float[np.ndarray, "cells cells"]
+    edge_density: EdgeDensity
+    micrographs: Sequence[MicrographSummary]
+    crops: Mapping[str, Sequence[PickCrop]]
 
 
-def evidence_of(run: Run, threshold: float | None, radius_px: float | None) -> Evidence:
-    """Look at the picks of a run from all sides.
+def summarize_picks(
+    run: ReportedRun, threshold: float | None, radius_px: float | None
+) -> PickSummary:
+    """Summarize the picks of a run.
 
     Args:
         run: The run.
-        threshold: What to keep; None takes the threshold of best F1 where truth is known,
-            elsewhere the one that keeps as many as were expected, and else even odds.
-        radius_px: Greatest distance between a pick and its particle; None takes a third of
-            the diameter.
+        threshold: Minimum score of selected picks; None for the threshold of best F1 if the truth
+            is given, else the one that selects the expected number of particles, else 0.
+        radius_px: Maximum distance between a pick and its particle; None for a third of the
+            diameter.
     """
     picks, truth = run.picks, run.truth
     radius_px = radius_px or run.diameter_px / 3
-    judged = evaluate_picks(picks, truth, radius_px, picks.micrographs) if truth else None
-    hit = match_picks(picks, truth, radius_px) >= 0 if truth else None
-    threshold, why = _cut(run, judged, threshold)
-    kept = apply_threshold(picks, threshold)
-    counts = np.bincount(kept.index, minlength=len(picks.micrographs))
-    cells = int(np.clip(np.sqrt(len(kept) / _PER_CELL), 4, 24))
+    evaluation = evaluate_picks(picks, truth, radius_px, picks.micrographs) if truth else None
+    is_right = match_picks(picks, truth, radius_px) >= 0 if truth else None
+    threshold, threshold_source = _choose_threshold(run, evaluation, threshold)
+    selected = apply_threshold(picks, threshold)
+    counts = np.bincount(selected.index, minlength=len(picks.micrographs))
+    n_cells = int(np.clip(np.sqrt(len(selected) / _PICKS_PER_CELL), 4, 24))
     shapes = np.array([read_micrograph_shape(Path(name)) for name in picks.micrographs])
-    band = groups = None
-    if truth is not None and hit is not None:
-        known = np.bincount(truth.index, minlength=len(truth.micrographs))
-        band = bootstrap_precision_band(picks.score, hit, picks.index, known)
-        groups = compute_calibration_curve(picks.score, hit)
-    return Evidence(
+    band = calibration = None
+    if truth is not None and is_right is not None:
+        truth_counts = np.bincount(truth.index, minlength=len(truth.micrographs))
+        band = bootstrap_precision_band(picks.score, is_right, picks.index, truth_counts)
+        calibration = compute_calibration_curve(picks.score, is_right)
+    return PickSummary(
         threshold=threshold,
-        why=why,
+        threshold_source=threshold_source,
         radius_px=radius_px,
-        n_kept=len(kept),
-        hit=hit,
-        judged=judged,
+        n_selected=len(selected),
+        is_right=is_right,
+        evaluation=evaluation,
         band=band,
-        groups=groups,
+        calibration=calibration,
         counts=counts,
-        is_far=find_outliers(counts),
-        grid=compute_density(kept.xy_px, shapes[kept.index], cells),
-        near=compute_edge_density(kept.xy_px, kept.index, shapes, run.diameter_px),
-        shown=_shown(run, kept, judged, radius_px),
-        crops=_crops(run, hit, threshold),
+        is_outlier=find_outliers(counts),
+        density=compute_density(selected.xy_px, shapes[selected.index], n_cells),
+        edge_density=compute_edge_density(selected.xy_px, selected.index, shapes, run.diameter_px),
+        micrographs=_summarize_micrographs(run, selected, evaluation, radius_px),
+        crops=_crop_picks(run, is_right, threshold),
     )
 
 
-def _cut(run: Run, judged: Evaluation | None, given: float | None) -> tuple[float, str]:
-    if given is not None:
-        return given, "as asked for"
-    if judged and judged.best and judged.best.threshold is not None:
-        return judged.best.threshold, "where F1 is best"
+def _choose_threshold(
+    run: ReportedRun, evaluation: Evaluation | None, threshold: float | None
+) -> tuple[float, str]:
+    """Return the threshold and a text that says how it was set."""
+    if threshold is not None:
+        return threshold, "given with --threshold"
+    if evaluation and evaluation.best and evaluation.best.threshold is not None:
+        return evaluation.best.threshold, "maximum of F1"
     settings = run.model.summary.get("settings", {}) if run.model else {}
     expected = settings.get("particles_per_micrograph")
     if isinstance(expected, int | float):
-        many = round(expected * len(run.picks.micrographs))
-        if 0 < many <= len(run.picks):
-            at = np.sort(run.picks.score)[-many]
-            return float(at), f"as {expected:g} particles a micrograph were expected"
-    return 0.0, "even odds if the scores are calibrated"
+        n_expected = round(expected * len(run.picks.micrographs))
+        if 0 < n_expected <= len(run.picks):
+            expected_threshold = float(np.sort(run.picks.score)[-n_expected])
+            return expected_threshold, f"set by the expected {expected:g} particles per micrograph"
+    return 0.0, "a probability of 50 % if the scores are calibrated"
 
 
-def _shown(run: Run, kept: Picks, judged: Evaluation | None, radius_px: float) -> list[Shown]:
-    """The best, the median and the worst micrograph, with what is on them."""
-    worth = _worth(kept, judged)
-    order = sorted(worth, key=lambda name: worth[name][0], reverse=True)
-    places = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
-    chosen: dict[str, str] = {}
-    for rank, place in places.items():
-        chosen.setdefault(order[place], rank)
+def _summarize_micrographs(
+    run: ReportedRun, selected: Picks, evaluation: Evaluation | None, radius_px: float
+) -> list[MicrographSummary]:
+    """Summarize the best, the median and the worst micrograph."""
+    measures = _measure_micrographs(selected, evaluation)
+    order = sorted(measures, key=lambda name: measures[name][0], reverse=True)
+    positions = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
+    ranks: dict[str, str] = {}
+    for rank, position in positions.items():
+        ranks.setdefault(order[position], rank)
     return [
-        _one(run, kept, name, (rank, worth[name][1]), radius_px) for name, rank in chosen.items()
+        _summarize_micrograph(run, selected, name, (rank, measures[name][1]), radius_px)
+        for name, rank in ranks.items()
     ]
 
 
-def _worth(kept: Picks, judged: Evaluation | None) -> dict[str, tuple[float, str]]:
-    """How good each micrograph is: average precision, or else the median of the kept scores."""
-    if judged:
-        areas = {own.name: own.average_precision for own in judged.micrographs}
+def _measure_micrographs(
+    selected: Picks, evaluation: Evaluation | None
+) -> dict[str, tuple[float, str]]:
+    """Return the average precision of each micrograph, or else the median score, and its text."""
+    if evaluation:
+        areas = {result.name: result.average_precision for result in evaluation.micrographs}
         return {
             name: (area, f"average precision {area:.3f}")
             for name, area in areas.items()
             if area is not None
-        } or dict.fromkeys(areas, (0.0, "no known particle"))
-    worth = {}
-    for name, rows in kept.rows_by_micrograph().items():
-        middle = float(np.median(kept.score[rows])) if len(rows) else -np.inf
-        told = f"median score {middle:.2f}".replace("-", "\u2212") if len(rows) else "no pick kept"
-        worth[name] = (middle, told)
-    return worth
+        } or dict.fromkeys(areas, (0.0, "no true particles"))
+    measures = {}
+    for name, rows in selected.rows_by_micrograph().items():
+        if len(rows):
+            median = float(np.median(selected.score[rows]))
+            measures[name] = (median, f"median score {format_score(median)}")
+        else:
+            measures[name] = (-np.inf, "no pick selected")
+    return measures
 
 
-def _one(run: Run, kept: Picks, name: str, rank: tuple[str, str], radius_px: float) -> Shown:
-    """One micrograph with its share of the picks, and its scores if the model is at hand."""
-    own, pixels = kept.restrict([name]), read_micrograph(Path(name)).pixels
+def _summarize_micrograph(
+    run: ReportedRun, selected: Picks, name: str, rank: tuple[str, str], radius_px: float
+) -> MicrographSummary:
+    """Summarize one micrograph, with its score map if the model was found."""
+    picks, pixels = selected.restrict([name]), read_micrograph(Path(name)).pixels
     if run.truth is not None:
-        known = run.truth.restrict([name]).xy_px
-        marks = Marks.of(own.xy_px, own.score, known, radius_px)
+        truth_xy_px = run.truth.restrict([name]).xy_px
+        marks = PickMarks.from_matching(picks.xy_px, picks.score, truth_xy_px, radius_px)
     else:
-        nothing = np.zeros((0, 2))
-        marks = Marks(right=own.xy_px, wrong=nothing, missed=nothing)
+        empty = np.zeros((0, 2))
+        marks = PickMarks(right=picks.xy_px, wrong=empty, missed=empty)
     logits, raw_per_score = None, 1.0
     if run.picker:
         scored = run.picker.score(Path(name))
         logits = scored.scores.logits
         raw_per_score = scored.scores.step_px * float(np.mean(scored.prepared.scale_yx))
-    return Shown(
+    return MicrographSummary(
         rank=rank[0],
         name=name,
-        why=rank[1],
-        view=View.of(pixels, run.diameter_px),
+        measure=rank[1],
+        view=MicrographView.from_pixels(pixels, run.diameter_px),
         marks=marks,
         logits=logits,
         raw_per_score=raw_per_score,
     )
 
 
-def _crops(
-    run: Run, hit: Bool[np.ndarray, " picks"] | None, threshold: float
-) -> dict[str, list[Crop]]:
-    """Pictures of the highest picks, of those just above the threshold, and of the lowest."""
-    order = np.argsort(-run.picks.score, kind="stable")
-    n_kept = int((run.picks.score >= threshold).sum())
-    rows = {
-        "The surest": order[:_CROPS],
-        "Just kept": order[max(0, n_kept - _CROPS) : n_kept],
-        "Just left out": order[n_kept : n_kept + _CROPS],
-        "The least sure": order[-_CROPS:],
+def _crop_picks(
+    run: ReportedRun, is_right: Bool[np.ndarray, " picks"] | None, threshold: float
+) -> dict[str, list[PickCrop]]:
+    """Cut the picks of the highest scores, of both sides of the threshold and of the lowest."""
+    picks = run.picks
+    order = np.argsort(-picks.score, kind="stable")
+    n_selected = int((picks.score >= threshold).sum())
+    rows_by_title = {
+        "Highest scores": order[:_CROPS_PER_ROW],
+        "Just above the threshold": order[max(0, n_selected - _CROPS_PER_ROW) : n_selected],
+        "Just below the threshold": order[n_selected : n_selected + _CROPS_PER_ROW],
+        "Lowest scores": order[-_CROPS_PER_ROW:],
     }
-    wanted = np.unique(np.concatenate(list(rows.values())))
-    addresses = _pictures(run.picks.select(wanted), run.diameter_px)
-    pictures = dict(zip(wanted.tolist(), addresses, strict=True))
+    all_rows = np.unique(np.concatenate(list(rows_by_title.values())))
+    uris = _crop_each(picks.select(all_rows), run.diameter_px)
+    uri_by_row = dict(zip(all_rows.tolist(), uris, strict=True))
     return {
         title: [
-            Crop(pictures[i], float(run.picks.score[i]), None if hit is None else bool(hit[i]))
-            for i in own.tolist()
+            PickCrop(
+                uri_by_row[row],
+                float(picks.score[row]),
+                None if is_right is None else bool(is_right[row]),
+            )
+            for row in rows.tolist()
         ]
-        for title, own in rows.items()
-        if len(own)
+        for title, rows in rows_by_title.items()
+        if len(rows)
     }
 
 
-def _pictures(picks: Picks, diameter_px: float) -> list[str]:
-    """A picture of each pick, in stored order; each micrograph is read once."""
-    made = [""] * len(picks)
+def _crop_each(picks: Picks, diameter_px: float) -> list[str]:
+    """Cut a picture of each pick, in order; each micrograph is read once."""
+    uris = [""] * len(picks)
     for name, rows in picks.rows_by_micrograph().items():
         if len(rows):
             pixels = read_micrograph(Path(name)).pixels
-            pictures = close_ups(pixels, picks.xy_px[rows], diameter_px)
-            for row, picture in zip(rows.tolist(), pictures, strict=True):
-                made[row] = picture
-    return made
+            crops = window_crop_uris(pixels, picks.xy_px[rows], diameter_px)
+            for row, uri in zip(rows.tolist(), crops, strict=True):
+                uris[row] = uri
+    return uris
 
 
-def label_pictures(labels: Picks, diameter_px: float) -> list[str]:
-    """Pictures of some labels, evenly drawn, as data addresses."""
-    return _pictures(labels.select(choose_evenly(len(labels), _LABELS)), diameter_px)
+def crop_labels(labels: Picks, diameter_px: float) -> list[str]:
+    """Cut pictures of up to 36 evenly spaced labels, as data URIs."""
+    return _crop_each(labels.select(choose_evenly(len(labels), _MAX_LABELS)), diameter_px)

@@ -1,7 +1,7 @@
-"""A run of `cryopick pick` or `cryopick train`, found again from the files that it left.
+"""A run of `cryopick pick` or `cryopick train`, read from the files that it wrote.
 
-- `Wanted`: what the reader of a report asks for beyond the run itself.
-- `Run`, `open_run`: the run.
+- `ReportRequest`: where the files are now, and what to compare with.
+- `ReportedRun`, `open_run`: the run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from cryopick.pick.picker import Picker
     from cryopick.train.curves import CurveRow
 
-__all__ = ["Run", "Wanted", "open_run"]
+__all__ = ["ReportRequest", "ReportedRun", "open_run"]
 
-_MOST = 12  # micrographs that a report on a training picks by itself
+_MAX_TRAINING_MICROGRAPHS = 12  # that a report picks if no micrograph was held out
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What the reader asks for beyond the run itself; None is found out.
+class ReportRequest:
+    """Options of a report; None for the value in the run's own files.
 
     Attributes:
-        micrographs: Where the micrographs are now.
-        model: Where the model is now.
-        truth: Known particles to judge by.
+        micrographs: Present location of the micrographs.
+        model: Present location of the model.
+        truth: True particles to compare with.
         diameter_ang: Particle diameter.
         pixel_size_ang: Ångströms per raw pixel.
-        device: Where to compute, as torch calls it.
+        device: Torch device.
     """
 
     micrographs: Sequence[Path] = ()
@@ -49,24 +49,24 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Run:
-    """What a run did, with picks to look at.
+class ReportedRun:
+    """A run with its picks.
 
     Attributes:
-        name: What the run made.
-        is_training: Whether a model was learnt; its picks are then those of the model on
-            held-out micrographs, or on some that it learnt from.
+        name: Name of the run's output file.
+        is_training: The run trained a model. Its picks are those of the model on held-out
+            micrographs, or else on some of the training micrographs.
         picks: Picks with scores, on micrographs named by their paths.
-        truth: Known particles on the same micrographs, if any are known.
-        labels: What a training was told, on micrographs named by their paths.
+        truth: True particles on the same micrographs, if available.
+        labels: Labels of a training run, on micrographs named by their paths.
         model: The model.
-        picker: The model made ready; None if its file is not at hand.
-        rows: The course of a training.
+        picker: Picker with this model; None if the model file was not found.
+        rows: Training curves.
         diameter_ang: Particle diameter.
         pixel_size_ang: Ångströms per raw pixel of the first micrograph.
-        record: The record of the run; empty if there is none.
-        settings: Settings by title, as they were written.
-        unmatched: Micrographs of the table that are not at hand.
+        metadata: Metadata of the run; empty if there is no metadata file.
+        settings: Contents of the settings files, by title.
+        unmatched: Micrographs of the table that were not found.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Run:
     rows: "Sequence[CurveRow]" = ()
     diameter_ang: float
     pixel_size_ang: float
-    record: RunMetadata = field(default_factory=RunMetadata)
+    metadata: RunMetadata = field(default_factory=RunMetadata)
     settings: Mapping[str, str] = field(default_factory=dict)
     unmatched: Sequence[str] = ()
 
@@ -89,70 +89,77 @@ class Run:
         return self.diameter_ang / self.pixel_size_ang
 
 
-def open_run(path: Path, settings: Path, record: Path, wanted: Wanted) -> Run:
-    """Find a run again.
+def open_run(
+    path: Path, settings_file: Path, metadata_file: Path, request: ReportRequest
+) -> ReportedRun:
+    """Read a run from its files.
 
     Args:
-        path: A table of picks or a folder of tables; or a model or the folder of its training.
-        settings: Settings that lie beside a table; they may be missing.
-        record: The record that lies beside a table; it may be missing.
-        wanted: What the reader asks for.
+        path: A table of picks, a folder of tables, a model, or the folder of a training run.
+        settings_file: Settings beside a table; may be missing.
+        metadata_file: Metadata beside a table; may be missing.
+        request: Options of the report.
 
     Raises:
-        InputError: There is no such run, its micrographs are not at hand, or its model finds
-            nothing on them.
-        SettingsError: The picks have no scores, or the diameter is not known.
+        InputError: The run or its micrographs do not exist, or its model finds no particles.
+        SettingsError: The picks have no scores, or the particle diameter is unknown.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such table, model or folder; name what a run has made")
+        raise InputError(
+            f"{path}: no such table, model or folder; give the output of `cryopick pick` or "
+            "`cryopick train`"
+        )
     if path.suffix in (".safetensors", ".run"):
-        return _training(path, wanted)
-    return _picking(path, settings, _record(record), wanted)
+        return _open_training_run(path, request)
+    return _open_pick_run(path, settings_file, _read_metadata(metadata_file), request)
 
 
-def _record(path: Path) -> RunMetadata:
+def _read_metadata(path: Path) -> RunMetadata:
     return read_run_metadata(path) if path.is_file() else RunMetadata()
 
 
-def _picking(path: Path, settings_file: Path, record: RunMetadata, wanted: Wanted) -> Run:
-    """The run that made a table of picks."""
+def _open_pick_run(
+    path: Path, settings_file: Path, metadata: RunMetadata, request: ReportRequest
+) -> ReportedRun:
+    """Read the run that wrote a table of picks."""
     from cryopick.config import load_toml
     from cryopick.pick.settings import PickSettings
 
     table = read_picks(path)
     if not table.is_scored or not len(table):
         raise SettingsError(
-            f"{path}: a report needs picks with scores, and these have none; give the table that "
-            "`cryopick pick` wrote"
+            f"{path}: a report needs picks with scores, and this table has none; give a table "
+            "written by `cryopick pick`"
         )
-    known = settings_file.is_file()
-    settings = load_toml(PickSettings, settings_file) if known else PickSettings()
-    paths = _at_hand(record, table.micrographs, wanted)
-    matched = match_names(table, paths)
-    if not len(matched.picks):
-        raise _not_at_hand(path, table.micrographs)
-    model, picker = _ready(_model_file(record, wanted), settings, wanted)
-    diameter_ang = wanted.diameter_ang or settings.diameter_ang
+    has_settings = settings_file.is_file()
+    settings = load_toml(PickSettings, settings_file) if has_settings else PickSettings()
+    paths = _find_run_micrographs(metadata, table.micrographs, request)
+    matching = match_names(table, paths)
+    if not len(matching.picks):
+        raise _missing_micrographs_error(path, table.micrographs)
+    model, picker = _load_picker(_find_model_file(metadata, request), settings, request)
+    diameter_ang = request.diameter_ang or settings.diameter_ang
     diameter_ang = diameter_ang or (model.diameter_ang if model else None)
     if diameter_ang is None:
-        raise SettingsError(f"{path}: nothing tells the particle's diameter; add --diameter-ang")
-    picks = matched.picks.restrict([str(own) for own in paths])
-    return Run(
+        raise SettingsError(f"{path}: the particle diameter is unknown; add --diameter-ang")
+    picks = matching.picks.restrict([str(micrograph) for micrograph in paths])
+    settings_text = settings_file.read_text("utf-8") if has_settings else ""
+    return ReportedRun(
         name=path.name,
         picks=picks,
-        truth=_truth(wanted.truth, picks),
+        truth=_read_truth(request.truth, picks),
         model=model,
         picker=picker,
         diameter_ang=diameter_ang,
-        pixel_size_ang=_pixel_size(paths[0], wanted.pixel_size_ang or settings.pixel_size_ang),
-        record=record,
-        settings={"Settings of the picking": settings_file.read_text("utf-8")} if known else {},
-        unmatched=matched.unmatched,
+        pixel_size_ang=_pixel_size_ang(paths[0], request.pixel_size_ang or settings.pixel_size_ang),
+        metadata=metadata,
+        settings={"Pick settings": settings_text} if has_settings else {},
+        unmatched=matching.unmatched,
     )
 
 
-def _training(path: Path, wanted: Wanted) -> Run:
-    """The run that made a model."""
+def _open_training_run(path: Path, request: ReportRequest) -> ReportedRun:
+    """Read the run that trained a model."""
     from cryopick.config import load_toml
     from cryopick.pick.settings import PickSettings
     from cryopick.train.settings import TrainSettings
@@ -160,33 +167,33 @@ def _training(path: Path, wanted: Wanted) -> Run:
     folder = path if path.suffix == ".run" else path.with_suffix(".run")
     if not (folder / "curves.tsv").is_file():
         raise InputError(
-            f"{folder}: holds no finished training; give the folder that `cryopick train` wrote "
-            "beside its model"
+            f"{folder}: not the folder of a finished training run; give the folder that "
+            "`cryopick train` wrote beside its model"
         )
-    record = _record(folder / "run.json")
+    metadata = _read_metadata(folder / "run.json")
     settings = load_toml(TrainSettings, folder / "settings.toml")
-    pixel_size_ang = wanted.pixel_size_ang or settings.pixel_size_ang
-    model_file = wanted.model or folder.with_suffix(".safetensors")
-    model, picker = _ready(model_file, PickSettings(pixel_size_ang=pixel_size_ang), wanted)
+    pixel_size_ang = request.pixel_size_ang or settings.pixel_size_ang
+    model_file = request.model or folder.with_suffix(".safetensors")
+    model, picker = _load_picker(model_file, PickSettings(pixel_size_ang=pixel_size_ang), request)
     if picker is None:
-        raise InputError(f"{model_file}: no such model; say where it is now with --model")
-    paths = _at_hand(record, (), wanted)
-    labels = _table_on(record, "labels", paths)
-    held_out = [record.resolve_path(name) for name in record.held_out]
-    held_out = [own for own in held_out if own.is_file()]
-    shown = held_out or _some(paths)
-    if not shown:
-        raise _not_at_hand(path, record.micrographs)
-    picks = concatenate([picker.pick(own) for own in shown])
+        raise InputError(f"{model_file}: no such model; give its location with --model")
+    paths = _find_run_micrographs(metadata, (), request)
+    labels = _read_input_table(metadata, "labels", paths)
+    held_out = [metadata.resolve_path(name) for name in metadata.held_out]
+    held_out = [micrograph for micrograph in held_out if micrograph.is_file()]
+    picked_paths = held_out or _choose_micrographs(paths)
+    if not picked_paths:
+        raise _missing_micrographs_error(path, metadata.micrographs)
+    picks = concatenate([picker.pick(micrograph) for micrograph in picked_paths])
     if not len(picks):
         raise InputError(
-            f"{model_file}: finds nothing on {len(shown)} micrographs, so that there is nothing to "
-            "tell; train it for more steps"
+            f"{model_file}: the model finds no particles on {len(picked_paths)} micrographs, so "
+            "there is nothing to report; train for more steps"
         )
-    truth = _truth(wanted.truth, picks)
+    truth = _read_truth(request.truth, picks)
     if truth is None and held_out:
-        truth = _table_on(record, "held-out labels", held_out)
-    return Run(
+        truth = _read_input_table(metadata, "held-out labels", held_out)
+    return ReportedRun(
         name=model_file.name,
         is_training=True,
         picks=picks,
@@ -196,78 +203,81 @@ def _training(path: Path, wanted: Wanted) -> Run:
         picker=picker,
         rows=read_curves(folder / "curves.tsv"),
         diameter_ang=settings.diameter_ang,
-        pixel_size_ang=_pixel_size(shown[0], pixel_size_ang),
-        record=record,
-        settings={"Settings of the training": (folder / "settings.toml").read_text("utf-8")},
+        pixel_size_ang=_pixel_size_ang(picked_paths[0], pixel_size_ang),
+        metadata=metadata,
+        settings={"Training settings": (folder / "settings.toml").read_text("utf-8")},
     )
 
 
-def _at_hand(record: RunMetadata, names: Sequence[str], wanted: Wanted) -> list[Path]:
-    """The micrographs that are there, from what says best where they are."""
-    if wanted.micrographs:
-        return list(wanted.micrographs)
-    listed = [record.resolve_path(name) for name in record.micrographs] or [
-        Path(name) for name in names
-    ]
-    return [path for path in listed if path.is_file()]
+def _find_run_micrographs(
+    metadata: RunMetadata, names: Sequence[str], request: ReportRequest
+) -> list[Path]:
+    """Return existing micrographs: as requested, else by the metadata, else by the table."""
+    if request.micrographs:
+        return list(request.micrographs)
+    recorded = [metadata.resolve_path(name) for name in metadata.micrographs]
+    return [path for path in recorded or map(Path, names) if path.is_file()]
 
 
-def _some(paths: Sequence[Path]) -> list[Path]:
-    """A few of many, evenly drawn."""
-    return [paths[i] for i in choose_evenly(len(paths), _MOST).tolist()]
+def _choose_micrographs(paths: Sequence[Path]) -> list[Path]:
+    """Choose some micrographs, evenly spaced in the list."""
+    return [paths[i] for i in choose_evenly(len(paths), _MAX_TRAINING_MICROGRAPHS).tolist()]
 
 
-def _not_at_hand(path: Path, names: Sequence[str]) -> InputError:
-    first = f", such as {names[0]}," if names else ""
+def _missing_micrographs_error(path: Path, names: Sequence[str]) -> InputError:
+    example = f", such as {names[0]}," if names else ""
     return InputError(
-        f"{path}: its micrographs{first} are not at hand; say where they are now with -m"
+        f"{path}: its micrographs{example} were not found; give their location with -m"
     )
 
 
-def _model_file(record: RunMetadata, wanted: Wanted) -> Path | None:
-    if wanted.model or "model" not in record.files:
-        return wanted.model
-    file = record.resolve_path(record.files["model"])
+def _find_model_file(metadata: RunMetadata, request: ReportRequest) -> Path | None:
+    if request.model or "model" not in metadata.files:
+        return request.model
+    file = metadata.resolve_path(metadata.files["model"])
     return file if file.is_file() else None
 
 
-def _ready(
+def _load_picker(
     file: Path | None,
     settings: Any,  # noqa: ANN401  # PickSettings, which would load torch
-    wanted: Wanted,
+    request: ReportRequest,
 ) -> "tuple[Model | None, Picker | None]":
-    """The model, and the same made ready to pick; None where the file is not there."""
+    """Load a model and create its picker; None if the file does not exist."""
     import torch
 
     from cryopick.model.model_file import load_model
     from cryopick.pick.picker import Picker
 
-    if file is None or not (file.is_file() or wanted.model):
+    if file is None or not (file.is_file() or request.model):
         return None, None
     model = load_model(file)
-    return model, Picker.create(model, settings, torch.device(wanted.device))
+    return model, Picker.create(model, settings, torch.device(request.device))
 
 
-def _truth(file: Path | None, picks: Picks) -> Picks | None:
-    """Known particles on the micrographs of the picks."""
+def _read_truth(file: Path | None, picks: Picks) -> Picks | None:
+    """Read the true particles on the micrographs of the picks."""
     if file is None:
         return None
-    known = match_names(read_picks(file), [Path(name) for name in picks.micrographs]).picks
-    if not len(known):
-        raise InputError(f"{file}: no known particle lies on a micrograph of the run")
-    return known.restrict(picks.micrographs)
+    truth = match_names(read_picks(file), [Path(name) for name in picks.micrographs]).picks
+    if not len(truth):
+        raise InputError(
+            f"{file}: contains no particles on the micrographs of the run; give the table of these "
+            "micrographs"
+        )
+    return truth.restrict(picks.micrographs)
 
 
-def _table_on(record: RunMetadata, what: str, paths: Sequence[Path]) -> Picks | None:
-    """A table that the run was given, on the micrographs at hand; None if it is gone."""
-    file = record.resolve_path(record.files[what]) if what in record.files else None
+def _read_input_table(metadata: RunMetadata, role: str, paths: Sequence[Path]) -> Picks | None:
+    """Read an input table of the run, on the given micrographs; None if it no longer exists."""
+    file = metadata.resolve_path(metadata.files[role]) if role in metadata.files else None
     if file is None or not file.exists() or not paths:
         return None
-    found = match_names(read_picks(file), paths).picks
-    return found if len(found) else None
+    table = match_names(read_picks(file), paths).picks
+    return table if len(table) else None
 
 
-def _pixel_size(path: Path, given_ang: float | None) -> float:
+def _pixel_size_ang(path: Path, pixel_size_ang: float | None) -> float:
     from cryopick.preprocess.dataset import raw_pixel_size
 
-    return given_ang or raw_pixel_size(path, read_micrograph(path).pixel_size_ang)
+    return pixel_size_ang or raw_pixel_size(path, read_micrograph(path).pixel_size_ang)

@@ -1,37 +1,45 @@
-"""Plots of training.
+"""Plots of training curves.
 
-- `read_curves`: the table that a run writes.
-- `plot_training`: the curves of a run, as a file.
-- `training_svg`: the same, to stand inside a page.
+- `read_curves`: the table of curves in the folder of a training run.
+- `plot_training`: the curves, as a file.
+- `training_svg`: the curves, as an element of a page.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from markupsafe import Markup
+
 from cryopick.errors import FormatError
-from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, dress, figure_svg, save_figure
+from cryopick.report.drawing import FIRST, INK, SECOND, THIRD, figure_svg, save_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cryopick.train.curves import Row
+    from cryopick.train.curves import CurveRow
 
 __all__ = ["plot_training", "read_curves", "training_svg"]
 
 
 class _Panel(NamedTuple):
-    """One of the plots side by side: its title, and its curves by column of the table."""
+    """One of several plots side by side.
+
+    Attributes:
+        title: Title of the plot.
+        curves: Label of each curve, by column of the table.
+        is_fraction: The values lie between 0 and 1.
+    """
 
     title: str
     curves: dict[str, str]
-    is_share: bool = True
+    is_fraction: bool = True
 
 
 _PANELS = (
-    _Panel("Objective", {"loss": "loss", "penalty": "penalty, unweighted"}, is_share=False),
+    _Panel("Training loss", {"loss": "loss", "penalty": "penalty, unweighted"}, is_fraction=False),
     _Panel(
-        "What the network expects of itself",
+        "Expected by the network",
         {
             "true_positive_rate": "true positive rate",
             "expected_precision": "precision",
@@ -39,64 +47,64 @@ _PANELS = (
         },
     ),
     _Panel(
-        "Average precision, held out",
+        "Average precision, held-out micrographs",
         {
-            "particle_average_precision": "over particles",
-            "region_average_precision": "over regions",
+            "particle_average_precision": "of particles",
+            "region_average_precision": "of regions",
         },
     ),
 )
 
 
-def read_curves(path: Path) -> "list[Row]":
-    """Read curves.tsv of a run; "-" stands for no value.
+def read_curves(path: Path) -> "list[CurveRow]":
+    """Read the file curves.tsv of a training run, in which "-" is a missing value.
 
     Raises:
-        FormatError: The table does not have the columns of a run.
+        FormatError: The table does not have the columns of training curves.
     """
-    from cryopick.train.curves import Row
+    from cryopick.train.curves import CurveRow
 
     lines = path.read_text(encoding="utf-8").splitlines()
     names = lines[0].split("\t") if lines else []
     try:
-        return [Row(**_values(names, line.split("\t"))) for line in lines[1:]]
+        return [CurveRow(**_values(names, line.split("\t"))) for line in lines[1:]]
     except (TypeError, ValueError) as error:
         raise FormatError(
             f"{path}: expected the curves of a training run, found another table ({error}); "
-            "use the curves.tsv that `cryopick train` wrote"
+            "use the file curves.tsv that `cryopick train` wrote"
         ) from error
 
 
 def _values(names: list[str], texts: list[str]) -> dict[str, Any]:
-    """The fields of a row: the step is a whole number, the others are numbers or missing."""
+    """Parse a row: the step is an integer, the other columns are numbers or missing."""
     return {
         name: None if text == "-" else int(text) if name == "step" else float(text)
         for name, text in zip(names, texts, strict=True)
     }
 
 
-def plot_training(rows: "Sequence[Row]", path: Path) -> None:
-    """Draw the objective, the expected rates and the held-out results against the step.
+def plot_training(rows: "Sequence[CurveRow]", path: Path) -> None:
+    """Plot the loss, the expected rates and the held-out results against the training step.
 
-    The panel of held-out results is left out where nothing was held out.
+    A run without held-out micrographs has no panel of held-out results.
 
     Args:
-        rows: What the run recorded, one row for each checkpoint.
-        path: Picture to write: .png, .svg or .pdf; one that exists is replaced.
+        rows: Training curves, one row per checkpoint.
+        path: Output file, .png, .svg or .pdf; an existing file is replaced.
 
     Raises:
-        SettingsError: The suffix is of no known kind.
+        SettingsError: The suffix is not supported.
     """
     size = (4.0 * len(_panels(rows)), 3.4)
     save_figure(lambda figure: _draw(figure, rows), size, path, overwrite=True)
 
 
-def training_svg(rows: "Sequence[Row]") -> str:
-    """The panels as one SVG element in the colours of the page."""
-    return figure_svg(lambda figure: _draw(figure, rows), (11.4, 3.1), "Curves of the training")
+def training_svg(rows: "Sequence[CurveRow]") -> Markup:
+    """Plot the training curves as an SVG element."""
+    return figure_svg(lambda figure: _draw(figure, rows), (11.4, 3.1), "Training curves")
 
 
-def _panels(rows: "Sequence[Row]") -> tuple[_Panel, ...]:
+def _panels(rows: "Sequence[CurveRow]") -> tuple[_Panel, ...]:
     return tuple(
         panel
         for panel in _PANELS
@@ -104,18 +112,18 @@ def _panels(rows: "Sequence[Row]") -> tuple[_Panel, ...]:
     )
 
 
-def _draw(figure: "Figure", rows: "Sequence[Row]") -> None:
+def _draw(figure: "Figure", rows: "Sequence[CurveRow]") -> None:
     panels = _panels(rows)
-    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     steps = [row.step for row in rows]
     marker = "o" if len(rows) < 30 else None
-    for axes, panel in zip(every, panels, strict=True):
+    for axes, panel in zip(all_axes, panels, strict=True):
         colors = (FIRST, SECOND, THIRD)
         for color, (name, label) in zip(colors, panel.curves.items(), strict=False):
             values = [getattr(row, name) for row in rows]
             axes.plot(steps, values, marker=marker, markersize=3.5, color=color, label=label)
         axes.legend(frameon=False, labelcolor=INK, fontsize="small")
-        axes.set(xlabel="step", xlim=(0, None))
-        if panel.is_share:
+        axes.set(xlabel="training step", xlim=(0, None))
+        if panel.is_fraction:
             axes.set(ylim=(0, 1.02))
-        dress(axes, panel.title)
+        style_axes(axes, panel.title)

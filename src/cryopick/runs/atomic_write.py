@@ -1,6 +1,6 @@
-"""Write files atomically: they appear complete or not at all.
+"""Write files atomically: a file is complete or not there at all.
 
-- `atomic_write`: write beside the final name, then rename.
+- `atomic_write`: write to a temporary file and rename it.
 """
 
 import os
@@ -16,35 +16,37 @@ __all__ = ["atomic_write"]
 
 @contextmanager
 def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary name to write to, and rename it to `path` once all went well.
+    """Yield a temporary path to write to, and rename it to `path` when the block succeeds.
 
-    Missing parent folders are made. The temporary file lies in the same folder and has the
-    same suffixes; after any failure it is removed and `path` is as it was.
+    Missing parent folders are created. The temporary file is in the same folder and has the same
+    suffixes; after a failure it is removed and `path` is unchanged.
 
     Raises:
-        OutputExistsError: `path` exists and `overwrite` is false, `path` is a folder, or a
-            file stands where one of its folders should be.
+        OutputExistsError: `path` exists and `overwrite` is false, `path` is a folder, or one of
+            its parent folders is a file.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
-        raise OutputExistsError(f"{path}: is a folder; name a file inside it")
+        raise OutputExistsError(f"{path}: is a folder; give the path of a file inside it")
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path}: exists already; replace it with --force or name another")
+        raise OutputExistsError(
+            f"{path}: already exists; overwrite it with --force or choose another name"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise OutputExistsError(
-            f"{path}: a file stands where its folder should be; name another place"
+            f"{path}: its parent folder is a file; choose another path"
         ) from None
     suffix = "".join(path.suffixes[-2:])
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}{suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say which file
+        error.filename = error.filename or str(path)  # the error of a full disk names no file
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -52,7 +54,7 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system lets folders be opened."""
+    """Flush the renamed entry to disk, on systems that allow opening a folder."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

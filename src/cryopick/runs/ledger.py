@@ -1,11 +1,12 @@
-"""The ledger of long work: what is done, item by item, and what it gave.
+"""Ledger of a long batch: the results of finished items.
 
-Work that was cut off goes on where it stopped, and what it ends with is what it would have
-ended with: an item counts as done once its part is complete. Work that ended leaves its ledger,
-so that the same work on more files does only those. Decision 0010 says why parts are files.
+An interrupted batch resumes where it stopped and ends with the same output as an uninterrupted
+one; an item counts as done once its result file is complete. A finished batch leaves an archive
+of its results, so that the same batch with more files processes only the new ones. Decision 0010
+says why results are files.
 
-- `Ledger`: the parts of one piece of work.
-- `identify_file`: a text that changes when a file does.
+- `Ledger`: results of one batch.
+- `identify_file`: text that changes when a file does.
 """
 
 import hashlib
@@ -25,68 +26,76 @@ import numpy as np
 from cryopick.array_types import Shaped
 from cryopick.errors import InputError, MicrographError, OutputExistsError
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.lock import exclusive_lock
 
 __all__ = ["Ledger", "identify_file"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
-# Names of what a part holds beside the result: the file it was made from, and the size and time
-# of the one that was written.
-_READ, _WRITTEN = "file_read", "file_written"
-_ABOUT = "about.json"
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+# Additional arrays of a result file: the input file, and the size and modification time of the
+# output file.
+_INPUT_KEY, _OUTPUT_KEY = "file_read", "file_written"
+_DESCRIPTION = "about.json"
+_DAMAGE_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def identify_file(path: Path) -> str:
-    """Name a file as it is now: where it lies, how long it is, when it was last written.
+    """Identify a file by its path, size, modification time and the pixel size that a list states.
 
     Raises:
-        InputError: It is not there, or cannot be looked at.
+        InputError: The file is missing or cannot be accessed.
     """
     try:
         stat = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    size_ang = listed_pixel_size(path)
+    size_text = "" if size_ang is None else f" {size_ang:g}"
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}{size_text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """The parts of one piece of work, beside its output.
+    """Results of one batch, stored beside its output.
 
-    While the work goes on they are files in a hidden folder, each whole or not there, so that
-    neither a kill nor a file system without locks can damage more than the item at hand. When
-    it has ended they are packed into one hidden file.
+    During the batch, results are files in a hidden folder, each written atomically, so that a crash
+    or a file system without locks can damage no more than the current item. At the end they are
+    packed into one hidden archive.
 
     Attributes:
-        output: What is written in the end.
-        work: What the work is: everything but the item that its results depend on.
+        output: Final output of the batch.
+        work: Hash of everything, except the item, that the results depend on.
     """
 
     output: Path
     work: str
-    _seen: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
+    _identities: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def for_output(cls, output: Path, work: Iterable[str]) -> "Ledger":
-        """Place parts beside a file or folder that is to be written."""
+        """Create the ledger beside the file or folder that the batch will write.
+
+        Args:
+            output: Final output.
+            work: Texts that describe everything the results depend on, such as the settings.
+        """
         text = "\n".join([version("cryopick"), *work])
-        named = output if output.name not in ("", "..") else output.resolve()
-        return cls(output=named, work=hashlib.sha256(text.encode()).hexdigest()[:16])
+        absolute_output = output if output.name not in ("", "..") else output.resolve()
+        return cls(output=absolute_output, work=hashlib.sha256(text.encode()).hexdigest()[:16])
 
     @property
     def folder(self) -> Path:
-        """Where parts lie; those of other work on the same output lie there too."""
+        """Folder of the results; other batches with the same output use it too."""
         return self.output.with_name(f".{self.output.name}.parts")
 
     @property
     def archive(self) -> Path:
-        """What is left of them when the work has ended."""
+        """File of packed results that remains after the batch."""
         return self.output.with_name(f".{self.output.name}.done")
 
     @property
-    def _own(self) -> Path:
+    def _batch_folder(self) -> Path:
         return self.folder / self.work
 
     @contextmanager
@@ -98,110 +107,114 @@ class Ledger:
         inputs: Iterable[Path] = (),
         keep: bool = True,
     ) -> Iterator[str]:
-        """Begin the work, or go on with it; end it when the block does.
+        """Start or resume the batch; finish it when the block ends.
 
-        When the block raises, what is done stays for the next time.
+        If the block raises, finished results stay for the next run.
 
         Args:
-            outputs: The files that it will write.
-            overwrite: Replace those that exist before it begins.
-            inputs: The files that it is given. They may become more from one time to the next;
-                if one that was used is missing, what exists is not replaced unasked.
-            keep: Leave the ledger at the end.
+            outputs: Files that the batch will write.
+            overwrite: Overwrite outputs that exist before the batch starts.
+            inputs: Input files. Later runs may add files; if one that was used is missing, existing
+                outputs are not overwritten without `overwrite`.
+            keep: Keep the archive of results at the end.
 
         Yields:
-            What it goes on with, in words; nothing if it begins.
+            Description of what is resumed; empty for a new batch.
 
         Raises:
-            OutputExistsError: An output exists, was not to be replaced, and is not of this
-                same work.
-            BusyError: Another process is at this very moment at work on it.
+            OutputExistsError: An output exists, must not be overwritten, and was not written by
+                this same batch.
+            BusyError: Another process is running a batch with this output.
         """
-        planned, given = list(outputs), list(inputs)
-        self._look_at(given)
+        output_paths, input_paths = list(outputs), list(inputs)
+        self._record_identities(input_paths)
         with exclusive_lock(self.folder / "lock", str(self.output)):
             try:
-                yield self._open(planned, given, overwrite=overwrite)
+                yield self._open(output_paths, input_paths, overwrite=overwrite)
             except BaseException:
-                self._leave()
+                self._remove_empty_folders()
                 raise
             if keep:
-                self._pack(planned)
+                self._pack(output_paths)
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _look_at(self, inputs: Iterable[Path]) -> None:
-        """Keep in mind what the files are before any of them is read, perhaps ahead of its turn."""
+    def _record_identities(self, inputs: Iterable[Path]) -> None:
+        """Record the identity of the input files before any is read, possibly by prefetching."""
         for path in inputs:
-            with suppress(InputError):  # whoever asks for it will be told
-                self._seen[path] = identify_file(path)
+            with suppress(InputError):  # reported when the file is read
+                self._identities[path] = identify_file(path)
 
     def _open(self, outputs: list[Path], inputs: list[Path], *, overwrite: bool) -> str:
-        if self._own.is_dir():
-            return f"the unfinished work in {self.folder}"
-        about = self._about()
+        if self._batch_folder.is_dir():
+            return f"the unfinished batch in {self.folder}"
+        description = self._read_description()
         if not overwrite:
-            self._refuse_what_is_not_ours(outputs, inputs, about)
-        if not about:
-            self._own.mkdir(parents=True)
+            self._check_outputs(outputs, inputs, description)
+        if not description:
+            self._batch_folder.mkdir(parents=True)
             return ""
-        unpacked = self._own.with_suffix(".unpacked")
+        unpacked = self._batch_folder.with_suffix(".unpacked")
         shutil.rmtree(unpacked, ignore_errors=True)
         with zipfile.ZipFile(self.archive) as packed:
             packed.extractall(unpacked)
-        unpacked.replace(self._own)
-        return f"what {self.archive} says is done"
+        unpacked.replace(self._batch_folder)
+        return f"the finished results in {self.archive}"
 
-    def _refuse_what_is_not_ours(
-        self, outputs: list[Path], inputs: list[Path], about: Mapping[str, Any]
+    def _check_outputs(
+        self, outputs: list[Path], inputs: list[Path], description: Mapping[str, Any]
     ) -> None:
         for path in outputs:
-            if path.exists() and about.get("outputs", {}).get(str(path.resolve())) != _state(path):
+            if path.exists() and description.get("outputs", {}).get(
+                str(path.resolve())
+            ) != _file_state(path):
                 raise OutputExistsError(
-                    f"{path}: exists already; replace it with --force or name another"
+                    f"{path}: already exists; overwrite it with --force or choose another name"
                 )
-        given = {str(path.resolve()) for path in inputs}
-        left_out = [name for name in about.get("inputs", ()) if name not in given]
-        if left_out and any(path.exists() for path in outputs):
+        input_names = {str(path.resolve()) for path in inputs}
+        missing_inputs = [name for name in description.get("inputs", ()) if name not in input_names]
+        if missing_inputs and any(path.exists() for path in outputs):
             raise OutputExistsError(
-                f"{self.output}: exists already, and was made from {len(left_out)} files that are "
-                f"not given now, such as {left_out[0]}; give them too, replace it with --force or "
-                "name another"
+                f"{self.output}: already exists, made from {len(missing_inputs)} files that are "
+                f"missing now, such as {missing_inputs[0]}; add them, overwrite it with --force or "
+                "choose another name"
             )
 
-    def _about(self) -> dict[str, Any]:
-        """What the ledger says of its work; nothing where it is of other work, or damaged."""
+    def _read_description(self) -> dict[str, Any]:
+        """Read the archive's description; empty if it is damaged or from another batch."""
         try:
             with zipfile.ZipFile(self.archive) as packed:
-                about = dict(json.loads(packed.read(_ABOUT)))
-                if about["work"] == self.work and packed.testzip() is None:
-                    return about
-        except _DAMAGED:
+                description = dict(json.loads(packed.read(_DESCRIPTION)))
+                if description["work"] == self.work and packed.testzip() is None:
+                    return description
+        except _DAMAGE_ERRORS:
             pass
         return {}
 
-    def _leave(self) -> None:
-        """After a failure: drop what is empty, so that nothing done leaves nothing behind."""
-        if not any(self._own.glob("*.npz")):
-            shutil.rmtree(self._own, ignore_errors=True)
+    def _remove_empty_folders(self) -> None:
+        """Remove folders without results after a failure."""
+        if not any(self._batch_folder.glob("*.npz")):
+            shutil.rmtree(self._batch_folder, ignore_errors=True)
         if not any(path.is_dir() for path in self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _pack(self, outputs: list[Path]) -> None:
         sources = {}
-        for path in sorted(self._own.glob("[!.]*.npz")):
-            part = _load(path)
-            if part is not None:
-                sources[path] = str(part.get(_READ, ""))
-        about = {
+        for path in sorted(self._batch_folder.glob("[!.]*.npz")):
+            arrays = _load_arrays(path)
+            if arrays is not None:
+                sources[path] = str(arrays.get(_INPUT_KEY, ""))
+        description = {
             "work": self.work,
             "inputs": sorted(set(sources.values()) - {""}),
-            "outputs": {str(path.resolve()): _state(path) for path in outputs if path.exists()},
+            "outputs": {
+                str(path.resolve()): _file_state(path) for path in outputs if path.exists()
+            },
         }
         with (
             atomic_write(self.archive, overwrite=True) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
         ):
-            packed.writestr(_ABOUT, json.dumps(about))
+            packed.writestr(_DESCRIPTION, json.dumps(description))
             for path in sources:
                 packed.write(path, path.name)
 
@@ -213,45 +226,45 @@ class Ledger:
         reads: Path | None = None,
         writes: Path | None = None,
     ) -> Arrays:
-        """The result of an item: the one kept, or a new one, which is then kept.
+        """Return the stored result of an item, or compute and store it.
 
         Args:
-            item: Text that tells the item from all others, save the file it is made from.
-            make: Makes its result; files that it writes must be whole when it returns.
-            reads: The file that it is made from, if any: another size or time of writing makes
-                another item of it.
-            writes: The file that it writes, if any: the item is made again where that is no
-                longer as it was written.
+            item: Text that identifies the item, apart from the file it is computed from.
+            make: Computes the result; files that it writes must be complete when it returns.
+            reads: Input file of the item, if any; a changed size or modification time makes it
+                another item.
+            writes: Output file of the item, if any; the item is computed again if the file has
+                changed since it was written.
 
         Raises:
-            InputError: The file to read is not there.
-            MicrographError: The file to read has changed since the work began.
+            InputError: The input file is missing.
+            MicrographError: The input file has changed since the batch started.
         """
-        identity = "" if reads is None else self._identity(reads)
-        part = self._part(item, identity)
-        kept = _kept(part, writes)
-        if kept is not None:
-            return kept
-        made = dict(make())
+        identity = "" if reads is None else self._identify(reads)
+        part = self._result_path(item, identity)
+        stored = _load_result(part, writes)
+        if stored is not None:
+            return stored
+        computed = dict(make())
         if reads is not None and identify_file(reads) != identity:
             raise MicrographError(
                 f"{reads}: has changed since this run began; run it again once it is complete"
             )
-        notes = {} if reads is None else {_READ: np.array(str(reads.resolve()))}
-        notes |= {} if writes is None else {_WRITTEN: np.array(_state(writes))}
+        notes = {} if reads is None else {_INPUT_KEY: np.array(str(reads.resolve()))}
+        notes |= {} if writes is None else {_OUTPUT_KEY: np.array(_file_state(writes))}
         with atomic_write(part, overwrite=True) as temporary:
-            np.savez(temporary, allow_pickle=False, **made, **notes)
-        return made
+            np.savez(temporary, allow_pickle=False, **computed, **notes)
+        return computed
 
     def list_missing(
         self, paths: Iterable[Path], item: str, writes: Mapping[Path, Path] | None = None
     ) -> list[Path]:
-        """The files of which an item has not been made, in their order.
+        """List the files for which an item has no result, in order.
 
         Args:
-            paths: The files to read.
-            item: What was made of each.
-            writes: For each the file that was written, if any.
+            paths: Input files.
+            item: Item computed from each.
+            writes: Output file of each, if any.
         """
         return [
             path
@@ -260,43 +273,43 @@ class Ledger:
         ]
 
     def has_result(self, item: str, *, reads: Path, writes: Path | None = None) -> bool:
-        """Whether an item has been made of a file as it is now."""
+        """Check whether the item has been computed from the current content of a file."""
         try:
-            part = self._part(item, self._identity(reads))
+            part = self._result_path(item, self._identify(reads))
         except InputError:
-            return False  # whoever asks for it will be told
-        return _kept(part, writes) is not None
+            return False  # reported when the file is read
+        return _load_result(part, writes) is not None
 
-    def _identity(self, path: Path) -> str:
-        return self._seen.get(path) or identify_file(path)
+    def _identify(self, path: Path) -> str:
+        return self._identities.get(path) or identify_file(path)
 
-    def _part(self, item: str, identity: str) -> Path:
+    def _result_path(self, item: str, identity: str) -> Path:
         name = hashlib.sha256(f"{identity} {item}".encode()).hexdigest()[:24]
-        return self._own / f"{name}.npz"
+        return self._batch_folder / f"{name}.npz"
 
 
-def _load(part: Path) -> dict[str, np.ndarray] | None:
-    """What a part holds; a damaged one is none."""
+def _load_arrays(part: Path) -> dict[str, np.ndarray] | None:
+    """Load the arrays of a result file; None if it is damaged."""
     try:
         with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except _DAMAGED:
+    except _DAMAGE_ERRORS:
         return None
 
 
-def _kept(part: Path, writes: Path | None) -> dict[str, np.ndarray] | None:
-    """The result that a part holds, if what was written with it is still so."""
-    kept = _load(part)
-    if kept is None:
+def _load_result(part: Path, writes: Path | None) -> dict[str, np.ndarray] | None:
+    """Load a result, unless the output file written with it has changed."""
+    arrays = _load_arrays(part)
+    if arrays is None:
         return None
-    kept.pop(_READ, None)
-    written = kept.pop(_WRITTEN, None)
+    arrays.pop(_INPUT_KEY, None)
+    written = arrays.pop(_OUTPUT_KEY, None)
     if writes is None:
-        return kept
-    is_there = written is not None and writes.exists() and written.tolist() == _state(writes)
-    return kept if is_there else None
+        return arrays
+    is_there = written is not None and writes.exists() and written.tolist() == _file_state(writes)
+    return arrays if is_there else None
 
 
-def _state(path: Path) -> list[int]:
+def _file_state(path: Path) -> list[int]:
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]

@@ -1,11 +1,10 @@
-"""The record of a run: what was typed, where, with what files, how long it took.
+"""Metadata of a run: command, inputs, machine and duration.
 
-It lies beside what the run made, as JSON, and is for reports and for people: nothing that is
-computed depends on it.
+It is written as JSON beside the output, for reports and for people; no computation depends on it.
 
-- `RunMetadata`: one run.
-- `Stopwatch`: time and memory of this process.
-- `write_run_metadata`, `read_run_metadata`: to and from a file.
+- `RunMetadata`: metadata of one run.
+- `Stopwatch`: duration and memory of this process.
+- `write_run_metadata`, `read_run_metadata`: write and read the file.
 """
 
 import json
@@ -27,21 +26,21 @@ __all__ = ["RunMetadata", "Stopwatch", "read_run_metadata", "write_run_metadata"
 
 @dataclass(frozen=True, kw_only=True)
 class RunMetadata:
-    """What a run was.
+    """Metadata of one run.
 
     Attributes:
-        command: What was typed, word by word, without the program's name; nothing if the run
-            was begun by other means.
-        folder: The folder that relative paths begin from.
-        micrographs: Micrographs that it was given, in order.
-        files: Other files that it was given, by what they were for, such as "model".
-        held_out: Micrographs that it judged by and did not learn from.
+        command: Words of the command line without the program's name; empty if the run was not
+            started from a command line.
+        folder: Working folder, to which relative paths refer.
+        micrographs: Input micrographs, in order.
+        files: Other input files by purpose, such as "model".
+        held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
-        seconds: How long it took, from the start of the command.
-        peak_bytes: Most memory that the process held; None where the system does not tell.
+        seconds: Duration since the start of the command.
+        peak_bytes: Peak memory of the process; None if the system does not report it.
         machine: Processor and device.
         version: Version of cryopick.
-        finished: When it ended, in local time.
+        finished: Local time at the end of the run.
     """
 
     command: Sequence[str] = ()
@@ -57,11 +56,11 @@ class RunMetadata:
     finished: str = ""
 
     def resolve_path(self, name: str) -> Path:
-        """A path that the record holds, as seen from here."""
+        """Resolve a path of the metadata from the current folder."""
         return Path(self.folder, name)
 
     def relative_path(self, name: str) -> str:
-        """A path as seen from the run's folder, if it lies in there."""
+        """Shorten a path to be relative to the run's folder, if it lies inside it."""
         path = Path(name)
         inside = bool(self.folder) and path.is_relative_to(self.folder)
         return str(path.relative_to(self.folder)) if inside else name
@@ -69,11 +68,11 @@ class RunMetadata:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Time and memory of this process, from when it was made.
+    """Duration and memory of this process, from construction on.
 
     Attributes:
-        command: What was typed, word by word.
-        start_s: When it began, by the monotonic clock.
+        command: Words of the command line.
+        start_s: Start time of the monotonic clock.
     """
 
     command: Sequence[str] = ()
@@ -88,14 +87,14 @@ class Stopwatch:
         skipped: Sequence[str] = (),
         device: str,
     ) -> RunMetadata:
-        """The record of a run that ends now.
+        """Build the metadata of a run that ends now.
 
         Args:
-            micrographs: Those that it was given.
-            files: Other files that it was given, by what they were for; None is left out.
-            held_out: Micrographs that it judged by.
+            micrographs: Input micrographs.
+            files: Other input files by purpose; None is omitted.
+            held_out: Validation micrographs.
             skipped: Micrographs that could not be used.
-            device: Where it computed, as torch calls it.
+            device: Device of the computation, as torch names it.
         """
         return RunMetadata(
             command=list(self.command),
@@ -113,41 +112,41 @@ class Stopwatch:
 
 
 def _peak_bytes() -> int | None:
-    """Most memory that this process has held."""
+    """Return the peak memory of this process."""
     if sys.platform == "win32":
         return None
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but there
+    return peak if sys.platform == "darwin" else peak * 1024  # in kilobytes except on macOS
 
 
-def write_run_metadata(record: RunMetadata, path: Path) -> None:
-    """Write a record; one of an earlier run is replaced."""
+def write_run_metadata(metadata: RunMetadata, path: Path) -> None:
+    """Write the metadata of a run, overwriting an earlier file."""
     with atomic_write(path, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(asdict(metadata), indent=2) + "\n", encoding="utf-8")
 
 
 def read_run_metadata(path: Path) -> RunMetadata:
-    """Read a record; fields that it lacks are empty, those of later versions are passed over.
+    """Read run metadata; missing fields stay empty, unknown fields are ignored.
 
     Raises:
-        FormatError: It is no record.
-        InputError: It cannot be read.
+        FormatError: The file does not hold run metadata.
+        InputError: The file cannot be read.
     """
     try:
-        stated = dict(json.loads(read_text(path)))
-        record = RunMetadata(
-            **{f.name: stated[f.name] for f in fields(RunMetadata) if f.name in stated}
+        values = dict(json.loads(read_text(path)))
+        metadata = RunMetadata(
+            **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
-        named = (record.command, record.micrographs, record.held_out, record.skipped)
-        lists = (*named, list(record.files.values()))
-        is_sound = bool(stated) and all(isinstance(t, str) for texts in lists for t in texts)
+        name_lists = (metadata.command, metadata.micrographs, metadata.held_out, metadata.skipped)
+        lists = (*name_lists, list(metadata.files.values()))
+        is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
     except (ValueError, TypeError, AttributeError):
-        is_sound = False
-    if not is_sound or isinstance(record.command, str):
+        is_valid = False
+    if not is_valid or isinstance(metadata.command, str):
         raise FormatError(
-            f"{path}: expected the record of a run as JSON, found something else; remove it, and "
-            "the report will do without"
+            f"{path}: expected run metadata as JSON, found something else; remove the file, and "
+            "the report omits it"
         )
-    return record
+    return metadata

@@ -1,9 +1,9 @@
-"""The same work on many micrographs, on all cores at once.
+"""Process many micrographs in parallel threads.
 
-Threads do: nearly all of the time is spent where NumPy and SciPy let other threads run.
+Threads suffice, as NumPy and SciPy release the interpreter lock during nearly all of the work.
 
-- `available_cores`: how many threads are worth while.
-- `map_in_order`: results in the order of the items, whichever was ready first.
+- `available_cores`: number of threads to use.
+- `map_in_order`: apply a function in parallel and yield results in the order of the items.
 """
 
 import os
@@ -17,43 +17,43 @@ __all__ = ["available_cores", "map_in_order"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MOST = 16  # each thread holds some of a micrograph, and the disk serves no more at once
-_AHEAD = 4  # results a thread that may wait for the one before them
+_MAX_WORKERS = 16  # each thread holds part of a micrograph; more do not read faster
+_QUEUED_PER_WORKER = 4  # finished results that may wait for an earlier one
 
 
 def available_cores() -> int:
-    """Cores that this process may use, or fewer where OMP_NUM_THREADS says so."""
-    here = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # Linux alone tells what a scheduler has allotted
-        here = len(os.sched_getaffinity(0))
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(here, int(asked)) if asked.isdecimal() and int(asked) else here
+    """Return the number of cores this process may use, limited by OMP_NUM_THREADS if set."""
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # only Linux reports the cores that a scheduler assigned
+        cores = len(os.sched_getaffinity(0))
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 
 
 def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Iterator[Result]:
-    """Yield what `work` makes of each item, in order.
+    """Apply `work` to each item in parallel and yield the results in order.
 
-    What it raises for an item is raised in that item's place, and ends the rest.
+    An exception is raised at its item's position and stops the iteration.
 
     Args:
-        work: Must not depend on what it did for other items.
-        items: The items.
-        workers: Threads; None takes one a core, at most 16.
+        work: Function of one item; calls must be independent of each other.
+        items: Items to process.
+        workers: Number of threads; None uses one per core, at most 16.
     """
-    workers = workers or min(available_cores(), _MOST)
+    workers = workers or min(available_cores(), _MAX_WORKERS)
     if workers == 1:
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(workers)
-    begun: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for item in items:
-            begun.append(pool.submit(work, item))
-            if len(begun) > _AHEAD * workers:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > _QUEUED_PER_WORKER * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,7 +1,7 @@
-"""Read text files with bounded size and clear errors.
+"""Read text files with a size limit and clear errors.
 
-- `read_text`: a text file, or an error that says what is wrong with it.
-- `read_head`, `first_line`: the beginning of a file, to recognise its format.
+- `read_text`: read a whole text file.
+- `read_head`, `first_line`: the beginning of a file, to detect its format.
 - `read_name_list`: the names in a plain list.
 """
 
@@ -11,23 +11,24 @@ from cryopick.errors import FormatError, InputError, NotFoundError
 
 __all__ = ["first_line", "read_head", "read_name_list", "read_text"]
 
-MAX_TEXT_BYTES = 1 << 30  # some five million picks; read whole, text takes several times that
+MAX_TEXT_BYTES = 1 << 30  # about five million picks; parsing takes several times that much memory
 _HEAD_BYTES = 1 << 16
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+    """Read a UTF-8 text file, with or without a byte order mark.
 
     Raises:
-        InputError: The file is missing, is a folder, or may not be read.
-        FormatError: The file is not text, or is longer than any list of picks.
+        NotFoundError: The file is missing.
+        InputError: The path is a folder or cannot be read.
+        FormatError: The file is not text, or exceeds the size limit.
     """
     try:
         size = path.stat().st_size
         if size > MAX_TEXT_BYTES:
             raise FormatError(
                 f"{path}: expected a text file of at most {MAX_TEXT_BYTES >> 20} MiB, found "
-                f"{size >> 20} MiB; is it the right file? If so, part it"
+                f"{size >> 20} MiB; check that it is the right file, or split it"
             )
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -35,17 +36,18 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise FormatError(
             f"{path}: expected text in UTF-8, found byte 0x{error.object[error.start]:02x} at "
-            f"position {error.start}; is it the right file?"
+            f"position {error.start}; check that it is the right file"
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_head(path: Path) -> str:
-    """Read the beginning of a file as text; bytes that are no text come out as U+FFFD.
+    """Read the beginning of a file as text; undecodable bytes become U+FFFD.
 
     Raises:
-        InputError: The file is missing, is a folder, or may not be read.
+        NotFoundError: The file is missing.
+        InputError: The path is a folder or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -57,13 +59,13 @@ def read_head(path: Path) -> str:
 
 
 def first_line(head: str) -> str:
-    """The first line that counts: neither blank nor a comment; "" if there is none."""
+    """Return the first line that is neither blank nor a comment; "" if there is none."""
     lines = (line.strip() for line in head.split("\n"))
     return next((line for line in lines if line and not line.startswith("#")), "")
 
 
 def read_name_list(path: Path) -> list[str]:
-    """Read a list of names, one a line; blank lines and lines that begin with # do not count.
+    """Read a list of names, one per line; blank lines and lines starting with # are ignored.
 
     Raises:
         InputError: The file is missing or cannot be read.

@@ -1,1 +1,1 @@
-"""Simulate molecules and micrographs with known particles."""
+"""Simulate molecules and micrographs with ground truth."""

@@ -1,4 +1,4 @@
-"""Simulate micrographs with known particles.
+"""Simulate micrographs with ground truth.
 
 The phase shift of the specimen (particles, junk, ice, carbon) is multiplied by the contrast
 transfer function and recorded by a detector. Images are (height, width) arrays; centres are (x, y)

@@ -74,7 +74,7 @@ def add_belt(rng: np.random.Generator, molecule: Molecule) -> Molecule:
     )
 
 
-def _compact(rng: np.random.Generator) -> Blobs:
+def _draw_compact(rng: np.random.Generator) -> Blobs:
     """Draw a globular shape: a core surrounded by lobes of different sizes."""
     count = int(rng.integers(4, 14))
     directions = draw_rotations(rng, count)[:, 2]
@@ -85,7 +85,7 @@ def _compact(rng: np.random.Generator) -> Blobs:
     return np.concatenate([core, lobes]) * (*flatness, 1.0)
 
 
-def _elongated(rng: np.random.Generator) -> Blobs:
+def _draw_elongated(rng: np.random.Generator) -> Blobs:
     """Draw an elongated shape: beads of varying thickness along an arc."""
     count = int(rng.integers(5, 12))
     along = np.linspace(-1, 1, count)
@@ -96,7 +96,7 @@ def _elongated(rng: np.random.Generator) -> Blobs:
     return np.stack([along, bow, side, uneven], axis=1)
 
 
-def _symmetric(rng: np.random.Generator) -> Blobs:
+def _draw_symmetric(rng: np.random.Generator) -> Blobs:
     """Draw a ring of 2 to 12 identical subunits, in one layer or in two back to back."""
     order = int(rng.integers(2, 13))
     parts = int(rng.integers(1, 5))
@@ -128,7 +128,7 @@ def _rotate_about_z(blobs: Blobs, angle_rad: float) -> Blobs:
     return np.stack([x * cosine - y * sine, x * sine + y * cosine, z, radius], axis=1)
 
 
-def _arms(rng: np.random.Generator) -> Blobs:
+def _draw_arms(rng: np.random.Generator) -> Blobs:
     """Draw two to four arms of lobes on a thin hub, as in antibodies."""
     blobs = [np.array([[0.0, 0.0, 0.0, rng.uniform(0.1, 0.25)]])]
     for direction in draw_rotations(rng, int(rng.integers(2, 5))):
@@ -141,7 +141,7 @@ def _arms(rng: np.random.Generator) -> Blobs:
     return np.concatenate(blobs)
 
 
-def _chain(rng: np.random.Generator) -> Blobs:
+def _draw_chain(rng: np.random.Generator) -> Blobs:
     """Draw a flexible chain: domains along a random walk."""
     count = int(rng.integers(4, 12))
     radius = rng.uniform(0.2, 0.5, count)
@@ -150,7 +150,7 @@ def _chain(rng: np.random.Generator) -> Blobs:
     return np.concatenate([np.cumsum(steps, axis=0), radius[:, None]], axis=1)
 
 
-def _shell(rng: np.random.Generator) -> Blobs:
+def _draw_shell(rng: np.random.Generator) -> Blobs:
     """Draw a hollow sphere of identical lobes; a third have spikes and a third are filled."""
     count = int(rng.choice([12, 20, 32, 60, 120]))
     golden = np.pi * (3 - np.sqrt(5)) * np.arange(count)
@@ -166,7 +166,7 @@ def _shell(rng: np.random.Generator) -> Blobs:
     return np.concatenate(blobs)
 
 
-def _rod(rng: np.random.Generator) -> Blobs:
+def _draw_rod(rng: np.random.Generator) -> Blobs:
     """Draw a straight piece of a fibre, 2.5 to 12 times as long as wide, smooth or beaded."""
     aspect = float(np.exp(rng.uniform(np.log(2.5), np.log(12.0))))
     count = max(4, round(aspect * rng.uniform(1.2, 2.0)))
@@ -181,7 +181,7 @@ def _rod(rng: np.random.Generator) -> Blobs:
     return np.stack([along, bow + twist * np.cos(phase), twist * np.sin(phase), thick], axis=1)
 
 
-def _torus(rng: np.random.Generator) -> Blobs:
+def _draw_torus(rng: np.random.Generator) -> Blobs:
     """Draw a closed ring around an open hole, thin or thick, flat or tall."""
     tube = rng.uniform(0.12, 0.4)
     count = max(6, round(2 * np.pi * rng.uniform(0.9, 1.4) / tube / 1.6))
@@ -194,7 +194,7 @@ def _torus(rng: np.random.Generator) -> Blobs:
     return np.stack([np.cos(angle), oval * np.sin(angle), z, radius], axis=1)
 
 
-def _tube(rng: np.random.Generator) -> Blobs:
+def _draw_tube(rng: np.random.Generator) -> Blobs:
     """Draw a hollow cylinder of subunits, about as long as wide or a little longer."""
     order = int(rng.integers(5, 14))
     size = 2.6 / order * rng.uniform(0.9, 1.3)
@@ -210,7 +210,7 @@ def _tube(rng: np.random.Generator) -> Blobs:
     return np.concatenate([places, np.full((len(places), 1), size)], axis=1)
 
 
-def _disc(rng: np.random.Generator) -> Blobs:
+def _draw_disc(rng: np.random.Generator) -> Blobs:
     """Draw a flat disc, sometimes with a domain on top, as nanodiscs have."""
     height = rng.uniform(0.12, 0.35)
     count = max(8, round(1.5 / height**2))
@@ -226,16 +226,16 @@ def _disc(rng: np.random.Generator) -> Blobs:
 
 FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = MappingProxyType(
     {
-        "compact": _compact,
-        "elongated": _elongated,
-        "symmetric": _symmetric,
-        "arms": _arms,
-        "chain": _chain,
-        "shell": _shell,
-        "rod": _rod,
-        "torus": _torus,
-        "tube": _tube,
-        "disc": _disc,
+        "compact": _draw_compact,
+        "elongated": _draw_elongated,
+        "symmetric": _draw_symmetric,
+        "arms": _draw_arms,
+        "chain": _draw_chain,
+        "shell": _draw_shell,
+        "rod": _draw_rod,
+        "torus": _draw_torus,
+        "tube": _draw_tube,
+        "disc": _draw_disc,
     }
 )
 _FAMILY_PROBABILITIES = (0.16, 0.1, 0.14, 0.1, 0.1, 0.12, 0.12, 0.07, 0.05, 0.04)

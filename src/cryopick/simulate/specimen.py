@@ -168,7 +168,7 @@ def _add_patch(
 
 @dataclass(frozen=True, eq=False)
 class _ProteinPlacer:
-    """Places molecules, fragments, aggregates and filaments, and adds their phase."""
+    """Placement of molecules, fragments, aggregates and filaments on the phase map."""
 
     settings: SimulationSettings
     molecule: Molecule

@@ -1,6 +1,6 @@
-"""The particles of many micrographs, each done once.
+"""Extract the particles of many micrographs, each micrograph once.
 
-- `StackWriter`: micrographs to files of images, one each.
+- `StackWriter`: write one image stack per micrograph.
 """
 
 import hashlib
@@ -22,66 +22,66 @@ from cryopick.stack.table import build_optics, build_stack_table
 
 __all__ = ["StackWriter"]
 
-_SAME_SIZE = 1e-3  # relative difference that rounding in a header may make
+_SAME_SIZE = 1e-3  # relative difference that rounding in a header may cause
 
 
 @dataclass
 class StackWriter:
-    """Many micrographs' particles as one file each; all micrographs have one pixel size.
+    """Writer of one image stack per micrograph; all micrographs have the same pixel size.
 
     Attributes:
-        settings: How to cut.
-        pixel_size_ang: Of the raw micrographs; None until the first has been read.
+        settings: Extraction settings.
+        pixel_size_ang: Pixel size of the raw micrographs; None until the first has been read.
     """
 
     settings: StackSettings
     pixel_size_ang: float | None = None
 
-    def write(self, path: Path, picks: Picks, stack: Path, parts: Ledger) -> Picks:
-        """Write one micrograph's particles, unless that is done.
+    def write(self, path: Path, picks: Picks, stack: Path, ledger: Ledger) -> Picks:
+        """Write the particles of one micrograph, unless that has been done.
 
         Args:
-            path: The raw micrograph.
+            path: Raw micrograph.
             picks: Its picks.
-            stack: The file to write.
-            parts: Where it is kept in mind what has been written.
+            stack: Output file.
+            ledger: Ledger that records finished micrographs.
 
         Returns:
-            The rows of the stack, the micrograph named by its path.
+            Rows of the stack, with the micrograph named by its path.
 
         Raises:
-            MicrographError: The file cannot serve, or its pixel size is unknown or is not that
-                of the others.
+            MicrographError: The file cannot be used, or its pixel size is unknown or differs from
+                that of the others.
         """
 
         def make() -> dict[str, np.ndarray]:
             raw = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
-            own_ang = self._agreed(path, raw_pixel_size(path, raw.pixel_size_ang))
-            kept = write_stack(stack, raw.pixels, picks.xy_px, self.settings, own_ang)
-            return {"kept": kept, "own_ang": np.array(own_ang)}
+            pixel_size_ang = self._check_pixel_size(path, raw_pixel_size(path, raw.pixel_size_ang))
+            is_inside = write_stack(stack, raw.pixels, picks.xy_px, self.settings, pixel_size_ang)
+            return {"kept": is_inside, "own_ang": np.array(pixel_size_ang)}
 
         item = hashlib.sha256(picks.xy_px.tobytes()).hexdigest()
-        made = parts.compute_once(item, make, reads=path, writes=stack)
-        self.pixel_size_ang = self.pixel_size_ang or float(made["own_ang"])
-        return build_stack_table(replace(picks, micrographs=(str(path),)), made["kept"], stack)
+        result = ledger.compute_once(item, make, reads=path, writes=stack)
+        self.pixel_size_ang = self.pixel_size_ang or float(result["own_ang"])
+        return build_stack_table(replace(picks, micrographs=(str(path),)), result["kept"], stack)
 
-    def _agreed(self, path: Path, own_ang: float) -> float:
-        """The pixel size, if it is that of the micrographs before."""
-        first_ang = self.pixel_size_ang or own_ang
-        if abs(own_ang - first_ang) > _SAME_SIZE * first_ang:
+    def _check_pixel_size(self, path: Path, pixel_size_ang: float) -> float:
+        """Check that the pixel size equals that of the earlier micrographs."""
+        first_ang = self.pixel_size_ang or pixel_size_ang
+        if abs(pixel_size_ang - first_ang) > _SAME_SIZE * first_ang:
             raise MicrographError(
-                f"{path}: has {own_ang:g} Å per pixel where the micrographs before have "
-                f"{first_ang:g}; cut them apart, or give --pixel-size-ang if it is one and the same"
+                f"{path}: has {pixel_size_ang:g} Å per pixel, the earlier micrographs have "
+                f"{first_ang:g}; extract them separately, or give --pixel-size-ang"
             )
         return first_ang
 
-    def frame(self, groups: Columns) -> StarContext:
-        """What stands above the rows of all stacks; at least one has been written.
+    def build_context(self, groups: Columns) -> StarContext:
+        """Build the content above the rows of all stacks, after at least one has been written.
 
         Args:
-            groups: What `optics_groups` gave.
+            groups: Result of `read_optics_groups`.
         """
         assert self.pixel_size_ang is not None, "no stack was written"
         side = self.settings.side_px(self.pixel_size_ang)
-        written = self.settings.rescale_px or side
-        return build_optics(groups, self.pixel_size_ang * side / written, written)
+        image_side = self.settings.rescale_px or side
+        return build_optics(groups, self.pixel_size_ang * side / image_side, image_side)

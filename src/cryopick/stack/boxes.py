@@ -1,9 +1,9 @@
-"""Boxes around the particles of one micrograph, as one file of images.
+"""Boxes around the particles of one micrograph, written as an image stack.
 
-- `has_box`: which picks get a box.
-- `cut_boxes`: the boxes.
-- `standardize_background`: background of mean 0 and standard deviation 1.
-- `write_stack`: the file.
+- `has_box`: test which picks get a box.
+- `cut_boxes`: cut the boxes.
+- `standardize_background`: scale to background mean 0 and standard deviation 1.
+- `write_stack`: write the stack.
 """
 
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32, Real
+from cryopick.io.images.mrc_stack import write_mrc_stack
 from cryopick.preprocess.fourier import downsample
-from cryopick.runs.atomic_write import atomic_write
 from cryopick.stack.settings import Edge, StackSettings
 
 __all__ = ["cut_boxes", "has_box", "standardize_background", "write_stack"]
 
-_FLAT = 1e-6  # least spread of a background, in units of its mean, that can be made 1
+_MIN_RELATIVE_STD = 1e-6  # standard deviation of a background, relative to its mean
 
 
 def has_box(
     shape: tuple[int, int], xy_px: Float[np.ndarray, "picks 2"], side: int, edge: Edge
 ) -> Bool[np.ndarray, " picks"]:
-    """Which picks get a box: those wholly inside, or for "pad" those centred inside.
+    """Test which picks get a box: those with a complete box, or for "pad" with their centre inside.
 
-    >>> boxed((10, 10), np.array([[2.0, 2.0], [1.0, 5.0], [8.0, 8.0], [-3.0, 5.0]]), 4, "skip")
+    >>> has_box((10, 10), np.array([[2.0, 2.0], [1.0, 5.0], [8.0, 8.0], [-3.0, 5.0]]), 4, "skip")
     array([ True, False,  True, False])
     """
     corner = np.rint(xy_px) - side // 2
@@ -40,10 +40,10 @@ def has_box(
 def cut_boxes(
     pixels: Real[np.ndarray, "height width"], xy_px: Float[np.ndarray, "picks 2"], side: int
 ) -> Iterator[Float32[np.ndarray, "side side"]]:
-    """Cut square boxes around particles; beyond an edge of the micrograph they are NaN.
+    """Cut square boxes around particles; pixels outside the micrograph are NaN.
 
     Args:
-        pixels: Raw micrograph; may be memory-mapped, only the boxes are read.
+        pixels: Raw micrograph.
         xy_px: Particle centres (x, y).
         side: Side of the boxes, even.
     """
@@ -65,10 +65,10 @@ def cut_boxes(
 def standardize_background(
     box: Float32[np.ndarray, "side side"], background: Bool[np.ndarray, "side side"]
 ) -> Float32[np.ndarray, "side side"]:
-    """Give the background mean 0 and standard deviation 1; a flat one only its mean."""
+    """Scale the background to mean 0 and standard deviation 1; a constant one only to mean 0."""
     values = box[background].astype(np.float64)
-    mean, spread = values.mean(), values.std()
-    scale = 1 / spread if spread > _FLAT * max(1.0, abs(mean)) else 1.0
+    mean, std = values.mean(), values.std()
+    scale = 1 / std if std > _MIN_RELATIVE_STD * max(1.0, abs(mean)) else 1.0
     return ((box - mean) * scale).astype(np.float32)
 
 
@@ -79,57 +79,58 @@ def write_stack(
     settings: StackSettings,
     pixel_size_ang: float,
 ) -> Bool[np.ndarray, " picks"]:
-    """Write one micrograph's particles to a `.mrcs` file; without any, no file is written.
+    """Write the particles of one micrograph to a `.mrcs` file; without particles, write no file.
 
     Args:
-        path: Where to write; an older file is replaced.
-        pixels: Raw micrograph; may be memory-mapped.
+        path: Output file; an existing one is overwritten.
+        pixels: Raw micrograph.
         xy_px: Particle centres (x, y).
-        settings: How to cut.
-        pixel_size_ang: Of the raw micrograph; the header gets that of the written images.
+        settings: Extraction settings.
+        pixel_size_ang: Pixel size of the raw micrograph; the header gets that of the images.
 
     Returns:
-        Which of the picks are in the stack, in the order given.
+        True for each pick that is in the stack, in the given order.
     """
-    import mrcfile  # type: ignore[import-untyped]  # has no types
-
     side = settings.side_px(pixel_size_ang)
-    kept = has_box(pixels.shape, xy_px, side, settings.edge)
-    if not kept.any():
-        return kept
-    out = settings.rescale_px or side
+    is_inside = has_box(pixels.shape, xy_px, side, settings.edge)
+    if not is_inside.any():
+        return is_inside
+    image_side = settings.rescale_px or side
     radius = settings.background_radius_px(pixel_size_ang)
-    before, after = _outside(side, radius), _outside(out, radius * out / side)
-    with (
-        atomic_write(path, overwrite=True) as temporary,
-        mrcfile.new_mmap(temporary, (int(kept.sum()), out, out), mrc_mode=2) as stack,
-    ):
-        for number, box in enumerate(cut_boxes(pixels, xy_px[kept], side)):
-            image = _filled(box, before)
-            image = image if out == side else downsample(image, (out, out))
-            image = standardize_background(image, after) if settings.normalize else image
-            stack.data[number] = -image if settings.invert else image
-        stack.set_image_stack()
-        stack.voxel_size = pixel_size_ang * side / out
-        stack.header.label[:] = b""
-        stack.header.label[0] = b"cryopick"
-        stack.header.nlabl = 1
-    return kept
+    box_background, image_background = (
+        _select_background(side, radius),
+        _select_background(image_side, radius * image_side / side),
+    )
+
+    def prepare(box: Float32[np.ndarray, "side side"]) -> Float32[np.ndarray, "out out"]:
+        image = _fill_outside(box, box_background)
+        image = image if image_side == side else downsample(image, (image_side, image_side))
+        image = standardize_background(image, image_background) if settings.normalize else image
+        return -image if settings.invert else image
+
+    write_mrc_stack(
+        path,
+        map(prepare, cut_boxes(pixels, xy_px[is_inside], side)),
+        count=int(is_inside.sum()),
+        side=image_side,
+        pixel_size_ang=pixel_size_ang * side / image_side,
+    )
+    return is_inside
 
 
-def _outside(side: int, radius_px: float) -> Bool[np.ndarray, "{side} {side}"]:
-    """Pixels of a box that are further from its centre than a radius."""
+def _select_background(side: int, radius_px: float) -> Bool[np.ndarray, "{side} {side}"]:
+    """Select the pixels of a box that are farther from its centre than a radius."""
     y, x = np.mgrid[:side, :side] - side // 2
     return x**2 + y**2 > radius_px**2
 
 
-def _filled(
+def _fill_outside(
     box: Float32[np.ndarray, "side side"], background: Bool[np.ndarray, "side side"]
 ) -> Float32[np.ndarray, "side side"]:
-    """Give pixels beyond the micrograph the mean of the background that is there."""
-    known = np.isfinite(box)
-    if known.all():
+    """Fill pixels outside the micrograph with the mean of the visible background."""
+    is_known = np.isfinite(box)
+    if is_known.all():
         return box
-    ground = background & known
-    mean = box[ground if ground.any() else known].mean(dtype=np.float64)
-    return np.where(known, box, np.float32(mean))
+    visible_background = background & is_known
+    mean = box[visible_background if visible_background.any() else is_known].mean(dtype=np.float64)
+    return np.where(is_known, box, np.float32(mean))

@@ -1,6 +1,6 @@
-"""Settings of cutting particles out, checked once.
+"""Settings of particle extraction.
 
-- `StackSettings`: side of the boxes, edges, values, microscope.
+- `StackSettings`: box size, edges, grey values and microscope.
 """
 
 import math
@@ -14,16 +14,33 @@ __all__ = ["Edge", "StackSettings"]
 
 Edge = Literal["skip", "pad"]
 
-_ROOM = 1.5  # sides of a box, in particle diameters: signal that the CTF spread stays inside
-_BACKGROUND = 0.375  # sides: radius of the background's rim, where no diameter is given
+_SIDE_PER_DIAMETER = (
+    1.5  # box side in particle diameters, to include the signal that the CTF spreads
+)
+_BACKGROUND_RADIUS = 0.375  # background radius in box sides, if no diameter is given
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
     """Settings of `cryopick stack`; the field names are the TOML keys and the options.
 
+    Attributes:
+        box_px: Side of the boxes in raw pixels, even; None uses 1.5 particle diameters.
+        diameter_ang: Particle diameter; pixels outside it are background.
+        pixel_size_ang: Ångströms per raw pixel, if the files do not state it.
+        edge: Boxes that extend beyond an edge are discarded ("skip"), or their missing pixels are
+            filled with the mean of the remaining background ("pad").
+        normalize: Scale the background of each image to mean 0 and standard deviation 1.
+        invert: Invert the contrast, so that dark particles become bright, as RELION expects.
+        rescale_px: Side of the written images, even; smaller than the box, by Fourier cropping.
+        voltage_kv: Acceleration voltage of the microscope. RELION requires it and the spherical
+            aberration in STAR files, so both are needed unless the table of picks has optics
+            groups with them.
+        cs_mm: Spherical aberration of the microscope.
+        amplitude_contrast: Amplitude contrast fraction, for the CTF.
+
     Raises:
-        SettingsError: A value lies outside its range, or neither box nor diameter is given.
+        SettingsError: A value is out of range, or neither box nor diameter is given.
     """
 
     box_px: Annotated[
@@ -101,11 +118,11 @@ class StackSettings:
             )
 
     def side_px(self, pixel_size_ang: float) -> int:
-        """Side of the boxes in raw pixels."""
+        """Return the side of the boxes in raw pixels."""
         if self.box_px is not None:
             return self.box_px
         assert self.diameter_ang is not None, "checked above"
-        side = 2 * math.ceil(_ROOM * self.diameter_ang / pixel_size_ang / 2)
+        side = 2 * math.ceil(_SIDE_PER_DIAMETER * self.diameter_ang / pixel_size_ang / 2)
         if self.rescale_px and self.rescale_px > side:
             raise SettingsError(
                 f"rescale_px must not exceed the box of {side} pixels; got {self.rescale_px}"
@@ -113,8 +130,8 @@ class StackSettings:
         return side
 
     def background_radius_px(self, pixel_size_ang: float) -> float:
-        """Distance from the centre, in raw pixels, beyond which there is only background."""
+        """Return the radius in raw pixels beyond which there is only background."""
         side = self.side_px(pixel_size_ang)
         if self.diameter_ang is None:
-            return _BACKGROUND * side
+            return _BACKGROUND_RADIUS * side
         return min(self.diameter_ang / 2 / pixel_size_ang, side / 2 - 1)

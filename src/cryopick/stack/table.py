@@ -1,7 +1,7 @@
-"""The STAR file of particle images, as RELION reads it.
+"""STAR file of particle images for RELION.
 
-- `build_stack_table`: the rows of one micrograph.
-- `read_optics_groups`, `build_optics`: what stands above them.
+- `build_stack_table`: rows of one micrograph.
+- `read_optics_groups`, `build_optics`: optics table above them.
 """
 
 from dataclasses import replace
@@ -22,29 +22,29 @@ __all__ = ["build_optics", "build_stack_table", "read_optics_groups"]
 _IMAGE, _GROUP = "rlnImageName", "rlnOpticsGroup"
 
 
-def build_stack_table(picks: Picks, kept: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
-    """The rows of a stack: those picks that are in it, each with its image's name.
+def build_stack_table(picks: Picks, in_stack: Bool[np.ndarray, " picks"], stack: Path) -> Picks:
+    """Build the rows of a stack: its picks, each with the name of its image.
 
     Args:
-        picks: The picks of one micrograph, as they were given to `write_stack`.
-        kept: What that returned.
-        stack: The stack's name as RELION is to find it, from the folder it runs in.
+        picks: Picks of one micrograph, as passed to `write_stack`.
+        in_stack: Result of `write_stack`.
+        stack: Path of the stack relative to RELION's working folder.
     """
-    rows = picks.select(kept)
+    rows = picks.select(in_stack)
     names = np.array([f"{i:06d}@{stack.as_posix()}" for i in range(1, len(rows) + 1)], np.str_)
     extra = {_GROUP: np.ones(len(rows), np.int64), **rows.extra, _IMAGE: names}
     return replace(rows, extra=extra)
 
 
 def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
-    """The optics groups of a table of picks, or one, with what the settings say of them.
+    """Read the optics groups of a table of picks, or create one; settings take precedence.
 
     Raises:
-        SettingsError: The microscope's voltage or spherical aberration is not known.
+        SettingsError: The acceleration voltage or the spherical aberration is unknown.
     """
-    frame = read_star_context([picks]) if not picks.is_dir() else StarContext()
+    context = read_star_context([picks])
     groups: Columns = {"_rlnOpticsGroupName": ("opticsGroup1",), "_rlnOpticsGroup": ("1",)}
-    for block in parse_star(frame.others, picks) if frame.others else ():
+    for block in parse_star(context.others, picks) if context.others else ():
         if block.name == "optics":
             groups = dict(find_columns(block, "_rlnOpticsGroup"))
     count = len(groups["_rlnOpticsGroup"])
@@ -57,19 +57,19 @@ def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
             groups[tag] = [f"{value:g}"] * count
     if not {"_rlnVoltage", "_rlnSphericalAberration"} <= groups.keys():
         raise SettingsError(
-            "RELION reads no STAR file without the microscope's voltage and spherical aberration, "
-            f"and {picks} does not tell them; add --voltage-kv and --cs-mm"
+            "RELION requires the acceleration voltage and spherical aberration in STAR files, "
+            f"and {picks} does not state them; add --voltage-kv and --cs-mm"
         )
     return groups
 
 
 def build_optics(groups: Columns, pixel_size_ang: float, side: int) -> StarContext:
-    """What stands above the particles: the optics groups, with the size of the images.
+    """Build the optics table above the particles, with the size of the images.
 
     Args:
-        groups: What `read_optics_groups` gave.
-        pixel_size_ang: Of the images.
-        side: Of the images, in pixels.
+        groups: Result of `read_optics_groups`.
+        pixel_size_ang: Pixel size of the images.
+        side: Side of the images, in pixels.
     """
     count = len(groups["_rlnOpticsGroup"])
     size = {"PixelSize": f"{pixel_size_ang:.6f}", "Size": str(side), "Dimensionality": "2"}

@@ -1,20 +1,20 @@
-"""Devices that share each minibatch, so that a step equals that of one device.
+"""Data-parallel training whose steps equal those of a single device.
 
-Every device draws the same minibatch, since it follows from the seed and the number of the step,
-and takes its share of the patches through the network. What an objective is made of is no mean
-over patches: the expectation over unlabelled regions and the distribution of their number are of
-the whole minibatch, and so are the statistics of batch normalisation. So these are gathered:
+Every device samples the same minibatch, since it depends only on the seed and the step, and applies
+the network to its part of the patches. The objective is not a mean over patches: it depends on the
+expectation over all unlabelled regions and the distribution of their number, and so does batch
+normalization on all pixels. Therefore the devices exchange:
 
-- for batch normalisation, in the network and in the decoder, the sums over all devices' pixels;
+- the sums of batch normalization over all pixels, in the network and in the decoder;
 - the logits, so that each device computes the objective of the whole minibatch;
-- the gradients. The other gathering is differentiable, so that a device's gradient holds what its
-  patches do to the objectives of all devices; these are the same one, and the mean of the
-  gradients is the gradient on one device.
+- the gradients. The gathering of sums and logits is differentiable, so the gradient of a device
+  contains the effect of its patches on the objectives of all devices. These are equal, and the mean
+  of the gradients is the gradient on one device.
 
-For dropout each device draws the choice for the whole minibatch and takes its own part. What
-remains is the order of summation.
+Each device draws the dropout mask of the whole minibatch and uses its part. Only the order of
+summation differs.
 
-- `Team`: the devices; alone, a device keeps all to itself.
+- `DeviceGroup`: the devices, as seen from one of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,107 +30,112 @@ from cryopick.model.device import widen_to_float32
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Team"]
+__all__ = ["DeviceGroup"]
 
 Result = TypeVar("Result")
 
 
-class Team:
-    """The devices that share a training, as seen from one of them.
+class DeviceGroup:
+    """Devices that share each minibatch, as seen from one of them.
 
     Args:
-        fabric: What connects them; None for a device alone.
+        fabric: Connection of the devices; None for a single device.
 
     Attributes:
         rank: Number of this device, from 0.
-        size: How many there are.
+        size: Number of devices.
+        patches: Patches of the current minibatch, on all devices.
     """
 
     def __init__(self, fabric: "Fabric | None" = None) -> None:
         self._fabric: Any = fabric
         self.rank: int = fabric.global_rank if fabric else 0
         self.size: int = fabric.world_size if fabric else 1
-        self.patches: int = 0  # of the minibatch at hand, on all devices
+        self.patches: int = 0
 
-    def __deepcopy__(self, _: object) -> "Team":
+    def __deepcopy__(self, _: object) -> "DeviceGroup":
         return self  # connections cannot be copied with a network
 
-    def joined(self, module: nn.Module) -> nn.Module:
-        """Have a network normalise and drop out over the whole minibatch; its weights stay."""
+    def synchronize_layers(self, module: nn.Module) -> nn.Module:
+        """Make batch normalization and dropout span all devices; the weights stay."""
         if self.size == 1:
             return module
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, _SharedNorm(self, child))
+                setattr(module, name, _SyncBatchNorm(self, child))
             elif isinstance(child, nn.Dropout2d):
-                setattr(module, name, _SharedDropout(self, child))
+                setattr(module, name, _SyncDropout(self, child))
             else:
-                self.joined(child)
+                self.synchronize_layers(child)
         return module
 
-    def own(self, patches: Float[Tensor, "batch 1 side side"]) -> Float[Tensor, "own 1 side side"]:
-        """Every n-th patch, so that each device has some of every kind."""
+    def select_local(
+        self, patches: Float[Tensor, "batch 1 side side"]
+    ) -> Float[Tensor, "local 1 side side"]:
+        """Select the patches of this device: every n-th one, so that all kinds are present."""
         self.patches = len(patches)
         return patches[self.rank :: self.size]
 
-    def of_all(self, own: Float[Tensor, "own *rest"]) -> Float[Tensor, "batch *rest"]:
-        """What all devices made of their patches, in the order of the minibatch."""
+    def gather(self, local: Float[Tensor, "local *rest"]) -> Float[Tensor, "batch *rest"]:
+        """Gather the results of all devices, in the order of the minibatch."""
         if self.size == 1:
-            return own
-        short = -(-self.patches // self.size) - len(own)
-        padded = pad(own, (0, 0) * (own.ndim - 1) + (0, short))
-        told = self._gathered(padded).transpose(0, 1).flatten(0, 1)
-        return told[: self.patches]
+            return local
+        missing = -(-self.patches // self.size) - len(local)
+        padded = pad(local, (0, 0) * (local.ndim - 1) + (0, missing))
+        gathered = self._all_gather(padded).transpose(0, 1).flatten(0, 1)
+        return gathered[: self.patches]
 
-    def total(self, own: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
-        """Sums over all devices."""
-        return self._gathered(own).sum(0)
+    def all_reduce_sum(self, local: Float[Tensor, " values"]) -> Float[Tensor, " values"]:
+        """Sum values over all devices; the sum is differentiable."""
+        return self._all_gather(local).sum(0)
 
-    def mean(self, own: Float[Tensor, " own"], count: int) -> Float[Tensor, ""]:
-        """This device's part in a mean over `count` values on all devices.
+    def partial_mean(self, local: Float[Tensor, " local"], count: int) -> Float[Tensor, ""]:
+        """Compute this device's part of a mean; its mean over devices is the whole mean.
 
-        The mean over devices of what this returns is that mean.
+        Args:
+            local: Values on this device.
+            count: Number of values on all devices.
         """
-        return own.mean() if self.size == 1 else own.sum() * (self.size / count)
+        return local.mean() if self.size == 1 else local.sum() * (self.size / count)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace gradients by their mean over devices."""
+        """Replace the gradients by their means over devices."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if self.size == 1:
             return
-        flat = self.averaged(torch.cat([gradient.flatten() for gradient in gradients]))
+        flat = self.all_reduce_mean(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient in gradients:
-            own, flat = flat[: gradient.numel()], flat[gradient.numel() :]
-            gradient.copy_(own.view_as(gradient))
+            mean, flat = flat[: gradient.numel()], flat[gradient.numel() :]
+            gradient.copy_(mean.view_as(gradient))
 
-    def averaged(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The mean over devices."""
+    def all_reduce_mean(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Average a value over devices."""
         if self.size == 1:
             return value
         mean: Tensor = self._fabric.all_reduce(value, reduce_op="mean")
         return mean
 
-    def once(self, work: Callable[[], Result]) -> Result:
-        """What the first device makes, for all."""
+    def run_on_first(self, work: Callable[[], Result]) -> Result:
+        """Run a function on the first device, and broadcast its result."""
         if self.size == 1:
             return work()
-        made: Result = self._fabric.broadcast(work() if self.rank == 0 else None)
-        return made
+        result: Result = self._fabric.broadcast(work() if self.rank == 0 else None)
+        return result
 
-    def _gathered(self, own: Tensor) -> Tensor:
-        told: Tensor = self._fabric.all_gather(own, sync_grads=True)
-        return told
+    def _all_gather(self, local: Tensor) -> Tensor:
+        gathered: Tensor = self._fabric.all_gather(local, sync_grads=True)
+        return gathered
 
 
-class _SharedNorm(nn.BatchNorm2d):
-    """Batch normalisation by the statistics of all devices' patches."""
+class _SyncBatchNorm(nn.BatchNorm2d):
+    """Batch normalization with statistics over the patches of all devices."""
 
-    def __init__(self, team: Team, alone: nn.BatchNorm2d) -> None:
-        super().__init__(alone.num_features, alone.eps, alone.momentum)
-        self.team = team
-        self.weight, self.bias = alone.weight, alone.bias
-        self.running_mean, self.running_var = alone.running_mean, alone.running_var
-        self.num_batches_tracked = alone.num_batches_tracked
+    def __init__(self, group: DeviceGroup, layer: nn.BatchNorm2d) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum)
+        self.group = group
+        self.weight, self.bias = layer.weight, layer.bias
+        self.running_mean, self.running_var = layer.running_mean, layer.running_var
+        self.num_batches_tracked = layer.num_batches_tracked
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -141,11 +146,11 @@ class _SharedNorm(nn.BatchNorm2d):
         assert self.momentum is not None
         wide = widen_to_float32(x)
         pixels = wide.new_tensor([x.numel() / x.shape[1]])
-        sums = self.team.total(torch.cat([wide.sum((0, 2, 3)), pixels]))
+        sums = self.group.all_reduce_sum(torch.cat([wide.sum((0, 2, 3)), pixels]))
         count = sums[-1]
         mean = sums[:-1] / count
         centred = wide - mean[:, None, None]
-        variance = self.team.total(centred.square().sum((0, 2, 3))) / count
+        variance = self.group.all_reduce_sum(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
@@ -154,16 +159,16 @@ class _SharedNorm(nn.BatchNorm2d):
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
-class _SharedDropout(nn.Dropout2d):
-    """Dropout that chooses for all devices' patches as one device would."""
+class _SyncDropout(nn.Dropout2d):
+    """Dropout with the random mask that a single device would draw."""
 
-    def __init__(self, team: Team, alone: nn.Dropout2d) -> None:
-        super().__init__(alone.p)
-        self.team = team
+    def __init__(self, group: DeviceGroup, layer: nn.Dropout2d) -> None:
+        super().__init__(layer.p)
+        self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return super().forward(x)
-        whole = x.new_empty(self.team.patches, x.shape[1], 1, 1)
-        kept = whole.bernoulli_(1 - self.p).div_(1 - self.p)
-        return x * kept[self.team.rank :: self.team.size]
+        mask = x.new_empty(self.group.patches, x.shape[1], 1, 1)
+        mask = mask.bernoulli_(1 - self.p).div_(1 - self.p)
+        return x * mask[self.group.rank :: self.group.size]

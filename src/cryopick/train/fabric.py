@@ -1,7 +1,7 @@
-"""One training on several devices, by Lightning Fabric.
+"""Data-parallel training in several processes, with Lightning Fabric.
 
-- `check_devices`: whether so many can.
-- `train_on`: have them train, each in a process of its own, up to the last checkpoint.
+- `check_device_count`: check that the machine has enough devices.
+- `train_on_devices`: train on one or several devices.
 """
 
 import importlib
@@ -17,56 +17,56 @@ import torch.multiprocessing
 
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.train.curves import CurveRow
-from cryopick.train.data_parallel import Team
+from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.loop import TrainingResult, train
 from cryopick.train.settings import SamplingSettings
 
-__all__ = ["check_devices", "train_on"]
+__all__ = ["check_device_count", "train_on_devices"]
 
 
-def check_devices(number: int, device: torch.device, sampling: SamplingSettings) -> None:
-    """See that so many devices can share a training.
+def check_device_count(number: int, device: torch.device, sampling: SamplingSettings) -> None:
+    """Check that a number of devices can share a training.
 
     Raises:
-        SettingsError: The machine has fewer, a minibatch has less patches, or the package that
-            connects them is missing.
+        SettingsError: The machine has fewer devices, a minibatch has fewer patches, or Lightning
+            Fabric is not installed.
     """
     if number == 1:
         return
     patches = sampling.unlabelled_patches + sampling.positive_patches
     if number > patches:
         raise SettingsError(
-            f"--devices {number}: a minibatch has {patches} patches to share; take fewer devices, "
+            f"--devices {number}: a minibatch has only {patches} patches; use fewer devices, "
             "or raise --unlabelled-patches"
         )
-    there = {"cuda": torch.cuda.device_count(), "cpu": patches}.get(device.type, 1)
-    if number > there:
+    available = {"cuda": torch.cuda.device_count(), "cpu": patches}.get(device.type, 1)
+    if number > available:
         raise SettingsError(
-            f"--devices {number}: this machine has {there} of {device.type}; take fewer, or add "
+            f"--devices {number}: this machine has {available} of {device.type}; use fewer, or add "
             "--device cpu"
         )
     _fabric()
 
 
-def train_on(
+def train_on_devices(
     number: int,
     device: torch.device,
     on_row: Callable[[CurveRow], None],
-    **what: Any,  # noqa: ANN401  # as `train` has them
+    **arguments: Any,  # noqa: ANN401  # those of `train`
 ) -> TrainingResult:
-    """Have devices train, as `train` does on one.
+    """Call `train` on one or several devices.
 
     Args:
-        number: How many.
-        device: The device, or one of their kind.
+        number: Number of devices.
+        device: The device, or one of its type.
         on_row: Called with each new row of the curves.
-        what: The other arguments of `train`.
+        arguments: Other arguments of `train`.
 
     Raises:
-        CryopickError: What `train` raises.
+        CryopickError: An error of `train`.
     """
     if number == 1:
-        return train(**what, device=device, on_row=on_row)
+        return train(**arguments, device=device, on_row=on_row)
     rows = torch.multiprocessing.get_context("spawn").SimpleQueue()
 
     def read() -> None:
@@ -77,35 +77,37 @@ def train_on(
     fabric = _fabric()(accelerator=device.type, devices=number, strategy="ddp_spawn")
     reader.start()
     try:
-        error = fabric.launch(_member, rows, pickle.dumps(what))  # it would look into our classes
+        error = fabric.launch(
+            _train_in_process, rows, pickle.dumps(arguments)
+        )  # Fabric would inspect the objects
     finally:
         rows.put(None)
         reader.join()
     if error:
         raise error
-    return train(**what | {"finish": True}, device=device)
+    return train(**arguments | {"finish": True}, device=device)
 
 
-def _member(fabric: Any, rows: Any, pickled: bytes) -> CryopickError | None:  # noqa: ANN401
-    """One process of several; what is wrong for one is so for all."""
-    # Fabric calls what torch means to replace; that is theirs to mend.
+def _train_in_process(fabric: Any, rows: Any, pickled: bytes) -> CryopickError | None:  # noqa: ANN401
+    """Train in one process of several; an error of one occurs in all of them."""
+    # Fabric calls a function that torch has deprecated.
     warnings.filterwarnings("ignore", message=r"torch\.distributed\.nn\.functional\.all_gather")
-    what = pickle.loads(pickled)
-    team = Team(fabric)
-    on_row = rows.put if team.rank == 0 else lambda _: None
+    arguments = pickle.loads(pickled)
+    group = DeviceGroup(fabric)
+    on_row = rows.put if group.rank == 0 else lambda _: None
     try:
-        train(**what, device=fabric.device, team=team, on_row=on_row)
+        train(**arguments, device=fabric.device, group=group, on_row=on_row)
     except CryopickError as error:
         return error
     return None
 
 
-def _fabric() -> Any:  # noqa: ANN401  # Fabric's class, where it is installed
+def _fabric() -> Any:  # noqa: ANN401  # the class of Fabric
     try:
         fabric = importlib.import_module("lightning_fabric")
     except ImportError as error:
         raise SettingsError(
             "--devices needs the package lightning-fabric: pip install 'cryopick[devices]'"
         ) from error
-    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it tells of every process
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it reports every process
     return fabric.Fabric

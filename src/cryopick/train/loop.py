@@ -1,10 +1,11 @@
-"""Train a network from a store of prepared micrographs.
+"""Train a network on prepared micrographs.
 
-A step depends on the state before it, the seed and its own number, so a run that was cut
-off goes on from its last checkpoint exactly as it would have gone on.
+A step depends only on the previous state, the seed and its number, so a run that is resumed from
+its last checkpoint gives the same result as an uninterrupted one.
 
-- `train`: the whole run, or what is left of it.
-- `TrainingResult`: the networks it ends with, and its curves.
+- `train`: train a network, from the last checkpoint if there is one.
+- `TrainingResult`: the best network and the training curves.
+- `Validator`: evaluates a network on held-out micrographs.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,36 +35,35 @@ from cryopick.model.networks import Decoder, Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
-from cryopick.train.data_parallel import Team
+from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.objectives import evaluate_objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
-from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Batch, Sampler
+from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Minibatch, Sampler
 from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
 from cryopick.train.warm_up import label_blobs
 
 __all__ = ["TrainingResult", "Validator", "train"]
 
-# Judges a network on micrographs that it does not learn from: average precision over
-# regions and over particles.
+# Evaluates a network on held-out micrographs: average precision of regions and of particles.
 Validator = Callable[[Scorer], tuple[float, float]]
 
 _RISE_FRAC = 0.3  # fraction of a cycle in which the learning rate rises
 _FINAL_DIVISOR = 25e4  # maximum over final learning rate
-_DECODED = 64  # regions rebuilt in a step for the reconstruction term
+_DECODED_REGIONS = 64  # in a step, for the reconstruction term
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run ends with.
+    """Result of a training.
 
     Attributes:
-        best: The network of the checkpoint with the highest average precision over held-out
-            particles; the last one where nothing is held out.
-        best_step: Steps it had been trained for.
-        curves: Everything that was recorded on the way.
-        prior: π, the share of positives among unlabelled regions.
+        best: Network with the highest average precision on held-out particles; the last one
+            without held-out micrographs.
+        best_step: Step of that network.
+        curves: Training curves.
+        prior: π, the fraction of positives among unlabelled regions.
         partner: What the network was trained to work beside, if anything.
     """
 
@@ -85,40 +85,40 @@ def train(  # noqa: PLR0913  # what a run is made of
     held_out: Validator | None = None,
     on_row: Callable[[CurveRow], None] = lambda _: None,
     finish: bool = False,
-    team: Team | None = None,
+    group: DeviceGroup | None = None,
 ) -> TrainingResult:
-    """Train a network, or go on where a run of the same settings was cut off.
+    """Train a network, or resume an interrupted run with the same settings.
 
     Args:
         store: Prepared micrographs with labels.
-        settings: What to learn and how.
-        checkpoint: File that holds the state of the run; it is read if it is there and
-            written every `settings.checkpoint_every` steps.
-        device: Where to compute.
-        start: Network to begin with, of the kind that the settings name; random weights
-            without. Its batch statistics and its first `settings.frozen_layers` layers stay.
-        partner: Network that the trained one will work beside. A place labelled as no particle
-            must be outvoted where the partner takes it for one.
-        held_out: Judge of the network at each checkpoint.
+        settings: What to train and how.
+        checkpoint: Checkpoint file; it is read if it exists, and written every
+            `settings.checkpoint_every` steps.
+        device: Device to compute on.
+        start: Network to fine-tune, as the settings name it; None for random weights. Its batch
+            statistics and its first `settings.frozen_layers` layers are not changed.
+        partner: Ensemble partner of the trained network. On negative labels, the network must
+            compensate for high scores of the partner.
+        held_out: Evaluates the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
-        finish: Learn no further than the checkpoint.
-        team: Devices that share each minibatch; the first of them judges and writes.
+        finish: Return the state of the checkpoint without training further.
+        group: Devices that share each minibatch; the first of them evaluates and writes.
 
     Raises:
-        SettingsError: There is no label, the prior and the labels contradict each other, or
+        SettingsError: There are no labels, the prior and the labels contradict each other, or
             the training diverges.
         FormatError: The checkpoint is damaged or belongs to another run.
     """
     if settings.particles_per_micrograph is None:
-        raise SettingsError("particles_per_micrograph must be known before a training begins")
+        raise SettingsError("particles_per_micrograph must be known before training starts")
     prior = compute_unlabelled_prior(
         particles=settings.particles_per_micrograph * len(store),
         labelled=store.label_count,
         radius_px=settings.sampling.label_radius_px,
         usable_px=sum(store.usable_px),
     )
-    team = team or Team()
-    run = _Run(store, settings, prior, device, start, partner, team)
+    group = group or DeviceGroup()
+    run = _Run(store, settings, prior, device, start, partner, group)
     state = TrainingState()
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, run.parts, run.key, device)
@@ -131,26 +131,26 @@ def train(  # noqa: PLR0913  # what a run is made of
         if not is_checkpoint and state.step < settings.steps:
             continue
         run.check(state.step)
-        scores = team.once(lambda: held_out(run.scorer.eval())) if held_out else None
+        scores = group.run_on_first(lambda: held_out(run.scorer.eval())) if held_out else None
         row = CurveRow.from_steps(state.step, pending, scores)
         state.record(row, run.scorer)
-        if team.rank == 0:
+        if group.rank == 0:
             save_checkpoint(checkpoint, run.parts, state, run.key)
         pending.clear()
         on_row(row)
-    return run.outcome(state)
+    return run.result(state)
 
 
 @dataclass(frozen=True)
 class _Phase:
-    """What is drawn for a time, and the share of positives among its unlabelled regions."""
+    """Sampler of a phase, and the fraction of positives among its unlabelled regions."""
 
     sampler: Sampler
     prior: float
 
 
 class _Run:
-    """The moving parts of a run."""
+    """Network, optimizer and samplers of a run."""
 
     def __init__(  # noqa: PLR0913  # as above
         self,
@@ -160,47 +160,47 @@ class _Run:
         device: torch.device,
         start: Scorer | None,
         partner: EnsemblePartner | None,
-        team: Team,
+        group: DeviceGroup,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.settings, self.prior, self.device, self.team = settings, prior, device, team
+        self.settings, self.prior, self.device, self.group = settings, prior, device, group
         self.partner = partner
         self.key = f"{hash_settings(settings)}-{store.fingerprint}"
         self.gamma = settings.gamma(store.label_count) if store.label_count else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.initialize_head(prior)
-        self.keeps_statistics = start is not None
+        self.keep_statistics = start is not None
         if start is not None:
-            _check_alike(start.settings, settings.network)
+            _check_network(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
             self.scorer.encoder[: settings.frozen_layers].requires_grad_(False)
         layout = choose_memory_format(self.scorer, device)
-        team.joined(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
+        group.synchronize_layers(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
-        votes = score_negative_labels(partner, store) if partner else None
+        partner_logits = score_negative_labels(partner, store) if partner else None
         self.store = store
-        self.drawn = partial(
+        self.make_sampler = partial(
             Sampler,
             settings=settings.sampling,
             geometry=self.geometry,
             seed=settings.seed,
-            partner_logits=votes,
+            partner_logits=partner_logits,
         )
-        self.on_labels = _Phase(self.drawn(store), prior)
+        self.main = _Phase(self.make_sampler(store), prior)
         self.parts: dict[str, Checkpointed] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
         if self.gamma:
             self.decoder = Decoder(self.scorer.features, field_px)
-            team.joined(self.decoder).to(device)
+            group.synchronize_layers(self.decoder).to(device)
             self.parts["decoder"] = self.decoder
             parameters += self.decoder.parameters()
         self.optimizer = Adam(parameters, weight_decay=2 * settings.l2)
         self.parts["optimizer"] = self.optimizer
 
-    def batches(self, first: int) -> Iterator[Batch]:
-        """Minibatches from step `first` on, each drawn while the one before is learnt from."""
+    def batches(self, first: int) -> Iterator[Minibatch]:
+        """Yield minibatches from step `first` on, each sampled during the previous step."""
         with ThreadPoolExecutor(1) as pool:
             following = pool.submit(self._batch, first)
             for step in range(first, self.settings.steps):
@@ -209,30 +209,32 @@ class _Run:
                 yield batch
 
     @cached_property
-    def on_proposals(self) -> _Phase:
-        """What is drawn first; a run that has come farther never looks for it."""
-        proposed, prior = label_blobs(self.store, self.settings)
-        return _Phase(self.drawn(proposed), prior)
+    def warm_up(self) -> _Phase:
+        """Phase of the warm-up; runs that are resumed later never compute it."""
+        blobs, prior = label_blobs(self.store, self.settings)
+        return _Phase(self.make_sampler(blobs), prior)
 
     def _phase(self, step: int) -> _Phase:
         is_early = step < self.settings.warm_up_steps
-        return self.on_proposals if is_early else self.on_labels
+        return self.warm_up if is_early else self.main
 
-    def _batch(self, step: int) -> Batch:
+    def _batch(self, step: int) -> Minibatch:
         return self._phase(step).sampler.batch(step, self.device)
 
-    def step(self, number: int, batch: Batch) -> StepMetrics:
-        """Learn from one minibatch."""
-        torch.manual_seed(self.settings.seed + 1_000_003 * (number + 1))  # dropout, cells decoded
+    def step(self, number: int, batch: Minibatch) -> StepMetrics:
+        """Train on one minibatch."""
+        torch.manual_seed(
+            self.settings.seed + 1_000_003 * (number + 1)
+        )  # dropout and decoded regions
         self.scorer.train()
-        if self.keeps_statistics:  # tiled crops are not what the network will see
+        if self.keep_statistics:  # statistics of tiled crops differ from those of micrographs
             for module in self.scorer.modules():
                 module.train(not isinstance(module, nn.BatchNorm2d))
         with autocast_context(self.device):
-            patches = self.team.own(batch.patches)
+            patches = self.group.select_local(batch.patches)
             features = self.scorer.encode(patches)
-            logits = self.team.of_all(widen_to_float32(self.scorer.classify(features)))
-            rebuilt = self._reconstruction(features, patches, batch)
+            logits = self.group.gather(widen_to_float32(self.scorer.classify(features)))
+            decoded = self._reconstruction(features, patches, batch)
         logits = logits.flatten()
         positive = logits[batch.indices[POSITIVE]]
         unlabelled = logits[batch.indices[UNLABELLED]]
@@ -244,15 +246,15 @@ class _Run:
             prior=prior,
             weight=self._penalty_weight(len(unlabelled)),
         )
-        loss = terms.total + self.gamma * rebuilt
+        loss = terms.total + self.gamma * decoded
         if len(batch.partner_logits):
             loss = loss + softplus(logits[batch.indices[NEGATIVE]] + batch.partner_logits).mean()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        self.team.average_gradients(self.optimizer.parameters)
+        self.group.average_gradients(self.optimizer.parameters)
         self.optimizer.step(learning_rate(number, self.settings))
         return StepMetrics(
-            loss=self.team.averaged(loss.detach()),
+            loss=self.group.all_reduce_mean(loss.detach()),
             penalty=terms.penalty.detach(),
             positive_rate=torch.sigmoid(positive.detach()).mean(),
             unlabelled_rate=torch.sigmoid(unlabelled.detach()).mean(),
@@ -260,46 +262,46 @@ class _Run:
         )
 
     def _penalty_weight(self, unlabelled: int) -> float | None:
-        """λ for a step; the binomial term is counted in independent regions."""
+        """Return λ of a step; the binomial term counts independent regions only."""
         if self.settings.objective != "ge-binomial":
             return self.settings.penalty_weight
         weight = 1.0 if self.settings.penalty_weight is None else self.settings.penalty_weight
         return weight * min(1.0, self.settings.independent_regions / max(unlabelled, 1))
 
-    def _reconstruction(self, features: Tensor, patches: Tensor, batch: Batch) -> Tensor:
-        """Mean squared norm of the difference between regions and what the decoder makes.
+    def _reconstruction(self, features: Tensor, patches: Tensor, batch: Minibatch) -> Tensor:
+        """Compute the mean squared norm of the difference between regions and their decodings.
 
         Args:
-            features: Of this device's patches.
-            patches: Those patches.
-            batch: All of them.
+            features: Features of this device's patches.
+            patches: Patches of this device.
+            batch: The minibatch of all devices.
         """
         if self.decoder is None:
             return torch.zeros((), device=self.device)
         cells = np.argwhere(batch.kinds)
-        chosen = cells[torch.randperm(len(cells))[:_DECODED].numpy()]
-        own = chosen[chosen[:, 0] % self.team.size == self.team.rank].T
-        patch, row, column = copy_to_device(np.ascontiguousarray(own), self.device)
-        patch = patch // self.team.size
+        chosen = cells[torch.randperm(len(cells))[:_DECODED_REGIONS].numpy()]
+        local = chosen[chosen[:, 0] % self.group.size == self.group.rank].T
+        patch, row, column = copy_to_device(np.ascontiguousarray(local), self.device)
+        patch = patch // self.group.size
         regions = _regions(patches, self.geometry)[patch, row, column]
-        rebuilt = self.decoder(features[patch, :, row, column])
-        errors = (regions - widen_to_float32(rebuilt)).square().sum(dim=(1, 2))
-        return self.team.mean(errors, len(chosen))
+        decoded = self.decoder(features[patch, :, row, column])
+        errors = (regions - widen_to_float32(decoded)).square().sum(dim=(1, 2))
+        return self.group.partial_mean(errors, len(chosen))
 
     def check(self, step: int) -> None:
-        """Stop a run whose weights have left the finite numbers.
+        """Check that the weights are finite.
 
         Raises:
-            SettingsError: They have.
+            SettingsError: They are not.
         """
         if not all(bool(value.isfinite().all()) for value in self.scorer.state_dict().values()):
             raise SettingsError(
-                f"training diverged before step {step}: the weights are not finite any more; "
+                f"training diverged before step {step}: the weights are not finite; "
                 f"lower --learning-rate (now {self.settings.learning_rate:g})"
             )
 
-    def outcome(self, state: TrainingState) -> TrainingResult:
-        """The best network and the curves of a finished run."""
+    def result(self, state: TrainingState) -> TrainingResult:
+        """Return the best network and the curves."""
         best = Scorer(self.settings.network)
         best.load_state_dict(state.best or self.scorer.state_dict())
         return TrainingResult(
@@ -307,16 +309,16 @@ class _Run:
         )
 
 
-def _check_alike(start: NetworkSettings, wanted: NetworkSettings) -> None:
-    """Refuse weights of another network.
+def _check_network(start: NetworkSettings, expected: NetworkSettings) -> None:
+    """Check that two networks differ at most in dropout.
 
     Raises:
-        SettingsError: The two differ in more than dropout.
+        SettingsError: They differ otherwise.
     """
-    if (start.name, start.width) != (wanted.name, wanted.width):
+    if (start.name, start.width) != (expected.name, expected.width):
         raise SettingsError(
             f"the model to start from is a {start.name} of width {start.width}, the settings ask "
-            f"for a {wanted.name} of width {wanted.width}; leave the network to the model, or "
+            f"for a {expected.name} of width {expected.width}; leave the network to the model, or "
             "start from random weights"
         )
 
@@ -333,6 +335,6 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 def _regions(
     patches: Float[Tensor, "batch 1 side side"], geometry: Geometry
 ) -> Float[Tensor, "batch grid grid field field"]:
-    """A view of every region behind a score."""
+    """Return a view of the region of each score."""
     field, stride = geometry.field_px, geometry.stride_px
     return patches[:, 0].unfold(1, field, stride).unfold(2, field, stride)

@@ -1,16 +1,16 @@
 """Estimate the number of particles per micrograph before training.
 
-The general model's scores are roughly calibrated log-odds; how particles of the kind at hand
-score follows from the labels. Both together give the number of particles, which sets the class
-prior of the training, and later the calibration of the trained model. No micrograph needs
-complete labels, but the labels must be a random sample of the particles.
+The general model's scores are roughly calibrated log-odds; how the particles of a data set score
+follows from the labels. Both together give the number of particles, which sets the class prior of
+the training, and later the calibration of the trained model. No micrograph needs complete labels,
+but the labels must be a random sample of the particles.
 docs/explanation/scores.md explains the method, docs/results/scores.md its accuracy.
 
 - `choose_sample`, `pick_sample`: picks of the general model on some of the micrographs.
 - `GeneralModelSample`: those picks, and the estimate that follows from them.
 - `ParticleCountEstimate`: particles per micrograph, with an interval.
 - `count_complete_labels`: the estimate from micrographs with complete labels.
-- `ParticleStatistics`: all that is known about the particle count before training.
+- `ParticleStatistics`: knowledge about the particle count before training.
 - `resolve_particle_count`: complete the settings with the estimate.
 """
 
@@ -201,7 +201,7 @@ def pick_sample(
     if not picks.micrographs:
         return None
     usable_labels = ignore.select_outside(labels.restrict(picks.micrographs))
-    first = Path(picks.micrographs[0])
+    first = next(path for path in paths if str(path) == picks.micrographs[0])
     pixel_size_ang = settings.pixel_size_ang or raw_pixel_size(
         first, read_micrograph(first).pixel_size_ang
     )
@@ -234,7 +234,7 @@ def count_complete_labels(complete: Picks) -> ParticleCountEstimate | None:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ParticleStatistics:
-    """All that is known about the particles before training.
+    """Knowledge about the particles before training.
 
     Attributes:
         sample: Picks of the general model on training micrographs, if any could be used.

@@ -9,7 +9,7 @@ field, every patch is one region, as in the paper.
 A batch depends only on the seed and the step, so a resumed run samples the same batches.
 
 - `Sampler`: samples minibatches from prepared micrographs.
-- `Batch`: a minibatch.
+- `Minibatch`: a minibatch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ __all__ = [
     "NEGATIVE",
     "POSITIVE",
     "UNLABELLED",
-    "Batch",
+    "Minibatch",
     "Sampler",
 ]
 
@@ -43,7 +43,7 @@ _MAX_DRAWS = 100  # to find an unlabelled region
 
 
 @dataclass(frozen=True)
-class Batch:
+class Minibatch:
     """Patches, and the kind of each region in them.
 
     Attributes:
@@ -99,19 +99,19 @@ class Sampler:
         usable = np.array(store.usable_px, dtype=float)
         self._probability = usable / usable.sum()
 
-    def batch(self, step: int, device: torch.device) -> Batch:
+    def batch(self, step: int, device: torch.device) -> Minibatch:
         """Sample the batch of a step: unlabelled patches, then positives, then negatives."""
         rng = np.random.default_rng([self.seed, step])
         unlabelled, kinds = self._sample_unlabelled(rng, device)
         tiles = self.geometry.tiles**2
         count = self.settings.positive_patches * tiles
         chosen = self._labels[rng.integers(len(self._labels), size=count)]
-        tiled, tiled_kinds = self._tiled(rng, chosen, POSITIVE, device)
+        tiled, tiled_kinds = self._tile_crops(rng, chosen, POSITIVE, device)
         crops, all_kinds = [unlabelled, tiled], [kinds, tiled_kinds]
         partner_logits = np.zeros(0, np.float32)
         if len(self._negatives):
             rows = rng.integers(len(self._negatives), size=tiles)
-            tiled, tiled_kinds = self._tiled(rng, self._negatives[rows], NEGATIVE, device)
+            tiled, tiled_kinds = self._tile_crops(rng, self._negatives[rows], NEGATIVE, device)
             crops.append(tiled)
             all_kinds.append(tiled_kinds)
             # Tiles and scores are both in row order.
@@ -132,7 +132,9 @@ class Sampler:
             kind: copy_to_device(np.flatnonzero(batch_kinds == kind), device)
             for kind in (UNLABELLED, POSITIVE, NEGATIVE)
         }
-        return Batch(patches[:, None], batch_kinds, indices, copy_to_device(partner_logits, device))
+        return Minibatch(
+            patches[:, None], batch_kinds, indices, copy_to_device(partner_logits, device)
+        )
 
     def _sample_unlabelled(
         self, rng: np.random.Generator, device: torch.device
@@ -174,7 +176,7 @@ class Sampler:
         labels, negatives = self.store.labels_px[micrograph], self.store.negatives_px
         return np.concatenate([labels, negatives[micrograph]]) if negatives else labels
 
-    def _tiled(
+    def _tile_crops(
         self,
         rng: np.random.Generator,
         chosen: Float[np.ndarray, "count 3"],

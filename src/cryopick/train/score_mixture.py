@@ -57,16 +57,16 @@ def solve_logit_shift(logits: Float[np.ndarray, " picks"], number: float) -> flo
 
     Args:
         logits: Scores of at least one pick.
-        number: Wanted sum; at most 0.999 of the number of picks is reached.
+        number: Target sum; at most 0.999 of the number of picks is reached.
 
     >>> round(solve_logit_shift(np.zeros(4), 3.0), 3)  # probabilities of three quarters
     1.099
     """
-    wanted = min(max(number, 1e-3), 0.999 * len(logits))
+    target = min(max(number, 1e-3), 0.999 * len(logits))
     low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
     while high - low > 1e-9:
         middle = (low + high) / 2
-        if expit(logits + middle).sum() < wanted:
+        if expit(logits + middle).sum() < target:
             low = middle
         else:
             high = middle

@@ -28,7 +28,7 @@ from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.ledger import identify_file
 from cryopick.train.curves import CurveRow
-from cryopick.train.fabric import train_on
+from cryopick.train.fabric import train_on_devices
 from cryopick.train.initialization import find_initial_model, load_initialization
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
@@ -191,7 +191,7 @@ class TrainingRun:
             validator = HeldOutValidator.for_training(
                 self.settings, prepared.held_out.store, start.partner
             )
-        return train_on(
+        return train_on_devices(
             1 if finish else devices,
             device,
             on_row,

@@ -1,12 +1,12 @@
-"""The labelling page's server: label, train, inspect, review and export in the browser.
+"""Server of the labelling page: label, train, inspect, review and export in the browser.
 
-The page (`static/`) asks; the server answers with what the command line would: the same functions
-prepare, score and judge, and training runs in a child process that types the command.
+The page (`static/`) sends requests; the server answers with the results of the same functions
+that the command line uses. Training and picking run in a child process that calls the command
+line.
 
-- `store`: the project's database.
-- `micrographs`, `marks`, `runs`: what is in it: micrographs, labels and regions, runs and picks.
-- `views`: pictures of micrographs.
-- `jobs`, `news`: work in child processes, and the stream that tells of it.
-- `shell`: who may ask. `assets`: the page's own files.
-- `routes_*`: the addresses. `server`: all of it, listening.
+- `storage`: stored data: database, micrographs, annotations, runs and picks, images.
+- `jobs`: training and picking in child processes, and their progress.
+- `project`: the open project and its operations: export, import, metrics, training plan.
+- `api`: HTTP routes and access control. `event_stream`: events for open pages.
+- `assets`: the files of the page. `listener`: sockets. `server`: the complete application.
 """

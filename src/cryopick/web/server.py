@@ -1,10 +1,9 @@
-"""The whole server: addresses, the page's files, errors in one line, and listening.
+"""The complete server: routes, files of the page, and one-line errors.
 
-- `application`: all of it as an ASGI application.
-- `serve`: listen until told to stop.
+- `create_application`: the ASGI application.
+- `serve`: listens until it is interrupted.
 """
 
-import errno
 import json
 import os
 import signal
@@ -15,184 +14,162 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Annotated, ClassVar, TextIO
 from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from cryopick.errors import CryopickError, InputError, NotFoundError
+from cryopick.errors import CryopickError, NotFoundError
 from cryopick.io.inputs import find_micrographs
-from cryopick.web.api.access_control import App, Door, Shell
-from cryopick.web.api.annotations import marks_routes
-from cryopick.web.api.data import data_routes
-from cryopick.web.api.events import News
-from cryopick.web.api.runs import runs_routes
+from cryopick.web.api.access_control import AccessControl, App, Credentials
+from cryopick.web.api.annotations import create_annotation_routes
+from cryopick.web.api.data import (
+    create_image_routes,
+    create_micrograph_routes,
+    create_project_routes,
+)
+from cryopick.web.api.runs import create_pick_routes, create_run_routes
+from cryopick.web.api.session import create_session_routes
 from cryopick.web.assets import Assets
-from cryopick.web.project.project import Desk
+from cryopick.web.event_stream import EventStream
+from cryopick.web.listener import bind_port, bind_unix_socket, host_names, open_private_file
+from cryopick.web.project.project import AnnotationProject
 
-__all__ = ["application", "serve"]
-
-_WRONG_TOKEN_S = 0.2
-
-
-class Login(BaseModel):
-    """The token of the printed link."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    token: Annotated[str, Field(max_length=200)]
+__all__ = ["create_application", "serve"]
 
 
-def application(desk: Desk, door: Door, prefix: str = "") -> App:
-    """The server of a project.
+def create_application(
+    project: AnnotationProject, credentials: Credentials, prefix: str = ""
+) -> App:
+    """Create the server of a project.
 
     Args:
-        desk: The project.
-        door: Who may ask.
+        project: The project.
+        credentials: Token, session and hosts of requests with access.
         prefix: Path before all addresses, such as "/node/a/8000"; "" for none.
     """
 
     @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        desk.close()
+        project.close()
 
-    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(CryopickError, _told)
-    app.add_exception_handler(RequestValidationError, _not_understood)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(sqlite3.OperationalError, _not_stored)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(CryopickError, _answer_user_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(sqlite3.OperationalError, _answer_write_error)
     api = APIRouter(prefix="/api")
-    api.include_router(_session_routes(desk, door, prefix))
-    allowed = [Depends(_reading)] if desk.read_only else []
-    for routes in (data_routes, marks_routes, runs_routes):
-        api.include_router(routes(desk), dependencies=allowed)
+    api.include_router(create_session_routes(project.event_stream, credentials, prefix))
+    dependencies = [Depends(_require_reading)] if project.read_only else []
+    for create_routes in (
+        create_project_routes,
+        create_micrograph_routes,
+        create_image_routes,
+        create_annotation_routes,
+        create_run_routes,
+        create_pick_routes,
+    ):
+        api.include_router(create_routes(project), dependencies=dependencies)
     app.include_router(api)
     app.mount("/", Assets())
-    return Shell(app, door, prefix)
+    return AccessControl(app, credentials, prefix)
 
 
-def _session_routes(desk: Desk, door: Door, prefix: str) -> APIRouter:
-    """Coming in, and the stream of news."""
-    routes = APIRouter()
-
-    @routes.get("/healthz")
-    def health() -> dict[str, bool]:
-        return {"ok": True}
-
-    @routes.post("/login")
-    async def login(said: Login, response: Response) -> dict[str, bool]:
-        if not door.opens(said.token):
-            import asyncio
-
-            await asyncio.sleep(_WRONG_TOKEN_S)
-            raise HTTPException(401, "this link is no longer good; open the one printed last")
-        response.set_cookie(
-            door.cookie, door.session, path=f"{prefix}/", httponly=True, samesite="strict"
-        )
-        return {"ok": True}
-
-    @routes.get("/events")
-    async def events() -> StreamingResponse:
-        return StreamingResponse(desk.news.listen(), media_type="text/event-stream")
-
-    return routes
-
-
-def _reading(request: Request) -> None:
+def _require_reading(request: Request) -> None:
     if request.method not in ("GET", "HEAD"):
-        raise HTTPException(403, "this project is open for looking only")
+        raise HTTPException(403, "this project is open read-only")
 
 
-def _told(_: Request, error: Exception) -> Response:
+def _answer_user_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 404 if isinstance(error, NotFoundError) else 422)
 
 
-def _not_stored(_: Request, error: Exception) -> Response:
-    """A full disk, for one: nothing was changed, and the page goes on trying."""
+def _answer_write_error(_: Request, error: Exception) -> Response:
+    """Report a failed write, for example on a full disk; the page repeats the request."""
     return JSONResponse({"error": f"the project cannot be written: {error}"}, 507)
 
 
-def _refused(_: Request, error: Exception) -> Response:
+def _answer_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code)
 
 
-def _not_understood(_: Request, error: Exception) -> Response:
-    """Say which part is wrong, but not what it held: NaN, for one, cannot be sent back."""
+def _answer_invalid_request(_: Request, error: Exception) -> Response:
+    """Name the invalid field, without its value, which may not be valid JSON (NaN)."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    return JSONResponse({"error": f"{place}: {first['msg']}"[:300]}, 422)
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return JSONResponse({"error": f"{field}: {first['msg']}"[:300]}, 422)
 
 
-def serve(  # noqa: PLR0913  # as the command has options
-    project: Path,
+def serve(  # noqa: PLR0913  # one parameter for each option of the command
+    folder: Path,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     socket_file: Path | None = None,
     base_url: str = "",
-    bring: tuple[str, ...] = (),
-    known_ang: Mapping[str, float | None] = MappingProxyType({}),
+    micrographs: tuple[str, ...] = (),
+    lengths_ang: Mapping[str, float | None] = MappingProxyType({}),
     read_only: bool = False,
     roots: tuple[Path, ...] = (),
     ready: Callable[[str, Path | None], None] = lambda *_: None,
 ) -> None:
-    """Serve a project's page until interrupted.
+    """Serve the page of a project until interrupted.
 
     Args:
-        project: The project's folder; made if it is missing.
-        host: Address to listen at.
-        port: Port to listen at; 0 takes a free one.
-        socket_file: Unix socket to listen at instead.
-        base_url: Address at which a proxy in front shows the page.
-        bring: Micrographs to add.
-        known_ang: What is known of the project, as `diameter_ang` and `pixel_size_ang`.
-        read_only: Only show the project, as where it cannot be written.
-        roots: The page brings micrographs from these folders alone; none for all.
-        ready: Called with the link once it listens, and the socket if there is one.
+        folder: Folder of the project; created if it does not exist.
+        host: Address to listen on.
+        port: Port to listen on; 0 chooses a free one.
+        socket_file: Unix socket to listen on instead.
+        base_url: Public address of the page behind a reverse proxy.
+        micrographs: Micrographs to add.
+        lengths_ang: Initial `diameter_ang` and `pixel_size_ang` of the project.
+        read_only: Open the project without write access.
+        roots: Folders that the page may add micrographs from; empty for all folders.
+        ready: Called with the link once the server listens, and the socket if there is one.
 
     Raises:
-        InputError: The port is taken, or the project cannot be opened.
+        InputError: The port is in use, or the project cannot be opened.
     """
-    if bring:
-        find_micrographs(bring)  # a mistake there begins no project
-    listener = _bound_socket(socket_file) if socket_file else _bound(host, port)
-    own_port = 0 if socket_file else int(listener.getsockname()[1])
-    desk = Desk.open(project, read_only=read_only, roots=roots)
-    if bring:
-        desk.micrographs.add(bring)
-    for name, value in known_ang.items():
+    if micrographs:
+        find_micrographs(micrographs)  # a missing file must not create a project
+    listener = bind_unix_socket(socket_file) if socket_file else bind_port(host, port)
+    bound_port = 0 if socket_file else int(listener.getsockname()[1])
+    project = AnnotationProject.open(folder, read_only=read_only, roots=roots)
+    if micrographs:
+        project.micrographs.add(micrographs)
+    for name, value in lengths_ang.items():
         if value is not None:
-            desk.store.set_meta(name, repr(value))
-    outside = urlsplit(base_url)
-    prefix = outside.path.rstrip("/")
-    hosts = frozenset() if socket_file else _names(host, own_port, outside.netloc)
-    door = Door(hosts, f"cryopick_{own_port or 'socket'}")
-    here = f"http://localhost{prefix}/" if socket_file else f"http://{host}:{own_port}{prefix}/"
-    link = f"{base_url.rstrip('/')}/" if outside.netloc else here
-    note = None if read_only else desk.folder / "server.json"
+            project.database.set_meta(name, repr(value))
+    public = urlsplit(base_url)
+    prefix = public.path.rstrip("/")
+    hosts = frozenset() if socket_file else host_names(host, bound_port, public.netloc)
+    credentials = Credentials(hosts, f"cryopick_{bound_port or 'socket'}")
+    local = f"http://localhost{prefix}/" if socket_file else f"http://{host}:{bound_port}{prefix}/"
+    address = f"{base_url.rstrip('/')}/" if public.netloc else local
+    link = f"{address}#t={credentials.token}"
+    note = None if read_only else project.folder / "server.json"
     if note:
-        with _private(note) as file:
-            file.write(json.dumps({"pid": os.getpid(), "link": f"{link}#t={door.token}"}))
-    # uvicorn sends itself the signal again when it has ended: by default that would be the end of
-    # us before anything is tidied up.
+        with open_private_file(note) as file:
+            file.write(json.dumps({"pid": os.getpid(), "link": link}))
+    # uvicorn sends itself the signal again after it has stopped; the default handler would end
+    # this process before the cleanup below.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    ready(f"{link}#t={door.token}", socket_file)
+    ready(link, socket_file)
     try:
-        _listen(application(desk, door, prefix), desk.news, listener)
+        _listen(create_application(project, credentials, prefix), project.event_stream, listener)
     finally:
-        for left in (note, socket_file):
-            if left:
-                left.unlink(missing_ok=True)
+        for path in (note, socket_file):
+            if path:
+                path.unlink(missing_ok=True)
 
 
-def _listen(app: App, news: News, listener: socket.socket) -> None:
+def _listen(app: App, event_stream: EventStream, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -202,65 +179,16 @@ def _listen(app: App, news: News, listener: socket.socket) -> None:
         ws="none",
         server_header=False,
     )
-    _Server(config, news).run(sockets=[listener])
-
-
-def _names(host: str, port: int, outside: str) -> frozenset[str]:
-    """What the Host header of a request for us may say."""
-    known = {"127.0.0.1", "localhost", "[::1]"}
-    if host not in known:  # others come by this machine's own name
-        known |= {host, socket.gethostname(), socket.getfqdn()}
-    return frozenset({f"{name}:{port}".lower() for name in known} | {outside.lower()} - {""})
+    _Server(config, event_stream).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of news first: it waits for every answer to be complete."""
+    """A server that ends the event streams before it waits for open responses."""
 
-    def __init__(self, config: uvicorn.Config, news: News) -> None:
+    def __init__(self, config: uvicorn.Config, event_stream: EventStream) -> None:
         super().__init__(config)
-        self._news = news
+        self._event_stream = event_stream
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._news.close()
+        self._event_stream.close()
         super().handle_exit(sig, frame)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends at once only on sockets that say they are TCP; on others every answer would wait
-    # 40 ms for the acknowledgement of its headers.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-        raise InputError(f"{host}:{port} {why}; choose another with --port") from error
-    listener.listen(128)
-    return listener
-
-
-def _bound_socket(file: Path) -> socket.socket:
-    """A socket that its owner alone can reach: uvicorn would open its own to everybody."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if file.parent.stat().st_mode & 0o077:
-        raise InputError(f"{file.parent}: others can enter it; choose a folder of your own (0700)")
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(str(file))
-    except OSError as error:
-        raise InputError(
-            f"{file}: cannot be used: {error.strerror}; remove it or choose another"
-        ) from error
-    file.chmod(0o600)
-    listener.listen(128)
-    return listener
-
-
-def _private(file: Path) -> TextIO:
-    """A new file that its owner alone can read."""
-    try:
-        file.unlink(missing_ok=True)
-        return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be written: {error.strerror}") from error

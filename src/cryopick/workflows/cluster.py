@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cryopick.distributed.dask_batch import Job, spread
-from cryopick.distributed.dask_cluster import is_here, workers_at
+from cryopick.distributed.dask_batch import WorkerJob, run_on_workers
+from cryopick.distributed.dask_cluster import connect_workers, is_local
 from cryopick.model.device import choose_device, require_device
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.events import Events, Notice, NoticeCode, track_progress
@@ -48,7 +48,7 @@ def choose_execution(
     Raises:
         SettingsError: This machine has no such device.
     """
-    if cluster is None or is_here(cluster.name):
+    if cluster is None or is_local(cluster.name):
         return require_device(device), settings
     if settings.precision == "auto":
         settings = replace(settings, precision="float32")
@@ -57,7 +57,7 @@ def choose_execution(
 
 def run_on_cluster(
     cluster: Cluster,
-    job: Job,
+    job: WorkerJob,
     outputs: Mapping[Path, Path | None],
     ignore: "Regions",
     events: Events,
@@ -85,7 +85,7 @@ def run_on_cluster(
 
     gpus = torch.cuda.device_count() if choose_device(job.device).type == "cuda" else 0
     with (
-        workers_at(cluster.name, cluster.workers, notify, gpus=gpus) as client,
+        connect_workers(cluster.name, cluster.workers, notify, gpus=gpus) as client,
         track_progress(events, f"Working on {cluster.name}", len(outputs)) as advance,
     ):
-        return spread(client, job, outputs, ignore, advance)
+        return run_on_workers(client, job, outputs, ignore, advance)

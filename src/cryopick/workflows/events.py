@@ -273,15 +273,17 @@ def track_progress(events: Events, stage: str, total: int) -> Iterator[Callable[
     Yields:
         A function that takes the number of units completed since its last call.
     """
-    started, done = time.monotonic(), 0
+    started, completed = time.monotonic(), 0
 
     def advance(units: int) -> None:
-        nonlocal done
-        done += units
+        nonlocal completed
+        completed += units
         elapsed_s = time.monotonic() - started
-        left_s = elapsed_s * (total - done) / done if done else None
+        left_s = elapsed_s * (total - completed) / completed if completed else None
         events.emit(
-            Progress(stage=stage, done=done, total=total, elapsed_s=elapsed_s, seconds_left=left_s)
+            Progress(
+                stage=stage, done=completed, total=total, elapsed_s=elapsed_s, seconds_left=left_s
+            )
         )
 
     events.emit(Progress(stage=stage, done=0, total=total, elapsed_s=0.0, seconds_left=None))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from cryopick.distributed.dask_batch import Job
+from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError
 from cryopick.evaluate.emptiness import is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
@@ -157,7 +157,7 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         batch = batch.prefetch_picks(job.micrographs, ledger)
         failures: dict[Path, str] = {}
         if job.cluster is not None:
-            shared = Job.of(batch, job.model, job.device, ledger)
+            shared = WorkerJob.from_batch(batch, job.model, job.device, ledger)
             missing = dict.fromkeys(batch.picker.order)
             failures = run_on_cluster(job.cluster, shared, missing, job.ignore, events)
         result = _collect(job, lambda path: batch.pick(path, ledger), failures, events)

@@ -89,7 +89,7 @@ class ProgressFile:
 def read_progress(path: Path) -> list[dict[str, Any]]:
     """Read the events of a progress file, in order.
 
-    A line that is still being written and lines that are damaged are left out.
+    A line that is still being written and lines that are damaged are skipped.
 
     Returns:
         One object per event; empty if the file does not exist.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TableOutput", "metadata_file", "plan_tables", "settings_file", "write_tables"]
 
+COORDINATE_LIST = "autopick.star"  # RELION's list of the tables in a folder
 _FOLDER_FORMAT = "tsv"  # of the tables in a folder, unless another is given
 
 
@@ -37,7 +38,7 @@ def plan_tables(
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
     from cryopick.picks import Picks
 
-    nothing = Picks(
+    no_picks = Picks(
         micrographs=tuple(str(path) for path in paths),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
@@ -45,10 +46,10 @@ def plan_tables(
     )
     with TemporaryDirectory() as folder:
         if not out.endswith("/"):
-            write_picks(nothing, Path(folder, Path(out).name), format=table_format, box_px=box_px)
+            write_picks(no_picks, Path(folder, Path(out).name), format=table_format, box_px=box_px)
             return [Path(out)]
         tables = write_picks_per_micrograph(
-            nothing, Path(folder), format=table_format or _FOLDER_FORMAT, box_px=box_px
+            no_picks, Path(folder), format=table_format or _FOLDER_FORMAT, box_px=box_px
         )
     return [Path(out) / table.name for table in tables]
 
@@ -152,11 +153,13 @@ class TableOutput:
             from cryopick.distributed.shards import Shard
 
             part = Shard.parse(shard)
-            micrographs, ledger_output = part.own(paths), part.output(Path(out))
+            micrographs, ledger_output = part.select(paths), part.output_path(Path(out))
             if out.endswith("/"):
-                tables = part.own(tables)
+                tables = part.select(tables)
             else:
                 out, tables = str(ledger_output), [ledger_output]
+        elif out.endswith("/") and table_format == "star":
+            tables = [*tables, Path(out) / COORDINATE_LIST]
         return cls(
             micrographs=micrographs,
             out=out,
@@ -167,7 +170,65 @@ class TableOutput:
         )
 
     def write(self, picks: "Picks") -> str:
-        """Write the tables in place of earlier ones, and return a summary."""
-        return write_tables(
-            picks, self.out, table_format=self.table_format, overwrite=True, box_px=self.box_px
+        """Write the tables in place of earlier ones, and return a summary.
+
+        A STAR table gets the optics groups of the lists that name the micrographs. STAR tables in
+        a folder are listed in `autopick.star`, unless this is one shard of them.
+        """
+        picks, layout = _add_optics(picks, self.micrographs)
+        summary = write_tables(
+            picks,
+            self.out,
+            table_format=self.table_format,
+            overwrite=True,
+            box_px=self.box_px,
+            layout=layout,
         )
+        if self._writes_list:
+            from cryopick.io.tables.pick_tables import write_coordinate_list
+
+            tables = dict(zip(map(Path, picks.micrographs), self._tables_of(picks), strict=True))
+            write_coordinate_list(tables, Path(self.out, COORDINATE_LIST))
+        return summary
+
+    @property
+    def _writes_list(self) -> bool:
+        return Path(self.out, COORDINATE_LIST) in self.tables
+
+    def _tables_of(self, picks: "Picks") -> list[Path]:
+        from cryopick.io.tables.pick_tables import per_micrograph_path
+
+        return [
+            per_micrograph_path(name, Path(self.out), format="star") for name in picks.micrographs
+        ]
+
+
+def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, TableLayout | None]":
+    """Give picks the optics groups of the STAR files that list their micrographs."""
+    from cryopick.io.tables import star
+    from cryopick.io.tables.codec import TableLayout
+    from cryopick.io.tables.formats import detect_codec
+    from cryopick.io.tables.star_merge import assign_optics_groups, merge_contexts
+    from cryopick.picks import concatenate
+    from cryopick.runs.listed_path import ListedPath
+
+    listed_paths = [path for path in micrographs if isinstance(path, ListedPath) and path.source]
+    sources = [p for p in dict.fromkeys(path.source for path in listed_paths) if p is not None]
+    sources = [source for source in sources if detect_codec(source) is star.CODEC]
+    if not sources or len(listed_paths) < len(micrographs):
+        return picks, None
+    contexts, tables = [], []
+    for source in sources:
+        context, group_of = star.read_list_optics(source)
+        names = {str(p) for p in listed_paths if p.source == source}
+        groups = {
+            str(p): group_of[p.listed_name] for p in listed_paths if p.listed_name in group_of
+        }
+        table = picks.restrict([name for name in picks.micrographs if name in names])
+        tables.append(assign_optics_groups(table, context, groups, source))
+        contexts.append(context)
+    if not all(context.others for context in contexts):
+        return picks, None
+    tables, merged = merge_contexts(tables, contexts, sources)
+    joined = concatenate(tables)
+    return joined.restrict(picks.micrographs), TableLayout(star=merged)

@@ -18,7 +18,7 @@ from cryopick.regions import Regions
 from cryopick.report import training as training_report
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.train.curves import CurveRow
-from cryopick.train.fabric import check_devices
+from cryopick.train.fabric import check_device_count
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
 from cryopick.train.model_calibration import calibrate_model
@@ -113,7 +113,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         events.emit(Started(workflow="train", micrographs=len(_all_micrographs(job))))
         _report_unmatched_labels(job, events)
         device = require_device(job.device)
-        check_devices(job.devices, device, job.settings.sampling)
+        check_device_count(job.devices, device, job.settings.sampling)
         statistics = _estimate_particles(job, device, events)
         run = _create_run(job, statistics)
         steps_done = run.open(overwrite=job.overwrite, resume=job.resume or job.finish)
@@ -163,10 +163,10 @@ def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> 
     statistics = ParticleStatistics(sample=sample, complete=complete)
     if statistics.estimate is None:
         return statistics
-    given = job.settings.particles_per_micrograph
-    if given is None:
+    number = job.settings.particles_per_micrograph
+    if number is None:
         events.emit(ParticlesEstimated(estimate=statistics.estimate))
-    elif objection := statistics.estimate.objection(given):
+    elif objection := statistics.estimate.objection(number):
         message = (
             f"{objection}; check the labels and --diameter-ang, or omit --particles-per-micrograph"
         )

@@ -1,15 +1,11 @@
-"""Commands, their options, one-line error messages and exit status.
+"""Commands of the program and their options.
 
-Exit status: 0 success, also without any particle; 1 error in the input; 2 usage error; 70 bug; 130
-interrupted. Nothing heavy is imported before a command runs, so that clients get the version
-immediately.
+Nothing heavy is imported before a command runs, so that clients get the version immediately.
 
 - `main`: entry point.
 - `run_words`: run a command line and return its exit status.
-- `run_with_status`: run a function and return its exit status.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,14 +16,13 @@ from typing import NamedTuple, NoReturn
 from cryopick.clients.topaz_cli import file_options as files
 from cryopick.clients.topaz_cli import picking_options as picking
 from cryopick.clients.topaz_cli.arguments import Parser, expand_argument_files, report
-from cryopick.errors import CryopickError
+from cryopick.clients.topaz_cli.exit_status import USAGE, run_with_status
 
-__all__ = ["main", "run_with_status", "run_words"]
+__all__ = ["main", "run_words"]
 
 # Version of Topaz reported to clients, some of which compare it with the versions they support;
 # nothing else may be on the line.
 VERSION = "0.3.20"
-FAILED, USAGE, BUG, INTERRUPTED = 1, 2, 70, 130
 
 
 class Command(NamedTuple):
@@ -116,40 +111,6 @@ def run_words(words: Sequence[str], program: str = "cryopick-topaz") -> int:
         The exit status.
     """
     return run_with_status(lambda: _run(expand_argument_files(words), program), program)
-
-
-def run_with_status(work: Callable[[], int], program: str) -> int:
-    """Run a function, report errors in one line, and return the exit status."""
-    try:
-        return work()
-    except SystemExit as end:  # from argparse, which has printed its message
-        return end.code if isinstance(end.code, int) else USAGE
-    except CryopickError as error:
-        report(f"{program}: error: {' '.join(str(error).split())}")
-        return FAILED
-    except KeyboardInterrupt:
-        report(f"{program}: interrupted")
-        return INTERRUPTED
-    except Exception as error:
-        if os.environ.get("CRYOPICK_DEBUG") == "1":
-            raise
-        return _report_error(error, program)
-
-
-def _report_error(error: Exception, program: str) -> int:
-    """Report a file error or a bug in one line; return the exit status."""
-    if isinstance(error, BrokenPipeError):  # the reader of stdout has closed it
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # for the flush at exit
-        return FAILED
-    if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        report(f"{program}: error: {where}{error.strerror}")
-        return FAILED
-    report(
-        f"{program}: bug: {type(error).__name__}: {' '.join(str(error).split())}. This is "
-        "an error in cryopick itself; run it again with CRYOPICK_DEBUG=1 and report the traceback."
-    )
-    return BUG
 
 
 def _run(words: Sequence[str], program: str) -> int:

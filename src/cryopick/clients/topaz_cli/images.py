@@ -10,11 +10,10 @@
 import json
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import mrcfile  # type: ignore[import-untyped]  # has no types
 import numpy as np
 
 from cryopick.array_types import Float32
@@ -24,8 +23,9 @@ from cryopick.clients.topaz_cli.table_files import add_image_suffix, write_table
 from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.evaluate.thresholds import apply_threshold
-from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
 from cryopick.io.images.mrc import write_mrc
+from cryopick.io.images.mrc_stack import write_mrc_stack
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.names import micrograph_stem
 from cryopick.picks import Picks, concatenate
@@ -204,16 +204,17 @@ def _select_inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
 def _write_stack(
     output: Path, picks: Picks, paths: Mapping[str, Path], side: int, out: int
 ) -> None:
-    with (
-        atomic_write(output, overwrite=True) as temporary,
-        mrcfile.new_mmap(temporary, (len(picks), out, out), mrc_mode=2) as stack,
-    ):
-        number, size_ang = 0, 0.0
+    sizes_ang = [_read_pixel_size(paths[name]) for name, _ in picks.split_by_micrograph()]
+    size_ang = next((size for size in reversed(sizes_ang) if size), 0.0)
+
+    def cut() -> Iterator[Float32[np.ndarray, "out out"]]:
         for name, picks_of_one in picks.split_by_micrograph():
-            raw = read_micrograph(paths[name])
-            size_ang = raw.pixel_size_ang or size_ang
-            for box in cut_boxes(raw.pixels, picks_of_one.xy_px, side):
-                stack.data[number] = box if out == side else shrunk_to(box, (out, out))
-                number += 1
-        stack.set_image_stack()
-        stack.voxel_size = size_ang * side / out
+            pixels = read_micrograph(paths[name]).pixels
+            for box in cut_boxes(pixels, picks_of_one.xy_px, side):
+                yield box if out == side else shrunk_to(box, (out, out))
+
+    write_mrc_stack(output, cut(), count=len(picks), side=out, pixel_size_ang=size_ang * side / out)
+
+
+def _read_pixel_size(path: Path) -> float | None:
+    return describe_micrograph(path, with_pixels=False).pixel_size_ang

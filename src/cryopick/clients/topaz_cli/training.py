@@ -22,7 +22,7 @@ from cryopick.clients.topaz_cli.micrographs import (
     report_failures,
     split_for_testing,
 )
-from cryopick.clients.topaz_cli.training_curve import Curve, Split
+from cryopick.clients.topaz_cli.training_curve import Curve, CurveSplit
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import CryopickError, InputError, NotFoundError
 from cryopick.model.architectures import NetworkSettings
@@ -125,8 +125,8 @@ class _Epochs:
         self.digits = math.ceil(math.log10(values.num_epochs)) if values.num_epochs > 1 else 1
         expected = settings.particles_per_micrograph if values.method != "PN" else None
         self.curve = Curve(Path(values.output) if values.output else None)
-        self.training = Split.of("train", training.store, expected)
-        self.testing = Split.of("test", testing.store, expected) if testing else None
+        self.training = CurveSplit.create("train", training.store, expected)
+        self.testing = CurveSplit.create("test", testing.store, expected) if testing else None
         self.held_out: HeldOutValidator | None = None
         if testing:
             radius_px = max(settings.sampling.label_radius_px, _MIN_EVALUATION_RADIUS_PX)

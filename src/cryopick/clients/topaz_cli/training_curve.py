@@ -1,7 +1,7 @@
 """Training curve in the form that clients read: TSV, with "-" for missing values.
 
 - `Curve`: the file.
-- `Split`: rows of the training or test micrographs.
+- `CurveSplit`: rows of the training or test micrographs.
 """
 
 import sys
@@ -16,7 +16,7 @@ from cryopick.runs.atomic_write import atomic_write
 from cryopick.train.curves import CurveRow
 from cryopick.train.validation import ValidationResult
 
-__all__ = ["Curve", "Split"]
+__all__ = ["Curve", "CurveSplit"]
 
 _COLUMNS = ["epoch", "iter", "split", "loss", "ge_penalty", "precision", "adjusted_precision"]
 _COLUMNS += ["tpr", "fpr", "auprc"]
@@ -43,7 +43,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Split:
+class CurveSplit:
     """Training or test micrographs.
 
     Attributes:
@@ -56,7 +56,7 @@ class Split:
     surplus: float
 
     @classmethod
-    def of(cls, name: str, store: PreparedStore, expected: float | None) -> "Split":
+    def create(cls, name: str, store: PreparedStore, expected: float | None) -> "CurveSplit":
         """Create a split.
 
         Args:

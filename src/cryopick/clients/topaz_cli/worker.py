@@ -147,7 +147,7 @@ def serve(socket_path: str) -> None:
 
 def _answer(connection: socket.socket) -> None:
     """Process one call; a client that disconnects does not stop the worker."""
-    from cryopick.clients.topaz_cli.app import run_with_status
+    from cryopick.clients.topaz_cli.exit_status import run_with_status
     from cryopick.clients.topaz_cli.picking import extract_here
 
     with connection.makefile("rw", encoding="utf-8") as stream:

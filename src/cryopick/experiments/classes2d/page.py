@@ -1,7 +1,8 @@
-"""What 2D classes say of picks, as a figure and as a page with every class on it.
+"""Results of the 2D-class validation, as a figure and as a page with all class averages.
 
-- `class_page`: the page.
-- `draw_shares`: true and false positives by threshold, the paper's Figure 4b, as a file.
+- `render_class_page`: the page.
+- `plot_false_positives`: true and false positives by threshold, as in Figure 4b of Bepler et al.
+  2019.
 """
 
 import base64
@@ -12,140 +13,154 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from cryopick.array_types import Float32
-from cryopick.experiments.classes2d.relion import Classes
-from cryopick.experiments.classes2d.rule import RULE, Verdict, is_hardly_parted
-from cryopick.experiments.classes2d.shares import Shares
+from cryopick.experiments.classes2d.false_positives import FalsePositiveRates
+from cryopick.experiments.classes2d.relion import ClassAssignment
+from cryopick.experiments.classes2d.rule import RULE, ClassVerdict, is_dominated_by_one_class
 from cryopick.report import markup
-from cryopick.report.drawing import FIRST, INK, SECOND, dress, figure_svg, save_figure
-from cryopick.report.wording import percent, signed
+from cryopick.report.drawing import FIRST, INK, SECOND, figure_svg, save_figure, style_axes
+from cryopick.report.number_format import format_percent, format_score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["class_page", "draw_shares"]
+__all__ = ["plot_false_positives", "render_class_page"]
 
 _SIZE = (7.6, 4.0)  # inches
-_OVERRULE = (
-    "Where you see it otherwise, write particle or junk into the column person of classes.tsv and "
-    "give the command again."
+_CORRECTION = (
+    "To correct a class, write particle or junk into the column person of classes.tsv and run the "
+    "command again."
 )
 
 
-def class_page(
-    sets: Sequence[Classes],
-    verdicts: Sequence[Sequence[Verdict]],
-    shares: Shares,
+def render_class_page(
+    sets: Sequence[ClassAssignment],
+    verdicts: Sequence[Sequence[ClassVerdict]],
+    rates: FalsePositiveRates,
 ) -> str:
-    """Tell a validation as one page that needs no other file.
+    """Render the results as one HTML page without external files.
 
     Args:
         sets: Classes of nested sets, the strictest first.
-        verdicts: What is said of each class of each.
-        shares: Of false positives in each.
+        verdicts: Verdict on each class of each set.
+        rates: False positives in each set.
     """
-    figure = figure_svg(
-        lambda drawn: _draw(drawn, shares), _SIZE, "True and false positives by threshold"
-    )
-    body = [
-        markup.section(
-            "True and false positives by threshold",
-            "Each set holds the one before. Its share of false positives is estimated as that of "
-            "the images in classes that are no particle.",
-            markup.figure(figure, _caption(shares.in_truth is not None)),
-            _table(shares),
+    title = "True and false positives by threshold"
+    figure = figure_svg(lambda canvas: _draw(canvas, rates), _SIZE, title)
+    caption = "Blue: images in particle classes; orange: images in junk classes."
+    if rates.in_truth is not None:
+        caption += " The paler bars show the true particles and false positives."
+    parts = [
+        markup.render_section(
+            title,
+            "Each set contains the one before it. Its fraction of false positives is estimated as "
+            "the fraction of its images in classes that are not particles.",
+            markup.render_figure(figure, caption),
+            _rates_table(rates),
         ),
-        markup.section("The rule", f"{RULE} {_OVERRULE}"),
+        markup.render_section("Rule", f"{RULE} {_CORRECTION}"),
     ]
-    for number, (own, said) in enumerate(zip(sets, verdicts, strict=True), start=1):
-        body.append(_averages(number, shares.threshold[number - 1], own, said))
+    for number, threshold in enumerate(rates.threshold, start=1):
+        heading = f"Set {number}: scores of at least {format_score(threshold)}"
+        parts.append(_averages_section(heading, sets[number - 1], verdicts[number - 1]))
     footer = (
-        f"Written by cryopick {version('cryopick')}; classes by RELION. After Figure 4 of Bepler "
+        f"Written by cryopick {version('cryopick')}; classes by RELION. Method: Figure 4 of Bepler "
         "et al. 2019, Nature Methods 16:1153."
     )
-    lead = f"RELION's {len(sets[0].images)} 2D classes of each of {len(sets)} sets of picks."
-    return markup.document("What class averages say of the picks", lead, "\n".join(body), footer)
+    lead = f"{len(sets[0].images)} RELION 2D classes of each of {len(sets)} sets of picks."
+    return markup.render_document(
+        "Validation of picks by 2D classification", lead, markup.join_markup(parts), footer
+    )
 
 
-def draw_shares(shares: Shares, path: Path) -> None:
-    """Draw true and false positives by threshold; a picture of an earlier run is replaced."""
-    save_figure(lambda drawn: _draw(drawn, shares), _SIZE, path, overwrite=True)
+def plot_false_positives(rates: FalsePositiveRates, path: Path) -> None:
+    """Plot true and false positives by threshold; an existing file is replaced."""
+    save_figure(lambda canvas: _draw(canvas, rates), _SIZE, path, overwrite=True)
 
 
-def _table(shares: Shares) -> str:
-    head = ["set", "threshold", "particles", "junk by class averages"]
-    told = zip(shares.threshold, shares.count, shares.by_classes, strict=True)
+def _rates_table(rates: FalsePositiveRates) -> Markup:
+    head = ["set", "threshold", "images", "junk by class averages"]
+    columns = zip(rates.threshold, rates.count, rates.by_classes, strict=True)
     rows = [
-        [str(number), signed(threshold), str(count), percent(share)]
-        for number, (threshold, count, share) in enumerate(told, start=1)
+        [str(number), format_score(threshold), str(count), format_percent(fraction)]
+        for number, (threshold, count, fraction) in enumerate(columns, start=1)
     ]
-    if shares.in_truth is not None:
-        head.append("junk in truth")
-        rows = [[*row, percent(share)] for row, share in zip(rows, shares.in_truth, strict=True)]
-    return markup.table(head, rows, "The same in numbers.", has_total=False)
-
-
-def _draw(figure: "Figure", shares: Shares) -> None:
-    axes = figure.subplots()
-    place, count = np.arange(len(shares.count)), np.array(shares.count)
-    kinds = [(0.0, 0.6, shares.by_classes, "", 1.0)]
-    if shares.in_truth is not None:
-        kinds = [
-            (-0.2, 0.36, shares.by_classes, ", by classes", 1.0),
-            (0.2, 0.36, shares.in_truth, ", in truth", 0.45),
+    if rates.in_truth is not None:
+        head.append("junk by true particles")
+        rows = [
+            [*row, format_percent(fraction)]
+            for row, fraction in zip(rows, rates.in_truth, strict=True)
         ]
-    for shift, wide, told, word, alpha in kinds:
-        x, false = place + shift, count * np.array(told)
+    return markup.render_table(
+        head, rows, "Number of images and fraction of junk.", has_total=False
+    )
+
+
+def _draw(figure: "Figure", rates: FalsePositiveRates) -> None:
+    axes = figure.subplots()
+    positions, count = np.arange(len(rates.count)), np.array(rates.count)
+    bars = [(0.0, 0.6, rates.by_classes, "", 1.0)]
+    if rates.in_truth is not None:
+        bars = [
+            (-0.2, 0.36, rates.by_classes, ", by classes", 1.0),
+            (0.2, 0.36, rates.in_truth, ", by true particles", 0.45),
+        ]
+    for shift, width, fractions, suffix, alpha in bars:
+        x, false = positions + shift, count * np.array(fractions)
         true = count - false
-        axes.bar(x, true, wide, color=FIRST, alpha=alpha, label=f"true{word}")
-        axes.bar(x, false, wide, bottom=true, color=SECOND, alpha=alpha, label=f"false{word}")
-        for at, top, share in zip(x, count, told, strict=True):
-            text = f"{100 * share:.0f}%"
+        axes.bar(x, true, width, color=FIRST, alpha=alpha, label=f"true{suffix}")
+        axes.bar(x, false, width, bottom=true, color=SECOND, alpha=alpha, label=f"false{suffix}")
+        for bar_x, top, fraction in zip(x, count, fractions, strict=True):
             axes.annotate(
-                text, (at, top), (0, 3), textcoords="offset points", ha="center", color=INK, size=8
+                f"{100 * fraction:.0f}%",
+                (bar_x, top),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                color=INK,
+                size=8,
             )
-    axes.set_xticks(place, [f"{value:.2f}".replace("-", "\u2212") for value in shares.threshold])
+    axes.set_xticks(positions, [format_score(threshold) for threshold in rates.threshold])
     axes.set(xlabel="threshold (logit)", ylabel="picks")
     axes.legend(frameon=False, labelcolor=INK, fontsize="small", loc="upper left")
-    dress(axes, "True and false positives; above each bar the share that is false")
+    style_axes(axes, "True and false positives, with the percentage of false positives")
     axes.grid(visible=False, axis="x")
 
 
-def _caption(has_truth: bool) -> str:
-    told = "Blue: images in classes of particles; orange: in classes of anything else."
-    return f"{told} The fainter bars are what is so." if has_truth else told
-
-
-def _averages(number: int, threshold: float, own: Classes, verdicts: Sequence[Verdict]) -> str:
-    shown = [verdict for verdict in verdicts if verdict.count]
-    shown.sort(key=lambda verdict: -verdict.count)
-    addresses = [_picture(own.images[verdict.number - 1]) for verdict in shown]
-    notes = [
-        f"{verdict.number}: {verdict.count}"
-        + ("" if verdict.is_particle else ", junk")
-        + ("" if verdict.by_person is None else ", by a person")
-        for verdict in shown
-    ]
-    kinds = ["" if verdict.is_particle else "off" for verdict in shown]
-    junk = sum(verdict.count for verdict in shown if not verdict.is_particle)
-    text = (
-        f"{len(own.number)} images, {junk} of them in classes that are no particle, with an orange "
-        "frame. Below each average its class and how many images it has; empty ones are left out."
+def _averages_section(
+    heading: str, assignment: ClassAssignment, verdicts: Sequence[ClassVerdict]
+) -> Markup:
+    filled = sorted(
+        (verdict for verdict in verdicts if verdict.count), key=lambda verdict: -verdict.count
     )
-    if is_hardly_parted(verdicts):
-        text += (
-            " Nearly all are in one class: RELION has not parted them, and the share is a guess."
+    pictures = [
+        markup.GalleryPicture(
+            _average_uri(assignment.images[verdict.number - 1]),
+            f"{verdict.number}: {verdict.count}"
+            + ("" if verdict.is_particle else ", junk")
+            + ("" if verdict.by_person is None else ", set by a person"),
+            is_marked=not verdict.is_particle,
         )
-    return markup.section(
-        f"Set {number}: scores of at least {signed(threshold)}",
-        text,
-        markup.gallery(addresses, "class average", notes, kinds),
+        for verdict in filled
+    ]
+    junk = sum(verdict.count for verdict in filled if not verdict.is_particle)
+    text = (
+        f"{len(assignment.number)} images, of which {junk} are in junk classes, marked by an "
+        "orange frame. Below each average are the number of its class and the number of its "
+        "images. Empty classes are not shown."
     )
+    if is_dominated_by_one_class(verdicts):
+        text += (
+            " Nearly all images are in one class: RELION could not separate them, and the fraction "
+            "of junk is unreliable."
+        )
+    return markup.render_section(heading, text, markup.render_gallery(pictures, "class average"))
 
 
-def _picture(image: Float32[np.ndarray, "side side"]) -> str:
-    """An average as a data address, stretched over its own range."""
+def _average_uri(image: Float32[np.ndarray, "side side"]) -> str:
+    """Draw a class average with full contrast, as a data URI."""
     from PIL import Image
 
     low, high = float(image.min()), float(image.max())

@@ -1,21 +1,20 @@
-"""Which 2D classes are particles: a rule that is written down, and that a person may overrule.
+"""Rule that decides which 2D classes are particles; a person may correct its verdicts.
 
-The surest picks are taken to be particles, for the most part: the classes of the strictest set
-show how strong and how well resolved averages of particles are. A class of any set is a particle
-if its average is
+The rule assumes that most of the highest-scoring picks are particles: the strictest set defines
+the contrast and resolution of particle averages. A class of any set is a particle if its average
 
-- resolved: RELION's estimate is at most 1.4 times that of the strictest set, and
-- strong: its standard deviation within the particle's disc is at least half of the strictest
-  set's.
+- is resolved: RELION's resolution estimate is at most 1.4 times that of the strictest set, and
+- has contrast: the standard deviation within the particle's disc is at least half that of the
+  strictest set.
 
-Of the strictest set both are medians over particles, not classes. What is no particle fails the
-first: places of empty ice average to nothing but what the search put in, and dirt, clumps and
-broken molecules are unlike each other.
+The values of the strictest set are medians over particles, not over classes. Junk fails the first
+test: averages of empty ice show only what the alignment added, and contamination, aggregates and
+broken molecules differ from each other.
 
-- `RULE`: the same in a sentence, for the page.
-- `Verdict`: what is said of one class.
-- `judged`: the verdicts on all classes of all sets.
-- `is_hardly_parted`: whether there is nothing to judge.
+- `RULE`: the rule in one sentence, for the page.
+- `ClassVerdict`: verdict on one class.
+- `apply_rule`: verdicts on all classes of all sets.
+- `is_dominated_by_one_class`: detects a failed classification.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,33 +23,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.experiments.classes2d.relion import Classes
+from cryopick.experiments.classes2d.relion import ClassAssignment
 
-__all__ = ["RULE", "Verdict", "is_hardly_parted", "judged"]
+__all__ = ["RULE", "ClassVerdict", "apply_rule", "is_dominated_by_one_class"]
 
-_WORST_RESOLUTION = 1.4  # times that of the strictest set
-_LEAST_STRENGTH = 0.5
-_MOST_IN_ONE = 0.9  # share of the images in one class that leaves nothing to judge
+_MAX_RESOLUTION_RATIO = 1.4  # to the strictest set
+_MIN_CONTRAST_RATIO = 0.5
+_MAX_CLASS_FRACTION = 0.9  # of the images in one class of a successful classification
 
 RULE = (
     "A class is a particle if RELION's estimate of its resolution is at most "
-    f"{_WORST_RESOLUTION:g} times that of the first set, and the standard deviation of its average "
-    f"within the particle's disc at least {_LEAST_STRENGTH:g} of the first set's, both as medians "
-    "over the first set's particles: the surest picks are taken to be particles, for the most part."
+    f"{_MAX_RESOLUTION_RATIO:g} times that of the first set, and the standard deviation of its "
+    f"average within the particle's disc is at least {_MIN_CONTRAST_RATIO:g} times that of the "
+    "first set. The values of the first set are medians over its particles; the rule assumes that "
+    "most of these highest-scoring picks are particles."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What is said of one class.
+class ClassVerdict:
+    """Verdict on one class.
 
     Attributes:
-        number: The class, from 1.
-        count: Its particles.
-        resolution_ang: As RELION estimates it.
-        strength: Standard deviation within the particle's disc, over the strictest set's.
-        by_rule: Whether the rule takes it for particles.
-        by_person: The same of a person, who comes first; None if nobody has said so.
+        number: Number of the class, from 1.
+        count: Number of its particles.
+        resolution_ang: Resolution estimated by RELION.
+        strength: Standard deviation within the particle's disc, relative to the strictest set.
+        by_rule: Verdict of the rule: true for a particle.
+        by_person: Verdict of a person, which takes precedence; None if there is none.
     """
 
     number: int
@@ -62,62 +62,68 @@ class Verdict:
 
     @property
     def is_particle(self) -> bool:
-        """The person's verdict, or else the rule's."""
+        """Verdict of the person if there is one, else of the rule."""
         return self.by_rule if self.by_person is None else self.by_person
 
 
-def judged(
-    sets: Sequence[Classes], diameter_ang: float, overruled: Mapping[tuple[int, int], bool]
-) -> list[list[Verdict]]:
-    """Judge the classes of all sets by those of the first, the strictest.
+def apply_rule(
+    sets: Sequence[ClassAssignment],
+    diameter_ang: float,
+    corrections: Mapping[tuple[int, int], bool],
+) -> list[list[ClassVerdict]]:
+    """Classify the classes of all sets as particle or junk, by comparison with the first set.
 
     Args:
         sets: Classes of nested sets, the strictest first.
         diameter_ang: Particle diameter.
-        overruled: Verdicts of a person, by set and class, both from 1.
+        corrections: Verdicts of a person, by set and class, both from 1.
 
     Returns:
-        For each set a verdict on each class.
+        A verdict on each class, for each set.
     """
-    strengths = [_strength(own, diameter_ang) for own in sets]
     strictest = sets[0]
-    usual_ang = _median(strictest.resolution_ang, strictest.count)
-    usual = _median(strengths[0], strictest.count)
-    verdicts = []
-    for position, (own, strength) in enumerate(zip(sets, strengths, strict=True), start=1):
-        verdicts.append(
-            [
-                Verdict(
-                    number=number,
-                    count=int(own.count[number - 1]),
-                    resolution_ang=float(own.resolution_ang[number - 1]),
-                    strength=float(strength[number - 1] / usual),
-                    by_rule=bool(
-                        own.resolution_ang[number - 1] <= _WORST_RESOLUTION * usual_ang
-                        and strength[number - 1] >= _LEAST_STRENGTH * usual
-                    ),
-                    by_person=overruled.get((position, number)),
-                )
-                for number in range(1, len(own.images) + 1)
-            ]
+    strengths_by_set = [_measure_strength(classes, diameter_ang) for classes in sets]
+    reference_ang = _median_over_particles(strictest.resolution_ang, strictest.count)
+    reference_strength = _median_over_particles(strengths_by_set[0], strictest.count)
+    return [
+        [
+            ClassVerdict(
+                number=number,
+                count=int(count),
+                resolution_ang=float(resolution_ang),
+                strength=float(strength / reference_strength),
+                by_rule=bool(
+                    resolution_ang <= _MAX_RESOLUTION_RATIO * reference_ang
+                    and strength >= _MIN_CONTRAST_RATIO * reference_strength
+                ),
+                by_person=corrections.get((position, number)),
+            )
+            for number, (count, resolution_ang, strength) in enumerate(
+                zip(classes.count, classes.resolution_ang, strengths, strict=True), start=1
+            )
+        ]
+        for position, (classes, strengths) in enumerate(
+            zip(sets, strengths_by_set, strict=True), start=1
         )
-    return verdicts
+    ]
 
 
-def is_hardly_parted(verdicts: Sequence[Verdict]) -> bool:
-    """Whether nearly all images are in one class, so that their share of junk is a guess."""
+def is_dominated_by_one_class(verdicts: Sequence[ClassVerdict]) -> bool:
+    """Return true if over 90 % of the images are in one class: the classification has failed."""
     counts = [verdict.count for verdict in verdicts]
-    return max(counts) > _MOST_IN_ONE * sum(counts)
+    return max(counts) > _MAX_CLASS_FRACTION * sum(counts)
 
 
-def _strength(classes: Classes, diameter_ang: float) -> Float[np.ndarray, " classes"]:
-    """Standard deviation of each average within the particle's disc."""
+def _measure_strength(
+    classes: ClassAssignment, diameter_ang: float
+) -> Float[np.ndarray, " classes"]:
+    """Return the standard deviation of each average within the particle's disc."""
     side = classes.images.shape[-1]
     y, x = np.mgrid[:side, :side] - side // 2
-    inside = np.hypot(x, y) <= diameter_ang / 2 / classes.pixel_size_ang
-    return classes.images[:, inside].std(axis=1).astype(np.float64)
+    is_inside = np.hypot(x, y) <= diameter_ang / 2 / classes.pixel_size_ang
+    return classes.images[:, is_inside].std(axis=1).astype(np.float64)
 
 
-def _median(values: Float[np.ndarray, " classes"], count: np.ndarray) -> float:
-    """Median over particles of what their classes have."""
+def _median_over_particles(values: Float[np.ndarray, " classes"], count: np.ndarray) -> float:
+    """Return the median of a value of the classes, weighted by their particles."""
     return float(np.median(np.repeat(values, count)))

@@ -1,6 +1,6 @@
-"""Settings of a validation by 2D classification, checked once.
+"""Settings of the validation by 2D classification.
 
-- `ClassSettings`: how RELION classifies.
+- `ClassSettings`: settings of RELION's 2D classification.
 """
 
 import math
@@ -12,7 +12,7 @@ from cryopick.errors import SettingsError
 
 __all__ = ["ClassSettings"]
 
-_MASK = 1.25  # particle diameters: the mask around an image
+_MASK_DIAMETERS = 1.25  # diameter of the circular mask, in particle diameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class ClassSettings:
     """Settings of `cryopick validate classes`; the field names are the TOML keys and the options.
 
     Raises:
-        SettingsError: A value lies outside its range.
+        SettingsError: A value is out of range.
     """
 
     diameter_ang: Annotated[float, Help("Particle diameter in ångströms.")]
@@ -46,11 +46,11 @@ class ClassSettings:
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} must be at least 0; got {getattr(self, name)}")
 
-    def words(self) -> list[str]:
-        """What `relion_refine` is told, apart from files and threads."""
+    def relion_options(self) -> list[str]:
+        """Return the options of `relion_refine`, without files and threads."""
         return [
             *("--iter", str(self.iterations), "--K", str(self.classes), "--tau2_fudge", "2"),
-            *("--particle_diameter", f"{_MASK * self.diameter_ang:.1f}"),
+            *("--particle_diameter", f"{_MASK_DIAMETERS * self.diameter_ang:.1f}"),
             *("--zero_mask", "--flatten_solvent", "--oversampling", str(self.oversampling)),
             *("--psi_step", "10", "--offset_range", "3", "--offset_step", "1.5"),
             *("--norm", "--scale", "--pad", "1", "--random_seed", str(self.seed)),

@@ -1,7 +1,7 @@
-"""Verdicts on classes as a table, in which a person may overrule the rule.
+"""Table of verdicts on 2D classes, in which a person may correct the rule.
 
-- `write_verdicts`: the table.
-- `overruled`: what a person wrote into it.
+- `write_verdicts`: writes the table.
+- `read_corrections`: reads the corrections of a person.
 """
 
 import csv
@@ -9,71 +9,73 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryopick.errors import FormatError
-from cryopick.experiments.classes2d.relion import Classes
-from cryopick.experiments.classes2d.rule import Verdict
+from cryopick.experiments.classes2d.relion import ClassAssignment
+from cryopick.experiments.classes2d.rule import ClassVerdict
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 
-__all__ = ["overruled", "write_verdicts"]
+__all__ = ["read_corrections", "write_verdicts"]
 
-_HEAD = ("set", "class", "particles", "resolution_ang", "strength", "rule", "person")
-_WORDS = {"particle": True, "junk": False, "": None}
+_COLUMNS = ("set", "class", "particles", "resolution_ang", "strength", "rule", "person")
+_VERDICT_BY_WORD = {"particle": True, "junk": False, "": None}
 
 
-def write_verdicts(verdicts: Sequence[Sequence[Verdict]], path: Path) -> None:
-    """Write one row for each class of each set; the column `person` keeps what a person said."""
+def write_verdicts(verdicts: Sequence[Sequence[ClassVerdict]], path: Path) -> None:
+    """Write one row per class; the column `person` holds the corrections."""
+    word_by_verdict = {verdict: word for word, verdict in _VERDICT_BY_WORD.items()}
     with atomic_write(path, overwrite=True) as temporary, temporary.open("w", newline="") as file:
-        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
-        rows.writerow(_HEAD)
-        for number, own in enumerate(verdicts, start=1):
-            for verdict in own:
-                measured = (verdict.resolution_ang, verdict.strength)
-                rows.writerow(
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(_COLUMNS)
+        for position, set_verdicts in enumerate(verdicts, start=1):
+            for verdict in set_verdicts:
+                measurements = (verdict.resolution_ang, verdict.strength)
+                table.writerow(
                     [
-                        *(number, verdict.number, verdict.count),
-                        *(f"{value:.3f}" for value in measured),
-                        "particle" if verdict.by_rule else "junk",
-                        {True: "particle", False: "junk", None: ""}[verdict.by_person],
+                        *(position, verdict.number, verdict.count),
+                        *(f"{value:.3f}" for value in measurements),
+                        word_by_verdict[verdict.by_rule],
+                        word_by_verdict[verdict.by_person],
                     ]
                 )
 
 
-def overruled(path: Path, sets: Sequence[Classes]) -> dict[tuple[int, int], bool]:
-    """What a person wrote into the table, by set and class; nothing if there is no table.
+def read_corrections(path: Path, sets: Sequence[ClassAssignment]) -> dict[tuple[int, int], bool]:
+    """Read the corrections of a person, by set and class; none if the table does not exist.
 
     Args:
         path: The table.
-        sets: The classes of now.
+        sets: The present classes.
 
     Raises:
-        FormatError: The table is another one, a word in it is not known, or it was written on a
-            class that is no more, as the sets were classified anew.
+        FormatError: The table has other columns or an unknown verdict, or corrects a class that
+            no longer exists because the sets were classified again.
     """
     if not path.is_file():
         return {}
-    found = {}
+    corrections = {}
     rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
     for line, row in enumerate(rows, start=2):
         word = (row.get("person") or "").strip().lower()
-        if word not in _WORDS or not set(_HEAD) <= row.keys():
+        if word not in _VERDICT_BY_WORD or not set(_COLUMNS) <= row.keys():
             raise FormatError(
-                f"{path}:{line}: expected particle, junk or nothing in the column person, found "
-                f"{word!r}; mend the row, or remove the table to begin again"
+                f"{path}:{line}: expected particle, junk or an empty cell in the column person, "
+                f"found {word!r}; correct the row, or remove the table to start again"
             )
-        verdict = _WORDS[word]
+        verdict = _VERDICT_BY_WORD[word]
         if verdict is not None:
             key = int(row["set"]), int(row["class"])
-            if _count(sets, *key) != int(row["particles"]):
+            if _count_particles(sets, *key) != int(row["particles"]):
                 raise FormatError(
-                    f"{path}:{line}: says {word} of a class of {row['particles']} particles that "
-                    "is no more, as the sets were classified anew; remove the table to begin again"
+                    f"{path}:{line}: corrects a class of {row['particles']} particles that no "
+                    "longer exists, because the sets were classified again; remove the table to "
+                    "start again"
                 )
-            found[key] = verdict
-    return found
+            corrections[key] = verdict
+    return corrections
 
 
-def _count(sets: Sequence[Classes], position: int, number: int) -> int:
-    """Particles of a class; -1 where there is no such class."""
+def _count_particles(sets: Sequence[ClassAssignment], position: int, number: int) -> int:
+    """Return the number of particles of a class; -1 if the class does not exist."""
     if not 1 <= position <= len(sets) or not 1 <= number <= len(sets[position - 1].count):
         return -1
     return int(sets[position - 1].count[number - 1])

@@ -1,12 +1,15 @@
-"""Micrographs in: strict reading, and a permissive look for `cryopick info`.
+"""Read micrographs strictly, and describe image files permissively for `cryopick info`.
 
-What a file is, its first bytes say; the suffix decides only where they are silent. Pixels
-stay as stored: (height, width), row 0 first, no flip, the file's own type.
+The first bytes of a file determine its format; the suffix decides only if they are inconclusive.
+Pixels stay as stored: (height, width), row 0 first, not flipped, with the file's data type.
 
-- `read_micrograph`: one image, or an error that says what is wrong and what to do.
-- `describe_micrograph`: what a file holds and what is wrong with it.
+- `read_micrograph`: read an image, or raise an error that names the problem and the fix.
+- `describe_micrograph`: summarize the content and the problems of an image file.
 """
 
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +18,29 @@ import numpy as np
 from cryopick.array_types import Real, Shaped
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.io.images.mrc import inspect_mrc
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import StoredImage
+from cryopick.runs.listed_path import listed_pixel_size
 
 __all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_micrograph"]
 
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CHUNK_PIXELS = 1 << 22
-_STAMP_END = 212  # the word MAP of an MRC header ends here
+_LARGE_BYTES = 1 << 28  # larger than nearly all micrographs
+_MAGIC_END = 212  # end of the word MAP in an MRC header
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Micrograph:
-    """One image that can serve as a micrograph.
+    """An image that can be used as a micrograph.
 
     Attributes:
-        path: The file it came from.
-        pixels: Finite, not constant, as stored; memory-mapped where the format allows, and
-            then read-only and perhaps of the other byte order.
-        pixel_size_ang: Å per pixel; None where neither file nor caller says.
-        value_range: Least and greatest pixel.
-        findings: Oddities that did not keep it from being read, one sentence each.
+        path: File it was read from.
+        pixels: Finite, not constant, as stored; possibly read-only and of the other byte order.
+        pixel_size_ang: Å per pixel; None if neither the file nor the caller states it.
+        value_range: Minimum and maximum pixel value.
+        findings: Irregularities that did not prevent reading, one sentence each.
     """
 
     path: Path
@@ -47,20 +52,21 @@ class Micrograph:
 
 @dataclass(frozen=True, kw_only=True)
 class MicrographInfo:
-    """What an image file holds, as far as can be told.
+    """Content of an image file.
 
     Attributes:
         kind: Name of the format, or "unknown".
-        shape: Axis lengths as stored; height and width last; empty if unknown.
+        shape: Stored axis lengths, height and width last; empty if unknown.
         dtype: Name of the pixel type; empty if unknown.
-        pixel_size_ang: Å per pixel; None where the file says none.
-        minimum: Least finite pixel; this and the next three are NaN if no pixel can be read.
-        maximum: Greatest finite pixel.
+        pixel_size_ang: Å per pixel; None if the file states none.
+        minimum: Minimum of the finite pixels; this and the next three are NaN if no pixel can be
+            read.
+        maximum: Maximum of the finite pixels.
         mean: Mean of the finite pixels.
         std: Standard deviation of the finite pixels.
-        findings: Everything odd, one sentence each; the last may be the error that
+        findings: All irregularities, one sentence each; the last may be the error that
             `read_micrograph` raises.
-        usable: Whether `read_micrograph` accepts the file.
+        usable: True if `read_micrograph` accepts the file.
     """
 
     kind: str
@@ -76,34 +82,40 @@ class MicrographInfo:
 
 
 def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) -> Micrograph:
-    """Read one micrograph and refuse whatever cannot serve as one.
+    """Read a micrograph; reject files that cannot be used as one.
 
     Args:
-        path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG.
-        pixel_size_ang: Å per pixel; comes before what the file says.
+        path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG file.
+            The pixel size of a `ListedPath` overrides the value in the file.
+        pixel_size_ang: Å per pixel; overrides the values in the list and the file.
 
     Raises:
-        MicrographError: The file is missing, empty, of another format, truncated, a stack, in
-            colour or complex, or its pixels are not all finite, or are all the same.
-        SettingsError: `pixel_size_ang` is not above 0.
+        MicrographError: The file is missing, empty, of an unknown format, truncated, a stack, in
+            colour or complex, or its pixels are not finite or are constant.
+        SettingsError: `pixel_size_ang` is not positive.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     if pixel_size_ang is not None and not 0 < pixel_size_ang < np.inf:
         raise SettingsError(f"the pixel size must be above 0 Å; got {pixel_size_ang:g}")
+    if pixel_size_ang is None:
+        pixel_size_ang = listed_pixel_size(path)
     image = _inspect(path)
-    fault, span = (image.fault, None) if image.fault else _examined(image.pixels)
-    if fault or image.pixels is None or span is None:
+    pixels, fault, span = (None, image.fault, None) if image.fault else _load(path, image.pixels)
+    if fault or pixels is None or span is None:
         raise MicrographError(f"{path}: {fault}")
     findings = image.findings
     stored = image.pixel_size_ang
     if pixel_size_ang is None or stored is not None:
-        findings = (*image.pixel_size_findings, *findings)
-    if pixel_size_ang is not None and stored is not None:
-        if abs(stored - pixel_size_ang) > 0.01 * pixel_size_ang:
-            findings += (f"The file says {stored:g} Å per pixel; {pixel_size_ang:g} Å is used.",)
+        findings += image.pixel_size_findings
+    if (
+        pixel_size_ang is not None
+        and stored is not None
+        and abs(stored - pixel_size_ang) > 0.01 * pixel_size_ang
+    ):
+        findings += (f"The file states {stored:g} Å per pixel; {pixel_size_ang:g} Å is used.",)
     return Micrograph(
         path=path,
-        pixels=image.pixels,
+        pixels=pixels,
         pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
         value_range=span,
         findings=findings,
@@ -111,22 +123,23 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
 
 
 def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographInfo:
-    """Say what an image file holds; damage becomes a finding.
+    """Describe an image file; damage becomes a finding.
 
     Args:
-        path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG.
-        with_pixels: Look at the pixels too; without, what they would tell stays NaN and a fault
-            in them unseen, and a memory-mapped file costs its header alone.
+        path: MRC (plain, .gz or .bz2), TIFF, PNG or JPEG file.
+        with_pixels: Also read the pixels. Otherwise their statistics stay NaN, faults in them go
+            unnoticed, and only the header of an uncompressed file is read.
 
     Raises:
-        MicrographError: The file is missing or may not be read: nothing can be said.
+        MicrographError: The file is missing or cannot be read.
     """
     image = _inspect(path)
     pixels = image.pixels if with_pixels else None
-    fault = image.fault or (_examined(pixels)[0] if with_pixels else None)
-    minimum, maximum, mean, std = _statistics(pixels)
-    findings = [*image.pixel_size_findings, *image.findings]
-    findings += _range_findings(image, (minimum, maximum, mean))
+    with _translate_errors(path):
+        fault = image.fault or (_check_values(pixels)[0] if with_pixels else None)
+        minimum, maximum, mean, std = _statistics(pixels)
+    findings = [*image.findings, *image.pixel_size_findings]
+    findings += _compare_range(image, (minimum, maximum, mean))
     if fault:
         findings.append(f"{path}: {fault}")
     return MicrographInfo(
@@ -143,25 +156,54 @@ def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographIn
     )
 
 
+def _load(
+    path: Path, pixels: np.ndarray | PixelFile | None
+) -> tuple[np.ndarray | None, str | None, tuple[float, float] | None]:
+    """Read the pixels, and return them with their fault and range.
+
+    Large files are checked by blocks first, so that a constant one, such as a sparse file, never
+    takes memory.
+    """
+    with _translate_errors(path):
+        if isinstance(pixels, PixelFile):
+            if pixels.nbytes > _LARGE_BYTES:
+                fault, _ = _check_values(pixels)
+                if fault:
+                    return None, fault, None
+            pixels = pixels.read()
+        return (pixels, *_check_values(pixels))
+
+
 def _inspect(path: Path) -> StoredImage:
-    """Have the file looked at by the format that its first bytes name."""
-    try:
+    """Inspect the file with the module of the format that its first bytes indicate."""
+    with _translate_errors(path):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise MicrographError(f"{path}: is a pipe or device; give a regular file")
         with path.open("rb") as file:
-            start = file.read(_STAMP_END)
-        return _by_content(path, start)
+            start = file.read(_MAGIC_END)
+        return _inspect_format(path, start)
+
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the file system as errors of the micrograph."""
+    try:
+        yield
     except FileNotFoundError:
         raise MicrographError(f"{path}: no such file; check the name") from None
     except IsADirectoryError:
         raise MicrographError(f"{path}: is a folder; name a micrograph inside it") from None
     except OSError as error:
-        raise MicrographError(f"{path}: cannot be read: {error.strerror}") from None
+        reason = error.strerror or error
+        raise MicrographError(f"{path}: cannot be read: {reason}") from None
 
 
-def _by_content(path: Path, start: bytes) -> StoredImage:
+def _inspect_format(path: Path, start: bytes) -> StoredImage:
     if not start:
         return StoredImage(kind="unknown", fault="the file is empty; copy it again")
     if start.startswith(_TIFF_STARTS):
-        from cryopick.io.images.tiff import inspect_tiff  # tifffile loads only when needed
+        from cryopick.io.images.tiff import inspect_tiff  # tifffile is imported only if needed
 
         return inspect_tiff(path)
     if start.startswith((b"\x89PNG", b"\xff\xd8\xff")):
@@ -175,49 +217,56 @@ def _by_content(path: Path, start: bytes) -> StoredImage:
     return StoredImage(kind="unknown", fault=fault)
 
 
-def _chunks(pixels: np.ndarray) -> list[np.ndarray]:
-    """Cut into runs of rows small enough that their copies stay small."""
+def _iterate_blocks(pixels: np.ndarray | PixelFile) -> Iterator[np.ndarray]:
+    """Yield an image in blocks of rows small enough to copy."""
+    if isinstance(pixels, PixelFile):
+        yield from pixels.read_blocks(_CHUNK_PIXELS)
+        return
     rows = pixels.reshape(-1, pixels.shape[-1])
     step = max(1, _CHUNK_PIXELS // rows.shape[1])
-    return [rows[i : i + step] for i in range(0, len(rows), step)]
+    for first in range(0, len(rows), step):
+        yield rows[first : first + step]
 
 
-def _examined(
-    pixels: Shaped[np.ndarray, "..."] | None,
+def _check_values(
+    pixels: Shaped[np.ndarray, "..."] | PixelFile | None,
 ) -> tuple[str | None, tuple[float, float] | None]:
-    """What is wrong with the values, not finite or all the same, or else the least and greatest."""
+    """Return the fault of the pixel values (not finite or constant), or else their range."""
     if pixels is None or pixels.size == 0:
         return "no pixel can be read", None
-    lows, highs, bad, first = [], [], 0, None
+    minima, maxima, invalid_count, first_invalid = [], [], 0, None
     row = 0
-    for chunk in _chunks(pixels):
-        low, high = chunk.min(), chunk.max()  # both are NaN if any pixel is
-        lows.append(low)
-        highs.append(high)
-        if not (np.isfinite(low) and np.isfinite(high)):
-            places = np.argwhere(~np.isfinite(chunk))
-            first = first or (int(places[0, 1]), int(places[0, 0]) + row)
-            bad += len(places)
+    for chunk in _iterate_blocks(pixels):
+        minimum, maximum = chunk.min(), chunk.max()  # both are NaN if any pixel is
+        minima.append(minimum)
+        maxima.append(maximum)
+        if not (np.isfinite(minimum) and np.isfinite(maximum)):
+            positions = np.argwhere(~np.isfinite(chunk))
+            first_invalid = first_invalid or (int(positions[0, 1]), int(positions[0, 0]) + row)
+            invalid_count += len(positions)
         row += len(chunk)
-    if bad and first:
+    if invalid_count and first_invalid:
         return (
-            f"{bad} pixels are NaN or infinite, the first at x = {first[0]}, y = {first[1]}; "
-            "write the micrograph anew, or replace them by the mean of their neighbours"
+            f"{invalid_count} pixels are NaN or infinite, the first at "
+            f"x = {first_invalid[0]}, y = {first_invalid[1]}; "
+            "write the micrograph again, or replace them by the mean of their neighbours"
         ), None
-    if min(lows) == max(highs):
-        return f"every pixel is {lows[0]:g}; it shows nothing, leave it out", None
-    return None, (float(min(lows)), float(max(highs)))
+    if min(minima) == max(maxima):
+        return f"all pixels have the value {minima[0]:g}; exclude the micrograph", None
+    return None, (float(min(minima)), float(max(maxima)))
 
 
-def _statistics(pixels: Shaped[np.ndarray, "..."] | None) -> tuple[float, float, float, float]:
+def _statistics(
+    pixels: Shaped[np.ndarray, "..."] | PixelFile | None,
+) -> tuple[float, float, float, float]:
     """Minimum, maximum, mean and standard deviation of the finite pixels, in float64."""
-    low, high, total, squares, count = np.inf, -np.inf, 0.0, 0.0, 0
+    minimum, maximum, total, squares, count = np.inf, -np.inf, 0.0, 0.0, 0
     if pixels is None or pixels.size == 0 or pixels.dtype.kind not in "iuf":
         return np.nan, np.nan, np.nan, np.nan
-    for chunk in _chunks(pixels):
+    for chunk in _iterate_blocks(pixels):
         values = chunk[np.isfinite(chunk)].astype(np.float64)
         if values.size:
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            minimum, maximum = min(minimum, float(values.min())), max(maximum, float(values.max()))
             # Chan et al. 1983, Am. Stat. 37:242: pooled sums of squares about the mean
             mean = total / count if count else 0.0
             shift = float(values.mean()) - mean
@@ -226,16 +275,22 @@ def _statistics(pixels: Shaped[np.ndarray, "..."] | None) -> tuple[float, float,
             total, count = total + float(values.sum()), count + values.size
     if not count:
         return np.nan, np.nan, np.nan, np.nan
-    return low, high, total / count, float(np.sqrt(squares / count))
+    return minimum, maximum, total / count, float(np.sqrt(squares / count))
 
 
-def _range_findings(image: StoredImage, found: tuple[float, float, float]) -> tuple[str, ...]:
-    """Hold the header's minimum, maximum and mean against those of the pixels."""
-    claimed = image.header_range
-    if claimed is None or not np.isfinite(found).all():
+def _compare_range(image: StoredImage, measured: tuple[float, float, float]) -> tuple[str, ...]:
+    """Compare minimum, maximum and mean in the header with those of the pixels."""
+    header_values = image.header_range
+    if header_values is None or not np.isfinite(measured).all():
         return ()
-    tolerance = 1e-3 * (found[1] - found[0]) + 1e-6 * max(map(abs, found))  # float32 and rounding
-    if np.abs(np.subtract(claimed, found)).max() <= tolerance:
+    tolerance = 1e-3 * (measured[1] - measured[0]) + 1e-6 * max(
+        map(abs, measured)
+    )  # float32 and rounding
+    if np.abs(np.subtract(header_values, measured)).max() <= tolerance:
         return ()
-    said, real = ("{:g}, {:g} and {:g}".format(*values) for values in (claimed, found))
-    return (f"The header says minimum, maximum and mean are {said}; they are {real}.",)
+    stated_text, measured_text = (
+        "{:g}, {:g} and {:g}".format(*values) for values in (header_values, measured)
+    )
+    return (
+        f"The header states minimum, maximum and mean {stated_text}; they are {measured_text}.",
+    )

@@ -1,10 +1,10 @@
-"""MRC images: the field's format, also gzip- and bzip2-compressed.
+"""MRC images, the standard format of the field, also compressed by gzip or bzip2.
 
-Header layout, byte orders and modes are those of mrcfile; pixels are memory-mapped. A
-compressed file is decompressed in memory, never further than its header says.
+Header layout, byte orders and modes are those of mrcfile. Pixels of a plain file are read later,
+by rows. A compressed file is decompressed in memory, never beyond the size in its header.
 
-- `inspect_mrc`: what a file holds, damaged or not.
-- `write_mrc`: an image with the pixel size of each axis.
+- `inspect_mrc`: read the content of a file, damaged or not.
+- `write_mrc`: write an image with the pixel size of each axis.
 
 Source of the layout: Cheng et al. 2015, J. Struct. Biol. 192:146 (MRC2014).
 """
@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
     describe_pixel_size,
+    find_expansion_fault,
     plausible_pixel_size,
 )
 from cryopick.runs.atomic_write import atomic_write
@@ -47,77 +49,86 @@ class _Header:
     order: str  # "<" or ">"
     findings: tuple[str, ...]
 
-    def whole_number(self, name: str) -> int:
+    def read_integer(self, name: str) -> int:
         return int(self.fields[name])
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.whole_number("nz"), self.whole_number("ny"), self.whole_number("nx")
+        return self.read_integer("nz"), self.read_integer("ny"), self.read_integer("nx")
 
     @property
     def data_start(self) -> int:
-        return _HEADER_BYTES + self.whole_number("nsymbt")
+        return _HEADER_BYTES + self.read_integer("nsymbt")
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Pixel type; only for modes that have one."""
         from mrcfile.utils import dtype_from_mode  # type: ignore[import-untyped]  # has no types
 
-        return dtype_from_mode(self.whole_number("mode")).newbyteorder(self.order)
+        return dtype_from_mode(self.read_integer("mode")).newbyteorder(self.order)
 
     @property
-    def promised_bytes(self) -> int:
+    def expected_bytes(self) -> int:
         return self.data_start + math.prod(self.shape) * self.dtype.itemsize
 
 
 def inspect_mrc(path: Path) -> StoredImage:
-    """Look at an MRC file, plain or compressed by gzip or bzip2.
+    """Inspect an MRC file, plain or compressed by gzip or bzip2.
 
     Raises:
         OSError: The file cannot be opened.
     """
+    size = path.stat().st_size
     with path.open("rb") as plain:
         start = plain.read(3)
         plain.seek(0)
         if start[:2] == b"\x1f\x8b":
             with GzipFile(fileobj=plain) as stream:
-                return _inspect_compressed(stream, "MRC, gzip")
+                return _inspect_compressed(stream, "MRC, gzip", size)
         if start == b"BZh":
             with BZ2File(plain) as stream:
-                return _inspect_compressed(stream, "MRC, bzip2")
+                return _inspect_compressed(stream, "MRC, bzip2", size)
         head = plain.read(_HEADER_BYTES)
-    image, header = _from_header(head, "MRC")
+    image, header = _describe_header(head, "MRC")
     if header is None or image.fault:
         return image
-    size = path.stat().st_size
     image = _compare_size(image, header, size)
-    if size < header.promised_bytes:
+    if size < header.expected_bytes:
         return image
-    pixels = np.memmap(path, header.dtype, "r", header.data_start, image.shape)
+    if math.prod(image.shape) > MAX_PIXELS:
+        return image if image.fault else replace(image, fault=_describe_excess(image))
+    pixels = PixelFile(path, header.dtype, header.data_start, image.shape)
     return replace(image, pixels=pixels)
 
 
-def _inspect_compressed(stream: GzipFile | BZ2File, kind: str) -> StoredImage:
-    """Decompress what the header promises and at most one block more."""
+def _describe_excess(image: StoredImage) -> str:
+    size = _format_size(image.shape)
+    return f"the header states {size} pixels, over the limit of {MAX_PIXELS}"
+
+
+def _inspect_compressed(stream: GzipFile | BZ2File, kind: str, file_bytes: int) -> StoredImage:
+    """Decompress the size stated in the header and at most one block more."""
     try:
         head = stream.read(_HEADER_BYTES)
         if head[208:211] != b"MAP":
             return StoredImage(
                 kind=kind, fault="the compressed file holds no MRC image; unpack it first"
             )
-        image, header = _from_header(head, kind)
+        image, header = _describe_header(head, kind)
         if header is None or image.fault:
             return image
         if math.prod(image.shape) > MAX_PIXELS:
-            fault = f"the header claims {_size(image.shape)} pixels, over the limit of {MAX_PIXELS}"
-            return replace(image, fault=f"{fault}; if that is right, unpack the file first")
-        rest = _read_up_to(stream, header.promised_bytes - _HEADER_BYTES + _BLOCK_BYTES)
+            return replace(image, fault=_describe_excess(image))
+        fault = find_expansion_fault(header.expected_bytes, file_bytes)
+        if fault:
+            return replace(image, fault=fault)
+        rest = _read_up_to(stream, header.expected_bytes - _HEADER_BYTES + _BLOCK_BYTES)
     except _STREAM_ERRORS as error:
         return StoredImage(
             kind=kind, fault=f"the compressed data is damaged or cut short ({error}); copy it again"
         )
     image = _compare_size(image, header, _HEADER_BYTES + len(rest))
-    if _HEADER_BYTES + len(rest) < header.promised_bytes:
+    if _HEADER_BYTES + len(rest) < header.expected_bytes:
         return image
     offset = header.data_start - _HEADER_BYTES
     count = math.prod(image.shape)
@@ -135,14 +146,14 @@ def _read_up_to(stream: GzipFile | BZ2File, count: int) -> bytearray:
     return data
 
 
-def _from_header(head: bytes, kind: str) -> tuple[StoredImage, _Header | None]:
-    """Say what the header alone tells; without sense in it there is no header."""
+def _describe_header(head: bytes, kind: str) -> tuple[StoredImage, _Header | None]:
+    """Describe the image from its header; return no header if it is invalid."""
     if len(head) < _HEADER_BYTES:
         fault = f"an MRC header takes {_HEADER_BYTES} bytes and the file has {len(head)}"
         return StoredImage(kind=kind, fault=f"{fault}; it is cut short, copy it again"), None
-    header = _parse(head)
+    header = _parse_header(head)
     if header is None:
-        fault = "the header makes no sense as MRC (sizes or mode); is it another format?"
+        fault = "the MRC header is invalid (sizes or mode); check that the file is MRC"
         return StoredImage(kind=kind, fault=fault), None
     sections, height, width = header.shape
     shape = (height, width) if sections == 1 else header.shape
@@ -153,16 +164,16 @@ def _from_header(head: bytes, kind: str) -> tuple[StoredImage, _Header | None]:
         pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
         findings=header.findings,
         pixel_size_findings=describe_pixel_size(x_ang, y_ang),
-        header_range=_claimed_range(header),
+        header_range=_stated_range(header),
     )
-    mode = header.whole_number("mode")
+    mode = header.read_integer("mode")
     if mode in _UNREADABLE_MODES:
         return replace(image, fault=f"the file has {_UNREADABLE_MODES[mode]}"), header
     return replace(image, dtype=header.dtype.name), header
 
 
-def _parse(head: bytes) -> _Header | None:
-    """Read the header in the byte order of its machine stamp, or in the one that makes sense."""
+def _parse_header(head: bytes) -> _Header | None:
+    """Parse the header in the byte order of its machine stamp, or else in the valid one."""
     from mrcfile.dtypes import HEADER_DTYPE  # type: ignore[import-untyped]  # has no types
     from mrcfile.utils import byte_order_from_machine_stamp
 
@@ -170,42 +181,44 @@ def _parse(head: bytes) -> _Header | None:
     if head[208:211] != b"MAP":
         findings.append("The header is of the old style: it lacks the word MAP.")
     try:
-        stamped = byte_order_from_machine_stamp(np.frombuffer(head[212:216], np.uint8))
+        stamped_order = byte_order_from_machine_stamp(np.frombuffer(head[212:216], np.uint8))
     except ValueError:
-        stamped = "<"
-    for order in (stamped, ">" if stamped == "<" else "<"):
+        stamped_order = "<"
+    for order in (stamped_order, ">" if stamped_order == "<" else "<"):
         fields = np.frombuffer(head, HEADER_DTYPE.newbyteorder(order))[0]
         sizes = (fields["nx"], fields["ny"], fields["nz"])
         if fields["mode"] in _MODES and min(sizes) > 0 and fields["nsymbt"] >= 0:
-            if order != stamped and not findings:
+            if order != stamped_order and not findings:
                 findings.append("The machine stamp names the wrong byte order.")
             return _Header(fields, order, tuple(findings))
     return None
 
 
 def _axis_pixel_size(header: _Header, axis: str) -> float:
-    """Cell length over sampling intervals, in Å per pixel; 0 where the header has none."""
-    samples = header.whole_number(f"m{axis}")
+    """Divide cell length by sampling intervals: Å per pixel; 0 if not stated."""
+    samples = header.read_integer(f"m{axis}")
     length = float(header.fields["cella"][axis])
     return length / samples if samples > 0 and np.isfinite(length) else 0.0
 
 
-def _claimed_range(header: _Header) -> tuple[float, float, float] | None:
+def _stated_range(header: _Header) -> tuple[float, float, float] | None:
     low, high, mean = (float(header.fields[name]) for name in ("dmin", "dmax", "dmean"))
-    return (low, high, mean) if low < high else None  # MRC2014: max below min means unknown
+    return (
+        (low, high, mean) if low < high else None
+    )  # MRC2014: a maximum below the minimum means unknown
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _format_size(shape: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in reversed(shape))
 
 
 def _compare_size(image: StoredImage, header: _Header, actual: int) -> StoredImage:
-    """Hold the bytes that there are against those that the header promises."""
-    promised = header.promised_bytes
-    if actual < promised:
+    """Compare the size of the file with the size stated in the header."""
+    expected = header.expected_bytes
+    if actual < expected:
         return replace(
             image,
-            fault=f"the header promises {promised} bytes ({_size(image.shape)} pixels of "
+            fault=f"the header states {expected} bytes ({_format_size(image.shape)} pixels of "
             f"{image.dtype}) and the file has {actual}; it is truncated, copy it again",
         )
     if len(image.shape) == 3:
@@ -214,16 +227,17 @@ def _compare_size(image: StoredImage, header: _Header, actual: int) -> StoredIma
             "sum the frames of a movie, or give the sections as single files"
         )
         return replace(image, fault=fault)
-    surplus = actual - promised
-    data = promised - header.data_start
-    if surplus >= data:
+    surplus_bytes = actual - expected
+    data_bytes = expected - header.data_start
+    if surplus_bytes >= data_bytes:
         fault = (
-            f"the header promises {promised} bytes, one image, and the file has {actual} or more, "
-            f"room for {1 + surplus // data} images; mend the header or write the image anew"
+            f"the header states {expected} bytes, one image, and the file has {actual} or more, "
+            f"room for {1 + surplus_bytes // data_bytes} images; "
+            "correct the header or write the image again"
         )
         return replace(image, fault=fault)
-    if surplus:
-        extra = f"{surplus} bytes follow the pixels; they were not read."
+    if surplus_bytes:
+        extra = f"{surplus_bytes} bytes follow the pixels; they were ignored."
         return replace(image, findings=(*image.findings, extra))
     return image
 
@@ -237,13 +251,13 @@ def write_mrc(
 ) -> None:
     """Write an image as MRC, mode 2 (float32), row 0 first.
 
-    The same image gives the same bytes: no date goes into the file.
+    Equal images give equal bytes: the file contains no date.
 
     Args:
-        path: Where to write; missing folders are made.
-        image: Any float array; it is stored as float32.
-        pixel_size_ang: Å per pixel along (y, x); None writes 0, that is, unknown.
-        overwrite: Replace a file that is there.
+        path: Output file; missing folders are created.
+        image: Any float array; stored as float32.
+        pixel_size_ang: Å per pixel along (y, x); None writes 0, which means unknown.
+        overwrite: Overwrite an existing file.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.

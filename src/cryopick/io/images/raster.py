@@ -1,6 +1,6 @@
-"""PNG and JPEG images, grey, of 8 or 16 bits.
+"""PNG and JPEG images, greyscale with 8 or 16 bits.
 
-- `inspect_raster`: what a file holds, damaged or not.
+- `inspect_raster`: read the content of a file, damaged or not.
 """
 
 import struct
@@ -12,21 +12,21 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage
+from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage, find_expansion_fault
 
 __all__ = ["inspect_raster"]
 
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
-    MemoryError,  # a part that claims to be larger than memory
+    MemoryError,  # a chunk that claims to be larger than memory
 )
 
 
 def inspect_raster(path: Path) -> StoredImage:
-    """Look at a PNG or JPEG file.
+    """Inspect a PNG or JPEG file.
 
-    Pillow's own opener has a global limit on sizes that micrographs exceed; the classes of
-    the two formats are used directly and `MAX_PIXELS` is checked before pixels are decoded.
+    Pillow's general opener has a global size limit that micrographs exceed. The classes of the two
+    formats are used directly, and `MAX_PIXELS` is checked before pixels are decoded.
 
     Raises:
         OSError: The file cannot be opened.
@@ -40,11 +40,14 @@ def inspect_raster(path: Path) -> StoredImage:
             picture = PngImageFile(stream) if is_png else JpegImageFile(stream)
             width, height = picture.size
             image = replace(image, shape=(height, width), fault=_fault(picture.mode, picture.size))
+            if image.fault is None:
+                pixel_bytes = width * height * (1 if picture.mode == "L" else 4)
+                image = replace(image, fault=find_expansion_fault(pixel_bytes, path.stat().st_size))
             if image.fault:
                 return image
             pixels = np.asarray(picture)
         except _DAMAGE as error:
-            reason = " ".join(str(error).split()) or "a part of it claims an impossible size"
+            reason = " ".join(str(error).split()) or "a chunk claims an impossible size"
             return replace(image, fault=f"the {kind} data is damaged ({reason}); copy it again")
     return replace(image, dtype=pixels.dtype.name, pixels=pixels)
 
@@ -53,7 +56,7 @@ def _fault(mode: str, size: tuple[int, int]) -> str | None:
     if mode == "1":
         return "has 1-bit pixels; a micrograph has 8 or 16 bits"
     if mode not in ("L", "I", "I;16", "I;16B", "I;16L"):
-        return "is a colour image; a micrograph is grey: convert it"
+        return "is a colour image; convert it to greyscale"
     width, height = size
     if width * height > MAX_PIXELS:
         return f"has {width} x {height} pixels, over the limit of {MAX_PIXELS}"

@@ -1,8 +1,8 @@
-"""How large micrographs are, told without reading their pixels where the format allows.
+"""Find the size of micrographs, without reading pixels if the format allows.
 
-- `read_micrograph_shape`: height and width of one.
-- `find_micrograph_shapes`: those of all micrographs of a table.
-- `HEIGHT`, `WIDTH`: the columns in which a table carries them.
+- `read_micrograph_shape`: height and width of one micrograph.
+- `find_micrograph_shapes`: height and width of all micrographs of a table.
+- `HEIGHT`, `WIDTH`: table columns that store them.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ HEIGHT, WIDTH = "micrograph_height_px", "micrograph_width_px"
 
 
 def read_micrograph_shape(path: Path) -> tuple[int, int]:
-    """Look up (height, width) of a micrograph.
+    """Read (height, width) of a micrograph.
 
     Raises:
-        MicrographError: The file is missing or cannot serve as a micrograph.
+        MicrographError: The file is missing or cannot be used as a micrograph.
     """
     if path.suffix.lower() == ".mrc" and path.is_file():
         image = inspect_mrc(path)
@@ -36,33 +36,33 @@ def read_micrograph_shape(path: Path) -> tuple[int, int]:
 
 
 def find_micrograph_shapes(
-    picks: Picks, given: Mapping[str, tuple[int, int]], why: str
+    picks: Picks, shapes_px: Mapping[str, tuple[int, int]], purpose: str
 ) -> Integer[np.ndarray, "micrographs 2"]:
-    """Find (height, width) of each micrograph with picks; 1 x 1 stands for those without.
+    """Find (height, width) of each micrograph with picks; the others get 1 x 1.
 
     Args:
         picks: The table.
-        given: Sizes by name; they come before those that the table carries, and these before
-            those of files that the table names.
-        why: What needs them, for the message.
+        shapes_px: Sizes by name. They take precedence over sizes in the table, which take
+            precedence over those of the files that the table names.
+        purpose: What needs the sizes, for the message.
 
     Raises:
-        SettingsError: The size of a micrograph is not known.
-        MicrographError: Its file cannot serve as a micrograph.
+        SettingsError: The size of a micrograph is unknown.
+        MicrographError: A file cannot be used as a micrograph.
     """
     shapes = np.ones((len(picks.micrographs), 2), np.int64)
-    carried = [picks.extra.get(side) for side in (HEIGHT, WIDTH)]
+    columns = [picks.extra.get(side) for side in (HEIGHT, WIDTH)]
     for i, (name, rows) in enumerate(picks.rows_by_micrograph().items()):
-        own = [side[rows[0]] for side in carried if side is not None and len(rows)]
-        if name in given:
-            shapes[i] = given[name]
-        elif len(own) == len(carried) and all(float(side) >= 1 for side in own):
-            shapes[i] = own
+        stored = [side[rows[0]] for side in columns if side is not None and len(rows)]
+        if name in shapes_px:
+            shapes[i] = shapes_px[name]
+        elif len(stored) == len(columns) and all(float(side) >= 1 for side in stored):
+            shapes[i] = [round(float(side)) for side in stored]
         elif len(rows) and Path(name).is_file():
             shapes[i] = read_micrograph_shape(Path(name))
         elif len(rows):
             raise SettingsError(
-                f"{why}, and the size of {name} is not known: give the micrographs with -m, or "
+                f"{purpose}, and the size of {name} is unknown: give the micrographs with -m, or "
                 "--shape-px HEIGHT WIDTH"
             )
     return shapes

@@ -1,6 +1,6 @@
-"""TIFF images, memory-mapped where they are stored in one piece.
+"""TIFF images; contiguous pixels are read plainly, others are decoded.
 
-- `inspect_tiff`: what a file holds, damaged or not.
+- `inspect_tiff`: read the content of a file, damaged or not.
 """
 
 import logging
@@ -12,13 +12,16 @@ from dataclasses import replace
 from lzma import LZMAError
 from pathlib import Path
 
+import numpy as np
 import tifffile
 from tifffile import TiffFile, TiffPage
 
+from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
     StoredImage,
     describe_pixel_size,
+    find_expansion_fault,
     plausible_pixel_size,
 )
 
@@ -35,9 +38,8 @@ _ANG_PER_IMAGEJ_UNIT = {
     "μm": 1e4,  # Greek mu
     "micron": 1e4,
 }
-_MOST_PAGES = 100_000
-_MOST_PER_BYTE = 2000  # bytes of pixels per compressed byte; deflate ends at 1032
-# What a damaged directory of tags or damaged data makes tifffile and its decoders raise
+_MAX_PAGES = 5_000  # longer than any movie; reading their directories takes seconds
+# Errors that tifffile and its decoders raise for damaged tags or data
 _DAMAGE = (
     ArithmeticError,
     LookupError,
@@ -53,17 +55,17 @@ _DAMAGE = (
 
 
 def inspect_tiff(path: Path) -> StoredImage:
-    """Look at a TIFF file.
+    """Inspect a TIFF file.
 
-    The pixel size is that of the resolution tags, if it lies within 0.05 to 100 Å: many
-    programs write 72 or 300 dots per inch, which is no pixel size.
+    The pixel size comes from the resolution tags if it is between 0.05 and 100 Å: many programs
+    write 72 or 300 dots per inch, which is not a pixel size.
     """
     try:
-        with _quiet(), tifffile.TiffFile(path) as tiff:
-            pages = [page for page in _pages(tiff) if not page.is_reduced]  # no thumbnails
-            image = _describe(tiff, pages)
+        with _silence_tifffile(), tifffile.TiffFile(path) as tiff:
+            pages = [page for page in _iterate_pages(tiff) if not page.is_reduced]  # no thumbnails
+            image = _describe_tags(tiff, pages)
             if image.fault is None:
-                image = _load(image, path, pages[0])
+                image = _load_pixels(image, path, pages[0])
             return image
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
@@ -71,33 +73,35 @@ def inspect_tiff(path: Path) -> StoredImage:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what tifffile logs of each damaged tag off the screen: the fault says it once."""
+def _silence_tifffile() -> Iterator[None]:
+    """Silence the log of tifffile, which reports each damaged tag; the fault reports it once."""
     logger = logging.getLogger("tifffile")
-    was, logger.disabled = logger.disabled, True
+    was_disabled, logger.disabled = logger.disabled, True
     try:
         yield
     finally:
-        logger.disabled = was
+        logger.disabled = was_disabled
 
 
-def _pages(tiff: TiffFile) -> Iterator[TiffPage]:
-    """The pages, whose directories each name the next; damaged ones may run in a circle.
+def _iterate_pages(tiff: TiffFile) -> Iterator[TiffPage]:
+    """Yield the pages of a file; damaged directories may point in a circle.
 
     Raises:
-        ValueError: They do.
+        ValueError: They do, or there are too many.
     """
-    seen: set[int] = set()
+    offsets: set[int] = set()
     for page in tiff.pages:
-        if page.offset in seen or len(seen) > _MOST_PAGES:
+        if page.offset in offsets:
             raise ValueError("its directories run in a circle")
-        seen.add(page.offset)
+        if len(offsets) >= _MAX_PAGES:
+            raise ValueError(f"it has over {_MAX_PAGES} directories")
+        offsets.add(page.offset)
         if isinstance(page, TiffPage):
             yield page
 
 
-def _describe(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
-    """Say what the tags alone tell."""
+def _describe_tags(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
+    """Describe the image from its tags."""
     if not pages:
         return StoredImage(kind="TIFF", fault="the TIFF file holds no image; copy it again")
     page = pages[0]
@@ -109,41 +113,43 @@ def _describe(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
         pixel_size_ang=plausible_pixel_size(x_ang, y_ang),
         pixel_size_findings=describe_pixel_size(x_ang, y_ang),
     )
-    return replace(image, fault=_fault(page, len(pages), tiff.filehandle.size))
+    return replace(image, fault=_find_fault(page, len(pages), tiff.filehandle.size))
 
 
-def _fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
+def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
     if page_count > 1:
         return (
             f"holds {page_count} sections where one micrograph was expected; "
             "sum the frames of a movie, or give the sections as single files"
         )
-    if page.samplesperpixel != 1 or page.photometric not in (0, 1):  # white or black is zero
-        return "is a colour image; a micrograph is grey: convert it"
+    if page.samplesperpixel != 1 or page.photometric not in (
+        0,
+        1,
+    ):  # greyscale, with zero as white or black
+        return "is a colour image; convert it to greyscale"
     if len(page.shape) != 2 or min(page.shape) < 1 or page.dtype is None:
-        return f"expected one grey image, found one of shape {tuple(page.shape)}"
+        return f"expected one greyscale image, found one of shape {tuple(page.shape)}"
     if page.dtype.kind not in "iuf" or page.bitspersample % 8:
         return f"has {page.bitspersample}-bit pixels; convert it to 8, 16 or 32 bits"
     if page.shape[0] * page.shape[1] > MAX_PIXELS:
         return f"has {page.shape[1]} x {page.shape[0]} pixels, over the limit of {MAX_PIXELS}"
-    if page.compression != 1 and page.nbytes > _MOST_PER_BYTE * file_bytes:
-        return (
-            f"claims {page.nbytes} bytes of pixels from a file of {file_bytes}, more than any "
-            "compression of a micrograph holds; copy it again"
-        )
+    fault = find_expansion_fault(page.nbytes, file_bytes) if page.compression != 1 else None
+    if fault:
+        return fault
     spans = zip(page.dataoffsets, page.databytecounts, strict=True)
-    promised = max((offset + count for offset, count in spans), default=0)
-    if promised > file_bytes:
+    expected = max((offset + count for offset, count in spans), default=0)
+    if expected > file_bytes:
         return (
-            f"the tags promise {promised} bytes and the file has {file_bytes}; "
+            f"the tags state {expected} bytes and the file has {file_bytes}; "
             "it is truncated, copy it again"
         )
     return None
 
 
-def _load(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
-    if page.is_memmappable:
-        return replace(image, pixels=tifffile.memmap(path, page=page.index, mode="r"))
+def _load_pixels(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
+    if page.is_memmappable and page.dtype is not None:
+        dtype = np.dtype(page.parent.byteorder + page.dtype.char)
+        return replace(image, pixels=PixelFile(path, dtype, page.dataoffsets[0], image.shape))
     if _lacks_decoder(page):
         method = tifffile.COMPRESSION(page.compression).name
         fault = f"is compressed by {method}; to read it: pip install 'cryopick[tiff]'"
@@ -154,12 +160,14 @@ def _load(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
 def _lacks_decoder(page: TiffPage) -> bool:
     """Check for a compression or predictor that needs the optional package imagecodecs."""
     codecs = tifffile.TIFF
-    known = page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS
-    return not known
+    is_available = (
+        page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS
+    )
+    return not is_available
 
 
 def _pixel_sizes(tiff: TiffFile, page: TiffPage) -> tuple[float, float]:
-    """Å per pixel along x and y as the resolution tags say; 0 where they do not."""
+    """Read Å per pixel along x and y from the resolution tags; 0 if not stated."""
     unit = (tiff.imagej_metadata or {}).get("unit", "")
     unit = str(unit).replace("\\u00B5", "µ").replace("\\u00C5", "å").lower()
     ang_per_unit = _ANG_PER_IMAGEJ_UNIT.get(unit)

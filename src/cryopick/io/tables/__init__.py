@@ -1,1 +1,1 @@
-"""Formats of pick tables, one module each."""
+"""Formats of pick tables, one module per format, and exclusion regions."""

@@ -1,9 +1,9 @@
-"""EMAN .box files: corner x, corner y, width, height and perhaps a score, one box a line.
+"""EMAN .box files: corner x, corner y, width, height and optionally a score, one box per line.
 
-A file holds one micrograph, whose name is the file's stem. The corner is that of lowest x and
-y in stored pixels, and the centre is corner + size // 2, as EMAN and RELION count: the pixel
-that is the origin of the box's Fourier transform, also where the side is odd. A fifth number
-is read as the score, as REPIC writes it; EMAN1 put a class there.
+A file holds one micrograph, named by the stem of the file. The corner has the lowest x and y in
+stored pixels. The centre is corner + size // 2, as in EMAN and RELION: the pixel at the origin of
+the box's Fourier transform, also for odd sizes. A fifth number is read as the score, as REPIC
+writes it; EMAN1 stored a class there.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC"]
 
-_EXPECTED = "a .box line with 4 or 5 numbers (corner x, y, width, height [score])"
+_EXPECTED_LINE = "a .box line with 4 or 5 numbers (corner x, y, width, height [score])"
 
 
 def _parse(text: str, path: Path) -> Picks:
@@ -37,13 +37,15 @@ def _parse(text: str, path: Path) -> Picks:
         if not fields:
             continue
         if len(fields) not in (4, 5):
-            raise line_error(path, number, f"{_EXPECTED}; this one has {len(fields)}", line)
+            raise line_error(path, number, f"{_EXPECTED_LINE}; this one has {len(fields)}", line)
         try:
             row = parse_floats(fields)
         except ValueError:
-            raise line_error(path, number, _EXPECTED, line) from None
+            raise line_error(path, number, _EXPECTED_LINE, line) from None
         if not np.isfinite(row[:4]).all() or (row[2:4] < 0).any():
-            raise line_error(path, number, f"{_EXPECTED}, finite and of no negative size", line)
+            raise line_error(
+                path, number, f"{_EXPECTED_LINE}, finite and not negative in size", line
+            )
         rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
@@ -66,7 +68,7 @@ def _render(picks: Picks, layout: TableLayout) -> str:
     return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
 
 
-def _recognises(head: str) -> bool:
+def _matches_head(head: str) -> bool:
     try:
         return len(parse_floats(first_line(head).split())) in (4, 5)
     except ValueError:
@@ -76,10 +78,10 @@ def _recognises(head: str) -> bool:
 CODEC = Codec(
     name="box",
     suffixes=(".box",),
-    recognises=_recognises,
+    matches_head=_matches_head,
     read=text_reader(_parse),
     write=text_writer(_render),
     ending=".box",
     name_from_file=_micrograph,
-    holds_one=True,
+    is_single=True,
 )

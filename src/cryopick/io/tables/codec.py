@@ -1,16 +1,15 @@
-"""What every format of pick tables offers, and the text work that they share.
+"""Interface of the formats of pick tables, and text functions that they share.
 
-A codec turns a file into `Picks` and `Picks` into a file; which codec is meant, and outputs
-that appear whole, are the business of `formats` and `tables`. Line numbers in messages begin
-at 1.
+A codec converts a file to `Picks` and `Picks` to a file; `formats` chooses the codec, and
+`pick_tables` writes files atomically. Line numbers in messages start at 1.
 
-- `Codec`, `TableLayout`, `StarContext`: the interface of a format.
-- `text_reader`, `text_writer`, `line_writer`: a codec's functions from text to table and back.
-- `iterate_slices`: a long table a part at a time.
-- `line_error`: the error for a line that breaks its format.
-- `parse_floats`, `parse_column`: text to numbers, strictly.
-- `format_coordinates`, `format_scores`, `format_column`: numbers to short text.
-- `shorten_names`, `require_one_micrograph`: what a table calls its micrographs.
+- `Codec`, `TableLayout`, `StarContext`: interface of a format.
+- `text_reader`, `text_writer`, `line_writer`: build a codec's functions from text functions.
+- `iterate_slices`: split a long table into parts.
+- `line_error`: error for a malformed line.
+- `parse_floats`, `parse_column`, `convert_to_floats`: strict conversion of text to numbers.
+- `format_coordinates`, `format_scores`, `format_column`: conversion of numbers to short text.
+- `shorten_names`, `require_one_micrograph`: micrograph names of a table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ __all__ = [
     "Codec",
     "StarContext",
     "TableLayout",
+    "convert_to_floats",
     "format_column",
     "format_coordinates",
     "format_scores",
@@ -43,17 +43,18 @@ __all__ = [
     "text_writer",
 ]
 
-_ROWS_AT_ONCE = 1 << 15  # as text they take some 10 MB
+_MAX_DIGITS = 20  # of an integer of 64 bits, with sign
+_ROWS_PER_SLICE = 1 << 15  # about 10 MB of text
 
 
 @dataclass(frozen=True, kw_only=True)
 class StarContext:
-    """What stands around the picks in a STAR file.
+    """Content of a STAR file around its picks.
 
     Attributes:
-        block: Name of the block that holds the picks; "" is RELION's unnamed block.
-        version: RELION's number in the comment above it; None leaves the comment out.
-        others: Text of all other blocks, such as the optics table, as it stood in the file.
+        block: Name of the block with the picks; "" is RELION's unnamed block.
+        version: RELION's version number in the comment above it; None omits the comment.
+        others: Text of all other blocks, such as the optics table, as it was in the file.
     """
 
     block: str = "particles"
@@ -63,13 +64,13 @@ class StarContext:
 
 @dataclass(frozen=True, kw_only=True)
 class TableLayout:
-    """How a table is to be laid out.
+    """Options for writing a table.
 
     Attributes:
-        one_micrograph: The file holds one micrograph alone, whose name the file carries.
+        one_micrograph: The file holds a single micrograph, which the file name states.
         box_px: Side of the boxes, for formats that store boxes.
         shapes_px: (height, width) of micrographs by name, for formats that store fractions.
-        star: What to write around the picks, for STAR files of several micrographs.
+        star: Content around the picks, for STAR files of several micrographs.
     """
 
     one_micrograph: bool = False
@@ -80,41 +81,41 @@ class TableLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One format of pick tables.
+    """A format of pick tables.
 
     Attributes:
-        name: What the user calls it.
-        suffixes: Ends of file names that mean this format when writing; the first is preferred.
-        recognises: Whether the beginning of a file, as text, is of this format.
-        read: File to table; raises `InputError` or `FormatError`.
-        write: Table and layout to a new file; raises `FormatError` or `SettingsError`.
-        ending: What follows the stem in the name of a file for one micrograph.
-        name_from_file: What a file that names no micrograph calls its one micrograph; None
-            for formats that always name them.
-        file_stem: What the name of a file for one micrograph begins with.
-        holds_one: A file cannot hold more than one micrograph.
+        name: Name of the format in options.
+        suffixes: File name endings that select this format for writing; the first is preferred.
+        matches_head: Tests whether the beginning of a file, as text, has this format.
+        read: Reads a file; raises `InputError` or `FormatError`.
+        write: Writes a table to a new file; raises `FormatError` or `SettingsError`.
+        ending: Text after the stem in the name of a file for one micrograph.
+        name_from_file: Names the micrograph of a file that does not state it; None for formats
+            that always state it.
+        file_stem: Derives the stem of a file for one micrograph from the micrograph name.
+        is_single: A file holds at most one micrograph.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    recognises: Callable[[str], bool]
+    matches_head: Callable[[str], bool]
     read: Callable[[Path], Picks]
     write: Callable[[Picks, TableLayout, Path], None]
     ending: str
     name_from_file: Callable[[Path], str] | None = None
     file_stem: Callable[[str], str] = micrograph_stem
-    holds_one: bool = False
+    is_single: bool = False
 
 
 def text_reader(parse: Callable[[str, Path], Picks]) -> Callable[[Path], Picks]:
-    """Make a codec's `read` of a function from text, and the path it came from, to a table."""
+    """Build a codec's `read` from a function that parses text; the path serves messages."""
     return lambda path: parse(read_text(path), path)
 
 
 def text_writer(
     render: Callable[[Picks, TableLayout], str],
 ) -> Callable[[Picks, TableLayout, Path], None]:
-    """Make a codec's `write` of a function from table and layout to text."""
+    """Build a codec's `write` from a function that renders a table as text."""
 
     def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         path.write_text(render(picks, layout), encoding="utf-8", newline="\n")
@@ -125,7 +126,7 @@ def text_writer(
 def line_writer(
     render: Callable[[Picks, TableLayout], Iterable[str]],
 ) -> Callable[[Picks, TableLayout, Path], None]:
-    """The same of a function to lines, which are never held all at once."""
+    """Build a codec's `write` from a function that yields lines, which are never all in memory."""
 
     def write(picks: Picks, layout: TableLayout, path: Path) -> None:
         with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -135,22 +136,22 @@ def line_writer(
 
 
 def iterate_slices(picks: Picks) -> Iterator[Picks]:
-    """Cut a table into parts of which each is small as text; all micrographs stay in each."""
-    for start in range(0, len(picks), _ROWS_AT_ONCE):
-        yield picks.select(np.arange(start, min(start + _ROWS_AT_ONCE, len(picks))))
+    """Split a table into parts that are small as text; each part lists all micrographs."""
+    for start in range(0, len(picks), _ROWS_PER_SLICE):
+        yield picks.select(np.arange(start, min(start + _ROWS_PER_SLICE, len(picks))))
 
 
 def line_error(path: Path, line: int, expected: str, text: str) -> FormatError:
-    """Build the error for a line that breaks its format, with the line in it."""
-    shown = text if len(text) <= 120 else text[:117] + "..."
-    return FormatError(f"{path}:{line}: expected {expected}, found {shown!r}; mend that line")
+    """Build the error for a malformed line, quoting the line."""
+    excerpt = text if len(text) <= 120 else text[:117] + "..."
+    return FormatError(f"{path}:{line}: expected {expected}, found {excerpt!r}; correct that line")
 
 
 def parse_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
-    """Turn text into numbers.
+    """Convert text to numbers.
 
     Raises:
-        ValueError: One of them is not a plain number ("1_000" is Python's, not a table's).
+        ValueError: A text is not a plain number ("1_000" is valid in Python but not in tables).
     """
     if any("_" in value for value in values):
         raise ValueError("digits are grouped by underscores")
@@ -158,35 +159,52 @@ def parse_floats(values: Sequence[str]) -> Float[np.ndarray, " values"]:
 
 
 def parse_column(values: Sequence[str]) -> Shaped[np.ndarray, " values"]:
-    """Turn text into whole numbers, else floats, else leave it as text.
+    """Convert a carried column to integers or floats if its text can be restored, else keep it.
 
-    What would not come back as it was stays text: numbers with leading zeros are names, and
-    whole numbers beyond 64 bits have no type here.
+    Group names such as 1.10, 12e3 and 007 look like numbers and would come back as other text.
 
-    >>> to_column(["15494748553812943456"]), to_column(["007", "1"])
-    (array([15494748553812943456], dtype=uint64), array(['007', '1'], dtype='<U3'))
+    >>> parse_column(["15494748553812943456"]), parse_column(["1.10", "2"])
+    (array([15494748553812943456], dtype=uint64), array(['1.10', '2'], dtype='<U4'))
     """
+    text = np.array(values, dtype=np.str_)
     try:
         floats = parse_floats(values)
     except ValueError:
-        return np.array(values, dtype=np.str_)
-    digits = [value.strip().lstrip("+-") for value in values]
-    if not all(value.isdecimal() for value in digits):
-        return floats
-    if any(len(value) > 1 and (value[0] == "0" or len(value) > 20) for value in digits):
-        return np.array(values, dtype=np.str_)
-    whole = [int(value) for value in values]
-    low, high = min(whole, default=0), max(whole, default=0)
-    for kind in (np.int64, np.uint64):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return np.array(whole, dtype=kind)
-    return np.array(values, dtype=np.str_)
+        return text
+    if all(value.lstrip("-").isdecimal() and len(value) <= _MAX_DIGITS for value in values):
+        integers = [int(value) for value in values]
+        minimum, maximum = min(integers, default=0), max(integers, default=0)
+        for dtype in (np.int64, np.uint64):
+            if np.iinfo(dtype).min <= minimum and maximum <= np.iinfo(dtype).max:
+                return _unless_changed(np.array(integers, dtype=dtype), values, text)
+        return text
+    return _unless_changed(floats, values, text)
+
+
+def _unless_changed(
+    numbers: Shaped[np.ndarray, " values"],
+    values: Sequence[str],
+    text: Shaped[np.ndarray, " values"],
+) -> Shaped[np.ndarray, " values"]:
+    return numbers if format_column(numbers) == list(values) else text
+
+
+def convert_to_floats(
+    column: Shaped[np.ndarray, " values"],
+) -> Float[np.ndarray, " values"] | None:
+    """Convert a carried column, possibly text, to floats; None if it contains other text."""
+    if column.dtype.kind in "biuf":
+        return column.astype(np.float64)
+    try:
+        return parse_floats(column.astype(np.str_).tolist())
+    except ValueError:
+        return None
 
 
 def format_coordinates(values: Float[np.ndarray, " values"]) -> list[str]:
-    """Write coordinates to a thousandth of a pixel, without trailing zeros.
+    """Format coordinates to a thousandth of a pixel, without trailing zeros.
 
-    >>> coordinate_text(np.array([12.0, 0.5, -0.0001]))
+    >>> format_coordinates(np.array([12.0, 0.5, -0.0001]))
     ['12', '0.5', '0']
     """
     if (values == np.round(values)).all():
@@ -196,12 +214,12 @@ def format_coordinates(values: Float[np.ndarray, " values"]) -> list[str]:
 
 
 def format_scores(values: Float[np.ndarray, " values"]) -> list[str]:
-    """Write scores to the nine digits that a float32 needs."""
+    """Format scores with the nine digits of a float32."""
     return [f"{value:.9g}" for value in values.tolist()]
 
 
 def format_column(values: Shaped[np.ndarray, " values"]) -> list[str]:
-    """Write a column so that every value survives; a float32 takes nine digits."""
+    """Format a column without loss of precision; a float32 takes nine digits."""
     if values.dtype.kind == "f":
         is_double = values.dtype.itemsize > 4
         return [repr(v) if is_double else f"{v:.9g}" for v in values.tolist()]
@@ -214,7 +232,7 @@ def shorten_names(picks: Picks, *, forbidden: str) -> list[str]:
     """Name each micrograph by its stem, or by its full name if two share a stem.
 
     Raises:
-        FormatError: A name holds one of the `forbidden` characters.
+        FormatError: A name contains one of the `forbidden` characters.
     """
     names = [micrograph_stem(name) for name in picks.micrographs]
     if len(set(names)) < len(names):
@@ -222,14 +240,14 @@ def shorten_names(picks: Picks, *, forbidden: str) -> list[str]:
     for name in names:
         if any(sign in name for sign in forbidden):
             raise FormatError(
-                f"the micrograph's name {name!r} holds a tab or a line break, "
+                f"the micrograph's name {name!r} contains a tab or a line break, "
                 "which this format cannot store; rename the file"
             )
     return names
 
 
 def require_one_micrograph(picks: Picks, kind: str) -> None:
-    """Refuse a table of several micrographs for a format that holds one.
+    """Reject a table of several micrographs for a format that holds one.
 
     Raises:
         SettingsError: The table has more than one micrograph.

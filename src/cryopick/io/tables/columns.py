@@ -1,10 +1,10 @@
-"""Rows of text under a header to a table of picks, and back: the common part of TSV and CSV.
+"""Conversion between rows of text with a header and pick tables, shared by TSV and CSV.
 
-- `parse_header`: what a header calls its columns.
-- `parse_rows`, `parse_columns`: text to `Picks`.
-- `is_header`: whether a row of text names such columns.
-- `render_rows`: `Picks` to header and rows.
-- `row_width_error`: the error for a row of the wrong length.
+- `parse_header`: standard names of the columns of a header.
+- `parse_rows`, `parse_columns`: convert text to `Picks`.
+- `is_header`: check whether a row of text names such columns.
+- `render_rows`: convert `Picks` to header and rows.
+- `row_width_error`: error for a row with the wrong number of fields.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.tables.codec import (
     format_column,
     format_coordinates,
@@ -52,10 +52,10 @@ def parse_rows(
     lines: Sequence[int],
     path: Path,
 ) -> Picks:
-    """Turn rows of text into a table: `parse_columns` after a look at the rows' lengths.
+    """Convert rows of text to a table, after checking the number of fields in each row.
 
     Raises:
-        FormatError: A row has too few or too many fields, or as `parse_columns`.
+        FormatError: A row has too few or too many fields, or an error of `parse_columns`.
     """
     names = parse_header(header, path)
     for row, line in zip(rows, lines, strict=True):
@@ -71,32 +71,32 @@ def parse_columns(
     lines: Sequence[int],
     path: Path,
 ) -> Picks:
-    """Turn columns of text into a table; columns come in any order, unknown ones are carried.
+    """Convert columns of text to a table; columns have any order, unknown ones are carried.
 
     Args:
-        names: What `parse_header` made of the header.
-        columns: The fields of each column.
-        lines: The line number of each row.
+        names: Standard column names from `parse_header`.
+        columns: Fields of each column.
+        lines: Line number of each row.
         path: The file, for messages.
 
     Raises:
-        FormatError: A micrograph has no name, or a field is not the number it should be.
+        FormatError: A micrograph name is empty, or a field is not a valid number.
     """
     fields = dict(zip(names, columns, strict=True))
     micrographs = fields.pop("image_name")
     if not all(micrographs):
         line = next(line for line, name in zip(lines, micrographs, strict=True) if not name)
-        raise line_error(path, line, "a micrograph's name in the column image_name", "")
+        raise line_error(path, line, "a micrograph name in the column image_name", "")
     xy_px = np.empty((len(micrographs), 2))
     for axis, name in enumerate(("x_coord", "y_coord")):
-        xy_px[:, axis] = _coordinates(fields.pop(name), name, lines, path)
-    score = _scores(fields.pop("score"), lines, path) if "score" in fields else None
+        xy_px[:, axis] = _parse_coordinates(fields.pop(name), name, lines, path)
+    score = _parse_scores(fields.pop("score"), lines, path) if "score" in fields else None
     extra = {name: parse_column(values) for name, values in fields.items()}
     return Picks.from_columns(micrographs, xy_px, score, extra)
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Whether a row of text names coordinates, so that a table may follow."""
+    """Check whether a row of text names coordinate columns, so that a table may follow."""
     names = [_ALIASES.get(name, name) for name in fields]
     return any(name in names for name in REQUIRED)
 
@@ -108,27 +108,27 @@ def row_width_error(path: Path, line: int, names: Sequence[str], row: Sequence[s
 
 
 def parse_header(header: Sequence[str], path: Path) -> list[str]:
-    """Name the columns of a header as we do; `micrograph`, `x` and `y` are known too.
+    """Convert the columns of a header to standard names; `micrograph`, `x` and `y` are aliases.
 
     Raises:
-        FormatError: A needed column is missing or a column comes twice.
+        FormatError: A required column is missing or a column appears twice.
     """
     cleaned = [name.strip() for name in header]
     names = [_ALIASES.get(name, name) for name in cleaned]
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         expected = f"a header with the columns {', '.join(REQUIRED)}"
-        raise FormatError(
+        raise NotATableError(
             f"{path}: expected {expected}, found {' '.join(cleaned)[:120]!r} without "
             f"{', '.join(missing)}; add a header line or name the format with --format"
         )
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise FormatError(f"{path}: the column {twice[0]} comes twice; remove or rename one")
+    duplicates = [name for name in names if names.count(name) > 1]
+    if duplicates:
+        raise FormatError(f"{path}: the column {duplicates[0]} appears twice; remove or rename one")
     return names
 
 
-def _coordinates(
+def _parse_coordinates(
     values: Sequence[str], name: str, lines: Sequence[int], path: Path
 ) -> Float[np.ndarray, " rows"]:
     try:
@@ -150,41 +150,43 @@ def _is_finite(value: str) -> bool:
         return False
 
 
-def _scores(values: Sequence[str], lines: Sequence[int], path: Path) -> Float[np.ndarray, " rows"]:
-    """Read scores; an empty field is a score that is not known."""
+def _parse_scores(
+    values: Sequence[str], lines: Sequence[int], path: Path
+) -> Float[np.ndarray, " rows"]:
+    """Parse scores; an empty field means no score."""
     try:
         return parse_floats(values)
     except ValueError:
-        filled = [value if value.strip() else "nan" for value in values]
+        texts = [value if value.strip() else "nan" for value in values]
     try:
-        return parse_floats(filled)
+        return parse_floats(texts)
     except ValueError:
-        for value, line in zip(filled, lines, strict=True):
+        for value, line in zip(texts, lines, strict=True):
             if value.lower() != "nan" and not _is_finite(value):
                 raise line_error(path, line, "a number in the column score", value) from None
         raise
 
 
 def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Sequence[str]]]:
-    """Give the header and the rows of a table, micrographs by their stems.
+    """Return the header and the rows of a table, with micrographs named by their stems.
 
-    A score column is left out only where no pick has a score. Micrographs without picks have
-    no row: this layout cannot name them.
+    The score column is omitted if no pick has a score. Micrographs without picks have no row: this
+    format cannot list them.
 
     Raises:
-        FormatError: A name or text holds one of the `forbidden` characters.
+        FormatError: A name or text contains one of the `forbidden` characters.
     """
     names = shorten_names(picks, forbidden=forbidden)
     is_scored = not len(picks) or not np.isnan(picks.score).all()
-    _refuse_signs(picks, forbidden)
+    _reject_characters(picks, forbidden)
     header = ["image_name", "x_coord", "y_coord", *(["score"] if is_scored else []), *picks.extra]
     return header, chain.from_iterable(
-        _texts(part, names, is_scored=is_scored) for part in iterate_slices(picks)
+        _format_rows(part, names, is_scored=is_scored) for part in iterate_slices(picks)
     )
 
 
-def _texts(picks: Picks, names: Sequence[str], *, is_scored: bool) -> Iterator[Sequence[str]]:
-    """Rows of text, of micrographs with these names."""
+def _format_rows(picks: Picks, names: Sequence[str], *, is_scored: bool) -> Iterator[Sequence[str]]:
+    """Format the rows of a slice of the table."""
     columns = [
         [names[i] for i in picks.index.tolist()],
         *map(format_coordinates, picks.xy_px.T),
@@ -194,11 +196,11 @@ def _texts(picks: Picks, names: Sequence[str], *, is_scored: bool) -> Iterator[S
     return zip(*columns, strict=True)
 
 
-def _refuse_signs(picks: Picks, forbidden: str) -> None:
+def _reject_characters(picks: Picks, forbidden: str) -> None:
     for name, column in picks.extra.items():
         texts = [name, *(format_column(column) if column.dtype.kind not in "biuf" else ())]
         if any(sign in text for text in texts for sign in forbidden):
             raise FormatError(
-                f"the column {name!r} holds a tab or a line break, which this format cannot store; "
-                "write another format or drop the column"
+                f"the column {name!r} contains a tab or a line break, which this format "
+                "cannot store; write another format or drop the column"
             )

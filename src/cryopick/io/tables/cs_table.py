@@ -1,10 +1,10 @@
-"""A NumPy table in a file: opened without its content being loaded or run.
+"""NumPy tables in files, opened without loading or running their content.
 
-The header is checked against the length of the file before anything is allocated, Python
-objects are refused, and a column is copied only when it is asked for.
+The header is checked against the length of the file before memory is allocated, Python objects
+are rejected, and a column is copied only when it is requested.
 
-- `NumpyTable`: its fields, its columns, and rows of it.
-- `open_table`: a file as such a table.
+- `NumpyTable`: fields, columns and rows of a table.
+- `open_table`: open a file as such a table.
 """
 
 import warnings
@@ -20,7 +20,7 @@ from cryopick.errors import FormatError, InputError, NotFoundError
 
 __all__ = ["NumpyTable", "open_table"]
 
-_MAX_HEADER = 1 << 16  # characters; cryoSPARC's hundred fields take 4,000
+_MAX_HEADER = 1 << 16  # characters; the hundred fields of cryoSPARC take 4,000
 _COMPRESSED = b"\x95CSDAT"
 _EXPECTED = "expected a cryoSPARC table (NumPy)"
 
@@ -31,8 +31,8 @@ class NumpyTable:
 
     Attributes:
         path: The file.
-        data: Its rows, memory-mapped.
-        rows: Which of them count, in order; None is all.
+        data: All rows.
+        rows: Indices of the selected rows, in order; None selects all.
     """
 
     path: Path
@@ -45,45 +45,48 @@ class NumpyTable:
         return self.data.dtype.names or ()
 
     def __getitem__(self, name: str) -> Shaped[np.ndarray, "rows ..."]:
-        """Copy one column into memory, in the machine's byte order."""
+        """Copy one column into memory, in native byte order."""
         column = self.data[name]
         column = np.array(column if self.rows is None else column[self.rows])
         return column.astype(column.dtype.newbyteorder("="), copy=False)
 
     def is_plain_number(self, name: str) -> bool:
-        """Whether a column holds one number a row."""
-        return self.holds(name, "iuf")
+        """Check whether a column has one number per row."""
+        return self.has_type(name, "iuf")
 
-    def holds(self, name: str, kinds: str, shape: tuple[int, ...] = ()) -> bool:
-        """Whether a row of a column is of one of NumPy's kinds and of that shape."""
+    def has_type(self, name: str, kinds: str, shape: tuple[int, ...] = ()) -> bool:
+        """Check whether a column has one of the given NumPy kinds and that shape per row."""
         dtype = self.data.dtype[name]
         return dtype.shape == shape and dtype.base.kind in kinds
 
-    def rows_of(self, uids: Shaped[np.ndarray, " wanted"]) -> Integer[np.ndarray, " wanted"] | None:
-        """Find the rows of given uids; None where one is missing."""
-        own = self["uid"]
-        order = np.argsort(own, kind="stable")
-        at = np.searchsorted(own[order], uids)
-        if (at == len(own)).any():
+    def find_rows(
+        self, uids: Shaped[np.ndarray, " wanted"]
+    ) -> Integer[np.ndarray, " wanted"] | None:
+        """Find the rows with the given uids; None if one is missing."""
+        stored_uids = self["uid"]
+        order = np.argsort(stored_uids, kind="stable")
+        positions = np.searchsorted(stored_uids[order], uids)
+        if (positions == len(stored_uids)).any():
             return None
-        rows = order[at]
-        return rows if np.array_equal(own[rows], uids) else None
+        rows = order[positions]
+        return rows if np.array_equal(stored_uids[rows], uids) else None
 
     def select(self, rows: Integer[np.ndarray, " rows"]) -> "NumpyTable":
-        """The same table with given rows alone."""
+        """Return the table with the given rows only."""
         return NumpyTable(path=self.path, data=self.data, rows=rows)
 
 
 def open_table(path: Path) -> NumpyTable:
-    """Open a NumPy file of a structured type.
+    """Open a NumPy file with a structured data type.
 
     Raises:
-        InputError: The file is missing or cannot be read.
-        FormatError: It is something else, holds Python objects, or is cut off.
+        NotFoundError: The file is missing.
+        InputError: The file cannot be read.
+        FormatError: The file is of another type, contains Python objects, or is truncated.
     """
     try:
         with path.open("rb") as file:
-            shape, dtype = _header(file, path)
+            shape, dtype = _read_header(file, path)
             start = file.tell()
             size = path.stat().st_size
     except FileNotFoundError:
@@ -93,24 +96,30 @@ def open_table(path: Path) -> NumpyTable:
     if dtype.hasobject:
         raise FormatError(
             f"{path}: {_EXPECTED} of plain fields, found Python objects, which may run code when "
-            "they are loaded; save it again without them"
+            "loaded; save the file without them"
         )
     if dtype.names is None or len(shape) != 1 or not dtype.itemsize:
-        raise FormatError(f"{path}: {_EXPECTED}, found an array of {dtype} {shape}; is it right?")
-    promised = start + shape[0] * dtype.itemsize
-    if size < promised:
         raise FormatError(
-            f"{path}: expected {promised} bytes for {shape[0]} rows, found {size}: the file is "
-            "cut off; copy it again"
+            f"{path}: {_EXPECTED}, found an array of {dtype} {shape}; "
+            "check that it is the right file"
+        )
+    expected = start + shape[0] * dtype.itemsize
+    if size < expected:
+        raise FormatError(
+            f"{path}: expected {expected} bytes for {shape[0]} rows, found {size}: the file is "
+            "truncated; copy it again"
         )
     if not shape[0]:
         return NumpyTable(path=path, data=np.empty(0, dtype))
-    return NumpyTable(
-        path=path, data=np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape)
-    )
+    with path.open("rb") as file:  # a memory map of a truncated file would kill the process
+        file.seek(start)
+        data = np.fromfile(file, dtype, shape[0])
+    if len(data) < shape[0]:
+        raise FormatError(f"{path}: has become shorter while it was read; copy it again")
+    return NumpyTable(path=path, data=data)
 
 
-def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     from numpy.lib import format as npy
 
     start = file.read(len(_COMPRESSED))
@@ -127,7 +136,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # about headers written by Python 2
             shape, _, dtype = readers[npy.read_magic(file)](file, max_header_size=_MAX_HEADER)
     except (ValueError, LookupError, SyntaxError, TypeError, TokenError, RecursionError):
         raise FormatError(

@@ -23,7 +23,7 @@ def _parse(text: str, path: Path) -> Picks:
                 lines.append(reader.line_num)
     except csv.Error as error:
         raise FormatError(
-            f"{path}:{reader.line_num}: expected comma-separated fields: {error}; mend that line"
+            f"{path}:{reader.line_num}: expected comma-separated fields: {error}; correct that line"
         ) from None
     return parse_rows(rows[0] if rows else [], rows[1:], lines[1:], path)
 
@@ -36,7 +36,7 @@ def _write(picks: Picks, _layout: TableLayout, path: Path) -> None:
         writer.writerows(rows)
 
 
-def _recognises(head: str) -> bool:
+def _matches_head(head: str) -> bool:
     fields = first_line(head).split(",")
     return len(fields) > 1 and is_header([field.strip(' "') for field in fields])
 
@@ -44,7 +44,7 @@ def _recognises(head: str) -> bool:
 CODEC = Codec(
     name="csv",
     suffixes=(".csv",),
-    recognises=_recognises,
+    matches_head=_matches_head,
     read=text_reader(_parse),
     write=_write,
     ending=".csv",

@@ -1,11 +1,11 @@
-"""EMAN2's info files: `boxes` of centres x, y and a word on their origin, one file a micrograph.
+"""EMAN2 info files: `boxes` with centres x, y and a tag for their origin, one file per micrograph.
 
-Positions are centres in stored pixels, unlike EMAN1's .box. The file of micrograph `a.hdf` or
-`a__ctf_flip.hdf` is `info/a_info.json`. There is no place for a score. Boxes in three dimensions
-(`boxes_3d`) are refused.
+Positions are centres in stored pixels, unlike in EMAN1's .box. The file of micrograph `a.hdf` or
+`a__ctf_flip.hdf` is `info/a_info.json`. The format has no scores. Three-dimensional boxes
+(`boxes_3d`) are rejected.
 
 - `CODEC`: tables of picks.
-- `has_boxes`: whether values read from JSON are such a file.
+- `has_boxes`: check whether values from a JSON file have this format.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
@@ -34,18 +34,18 @@ _KEYS = ("boxes", "boxes_3d")
 
 
 def has_boxes(content: Mapping[str, object]) -> bool:
-    """Whether an object has boxes, in two dimensions or three."""
+    """Check whether an object has two- or three-dimensional boxes."""
     return any(key in content for key in _KEYS)
 
 
 def _parse(text: str, path: Path) -> Picks:
     content = parse_json(text, path)
     if not isinstance(content, dict) or not has_boxes(content):
-        raise FormatError(f"{path}: expected an object with 'boxes', as EMAN2 writes it")
+        raise NotATableError(f"{path}: expected an object with 'boxes', as EMAN2 writes it")
     if not content.get("boxes") and content.get("boxes_3d"):
         raise FormatError(
             f"{path}: expected boxes on a micrograph, found boxes_3d: boxes in a tomogram; "
-            "give a table in two dimensions"
+            "use a two-dimensional table"
         )
     boxes = content.get("boxes", [])
     if not isinstance(boxes, list):
@@ -54,7 +54,8 @@ def _parse(text: str, path: Path) -> Picks:
     for number, box in enumerate(boxes, start=1):
         if not isinstance(box, list) or len(box) < 2:
             raise FormatError(
-                f'{path}: expected [x, y, "tag"] as box {number}, found {str(box)[:80]!r}; mend it'
+                f'{path}: expected [x, y, "tag"] as box {number}, found {str(box)[:80]!r}; '
+                "correct it"
             )
         xy_px.append(
             [require_finite(value, f"a centre of box {number}", path) for value in box[:2]]
@@ -84,18 +85,18 @@ def _render(picks: Picks, _layout: TableLayout) -> str:
     return '{"boxes": [\n' + ",\n".join(rows) + "\n]}\n"
 
 
-def _recognises(head: str) -> bool:
+def _matches_head(head: str) -> bool:
     return first_line(head).startswith("{") and any(f'"{key}"' in head for key in _KEYS)
 
 
 CODEC = Codec(
     name="eman",
     suffixes=("_info.json",),
-    recognises=_recognises,
+    matches_head=_matches_head,
     read=text_reader(_parse),
     write=text_writer(_render),
     ending="_info.json",
     name_from_file=_micrograph,
     file_stem=lambda name: micrograph_stem(name).split("__")[0] or micrograph_stem(name),
-    holds_one=True,
+    is_single=True,
 )

@@ -1,7 +1,7 @@
-"""The text of JSON files from elsewhere, with messages that name file and line.
+"""Parsing of JSON files from other programs, with messages that name file and line.
 
-- `parse_json`: text to values; what is no JSON is refused with its line.
-- `require_finite`: a value that should be a finite number.
+- `parse_json`: parse text; an error names the line.
+- `require_finite`: check that a value is a finite number.
 """
 
 import json
@@ -16,10 +16,10 @@ __all__ = ["parse_json", "require_finite"]
 
 
 def parse_json(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the file holds
-    """Read JSON.
+    """Parse JSON.
 
     Raises:
-        FormatError: It is no JSON, or nested too deeply to be a table.
+        FormatError: The text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -27,12 +27,12 @@ def parse_json(text: str, path: Path) -> Any:  # noqa: ANN401 -- whatever the fi
         lines = error.doc.split("\n")
         line = lines[error.lineno - 1].strip() if error.lineno <= len(lines) else ""
         raise line_error(path, error.lineno, f"JSON ({error.msg})", line) from None
-    except (RecursionError, ValueError):  # also a whole number of thousands of digits
+    except (RecursionError, ValueError):  # the latter also for an integer of thousands of digits
         raise FormatError(f"{path}: expected a table in JSON, found values out of bounds") from None
 
 
-def require_finite(value: object, what: str, path: Path) -> float:
-    """Take a value that should be a finite number.
+def require_finite(value: object, description: str, path: Path) -> float:
+    """Convert a value to a finite number.
 
     Raises:
         FormatError: It is something else.
@@ -44,4 +44,6 @@ def require_finite(value: object, what: str, path: Path) -> float:
             number = math.inf
         if math.isfinite(number):
             return number
-    raise FormatError(f"{path}: expected a finite number as {what}, found {str(value)[:80]!r}")
+    raise FormatError(
+        f"{path}: expected a finite number as {description}, found {str(value)[:80]!r}"
+    )

@@ -1,12 +1,14 @@
-"""Pick tables in and out, whatever their format.
+"""Read and write pick tables of any format.
 
-- `read_picks`, `read_picks_many`: a table, or several as one.
-- `read_star_context`: what stands around the picks in STAR files, for a pass from STAR to STAR.
-- `write_picks`, `write_picks_per_micrograph`: one file, or one for each micrograph.
-- `per_micrograph_path`: which one that is.
-- `write_coordinate_list`: RELION's list of those.
+- `read_picks`, `read_picks_many`: read a table, or several as one.
+- `read_picks_with_context`, `read_star_context`: also the content around the picks of STAR files.
+- `find_optics_groups`: optics group of each micrograph of some tables.
+- `write_picks`, `write_picks_per_micrograph`: write one file, or one per micrograph.
+- `per_micrograph_path`: path of the file of one micrograph.
+- `write_coordinate_list`: write RELION's list of such files.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 from cryopick.errors import (
     FormatError,
     InputError,
+    NotATableError,
     OutputExistsError,
     SettingsError,
     UnmatchedError,
@@ -24,132 +27,172 @@ from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.codec import Codec, StarContext, TableLayout
 from cryopick.io.tables.formats import (
-    CODECS,
     FORMATS,
     choose_output_codec,
     detect_codec,
     find_codec,
 )
+from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
+from cryopick.io.tables.table_files import expand_patterns, list_tables
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
+    "find_optics_groups",
     "per_micrograph_path",
     "read_picks",
     "read_picks_many",
+    "read_picks_with_context",
     "read_star_context",
     "write_coordinate_list",
     "write_picks",
     "write_picks_per_micrograph",
 ]
 
-_LONGEST_NAME = 255  # bytes of a file's name, where Linux and others end
+_LOGGER = logging.getLogger(__name__)
+_MAX_NAMES = 5  # files that a message names
+_MAX_NAME_BYTES = 255  # bytes in a file name, on Linux and others
 
 
 def read_picks(path: Path | str, *, format: str | None = None) -> Picks:
-    """Read a table of picks, or every table in a folder as one.
+    """Read a table of picks, or all tables in a folder as one.
 
-    RELION's `autopick.star` is followed to the coordinate files that it lists.
+    The coordinate files listed in RELION's `autopick.star` are read in its place.
 
     Args:
         path: A table, or a folder of tables.
-        format: One of `FORMATS`; None tells it by the content, and by the suffix where that
-            says nothing.
+        format: One of `FORMATS`; None detects it from the content, or else from the suffix.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no table of a format we know, or a line of it is broken.
+        FormatError: The format is unknown, or a line is malformed.
         SettingsError: `format` is not one of `FORMATS`.
     """
     path = Path(path)
-    return read_picks_many([path], format=format) if path.is_dir() else _read(path, format)[1]
+    return read_picks_many([path], format=format)
 
 
 def read_picks_many(paths: Sequence[Path], *, format: str | None = None) -> Picks:
-    """Read several tables as one; a folder stands for the tables in it, sorted by name.
+    """Read several tables as one; a folder stands for its tables, sorted by name.
 
-    A micrograph that several tables name is one micrograph, but two files that only by their
-    own name say which micrograph they hold are not to share it.
+    A micrograph that several tables name becomes one micrograph, but two files that state their
+    micrograph only in the file name must not share it.
 
     Raises:
-        InputError: A file is missing, or a folder holds no table.
-        FormatError: A file is broken.
+        InputError: A file is missing, or a folder contains no table.
+        FormatError: A file is malformed.
         UnmatchedError: Two files without names inside have the same stem.
     """
+    return concatenate([picks for _, picks in _read_all(paths, format)])
+
+
+def read_picks_with_context(
+    paths: Sequence[Path], *, format: str | None = None
+) -> tuple[Picks, StarContext]:
+    """Read several tables as one, with the content around the picks of STAR files.
+
+    Optics groups that differ are renumbered. Tables of other formats and files of one micrograph
+    have no such content.
+
+    Raises:
+        InputError: A file is missing or cannot be read.
+        FormatError: A file is malformed.
+        SettingsError: Blocks other than the optics table differ between files.
+        UnmatchedError: Two files without names inside have the same stem.
+    """
+    files = _read_all(paths, format)
+    contexts = [_read_context(path, format) for path, _ in files]
+    sources = [path for path, _ in files]
+    tables, context = merge_contexts([picks for _, picks in files], contexts, sources)
+    if len(tables) > 1 and context.others:
+        groups = find_optics_groups(tables)
+        tables = [assign_optics_groups(table, context, groups, sources[0]) for table in tables]
+    return concatenate(tables), context
+
+
+def find_optics_groups(tables: Sequence[Picks]) -> dict[str, str]:
+    """Return the optics group of each micrograph, as the first table that has it states it."""
+    group_of: dict[str, str] = {}
+    for table in tables:
+        column = table.extra.get(OPTICS_GROUP)
+        if column is not None:
+            for i, group in zip(table.index.tolist(), column.tolist(), strict=True):
+                group_of.setdefault(table.micrographs[i], str(group))
+    return group_of
+
+
+def _read_context(path: Path, format: str | None) -> StarContext:
+    is_star = format == star.CODEC.name if format else detect_codec(path) is star.CODEC
+    return star.read_context(path) if is_star else StarContext()
+
+
+def _read_all(paths: Sequence[Path], format: str | None) -> list[tuple[Path, Picks]]:
+    tables: list[tuple[Path, Codec, Picks]] = []
+    for path in expand_patterns(paths):
+        if path.is_dir():
+            tables += _read_folder(path, format)
+        else:
+            tables.append((path, *_read(path, format)))
+    return _require_distinct(tables)
+
+
+def _read_folder(folder: Path, format: str | None) -> list[tuple[Path, Codec, Picks]]:
+    """Read the tables in a folder; other files in it are passed over with a message."""
+    tables, others = [], []
+    for path in list_tables(folder):
+        try:
+            tables.append((path, *_read(path, format)))
+        except NotATableError:
+            others.append(path.name)
+    if not tables:
+        raise InputError(f"{folder}: this folder contains no table of picks ({' '.join(FORMATS)})")
+    if others:
+        names = ", ".join(others[:_MAX_NAMES]) + (", …" if len(others) > _MAX_NAMES else "")
+        _LOGGER.warning("%s: passed over files without picks: %s", folder, names)
+    return tables
+
+
+def _require_distinct(files: Sequence[tuple[Path, Codec, Picks]]) -> list[tuple[Path, Picks]]:
     tables = []
     named_by: dict[str, Path] = {}
-    for path in _files(paths):
-        codec, picks = _read(path, format)
+    for path, codec, picks in files:
         name = codec.name_from_file(path) if codec.name_from_file else ""
         if picks.micrographs == (name,):
             other = named_by.setdefault(name, path)
             if other != path:
                 raise UnmatchedError(
-                    f"{other} and {path} would both be the picks of {name!r}: "
-                    "give one of them, or tables that name micrographs by their paths"
+                    f"{other} and {path} both hold picks of {name!r}: "
+                    "use one of them, or tables that name micrographs by their paths"
                 )
-        tables.append(picks)
-    return concatenate(tables)
+        tables.append((path, picks))
+    return tables
 
 
 def read_star_context(paths: Sequence[Path]) -> StarContext:
-    """Take up what stands around the picks in STAR files that are to become one.
-
-    Tables of other formats, and files of one micrograph, have nothing around them.
-
-    Raises:
-        InputError: A file is missing or cannot be read.
-        FormatError: A file is no STAR file.
-        SettingsError: Two files differ in what stands around their picks.
-    """
-    frames: dict[StarContext, Path] = {}
-    for path in _files(paths):
-        if detect_codec(path) is star.CODEC:
-            frame = star.read_context(path)
-            if frame.others or not frame.block:
-                frames.setdefault(frame, path)
-    if len({frame.others for frame in frames}) > 1:
-        first, second = list(frames.values())[:2]
-        raise SettingsError(
-            f"{first} and {second} differ in their optics or other tables, so that one STAR file "
-            "cannot keep both: convert them apart, or join them in RELION"
-        )
-    return next(iter(frames), StarContext())
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    suffixes = {suffix for codec in CODECS.values() for suffix in codec.suffixes} - {".txt"}
-    files = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = sorted(p for p in path.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-        inside = [p for p in inside if p.is_file() and not p.name.startswith(".")]
-        if not inside:
-            raise InputError(f"{path}: no table of picks in this folder ({' '.join(FORMATS)})")
-        files += inside
-    return files
+    """Read the content around the picks of STAR files, as `read_picks_with_context` does."""
+    return read_picks_with_context(paths)[1]
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
     codec = detect_codec(path) if format is None else find_codec(format)
-    listed = star.read_coordinate_files(path) if codec is star.CODEC else {}
-    return codec, _follow(listed, path) if listed else codec.read(path)
+    coordinate_files = star.read_coordinate_files(path) if codec is star.CODEC else {}
+    return codec, _read_listed(coordinate_files, path) if coordinate_files else codec.read(path)
 
 
-def _follow(listed: dict[str, str], index: Path) -> Picks:
-    """Read the coordinate files that an index lists, under the micrographs' names there."""
-    places = (index.parent, Path(), *index.resolve().parent.parents)
+def _read_listed(coordinate_files: dict[str, str], index: Path) -> Picks:
+    """Read the coordinate files that an index lists, under the micrograph names given there."""
+    folders = (index.parent, Path(), *index.resolve().parent.parents)
     tables = []
-    for micrograph, file in listed.items():
-        found = find_listed_file(file, places, index)
-        picks = detect_codec(found).read(found)  # not an index again: it might list itself
+    for micrograph, file in coordinate_files.items():
+        file_path = find_listed_file(file, folders, index)
+        picks = detect_codec(file_path).read(
+            file_path
+        )  # never as an index, which might list itself
         if len(picks.micrographs) != 1:
             raise FormatError(
                 f"{index}: expected {file} to hold one micrograph, "
-                f"found {len(picks.micrographs)}; read it by itself"
+                f"found {len(picks.micrographs)}; read it separately"
             )
         tables.append(replace(picks, micrographs=(micrograph,)))
     return concatenate(tables)
@@ -164,19 +207,20 @@ def write_picks(
     box_px: int | None = None,
     layout: TableLayout | None = None,
 ) -> None:
-    """Write a table to one file, which appears whole or not at all.
+    """Write a table to one file atomically.
 
-    TSV, CSV and VIA name micrographs by their stems, or in full if two share a stem; STAR, .cs
-    and JSON in full. Coordinates keep a thousandth of a pixel, scores nine digits. A micrograph
-    without picks leaves no trace but in JSON and VIA; `write_picks_per_micrograph` keeps it.
+    TSV, CSV and VIA name micrographs by their stems, or in full if two share a stem; STAR, .cs and
+    JSON always in full. Coordinates have a precision of a thousandth of a pixel, scores nine
+    digits. Micrographs without picks are listed only in JSON and VIA; use
+    `write_picks_per_micrograph` to keep them.
 
     Args:
         picks: The table; coordinates must be finite.
-        path: Where to write.
-        format: One of `FORMATS`; None tells it by the suffix.
-        overwrite: Replace a file that is there.
+        path: Output file.
+        format: One of `FORMATS`; None chooses it by the suffix.
+        overwrite: Overwrite an existing file.
         box_px: Side of the boxes, for `.box` and `.cbox`.
-        layout: What else a format may need.
+        layout: Further options of some formats.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.
@@ -199,51 +243,51 @@ def write_picks_per_micrograph(
     box_px: int | None = None,
     layout: TableLayout | None = None,
 ) -> list[Path]:
-    """Write one file for each micrograph, also for those without picks.
+    """Write one file per micrograph, including those without picks.
 
     Returns:
         The files, in the order of the micrographs: `<stem>.tsv`, `<stem>_autopick.star`, …
 
     Raises:
         SettingsError: The format is unknown or needs `box_px`, or two micrographs share a stem.
-        OutputExistsError: One of the files exists and `overwrite` is false; none is written.
-        FormatError: A name cannot be stored in this format, or be a file's.
+        OutputExistsError: A file exists and `overwrite` is false; no file is written.
+        FormatError: A name cannot be stored in this format, or used in a file name.
     """
     codec = find_codec(format)
-    owners: dict[Path, str] = {}
+    micrograph_of: dict[Path, str] = {}
     for name in picks.micrographs:
         path = per_micrograph_path(name, folder, format=format)
-        other = owners.setdefault(path, name)
+        other = micrograph_of.setdefault(path, name)
         if other != name:
             raise SettingsError(
                 f"{other} and {name} would both be written to {path}: "
-                "write one table, or the micrographs of each folder apart"
+                "write one table, or the micrographs of each folder separately"
             )
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path}: exists already; replace it with --force")
+            raise OutputExistsError(f"{path}: already exists; overwrite it with --force")
     layout = replace(layout or TableLayout(), one_micrograph=True, box_px=box_px)
-    for path, (_, rows) in zip(owners, picks.split_by_micrograph(), strict=True):
+    for path, (_, rows) in zip(micrograph_of, picks.split_by_micrograph(), strict=True):
         _write(rows, path, codec, layout, overwrite=overwrite)
-    return list(owners)
+    return list(micrograph_of)
 
 
 def per_micrograph_path(micrograph: str, folder: Path, *, format: str) -> Path:
-    """The file that `write_picks_per_micrograph` writes for a micrograph.
+    """Return the path that `write_picks_per_micrograph` uses for a micrograph.
 
     Raises:
         SettingsError: The format is unknown.
-        FormatError: The name cannot be a file's.
+        FormatError: The name cannot be used in a file name.
     """
     codec = find_codec(format)
-    return folder / _file_name(f"{codec.file_stem(micrograph)}{codec.ending}")
+    return folder / _check_file_name(f"{codec.file_stem(micrograph)}{codec.ending}")
 
 
 def write_coordinate_list(tables: Mapping[Path, Path], path: Path) -> None:
-    """Write the list that RELION keeps as `autopick.star`, in place of what is there.
+    """Write the list that RELION calls `autopick.star`, overwriting an existing one.
 
     Args:
-        tables: For each micrograph, its coordinate file; RELION wants both as seen from the folder
-            of its project.
+        tables: Coordinate file of each micrograph; RELION expects both relative to its project
+            folder.
         path: The list.
     """
     lines = ["", "# version 30001", "", "data_coordinate_files", "", "loop_"]
@@ -256,15 +300,15 @@ def write_coordinate_list(tables: Mapping[Path, Path], path: Path) -> None:
         temporary.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
 
 
-def _file_name(name: str) -> str:
-    """A name that stays in its folder; names in tables from elsewhere may be anything.
+def _check_file_name(name: str) -> str:
+    """Check that a name from a table stays inside its folder as a file name.
 
     Raises:
-        FormatError: No file can have it.
+        FormatError: It cannot be a file name.
     """
-    if "\0" in name or "/" in name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+    if "\0" in name or "/" in name or len(name.encode(errors="replace")) > _MAX_NAME_BYTES:
         raise FormatError(
-            f"the micrograph's name {name[:80]!r} cannot be part of a file's name: "
+            f"the micrograph's name {name[:80]!r} cannot be used in a file name: "
             "rename the micrograph in the table"
         )
     return name

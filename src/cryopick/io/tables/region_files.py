@@ -1,11 +1,11 @@
-"""Files of outlined regions: plain JSON.
+"""Files of exclusion regions: plain JSON.
 
     {"regions": {"micrographs/a.mrc": [[[10, 20], [300, 20], [300, 400]]]}}
 
 Each micrograph has a list of polygons, each polygon a list of corners [x, y] in pixels of the raw
 micrograph.
 
-- `read_regions`, `write_regions`: from and to a file.
+- `read_regions`, `write_regions`: read and write a file.
 """
 
 import json
@@ -22,28 +22,30 @@ from cryopick.runs.atomic_write import atomic_write
 
 __all__ = ["read_regions", "write_regions"]
 
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 
 
 def read_regions(path: Path | str, micrographs: Sequence[Path | str] = ()) -> Regions:
-    """Read outlined regions.
+    """Read exclusion regions.
 
     Args:
         path: The file.
-        micrographs: Files at hand. Regions are then named by `str(file)`, as picks would be;
-            those on other micrographs are left out. Without, names stay as written.
+        micrographs: Available micrographs. Regions are then named by `str(file)`, as picks are,
+            and regions on other micrographs are dropped. If empty, names stay as written.
 
     Raises:
-        InputError: The file is missing, too large, or none of its regions lies on one of the
+        InputError: The file is missing or too large, or none of its regions is on one of the
             micrographs.
-        FormatError: It is no file of regions.
-        UnmatchedError: A name in the file may mean several micrographs.
+        FormatError: The file does not have the format of regions.
+        UnmatchedError: A name in the file matches several micrographs.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: more than {_MOST_BYTES >> 20} MB; no file of regions is")
-        regions = _parsed(json.loads(path.read_text(encoding="utf-8")))
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(
+                f"{path}: more than {_MAX_BYTES >> 20} MB, too large for a file of regions"
+            )
+        regions = _parse_regions(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -53,27 +55,30 @@ def read_regions(path: Path | str, micrographs: Sequence[Path | str] = ()) -> Re
         ) from error
     if not micrographs:
         return regions
-    files = _files_of(regions, [Path(name) for name in micrographs])
+    files = _match_files(regions, [Path(name) for name in micrographs])
     if regions.polygons and not files:
         raise InputError(
-            f"{path}: none of its regions lies on one of the micrographs: it names "
-            f"{next(iter(regions.polygons))!r}, they are such as {Path(micrographs[0]).name!r}"
+            f"{path}: none of its regions is on one of the micrographs: it names "
+            f"{next(iter(regions.polygons))!r}, "
+            f"the micrographs are {Path(micrographs[0]).name!r} and others"
         )
-    return Regions({files[name]: own for name, own in regions.polygons.items() if name in files})
+    return Regions(
+        {files[name]: polygons for name, polygons in regions.polygons.items() if name in files}
+    )
 
 
 def write_regions(regions: Regions, path: Path, *, overwrite: bool = False) -> None:
-    """Write outlined regions, whole or not at all.
+    """Write exclusion regions atomically.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.
     """
-    plain = {name: [p.tolist() for p in own] for name, own in regions.polygons.items()}
+    plain = {name: [p.tolist() for p in polygons] for name, polygons in regions.polygons.items()}
     with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps({"regions": plain}, indent=1), encoding="utf-8")
 
 
-def _parsed(content: object) -> Regions:
+def _parse_regions(content: object) -> Regions:
     if not isinstance(content, dict) or set(content) != {"regions"}:
         raise ValueError("the one key 'regions' was expected")
     return Regions(
@@ -84,8 +89,8 @@ def _parsed(content: object) -> Regions:
     )
 
 
-def _files_of(regions: Regions, paths: Sequence[Path]) -> dict[str, str]:
-    """For each micrograph with regions, the file that is meant, if it is at hand."""
+def _match_files(regions: Regions, paths: Sequence[Path]) -> dict[str, str]:
+    """Map each micrograph with regions to its file, if it is available."""
     files = {}
     for name in regions.polygons:
         matched = match_names(Picks.for_micrograph(name, np.zeros((1, 2))), paths).picks

@@ -1,16 +1,18 @@
-"""RELION STAR files of versions 2 to 5, and those of programs that write what RELION reads.
+"""STAR files of RELION 2 to 5, and of programs that write files for RELION.
 
-Coordinates are particle centres in pixels of the micrograph, as stored rows and columns: no
-flip, no corner. A file for one micrograph has an unnamed block and may lack
-`rlnMicrographName`: its micrograph is the file's stem without `_autopick`, `_manualpick`,
-`_topaz` or `_automatch` (Gautomatch). Columns that we do not know are carried without their
-underscore, numbers and texts. RELION writes a figure of merit of -999 where it has none; that
-is read as no score. Coordinates in three dimensions are refused.
+Coordinates are particle centres in pixels of the micrograph, in stored rows and columns: no flip,
+no corner. A file for one micrograph has an unnamed block and may lack `rlnMicrographName`; its
+micrograph is the stem of the file without `_autopick`, `_manualpick`, `_topaz` or `_automatch`
+(Gautomatch). Unknown columns are carried without their underscore, as numbers or text. RELION
+writes a figure of merit of -999 for none; it is read as no score. Three-dimensional coordinates
+are rejected.
 
 - `CODEC`: tables of picks.
-- `read_context`: the blocks around the picks, for a pass from STAR to STAR.
-- `read_micrograph_names`: the micrographs that a STAR file lists.
-- `read_coordinate_files`: what RELION's `autopick.star` points to.
+- `read_context`: read the blocks around the picks, for STAR to STAR.
+- `read_micrograph_names`, `read_micrograph_list`: micrographs that a STAR file lists, the latter
+  with their pixel sizes.
+- `read_list_optics`: optics table and groups of such a list.
+- `read_coordinate_files`: coordinate files that RELION's `autopick.star` lists.
 """
 
 import re
@@ -22,7 +24,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from cryopick.errors import FormatError
+from cryopick.errors import FormatError, NotATableError
 from cryopick.io.tables.codec import (
     Codec,
     StarContext,
@@ -35,6 +37,7 @@ from cryopick.io.tables.codec import (
     parse_column,
     text_reader,
 )
+from cryopick.io.tables.star_optics import find_pixel_sizes
 from cryopick.io.tables.star_text import (
     Columns,
     find_columns,
@@ -50,11 +53,19 @@ from cryopick.runs.text_files import first_line, read_head, read_text
 if TYPE_CHECKING:
     from gemmi import cif
 
-__all__ = ["CODEC", "read_context", "read_coordinate_files", "read_micrograph_names"]
+__all__ = [
+    "CODEC",
+    "read_context",
+    "read_coordinate_files",
+    "read_list_optics",
+    "read_micrograph_list",
+    "read_micrograph_names",
+]
 
 _X, _Y, _Z = "_rlnCoordinateX", "_rlnCoordinateY", "_rlnCoordinateZ"
 _SCORE, _NAME = "_rlnAutopickFigureOfMerit", "_rlnMicrographName"
 _INDEXED = "_rlnMicrographCoordinates"
+_GROUP = "_rlnOpticsGroup"
 _NO_SCORE = -999.0
 _SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
 _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
@@ -62,18 +73,22 @@ _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
 
 def _parse(text: str, path: Path) -> Picks:
     blocks = parse_star(text, path)
-    block, columns = _block_with(blocks, (_X, _Y), path)
+    block, columns = _find_block(blocks, (_X, _Y), path)
     if _X not in columns or _Y not in columns:
-        listed = len(set(_block_with(blocks, (_NAME,), path)[1].get(_NAME, ())))
-        what = f"it lists {listed} micrographs" if listed else "is it a table of particles?"
-        raise FormatError(
+        listed_count = len(set(_find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
+        hint = (
+            f"it lists {listed_count} micrographs"
+            if listed_count
+            else "check that it is a table of particles"
+        )
+        raise NotATableError(
             f"{path}: expected the columns rlnCoordinateX and rlnCoordinateY, found none in the "
-            f"blocks {block or '(none)'}; {what}"
+            f"blocks {block or '(none)'}; {hint}"
         )
     if _Z in columns and parse_numbers(columns[_Z], _Z, text, path).any():
         raise FormatError(
             f"{path}: expected particles on micrographs, found rlnCoordinateZ: particles in a "
-            "tomogram; give a table in two dimensions"
+            "tomogram; use a two-dimensional table"
         )
     xy_px = np.empty((len(columns[_X]), 2))
     for axis, tag in enumerate((_X, _Y)):
@@ -106,26 +121,26 @@ def _micrograph(path: Path) -> str:
 
 
 def read_context(path: Path) -> StarContext:
-    """Take up what stands around the picks in a STAR file: optics table and other blocks.
+    """Read the content around the picks of a STAR file: optics table and other blocks.
 
     Returns:
-        The frame; the usual one for a file of one micrograph, or without picks.
+        The content; the default for a file of one micrograph, or without picks.
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no STAR file, or holds two tables of picks.
+        FormatError: It is not a STAR file, or has two tables of picks.
     """
     text = read_text(path).replace("\r\n", "\n")
     blocks = parse_star(text, path)
-    main, columns = _block_with(blocks, (_X, _Y), path)
+    main_name, columns = _find_block(blocks, (_X, _Y), path)
     if _X not in columns or _NAME not in columns:
         return StarContext()
     names = [block.name.strip() for block in blocks]
     texts = split_blocks(text, names) or [unquote(block.as_string()) for block in blocks]
-    others = [t for name, t in zip(names, texts, strict=True) if name != main]
+    others = [t for name, t in zip(names, texts, strict=True) if name != main_name]
     version = _VERSION.search(text)
     return StarContext(
-        block=main if main == "" else "particles",
+        block=main_name if main_name == "" else "particles",
         version=int(version[1]) if version else None,
         others="\n\n\n".join(others),
     )
@@ -136,76 +151,119 @@ def read_micrograph_names(path: Path) -> list[str]:
 
     Raises:
         InputError: The file is missing or cannot be read.
-        FormatError: It is no STAR file or has no `rlnMicrographName`.
+        FormatError: It is not a STAR file, or has no `rlnMicrographName`.
     """
-    _, columns = _block_with(parse_star(read_text(path), path), (_NAME,), path)
+    return list(read_micrograph_list(path))
+
+
+def read_micrograph_list(path: Path) -> dict[str, float | None]:
+    """Map the micrographs that a STAR file names to their pixel sizes in Å, None if not stated.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is not a STAR file, has no `rlnMicrographName`, or states two pixel sizes
+            for a micrograph.
+    """
+    blocks = parse_star(read_text(path), path)
+    _, columns = _find_block(blocks, (_NAME,), path)
     if _NAME not in columns:
-        raise FormatError(f"{path}: expected a column rlnMicrographName, found none; name another")
-    return list(dict.fromkeys(unquote_values(columns[_NAME])))
+        raise FormatError(f"{path}: expected a column rlnMicrographName, found none; use another")
+    optics = next((find_columns(b, _GROUP) for b in blocks if b.name.strip() == "optics"), {})
+    sizes: dict[str, float | None] = {}
+    names = unquote_values(columns[_NAME])
+    for name, size in zip(names, find_pixel_sizes(columns, optics, path), strict=True):
+        if sizes.setdefault(name, size) != size:
+            raise FormatError(
+                f"{path}: expected one pixel size for {name}, found {sizes[name]} and {size} Å; "
+                "correct the file"
+            )
+    return sizes
+
+
+def read_list_optics(path: Path) -> tuple[StarContext, dict[str, str]]:
+    """Read the optics table of a list of micrographs, and the optics group of each.
+
+    Returns:
+        The optics table as content around picks, the default if there is none, and the groups by
+        micrograph.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is not a STAR file.
+    """
+    text = read_text(path).replace("\r\n", "\n")
+    blocks = parse_star(text, path)
+    _, columns = _find_block(blocks, (_NAME,), path)
+    names = [block.name.strip() for block in blocks]
+    texts = dict(zip(names, split_blocks(text, names), strict=False))
+    if "optics" not in texts or _GROUP not in columns:
+        return StarContext(), {}
+    values = (unquote_values(columns[tag]) for tag in (_NAME, _GROUP))
+    return StarContext(others=texts["optics"]), dict(zip(*values, strict=True))
 
 
 def read_coordinate_files(path: Path) -> dict[str, str]:
     """Map micrographs to their coordinate files, as RELION's `autopick.star` lists them.
 
     Returns:
-        Nothing for a file of any other kind.
+        An empty mapping for any other file.
     """
     if _INDEXED not in read_head(path):
         return {}
-    _, columns = _block_with(parse_star(read_text(path), path), (_NAME, _INDEXED), path)
+    _, columns = _find_block(parse_star(read_text(path), path), (_NAME, _INDEXED), path)
     if _INDEXED not in columns or _NAME not in columns:
         return {}
     return dict(zip(unquote_values(columns[_NAME]), unquote_values(columns[_INDEXED]), strict=True))
 
 
-def _block_with(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tuple[str, Columns]:
-    """Find the one table that has all tags; `data_particles` and then unnamed blocks come first.
+def _find_block(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tuple[str, Columns]:
+    """Find the table with all tags; `data_particles` and then unnamed blocks are preferred.
 
     Returns:
-        The block's name and its columns; without such a table, all names and no columns.
+        Name and columns of the block; without such a table, all names and no columns.
     """
-    found = [(block.name.strip(), find_columns(block, tags[0])) for block in blocks]
-    names = ", ".join(name for name, _ in found if name)
-    found = [(name, columns) for name, columns in found if all(tag in columns for tag in tags)]
+    tables = [(block.name.strip(), find_columns(block, tags[0])) for block in blocks]
+    names = ", ".join(name for name, _ in tables if name)
+    tables = [(name, columns) for name, columns in tables if all(tag in columns for tag in tags)]
     for preferred in ("particles", "micrographs", ""):
-        for name, columns in found:
+        for name, columns in tables:
             if name == preferred:
                 return name, columns
-    if len(found) > 1:
-        several = ", ".join(name for name, _ in found)
+    if len(tables) > 1:
+        block_names = ", ".join(name for name, _ in tables)
         raise FormatError(
             f"{path}: expected one table with {tags[0].removeprefix('_')}, found it in the blocks "
-            f"{several}; keep one of them, or call it data_particles"
+            f"{block_names}; keep one of them, or name it data_particles"
         )
-    return found[0] if found else (names, {})
+    return tables[0] if tables else (names, {})
 
 
 def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
-    """Write what RELION expects: an unnamed block for one micrograph, else `data_particles`.
+    """Yield the lines RELION expects: an unnamed block for one micrograph, else `data_particles`.
 
-    Other blocks, which the optics table leads, come first.
+    Other blocks, starting with the optics table, come first.
     """
     columns = partial(
-        _columns,
+        _format_columns,
         names=[quote_value(name) for name in picks.micrographs],
         is_scored=not len(picks) or not np.isnan(picks.score).all(),
         one_micrograph=layout.one_micrograph,
     )
-    frame = StarContext(block="") if layout.one_micrograph else layout.star
-    yield from [frame.others, "", ""] if frame.others else []
-    yield from ["", f"# version {frame.version}"] if frame.version else []
-    yield from ["", f"data_{frame.block}", "", "loop_"]
-    nothing = columns(picks.select(np.zeros(0, np.int64)))
-    yield from (f"{tag} #{i}" for i, tag in enumerate(nothing, start=1))
+    context = StarContext(block="") if layout.one_micrograph else layout.star
+    yield from [context.others, "", ""] if context.others else []
+    yield from ["", f"# version {context.version}"] if context.version else []
+    yield from ["", f"data_{context.block}", "", "loop_"]
+    empty_columns = columns(picks.select(np.zeros(0, np.int64)))
+    yield from (f"{tag} #{i}" for i, tag in enumerate(empty_columns, start=1))
     for part in iterate_slices(picks):
         yield from map(" ".join, zip(*columns(part).values(), strict=True))
     yield ""
 
 
-def _columns(
+def _format_columns(
     picks: Picks, *, names: Sequence[str], is_scored: bool, one_micrograph: bool
 ) -> dict[str, list[str]]:
-    """What stands in each column, of micrographs with these names."""
+    """Format all columns; `names` are the quoted micrograph names."""
     columns = {} if one_micrograph else {_NAME: [names[i] for i in picks.index.tolist()]}
     columns[_X] = format_coordinates(picks.xy_px[:, 0])
     columns[_Y] = format_coordinates(picks.xy_px[:, 1])
@@ -222,14 +280,14 @@ def _columns(
     return columns
 
 
-def _recognises(head: str) -> bool:
+def _matches_head(head: str) -> bool:
     return first_line(head).startswith(("data_", "loop_")) and "data_cryolo" not in head
 
 
 CODEC = Codec(
     name="star",
     suffixes=(".star",),
-    recognises=_recognises,
+    matches_head=_matches_head,
     read=text_reader(_parse),
     write=line_writer(_render),
     ending="_autopick.star",

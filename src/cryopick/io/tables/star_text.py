@@ -1,12 +1,12 @@
-"""The text of STAR files, read through gemmi: blocks, columns, and messages with lines.
+"""Text of STAR files, parsed by gemmi: blocks, columns, and messages with line numbers.
 
-gemmi takes ASCII alone, so everything beyond it goes in and comes out as %XX.
+gemmi accepts ASCII only, so other characters are converted to and from %XX.
 
-- `Columns`: the columns of one table, as text.
-- `parse_star`, `find_columns`: the parsed file, and one table of a block.
-- `unquote_values`, `quote_value`: values without and with their quotes.
-- `parse_numbers`: a column of numbers, strictly.
-- `split_blocks`: each block as it stands in the file.
+- `Columns`: columns of one table, as text.
+- `parse_star`, `find_columns`: parse a file, and find a table of a block.
+- `unquote_values`, `quote_value`: remove and add quotes.
+- `parse_numbers`: strict conversion of a column to numbers.
+- `split_blocks`: text of each block as in the file.
 """
 
 import re
@@ -35,37 +35,39 @@ __all__ = [
 ]
 
 Columns = dict[str, Sequence[str]]
-_UNKNOWN = (".", "?")  # stand for no value in CIF; RELION takes them as they are
-_BARE = re.compile(
+_UNKNOWN = (".", "?")  # mean no value in CIF; RELION takes them literally
+_UNQUOTED = re.compile(
     r"(?!(data|save|loop|stop|global)_)[a-z0-9/][\w./+@-]*", re.ASCII | re.IGNORECASE
 )
 
 
 def parse_star(text: str, path: Path) -> "cif.Document":
-    """Parse the text; what gemmi refuses, all beyond ASCII, goes in and comes out as %XX.
+    """Parse a STAR file; characters that gemmi rejects are escaped as %XX.
 
-    A percent sign is escaped as well, so that nothing else is taken for an escape.
+    Percent signs are escaped as well, so that nothing else is taken for an escape.
     """
     from gemmi import cif
 
     if not text.isascii() or "%" in text:
-        text = re.sub(r"[^\x00-\x7f]|%", lambda found: quote(found.group()), text)
+        text = re.sub(r"[^\x00-\x7f]|%", lambda match: quote(match.group()), text)
     try:
         return cif.read_string(text)
-    except (ValueError, RuntimeError) as error:  # the latter for a block or tag that comes twice
+    except (ValueError, RuntimeError) as error:  # the latter for a duplicate block or tag
         for line, tags, values in _loop_rows(text):
             if len(values) != len(tags):
                 expected = f"{len(tags)} values (one for each column of the loop)"
                 raise line_error(
                     path, line, f"{expected}; this line has {len(values)}", " ".join(values)
                 ) from None
-        found = re.match(r"[^:]*:(\d+):[^:]*: *(.*)", str(error), re.DOTALL)
-        place, reason = found.groups() if found else ("1", str(error))
-        raise FormatError(f"{path}:{place}: expected a STAR file: {reason}; mend it") from None
+        match = re.match(r"[^:]*:(\d+):[^:]*: *(.*)", str(error), re.DOTALL)
+        line_number, reason = match.groups() if match else ("1", str(error))
+        raise FormatError(
+            f"{path}:{line_number}: expected a STAR file: {reason}; correct it"
+        ) from None
 
 
 def find_columns(block: "cif.Block", tag: str) -> Columns:
-    """Columns of the loop that has `tag`, or a single row written as pairs."""
+    """Return the columns of the loop that has `tag`, or a single row written as pairs."""
     loop = block.find_loop(tag).get_loop()
     if loop is None:
         pairs = (item.pair for item in block if item.pair is not None)
@@ -75,7 +77,7 @@ def find_columns(block: "cif.Block", tag: str) -> Columns:
 
 
 def unquote_values(values: Sequence[str]) -> list[str]:
-    """Undo quotes and escapes, once for each distinct value."""
+    """Remove quotes and escapes, once per distinct value."""
     from gemmi import cif
 
     texts = {v: v if v in _UNKNOWN else unquote(cif.as_string(v)) for v in set(values)}
@@ -85,31 +87,31 @@ def unquote_values(values: Sequence[str]) -> list[str]:
 def parse_numbers(
     values: Sequence[str], tag: str, text: str, path: Path, *, finite: bool = True
 ) -> Float[np.ndarray, " rows"]:
-    """Turn a column of text into numbers.
+    """Convert a column of text to numbers.
 
     Args:
         values: The column.
         tag: Its name, with the underscore.
-        text: The whole file, to find the line that is wrong.
+        text: The whole file, to find the malformed line.
         path: The file, for messages.
-        finite: Refuse NaN and infinities as well.
+        finite: Also reject NaN and infinity.
 
     Raises:
-        FormatError: A value is not the number it should be.
+        FormatError: A value is not a valid number.
     """
     try:
-        found = parse_floats(values)
+        parsed = parse_floats(values)
     except ValueError:
         pass
     else:
-        if not finite or np.isfinite(found).all():
-            return found
-    wanted = f"a {'finite ' * finite}number in the column {tag.removeprefix('_')}"
+        if not finite or np.isfinite(parsed).all():
+            return parsed
+    expected = f"a {'finite ' * finite}number in the column {tag.removeprefix('_')}"
     for line, tags, row in _loop_rows(text):
-        one_line = tag in tags and len(row) == len(tags)  # a row may go over several lines
-        if one_line and not _is_number(row[tags.index(tag)], finite=finite):
-            raise line_error(path, line, wanted, " ".join(row))
-    raise FormatError(f"{path}: expected {wanted}, found other text; mend the file")
+        is_one_line = tag in tags and len(row) == len(tags)  # a row may span several lines
+        if is_one_line and not _is_number(row[tags.index(tag)], finite=finite):
+            raise line_error(path, line, expected, " ".join(row))
+    raise FormatError(f"{path}: expected {expected}, found other text; correct the file")
 
 
 def _is_number(value: str, *, finite: bool) -> bool:
@@ -121,9 +123,9 @@ def _is_number(value: str, *, finite: bool) -> bool:
 
 
 def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Line number, columns and values of each row, for files with one row a line, as RELION's.
+    """Yield line number, columns and values of each row, for files with one row per line.
 
-    Only for messages: gemmi reads the values but does not keep the lines.
+    Serves messages only: gemmi reads the values but does not keep line numbers.
     """
     tags: list[str] = []
     in_loop = in_rows = False
@@ -144,39 +146,39 @@ def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
 
 
 def quote_value(value: str) -> str:
-    """Write text as one value, in quotes where it needs them.
+    """Format text as one value, quoted if necessary.
 
     Raises:
-        FormatError: The text holds what no value can hold.
+        FormatError: The text cannot be stored as a value.
     """
-    if value in _UNKNOWN or _BARE.fullmatch(value):
+    if value in _UNKNOWN or _UNQUOTED.fullmatch(value):
         return value
-    from gemmi import cif  # most words need no quotes, and so not this
+    from gemmi import cif  # imported late, as most words need no quotes
 
     text = cif.quote(value)
     if "\n" in text or "\r" in text:
         raise FormatError(
-            f"the text {value!r} holds a line break or both kinds of quotes, "
+            f"the text {value!r} contains a line break or both kinds of quotes, "
             "which a STAR file for RELION cannot store; rename it"
         )
     return text
 
 
 def split_blocks(text: str, names: Sequence[str]) -> list[str]:
-    """Part a file into its blocks, each with the comments right above it.
+    """Split a file into its blocks, each with the comments directly above it.
 
     Args:
         text: The file.
-        names: The names of its blocks, in order.
+        names: Names of its blocks, in order.
 
     Returns:
-        Their text without blank lines around, or nothing where lines do not tell the blocks
-        apart, as in a file that hides `data_` in a text of several lines.
+        Their text without surrounding blank lines; empty if lines do not delimit the blocks,
+        as in a file with `data_` inside a multi-line text.
     """
     lines = text.split("\n")
     starts = [i for i, line in enumerate(lines) if line.startswith("data_")]
-    found = [lines[i].split()[0].removeprefix("data_") for i in starts]
-    if found != list(names):
+    block_names = [lines[i].split()[0].removeprefix("data_") for i in starts]
+    if block_names != list(names):
         return []
     for i, start in enumerate(starts):
         while start and (not lines[start - 1].strip() or lines[start - 1].startswith("#")):

@@ -1,8 +1,7 @@
 """Tab-separated tables: `image_name x_coord y_coord [score]`, as topaz reads and writes.
 
-The header is needed; columns come in any order. Fields are separated by tabs where header
-and first row have tabs, else by any white space. `image_name` is the file's name without its
-suffix.
+The header is required; columns have any order. Fields are separated by tabs if the header and the
+first row contain tabs, else by any white space. `image_name` is the file name without suffix.
 """
 
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ def _parse(text: str, path: Path) -> Picks:
     for line, row in zip(lines, texts[1:], strict=True):
         if row.count("\t") != len(names) - 1:
             raise row_width_error(path, line, names, row.split("\t"))
-    # one flat list: a list for each of a million rows takes twice the time
+    # one flat list; separate lists for a million rows take twice the time
     fields = "\t".join(texts[1:]).split("\t") if lines else []
     return parse_columns(names, [fields[i :: len(names)] for i in range(len(names))], lines, path)
 
@@ -50,7 +49,7 @@ def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
 CODEC = Codec(
     name="tsv",
     suffixes=(".tsv", ".txt", ".tab"),
-    recognises=lambda head: is_header(first_line(head).split()),
+    matches_head=lambda head: is_header(first_line(head).split()),
     read=text_reader(_parse),
     write=line_writer(_render),
     ending=".tsv",

@@ -1,1 +1,1 @@
-"""HTTP routes of the labelling page."""
+"""HTTP routes and access control of the labelling page."""

@@ -1,11 +1,11 @@
-"""Who may ask, and how: the outermost layer of the server.
+"""Access control: the outermost layer of the server.
 
 Any program on this machine can reach a loopback port, and any web page that the user visits can
-send requests to it. So a request needs a known host, no foreign origin, the session's cookie or
-the token, and, to change anything, a header that no foreign form can send.
+send requests to it. A request therefore needs a known host, no foreign origin, the session cookie
+or the token, and, to change anything, a header that a form of another page cannot send.
 
-- `Shell`: the layer.
-- `Door`: the token, the cookie and the hosts that are known.
+- `AccessControl`: the ASGI middleware.
+- `Credentials`: the token, the session cookie and the accepted hosts.
 """
 
 import hmac
@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-__all__ = ["App", "Door", "Receive", "Scope", "Send", "Shell"]
+__all__ = ["AccessControl", "App", "Credentials", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_READING = ("GET", "HEAD")
-_METHODS = (*_READING, "POST", "PUT", "PATCH", "DELETE")
-_JSON_BYTES, _FILE_BYTES = 1 << 20, 32 << 20
+_SAFE_METHODS = ("GET", "HEAD")
+_METHODS = (*_SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE")
+_MAX_JSON_BYTES, _MAX_FILE_BYTES = 1 << 20, 32 << 20
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; form-action 'none'; base-uri 'none'; "
@@ -41,15 +41,16 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class Door:
-    """What lets a request in.
+class Credentials:
+    """Token, session and hosts that a request is checked against.
 
     Attributes:
-        hosts: Values of the Host header that are this server's; none for a Unix socket, whose
-            folder only its owner can enter.
-        token: Given out once, in the link.
-        cookie: Name of the session's cookie; cookies are not kept apart by port.
-        session: The cookie's value.
+        hosts: Accepted values of the Host header; empty for a Unix socket, whose folder only its
+            owner can enter.
+        cookie: Name of the session cookie. Browsers share cookies between ports, so the name
+            contains the port.
+        token: Part of the printed link.
+        session: Value of the session cookie.
     """
 
     hosts: frozenset[str]
@@ -57,147 +58,151 @@ class Door:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
-    def opens(self, token: str) -> bool:
-        """Whether this is the token."""
-        return hmac.compare_digest(token.encode(), self.token.encode())
+    def is_token(self, text: str) -> bool:
+        """Compare a text with the token in constant time."""
+        return hmac.compare_digest(text.encode(), self.token.encode())
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request carries the cookie or the token."""
+    def is_authenticated(self, headers: Mapping[str, str]) -> bool:
+        """Check that a request carries the session cookie or the token."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.opens(bearer):
+        if scheme.lower() == "bearer" and self.is_token(bearer):
             return True
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
         except CookieError:
             return False
-        return found is not None and hmac.compare_digest(
-            found.value.encode(), self.session.encode()
+        return cookie is not None and hmac.compare_digest(
+            cookie.value.encode(), self.session.encode()
         )
 
 
-class Shell:
-    """An ASGI application around another, which refuses what it should never see.
+class AccessControl:
+    """An ASGI middleware that rejects requests without access to the application.
 
     Args:
         app: The application.
-        door: Who may come in.
-        prefix: Path before all addresses, where a proxy does not take it off.
+        credentials: Token, session and hosts.
+        prefix: Path before all addresses, if a proxy does not remove it.
     """
 
-    def __init__(self, app: App, door: Door, prefix: str = "") -> None:
-        self._app, self._door, self._prefix = app, door, prefix
+    def __init__(self, app: App, credentials: Credentials, prefix: str = "") -> None:
+        self._app, self._credentials, self._prefix = app, credentials, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in or answer it."""
+        """Pass a request to the application, or reject it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        named = [
+        header_list = [
             (key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]
         ]
-        headers = dict(named)
-        refusal = self._refusal(scope, headers, [v for k, v in named if k == "host"])
-        if refusal:
-            await _answer(send, *refusal)
+        headers = dict(header_list)
+        hosts = [value for key, value in header_list if key == "host"]
+        rejection = self._check_request(scope, headers, hosts)
+        if rejection:
+            await _send_error(send, *rejection)
             return
         scope = dict(scope)
         if self._prefix and scope["path"] == self._prefix:
-            await _redirect(send, f"{self._prefix}/")
+            await _send_redirect(send, f"{self._prefix}/")
             return
-        scope["path"] = self._own(scope["path"])
+        scope["path"] = self._remove_prefix(scope["path"])
         scope["raw_path"] = scope["path"].encode()
-        await self._app(scope, _limited(receive, scope["path"]), _guarded(send, scope["path"]))
+        await self._app(
+            scope, _limit_body(receive, scope["path"]), _add_headers(send, scope["path"])
+        )
 
-    def _refusal(
+    def _check_request(
         self, scope: Scope, headers: Mapping[str, str], hosts: list[str]
     ) -> tuple[int, str] | None:
-        """Status and reason, unless the request may come in."""
-        method, path = scope["method"], self._own(scope["path"])
+        """Return the status and reason of a rejection; None if the request is accepted."""
+        method, path = scope["method"], self._remove_prefix(scope["path"])
+        accepted_hosts = self._credentials.hosts
         if method not in _METHODS:
-            return 405, "this server knows no such method"
-        if len(hosts) != 1 or (self._door.hosts and hosts[0].lower() not in self._door.hosts):
-            return 421, "this server does not go by that name; open the printed link"
-        if _is_foreign(method, path, headers):
-            return 403, "requests from other pages are refused"
-        # A proxy may put its own name of this server for the one that the browser knows.
-        ours = {hosts[0].lower(), *self._door.hosts}
+            return 405, "this method is not supported"
+        if len(hosts) != 1 or (accepted_hosts and hosts[0].lower() not in accepted_hosts):
+            return 421, "unknown host name; open the printed link"
+        if _is_from_other_page(method, path, headers):
+            return 403, "requests from other pages are rejected"
+        # A proxy may replace the host name that the browser uses by another name of this server.
+        same_origins = {hosts[0].lower(), *accepted_hosts}
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() not in ours:
-            return 403, "requests from other pages are refused"
-        return self._unknown(method, path, headers)
+        if origin is not None and origin.partition("://")[2].lower() not in same_origins:
+            return 403, "requests from other pages are rejected"
+        return self._check_session(method, path, headers)
 
-    def _own(self, path: str) -> str:
-        """A path without the prefix; some proxies have taken it off already."""
+    def _remove_prefix(self, path: str) -> str:
+        """Remove the prefix of a path, unless a proxy has removed it already."""
         return path.removeprefix(self._prefix) if path.startswith(f"{self._prefix}/") else path
 
-    def _unknown(
+    def _check_session(
         self, method: str, path: str, headers: Mapping[str, str]
     ) -> tuple[int, str] | None:
-        """Refuse what only a session may ask: everything under /api/ but two addresses."""
+        """Reject API requests without a session; two addresses of the API need none."""
         if not path.startswith("/api/") or path == "/api/healthz":
             return None
-        is_ours = "x-cryopick" in headers or "authorization" in headers
-        if method not in _READING and not is_ours:
+        is_from_page = "x-cryopick" in headers or "authorization" in headers
+        if method not in _SAFE_METHODS and not is_from_page:
             return 403, "the header X-Cryopick is missing"
-        if path != "/api/login" and not self._door.knows(headers):
+        if path != "/api/login" and not self._credentials.is_authenticated(headers):
             return 401, "open the link that `cryopick label` printed"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > _most_bytes(path):
-            return 413, "that is too much at once"
+        if not length.isdigit() or int(length) > _max_body_bytes(path):
+            return 413, "the request is too large"
         return None
 
 
-def _is_foreign(method: str, path: str, headers: Mapping[str, str]) -> bool:
-    """Whether another page asks: one on another port, "same-site", would come with our cookie.
+def _is_from_other_page(method: str, path: str, headers: Mapping[str, str]) -> bool:
+    """Check for requests of another page; one on another port ("same-site") has our cookie.
 
-    Following a link to the page is no such thing: it may have been printed in a terminal that is
-    a web page itself.
+    Following a link to the page is allowed: a terminal that shows the link may itself be a web
+    page.
     """
     if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
         return False
-    opens = headers.get("sec-fetch-mode") == "navigate" and method == "GET"
-    whole = headers.get("sec-fetch-dest", "document") == "document"
-    return not (opens and whole and not path.startswith("/api/"))
+    is_navigation = headers.get("sec-fetch-mode") == "navigate" and method == "GET"
+    is_document = headers.get("sec-fetch-dest", "document") == "document"
+    return not (is_navigation and is_document and not path.startswith("/api/"))
 
 
-def _most_bytes(path: str) -> int:
-    return _FILE_BYTES if path.startswith("/api/import/") else _JSON_BYTES
+def _max_body_bytes(path: str) -> int:
+    return _MAX_FILE_BYTES if path.startswith("/api/import/") else _MAX_JSON_BYTES
 
 
-def _limited(receive: Receive, path: str) -> Receive:
-    """Cut off a body that grows beyond what it may be, whatever its header said."""
-    seen = 0
+def _limit_body(receive: Receive, path: str) -> Receive:
+    """Stop receiving a body that exceeds the limit, whatever its header states."""
+    size_bytes = 0
 
-    async def limited() -> MutableMapping[str, Any]:
-        nonlocal seen
+    async def receive_limited() -> MutableMapping[str, Any]:
+        nonlocal size_bytes
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > _most_bytes(path) + 4096:
+        size_bytes += len(message.get("body", b""))
+        if size_bytes > _max_body_bytes(path) + 4096:
             return {"type": "http.disconnect"}
         return message
 
-    return limited
+    return receive_limited
 
 
-def _guarded(send: Send, path: str) -> Send:
-    """Add the headers that every answer has."""
+def _add_headers(send: Send, path: str) -> Send:
+    """Add the security headers to every response."""
 
-    async def guarded(message: MutableMapping[str, Any]) -> None:
+    async def send_with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             extra = dict(_HEADERS)
             if path.startswith("/api/"):
                 extra[b"cache-control"] = b"no-store"
-            own = [(k, v) for k, v in message["headers"] if k.lower() not in extra]
-            message = {**message, "headers": [*own, *extra.items()]}
+            others = [(k, v) for k, v in message["headers"] if k.lower() not in extra]
+            message = {**message, "headers": [*others, *extra.items()]}
         await send(message)
 
-    return guarded
+    return send_with_headers
 
 
-async def _answer(send: Send, status: int, reason: str) -> None:
+async def _send_error(send: Send, status: int, reason: str) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -208,7 +213,7 @@ async def _answer(send: Send, status: int, reason: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _redirect(send: Send, where: str) -> None:
-    headers = [(b"location", where.encode()), (b"content-length", b"0")]
+async def _send_redirect(send: Send, location: str) -> None:
+    headers = [(b"location", location.encode()), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 307, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,8 @@
-"""Addresses of the project, its micrographs and their pictures.
+"""Routes of the project, its micrographs and their images.
 
-- `data_routes`: `/api/state`, `/api/fs`, `/api/micrographs…`.
+- `create_project_routes`: `/api/state`, `/api/fs`.
+- `create_micrograph_routes`: `/api/micrographs…`.
+- `create_image_routes`: display images, crops and picks of a micrograph.
 """
 
 from enum import IntEnum
@@ -12,33 +14,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
-from cryopick.web.project.micrographs import Wanted
-from cryopick.web.project.project import Desk
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.micrographs import MicrographQuery
 
-__all__ = ["data_routes"]
+__all__ = ["create_image_routes", "create_micrograph_routes", "create_project_routes"]
 
 Angstrom = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=2**62)]
 State = Literal["todo", "doing", "all", "skip"]
-_MOST_LISTED = 2000
+_MAX_LISTED = 2000
 
 
-class Side(IntEnum):
-    """Longest side of a picture."""
+class ImageSize(IntEnum):
+    """Longest side of a display image in pixels."""
 
-    SMALL, MIDDLE, LARGE = 512, 1024, 2048
+    SMALL, MEDIUM, LARGE = 512, 1024, 2048
 
 
 class ProjectChange(BaseModel):
-    """What the user says about the whole project."""
+    """Settings of the whole project."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     pixel_size_ang: Angstrom | None = None
     diameter_ang: Angstrom | None = None
 
 
-class Import(BaseModel):
-    """Micrographs to bring in."""
+class ImportRequest(BaseModel):
+    """Micrographs to add to the project."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     glob: str | None = Field(None, max_length=4096)
@@ -46,45 +48,53 @@ class Import(BaseModel):
 
 
 class MicrographChange(BaseModel):
-    """What the user says about a micrograph."""
+    """State and note of a micrograph."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     state: State | None = None
     note: str | None = Field(None, max_length=2000)
 
 
-def data_routes(desk: Desk) -> APIRouter:
-    """The addresses, for one project."""
+def create_project_routes(project: AnnotationProject) -> APIRouter:
+    """Create the routes of the project's state and of folders to add micrographs from."""
     routes = APIRouter()
 
     @routes.get("/state")
     def state() -> dict[str, Any]:
-        return desk.state()
+        return project.state()
 
     @routes.patch("/state")
     def change_project(change: ProjectChange) -> dict[str, Any]:
         for name, value in change.model_dump(exclude_none=True).items():
-            desk.store.set_meta(name, repr(float(value)))
-        desk.news.tell("micrographs", {})
-        return desk.state()
+            project.database.set_meta(name, repr(float(value)))
+        project.event_stream.send("micrographs", {})
+        return project.state()
 
     @routes.get("/fs")
     def folder(dir: str = "") -> dict[str, Any]:
-        first = desk.roots[0] if desk.roots else Path.cwd()
-        wanted = Path(dir).expanduser() if dir else first
-        desk.require_allowed([wanted])
-        told = _listing(wanted)
-        return {**told, "parent": None} if Path(told["dir"]) in desk.roots else told
+        default = project.roots[0] if project.roots else Path.cwd()
+        path = Path(dir).expanduser() if dir else default
+        project.require_allowed([path])
+        contents = _list_folder(path)
+        is_root = Path(contents["dir"]) in project.roots
+        return {**contents, "parent": None} if is_root else contents
+
+    return routes
+
+
+def create_micrograph_routes(project: AnnotationProject) -> APIRouter:
+    """Create the routes that add, list and change micrographs."""
+    routes = APIRouter()
 
     @routes.post("/micrographs:import")
-    def bring(wanted: Import) -> dict[str, Any]:
-        words = [wanted.glob] if wanted.glob else wanted.paths
-        if not words:
-            raise InputError("name a file, a folder, a pattern or a list")
-        return desk.bring(words)
+    def add(request: ImportRequest) -> dict[str, Any]:
+        arguments = [request.glob] if request.glob else request.paths
+        if not arguments:
+            raise InputError("enter a file, a folder, a pattern or a list")
+        return project.add_micrographs(arguments)
 
     @routes.get("/micrographs")
-    def listed(
+    def list_micrographs(
         offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         sort: Literal["name", "labels", "picks", "picks-least", "score", "suggested"] = "name",
@@ -92,43 +102,53 @@ def data_routes(desk: Desk) -> APIRouter:
         state: Literal["", "todo", "doing", "all", "skip", "problem"] = "",
         run: Annotated[str, Query(max_length=64)] = "",
     ) -> dict[str, Any]:
-        return desk.micrographs.listed(Wanted(offset, limit, sort, filter, state, run))
+        query = MicrographQuery(offset, limit, sort, filter, state, run)
+        return project.micrographs.list_rows(query)
 
     @routes.get("/micrographs/{mid}")
-    def one(mid: Number, run: str = "") -> dict[str, Any]:
-        return desk.micrographs.one(mid, run)
+    def show(mid: Number, run: str = "") -> dict[str, Any]:
+        return project.micrographs.find(mid, run)
 
     @routes.patch("/micrographs/{mid}")
-    def change(mid: Number, what: MicrographChange) -> dict[str, Any]:
-        return desk.micrographs.change(mid, state=what.state, note=what.note)
+    def change(mid: Number, change: MicrographChange) -> dict[str, Any]:
+        return project.micrographs.change(mid, state=change.state, note=change.note)
+
+    return routes
+
+
+def create_image_routes(project: AnnotationProject) -> APIRouter:
+    """Create the routes of images and picks of a micrograph."""
+    routes = APIRouter()
 
     @routes.get("/micrographs/{mid}/display")
-    def display(  # as many as a picture has aspects
+    def display(
         mid: Number,
-        n: Side = Side.MIDDLE,
+        n: ImageSize = ImageSize.MEDIUM,
         variant: Literal["raw", "filtered", "scores"] = "raw",
         lp: Annotated[Angstrom | None, Query()] = None,
         hp: Annotated[Angstrom | None, Query()] = None,
         run: Annotated[str, Query(max_length=64)] = "",
     ) -> Response:
-        row = desk.micrographs.one(mid)
+        row = project.micrographs.find(mid)
         if variant == "scores":
-            view = desk.views.scores((run, mid), lambda: desk.runs.score_map(run, mid))
+            image = project.images.render_scores(
+                (run, mid), lambda: project.runs.score_map(run, mid)
+            )
         else:
-            filtered = variant == "filtered"
-            view = desk.views.plane(
+            is_filtered = variant == "filtered"
+            image = project.images.render_micrograph(
                 Path(row["path"]),
                 int(n),
                 row["pixel_size_ang"],
-                low_pass_ang=lp if filtered else None,
-                high_pass_ang=hp if filtered else None,
+                low_pass_ang=lp if is_filtered else None,
+                high_pass_ang=hp if is_filtered else None,
             )
-        headers = {"X-Scale": repr(view.scale)}
-        headers |= {name: repr(view.origin) for name in ("X-Origin-X", "X-Origin-Y")}
-        return Response(view.jpeg, media_type="image/jpeg", headers=headers)
+        headers = {"X-Scale": repr(image.scale)}
+        headers |= {name: repr(image.origin) for name in ("X-Origin-X", "X-Origin-Y")}
+        return Response(image.jpeg, media_type="image/jpeg", headers=headers)
 
     @routes.get("/micrographs/{mid}/crop")
-    def crop(  # as many as a crop has sides
+    def crop(
         mid: Number,
         x: Annotated[int, Query(ge=-(10**6), le=10**6)],
         y: Annotated[int, Query(ge=-(10**6), le=10**6)],
@@ -136,34 +156,34 @@ def data_routes(desk: Desk) -> APIRouter:
         h: Annotated[int, Query(ge=1, le=4096)],
         lp: Annotated[Angstrom | None, Query()] = None,
     ) -> Response:
-        row = desk.micrographs.one(mid)
-        size_ang = row["pixel_size_ang"]
-        jpeg = desk.views.crop(Path(row["path"]), (x, y), (w, h), size_ang, lp)
+        row = project.micrographs.find(mid)
+        pixel_size_ang = row["pixel_size_ang"]
+        jpeg = project.images.render_crop(Path(row["path"]), (x, y), (w, h), pixel_size_ang, lp)
         return Response(jpeg, media_type="image/jpeg")
 
     @routes.get("/micrographs/{mid}/picks")
     def picks(mid: Number, run: str) -> Response:
-        return Response(desk.runs.packed(run, mid), media_type="application/octet-stream")
+        return Response(project.runs.pack_picks(run, mid), media_type="application/octet-stream")
 
     return routes
 
 
-def _listing(folder: Path) -> dict[str, Any]:
-    """What a folder holds that the user may want: folders, micrographs, lists."""
+def _list_folder(folder: Path) -> dict[str, Any]:
+    """List the folders, micrographs and lists of a folder; hidden files are skipped."""
     try:
         folder = folder.resolve(strict=True)
         entries = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be opened: {error.strerror}") from error
-    seen = [path for path in entries if not path.name.startswith(".")]
-    folders = [path for path in seen if path.is_dir()]
-    pictures = [p for p in seen if p.name.lower().endswith(MICROGRAPH_SUFFIXES) and p.is_file()]
-    lists = [p for p in seen if p.suffix.lower() in (".star", ".cs") and p.is_file()]
-    shown = [*lists, *pictures][:_MOST_LISTED]
+    visible = [path for path in entries if not path.name.startswith(".")]
+    folders = [path for path in visible if path.is_dir()]
+    images = [p for p in visible if p.name.lower().endswith(MICROGRAPH_SUFFIXES) and p.is_file()]
+    lists = [p for p in visible if p.suffix.lower() in (".star", ".cs") and p.is_file()]
+    files = [*lists, *images][:_MAX_LISTED]
     return {
         "dir": str(folder),
         "parent": str(folder.parent) if folder.parent != folder else None,
-        "folders": [{"name": p.name, "path": str(p)} for p in folders[:_MOST_LISTED]],
-        "files": [{"name": p.name, "path": str(p), "star": p in lists} for p in shown],
-        "n_micrographs": len(pictures),
+        "folders": [{"name": p.name, "path": str(p)} for p in folders[:_MAX_LISTED]],
+        "files": [{"name": p.name, "path": str(p), "star": p in lists} for p in files],
+        "n_micrographs": len(images),
     }

@@ -1,6 +1,7 @@
-"""Addresses of training, picking and what came of it.
+"""Routes of training and picking runs, and of their picks.
 
-- `runs_routes`: `/api/plan`, `/api/runs…`, `/api/review`, `/api/verdicts`.
+- `create_run_routes`: `/api/plan`, `/api/runs…`: start, list, stop, resume and delete runs.
+- `create_pick_routes`: thresholds, metrics and reviews of the picks of a run.
 """
 
 from dataclasses import asdict, replace
@@ -11,17 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.web.api.annotations import author_of
-from cryopick.web.jobs.commands import PRESETS, TrainForm
-from cryopick.web.jobs.training_plan import plan, scale_problem
-from cryopick.web.project.measures import measured, review
-from cryopick.web.project.project import Desk
-from cryopick.web.project.reviews import NewCut, Score, Verdict
+from cryopick.web.jobs.commands import PRESETS, TrainingRequest
+from cryopick.web.project.measures import choose_picks_to_review, measure_run
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project.training_plan import check_pixel_sizes, plan_training
+from cryopick.web.storage.reviews import FilterChange, PickVerdict, Score
 
-__all__ = ["runs_routes"]
+__all__ = ["create_pick_routes", "create_run_routes"]
 
 
-class NewRun(BaseModel):
-    """A run to begin."""
+class RunRequest(BaseModel):
+    """A run to start."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     kind: Literal["train", "pick", "suggest"] = "train"
@@ -33,101 +34,120 @@ class NewRun(BaseModel):
     pick: bool = True
 
 
-class Judgements(BaseModel):
-    """What a person says of several picks."""
+class VerdictBatch(BaseModel):
+    """Verdicts of one person on several picks."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    verdicts: list[Verdict] = Field(max_length=1000)
+    verdicts: list[PickVerdict] = Field(max_length=1000)
 
 
-def runs_routes(desk: Desk) -> APIRouter:
-    """The addresses, for one project."""
+def create_run_routes(project: AnnotationProject) -> APIRouter:
+    """Create the routes that start, list, stop, resume and delete runs."""
     routes = APIRouter()
 
     @routes.get("/plan")
-    def planned() -> dict[str, Any]:
-        return plan(desk)
+    def plan() -> dict[str, Any]:
+        return plan_training(project)
 
     @routes.post("/runs")
-    def begin(wanted: NewRun) -> dict[str, Any]:
-        desk.store.set_meta("diameter_ang", repr(wanted.diameter_ang))
-        if wanted.kind != "train":
-            problem = scale_problem(desk)
-            if problem:
-                raise InputError(problem)
-            order = desk.orders.pick if wanted.kind == "pick" else desk.orders.suggest
-            return desk.jobs.queue(order(wanted.diameter_ang))
-        if wanted.preset not in PRESETS:
-            raise InputError("choose how long to train")
-        known = plan(desk)
-        if known["refusal"]:
-            raise InputError(known["refusal"])
-        number = wanted.particles_per_micrograph or known["estimate"]
-        if number is None:
-            raise InputError(
-                "say about how many particles are on a micrograph, or mark all on one and tick "
-                "that they are"
-            )
-        form = TrainForm(
-            diameter_ang=wanted.diameter_ang,
-            particles_per_micrograph=number,
-            preset=wanted.preset,
-            pick=wanted.pick,
-            held_out=known["held_out"],
-        )
-        return desk.jobs.queue(desk.orders.train(form))
+    def start(request: RunRequest) -> dict[str, Any]:
+        project.database.set_meta("diameter_ang", repr(request.diameter_ang))
+        return project.jobs.enqueue(_create_run(project, request))
 
     @routes.get("/runs")
-    def runs() -> dict[str, Any]:
-        return {"runs": [desk.jobs.shown(row) for row in desk.runs.all()]}
+    def list_runs() -> dict[str, Any]:
+        return {"runs": [project.jobs.describe(row) for row in project.runs.list_all()]}
 
     @routes.get("/runs/{run}")
-    def one(run: str) -> dict[str, Any]:
-        return desk.jobs.shown(desk.runs.one(run))
+    def show(run: str) -> dict[str, Any]:
+        return project.jobs.describe(project.runs.find(run))
 
     @routes.post("/runs/{run}:stop")
     def stop(run: str) -> dict[str, Any]:
-        return desk.jobs.stop(run)
+        return project.jobs.stop(run)
 
     @routes.post("/runs/{run}:resume")
     def resume(run: str) -> dict[str, Any]:
-        return desk.jobs.resume(run)
+        return project.jobs.resume(run)
 
     @routes.delete("/runs/{run}")
-    def drop(run: str) -> dict[str, Any]:
-        if desk.runs.one(run)["state"] == "running":
-            raise InputError("stop it first")
-        desk.runs.delete(run)
+    def delete(run: str) -> dict[str, Any]:
+        if project.runs.find(run)["state"] == "running":
+            raise InputError("the run is not finished; stop it before you delete it")
+        project.runs.delete(run)
         return {"deleted": run}
+
+    return routes
+
+
+def _create_run(project: AnnotationProject, request: RunRequest) -> str:
+    """Create the run that was requested, and return its name.
+
+    Raises:
+        InputError: The project does not contain what the run needs.
+    """
+    if request.kind != "train":
+        problem = check_pixel_sizes(project)
+        if problem:
+            raise InputError(problem)
+        planner = project.planner
+        create = planner.plan_picking if request.kind == "pick" else planner.plan_suggestion
+        return create(request.diameter_ang)
+    if request.preset not in PRESETS:
+        raise InputError("choose how long to train")
+    plan = plan_training(project)
+    if plan["refusal"]:
+        raise InputError(plan["refusal"])
+    count = request.particles_per_micrograph or plan["estimate"]
+    if count is None:
+        raise InputError(
+            "enter the approximate number of particles per micrograph, or label all particles on "
+            "one micrograph and mark it as complete"
+        )
+    training = TrainingRequest(
+        diameter_ang=request.diameter_ang,
+        particles_per_micrograph=count,
+        preset=request.preset,
+        pick=request.pick,
+        held_out=plan["held_out"],
+    )
+    return project.planner.plan_training(training)
+
+
+def create_pick_routes(project: AnnotationProject) -> APIRouter:
+    """Create the routes of thresholds, metrics and reviews."""
+    routes = APIRouter()
 
     @routes.get("/runs/{run}/histogram")
     def histogram(run: str) -> dict[str, Any]:
-        return desk.runs.histogram(run)
+        return project.runs.histogram(run)
 
     @routes.get("/runs/{run}/counts")
     def counts(run: str, t: Annotated[Score, Query()]) -> dict[str, Any]:
-        return desk.runs.counts_at(run, t)
+        return project.runs.counts_at(run, t)
 
     @routes.put("/runs/{run}/threshold")
-    def cut(run: str, wanted: NewCut) -> dict[str, Any]:
-        desk.runs.set_cut(run, replace(desk.runs.cut(run), **wanted.model_dump()))
-        return asdict(desk.runs.cut(run))
+    def set_threshold(run: str, change: FilterChange) -> dict[str, Any]:
+        pick_filter = replace(project.runs.pick_filter(run), **change.model_dump())
+        project.runs.set_pick_filter(run, pick_filter)
+        return asdict(project.runs.pick_filter(run))
 
     @routes.get("/runs/{run}/pr")
-    def known(run: str) -> dict[str, Any]:
-        return measured(desk, run)
+    def metrics(run: str) -> dict[str, Any]:
+        return measure_run(project, run)
 
     @routes.get("/review")
-    def queue(
+    def list_picks_to_review(
         run: Annotated[str, Query(max_length=64)],
         kind: Literal["uncertain", "disagree", "random"] = "uncertain",
         k: Annotated[int, Query(ge=1, le=500)] = 30,
     ) -> dict[str, Any]:
-        return {"items": review(desk, run, kind, k), "drawn": asdict(desk.runs.cut(run))}
+        items = choose_picks_to_review(project, run, kind, k)
+        return {"items": items, "drawn": asdict(project.runs.pick_filter(run))}
 
     @routes.post("/verdicts")
-    def judge(said: Judgements, request: Request) -> dict[str, Any]:
-        desk.verdicts.say(said.verdicts, author_of(request))
-        return {"kept": len(said.verdicts)}
+    def save_verdicts(batch: VerdictBatch, request: Request) -> dict[str, Any]:
+        project.verdicts.save(batch.verdicts, author_of(request))
+        return {"kept": len(batch.verdicts)}
 
     return routes

@@ -1,9 +1,9 @@
-"""Training and picking in a child process: one at a time, the others wait.
+"""Queue of training and picking runs; one runs at a time, in a child process.
 
-The child (`work`) outlives the server; a server that starts again finds it by its number and the
-time it was born, and goes on telling of it.
+The child process (`worker`) continues when the server stops; a new server finds it by its process
+number and start time, and follows it again.
 
-- `Jobs`: the queue, and what is known of each run.
+- `JobQueue`: starts, follows, stops and describes runs.
 """
 
 import json
@@ -18,78 +18,82 @@ from typing import Any
 
 from cryopick.errors import CryopickError, InputError
 from cryopick.web.jobs.commands import write_plan
-from cryopick.web.jobs.run_records import Runs
-from cryopick.web.project.database import now
-from cryopick.web.run_log import read_log
+from cryopick.web.jobs.run_progress import progress_size, read_last_lines, read_run_progress
+from cryopick.web.storage.database import current_time
+from cryopick.web.storage.run_records import ProjectRuns
 
-__all__ = ["Jobs"]
+__all__ = ["JobQueue"]
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
-class Jobs:
-    """What is at work.
+class JobQueue:
+    """The queue of a project's runs.
 
     Args:
-        runs: The project's runs.
-        tell: Called with a run, as the page knows it, whenever something happened to it.
-        idle: Begin nothing and follow nothing: the project is only looked at.
+        runs: Runs of the project.
+        on_change: Called with the description of a run whenever the run changes.
+        enabled: Start and follow runs; false for a project that is open read-only.
     """
 
     def __init__(
-        self, runs: Runs, tell: Callable[[dict[str, Any]], None], *, idle: bool = False
+        self,
+        runs: ProjectRuns,
+        on_change: Callable[[dict[str, Any]], None],
+        *,
+        enabled: bool = True,
     ) -> None:
-        self._runs, self._tell = runs, tell
-        self._ends = threading.Event()
+        self._runs, self._on_change = runs, on_change
+        self._closed = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="jobs")
-        if not idle:
+        self._thread = threading.Thread(target=self._run_queue, daemon=True, name="jobs")
+        if enabled:
             self._thread.start()
 
-    def queue(self, run: str) -> dict[str, Any]:
-        """Let a run begin when those before it have ended."""
+    def enqueue(self, run: str) -> dict[str, Any]:
+        """Start a run as soon as the runs before it have ended; return its description."""
         self._wake.set()
-        return self.shown(self._runs.one(run))
+        return self.describe(self._runs.find(run))
 
     def stop(self, run: str) -> dict[str, Any]:
-        """Stop a run: a training keeps its best network."""
-        row = self._runs.one(run)
+        """Stop a run; a training run keeps its best model."""
+        row = self._runs.find(run)
         if row["state"] == "queued":
-            self._runs.change(run, state="stopped", ended=now())
+            self._runs.change(run, state="stopped", ended=current_time())
         elif row["state"] == "running" and _is_alive(row):
             os.kill(row["pid"], signal.SIGTERM)
-        self._tell(self.shown(self._runs.one(run)))
-        return self.shown(self._runs.one(run))
+        return self._announce(run)
 
     def resume(self, run: str) -> dict[str, Any]:
-        """Go on with a run that was stopped or failed: learn on, or pick with what it learned.
+        """Resume a run that was stopped or failed; picking does not repeat the training.
 
         Raises:
-            InputError: Nothing of it is left to do.
+            InputError: The run is complete, or cannot be resumed.
         """
-        row, folder = self._runs.one(run), self._runs.folder(run)
+        row, folder = self._runs.find(run), self._runs.folder(run)
         commands = self.commands(run)
         begin = int((folder / "model.safetensors").exists())
         if not _can_resume(row) or begin >= len(commands):
-            raise InputError("nothing of this run is left to do")
+            raise InputError(f"{row['title']}: there is nothing left to resume")
         plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         write_plan(folder, {**plan, "begin": begin})
         self._runs.change(run, state="queued", message="", ended=None)
         self._wake.set()
-        self._tell(self.shown(self._runs.one(run)))
-        return self.shown(self._runs.one(run))
+        return self._announce(run)
 
     def commands(self, run: str) -> list[list[str]]:
-        """What a run typed."""
+        """Return the commands of a run; none before its plan is written."""
         file = self._runs.folder(run) / "plan.json"
         return json.loads(file.read_text(encoding="utf-8"))["commands"] if file.exists() else []
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A run as the page knows it."""
+    def describe(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Describe a run for the page."""
         run, config = row["id"], json.loads(row["config"])
-        log, curves, progress = read_log(self._runs.folder(run) / "log.txt")
+        folder = self._runs.folder(run)
+        progress = read_run_progress(folder)
+        average_precisions = progress.curves["average_precision"]
         has_picks = self._runs.has_picks(run)
-        ends = row["ended"] or now()
+        end = row["ended"] or current_time()
         return {
             "id": run,
             "kind": row["kind"],
@@ -99,33 +103,37 @@ class Jobs:
             "has_picks": has_picks,
             "can_resume": _can_resume(row) and not has_picks,
             "labels": config.get("labels"),
-            "recall": curves["recall"][-1] if curves["recall"] else None,
-            "n_picks": len(self._runs.found(run).score) if has_picks else None,
-            "seconds": max(0.0, ends - row["started"]) if row["started"] else None,
-            "progress": progress,
-            "curves": curves,
-            "log": log,
+            "average_precision": average_precisions[-1] if average_precisions else None,
+            "n_picks": len(self._runs.picks(run).score) if has_picks else None,
+            "seconds": max(0.0, end - row["started"]) if row["started"] else None,
+            "progress": progress.current,
+            "curves": progress.curves,
+            "log": read_last_lines(folder),
         }
 
     def close(self) -> None:
-        """Stop looking; what is at work goes on, and is found again."""
-        self._ends.set()
+        """Stop following runs; a run in progress continues."""
+        self._closed.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def _watch(self) -> None:
-        for row in reversed(self._runs.all()):
+    def _announce(self, run: str) -> dict[str, Any]:
+        description = self.describe(self._runs.find(run))
+        self._on_change(description)
+        return description
+
+    def _run_queue(self) -> None:
+        for row in reversed(self._runs.list_all()):
             if row["state"] == "running":
                 self._follow(row["id"])
             elif row["state"] == "queued" and not self.commands(row["id"]):
-                self._runs.change(
-                    row["id"], state="failed", message="the server ended before it began"
-                )
-        while not self._ends.is_set():
+                message = "the server stopped before the run was created completely"
+                self._runs.change(row["id"], state="failed", message=message)
+        while not self._closed.is_set():
             row = self._runs.next_queued()
-            if row is None or not self.commands(row["id"]):  # it is being planned
-                self._wake.wait(_LOOK_S)
+            if row is None or not self.commands(row["id"]):  # its plan is being written
+                self._wake.wait(_POLL_S)
                 self._wake.clear()
                 continue
             self._start(row["id"])
@@ -138,59 +146,62 @@ class Jobs:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie stays
-        born = _born(child.pid)
-        self._runs.change(run, state="running", pid=child.pid, pid_started=born, started=now())
+        threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie remains
+        start_ticks = _start_ticks(child.pid)
+        self._runs.change(
+            run,
+            state="running",
+            pid=child.pid,
+            pid_started=start_ticks,
+            started=current_time(),
+        )
 
     def _follow(self, run: str) -> None:
-        """Tell of a run until it has ended."""
-        size = -1
-        while not self._ends.is_set():
-            row = self._runs.one(run)
-            alive = _is_alive(row)
-            file = self._runs.folder(run) / "log.txt"
-            grown = file.stat().st_size if file.exists() else 0
-            if grown != size:
-                size = grown
-                self._tell(self.shown(row))
-            if not alive:
-                self._end(run)
+        """Announce the progress of a run until it has ended."""
+        last_size = -1
+        while not self._closed.is_set():
+            row = self._runs.find(run)
+            is_alive = _is_alive(row)
+            size = progress_size(self._runs.folder(run))
+            if size != last_size:
+                last_size = size
+                self._on_change(self.describe(row))
+            if not is_alive:
+                self._finish(run)
                 return
-            self._ends.wait(_LOOK_S)
+            self._closed.wait(_POLL_S)
 
-    def _end(self, run: str) -> None:
-        folder, row = self._runs.folder(run), self._runs.one(run)
+    def _finish(self, run: str) -> None:
+        """Store the state of a run that has ended, its picks and its suggestions."""
+        folder, row = self._runs.folder(run), self._runs.find(run)
         try:
             status = json.loads((folder / "status.json").read_text())
         except (OSError, ValueError):
             status = {"state": "running"}
         state, message = status["state"], ""
         if state == "running":
-            state, message = (
-                "failed",
-                "it ended without a word; the machine may have run out of memory",
-            )
+            state = "failed"
+            message = "the run was killed; the machine may have run out of memory"
         elif state == "failed":
-            log, _, _ = read_log(folder / "log.txt")
-            message = next((line for line in reversed(log) if "error:" in line), "see what it said")
-            message = message.removeprefix("cryopick: error: ")
+            lines = [line for line in read_last_lines(folder) if line.strip()]
+            message = lines[-1] if lines else f"exit status {status['status']}"
         if (folder / "picks.json").exists():
             try:
                 self._runs.take_picks(run)
             except CryopickError as error:
                 state, message = "failed", str(error)
         if state == "done" and row["kind"] == "suggest":
-            self._runs.take_order(run)
-        self._runs.change(run, state=state, message=message, ended=now())
-        self._tell(self.shown(self._runs.one(run)))
+            self._runs.take_suggested_order(run)
+        self._runs.change(run, state=state, message=message, ended=current_time())
+        self._announce(run)
 
 
 def _can_resume(row: dict[str, Any]) -> bool:
     return row["state"] in ("stopped", "failed")
 
 
-def _born(pid: int) -> float | None:
-    """When a process began, in ticks since the machine did; None where that cannot be told."""
+def _start_ticks(pid: int) -> float | None:
+    """Return the start time of a process in clock ticks since boot; None without /proc."""
     try:
         return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
@@ -198,14 +209,15 @@ def _born(pid: int) -> float | None:
 
 
 def _is_alive(row: dict[str, Any]) -> bool:
+    """Check that the process of a run exists, and that its number was not reused."""
     if row["pid"] is None:
         return False
     try:
         os.kill(row["pid"], 0)
     except OSError:
         return False
-    born = _born(row["pid"])
-    if born is None:
+    start_ticks = _start_ticks(row["pid"])
+    if start_ticks is None:
         return row["pid_started"] is None
     state = Path(f"/proc/{row['pid']}/stat").read_text().rpartition(")")[2].split()[0]
-    return born == row["pid_started"] and state != "Z"
+    return start_ticks == row["pid_started"] and state != "Z"

@@ -1,12 +1,12 @@
-"""Do the commands of a run one after the other, whatever becomes of the server.
+"""Run the commands of a run one after the other, independently of the server.
 
     python -m cryopick.web.jobs.worker RUN_FOLDER
 
-The folder's plan.json lists them as `commands`, as `begin` how many are done already, and as
-`on_stop` what is to be done when one was stopped; what they say goes to log.txt, and how it
-ended to status.json.
+The folder's plan.json lists the commands as `commands`, the number of completed ones as `begin`,
+and the command to run after an interruption as `on_stop`. Output goes to log.txt, the result to
+status.json.
 
-- `main`: all of it.
+- `main`: runs the plan.
 """
 
 import json
@@ -18,60 +18,62 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from cryopick.web.jobs.run_progress import LOG_FILE
+
 __all__ = ["main"]
 
 _PYTHON = (sys.executable, "-c", "from cryopick.cli import main; main()")
-_STOPPED = 130
-_PATIENCE_S = 30
+_INTERRUPTED = 130
+_RESEND_S = 30
 
 
 def main(folder: Path) -> int:
-    """Carry out the plan; the exit status of the command that failed, or 0."""
+    """Run the plan; return the exit status of the command that failed, or 0."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    os.nice(5)  # the page comes first
-    told_to_stop = False
+    os.nice(5)  # the page has priority
+    is_stopped = False
 
     def stop(*_: int | FrameType | None) -> None:
-        nonlocal told_to_stop
-        told_to_stop = True
+        nonlocal is_stopped
+        is_stopped = True
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     status = 0
-    with (folder / "log.txt").open("ab") as log:
+    with (folder / LOG_FILE).open("ab") as log:
 
-        def do(words: list[str], may_stop: Callable[[], bool]) -> int:
+        def run(words: list[str], should_stop: Callable[[], bool]) -> int:
             with subprocess.Popen([*_PYTHON, *words], stdout=log, stderr=log) as process:
-                return _ended(process, may_stop)
+                return _wait(process, should_stop)
 
         for number, words in enumerate(plan["commands"]):
             if number < plan.get("begin", 0):
                 continue
-            _tell(folder, "running", number, 0)
-            status = do(words, lambda: told_to_stop)
-            if status or told_to_stop:
+            _write_status(folder, "running", number, 0)
+            status = run(words, lambda: is_stopped)
+            if status or is_stopped:
                 break
-        if told_to_stop and status == _STOPPED and plan["on_stop"]:
-            status = do(plan["on_stop"], lambda: False)
-    ended = "stopped" if told_to_stop else "failed" if status else "done"
-    _tell(folder, ended, len(plan["commands"]), status)
+        if is_stopped and status == _INTERRUPTED and plan["on_stop"]:
+            status = run(plan["on_stop"], lambda: False)
+    state = "stopped" if is_stopped else "failed" if status else "done"
+    _write_status(folder, state, len(plan["commands"]), status)
     return status
 
 
-def _ended(process: subprocess.Popen[bytes], is_told_to_stop: Callable[[], bool]) -> int:
-    """Wait for the end of a command; to one that is just starting the signal may be lost."""
+def _wait(process: subprocess.Popen[bytes], should_stop: Callable[[], bool]) -> int:
+    """Wait for a command, and interrupt it; a command that is starting may miss the signal."""
     waited_s = 0
     while True:
         try:
             return process.wait(1)
         except subprocess.TimeoutExpired:
-            if is_told_to_stop():
-                if waited_s % _PATIENCE_S == 0:
+            if should_stop():
+                if waited_s % _RESEND_S == 0:
                     process.send_signal(signal.SIGINT)
                 waited_s += 1
 
 
-def _tell(folder: Path, state: str, number: int, status: int) -> None:
+def _write_status(folder: Path, state: str, number: int, status: int) -> None:
     temporary = folder / ".status.json"
     temporary.write_text(json.dumps({"state": state, "command": number, "status": status}))
     temporary.rename(folder / "status.json")

@@ -1,1 +1,1 @@
-"""Data of a labelling project: micrographs, annotations, picks and images."""
+"""The open labelling project and its operations: export, import, metrics, training plan."""

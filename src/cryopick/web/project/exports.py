@@ -1,11 +1,13 @@
-"""Particles for other programs: what the page shows, written.
+"""Export particles and labels for other programs.
 
-- `export`: say what would be written, or write it.
-- `Export`: what the page asks for.
-- `near_px`: how near a pick is to what it is.
+- `export_particles`: reports the files that an export writes, or writes them.
+- `ExportRequest`: content, formats and name of an export.
 - `final_picks`: picks of a run with the user's corrections.
+- `match_radius_px`: distance within which a pick matches a label.
 """
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,17 +21,17 @@ from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.formats import CODECS
 from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks, concatenate
-from cryopick.web.project.project import NEAR_DIAMETERS, Desk
+from cryopick.web.project.project import MATCH_DIAMETERS, AnnotationProject
 
-__all__ = ["Export", "export", "final_picks", "near_px"]
+__all__ = ["ExportRequest", "export_particles", "final_picks", "match_radius_px"]
 
 _BOX_DIAMETERS = 1.5
-_USUAL_ANG = 150.0
+_DEFAULT_DIAMETER_ANG = 150.0
 _FORMATS = tuple(f".{name}" for name in CODECS)
 
 
-class Export(BaseModel):
-    """What to write, and how."""
+class ExportRequest(BaseModel):
+    """Content, formats and name of an export."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     what: Literal["picks", "labels"] = "picks"
@@ -40,116 +42,127 @@ class Export(BaseModel):
     dry_run: bool = True
 
 
-def export(desk: Desk, wanted: Export) -> dict[str, Any]:
-    """Write the tables into the project's folder `exports`, or only say what would be.
+def export_particles(project: AnnotationProject, request: ExportRequest) -> dict[str, Any]:
+    """Write the tables into the project's folder `exports`, or only report what would be written.
 
     Raises:
         InputError: A format is unknown, there is nothing to write, or a file exists.
     """
-    unknown = [name for name in wanted.formats if name not in _FORMATS]
-    if unknown or wanted.name in (".", ".."):
-        raise InputError(f"there is no format {unknown[0]!r}" if unknown else "choose another name")
-    table, parts = final_picks(desk, wanted.run) if wanted.what == "picks" else _labels(desk)
-    folder = desk.folder / "exports"
-    files = {name: folder / f"{wanted.name}{name}" for name in wanted.formats}
-    for name in files:
-        if CODECS[name[1:]].holds_one:
-            files[name] = folder / f"{wanted.name}-{name[1:]}"
-    listed = [{"path": str(path), "exists": path.exists()} for path in files.values()]
-    counts = [n for n in np.bincount(table.index, minlength=1).tolist() if n]
-    problem = None if len(table) else "there is nothing to write yet"
-    said = {
+    unknown = [name for name in request.formats if name not in _FORMATS]
+    if unknown:
+        raise InputError(f"unknown format {unknown[0]!r}; choose one of {', '.join(_FORMATS)}")
+    if request.name in (".", ".."):
+        raise InputError(f"{request.name!r} is not a file name; choose another name")
+    if request.what == "picks":
+        table, parts = final_picks(project, request.run)
+    else:
+        table = project.annotations.table("pos")
+        parts = [("labels", len(table))]
+    files = _output_files(project, request)
+    file_states = [{"path": str(path), "exists": path.exists()} for path in files.values()]
+    problem = None if len(table) else "there is nothing to export yet"
+    if not request.dry_run:
+        existing = [state["path"] for state in file_states if state["exists"]]
+        if problem:
+            raise InputError(problem)
+        if existing and not request.replace:
+            raise InputError(f"{existing[0]} exists; select Replace or choose another name")
+        _write_tables(project, table, files)
+    return {
         "n": len(table),
-        "n_micrographs": len(counts),
+        "n_micrographs": int(np.count_nonzero(np.bincount(table.index, minlength=1))),
         "parts": parts,
-        "files": listed,
+        "files": file_states,
         "problem": problem,
-        "command": _command(desk, wanted),
+        "command": _format_commands(project, request),
     }
-    if wanted.dry_run:
-        return said
-    taken = [one["path"] for one in listed if one["exists"]]
-    if problem or (taken and not wanted.replace):
-        raise InputError(problem or f"{taken[0]} exists; tick Replace, or choose another name")
-    folder.mkdir(exist_ok=True)
-    for name, path in files.items():
-        _write(desk, table, name[1:], path)
-    return said
 
 
-def final_picks(desk: Desk, run: str | None) -> tuple[Picks, list[tuple[str, int]]]:
-    """The kept picks, without those marked as none or in outlines, with what was added by hand.
+def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, list[tuple[str, int]]]:
+    """Return the selected picks with the user's corrections.
+
+    Picks on negative labels and in exclusion regions are removed. Positive labels without a pick
+    are added, without a score.
 
     Returns:
-        The table, particles added by hand without a score, and what it is made of in words.
+        The table, and a description and number for each step.
     """
     if run is None:
         raise InputError("choose a run")
-    kept = desk.runs.table(run, desk.runs.kept(run))
-    outside = desk.marks.regions().select_outside(kept)
-    wrong = dict(desk.marks.table("neg").split_by_micrograph())
-    added = dict(desk.marks.table("pos").split_by_micrograph())
-    tables, removed, more = [], 0, 0
-    for name, own in outside.split_by_micrograph():
-        reach_px = near_px(desk, name)
-        if name in wrong:
-            bad = is_near(own.xy_px, wrong[name].xy_px, reach_px)
-            removed += int(bad.sum())
-            own = own.select(~bad)
-        if name in added:
-            new = added[name].select(~is_near(added[name].xy_px, own.xy_px, reach_px))
-            more += len(new)
-            own = concatenate([own, new])
-        tables.append(own)
-    parts = [("picks at or above the threshold", len(kept))]
-    parts += [("in regions left out", len(outside) - len(kept))] if len(outside) < len(kept) else []
-    parts += [("marked as no particle", -removed)] if removed else []
-    parts += [("marked by hand, not picked", more)] if more else []
+    selected = project.runs.table(run, project.runs.selection_mask(run))
+    outside = project.annotations.regions().select_outside(selected)
+    negatives = dict(project.annotations.table("neg").split_by_micrograph())
+    positives = dict(project.annotations.table("pos").split_by_micrograph())
+    tables, removed, added = [], 0, 0
+    for name, picks in outside.split_by_micrograph():
+        radius_px = match_radius_px(project, name)
+        if name in negatives:
+            is_wrong = is_near(picks.xy_px, negatives[name].xy_px, radius_px)
+            removed += int(is_wrong.sum())
+            picks = picks.select(~is_wrong)
+        if name in positives:
+            is_new = ~is_near(positives[name].xy_px, picks.xy_px, radius_px)
+            missed = positives[name].select(is_new)
+            added += len(missed)
+            picks = concatenate([picks, missed])
+        tables.append(picks)
+    parts = [("picks at or above the threshold", len(selected))]
+    in_regions = len(selected) - len(outside)
+    parts += [("in exclusion regions", -in_regions)] if in_regions else []
+    parts += [("on negative labels", -removed)] if removed else []
+    parts += [("labelled by hand but not picked", added)] if added else []
     return concatenate(tables), parts
 
 
-def _labels(desk: Desk) -> tuple[Picks, list[tuple[str, int]]]:
-    table = desk.marks.table("pos")
-    return table, [("marked by hand", len(table))]
+def match_radius_px(project: AnnotationProject, path: str) -> float:
+    """Return the distance in pixels within which a pick matches a label."""
+    return MATCH_DIAMETERS * _diameter_ang(project) / _pixel_size_ang(project, path)
 
 
-def near_px(desk: Desk, path: str) -> float:
-    """How near to a mark a pick is what was marked."""
-    return NEAR_DIAMETERS * _diameter_ang(desk) / _size_ang(desk, path)
+def _diameter_ang(project: AnnotationProject) -> float:
+    return float(project.database.meta("diameter_ang") or _DEFAULT_DIAMETER_ANG)
 
 
-def _diameter_ang(desk: Desk) -> float:
-    return float(desk.store.meta("diameter_ang") or _USUAL_ANG)
+def _pixel_size_ang(project: AnnotationProject, path: str) -> float:
+    row = project.database.row("SELECT id FROM micrograph WHERE path = ?", path)
+    return (project.micrographs.find(row["id"])["pixel_size_ang"] if row else None) or 1.0
 
 
-def _size_ang(desk: Desk, path: str) -> float:
-    row = desk.store.row("SELECT id FROM micrograph WHERE path = ?", path)
-    return (desk.micrographs.one(row["id"])["pixel_size_ang"] if row else None) or 1.0
+def _output_files(project: AnnotationProject, request: ExportRequest) -> dict[str, Path]:
+    """Return the output of each format: a table, or a folder with one table per micrograph."""
+    folder = project.folder / "exports"
+    return {
+        name: folder / f"{request.name}-{name[1:]}"
+        if CODECS[name[1:]].is_single
+        else folder / f"{request.name}{name}"
+        for name in request.formats
+    }
 
 
-def _write(desk: Desk, table: Picks, kind: str, path: Path) -> None:
-    rows = desk.store.rows("SELECT path, height_px, width_px FROM micrograph")
+def _write_tables(project: AnnotationProject, table: Picks, files: Mapping[str, Path]) -> None:
+    rows = project.database.rows("SELECT path, height_px, width_px FROM micrograph")
     shapes = {row["path"]: (row["height_px"], row["width_px"]) for row in rows}
     layout = replace(TableLayout(), shapes_px={name: shapes[name] for name in table.micrographs})
-    size_ang = _size_ang(desk, table.micrographs[0])
-    box_px = max(2, 2 * round(_BOX_DIAMETERS * _diameter_ang(desk) / size_ang / 2))
-    if CODECS[kind].holds_one:
-        path.mkdir(exist_ok=True)
-        write_picks_per_micrograph(
-            table, path, format=kind, overwrite=True, box_px=box_px, layout=layout
-        )
-    else:
-        write_picks(table, path, format=kind, overwrite=True, box_px=box_px, layout=layout)
+    pixel_size_ang = _pixel_size_ang(project, table.micrographs[0])
+    box_px = max(2, 2 * round(_BOX_DIAMETERS * _diameter_ang(project) / pixel_size_ang / 2))
+    (project.folder / "exports").mkdir(exist_ok=True)
+    for name, path in files.items():
+        kind = name[1:]
+        if CODECS[kind].is_single:
+            path.mkdir(exist_ok=True)
+            write_picks_per_micrograph(
+                table, path, format=kind, overwrite=True, box_px=box_px, layout=layout
+            )
+        else:
+            write_picks(table, path, format=kind, overwrite=True, box_px=box_px, layout=layout)
 
 
-def _command(desk: Desk, wanted: Export) -> str:
-    """What makes the picks again on the command line, before corrections by hand."""
-    if wanted.what == "labels" or wanted.run is None:
+def _format_commands(project: AnnotationProject, request: ExportRequest) -> str:
+    """Return the commands that reproduce the picks before corrections by hand."""
+    if request.what == "labels" or request.run is None:
         return ""
-    import shlex
-
-    lines = [shlex.join(["cryopick", *words]) for words in desk.jobs.commands(wanted.run)]
-    cut = desk.runs.cut(wanted.run)
-    picks = str(desk.runs.folder(wanted.run) / "picks.json")
-    at = shlex.join(["cryopick", "threshold", picks, "--at", repr(cut.threshold)])
-    return "\n".join([*lines, f"{at} -o {shlex.quote(wanted.name)}.star"])
+    lines = [shlex.join(["cryopick", *words]) for words in project.jobs.commands(request.run)]
+    pick_filter = project.runs.pick_filter(request.run)
+    picks = str(project.runs.folder(request.run) / "picks.json")
+    select = shlex.join(["cryopick", "threshold", picks, "--at", repr(pick_filter.threshold)])
+    return "\n".join([*lines, f"{select} -o {shlex.quote(request.name)}.star"])

@@ -1,10 +1,11 @@
-"""Labels from a table that the user brings, of any format: first what would happen, then it.
+"""Import labels from a table of any supported format.
 
-- `import_labels`: both.
+- `import_labels`: reads a table, reports what would be added, and adds it.
 """
 
 import secrets
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,78 +16,119 @@ from cryopick.evaluate.matching import is_near
 from cryopick.io.names import match_names
 from cryopick.io.tables.formats import detect_codec
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.web.project.annotations import Add
-from cryopick.web.project.project import Desk
+from cryopick.picks import Picks
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.annotations import AddLabel
 
 __all__ = ["import_labels"]
 
-_SAME_PX = 2.0  # a label this near to one that is there is that one
-_MOST = 1_000_000
+_DUPLICATE_PX = 2.0  # a label this near to an existing label is a duplicate
+_MAX_LABELS = 1_000_000
 
 
 def import_labels(
-    desk: Desk, name: str, content: bytes, kind: str, *, dry_run: bool
+    project: AnnotationProject, name: str, content: bytes, kind: str, *, dry_run: bool
 ) -> dict[str, Any]:
-    """Read a table of coordinates and add its places as labels.
+    """Read a table of coordinates and add its rows as labels.
 
     Args:
-        desk: The project.
-        name: The file's name, which may say which micrograph it is of.
+        project: The project.
+        name: Name of the file, which may contain the name of its micrograph.
         content: The file.
         kind: "pos" or "neg".
-        dry_run: Only say what would be added.
+        dry_run: Report the labels that would be added, without adding them.
+
+    Returns:
+        Summary for the page.
 
     Raises:
-        InputError: It is no table, or on none of the micrographs.
+        InputError: The file is not a table, or its micrographs are not in the project.
     """
+    table, format_name = _read_table(name, content)
+    if len(table) > _MAX_LABELS:
+        raise InputError(f"{name}: has {len(table)} rows; at most {_MAX_LABELS} can be imported")
+    usable = project.micrographs.usable()
+    matched = match_names(table, list(usable.values()))
+    new_labels = _select_new(project, matched.picks)
+    if not dry_run:
+        project.annotations.apply(_create_operations(new_labels.rows, kind), "import")
+    warnings = []
+    if new_labels.outside:
+        warnings.append(
+            f"{new_labels.outside} coordinates lie outside their micrographs; check whether the "
+            "table refers to binned micrographs"
+        )
+    return {
+        "format": format_name,
+        "matched": len(new_labels.rows),
+        "unmatched": list(matched.unmatched)[:20],
+        "n_unmatched": len(matched.unmatched),
+        "outside": new_labels.outside,
+        "duplicates": new_labels.duplicates,
+        "warnings": warnings,
+    }
+
+
+@dataclass
+class NewLabels:
+    """Rows of a table that are new labels.
+
+    Attributes:
+        rows: Micrograph, x and y of each new label.
+        outside: Number of rows outside their micrographs.
+        duplicates: Number of rows that are labels already.
+    """
+
+    rows: list[tuple[int, float, float]] = field(default_factory=list)
+    outside: int = 0
+    duplicates: int = 0
+
+
+def _read_table(name: str, content: bytes) -> tuple[Picks, str]:
+    """Return the rows of a table and the name of its format; errors do not show the folder."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
         file.write_bytes(content)
         try:
-            table, known = read_picks(file), detect_codec(file)
+            return read_picks(file), detect_codec(file).name
         except CryopickError as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from error
-    if len(table) > _MOST:
-        raise InputError(f"{name}: {len(table)} places are too many to be labels")
-    usable = desk.micrographs.usable()
-    numbers = {str(path): mid for mid, path in usable.items()}
-    matched = match_names(table, list(usable.values()))
-    added, outside, twice = [], 0, 0
-    for path, own in matched.picks.split_by_micrograph():
-        row = desk.micrographs.one(numbers[path])
-        last = np.array([row["width_px"], row["height_px"]]) - 0.5
-        inside = ((own.xy_px >= -0.5) & (own.xy_px <= last)).all(axis=1)
-        there = [(one["x"], one["y"]) for one in desk.marks.on(row["id"])["labels"]]
-        fresh = ~is_near(own.xy_px, np.array(there, np.float64).reshape(-1, 2), _SAME_PX)
-        outside += int((~inside).sum())
-        twice += int((inside & ~fresh).sum())
-        added += [(row["id"], x, y) for x, y in own.xy_px[inside & fresh].tolist()]
-    if not dry_run:
-        edits = [
-            Add(
-                op="add",
-                cid=secrets.token_hex(12),
-                id=secrets.token_hex(8),
-                mid=mid,
-                x=x,
-                y=y,
-                kind="neg" if kind == "neg" else "pos",
-                source="import",
-                run=None,
-            )
-            for mid, x, y in added
-        ]
-        desk.marks.apply(edits, "import")
-    warnings = []
-    if outside:
-        warnings.append(
-            f"{outside} places lie outside their micrographs: is the table for binned ones?"
+
+
+def _select_new(project: AnnotationProject, table: Picks) -> NewLabels:
+    """Select the rows inside their micrographs that are not labels yet."""
+    numbers = {str(path): mid for mid, path in project.micrographs.usable().items()}
+    new_labels = NewLabels()
+    for path, picks in table.split_by_micrograph():
+        row = project.micrographs.find(numbers[path])
+        last_px = np.array([row["width_px"], row["height_px"]]) - 0.5
+        is_inside = ((picks.xy_px >= -0.5) & (picks.xy_px <= last_px)).all(axis=1)
+        existing = [(label["x"], label["y"]) for label in _labels_on(project, row["id"])]
+        existing_xy = np.array(existing, np.float64).reshape(-1, 2)
+        is_new = ~is_near(picks.xy_px, existing_xy, _DUPLICATE_PX)
+        new_labels.outside += int((~is_inside).sum())
+        new_labels.duplicates += int((is_inside & ~is_new).sum())
+        new_labels.rows += [(row["id"], x, y) for x, y in picks.xy_px[is_inside & is_new].tolist()]
+    return new_labels
+
+
+def _labels_on(project: AnnotationProject, mid: int) -> list[dict[str, Any]]:
+    labels: list[dict[str, Any]] = project.annotations.list_on(mid)["labels"]
+    return labels
+
+
+def _create_operations(rows: list[tuple[int, float, float]], kind: str) -> list[AddLabel]:
+    return [
+        AddLabel(
+            op="add",
+            cid=secrets.token_hex(12),
+            id=secrets.token_hex(8),
+            mid=mid,
+            x=x,
+            y=y,
+            kind="neg" if kind == "neg" else "pos",
+            source="import",
+            run=None,
         )
-    return {
-        "format": known.name,
-        "matched": len(added),
-        "unmatched": list(matched.unmatched)[:20],
-        "outside": outside,
-        "duplicates": twice,
-        "warnings": warnings,
-    }
+        for mid, x, y in rows
+    ]

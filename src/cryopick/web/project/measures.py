@@ -1,7 +1,7 @@
-"""What can be known of a run's picks, and what to look at next.
+"""Metrics of the picks of a run, suggested thresholds, and picks to review next.
 
-- `measured`: recall, precision and thresholds worth a try, each with where it comes from.
-- `review`: picks to judge.
+- `measure_run`: recall, precision and suggested thresholds, each with its evidence.
+- `choose_picks_to_review`: picks for people to review.
 """
 
 import json
@@ -15,166 +15,187 @@ from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import is_near, match_picks
 from cryopick.evaluate.thresholds import apply_threshold, select_strongest
 from cryopick.picks import Picks
-from cryopick.web.project.exports import near_px
-from cryopick.web.project.project import Desk
-from cryopick.web.project.run_picks import Cut
+from cryopick.web.project.exports import match_radius_px
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.run_picks import PickFilter
 
-__all__ = ["measured", "review"]
+__all__ = ["choose_picks_to_review", "measure_run"]
 
-_EACH = 2  # uncertain picks of one micrograph
-_ENOUGH = 10  # judged picks, below which a share says nothing
+_MAX_PER_MICROGRAPH = 2  # uncertain picks to review
+_MIN_VERDICTS = 10  # with fewer reviewed picks the interval of the precision is too wide to show
 
 
-def measured(desk: Desk, run: str) -> dict[str, Any]:
-    """Recall on held-out micrographs, precision where it is known, and suggestions."""
-    table = desk.runs.table(run, desk.runs.thinned(run))
-    cut = desk.runs.cut(run)
-    config = json.loads(desk.runs.one(run)["config"])
-    held = [str(desk.micrographs.path(mid)) for mid in config.get("held_out", ())]
-    learnt = desk.runs.learnt(run)
+def measure_run(project: AnnotationProject, run: str) -> dict[str, Any]:
+    """Compute recall on held-out micrographs, precision, and suggested thresholds."""
+    table = project.runs.table(run, project.runs.spacing_mask(run))
+    pick_filter = project.runs.pick_filter(run)
+    config = json.loads(project.runs.find(run)["config"])
+    held_out = [str(project.micrographs.path(mid)) for mid in config.get("held_out", ())]
+    trained_on = project.runs.training_micrographs(run)
     complete = [
-        name for name in desk.marks.complete() if name in table.micrographs and name not in learnt
+        name
+        for name in project.annotations.fully_labelled()
+        if name in table.micrographs and name not in trained_on
     ]
-    truth = desk.marks.table("pos")
+    truth = project.annotations.table("pos")
     return {
-        "recall": _recall(desk, table, truth, held, cut.threshold),
-        "precision": _marked_precision(desk, table, truth, complete, cut.threshold)
-        or _judged_precision(desk, run, cut),
-        "suggestions": _suggestions(desk, run, table, truth, complete),
+        "recall": _measure_recall(project, table, truth, held_out, pick_filter.threshold),
+        "precision": _labelled_precision(project, table, truth, complete, pick_filter.threshold)
+        or _reviewed_precision(project, run, pick_filter),
+        "suggestions": _suggest_thresholds(project, run, table, truth, complete),
     }
 
 
-def _recall(
-    desk: Desk, table: Picks, truth: Picks, held: list[str], threshold: float
+def _measure_recall(
+    project: AnnotationProject, table: Picks, truth: Picks, held_out: list[str], threshold: float
 ) -> dict[str, Any]:
-    own = truth.restrict([name for name in held if name in truth.micrographs])
-    if not len(own):
+    particles = truth.restrict([name for name in held_out if name in truth.micrographs])
+    if not len(particles):
         return {"value": None, "n": 0}
-    found = apply_threshold(table, threshold).restrict(own.micrographs)
-    partners = match_picks(found, own, _radius_px(desk, own))
-    return {"value": float((partners >= 0).sum() / len(own)), "n": len(own)}
+    picks = apply_threshold(table, threshold).restrict(particles.micrographs)
+    matches = match_picks(picks, particles, _radius_px(project, particles))
+    return {"value": float((matches >= 0).sum() / len(particles)), "n": len(particles)}
 
 
-def _marked_precision(
-    desk: Desk, table: Picks, truth: Picks, complete: list[str], threshold: float
+def _labelled_precision(
+    project: AnnotationProject, table: Picks, truth: Picks, complete: list[str], threshold: float
 ) -> dict[str, Any] | None:
-    """Of the kept picks on fully marked micrographs, how many are right."""
-    own = truth.restrict([name for name in complete if name in truth.micrographs])
-    kept = apply_threshold(table, threshold).restrict(complete)
-    if not len(own) or not len(kept):
+    """Compute the precision on fully labelled micrographs; None without any."""
+    particles = truth.restrict([name for name in complete if name in truth.micrographs])
+    picks = apply_threshold(table, threshold).restrict(complete)
+    if not len(particles) or not len(picks):
         return None
-    right = int((match_picks(kept, own, _radius_px(desk, own)) >= 0).sum())
-    return _share(right, len(kept), "on fully marked micrographs it did not learn from")
+    matches = match_picks(picks, particles, _radius_px(project, particles))
+    n_true = int((matches >= 0).sum())
+    source = "on fully labelled micrographs that were not used for training"
+    return _describe_precision(n_true, len(picks), source)
 
 
-def _judged_precision(desk: Desk, run: str, cut: Cut) -> dict[str, Any]:
-    """Of the picks judged at random, how many are right."""
-    kept = desk.runs.kept(run)
-    answers = [right for pick, right in desk.verdicts.at_random(run, cut) if kept[pick]]
-    if len(answers) < _ENOUGH:
+def _reviewed_precision(
+    project: AnnotationProject, run: str, pick_filter: PickFilter
+) -> dict[str, Any]:
+    """Compute the precision of the picks that were reviewed at random."""
+    selected = project.runs.selection_mask(run)
+    verdicts = project.verdicts.random_verdicts(run, pick_filter)
+    answers = [is_particle for pick, is_particle in verdicts if selected[pick]]
+    if len(answers) < _MIN_VERDICTS:
         return {"value": None, "low": None, "high": None, "n": len(answers), "from": None}
-    return _share(sum(answers), len(answers), "judged at random")
+    return _describe_precision(sum(answers), len(answers), "reviewed at random")
 
 
-def _share(right: int, of: int, source: str) -> dict[str, Any]:
-    low, high = wilson_interval(np.array([float(right)]), np.array([of]))
-    share = {"low": float(low[0]), "high": float(high[0])}
-    return {"value": right / of, **share, "n": of, "from": source}
+def _describe_precision(n_true: int, total: int, source: str) -> dict[str, Any]:
+    low, high = wilson_interval(np.array([float(n_true)]), np.array([total]))
+    interval = {"low": float(low[0]), "high": float(high[0])}
+    return {"value": n_true / total, **interval, "n": total, "from": source}
 
 
-def _suggestions(
-    desk: Desk, run: str, table: Picks, truth: Picks, complete: list[str]
+def _suggest_thresholds(
+    project: AnnotationProject, run: str, table: Picks, truth: Picks, complete: list[str]
 ) -> list[dict[str, Any]]:
-    found = [{"name": "Even odds", "threshold": 0.0, "why": "A score of 0 is even odds."}]
-    own = truth.restrict([name for name in complete if name in truth.micrographs])
-    if len(own):
-        judged = evaluate_picks(table.restrict(complete), own, _radius_px(desk, own), complete)
-        if judged.best is not None:
-            why = (
-                f"Best on fully marked micrographs it did not learn from: F1 {judged.best.f1:.2f}."
+    suggestions = [
+        {
+            "name": "Probability 50 %",
+            "threshold": 0.0,
+            "reason": "A score of 0 is a probability of 50 %.",
+        }
+    ]
+    particles = truth.restrict([name for name in complete if name in truth.micrographs])
+    if len(particles):
+        radius_px = _radius_px(project, particles)
+        best = evaluate_picks(table.restrict(complete), particles, radius_px, complete).best
+        if best is not None:
+            reason = (
+                "Highest F1 on fully labelled micrographs that were not used for training: "
+                f"{best.f1:.2f}."
             )
-            found.append({"name": "Best F1", "threshold": judged.best.threshold, "why": why})
-    config = json.loads(desk.runs.one(run)["config"])
+            suggestions.append({"name": "Best F1", "threshold": best.threshold, "reason": reason})
+    config = json.loads(project.runs.find(run)["config"])
     expected = config.get("particles_per_micrograph")
     count = round(expected * len(table.micrographs)) if expected else 0
     if 0 < count < len(table):
-        at = float(select_strongest(table, count).score.min())
-        why = f"Keeps about {expected:g} picks a micrograph, as expected."
-        found.append({"name": "Expected number", "threshold": at, "why": why})
-    return found
+        threshold = float(select_strongest(table, count).score.min())
+        reason = f"Keeps about {expected:g} picks per micrograph, the expected number."
+        suggestions.append({"name": "Expected number", "threshold": threshold, "reason": reason})
+    return suggestions
 
 
-def _radius_px(desk: Desk, truth: Picks) -> float:
-    return near_px(desk, truth.micrographs[0])
+def _radius_px(project: AnnotationProject, truth: Picks) -> float:
+    return match_radius_px(project, truth.micrographs[0])
 
 
-def review(desk: Desk, run: str, kind: str, count: int) -> list[dict[str, Any]]:
-    """Picks to judge: the least sure, those that contradict the labels, or any at random."""
-    found, keep = desk.runs.found(run), desk.runs.thinned(run).copy()
-    keep[desk.verdicts.asked(run, kind)] = False
+def choose_picks_to_review(
+    project: AnnotationProject, run: str, kind: str, count: int
+) -> list[dict[str, Any]]:
+    """Choose picks to review: uncertain ones, contradictions to the labels, or a random sample."""
+    picks, candidates = project.runs.picks(run), project.runs.spacing_mask(run).copy()
+    candidates[project.verdicts.reviewed_picks(run, kind)] = False
     if kind == "random":
-        chosen = _at_random(np.flatnonzero(desk.runs.kept(run) & keep), count)
+        rows = np.flatnonzero(project.runs.selection_mask(run) & candidates)
+        chosen = _sample_rows(rows, count)
     else:
-        marked = _marked(desk, run)
+        on_label = _find_labelled(project, run)
         if kind == "uncertain":
-            worth = -np.abs(found.score.astype(np.float64))
-            keep &= ~marked["pos"] & ~marked["neg"]
+            priority = -np.abs(picks.score.astype(np.float64))
+            candidates &= ~on_label["pos"] & ~on_label["neg"]
         else:
-            worth = np.where(marked["pos"], -found.score, found.score).astype(np.float64)
-            keep &= marked["pos"] & (found.score < 0) | (~marked["pos"] & (found.score > 0))
-            keep &= ~marked["neg"]
-        chosen = _worthiest(worth, found.mids, keep, count)
-    names = {mid: desk.micrographs.one(int(mid))["name"] for mid in np.unique(found.mids[chosen])}
+            priority = np.where(on_label["pos"], -picks.score, picks.score).astype(np.float64)
+            is_contradiction = np.where(on_label["pos"], picks.score < 0, picks.score > 0)
+            candidates &= is_contradiction & ~on_label["neg"]
+        chosen = _choose_by_priority(priority, picks.mids, candidates, count)
+    names = {
+        mid: project.micrographs.find(int(mid))["name"] for mid in np.unique(picks.mids[chosen])
+    }
     return [
         {
-            "pick": int(i),
-            "mid": int(found.mids[i]),
-            "name": names[found.mids[i]],
-            "x": float(found.xy_px[i, 0]),
-            "y": float(found.xy_px[i, 1]),
-            "score": float(found.score[i]),
+            "pick": int(row),
+            "mid": int(picks.mids[row]),
+            "name": names[picks.mids[row]],
+            "x": float(picks.xy_px[row, 0]),
+            "y": float(picks.xy_px[row, 1]),
+            "score": float(picks.score[row]),
         }
-        for i in chosen
+        for row in chosen
     ]
 
 
-def _at_random(places: Integer[np.ndarray, " n"], count: int) -> Integer[np.ndarray, " chosen"]:
-    """The same ones each time, so that a page that is loaded again asks the same."""
+def _sample_rows(rows: Integer[np.ndarray, " n"], count: int) -> Integer[np.ndarray, " chosen"]:
+    """Draw a random sample with a fixed seed, so that a reloaded page shows the same picks."""
     rng = np.random.default_rng(0)
-    return rng.permutation(places)[:count]
+    return rng.permutation(rows)[:count]
 
 
-def _worthiest(
-    worth: Float[np.ndarray, " picks"],
+def _choose_by_priority(
+    priority: Float[np.ndarray, " picks"],
     mids: Integer[np.ndarray, " picks"],
-    keep: Bool[np.ndarray, " picks"],
+    candidates: Bool[np.ndarray, " picks"],
     count: int,
 ) -> Integer[np.ndarray, " chosen"]:
-    """The worthiest, few of them on one micrograph."""
+    """Choose the candidates of highest priority, at most two on a micrograph."""
     chosen: list[int] = []
-    taken: dict[int, int] = {}
-    for place in np.flatnonzero(keep)[np.argsort(-worth[keep], kind="stable")].tolist():
-        mid = int(mids[place])
-        if taken.get(mid, 0) < _EACH:
-            taken[mid] = taken.get(mid, 0) + 1
-            chosen.append(place)
+    chosen_per_micrograph: dict[int, int] = {}
+    order = np.argsort(-priority[candidates], kind="stable")
+    for row in np.flatnonzero(candidates)[order].tolist():
+        mid = int(mids[row])
+        if chosen_per_micrograph.get(mid, 0) < _MAX_PER_MICROGRAPH:
+            chosen_per_micrograph[mid] = chosen_per_micrograph.get(mid, 0) + 1
+            chosen.append(row)
         if len(chosen) == count:
             break
     return np.array(chosen, np.int64)
 
 
-def _marked(desk: Desk, run: str) -> dict[str, Bool[np.ndarray, " picks"]]:
-    """Which picks lie on a label of each kind."""
-    found = desk.runs.found(run)
-    marked = {}
+def _find_labelled(project: AnnotationProject, run: str) -> dict[str, Bool[np.ndarray, " picks"]]:
+    """Mark the picks that lie on a label, for each kind of label."""
+    picks = project.runs.picks(run)
+    on_label = {}
     for kind in ("pos", "neg"):
-        on = np.zeros(len(found.score), bool)
-        labels = dict(desk.marks.table(kind).split_by_micrograph())
-        for mid in found.micrographs:
-            path = str(desk.micrographs.path(mid))
+        mask = np.zeros(len(picks.score), bool)
+        labels = dict(project.annotations.table(kind).split_by_micrograph())
+        for mid in picks.micrographs:
+            path = str(project.micrographs.path(mid))
             if path in labels:
-                place = found.on(mid)
-                reach_px = near_px(desk, path)
-                on[place] = is_near(found.xy_px[place], labels[path].xy_px, reach_px)
-        marked[kind] = on
-    return marked
+                rows = picks.rows_of(mid)
+                radius_px = match_radius_px(project, path)
+                mask[rows] = is_near(picks.xy_px[rows], labels[path].xy_px, radius_px)
+        on_label[kind] = mask
+    return on_label

@@ -1,6 +1,6 @@
-"""What every address works with: one project, opened.
+"""A labelling project with everything that its routes need.
 
-- `Desk`: the project's folder with all that serves it.
+- `AnnotationProject`: the project's folder and the objects that read and change it.
 """
 
 import secrets
@@ -13,24 +13,24 @@ from typing import Any
 from cryopick.errors import InputError
 from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.formats import FORMATS
-from cryopick.web.api.events import News
-from cryopick.web.jobs.commands import Orders
-from cryopick.web.jobs.job_queue import Jobs
-from cryopick.web.jobs.run_records import Runs
-from cryopick.web.project.annotations import Marks
-from cryopick.web.project.database import Store
-from cryopick.web.project.image_cache import Views
-from cryopick.web.project.journal_file import OpsFile, read_ops
-from cryopick.web.project.micrographs import Micrographs, pixel_size
-from cryopick.web.project.restore import restore
-from cryopick.web.project.reviews import Verdicts
+from cryopick.web.event_stream import EventStream
+from cryopick.web.jobs.commands import RunPlanner
+from cryopick.web.jobs.job_queue import JobQueue
+from cryopick.web.storage.annotations import Annotations
+from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.image_cache import ImageCache
+from cryopick.web.storage.journal_file import JournalFile, read_journal
+from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
+from cryopick.web.storage.restore import restore_annotations
+from cryopick.web.storage.reviews import PickVerdicts
+from cryopick.web.storage.run_records import ProjectRuns
 
-__all__ = ["NEAR_DIAMETERS", "Desk"]
+__all__ = ["MATCH_DIAMETERS", "AnnotationProject"]
 
-NEAR_DIAMETERS = 1 / 3  # a pick this near to a mark is what was marked
+MATCH_DIAMETERS = 1 / 3  # a pick matches a label within this fraction of the particle diameter
 
-# The programs that most go on with first.
-_NAMES = {
+# Formats in the order of the page, by the program that reads them.
+_FORMAT_NAMES = {
     "star": "RELION",
     "cs": "cryoSPARC",
     "tsv": "Topaz",
@@ -44,151 +44,160 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Desk:
-    """A project, opened.
+class AnnotationProject:
+    """An open labelling project.
 
     Attributes:
-        folder: The project's folder.
-        store: Its database.
-        micrographs: The micrographs in it.
-        marks: Labels and regions.
-        runs: Trainings and pickings, and what they found.
-        verdicts: What people say of the picks.
-        orders: Runs to come.
-        jobs: What is at work.
-        views: Pictures.
-        news: The stream to the pages.
-        roots: Folders to bring micrographs from; none for all that the user can read.
-        read_only: Nothing may be changed.
-        notes: What the user should know of how it was opened.
+        folder: Folder of the project.
+        database: Its database.
+        micrographs: Its micrographs.
+        annotations: Labels and exclusion regions.
+        runs: Training and picking runs, and their picks.
+        verdicts: Verdicts of people on picks.
+        planner: Creates runs.
+        jobs: Starts and follows runs.
+        images: Rendered images of micrographs.
+        event_stream: Events for open pages.
+        roots: Folders that micrographs may be added from; empty for all folders.
+        read_only: The project cannot be changed.
+        notes: Messages to the user from opening the project.
     """
 
     folder: Path
-    store: Store
-    micrographs: Micrographs
-    marks: Marks
-    runs: Runs
-    verdicts: Verdicts
-    orders: Orders
-    jobs: Jobs
-    views: Views
-    news: News
+    database: ProjectDatabase
+    micrographs: ProjectMicrographs
+    annotations: Annotations
+    runs: ProjectRuns
+    verdicts: PickVerdicts
+    planner: RunPlanner
+    jobs: JobQueue
+    images: ImageCache
+    event_stream: EventStream
     roots: tuple[Path, ...] = ()
     read_only: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False, roots: tuple[Path, ...] = ()) -> "Desk":
-        """Open a project, or begin one.
+    def open(
+        cls, folder: Path, *, read_only: bool = False, roots: tuple[Path, ...] = ()
+    ) -> "AnnotationProject":
+        """Open a project, or create it.
 
-        Labels whose database is gone are read from the journal's copy in text.
+        If the database is missing, the annotations are restored from the journal file.
 
         Raises:
-            InputError: The folder cannot be made, or is a file.
-            FormatError: Its database is none of ours.
+            InputError: The folder cannot be created, or is a file.
+            FormatError: Its database is not a project of cryopick.
         """
         if not read_only:
-            _make(folder)
+            _create_folder(folder)
         folder = folder.resolve()
-        store, news = Store(folder / "labels.db", read_only=read_only), News()
-        file = folder / "labels.ops.jsonl"
-        notes = [] if read_only else _begun(store, file)
-        micrographs, marks = Micrographs(store), Marks(store, OpsFile(file, store))
-        runs = Runs(store, micrographs, folder / "runs")
+        database = ProjectDatabase(folder / "labels.db", read_only=read_only)
+        event_stream = EventStream()
+        journal = folder / "labels.ops.jsonl"
+        notes = [] if read_only else _initialize(database, journal)
+        micrographs = ProjectMicrographs(database)
+        annotations = Annotations(database, JournalFile(journal, database))
+        runs = ProjectRuns(database, micrographs, folder / "runs")
         return cls(
             folder=folder,
-            store=store,
+            database=database,
             micrographs=micrographs,
-            marks=marks,
+            annotations=annotations,
             runs=runs,
-            verdicts=Verdicts(store, runs),
-            orders=Orders(runs, micrographs, marks),
-            jobs=Jobs(runs, lambda run: news.tell("run", run), idle=read_only),
-            views=Views(),
-            news=news,
+            verdicts=PickVerdicts(database, runs),
+            planner=RunPlanner(runs, micrographs, annotations),
+            jobs=JobQueue(runs, lambda run: event_stream.send("run", run), enabled=not read_only),
+            images=ImageCache(),
+            event_stream=event_stream,
             roots=tuple(root.resolve() for root in roots),
             read_only=read_only,
             notes=tuple(notes),
         )
 
-    def bring(self, words: Sequence[str]) -> dict[str, Any]:
-        """Add micrographs, from the allowed folders alone.
+    def add_micrographs(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Add micrographs, from the allowed folders only.
 
         Raises:
-            InputError: A name leads to no file, or outside.
+            InputError: A file does not exist, or is outside the allowed folders.
         """
         if self.roots:
-            # A list is read to know what it names: it must lie inside as well.
-            self.require_allowed([Path(word.removeprefix("@")).expanduser() for word in words])
-            self.require_allowed(find_micrographs(words))
-        said = self.micrographs.add(words)
-        self.news.tell("micrographs", {})
-        return said
+            # A list is read to find the micrographs in it, so the list must be allowed as well.
+            lists = [Path(argument.removeprefix("@")).expanduser() for argument in arguments]
+            self.require_allowed(lists)
+            self.require_allowed(find_micrographs(arguments))
+        summary = self.micrographs.add(arguments)
+        self.event_stream.send("micrographs", {})
+        return summary
 
     def require_allowed(self, paths: Sequence[Path]) -> None:
-        """Refuse what lies outside the folders to bring micrographs from.
+        """Check that paths are in the folders that micrographs may be added from.
 
         Raises:
-            InputError: One of the paths does, links followed.
+            InputError: A path is outside, after following symbolic links.
         """
         for path in paths:
-            whole = path.resolve()
-            if self.roots and not any(whole.is_relative_to(root) for root in self.roots):
-                named = ", ".join(str(root) for root in self.roots)
-                raise InputError(f"{path}: lies outside of what this server may show: {named}")
+            target = path.resolve()
+            if self.roots and not any(target.is_relative_to(root) for root in self.roots):
+                roots = ", ".join(str(root) for root in self.roots)
+                raise InputError(f"{path}: lies outside the folders of this server: {roots}")
 
     def state(self) -> dict[str, Any]:
-        """What the page must know to begin."""
-        first = self.store.row(
+        """Return the state that the page loads first."""
+        row = self.database.row(
             "SELECT pixel_size_ang FROM micrograph WHERE pixel_size_ang IS NOT NULL LIMIT 1"
         )
-        stated = self.micrographs.stated_pixel_size_ang
-        size = pixel_size(stated, first["pixel_size_ang"] if first else None)
-        diameter = self.store.meta("diameter_ang")
+        given_ang = self.micrographs.given_pixel_size_ang
+        pixel_size = choose_pixel_size(given_ang, row["pixel_size_ang"] if row else None)
+        diameter = self.database.meta("diameter_ang")
         return {
-            "id": self.store.meta("id"),
+            "id": self.database.meta("id"),
             "name": self.folder.name.removesuffix(".cryopick"),
             "path": str(self.folder),
             "version": version("cryopick"),
-            "n_micrographs": self.store.number("SELECT count(*) FROM micrograph"),
-            "n_labels": self.marks.count(),
-            "seq": self.marks.seq,
-            **size,
+            "n_micrographs": self.database.number("SELECT count(*) FROM micrograph"),
+            "n_labels": self.annotations.count(),
+            "seq": self.annotations.seq,
+            **pixel_size,
             "read_only": self.read_only,
             "notes": self.notes,
             "diameter_ang": float(diameter) if diameter else None,
             "formats": [
-                {"id": f".{name}", "name": _NAMES.get(name, name)}
-                for name in sorted(FORMATS, key=lambda name: [*_NAMES, name].index(name))
+                {"id": f".{name}", "name": _FORMAT_NAMES.get(name, name)}
+                for name in sorted(FORMATS, key=lambda name: [*_FORMAT_NAMES, name].index(name))
             ],
-            "near_diameters": NEAR_DIAMETERS,
-            "runs": [self.jobs.shown(run) for run in self.runs.all()],
+            "match_diameters": MATCH_DIAMETERS,
+            "runs": [self.jobs.describe(run) for run in self.runs.list_all()],
         }
 
     def close(self) -> None:
-        """Stop what is at work and close the database."""
-        self.news.close()
+        """Stop following runs and close the database; runs continue."""
+        self.event_stream.close()
         self.jobs.close()
-        self.store.close()
+        self.database.close()
 
 
-def _make(folder: Path) -> None:
+def _create_folder(folder: Path) -> None:
     try:
         (folder / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: no folder can be made there: {error.strerror}") from error
+        raise InputError(f"{folder}: cannot be created: {error.strerror}") from error
 
 
-def _begun(store: Store, file: Path) -> list[str]:
-    """Give a new project its name, and the labels that a lost database had."""
-    if store.meta("id") is not None:
+def _initialize(database: ProjectDatabase, journal: Path) -> list[str]:
+    """Give a new project its name; restore the annotations of a lost database.
+
+    Returns:
+        Messages to the user.
+    """
+    if database.meta("id") is not None:
         return []
-    lines = read_ops(file)
-    restored = restore(store, lines) if lines else 0
-    store.set_meta("id", secrets.token_hex(8))
+    lines = read_journal(journal)
+    restored = restore_annotations(database, lines) if lines else 0
+    database.set_meta("id", secrets.token_hex(8))
     if not restored:
         return []
     return [
-        f"labels.db was missing: {restored} edits were read from {file.name}. Runs, judgements of "
-        "picks and what was said of whole micrographs are not in it."
+        f"labels.db was missing: {restored} edits were restored from {journal.name}. Runs, reviews "
+        "and the states of micrographs could not be restored."
     ]

@@ -1,45 +1,45 @@
 // @ts-check
-// What keys and buttons bring about, by name.
+// Actions of keys and buttons, by name.
 
 import * as edits from "./edits.js";
 import * as list from "./micrographs.js";
 import * as picks from "./picks.js";
-import * as judge from "./judge.js";
+import * as review from "./review_queue.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 import { toImage } from "./viewer/view.js";
 import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
 
-const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "leave out" });
+const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "exclude" });
 const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 4: "scores" });
 
 /** @param {object} change */
-const lens = (change) => (store.lens.value = { ...store.lens.value, ...change });
+const setLens = (change) => (store.lens.value = { ...store.lens.value, ...change });
 
-/** Do what an action's name says. @param {string} action @param {KeyboardEvent} [event] @returns {boolean} whether there was anything to do */
+/** Perform an action. @param {string} action @param {KeyboardEvent} [event] @returns {boolean} false if there is no such action */
 export function act(action, event) {
   const [name, more] = action.split(".");
-  const run = RUN[action] ?? RUN[name];
+  const run = ACTIONS_BY_NAME[action] ?? ACTIONS_BY_NAME[name];
   if (!run) return false;
   run(more ?? "", event);
   return true;
 }
 
 /** @type {Record<string, (more: string, event?: KeyboardEvent) => void>} */
-const RUN = {
+const ACTIONS_BY_NAME = {
   tool: (which) => {
     store.tool.value = which;
     if (which !== "polygon") store.outline.value = null;
     store.ruler.value = null;
-    store.say(`tool: ${NAMES[which] ?? which}`);
+    store.announce(`tool: ${NAMES[which] ?? which}`);
   },
-  undo: () => (store.step.value === "review" ? judge.takeBack() : follow(edits.undo())),
+  undo: () => (store.step.value === "review" ? review.undoAnswer() : follow(edits.undo())),
   redo: () => store.step.value !== "review" && follow(edits.redo()),
   all: () => session.setState(store.micrograph.value?.state === "all" ? "doing" : "all"),
   skip: () => session.setState(store.micrograph.value?.state === "skip" ? "todo" : "skip"),
   saved: () => {
     const { waiting, failed } = store.saving.value;
-    store.tell(failed ? "The server does not answer. Your edits are kept in this browser and sent as soon as it does." : waiting ? "Saving…" : "Everything is saved already: each edit is, at once.", failed ? "warn" : "good");
+    store.notify(failed ? "The server does not respond. Your edits are stored in this browser and sent as soon as it responds." : waiting ? "Saving…" : "Everything is saved. Each edit is saved immediately.", failed ? "warn" : "good");
   },
   previous: (_, event) => step(list.neighbour(-1), event),
   next: (_, event) => step(list.neighbour(1), event),
@@ -48,26 +48,26 @@ const RUN = {
     if (store.step.value !== "inspect") store.step.value = "label";
     store.dialog.value = store.dialog.value === "gallery" ? null : "gallery";
   },
-  lower: (fine) => smallerOrLarger(-1, fine),
-  higher: (fine) => smallerOrLarger(1, fine),
+  lower: (fine) => changeThresholdOrBrush(-1, fine),
+  higher: (fine) => changeThresholdOrBrush(1, fine),
   zoom: (which) => stage.now?.zoom(which === "in" ? 1.4 : 1 / 1.4),
   fit: () => stage.now?.fit(),
   one: () => stage.now?.oneToOne(),
-  invert: () => lens({ invert: !store.lens.value.invert }),
+  invert: () => setLens({ invert: !store.lens.value.invert }),
   overlay: () => {
     const order = ["both", "labels", "picks"];
     store.overlay.value = order[(order.indexOf(store.overlay.value) + 1) % 3];
-    store.say(`showing ${store.overlay.value}`);
+    store.announce(`showing ${store.overlay.value}`);
   },
   hide: () => (store.hidden.value = true),
-  view: (k) => (k !== "4" || store.run.value) && lens({ view: VIEWS[k] }),
+  view: (k) => (k !== "4" || store.run.value) && setLens({ view: VIEWS[k] }),
   left: (_, event) => moveCursor(-1, 0, event),
   right: (_, event) => moveCursor(1, 0, event),
   up: (_, event) => moveCursor(0, -1, event),
   down: (_, event) => moveCursor(0, 1, event),
   act: () => {
     if (store.outline.value && store.outline.value.length > 2 && !store.cursor.value) return closeOutline();
-    const at = place();
+    const at = cursorPosition();
     const first = store.outline.value?.[0];
     if (first && Math.hypot(first[0] - at[0], first[1] - at[1]) < 8 / store.zoom.value) return closeOutline();
     press(...at);
@@ -77,10 +77,10 @@ const RUN = {
     else if (store.cursor.value) removeAt(...store.cursor.value);
   },
   label: (which) => nextLabel(which === "next" ? 1 : -1),
-  yes: () => judge.answer("yes"),
-  no: () => judge.answer("no"),
-  unsure: () => judge.answer("unsure"),
-  back: () => judge.back(),
+  yes: () => review.answer("yes"),
+  no: () => review.answer("no"),
+  unsure: () => review.answer("unsure"),
+  back: () => review.back(),
   help: () => (store.dialog.value = store.dialog.value === "help" ? null : "help"),
   escape: () => {
     if (store.dialog.value) store.dialog.value = null;
@@ -91,23 +91,27 @@ const RUN = {
   },
 };
 
-/** @param {Promise<any>} row @param {KeyboardEvent} [event] */
-const step = (row, event) => row.then((r) => (r ? session.open(r.id, false, event?.timeStamp) : store.say("no further micrograph")));
+/** @param {Promise<import("./types.js").MicrographRow | null>} row @param {KeyboardEvent} [event] */
+async function step(row, event) {
+  const next = await row;
+  if (next) await session.open(next.id, false, event?.timeStamp);
+  else store.announce("no further micrograph");
+}
 
-/** Go to where an edit was undone. @param {import("./journal.js").Step | null} done */
+/** Open the micrograph of an edit that was undone. @param {import("./journal.js").Step | null} done */
 function follow(done) {
   if (done && done.mid !== store.micrograph.value?.id) session.open(done.mid);
 }
 
 /** @param {number} by @param {string} fine */
-function smallerOrLarger(by, fine) {
+function changeThresholdOrBrush(by, fine) {
   if (store.tool.value === "erase" && !fine)
     store.brushAng.value = Math.round(Math.min(3000, Math.max(20, store.brushAng.value * 1.15 ** by)));
   else picks.step(by * (fine ? 1 : 16));
 }
 
-/** Where the keyboard is; the middle of the view when it has not been used. @returns {[number, number]} */
-function place() {
+/** Position of the keyboard cursor; initially the centre of the view. @returns {[number, number]} */
+function cursorPosition() {
   if (!store.cursor.value && stage.now) {
     const { size, view } = stage.now;
     store.cursor.value = /** @type {[number, number]} */ (toImage(view, size, size.width / 2, size.height / 2).map(Math.round));
@@ -120,7 +124,7 @@ function moveCursor(dx, dy, event) {
   const m = store.micrograph.value;
   if (!m || !stage.now) return;
   if (event?.ctrlKey || event?.metaKey) return stage.now.pan(-dx * 120, -dy * 120);
-  const [x, y] = place();
+  const [x, y] = cursorPosition();
   const far = event?.shiftKey ? 1 : Math.max(1, 12 / store.zoom.value);
   const to = /** @type {[number, number]} */ ([
     Math.min(m.width_px - 1, Math.max(0, x + dx * far)), Math.min(m.height_px - 1, Math.max(0, y + dy * far)),
@@ -137,5 +141,5 @@ function nextLabel(by) {
   const next = all[(at + by + all.length + (at < 0 && by < 0 ? 1 : 0)) % all.length];
   store.selected.value = next.id;
   stage.now?.reveal(next.x, next.y);
-  store.say(`label ${all.indexOf(next) + 1} of ${all.length}, x ${Math.round(next.x)}, y ${Math.round(next.y)}`);
+  store.announce(`label ${all.indexOf(next) + 1} of ${all.length}, x ${Math.round(next.x)}, y ${Math.round(next.y)}`);
 }

@@ -1,23 +1,23 @@
 // @ts-check
-// Talking to the server. All addresses are relative, so that the page works behind any prefix.
+// Requests to the server. All addresses are relative, so that the page works behind any prefix.
 
 import { newId } from "./random.js";
 
 const BASE = new URL("api/", document.baseURI);
 
-/** This browser's name, the same when the page is opened again: whose edits and judgements these are. */
+/** Persistent random name of this browser, the author of its edits and verdicts. */
 const author = (() => {
   try {
-    const known = localStorage.getItem("cryopick.author") ?? newId(6);
-    localStorage.setItem("cryopick.author", known);
-    return known;
+    const stored = localStorage.getItem("cryopick.author") ?? newId(6);
+    localStorage.setItem("cryopick.author", stored);
+    return stored;
   } catch {
     return newId(6);
   }
 })();
 
-/** What the server refused, in its own words. */
-export class Refused extends Error {
+/** An error that the server reported. */
+export class RequestError extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) {
     super(message);
@@ -27,25 +27,25 @@ export class Refused extends Error {
 
 /** @param {string} path @param {Record<string, unknown>} [query] */
 export function address(path, query = {}) {
-  // "./" so that the colon of micrographs:import is not taken for the end of a scheme.
+  // "./" so that the colon of micrographs:import is not parsed as the end of a scheme.
   const url = new URL(`./${path}`, BASE);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, String(value));
   return url.href;
 }
 
-/** A square piece of a micrograph about a place, and where the place is within it (0 to 1).
- * @param {any} mid @param {number} x @param {number} y @param {number} side px @param {number} [lp] Å */
-export function cropAbout(mid, x, y, side, lp) {
+/** A square crop around a position, and the position within the crop (0 to 1).
+ * @param {number} mid @param {number} x @param {number} y @param {number} side px @param {number} [lp] Å */
+export function cropAround(mid, x, y, side, lp) {
   const [left, top] = [Math.round(x - (side - 1) / 2), Math.round(y - (side - 1) / 2)];
-  // Pixel centres are at integers: the piece begins half a pixel before its first one.
+  // Pixel centres are at integers: the crop begins half a pixel before its first pixel.
   return {
     url: address(`micrographs/${mid}/crop`, { x: left, y: top, w: side, h: side, lp }),
     at: [(x - left + 0.5) / side, (y - top + 0.5) / side],
   };
 }
 
-/** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [given]
+/** @param {string} path @param {{method?: string, query?: Record<string, unknown>, body?: unknown, form?: FormData, signal?: AbortSignal}} [options]
  * @returns {Promise<Response>} */
 export async function ask(path, { method = "GET", query, body, form, signal } = {}) {
   /** @type {Record<string, string>} */
@@ -55,7 +55,7 @@ export async function ask(path, { method = "GET", query, body, form, signal } = 
     method, headers, signal, credentials: "same-origin", cache: "no-cache",
     body: form ?? (body === undefined ? undefined : JSON.stringify(body)),
   });
-  if (!response.ok) throw new Refused(response.status, await reason(response));
+  if (!response.ok) throw new RequestError(response.status, await reason(response));
   return response;
 }
 
@@ -64,13 +64,13 @@ async function reason(response) {
   const text = await response.text().catch(() => "");
   try {
     const { error, detail } = JSON.parse(text);
-    const said = error ?? detail;
-    if (typeof said === "string") return said;
-    if (typeof said?.message === "string") return said.message;
+    const message = error ?? detail;
+    if (typeof message === "string") return message;
+    if (typeof message?.message === "string") return message.message;
   } catch {
-    // not JSON: the status has to do
+    // not JSON: only the status is known
   }
-  return `the server answered ${response.status}`;
+  return `the server responded with status ${response.status}`;
 }
 
 /** @param {string} path @param {Record<string, unknown>} [query] @param {AbortSignal} [signal] */

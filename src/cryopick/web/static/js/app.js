@@ -1,20 +1,20 @@
 // @ts-check
-// The page put together.
+// The complete page.
 
 import { html, signal, useEffect } from "../vendor/ui.js";
 import { act } from "./actions.js";
 import { ask, get, post } from "./api.js";
 import * as edits from "./edits.js";
-import * as judge from "./judge.js";
-import { actionOf, typing } from "./keys.js";
+import * as review from "./review_queue.js";
+import { actionOf, isTextField } from "./keys.js";
 import * as list from "./micrographs.js";
-import { Bench, Foot } from "./panels/bench.js";
-import { BringLabels } from "./panels/bring.js";
+import { Footer, MicrographPanel } from "./panels/micrograph.js";
+import { ImportLabels } from "./panels/import.js";
 import { Data, FolderDialog } from "./panels/data.js";
 import { DisplayPanel } from "./panels/display.js";
-import { Export, preview, wish, written } from "./panels/export.js";
+import { Export, preview, request, written } from "./panels/export.js";
 import { Gallery } from "./panels/gallery.js";
-import { Head, Said, Steps, Toasts } from "./panels/head.js";
+import { Announcer, Header, Steps, Toasts } from "./panels/head.js";
 import { Help } from "./panels/help.js";
 import { MicrographList } from "./panels/list.js";
 import { queue, Review } from "./panels/review.js";
@@ -27,65 +27,71 @@ import * as store from "./store.js";
 import { stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
-const plan = signal(/** @type {any} */ (null));
-const task = signal(/** @type {any} */ (null));
+const plan = signal(/** @type {import("./types.js").TrainingPlan | null} */ (null));
 
-/** @param {Promise<any>} work what may be refused is told */
-const tried = (work) => work.catch((error) => void store.tell(error.message, "bad"));
+/** Show the error of a request that fails. @param {Promise<unknown>} work */
+const withErrors = (work) => work.catch((/** @type {Error} */ error) => void store.notify(error.message, "bad"));
 
 /** @param {string} where a step, or review:random */
 function go(where) {
   const [step, sample] = where.split(":");
   store.step.value = step;
-  if (step === "train") tried(get("plan").then((p) => (plan.value = p)));
-  if (step === "review" && (sample || !queue.value)) judge.begin(sample ?? "uncertain");
+  if (step === "train") withErrors(get("plan").then((p) => (plan.value = p)));
+  if (step === "review" && (sample || !queue.value)) review.begin(sample ?? "uncertain");
   if (step === "inspect" && store.overlay.value === "labels") store.overlay.value = "both";
 }
 
-/** @param {any} id */
+/** @param {number} id */
 function open(id) {
   if (store.step.value !== "inspect") store.step.value = "label";
   session.open(id);
 }
 
-const start = (/** @type {any} */ f) => {
+const start = (/** @type {import("./types.js").TrainingSettings} */ f) => {
   form.value = f;
-  return tried(post("runs", { kind: "train", ...f }));
+  return withErrors(post("runs", { kind: "train", ...f }));
 };
-const pick = (/** @type {any} */ { diameter_ang }) => tried(post("runs", { kind: "pick", diameter_ang }));
-const suggest = () => tried(post("runs", { kind: "suggest", diameter_ang: store.diameter.value }));
-const stop = (/** @type {any} */ id) => tried(post(`runs/${id}:stop`, {}));
-const resume = (/** @type {any} */ id) => tried(post(`runs/${id}:resume`, {}));
-const drop = (/** @type {any} */ run) =>
-  tried(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
-const show = (/** @type {any} */ id) => {
+const pick = (/** @type {import("./types.js").TrainingSettings} */ { diameter_ang }) => withErrors(post("runs", { kind: "pick", diameter_ang }));
+const suggest = () => withErrors(post("runs", { kind: "suggest", diameter_ang: store.diameter.value }));
+const stop = (/** @type {string} */ id) => withErrors(post(`runs/${id}:stop`, {}));
+const resume = (/** @type {string} */ id) => withErrors(post(`runs/${id}:resume`, {}));
+const drop = (/** @type {import("./types.js").Run} */ run) =>
+  withErrors(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
+const show = (/** @type {string} */ id) => {
   picks.choose(id);
   go("inspect");
 };
 const retrain = () => {
   go("train");
-  judge.settled().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
+  review.allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
-const importMicrographs = (/** @type {object} */ what) =>
-  tried(post("micrographs:import", what).then((answer) => {
-    store.tell(answer.says ?? `${count(answer.added)} micrographs added.`, "good");
-    session.reload().then(() => list.want(0, 20)).then(() => !store.micrograph.value && list.rowAt(0) && session.open(list.rowAt(0).id));
-  }));
+/** @param {object} source files, folder or pattern */
+const importMicrographs = (source) => withErrors(addMicrographs(source));
+
+/** @param {object} source */
+async function addMicrographs(source) {
+  const { message } = await post("micrographs:import", source);
+  store.notify(message, "good");
+  await session.reload();
+  await list.loadRows(0, 20);
+  const first = list.rowAt(0);
+  if (!store.micrograph.value && first) await session.open(first.id);
+}
 
 const body = (/** @type {boolean} */ dry_run) => ({
-  what: store.runs.value.some((r) => r.has_picks) ? wish.value.what : "labels",
-  run: store.runId.value, formats: wish.value.formats, name: wish.value.name, replace: wish.value.replace, dry_run,
+  what: store.runs.value.some((r) => r.has_picks) ? request.value.what : "labels",
+  run: store.runId.value, formats: request.value.formats, name: request.value.name, replace: request.value.replace, dry_run,
 });
-const look = () => {
-  picks.settled().then(() => post("exports", body(true))).then((p) => (preview.value = p), (e) => (preview.value = { n: 0, n_micrographs: 0, problem: e.message }));
+const updatePreview = () => {
+  picks.flushThreshold().then(() => post("exports", body(true))).then((p) => (preview.value = p), (e) => (preview.value = { n: 0, n_micrographs: 0, problem: e.message }));
 };
 const write = () =>
-  tried(picks.settled().then(() => post("exports", body(false))).then((w) => (written.value = preview.value = w)));
+  withErrors(picks.flushThreshold().then(() => post("exports", body(false))).then((w) => (written.value = preview.value = w)));
 
 /** @param {KeyboardEvent} event */
 function key(event) {
-  if (event.defaultPrevented || (typing(event.target) && event.key !== "Escape")) return;
+  if (event.defaultPrevented || (isTextField(event.target) && event.key !== "Escape")) return;
   const inDialog = store.dialog.value !== null;
   const onStage = event.target === stage.now?.root;
   const reviewing = store.step.value === "review" && !inDialog;
@@ -99,16 +105,16 @@ const release = (event) => {
   if (store.hidden.value && event.key.toLowerCase() === "c") store.hidden.value = false;
 };
 
-/** @returns {Record<string, string>} what stands behind each step's name */
+/** @returns {Record<string, string>} numbers shown next to the steps */
 function counts() {
   const p = store.project.value;
   const running = store.runs.value.find((r) => r.state === "running");
-  const kept = store.scores.value && store.threshold.value !== null;
+  const hasThreshold = store.scores.value && store.threshold.value !== null;
   return {
     data: count(list.listing.value.total || p?.n_micrographs || 0),
     label: p ? count(p.n_labels) : "",
-    train: running ? `${Math.round((100 * (running.progress?.step ?? 0)) / (running.progress?.steps || 1))} %` : "",
-    inspect: kept ? count(picks.keptNow()) : "",
+    train: running ? `${Math.round((100 * (running.progress?.done ?? 0)) / (running.progress?.total || 1))} %` : "",
+    inspect: hasThreshold ? count(picks.countSelected()) : "",
     review: queue.value ? `${queue.value.at}/${queue.value.items.length}` : "",
     export: "",
   };
@@ -121,31 +127,31 @@ export function App() {
     if (store.step.value === "train" || store.step.value === "review") go(store.step.value);
   }, []);
   const step = store.step.value;
-  const bench = step === "label" || step === "inspect";
+  const showsMicrograph = step === "label" || step === "inspect";
   const saved = `${store.saving.value.waiting}`;
-  return html`<div class=${`shell ${bench ? "" : "wide"}`}>
-    <${Head} setTheme=${session.setTheme} />
+  return html`<div class=${`shell ${showsMicrograph ? "" : "wide"}`}>
+    <${Header} setTheme=${session.setTheme} />
     <div class="side"><${Steps} counts=${counts()} go=${go} /><${MicrographList} open=${open} /></div>
     <main class="main">
-      ${bench && html`<${Bench} act=${act} />`}
-      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} settle=${session.settle} task=${task.value} />`}
+      ${showsMicrograph && html`<${MicrographPanel} act=${act} />`}
+      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} />`}
       ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} />`}
-      ${step === "review" && html`<${Review} begin=${judge.begin} answer=${judge.answer} back=${judge.back} retrain=${retrain} />`}
-      ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} look=${look} write=${write} version=${saved} />`}
+      ${step === "review" && html`<${Review} begin=${review.begin} answer=${review.answer} back=${review.back} retrain=${retrain} />`}
+      ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} updatePreview=${updatePreview} write=${write} version=${saved} />`}
     </main>
-    ${bench && html`<aside class="tools" aria-label="Display and threshold">
+    ${showsMicrograph && html`<aside class="tools" aria-label="Display and threshold">
       ${step === "inspect" && html`<${ThresholdPanel} setThreshold=${picks.setThreshold} setLimits=${picks.setLimits} go=${go} choose=${picks.choose} />`}
       <${DisplayPanel} setDiameter=${session.setDiameter} act=${act} />
       ${step === "label" && html`<${Suggest} suggest=${suggest} />`}
     </aside>`}
-    <${Foot} act=${act} last=${(store.labels.value, edits.lastStep())} />
-    <${Toasts} /><${Said} />
+    <${Footer} act=${act} last=${(store.labels.value, edits.lastStep())} />
+    <${Toasts} /><${Announcer} />
     ${store.dialog.value === "help" && html`<${Help} />`}
     ${store.dialog.value === "gallery" && html`<${Gallery} go=${(/** @type {number} */ x, /** @type {number} */ y) => {
       store.dialog.value = null;
       stage.now?.setView({ ...stage.now.view, cx: x, cy: y, zoom: Math.max(stage.now.view.zoom, 60 / store.radiusPx.value) });
     }} />`}
     ${store.dialog.value === "folder" && html`<${FolderDialog} importMicrographs=${importMicrographs} />`}
-    ${store.dialog.value === "labels" && html`<${BringLabels} done=${session.reload} />`}
+    ${store.dialog.value === "labels" && html`<${ImportLabels} done=${session.reload} />`}
   </div>`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Curves that grow while a detector learns.
+// Training curves, updated during training.
 
 import { html, useEffect, useRef } from "../vendor/ui.js";
 import uPlot from "../vendor/uplot.js";
@@ -9,21 +9,21 @@ const colour = (name) => {
   const probe = document.createElement("span");
   probe.style.color = `var(${name})`;
   document.body.append(probe);
-  const found = getComputedStyle(probe).color;
+  const value = getComputedStyle(probe).color;
   probe.remove();
-  return found;
+  return value;
 };
 
-/** @param {{title: string, x: string, y: string, data: number[][], names: string[], theme: string}} given  data[0] is x */
+/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} props  data[0] is x */
 export function Chart({ title, x, y, data, names, theme }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const plot = useRef(/** @type {any} */ (null));
+  const plot = useRef(/** @type {uPlot | null} */ (null));
   useEffect(() => {
     const root = /** @type {HTMLElement} */ (box.current);
     const [text, line] = [colour("--muted"), colour("--line")];
     const strokes = [colour("--accent"), colour("--warn")];
     const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui", labelFont: "12px system-ui", labelSize: 22 };
-    const made = new uPlot(
+    const chart = new uPlot(
       {
         width: root.clientWidth || 300,
         height: 190,
@@ -33,15 +33,15 @@ export function Chart({ title, x, y, data, names, theme }) {
         axes: [{ ...axis, label: x, size: 38 }, { ...axis, ...(y ? { label: y } : {}), size: y ? 52 : 44 }],
         series: [{}, ...names.map((name, k) => ({ label: name, stroke: strokes[k % 2], width: 2, spanGaps: true, points: { show: data[0].length < 30, size: 5 } }))],
       },
-      /** @type {any} */ (data),
+      data,
       root,
     );
-    plot.current = made;
-    const watch = new ResizeObserver(() => made.setSize({ width: root.clientWidth || 300, height: 190 }));
+    plot.current = chart;
+    const watch = new ResizeObserver(() => chart.setSize({ width: root.clientWidth || 300, height: 190 }));
     watch.observe(root);
     return () => {
       watch.disconnect();
-      made.destroy();
+      chart.destroy();
     };
   }, [theme, names.join()]);
   useEffect(() => plot.current?.setData(data), [data]);

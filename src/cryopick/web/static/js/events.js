@@ -1,12 +1,12 @@
 // @ts-check
-// News from the server: one stream a page, closed while the page is out of sight.
+// Events from the server: one stream per page, closed while the page is hidden.
 
 import { address } from "./api.js";
 import * as store from "./store.js";
 
-/** @param {Record<string, (data: any) => void>} hear  by name of event
- * @param {() => void} again  called when the stream is open once more and something may have been missed */
-export function listenToServer(hear, again) {
+/** @param {Record<string, (data: never) => void>} handlers  by name of event
+ * @param {() => void} onReconnect  called when the stream was interrupted and events may be missing */
+export function listenToServer(handlers, onReconnect) {
   /** @type {EventSource | null} */
   let source = null;
   let opened = 0;
@@ -15,18 +15,18 @@ export function listenToServer(hear, again) {
     source = new EventSource(address("events"));
     source.onopen = () => {
       store.connected.value = true;
-      if (opened++) again();
+      if (opened++) onReconnect();
     };
     source.onerror = () => {
       store.connected.value = false;
-      // A closed stream does not try again by itself.
+      // A closed stream does not reconnect by itself.
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
         setTimeout(open, 1500);
       }
     };
-    for (const [name, run] of Object.entries(hear))
-      source.addEventListener(name, (event) => run(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+    for (const [name, run] of Object.entries(handlers))
+      source.addEventListener(name, (event) => run(/** @type {never} */ (JSON.parse(/** @type {MessageEvent<string>} */ (event).data))));
   };
   const close = () => {
     source?.close();

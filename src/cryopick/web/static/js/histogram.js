@@ -1,13 +1,13 @@
 // @ts-check
-// Counting what a threshold keeps: exact, because the threshold always stands on an edge of a bin.
+// Number of picks above a threshold; exact, because thresholds are always bin edges.
 
-/** @typedef {{edges: number[]|Float64Array, counts: number[]}} Histogram  one more edge than counts, rising */
+/** @typedef {{edges: number[]|Float64Array, counts: number[]}} Histogram  one more edge than counts, ascending */
 
-/** How many scores are at or above each edge. @param {number[]} counts @returns {number[]} */
-export function keptFrom(counts) {
-  const kept = new Array(counts.length + 1).fill(0);
-  for (let i = counts.length - 1; i >= 0; i--) kept[i] = kept[i + 1] + counts[i];
-  return kept;
+/** Number of scores at or above each edge. @param {number[]} counts @returns {number[]} */
+export function countsAbove(counts) {
+  const totals = new Array(counts.length + 1).fill(0);
+  for (let i = counts.length - 1; i >= 0; i--) totals[i] = totals[i + 1] + counts[i];
+  return totals;
 }
 
 /** The edge nearest to a score. @param {ArrayLike<number>} edges @param {number} score @returns {number} its index */
@@ -22,8 +22,8 @@ export function nearestEdge(edges, score) {
   return Math.abs(edges[low] - score) <= Math.abs(edges[high] - score) ? low : high;
 }
 
-/** Fewer, wider bars for a narrow picture; sums are kept. @param {number[]} counts @param {number} bars */
-export function wider(counts, bars) {
+/** Merge bins into fewer, wider bars; the total is unchanged. @param {number[]} counts @param {number} bars */
+export function mergeBins(counts, bars) {
   const out = new Array(bars).fill(0);
   counts.forEach((n, i) => (out[Math.min(bars - 1, Math.floor((i * bars) / counts.length))] += n));
   return out;

@@ -1,21 +1,23 @@
 // @ts-check
-// Edits: shown at once, kept in the browser until the server has them on disk, posted in order, tried for ever.
+// Journal of edits: applied immediately, stored in the browser until the server has saved them, sent in order, retried forever.
 
+import { RequestError } from "./api.js";
 import { newId } from "./random.js";
 
-/** @typedef {{cid: string, op: string, [key: string]: any}} Op */
-/** @typedef {{title: string, mid: any, forth: any[], back: any[]}} Step  what was done, where, and what takes it back */
+/** @typedef {import("./types.js").NamedOperation} Op */
+/** @typedef {import("./types.js").Operation} Operation */
+/** @typedef {{title: string, mid: number, forth: Operation[], back: Operation[]}} Step  description, micrograph, and the operations that do and undo it */
 
 export const BATCH = 1000;
-const MOST_STEPS = 500;
+const MAX_STEPS = 500;
 
-/** A list in localStorage that survives a private window, a full disk and rubbish. */
-class Kept {
+/** A value in localStorage; private windows, full disks and invalid content are tolerated. */
+class StoredValue {
   /** @param {string} name */
   constructor(name) {
     this.name = name;
   }
-  /** @returns {any} */
+  /** @returns {unknown} */
   read() {
     try {
       return JSON.parse(localStorage.getItem(this.name) ?? "null");
@@ -28,53 +30,53 @@ class Kept {
     try {
       localStorage.setItem(this.name, JSON.stringify(value));
     } catch {
-      // not kept: the copy in memory still goes to the server
+      // not stored: the copy in memory is still sent to the server
     }
   }
 }
 
 export class Journal {
-  /** @param {string} project a name for this project in this browser
-   * @param {{send: (ops: Op[]) => Promise<unknown>, apply: (op: any) => void,
-   *   state: (waiting: number, failed: boolean) => void, refused: (message: string) => void, pause?: number}} given */
-  constructor(project, given) {
-    this.given = given;
-    this.pause = given.pause ?? 1000;
-    // A tab's own list: two tabs of one browser must not post each other's edits twice.
+  /** @param {string} project name of the project in this browser's storage
+   * @param {{send: (ops: Op[]) => Promise<unknown>, apply: (op: Op) => void,
+   *   state: (waiting: number, failed: boolean) => void, onRejected: (message: string) => void, pause?: number}} callbacks */
+  constructor(project, callbacks) {
+    this.callbacks = callbacks;
+    this.pause = callbacks.pause ?? 1000;
+    // One list per tab: two tabs of one browser must not send each other's edits.
     const tab = tabName();
-    this.keptOps = new Kept(`cryopick.ops.${project}.${tab}`);
-    this.keptSteps = new Kept(`cryopick.steps.${project}.${tab}`);
+    this.storedOps = new StoredValue(`cryopick.ops.${project}.${tab}`);
+    this.storedSteps = new StoredValue(`cryopick.steps.${project}.${tab}`);
     /** @type {Op[]} */
-    this.waiting = this.keptOps.read() ?? [];
-    const steps = this.keptSteps.read();
+    this.waiting = /** @type {Op[] | null} */ (this.storedOps.read()) ?? [];
+    const steps = /** @type {{done?: Step[], undone?: Step[]} | null} */ (this.storedSteps.read());
     /** @type {Step[]} */
     this.done = steps?.done ?? [];
     /** @type {Step[]} */
     this.undone = steps?.undone ?? [];
-    /** Ours, so that their echo is not applied twice. */
-    this.own = new Set(this.waiting.map((op) => op.cid));
+    /** Names of this page's operations, which must not be applied again when the server echoes them. */
+    this.sent = new Set(this.waiting.map((op) => op.cid));
     this.busy = false;
-    /** How many edits were made on this page. */
+    /** Number of edits made on this page. */
     this.count = 0;
     if (this.waiting.length) this.flush();
   }
 
-  /** Do something that can be undone. @param {string} title @param {any[]} forth @param {any[]} back @param {any} mid */
+  /** Apply an edit that can be undone. @param {string} title @param {Operation[]} forth @param {Operation[]} back @param {number} mid */
   act(title, forth, back, mid) {
     if (!forth.length) return;
     this.done.push({ title, mid, forth, back });
-    if (this.done.length > MOST_STEPS) this.done.shift();
+    if (this.done.length > MAX_STEPS) this.done.shift();
     this.undone = [];
-    this.keepSteps();
+    this.storeSteps();
     this.put(forth);
   }
 
-  /** @returns {Step | null} what was undone */
+  /** @returns {Step | null} the step that was undone */
   undo() {
     const step = this.done.pop();
     if (!step) return null;
     this.undone.push(step);
-    this.keepSteps();
+    this.storeSteps();
     this.put(step.back);
     return step;
   }
@@ -84,26 +86,26 @@ export class Journal {
     const step = this.undone.pop();
     if (!step) return null;
     this.done.push(step);
-    this.keepSteps();
+    this.storeSteps();
     this.put(step.forth);
     return step;
   }
 
-  keepSteps() {
-    this.keptSteps.write({ done: this.done.slice(-MOST_STEPS), undone: this.undone });
+  storeSteps() {
+    this.storedSteps.write({ done: this.done.slice(-MAX_STEPS), undone: this.undone });
   }
 
-  /** @param {any[]} bodies */
+  /** @param {Operation[]} bodies */
   put(bodies) {
     this.count += bodies.length;
     for (const body of bodies) {
       const op = { ...body, cid: newId() };
-      this.own.add(op.cid);
+      this.sent.add(op.cid);
       this.waiting.push(op);
-      this.given.apply(op);
+      this.callbacks.apply(op);
     }
-    this.keptOps.write(this.waiting);
-    this.given.state(this.waiting.length, false);
+    this.storedOps.write(this.waiting);
+    this.callbacks.state(this.waiting.length, false);
     this.flush();
   }
 
@@ -114,13 +116,13 @@ export class Journal {
     while (this.waiting.length) {
       const batch = this.waiting.slice(0, BATCH);
       try {
-        await this.given.send(batch);
+        await this.callbacks.send(batch);
       } catch (error) {
-        const status = /** @type {any} */ (error)?.status ?? 0;
+        const status = error instanceof RequestError ? error.status : 0;
         if (status === 400 || status === 409 || status === 422) {
-          this.given.refused(/** @type {Error} */ (error).message);
+          this.callbacks.onRejected(/** @type {Error} */ (error).message);
         } else {
-          this.given.state(this.waiting.length, true);
+          this.callbacks.state(this.waiting.length, true);
           await new Promise((wake) => setTimeout(wake, pause));
           pause = Math.min(pause * 2, this.pause * 5);
           continue;
@@ -128,21 +130,21 @@ export class Journal {
       }
       pause = this.pause / 4;
       this.waiting = this.waiting.slice(batch.length);
-      this.keptOps.write(this.waiting);
-      this.given.state(this.waiting.length, false);
+      this.storedOps.write(this.waiting);
+      this.callbacks.state(this.waiting.length, false);
     }
     this.busy = false;
   }
 }
 
-/** A name that stays with this tab when it is loaded again. */
+/** Name of this tab, unchanged when it is reloaded. */
 function tabName() {
   try {
-    const known = sessionStorage.getItem("cryopick.tab");
-    if (known) return known;
-    const made = newId(4);
-    sessionStorage.setItem("cryopick.tab", made);
-    return made;
+    const stored = sessionStorage.getItem("cryopick.tab");
+    if (stored) return stored;
+    const name = newId(4);
+    sessionStorage.setItem("cryopick.tab", name);
+    return name;
   } catch {
     return "tab";
   }

@@ -1,58 +1,58 @@
 // @ts-check
-// Which key does what. Keys can be changed or switched off; they are ignored while typing.
+// Keyboard shortcuts. They can be changed or disabled, and are ignored during text entry.
 
-/** @typedef {{id: string, says: string, group: string, keys: string[], stage?: boolean, review?: boolean}} Action
- * `stage`: only while the micrograph has the keyboard; `review`: only while judging. */
+/** @typedef {{id: string, description: string, group: string, keys: string[], stage?: boolean, review?: boolean}} Action
+ * `stage`: only if the micrograph has the keyboard focus; `review`: only during a review. */
 
 /** @type {Action[]} */
 export const ACTIONS = [
-  { id: "tool.pos", says: "Mark particles", group: "Tools", keys: ["P"] },
-  { id: "tool.neg", says: "Mark what is not a particle", group: "Tools", keys: ["N"] },
-  { id: "tool.erase", says: "Erase with a brush", group: "Tools", keys: ["E"] },
-  { id: "tool.polygon", says: "Outline a region to leave out", group: "Tools", keys: ["X"] },
-  { id: "tool.hand", says: "Move the micrograph", group: "Tools", keys: ["H"] },
-  { id: "tool.ruler", says: "Measure the particle diameter", group: "Tools", keys: ["M"] },
-  { id: "undo", says: "Undo", group: "Edit", keys: ["Ctrl+Z"] },
-  { id: "redo", says: "Redo", group: "Edit", keys: ["Ctrl+Shift+Z", "Ctrl+Y"] },
-  { id: "all", says: "All particles here are marked (tick)", group: "Edit", keys: ["F"] },
-  { id: "saved", says: "Is everything saved?", group: "Edit", keys: ["Ctrl+S"] },
-  { id: "previous", says: "Previous micrograph", group: "Micrographs", keys: ["A", "PageUp"] },
-  { id: "next", says: "Next micrograph", group: "Micrographs", keys: ["D", "PageDown"] },
-  { id: "todo", says: "Next with work left", group: "Micrographs", keys: ["Shift+D"] },
-  { id: "gallery", says: "Gallery of crops", group: "Micrographs", keys: ["G"] },
-  { id: "lower", says: "Threshold down, or a smaller brush", group: "Threshold", keys: ["["] },
-  { id: "higher", says: "Threshold up, or a larger brush", group: "Threshold", keys: ["]"] },
-  { id: "lower.fine", says: "Threshold down a little", group: "Threshold", keys: ["Shift+["] },
-  { id: "higher.fine", says: "Threshold up a little", group: "Threshold", keys: ["Shift+]"] },
-  { id: "zoom.in", says: "Zoom in", group: "View", keys: ["+", "="] },
-  { id: "zoom.out", says: "Zoom out", group: "View", keys: ["-"] },
-  { id: "fit", says: "Whole micrograph", group: "View", keys: ["0"] },
-  { id: "one", says: "Actual pixels, 1:1", group: "View", keys: ["1"] },
-  { id: "invert", says: "Swap black and white", group: "View", keys: ["I"] },
-  { id: "overlay", says: "Labels, picks, or both", group: "View", keys: ["L"] },
-  { id: "hide", says: "Hide all marks (while held)", group: "View", keys: ["C"] },
-  { id: "view.1", says: "Show as recorded", group: "View", keys: ["Alt+1"] },
-  { id: "view.2", says: "Show filtered", group: "View", keys: ["Alt+2"] },
-  { id: "view.4", says: "Show the score map", group: "View", keys: ["Alt+4"] },
-  { id: "left", says: "Cursor left (Shift: 1 px, Ctrl: move the view)", group: "On the micrograph", keys: ["ArrowLeft"], stage: true },
-  { id: "right", says: "Cursor right", group: "On the micrograph", keys: ["ArrowRight"], stage: true },
-  { id: "up", says: "Cursor up", group: "On the micrograph", keys: ["ArrowUp"], stage: true },
-  { id: "down", says: "Cursor down", group: "On the micrograph", keys: ["ArrowDown"], stage: true },
-  { id: "act", says: "Use the tool at the cursor", group: "On the micrograph", keys: ["Enter"], stage: true },
-  { id: "delete", says: "Delete at the cursor, or what is selected", group: "On the micrograph", keys: ["Delete", "Backspace"], stage: true },
-  { id: "label.previous", says: "Previous label", group: "On the micrograph", keys: [","] },
-  { id: "label.next", says: "Next label", group: "On the micrograph", keys: ["."] },
-  { id: "yes", says: "Yes, a particle", group: "Review", keys: ["Y"], review: true },
-  { id: "no", says: "No", group: "Review", keys: ["N"], review: true },
-  { id: "unsure", says: "Not sure", group: "Review", keys: ["U"], review: true },
-  { id: "back", says: "One back", group: "Review", keys: ["B"], review: true },
-  { id: "help", says: "This list", group: "Help", keys: ["?"] },
-  { id: "escape", says: "Close, or drop what you began", group: "Help", keys: ["Escape"] },
+  { id: "tool.pos", description: "Label particles", group: "Tools", keys: ["P"] },
+  { id: "tool.neg", description: "Label what is not a particle", group: "Tools", keys: ["N"] },
+  { id: "tool.erase", description: "Erase with a brush", group: "Tools", keys: ["E"] },
+  { id: "tool.polygon", description: "Outline an exclusion region", group: "Tools", keys: ["X"] },
+  { id: "tool.hand", description: "Pan the micrograph", group: "Tools", keys: ["H"] },
+  { id: "tool.ruler", description: "Measure the particle diameter", group: "Tools", keys: ["M"] },
+  { id: "undo", description: "Undo", group: "Edit", keys: ["Ctrl+Z"] },
+  { id: "redo", description: "Redo", group: "Edit", keys: ["Ctrl+Shift+Z", "Ctrl+Y"] },
+  { id: "all", description: "All particles are labelled (toggle)", group: "Edit", keys: ["F"] },
+  { id: "saved", description: "Show whether everything is saved", group: "Edit", keys: ["Ctrl+S"] },
+  { id: "previous", description: "Previous micrograph", group: "Micrographs", keys: ["A", "PageUp"] },
+  { id: "next", description: "Next micrograph", group: "Micrographs", keys: ["D", "PageDown"] },
+  { id: "todo", description: "Next unfinished micrograph", group: "Micrographs", keys: ["Shift+D"] },
+  { id: "gallery", description: "Show crops", group: "Micrographs", keys: ["G"] },
+  { id: "lower", description: "Lower threshold, or smaller brush", group: "Threshold", keys: ["["] },
+  { id: "higher", description: "Higher threshold, or larger brush", group: "Threshold", keys: ["]"] },
+  { id: "lower.fine", description: "Slightly lower threshold", group: "Threshold", keys: ["Shift+["] },
+  { id: "higher.fine", description: "Slightly higher threshold", group: "Threshold", keys: ["Shift+]"] },
+  { id: "zoom.in", description: "Zoom in", group: "View", keys: ["+", "="] },
+  { id: "zoom.out", description: "Zoom out", group: "View", keys: ["-"] },
+  { id: "fit", description: "Whole micrograph", group: "View", keys: ["0"] },
+  { id: "one", description: "Actual pixels, 1:1", group: "View", keys: ["1"] },
+  { id: "invert", description: "Invert contrast", group: "View", keys: ["I"] },
+  { id: "overlay", description: "Show labels, picks or both", group: "View", keys: ["L"] },
+  { id: "hide", description: "Hide labels and picks while pressed", group: "View", keys: ["C"] },
+  { id: "view.1", description: "Show raw", group: "View", keys: ["Alt+1"] },
+  { id: "view.2", description: "Show filtered", group: "View", keys: ["Alt+2"] },
+  { id: "view.4", description: "Show the score map", group: "View", keys: ["Alt+4"] },
+  { id: "left", description: "Cursor left (Shift: 1 px, Ctrl: pan)", group: "On the micrograph", keys: ["ArrowLeft"], stage: true },
+  { id: "right", description: "Cursor right", group: "On the micrograph", keys: ["ArrowRight"], stage: true },
+  { id: "up", description: "Cursor up", group: "On the micrograph", keys: ["ArrowUp"], stage: true },
+  { id: "down", description: "Cursor down", group: "On the micrograph", keys: ["ArrowDown"], stage: true },
+  { id: "act", description: "Use the tool at the cursor", group: "On the micrograph", keys: ["Enter"], stage: true },
+  { id: "delete", description: "Delete at the cursor, or the selected label", group: "On the micrograph", keys: ["Delete", "Backspace"], stage: true },
+  { id: "label.previous", description: "Previous label", group: "On the micrograph", keys: [","] },
+  { id: "label.next", description: "Next label", group: "On the micrograph", keys: ["."] },
+  { id: "yes", description: "Particle", group: "Review", keys: ["Y"], review: true },
+  { id: "no", description: "Not a particle", group: "Review", keys: ["N"], review: true },
+  { id: "unsure", description: "Not sure", group: "Review", keys: ["U"], review: true },
+  { id: "back", description: "Back", group: "Review", keys: ["B"], review: true },
+  { id: "help", description: "Show shortcuts", group: "Help", keys: ["?"] },
+  { id: "escape", description: "Close or cancel", group: "Help", keys: ["Escape"] },
 ];
 
 const SHIFTED = /** @type {Record<string, string>} */ ({ "{": "Shift+[", "}": "Shift+]" });
 
-/** A key press in words, such as "Ctrl+Shift+Z". @param {KeyboardEvent} event */
+/** Name of a key press, such as "Ctrl+Shift+Z". @param {KeyboardEvent} event */
 export function combo(event) {
   const altGr = event.getModifierState?.("AltGraph") ?? false;
   const ctrl = (event.ctrlKey || event.metaKey) && !altGr;
@@ -72,18 +72,18 @@ export const custom = read();
 
 function read() {
   try {
-    const kept = JSON.parse(localStorage.getItem(STORE) ?? "{}");
-    return { off: kept.off === true, changed: Object(kept.changed) };
+    const stored = JSON.parse(localStorage.getItem(STORE) ?? "{}");
+    return { off: stored.off === true, changed: Object(stored.changed) };
   } catch {
     return { off: false, changed: {} };
   }
 }
 
-export function keepKeys() {
+export function saveKeys() {
   try {
     localStorage.setItem(STORE, JSON.stringify(custom));
   } catch {
-    // a private window may not keep anything: the keys hold until it is closed
+    // storage may be unavailable in a private window: the shortcuts are valid until it is closed
   }
 }
 
@@ -99,7 +99,7 @@ export function keyFor(id) {
 
 const ALWAYS = new Set(["escape", "help", "undo", "redo", "saved"]);
 
-/** The action a key press asks for, if any.
+/** The action of a key press, if any.
  * @param {KeyboardEvent} event @param {{onStage: boolean, reviewing: boolean}} where @returns {string | null} */
 export function actionOf(event, where) {
   const pressed = combo(event);
@@ -115,7 +115,7 @@ export function actionOf(event, where) {
 }
 
 /** @param {EventTarget | null} target */
-export function typing(target) {
+export function isTextField(target) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName)) return true;
   return target instanceof HTMLInputElement && !/^(range|checkbox|radio|button)$/.test(target.type);

@@ -1,15 +1,15 @@
 // @ts-check
-// Begin: take the token out of the address, sign in, read the project, draw.
+// Start of the page: log in with the token of the link, load the project, render.
 
 import { html, render } from "../vendor/ui.js";
-import { get, post, Refused } from "./api.js";
+import { get, post, RequestError } from "./api.js";
 import { App } from "./app.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 
-/** @param {string} title @param {any} text */
+/** @param {string} title @param {unknown} text */
 const halt = (title, text) => render(html`<main class="empty"><h1>${title}</h1><p>${text}</p></main>`, root);
 
 async function begin() {
@@ -26,8 +26,8 @@ async function begin() {
 }
 
 begin().catch((error) => {
-  if (error instanceof Refused && (error.status === 401 || error.status === 403))
-    halt("Please open the printed link", html`<code>cryopick label</code> prints a link that ends in <code>#t=…</code>. Open that one: it lets you in.`);
-  else halt("The page cannot begin", error.message);
+  if (error instanceof RequestError && (error.status === 401 || error.status === 403))
+    halt("Open the printed link", html`<code>cryopick label</code> prints a link that ends in <code>#t=…</code>. Open that link to log in.`);
+  else halt("The page cannot be loaded", error.message);
   store.connected.value = false;
 });

@@ -1,18 +1,18 @@
 // @ts-check
-// The list of micrographs, a hundred rows at a time, and going from one to the next.
+// The list of micrographs, loaded a hundred rows at a time, and navigation in it.
 
 import { signal } from "../vendor/ui.js";
-import { get } from "./api.js";
+import { get, RequestError } from "./api.js";
 import * as store from "./store.js";
 
 const PAGE = 100;
-/** `index`: where the open micrograph stands in this order; `version`: counts how often the rows may have changed. */
+/** `index`: row of the open micrograph; `version`: incremented when the rows may have changed. */
 export const listing = signal({ filter: "", state: "", sort: "name", total: 0, index: -1, version: 0 });
 
-/** @type {Map<number, any[]>} */
+/** @type {Map<number, import("./types.js").MicrographRow[]>} */
 let pages = new Map();
-let filled = "";
-const arrived = signal(0);
+let loadedQuery = "";
+const loadCount = signal(0);
 
 const query = () => {
   const { filter, state, sort } = listing.peek();
@@ -21,40 +21,40 @@ const query = () => {
 
 /** @param {number} index */
 export function rowAt(index) {
-  arrived.value;
+  loadCount.value;
   return pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? null;
 }
 
-/** Fetch the rows first..last that are not here yet. @param {number} first @param {number} last */
-export async function want(first, last) {
+/** Load the missing rows from first to last. @param {number} first @param {number} last */
+export async function loadRows(first, last) {
   const { version } = listing.peek();
   const key = `${JSON.stringify(query())} ${version}`;
-  const stale = key !== filled;
-  if (stale) filled = key;
+  const stale = key !== loadedQuery;
+  if (stale) loadedQuery = key;
   const from = Math.floor(first / PAGE);
   const to = Math.max(from, Math.floor((last - 1) / PAGE));
-  const fresh = stale ? new Map() : pages;
+  const newPages = stale ? new Map() : pages;
   for (let page = from; page <= to; page++) {
-    if (fresh.has(page)) continue;
-    fresh.set(page, fresh === pages ? [] : pages.get(page) ?? []);
+    if (newPages.has(page)) continue;
+    newPages.set(page, newPages === pages ? [] : pages.get(page) ?? []);
     try {
       const answer = await get("micrographs", { ...query(), offset: page * PAGE, limit: PAGE });
-      if (key !== filled) return;
-      fresh.set(page, answer.rows);
-      pages = fresh;
+      if (key !== loadedQuery) return;
+      newPages.set(page, answer.rows);
+      pages = newPages;
       if (answer.total !== listing.peek().total) listing.value = { ...listing.peek(), total: answer.total };
-      place();
-      arrived.value++;
+      findIndex();
+      loadCount.value++;
     } catch (error) {
-      fresh.delete(page);
-      if (/** @type {any} */ (error).status) store.tell(/** @type {Error} */ (error).message, "bad");
+      newPages.delete(page);
+      if (error instanceof RequestError) store.notify(/** @type {Error} */ (error).message, "bad");
       return;
     }
   }
 }
 
-/** Find the open micrograph among the rows that are here. */
-export function place() {
+/** Find the open micrograph in the loaded rows. */
+export function findIndex() {
   const id = store.micrograph.peek()?.id;
   for (const [page, rows] of pages) {
     const k = rows.findIndex((r) => r.id === id);
@@ -65,34 +65,34 @@ export function place() {
 /** @param {string} sort */
 export const sortBy = (sort) => (listing.value = { ...listing.peek(), sort, index: -1, version: listing.peek().version + 1 });
 
-/** The rows may have changed: fetch those in sight again. */
+/** Load the visible rows again because they may have changed. */
 export const refresh = () => (listing.value = { ...listing.peek(), version: listing.peek().version + 1 });
 
-/** The micrograph so many places on, if there is one. @param {number} by */
+/** The micrograph at an offset in the list, if there is one. @param {number} by */
 export async function neighbour(by) {
   const at = listing.peek().index + by;
   if (at < 0 || at >= listing.peek().total) return null;
-  await want(at, at + 1);
+  await loadRows(at, at + 1);
   return rowAt(at);
 }
 
-/** The next one that is not finished. */
+/** The next micrograph that is not finished. */
 export async function nextTodo() {
   for (let at = listing.peek().index + 1; at < listing.peek().total; at++) {
-    await want(at, at + 1);
+    await loadRows(at, at + 1);
     const row = rowAt(at);
     if (row && (row.state === "todo" || row.state === "doing") && !row.problem) return row;
   }
   return null;
 }
 
-/** Change a row in place, for instance its number of labels. @param {any} id @param {(row: any) => any} edit */
+/** Change a row in place, for instance its number of labels. @param {number} id @param {(row: import("./types.js").MicrographRow) => import("./types.js").MicrographRow} edit */
 export function editRow(id, edit) {
   for (const rows of pages.values()) {
     const k = rows.findIndex((r) => r.id === id);
     if (k >= 0) {
       rows[k] = edit(rows[k]);
-      arrived.value++;
+      loadCount.value++;
       return;
     }
   }

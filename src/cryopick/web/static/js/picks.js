@@ -1,11 +1,11 @@
 // @ts-check
-// The picks of a run: those of this micrograph, how many scores stand in each bin, and the threshold.
+// The picks of a run: those of the open micrograph, the histogram of scores, and the threshold.
 
-import { ask, get, put } from "./api.js";
-import { keptFrom, nearestEdge } from "./histogram.js";
+import { ask, get, put, RequestError } from "./api.js";
+import { countsAbove, nearestEdge } from "./histogram.js";
 import * as store from "./store.js";
 
-/** @param {any} id */
+/** @param {string} id */
 export async function choose(id) {
   store.runId.value = id;
   store.picks.value = store.scores.value = null;
@@ -20,11 +20,11 @@ export async function load() {
     const data = await (await ask(`micrographs/${m.id}/picks`, { query: { run } })).arrayBuffer();
     if (store.micrograph.value?.id === m.id && store.runId.value === run) store.picks.value = unpack(data);
   } catch (error) {
-    if (/** @type {any} */ (error).status !== 404) store.tell(/** @type {Error} */ (error).message, "bad");
+    if (!(error instanceof RequestError && error.status === 404)) store.notify(/** @type {Error} */ (error).message, "bad");
   }
 }
 
-/** 16 bytes of header (the second four: how many), then all x, all y, all scores as float32. @param {ArrayBuffer} data */
+/** Unpack 16 bytes of header (bytes 4 to 7: number of picks), then all x, all y, all scores as float32. @param {ArrayBuffer} data */
 export function unpack(data) {
   const n = new DataView(data).getUint32(4, true);
   const part = (/** @type {number} */ k) => new Float32Array(data, 16 + 4 * n * k, n);
@@ -35,69 +35,69 @@ export async function readScores() {
   const id = store.runId.value;
   if (id === null) return;
   try {
-    const [h, measured] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
+    const [h, metrics] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
     if (store.runId.value !== id) return;
-    const kept = keptFrom(h.counts);
-    store.scores.value = { ...h, kept, measured, suggestions: measured.suggestions ?? [] };
+    const totals = countsAbove(h.counts);
+    store.scores.value = { ...h, totals, metrics, suggestions: metrics.suggestions ?? [] };
     store.threshold.value = h.edges[nearestEdge(h.edges, h.threshold)];
   } catch (error) {
-    store.tell(/** @type {Error} */ (error).message, "bad");
+    store.notify(/** @type {Error} */ (error).message, "bad");
   }
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let later;
+let timer;
 /** @param {number} t on an edge @param {boolean} final */
 export function setThreshold(t, final) {
   store.threshold.value = t;
-  clearTimeout(later);
-  later = setTimeout(settled, final ? 0 : 400);
+  clearTimeout(timer);
+  timer = setTimeout(flushThreshold, final ? 0 : 400);
 }
 
-/** What is kept stands with the server: what it counts or writes from now on is what is shown. */
-export function settled() {
-  if (later !== undefined) {
-    clearTimeout(later);
-    later = undefined;
-    pending = keep({ threshold: store.threshold.value });
+/** Send a changed threshold to the server, so that its counts and exports agree with the page. */
+export function flushThreshold() {
+  if (timer !== undefined) {
+    clearTimeout(timer);
+    timer = undefined;
+    pending = sendFilter({ threshold: store.threshold.value });
   }
   return pending;
 }
 /** @type {Promise<void>} */
 let pending = Promise.resolve();
 
-/** Edge margin or least distance: the server counts again. @param {object} change */
+/** Set edge margin or minimum distance; the server then selects again. @param {object} change */
 export async function setLimits(change) {
-  await (pending = keep({ threshold: store.threshold.value, ...change }));
+  await (pending = sendFilter({ threshold: store.threshold.value, ...change }));
   await Promise.all([load(), readScores()]);
 }
 
 /** @param {object} change */
-async function keep(change) {
+async function sendFilter(change) {
   const id = store.runId.value;
   if (id === null || store.readOnly.value) return;
   try {
-    const s = store.scores.value ?? {};
-    const limits = { edge_ang: s.edge_ang ?? 0, min_distance_ang: s.min_distance_ang ?? 0 };
+    const s = store.scores.value;
+    const limits = { edge_ang: s?.edge_ang ?? 0, min_distance_ang: s?.min_distance_ang ?? 0 };
     await put(`runs/${id}/threshold`, { ...limits, ...change });
-    const measured = await get(`runs/${id}/pr`);
-    if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, measured };
+    const metrics = await get(`runs/${id}/pr`);
+    if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, metrics };
   } catch (error) {
-    store.tell(/** @type {Error} */ (error).message, "bad");
+    store.notify(/** @type {Error} */ (error).message, "bad");
   }
 }
 
-/** One step up or down. @param {number} bins */
+/** Move the threshold by some bins. @param {number} bins */
 export function step(bins) {
   const s = store.scores.value;
   if (!s || store.threshold.value === null) return;
   const at = Math.min(s.edges.length - 1, Math.max(0, nearestEdge(s.edges, store.threshold.value) + bins));
   setThreshold(s.edges[at], false);
-  store.say(`threshold ${s.edges[at].toFixed(2)}, ${s.kept[at]} kept`);
+  store.announce(`threshold ${s.edges[at].toFixed(2)}, ${s.totals[at]} selected`);
 }
 
-/** How many picks of all micrographs the threshold keeps. */
-export function keptNow() {
+/** Number of selected picks on all micrographs. */
+export function countSelected() {
   const s = store.scores.value;
-  return s && store.threshold.value !== null ? s.kept[nearestEdge(s.edges, store.threshold.value)] : 0;
+  return s && store.threshold.value !== null ? s.totals[nearestEdge(s.edges, store.threshold.value)] : 0;
 }

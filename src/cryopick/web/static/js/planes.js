@@ -1,6 +1,6 @@
 // @ts-check
-// Pictures of micrographs from the server: coarse while a slider moves, as fine as the screen can show when it rests,
-// and those of the neighbours ahead of time.
+// Images of micrographs from the server: coarse while a slider moves, as fine as the screen can show afterwards;
+// images of the neighbours are prefetched.
 
 import { address, ask } from "./api.js";
 import * as list from "./micrographs.js";
@@ -9,24 +9,24 @@ import { byteCounts } from "./viewer/lut.js";
 
 /** @typedef {import("./viewer/stage.js").Plane} Plane */
 
-const [COARSE, USUAL, FINE] = [512, 1024, 2048];
-const MOST_BYTES = 64e6;
-/** @type {Map<string, {made: Promise<Plane>, size: number}>} */
-const kept = new Map();
-/** What is shown or on its way. @type {{what: string, control: AbortController, shown: Promise<boolean>, fine: boolean}} */
+const [COARSE, MEDIUM, FINE] = [512, 1024, 2048];
+const MAX_BYTES = 64e6;
+/** @type {Map<string, {loading: Promise<Plane>, size: number}>} */
+const cache = new Map();
+/** The image that is shown or being loaded. @type {{what: string, control: AbortController, shown: Promise<boolean>, fine: boolean}} */
 let now = { what: "", control: new AbortController(), shown: Promise.resolve(false), fine: false };
 
-/** @param {any} lens @param {any} run @param {number} n */
+/** @param {import("./types.js").Lens} lens @param {string | null} run @param {number} n */
 function query(lens, run, n) {
   if (lens.view === "scores") return { n, variant: "scores", run };
-  // Filters are in ångströms: without a pixel size there are none.
+  // Filters need the pixel size, because their resolution is in ångströms.
   if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
   return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined };
 }
 
-/** @param {any} id @param {object} wanted @param {AbortSignal} [signal] @returns {Promise<Plane>} */
-async function fetchPlane(id, wanted, signal) {
-  const response = await ask(`micrographs/${id}/display`, { query: { ...wanted }, signal });
+/** @param {number} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
+async function fetchPlane(id, variant, signal) {
+  const response = await ask(`micrographs/${id}/display`, { query: { ...variant }, signal });
   const scale = Number(response.headers.get("X-Scale")) || 1;
   const x0 = Number(response.headers.get("X-Origin-X")) || 0;
   const y0 = Number(response.headers.get("X-Origin-Y")) || 0;
@@ -42,97 +42,97 @@ async function fetchPlane(id, wanted, signal) {
   const bytes = new Uint8Array(width * height);
   for (let i = 0; i < bytes.length; i++) bytes[i] = rgba[4 * i];
   const counts = byteCounts(bytes);
-  // Pixel i of the picture has its middle at x0 + i * scale of the micrograph.
-  const place = { x: x0 - scale / 2, y: y0 - scale / 2, width: width * scale, height: height * scale };
-  return { bytes, counts, width, height, place };
+  // The centre of image pixel i is at x0 + i * scale in the micrograph.
+  const extent = { x: x0 - scale / 2, y: y0 - scale / 2, width: width * scale, height: height * scale };
+  return { bytes, counts, width, height, extent };
 }
 
-/** @param {any} id @param {object} wanted @param {AbortSignal} [signal] */
-function plane(id, wanted, signal) {
-  const key = address(`micrographs/${id}/display`, { ...wanted });
-  const known = kept.get(key);
-  if (known) {
-    kept.delete(key); // the last asked for stands last, and goes last
-    kept.set(key, known);
-    return known.made;
+/** @param {number} id @param {object} variant @param {AbortSignal} [signal] */
+function plane(id, variant, signal) {
+  const key = address(`micrographs/${id}/display`, { ...variant });
+  const cached = cache.get(key);
+  if (cached) {
+    cache.delete(key); // least recently used images are first, and removed first
+    cache.set(key, cached);
+    return cached.loading;
   }
-  const entry = { made: fetchPlane(id, wanted, signal), size: 0 };
-  kept.set(key, entry);
-  entry.made.then((got) => {
-    entry.size = got.bytes.length;
+  const entry = { loading: fetchPlane(id, variant, signal), size: 0 };
+  cache.set(key, entry);
+  entry.loading.then((loaded) => {
+    entry.size = loaded.bytes.length;
     makeRoom();
-  }, () => kept.delete(key));
-  return entry.made;
+  }, () => cache.delete(key));
+  return entry.loading;
 }
 
-/** Forget the pictures that were asked for longest ago. */
+/** Remove the least recently used images. */
 function makeRoom() {
   let bytes = 0;
-  for (const { size } of kept.values()) bytes += size;
-  for (const [key, { size }] of kept) {
-    if (bytes <= MOST_BYTES) return;
-    if (size) kept.delete(key);
+  for (const { size } of cache.values()) bytes += size;
+  for (const [key, { size }] of cache) {
+    if (bytes <= MAX_BYTES) return;
+    if (size) cache.delete(key);
     bytes -= size;
   }
 }
 
-/** Whether the screen can show more of a micrograph than the usual picture has: there, whole numbers of pixels are one.
- * @param {any} m @param {number} zoom screen px per micrograph px */
+/** Whether the screen has a higher resolution than the medium image, which is binned by an integer factor.
+ * @param {import("./types.js").MicrographRow | null} m @param {number} zoom screen px per micrograph px */
 export const wantsFine = (m, zoom) =>
-  zoom * (window.devicePixelRatio || 1) * Math.ceil(Math.max(m?.width_px ?? 0, m?.height_px ?? 0) / USUAL) > 1.2;
+  zoom * (window.devicePixelRatio || 1) * Math.ceil(Math.max(m?.width_px ?? 0, m?.height_px ?? 0) / MEDIUM) > 1.2;
 
-/** Show a micrograph as the lens says; asks again only when something that the server must do has changed.
- * @param {any} m @param {any} lens @param {any} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
+/** Show a micrograph with the display settings; sends a request only if the server must render a new image.
+ * @param {import("./types.js").MicrographRow | null} m @param {import("./types.js").Lens} lens @param {string | null} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
 export function loadPlane(m, lens, run, fine, show) {
   const scores = lens.view === "scores";
-  const first = query(lens, run, lens.moving ? COARSE : USUAL);
+  const first = query(lens, run, lens.moving ? COARSE : MEDIUM);
   const what = m && !m.problem ? `${m.id} ${JSON.stringify(first)}` : "";
-  /** @param {object} wanted @param {typeof now} mine @returns {Promise<boolean>} */
-  const fill = async (wanted, mine) => {
+  /** @param {import("./types.js").MicrographRow} row @param {object} variant @param {typeof now} request @returns {Promise<boolean>} */
+  const fill = async (row, variant, request) => {
     try {
-      const got = await plane(m.id, wanted, mine.control.signal);
-      if (mine !== now) return false;
-      store.greys.value = got.counts;
-      show(got, scores);
+      const loaded = await plane(row.id, variant, request.control.signal);
+      if (request !== now) return false;
+      store.greys.value = loaded.counts;
+      show(loaded, scores);
       return true;
     } catch (error) {
-      if (mine === now && !mine.control.signal.aborted) {
+      if (request === now && !request.control.signal.aborted) {
         now.what = "";
-        store.tell(`${m.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
+        store.notify(`${row.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
       }
       return false;
     } finally {
-      if (mine === now) store.loading.value = false;
+      if (request === now) store.loading.value = false;
     }
   };
   if (what !== now.what) {
     now.control.abort();
     now = { what, control: new AbortController(), shown: Promise.resolve(false), fine: false };
-    if (!what) return;
-    const mine = now;
+    if (!m || !what) return;
+    const request = now;
     store.loading.value = true;
-    mine.shown = fill(first, mine);
-    mine.shown.then((shown) => void (shown && !lens.moving && lookAhead(mine, lens, run)));
+    request.shown = fill(m, first, request);
+    request.shown.then((shown) => void (shown && !lens.moving && prefetch(request, lens, run)));
   }
-  // A score map has as many pixels as it has; of a picture that still changes nothing finer is asked for.
-  if (!what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= USUAL) return;
+  // Score maps have a fixed resolution, and images that still change are not loaded at a finer resolution.
+  if (!m || !what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
   now.fine = true;
-  const mine = now;
-  mine.shown.then((shown) => void (shown && mine === now && fill(query(lens, run, FINE), mine)));
+  const request = now;
+  request.shown.then((shown) => void (shown && request === now && fill(m, query(lens, run, FINE), request)));
 }
 
-/** Have the neighbours ready, the next one first. @param {typeof now} mine @param {any} lens @param {any} run */
-async function lookAhead(mine, lens, run) {
-  await new Promise(requestAnimationFrame); // the shown one is painted in this frame, before anything competes with it
+/** Prefetch the neighbours, the next one first. @param {typeof now} request @param {import("./types.js").Lens} lens @param {string | null} run */
+async function prefetch(request, lens, run) {
+  await new Promise(requestAnimationFrame); // so that the current image is painted before other requests start
   for (const by of [1, -1]) {
-    const there = await list.neighbour(by).catch(() => null);
-    if (mine !== now) return;
-    // Not given up when the user goes on: it is mostly this one that is wanted then.
-    if (there && !there.problem) await plane(there.id, query(lens, run, USUAL)).catch(() => {});
+    const neighbour = await list.neighbour(by).catch(() => null);
+    if (request !== now) return;
+    // Not aborted when the user moves on, because this image is usually the next one shown.
+    if (neighbour && !neighbour.problem) await plane(neighbour.id, query(lens, run, MEDIUM)).catch(() => {});
   }
 }
 
-/** What is kept of a run's score maps is no longer true. */
-export const forget = () => (again(), kept.clear());
-/** The next wish is fulfilled even if it is the last one again: the stage is new. */
-export const again = () => void (now.what = "");
+/** Clear the cache after a run has changed its score maps. */
+export const clearCache = () => (forceReload(), cache.clear());
+/** Draw the next image even if it is unchanged, because the stage is new. */
+export const forceReload = () => void (now.what = "");

@@ -1,5 +1,5 @@
 // @ts-check
-// Names nobody else has. `crypto.randomUUID` is missing on plain http pages that are not loopback.
+// Random unique names. `crypto.randomUUID` is missing on plain http pages that are not loopback.
 
 /** @param {number} [bytes] @returns {string} */
 export function newId(bytes = 12) {

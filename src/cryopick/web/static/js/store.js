@@ -1,20 +1,26 @@
 // @ts-check
-// What the page knows at the moment. Everything that is drawn is drawn from here.
+// State of the page, from which everything is rendered.
 
 import { computed, signal } from "../vendor/ui.js";
 
-/** @typedef {{id: string, x: number, y: number, kind: string, mid: number}} Label */
-/** @typedef {{id: string, kind: string, points: [number, number][], mid: number}} Region */
+/** @typedef {import("./types.js").Label} Label */
+/** @typedef {import("./types.js").Region} Region */
 
-/** The project as the server told it. @type {import("../vendor/ui.js").Signal<any>} */
-export const project = signal(null);
-/** Whether nothing can be changed. */
+/** State before the project is loaded. @type {import("./types.js").ProjectState} */
+const NO_PROJECT = {
+  id: "", name: "", path: "", n_micrographs: 0, n_labels: 0, seq: 0, pixel_size_ang: null, read_only: false,
+  notes: [], diameter_ang: null, formats: [], match_diameters: 0, runs: [],
+};
+
+/** State of the project from the server. */
+export const project = signal(NO_PROJECT);
+/** The project cannot be changed. */
 export const readOnly = computed(() => project.value?.read_only === true);
 /** data, label, train, inspect, review or export */
 export const step = signal("data");
-/** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<any>} */
+/** The micrograph on the stage. @type {import("../vendor/ui.js").Signal<import("./types.js").MicrographRow | null>} */
 export const micrograph = signal(null);
-/** @type {import("../vendor/ui.js").Signal<Map<string, Label>>} labels on that micrograph, as the user sees them now */
+/** @type {import("../vendor/ui.js").Signal<Map<string, Label>>} labels on that micrograph, including unsaved edits */
 export const labels = signal(new Map());
 /** @type {import("../vendor/ui.js").Signal<Map<string, Region>>} */
 export const regions = signal(new Map());
@@ -25,54 +31,54 @@ export const overlay = signal("both");
 export const hidden = signal(false);
 /** @type {import("../vendor/ui.js").Signal<string | null>} */
 export const selected = signal(null);
-/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} the keyboard's place on the micrograph */
+/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} keyboard cursor on the micrograph */
 export const cursor = signal(null);
-/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} the pointer's place on the micrograph */
+/** @type {import("../vendor/ui.js").Signal<[number, number] | null>} mouse pointer on the micrograph */
 export const pointer = signal(null);
 /** @type {import("../vendor/ui.js").Signal<[number, number][] | null>} */
 export const outline = signal(null);
-/** @type {import("../vendor/ui.js").Signal<[[number, number], [number, number]] | null>} where a diameter is being drawn, micrograph px */
+/** @type {import("../vendor/ui.js").Signal<[[number, number], [number, number]] | null>} line of the diameter measurement, micrograph px */
 export const ruler = signal(null);
 export const brushAng = signal(150);
-/** Of the particles, in ångströms. */
+/** Particle diameter in ångströms. */
 export const diameter = signal(0);
-/** How the micrograph is shown. */
-export const lens = signal({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false });
-/** Counts of the 256 grey values on the stage. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
+/** Display settings of the micrograph. */
+export const lens = signal(/** @type {import("./types.js").Lens} */ ({ view: "filtered", lowpass: 20, highpass: 0, black: 36, white: 219, invert: false }));
+/** Histogram of the 256 grey values of the displayed image. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
 export const greys = signal(null);
 export const zoom = signal(1);
-/** When the micrograph on the stage was asked for: its picture's time counts from there. */
-export const asked = { at: 0 };
-/** Whether a micrograph is on its way. */
+/** Time at which the micrograph was requested, to measure how long its image takes. */
+export const requested = { at: 0 };
+/** An image is being loaded. */
 export const loading = signal(false);
 
-/** @type {import("../vendor/ui.js").Signal<any[]>} trainings and pickings, the newest first */
+/** @type {import("../vendor/ui.js").Signal<import("./types.js").Run[]>} training and picking runs, the newest first */
 export const runs = signal([]);
-/** @type {import("../vendor/ui.js").Signal<string | number | null>} the run whose picks are shown */
+/** @type {import("../vendor/ui.js").Signal<string | null>} the run whose picks are shown */
 export const runId = signal(null);
 export const run = computed(() => runs.value.find((r) => r.id === runId.value) ?? null);
 /** @type {import("../vendor/ui.js").Signal<import("./viewer/paint.js").PickSet | null>} its picks on this micrograph */
 export const picks = signal(null);
-/** @type {import("../vendor/ui.js").Signal<any>} its histogram, counts and what is known of recall and precision */
+/** @type {import("../vendor/ui.js").Signal<import("./types.js").RunScores | null>} its histogram, counts and metrics */
 export const scores = signal(null);
 /** @type {import("../vendor/ui.js").Signal<number | null>} */
 export const threshold = signal(null);
 
-/** waiting: edits not yet on disk; failed: the server does not answer */
+/** waiting: number of unsaved edits; failed: the server does not respond */
 export const saving = signal({ waiting: 0, failed: false });
 export const connected = signal(true);
 /** @type {import("../vendor/ui.js").Signal<{id: number, kind: string, text: string}[]>} */
 export const toasts = signal([]);
-/** What a screen reader is told. */
-export const said = signal("");
-/** Which dialog stands open: help, gallery, import, folder or none. @type {import("../vendor/ui.js").Signal<string | null>} */
+/** Announcement for screen readers. */
+export const announcement = signal("");
+/** The open dialog: help, gallery, labels, folder or none. @type {import("../vendor/ui.js").Signal<string | null>} */
 export const dialog = signal(null);
 /** auto, light or dark */
 export const theme = signal("auto");
 
 let serial = 0;
 /** @param {string} text @param {"bad" | "warn" | "good" | ""} [kind] */
-export function tell(text, kind = "") {
+export function notify(text, kind = "") {
   const id = ++serial;
   toasts.value = [...toasts.value.slice(-3), { id, kind, text }];
   if (kind !== "bad") setTimeout(() => dismiss(id), 6000);
@@ -81,10 +87,10 @@ export function tell(text, kind = "") {
 /** @param {number} id */
 export const dismiss = (id) => (toasts.value = toasts.value.filter((t) => t.id !== id));
 
-/** Tell a screen reader. @param {string} text */
-export const say = (text) => (said.value = text);
+/** Announce a text to screen readers. @param {string} text */
+export const announce = (text) => (announcement.value = text);
 
-/** Ångströms per pixel of the open micrograph, or 0 when nobody knows. */
+/** Ångströms per pixel of the open micrograph, or 0 if unknown. */
 export const pixelSize = computed(
   () => Number(micrograph.value?.pixel_size_ang ?? project.value?.pixel_size_ang ?? 0) || 0,
 );

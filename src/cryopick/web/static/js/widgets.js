@@ -1,15 +1,15 @@
 // @ts-check
-// Small parts used by several panels.
+// Controls that several panels use.
 
 import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { keyFor } from "./keys.js";
 import * as store from "./store.js";
 
-/** A number box whose text is the user's until it is finished: drawing the page again does not take it away.
- * @param {{value: any, on: (value: number | null) => void, [more: string]: any}} given  `on`: null when it was emptied */
+/** A number field that keeps unfinished input when the page is rendered again.
+ * @param {{value: number | string | null | undefined, on: (value: number | null) => void, [attribute: string]: unknown}} props  `on`: called with null when the field is emptied */
 export function NumberBox({ value, on, ...more }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
-  /** @param {any} e */
+  /** @param {import("./types.js").FieldEvent} e */
   const finish = (e) => {
     setDraft(null);
     const number = Number(e.target.value);
@@ -17,12 +17,12 @@ export function NumberBox({ value, on, ...more }) {
     else if (Number.isFinite(number)) on(number);
   };
   return html`<input type="number" step="any" ...${more} value=${draft ?? value ?? ""}
-    onInput=${(/** @type {any} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
+    onInput=${(/** @type {import("./types.js").FieldEvent} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
 }
 
-/** A slider with a number box beside it.
+/** A slider with a number field.
  * @param {{name: string, value: number, min: number, max: number, step?: number, unit?: string, log?: boolean, off?: string,
- *   on: (value: number, final: boolean) => void}} given  `log`: even ratios are even steps; `off`: what zero is called */
+ *   on: (value: number, final: boolean) => void}} props  `log`: logarithmic scale; `off`: text for zero */
 export function Slide({ name, value, min, max, step = 1, unit = "", log = false, off, on }) {
   const shown = off && !value ? (log ? 0 : min) : value;
   const to = (/** @type {number} */ v) => (log ? (v > 0 ? (100 * Math.log(v / min)) / Math.log(max / min) : -2) : v);
@@ -33,7 +33,7 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
     return Number((min * (max / min) ** (Math.max(0, v) / 100)).toPrecision(2));
   };
   const low = log ? (off ? -2 : 0) : min;
-  /** @param {any} e @param {boolean} final */
+  /** @param {import("./types.js").FieldEvent} e @param {boolean} final */
   const slide = (e, final) => on(from(e.target.value), final);
   /** @param {number | null} v */
   const type = (v) => v !== null && on(off && v <= 0 ? 0 : Math.min(max, Math.max(min, v)), true);
@@ -41,13 +41,13 @@ export function Slide({ name, value, min, max, step = 1, unit = "", log = false,
     <span class="name" aria-hidden="true"><span>${name}</span><span class="muted">${off && !value ? off : unit}</span></span>
     <input type="range" aria-label=${name} min=${low} max=${log ? 100 : max} step=${log ? 0.5 : step} value=${to(shown)}
       aria-valuetext=${off && !value ? off : `${value} ${unit}`}
-      onInput=${(/** @type {any} */ e) => slide(e, false)} onChange=${(/** @type {any} */ e) => slide(e, true)} />
+      onInput=${(/** @type {import("./types.js").FieldEvent} */ e) => slide(e, false)} onChange=${(/** @type {import("./types.js").FieldEvent} */ e) => slide(e, true)} />
     <${NumberBox} aria-label=${`${name}${unit ? `, ${unit}` : ""}`} min=${off ? 0 : min} max=${max} value=${value} on=${type} />
   </div>`;
 }
 
-/** Buttons of which one is pressed.
- * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} given */
+/** A group of buttons, one of which is selected.
+ * @param {{name: string, value: string, choices: [string, string, string?][], on: (v: string) => void, wide?: boolean, disabled?: string[]}} props */
 export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   return html`<div class=${`segments ${wide ? "wide" : ""}`} role="group" aria-label=${name}>
     ${choices.map(([id, label, action]) => html`<button key=${id} aria-pressed=${value === id} disabled=${disabled.includes(id)}
@@ -55,7 +55,7 @@ export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   </div>`;
 }
 
-/** @param {{name: string, title: string, children?: any, footer?: any, wide?: boolean}} given */
+/** @param {{name: string, title: string, children?: unknown, footer?: unknown, wide?: boolean}} props */
 export function Dialog({ name, title, children, footer, wide }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
@@ -64,7 +64,7 @@ export function Dialog({ name, title, children, footer, wide }) {
   }, []);
   const close = () => (store.dialog.value = null);
   return html`<dialog ref=${box} aria-labelledby=${`${name}-title`} style=${wide ? { width: "min(1180px, 94vw)", maxWidth: "none" } : {}}
-      onClose=${close} onClick=${(/** @type {any} */ e) => e.target === box.current && close()}>
+      onClose=${close} onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && close()}>
     <header><h2 id=${`${name}-title`} class="grow">${title}</h2><button class="plain" aria-label="Close" onClick=${close}>✕</button></header>
     <div class="body">${children}</div>
     ${footer && html`<footer>${footer}</footer>`}
@@ -77,14 +77,14 @@ export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en"))
 /** @param {number} n @param {string} word @param {string} [many] */
 export const plural = (n, word, many = `${word}s`) => `${count(n)} ${n === 1 ? word : many}`;
 
-/** A score with two digits; what is nearly zero has no sign. @param {number} score */
-export const scored = (score) => Number(score).toFixed(2).replace(/^-(0\.00)$/, "$1");
+/** A score with two decimals, without the sign of a negative zero. @param {number} score */
+export const formatScore = (score) => Number(score).toFixed(2).replace(/^-(0\.00)$/, "$1");
 
 /** 0.934 → 93 %. @param {number | null | undefined} share */
 export const percent = (share) => (share == null ? "–" : `${Math.round(share * 100)} %`);
 
 /** @param {number | null | undefined} seconds */
-export function lasting(seconds) {
+export function formatDuration(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return "";
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;

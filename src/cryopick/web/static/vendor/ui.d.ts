@@ -1,4 +1,4 @@
-// What the page uses of ui.js, for the type checker (`tsc --checkJs`); nobody loads this.
+// Types of ui.js for the type checker; the browser does not load this file.
 export interface Signal<T> { value: T; peek(): T }
 export function h(type: any, props: any, ...children: any[]): any;
 export function render(tree: any, root: Element): void;

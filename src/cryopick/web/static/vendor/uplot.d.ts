@@ -1,4 +1,4 @@
-// What the page uses of uplot.js, for the type checker; nobody loads this.
+// Types of uplot.js for the type checker; the browser does not load this file.
 export default class uPlot {
   constructor(options: any, data: any, root: HTMLElement);
   setData(data: any): void;

@@ -1,87 +1,88 @@
 // @ts-check
-// The micrographs of the project: bring them in, see what is wrong with some, say pixel size and diameter.
+// The micrographs of the project: add them, show problems, set pixel size and particle diameter.
 
 import { html, signal, useEffect } from "../../vendor/ui.js";
 import { get } from "../api.js";
 import * as store from "../store.js";
-import { listing, rowAt, want } from "../micrographs.js";
+import { listing, loadRows, rowAt } from "../micrographs.js";
 import { count, Dialog, NumberBox, plural } from "../widgets.js";
 
 const SHOWN = 200;
 
-/** @param {{importMicrographs: (what: object) => void, open: (id: any) => void, settle: (change: object) => void, task: any}} given */
-export function Data({ importMicrographs, open, settle, task }) {
+/** @param {{importMicrographs: (what: object) => void, open: (id: number) => void, changeProject: (change: object) => void}} props */
+export function Data({ importMicrographs, open, changeProject }) {
   const p = store.project.value;
   const { total } = listing.value;
   return html`<div class="page"><div class="inner">
-    <header><h1>Micrographs</h1><p class="lead">They stay where they are; the project remembers their places. Files that cannot be read are listed with the reason and left out.</p></header>
-    <section class="card"><header><h2>Bring in micrographs</h2></header>
-      <form class="seekline" onSubmit=${(/** @type {any} */ e) => (e.preventDefault(), importMicrographs({ glob: e.target.elements.path.value.trim() }))}>
+    <header><h1>Micrographs</h1><p class="lead">The files stay where they are; the project stores their paths. Files that cannot be read are listed with the reason and excluded.</p></header>
+    <section class="card"><header><h2>Add micrographs</h2></header>
+      <form class="seekline" onSubmit=${(/** @type {SubmitEvent} */ e) => (e.preventDefault(), importMicrographs({ glob: pathOf(e) }))}>
         <label class="grow field"><span class="sr">Folder, files or STAR file</span><input name="path" class="mono" required placeholder="folder, pattern such as data/*.mrc, or a STAR file" /></label>
         <button type="button" onClick=${() => (store.dialog.value = "folder")}>Browse…</button>
         <button class="primary">Add</button></form>
-      ${task && html`<div><progress value=${task.total ? task.done / task.total : undefined} max="1" aria-label="Reading"></progress><p class="muted small num">${task.says}</p></div>`}
-      <div class="buttons"><button onClick=${() => (store.dialog.value = "labels")}>Bring in particles…</button>
-        <span class="muted small">Coordinates from another program, as a start or to compare.</span></div></section>
-    ${total > 0 && html`<${Numbers} p=${p} settle=${settle} /><${Table} total=${total} open=${open} />`}
+      <div class="buttons"><button onClick=${() => (store.dialog.value = "labels")}>Import particles…</button>
+        <span class="muted small">Coordinates from another program, as labels to start from or to compare.</span></div></section>
+    ${total > 0 && html`<${Numbers} p=${p} changeProject=${changeProject} /><${Table} total=${total} open=${open} />`}
   </div></div>`;
 }
 
+/** The text in the form. @param {SubmitEvent} event */
+const pathOf = (event) => String(new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)).get("path")).trim();
+
 const HINTS = {
-  file: "As the files say. A number typed here holds for all of them.", given: "As you gave it, for all micrographs.",
-  unknown: "The files do not say: ask whoever recorded them.",
-  doubtful: "The files say 1 Å, which many programs write when they do not know.",
+  file: "From the files. A value entered here applies to all micrographs.", given: "Entered by you, for all micrographs.",
+  unknown: "The files do not contain it; ask the person who recorded them.",
+  doubtful: "The files state 1 Å, which many programs write if they do not know it.",
 };
 
-/** @param {any} given */
-function Numbers({ p, settle }) {
-  const number = (/** @type {string} */ name, /** @type {any} */ value, /** @type {any} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
-    on=${(/** @type {number | null} */ v) => v && v > 0 && settle({ [name]: v })} />`;
+/** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void}} props */
+function Numbers({ p, changeProject }) {
+  const number = (/** @type {string} */ name, /** @type {number | null | undefined} */ value, /** @type {object} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
+    on=${(/** @type {number | null} */ v) => v && v > 0 && changeProject({ [name]: v })} />`;
   const source = p.pixel_size_source ?? store.micrograph.value?.pixel_size_source ?? "unknown";
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
-    <div class="field"><label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "not known" })}
+    <div class="field"><label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "unknown" })}
       <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span>
-      </label>${source === "doubtful" && html`<span class="buttons"><button onClick=${() => settle({ pixel_size_ang: 1 })}>1 Å is right</button></span>`}</div>
+      </label>${source === "doubtful" && html`<span class="buttons"><button onClick=${() => changeProject({ pixel_size_ang: 1 })}>1 Å is correct</button></span>`}</div>
     <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang || store.diameter.value, { placeholder: "e.g. 180" })}
-      <span class="hint">The circles grow with it; change it while you look at particles in step 2.</span></label>
+      <span class="hint">The circles have this diameter; adjust it while you look at particles in step 2.</span></label>
   </div></section>`;
 }
 
-/** @param {any} given */
+/** @param {{total: number, open: (id: number) => void}} props */
 function Table({ total, open }) {
   const shown = Math.min(total, SHOWN);
-  useEffect(() => void want(0, shown), [shown, listing.value.version]);
+  useEffect(() => void loadRows(0, shown), [shown, listing.value.version]);
   const rows = [];
   for (let i = 0; i < shown; i++) rows.push(rowAt(i));
   return html`<section class="card flush"><header><h2>${plural(total, "micrograph")}</h2></header><div class="scroll-x"><table>
     <thead><tr><th>File</th><th class="right">Size, px</th><th class="right">Å per pixel</th><th class="right">Labels</th><th class="right">Picks</th><th>State</th></tr></thead>
-    <tbody>${rows.filter(Boolean).map((r) => html`<tr key=${r.id}><td class="cut" style="max-width:360px"><button class="link" title=${r.path} onClick=${() => open(r.id)}>${r.name}</button></td>
+    <tbody>${rows.filter((r) => r !== null).map((r) => html`<tr key=${r.id}><td class="cut" style="max-width:360px"><button class="link" title=${r.path} onClick=${() => open(r.id)}>${r.name}</button></td>
       <td class="right">${r.width_px ? `${r.width_px} × ${r.height_px}` : "–"}</td><td class="right">${r.pixel_size_ang ? Number(r.pixel_size_ang.toPrecision(4)) : "–"}</td>
       <td class="right">${count(r.pos)}</td><td class="right">${count(r.picks)}</td>
       <td>${r.problem ? html`<span class="badge bad">problem</span> <span class="small">${r.problem}</span>` : STATES[/** @type {keyof typeof STATES} */ (r.state)] ?? r.state}</td></tr>`)}</tbody>
-  </table></div>${total > shown && html`<p class="muted small" style="padding:10px 16px">The first ${count(shown)} are listed here; the list at the left has them all.</p>`}</section>`;
+  </table></div>${total > shown && html`<p class="muted small" style="padding:10px 16px">Only the first ${count(shown)} are shown here; the list on the left contains all.</p>`}</section>`;
 }
 
-const STATES = { todo: "not begun", doing: "begun", all: "all particles marked", skip: "left out" };
+const STATES = { todo: "not started", doing: "in progress", all: "fully labelled", skip: "excluded" };
 
-/** @type {{value: any}} */
-const folder = signal(null);
+const folder = signal(/** @type {import("../types.js").FolderListing | null} */ (null));
 /** @param {string} [dir] */
-const look = (dir) => get("fs", { dir }).then((f) => (folder.value = f)).catch((e) => store.tell(e.message, "bad"));
+const openFolder = (dir) => get("fs", { dir }).then((f) => (folder.value = f)).catch((e) => store.notify(e.message, "bad"));
 
-/** Folders on the machine where the data are. @param {{importMicrographs: (what: object) => void}} given */
+/** Folders on the server. @param {{importMicrographs: (what: object) => void}} props */
 export function FolderDialog({ importMicrographs }) {
-  useEffect(() => void look(), []);
+  useEffect(() => void openFolder(), []);
   const f = folder.value;
-  const take = (/** @type {string} */ path) => {
+  const addPath = (/** @type {string} */ path) => {
     store.dialog.value = null;
     importMicrographs({ paths: [path] });
   };
-  const footer = f && html`<button class="primary" disabled=${!f.n_micrographs} onClick=${() => take(f.dir)}>Add ${plural(f.n_micrographs ?? 0, "micrograph")} of this folder</button>`;
+  const footer = f && html`<button class="primary" disabled=${!f.n_micrographs} onClick=${() => addPath(f.dir)}>Add ${plural(f.n_micrographs ?? 0, "micrograph")} from this folder</button>`;
   return html`<${Dialog} name="folder" title="Choose a folder" footer=${footer}>
     ${f && html`<p><code>${f.dir}</code></p><ul class="folders">
-      ${f.parent != null && html`<li><button class="link" onClick=${() => look(f.parent)}>▴ up</button></li>`}
-      ${f.folders.map((/** @type {any} */ d) => html`<li key=${d.path}><button class="link" onClick=${() => look(d.path)}>▸ ${d.name}</button></li>`)}
-      ${f.files.map((/** @type {any} */ d) => html`<li key=${d.path}>${d.star ? html`<button class="link" onClick=${() => take(d.path)}>${d.name}</button>` : html`<span class="muted">${d.name}</span>`}</li>`)}</ul>`}
+      ${f.parent != null && html`<li><button class="link" onClick=${() => openFolder(f.parent ?? "")}>▴ parent folder</button></li>`}
+      ${f.folders.map((d) => html`<li key=${d.path}><button class="link" onClick=${() => openFolder(d.path)}>▸ ${d.name}</button></li>`)}
+      ${f.files.map((d) => html`<li key=${d.path}>${d.star ? html`<button class="link" onClick=${() => addPath(d.path)}>${d.name}</button>` : html`<span class="muted">${d.name}</span>`}</li>`)}</ul>`}
   </${Dialog}>`;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// How the micrograph is shown: contrast, filters, circles. Nothing here changes what is learned or picked.
+// Display of the micrograph: contrast, filters, circles. These settings affect neither training nor picking.
 
 import { html, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
@@ -8,38 +8,38 @@ import { Segments, Slide } from "../widgets.js";
 
 const CONTRAST = { black: 36, white: 219, invert: false };
 
-/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} given */
+/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} props */
 export function DisplayPanel({ setDiameter, act }) {
   const lens = store.lens.value;
   /** @param {Partial<typeof lens>} change */
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
-  const known = store.pixelSize.value > 0;
-  const view = lens.view === "filtered" && !known ? "raw" : lens.view;
-  const scored = Boolean(store.run.value?.can_score ?? store.run.value);
+  const hasPixelSize = store.pixelSize.value > 0;
+  const view = lens.view === "filtered" && !hasPixelSize ? "raw" : lens.view;
+  const scored = Boolean(store.run.value);
   return html`<section aria-label="Display">
     <header><h2 class="cap">Display</h2>
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
     <${Segments} name="View" wide value=${view} on=${(/** @type {string} */ view) => set({ view })}
-      disabled=${[...(known ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
+      disabled=${[...(hasPixelSize ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
       choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["scores", "Score map", "view.4"]]} />
     ${lens.view !== "scores" && html`<${Contrast} set=${set} />`}
-    <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {any} */ e) => set({ invert: e.target.checked })} />
-      Swap black and white <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
+    <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ invert: e.target.checked })} />
+      Invert contrast <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
     ${view === "filtered" && html`
       <${Slide} name="Hide detail finer than" unit="Å" off="off" log min=${Math.max(2, Math.round(2 * store.pixelSize.value))} max=${200} value=${lens.lowpass}
         on=${(/** @type {number} */ lowpass, /** @type {boolean} */ final) => set({ lowpass, ...{ moving: !final } })} />
       <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}
         on=${(/** @type {number} */ highpass, /** @type {boolean} */ final) => set({ highpass, ...{ moving: !final } })} />`}
-    <${Slide} name="Particle diameter" unit=${known ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
-    <button class="small" disabled=${!known} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter (${keyFor("tool.ruler")})`}
-      onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Draw the diameter on a particle</button>
-    <${Segments} name="Marks" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}
+    <${Slide} name="Particle diameter" unit=${hasPixelSize ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
+    <button class="small" disabled=${!hasPixelSize} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter (${keyFor("tool.ruler")})`}
+      onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Measure the diameter on a particle</button>
+    <${Segments} name="Overlay" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}
       choices=${[["labels", "Labels"], ["picks", "Picks"], ["both", "Both", "overlay"]]} />
   </section>`;
 }
 
-/** Grey values of the micrograph with a handle for black and one for white.
- * @param {{set: (change: any) => void}} given */
+/** Histogram of grey values, with sliders for the black and the white point.
+ * @param {{set: (change: Partial<import("../types.js").Lens>) => void}} props */
 function Contrast({ set }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const { black, white } = store.lens.value;
@@ -48,9 +48,9 @@ function Contrast({ set }) {
   return html`<div class="contrast">
     <canvas ref=${canvas} width="548" height="96" aria-hidden="true"></canvas>
     <input type="range" class="low" aria-label="Black" min="0" max="255" value=${black}
-      onInput=${(/** @type {any} */ e) => set({ black: Math.min(Number(e.target.value), white - 4) })} />
+      onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ black: Math.min(Number(e.target.value), white - 4) })} />
     <input type="range" class="high" aria-label="White" min="0" max="255" value=${white}
-      onInput=${(/** @type {any} */ e) => set({ white: Math.max(Number(e.target.value), black + 4) })} />
+      onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ white: Math.max(Number(e.target.value), black + 4) })} />
     <div class="ends small muted"><span>black</span><span>white</span></div>
   </div>`;
 }
@@ -63,11 +63,11 @@ function drawCounts(canvas, counts, black, white) {
   const style = getComputedStyle(canvas);
   pen.clearRect(0, 0, width, height);
   if (!counts) return;
-  // Clipped pixels pile up in the first and last value and would flatten the rest.
-  let most = 1;
-  for (let i = 1; i < 255; i++) most = Math.max(most, counts[i]);
+  // Clipped pixels accumulate in the first and the last value and would flatten the others.
+  let highest = 1;
+  for (let i = 1; i < 255; i++) highest = Math.max(highest, counts[i]);
   for (let i = 0; i < 256; i++) {
-    const h = Math.min(1, counts[i] / most) * (height - 4);
+    const h = Math.min(1, counts[i] / highest) * (height - 4);
     pen.fillStyle = i >= black && i <= white ? style.color : style.borderTopColor;
     pen.fillRect((i * width) / 256, height - h, width / 256 + 0.6, h);
   }

@@ -1,17 +1,19 @@
 // @ts-check
-// Many crops at once: all labels of this micrograph, or the picks at the threshold. Wrong ones are struck out with a click.
+// Crops of all labels of this micrograph, or of its picks above the threshold; wrong ones are deleted with a click.
 
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
 import * as store from "../store.js";
 import { stage } from "../viewer/viewer.js";
-import { Dialog, plural, scored, Segments } from "../widgets.js";
+import { Dialog, plural, formatScore, Segments } from "../widgets.js";
 
-const MOST = 120;
+const MAX_CROPS = 120;
 const TILE = 112;
-const which = signal("labels");
+const content = signal("labels");
 
-/** @param {{go: (x: number, y: number) => void}} given */
+/** @typedef {{key: string, id?: string, x: number, y: number, kind?: string, score?: number}} Item */
+
+/** @param {{go: (x: number, y: number) => void}} props */
 export function Gallery({ go }) {
   const m = store.micrograph.value;
   if (!m) return null;
@@ -20,35 +22,35 @@ export function Gallery({ go }) {
   if (set) for (let i = 0; i < set.n; i++) if (set.score[i] >= (store.threshold.value ?? -Infinity)) picks.push({ key: `p${i}`, x: set.x[i], y: set.y[i], score: set.score[i] });
   picks.sort((a, b) => a.score - b.score);
   const labels = [...store.labels.value.values()].map((l) => ({ key: l.id, ...l }));
-  const shown = (which.value === "picks" ? picks : labels).slice(0, MOST);
-  const all = which.value === "picks" ? picks.length : labels.length;
-  const strike = (/** @type {any} */ item) => (which.value === "picks" ? edits.remove([], [[item.x, item.y]]) : edits.remove([item.id]));
+  const shown = (content.value === "picks" ? picks : labels).slice(0, MAX_CROPS);
+  const all = content.value === "picks" ? picks.length : labels.length;
+  const deleteItem = (/** @type {Item} */ item) => (content.value === "picks" ? edits.remove([], [[item.x, item.y]]) : edits.remove([item.key]));
   return html`<${Dialog} name="gallery" title=${`Crops of ${m.name}`} wide>
-    <div class="buttons"><${Segments} name="Crops of" value=${which.value} on=${(/** @type {string} */ v) => (which.value = v)} choices=${[["labels", `Labels (${labels.length})`], ["picks", `Picks (${picks.length})`]]} />
-      <span class="muted small">${which.value === "picks" ? "Lowest scores first. " : ""}${all > MOST ? `The first ${MOST} of ${all}. ` : ""}Click a crop to go there.</span></div>
-    ${shown.length ? html`<${Sheet} items=${shown} go=${go} strike=${strike} />` : html`<p class="empty">No ${which.value} here yet.</p>`}
+    <div class="buttons"><${Segments} name="Crops of" value=${content.value} on=${(/** @type {string} */ v) => (content.value = v)} choices=${[["labels", `Labels (${labels.length})`], ["picks", `Picks (${picks.length})`]]} />
+      <span class="muted small">${content.value === "picks" ? "Lowest scores first. " : ""}${all > MAX_CROPS ? `The first ${MAX_CROPS} of ${all}. ` : ""}Click a crop to show it on the micrograph.</span></div>
+    ${shown.length ? html`<${Sheet} items=${shown} go=${go} deleteItem=${deleteItem} />` : html`<p class="empty">This micrograph has no ${content.value} yet.</p>`}
   </${Dialog}>`;
 }
 
-/** @param {any} given */
-function Sheet({ items, go, strike }) {
-  return html`<ul class="sheet">${items.map((/** @type {any} */ item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
+/** @param {{items: Item[], go: (x: number, y: number) => void, deleteItem: (item: Item) => void}} props */
+function Sheet({ items, go, deleteItem }) {
+  return html`<ul class="sheet">${items.map((item) => html`<li key=${item.key} class=${item.kind ?? "pick"}>
     <button onClick=${() => go(item.x, item.y)} title=${`x ${Math.round(item.x)}, y ${Math.round(item.y)}`}><${Tile} item=${item} /></button>
-    <span class="small num muted">${item.score != null ? scored(item.score) : item.kind === "neg" ? "not a particle" : ""}</span>
-    <button class="plain strike" aria-label="Delete" onClick=${() => strike(item)}>✕</button></li>`)}</ul>`;
+    <span class="small num muted">${item.score != null ? formatScore(item.score) : item.kind === "neg" ? "not a particle" : ""}</span>
+    <button class="plain strike" aria-label="Delete" onClick=${() => deleteItem(item)}>✕</button></li>`)}</ul>`;
 }
 
-/** A piece of the picture on the stage, with its filter and contrast. @param {any} given */
+/** A crop of the displayed image, with its filter and contrast. @param {{item: Item}} props */
 function Tile({ item }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
     const now = stage.now;
     if (!canvas.current || !now?.plane || !now.picture) return;
-    const { place } = now.plane;
-    const scale = now.picture.width / place.width;
+    const { extent } = now.plane;
+    const scale = now.picture.width / extent.width;
     const side = Math.max(16, store.radiusPx.value * 2.6);
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.current.getContext("2d"));
-    pen.drawImage(now.picture, (item.x - side / 2 - place.x) * scale, (item.y - side / 2 - place.y) * scale, side * scale, side * scale, 0, 0, 2 * TILE, 2 * TILE);
+    pen.drawImage(now.picture, (item.x - side / 2 - extent.x) * scale, (item.y - side / 2 - extent.y) * scale, side * scale, side * scale, 0, 0, 2 * TILE, 2 * TILE);
   }, [item.x, item.y]);
   return html`<canvas ref=${canvas} width=${2 * TILE} height=${2 * TILE} role="img" aria-label=${`Crop at ${Math.round(item.x)}, ${Math.round(item.y)}`}></canvas>`;
 }

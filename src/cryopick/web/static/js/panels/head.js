@@ -1,40 +1,41 @@
 // @ts-check
-// The head of the page, the six steps, the foot, and the words that come and go.
+// Header, steps, notifications, and announcements for screen readers.
 
 import { html } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
+import { plural } from "../widgets.js";
 
 const THEMES = { auto: "System", light: "Light", dark: "Dark" };
 
-/** @param {{setTheme: (t: string) => void}} given */
-export function Head({ setTheme }) {
+/** @param {{setTheme: (t: string) => void}} props */
+export function Header({ setTheme }) {
   const { value: project } = store.project;
   const { waiting, failed } = store.saving.value;
   const next = { auto: "light", light: "dark", dark: "auto" }[store.theme.value] ?? "auto";
-  const saved = failed ? `Not saved: ${waiting} waiting` : waiting ? `Saving ${waiting}…` : "All saved";
+  const saved = failed ? `Not saved: ${plural(waiting, "edit")}` : waiting ? `Saving ${plural(waiting, "edit")}…` : "All saved";
   return html`<header class="head">
     <span class="name"><${Mark} />cryopick</span>
     <strong class="cut" title=${project?.path}>${project?.name}</strong>
     <span class="facts grow"><${PixelSize} /></span>
-    ${project?.read_only && html`<span class="badge warn" title="Started with --read-only">Looking only</span>`}
-    ${!store.connected.value && html`<span class="badge warn">No connection, trying again</span>`}
+    ${project?.read_only && html`<span class="badge warn" title="Started with --read-only">Read-only</span>`}
+    ${!store.connected.value && html`<span class="badge warn">No connection; reconnecting</span>`}
     ${!project?.read_only && html`<span class=${`saved ${failed ? "bad" : waiting ? "warn" : "good"}`} role="status">${saved}</span>`}
-    <button class="plain" onClick=${() => (store.dialog.value = "help")}>Keys <kbd>${keyFor("help") || "?"}</kbd></button>
-    <button class="plain" title="Light or dark" onClick=${() => setTheme(next)}>
+    <button class="plain" onClick=${() => (store.dialog.value = "help")}>Shortcuts <kbd>${keyFor("help") || "?"}</kbd></button>
+    <button class="plain" title="Switch between light and dark" onClick=${() => setTheme(next)}>
       <${Moon} />${THEMES[/** @type {keyof typeof THEMES} */ (store.theme.value)]}
     </button>
   </header>`;
 }
 
-const SOURCES = { file: "as the file says", given: "as you gave it" };
+const SOURCES = { file: "from the file", given: "entered by you" };
 
 function PixelSize() {
   const ang = store.pixelSize.value;
   if (!store.micrograph.value) return null;
-  if (!ang) return html`<span class="badge warn">No pixel size: set it in step 1</span>`;
+  if (!ang) return html`<span class="badge warn">No pixel size; enter it in step 1</span>`;
   if (store.micrograph.value.pixel_size_source === "doubtful")
-    return html`<span class="badge warn">1 Å per pixel, say the files: confirm it in step 1</span>`;
+    return html`<span class="badge warn">The files state 1 Å per pixel; confirm it in step 1</span>`;
   const source = SOURCES[/** @type {keyof typeof SOURCES} */ (store.micrograph.value.pixel_size_source)];
   return html`<span class="num cut">${Number(ang.toPrecision(5))} Å per pixel
     ${source && html` <span class="muted">(${source})</span>`}</span>`;
@@ -49,7 +50,7 @@ export const STEPS = [
   ["inspect", "Inspect"], ["review", "Review"], ["export", "Export"],
 ];
 
-/** @param {{counts: Record<string, string>, go: (step: string) => void}} given */
+/** @param {{counts: Record<string, string>, go: (step: string) => void}} props */
 export function Steps({ counts, go }) {
   return html`<nav class="steps" aria-label="Steps">
     ${STEPS.map(([id, name], k) => html`<button key=${id} aria-current=${store.step.value === id ? "step" : undefined}
@@ -66,4 +67,4 @@ export function Toasts() {
   )}</div>`;
 }
 
-export const Said = () => html`<div class="sr" role="status" aria-live="polite">${store.said.value}</div>`;
+export const Announcer = () => html`<div class="sr" role="status" aria-live="polite">${store.announcement.value}</div>`;

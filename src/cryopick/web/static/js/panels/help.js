@@ -1,22 +1,22 @@
 // @ts-check
-// All keys, which can be changed here or switched off.
+// Keyboard shortcuts, which can be changed or disabled here.
 
 import { html, signal } from "../../vendor/ui.js";
-import { ACTIONS, combo, custom, keepKeys, keysOf } from "../keys.js";
+import { ACTIONS, combo, custom, saveKeys, keysOf } from "../keys.js";
 import { Dialog } from "../widgets.js";
 
-const asking = signal(/** @type {string | null} */ (null));
+const editedAction = signal(/** @type {string | null} */ (null));
 const changed = signal(0);
 
 /** @param {KeyboardEvent} event */
-function take(event) {
-  if (!asking.value) return;
+function recordKey(event) {
+  if (!editedAction.value) return;
   event.preventDefault();
   event.stopPropagation();
   if (/^(Shift|Control|Alt|Meta|AltGraph)$/.test(event.key)) return;
-  if (event.key !== "Escape") custom.changed[asking.value] = [combo(event)];
-  keepKeys();
-  asking.value = null;
+  if (event.key !== "Escape") custom.changed[editedAction.value] = [combo(event)];
+  saveKeys();
+  editedAction.value = null;
   changed.value++;
 }
 
@@ -25,28 +25,28 @@ export function Help() {
   const groups = [...new Set(ACTIONS.map((a) => a.group))];
   const reset = () => {
     custom.changed = {};
-    keepKeys();
+    saveKeys();
     changed.value++;
   };
-  const footer = html`<button onClick=${reset}>Reset all keys</button>`;
-  return html`<${Dialog} name="help" title="Keys and mouse" wide footer=${footer}>
-    <label class="tick"><input type="checkbox" checked=${!custom.off} onChange=${(/** @type {any} */ e) => {
+  const footer = html`<button onClick=${reset}>Reset all shortcuts</button>`;
+  return html`<${Dialog} name="help" title="Keyboard and mouse" wide footer=${footer}>
+    <label class="tick"><input type="checkbox" checked=${!custom.off} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => {
       custom.off = !e.target.checked;
-      keepKeys();
+      saveKeys();
       changed.value++;
-    }} /> Single keys work anywhere on the page</label>
-    <div class="keys" onKeyDownCapture=${take}>
+    }} /> Enable single-key shortcuts</label>
+    <div class="keys" onKeyDownCapture=${recordKey}>
       <section><h3>Mouse</h3><dl>
-        <dt>Click</dt><dd>Use the tool; on a label: select it</dd>
+        <dt>Click</dt><dd>Use the tool; on a label, select it</dd>
         <dt>Drag a label</dt><dd>Move it</dd>
-        <dt>Drag beside</dt><dd>Move the micrograph (also middle button, or with Space)</dd>
+        <dt>Drag the background</dt><dd>Pan the micrograph (also with the middle button or Space)</dd>
         <dt>Wheel</dt><dd>Zoom at the pointer</dd>
-        <dt>Right click, Shift + click</dt><dd>Delete a label; on a pick: not a particle</dd>
+        <dt>Right click, Shift + click</dt><dd>Delete a label; on a pick, add a negative label</dd>
         <dt>Shift + drag</dt><dd>Erase with the brush</dd></dl></section>
       ${groups.map((group) => html`<section key=${group}><h3>${group}</h3><ul>
-        ${ACTIONS.filter((a) => a.group === group).map((a) => html`<li key=${a.id}><span>${a.says}</span>
-          <button class="plain" aria-label=${`Change the key of: ${a.says}`} onClick=${() => (asking.value = a.id)}>
-            ${asking.value === a.id ? html`<em>press a key</em>` : keysOf(a).map((k) => html`<kbd key=${k}>${pretty(k)}</kbd>`)}</button></li>`)}
+        ${ACTIONS.filter((a) => a.group === group).map((a) => html`<li key=${a.id}><span>${a.description}</span>
+          <button class="plain" aria-label=${`Change the shortcut: ${a.description}`} onClick=${() => (editedAction.value = a.id)}>
+            ${editedAction.value === a.id ? html`<em>press a key</em>` : keysOf(a).map((k) => html`<kbd key=${k}>${pretty(k)}</kbd>`)}</button></li>`)}
       </ul></section>`)}
     </div></${Dialog}>`;
 }

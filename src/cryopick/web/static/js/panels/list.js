@@ -1,25 +1,25 @@
 // @ts-check
-// The micrographs at the left: only the rows in sight exist, so ten thousand scroll like ten.
+// The list of micrographs; only visible rows are rendered, so that long lists scroll smoothly.
 
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { listing, rowAt, want } from "../micrographs.js";
+import { listing, loadRows, rowAt } from "../micrographs.js";
 
 const ROW = 46;
 const scroll = signal(0);
 const height = signal(400);
 
-const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Best scores first", suggested: "Suggested first" };
-const STATES = { "": "All", todo: "Not begun", doing: "Begun", all: "All marked", skip: "Left out", problem: "With a problem" };
+const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Highest scores", suggested: "Suggested first" };
+const STATES = { "": "All", todo: "Not started", doing: "In progress", all: "Fully labelled", skip: "Excluded", problem: "With a problem" };
 
-/** @param {{open: (id: any) => void}} given */
+/** @param {{open: (id: number) => void}} props */
 export function MicrographList({ open }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const { total } = listing.value;
   const first = Math.max(0, Math.floor(scroll.value / ROW) - 4);
   const last = Math.min(total, Math.ceil((scroll.value + height.value) / ROW) + 4);
-  useEffect(() => void want(first, last), [first, last, listing.value.version]);
+  useEffect(() => void loadRows(first, last), [first, last, listing.value.version]);
   useEffect(() => {
     const root = /** @type {HTMLElement} */ (box.current);
     const watch = new ResizeObserver(() => (height.value = root.clientHeight));
@@ -37,68 +37,68 @@ export function MicrographList({ open }) {
   for (let i = first; i < last; i++) rows.push(html`<${Row} key=${i} index=${i} open=${open} />`);
   return html`<section class="list" aria-label="Micrographs">
     <div class="seek">
-      <input type="search" aria-label="Find a micrograph" placeholder=${`Find among ${total.toLocaleString("en")}…`}
-        value=${listing.value.filter} onInput=${(/** @type {any} */ e) => seek({ filter: e.target.value })} />
+      <input type="search" aria-label="Find a micrograph" placeholder=${`Search ${total.toLocaleString("en")}…`}
+        value=${listing.value.filter} onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ filter: e.target.value })} />
       <div>
-        <select aria-label="Show" value=${listing.value.state} onChange=${(/** @type {any} */ e) => seek({ state: e.target.value })}>
+        <select aria-label="Show" value=${listing.value.state} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ state: e.target.value })}>
           ${Object.entries(STATES).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
-        <select aria-label="Order" value=${listing.value.sort} onChange=${(/** @type {any} */ e) => seek({ sort: e.target.value })}>
+        <select aria-label="Order" value=${listing.value.sort} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ sort: e.target.value })}>
           ${Object.entries(SORTS).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
       </div>
     </div>
-    <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {any} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
+    <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {import("../types.js").FieldEvent} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
       <div style=${{ height: `${total * ROW}px` }} role="presentation">${rows}</div>
-      ${!total && html`<p class="empty small">No micrograph fits.</p>`}
+      ${!total && html`<p class="empty small">No micrograph matches.</p>`}
     </div>
   </section>`;
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let waiting;
+let timer;
 /** @param {object} change */
-function seek(change) {
+function changeQuery(change) {
   listing.value = { ...listing.value, ...change };
-  clearTimeout(waiting);
-  waiting = setTimeout(() => (listing.value = { ...listing.value, version: listing.value.version + 1, index: -1 }), 150);
+  clearTimeout(timer);
+  timer = setTimeout(() => (listing.value = { ...listing.value, version: listing.value.version + 1, index: -1 }), 150);
   scroll.value = 0;
 }
 
-/** @param {{index: number, open: (id: any) => void}} given */
+/** @param {{index: number, open: (id: number) => void}} props */
 function Row({ index, open }) {
   const row = rowAt(index);
-  const place = { top: `${index * ROW}px` };
-  if (!row) return html`<div class="row" style=${place}><span class="says">…</span></div>`;
+  const position = { top: `${index * ROW}px` };
+  if (!row) return html`<div class="row" style=${position}><span class="summary">…</span></div>`;
   const chosen = store.micrograph.value?.id === row.id;
-  return html`<button class="row" role="option" style=${place} aria-selected=${chosen} title=${row.path}
-      tabindex=${chosen || (index === 0 && !store.micrograph.value) ? 0 : -1} onClick=${() => open(row.id)} onKeyDown=${arrows}>
+  return html`<button class="row" role="option" style=${position} aria-selected=${chosen} title=${row.path}
+      tabindex=${chosen || (index === 0 && !store.micrograph.value) ? 0 : -1} onClick=${() => open(row.id)} onKeyDown=${focusNeighbour}>
     <span class="file cut"><bdi>${row.name.replace(/\.\w{2,4}$/, "")}</bdi></span>
-    <span class="says cut">${says(row)}</span>${badge(row)}
+    <span class="summary cut">${summarize(row)}</span>${badge(row)}
   </button>`;
 }
 
 /** @param {KeyboardEvent} event */
-function arrows(event) {
-  const to = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-  if (!to) return;
+function focusNeighbour(event) {
+  const { key, currentTarget } = event;
+  if ((key !== "ArrowDown" && key !== "ArrowUp") || !(currentTarget instanceof HTMLElement)) return;
   event.preventDefault();
-  const there = /** @type {any} */ (event.currentTarget)[to];
-  if (there instanceof HTMLElement) there.focus();
+  const sibling = key === "ArrowDown" ? currentTarget.nextElementSibling : currentTarget.previousElementSibling;
+  if (sibling instanceof HTMLElement) sibling.focus();
 }
 
-/** @param {any} row */
-function says(row) {
+/** @param {import("../types.js").MicrographRow} row */
+function summarize(row) {
   if (row.problem) return row.problem;
   const parts = [`${row.pos} label${row.pos === 1 ? "" : "s"}`];
-  if (row.neg) parts.push(`${row.neg} not`);
+  if (row.neg) parts.push(`${row.neg} negative`);
   if (row.picks != null) parts.push(`${row.picks.toLocaleString("en")} picks`);
   return parts.join(" · ");
 }
 
-/** @param {any} row */
+/** @param {import("../types.js").MicrographRow} row */
 function badge(row) {
   if (row.problem) return html`<span class="badge bad">problem</span>`;
-  if (row.state === "all") return html`<span class="badge good" title=${`All particles are marked (${keyFor("all")})`}>✓ all</span>`;
+  if (row.state === "all") return html`<span class="badge good" title=${`All particles are labelled (${keyFor("all")})`}>✓ all</span>`;
   if (row.suggested && row.suggested <= 5 && !row.pos && listing.value.sort === "suggested") return html`<span class="badge on">suggested</span>`;
-  if (row.state === "skip") return html`<span class="badge">left out</span>`;
+  if (row.state === "skip") return html`<span class="badge">excluded</span>`;
   return null;
 }

@@ -1,45 +1,45 @@
 // @ts-check
-// Which picks are kept: scores as bars, the threshold on an edge between two of them, and what is known about it.
+// Selection of picks: histogram of scores with the threshold, and the metrics at that threshold.
 
 import { html, useEffect, useRef } from "../../vendor/ui.js";
-import { nearestEdge, wider } from "../histogram.js";
+import { mergeBins, nearestEdge } from "../histogram.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, NumberBox, percent, plural, Slide } from "../widgets.js";
 
 const BARS = 128;
 
-/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: any) => void}} given */
+/** @param {{setThreshold: (t: number, final: boolean) => void, setLimits: (change: object) => void, go: (step: string) => void, choose: (id: string) => void}} props */
 export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
   const runs = store.runs.value.filter((r) => r.has_picks);
   const { value: scores } = store.scores;
   if (!runs.length) return html`<section aria-label="Threshold"><header><h2 class="cap">Picks</h2></header>
-    <p class="muted">No picks yet. Mark some particles, then let a detector learn from them.</p>
+    <p class="muted">There are no picks yet. Label some particles, then train a model.</p>
     <div class="buttons"><button onClick=${() => go("train")}>Go to Train</button></div></section>`;
   return html`<section aria-label="Threshold">
     <header><h2 class="cap">Threshold</h2></header>
-    <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {any} */ e) => choose(e.target.value)}>
+    <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => choose(e.target.value)}>
       ${runs.map((r) => html`<option key=${r.id} value=${r.id}>${r.title}</option>`)}</select></label>
     ${scores && html`<${Counts} scores=${scores} setThreshold=${setThreshold} />
-      <${Known} scores=${scores} go=${go} />
-      <${Slide} name="Keep away from edges" unit="Å" off="to the edge" min=${0} max=${1000} step=${5} value=${scores.edge_ang ?? 0}
+      <${Metrics} scores=${scores} go=${go} />
+      <${Slide} name="Minimum distance from edges" unit="Å" off="none" min=${0} max=${1000} step=${5} value=${scores.edge_ang ?? 0}
         on=${(/** @type {number} */ edge_ang, /** @type {boolean} */ final) => final && setLimits({ edge_ang })} />
-      <${Slide} name="Least distance" unit="Å" off="as picked" min=${0} max=${1000} step=${5} value=${scores.min_distance_ang ?? 0}
+      <${Slide} name="Minimum distance between picks" unit="Å" off="as picked" min=${0} max=${1000} step=${5} value=${scores.min_distance_ang ?? 0}
         on=${(/** @type {number} */ min_distance_ang, /** @type {boolean} */ final) => final && setLimits({ min_distance_ang })} />`}
   </section>`;
 }
 
-/** @param {any} given */
+/** @param {{scores: import("../types.js").RunScores, setThreshold: (t: number, final: boolean) => void}} props */
 function Counts({ scores, setThreshold }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const t = store.threshold.value ?? 0;
-  const { edges, counts, kept } = scores;
+  const { edges, totals } = scores;
   const bin = nearestEdge(edges, t);
   const last = edges.length - 1;
   useEffect(() => draw(canvas.current, scores, bin), [scores, bin, store.theme.value]);
-  const total = kept[bin];
-  const here = hereKept();
-  const pull = (/** @type {PointerEvent} */ e) => {
+  const total = totals[bin];
+  const onMicrograph = countOnMicrograph();
+  const dragThreshold = (/** @type {PointerEvent} */ e) => {
     if (!(e.buttons & 1)) return;
     const box = /** @type {HTMLElement} */ (e.currentTarget).getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (e.clientX - box.left) / box.width));
@@ -47,23 +47,23 @@ function Counts({ scores, setThreshold }) {
   };
   return html`
     <div class="histogram">
-      <canvas ref=${canvas} width="548" height="190" aria-hidden="true" onPointerDown=${pull} onPointerMove=${pull}
+      <canvas ref=${canvas} width="548" height="190" aria-hidden="true" onPointerDown=${dragThreshold} onPointerMove=${dragThreshold}
         onPointerUp=${() => setThreshold(edges[bin], true)}></canvas>
-      <input type="range" aria-label="Threshold" min="0" max=${last} step="1" value=${bin} aria-valuetext=${`${edges[bin].toFixed(2)}, ${count(total)} picks kept`}
-        onInput=${(/** @type {any} */ e) => setThreshold(edges[Number(e.target.value)], false)}
-        onChange=${(/** @type {any} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
+      <input type="range" aria-label="Threshold" min="0" max=${last} step="1" value=${bin} aria-valuetext=${`${edges[bin].toFixed(2)}, ${count(total)} picks selected`}
+        onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], false)}
+        onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
     </div>
-    <label class="unit" style="justify-content:space-between"><span>Score at least</span>
+    <label class="unit" style="justify-content:space-between"><span>Minimum score</span>
       <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
         on=${(/** @type {number | null} */ v) => v !== null && setThreshold(edges[nearestEdge(edges, v)], true)} /></label>
-    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks kept <span class="muted">of ${count(kept[0])}</span><br />
+    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks selected <span class="muted">of ${count(totals[0])}</span><br />
       <span class="muted small">${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
-    ${here && html`<p class="muted small num">Here ${count(here[0])} of ${count(here[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
-    ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((/** @type {any} */ s) => html`
-      <button key=${s.name} title=${s.why} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
+    ${onMicrograph && html`<p class="muted small num">On this micrograph ${count(onMicrograph[0])} of ${count(onMicrograph[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
+    ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((s) => html`
+      <button key=${s.name} title=${s.reason} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
 }
 
-function hereKept() {
+function countOnMicrograph() {
   const picks = store.picks.value;
   const t = store.threshold.value;
   if (!picks || t == null) return null;
@@ -72,34 +72,34 @@ function hereKept() {
   return [n, picks.n];
 }
 
-/** @param {any} given */
-function Known({ scores, go }) {
-  const { recall, precision } = scores.measured ?? {};
+/** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} props */
+function Metrics({ scores, go }) {
+  const { recall, precision } = scores.metrics ?? {};
   return html`<dl class="facts-grid small">
-    <dt>Held-out particles found</dt>
+    <dt>Recall on held-out particles</dt>
     <dd>${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</dd>
-    <dt>Kept picks that are right</dt>
+    <dt>Precision</dt>
     <dd data-test="precision">${precision?.value == null ? html`<span class="muted">unknown</span>`
       : html`${percent(precision.value)} <span class="muted">(${percent(precision.low)} to ${percent(precision.high)})</span>`}</dd>
   </dl>
-  ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Judge 40 random picks (2 min)</button>`
-    : html`<p class="muted small">From ${plural(precision.n, "pick")} ${precision.from ?? "judged at random"}.</p>`}`;
+  ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Review 40 random picks (2 min)</button>`
+    : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }
 
-/** @param {HTMLCanvasElement | null} canvas @param {any} scores @param {number} bin */
+/** @param {HTMLCanvasElement | null} canvas @param {import("../types.js").RunScores} scores @param {number} bin */
 function draw(canvas, scores, bin) {
   if (!canvas) return;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const { width, height } = canvas;
   const style = getComputedStyle(canvas);
   pen.clearRect(0, 0, width, height);
-  const bars = wider(scores.counts, BARS);
-  const most = Math.sqrt(Math.max(1, ...bars));
+  const bars = mergeBins(scores.counts, BARS);
+  const highest = Math.sqrt(Math.max(1, ...bars));
   const at = (bin / (scores.edges.length - 1)) * width;
   const floor = height - 8;
   bars.forEach((n, i) => {
     const x = (i * width) / BARS;
-    const h = n ? Math.max(2, (Math.sqrt(n) / most) * (floor - 6)) : 0;
+    const h = n ? Math.max(2, (Math.sqrt(n) / highest) * (floor - 6)) : 0;
     pen.fillStyle = x >= at - 1 ? style.color : style.borderTopColor;
     pen.fillRect(x, floor - h, width / BARS - 1, h);
   });

@@ -1,27 +1,28 @@
 // @ts-check
-// Learning from the labels: what it starts from, how it goes, what came before.
+// Training: settings, progress and earlier runs.
 
 import { html, signal } from "../../vendor/ui.js";
 import { Chart } from "../chart.js";
 import * as store from "../store.js";
-import { count, lasting, NumberBox, plural } from "../widgets.js";
+import { count, formatDuration, NumberBox, plural } from "../widgets.js";
 
-/** What the form holds until Start is pressed. @type {{value: Record<string, any>}} */
+/** Values of the form until training starts. @type {{value: Partial<import("../types.js").TrainingSettings>}} */
 export const form = signal({});
-/** @param {string} name @param {any} value */
+/** @param {string} name @param {unknown} value */
 const set = (name, value) => (form.value = { ...form.value, [name]: value });
 
 const STATES = /** @type {Record<string, [string, string]>} */ ({
-  queued: ["waiting", ""], running: ["running", "on"], done: ["done", "good"],
-  stopped: ["stopped, best kept", "warn"], failed: ["failed", "bad"],
+  queued: ["queued", ""], running: ["running", "on"], done: ["done", "good"],
+  stopped: ["stopped", "warn"], failed: ["failed", "bad"],
 });
 
-/** @param {{plan: any, start: (form: any) => void, pick: (form: any) => void, stop: (id: any) => void, resume: (id: any) => void, show: (id: any) => void, drop: (id: any) => void}} given */
+/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void,
+ * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 export function Train({ plan, start, pick, stop, resume, show, drop }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
-    <header><h1>Train a detector</h1>
-      <p class="lead">It learns from the particles you marked. Places that nobody marked are not taken for empty, so some labels on a few micrographs are enough.</p></header>
+    <header><h1>Train a model</h1>
+      <p class="lead">The model is trained on the particles that you labelled. Unlabelled areas are not treated as background, so some labels on a few micrographs are enough.</p></header>
     <div class="columns">
       <${Form} plan=${plan} start=${start} pick=${pick} busy=${Boolean(now)} />
       <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} resume=${resume} show=${show} />
@@ -30,73 +31,73 @@ export function Train({ plan, start, pick, stop, resume, show, drop }) {
   </div></div>`;
 }
 
-/** @param {any} given */
+/** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void, busy: boolean}} props */
 function Form({ plan, start, pick, busy }) {
   if (!plan) return html`<section class="card"><p class="muted">Counting labels…</p></section>`;
   const f = { ...plan.defaults, ...form.value };
-  const number = (/** @type {string} */ name, /** @type {any} */ more = {}) => html`<${NumberBox} value=${f[name]} ...${more}
+  const number = (/** @type {"diameter_ang" | "particles_per_micrograph"} */ name, /** @type {object} */ more = {}) => html`<${NumberBox} value=${f[name]} ...${more}
     on=${(/** @type {number | null} */ v) => set(name, v)} />`;
   return html`<form class="card" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), start(f))}>
-    <header><h2>What it learns from</h2></header>
+    <header><h2>Training data and settings</h2></header>
     <dl class="facts-grid">
-      <dt>Particles marked</dt><dd data-test="train-labels">${count(plan.labels)} on ${plural(plan.micrographs, "micrograph")}</dd>
-      <dt>Marked as no particle</dt><dd>${count(plan.negatives)}</dd>
-      <dt>Micrographs fully marked</dt><dd>${count(plan.complete)}</dd>
+      <dt>Labelled particles</dt><dd data-test="train-labels">${count(plan.labels)} on ${plural(plan.micrographs, "micrograph")}</dd>
+      <dt>Negative labels</dt><dd>${count(plan.negatives)}</dd>
+      <dt>Fully labelled micrographs</dt><dd>${count(plan.complete)}</dd>
     </dl>
     ${(plan.warnings ?? []).map((/** @type {string} */ w) => html`<p class="note warn" key=${w}>${w}</p>`)}
     <div class="fields">
       <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", { min: 10, max: 5000, step: "any", required: true })}
-        <span class="hint">As the circles show it.</span></label>
-      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, required: !plan.estimate, placeholder: plan.estimate ?? "about" })}
-        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)}, from micrographs fully marked.` : "A rough guess will do. Mark all on one micrograph and tick that, and it is counted."}</span></label>
+        <span class="hint">The diameter of the circles.</span></label>
+      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, required: !plan.estimate, placeholder: plan.estimate ?? "approximate" })}
+        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : "A rough estimate is sufficient. It is counted if you label all particles on a micrograph and tick \"All particles are labelled\"."}</span></label>
     </div>
-    <label class="field"><span class="name">How long</span><select value=${f.preset} onChange=${(/** @type {any} */ e) => set("preset", e.target.value)}>
-      ${(plan.presets ?? []).map((/** @type {any} */ p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
-    <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {any} */ e) => set("pick", e.target.checked)} />
-      Then pick all ${count(plan.all_micrographs)} micrographs</label>
+    <label class="field"><span class="name">Duration</span><select value=${f.preset} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("preset", e.target.value)}>
+      ${(plan.presets ?? []).map((p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
+    <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("pick", e.target.checked)} />
+      Pick all ${count(plan.all_micrographs)} micrographs afterwards</label>
     ${plan.refusal && html`<p class="note bad">${plan.refusal}</p>`}
     <div class="buttons"><button class="primary" type="submit" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
-      <button type="button" disabled=${!plan.all_micrographs} onClick=${() => pick(f)} title="By a model that has learned from simulated particles">Pick without training</button></div>
+      <button type="button" disabled=${!plan.all_micrographs} onClick=${() => pick(f)} title="With the general model, which was trained on simulated particles">Pick without training</button></div>
   </form>`;
 }
 
-/** @param {any} given */
+/** @param {{run: import("../types.js").Run | undefined, stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void}} props */
 function Progress({ run, stop, resume, show }) {
-  if (!run) return html`<section class="card"><div class="empty"><h2>Nothing has run yet</h2><p>Curves appear here while the detector learns.</p></div></section>`;
-  const [says, kind] = STATES[run.state] ?? [run.state, ""];
+  if (!run) return html`<section class="card"><div class="empty"><h2>No runs yet</h2><p>Training curves are shown here.</p></div></section>`;
+  const [stateName, kind] = STATES[run.state] ?? [run.state, ""];
   const p = run.progress ?? {};
-  const share = p.steps ? p.step / p.steps : undefined;
+  const share = p.total ? (p.done ?? 0) / p.total : undefined;
   const c = run.curves ?? {};
   return html`<section class="card" aria-label="Progress">
-    <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${says}</span></header>
+    <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${stateName}</span></header>
     ${run.state === "running" && html`<div><progress value=${share} max="1" aria-label="Progress"></progress>
-      <p class="muted small num" style="margin-top:6px">${[p.says, p.steps && `step ${count(p.step)} of ${count(p.steps)}`, p.eta_s != null && `${lasting(p.eta_s)} left`].filter(Boolean).join(" · ")}</p></div>`}
+      <p class="muted small num" style="margin-top:6px">${[p.stage, p.total && `${count(p.done)} of ${count(p.total)}`, p.seconds_left != null && `${formatDuration(p.seconds_left)} left`].filter(Boolean).join(" · ")}</p></div>`}
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${c.step?.length > 0 && html`
       <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
-      ${c.recall?.some((/** @type {any} */ v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
-        data=${[c.recall_step ?? c.step, c.recall]} theme=${store.theme.value} /></div>`}
+      ${c.average_precision?.some((v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
+        data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
       <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
-        <tbody>${c.step.slice(-50).map((/** @type {number} */ s, /** @type {number} */ k, /** @type {any[]} */ all) => html`<tr key=${s}><td class="right">${count(s)}</td>
+        <tbody>${c.step.slice(-50).map((s, k, all) => html`<tr key=${s}><td class="right">${count(s)}</td>
           <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
-    ${run.log?.length > 0 && html`<details><summary>What it said</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
+    ${run.log?.length > 0 && html`<details><summary>Output</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
     <div class="buttons">
-      ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best" : "Stop"}</button>`}
-      ${run.can_resume && html`<button onClick=${() => resume(run.id)} title="Learn on from where it was, or pick with what it learned">Go on</button>`}
-      ${run.has_picks && html`<button class="primary" onClick=${() => show(run.id)}>Look at the picks</button>`}
+      ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best model" : "Stop"}</button>`}
+      ${run.can_resume && html`<button onClick=${() => resume(run.id)} title="Continue the training, or pick with the trained model">Resume</button>`}
+      ${run.has_picks && html`<button class="primary" onClick=${() => show(run.id)}>Inspect the picks</button>`}
     </div>
   </section>`;
 }
 
-/** @param {any} given */
+/** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>
-    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right">Picks</th><th class="right">Took</th><th><span class="sr">Open or delete</span></th></tr></thead>
+    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right">Picks</th><th class="right">Duration</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
-      <td class="right">${count(r.labels)}</td><td class="right">${r.recall == null ? "–" : Number(r.recall).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
-      <td class="right">${lasting(r.seconds)}</td>
+      <td class="right">${count(r.labels)}</td><td class="right">${r.average_precision == null ? "–" : Number(r.average_precision).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
+      <td class="right">${formatDuration(r.seconds)}</td>
       <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
         ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>
   </table></div></section>`;

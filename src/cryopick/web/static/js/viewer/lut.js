@@ -1,7 +1,7 @@
 // @ts-check
-// Grey bytes to screen colours: only how the 8 bits that the server sent are shown.
+// Lookup tables from 8-bit grey values to screen colours.
 
-/** The 256 colours of a contrast setting, ready for a little-endian RGBA buffer.
+/** The 256 colours of a contrast setting, for a little-endian RGBA buffer.
  * @param {{black: number, white: number, invert: boolean}} contrast  black and white in 0..255
  * @returns {Uint32Array} */
 export function greyTable({ black, white, invert }) {
@@ -21,7 +21,7 @@ export function paintBytes(bytes, table, out) {
   for (let i = 0; i < bytes.length; i++) out[i] = table[bytes[i]];
 }
 
-// Cividis at nine even steps: told apart by colour-blind eyes too, dark is low.
+// Cividis at nine even steps, which colour-blind people can distinguish; low values are dark.
 const CIVIDIS = [
   [0, 34, 78], [26, 56, 111], [66, 78, 108], [96, 100, 112], [124, 123, 120],
   [156, 147, 119], [190, 173, 107], [225, 201, 85], [254, 232, 56],
@@ -46,7 +46,7 @@ export function scoreTable() {
   return table;
 }
 
-/** How many pixels have each of the 256 values. @param {Uint8Array} bytes @returns {Uint32Array} */
+/** Histogram of the 256 values. @param {Uint8Array} bytes @returns {Uint32Array} */
 export function byteCounts(bytes) {
   const counts = new Uint32Array(256);
   for (let i = 0; i < bytes.length; i++) counts[bytes[i]]++;

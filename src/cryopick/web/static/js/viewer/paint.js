@@ -1,5 +1,5 @@
 // @ts-check
-// Drawing the two layers: the micrograph below, the marks above.
+// Drawing of the two layers: the micrograph, and labels and picks above it.
 
 import { hatching, MARKS, scoreColour, stamp } from "./stamps.js";
 import { rasterPicks } from "./raster.js";
@@ -12,7 +12,7 @@ import { scaleBar, toScreen } from "./view.js";
  * @property {Iterable<{id: string, x: number, y: number, kind: string}>} labels
  * @property {Iterable<Region>} regions
  * @property {PickSet | null} picks
- * @property {(i: number) => boolean} shown  whether a pick is kept
+ * @property {(i: number) => boolean} shown  whether a pick is selected
  * @property {[number, number]} scoreRange
  * @property {number} radius  of a particle, micrograph px
  * @property {string | null} selected
@@ -26,19 +26,19 @@ import { scaleBar, toScreen } from "./view.js";
 const MANY = 5000;
 
 /** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement | null} picture
- * @param {{x: number, y: number, width: number, height: number}} place micrograph px of the picture's edges
+ * @param {{x: number, y: number, width: number, height: number}} extent micrograph px of the picture's edges
  * @param {View} view @param {number} ratio */
-export function paintImage(pen, picture, place, view, ratio) {
+export function paintImage(pen, picture, extent, view, ratio) {
   const { width, height } = pen.canvas;
   pen.setTransform(1, 0, 0, 1, 0, 0);
   pen.fillStyle = "#0b0d10";
   pen.fillRect(0, 0, width, height);
   if (!picture) return;
   const size = { width: width / ratio, height: height / ratio };
-  const [sx, sy] = toScreen(view, size, place.x, place.y);
-  const w = place.width * view.zoom * ratio;
+  const [sx, sy] = toScreen(view, size, extent.x, extent.y);
+  const w = extent.width * view.zoom * ratio;
   pen.imageSmoothingEnabled = w < picture.width * 4;
-  pen.drawImage(picture, sx * ratio, sy * ratio, w, place.height * view.zoom * ratio);
+  pen.drawImage(picture, sx * ratio, sy * ratio, w, extent.height * view.zoom * ratio);
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view @param {number} ratio */
@@ -82,7 +82,7 @@ function paintPicks(pen, scene, view, size, ratio, radius) {
   const picks = /** @type {PickSet} */ (scene.picks);
   const [low, high] = scene.scoreRange;
   const span = high - low || 1;
-    const scale = view.zoom * ratio;
+  const scale = view.zoom * ratio;
   const left = (size.width / 2 - view.cx * view.zoom) * ratio;
   const top = (size.height / 2 - view.cy * view.zoom) * ratio;
   const { width, height } = pen.canvas;
@@ -142,7 +142,7 @@ function paintBrush(pen, brush, view, size, ratio) {
   pen.stroke();
 }
 
-/** A line across a particle and the circle on it. @param {CanvasRenderingContext2D} pen
+/** A line across a particle, and the circle of that diameter. @param {CanvasRenderingContext2D} pen
  * @param {[[number, number], [number, number]]} ruler @param {View} view @param {{width: number, height: number}} size @param {number} ratio */
 function paintRuler(pen, [from, to], view, size, ratio) {
   const [x0, y0] = toScreen(view, size, ...from).map((v) => v * ratio);

@@ -1,24 +1,24 @@
 // @ts-check
-// Mouse and pen on the stage: what a press turns into depends on the tool, the keys held and what lies there.
+// Mouse and pen input: the effect depends on the tool, the modifier keys and the object under the pointer.
 
 /** @typedef {import("./stage.js").Stage} Stage */
-/** @typedef {object} Hands  what the pointer can bring about; places are micrograph pixels
+/** @typedef {object} PointerActions  actions of the pointer; positions in micrograph pixels
  * @property {() => string} tool
  * @property {(x: number, y: number) => string | null} labelAt
- * @property {(x: number, y: number) => void} press  a click with the tool of the moment
+ * @property {(x: number, y: number) => void} press  a click with the current tool
  * @property {(id: string) => void} select
- * @property {(id: string, x: number, y: number) => void} drag  a label on its way, not yet final
+ * @property {(id: string, x: number, y: number) => void} drag  move a label temporarily
  * @property {(id: string, x: number, y: number) => void} drop
  * @property {(x: number, y: number) => void} remove
- * @property {(x: number, y: number) => void} brushTo  sweep the eraser over a place
+ * @property {(x: number, y: number) => void} brushTo  erase at a position
  * @property {() => void} brushEnd
  * @property {(at: [number, number] | null) => void} hover
- * @property {(from: [number, number], to: [number, number], final: boolean) => void} measure  a diameter being drawn
+ * @property {(from: [number, number], to: [number, number], final: boolean) => void} measure  measure a diameter
  * @property {() => void} closeOutline */
 
 const CLICK_PX = 4;
 
-/** @param {Stage} stage @param {Hands} hands @returns {() => void} stops listening */
+/** @param {Stage} stage @param {PointerActions} hands @returns {() => void} stops listening */
 export function listen(stage, hands) {
   const root = stage.root;
   /** @type {{how: string, id: string | null, from: [number, number], x0: number, y0: number, x: number, y: number, moved: boolean} | null} */
@@ -111,7 +111,7 @@ export function listen(stage, hands) {
     if (event.target === root) event.preventDefault();
   };
 
-  /** @type {[EventTarget, string, any, any?][]} */
+  /** @type {[EventTarget, string, (event: never) => unknown, AddEventListenerOptions?][]} */
   const listeners = [
     [root, "pointerdown", down],
     [root, "pointermove", move],
@@ -125,8 +125,9 @@ export function listen(stage, hands) {
     [root, "keyup", spaceKey],
     [root, "blur", () => ((space = false), root.classList.remove("grab"))],
   ];
-  for (const [target, name, run, options] of listeners) target.addEventListener(name, run, options);
+  const on = (/** @type {(event: never) => unknown} */ run) => /** @type {EventListener} */ (run);
+  for (const [target, name, run, options] of listeners) target.addEventListener(name, on(run), options);
   return () => {
-    for (const [target, name, run, options] of listeners) target.removeEventListener(name, run, options);
+    for (const [target, name, run, options] of listeners) target.removeEventListener(name, on(run), options);
   };
 }

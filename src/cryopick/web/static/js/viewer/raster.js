@@ -1,5 +1,5 @@
 // @ts-check
-// Many thousand rings, written straight into pixels: several times quicker than stamping each.
+// Drawing of thousands of rings directly into pixels, several times faster than one image per ring.
 
 import { SCORE_STEPS, scoreColour } from "./stamps.js";
 
@@ -10,7 +10,7 @@ let buffer = null;
 /** @type {Uint32Array | null} */
 let colours = null;
 
-/** Pixels of a ring about (0, 0): [dx, dy, …]. @param {number} radius @param {number} inner @param {number} outer */
+/** Pixels of a ring around (0, 0): [dx, dy, …]. @param {number} radius @param {number} inner @param {number} outer */
 function ring(radius, inner, outer) {
   const offsets = [];
   const far = Math.ceil(radius + outer);
@@ -32,9 +32,9 @@ function palette() {
   return colours;
 }
 
-/** Fill the canvas with the rings of picks; what was there is gone.
+/** Replace the content of the canvas by the rings of picks.
  * @param {CanvasRenderingContext2D} pen @param {PickSet} picks @param {(i: number) => boolean} shown
- * @param {{scale: number, left: number, top: number, radius: number, ratio: number, low: number, high: number}} given device px */
+ * @param {{scale: number, left: number, top: number, radius: number, ratio: number, low: number, high: number}} props device px */
 export function rasterPicks(pen, picks, shown, { scale, left, top, radius, ratio, low, high }) {
   const { width, height } = pen.canvas;
   if (!buffer || buffer.width !== width || buffer.height !== height) buffer = new ImageData(width, height);

@@ -1,12 +1,12 @@
 // @ts-check
-// The two canvases, drawn when something changed and never otherwise.
+// The two canvases, redrawn only after changes.
 
 import { greyTable, paintBytes, scoreTable } from "./lut.js";
 import { paintImage, paintMarks } from "./paint.js";
 import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
-/** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, place: {x: number, y: number, width: number, height: number}}} Plane */
+/** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, extent: {x: number, y: number, width: number, height: number}}} Plane */
 
 /** @param {HTMLElement} root @param {string} name */
 function layer(root, name) {
@@ -18,10 +18,10 @@ function layer(root, name) {
 }
 
 export class Stage {
-  /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} given */
-  constructor(root, given) {
+  /** @param {HTMLElement} root @param {{scene: () => import("./paint.js").Scene, onView: (v: View) => void}} callbacks */
+  constructor(root, callbacks) {
     this.root = root;
-    this.given = given;
+    this.callbacks = callbacks;
     this.below = layer(root, "below");
     this.above = layer(root, "above");
     /** @type {View} */
@@ -37,9 +37,9 @@ export class Stage {
     this.scores = false;
     this.dirty = { picture: false, image: true, marks: true };
     this.frame = 0;
-    /** @type {number | null} when the pointer went down for an edit that is not painted yet */
+    /** @type {number | null} time of the pointer press of an edit that is not painted yet */
     this.editStarted = null;
-    /** @type {number | null} when the user asked for a micrograph whose picture is not painted yet */
+    /** @type {number | null} time of the request for a micrograph that is not painted yet */
     this.openStarted = null;
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(root);
@@ -67,8 +67,8 @@ export class Stage {
     this.redraw("image", "marks");
   }
 
-  /** A new micrograph, shown whole. @param {number} width @param {number} height @param {View | null} view
-   * @param {number} since when it was asked for */
+  /** Open a micrograph in full view. @param {number} width @param {number} height @param {View | null} view
+   * @param {number} since time of the request */
   open(width, height, view, since) {
     this.openStarted = since;
     this.micrograph = { width, height };
@@ -100,7 +100,7 @@ export class Stage {
   setView(view, fitted = false) {
     this.fitted = fitted;
     this.view = keepInside(view, this.micrograph);
-    this.given.onView(this.view);
+    this.callbacks.onView(this.view);
     this.redraw("image", "marks");
   }
 
@@ -109,7 +109,7 @@ export class Stage {
     this.setView(panBy(this.view, dx, dy));
   }
 
-  /** @param {number} factor @param {number} [sx] @param {number} [sy] screen px; the middle when left out */
+  /** @param {number} factor @param {number} [sx] @param {number} [sy] screen px; default: the centre */
   zoom(factor, sx = this.size.width / 2, sy = this.size.height / 2) {
     this.setView(zoomAt(this.view, this.size, sx, sy, factor));
   }
@@ -119,7 +119,7 @@ export class Stage {
     this.setView({ ...this.view, zoom: 1 / (this.ratio || 1) });
   }
 
-  /** Bring a place into sight. @param {number} x @param {number} y */
+  /** Scroll to a position if it is not visible. @param {number} x @param {number} y */
   reveal(x, y) {
     const [sx, sy] = toScreen(this.view, this.size, x, y);
     const { width, height } = this.size;
@@ -153,12 +153,12 @@ export class Stage {
     if (picture && this.plane) this.colour(this.plane);
     if (picture || image) {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.below.getContext("2d", { alpha: false }));
-      const place = this.plane?.place ?? { x: 0, y: 0, width: 1, height: 1 };
-      paintImage(pen, this.picture, place, this.view, this.ratio ?? 1);
+      const extent = this.plane?.extent ?? { x: 0, y: 0, width: 1, height: 1 };
+      paintImage(pen, this.picture, extent, this.view, this.ratio ?? 1);
     }
     if (marks) {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.above.getContext("2d"));
-      paintMarks(pen, this.given.scene(), this.view, this.ratio ?? 1);
+      paintMarks(pen, this.callbacks.scene(), this.view, this.ratio ?? 1);
     }
     const ended = performance.now();
     performance.measure("frame", { start: began, end: ended });

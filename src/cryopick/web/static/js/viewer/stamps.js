@@ -1,6 +1,6 @@
 // @ts-check
-// Rings and squares drawn once and stamped a thousand times. Every mark has a dark halo, so that it shows on
-// white carbon and on black ice alike; kinds differ by shape, not by colour alone.
+// Symbols of labels and picks, drawn once and copied many times. Each symbol has a dark outline, so that it is visible
+// on bright carbon and on dark ice; kinds differ in shape, not only in colour.
 
 import { cividis } from "./lut.js";
 
@@ -13,11 +13,11 @@ export const MARKS = {
   pick: { colour: "#6fc3ff", shape: "circle", width: 1.8 },
 };
 
-/** What surrounds every line. */
+/** Colour of the outline. */
 export const HALO = "rgba(0,0,0,0.7)";
 
 export const SCORE_STEPS = 24;
-/** The colour of a score: 0 (lowest shown) to 1 (highest), in the upper part of cividis, which shows on grey. @param {number} t */
+/** The colour of a score: 0 (lowest shown) to 1 (highest), in the upper part of cividis, which is visible on grey. @param {number} t */
 export function scoreColour(t) {
   const step = Math.round(Math.min(1, Math.max(0, t)) * SCORE_STEPS) / SCORE_STEPS;
   const low = [104, 178, 255];
@@ -31,13 +31,13 @@ export function scoreColour(t) {
 /** @type {Map<string, HTMLCanvasElement>} */
 const cache = new Map();
 
-/** A mark as a small picture, its middle in the middle. Sizes are in device pixels.
+/** Image of a symbol, centred, with sizes in device pixels.
  * @param {{colour: string, shape: string, width: number}} mark @param {number} radius @param {number} ratio device px per CSS px */
 export function stamp(mark, radius, ratio) {
   const r = Math.max(2, Math.round(radius));
   const key = `${mark.colour}|${mark.shape}|${mark.width}|${r}|${ratio}`;
-  const known = cache.get(key);
-  if (known) return known;
+  const cached = cache.get(key);
+  if (cached) return cached;
   if (cache.size > 400) cache.clear();
   const line = mark.width * ratio;
   const side = 2 * Math.ceil(r + line + 2);
@@ -68,7 +68,7 @@ export function stamp(mark, radius, ratio) {
 
 /** @type {CanvasPattern | null} */
 let hatch = null;
-/** The hatching of places left out. @param {CanvasRenderingContext2D} pen */
+/** Hatching of exclusion regions. @param {CanvasRenderingContext2D} pen */
 export function hatching(pen) {
   if (hatch) return hatch;
   const tile = document.createElement("canvas");

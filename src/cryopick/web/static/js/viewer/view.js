@@ -1,8 +1,8 @@
 // @ts-check
-// Where things are: micrograph pixels to screen pixels and back. Pixel centres are at integers,
+// Conversion between micrograph pixels and screen pixels. Pixel centres are at integers,
 // (0, 0) is the first stored row and column, drawn at the top left.
 
-/** @typedef {{cx: number, cy: number, zoom: number}} View  micrograph point at the middle; screen px per micrograph px */
+/** @typedef {{cx: number, cy: number, zoom: number}} View  micrograph position at the centre of the view; screen px per micrograph px */
 /** @typedef {{width: number, height: number}} Size */
 
 export const MIN_ZOOM = 0.01;
@@ -20,7 +20,7 @@ export const toImage = (v, s, sx, sy) => [
   v.cy + (sy - s.height / 2) / v.zoom,
 ];
 
-/** The whole micrograph with a little air. @param {Size} image @param {Size} screen @returns {View} */
+/** Fit the micrograph into the view with a small margin. @param {Size} image @param {Size} screen @returns {View} */
 export function fit(image, screen) {
   const zoom = Math.min(screen.width / image.width, screen.height / image.height) * 0.97;
   return { cx: (image.width - 1) / 2, cy: (image.height - 1) / 2, zoom: clampZoom(zoom) };
@@ -40,7 +40,7 @@ export function zoomAt(v, s, sx, sy, factor) {
 /** @param {View} v @param {number} dx screen px @param {number} dy screen px @returns {View} */
 export const panBy = (v, dx, dy) => ({ ...v, cx: v.cx - dx / v.zoom, cy: v.cy - dy / v.zoom });
 
-/** Keep some of the micrograph in sight. @param {View} v @param {Size} image @returns {View} */
+/** Keep a part of the micrograph visible. @param {View} v @param {Size} image @returns {View} */
 export const keepInside = (v, image) => ({
   ...v,
   cx: Math.min(image.width, Math.max(0, v.cx)),
@@ -50,9 +50,9 @@ export const keepInside = (v, image) => ({
 /** A round length for the scale bar, at most `room` screen pixels wide.
  * @param {number} angPerScreenPx @param {number} room */
 export function scaleBar(angPerScreenPx, room) {
-  const most = angPerScreenPx * room;
-  const power = 10 ** Math.floor(Math.log10(most));
-  const step = [5, 2, 1].find((n) => n * power <= most) ?? 1;
+  const maximum = angPerScreenPx * room;
+  const power = 10 ** Math.floor(Math.log10(maximum));
+  const step = [5, 2, 1].find((n) => n * power <= maximum) ?? 1;
   const ang = step * power;
   const text = ang >= 10000 ? `${ang / 10000} µm` : ang >= 100 ? `${ang / 10} nm` : `${ang} Å`;
   return { width: ang / angPerScreenPx, text };

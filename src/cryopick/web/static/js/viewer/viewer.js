@@ -1,19 +1,19 @@
 // @ts-check
-// The micrograph on the stage, and what tools do to it.
+// The displayed micrograph, and the tools that edit it.
 
 import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
-import { again, loadPlane, wantsFine } from "../planes.js";
+import { forceReload, loadPlane, wantsFine } from "../planes.js";
 import { setDiameter } from "../session.js";
 import * as store from "../store.js";
 import { Grid } from "./grid.js";
 import { listen } from "./pointer.js";
 import { Stage } from "./stage.js";
 
-/** The stage that is on the page, for the keyboard. @type {{now: Stage | null}} */
+/** The current stage. @type {{now: Stage | null}} */
 export const stage = { now: null };
 
-/** @type {{set: any, cell: number, grid: Grid} | null} */
+/** @type {{set: import("./paint.js").PickSet, cell: number, grid: Grid} | null} */
 let pickGrid = null;
 function gridOfPicks() {
   const set = store.picks.value;
@@ -27,18 +27,18 @@ function gridOfPicks() {
 const showsPicks = () => store.overlay.value !== "labels" && store.step.value !== "data";
 const showsLabels = () => store.overlay.value !== "picks";
 /** @param {number} i */
-const kept = (i) => {
+const isSelected = (i) => {
   const set = store.picks.value;
   return set !== null && set.score[i] >= (store.threshold.value ?? -Infinity) && !corrected.has(i);
 };
-/** Picks that are not drawn: those that are no particles, for a mark or an outline says so, and those that a label of
- * the same particle stands upon. @type {Set<number>} */
+/** Picks that are not drawn: those on negative labels, in exclusion regions, or under a positive label of the same
+ * particle. @type {Set<number>} */
 let corrected = new Set();
 function findCorrected() {
   corrected = new Set();
   const [grid, set] = [gridOfPicks(), store.picks.value];
   if (!grid || !set) return;
-  const reach = 2 * store.radiusPx.value * (store.project.value?.near_diameters ?? 0);
+  const reach = 2 * store.radiusPx.value * (store.project.value?.match_diameters ?? 0);
   for (const l of store.labels.value.values()) {
     const near = grid.within(l.x, l.y, reach);
     for (const i of l.kind === "neg" ? near : near.slice(0, 1)) corrected.add(i);
@@ -47,12 +47,12 @@ function findCorrected() {
     for (let i = 0; i < set.n; i++) if (edits.within(points, set.x[i], set.y[i])) corrected.add(i);
 }
 
-/** @param {number} x @param {number} y @returns {[number, number] | null} the kept pick there */
+/** @param {number} x @param {number} y @returns {[number, number] | null} the selected pick at a position */
 function pickAt(x, y) {
   const grid = showsPicks() && gridOfPicks();
   const set = store.picks.value;
   if (!grid || !set) return null;
-  const [i] = grid.within(x, y, reach(), kept);
+  const [i] = grid.within(x, y, reach(), isSelected);
   return i === undefined ? null : [set.x[i], set.y[i]];
 }
 
@@ -62,10 +62,10 @@ const reach = () => Math.max(store.radiusPx.value * 0.75, 7 / store.zoom.value);
 export function labelAt(x, y) {
   if (!showsLabels()) return null;
   let best = null;
-  let least = reach();
+  let nearest = reach();
   for (const l of store.labels.value.values()) {
     const d = Math.hypot(l.x - x, l.y - y);
-    if (d <= least) [best, least] = [l.id, d];
+    if (d <= nearest) [best, nearest] = [l.id, d];
   }
   return best;
 }
@@ -73,7 +73,7 @@ export function labelAt(x, y) {
 /** @param {number} x @param {number} y */
 const regionAt = (x, y) => [...store.regions.value.values()].findLast((r) => edits.within(r.points, x, y));
 
-/** Use the tool of the moment on a place. @param {number} x @param {number} y */
+/** Use the current tool at a position. @param {number} x @param {number} y */
 export function press(x, y) {
   const tool = store.tool.value;
   if (tool === "polygon") {
@@ -81,14 +81,14 @@ export function press(x, y) {
   } else if (tool === "erase") {
     removeAt(x, y);
   } else if (tool === "pos" || tool === "neg") {
-    const there = labelAt(x, y);
-    if (there) return edits.change(there, tool);
+    const label = labelAt(x, y);
+    if (label) return edits.change(label, tool);
     const pick = pickAt(x, y);
     edits.add(...(pick ?? /** @type {[number, number]} */ ([x, y])), tool, pick ? "correct" : "hand");
   }
 }
 
-/** Delete what is at a place: a label, else mark the pick there as no particle, else a region.
+/** Delete the label at a position, else add a negative label on the pick, else delete the region.
  * @param {number} x @param {number} y */
 export function removeAt(x, y) {
   const id = labelAt(x, y);
@@ -102,12 +102,12 @@ export function removeAt(x, y) {
 export function closeOutline() {
   const points = (store.outline.value ?? []).filter((p, i, all) => !i || Math.hypot(p[0] - all[i - 1][0], p[1] - all[i - 1][1]) > 2);
   store.outline.value = null;
-  edits.outline(points);
+  edits.addRegion(points);
 }
 
 export const brushPx = () => store.brushAng.value / 2 / (store.pixelSize.value || 1);
 
-/** @type {{ids: Set<string>, picks: Map<number, [number, number]>}} what the eraser swept over in this stroke */
+/** @type {{ids: Set<string>, picks: Map<number, [number, number]>}} labels and picks under the current stroke of the eraser */
 const swept = { ids: new Set(), picks: new Map() };
 /** @param {number} x @param {number} y */
 function brushTo(x, y) {
@@ -115,7 +115,7 @@ function brushTo(x, y) {
   if (showsLabels()) for (const l of store.labels.value.values()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
   const set = store.picks.value;
   const grid = showsPicks() && gridOfPicks();
-  if (set && grid) for (const i of grid.within(x, y, r, kept)) swept.picks.set(i, [set.x[i], set.y[i]]);
+  if (set && grid) for (const i of grid.within(x, y, r, isSelected)) swept.picks.set(i, [set.x[i], set.y[i]]);
   stage.now?.redraw("marks");
 }
 
@@ -125,7 +125,7 @@ function brushEnd() {
   swept.picks.clear();
 }
 
-/** @type {{id: string, x: number, y: number} | null} a label on its way */
+/** @type {{id: string, x: number, y: number} | null} the label being dragged */
 let dragged = null;
 
 function scene() {
@@ -134,7 +134,7 @@ function scene() {
     .filter((l) => !swept.ids.has(l.id))
     .map((l) => (dragged?.id === l.id ? { ...l, ...dragged } : l));
   const at = store.pointer.value;
-  // Asked of every pick in every frame: what does not change is read once.
+  // Called for every pick in every frame, so constant values are read once.
   const threshold = store.threshold.value ?? -Infinity;
   const shown = (/** @type {number} */ i) => set !== null && set.score[i] >= threshold && !corrected.has(i) && !swept.picks.has(i);
   const erasing = store.tool.value === "erase" && at;
@@ -149,7 +149,7 @@ function scene() {
   };
 }
 
-const LEAST_ANG = 20;
+const MIN_ANG = 20;
 
 const hands = {
   tool: () => store.tool.value,
@@ -175,79 +175,79 @@ const hands = {
   measure: (/** @type {[number, number]} */ from, /** @type {[number, number]} */ to, /** @type {boolean} */ final) => {
     store.ruler.value = [from, to];
     const ang = Math.hypot(to[0] - from[0], to[1] - from[1]) * store.pixelSize.value;
-    if (ang >= LEAST_ANG) setDiameter(Number(ang.toPrecision(3)), final);
+    if (ang >= MIN_ANG) setDiameter(Number(ang.toPrecision(3)), final);
   },
   hover: (/** @type {[number, number] | null} */ at) => (store.pointer.value = at),
 };
 
-/** The view when the stage was last left. @type {{mid: any, view: import("./view.js").View} | null} */
-let left = null;
+/** The last view of the previous stage. @type {{mid: number | undefined, view: import("./view.js").View} | null} */
+let lastView = null;
 
 export function Viewer() {
   const root = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
-    const made = new Stage(/** @type {HTMLElement} */ (root.current), { scene, onView: (v) => (store.zoom.value = v.zoom) });
-    stage.now = made;
-    again();
-    const stop = [listen(made, hands), ...watch(made)];
+    const newStage = new Stage(/** @type {HTMLElement} */ (root.current), { scene, onView: (v) => (store.zoom.value = v.zoom) });
+    stage.now = newStage;
+    forceReload();
+    const stop = [listen(newStage, hands), ...watch(newStage)];
     return () => {
       stop.forEach((end) => end());
-      if (!made.fitted) left = { mid: store.micrograph.value?.id, view: made.view };
-      made.close();
+      if (!newStage.fitted) lastView = { mid: store.micrograph.value?.id, view: newStage.view };
+      newStage.close();
       stage.now = null;
     };
   }, []);
   const m = store.micrograph.value;
-  const says = m ? `${m.name}: ${store.labels.value.size} labels. Arrow keys move the cursor, Enter marks, Delete removes.` : "No micrograph";
+  const description = m ? `${m.name}: ${store.labels.value.size} labels. Arrow keys move the cursor, Enter adds a label, Delete removes one.` : "No micrograph";
   const tool = store.tool.value;
-  return html`<div ref=${root} tabindex="0" role="application" aria-label=${says} data-test="stage"
+  return html`<div ref=${root} tabindex="0" role="application" aria-label=${description} data-test="stage"
     class=${`stage ${tool === "hand" ? "hand" : ""} ${tool === "erase" ? "brushing" : ""}`}>
-    <${Over} m=${m} /></div>`;
+    <${Overlay} m=${m} /></div>`;
 }
 
-/** @param {{m: any}} given */
-function Over({ m }) {
-  if (!m) return html`<div class="over note" data-chrome>Choose a micrograph at the left.</div>`;
+/** @param {{m: import("../types.js").MicrographRow | null}} props */
+function Overlay({ m }) {
+  if (!m) return html`<div class="over note" data-chrome>Choose a micrograph on the left.</div>`;
   if (m.problem) return html`<div class="over note bad" data-chrome role="alert">${m.problem}</div>`;
   if (store.outline.value)
-    return html`<div class="over note" data-chrome>Click round what to leave out. A double click or <kbd>Enter</kbd> closes it, <kbd>Esc</kbd> drops it.</div>`;
+    return html`<div class="over note" data-chrome>Click the corners of the exclusion region. Double-click or press <kbd>Enter</kbd> to finish, <kbd>Esc</kbd> to cancel.</div>`;
   if (store.tool.value === "ruler")
-    return html`<div class="over note" data-chrome>Draw across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. <kbd>Esc</kbd> ends it.</div>`;
+    return html`<div class="over note" data-chrome>Draw a line across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. Press <kbd>Esc</kbd> to finish.</div>`;
   if (store.loading.value) return html`<div class="corner chip" data-chrome>Reading…</div>`;
   return null;
 }
 
 const fine = computed(() => wantsFine(store.micrograph.value, store.zoom.value));
 
-/** Draw again when what is shown has changed. @param {Stage} made @returns {(() => void)[]} */
-function watch(made) {
-  let opened = /** @type {any} */ (null);
+/** Redraw the stage when the displayed state changes. @param {Stage} newStage @returns {(() => void)[]} */
+function watch(newStage) {
+  let opened = /** @type {number | null} */ (null);
   return [
     effect(() => {
       const m = store.micrograph.value;
       if (m && m.id !== opened) {
         opened = m.id;
         store.outline.value = store.cursor.value = store.selected.value = null;
-        made.open(m.width_px, m.height_px, left && left.mid === m.id ? left.view : null, store.asked.at);
-        left = null;
+        newStage.open(m.width_px, m.height_px, lastView && lastView.mid === m.id ? lastView.view : null, store.requested.at);
+        lastView = null;
       }
-      loadPlane(m, store.lens.value, store.runId.value, fine.value, (plane, scores) => made.show(plane, scores));
+      loadPlane(m, store.lens.value, store.runId.value, fine.value, (plane, scores) => newStage.show(plane, scores));
     }),
     effect(() => {
       const { black, white, invert } = store.lens.value;
-      made.setContrast({ black, white, invert });
+      newStage.setContrast({ black, white, invert });
     }),
     effect(() => {
       store.labels.value, store.regions.value, store.picks.value, store.radiusPx.value;
       findCorrected();
-      made.redraw("marks");
+      newStage.redraw("marks");
     }),
     effect(() => {
       for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
-      made.redraw("marks");
+      newStage.redraw("marks");
     }),
     effect(() => {
-      if (store.pointer.value, store.tool.peek() === "erase" || store.outline.peek()) made.redraw("marks");
+      if (store.pointer.value, store.tool.peek() === "erase" || store.outline.peek()) newStage.redraw("marks");
     }),
   ];
 }

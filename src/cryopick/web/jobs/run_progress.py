@@ -1,0 +1,95 @@
+"""Progress of a run, read from its progress files and its output.
+
+Training and picking write events to `progress.jsonl` (see `cryopick.workflows.progress_file`);
+the output of the commands is shown as it is and never interpreted.
+
+- `read_run_progress`: training curves and progress.
+- `read_last_lines`: the end of the output.
+- `progress_size`: size of all these files, to detect changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryopick.workflows.progress_file import PROGRESS_FILE, read_progress
+
+__all__ = ["LOG_FILE", "RunProgress", "progress_size", "read_last_lines", "read_run_progress"]
+
+LOG_FILE = "log.txt"
+_MAX_LOG_BYTES = 20_000
+_SHOWN_LINES = 40
+
+
+@dataclass
+class RunProgress:
+    """Progress of a run for the page.
+
+    Attributes:
+        curves: Columns `step` and `loss` of each checkpoint, and `average_precision_step` and
+            `average_precision` of those with held-out particles.
+        current: `stage`, `done`, `total` and `seconds_left` of the current stage; empty before
+            the first stage.
+    """
+
+    curves: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            "step": [],
+            "loss": [],
+            "average_precision_step": [],
+            "average_precision": [],
+        }
+    )
+    current: dict[str, Any] = field(default_factory=dict)
+
+    def add_event(self, event: Mapping[str, Any]) -> None:
+        """Update the progress with an event of a progress file; other events are ignored."""
+        if event["event"] == "curve_point":
+            self.curves["step"].append(event["step"])
+            self.curves["loss"].append(event["loss"])
+            if event.get("particle_average_precision") is not None:
+                self.curves["average_precision_step"].append(event["step"])
+                self.curves["average_precision"].append(event["particle_average_precision"])
+        elif event["event"] == "progress":
+            names = ("stage", "done", "total", "seconds_left")
+            self.current = {name: event.get(name) for name in names}
+
+
+def read_run_progress(folder: Path) -> RunProgress:
+    """Read the progress files in the folder of a run, the oldest first."""
+    progress = RunProgress()
+    for file in _progress_files(folder):
+        for event in read_progress(file):
+            progress.add_event(event)
+    return progress
+
+
+def read_last_lines(folder: Path) -> list[str]:
+    """Read the last lines of the output of a run."""
+    try:
+        with (folder / LOG_FILE).open("rb") as stream:
+            stream.seek(max(0, (folder / LOG_FILE).stat().st_size - _MAX_LOG_BYTES))
+            return stream.read().decode("utf-8", "replace").splitlines()[-_SHOWN_LINES:]
+    except OSError:
+        return []
+
+
+def progress_size(folder: Path) -> int:
+    """Return the total size of output and progress files in bytes."""
+    sizes = [_modification(file)[1] for file in (folder / LOG_FILE, *_progress_files(folder))]
+    return sum(sizes)
+
+
+def _progress_files(folder: Path) -> list[Path]:
+    """Return the progress files of training and picking, the oldest first."""
+    return sorted(folder.glob(f"*/{PROGRESS_FILE}"), key=_modification)
+
+
+def _modification(file: Path) -> tuple[int, int]:
+    """Return the time and size of a file; zeros if it was removed meanwhile."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,82 @@
+// @ts-check
+// Queue of picks to review: load, answer, go back.
+
+import { get, post, RequestError } from "./api.js";
+import * as edits from "./edits.js";
+import { queue } from "./panels/review.js";
+import * as store from "./store.js";
+
+/** Number of requested queues; a late response must not replace a newer queue. */
+let requests = 0;
+
+/** @param {string} sample uncertain, disagree or random */
+export async function begin(sample) {
+  const run = store.runId.value;
+  if (run === null) return;
+  const [request, k] = [++requests, sample === "random" ? 40 : 30];
+  try {
+    const answer = await get("review", { run, kind: sample, k });
+    if (request !== requests) return;
+    queue.value = { run, sample, items: answer.items, drawn: answer.drawn, at: 0, answers: {}, answered: [] };
+    store.announce(`${answer.items.length} picks to review`);
+  } catch (error) {
+    store.notify(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
+
+/** @param {string} verdict yes, no or unsure */
+export function answer(verdict) {
+  const q = queue.value;
+  if (!q || q.at >= q.items.length || store.readOnly.value) return;
+  const item = q.items[q.at];
+  // Answers become labels, except those on a random sample, which only measure the precision.
+  if (q.sample !== "random") item.label = edits.labelPick(item, KINDS[verdict]);
+  queue.value = { ...q, at: q.at + 1, answers: { ...q.answers, [q.at]: verdict }, answered: [...q.answered.filter((k) => k !== q.at), q.at] };
+  sendVerdict(q, item, verdict);
+}
+
+/** Undo the last answer: delete its label and return to its pick. */
+export function undoAnswer() {
+  const q = queue.value;
+  const at = q?.answered.at(-1);
+  if (!q || at === undefined) return store.announce("nothing to undo");
+  const item = q.items[at];
+  if (item.label) edits.unlabelPick(item.label);
+  item.label = undefined;
+  const { [at]: _, ...answers } = q.answers;
+  queue.value = { ...q, at, answers, answered: q.answered.slice(0, -1) };
+  sendVerdict(q, item, "none");
+  store.announce("answer undone");
+}
+
+/** @param {import("./types.js").ReviewQueue} q @param {import("./types.js").ReviewItem} item @param {string} answer */
+function sendVerdict(q, item, answer) {
+  const verdict = { run: q.run, pick: item.pick, answer, sample: q.sample, drawn: q.drawn };
+  pending = pending.then(() => send(verdict));
+}
+
+/** Verdicts are sent one after another. @type {Promise<void>} */
+let pending = Promise.resolve();
+
+/** @param {object} verdict */
+async function send(verdict) {
+  for (let pause = 500; ; pause = Math.min(5000, pause * 2)) {
+    try {
+      await post("verdicts", { verdicts: [verdict] });
+      return;
+    } catch (error) {
+      if (error instanceof RequestError) return store.notify(/** @type {Error} */ (error).message, "bad");
+      await new Promise((wake) => setTimeout(wake, pause));
+    }
+  }
+}
+
+export function back() {
+  const q = queue.value;
+  if (q && q.at > 0) queue.value = { ...q, at: q.at - 1 };
+}
+
+/** Resolves when all verdicts were sent. */
+export const allSent = () => pending;

@@ -1,0 +1,201 @@
+// Types of the server's responses and of shared values, for the type checker; the browser does not load this file.
+
+/** An event of a form control. */
+export interface FieldEvent extends Event { target: HTMLInputElement; currentTarget: HTMLInputElement }
+
+/** A row of the list of micrographs. Sizes are null in the JSON only for files with a problem. */
+export interface MicrographRow {
+  id: number;
+  path: string;
+  name: string;
+  width_px: number;
+  height_px: number;
+  pixel_size_ang: number | null;
+  pixel_size_source: "given" | "file" | "doubtful" | "unknown";
+  problem: string | null;
+  state: string;
+  note: string;
+  pos: number;
+  neg: number;
+  picks: number | null;
+  best: number | null;
+  suggested: number | null;
+}
+
+export interface Curves {
+  step: number[];
+  loss: (number | null)[];
+  average_precision_step: number[];
+  average_precision: number[];
+}
+
+export interface RunProgress { stage?: string; done?: number; total?: number; seconds_left?: number | null }
+
+export interface Run {
+  id: string;
+  kind: "train" | "pick" | "suggest";
+  title: string;
+  state: "queued" | "running" | "done" | "stopped" | "failed";
+  message: string;
+  has_picks: boolean;
+  can_resume: boolean;
+  labels: number | null;
+  average_precision: number | null;
+  n_picks: number | null;
+  seconds: number | null;
+  progress: RunProgress;
+  curves: Curves;
+  log: string[];
+}
+
+export interface ProjectState {
+  id: string;
+  name: string;
+  path: string;
+  n_micrographs: number;
+  n_labels: number;
+  seq: number;
+  pixel_size_ang: number | null;
+  pixel_size_source?: MicrographRow["pixel_size_source"];
+  read_only: boolean;
+  notes: string[];
+  diameter_ang: number | null;
+  formats: { id: string; name: string }[];
+  match_diameters: number;
+  runs: Run[];
+}
+
+/** Settings of a training run, as the form sends them. */
+export interface TrainingSettings {
+  diameter_ang: number;
+  particles_per_micrograph: number | null;
+  preset: string;
+  pick: boolean;
+}
+
+export interface TrainingPlan {
+  labels: number;
+  micrographs: number;
+  negatives: number;
+  complete: number;
+  all_micrographs: number;
+  estimate: number | null;
+  warnings: string[];
+  refusal: string | null;
+  presets: { id: string; name: string }[];
+  defaults: TrainingSettings;
+}
+
+/** Threshold, edge margin and minimum distance. */
+export interface PickFilter { threshold: number; edge_ang: number; min_distance_ang: number }
+
+export interface Suggestion { name: string; threshold: number; reason: string }
+
+export interface Metrics {
+  recall?: { value: number | null; n: number };
+  precision?: { value: number | null; low: number | null; high: number | null; n: number; from: string | null };
+  suggestions?: Suggestion[];
+}
+
+export interface Histogram extends PickFilter {
+  edges: number[];
+  counts: number[];
+  n_micrographs: number;
+  colours: [number, number];
+}
+
+/** Histogram and metrics of the run whose picks are shown. */
+export interface RunScores extends Histogram { totals: number[]; metrics: Metrics; suggestions: Suggestion[] }
+
+export interface Label { id: string; x: number; y: number; kind: string; mid: number; source?: string }
+
+export interface Region { id: string; kind: string; points: [number, number][]; mid: number }
+
+/** An edit of labels and regions; the fields depend on `op`. */
+export interface Operation {
+  op: string;
+  id: string;
+  cid?: string;
+  mid?: number;
+  x?: number;
+  y?: number;
+  kind?: string;
+  source?: string;
+  points?: [number, number][];
+  seq?: number;
+  author?: string;
+  n_labels?: number;
+}
+
+/** An operation with its unique name, as it is sent to the server. */
+export interface NamedOperation extends Operation { cid: string }
+
+/** Labels and regions of a micrograph. `pending`: operations that the response may not contain yet. */
+export interface AnnotationList { labels: Label[]; regions: Region[]; pending: Operation[] }
+
+/** A pick to review. `label`: id of the label that the last answer added. */
+export interface ReviewItem {
+  pick: number;
+  mid: number;
+  name: string;
+  x: number;
+  y: number;
+  score: number;
+  label?: string;
+}
+
+export interface ReviewQueue {
+  run: string;
+  sample: string;
+  items: ReviewItem[];
+  drawn: PickFilter;
+  at: number;
+  answers: Record<number, string>;
+  answered: number[];
+}
+
+export interface ExportSummary {
+  n: number;
+  n_micrographs: number;
+  parts?: [string, number][];
+  files?: { path: string; exists: boolean }[];
+  problem?: string | null;
+  command?: string;
+}
+
+export interface ImportReport {
+  format: string;
+  matched: number;
+  n_unmatched: number;
+  outside: number;
+  duplicates: number;
+  warnings: string[];
+}
+
+export interface FolderListing {
+  dir: string;
+  parent: string | null;
+  folders: { name: string; path: string }[];
+  files: { name: string; path: string; star: boolean }[];
+  n_micrographs: number;
+}
+
+/** Display settings. `moving`: a slider is being moved. */
+export interface Lens {
+  view: string;
+  lowpass: number;
+  highpass: number;
+  black: number;
+  white: number;
+  invert: boolean;
+  moving?: boolean;
+}
+
+/** Settings of the view that the browser stores for each project. */
+export interface StoredView {
+  step?: string;
+  micrograph?: number;
+  lens?: Partial<Lens>;
+  overlay?: string;
+  training?: Partial<TrainingSettings>;
+}

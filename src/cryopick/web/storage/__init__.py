@@ -1,0 +1,1 @@
+"""Stored data of a labelling project: micrographs, annotations, runs, picks and images."""

@@ -1,0 +1,189 @@
+"""Database of a labelling project: one SQLite file with one writer at a time.
+
+- `ProjectDatabase`: the file, with `read` and `write`.
+- `current_time`: the time as it is stored.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryopick.errors import FormatError, InputError
+
+__all__ = ["ProjectDatabase", "current_time"]
+
+_VERSION = 2
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE micrograph (
+    id INTEGER PRIMARY KEY, path TEXT UNIQUE NOT NULL, name TEXT NOT NULL,
+    width_px INTEGER, height_px INTEGER, pixel_size_ang REAL, problem TEXT,
+    state TEXT NOT NULL DEFAULT 'todo', note TEXT NOT NULL DEFAULT '');
+CREATE TABLE label (
+    id TEXT PRIMARY KEY, mid INTEGER NOT NULL REFERENCES micrograph(id), x REAL NOT NULL,
+    y REAL NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, author TEXT NOT NULL,
+    run TEXT, score REAL, t REAL NOT NULL);
+CREATE INDEX label_mid ON label(mid);
+CREATE TABLE region (
+    id TEXT PRIMARY KEY, mid INTEGER NOT NULL REFERENCES micrograph(id), kind TEXT NOT NULL,
+    points TEXT NOT NULL, author TEXT NOT NULL, t REAL NOT NULL);
+CREATE INDEX region_mid ON region(mid);
+CREATE TABLE run (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, pid INTEGER, pid_started REAL,
+    queued REAL NOT NULL, started REAL, ended REAL);
+CREATE TABLE cut (
+    run TEXT PRIMARY KEY REFERENCES run(id), threshold REAL NOT NULL, edge_ang REAL NOT NULL,
+    min_distance_ang REAL NOT NULL);
+CREATE TABLE pick_count (
+    run TEXT NOT NULL, mid INTEGER NOT NULL, n INTEGER NOT NULL, best REAL,
+    PRIMARY KEY (run, mid));
+CREATE TABLE op (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, cid TEXT UNIQUE NOT NULL, author TEXT NOT NULL,
+    t REAL NOT NULL, body TEXT NOT NULL);
+"""
+_ADDED_IN_2 = """
+CREATE TABLE verdict (
+    run TEXT NOT NULL, pick INTEGER NOT NULL, author TEXT NOT NULL, answer TEXT NOT NULL,
+    sample TEXT NOT NULL, threshold REAL, edge_ang REAL, min_distance_ang REAL, t REAL NOT NULL,
+    PRIMARY KEY (run, pick, author));
+CREATE TABLE suggested (mid INTEGER PRIMARY KEY REFERENCES micrograph(id), place INTEGER NOT NULL);
+"""
+_FROM_1 = f"""
+ALTER TABLE verdict RENAME TO old; {_ADDED_IN_2}
+INSERT INTO verdict SELECT run, pick, '', answer, sample, threshold, edge_ang, min_distance_ang, t
+    FROM old;
+DROP TABLE old;
+"""
+_UPGRADES = {0: _SCHEMA + _ADDED_IN_2, 1: _FROM_1}  # from each version to the latest
+
+
+def current_time() -> float:
+    """Return the seconds since 1970."""
+    return time.time()
+
+
+class ProjectDatabase:
+    """The database of a project; safe to use from several threads.
+
+    Every `write` is one transaction that is on disk when the block ends.
+
+    Args:
+        path: The file; created if it does not exist.
+        read_only: Open the file without write access.
+
+    Raises:
+        FormatError: The file is not a project of cryopick, or was written by a later version.
+        InputError: The file cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._lock = threading.RLock()
+        mode = "ro" if read_only else "rwc"
+        try:
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                check_same_thread=False,
+                isolation_level=None,
+            )
+            self._db.row_factory = sqlite3.Row
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if not read_only:
+                self._lock_for_writing(version)
+                if version in _UPGRADES:
+                    self._db.executescript(
+                        f"BEGIN; {_UPGRADES[version]} PRAGMA user_version = {_VERSION}; COMMIT"
+                    )
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{path}: cannot be opened: {_explain(error, read_only=read_only)}"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise FormatError(f"{path}: is not a project of cryopick: {error}") from error
+        if version > _VERSION:
+            raise FormatError(
+                f"{path}: was written by a later version of cryopick; update cryopick"
+            )
+        if read_only and version < _VERSION:
+            raise InputError(
+                f"{path}: was written by an earlier version of cryopick; open it once without "
+                "--read-only"
+            )
+
+    def _lock_for_writing(self, version: int) -> None:
+        """Lock the file against other servers, and check that it can be written."""
+        # Projects may be on shared file systems, where a write-ahead log does not work, and two
+        # servers of one project, perhaps on two machines, would overwrite each other's edits.
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = TRUNCATE")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(f"PRAGMA user_version = {version}")  # BEGIN alone does not write
+        self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database for queries."""
+        with self._lock:
+            yield self._db
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database for one transaction; an exception undoes all changes."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk may have ended the transaction already
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a query as dictionaries by column name."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(query, values)]
+
+    def row(self, query: str, *values: object) -> dict[str, Any] | None:
+        """Return the first row of a query, or None."""
+        rows = self.rows(query, *values)
+        return rows[0] if rows else None
+
+    def number(self, query: str, *values: object) -> int:
+        """Return the integer that a query gives."""
+        with self.read() as db:
+            return int(db.execute(query, values).fetchone()[0])
+
+    def meta(self, key: str) -> str | None:
+        """Return a setting of the project, or None."""
+        row = self.row("SELECT value FROM meta WHERE key = ?", key)
+        return row["value"] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Store a setting of the project."""
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _explain(error: sqlite3.OperationalError, *, read_only: bool) -> str:
+    """Explain why SQLite cannot open a file, and how to fix it."""
+    primary_code = error.sqlite_errorcode & 0xFF
+    if primary_code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another server has it open"
+    if primary_code == sqlite3.SQLITE_READONLY:
+        return "it cannot be written; open it with --read-only"
+    if read_only and primary_code == sqlite3.SQLITE_CANTOPEN:
+        return "there is no project there"
+    return str(error)
