@@ -11,7 +11,7 @@ from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import Model
-from cryopick.pick.contrast import detect_contrast
+from cryopick.pick.contrast import choose_scale, detect_contrast
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
@@ -259,12 +259,30 @@ def test_bright_particles_are_picked_after_inversion(tmp_path):
     np.testing.assert_allclose(bright.score[:5], dark.score[:5], atol=0.01)
 
 
-def test_the_width_of_elongated_particles_sets_scale_and_spacing():
-    elongated = picker(diameter_ang=160.0, width_ang=40.0)
-
-    assert elongated.settings.scale_diameter_ang == pytest.approx(80.0)
-    assert elongated.radius_ang == pytest.approx(20.0)
+def test_the_width_of_elongated_particles_sets_the_spacing():
     assert picker(diameter_ang=160.0).radius_ang == pytest.approx(80.0)
+    assert picker(diameter_ang=160.0, width_ang=120.0).radius_ang == pytest.approx(60.0)
+    assert picker(diameter_ang=160.0, width_ang=20.0).radius_ang == pytest.approx(40.0)
+    assert picker(diameter_ang=160.0, radius_ang=7.0).radius_ang == 7.0
+
+
+def test_the_scale_may_differ_from_the_diameter(tmp_path):
+    path = micrograph(tmp_path)
+
+    finer, usual = (picker(scale_ang=size).prepare(path)[0] for size in (DIAMETER_ANG / 2, None))
+
+    assert finer.image.shape[0] == pytest.approx(2 * usual.image.shape[0], abs=1)
+
+
+def test_the_scale_with_higher_scores_is_chosen(tmp_path):
+    model = replace(MODEL, calibration=Calibration(1.0, -5.0))
+    path = micrograph(tmp_path)
+    narrow = PickSettings(diameter_ang=DIAMETER_ANG, width_ang=DIAMETER_ANG / 9)
+    wide = PickSettings(diameter_ang=3 * DIAMETER_ANG, width_ang=DIAMETER_ANG / 3)
+
+    # The blobs are of DIAMETER_ANG: the length in one case, the geometric mean in the other.
+    assert choose_scale(model, narrow, CPU, [path]) == pytest.approx(DIAMETER_ANG)
+    assert choose_scale(model, wide, CPU, [path]) == pytest.approx(DIAMETER_ANG)
 
 
 @pytest.mark.parametrize("contrast", ["dark", "bright"])

@@ -30,9 +30,3 @@ def test_settings_out_of_range_are_rejected(values, message):
 def test_the_defaults_are_valid_and_the_threshold_may_be_infinite():
     assert PickSettings().threshold < 0
     assert PickSettings(threshold=-math.inf).threshold == -math.inf
-
-
-def test_both_sides_of_elongated_particles_set_the_scale():
-    assert PickSettings(diameter_ang=90.0, width_ang=40.0).scale_diameter_ang == pytest.approx(60)
-    assert PickSettings(diameter_ang=90.0).scale_diameter_ang == 90
-    assert PickSettings().scale_diameter_ang is None

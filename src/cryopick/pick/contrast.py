@@ -1,24 +1,29 @@
-"""Detect whether particles are darker or brighter than the background.
+"""Choose contrast and scale by the scores of the first micrographs.
 
 The general model picks dark particles. Cryo-EM micrographs show them dark, negative stain and
-micrographs of some programs show them bright, so that the images must be inverted first.
+micrographs of some programs show them bright, so that the images must be inverted first. Of
+elongated particles, some are recognised best at the scale of their length, others at a finer one.
 
-- `detect_contrast`: compare the evidence for both on a few micrographs.
+- `detect_contrast`: compare the evidence for dark and for bright particles.
 - `ContrastEvidence`: the evidence and the decision.
+- `choose_scale`: compare the evidence at the scales that elongated particles allow.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from cryopick.errors import MicrographError
+from cryopick.model.model_file import Model
 from cryopick.pick.picker import Picker, find_peaks
-from cryopick.pick.settings import FixedContrast
+from cryopick.pick.settings import FixedContrast, PickSettings
 from cryopick.preprocess.mask import erode_mask
 
-__all__ = ["ContrastEvidence", "detect_contrast"]
+__all__ = ["ContrastEvidence", "choose_scale", "detect_contrast"]
 
 _MAX_MICROGRAPHS = 3
 _MAX_SIDE_PX = 512  # of the part that is scored, in working pixels
@@ -62,7 +67,39 @@ def detect_contrast(picker: Picker, paths: Sequence[Path]) -> ContrastEvidence:
         paths: Micrographs; the centres of the first few are scored. Those that cannot be used are
             skipped.
     """
-    sums = np.zeros(2)
+    sums, count = _sum_positive_scores(picker, paths, (1, -1))
+    return ContrastEvidence(float(sums[0]), float(sums[1]), count)
+
+
+def choose_scale(
+    model: Model, settings: PickSettings, device: torch.device, paths: Sequence[Path]
+) -> float:
+    """Choose between the length of elongated particles and the geometric mean of both sides.
+
+    Args:
+        model: Model to pick with.
+        settings: Settings with the two sides.
+        device: Device to compute on.
+        paths: As for `detect_contrast`.
+
+    Returns:
+        The value of `scale_ang` with the larger sum of positive scores.
+    """
+    assert settings.diameter_ang is not None, "comes with the width"
+    assert settings.width_ang is not None, "checked by the caller"
+    mean_ang = math.sqrt(settings.diameter_ang * settings.width_ang)
+    evidence = {}
+    for scale_ang in (settings.diameter_ang, mean_ang):
+        picker = Picker.create(model, replace(settings, scale_ang=scale_ang), device)
+        evidence[scale_ang] = float(_sum_positive_scores(picker, paths, (1,))[0][0])
+    return max(evidence, key=lambda scale_ang: evidence[scale_ang])
+
+
+def _sum_positive_scores(
+    picker: Picker, paths: Sequence[Path], signs: Sequence[int]
+) -> tuple[np.ndarray, int]:
+    """Sum the positive logits of the picks for each sign of the contrast; count the micrographs."""
+    sums = np.zeros(len(signs))
     count = 0
     for path in paths[:_MAX_MICROGRAPHS]:
         try:
@@ -72,17 +109,16 @@ def detect_contrast(picker: Picker, paths: Sequence[Path]) -> ContrastEvidence:
         count += 1
         centre = tuple(_central_slice(side) for side in prepared.image.shape)
         usable = erode_mask(prepared.usable, picker.model.diameter_px / 2)[centre]
-        image = prepared.image[centre]
-        for index, sign in enumerate((1, -1)):
+        for index, sign in enumerate(signs):
             _, logits = find_peaks(
-                picker.compute_scores(np.ascontiguousarray(sign * image)),
+                picker.compute_scores(np.ascontiguousarray(sign * prepared.image[centre])),
                 usable,
                 radius=picker.radius_ang / pixel_size_ang,
                 threshold=0.0,
                 scale_yx=prepared.scale_yx,
             )
             sums[index] += logits.sum()
-    return ContrastEvidence(float(sums[0]), float(sums[1]), count)
+    return sums, count
 
 
 def _central_slice(length: int) -> slice:

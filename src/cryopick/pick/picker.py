@@ -173,7 +173,10 @@ class Picker:
     @property
     def radius_ang(self) -> float:
         """Minimum distance between picks."""
-        return self.settings.radius_ang or (self.settings.width_ang or self.diameter_ang) / 2
+        if self.settings.radius_ang:
+            return self.settings.radius_ang
+        width_ang = self.settings.width_ang or self.diameter_ang
+        return max(width_ang / 2, self.diameter_ang / 4)
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.
@@ -186,7 +189,8 @@ class Picker:
         """
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
-        factor = self.model.factor(pixel_size_ang, self.settings.scale_diameter_ang)
+        scale_ang = self.settings.scale_ang or self.settings.diameter_ang
+        factor = self.model.factor(pixel_size_ang, scale_ang)
         prepared = prepare_micrograph(
             micrograph.pixels, factor, self.model.normalization, span=micrograph.value_range
         )

@@ -37,7 +37,8 @@ class PickSettings:
         float | None,
         Help(
             "Minimum distance between picks in ångströms.",
-            default="half the particle diameter, or half the width of elongated particles",
+            default="half the diameter; with --width-ang, half the width but at least a quarter of "
+            "the diameter",
         ),
     ] = None
     diameter_ang: Annotated[
@@ -52,8 +53,16 @@ class PickSettings:
         float | None,
         Help(
             "Short side of elongated particles in ångströms, such as 30 for a rod; --diameter-ang "
-            "is then the long side. The micrographs are downsampled less.",
+            "is then the long side.",
             default="the diameter",
+        ),
+    ] = None
+    scale_ang: Annotated[
+        float | None,
+        Help(
+            "Size in ångströms that sets the scale of the network's input.",
+            default="the diameter; with --width-ang, the diameter or the geometric mean of both "
+            "sides, whichever gives the higher scores on the first micrographs",
         ),
     ] = None
     contrast: Annotated[
@@ -89,7 +98,7 @@ class PickSettings:
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
-        for name in ("radius_ang", "diameter_ang", "width_ang", "pixel_size_ang"):
+        for name in ("radius_ang", "diameter_ang", "width_ang", "scale_ang", "pixel_size_ang"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
@@ -102,10 +111,3 @@ class PickSettings:
             raise SettingsError(f"step_px must be at least 1; got {self.step_px}")
         if not 0 <= self.margin_ang < math.inf:
             raise SettingsError(f"margin_ang must be 0 or more; got {self.margin_ang}")
-
-    @property
-    def scale_diameter_ang(self) -> float | None:
-        """Diameter that sets the scale: of elongated particles, the geometric mean of the sides."""
-        if self.diameter_ang is None or self.width_ang is None:
-            return self.diameter_ang
-        return math.sqrt(self.diameter_ang * self.width_ang)

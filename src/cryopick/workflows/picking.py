@@ -19,7 +19,7 @@ from cryopick.evaluate.expectation import select_automatically
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model, load_model
 from cryopick.pick.batch import PickBatch
-from cryopick.pick.contrast import detect_contrast
+from cryopick.pick.contrast import choose_scale, detect_contrast
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -110,7 +110,7 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
         OutputExistsError: The output belongs to another task, and is not to be replaced.
         BusyError: Another process is working on the same output.
     """
-    job = _resolve_contrast(job, events)
+    job = _resolve_settings(job, events)
     if job.output is None:
         events.emit(Started(workflow="pick", micrographs=len(job.micrographs)))
         picker = _create_picker(job)
@@ -118,18 +118,24 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
     return _pick_to_tables(job, job.output, events)
 
 
-def _resolve_contrast(job: PickJob, events: Events) -> PickJob:
-    """Decide on the contrast if the model leaves it open, and record it in the settings."""
-    if job.settings.contrast != "auto":
+def _resolve_settings(job: PickJob, events: Events) -> PickJob:
+    """Decide on contrast and scale where the settings leave them open, and record them."""
+    settings = job.settings
+    chooses_scale = settings.width_ang is not None and settings.scale_ang is None
+    if settings.contrast != "auto" and not chooses_scale:
         return job
     model = job.model if isinstance(job.model, Model) else load_model(job.model)
-    if not model.detects_contrast:
-        return job
-    picker = Picker.create(model, job.settings, require_device(job.device), (), job.ignore)
-    evidence = detect_contrast(picker, job.micrographs)
-    if evidence.contrast == "bright":
-        events.emit(Notice(code=NoticeCode.CONTRAST, message=evidence.describe()))
-    return replace(job, settings=replace(job.settings, contrast=evidence.contrast))
+    device = require_device(job.device)
+    if settings.contrast == "auto" and model.detects_contrast:
+        picker = Picker.create(model, settings, device)
+        evidence = detect_contrast(picker, job.micrographs)
+        settings = replace(settings, contrast=evidence.contrast)
+        if evidence.contrast == "bright":
+            events.emit(Notice(code=NoticeCode.CONTRAST, message=evidence.describe()))
+    if chooses_scale:
+        scale_ang = choose_scale(model, settings, device, job.micrographs)
+        settings = replace(settings, scale_ang=scale_ang)
+    return replace(job, settings=settings)
 
 
 def _create_picker(job: PickJob) -> Picker:
