@@ -15,8 +15,8 @@ from cryopick.preprocess.settings import NormalizationKind
 from cryopick.train.settings import ObjectiveName, TrainSettings
 
 if TYPE_CHECKING:
+    from cryopick.experiments.benchmark import Benchmark
     from cryopick.experiments.plan import Trial
-    from cryopick.experiments.study import Study
     from cryopick.train.labels import LabelledMicrographs
 
 __all__ = ["benchmark"]
@@ -137,14 +137,14 @@ def benchmark(
     Example: cryopick benchmark study -m micrographs -p particles.tsv --diameter-ang 190
     --labels 10 --labels 100
     """
-    from cryopick.experiments.plan import Plan
+    from cryopick.experiments.plan import BenchmarkPlan
     from cryopick.runs.parallel import available_cores
 
-    study = _study(out, micrographs, picks, held_out_micrographs, held_out_frac, seed)
-    mean_count = len(study.training.labels) / len(study.training.paths)
+    experiment = _open_benchmark(out, micrographs, picks, held_out_micrographs, held_out_frac, seed)
+    mean_count = len(experiment.training.labels) / len(experiment.training.paths)
     _check_choices("--objective", objective, get_args(ObjectiveName))
     _check_choices("--normalization", normalization or (), get_args(NormalizationKind))
-    plan = Plan(
+    plan = BenchmarkPlan(
         settings=options.build(config, defaults={"particles_per_micrograph": mean_count}),
         labels=tuple(labels),
         repeats=repeats,
@@ -158,24 +158,24 @@ def benchmark(
         is_longer_with_labels="steps" not in options.values and config is None,
         seed=seed,
     )
-    study.open()
-    trials = plan.trials()
-    missing = study.missing(trials)
+    experiment.open()
+    trials = plan.list_trials()
+    missing = experiment.list_missing(trials)
     if len(missing) < len(trials):
         echo(f"{len(trials) - len(missing)} of {len(trials)} runs are finished already", err=True)
-    _carry_out(study, missing, jobs or available_cores())
+    _carry_out(experiment, missing, jobs or available_cores())
 
 
-def _study(
+def _open_benchmark(
     out: Path,
     micrographs: list[str],
     picks: Path,
     held_out: list[str] | None,
     held_out_frac: float,
     seed: int,
-) -> "Study":
+) -> "Benchmark":
     """Split the data set into training and held-out micrographs."""
-    from cryopick.experiments.study import Study
+    from cryopick.experiments.benchmark import Benchmark
 
     training = _read_labelled(micrographs, picks)
     if held_out:
@@ -187,7 +187,7 @@ def _study(
         training = _read_labelled([str(path) for path in remaining], picks)
     else:
         training, held_out_set = training.split(held_out_frac, seed)
-    return Study(folder=out, training=training, held_out=held_out_set)
+    return Benchmark(folder=out, training=training, held_out=held_out_set)
 
 
 def _read_labelled(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
@@ -204,9 +204,11 @@ def _check_choices(option: str, names: Sequence[str], choices: Sequence[str]) ->
             raise BadParameter(f"{option} must be one of {', '.join(choices)}; got {name!r}")
 
 
-def _carry_out(study: "Study", trials: "Sequence[Trial]", jobs: int) -> None:
+def _carry_out(experiment: "Benchmark", trials: "Sequence[Trial]", jobs: int) -> None:
     """Run the trials and report each; fail at the end if some failed."""
-    batch = Batch([*study.training.paths, *study.held_out.paths], stage="Preparing micrographs")
+    batch = Batch(
+        [*experiment.training.paths, *experiment.held_out.paths], stage="Preparing micrographs"
+    )
 
     def on_micrograph(path: Path, error: CryopickError | None) -> None:
         if error:
@@ -214,7 +216,7 @@ def _carry_out(study: "Study", trials: "Sequence[Trial]", jobs: int) -> None:
 
     failed = 0
     with progress(len(trials), "Training") as advance:
-        for trial, result in study.run(trials, jobs=jobs, on_micrograph=on_micrograph):
+        for trial, result in experiment.run(trials, jobs=jobs, on_micrograph=on_micrograph):
             name = _describe(trial)
             if isinstance(result, CryopickError):
                 failed += 1

@@ -47,16 +47,16 @@ def benchmark_report(
 
     Example: cryopick benchmark-report study --where init=random --figure study.png
     """
-    from cryopick.experiments.comparison import Axis, compare
-    from cryopick.experiments.figure import draw_comparisons
-    from cryopick.experiments.results import load_records, selected
+    from cryopick.experiments.comparison import Axis, compare_methods
+    from cryopick.experiments.figure import plot_comparisons
+    from cryopick.experiments.results import load_records, select_records
 
     if axis not in get_args(Axis):
         raise BadParameter(f"--axis must be one of {', '.join(get_args(Axis))}")
     conditions = _parse_conditions(where or [])
     comparisons = [
-        compare(
-            selected(load_records(folder), conditions),
+        compare_methods(
+            select_records(load_records(folder), conditions),
             name=folder.resolve().name,
             axis=cast("Axis", axis),
             against=against,
@@ -64,7 +64,7 @@ def benchmark_report(
         for folder in folders
     ]
     if figure:
-        draw_comparisons(comparisons, figure, overwrite=force)
+        plot_comparisons(comparisons, figure, overwrite=force)
     if as_json:
         echo(json.dumps([_as_table(comparison) for comparison in comparisons], indent=1))
     else:
@@ -89,7 +89,9 @@ def _as_table(comparison: "Comparison") -> dict[str, Any]:
     for cells in table["cells"].values():
         for cell in cells:
             cell["values"] = list(cell["values"].values())
-            cell |= {k: None for k in ("spread", "p_value", "gain") if cell[k] != cell[k]}
+            cell |= {
+                k: None for k in ("standard_deviation", "p_value", "gain") if cell[k] != cell[k]
+            }
     return table
 
 
@@ -97,31 +99,34 @@ def _as_text(comparison: "Comparison") -> str:
     """Format a comparison as a Markdown table with one row per method."""
     from cryopick.experiments.comparison import MEASURES
 
-    heads = " | ".join(f"{column:g}" for column in comparison.places)
+    heads = " | ".join(f"{column:g}" for column in comparison.columns)
     lines = [f"### {comparison.name}"]
     for measure in MEASURES:
         lines += [
             "",
             f"| {measure.replace('_', ' ')}, by {comparison.axis.replace('_', ' ')} | {heads} |",
-            "|---" * (len(comparison.places) + 1) + "|",
+            "|---" * (len(comparison.columns) + 1) + "|",
         ]
-        for way in comparison.ways:
+        for method in comparison.methods:
             cells = [
-                _cell_text(comparison.cell(measure, way, column)) for column in comparison.places
+                _cell_text(comparison.find_cell(measure, method, column))
+                for column in comparison.columns
             ]
             mark = (
-                " (reference)" if way == comparison.reference and len(comparison.ways) > 1 else ""
+                " (reference)"
+                if method == comparison.reference and len(comparison.methods) > 1
+                else ""
             )
-            lines.append(f"| {way}{mark} | {' | '.join(cells)} |")
+            lines.append(f"| {method}{mark} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell_text(cell: Any) -> str:  # noqa: ANN401  # a Cell, whose module is heavy to load
+def _cell_text(cell: Any) -> str:  # noqa: ANN401  # a ComparisonCell, whose module is heavy to load
     if cell is None:
         return "–"
     text = f"{cell.mean:.3f}"
-    if cell.spread == cell.spread:
-        text += f" ± {cell.spread:.3f}"
+    if cell.standard_deviation == cell.standard_deviation:
+        text += f" ± {cell.standard_deviation:.3f}"
     if cell.p_value == cell.p_value:
         text += f" ({cell.gain:+.3f}, P {cell.p_value:.2g})"
     return text if len(cell.values) > 1 else f"{text} (one run)"

@@ -1,10 +1,10 @@
-"""Means, spreads and paired tests of many runs.
+"""Means, standard deviations and paired t-tests of training methods.
 
-Runs that differ in nothing but labels and repeat belong to one way of learning, which is named
-by the fields in which it differs from the others: "ge-kl", "ge-binomial, autoencoder 10/N".
+Trials that differ only in their labels and repeat belong to one method. A method is named by the
+fields in which it differs from the others: "ge-kl", "ge-binomial, autoencoder 10/N".
 
-- `compare`: records as a comparison.
-- `Comparison`, `Cell`: the ways, and one way at one place along the axis.
+- `compare_methods`: groups records by method, and tests the differences.
+- `Comparison`, `ComparisonCell`: the table, and one cell of it.
 """
 
 import math
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cryopick.errors import SettingsError
-from cryopick.experiments.results import Record
+from cryopick.experiments.results import TrialRecord
 from cryopick.train.objectives import OBJECTIVES
 
-__all__ = ["MEASURES", "Axis", "Cell", "Comparison", "Measure", "compare"]
+__all__ = ["MEASURES", "Axis", "Comparison", "ComparisonCell", "Measure", "compare_methods"]
 
 Axis = Literal["labels", "prior_factor"]
 Measure = Literal["region_average_precision", "particle_average_precision"]
 MEASURES: tuple[Measure, ...] = ("region_average_precision", "particle_average_precision")
 
-# Fields that name a way by their value alone; the others by "name value".
-_BY_VALUE = ("objective", "normalization")
-_FIRST = (
+# Fields whose value alone appears in the name of a method; others appear as "field value".
+_UNNAMED_FIELDS = ("objective", "normalization")
+_FIELD_ORDER = (
     "objective",
     "init",
     "prior_factor",
@@ -39,182 +39,187 @@ _FIRST = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One way of learning at one place along the axis.
+class ComparisonCell:
+    """One method in one column.
 
     Attributes:
-        way: Its name.
-        at: The place: the number of labels, or the factor of the prior.
-        values: What each repeat gave, by repeat; where several numbers of labels are taken
-            together, by both.
-        mean: Of the values.
-        spread: Their standard deviation; NaN for a single one.
-        p_value: Of the two-sided paired t test against the way of reference, over the repeats
-            that both have; NaN for less than two of them and for the reference itself.
+        method: Name of the method.
+        column: Number of labels, or prior factor.
+        values: Results of the trials, by number of labels and repeat.
+        mean: Mean of the values.
+        standard_deviation: Standard deviation of the values; NaN for a single value.
+        p_value: P value of the two-sided paired t-test against the reference, over common
+            repeats; NaN for fewer than two common repeats and for the reference.
         gain: Mean difference from the reference over the same repeats; NaN likewise.
     """
 
-    way: str
-    at: float
+    method: str
+    column: float
     values: Mapping[tuple[int, int], float]
     mean: float
-    spread: float
+    standard_deviation: float
     p_value: float
     gain: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Ways of learning side by side on one data set.
+    """Comparison of training methods on one data set.
 
     Attributes:
-        name: Of the data set.
-        axis: What runs along the table.
-        reference: The way that others are tested against.
-        ways: Their names, the reference among them, in the order of their fields.
-        cells: For each measure, cells by way and place.
+        name: Name of the data set.
+        axis: Field that defines the columns.
+        reference: Method against which the others are tested.
+        methods: Names of all methods, in the order of their fields.
+        cells: Cells of each measure, by method and column.
     """
 
     name: str
     axis: Axis
     reference: str
-    ways: tuple[str, ...]
-    cells: Mapping[Measure, tuple[Cell, ...]]
+    methods: tuple[str, ...]
+    cells: Mapping[Measure, tuple[ComparisonCell, ...]]
 
-    def cell(self, measure: Measure, way: str, at: float) -> Cell | None:
-        """The cell of a way at a place, if it was run."""
-        return next((c for c in self.cells[measure] if c.way == way and c.at == at), None)
+    def find_cell(self, measure: Measure, method: str, column: float) -> ComparisonCell | None:
+        """Return the cell of a method in a column; None if there are no trials."""
+        for cell in self.cells[measure]:
+            if cell.method == method and cell.column == column:
+                return cell
+        return None
 
     @property
-    def places(self) -> tuple[float, ...]:
-        """Places along the axis that any way was run at."""
-        return tuple(sorted({cell.at for cell in self.cells[MEASURES[0]]}))
+    def columns(self) -> tuple[float, ...]:
+        """Columns in which any method has trials, in ascending order."""
+        return tuple(sorted({cell.column for cell in self.cells[MEASURES[0]]}))
 
 
-def compare(
-    records: Sequence[Record], *, name: str, axis: Axis = "labels", against: str | None = None
+def compare_methods(
+    records: Sequence[TrialRecord], *, name: str, axis: Axis = "labels", against: str | None = None
 ) -> Comparison:
-    """Compare the ways of learning that the records are of.
+    """Compare the training methods of the records.
 
     Args:
-        records: Of one data set.
-        name: Of the data set.
-        axis: What runs along the table; runs that differ in it alone are one way.
-        against: Name of the way of reference; None takes "ge-binomial", or the first.
+        records: Records of one data set.
+        name: Name of the data set.
+        axis: Field that defines the columns; it is not part of the methods.
+        against: Name of the reference; None for "ge-binomial", or else the first method.
 
     Raises:
-        SettingsError: There is no such way, or two records are of the same run.
+        SettingsError: The reference does not exist, or two records are of the same trial.
     """
     records = sorted(records, key=_rank)
-    names = _names(records, axis)
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record, way in zip(records, names, strict=True):
-        groups[way].append(record)
-    ways = tuple(groups)
-    reference = against or ("ge-binomial" if "ge-binomial" in groups else ways[0])
+    groups: dict[str, list[TrialRecord]] = defaultdict(list)
+    for record, method in zip(records, _name_methods(records, axis), strict=True):
+        groups[method].append(record)
+    methods = tuple(groups)
+    reference = against or ("ge-binomial" if "ge-binomial" in groups else methods[0])
     if reference not in groups:
-        raise SettingsError(f"no way of learning is named {reference!r}; there are {_listed(ways)}")
-    cells: dict[Measure, tuple[Cell, ...]] = {}
+        choices = "; ".join(map(repr, methods))
+        raise SettingsError(f"no method is named {reference!r}; choose one of {choices}")
+    cells: dict[Measure, tuple[ComparisonCell, ...]] = {}
     for measure in MEASURES:
-        values = {way: _values(own, axis, measure) for way, own in groups.items()}
+        tables = {method: _group_values(group, axis, measure) for method, group in groups.items()}
         cells[measure] = tuple(
-            _cell(way, at, own, values[reference].get(at, {}) if way != reference else {})
-            for way in ways
-            for at, own in sorted(values[way].items())
+            _compute_cell(
+                method,
+                column,
+                values,
+                tables[reference].get(column, {}) if method != reference else {},
+            )
+            for method in methods
+            for column, values in sorted(tables[method].items())
         )
-    return Comparison(name=name, axis=axis, reference=reference, ways=ways, cells=cells)
+    return Comparison(name=name, axis=axis, reference=reference, methods=methods, cells=cells)
 
 
-def _rank(record: Record) -> tuple[tuple[float, str], ...]:
-    """Objectives in the order of their table, then the values of the fields."""
+def _rank(record: TrialRecord) -> tuple[tuple[float, str], ...]:
+    """Return a sort key: the order of the objectives, then the values of the other fields."""
     table = record.fields()
     order = {name: float(number) for number, name in enumerate(OBJECTIVES)}
     ranks = []
-    for name in _FIRST:
+    for name in _FIELD_ORDER:
         value = table.get(name)
         number = value if isinstance(value, float) else order.get(str(value), math.inf)
         ranks.append((number, str(value)))
     return tuple(ranks)
 
 
-def _values(
-    records: Sequence[Record], axis: Axis, measure: Measure
+def _group_values(
+    records: Sequence[TrialRecord], axis: Axis, measure: Measure
 ) -> dict[float, dict[tuple[int, int], float]]:
-    """Values by place, then by number of labels and repeat.
+    """Return the results by column, then by number of labels and repeat.
 
     Raises:
-        SettingsError: Two records are of the same run.
+        SettingsError: Two records are of the same trial.
     """
     table: dict[float, dict[tuple[int, int], float]] = defaultdict(dict)
     for record in records:
-        own = table[float(getattr(record, axis))]
+        values = table[float(getattr(record, axis))]
         key = (record.labels, record.repeat)
-        if key in own:
+        if key in values:
             raise SettingsError(
-                f"two runs of {record.labels} labels, repeat {record.repeat}, differ in their "
-                "seed alone; remove one of them"
+                f"two trials with {record.labels} labels, repeat {record.repeat}, differ only in "
+                "their seed; remove one of them"
             )
-        own[key] = getattr(record, measure)
+        values[key] = getattr(record, measure)
     return table
 
 
-def _cell(
-    way: str,
-    at: float,
+def _compute_cell(
+    method: str,
+    column: float,
     values: Mapping[tuple[int, int], float],
-    others: Mapping[tuple[int, int], float],
-) -> Cell:
+    reference_values: Mapping[tuple[int, int], float],
+) -> ComparisonCell:
     from scipy.stats import ttest_rel
 
-    own = list(values.values())
-    both = [key for key in values if key in others]
-    ours, theirs = [values[key] for key in both], [others[key] for key in both]
+    sample = list(values.values())
+    common_keys = [key for key in values if key in reference_values]
+    paired = [values[key] for key in common_keys]
+    reference = [reference_values[key] for key in common_keys]
     gain, p_value = math.nan, math.nan
-    if len(both) > 1:
-        gain = statistics.mean(ours) - statistics.mean(theirs)
+    if len(common_keys) > 1:
+        gain = statistics.mean(paired) - statistics.mean(reference)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of differences that are all equal
-            p_value = 1.0 if ours == theirs else float(ttest_rel(ours, theirs).pvalue)
-    return Cell(
-        way=way,
-        at=at,
+            warnings.simplefilter("ignore", RuntimeWarning)  # all differences are equal
+            is_same = paired == reference
+            p_value = 1.0 if is_same else float(ttest_rel(paired, reference).pvalue)
+    return ComparisonCell(
+        method=method,
+        column=column,
         values=values,
-        mean=statistics.mean(own),
-        spread=statistics.stdev(own) if len(own) > 1 else math.nan,
+        mean=statistics.mean(sample),
+        standard_deviation=statistics.stdev(sample) if len(sample) > 1 else math.nan,
         p_value=p_value,
         gain=gain,
     )
 
 
-def _names(records: Sequence[Record], axis: Axis) -> list[str]:
-    """For each record the name of its way: as few fields as tell all ways apart.
+def _name_methods(records: Sequence[TrialRecord], axis: Axis) -> list[str]:
+    """Return the name of the method of each record, with the fewest fields that distinguish all.
 
-    A field is passed over where the fields before it tell the same.
+    A field is omitted if the fields before it distinguish the same methods.
     """
     tables = [record.fields() for record in records]
-    known = {name for table in tables for name in table} - {axis}
-    order = [name for name in _FIRST if name in known]
-    order += sorted(known - set(order))
+    all_fields = {name for table in tables for name in table} - {axis}
+    order = [name for name in _FIELD_ORDER if name in all_fields]
+    order += sorted(all_fields - set(order))
     parts: list[tuple[Any, ...]] = [()] * len(tables)
-    chosen: list[str] = []
+    distinguishing: list[str] = []
     for name in order:
         finer = [(*part, str(t.get(name))) for part, t in zip(parts, tables, strict=True)]
         if len(set(finer)) > len(set(parts)):
             parts = finer
-            chosen.append(name)
-    if not chosen:
+            distinguishing.append(name)
+    if not distinguishing:
         return [str(table["objective"]) for table in tables]
-    return [_name(table, chosen) for table in tables]
+    return [_name_method(table, distinguishing) for table in tables]
 
 
-def _name(table: Mapping[str, Any], chosen: Sequence[str]) -> str:
+def _name_method(table: Mapping[str, Any], fields: Sequence[str]) -> str:
     words = []
-    for field in chosen:
+    for field in fields:
         value = table.get(field)
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        words.append(shown if field in _BY_VALUE else f"{field.replace('_', ' ')} {shown}")
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        words.append(text if field in _UNNAMED_FIELDS else f"{field.replace('_', ' ')} {text}")
     return ", ".join(words)
-
-
-def _listed(ways: Sequence[str]) -> str:
-    return "; ".join(repr(way) for way in ways)

@@ -1,7 +1,7 @@
-"""What is compared: every combination of some choices, each several times.
+"""Plan of a benchmark: all combinations of some settings, each repeated several times.
 
-- `Plan`: the choices.
-- `Trial`: one run of one combination.
+- `BenchmarkPlan`: the settings to combine.
+- `Trial`: one training run with one combination.
 """
 
 import math
@@ -20,20 +20,20 @@ from cryopick.train.initialization import (
 )
 from cryopick.train.settings import ObjectiveName, TrainSettings
 
-__all__ = ["Plan", "Trial"]
+__all__ = ["BenchmarkPlan", "Trial"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One run: what is learnt from how many labels.
+    """One training run on randomly drawn labels.
 
     Attributes:
-        settings: Of the training, its seed included; the particles per micrograph are those
-            that it is told.
-        labels: How many particles are labelled.
-        repeat: Which of the draws of so many labels, from 0.
-        label_seed: Seed of the draw, together with the number of labels and the repeat.
-        prior_factor: The particles per micrograph that it is told over those that there are.
+        settings: Training settings with their seed; the particles per micrograph include the
+            prior factor.
+        labels: Number of labels.
+        repeat: Number of the draw of labels, from 0.
+        label_seed: Seed of the draw, combined with the number of labels and the repeat.
+        prior_factor: Ratio of the expected to the true number of particles per micrograph.
     """
 
     settings: TrainSettings
@@ -44,31 +44,30 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Every combination of these choices, `repeats` times.
+class BenchmarkPlan:
+    """All combinations of the given settings, each repeated several times.
 
-    A repeat has the same labels and the same seed for all combinations, so that they can be
-    compared in pairs.
+    Within a repeat, all combinations have the same labels and the same seed, as paired tests
+    require.
 
     Attributes:
-        settings: What all runs share; of the fields varied here, what is used where nothing is
-            chosen for them.
+        settings: Common settings, and the values of settings that are not varied.
         labels: Numbers of labels.
-        repeats: Draws of labels for each number.
-        objectives: Names of objectives; empty for that of `settings`, as for what follows.
-        autoencoders: Weights γ of the reconstruction: numbers or "10/N".
-        inits: What to start from: random, general or the path of a model. Normalisation and
-            working pixel size are those that suit the start.
-        normalizations: How micrographs are standardised.
-        penalty_weights: Weights λ of the generalized expectation term.
-        warm_up_steps: First steps that learn from what stands out.
-        prior_factors: What the number of particles is multiplied by before it is told.
-        is_longer_with_labels: Train for as many steps as suit the number of labels, in place of
-            those of `settings`.
-        seed: Whole number from which labels, networks and minibatches follow.
+        repeats: Number of draws for each number of labels.
+        objectives: Training objectives. Here and below, empty for the value of `settings`.
+        autoencoders: Autoencoder weights γ: numbers or "10/N".
+        inits: Initial weights: random, general or the path of a model. Normalization and working
+            pixel size are those of the initial model.
+        normalizations: Normalizations of the micrographs.
+        penalty_weights: Weights λ of the generalized-expectation penalty.
+        warm_up_steps: Numbers of warm-up steps on blob detections.
+        prior_factors: Factors by which the true number of particles is multiplied.
+        is_longer_with_labels: Derive the number of steps from the number of labels, instead of
+            taking that of `settings`.
+        seed: Seed of the labels, the networks and the minibatches.
 
     Raises:
-        SettingsError: A value lies outside its range.
+        SettingsError: A value is out of range.
     """
 
     settings: TrainSettings
@@ -89,24 +88,24 @@ class Plan:
             raise SettingsError(f"repeats must be at least 1; got {self.repeats}")
         for number in self.labels:
             if number < 1:
-                raise SettingsError(f"there must be at least 1 label; got {number}")
+                raise SettingsError(f"labels must be at least 1; got {number}")
         for factor in self.prior_factors:
             if not 0 < factor < math.inf:
-                raise SettingsError(f"a factor of the prior must be above 0; got {factor}")
+                raise SettingsError(f"prior_factor must be above 0; got {factor}")
         if self.seed < 0:
-            raise SettingsError(f"seed must be 0 or more; got {self.seed}")
+            raise SettingsError(f"seed must be at least 0; got {self.seed}")
 
-    def trials(self) -> list[Trial]:
-        """All runs, the first repeat of everything first: cut off, a plan has few of each.
+    def list_trials(self) -> list[Trial]:
+        """Return all trials, ordered by repeat: an interrupted benchmark has complete repeats.
 
         Raises:
-            SettingsError: A choice is none that there is.
-            InputError: A model to start from is missing.
+            SettingsError: A setting has an unknown value.
+            InputError: An initial model does not exist.
         """
-        ways = list(self._ways())
+        combinations = list(self._combine_settings())
         return [
             Trial(
-                settings=replace(way, seed=self.seed + repeat, **self._length(labels)),
+                settings=replace(settings, seed=self.seed + repeat, **self._choose_steps(labels)),
                 labels=labels,
                 repeat=repeat,
                 label_seed=self.seed,
@@ -114,17 +113,17 @@ class Plan:
             )
             for repeat in range(self.repeats)
             for labels in self.labels
-            for way, factor in ways
+            for settings, factor in combinations
         ]
 
-    def _length(self, labels: int) -> dict[str, Any]:
+    def _choose_steps(self, labels: int) -> dict[str, Any]:
         return {"steps": choose_step_count(labels)} if self.is_longer_with_labels else {}
 
-    def _ways(self) -> Iterator[tuple[TrainSettings, float]]:
-        """Each combination of choices, with the factor of the prior in it."""
-        base, number = self.settings, self.settings.particles_per_micrograph
-        assert number is not None  # all particles are known, so these are counted
-        choices = product(
+    def _combine_settings(self) -> Iterator[tuple[TrainSettings, float]]:
+        """Yield the settings and the prior factor of each combination."""
+        base, true_count = self.settings, self.settings.particles_per_micrograph
+        assert true_count is not None  # counted in the table of all particles
+        combinations = product(
             self.inits or (base.init,),
             self.normalizations or (None,),
             self.autoencoders or (base.autoencoder,),
@@ -133,24 +132,24 @@ class Plan:
             self.prior_factors,
             self.objectives or (base.objective,),
         )
-        for init, normalization, autoencoder, penalty, early, factor, objective in choices:
-            changes: dict[str, Any] = {"init": init, **self._suiting(init)}
+        for init, normalization, autoencoder, penalty, warm_up, factor, objective in combinations:
+            changes: dict[str, Any] = {"init": init, **self._model_settings(init)}
             if normalization is not None:
                 changes["normalization"] = normalization
-            way = replace(
+            settings = replace(
                 base,
                 **changes,
                 autoencoder=autoencoder,
                 penalty_weight=penalty,
-                warm_up_steps=early,
+                warm_up_steps=warm_up,
                 objective=objective,
-                particles_per_micrograph=number * factor,
+                particles_per_micrograph=true_count * factor,
             )
-            yield way, factor
+            yield settings, factor
 
-    def _suiting(self, init: str) -> dict[str, Any]:
-        """The settings that suit a start, unless all runs start so."""
-        start = find_initial_model(init)
-        if start is None or init == self.settings.init:
+    def _model_settings(self, init: str) -> dict[str, Any]:
+        """Return the settings of an initial model, unless it is that of the common settings."""
+        model_file = find_initial_model(init)
+        if model_file is None or init == self.settings.init:
             return {}
-        return choose_model_settings(init, load_model(start), self.settings.diameter_ang)
+        return choose_model_settings(init, load_model(model_file), self.settings.diameter_ang)

@@ -1,10 +1,10 @@
-"""What a run gave, as a small file that appears whole.
+"""Records of finished trials, each in one JSON file.
 
-- `Record`: one run and what it gave.
-- `key_of`, `start_digest`: the name of the file of a run, and of the model it starts from.
-- `is_of`: whether a record is of a run.
-- `save_record`, `read_record`, `load_records`: the files.
-- `selected`: the records that have some values.
+- `TrialRecord`: the settings and results of a trial.
+- `record_name`, `digest_initial_model`: names that identify a trial and its initial weights.
+- `matches_trial`: compares a record with a trial.
+- `save_record`, `read_record`, `load_records`: writing and reading of files.
+- `select_records`: filters records by the values of their fields.
 """
 
 import hashlib
@@ -22,37 +22,37 @@ from cryopick.train.initialization import find_initial_model
 from cryopick.train.settings import SamplingSettings, TrainSettings
 
 __all__ = [
-    "Record",
-    "is_of",
-    "key_of",
+    "TrialRecord",
+    "digest_initial_model",
     "load_records",
+    "matches_trial",
     "read_record",
+    "record_name",
     "save_record",
-    "selected",
-    "start_digest",
+    "select_records",
 ]
 
-_USUAL = asdict(TrainSettings(diameter_ang=1.0, particles_per_micrograph=1.0))
+_DEFAULTS = asdict(TrainSettings(diameter_ang=1.0, particles_per_micrograph=1.0))
 _RENAMED = {**TrainSettings.FORMER_NAMES, **SamplingSettings.FORMER_NAMES}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """One run and what it gave.
+class TrialRecord:
+    """Settings and results of a trial.
 
     Attributes:
-        labels: How many particles were labelled.
-        repeat: Which draw of so many labels.
+        labels: Number of labels.
+        repeat: Number of the draw of labels, from 0.
         label_seed: Seed of the draw.
-        label_digest: Differs for other labels.
-        prior_factor: The particles per micrograph that were told over those that there are.
-        prior: π of the unlabelled regions, as it was told.
-        settings: Those of the training, as a table of tables.
-        start: Digest of the model that it started from; empty for random weights.
-        region_average_precision: Over the regions of held-out micrographs.
-        particle_average_precision: Over picks on them.
-        seconds: What training and judging took.
-        version: Of cryopick.
+        label_digest: Digest of the labels.
+        prior_factor: Ratio of the expected to the true number of particles per micrograph.
+        prior: Class prior π of the unlabelled regions.
+        settings: Training settings, as nested tables.
+        start: Digest of the initial model; empty for random weights.
+        region_average_precision: Average precision of the regions of held-out micrographs.
+        particle_average_precision: Average precision of the picks on held-out micrographs.
+        seconds: Duration of training and evaluation.
+        version: Version of cryopick.
     """
 
     labels: int
@@ -69,17 +69,17 @@ class Record:
     version: str
 
     def fields(self) -> dict[str, Any]:
-        """What may differ between runs, by name: `prior_factor`, `start` and the settings.
+        """Return the fields that define the method: `prior_factor`, `start` and the settings.
 
-        Fields of tables go by "network.width"; the seed and what follows from other fields
-        are left out.
+        Fields of nested tables have names such as "network.width". The seed and values that
+        follow from other fields are excluded.
         """
         values: dict[str, Any] = {"prior_factor": self.prior_factor}
-        # A setting younger than the record had what is now its default.
-        for name, value in (_USUAL | dict(self.settings)).items():
+        # Settings that did not exist when the record was written have their default.
+        for name, value in (_DEFAULTS | dict(self.settings)).items():
             if isinstance(value, Mapping):
-                whole_table = _USUAL[name] | dict(value)
-                values |= {f"{name}.{below}": own for below, own in whole_table.items()}
+                table = _DEFAULTS[name] | dict(value)
+                values |= {f"{name}.{key}": entry for key, entry in table.items()}
             else:
                 values[name] = value
         for name in ("seed", "particles_per_micrograph", "checkpoint_every"):
@@ -87,21 +87,23 @@ class Record:
         return values | {"start": self.start}
 
 
-def start_digest(init: str) -> str:
-    """Twelve digits that differ for other models to start from; empty for random weights."""
+def digest_initial_model(init: str) -> str:
+    """Return 12 hexadecimal digits of the hash of the initial model; empty for random weights."""
     file = find_initial_model(init)
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file else ""
 
 
-def key_of(trial: Trial) -> str:
-    """A name that differs for runs that may give another result.
+def record_name(trial: Trial) -> str:
+    """Return a name that differs between trials that may have different results.
 
-    Settings that have their default are left out, so that the name outlives the birth of a
-    setting; `is_of` tells whether defaults have changed since.
+    The name depends only on settings that differ from their default, so it does not change when a
+    new setting is introduced. `matches_trial` detects defaults that have changed since.
     """
     parts = (
-        json.dumps(_with_former_names(_unusual(asdict(trial.settings), _USUAL)), sort_keys=True),
-        start_digest(trial.settings.init),
+        json.dumps(
+            _with_former_names(_without_defaults(asdict(trial.settings), _DEFAULTS)), sort_keys=True
+        ),
+        digest_initial_model(trial.settings.init),
         str(trial.label_seed),
         f"{trial.prior_factor:g}",
     )
@@ -109,17 +111,17 @@ def key_of(trial: Trial) -> str:
     return f"{trial.labels:05d}-{trial.repeat:02d}-{digest}"
 
 
-def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, and those within their tables, that do not have their default."""
+def _without_defaults(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, in nested tables too, that differ from their default."""
     return {
-        name: _unusual(own, usual[name]) if isinstance(own, Mapping) else own
-        for name, own in settings.items()
-        if own != usual[name]
+        name: _without_defaults(value, defaults[name]) if isinstance(value, Mapping) else value
+        for name, value in settings.items()
+        if value != defaults[name]
     }
 
 
 def _with_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore names that settings had before they were renamed: file names depend on them."""
+    """Restore the former names of renamed settings, on which the names of records depend."""
     former = {new: old for old, new in _RENAMED.items()}
     return {
         former.get(name, name): _with_former_names(value) if isinstance(value, Mapping) else value
@@ -137,83 +139,89 @@ def _with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_of(record: Record, trial: Trial) -> bool:
-    """Whether a record of that name is of this run, all settings that it knows being equal."""
-    now = json.loads(json.dumps(asdict(trial.settings)))
-    return all(_agrees(now.get(name), value) for name, value in record.settings.items())
+def matches_trial(record: TrialRecord, trial: Trial) -> bool:
+    """Return true if all settings in a record are equal to those of a trial of the same name."""
+    settings = json.loads(json.dumps(asdict(trial.settings)))
+    return all(_is_equal(settings.get(name), value) for name, value in record.settings.items())
 
 
-def _agrees(now: object, then: object) -> bool:
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        return all(_agrees(now.get(name), value) for name, value in then.items())
-    return now == then
+def _is_equal(present: object, recorded: object) -> bool:
+    if isinstance(recorded, Mapping) and isinstance(present, Mapping):
+        return all(_is_equal(present.get(name), value) for name, value in recorded.items())
+    return present == recorded
 
 
-def save_record(record: Record, path: Path) -> None:
-    """Write a record, whole or not at all."""
+def save_record(record: TrialRecord, path: Path) -> None:
+    """Write a record atomically."""
     with atomic_write(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
-def load_records(folder: Path) -> list[Record]:
-    """Read what a folder of `cryopick benchmark` holds so far, by labels and repeats.
+def load_records(folder: Path) -> list[TrialRecord]:
+    """Read the records of a folder of `cryopick benchmark`, by number of labels and repeat.
 
     Raises:
-        InputError: It holds no record.
-        FormatError: A record is damaged.
+        InputError: The folder contains no record.
+        FormatError: A record is invalid.
     """
-    found = sorted((folder / "runs").glob("*.json"))
-    if not found:
-        raise InputError(f"{folder}: holds no finished run; start some with cryopick benchmark")
-    return [read_record(path) for path in found]
+    paths = sorted((folder / "runs").glob("*.json"))
+    if not paths:
+        raise InputError(f"{folder}: contains no finished trial; run cryopick benchmark first")
+    return [read_record(path) for path in paths]
 
 
-def read_record(path: Path) -> Record:
-    """Read one record.
+def read_record(path: Path) -> TrialRecord:
+    """Read a record.
 
     Raises:
-        FormatError: It is damaged.
+        FormatError: The record is invalid.
     """
     try:
         values = json.loads(read_text(path))
-        return Record(**values | {"settings": _with_current_names(values["settings"])})
+        return TrialRecord(**values | {"settings": _with_current_names(values["settings"])})
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path}: is no record of a run of cryopick benchmark; remove it, and the run is "
-            "done again"
+            f"{path}: not a record of cryopick benchmark; remove it and repeat the benchmark"
         ) from error
 
 
-def selected(records: Iterable[Record], wanted: Mapping[str, str]) -> list[Record]:
-    """The records whose fields have the values that are wanted, as text.
+def select_records(
+    records: Iterable[TrialRecord], conditions: Mapping[str, str]
+) -> list[TrialRecord]:
+    """Return the records whose fields have the given values.
 
-    Several values are parted by commas. Numbers are compared as numbers.
+    Args:
+        records: The records.
+        conditions: Accepted values of each field, separated by commas; numbers are compared as
+            numbers.
 
     Raises:
-        SettingsError: A field is unknown, or no record is left.
+        SettingsError: A field does not exist, or no record meets the conditions.
     """
     records = list(records)
-    left = records
-    for name, values in wanted.items():
+    selection = records
+    for name, values in conditions.items():
         if records and name not in _all_fields(records[0]):
             raise SettingsError(
-                f"runs have no field {name!r}; choose one of "
+                f"trials have no field {name!r}; choose one of "
                 f"{', '.join(sorted(_all_fields(records[0])))}"
             )
-        choices = {_spelt(value) for value in values.split(",")}
-        left = [record for record in left if _spelt(_all_fields(record)[name]) in choices]
-    if not left:
-        known = ", ".join(f"{name}={value}" for name, value in wanted.items())
-        raise SettingsError(f"no run has {known}")
-    return left
+        choices = {_normalize_value(value) for value in values.split(",")}
+        selection = [
+            record for record in selection if _normalize_value(_all_fields(record)[name]) in choices
+        ]
+    if not selection:
+        text = ", ".join(f"{name}={value}" for name, value in conditions.items())
+        raise SettingsError(f"no trial has {text}; change --where")
+    return selection
 
 
-def _all_fields(record: Record) -> dict[str, Any]:
+def _all_fields(record: TrialRecord) -> dict[str, Any]:
     return {**record.fields(), "labels": record.labels, "repeat": record.repeat}
 
 
-def _spelt(value: object) -> str:
-    """A value as text that is the same for 1, 1.0 and "1"."""
+def _normalize_value(value: object) -> str:
+    """Convert a value to text that is equal for 1, 1.0 and "1"."""
     try:
         return f"{float(str(value)):g}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""`cryopick benchmark` on micrographs of blobs."""
+"""`cryopick benchmark` on simulated micrographs of blobs."""
 
 import json
 from pathlib import Path
@@ -35,39 +35,39 @@ def run(run_words):
     return run_words
 
 
-def stamps(folder):
+def modification_times(folder):
     return {path.name: path.stat().st_mtime_ns for path in Path(folder, "runs").glob("*.json")}
 
 
-def test_runs_are_kept_done_once_and_added_to(run):
-    line = f"benchmark study {BASE} --labels 2 --repeats 2 --objective pn"
-    run(line)
-    first = stamps("study")
+def test_trials_run_once_and_later_commands_add_to_them(run):
+    command = f"benchmark study {BASE} --labels 2 --repeats 2 --objective pn"
+    run(command)
+    first = modification_times("study")
 
-    run(line)
-    again = stamps("study")
-    run(f"{line} --objective ge-binomial --prior-factor 1 --prior-factor 0.5")
+    run(command)
+    second = modification_times("study")
+    run(f"{command} --objective ge-binomial --prior-factor 1 --prior-factor 0.5")
 
     assert len(first) == 2
-    assert again == first
-    assert stamps("study").items() > first.items()
-    assert len(stamps("study")) == 8
+    assert second == first
+    assert modification_times("study").items() > first.items()
+    assert len(modification_times("study")) == 8
 
 
-def test_a_repeat_has_the_same_labels_for_all_ways_and_other_repeats_have_others(run):
+def test_methods_share_the_labels_of_a_repeat_and_repeats_differ(run):
     run(f"benchmark study {BASE} --labels 3 --repeats 2 --objective pn --objective pu")
 
     labels = {}
     for record in load_records(Path("study")):
         labels.setdefault(record.repeat, set()).add(record.label_digest)
-    assert [len(own) for own in labels.values()] == [1, 1]
+    assert [len(digests) for digests in labels.values()] == [1, 1]
     assert len(set.union(*labels.values())) == 2
 
 
-def test_a_run_gives_the_same_numbers_in_another_process(run):
-    line = f"{BASE} --labels 3 --repeats 1 --objective pu"
-    run(f"benchmark one {line}")
-    run(f"benchmark two {line.replace('--jobs 1', '--jobs 2')}")
+def test_a_trial_gives_the_same_results_in_another_process(run):
+    command = f"{BASE} --labels 3 --repeats 1 --objective pu"
+    run(f"benchmark one {command}")
+    run(f"benchmark two {command.replace('--jobs 1', '--jobs 2')}")
 
     one, two = (load_records(Path(folder))[0] for folder in ("one", "two"))
     assert one.particle_average_precision == pytest.approx(two.particle_average_precision)
@@ -75,7 +75,7 @@ def test_a_run_gives_the_same_numbers_in_another_process(run):
     assert one.settings == two.settings
 
 
-def test_the_report_shows_what_is_there_so_far(run):
+def test_the_report_shows_the_finished_trials(run):
     run(f"benchmark study {BASE} --labels 2 --repeats 2 --objective pn --objective ge-binomial")
 
     text = run("benchmark-report study").stdout
@@ -84,56 +84,56 @@ def test_the_report_shows_what_is_there_so_far(run):
     assert "| ge-binomial (reference) |" in text
     assert "| pn |" in text
     assert "P " in text
-    assert table[0]["ways"] == ["pn"]
+    assert table[0]["methods"] == ["pn"]
     assert len(table[0]["cells"]["particle_average_precision"][0]["values"]) == 2
 
 
-def test_more_labels_than_particles_are_skipped_and_the_rest_is_done(run):
-    words = run(
+def test_a_trial_with_more_labels_than_particles_fails_and_the_others_finish(run):
+    result = run(
         f"benchmark study {BASE} --labels 2 --labels 999 --repeats 1 --objective pn", status=1
     )
 
-    assert "999 labels are asked for" in words.stderr
+    assert "999 labels are requested" in result.stderr
     assert [record.labels for record in load_records(Path("study"))] == [2]
 
 
-def test_a_folder_keeps_to_one_data_set(run):
+def test_a_folder_belongs_to_one_data_set(run):
     run(f"benchmark study {BASE} --labels 2 --repeats 1 --objective pn")
 
-    words = run(
+    result = run(
         f"benchmark study {BASE.replace('0.34', '0.67')} --labels 2 --objective pn", status=1
     )
 
-    assert "other micrographs or particles" in words.stderr
+    assert "other micrographs or particles" in result.stderr
 
 
-def test_micrographs_to_judge_by_are_not_learnt_from(run):
-    line = f"benchmark study {BASE} --labels 2 --repeats 1 --objective pn"
-    run(f"{line} --held-out-micrographs {Path('mics').resolve()}/mic_2.mrc")
+def test_held_out_micrographs_are_not_used_for_training(run):
+    command = f"benchmark study {BASE} --labels 2 --repeats 1 --objective pn"
+    run(f"{command} --held-out-micrographs {Path('mics').resolve()}/mic_2.mrc")
 
     lines = Path("study/data.txt").read_text().splitlines()
-    assert [one for one in lines if "mic_2" in one] == [
+    assert [line for line in lines if "mic_2" in line] == [
         f"held out\t{Path('mics').resolve()}/mic_2.mrc"
     ]
-    assert sum(one.startswith("training") for one in lines) == 2
+    assert sum(line.startswith("training") for line in lines) == 2
 
 
-def test_some_micrographs_are_left_to_learn_from(run):
-    words = run(f"benchmark study {BASE} --held-out-micrographs mics", status=1)
+def test_holding_out_all_micrographs_is_refused(run):
+    result = run(f"benchmark study {BASE} --held-out-micrographs mics", status=1)
 
-    assert "all micrographs are held out" in words.stderr
+    assert "all micrographs are held out" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message"),
     [
         ("--objective best", "no objective 'best'"),
         ("--repeats 0", "repeats must be at least 1"),
         ("--autoencoder much", "autoencoder must be"),
     ],
 )
-def test_a_choice_that_there_is_not_is_one_line(run, option, told):
-    words = run(f"benchmark study {BASE} --labels 2 {option}", status=1)
+def test_an_invalid_choice_is_reported_before_any_trial(run, option, message):
+    result = run(f"benchmark study {BASE} --labels 2 {option}", status=1)
 
-    assert told in words.stderr
+    assert message in result.stderr
     assert not Path("study/runs").exists()
