@@ -274,15 +274,23 @@ def test_the_scale_may_differ_from_the_diameter(tmp_path):
     assert finer.image.shape[0] == pytest.approx(2 * usual.image.shape[0], abs=1)
 
 
-def test_the_scale_with_higher_scores_is_chosen(tmp_path):
+def test_the_finer_scale_is_chosen_where_its_scores_are_higher(tmp_path):
     model = replace(MODEL, calibration=Calibration(1.0, -5.0))
-    path = micrograph(tmp_path)
-    narrow = PickSettings(diameter_ang=DIAMETER_ANG, width_ang=DIAMETER_ANG / 9)
-    wide = PickSettings(diameter_ang=3 * DIAMETER_ANG, width_ang=DIAMETER_ANG / 3)
+    settings = PickSettings(diameter_ang=3 * DIAMETER_ANG, width_ang=DIAMETER_ANG / 3)
 
-    # The blobs are of DIAMETER_ANG: the length in one case, the geometric mean in the other.
-    assert choose_scale(model, narrow, CPU, [path]) == pytest.approx(DIAMETER_ANG)
-    assert choose_scale(model, wide, CPU, [path]) == pytest.approx(DIAMETER_ANG)
+    scale_ang = choose_scale(model, settings, CPU, [micrograph(tmp_path)])
+
+    assert scale_ang == pytest.approx(DIAMETER_ANG)  # the size of the blobs
+
+
+def test_the_scale_of_the_length_is_chosen_where_its_scores_are_higher(monkeypatch):
+    def score_by_scale(picker, *_):
+        return np.array([picker.settings.scale_ang]), 1
+
+    monkeypatch.setattr("cryopick.pick.contrast._sum_positive_scores", score_by_scale)
+    settings = PickSettings(diameter_ang=160.0, width_ang=40.0)
+
+    assert choose_scale(MODEL, settings, CPU, []) == 160.0
 
 
 @pytest.mark.parametrize("contrast", ["dark", "bright"])
