@@ -61,7 +61,7 @@ class TrainJob:
         held_out: Micrographs and labels to evaluate on.
         held_out_is_complete: The held-out labels are all particles on those micrographs.
         trust_labels: Train although the labels fit picks of the general model much better when
-            mirrored, scaled or shifted, or lie outside the micrographs.
+            mirrored, scaled or shifted.
         ignore: Regions to ignore on all of them, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
         devices: Number of such devices that share each minibatch.
@@ -201,7 +201,7 @@ def _check_labels(job: TrainJob, statistics: ParticleStatistics, events: Events)
     """Compare the labels with the picks of the general model.
 
     Raises:
-        InputError: They fit much better when mirrored, scaled or shifted, or lie outside.
+        InputError: They fit much better when mirrored, scaled or shifted.
     """
     sample = statistics.sample
     if sample is None:
