@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float32
+from cryopick.errors import MicrographError
 from cryopick.inference.dilation import convert_to_stride
 from cryopick.inference.settings import Precision
 from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
