@@ -4,6 +4,7 @@ A table may name a micrograph by its full path, a part of it, its file name or i
 with the same stem are distinguished by the rest of the name; ambiguous names are rejected.
 
 - `micrograph_stem`: name without folders and image suffix.
+- `remove_source_mark`: stem of a coordinate file without `_autopick` and the like.
 - `match_names`: replace the micrograph names of a table by the paths of the given files.
 - `find_listed_file`: find the file that a name in a list refers to.
 - `MICROGRAPH_SUFFIXES`: file suffixes of micrographs.
@@ -26,6 +27,7 @@ __all__ = [
     "find_listed_file",
     "match_names",
     "micrograph_stem",
+    "remove_source_mark",
 ]
 
 MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -43,6 +45,7 @@ _SUFFIX = re.compile(
     r"|_fractions|_topazpicks|_autopick|_manualpick|_automatch|_topaz)$",
     re.IGNORECASE,
 )
+_SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
 _LOGGER = logging.getLogger(__name__)
 _STACK_INDEX = re.compile(r"^\d+@")  # "000123@stack.mrcs" in RELION: image 123 of a stack
 
@@ -70,6 +73,15 @@ def micrograph_stem(name: str) -> str:
     """
     base = PurePosixPath(_STACK_INDEX.sub("", name)).name
     return _IMAGE_SUFFIX.sub("", base) or base
+
+
+def remove_source_mark(stem: str) -> str:
+    """Remove the name of the picking program from the stem of a coordinate file.
+
+    >>> remove_source_mark("a_autopick")
+    'a'
+    """
+    return _SOURCE_MARK.sub("", stem)
 
 
 def match_names(picks: Picks, paths: Sequence[Path]) -> MatchedPicks:
