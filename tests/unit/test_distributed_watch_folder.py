@@ -12,6 +12,7 @@ import pytest
 from tests import tiny
 
 from cryopick.distributed import live_picking
+from cryopick.distributed.status import WatchStatus, write_status
 from cryopick.distributed.watch_folder import FolderWatcher, find_present_micrographs
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.runs.ledger import Ledger
@@ -112,6 +113,18 @@ def test_each_new_micrograph_is_picked_once(run_with_model):
     page = Path("out/status.html").read_text()
     assert "<h2>Failed micrographs</h2>" in page
     assert page.count("<li>") == 1
+
+
+def test_the_status_page_escapes_names_and_messages(tmp_path):
+    name = 'a"><script>alert(1)</script>.mrc'
+    status = WatchStatus(last=name).with_failure(name, f"{name}: unreadable")
+
+    write_status(status, tmp_path)
+
+    page = (tmp_path / "status.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 2
+    assert "default-src 'none'" in page
 
 
 def test_a_removed_table_is_written_again(run_with_model):
