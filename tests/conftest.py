@@ -34,7 +34,7 @@ def run_words(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def project(run_words):
+def run_with_model(run_words):
     """Run commands in a folder with five micrographs in mics/ and a model, m.safetensors."""
     from tests import tiny
 

@@ -72,6 +72,7 @@ def train_model(  # noqa: PLR0913  # options of the command
     *,
     held_out: tuple[Sequence[Path], Picks] | None = None,
     negatives: Picks | None = None,
+    trust_labels: bool = False,
     ignore: Regions | None = None,
     device: str = "auto",
     events: Events | None = None,
@@ -89,6 +90,7 @@ def train_model(  # noqa: PLR0913  # options of the command
         settings: Settings from `train_settings`.
         held_out: Micrographs to evaluate on, and all particles on them.
         negatives: Negative labels: positions without a particle.
+        trust_labels: Train although the labels fit much better when mirrored, scaled or shifted.
         ignore: Regions to ignore, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
         events: Receiver of progress, curves and skipped micrographs; by default, each skipped
@@ -99,7 +101,8 @@ def train_model(  # noqa: PLR0913  # options of the command
         The model, as `load_model` reads it.
 
     Raises:
-        InputError: No label lies on a micrograph that can be used.
+        InputError: No label lies on a micrograph that can be used, or the labels fit much better
+            when mirrored, scaled or shifted.
         OutputExistsError: The model exists and is not to be replaced.
         SettingsError: Prior and labels contradict each other.
     """
@@ -115,6 +118,7 @@ def train_model(  # noqa: PLR0913  # options of the command
         training=labelled,
         held_out=evaluation,
         held_out_is_complete=evaluation is not None,
+        trust_labels=trust_labels,
         ignore=ignore or Regions({}),
         device=device,
         overwrite=overwrite,

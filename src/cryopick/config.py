@@ -13,6 +13,7 @@ or any of these `| None`. A key that is missing from the file takes its default.
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -20,11 +21,16 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from cryopick.errors import FormatError, InputError, SettingsError
+from cryopick.errors import FormatError, SettingsError
+from cryopick.runs.text_files import read_text
 
 __all__ = ["Help", "hash_settings", "load_toml", "to_toml"]
 
 Settings = TypeVar("Settings")
+
+_MAX_BYTES = 1 << 20  # of a settings file
+_MAX_INTEGER = 2**63 - 1
+_MAX_MESSAGE = 200  # characters of a wrong value that a message shows
 
 
 @dataclass(frozen=True)
@@ -59,11 +65,10 @@ def load_toml(settings: type[Settings], path: Path) -> Settings:
             by the class.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the settings: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not a TOML file: {error}") from error
+        values = tomllib.loads(read_text(path, max_bytes=_MAX_BYTES))
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
+        reason = " ".join(str(error).split())[:200]
+        raise FormatError(f"{path}: not a TOML file: {reason}") from error
     return _build_settings(settings, values, str(path))
 
 
@@ -130,13 +135,28 @@ def _convert(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401  # whate
             item = typing.get_args(option)[0]
             return tuple(_convert(v, item, f"{where}[{i}]") for i, v in enumerate(value))
         if option is float and type(value) in (int, float):
-            return float(value)
+            try:
+                number = float(value)
+            except OverflowError:
+                break
+            if math.isnan(number):
+                break
+            return number
         if option is Path and isinstance(value, str):
             return Path(value)
-        if type(value) is option:
+        if type(value) is option and not (option is int and abs(value) > _MAX_INTEGER):
             return value
     expected = " or ".join(_describe_type(option) for option in options if option is not type(None))
-    raise SettingsError(f"{where}: expected {expected}, found {json.dumps(value, default=str)}")
+    raise SettingsError(f"{where}: expected {expected}, found {_shorten(value)}")
+
+
+def _shorten(value: object) -> str:
+    """Format a value for a message."""
+    try:
+        text = json.dumps(value, default=str)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of thousands of digits
+        return "a value out of bounds"
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
 
 
 def _is_union(kind: Any) -> bool:  # noqa: ANN401  # an annotation

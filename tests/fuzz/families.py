@@ -100,20 +100,26 @@ def _image(read: Callable[[Path], object]) -> Callable[[Path], None]:
     return bounded
 
 
-def _from_io(name: str) -> Callable[[Path], object]:
-    """A function of cryopick.io, imported when it is first wanted."""
+def _read_micrograph(path: Path) -> None:
+    from cryopick.io.images.micrograph import read_micrograph
 
-    def read(path: Path) -> object:
-        from cryopick import io
+    read_micrograph(path)
 
-        return getattr(io, name)(path)
 
-    return read
+def _describe_micrograph(path: Path) -> None:
+    from cryopick.io.images.micrograph import describe_micrograph
+
+    describe_micrograph(path)
+
+
+def _read_micrograph_shape(path: Path) -> None:
+    from cryopick.io.images.sizes import read_micrograph_shape
+
+    read_micrograph_shape(path)
 
 
 _IMAGES = tuple(
-    _image(_from_io(name))
-    for name in ("read_micrograph", "describe_micrograph", "micrograph_shape")
+    _image(read) for read in (_read_micrograph, _describe_micrograph, _read_micrograph_shape)
 )
 
 
@@ -210,7 +216,12 @@ def _settings(path: Path) -> None:
 
 _TEXT = ("cryopick.io",)
 _JSON = ("[", "]", "{", "}", ":", ",", "null", "true", "1e999", "-1", '"', "NaN", "\\\\u00")
-_MODEL = ("cryopick.train", "cryopick.preprocess.normalize", "cryopick.io")
+_MODEL = (
+    "cryopick.model.model_file",
+    "cryopick.train",
+    "cryopick.preprocess.normalize",
+    "cryopick.io",
+)
 
 FAMILIES = {
     "mrc": Family(

@@ -77,17 +77,21 @@ def test_split_keeps_the_optics_table_on_both_sides(run_words):
 @pytest.mark.parametrize("command", ["combine union", "convert"])
 def test_different_optics_groups_with_the_same_number_are_renumbered(command, run_words):
     write_star("p.star", ROWS)
-    write_star("q.star", ["m/c.mrc 1 2 3 1 g"], groups=["1 og1 2.5"])
+    rows = ["m/c.mrc 1 2 3 1 g", "m/a.mrc 10 20 1 1 g"]
+    write_star("q.star", rows, groups=["1 og1 2.5"])
 
     radius = " --radius-px 3" if "combine" in command else ""
     run_words(f"{command} p.star q.star -o out.star{radius}")
 
-    assert read_optics("out.star") == KEPT | {"m/c.mrc": ("og1_3", 2.5)}
+    optics = read_optics("out.star")
+    assert optics["m/c.mrc"] == ("og1_3", 2.5)
+    assert optics["m/b.mrc"] == ("og2", 1.5)
 
 
 def test_equal_groups_with_other_numbers_become_one(run_words):
     write_star("p.star", ROWS)
-    write_star("q.star", ["m/c.mrc 1 2 3 7 g"], groups=["7 og2 1.50000"])
+    rows = ["m/c.mrc 1 2 3 7 g", "m/b.mrc 30 40 1 7 g"]
+    write_star("q.star", rows, groups=["7 og2 1.50000"])
 
     run_words("combine union p.star q.star -o out.star --radius-px 3")
 

@@ -9,7 +9,7 @@ import pytest
 from tests import tiny
 
 from cryopick.errors import SettingsError
-from cryopick.io.tables.pick_tables import write_picks
+from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.model.model_file import load_model
 from cryopick.picks import Picks
 
@@ -254,3 +254,17 @@ def test_complete_labels_on_held_out_micrographs_are_counted(run):
     ).stderr
 
     assert f"estimated: {tiny.PER_MICROGRAPH} particles per micrograph" in told
+
+
+def test_labels_that_fit_much_better_upside_down_stop_a_run_unless_they_are_trusted(run):
+    table = read_picks(Path("labels.tsv"))
+    write_picks(table.invert_y(96), Path("flipped.tsv"))
+    line = LINE.replace("labels.tsv", "flipped.tsv")
+
+    refused = run(f"{line} -o a.safetensors", status=1)
+    result = run(f"{line} -o a.safetensors --trust-labels")
+
+    assert "flipped.tsv: the labels fit" in refused.stderr
+    assert "with --invert-y" in refused.stderr
+    assert "warning: the labels fit" in result.stderr
+    assert Path("a.safetensors").exists()

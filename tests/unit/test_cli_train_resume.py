@@ -97,3 +97,16 @@ def test_a_run_with_another_initial_model_is_another_run(cut_off, run):
     os.utime("start.safetensors", (0, 0))  # as if it had been written again
 
     assert "contains an unfinished run with other settings" in run(line, status=1).stderr
+
+
+@pytest.mark.parametrize("damage", [b"", b"half a checkpoint", None])
+def test_a_damaged_checkpoint_costs_its_steps_only(run, cut_off, damage):
+    run(f"{LINE} -o a.safetensors")
+    cut_off(f"{LINE} -o b.safetensors", 1)
+    checkpoint = Path("b.run/checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9] if damage is None else damage)
+
+    run(f"{LINE} -o b.safetensors --resume", status=1)
+    run(f"{LINE} -o b.safetensors")
+
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()

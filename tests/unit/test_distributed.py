@@ -136,66 +136,66 @@ def test_a_script_runs_the_command_in_shards(scheduler, tmp_path):
     assert "'a b.sh'" in text
 
 
-def test_merged_shards_equal_the_table_of_one_run(project, monkeypatch):
-    project(f"{tiny.LINE} -o all.star")
+def test_merged_shards_equal_the_table_of_one_run(run_with_model, monkeypatch):
+    run_with_model(f"{tiny.LINE} -o all.star")
     for number in (1, 2):
-        project(f"{tiny.LINE} -o picks.star --shard {number}/3")
-    assert "1 of 3 shards are missing" in project("merge picks.star", status=1).stderr
+        run_with_model(f"{tiny.LINE} -o picks.star --shard {number}/3")
+    assert "1 of 3 shards are missing" in run_with_model("merge picks.star", status=1).stderr
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "3")
-    project(f"{tiny.LINE} -o picks.star --shard auto")
+    run_with_model(f"{tiny.LINE} -o picks.star --shard auto")
 
-    project("merge picks.star")
+    run_with_model("merge picks.star")
 
     assert Path("picks.star").read_bytes() == Path("all.star").read_bytes()
     assert Path("picks.settings.toml").read_text() == Path("all.settings.toml").read_text()
-    assert "already exists" in project("merge picks.star", status=1).stderr
+    assert "already exists" in run_with_model("merge picks.star", status=1).stderr
 
 
-def test_shards_with_different_settings_are_not_merged(project):
-    project(f"{tiny.LINE} -o picks.star --shard 1/2")
-    project(f"{tiny.LINE} -o picks.star --shard 2/2 --margin-ang 200")
+def test_shards_with_different_settings_are_not_merged(run_with_model):
+    run_with_model(f"{tiny.LINE} -o picks.star --shard 1/2")
+    run_with_model(f"{tiny.LINE} -o picks.star --shard 2/2 --margin-ang 200")
 
-    assert "its settings differ from" in project("merge picks.star", status=1).stderr
+    assert "its settings differ from" in run_with_model("merge picks.star", status=1).stderr
     assert not Path("picks.star").exists()
 
 
-def test_shards_write_tables_of_their_own_micrographs_into_one_folder(project):
+def test_shards_write_tables_of_their_own_micrographs_into_one_folder(run_with_model):
     for number in (1, 2):
-        project(f"{tiny.LINE} -o tables/ --shard {number}/2")
+        run_with_model(f"{tiny.LINE} -o tables/ --shard {number}/2")
 
     assert len(list(Path("tables").glob("mic_*.tsv"))) == 5
 
 
-def test_a_repeated_command_processes_only_new_and_changed_micrographs(project, monkeypatch):
+def test_a_repeated_command_processes_only_new_and_changed_micrographs(run_with_model, monkeypatch):
     from cryopick.pick.picker import Picker
 
     picked = []
     pick = Picker._pick
     monkeypatch.setattr(Picker, "_pick", lambda self, p: picked.append(p.name) or pick(self, p))
-    project(f"{tiny.LINE} -o picks.json")
+    run_with_model(f"{tiny.LINE} -o picks.json")
     first = Path("picks.json").read_bytes()
     picked.clear()
 
-    project(f"{tiny.LINE} -o picks.json")
+    run_with_model(f"{tiny.LINE} -o picks.json")
     assert picked == []
     assert Path("picks.json").read_bytes() == first
 
     Path("mics/mic_5.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
     os.utime("mics/mic_2.mrc", ns=(1, 1))
-    project(f"{tiny.LINE} -o picks.json")
+    run_with_model(f"{tiny.LINE} -o picks.json")
     assert sorted(picked) == ["mic_2.mrc", "mic_5.mrc"]
     assert len(read_picks(Path("picks.json")).micrographs) == 6
 
 
 @pytest.mark.parametrize("ending", ["tsv", "json"])
-def test_merging_reports_the_micrographs_that_shards_skipped(project, ending):
+def test_merging_reports_the_micrographs_that_shards_skipped(run_with_model, ending):
     Path("mics/mic_1.mrc").write_bytes(b"")
-    project(f"{tiny.LINE} -o all.{ending}", status=1)
-    project(f"{tiny.LINE} -o picks.{ending} --shard 1/2")
-    project(f"{tiny.LINE} -o picks.{ending} --shard 2/2", status=1)
+    run_with_model(f"{tiny.LINE} -o all.{ending}", status=1)
+    run_with_model(f"{tiny.LINE} -o picks.{ending} --shard 1/2")
+    run_with_model(f"{tiny.LINE} -o picks.{ending} --shard 2/2", status=1)
 
-    messages = project(f"merge picks.{ending}", status=1).stderr
+    messages = run_with_model(f"merge picks.{ending}", status=1).stderr
 
     assert "1 micrographs were skipped by the shards: mics/mic_1.mrc" in messages
     assert Path(f"picks.{ending}").read_bytes() == Path(f"all.{ending}").read_bytes()
@@ -217,7 +217,7 @@ COMMANDS = {
 def count_reads(monkeypatch):
     """Return a list that receives the names of all micrographs that are read."""
     names_read = []
-    for name in ("prepare.dataset", "pick.pipeline", "pick.propose.proposer", "stack.many"):
+    for name in ("preprocess.dataset", "pick.picker", "pick.proposals.proposer", "stack.batch"):
         module = importlib.import_module(f"cryopick.{name}")
 
         def read(path, real=module.read_micrograph, **options):
@@ -229,18 +229,18 @@ def count_reads(monkeypatch):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_batch_command_processes_only_missing_results(project, monkeypatch, name):
+def test_every_batch_command_processes_only_missing_results(run_with_model, monkeypatch, name):
     line, output = COMMANDS[name]
     moved = Path("mics/mic_3.mrc").rename("mic_3.mrc")
-    project(line, status=0)
+    run_with_model(line, status=0)
     moved.rename("mics/mic_3.mrc")
     os.utime("mics/mic_3.mrc", ns=(5, 5))
     names_read = count_reads(monkeypatch)
 
-    project(line, status=1 if name == "shared" else 0)
+    run_with_model(line, status=1 if name == "shared" else 0)
 
     if name == "shared":  # the reference of the shared normalization has changed
-        project(f"{line} --force")
+        run_with_model(f"{line} --force")
         assert len(set(names_read)) == 5
     else:
         assert set(names_read) == {"mic_3.mrc"}
@@ -249,32 +249,32 @@ def test_every_batch_command_processes_only_missing_results(project, monkeypatch
     before = {path: path.read_bytes() for path in Path().glob("out/*.mrc*")}
     if before:
         Path(output).unlink()
-        project(line)
+        run_with_model(line)
         assert {path: path.read_bytes() for path in Path().glob("out/*.mrc*")} == before
     else:
-        project(line)
+        run_with_model(line)
         assert names_read == []
 
 
 @pytest.mark.parametrize("name", ["propose", "filaments", "score"])
-def test_other_batch_commands_also_run_in_shards(project, name):
+def test_other_batch_commands_also_run_in_shards(run_with_model, name):
     line, output = COMMANDS[name]
-    project(line)
+    run_with_model(line)
     expected = {path.name: path.read_bytes() for path in [Path(output), *Path().glob("out/*.mrc")]}
     line = line.replace("-o picks", "-o parts").replace("-o out", "-o parts")
     for number in (1, 2):
-        project(f"{line} --shard {number}/2")
+        run_with_model(f"{line} --shard {number}/2")
     if name != "score":
-        project("merge parts.tsv")
+        run_with_model("merge parts.tsv")
         assert Path("parts.tsv").read_bytes() == expected[output]
     else:
-        assert "need no merge" in project("merge parts", status=1).stderr
+        assert "need no merge" in run_with_model("merge parts", status=1).stderr
         for path in Path("parts").glob("*.mrc"):
             assert path.read_bytes() == expected[path.name]
 
 
-def test_submit_writes_a_script(project):
-    messages = project(
+def test_submit_writes_a_script(run_with_model):
+    messages = run_with_model(
         "submit --scheduler slurm --shards 4 -s job.sh pick mics --model m.safetensors -o p.star"
     )
 
@@ -286,9 +286,9 @@ def test_submit_writes_a_script(project):
     assert os.access("job.sh", os.X_OK)
     assert (
         "only pick"
-        in project("submit --scheduler slurm --shards 4 -s j.sh info mics", status=2).stderr
+        in run_with_model("submit --scheduler slurm --shards 4 -s j.sh info mics", status=2).stderr
     )
     assert (
         "must be one of slurm"
-        in project("submit --scheduler x --shards 4 -s j.sh pick m", status=2).stderr
+        in run_with_model("submit --scheduler x --shards 4 -s j.sh pick m", status=2).stderr
     )

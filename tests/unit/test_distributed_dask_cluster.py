@@ -325,7 +325,7 @@ def is_running(pid):
             "--cluster must be one of local, slurm, pbs, lsf, sge, or the address",
         ),
         ("--cluster tcp://127.0.0.1:9", 1, "no dask scheduler answers at this address"),
-        ("--workers 2", 2, "--workers is for --cluster"),
+        ("--workers 2", 2, "--workers needs --cluster"),
     ],
 )
 def test_usage_errors_are_reported(run, monkeypatch, words, status, message):

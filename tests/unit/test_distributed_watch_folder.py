@@ -12,6 +12,7 @@ import pytest
 from tests import tiny
 
 from cryopick.distributed import live_picking
+from cryopick.distributed.status import WatchStatus, write_status
 from cryopick.distributed.watch_folder import FolderWatcher, find_present_micrographs
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.runs.ledger import Ledger
@@ -86,8 +87,8 @@ def read_status():
     return json.loads(Path("out/status.json").read_text())
 
 
-def test_each_new_micrograph_is_picked_once(project):
-    messages = project(f"{WATCH} --until-idle-s 0.3").stderr
+def test_each_new_micrograph_is_picked_once(run_with_model):
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.3").stderr
     assert messages.count("particles;") == 5
     assert "picked 5 new micrographs, 5 in total" in messages
     first = read_tables()
@@ -95,7 +96,7 @@ def test_each_new_micrograph_is_picked_once(project):
 
     Path("mics/mic_8.mrc").write_bytes(Path("mics/mic_0.mrc").read_bytes())
     Path("mics/mic_9.mrc").write_bytes(b"cut short")
-    messages = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.5", status=1).stderr
 
     assert "picked 1 new micrographs, 6 in total" in messages
     assert "1 micrographs could not be used: mics/mic_9.mrc" in messages
@@ -114,12 +115,24 @@ def test_each_new_micrograph_is_picked_once(project):
     assert page.count("<li>") == 1
 
 
-def test_a_removed_table_is_written_again(project):
-    project(f"{WATCH} --until-idle-s 0.2")
+def test_the_status_page_escapes_names_and_messages(tmp_path):
+    name = 'a"><script>alert(1)</script>.mrc'
+    status = WatchStatus(last=name).with_failure(name, f"{name}: unreadable")
+
+    write_status(status, tmp_path)
+
+    page = (tmp_path / "status.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 2
+    assert "default-src 'none'" in page
+
+
+def test_a_removed_table_is_written_again(run_with_model):
+    run_with_model(f"{WATCH} --until-idle-s 0.2")
     first = read_tables()
     Path("out/mic_3_autopick.star").unlink()
 
-    messages = project(f"{WATCH} --until-idle-s 0.2").stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.2").stderr
 
     assert "picked 0 new micrographs, 5 in total" in messages
     assert {name: data for name, (data, _) in read_tables().items()} == {
@@ -127,7 +140,7 @@ def test_a_removed_table_is_written_again(project):
     }
 
 
-def test_live_picking_waits_for_a_full_disk(project, monkeypatch):
+def test_live_picking_waits_for_a_full_disk(run_with_model, monkeypatch):
     full = iter([True] * 8)
     real = live_picking.write_picks_per_micrograph
 
@@ -137,14 +150,14 @@ def test_live_picking_waits_for_a_full_disk(project, monkeypatch):
         return real(*words, **options)
 
     monkeypatch.setattr(live_picking, "write_picks_per_micrograph", write)
-    messages = project(f"{WATCH} --until-idle-s 0.5").stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.5").stderr
 
     assert "No space left on device; retrying until the disk is available" in messages
     assert len(read_tables()) == 5
     assert read_status()["failed"] == 0
 
 
-def test_a_failing_micrograph_does_not_stop_live_picking(project, monkeypatch):
+def test_a_failing_micrograph_does_not_stop_live_picking(run_with_model, monkeypatch):
     from cryopick.pick.picker import Picker
 
     pick = Picker._pick
@@ -155,34 +168,34 @@ def test_a_failing_micrograph_does_not_stop_live_picking(project, monkeypatch):
         return pick(self, path)
 
     monkeypatch.setattr(Picker, "_pick", fail)
-    messages = project(f"{WATCH} --until-idle-s 0.5", status=1).stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.5", status=1).stderr
 
     assert "failed, will be retried when the file changes: an error of torch" in messages
     assert len(read_tables()) == 4
 
 
-def test_two_watches_of_one_output_folder_are_refused(project):
+def test_two_watches_of_one_output_folder_are_refused(run_with_model):
     ledger = Ledger.for_output(Path("out"), ["another"])
     with ledger.start([], overwrite=True):
-        messages = project(f"{WATCH} --until-idle-s 0.2", status=1).stderr
+        messages = run_with_model(f"{WATCH} --until-idle-s 0.2", status=1).stderr
 
     assert "is working on it" in messages
 
 
-def test_two_micrographs_with_one_stem_are_distinguished_or_refused(project):
+def test_two_micrographs_with_one_stem_are_distinguished_or_refused(run_with_model):
     Path("more").mkdir()
     Path("more/mic_1.mrc").write_bytes(Path("mics/mic_2.mrc").read_bytes())
 
-    messages = project(f"{WATCH} more --until-idle-s 0.5", status=1).stderr
+    messages = run_with_model(f"{WATCH} more --until-idle-s 0.5", status=1).stderr
     assert "more/mic_1.mrc: its table would replace that of mics/mic_1.mrc; rename it" in messages
     assert len(read_tables()) == 5
 
     both = tiny.LINE.replace("mics", "mics more", 1)
-    assert "would both be written to" in project(f"{both} -o each/", status=1).stderr
-    project(f"{both} -o picks.star")
+    assert "would both be written to" in run_with_model(f"{both} -o each/", status=1).stderr
+    run_with_model(f"{both} -o picks.star")
     tables = dict(read_picks(Path("picks.star")).split_by_micrograph())
     assert len(tables) == 6
-    assert (tables["more/mic_1.mrc"].xy_px == found["mics/mic_2.mrc"].xy_px).all()
+    assert (tables["more/mic_1.mrc"].xy_px == tables["mics/mic_2.mrc"].xy_px).all()
 
 
 def write_in_pieces(path, pieces, monkeypatch):
@@ -207,28 +220,30 @@ PIECES = {
 
 
 @pytest.mark.parametrize("ends", PIECES.values(), ids=PIECES)
-def test_a_slowly_written_micrograph_is_picked_when_it_is_complete(project, monkeypatch, ends):
-    project(f"{tiny.LINE} -o picks.star")
+def test_a_slowly_written_micrograph_is_picked_when_it_is_complete(
+    run_with_model, monkeypatch, ends
+):
+    run_with_model(f"{tiny.LINE} -o picks.star")
     path = Path("mics/mic_3.mrc")
     data = path.read_bytes()
     path.unlink()
     pieces = [data[end:after] for end, after in pairwise(ends)]
     checks = write_in_pieces(path, pieces, monkeypatch)
 
-    messages = project(f"{WATCH} --until-idle-s 0.5").stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.5").stderr
 
     assert messages.count("mic_3.mrc: ") - messages.count("failed, will") == 1
     assert ("failed, will be retried when the file changes: mics/mic_3.mrc" in messages) == (
         len(ends) > 7
     )
     assert {size for size, is_picked in checks if is_picked} == {len(data)}
-    assert (read_status()["picked"], status()["failed"]) == (5, 0)
+    assert (read_status()["picked"], read_status()["failed"]) == (5, 0)
     expected = dict(read_picks(Path("picks.star")).split_by_micrograph())["mics/mic_3.mrc"]
     picks = read_picks(Path("out/mic_3_autopick.star"))
     assert (picks.xy_px == expected.xy_px).all()
 
 
-def test_a_micrograph_that_changes_is_picked_again_and_counted_once(project, monkeypatch):
+def test_a_micrograph_that_changes_is_picked_again_and_counted_once(run_with_model, monkeypatch):
     check_numbers = count()
 
     def list_files(arguments):
@@ -237,7 +252,7 @@ def test_a_micrograph_that_changes_is_picked_again_and_counted_once(project, mon
         return find_present_micrographs(arguments)
 
     monkeypatch.setattr("cryopick.distributed.watch_folder.find_present_micrographs", list_files)
-    messages = project(f"{WATCH} --until-idle-s 0.3").stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.3").stderr
 
     assert messages.count("mics/mic_0.mrc: ") == 2
     assert "picked 5 new micrographs, 5 in total" in messages
@@ -247,7 +262,7 @@ def test_a_micrograph_that_changes_is_picked_again_and_counted_once(project, mon
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_watch_resumes_without_repeating_work(project, number):
+def test_a_stopped_watch_resumes_without_repeating_work(run_with_model, number):
     from tests.commands import start
 
     for extra in range(5, 25):
@@ -262,12 +277,12 @@ def test_a_stopped_watch_resumes_without_repeating_work(project, number):
     assert exit_status == (-number if number == signal.SIGKILL else 0), messages
     if not exit_status:
         assert f"picked {len(before)} new micrographs, {len(before)} in total" in messages
-        assert (read_status()["picked"], status()["running"]) == (len(before), False)
+        assert (read_status()["picked"], read_status()["running"]) == (len(before), False)
 
-    messages = project(f"{WATCH} --until-idle-s 0.3").stderr
+    messages = run_with_model(f"{WATCH} --until-idle-s 0.3").stderr
 
     tables = read_tables()
     assert len(tables) == 25
     assert {name: tables[name] for name in before} == before
     assert messages.count("particles;") == 25 - len(before)
-    assert (read_status()["picked"], status()["failed"]) == (25, 0)
+    assert (read_status()["picked"], read_status()["failed"]) == (25, 0)

@@ -42,7 +42,7 @@ def test_a_point_of_the_curve_is_what_judging_the_cut_table_gives(picked, known,
 @settings(deadline=None)
 @given(rows)
 def test_a_table_judged_by_itself_is_perfect(known):
-    truth = table(known)
+    truth = table({entry[:3]: entry for entry in known}.values())  # duplicates would be merged
 
     judged = evaluate_picks(truth, truth, 0.0)
 

@@ -137,3 +137,26 @@ def test_pixel_size_and_histogram_are_optional(tmp_path):
     for own in (both.pixel_histogram, load_histogram(tmp_path, 1)):
         np.testing.assert_array_equal(own.centres, counted.centres)
         np.testing.assert_array_equal(own.counts, counted.counts)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("000000.json", b""),
+        ("000000.json", b"[" * 10),
+        ("000000.json", b"\xff"),
+        ("000000.json", b"{}"),
+        ("000000.image.npy", b"half"),
+        ("000000.usable.npy", None),
+    ],
+)
+def test_a_damaged_micrograph_counts_as_missing(tmp_path, name, content):
+    save_micrograph(tmp_path, 0, stored())
+    assert is_saved(tmp_path, 0)
+
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+
+    assert not is_saved(tmp_path, 0)

@@ -145,8 +145,9 @@ import os, signal, sys
 from pathlib import Path
 import torch
 from cryopick.config import load_toml
-from cryopick.learn import TrainSettings, train
-from cryopick.prepare import PreparedStore
+from cryopick.train.loop import train
+from cryopick.train.settings import TrainSettings
+from cryopick.preprocess.prepared_store import PreparedStore
 import numpy as np
 
 folder = Path(sys.argv[1])

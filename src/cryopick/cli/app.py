@@ -21,6 +21,7 @@ import typer
 from typer import Option, echo
 from typer.core import TyperGroup
 
+from cryopick.cli.option_values import CheckedCommand
 from cryopick.cli.repeated_option import repeat_micrograph_option
 from cryopick.errors import CryopickError
 
@@ -140,7 +141,15 @@ def _report_error(error: Exception) -> typer.Exit:
     return typer.Exit(BUG)
 
 
-app: typer.Typer = typer.Typer(
+class Application(typer.Typer):
+    """Typer application whose commands check the numbers in their options."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:  # noqa: ANN401  # as above
+        """Register a command; see `typer.Typer.command`."""
+        return super().command(name, **{"cls": CheckedCommand, **settings})
+
+
+app: typer.Typer = Application(
     name="cryopick",
     cls=Commands,
     no_args_is_help=True,

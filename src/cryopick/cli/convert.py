@@ -32,7 +32,7 @@ def convert(
         Option(
             "--to",
             "--format",
-            help="Format of OUT: tsv, csv, star, box, cs, cbox, eman, via or json. [default: "
+            help="Format of OUT: tsv, csv, star, box, cs, cbox, eman, via, json or xy. [default: "
             "from its suffix]",
         ),
     ] = None,

@@ -92,6 +92,12 @@ def _warn(evaluation: "Evaluation") -> None:
             "(list them with --only to count their picks as false)",
             err=True,
         )
+    if evaluation.n_duplicate_truth:
+        echo(
+            f"merged {evaluation.n_duplicate_truth} duplicate particles of TRUTH with others at "
+            "the same place",
+            err=True,
+        )
     if evaluation.in_neither_table:
         echo(
             "counted as empty, because neither table names them: "

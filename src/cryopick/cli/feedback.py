@@ -139,7 +139,6 @@ def _split_by_table(table: "Picks", selected: "Picks", radius_px: float) -> "tup
     """Return the selected particles, and the picks that match none of them."""
     from cryopick.evaluate.set_operations import subtract
 
-    rejected = subtract([table, selected], radius_px)
     shared = set(table.micrographs) & set(selected.micrographs)
     if len(selected) and not shared:
         raise InputError(
@@ -147,6 +146,7 @@ def _split_by_table(table: "Picks", selected: "Picks", radius_px: float) -> "tup
             f"{selected.micrographs[0]!r}, "
             f"than the picks, on {table.micrographs[0]!r}; give tables of the same data set"
         )
+    rejected = subtract([table, selected], radius_px)
     matched_frac = 1 - len(subtract([selected, table], radius_px)) / max(len(selected), 1)
     if _MAX_REJECTED_FRAC < matched_frac < _MIN_INPUT_FRAC:
         raise InputError(

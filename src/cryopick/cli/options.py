@@ -50,7 +50,7 @@ TableFormat = Annotated[
     str | None,
     Option(
         "--format",
-        help="Format of the table: tsv, csv, star, box, cs, cbox, eman, via or json. [default: "
+        help="Format of the table: tsv, csv, star, box, cs, cbox, eman, via, json or xy. [default: "
         "from the suffix]",
     ),
 ]

@@ -56,7 +56,11 @@ Result = TypeVar("Result")
 PROGRESS_VARIABLE = "CRYOPICK_PROGRESS_FILE"
 _LINE_EVERY_S = 5.0
 _NAMED = 3  # skipped files that a message names
-_WARNINGS = {NoticeCode.DOUBTFUL_PARTICLE_COUNT, NoticeCode.NO_PARTICLES}
+_WARNINGS = {
+    NoticeCode.DOUBTFUL_LABELS,
+    NoticeCode.DOUBTFUL_PARTICLE_COUNT,
+    NoticeCode.NO_PARTICLES,
+}
 
 
 class TerminalEvents:

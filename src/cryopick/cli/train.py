@@ -52,6 +52,13 @@ def train(
         Path | None,
         Option(metavar="TABLE", help="Table of negative labels: positions without a particle."),
     ] = None,
+    trust_labels: Annotated[
+        bool,
+        Option(
+            "--trust-labels",
+            help="Train although the labels fit much better when mirrored, scaled or shifted.",
+        ),
+    ] = False,
     ignore: Ignore = None,
     config: Config = None,
     held_out_micrographs: Annotated[
@@ -121,6 +128,7 @@ def train(
         training=training,
         held_out=held_out,
         held_out_is_complete=held_out_picks is not None,
+        trust_labels=trust_labels,
         ignore=read_ignored_regions(all_micrographs, ignore),
         device=device,
         devices=devices,

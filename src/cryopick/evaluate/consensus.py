@@ -14,6 +14,7 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.evaluate.matching import match_points
+from cryopick.evaluate.set_operations import require_shared_micrographs
 from cryopick.picks import Picks, concatenate
 
 __all__ = ["find_consensus"]
@@ -39,6 +40,7 @@ def find_consensus(
         0 for a table without the particle; the column `agreement` counts the tables.
 
     Raises:
+        UnmatchedError: The tables have no micrograph in common.
         ValueError: There is no table, `min_tables` is not between 1 and their number, or
             `radius_px` is negative or NaN.
     """
@@ -47,6 +49,7 @@ def find_consensus(
     min_tables = len(tables) // 2 + 1 if min_tables is None else min_tables
     if not 1 <= min_tables <= len(tables):
         raise ValueError(f"min_tables must be from 1 to the {len(tables)} tables; got {min_tables}")
+    require_shared_micrographs(tables)
     rank_scores = [_rank_scores(table) for table in tables]
     rows = [table.rows_by_micrograph() for table in tables]
     names = tuple(dict.fromkeys(name for table in tables for name in table.micrographs))

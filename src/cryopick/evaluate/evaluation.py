@@ -18,6 +18,7 @@ from cryopick.evaluate.precision_recall import (
     PrecisionRecallCurve,
     compute_precision_recall,
 )
+from cryopick.evaluate.spacing import merge_duplicates
 from cryopick.picks import Picks
 
 __all__ = ["Evaluation", "MicrographEvaluation", "evaluate_picks"]
@@ -59,6 +60,7 @@ class Evaluation:
         not_evaluated: Micrographs with picks that the truth does not list; empty if the caller
             chose the micrographs.
         in_neither_table: Requested micrographs that neither table lists; they count as empty.
+        n_duplicate_truth: Reference particles at the position of another one, merged with it.
         curve: The precision-recall curve; None without scores.
     """
 
@@ -73,6 +75,7 @@ class Evaluation:
     micrographs: tuple[MicrographEvaluation, ...]
     not_evaluated: tuple[str, ...]
     in_neither_table: tuple[str, ...]
+    n_duplicate_truth: int
     curve: PrecisionRecallCurve | None
 
     def to_dict(self) -> dict[str, object]:
@@ -105,8 +108,10 @@ def evaluate_picks(
     """
     names = tuple(dict.fromkeys(truth.micrographs if only is None else only))
     listed_names = set(picks.micrographs) | set(truth.micrographs)
-    _require_common_names(picks, names, listed_names)
+    _require_common_names(picks, truth, names, listed_names)
     evaluated_picks, particles = picks.restrict(names), truth.restrict(names)
+    stated_count = len(particles)
+    particles = merge_duplicates(particles)
     hit = match_picks(evaluated_picks, particles, radius_px) >= 0
     is_scored = evaluated_picks.is_scored
     curve = (
@@ -125,16 +130,24 @@ def evaluate_picks(
         micrographs=_evaluate_micrographs(evaluated_picks, hit, particles, best),
         not_evaluated=() if only is not None else _find_not_evaluated(names, picks),
         in_neither_table=tuple(name for name in names if name not in listed_names),
+        n_duplicate_truth=stated_count - len(particles),
         curve=curve,
     )
 
 
-def _require_common_names(picks: Picks, names: Sequence[str], listed_names: set[str]) -> None:
+def _require_common_names(
+    picks: Picks, truth: Picks, names: Sequence[str], listed_names: set[str]
+) -> None:
     """Reject tables whose micrograph names have nothing in common."""
     if not listed_names & set(names):
         raise SettingsError(
             f"no micrograph to evaluate: picks and truth list {len(listed_names)} micrographs, "
             f"none of which is among the {len(names)} requested"
+        )
+    if len(truth) and not set(truth.micrographs) & set(names):
+        raise SettingsError(
+            f"the truth has particles on none of the {len(names)} evaluated micrographs: it names "
+            f"{truth.micrographs[0]!r}; check the list of micrographs"
         )
     if len(picks) and not set(picks.micrographs) & set(names):
         raise SettingsError(

@@ -7,6 +7,7 @@ two are combined, then the result with the third, and so on.
 - `union`: particles that any table contains.
 - `intersect`: particles that all tables contain.
 - `subtract`: particles of the first table that no other contains.
+- `require_shared_micrographs`: check that tables name common micrographs.
 - `hold_out`: split micrographs into a training and a test set.
 - `fold`: split micrographs into k folds for cross-validation.
 """
@@ -18,10 +19,19 @@ from functools import reduce
 import numpy as np
 
 from cryopick.array_types import Bool
+from cryopick.errors import UnmatchedError
 from cryopick.evaluate.matching import is_near, match_picks
 from cryopick.picks import Picks, concatenate
 
-__all__ = ["Split", "fold", "hold_out", "intersect", "subtract", "union"]
+__all__ = [
+    "Split",
+    "fold",
+    "hold_out",
+    "intersect",
+    "require_shared_micrographs",
+    "subtract",
+    "union",
+]
 
 
 def union(tables: Sequence[Picks], radius_px: float) -> Picks:
@@ -31,6 +41,7 @@ def union(tables: Sequence[Picks], radius_px: float) -> Picks:
     nothing is removed.
 
     Raises:
+        UnmatchedError: The tables have no micrograph in common.
         ValueError: There is no table, or `radius_px` is negative or NaN.
     """
     return _combine_in_turn(
@@ -46,6 +57,7 @@ def intersect(tables: Sequence[Picks], radius_px: float) -> Picks:
     the first table.
 
     Raises:
+        UnmatchedError: The tables have no micrograph in common.
         ValueError: There is no table, or `radius_px` is negative or NaN.
     """
     return _combine_in_turn(
@@ -57,6 +69,7 @@ def subtract(tables: Sequence[Picks], radius_px: float) -> Picks:
     """Remove from the first table every pick within the radius of a pick of another table.
 
     Raises:
+        UnmatchedError: The tables have no micrograph in common.
         ValueError: There is no table, or `radius_px` is negative or NaN.
 
     Source: Bepler et al. 2019, Nat. Methods 16:1153, "Removal of overlapping particles".
@@ -69,7 +82,30 @@ def subtract(tables: Sequence[Picks], radius_px: float) -> Picks:
 def _combine_in_turn(tables: Sequence[Picks], combine: Callable[[Picks, Picks], Picks]) -> Picks:
     if not tables:
         raise ValueError("at least one table is needed")
+    require_shared_micrographs(tables)
     return reduce(combine, tables)
+
+
+def require_shared_micrographs(tables: Sequence[Picks]) -> None:
+    """Reject tables that cannot be compared because they name no common micrograph.
+
+    Tables without picks are ignored.
+
+    Raises:
+        UnmatchedError: A table shares no micrograph with the tables before it.
+    """
+    named: dict[str, None] = {}
+    for number, table in enumerate(tables, start=1):
+        if not len(table):
+            continue
+        if named and not named.keys() & set(table.micrographs):
+            raise UnmatchedError(
+                f"table {number} has no micrograph in common with the tables before it: it names "
+                f"{table.micrographs[int(table.index[0])]!r}, they name {next(iter(named))!r}; "
+                "give tables of the same micrographs, or join tables of different ones with "
+                "`cryopick convert`"
+            )
+        named |= dict.fromkeys(table.micrographs)
 
 
 def _add_micrographs(picks: Picks, other: Picks) -> Picks:

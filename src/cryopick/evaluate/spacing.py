@@ -1,14 +1,18 @@
 """Filter picks by distance to better picks and to the edges of the micrograph.
 
 - `select_spaced`: greedy non-maximum suppression by distance.
+- `merge_duplicates`: keep one of several picks at the same position.
 - `is_inside_margin`: test for a distance to the edges.
 """
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float
+from cryopick.picks import Picks
 
-__all__ = ["is_inside_margin", "select_spaced"]
+__all__ = ["is_inside_margin", "merge_duplicates", "select_spaced"]
+
+_SAME_POSITION_PX = 1.0  # rounding to integers moves positions by less
 
 
 def select_spaced(
@@ -35,6 +39,18 @@ def select_spaced(
             is_kept[neighbours[pick]] = False
             is_kept[pick] = True
     return is_kept
+
+
+def merge_duplicates(picks: Picks) -> Picks:
+    """Keep the first of several picks at the same position, within one pixel.
+
+    Tables that were joined twice, or written with and without rounding, repeat particles.
+    """
+    is_kept = np.ones(len(picks), bool)
+    for rows in picks.rows_by_micrograph().values():
+        order = -np.arange(len(rows), dtype=np.float64)
+        is_kept[rows] = select_spaced(picks.xy_px[rows], order, _SAME_POSITION_PX)
+    return picks if is_kept.all() else picks.select(is_kept)
 
 
 def is_inside_margin(

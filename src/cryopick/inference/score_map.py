@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float32
+from cryopick.errors import MicrographError
 from cryopick.inference.dilation import convert_to_stride
 from cryopick.inference.settings import Precision
 from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
@@ -121,16 +122,29 @@ def compute_ensemble_score_map(
 
     Raises:
         SettingsError: `step_px` does not divide the stride of the network.
+        MicrographError: A score is not finite.
     """
     scores = compute_score_map(scorer, image, step_px=step_px)
     if partner is None:
+        _check_finite(scores.logits)
         return scores
     partner_step = math.gcd(step_px, partner.scorer.stride_px)
     partner_logits = compute_score_map(partner.scorer, image, step_px=partner_step).logits
     ratio = step_px // partner_step
     weighted_sum = scores.logits + np.float32(partner.weight) * partner_logits[::ratio, ::ratio]
     # The mean instead of the sum keeps the range of the logits, so that thresholds stay valid.
-    return ScoreMap(weighted_sum / np.float32(1 + partner.weight), step_px)
+    logits = weighted_sum / np.float32(1 + partner.weight)
+    _check_finite(logits)
+    return ScoreMap(logits, step_px)
+
+
+def _check_finite(logits: Float32[np.ndarray, "rows columns"]) -> None:
+    invalid_count = logits.size - int(np.isfinite(logits).sum())
+    if invalid_count:
+        raise MicrographError(
+            f"{invalid_count} of {logits.size} scores are not finite; check the model, which may "
+            "be damaged, and the pixel values"
+        )
 
 
 def _tiles(

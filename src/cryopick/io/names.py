@@ -4,11 +4,13 @@ A table may name a micrograph by its full path, a part of it, its file name or i
 with the same stem are distinguished by the rest of the name; ambiguous names are rejected.
 
 - `micrograph_stem`: name without folders and image suffix.
+- `remove_source_mark`: stem of a coordinate file without `_autopick` and the like.
 - `match_names`: replace the micrograph names of a table by the paths of the given files.
 - `find_listed_file`: find the file that a name in a list refers to.
 - `MICROGRAPH_SUFFIXES`: file suffixes of micrographs.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ __all__ = [
     "find_listed_file",
     "match_names",
     "micrograph_stem",
+    "remove_source_mark",
 ]
 
 MICROGRAPH_SUFFIXES = (".mrc", ".mrc.gz", ".mrc.bz2", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -34,6 +37,16 @@ _IMAGE_SUFFIX = re.compile(
     r"\.(?:(?:mrcs?|map|rec|st)(?:\.gz|\.bz2)?|tiff?|png|jpe?g|eer|dm[34]|ser|hdf5?)$",
     re.IGNORECASE,
 )
+# Prefixes and suffixes that programs add: cryoSPARC's number of imported files, motion correction
+# with and without dose weighting, and picks in names of tables.
+_PREFIX = re.compile(r"^\d{15,21}_(?=.)")
+_SUFFIX = re.compile(
+    r"(?<=.)(?:_(?:patch|rigid|full|local)_aligned|_doseweighted|_aligned_mic|_aligned|_noDW|_DW|_DWS"
+    r"|_fractions|_topazpicks|_autopick|_manualpick|_automatch|_topaz)$",
+    re.IGNORECASE,
+)
+_SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
+_LOGGER = logging.getLogger(__name__)
 _STACK_INDEX = re.compile(r"^\d+@")  # "000123@stack.mrcs" in RELION: image 123 of a stack
 
 
@@ -62,11 +75,21 @@ def micrograph_stem(name: str) -> str:
     return _IMAGE_SUFFIX.sub("", base) or base
 
 
+def remove_source_mark(stem: str) -> str:
+    """Remove the name of the picking program from the stem of a coordinate file.
+
+    >>> remove_source_mark("a_autopick")
+    'a'
+    """
+    return _SOURCE_MARK.sub("", stem)
+
+
 def match_names(picks: Picks, paths: Sequence[Path]) -> MatchedPicks:
     """Replace the micrograph names of a table by the paths of matching files.
 
     The best match wins: the same path, then the same file name with the most trailing folders in
-    common, then the same file name, then the same stem.
+    common, then the same file name, then the same stem. Names without a match are compared without
+    the prefixes and suffixes that programs add, and such matches are logged.
 
     Args:
         picks: Table that names micrographs by path, file name or stem.
@@ -85,6 +108,8 @@ def match_names(picks: Picks, paths: Sequence[Path]) -> MatchedPicks:
         if match is not None:
             files[name] = match
     _reject_shared_files(files)
+    unmatched = [name for name in picks.micrographs if name not in files]
+    files |= _match_decorated_names(unmatched, [p for p in paths if p not in set(files.values())])
     return MatchedPicks(
         picks=_rename_matched(picks, files),
         unmatched=tuple(name for name in picks.micrographs if name not in files),
@@ -115,6 +140,56 @@ def _match_quality(name: str, path: Path) -> tuple[bool, bool, int]:
             break
         shared += 1
     return named_path == file_path, named_path.name == file_path.name, shared
+
+
+def _match_decorated_names(names: Sequence[str], paths: Sequence[Path]) -> dict[str, Path]:
+    """Match names to files after removing what programs add to either.
+
+    Raises:
+        UnmatchedError: A name matches several files, or several names match a file.
+    """
+    by_core: dict[str, dict[Path, None]] = {}
+    for path in paths:
+        by_core.setdefault(_core_name(path.as_posix()), {})[path] = None
+    files: dict[str, Path] = {}
+    name_of: dict[Path, str] = {}
+    for name in names:
+        candidates = list(by_core.get(_core_name(name), ()))
+        if len(candidates) > 1:
+            raise UnmatchedError(
+                f"the table's micrograph {name!r} matches both {candidates[0]} and "
+                f"{candidates[1]}: give only one of them, or a table that names micrographs by "
+                "their paths"
+            )
+        for path in candidates:
+            other = name_of.setdefault(path, name)
+            if micrograph_stem(other) != micrograph_stem(name):
+                raise UnmatchedError(
+                    f"the table's micrographs {other!r} and {name!r} both match {path}: "
+                    "give the files of both, or a table of one of them"
+                )
+            files[name] = path
+    if files:
+        name, path = next(iter(files.items()))
+        _LOGGER.warning(
+            "matched %d micrographs by name without the prefixes and suffixes that programs add, "
+            "such as %s with %s",
+            *(len(files), name, path),
+        )
+    return files
+
+
+def _core_name(name: str) -> str:
+    """Remove image suffixes, cryoSPARC's number, and the suffixes of other programs.
+
+    >>> _core_name("J1/imported/017646539750839992624_a_patch_aligned_doseweighted.mrc")
+    'a'
+    """
+    core, before = micrograph_stem(name), ""
+    while core != before:
+        before = core
+        core = _SUFFIX.sub("", _PREFIX.sub("", micrograph_stem(core)))
+    return core
 
 
 def _reject_shared_files(files: Mapping[str, Path]) -> None:

@@ -153,10 +153,12 @@ def save_micrograph(folder: Path, number: int, micrograph: StoredMicrograph) -> 
         (_image_path(folder, number), micrograph.image),
         (_mask_path(folder, number), micrograph.usable),
     ):
-        np.save(path, np.ascontiguousarray(pixels))  # in row order, as windows are read
+        _save_array(path, pixels)
     histogram = micrograph.pixel_histogram
     if histogram is not None:
-        np.save(_histogram_path(folder, number), np.stack([histogram.centres, histogram.counts]))
+        _save_array(
+            _histogram_path(folder, number), np.stack([histogram.centres, histogram.counts])
+        )
     metadata = {
         "shape": micrograph.image.shape,
         "scale_yx": micrograph.scale_yx,
@@ -168,9 +170,40 @@ def save_micrograph(folder: Path, number: int, micrograph: StoredMicrograph) -> 
     temporary.replace(_metadata_path(folder, number))  # last, as it marks the set as complete
 
 
+def _save_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
+    """Write an array in row order, as windows are read, as a `.npy` file.
+
+    `np.save` writes through C, which does not report that a disk is full; a plain write does.
+    """
+    header: dict[str, Any] = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
+    try:
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(array).tobytes())
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def is_saved(folder: Path, number: int) -> bool:
-    """Return true if micrograph `number` of the store in `folder` is complete."""
-    return _metadata_path(folder, number).exists()
+    """Return true if micrograph `number` of the store in `folder` is complete and undamaged.
+
+    The sizes of its files are compared with the metadata, so that a file that was cut short is
+    made again.
+    """
+    try:
+        metadata = json.loads(_metadata_path(folder, number).read_text(encoding="utf-8"))
+        height, width = metadata["shape"]
+        image, mask = _image_path(folder, number), _mask_path(folder, number)
+        sizes = image.stat().st_size, mask.stat().st_size
+        known = {"scale_yx", "usable_px", "in_file_ang"} <= metadata.keys()
+        return known and sizes[0] > 4 * height * width and sizes[1] > height * width
+    except (OSError, ValueError, TypeError, LookupError):
+        return False
 
 
 def load_micrograph(folder: Path, number: int) -> StoredMicrograph:

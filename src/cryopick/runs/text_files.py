@@ -5,6 +5,7 @@
 - `read_name_list`: the names in a plain list.
 """
 
+import stat
 from pathlib import Path
 
 from cryopick.errors import FormatError, InputError, NotFoundError
@@ -15,19 +16,24 @@ MAX_TEXT_BYTES = 1 << 30  # about five million picks; parsing takes several time
 _HEAD_BYTES = 1 << 16
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Read a UTF-8 text file, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        max_bytes: Size limit.
 
     Raises:
         NotFoundError: The file is missing.
-        InputError: The path is a folder or cannot be read.
+        InputError: The path is a folder, a pipe or a device, or cannot be read.
         FormatError: The file is not text, or exceeds the size limit.
     """
     try:
+        _require_regular(path)
         size = path.stat().st_size
-        if size > MAX_TEXT_BYTES:
+        if size > max_bytes:
             raise FormatError(
-                f"{path}: expected a text file of at most {MAX_TEXT_BYTES >> 20} MiB, found "
+                f"{path}: expected a text file of at most {max_bytes >> 20} MiB, found "
                 f"{size >> 20} MiB; check that it is the right file, or split it"
             )
         return path.read_text(encoding="utf-8-sig")
@@ -47,15 +53,30 @@ def read_head(path: Path) -> str:
 
     Raises:
         NotFoundError: The file is missing.
-        InputError: The path is a folder or cannot be read.
+        InputError: The path is a folder, a pipe or a device, or cannot be read.
     """
     try:
+        _require_regular(path)
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _require_regular(path: Path) -> None:
+    """Refuse pipes, whose beginning can be read only once, and devices, which never end.
+
+    Raises:
+        InputError: The path is one of them.
+        OSError: The path cannot be examined.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(
+            f"{path}: is a pipe or a device, which cannot be read; save it to a file first"
+        )
 
 
 def first_line(head: str) -> str:

@@ -6,6 +6,7 @@ run with another key refuses it.
 
 - `TrainingState`: the state of a run, apart from weights and optimizer.
 - `save_checkpoint`, `load_checkpoint`: write and read the file.
+- `is_readable`: check for damage.
 - `Checkpointed`: the objects whose tensors a checkpoint holds.
 """
 
@@ -26,7 +27,7 @@ from cryopick.runs.atomic_write import atomic_write
 from cryopick.train.curves import CurveRow, TrainingCurves
 from cryopick.train.optimizer import Adam
 
-__all__ = ["Checkpointed", "TrainingState", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpointed", "TrainingState", "is_readable", "load_checkpoint", "save_checkpoint"]
 
 Checkpointed = nn.Module | torch.optim.Optimizer | Adam
 
@@ -124,6 +125,18 @@ def load_checkpoint(
             f"{path}: the checkpoint cannot be read ({' '.join(str(error).split())[:200]}); "
             "start again with --force"
         ) from error
+
+
+def is_readable(path: Path) -> bool:
+    """Return true if a checkpoint is complete; the key and the shapes are not checked."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            notes = json.loads((file.metadata() or {})["cryopick-run"])
+            for name in file.keys():  # noqa: SIM118  # no dict
+                file.get_tensor(name)
+        return {"key", "step", "best_step", "best_score", "rows"} <= notes.keys()
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError):
+        return False
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from cryopick.errors import InputError, SettingsError
 from cryopick.evaluate.set_operations import hold_out
+from cryopick.evaluate.spacing import merge_duplicates
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
 from cryopick.runs.ledger import identify_file
+from cryopick.train.label_extent import select_inside
 
 __all__ = ["LabelledMicrographs"]
 
@@ -25,12 +27,16 @@ class LabelledMicrographs:
         labels: The labels on them, named by `str(path)`.
         unmatched_labels: Number of labels in the table that lie on other micrographs.
         negatives: Negative labels on them, named likewise.
+        duplicate_labels: Number of labels merged with another one at the same place.
+        outside_labels: Number of labels outside their micrograph, which are ignored.
     """
 
     paths: tuple[Path, ...]
     labels: Picks
     unmatched_labels: int = 0
     negatives: Picks | None = None
+    duplicate_labels: int = 0
+    outside_labels: int = 0
 
     @classmethod
     def from_table(cls, paths: Sequence[Path], table: Picks, source: Path) -> "LabelledMicrographs":
@@ -42,7 +48,8 @@ class LabelledMicrographs:
             source: File of the table, for messages.
 
         Raises:
-            InputError: The table is empty, or no label lies on one of the micrographs.
+            InputError: The table is empty, no label lies on one of the micrographs, or many lie
+                outside them, as labels of differently binned micrographs do.
             UnmatchedError: A name in the table may mean several micrographs.
         """
         if not len(table):
@@ -54,7 +61,15 @@ class LabelledMicrographs:
                 f"micrographs: the table names {table.micrographs[0]!r}, the micrographs are "
                 f"named like {paths[0].name!r}; give the micrographs that were labelled"
             )
-        return cls(paths=tuple(paths), labels=labels, unmatched_labels=len(table) - len(labels))
+        distinct = merge_duplicates(labels)
+        inside = select_inside(distinct, paths, source)
+        return cls(
+            paths=tuple(paths),
+            labels=inside,
+            unmatched_labels=len(table) - len(labels),
+            duplicate_labels=len(labels) - len(distinct),
+            outside_labels=len(distinct) - len(inside),
+        )
 
     def with_negatives(self, table: Picks, source: Path) -> "LabelledMicrographs":
         """Return a copy with negative labels from a table.
@@ -100,7 +115,11 @@ class LabelledMicrographs:
             names = [name for name in labelled if (name in chosen) is is_held_out]
             sides.append(LabelledMicrographs(paths=paths, labels=self.labels.restrict(names)))
         training = replace(
-            sides[0], unmatched_labels=self.unmatched_labels, negatives=self.negatives
+            sides[0],
+            unmatched_labels=self.unmatched_labels,
+            negatives=self.negatives,
+            duplicate_labels=self.duplicate_labels,
+            outside_labels=self.outside_labels,
         )
         return training, sides[1]
 

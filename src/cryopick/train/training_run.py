@@ -27,6 +27,7 @@ from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.ledger import identify_file
+from cryopick.train.checkpoint import is_readable
 from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import train_on_devices
 from cryopick.train.initialization import find_initial_model, load_initialization
@@ -102,12 +103,14 @@ class TrainingRun:
             temporary.unlink()
         marker, identity = self.folder / "unfinished", self._identity()
         is_unfinished = marker.exists() and self.checkpoint.exists()
+        if is_unfinished and not resume and not is_readable(self.checkpoint):
+            is_unfinished = False  # damage costs the steps, but the run starts again by itself
         if resume and not is_unfinished:
             raise InputError(
                 f"{self.folder}: contains no unfinished run; start one without --resume"
             )
         if is_unfinished and (resume or not overwrite):
-            if marker.read_text() != identity:
+            if marker.read_bytes() != identity.encode():
                 raise SettingsError(
                     f"{self.folder}: contains an unfinished run with other settings, micrographs "
                     "or labels; repeat its command to finish it, or start again with --force"

@@ -176,7 +176,9 @@ class NoticeCode(StrEnum):
     """Subject of a notice."""
 
     UNMATCHED_LABELS = "unmatched_labels"
+    DUPLICATE_LABELS = "duplicate_labels"
     UNUSABLE_LABELS = "unusable_labels"
+    DOUBTFUL_LABELS = "doubtful_labels"
     DOUBTFUL_PARTICLE_COUNT = "doubtful_particle_count"
     UNCALIBRATED_SCORES = "uncalibrated_scores"
     NO_PARTICLES = "no_particles"

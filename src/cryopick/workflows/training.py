@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from cryopick.errors import CryopickError
+from cryopick.errors import CryopickError, InputError
+from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model
 from cryopick.regions import Regions
@@ -19,6 +20,7 @@ from cryopick.report import training as training_report
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import check_device_count
+from cryopick.train.label_checks import check_labels
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
 from cryopick.train.model_calibration import calibrate_model
@@ -58,6 +60,8 @@ class TrainJob:
         training: Micrographs and labels to train on.
         held_out: Micrographs and labels to evaluate on.
         held_out_is_complete: The held-out labels are all particles on those micrographs.
+        trust_labels: Train although the labels fit picks of the general model much better when
+            mirrored, scaled or shifted.
         ignore: Regions to ignore on all of them, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
         devices: Number of such devices that share each minibatch.
@@ -73,6 +77,7 @@ class TrainJob:
     training: LabelledMicrographs
     held_out: LabelledMicrographs | None = None
     held_out_is_complete: bool = False
+    trust_labels: bool = False
     ignore: Regions = field(default_factory=lambda: Regions({}))
     device: str = "auto"
     devices: int = 1
@@ -103,7 +108,8 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
     and `progress.jsonl`. An interrupted training is resumed by the same job.
 
     Raises:
-        InputError: No label lies on a micrograph that can be used, or there is no run to resume.
+        InputError: No label lies on a micrograph that can be used, the labels fit much better when
+            mirrored, scaled or shifted, or there is no run to resume.
         OutputExistsError: The model exists and is not to be replaced.
         SettingsError: Prior and labels contradict each other, a device is missing, or an
             unfinished run has other settings.
@@ -111,10 +117,11 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
     with ProgressFile() as progress_file:
         events = EventGroup(events, progress_file)
         events.emit(Started(workflow="train", micrographs=len(_all_micrographs(job))))
-        _report_unmatched_labels(job, events)
+        _report_ignored_labels(job, events)
         device = require_device(job.device)
         check_device_count(job.devices, device, job.settings.sampling)
         statistics = _estimate_particles(job, device, events)
+        _check_labels(job, statistics, events)
         run = _create_run(job, statistics)
         steps_done = run.open(overwrite=job.overwrite, resume=job.resume or job.finish)
         progress_file.open(run.folder / PROGRESS_FILE, append=steps_done > 0)
@@ -139,15 +146,31 @@ def _all_micrographs(job: TrainJob) -> list[Path]:
     return [*job.training.paths, *(job.held_out.paths if job.held_out else ())]
 
 
-def _report_unmatched_labels(job: TrainJob, events: Events) -> None:
+def _report_ignored_labels(job: TrainJob, events: Events) -> None:
     for purpose, labelled in (("labels", job.training), ("held-out labels", job.held_out)):
-        if labelled is not None and labelled.unmatched_labels:
-            table = f" of {job.files[purpose]}" if job.files.get(purpose) else ""
-            message = (
-                f"ignored {labelled.unmatched_labels} {purpose}{table} on micrographs that were "
-                "not given"
-            )
-            events.emit(Notice(code=NoticeCode.UNMATCHED_LABELS, message=message))
+        if labelled is None:
+            continue
+        table = f" of {job.files[purpose]}" if job.files.get(purpose) else ""
+        codes = (
+            (
+                NoticeCode.UNMATCHED_LABELS,
+                labelled.unmatched_labels,
+                f"ignored {{}} {purpose}{table} on micrographs that were not given",
+            ),
+            (
+                NoticeCode.DUPLICATE_LABELS,
+                labelled.duplicate_labels,
+                f"merged {{}} duplicate {purpose}{table} with others at the same place",
+            ),
+            (
+                NoticeCode.UNUSABLE_LABELS,
+                labelled.outside_labels,
+                f"ignored {{}} {purpose}{table} outside their micrographs",
+            ),
+        )
+        for code, count, message in codes:
+            if count:
+                events.emit(Notice(code=code, message=message.format(count)))
 
 
 def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> ParticleStatistics:
@@ -172,6 +195,28 @@ def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> 
         )
         events.emit(Notice(code=NoticeCode.DOUBTFUL_PARTICLE_COUNT, message=message))
     return statistics
+
+
+def _check_labels(job: TrainJob, statistics: ParticleStatistics, events: Events) -> None:
+    """Compare the labels with the picks of the general model.
+
+    Raises:
+        InputError: They fit much better when mirrored, scaled or shifted.
+    """
+    sample = statistics.sample
+    if sample is None:
+        return
+    shapes = {name: read_micrograph_shape(Path(name)) for name in sample.names}
+    pixel_size_ang = job.settings.diameter_ang / sample.diameter_px
+    check = check_labels(sample.picks, sample.labels, shapes, sample.diameter_px, pixel_size_ang)
+    if check.objection and not job.trust_labels:
+        table = f"{job.files['labels']}: " if job.files.get("labels") else ""
+        raise InputError(
+            f"{table}{check.objection}; add --trust-labels to train on the labels as they are"
+        )
+    if check.objection or check.doubt:
+        message = check.objection or check.doubt
+        events.emit(Notice(code=NoticeCode.DOUBTFUL_LABELS, message=message))
 
 
 def _create_run(job: TrainJob, statistics: ParticleStatistics) -> TrainingRun:

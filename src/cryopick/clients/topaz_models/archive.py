@@ -28,6 +28,8 @@ Storages = Mapping[str, Array]
 MAX_BYTES = 1 << 30  # of a file; the largest detector takes 300 MB
 _MAX_PICKLE_BYTES = 1 << 24
 _MAX_PARTS = 10_000
+_MAX_SEQUENCE = 64  # items of an attribute, such as a kernel size
+_SCALARS = (bool, int, float, str)
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # first of the sequence of pickles
 _KINDS = {
     "FloatStorage": "<f4",
@@ -133,15 +135,22 @@ def _from_pickles(data: bytes) -> tuple[Any, Storages]:
         raise ValueError("numbers of the other byte order")
     tree = load(stream, _is_allowed)
     keys = load(stream, _is_allowed)
-    kinds = {key[2]: _KINDS[key[1].name] for key in _storage_keys(tree)}
+    kinds = {_check_key(key[2]): _KINDS[key[1].name] for key in _storage_keys(tree)}
     storages = {}
-    for key in keys:
+    for key in map(_check_key, keys):
         count = int(np.frombuffer(stream.read(8), "<i8")[0])
         size = count * np.dtype(kinds[key]).itemsize
         if not 0 <= size <= len(data) - stream.tell():
             raise ValueError("an array is truncated")
         storages[key] = np.frombuffer(stream.read(size), np.uint8)
     return tree, storages
+
+
+def _check_key(key: Any) -> str:  # noqa: ANN401  # plain data
+    """Return the key of an array, which must be text: hashing nested data may never end."""
+    if not isinstance(key, str):
+        raise ValueError("the key of an array is not text")
+    return key
 
 
 def _storage_keys(tree: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  # plain data
@@ -176,8 +185,14 @@ def _walk(
 
 
 def _plain_attributes(part: CallPlaceholder) -> dict[str, Any]:
-    kinds = (bool, int, float, str, tuple, list)
-    return {key: value for key, value in part.state.items() if isinstance(value, kinds)}
+    return {key: value for key, value in part.state.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:  # noqa: ANN401  # plain data
+    """Check for a number, a text or a short flat sequence; nested ones may expand without end."""
+    if isinstance(value, (tuple, list)):
+        return len(value) <= _MAX_SEQUENCE and all(isinstance(item, _SCALARS) for item in value)
+    return isinstance(value, _SCALARS)
 
 
 def _is_tensor(item: CallPlaceholder) -> bool:
@@ -199,7 +214,7 @@ def _tensor(item: CallPlaceholder, storages: Storages) -> Array:
     if not isinstance(storage_id, Stored):
         raise ValueError("a tensor without storage")
     kind = np.dtype(_KINDS[storage_id.key[1].name])
-    storage_bytes = storages[storage_id.key[2]]
+    storage_bytes = storages[_check_key(storage_id.key[2])]
     flat = storage_bytes[: len(storage_bytes) // kind.itemsize * kind.itemsize].view(kind)
     sizes = [offset, *shape, *strides]
     if any(not isinstance(size, int) or size < 0 for size in sizes) or len(shape) != len(strides):

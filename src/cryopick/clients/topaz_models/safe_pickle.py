@@ -178,7 +178,9 @@ def _set_item(machine: _Machine) -> None:
 
 def _stack_name(machine: _Machine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-    machine.name(str(module), str(name))
+    if not isinstance(module, str) or not isinstance(name, str):  # str() of others may never end
+        raise ValueError("a name that is not text")
+    machine.name(module, name)
 
 
 def _remember(machine: _Machine, index: int) -> None:

@@ -4,8 +4,12 @@ A file holds one micrograph, named by the stem of the file. The corner has the l
 stored pixels. The centre is corner + size // 2, as in EMAN and RELION: the pixel at the origin of
 the box's Fourier transform, also for odd sizes. A fifth number is read as the score, as REPIC
 writes it; EMAN1 stored a class there.
+
+The segments of EMAN2's helix boxer follow comments: `#micrograph:` names the micrograph, and each
+`#helix:` begins another helix, whose number becomes the column `rlnHelicalTubeID`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +31,22 @@ from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC"]
 
+_HELIX = "rlnHelicalTubeID"
 _EXPECTED_LINE = "a .box line with 4 or 5 numbers (corner x, y, width, height [score])"
 
 
 def _parse(text: str, path: Path) -> Picks:
-    rows = []
+    rows, helices, name, helix = [], [], _micrograph(path), 0
     for number, line in enumerate(text.split("\n"), start=1):
         fields = line.split()
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            name = value.strip() or name if key.strip() == "micrograph" else name
+            helix += key.strip() == "helix"
+            continue
         if not fields:
             continue
+        helices.append(helix)
         if len(fields) not in (4, 5):
             raise line_error(path, number, f"{_EXPECTED_LINE}; this one has {len(fields)}", line)
         try:
@@ -49,7 +60,8 @@ def _parse(text: str, path: Path) -> Picks:
         rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
-    return Picks.for_micrograph(_micrograph(path), centre, table[:, 4])
+    picks = Picks.for_micrograph(name, centre, table[:, 4])
+    return replace(picks, extra={_HELIX: np.array(helices, np.int64)}) if helix else picks
 
 
 def _micrograph(path: Path) -> str:

@@ -7,6 +7,7 @@
 - `row_width_error`: error for a row with the wrong number of fields.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -37,6 +38,8 @@ __all__ = [
     "row_width_error",
 ]
 
+_MAX_COLUMNS = 1000  # several times as many as any program writes
+_MAX_SHOWN = 300  # characters of column names in a message
 REQUIRED = ("image_name", "x_coord", "y_coord")
 _ALIASES = {
     "micrograph": "image_name",
@@ -103,7 +106,9 @@ def is_header(fields: Sequence[str]) -> bool:
 
 def row_width_error(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
     """Build the error for a row with too few or too many fields."""
-    expected = f"{len(names)} columns ({' '.join(names)}); this line has {len(row)}"
+    shown = " ".join(names)
+    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
+    expected = f"{len(names)} columns ({shown}); this line has {len(row)}"
     return line_error(path, line, expected, " ".join(row))
 
 
@@ -113,6 +118,11 @@ def parse_header(header: Sequence[str], path: Path) -> list[str]:
     Raises:
         FormatError: A required column is missing or a column appears twice.
     """
+    if len(header) > _MAX_COLUMNS:
+        raise FormatError(
+            f"{path}: expected at most {_MAX_COLUMNS} columns, found {len(header)}; "
+            "check that it is the right file"
+        )
     cleaned = [name.strip() for name in header]
     names = [_ALIASES.get(name, name) for name in cleaned]
     missing = [name for name in REQUIRED if name not in names]
@@ -122,7 +132,7 @@ def parse_header(header: Sequence[str], path: Path) -> list[str]:
             f"{path}: expected {expected}, found {' '.join(cleaned)[:120]!r} without "
             f"{', '.join(missing)}; add a header line or name the format with --format"
         )
-    duplicates = [name for name in names if names.count(name) > 1]
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise FormatError(f"{path}: the column {duplicates[0]} appears twice; remove or rename one")
     return names

@@ -12,7 +12,7 @@ in an empty file, or if several formats match.
 from pathlib import Path
 
 from cryopick.errors import FormatError, NotATableError, SettingsError
-from cryopick.io.tables import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via
+from cryopick.io.tables import box, cbox, cs, csv_table, eman_json, json_table, star, tsv, via, xy
 from cryopick.io.tables.codec import Codec
 from cryopick.runs.text_files import first_line, read_head
 
@@ -25,7 +25,7 @@ __all__ = [
     "list_micrographs",
 ]
 
-_MODULES = (tsv, csv_table, star, box, cs, cbox, eman_json, via, json_table)
+_MODULES = (tsv, csv_table, star, box, cs, cbox, eman_json, via, json_table, xy)
 CODECS = {module.CODEC.name: module.CODEC for module in _MODULES}
 FORMATS = tuple(CODECS)
 

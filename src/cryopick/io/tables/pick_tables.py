@@ -34,7 +34,7 @@ from cryopick.io.tables.formats import (
 )
 from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
-from cryopick.io.tables.table_files import expand_patterns, list_tables
+from cryopick.io.tables.table_files import expand_patterns, find_coordinate_files, list_tables
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
@@ -123,7 +123,8 @@ def find_optics_groups(tables: Sequence[Picks]) -> dict[str, str]:
 
 
 def _read_context(path: Path, format: str | None) -> StarContext:
-    is_star = format == star.CODEC.name if format else detect_codec(path) is star.CODEC
+    is_list = path.name.startswith("coords_suffix_")
+    is_star = not is_list and _choose_codec(path, format) is star.CODEC
     return star.read_context(path) if is_star else StarContext()
 
 
@@ -175,9 +176,14 @@ def read_star_context(paths: Sequence[Path]) -> StarContext:
 
 
 def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
-    codec = detect_codec(path) if format is None else find_codec(format)
-    coordinate_files = star.read_coordinate_files(path) if codec is star.CODEC else {}
+    is_list = path.name.startswith("coords_suffix_")
+    codec = star.CODEC if is_list else _choose_codec(path, format)
+    coordinate_files = find_coordinate_files(path) if codec is star.CODEC else {}
     return codec, _read_listed(coordinate_files, path) if coordinate_files else codec.read(path)
+
+
+def _choose_codec(path: Path, format: str | None) -> Codec:
+    return detect_codec(path) if format is None else find_codec(format)
 
 
 def _read_listed(coordinate_files: dict[str, str], index: Path) -> Picks:

@@ -19,10 +19,15 @@ from cryopick.io.names import match_names
 from cryopick.picks import Picks
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.text_files import read_text
 
 __all__ = ["read_regions", "write_regions"]
 
 _MAX_BYTES = 64 << 20
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(RecursionError, OverflowError),  # nested too deeply, or a number of hundreds of digits
+)
 
 
 def read_regions(path: Path | str, micrographs: Sequence[Path | str] = ()) -> Regions:
@@ -41,14 +46,8 @@ def read_regions(path: Path | str, micrographs: Sequence[Path | str] = ()) -> Re
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(
-                f"{path}: more than {_MAX_BYTES >> 20} MB, too large for a file of regions"
-            )
-        regions = _parse_regions(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        regions = _parse_regions(json.loads(read_text(path, max_bytes=_MAX_BYTES)))
+    except _MALFORMED as error:
         raise FormatError(
             f'{path}: not a file of regions: {{"regions": {{MICROGRAPH: [[[x, y], …], …]}}}} was '
             f"expected ({' '.join(str(error).split())[:120]})"

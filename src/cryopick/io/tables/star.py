@@ -25,6 +25,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from cryopick.errors import FormatError, NotATableError
+from cryopick.io.names import remove_source_mark
 from cryopick.io.tables.codec import (
     Codec,
     StarContext,
@@ -67,7 +68,6 @@ _SCORE, _NAME = "_rlnAutopickFigureOfMerit", "_rlnMicrographName"
 _INDEXED = "_rlnMicrographCoordinates"
 _GROUP = "_rlnOpticsGroup"
 _NO_SCORE = -999.0
-_SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
 _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
 
 
@@ -117,7 +117,7 @@ def _parse(text: str, path: Path) -> Picks:
 
 
 def _micrograph(path: Path) -> str:
-    return _SOURCE_MARK.sub("", path.stem)
+    return remove_source_mark(path.stem)
 
 
 def read_context(path: Path) -> StarContext:

@@ -40,16 +40,30 @@ _UNQUOTED = re.compile(
     r"(?!(data|save|loop|stop|global)_)[a-z0-9/][\w./+@-]*", re.ASCII | re.IGNORECASE
 )
 
+_WORDS = re.compile(r"'[^']*'(?=\s|$)|\"[^\"]*\"(?=\s|$)|\S+")
+_RESERVED = re.compile(r"(?:data|save|loop|stop|global)_|[_$;#]", re.IGNORECASE)
+# A line that is neither a comment, nor a tag alone, nor the beginning of a block or loop, and has a
+# word that CIF reserves
+_UNUSUAL_VALUE = re.compile(
+    r"^(?!\s*(?:_\S+[ \t]*(?:#|$)|#|data_[^\s/.]*\s*$|loop_\s*$))[^\n]*?"
+    r"(?<!\S)(?:(?:data|save|loop|stop|global)_|[_$#;])\S",
+    re.IGNORECASE | re.MULTILINE,
+)
+
 
 def parse_star(text: str, path: Path) -> "cif.Document":
     """Parse a STAR file; characters that gemmi rejects are escaped as %XX.
 
+    RELION's grammar is simpler than CIF's: a line of a loop with one word per column is a row, even
+    if words begin with `data_`, `_`, `$` or another reserved beginning. These are escaped too.
     Percent signs are escaped as well, so that nothing else is taken for an escape.
     """
     from gemmi import cif
 
     if not text.isascii() or "%" in text:
         text = re.sub(r"[^\x00-\x7f]|%", lambda match: quote(match.group()), text)
+    if _UNUSUAL_VALUE.search(text):
+        text = escape_values(text)
     try:
         return cif.read_string(text)
     except (ValueError, RuntimeError) as error:  # the latter for a duplicate block or tag
@@ -64,6 +78,37 @@ def parse_star(text: str, path: Path) -> "cif.Document":
         raise FormatError(
             f"{path}:{line_number}: expected a STAR file: {reason}; correct it"
         ) from None
+
+
+def escape_values(text: str) -> str:
+    """Escape the first character of values in rows of loops that CIF reserves."""
+    lines = text.split("\n")
+    has_text_fields = ";" in (line.strip() for line in lines)
+    width, in_loop, in_rows = 0, False, False
+    for number, line in enumerate(lines):
+        words = _WORDS.findall(line)
+        if not words:
+            continue
+        is_alone = len(words) == 1 or words[1].startswith("#")
+        if is_alone and words[0] == "loop_":
+            width, in_loop, in_rows = 0, True, False
+        elif in_loop and not in_rows and is_alone and words[0].startswith("_"):
+            width += 1
+        elif in_loop and len(words) == width and not (is_alone and _starts_block(words[0])):
+            in_rows = True
+            if not (has_text_fields and line.startswith(";")):
+                lines[number] = " ".join(
+                    f"%{ord(word[0]):02X}{word[1:]}" if _RESERVED.match(word) else word
+                    for word in words
+                )
+        elif (is_alone and _starts_block(words[0])) or (in_rows and words[0].startswith("_")):
+            in_loop = False
+    return "\n".join(lines)
+
+
+def _starts_block(word: str) -> bool:
+    """Check for the beginning of a block, rather than a path such as data_2024/a.mrc."""
+    return word.lower().startswith("data_") and not ("/" in word or "." in word)
 
 
 def find_columns(block: "cif.Block", tag: str) -> Columns:
@@ -130,12 +175,12 @@ def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
     tags: list[str] = []
     in_loop = in_rows = False
     for number, line in enumerate(text.split("\n"), start=1):
-        values = re.findall(r"'[^']*'(?=\s|$)|\"[^\"]*\"(?=\s|$)|\S+", line)
+        values = _WORDS.findall(line)
         if not values or values[0].startswith("#"):
             continue
         if values[0] == "loop_":
             tags, in_loop, in_rows = [], True, False
-        elif values[0].startswith("data_"):
+        elif values[0].startswith("data_") and len(values) == 1:
             in_loop = False
         elif in_loop and values[0].startswith("_"):
             in_loop = not in_rows  # a pair after the rows ends the loop
@@ -176,7 +221,11 @@ def split_blocks(text: str, names: Sequence[str]) -> list[str]:
         as in a file with `data_` inside a multi-line text.
     """
     lines = text.split("\n")
-    starts = [i for i, line in enumerate(lines) if line.startswith("data_")]
+    starts = [
+        i
+        for i, line in enumerate(lines)
+        if line.startswith("data_") and len(line.partition("#")[0].split()) == 1
+    ]
     block_names = [lines[i].split()[0].removeprefix("data_") for i in starts]
     if block_names != list(names):
         return []

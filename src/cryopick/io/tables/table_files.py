@@ -1,18 +1,52 @@
 """Find the tables that a folder or a pattern stands for.
 
 - `expand_patterns`: the files that match patterns such as `x/*.box`.
+- `find_coordinate_files`: the files that RELION's lists of coordinate files refer to.
 - `list_tables`: the files in a folder that may be tables.
 """
 
 import glob
+import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cryopick.errors import NotFoundError
+from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.formats import CODECS
+from cryopick.runs.text_files import read_name_list
 
-__all__ = ["expand_patterns", "list_tables"]
+__all__ = ["expand_patterns", "find_coordinate_files", "list_tables"]
+
+_COORDS_SUFFIX = re.compile(r"coords_suffix(_\w+\.\w+)$")  # of RELION 3.1 and earlier
+_JOB_FOLDER = re.compile(r"^[A-Za-z]+/job\d+/")
+
+
+def find_coordinate_files(path: Path) -> dict[str, str]:
+    """Map micrographs to their coordinate files, if a file is one of RELION's lists of them.
+
+    `autopick.star` of RELION 4 and 5 lists the files. `coords_suffix_autopick.star` of RELION 3.1
+    and earlier holds the path of the list of micrographs; the picks of each are in the same folder,
+    in `<stem>_autopick.star`, without the job folder of the micrograph.
+
+    Returns:
+        An empty mapping for any other file.
+    """
+    match = _COORDS_SUFFIX.match(path.name)
+    if match is None:
+        return star.read_coordinate_files(path)
+    folders = (path.parent, Path(), *path.resolve().parent.parents)
+    (name, *_) = read_name_list(path) or [""]
+    source = find_listed_file(name, folders, path)
+    files = {}
+    for micrograph in star.read_micrograph_names(source):
+        relative = PurePosixPath(_JOB_FOLDER.sub("", micrograph))
+        file = path.parent / relative.with_name(relative.stem + match[1])
+        if file.is_file():
+            files[micrograph] = str(file.resolve())
+    if not files:
+        raise NotFoundError(f"{path}: no coordinate file *{match[1]} beside it; copy the whole job")
+    return files
 
 
 def expand_patterns(paths: Sequence[Path]) -> Iterator[Path]:

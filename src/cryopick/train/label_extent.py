@@ -1,0 +1,71 @@
+"""Compare the coordinates of labels with the extents of their micrographs.
+
+Labels made on micrographs of another binning are the same numbers times a factor. If the labels
+were made on finer micrographs, many lie outside.
+
+- `select_inside`: labels inside their micrographs; refuse tables of another scale.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.errors import CryopickError, InputError
+from cryopick.io.images.sizes import read_micrograph_shape
+from cryopick.picks import Picks
+
+__all__ = ["select_inside"]
+
+_MAX_OUTSIDE_FRAC = 0.05
+_FACTORS = (1.25, 1.5, 2, 3, 4, 6, 8, 16)  # binnings in use
+_TOLERANCE = 1.02  # of the extent, as some particles are cut by the edge
+
+
+def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
+    """Select the labels that lie inside their micrographs.
+
+    Args:
+        labels: Labels, on micrographs named `str(path)`.
+        paths: The micrographs. Files that cannot be read are not checked here.
+        source: Table of the labels, for messages.
+
+    Raises:
+        InputError: More than a few labels lie outside.
+    """
+    extent_of_pick = _relative_extents(labels, paths)
+    is_outside = (extent_of_pick > 1).any(axis=1) | (extent_of_pick < 0).any(axis=1)
+    if is_outside.sum() > max(1, _MAX_OUTSIDE_FRAC * len(labels)):
+        raise InputError(
+            f"{source}: {is_outside.sum()} of {len(labels)} labels lie outside their micrographs"
+            f"{_advise(extent_of_pick)}"
+        )
+    return labels.select(~is_outside) if is_outside.any() else labels
+
+
+def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray, "labels 2"]:
+    """Divide the coordinates by width and height; 0 where the size is unknown."""
+    by_name = {str(path): path for path in paths}
+    extents = np.zeros((len(labels), 2))
+    for name, rows in labels.rows_by_micrograph().items():
+        if len(rows) and name in by_name:
+            with suppress(CryopickError):  # reported when the micrograph is prepared
+                height, width = read_micrograph_shape(by_name[name])
+                extents[rows] = (labels.xy_px[rows] + 0.5) / (width, height)  # edges of pixels
+    return extents
+
+
+def _advise(extents: Float[np.ndarray, "labels 2"]) -> str:
+    """Advise on the factor that brings the labels inside, the smallest of those in use."""
+    if (extents < 0).any():
+        return "; check that the table belongs to these micrographs"
+    factor = next((f for f in _FACTORS if extents.max() <= f * _TOLERANCE), None)
+    if factor is None:
+        return "; check that the table belongs to these micrographs and is in pixels"
+    return (
+        f": they fit micrographs {factor:g} times larger, of another binning; convert the table "
+        f"with `cryopick convert --scale {1 / factor:.4g}`, or give the micrographs that were "
+        "labelled"
+    )

@@ -1,0 +1,72 @@
+"""Labels outside their micrographs, at another scale, or repeated."""
+
+import numpy as np
+import pytest
+
+from cryopick.errors import InputError
+from cryopick.io.images.mrc import write_mrc
+from cryopick.picks import Picks
+from cryopick.train.labels import LabelledMicrographs
+
+
+@pytest.fixture
+def paths(tmp_path):
+    noise = np.random.default_rng(0).normal(size=(60, 100))
+    paths = [tmp_path / f"m{i}.mrc" for i in range(2)]
+    for path in paths:
+        write_mrc(path, noise, pixel_size_ang=(1.0, 1.0))
+    return paths
+
+
+def label(paths, xy_px, names=None):
+    names = names or ["m0", "m1"] * (len(xy_px) // 2)
+    table = Picks.from_columns(names, np.asarray(xy_px, float))
+    return LabelledMicrographs.from_table(paths, table, paths[0].with_name("labels.tsv"))
+
+
+def scatter(count=40, shape=(60, 100)):
+    return np.random.default_rng(1).uniform((2, 2), (shape[1] - 2, shape[0] - 2), (count, 2))
+
+
+@pytest.mark.parametrize("factor", [1.5, 2, 4, 8])
+def test_labels_of_larger_micrographs_are_refused_with_the_factor(factor, paths):
+    with pytest.raises(InputError, match="lie outside their micrographs") as caught:
+        label(paths, scatter() * factor)
+
+    assert f"{factor:g} times larger" in str(caught.value)
+    assert f"--scale {1 / factor:.4g}" in str(caught.value)
+
+
+def test_labels_far_outside_or_negative_are_refused_without_a_factor(paths):
+    for xy_px in (scatter() * 1000, scatter() - 60):
+        with pytest.raises(InputError, match="check that the table belongs to these micrographs"):
+            label(paths, xy_px)
+
+
+def test_a_few_labels_outside_are_ignored_and_counted(paths):
+    xy_px = scatter()
+    xy_px[7] = (150, 10)
+
+    labelled = label(paths, xy_px)
+
+    assert (len(labelled.labels), labelled.outside_labels) == (39, 1)
+
+
+def test_labels_on_the_edge_are_inside(paths):
+    labelled = label(paths, [[0, 0], [99, 59], [99.4, 59.4], [-0.4, -0.4]])
+
+    assert labelled.outside_labels == 0
+
+
+def test_repeated_labels_are_merged_and_counted(paths):
+    xy_px = scatter(10)
+
+    labelled = label(paths, np.tile(xy_px, (3, 1)), names=["m0"] * 30)
+
+    assert (len(labelled.labels), labelled.duplicate_labels) == (10, 20)
+
+
+def test_an_unreadable_micrograph_is_left_to_the_preparation(paths):
+    paths[0].write_bytes(b"")
+
+    assert label(paths, [[500, 500]] * 3 + [[5, 5]], names=["m0"] * 3 + ["m1"]).outside_labels == 0
