@@ -85,6 +85,21 @@ def pick_fields(
     return concatenate(picks), concatenate(truth)
 
 
+def measure_centre_offset(
+    scorer: Scorer, settings: GeneralSettings, examples: list[Example]
+) -> tuple[float, float]:
+    """Measure the mean displacement of confident picks from their particles, field by field."""
+    picks, truth = pick_fields(scorer, settings, examples)
+    picks = picks.select(np.flatnonzero(picks.score > 0))
+    matched = match_picks(picks, truth, settings.diameter_px / 3)
+    is_right = matched >= 0
+    shifts = picks.xy_px[is_right] - truth.xy_px[matched[is_right]]
+    fields = np.array(picks.micrographs)[picks.index[is_right]] if len(shifts) else np.array([])
+    means = [shifts[fields == field].mean(axis=0) for field in np.unique(fields)]
+    x, y = np.mean(means, axis=0) if means else (0.0, 0.0)
+    return round(float(x), 2), round(float(y), 2)
+
+
 def fit_calibration(
     scorer: Scorer, settings: GeneralSettings, examples: list[Example]
 ) -> Calibration:
@@ -132,6 +147,7 @@ def assemble_model(
         working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,
         normalization=NORMALIZATION,
         detects_contrast=True,
+        centre_offset_px=measure_centre_offset(scorer, settings, examples),
         label_radius_px=settings.target_px,
         summary={
             "version": version("cryopick"),

@@ -311,3 +311,16 @@ def test_the_contrast_of_the_particles_is_detected(tmp_path, contrast):
     assert evidence.contrast == contrast
     assert evidence.micrographs == 1
     assert contrast in evidence.describe()
+
+
+def test_the_centre_offset_of_the_model_is_subtracted(tmp_path):
+    path = micrograph(tmp_path)
+    shifted = replace(MODEL, centre_offset_px=(0.5, -0.25))
+    settings = PickSettings(threshold=-np.inf)
+
+    moved = (
+        Picker.create(shifted, settings, CPU).pick(path).xy_px[:5] - picker().pick(path).xy_px[:5]
+    )
+
+    # times the 4 raw pixels of a working pixel, or nearly
+    np.testing.assert_allclose(moved, np.tile([-2.0, 1.0], (5, 1)), atol=0.05)

@@ -36,6 +36,7 @@ GENERAL_MODEL = Path(__file__).with_name("general.safetensors")
 _FORMAT = 1
 _PARTNER_PREFIX = "guide/"  # of the names of the ensemble partner's weights
 _HEAD_SPREAD = "head spread"  # name of a tensor
+_MAX_OFFSET_PX = 4.0  # a quarter of a particle
 _MAX_WIDTH = 1024  # channels; a file that requires more is rejected rather than allocated
 _DAMAGED_FILE_ERRORS = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
@@ -56,6 +57,8 @@ class Model:
             last) over kinds of particles, if known. `train.head_fit` uses it as a prior.
         detects_contrast: The network expects dark particles, and picking may invert micrographs.
             False for models trained on the micrographs as they are.
+        centre_offset_px: Mean displacement (x, y) of the peaks of the score map from the particle
+            centres, in working pixels; picking subtracts it.
         summary: Provenance as JSON values: settings, prior, results, version.
     """
 
@@ -68,6 +71,7 @@ class Model:
     calibration: Calibration | None = None
     head_spread: Float[np.ndarray, "features features"] | None = None
     detects_contrast: bool = False
+    centre_offset_px: tuple[float, float] = (0.0, 0.0)
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -101,6 +105,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "normalization": model.normalization.to_dict(),
         "label_radius_px": model.label_radius_px,
         "detects_contrast": model.detects_contrast,
+        "centre_offset_px": model.centre_offset_px,
         "guide": None,
         "odds": asdict(model.calibration) if model.calibration else None,
         "summary": dict(model.summary),
@@ -185,6 +190,7 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         partner=partner,
         calibration=Calibration(float(line["slope"]), float(line["offset"])) if line else None,
         head_spread=None if head_spread is None else _check_head_spread(head_spread, scorer),
+        centre_offset_px=_read_offset(description),
         detects_contrast=bool(description.get("detects_contrast", False)),
         summary=dict(description["summary"]),
     )
@@ -222,6 +228,13 @@ def _build_network(description: Mapping[str, Any], tensors: dict[str, torch.Tens
             raise ValueError(f"weights {name} are not finite")
     scorer.load_state_dict(tensors, assign=True)
     return scorer.eval()
+
+
+def _read_offset(description: Mapping[str, Any]) -> tuple[float, float]:
+    x, y = (float(part) for part in description.get("centre_offset_px", (0.0, 0.0)))
+    if not max(abs(x), abs(y)) < _MAX_OFFSET_PX:
+        raise ValueError(f"centre_offset_px must be below {_MAX_OFFSET_PX}; got {x:g}, {y:g}")
+    return x, y
 
 
 def _read_positive(description: Mapping[str, Any], name: str) -> float:
