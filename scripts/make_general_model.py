@@ -1,6 +1,7 @@
 """Train the general model of the package; takes some hours and resumes an interrupted run.
 
-    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--start MODEL] [--out MODEL]
+    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--start MODEL]
+        [--out MODEL]
 
 DIR contains atomic models and maps. The structures in `HELD_OUT` are excluded from training, so
 that the model can be evaluated on them. Training and calibration use simulated fields only.
