@@ -24,6 +24,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.workflows.cluster import Cluster, choose_execution, run_on_cluster
 from cryopick.workflows.events import (
@@ -178,7 +179,8 @@ def _collect(
         for path in job.micrographs:
             if path not in failures:
                 try:
-                    tables.append(pick(path))
+                    with translate_file_errors(path):
+                        tables.append(pick(path))
                 except CryopickError as error:
                     skipped.append(path)
                     events.emit(FileSkipped.from_error(path, error))
