@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typer import echo
 
 from cryopick.errors import CryopickError, UnfinishedError
-from cryopick.runs.file_errors import translate_file_errors
 from cryopick.workflows.events import (
     CurvePoint,
     Event,
@@ -60,6 +59,7 @@ _NAMED = 3  # skipped files that a message names
 _WARNINGS = {
     NoticeCode.DOUBTFUL_LABELS,
     NoticeCode.DOUBTFUL_PARTICLE_COUNT,
+    NoticeCode.DOUBTFUL_SIZE,
     NoticeCode.NO_PARTICLES,
 }
 
@@ -224,8 +224,7 @@ class Batch:
                     advance(1)
                     continue
                 try:
-                    with translate_file_errors(path):
-                        result = work(path)
+                    result = work(path)
                 except CryopickError as error:
                     self._failures[path] = None
                     events.emit(FileSkipped.from_error(path, error))
