@@ -63,7 +63,15 @@ def of_molecule(settings: SimulationSettings, count: int, folder: Path) -> str:
             write_mrc(path, one.image, pixel_size_ang=(settings.pixel_size_ang,) * 2)
     out = folder / "picks.tsv"
     if not out.exists():
-        words = ("--diameter-ang", f"{diameter_ang:.0f}", "--threshold", "auto", "-o", out)
+        words = (
+            "--diameter-ang",
+            f"{diameter_ang:.0f}",
+            "--threshold",
+            "auto",
+            "--drop-empty",
+            "-o",
+            out,
+        )
         cryopick("pick", listed(paths, folder / "list"), *words)
     picks = read_picks(out).restrict([path.stem for path in paths])
     parts = picks.split_by_micrograph()

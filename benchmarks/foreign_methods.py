@@ -230,7 +230,7 @@ def judge(table: Path, job: Job) -> dict[str, Any]:
         best = one["best"] or {}
         found[part] = {"ap": one["average_precision"]}
         found[part] |= {key: best.get(key) for key in ("f1", "precision", "recall")}
-        found[part] |= {key: one[key] for key in ("n_picks", "n_truth", "n_found")}
+        found[part] |= {key: one[key] for key in ("n_picks", "n_truth", "n_matched")}
     if data.name.startswith("negative_stain"):  # its labels are not all particles
         found["labelled_among_best"] = count_labelled(table, job)
     scores = {"ap": found["test"]["ap"], "f1": found["test"]["f1"]}
@@ -264,7 +264,7 @@ def count_labelled(table: Path, job: Job) -> int:
     out = table.with_suffix(".best.tsv")
     out.write_text("\n".join("\t".join(row) for row in [columns, *(rows[i] for i in best)]) + "\n")
     words = ("--radius-px", job.data.radius_px, "--json")
-    return json.loads(cryopick("evaluate", out, job.data.truth, *words))["n_found"]
+    return json.loads(cryopick("evaluate", out, job.data.truth, *words))["n_matched"]
 
 
 def cryopick(*words: object) -> str:

@@ -160,7 +160,7 @@ def negatives(_: argparse.Namespace) -> None:
                 for own in picks.rows_by_micrograph().values()
             ]
             cells.append(", ".join(map(str, sorted(many))))
-            kept.append(str(len(select_automatically(picks).picks)))
+            kept.append(str(len(select_automatically(picks, drop_empty=True).picks)))
         print(f"| {folder.name} |", " | ".join(cells), "|", ", ".join(kept), "|", flush=True)
 
 

@@ -56,7 +56,7 @@ def test_detector_numbers_have_the_digits_of_topaz(epochs, names, topaz, prepare
 def test_too_few_expected_particles_are_corrected_and_reported(topaz, prepared):
     told = train(topaz, "-n 2 --num-epochs 1")
 
-    assert f"taking {1.05 * tiny.PER_MICROGRAPH:g}" in told.err
+    assert f"using {1.05 * tiny.PER_MICROGRAPH:g}" in told.err
     assert told.out.startswith("epoch\titer\tsplit\t")  # the curve, as there is no file for it
 
 

@@ -149,6 +149,9 @@ def test_merged_shards_equal_the_table_of_one_run(run_with_model, monkeypatch):
 
     assert Path("picks.star").read_bytes() == Path("all.star").read_bytes()
     assert Path("picks.settings.toml").read_text() == Path("all.settings.toml").read_text()
+    one_run = Path("all.micrographs.tsv").read_text()
+    assert Path("picks.micrographs.tsv").read_text() == one_run
+    assert len(one_run.splitlines()) == 1 + len(list(Path("mics").glob("*.mrc")))
     assert "already exists" in run_with_model("merge picks.star", status=1).stderr
 
 

@@ -68,21 +68,29 @@ def test_picks_cut_above_the_tail_count_as_particles():
     assert not is_likely_empty(table)
 
 
-def test_the_best_cut_keeps_nothing_where_nothing_is(rng):
+def test_the_automatic_threshold_keeps_picks_of_empty_micrographs_unless_they_are_dropped(rng):
     good = on("good", tail(rng), rng.normal(2, 1, 90))
     bad = on("bad", tail(rng), np.array([2.5]))
+    table = concatenate([good, bad])
 
-    cut = select_automatically(concatenate([good, bad]))
+    kept = select_automatically(table)
+    dropped = select_automatically(table, drop_empty=True)
 
-    assert cut.empty_micrographs == ("bad",)
-    assert cut.picks.micrographs == ("good", "bad")
-    assert (cut.picks.index == 0).all()
-    assert cut.picks.score.min() == find_best_threshold(good)
-    assert cut.expected.n_expected == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
+    assert kept.empty_micrographs == dropped.empty_micrographs == ("bad",)
+    assert set(kept.picks.index) == {0, 1}
+    assert set(dropped.picks.index) == {0}
+    assert dropped.picks.micrographs == ("good", "bad")
+    assert dropped.picks.score.min() == find_best_threshold(good)
+    assert kept.picks.score.min() >= find_best_threshold(good)
+    assert dropped.expected.n_expected == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
 
 
-def test_without_any_sign_there_is_no_promise(rng):
-    cut = select_automatically(on("bad", tail(rng)))
+def test_without_any_sign_of_particles_picks_are_kept_but_nothing_is_promised(rng):
+    bad = on("bad", tail(rng))
 
-    assert not len(cut.picks)
-    assert cut.expected is None
+    kept = select_automatically(bad)
+    dropped = select_automatically(bad, drop_empty=True)
+
+    assert kept.expected is dropped.expected is None
+    assert kept.picks.score.min() == find_best_threshold(bad)
+    assert not len(dropped.picks)

@@ -3,9 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import pdist
 from tests import oracles_learn as oracles
 
-from cryopick.pick.suppression import refine_peaks, suppress_non_maxima, upsample_twofold
+from cryopick.pick.suppression import (
+    keep_distance,
+    refine_peaks,
+    suppress_non_maxima,
+    upsample_twofold,
+)
 
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 # integers cause ties, and small maps have many edges
@@ -123,3 +129,36 @@ def test_the_maximum_of_two_equal_scores_is_between_them():
     scores = np.array([[0.0, 4.0, 4.0, 0.0]] * 3)
 
     assert refine_peaks(scores, np.array([[1, 1]]))[0, 1] == 1.5
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float32, (24, 26), elements=st.floats(-4, 4, width=32)),
+    st.floats(1, 6),
+    st.sampled_from([(1.0, 1.0), (1.3, 0.9)]),
+)
+def test_refined_peaks_keep_the_least_distance(scores, radius, spacing_yx):
+    peaks = suppress_non_maxima(scores, radius=radius, spacing_yx=spacing_yx)
+    refined = refine_peaks(scores, peaks)
+
+    spaced = keep_distance(refined, peaks, radius=radius, spacing_yx=spacing_yx)
+
+    distances = pdist(spaced * spacing_yx)
+    assert (distances > radius).all()
+    assert (np.abs(spaced - peaks) <= 0.5).all()
+
+
+def test_peaks_far_apart_keep_their_refined_positions():
+    peaks = np.array([[5, 5], [5, 20]])
+    refined = np.array([[5.2, 5.4], [4.9, 19.6]])
+
+    np.testing.assert_array_equal(keep_distance(refined, peaks, radius=10.0), refined)
+
+
+def test_of_two_peaks_that_moved_too_close_the_weaker_returns():
+    peaks = np.array([[5, 5], [5, 12]])
+    refined = np.array([[5.0, 5.4], [5.0, 11.6]])
+
+    spaced = keep_distance(refined, peaks, radius=6.5)
+
+    assert spaced.tolist() == [[5.0, 5.4], [5.0, 12.0]]

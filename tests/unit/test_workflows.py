@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,15 @@ from cryopick.workflows.events import (
     FileSkipped,
     Finished,
     NoEvents,
+    Notice,
+    NoticeCode,
     Progress,
     Resumed,
     StageEnded,
     Started,
     track_progress,
 )
+from cryopick.workflows.micrograph_table import SKIPPED, read_micrograph_table
 from cryopick.workflows.picking import PickJob, pick_micrographs
 from cryopick.workflows.progress_file import ProgressFile, read_progress
 from cryopick.workflows.table_output import TableOutput
@@ -213,6 +217,35 @@ def test_skipped_micrographs_are_events_and_results(micrographs):
     skipped = [event.path for event in recorder.events if isinstance(event, FileSkipped)]
     assert skipped == [micrographs[0]]
     assert isinstance(recorder.events[-1], Finished)
+    rows = read_micrograph_table(micrographs[0].parent / "picks.micrographs.tsv")
+    assert [(row.micrograph, row.verdict == SKIPPED) for row in rows] == [
+        (str(micrographs[1]), False),
+        (str(micrographs[0]), True),
+    ]
+    assert rows[0].picks == len(result.picks)
+    assert rows[0].pixel_size_ang == pytest.approx(tiny.PIXEL_ANG)
+
+
+def test_the_summary_names_candidates_expected_particles_and_the_next_step(micrographs):
+    recorder = Recorder()
+
+    result = pick_micrographs(pick_job(micrographs, "picks.tsv"), recorder)
+
+    message = recorder.events[-1].message
+    assert message.startswith(f"{len(result.picks):,} candidates (about ")
+    assert "particles expected) on 2 micrographs" in message
+    assert "next: cryopick threshold" in message
+
+
+def test_an_implausible_diameter_gives_one_notice(micrographs):
+    recorder = Recorder()
+    job = pick_job(micrographs, "picks.tsv")
+    job = replace(job, settings=replace(job.settings, pixel_size_ang=18.0))
+
+    pick_micrographs(job, recorder)
+
+    notices = [event for event in recorder.events if isinstance(event, Notice)]
+    assert [notice.code for notice in notices] == [NoticeCode.DOUBTFUL_SIZE]
 
 
 def test_a_second_task_resumes_or_refuses(micrographs):

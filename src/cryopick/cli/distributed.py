@@ -44,6 +44,10 @@ def merge(
     from cryopick.distributed.shards import find_shard_tables, merge_shards
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
+    from cryopick.workflows.micrograph_table import (
+        merge_micrograph_tables,
+        micrograph_table_file,
+    )
 
     if out.is_dir():
         raise InputError(f"{out}: is a folder; shards that write to a folder need no merge")
@@ -60,6 +64,11 @@ def merge(
     if texts[0]:
         with atomic_write(settings_file(str(out)), overwrite=True) as temporary:
             temporary.write_text(texts[0], encoding="utf-8")
+    merge_micrograph_tables(
+        [micrograph_table_file(part) for part in parts],
+        micrograph_table_file(out),
+        order=record.micrographs if record else (),
+    )
     if record is not None:
         write_run_metadata(record, metadata_file(str(out)))
         if record.skipped:

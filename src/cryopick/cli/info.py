@@ -13,6 +13,7 @@ from cryopick.cli.app import app
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
 from cryopick.errors import CryopickError, FormatError, NotFoundError, UnfinishedError
+from cryopick.runs.file_errors import translate_file_errors
 
 __all__ = ["info"]
 
@@ -34,7 +35,8 @@ def info(
     reports = []
     for path in _list_files(paths):
         try:
-            facts = _describe(path)
+            with translate_file_errors(path):
+                facts = _describe(path)
         except CryopickError as error:
             facts = {"usable": False, "findings": [str(error)]}
         reports.append({"path": str(path), **facts})

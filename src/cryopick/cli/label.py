@@ -126,11 +126,12 @@ def _machine() -> str:
 def _running(project: Path) -> str | None:
     """Return the link of a running server for this project, if there is one."""
     import json
-    import os
+
+    from cryopick.web.storage.database import is_open_elsewhere
 
     try:
-        note = json.loads((project / "server.json").read_text())
-        os.kill(note["pid"], 0)
-    except (OSError, ValueError, KeyError, TypeError):
+        note = json.loads((project / "server.json").read_text(encoding="utf-8"))
+        link = str(note["link"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return str(note["link"])
+    return link if is_open_elsewhere(project / "labels.db") else None

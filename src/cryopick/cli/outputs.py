@@ -4,6 +4,7 @@
 - `plan_output_files`: output file of each micrograph.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,6 @@ def plan_output_files(
                 f"{other} and {path} would both be written to {output}: "
                 "run the command separately for each folder of micrographs"
             )
-        if output.resolve() == path.resolve():
+        if os.path.realpath(output) == os.path.realpath(path):
             raise SettingsError(f"{path}: would overwrite itself; choose another output folder")
     return {path: output for output, path in sources.items()}

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from typer import BadParameter
+from typer import BadParameter, Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster
@@ -34,15 +34,17 @@ def pick(
     out: Table,
     options: Annotated[
         SettingsOptions[PickSettings],
-        Fields(
-            auto={
-                "threshold": "auto cuts at the highest expected F1 and discards all picks of "
-                "micrographs without signs of particles."
-            }
-        ),
+        Fields(auto={"threshold": "auto cuts at the highest expected F1."}),
     ],
     model: ModelFile = None,
     ignore: Ignore = None,
+    drop_empty: Annotated[
+        bool,
+        Option(
+            "--drop-empty",
+            help="With --threshold auto, drop picks of micrographs that are probably empty.",
+        ),
+    ] = False,
     table_format: TableFormat = None,
     box_px: BoxSize = None,
     device: Device = "auto",
@@ -58,7 +60,8 @@ def pick(
 
     Picks are in pixels of the raw micrographs, with a score each. The settings and the run
     metadata are written beside the table. Run the same command again to resume an interrupted
-    run, or to pick only new and changed micrographs.
+    run, or to pick only new and changed micrographs. The table OUT.micrographs.tsv beside it lists
+    picks, expected particles, verdict, pixel size and warnings of each micrograph.
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
@@ -72,6 +75,8 @@ def pick(
             "--threshold auto needs the picks of all shards: remove it, and cut the table that "
             "`cryopick merge` writes with `cryopick threshold --at auto`"
         )
+    if drop_empty and not cuts_automatically:
+        raise BadParameter("--drop-empty needs --threshold auto")
     settings = options.build()
     output = TableOutput.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
@@ -85,6 +90,7 @@ def pick(
         device=device,
         cluster=choose_cluster(cluster, workers),
         automatic_threshold=cuts_automatically,
+        drop_empty=drop_empty,
         warn_if_empty=model is None and threshold is None,
         overwrite=force,
         files={"ignore": ignore},

@@ -59,6 +59,7 @@ _NAMED = 3  # skipped files that a message names
 _WARNINGS = {
     NoticeCode.DOUBTFUL_LABELS,
     NoticeCode.DOUBTFUL_PARTICLE_COUNT,
+    NoticeCode.DOUBTFUL_SIZE,
     NoticeCode.NO_PARTICLES,
 }
 

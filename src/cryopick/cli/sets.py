@@ -63,8 +63,7 @@ def threshold(
         Option(
             metavar="T|auto",
             help="Minimum score. auto cuts at the highest expected F1, which needs calibrated "
-            "scores, and discards all picks of micrographs without signs of particles. Repeatable, "
-            "for nested sets.",
+            "scores. Repeatable, for nested sets.",
         ),
     ] = None,
     keep: Annotated[
@@ -76,6 +75,13 @@ def threshold(
             "nested sets.",
         ),
     ] = None,
+    drop_empty: Annotated[
+        bool,
+        Option(
+            "--drop-empty",
+            help="With --at auto, drop picks of micrographs that are probably empty.",
+        ),
+    ] = False,
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
@@ -92,12 +98,14 @@ def threshold(
 
     if bool(at) == bool(keep):
         raise typer.BadParameter("add either --at or --keep")
+    if drop_empty and AUTO not in (at or []):
+        raise typer.BadParameter("--drop-empty needs --at auto")
     table, context = read_with_context([picks], out, table_format)
     layout = TableLayout(star=context)
-    sets = {
-        f"at{_format_threshold(word)}": apply_cut(table, word, f"at{_format_threshold(word)}: ")
-        for word in at or []
-    }
+    sets = {}
+    for word in at or []:
+        label = f"at{_format_threshold(word)}"
+        sets[label] = apply_cut(table, word, f"{label}: ", drop_empty=drop_empty)
     for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
         _report(table, selected, f"keep{count}: ")
         sets[f"keep{count}"] = selected
@@ -106,14 +114,14 @@ def threshold(
         write_table(selected, name, table_format=table_format, overwrite=force, layout=layout)
 
 
-def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
+def apply_cut(picks: "Picks", word: str, before: str = "", *, drop_empty: bool = False) -> "Picks":
     """Keep picks above a threshold, and report the expected precision and recall.
 
     Args:
         picks: The table.
-        word: Threshold, or "auto" for the highest expected F1; then no picks are kept on
-            micrographs without signs of particles.
+        word: Threshold, or "auto" for the highest expected F1.
         before: Text to begin the report with.
+        drop_empty: With "auto", drop the picks of micrographs that are probably empty.
 
     Raises:
         BadParameter: The word is neither a number nor "auto".
@@ -126,7 +134,7 @@ def apply_cut(picks: "Picks", word: str, before: str = "") -> "Picks":
         selected = apply_threshold(picks, parse_threshold(word))
         _report(picks, selected, before)
         return selected
-    selection = select_automatically(picks)
+    selection = select_automatically(picks, drop_empty=drop_empty)
     report_selection(picks, selection, before)
     return selection.picks
 
@@ -143,14 +151,18 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
         names = ", ".join(Path(name).name for name in selection.empty_micrographs[:_MAX_NAMES])
         typer.echo(
             f"{before}{len(selection.empty_micrographs)} of {len(picks.micrographs)} "
-            f"micrographs show no sign of particles; their picks are discarded: {names}"
-            f"{', …' if len(selection.empty_micrographs) > _MAX_NAMES else ''}; use a number as "
-            "threshold to cut all micrographs alike",
+            f"micrographs are probably empty: {names}"
+            f"{', …' if len(selection.empty_micrographs) > _MAX_NAMES else ''}; their picks are "
+            f"{'dropped' if selection.drops_empty else 'kept, --drop-empty removes them'}",
             err=True,
         )
     if selection.expected is not None:
+        on_populated = int(selection.expected.n_selected[selection.expected.f1.argmax()])
+        others = len(selection.picks) - on_populated
         typer.echo(
-            f"{before}{_describe_expectation(selection.expected, len(selection.picks))}", err=True
+            f"{before}{_describe_expectation(selection.expected, on_populated)}"
+            f"{f'; {others} more on micrographs that are probably empty' if others else ''}",
+            err=True,
         )
 
 

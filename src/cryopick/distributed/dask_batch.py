@@ -22,6 +22,7 @@ from cryopick.errors import ClusterError, CryopickError, InputError
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.settings import PickSettings
 from cryopick.regions import Regions
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -218,10 +219,11 @@ def _process_group(group: _Group, *, job: WorkerJob) -> list[str | None]:
     errors: list[str | None] = []
     for path, out in group.outputs.items():
         try:
-            if out is None:
-                batch.pick(path, job.ledger)
-            else:
-                batch.write_scores(path, out, job.ledger)
+            with translate_file_errors(path):
+                if out is None:
+                    batch.pick(path, job.ledger)
+                else:
+                    batch.write_scores(path, out, job.ledger)
         except CryopickError as error:
             errors.append(str(error).removeprefix(f"{path}: "))
         else:

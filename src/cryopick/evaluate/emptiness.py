@@ -5,7 +5,8 @@ the score: its logarithm is a downward parabola. Particles form a peak on that t
 ratio tests if the peak explains the scores much better than the tail alone. The position of the
 peak matters little, as scores are biased on micrographs unlike those used for calibration.
 
-- `has_particles`: test each micrograph for the peak.
+- `judge_micrographs`, `Verdict`: test each micrograph for the peak.
+- `has_particles`: true unless the verdict is "probably empty".
 - `is_likely_empty`: test if no micrograph has it, from a sample of them.
 
 Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its thresholds here are
@@ -13,13 +14,14 @@ empirical (decision 0015), as the tail is only approximately a parabola.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float
 from cryopick.picks import Picks, choose_evenly
 
-__all__ = ["has_particles", "is_likely_empty"]
+__all__ = ["Verdict", "has_particles", "is_likely_empty", "judge_micrographs"]
 
 _FLOOR = -4.0  # lower scores are ignored
 _BIN = 0.25
@@ -34,23 +36,44 @@ _LOWER_LIMITS, _UPPER_LIMITS = (-1.0, 0.6), (4.0, 2.0)
 _STARTS = (-1.0, 0.0, 1.0, 2.5)
 
 
+class Verdict(StrEnum):
+    """Finding about one micrograph."""
+
+    PARTICLES = "particles"
+    PROBABLY_EMPTY = "probably empty"
+    UNDECIDED = "too few picks to decide"
+
+
 def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
     """Test which micrographs show particles; those with too few picks to decide count as true.
 
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
     """
+    verdicts = judge_micrographs(picks)
+    return np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in verdicts], bool)
+
+
+def judge_micrographs(picks: Picks) -> list[Verdict]:
+    """Judge which micrographs show particles; the others of the batch show the typical peak.
+
+    Args:
+        picks: Picks with scores, down to a low minimum such as -6.
+    """
     histograms = _count_scores(picks)
-    shows = np.array([not histogram.is_informative for histogram in histograms], bool)
     typical_peak = _find_typical_peak(histograms)
-    if typical_peak is None:
-        return shows
-    for index, histogram in enumerate(histograms):
-        shows[index] |= (
+    verdicts = []
+    for histogram in histograms:
+        if not histogram.is_informative:
+            verdicts.append(Verdict.UNDECIDED)
+        elif typical_peak is not None and (
             histogram.compute_gain(typical_peak) >= _MIN_GAIN_KNOWN
             or histogram.fit_peak()[0] >= _MIN_GAIN
-        )
-    return shows
+        ):
+            verdicts.append(Verdict.PARTICLES)
+        else:
+            verdicts.append(Verdict.PROBABLY_EMPTY)
+    return verdicts
 
 
 def is_likely_empty(picks: Picks) -> bool:

@@ -6,7 +6,7 @@ down to a low score.
 
 - `ExpectedMetrics`, `estimate_metrics`: metrics at every threshold.
 - `find_best_threshold`: threshold with the highest expected F1.
-- `select_automatically`, `AutomaticSelection`: picks above it, on micrographs with particles.
+- `select_automatically`, `AutomaticSelection`: picks above it, and micrographs probably empty.
 """
 
 from dataclasses import dataclass
@@ -107,17 +107,25 @@ class AutomaticSelection:
         picks: The selected picks.
         expected: Expected metrics of the picks on micrographs with particles; None if there are
             no such micrographs.
-        empty_micrographs: Micrographs that appear to contain no particles; none of their picks
-            are selected.
+        empty_micrographs: Micrographs that are probably empty.
+        drops_empty: None of the picks on these micrographs are selected.
     """
 
     picks: Picks
     expected: ExpectedMetrics | None
     empty_micrographs: tuple[str, ...]
+    drops_empty: bool = False
 
 
-def select_automatically(picks: Picks) -> AutomaticSelection:
-    """Select the picks above the best threshold, on micrographs that appear to contain particles.
+def select_automatically(picks: Picks, *, drop_empty: bool = False) -> AutomaticSelection:
+    """Select the picks above the best threshold of the micrographs that show particles.
+
+    The same threshold applies to micrographs that are probably empty. If all are, it is the best
+    threshold of all picks.
+
+    Args:
+        picks: Picks with scores, down to a low minimum such as -6.
+        drop_empty: Select no picks on micrographs that are probably empty.
 
     Raises:
         SettingsError: There are no picks, or some have no score.
@@ -126,13 +134,16 @@ def select_automatically(picks: Picks) -> AutomaticSelection:
     is_populated = has_particles(picks)
     named_flags = zip(picks.micrographs, is_populated, strict=True)
     empty_micrographs = tuple(name for name, populated in named_flags if not populated)
-    candidates = picks.select(is_populated[picks.index])
-    if not len(candidates):
-        return AutomaticSelection(
-            picks=candidates, expected=None, empty_micrographs=empty_micrographs
-        )
-    expected = estimate_metrics(candidates)
-    selected = apply_threshold(candidates, expected.best_threshold)
+    on_populated = picks.select(is_populated[picks.index])
+    expected = estimate_metrics(on_populated) if len(on_populated) else None
+    candidates = on_populated if drop_empty else picks
+    if expected is not None:
+        candidates = apply_threshold(candidates, expected.best_threshold)
+    elif len(candidates):
+        candidates = apply_threshold(candidates, find_best_threshold(picks))
     return AutomaticSelection(
-        picks=selected, expected=expected, empty_micrographs=empty_micrographs
+        picks=candidates,
+        expected=expected,
+        empty_micrographs=empty_micrographs,
+        drops_empty=drop_empty,
     )

@@ -4,6 +4,7 @@
 """
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def find_micrographs(arguments: Sequence[str]) -> list[Path]:
         FormatError: A STAR or .cs file lists no micrographs.
     """
     paths = [path for argument in arguments for path in _expand(argument)]
-    distinct: dict[Path, Path] = {}
+    distinct: dict[str, Path] = {}
     for path in paths:
-        key = path.resolve()
+        key = os.path.realpath(path)  # unlike `resolve`, it accepts links in a circle
         first = distinct.setdefault(key, path)
         size_ang, first_ang = listed_pixel_size(path), listed_pixel_size(first)
         if first_ang is None and size_ang is not None:
@@ -59,6 +60,8 @@ def _expand(argument: str) -> list[Path]:
         return _in_folder(path)
     if path.exists():
         return _from_table(path) if _is_table(path) else [path]
+    if path.is_symlink():  # a broken link is one unusable micrograph
+        return [path]
     if any(sign in argument for sign in "*?["):
         matches = sorted(glob.glob(argument))  # noqa: PTH207 -- the pattern may be absolute
         if not matches:
@@ -74,12 +77,20 @@ def _expand(argument: str) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.name.lower().endswith(MICROGRAPH_SUFFIXES)]
-    files = sorted(p for p in files if p.is_file() and not p.name.startswith("."))
+    files = sorted(p for p in files if _may_be_file(p) and not p.name.startswith("."))
     if not files:
         raise InputError(
             f"{folder}: this folder contains no micrographs ({' '.join(MICROGRAPH_SUFFIXES)})"
         )
     return files
+
+
+def _may_be_file(path: Path) -> bool:
+    """Return true for a file, and for a link that cannot be followed, which is skipped later."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def _from_list(list_file: Path) -> list[Path]:

@@ -251,7 +251,8 @@ def find_listed_file(name: str, folders: Sequence[Path], source: Path) -> Path:
 
 
 def _is_file(path: Path) -> bool:
+    """Check for a file or a broken link, which is reported when it is read."""
     try:
-        return path.is_file()
+        return path.is_file() or (path.is_symlink() and not path.exists())
     except OSError:  # a name longer than any file's
         return False

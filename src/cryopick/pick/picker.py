@@ -28,7 +28,12 @@ from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import Scorer
 from cryopick.pick.settings import PickSettings
-from cryopick.pick.suppression import refine_peaks, suppress_non_maxima, upsample_twofold
+from cryopick.pick.suppression import (
+    keep_distance,
+    refine_peaks,
+    suppress_non_maxima,
+    upsample_twofold,
+)
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.preprocess.mask import erode_mask
@@ -79,7 +84,8 @@ def find_peaks(
     allowed = np.where(usable[::step, ::step][:rows, :columns], logits, -np.inf)
     spacing = (step * scale_yx[0], step * scale_yx[1])
     peaks = suppress_non_maxima(allowed, radius=radius, threshold=threshold, spacing_yx=spacing)
-    xy = (refine_peaks(logits, peaks) * spacing)[:, ::-1]
+    refined = refine_peaks(logits, peaks)
+    xy = (keep_distance(refined, peaks, radius=radius, spacing_yx=spacing) * spacing)[:, ::-1]
     return xy, logits[tuple(peaks.T)].astype(np.float64)
 
 

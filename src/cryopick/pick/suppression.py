@@ -3,13 +3,14 @@
 - `upsample_twofold`: interpolate a score map on a grid of half the spacing.
 - `suppress_non_maxima`: greedy non-maximum suppression.
 - `refine_peaks`: move peaks to the maximum of a parabola through their neighbours.
+- `keep_distance`: undo the moves that brought two peaks too close.
 """
 
 import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer, Real
 
-__all__ = ["refine_peaks", "suppress_non_maxima", "upsample_twofold"]
+__all__ = ["keep_distance", "refine_peaks", "suppress_non_maxima", "upsample_twofold"]
 
 # Weights of the nearest two values, the next two and the next in a midpoint (fifth degree).
 _MIDPOINT_WEIGHTS = (150 / 256, -25 / 256, 3 / 256)
@@ -128,3 +129,40 @@ def refine_peaks(
         shift = np.where(is_peak, (before - after) / (2 * curvature), 0.0)
         refined[inside, axis] += shift  # at most half a step, as both neighbours are lower
     return refined
+
+
+def keep_distance(
+    refined: Float[np.ndarray, "peaks 2"],
+    peaks: Integer[np.ndarray, "peaks 2"],
+    *,
+    radius: float,
+    spacing_yx: tuple[float, float] = (1.0, 1.0),
+) -> Float[np.ndarray, "peaks 2"]:
+    """Undo the refinement of peaks that it brought within the minimum distance of another peak.
+
+    The peaks before refinement are farther apart than the radius. Of two refined peaks that are too
+    close, the one with the lower score returns to its position on the grid first; this is repeated
+    until no two peaks are too close.
+
+    Args:
+        refined: Rows and columns after `refine_peaks`, in order of descending score.
+        peaks: The same peaks before.
+        radius: Minimum distance, in the unit of `spacing_yx`.
+        spacing_yx: Distance between neighbouring rows and columns.
+    """
+    from scipy.spatial import cKDTree
+
+    result = refined.copy()
+    is_moved = (refined != peaks).any(axis=1)
+    while len(result) > 1:
+        pairs = cKDTree(result * spacing_yx).query_pairs(radius, output_type="ndarray")
+        # Rows are in order of score: the later peak of a pair has the lower score.
+        first, second = np.sort(pairs, axis=1).T
+        is_returning = np.zeros(len(result), bool)
+        is_returning[np.where(is_moved[second], second, first)] = True
+        is_returning &= is_moved
+        if not is_returning.any():
+            break
+        result[is_returning] = peaks[is_returning]
+        is_moved &= ~is_returning
+    return result

@@ -34,6 +34,7 @@ from cryopick.preprocess.prepared_store import (
 )
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.regions import Regions
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.parallel import map_in_order
 
@@ -226,8 +227,10 @@ def rescale_dataset(
 
     def rescale(number: int) -> CryopickError | None:
         try:
-            if not is_saved(folder / "shrunk", number):
-                save_micrograph(folder / "shrunk", number, _rescale(paths[number], preparation))
+            with translate_file_errors(paths[number]):
+                if not is_saved(folder / "shrunk", number):
+                    micrograph = _rescale(paths[number], preparation)
+                    save_micrograph(folder / "shrunk", number, micrograph)
         except CryopickError as error:
             return error
         return None

@@ -18,6 +18,7 @@ from cryopick.preprocess.fourier import reduced_shape, resample_rows
 from cryopick.preprocess.mask import find_invalid
 from cryopick.preprocess.normalize import Normalization
 from cryopick.preprocess.pixel_repair import CleanedMicrograph
+from cryopick.preprocess.working_size import check_working_size
 
 __all__ = ["PreparedMicrograph", "RescaledMicrograph", "prepare_micrograph", "rescale_micrograph"]
 
@@ -73,8 +74,10 @@ def rescale_micrograph(
 
     Raises:
         ValueError: `factor` is not a positive number.
+        MicrographError: A particle is too small or too large at this factor.
     """
     shape = reduced_shape(pixels.shape, factor)
+    check_working_size(factor, pixels.shape, shape)
     pixels, span = scale_extreme_values(pixels, span)
     invalid = find_invalid(pixels)
     cleaned = CleanedMicrograph.from_pixels(pixels, invalid, span)

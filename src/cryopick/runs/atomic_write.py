@@ -1,17 +1,37 @@
 """Write files atomically: a file is complete or not there at all.
 
 - `atomic_write`: write to a temporary file and rename it.
+- `observe_writes`: learn of each file before it gets its final name.
 """
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cryopick.errors import OutputExistsError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "observe_writes"]
+
+Observer = Callable[[Path, Path], None]
+_OBSERVERS: list[Observer] = []
+
+
+@contextmanager
+def observe_writes(observer: Observer) -> Iterator[None]:
+    """Call a function before each rename of this process while the block runs.
+
+    Args:
+        observer: Receives the final path and the complete temporary file.
+    """
+    _OBSERVERS.append(observer)
+    try:
+        yield
+    finally:
+        _OBSERVERS.remove(observer)
 
 
 @contextmanager
@@ -19,16 +39,20 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and rename it to `path` when the block succeeds.
 
     Missing parent folders are created. The temporary file is in the same folder and has the same
-    suffixes; after a failure it is removed and `path` is unchanged.
+    suffixes; after a failure it is removed and `path` is unchanged. A replaced file keeps its
+    permissions.
 
     Raises:
-        OutputExistsError: `path` exists and `overwrite` is false, `path` is a folder, or one of
-            its parent folders is a file.
+        OutputExistsError: `path` exists and `overwrite` is false, `path` is a folder, a device or
+            a pipe, or one of its parent folders is a file.
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
         raise OutputExistsError(f"{path}: is a folder; give the path of a file inside it")
-    if path.exists() and not overwrite:
+    exists = path.exists()
+    if exists and not stat.S_ISREG(path.stat().st_mode):
+        raise OutputExistsError(f"{path}: is a device or a pipe; give the path of a plain file")
+    if exists and not overwrite:
         raise OutputExistsError(
             f"{path}: already exists; overwrite it with --force or choose another name"
         )
@@ -44,6 +68,10 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        if path.is_file():
+            shutil.copymode(path, temporary)
+        for observer in tuple(_OBSERVERS):
+            observer(path, temporary)
         temporary.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # the error of a full disk names no file

@@ -11,6 +11,7 @@ says why results are files.
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 import zlib
@@ -28,6 +29,7 @@ from cryopick.errors import InputError, MicrographError, OutputExistsError
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.lock import exclusive_lock
+from cryopick.runs.output_records import OutputRecords, file_state
 
 __all__ = ["Ledger", "identify_file"]
 
@@ -52,7 +54,7 @@ def identify_file(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     size_ang = listed_pixel_size(path)
     size_text = "" if size_ang is None else f" {size_ang:g}"
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}{size_text}"
+    return f"{os.path.realpath(path)} {stat.st_size} {stat.st_mtime_ns}{size_text}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +125,16 @@ class Ledger:
 
         Raises:
             OutputExistsError: An output exists, must not be overwritten, and was not written by
-                this same batch.
+                this same batch or has changed since.
             BusyError: Another process is running a batch with this output.
         """
         output_paths, input_paths = list(outputs), list(inputs)
         self._record_identities(input_paths)
         with exclusive_lock(self.folder / "lock", str(self.output)):
             try:
-                yield self._open(output_paths, input_paths, overwrite=overwrite)
+                source = self._open(output_paths, input_paths, overwrite=overwrite)
+                with self._records.record_writes(output_paths):
+                    yield source
             except BaseException:
                 self._remove_empty_folders()
                 raise
@@ -145,14 +149,17 @@ class Ledger:
                 self._identities[path] = identify_file(path)
 
     def _open(self, outputs: list[Path], inputs: list[Path], *, overwrite: bool) -> str:
-        if self._batch_folder.is_dir():
-            return f"the unfinished batch in {self.folder}"
         description = self._read_description()
+        is_unfinished = self._batch_folder.is_dir()
         if not overwrite:
-            self._check_outputs(outputs, inputs, description)
-        if not description:
-            self._batch_folder.mkdir(parents=True)
-            return ""
+            self._check_outputs(outputs, [] if is_unfinished else inputs, description)
+        source = f"the unfinished batch in {self.folder}" if is_unfinished else ""
+        if not is_unfinished and description:
+            source = self._unpack()
+        self._records.accept(outputs)
+        return source
+
+    def _unpack(self) -> str:
         unpacked = self._batch_folder.with_suffix(".unpacked")
         shutil.rmtree(unpacked, ignore_errors=True)
         with zipfile.ZipFile(self.archive) as packed:
@@ -160,17 +167,20 @@ class Ledger:
         unpacked.replace(self._batch_folder)
         return f"the finished results in {self.archive}"
 
+    @property
+    def _records(self) -> OutputRecords:
+        return OutputRecords(self._batch_folder)
+
     def _check_outputs(
         self, outputs: list[Path], inputs: list[Path], description: Mapping[str, Any]
     ) -> None:
-        for path in outputs:
-            if path.exists() and description.get("outputs", {}).get(
-                str(path.resolve())
-            ) != _file_state(path):
+        written = description.get("outputs", {})
+        for path in self._records.list_changed(outputs):
+            if written.get(str(path.resolve())) != file_state(path):
                 raise OutputExistsError(
                     f"{path}: already exists; overwrite it with --force or choose another name"
                 )
-        input_names = {str(path.resolve()) for path in inputs}
+        input_names = {os.path.realpath(path) for path in inputs}
         missing_inputs = [name for name in description.get("inputs", ()) if name not in input_names]
         if missing_inputs and any(path.exists() for path in outputs):
             raise OutputExistsError(
@@ -206,9 +216,7 @@ class Ledger:
         description = {
             "work": self.work,
             "inputs": sorted(set(sources.values()) - {""}),
-            "outputs": {
-                str(path.resolve()): _file_state(path) for path in outputs if path.exists()
-            },
+            "outputs": {str(path.resolve()): file_state(path) for path in outputs if path.exists()},
         }
         with (
             atomic_write(self.archive, overwrite=True) as temporary,
@@ -245,13 +253,14 @@ class Ledger:
         stored = _load_result(part, writes)
         if stored is not None:
             return stored
-        computed = dict(make())
+        with self._records.record_writes([] if writes is None else [writes]):
+            computed = dict(make())
         if reads is not None and identify_file(reads) != identity:
             raise MicrographError(
                 f"{reads}: has changed since this run began; run it again once it is complete"
             )
-        notes = {} if reads is None else {_INPUT_KEY: np.array(str(reads.resolve()))}
-        notes |= {} if writes is None else {_OUTPUT_KEY: np.array(_file_state(writes))}
+        notes = {} if reads is None else {_INPUT_KEY: np.array(os.path.realpath(reads))}
+        notes |= {} if writes is None else {_OUTPUT_KEY: np.array(file_state(writes))}
         with atomic_write(part, overwrite=True) as temporary:
             np.savez(temporary, allow_pickle=False, **computed, **notes)
         return computed
@@ -284,7 +293,8 @@ class Ledger:
         return self._identities.get(path) or identify_file(path)
 
     def _result_path(self, item: str, identity: str) -> Path:
-        name = hashlib.sha256(f"{identity} {item}".encode()).hexdigest()[:24]
+        key = f"{identity} {item}".encode(errors="surrogateescape")
+        name = hashlib.sha256(key).hexdigest()[:24]
         return self._batch_folder / f"{name}.npz"
 
 
@@ -306,10 +316,5 @@ def _load_result(part: Path, writes: Path | None) -> dict[str, np.ndarray] | Non
     written = arrays.pop(_OUTPUT_KEY, None)
     if writes is None:
         return arrays
-    is_there = written is not None and writes.exists() and written.tolist() == _file_state(writes)
+    is_there = written is not None and writes.exists() and written.tolist() == file_state(writes)
     return arrays if is_there else None
-
-
-def _file_state(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]

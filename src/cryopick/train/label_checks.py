@@ -158,9 +158,9 @@ def _find_best(
     """Find the alternative with the most hits; of equals, the one with the most central shift."""
     hits = np.array([_count_hits(groups, alternative) for alternative in alternatives])
     best = np.flatnonzero(hits == hits.max())
-    shifts_px = np.array([alternatives[index].shift_px for index in best])
-    central = np.argmin(np.linalg.norm(shifts_px - shifts_px.mean(axis=0), axis=1))
-    return alternatives[int(best[central])], int(hits.max())
+    shifts_px = np.array([alternatives[index].shift_px for index in best.tolist()])
+    central = int(np.argmin(np.linalg.norm(shifts_px - shifts_px.mean(axis=0), axis=1)))
+    return alternatives[best.tolist()[central]], int(hits.max())
 
 
 def _is_better(hits: int, number: int, rate: float, alternatives: int) -> bool:

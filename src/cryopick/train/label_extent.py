@@ -16,6 +16,7 @@ from cryopick.array_types import Float
 from cryopick.errors import CryopickError, InputError
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.picks import Picks
+from cryopick.runs.file_errors import translate_file_errors
 
 __all__ = ["select_inside"]
 
@@ -36,13 +37,13 @@ def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
         InputError: More than a few labels lie outside.
     """
     extent_of_pick = _relative_extents(labels, paths)
-    is_outside = (extent_of_pick > 1).any(axis=1) | (extent_of_pick < 0).any(axis=1)
+    is_outside = ((extent_of_pick > 1) | (extent_of_pick < 0)).any(axis=1)
     if is_outside.sum() > max(1, _MAX_OUTSIDE_FRAC * len(labels)):
         raise InputError(
             f"{source}: {is_outside.sum()} of {len(labels)} labels lie outside their micrographs"
             f"{_advise(extent_of_pick)}"
         )
-    return labels.select(~is_outside) if is_outside.any() else labels
+    return labels.select(np.flatnonzero(~is_outside))
 
 
 def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray, "labels 2"]:
@@ -51,7 +52,10 @@ def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray,
     extents = np.zeros((len(labels), 2))
     for name, rows in labels.rows_by_micrograph().items():
         if len(rows) and name in by_name:
-            with suppress(CryopickError):  # reported when the micrograph is prepared
+            with (
+                suppress(CryopickError),
+                translate_file_errors(by_name[name]),
+            ):  # reported when the micrograph is prepared
                 height, width = read_micrograph_shape(by_name[name])
                 extents[rows] = (labels.xy_px[rows] + 0.5) / (width, height)  # edges of pixels
     return extents

@@ -35,6 +35,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, choose_evenly, concatenate
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.regions import Regions
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
@@ -214,7 +215,7 @@ def pick_usable(
     """Pick the micrographs that can be used; the reasons for others show when preparing them."""
     tables = []
     for path in paths:
-        with suppress(CryopickError):
+        with suppress(CryopickError), translate_file_errors(path):
             tables.append(picker.pick(path))
         on_done()
     return concatenate(tables)

@@ -180,6 +180,7 @@ class NoticeCode(StrEnum):
     UNUSABLE_LABELS = "unusable_labels"
     DOUBTFUL_LABELS = "doubtful_labels"
     DOUBTFUL_PARTICLE_COUNT = "doubtful_particle_count"
+    DOUBTFUL_SIZE = "doubtful_size"
     UNCALIBRATED_SCORES = "uncalibrated_scores"
     NO_PARTICLES = "no_particles"
     CONTRAST = "contrast"

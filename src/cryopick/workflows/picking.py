@@ -14,10 +14,10 @@ import torch
 
 from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError
-from cryopick.evaluate.emptiness import is_likely_empty
+from cryopick.evaluate.emptiness import Verdict, is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
 from cryopick.model.device import require_device
-from cryopick.model.model_file import Model, load_model
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.contrast import choose_scale, detect_contrast
 from cryopick.pick.picker import Picker
@@ -38,6 +38,12 @@ from cryopick.workflows.events import (
     Resumed,
     Started,
     track_progress,
+)
+from cryopick.workflows.micrograph_table import (
+    MicrographRow,
+    micrograph_table_file,
+    summarize_micrographs,
+    write_micrograph_table,
 )
 from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
 from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
@@ -62,8 +68,9 @@ class PickJob:
         ignore: Regions in which nothing is picked, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
         cluster: Workers that share the micrographs; needs an output.
-        automatic_threshold: Keep the picks with the highest expected F1, and none on micrographs
-            without signs of particles.
+        automatic_threshold: Keep the picks with the highest expected F1.
+        drop_empty: With the automatic threshold, drop the picks of micrographs that are probably
+            empty.
         warn_if_empty: Emit a notice if the picks show no sign of particles.
         overwrite: Replace an output of another task.
         files: Further input files for the run metadata, by purpose.
@@ -78,6 +85,7 @@ class PickJob:
     device: str = "auto"
     cluster: Cluster | None = None
     automatic_threshold: bool = False
+    drop_empty: bool = False
     warn_if_empty: bool = False
     overwrite: bool = False
     files: Mapping[str, Path | None] = field(default_factory=dict)
@@ -169,10 +177,15 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         result = _collect(job, lambda path: batch.pick(path, ledger), failures, events)
         with atomic_write(settings_file(output.out), overwrite=True) as temporary:
             temporary.write_text(batch.describe(), encoding="utf-8")
-        result = PickResult(picks=_select(job, result.picks, events), skipped=result.skipped)
-        summary = output.write(result.picks)
+        candidates = result.picks
+        result = PickResult(picks=_select(job, candidates, events), skipped=result.skipped)
+        output.write(result.picks)
+        rows = _write_micrograph_table(job, output, batch.picker, candidates, result)
+        if warnings := [warning for row in rows for warning in row.warnings]:
+            message = f"{warnings[0]}; check --diameter-ang and the pixel size"
+            events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
         _write_metadata(job, output, result, device)
-        events.emit(Finished(message=summary))
+        events.emit(Finished(message=_summarize(job, output, result, rows)))
     return result
 
 
@@ -212,12 +225,53 @@ def _collect(
 
 def _select(job: PickJob, picks: Picks, events: Events) -> Picks:
     if job.automatic_threshold and len(picks):
-        selection = select_automatically(picks)
+        selection = select_automatically(picks, drop_empty=job.drop_empty)
         events.emit(PicksSelected(picks=picks, selection=selection))
         return selection.picks
     if job.warn_if_empty and len(picks) and is_likely_empty(picks):
         events.emit(Notice(code=NoticeCode.NO_PARTICLES, message=_NO_PARTICLES))
     return picks
+
+
+def _write_micrograph_table(
+    job: PickJob, output: TableOutput, picker: Picker, candidates: Picks, result: PickResult
+) -> list[MicrographRow]:
+    """Write the table of the micrographs beside the picks."""
+    is_inverted = getattr(picker.model.normalization, "inverted", False)
+    polarity = "dark" if job.model == GENERAL_MODEL else "as trained"
+    rows = summarize_micrographs(
+        candidates,
+        result.picks,
+        skipped=result.skipped,
+        diameter_ang=picker.diameter_ang,
+        pixel_size_ang=job.settings.pixel_size_ang,
+        polarity="bright" if is_inverted else polarity,
+    )
+    write_micrograph_table(rows, _find_micrograph_table(output))
+    return rows
+
+
+def _find_micrograph_table(output: TableOutput) -> Path:
+    """Return the path of the table of the micrographs; each shard has its own."""
+    return micrograph_table_file(output.ledger_output, is_folder=output.out.endswith("/"))
+
+
+def _summarize(
+    job: PickJob, output: TableOutput, result: PickResult, rows: Sequence[MicrographRow]
+) -> str:
+    """Summarize the output, with the expected number of particles and the next step."""
+    where = f"on {len(result.picks.micrographs)} micrographs written to {output.out}"
+    empty = sum(row.verdict == Verdict.PROBABLY_EMPTY for row in rows)
+    findings = f"; {empty} of them probably empty" if empty else ""
+    findings += f"; see {_find_micrograph_table(output)}"
+    if job.automatic_threshold:
+        return f"{len(result.picks):,} picks {where}{findings}"
+    expected = sum(row.expected_particles or 0.0 for row in rows)
+    number = f"about {float(f'{expected:.2g}'):,.0f} particles expected"
+    if job.model == GENERAL_MODEL:
+        number += ", within a factor of about 3 without labels"
+    following = f"next: cryopick threshold {output.out} -o selected.star --at auto"
+    return f"{len(result.picks):,} candidates ({number}) {where}{findings}; {following}"
 
 
 def _write_metadata(

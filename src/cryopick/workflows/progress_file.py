@@ -44,7 +44,9 @@ class ProgressFile:
             append: Keep the lines of an earlier run.
         """
         with suppress(OSError):
-            self._file = path.open("a" if append else "w", encoding="utf-8")
+            self._file = path.open(
+                "a" if append else "w", encoding="utf-8", errors="backslashreplace"
+            )
         pending, self._pending = self._pending, []
         for line in pending:
             self._write(line)

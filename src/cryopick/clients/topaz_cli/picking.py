@@ -37,6 +37,7 @@ from cryopick.pick.filaments.lines import compute_line_scores
 from cryopick.pick.filaments.settings import FilamentSettings
 from cryopick.pick.filaments.tracing import trace_filaments
 from cryopick.picks import Picks, concatenate
+from cryopick.runs.file_errors import translate_file_errors
 
 __all__ = ["extract_here", "trace_straight_pieces", "write_score_maps"]
 
@@ -91,7 +92,8 @@ def _tables(
     """Pick each micrograph; yield an empty table for one that cannot be used."""
     for path in paths:
         try:
-            scored = score_image(path)
+            with translate_file_errors(path):
+                scored = score_image(path)
         except CryopickError as error:
             failures.append(error)
             yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
@@ -233,7 +235,8 @@ def write_score_maps(values: Namespace) -> int:
     failures: list[Exception] = []
     for path in paths:
         try:
-            scored = score_image(path)
+            with translate_file_errors(path):
+                scored = score_image(path)
         except CryopickError as error:
             failures.append(error)
             continue

@@ -20,6 +20,7 @@ from cryopick.errors import MicrographError, SettingsError
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import StoredImage
+from cryopick.runs.file_errors import is_decodable
 from cryopick.runs.listed_path import listed_pixel_size
 
 __all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_micrograph"]
@@ -176,6 +177,8 @@ def _load(
 
 def _inspect(path: Path) -> StoredImage:
     """Inspect the file with the module of the format that its first bytes indicate."""
+    if not is_decodable(str(path)):
+        raise MicrographError(f"{path}: its name is not in UTF-8, as tables need; rename it")
     with _translate_errors(path):
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

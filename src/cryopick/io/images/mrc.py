@@ -40,6 +40,9 @@ _UNREADABLE_MODES = {
     4: "complex pixels (mode 4): it is a Fourier transform; give the image itself",
     101: "4-bit pixels (mode 101); convert it to mode 0, 1, 2, 6 or 12",
 }
+# IMOD's stamp and flags in the header; the first flag says that bytes are signed
+_IMOD_OFFSET, _IMOD_STAMP, _SIGNED_FLAG = 152, 1146047817, 1
+_MAX_SIGNED, _MAX_UNSIGNED = 127, 255
 _STREAM_ERRORS = (EOFError, OSError, zlib.error)
 
 
@@ -65,7 +68,17 @@ class _Header:
         """Pixel type; only for modes that have one."""
         from mrcfile.utils import dtype_from_mode  # type: ignore[import-untyped]  # has no types
 
+        if self.read_integer("mode") == 0 and not self._has_signed_bytes():
+            return np.dtype(np.uint8)
         return dtype_from_mode(self.read_integer("mode")).newbyteorder(self.order)
+
+    def _has_signed_bytes(self) -> bool:
+        """Check the sign of mode 0: IMOD's flag decides, else the stated range, else MRC2014."""
+        stamp, flags = np.frombuffer(self.fields.tobytes(), f"{self.order}i4", 2, _IMOD_OFFSET)
+        if stamp == _IMOD_STAMP:
+            return bool(flags & _SIGNED_FLAG)
+        low, high = float(self.fields["dmin"]), float(self.fields["dmax"])
+        return not (0 <= low < high and _MAX_SIGNED < high <= _MAX_UNSIGNED)
 
     @property
     def expected_bytes(self) -> int:

@@ -38,6 +38,7 @@ _ANG_PER_IMAGEJ_UNIT = {
     "μm": 1e4,  # Greek mu
     "micron": 1e4,
 }
+_EER_COMPRESSIONS = (65000, 65001, 65002)
 _MAX_PAGES = 5_000  # longer than any movie; reading their directories takes seconds
 # Errors that tifffile and its decoders raise for damaged tags or data
 _DAMAGE = (
@@ -117,6 +118,8 @@ def _describe_tags(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
 
 
 def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
+    if page.compression in _EER_COMPRESSIONS:
+        return "is an EER movie; correct its motion first, and give the sum of the frames"
     if page_count > 1:
         return (
             f"holds {page_count} sections where one micrograph was expected; "
@@ -152,13 +155,13 @@ def _load_pixels(image: StoredImage, path: Path, page: TiffPage) -> StoredImage:
         return replace(image, pixels=PixelFile(path, dtype, page.dataoffsets[0], image.shape))
     if _lacks_decoder(page):
         method = tifffile.COMPRESSION(page.compression).name
-        fault = f"is compressed by {method}; to read it: pip install 'cryopick[tiff]'"
+        fault = f"is compressed by {method}; to read it: pip install imagecodecs"
         return replace(image, fault=fault)
     return replace(image, pixels=page.asarray())
 
 
 def _lacks_decoder(page: TiffPage) -> bool:
-    """Check for a compression or predictor that needs the optional package imagecodecs."""
+    """Check for a compression or predictor that needs imagecodecs."""
     codecs = tifffile.TIFF
     is_available = (
         page.compression in codecs.DECOMPRESSORS and page.predictor in codecs.UNPREDICTORS

@@ -18,7 +18,7 @@ from cryopick.pick.proposals.correlation import match_templates
 from cryopick.pick.proposals.flattening import flatten_background
 from cryopick.pick.proposals.settings import ProposeSettings
 from cryopick.pick.proposals.templates import Templates, load_templates
-from cryopick.pick.suppression import refine_peaks, suppress_non_maxima
+from cryopick.pick.suppression import keep_distance, refine_peaks, suppress_non_maxima
 from cryopick.picks import Picks
 from cryopick.preprocess.blob_detection import difference_of_gaussians
 from cryopick.preprocess.dataset import raw_pixel_size
@@ -108,13 +108,17 @@ class Proposer:
         merit = self.compute_figure_of_merit(image, rescaled)
         allowed = np.where(erode_mask(rescaled.usable, DIAMETER_PX / 2), merit, -np.inf)
         default = _BLOB_THRESHOLD if self.templates is None else _TEMPLATE_THRESHOLD
+        radius_px = (settings.radius_ang or settings.diameter_ang / 2) / raw_ang
         peaks = suppress_non_maxima(
             allowed,
-            radius=(settings.radius_ang or settings.diameter_ang / 2) / raw_ang,
+            radius=radius_px,
             threshold=default if settings.threshold is None else settings.threshold,
             spacing_yx=rescaled.scale_yx,
         )
-        xy_px = rescaled.to_raw(refine_peaks(merit, peaks)[:, ::-1])
+        refined = keep_distance(
+            refine_peaks(merit, peaks), peaks, radius=radius_px, spacing_yx=rescaled.scale_yx
+        )
+        xy_px = rescaled.to_raw(refined[:, ::-1])
         margin_px = settings.margin_ang / raw_ang
         is_inside = is_inside_margin(xy_px, rescaled.raw_shape, margin_px)
         score = merit[tuple(peaks.T)].astype(np.float64)

@@ -14,8 +14,8 @@ import numpy as np
 from cryopick.errors import CryopickError, InputError
 from cryopick.evaluate.matching import is_near
 from cryopick.io.names import match_names
+from cryopick.io.tables import star
 from cryopick.io.tables.formats import detect_codec
-from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import AddLabel
@@ -87,12 +87,23 @@ class NewLabels:
 def _read_table(name: str, content: bytes) -> tuple[Picks, str]:
     """Return the rows of a table and the name of its format; errors do not show the folder."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / name
+        last = Path(name).name
+        file = Path(folder) / (last if last not in ("", "..") else "table")
         file.write_bytes(content)
         try:
-            return read_picks(file), detect_codec(file).name
+            return _read_without_following(file)
         except CryopickError as error:
             raise InputError(str(error).replace(f"{folder}/", "")) from error
+
+
+def _read_without_following(file: Path) -> tuple[Picks, str]:
+    """Read an uploaded table; the files that an index lists are on the server and stay unread."""
+    codec = detect_codec(file)
+    if codec is star.CODEC and star.read_coordinate_files(file):
+        raise InputError(
+            f"{file}: is a list of coordinate files, without coordinates; import those files"
+        )
+    return codec.read(file), codec.name
 
 
 def _select_new(project: AnnotationProject, table: Picks) -> NewLabels:

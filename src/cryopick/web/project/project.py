@@ -3,6 +3,7 @@
 - `AnnotationProject`: the project's folder and the objects that read and change it.
 """
 
+import glob
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ class AnnotationProject:
             # A list is read to find the micrographs in it, so the list must be allowed as well.
             lists = [Path(argument.removeprefix("@")).expanduser() for argument in arguments]
             self.require_allowed(lists)
+            self.require_allowed(_expand_patterns(arguments))
             self.require_allowed(find_micrographs(arguments))
         summary = self.micrographs.add(arguments)
         self.event_stream.send("micrographs", {})
@@ -175,6 +177,12 @@ class AnnotationProject:
         self.event_stream.close()
         self.jobs.close()
         self.database.close()
+
+
+def _expand_patterns(arguments: Sequence[str]) -> list[Path]:
+    """Return the files that patterns match; a list among them is read, like one that is named."""
+    patterns = [argument for argument in arguments if glob.has_magic(argument)]
+    return [Path(name) for pattern in patterns for name in glob.glob(pattern)]  # noqa: PTH207 -- absolute
 
 
 def _create_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Database of a labelling project: one SQLite file with one writer at a time.
 
 - `ProjectDatabase`: the file, with `read` and `write`.
+- `is_open_elsewhere`: check whether a server has a project open.
 - `current_time`: the time as it is stored.
 """
 
@@ -8,13 +9,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["ProjectDatabase", "current_time"]
+__all__ = ["ProjectDatabase", "current_time", "is_open_elsewhere"]
 
 _VERSION = 2
 _SCHEMA = """
@@ -65,6 +66,26 @@ _UPGRADES = {0: _SCHEMA + _ADDED_IN_2, 1: _FROM_1}  # from each version to the l
 def current_time() -> float:
     """Return the seconds since 1970."""
     return time.time()
+
+
+def is_open_elsewhere(path: Path) -> bool:
+    """Return true if another server holds the lock of a database.
+
+    The lock ends with its process, unlike a file with a process number, which another process may
+    have after a crash or in a restarted container.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
+        ) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        primary_code = error.sqlite_errorcode & 0xFF
+        return primary_code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    except sqlite3.DatabaseError:
+        return False
+    return False
 
 
 class ProjectDatabase:
