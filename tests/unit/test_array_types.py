@@ -23,7 +23,8 @@ def test_shapes_are_checked_while_tests_run():
 
 def test_a_program_that_checks_no_types_does_without_jaxtyping():
     code = (
-        "import sys, numpy as np, cryopick.io; from cryopick import arrays; "
+        "import sys, numpy as np, cryopick.io.tables.pick_tables, cryopick.io.images.micrograph; "
+        "from cryopick import array_types as arrays; "
         "types = {getattr(arrays, name)[np.ndarray, 'height width'] for name in arrays.__all__}; "
         "print(types == {np.ndarray}, [m for m in ('jaxtyping', 'unittest', 'asyncio') "
         "if m in sys.modules])"

@@ -49,13 +49,13 @@ def copy(done, tmp_path):
 @pytest.fixture
 def typed(monkeypatch):
     """Collect the commands that the demo runs, by name."""
-    names, kept = [], module._type
+    names, run_stage = [], module._run_stage
 
-    def note(stage):
+    def run_and_record(stage):
         names.append(stage.words[0])
-        return kept(stage)
+        return run_stage(stage)
 
-    monkeypatch.setattr(module, "_type", note)
+    monkeypatch.setattr(module, "_run_stage", run_and_record)
     return names
 
 
@@ -81,7 +81,7 @@ def test_the_report_shows_commands_and_results(done):
     for name in ("simulate", "split", "train", "pick", "score", "evaluate"):
         assert f"$ cryopick {name} " in text
         assert metrics["seconds"][name] >= 0
-    assert "What 5 labels are worth" in text
+    assert "Particle picking from 5 labels" in text
     assert f"{metrics['average_precision']:.3f}" in text
 
 
@@ -168,7 +168,7 @@ def test_a_stage_that_fails_ends_the_demo_with_its_status(copy, capsys):
         run_demo(SMALL, copy, "cpu", force=False)
 
     assert stopped.value.exit_code == 1
-    assert "not a model file of cryopick" in capsys.readouterr().err
+    assert "not a cryopick model file" in capsys.readouterr().err
     assert not files.metrics.exists()
 
 

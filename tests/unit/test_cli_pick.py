@@ -98,7 +98,7 @@ def test_only_what_is_missing_is_picked_after_an_interruption(run, picked):
     result = run("pick mics --model m.safetensors -o cut.tsv")
 
     assert picked == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert "resuming from the unfinished work" in result.stderr
+    assert "resuming from the unfinished batch" in result.stderr
     assert Path("cut.tsv").read_bytes() == Path("whole.tsv").read_bytes()
     assert not list(Path().glob(".*.parts"))
 
@@ -168,7 +168,10 @@ def test_a_missing_pixel_size_is_reported_with_that_of_the_training(run):
         ("-o picks.dat", "picks.dat: expected a suffix of"),
         ("-o a.tsv --format z", "expected a format of"),
         ("-o a.box", "--box-px"),
-        ("-o a.tsv --step-px 3", "--step-px must divide the network's stride of 4 pixels; got 3"),
+        (
+            "-o a.tsv --step-px 3",
+            "--step-px must divide the stride of the network, 4 pixels; got 3",
+        ),
         ("-o a.tsv --radius-ang 0", "radius_ang must be above 0"),
         ("-o a.tsv --model no.safetensors", "no.safetensors: no such model file"),
         ("-o a.tsv --model labels.tsv", "labels.tsv: not a cryopick model file"),
@@ -196,7 +199,9 @@ def test_the_general_model_is_the_default(run):
 def test_the_general_model_requires_a_diameter(run):
     result = run("pick mics -o picks.tsv", status=2)
 
-    assert "give --diameter-ang" in " ".join(result.stderr.split())
+    assert "add --diameter-ang, the particle diameter in ångströms, to use" in " ".join(
+        result.stderr.split()
+    )
 
 
 def test_threshold_auto_cuts_at_the_highest_expected_f1(run):
@@ -215,7 +220,7 @@ def test_a_shard_cannot_be_cut_automatically(run):
         "pick mics --diameter-ang 135 -o a.tsv --threshold auto --shard 1/2", status=2
     ).stderr
 
-    assert "--threshold auto looks at all picks together" in " ".join(told.split())
+    assert "--threshold auto needs the picks of all shards" in " ".join(told.split())
 
 
 def test_calibration_changes_scores_but_not_their_order(run):

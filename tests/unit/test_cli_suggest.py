@@ -25,21 +25,21 @@ def run(run_words):
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def processed(monkeypatch):
     """Record the processed micrographs; interrupt after the number in `stop_after`."""
 
-    class Looked(list):
+    class ProcessedNames(list):
         stop_after = None
 
-    names, look = Looked(), CandidateBatch.look
+    names, compute_features = ProcessedNames(), CandidateBatch.compute_features
 
-    def look_and_count(self, path, *rest):
+    def compute_and_count(self, path, *rest):
         if len(names) == names.stop_after:
             raise KeyboardInterrupt
         names.append(path.name)
-        return look(self, path, *rest)
+        return compute_features(self, path, *rest)
 
-    monkeypatch.setattr(CandidateBatch, "look", look_and_count)
+    monkeypatch.setattr(CandidateBatch, "compute_features", compute_and_count)
     return names
 
 
@@ -120,13 +120,13 @@ def test_the_default_particle_count_is_that_of_the_training(run):
     assert plain != explicit == trained
 
 
-def test_a_resumed_run_gives_the_same_candidates(run, looked):
+def test_a_resumed_run_gives_the_same_candidates(run, processed):
     run(f"{LINE} -o whole.tsv")
-    looked.clear()
-    looked.stop_after = 2
+    processed.clear()
+    processed.stop_after = 2
     run(f"{LINE} -o cut.tsv", status=130)
     assert not Path("cut.tsv").exists()
-    looked.stop_after = None
+    processed.stop_after = None
 
     result = run(f"{LINE} -o cut.tsv")
 
@@ -176,14 +176,14 @@ def test_a_folder_gets_one_table_per_micrograph(run, out):
         ("-o a.tsv nothing-here", 1, "nothing-here: no such file or folder"),
     ],
 )
-def test_invalid_options_fail_before_any_work(run, looked, words, status, message):
+def test_invalid_options_fail_before_any_work(run, processed, words, status, message):
     Path("c.tsv").write_text("old")
     write_picks(Picks.for_micrograph("elsewhere", np.ones((1, 2))), Path("other.tsv"))
 
     result = run(f"{LINE} {words}", status=status)
 
     assert message in result.stderr
-    assert looked == []
+    assert processed == []
     assert Path("c.tsv").read_text() == "old"
     assert not list(Path().glob(".*.parts"))
 

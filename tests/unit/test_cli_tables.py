@@ -171,14 +171,14 @@ def test_evaluate_without_scores_reports_precision_and_recall(run_words):
     assert "average precision  undefined: no scores" in result.stdout
     assert "all picks          1.0000  precision 1.0000  recall 1.0000" in result.stdout
     why = run_words("evaluate picks.tsv truth.tsv --radius-px 1 --plot x.png", status=1).stderr
-    assert "picks without scores have no curve" in why
+    assert "x.png: cannot plot precision and recall of picks without scores" in why
 
 
 def test_a_plot_of_unknown_format_is_refused(run_words):
     write("picks.tsv", [("a", 0, 0, 1.0)])
 
     why = run_words("evaluate picks.tsv picks.tsv --radius-px 1 --plot x.xls", status=1).stderr
-    assert "a plot is .png, .svg or .pdf, not '.xls'" in why
+    assert "x.xls: the suffix of a plot must be .png, .svg or .pdf, not '.xls'" in why
 
 
 def test_info_shows_contents_and_unusable_files(run_words):

@@ -72,7 +72,7 @@ def test_deeper_tables_carry_their_whole_path():
     ("text", "message"),
     [
         ('name = "x"\nradius = 3', "unknown setting 'radius'; did you mean 'radius_px'?"),
-        ("radius_px = 3", "the setting 'name' is missing; add it"),
+        ("radius_px = 3", "the required setting 'name' is missing; add it"),
         ('name = "x"\nradius_px = 3.5', "radius_px: expected an integer, found 3.5"),
         ('name = "x"\nradius_px = true', "radius_px: expected an integer, found true"),
         ('name = "x"\nfast = 1', "fast: expected true or false, found 1"),

@@ -150,7 +150,7 @@ HUGE = 10**400  # fits no float
         ({"working_pixel_size_ang": HUGE}, "too large"),
         ({"label_radius_px": -1}, "label_radius_px must be a number of at least 0; got -1"),
         ({"normalization": {"kind": "sharp", "mixture": None}}, "sharp"),
-        ({"normalization": {}}, "normalisation settings must hold"),
+        ({"normalization": {}}, "normalisation must have kind and mixture"),
         ({"normalization": []}, "damaged"),
         ({"summary": 3}, "not iterable"),
         ({"receptive_field_px": 63}, r"(63, 4) are not those of conv31"),
@@ -165,7 +165,7 @@ def test_an_invalid_description_is_rejected(path, change, message):
     error = load_error(path)
 
     assert message in error
-    assert "train the model repeated or update cryopick" in error
+    assert "train the model again or update cryopick" in error
 
 
 @pytest.mark.parametrize("name", ["format", "network", "diameter_ang", "normalization", "summary"])

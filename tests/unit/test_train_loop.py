@@ -177,9 +177,7 @@ def test_a_killed_process_leaves_a_run_that_can_be_finished(straight, store, tmp
     assert same(resumed, train(store, settings, tmp_path / "other", device=CPU))
 
 
-def test_a_finished_run_returns_its_result_without_training(
-    store, judge, tmp_path, monkeypatch
-):
+def test_a_finished_run_returns_its_result_without_training(store, judge, tmp_path, monkeypatch):
     first = train(store, SETTINGS, tmp_path / "a", device=CPU, held_out=judge)
     monkeypatch.setattr(Adam, "step", lambda *_: pytest.fail("it learnt on"))
 

@@ -152,7 +152,9 @@ class Ledger:
         description = self._read_description()
         is_unfinished = self._batch_folder.is_dir()
         if not overwrite:
-            self._check_outputs(outputs, [] if is_unfinished else inputs, description)
+            self._check_outputs(outputs, description)
+            if not is_unfinished:
+                self._check_inputs(inputs, outputs, description)
         source = f"the unfinished batch in {self.folder}" if is_unfinished else ""
         if not is_unfinished and description:
             source = self._unpack()
@@ -171,15 +173,19 @@ class Ledger:
     def _records(self) -> OutputRecords:
         return OutputRecords(self._batch_folder)
 
-    def _check_outputs(
-        self, outputs: list[Path], inputs: list[Path], description: Mapping[str, Any]
-    ) -> None:
+    def _check_outputs(self, outputs: list[Path], description: Mapping[str, Any]) -> None:
+        """Check that outputs which exist were written by this batch and not changed since."""
         written = description.get("outputs", {})
         for path in self._records.list_changed(outputs):
             if written.get(str(path.resolve())) != file_state(path):
                 raise OutputExistsError(
                     f"{path}: already exists; overwrite it with --force or choose another name"
                 )
+
+    def _check_inputs(
+        self, inputs: list[Path], outputs: list[Path], description: Mapping[str, Any]
+    ) -> None:
+        """Check that the files which existing outputs were made from are still among the inputs."""
         input_names = {os.path.realpath(path) for path in inputs}
         missing_inputs = [name for name in description.get("inputs", ()) if name not in input_names]
         if missing_inputs and any(path.exists() for path in outputs):

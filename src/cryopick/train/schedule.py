@@ -23,7 +23,7 @@ def one_cycle_learning_rate(
         final: Learning rate at the end of the cycle.
         warm_up_frac: Fraction of the cycle in which the learning rate rises.
 
-    >>> [round(one_cycle_learning_rate(p, peak=1.0, final=0.0), 2) for p in (0, 0.1, 0.55, 1)]
+    >>> [round(one_cycle_learning_rate(p, peak=1.0, final=0.0), 2) for p in (0.0, 0.1, 0.55, 1.0)]
     [0.04, 1.0, 0.5, 0.0]
     """
     if progress < warm_up_frac:
