@@ -37,9 +37,12 @@ def plan_tables(
 
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
     from cryopick.picks import Picks
+    from cryopick.runs.file_errors import is_decodable
 
     no_picks = Picks(
-        micrographs=tuple(str(path) for path in paths),
+        micrographs=tuple(  # files with undecodable names are skipped later
+            str(path) for path in paths if is_decodable(str(path))
+        ),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
         score=np.zeros(0),
