@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from gemmi import cif
 from tests import tiny
 
-from cryopick.clients.relion import run_job, write_coordinates
+from cryopick.clients.relion import invert_tiff, run_job, write_coordinates
+from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
 
@@ -137,3 +139,41 @@ def test_coordinate_files_follow_the_paths_of_the_micrographs(name, file, tmp_pa
 
     (x,) = column(tmp_path / "External" / "job007" / file, "_rlnCoordinateX")
     assert float(x) == 3.25
+
+
+def test_coordinates_on_tiff_micrographs_are_inverted_and_others_kept(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a.tif", "b.mrc", "c.TIFF", "unread.tif")]
+    for name, height in (("a.tif", 40), ("c.TIFF", 64)):
+        tifffile.imwrite(tmp_path / name, np.random.default_rng(0).normal(size=(height, 50)))
+    picks = Picks(
+        micrographs=tuple(paths),
+        index=np.array([0, 1, 2, 0]),
+        xy_px=np.array([[3.0, 5.5], [3, 5], [3, 5], [0, 39]]),
+        score=np.arange(4.0),
+    )
+
+    inverted, tiff_count = invert_tiff(picks)
+
+    assert tiff_count == 2
+    assert inverted.xy_px.tolist() == [[3, 33.5], [3, 5], [3, 58], [0, 0]]
+    np.testing.assert_array_equal(invert_tiff(inverted)[0].xy_px, picks.xy_px)
+
+
+def test_a_job_on_tiff_converts_coordinates_and_reports_it(tmp_path, run_words):
+    (tmp_path / "mics").mkdir()
+    tiny.micrographs(tmp_path / "mics", 1)
+    image = np.asarray(read_micrograph(tmp_path / "mics/mic_0.mrc").pixels)
+    tifffile.imwrite(tmp_path / "mics/t.tif", image)
+    tiny.model("m.safetensors")
+    rows = f"mics/mic_0.mrc {tiny.PIXEL_ANG}\nmics/t.tif {tiny.PIXEL_ANG}\n"
+    (tmp_path / "mics.star").write_text(
+        f"data_micrographs\n\nloop_\n_rlnMicrographName\n_rlnMicrographPixelSize\n{rows}"
+    )
+
+    run_words("relion-job --o J/job1/ --in_mics mics.star --model m.safetensors --threshold -100")
+    told = run_words("pick mics.star --model m.safetensors --threshold -100 -o picks.star").stderr
+
+    job = tmp_path / "J/job1/mics"
+    mrc, tiff = (read_picks(job / f"{name}_autopick.star").xy_px for name in ("mic_0", "t"))
+    np.testing.assert_allclose(tiff, np.column_stack([mrc[:, 0], len(image) - 1 - mrc[:, 1]]))
+    assert "1 micrographs are TIFF. RELION" in told

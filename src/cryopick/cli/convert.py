@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force, Table
-from cryopick.cli.tables import match_files, read_with_context, write_table
+from cryopick.cli.tables import match_files, read_with_context, warn_about_tiff, write_table
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
@@ -97,7 +97,7 @@ def convert(
             find_micrograph_shapes(picks, shapes, "--invert-y needs heights")[:, 0]
         )
     else:
-        _warn_about_tiff([*picks.micrographs, *shapes])
+        warn_about_tiff([*picks.micrographs, *shapes])
     layout = TableLayout(star=context, shapes_px=shapes)
     write_table(picks, out, table_format=to_format, overwrite=force, box_px=box_px, layout=layout)
 
@@ -128,14 +128,3 @@ def _match_sizes(
     if shape_px is not None:
         return picks, dict.fromkeys(picks.micrographs, shape_px)
     return picks, {name: read_micrograph_shape(path) for name, path in files.items()}
-
-
-def _warn_about_tiff(names: Iterable[str]) -> None:
-    tiffs = {name for name in names if name.lower().endswith((".tif", ".tiff"))}
-    if tiffs:
-        echo(
-            f"note: {len(tiffs)} micrographs are TIFF. RELION, MotionCor2, IMOD, EMAN2 and "
-            "SerialEM "
-            "flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
-            err=True,
-        )

@@ -21,6 +21,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import AUTO, Fields, SettingsOptions, expand_settings
+from cryopick.cli.tables import warn_about_tiff
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import TableOutput
 
@@ -98,4 +99,6 @@ def pick(
     )
     with open_events() as events:
         result = pick_micrographs(job, events)
+    if output.out.endswith(".star") or table_format == "star":
+        warn_about_tiff(result.picks.micrographs)
     check_skipped(result.skipped, len(job.micrographs))

@@ -47,6 +47,7 @@ def relion_job(
     from cryopick.clients.relion import (
         MODEL_NODE,
         PICKS_NODE,
+        invert_tiff,
         run_job,
         write_coordinates,
         write_nodes,
@@ -56,7 +57,8 @@ def relion_job(
     model, picks = out / "model.safetensors", out / "picks.json"
     extra = _options(parameters or [])
     if coordinates:
-        words = ["train", "-m", str(micrographs), "-p", str(coordinates), "-o", str(model)]
+        labels = _convert_labels(coordinates, micrographs, out)
+        words = ["train", "-m", str(micrographs), "-p", str(labels), "-o", str(model)]
     else:
         words = ["pick", str(micrographs), "-o", str(picks), "--force"]
 
@@ -70,11 +72,39 @@ def relion_job(
         if coordinates:
             write_nodes(out, {model: MODEL_NODE})
         else:
-            write_nodes(out, {write_coordinates(read_picks(picks), out): PICKS_NODE})
+            table, tiff_count = invert_tiff(read_picks(picks))
+            _report_tiff(tiff_count)
+            write_nodes(out, {write_coordinates(table, out): PICKS_NODE})
 
     if run_job(out, [*_SELF, *words, *extra], finish, threads=threads) == INTERRUPTED:
         raise typer.Exit(INTERRUPTED)
     echo(f"outputs for RELION written to {out}", err=True)
+
+
+def _convert_labels(coordinates: Path, micrographs: Path, folder: Path) -> Path:
+    """Write labels on TIFF micrographs in the frame of the stored rows; return their table."""
+    from cryopick.clients.relion import invert_tiff
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.io.names import match_names
+    from cryopick.io.tables.pick_tables import read_picks, write_picks
+
+    table = match_names(read_picks(coordinates), find_micrographs([str(micrographs)])).picks
+    converted, tiff_count = invert_tiff(table)
+    if not tiff_count:
+        return coordinates
+    _report_tiff(tiff_count)
+    labels = folder / "labels.json"
+    write_picks(converted, labels, overwrite=True)
+    return labels
+
+
+def _report_tiff(count: int) -> None:
+    if count:
+        echo(
+            f"note: {count} micrographs are TIFF, which RELION reads upside down; their "
+            "coordinates were converted (y becomes height - 1 - y)",
+            err=True,
+        )
 
 
 def _options(words: list[str]) -> list[str]:

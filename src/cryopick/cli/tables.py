@@ -3,11 +3,12 @@
 - `align_names`: call micrographs by one name across tables.
 - `match_files`: which of the files available each micrograph of a table is.
 - `read_with_context`: tables, with the blocks around the picks of STAR files.
+- `warn_about_tiff`: report micrographs that RELION reads upside down.
 - `write_table`: to one file, or to one file per micrograph.
 - `read_micrograph_list`: the micrographs of `--only`, by the names of given tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ __all__ = [
     "match_files",
     "read_micrograph_list",
     "read_with_context",
+    "warn_about_tiff",
     "write_table",
 ]
 
@@ -85,6 +87,18 @@ def read_with_context(
     if is_star and not out.endswith("/"):
         return read_picks_with_context(paths, format=in_format)
     return read_picks_many(paths, format=in_format), StarContext()
+
+
+def warn_about_tiff(names: Iterable[str]) -> None:
+    """Report TIFF micrographs, which some programs flip vertically and others do not."""
+    tiffs = {name for name in names if name.lower().endswith((".tif", ".tiff"))}
+    if tiffs:
+        echo(
+            f"note: {len(tiffs)} micrographs are TIFF. RELION, MotionCor2, IMOD, EMAN2 and "
+            "SerialEM "
+            "flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
+            err=True,
+        )
 
 
 def write_table(

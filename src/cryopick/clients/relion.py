@@ -6,6 +6,7 @@ the output files that other jobs may use. All paths in files are relative to the
 
 - `run_job`: run a command as an external job, with its marker files.
 - `write_coordinates`: write picks in the form of RELION's picker.
+- `invert_tiff`: convert coordinates on TIFF micrographs, which RELION reads upside down.
 - `write_nodes`: write the list of output files.
 - `PICKS_NODE`, `MODEL_NODE`: node types of output files.
 
@@ -17,15 +18,26 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.tables.codec import StarContext, TableLayout
 from cryopick.io.tables.pick_tables import write_coordinate_list, write_picks
 from cryopick.io.tables.star_text import quote_value
 from cryopick.picks import Picks
 from cryopick.runs.atomic_write import atomic_write
 
-__all__ = ["MODEL_NODE", "PICKS_NODE", "run_job", "write_coordinates", "write_nodes"]
+__all__ = [
+    "MODEL_NODE",
+    "PICKS_NODE",
+    "invert_tiff",
+    "run_job",
+    "write_coordinates",
+    "write_nodes",
+]
 
 PICKS_NODE = "MicrographCoordsGroup.star.relion.autopick"
 MODEL_NODE = "ParamsData.sav.topaz.model"
@@ -34,6 +46,7 @@ _SUCCESS, _FAILURE, _ABORTED = (
     f"RELION_JOB_EXIT_{marker}" for marker in ("SUCCESS", "FAILURE", "ABORTED")
 )
 _JOB_FOLDER = re.compile(r"^(?:.*/)?[A-Za-z]+/job\d+/")  # such as MotionCorr/job002/
+_TIFF_SUFFIXES = (".tif", ".tiff")
 _GRACE_S = 60.0  # between interrupt and kill, to write a checkpoint
 
 
@@ -125,6 +138,30 @@ def write_coordinates(picks: Picks, folder: Path) -> Path:
     list_path = folder / "autopick.star"
     write_coordinate_list(tables, list_path)
     return list_path
+
+
+def invert_tiff(picks: Picks) -> tuple[Picks, int]:
+    """Convert coordinates on TIFF micrographs between RELION's frame and that of the stored rows.
+
+    RELION reads TIFF files upside down, so that its y is height - 1 - y of the stored rows.
+
+    Args:
+        picks: Picks on micrographs named by their paths.
+
+    Returns:
+        The converted picks, and the number of TIFF micrographs with picks.
+    """
+    heights = np.zeros(len(picks.micrographs), np.int64)
+    is_tiff = np.zeros(len(picks.micrographs), bool)
+    for i in np.unique(picks.index).tolist():
+        if picks.micrographs[i].lower().endswith(_TIFF_SUFFIXES):
+            is_tiff[i] = True
+            heights[i] = read_micrograph_shape(Path(picks.micrographs[i]))[0]
+    inverted = picks.invert_y(heights)
+    is_row_tiff = is_tiff[picks.index][:, None]
+    return replace(picks, xy_px=np.where(is_row_tiff, inverted.xy_px, picks.xy_px)), int(
+        is_tiff.sum()
+    )
 
 
 def write_nodes(folder: Path, nodes: Mapping[Path, str]) -> None:

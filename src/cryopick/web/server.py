@@ -61,7 +61,7 @@ def create_application(
     app.add_exception_handler(CryopickError, _answer_user_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(sqlite3.OperationalError, _answer_write_error)
+    app.add_exception_handler(sqlite3.Error, _answer_write_error)
     api = APIRouter(prefix="/api")
     api.include_router(create_session_routes(project.event_stream, credentials, prefix))
     dependencies = [Depends(_require_reading)] if project.read_only else []
@@ -89,8 +89,8 @@ def _answer_user_error(_: Request, error: Exception) -> Response:
 
 
 def _answer_write_error(_: Request, error: Exception) -> Response:
-    """Report a failed write, for example on a full disk; the page repeats the request."""
-    return JSONResponse({"error": f"the project cannot be written: {error}"}, 507)
+    """Report a failed access, for example on a full disk; the page repeats the request."""
+    return JSONResponse({"error": f"the project cannot be read or written: {error}"}, 507)
 
 
 def _answer_http_error(_: Request, error: Exception) -> Response:

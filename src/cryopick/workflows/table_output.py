@@ -35,17 +35,23 @@ def plan_tables(
     """
     import numpy as np
 
+    from cryopick.io.tables.formats import choose_output_codec
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
     from cryopick.picks import Picks
+    from cryopick.runs.file_errors import is_decodable
 
     no_picks = Picks(
-        micrographs=tuple(str(path) for path in paths),
+        micrographs=tuple(  # files with undecodable names are skipped later
+            str(path) for path in paths if is_decodable(str(path))
+        ),
         index=np.zeros(0, np.int64),
         xy_px=np.zeros((0, 2)),
         score=np.zeros(0),
     )
     with TemporaryDirectory() as folder:
         if not out.endswith("/"):
+            if table_format is None:
+                choose_output_codec(Path(out))  # the message names the file of the user
             write_picks(no_picks, Path(folder, Path(out).name), format=table_format, box_px=box_px)
             return [Path(out)]
         tables = write_picks_per_micrograph(

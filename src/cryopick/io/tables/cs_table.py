@@ -22,6 +22,10 @@ __all__ = ["NumpyTable", "open_table"]
 
 _MAX_HEADER = 1 << 16  # characters; the hundred fields of cryoSPARC take 4,000
 _COMPRESSED = b"\x95CSDAT"
+_HEADER_ERRORS = (  # of evaluating the text of a header
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError),
+    *(SyntaxError, TokenError, TypeError, ValueError),
+)
 _EXPECTED = "expected a cryoSPARC table (NumPy)"
 
 
@@ -138,7 +142,9 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about headers written by Python 2
             shape, _, dtype = readers[npy.read_magic(file)](file, max_header_size=_MAX_HEADER)
-    except (ValueError, LookupError, SyntaxError, TypeError, TokenError, RecursionError):
+        if any(type(length) is not int or length < 0 for length in shape):
+            raise ValueError("the shape is not of counts")
+    except _HEADER_ERRORS:
         raise FormatError(
             f"{path}: {_EXPECTED}, found a header that cannot be read; export the job again"
         ) from None

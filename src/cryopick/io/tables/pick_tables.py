@@ -34,7 +34,12 @@ from cryopick.io.tables.formats import (
 )
 from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
-from cryopick.io.tables.table_files import expand_patterns, find_coordinate_files, list_tables
+from cryopick.io.tables.table_files import (
+    check_bounds,
+    expand_patterns,
+    find_coordinate_files,
+    list_tables,
+)
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
@@ -179,7 +184,9 @@ def _read(path: Path, format: str | None) -> tuple[Codec, Picks]:
     is_list = path.name.startswith("coords_suffix_")
     codec = star.CODEC if is_list else _choose_codec(path, format)
     coordinate_files = find_coordinate_files(path) if codec is star.CODEC else {}
-    return codec, _read_listed(coordinate_files, path) if coordinate_files else codec.read(path)
+    if coordinate_files:
+        return codec, _read_listed(coordinate_files, path)
+    return codec, check_bounds(codec.read(path), path)
 
 
 def _choose_codec(path: Path, format: str | None) -> Codec:

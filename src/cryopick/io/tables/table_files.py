@@ -2,6 +2,7 @@
 
 - `expand_patterns`: the files that match patterns such as `x/*.box`.
 - `find_coordinate_files`: the files that RELION's lists of coordinate files refer to.
+- `check_bounds`: check what a table contains.
 - `list_tables`: the files in a folder that may be tables.
 """
 
@@ -10,14 +11,19 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from cryopick.errors import NotFoundError
+import numpy as np
+
+from cryopick.errors import FormatError, NotFoundError
 from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.formats import CODECS
+from cryopick.picks import Picks
+from cryopick.runs.file_errors import is_decodable
 from cryopick.runs.text_files import read_name_list
 
-__all__ = ["expand_patterns", "find_coordinate_files", "list_tables"]
+__all__ = ["check_bounds", "expand_patterns", "find_coordinate_files", "list_tables"]
 
+_MAX_COORDINATE_PX = 1e9  # beyond the largest images by far
 _COORDS_SUFFIX = re.compile(r"coords_suffix(_\w+\.\w+)$")  # of RELION 3.1 and earlier
 _JOB_FOLDER = re.compile(r"^[A-Za-z]+/job\d+/")
 
@@ -47,6 +53,26 @@ def find_coordinate_files(path: Path) -> dict[str, str]:
     if not files:
         raise NotFoundError(f"{path}: no coordinate file *{match[1]} beside it; copy the whole job")
     return files
+
+
+def check_bounds(picks: Picks, path: Path) -> Picks:
+    """Check that coordinates can be pixels and that names can be written to other tables.
+
+    Raises:
+        FormatError: A coordinate is beyond any image, or a name is not valid text.
+    """
+    is_beyond = (np.abs(picks.xy_px) > _MAX_COORDINATE_PX).any(axis=1)
+    if is_beyond.any():
+        x, y = picks.xy_px[np.argmax(is_beyond)].tolist()
+        raise FormatError(
+            f"{path}: expected coordinates in pixels, found ({x:g}, {y:g}); correct the table"
+        )
+    name = next((name for name in picks.micrographs if not is_decodable(name)), None)
+    if name is not None:
+        raise FormatError(
+            f"{path}: expected names of micrographs in UTF-8, found {name[:80]!a}; rename it"
+        )
+    return picks
 
 
 def expand_patterns(paths: Sequence[Path]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from cryopick.web.event_stream import EventStream
 from cryopick.web.jobs.commands import RunPlanner
 from cryopick.web.jobs.job_queue import JobQueue
 from cryopick.web.storage.annotations import Annotations
-from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.database import DamagedDatabaseError, ProjectDatabase
 from cryopick.web.storage.image_cache import ImageCache
-from cryopick.web.storage.journal_file import JournalFile, read_journal
+from cryopick.web.storage.journal_file import JournalFile, count_damaged_lines, read_journal
 from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
 from cryopick.web.storage.restore import restore_annotations
 from cryopick.web.storage.reviews import PickVerdicts
@@ -41,6 +42,7 @@ _FORMAT_NAMES = {
     "csv": "CSV",
     "json": "JSON",
     "via": "VIA",
+    "xy": "Plain coordinates",
 }
 
 
@@ -84,7 +86,7 @@ class AnnotationProject:
     ) -> "AnnotationProject":
         """Open a project, or create it.
 
-        If the database is missing, the annotations are restored from the journal file.
+        If the database is missing or damaged, the annotations are restored from the journal file.
 
         Raises:
             InputError: The folder cannot be created, or is a file.
@@ -93,10 +95,10 @@ class AnnotationProject:
         if not read_only:
             _create_folder(folder)
         folder = folder.resolve()
-        database = ProjectDatabase(folder / "labels.db", read_only=read_only)
         event_stream = EventStream()
         journal = folder / "labels.ops.jsonl"
-        notes = [] if read_only else _initialize(database, journal)
+        database, kept = _open_database(folder / "labels.db", journal, read_only=read_only)
+        notes = [] if read_only else _initialize(database, journal, kept)
         micrographs = ProjectMicrographs(database)
         annotations = Annotations(database, JournalFile(journal, database))
         runs = ProjectRuns(database, micrographs, folder / "runs")
@@ -192,8 +194,33 @@ def _create_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be created: {error.strerror}") from error
 
 
-def _initialize(database: ProjectDatabase, journal: Path) -> list[str]:
-    """Give a new project its name; restore the annotations of a lost database.
+def _open_database(
+    path: Path, journal: Path, *, read_only: bool
+) -> tuple[ProjectDatabase, Path | None]:
+    """Open the database; rename a damaged one if the journal can restore the annotations.
+
+    Returns:
+        The database, and the new path of the damaged file if there is one.
+    """
+    try:
+        return ProjectDatabase(path, read_only=read_only), None
+    except DamagedDatabaseError:
+        if read_only or not read_journal(journal):
+            raise
+    names = (path.with_name(f"labels.damaged-{number}.db") for number in count(1))
+    kept = next(name for name in names if not name.exists())
+    path.rename(kept)
+    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # belongs to the damaged file
+    return ProjectDatabase(path), kept
+
+
+def _initialize(database: ProjectDatabase, journal: Path, kept: Path | None) -> list[str]:
+    """Give a new project its name; restore the annotations of a lost or damaged database.
+
+    Args:
+        database: Database of the project.
+        journal: Text copy of the edits.
+        kept: New path of a damaged database.
 
     Returns:
         Messages to the user.
@@ -205,7 +232,10 @@ def _initialize(database: ProjectDatabase, journal: Path) -> list[str]:
     database.set_meta("id", secrets.token_hex(8))
     if not restored:
         return []
+    lost = len(lines) - restored + count_damaged_lines(journal)
+    state = f"was damaged and is kept as {kept.name}" if kept else "was missing"
+    damaged = f" {lost} lines of it could not be used." if lost else ""
     return [
-        f"labels.db was missing: {restored} edits were restored from {journal.name}. Runs, reviews "
-        "and the states of micrographs could not be restored."
+        f"labels.db {state}: {restored} edits were restored from {journal.name}.{damaged} Runs, "
+        "reviews and the states of micrographs could not be restored."
     ]

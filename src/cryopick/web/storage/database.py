@@ -1,6 +1,7 @@
 """Database of a labelling project: one SQLite file with one writer at a time.
 
 - `ProjectDatabase`: the file, with `read` and `write`.
+- `DamagedDatabaseError`: the file is damaged, or is no project.
 - `is_open_elsewhere`: check whether a server has a project open.
 - `current_time`: the time as it is stored.
 """
@@ -9,13 +10,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cryopick.errors import FormatError, InputError
 
-__all__ = ["ProjectDatabase", "current_time", "is_open_elsewhere"]
+__all__ = ["DamagedDatabaseError", "ProjectDatabase", "current_time", "is_open_elsewhere"]
 
 _VERSION = 2
 _SCHEMA = """
@@ -60,7 +61,12 @@ INSERT INTO verdict SELECT run, pick, '', answer, sample, threshold, edge_ang, m
     FROM old;
 DROP TABLE old;
 """
+_DAMAGE_CODES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UPGRADES = {0: _SCHEMA + _ADDED_IN_2, 1: _FROM_1}  # from each version to the latest
+
+
+class DamagedDatabaseError(FormatError):
+    """A database is damaged, or is not a project of cryopick."""
 
 
 def current_time() -> float:
@@ -98,7 +104,8 @@ class ProjectDatabase:
         read_only: Open the file without write access.
 
     Raises:
-        FormatError: The file is not a project of cryopick, or was written by a later version.
+        DamagedDatabaseError: The file is damaged, or is not a project of cryopick.
+        FormatError: The file was written by a later version.
         InputError: The file cannot be opened.
     """
 
@@ -120,12 +127,20 @@ class ProjectDatabase:
                     self._db.executescript(
                         f"BEGIN; {_UPGRADES[version]} PRAGMA user_version = {_VERSION}; COMMIT"
                     )
+            if version in (_VERSION, *_UPGRADES):
+                self._require_sound(is_complete=version == _VERSION or not read_only)
         except sqlite3.OperationalError as error:
+            self._close_quietly()
+            if error.sqlite_errorcode & 0xFF in _DAMAGE_CODES:
+                raise DamagedDatabaseError(f"{path}: is damaged: {error}") from error
             raise InputError(
                 f"{path}: cannot be opened: {_explain(error, read_only=read_only)}"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise FormatError(f"{path}: is not a project of cryopick: {error}") from error
+            self._close_quietly()
+            raise DamagedDatabaseError(
+                f"{path}: is damaged, or is not a project of cryopick: {error}"
+            ) from error
         if version > _VERSION:
             raise FormatError(
                 f"{path}: was written by a later version of cryopick; update cryopick"
@@ -135,6 +150,26 @@ class ProjectDatabase:
                 f"{path}: was written by an earlier version of cryopick; open it once without "
                 "--read-only"
             )
+
+    def _require_sound(self, *, is_complete: bool) -> None:
+        """Check all pages of the file, and that the tables exist.
+
+        Args:
+            is_complete: The file has the tables of the latest version.
+
+        Raises:
+            sqlite3.DatabaseError: The file is damaged.
+        """
+        result = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if result != "ok":
+            raise sqlite3.DatabaseError(str(result))
+        names = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master")}
+        if is_complete and not names >= {"meta", "micrograph", "label", "region", "run", "op"}:
+            raise sqlite3.DatabaseError("tables are missing")
+
+    def _close_quietly(self) -> None:
+        with suppress(AttributeError, sqlite3.Error):
+            self._db.close()
 
     def _lock_for_writing(self, version: int) -> None:
         """Lock the file against other servers, and check that it can be written."""

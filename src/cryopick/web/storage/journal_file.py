@@ -4,7 +4,8 @@ One JSON object per line: `seq`, `t` (seconds since 1970), `author`, the fields 
 and the path of the micrograph, because only the database maps its number to a path.
 
 - `JournalFile`: the file, synchronized with the journal in the database.
-- `read_journal`: reads it.
+- `read_journal`: read it.
+- `count_damaged_lines`: count the lines that cannot be read.
 """
 
 import json
@@ -13,9 +14,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from cryopick.errors import InputError
 from cryopick.web.storage.database import ProjectDatabase
 
-__all__ = ["JournalFile", "read_journal"]
+__all__ = ["JournalFile", "count_damaged_lines", "read_journal"]
 
 _SINCE = """
 SELECT op.seq, op.t, op.author, op.body, m.path AS micrograph
@@ -30,8 +32,9 @@ class JournalFile:
     def __init__(self, path: Path, database: ProjectDatabase) -> None:
         self._path, self._database = path, database
         self._lock = threading.Lock()
-        lines = read_journal(path)
-        self._seq = lines[-1]["seq"] if lines else 0
+        last = database.number("SELECT coalesce(max(seq), 0) FROM op")
+        numbers = [line["seq"] for line in read_journal(path) if line["seq"] <= last]
+        self._seq = numbers[-1] if numbers else 0
 
     def append_new(self) -> None:
         """Append the operations that are in the database but not yet in the file.
@@ -56,19 +59,36 @@ class JournalFile:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Read the lines of a journal in order, each edit once; truncated lines are skipped."""
+    """Read the lines of a journal in order, each edit once; damaged lines are skipped.
+
+    Raises:
+        InputError: The file exists and cannot be read.
+    """
     records: dict[int, dict[str, Any]] = {}
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    for line in text.splitlines():
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    for line in text.split("\n"):
         try:
             record = json.loads(line)
-            records[int(record["seq"])] = record
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict) and _is_number(record.get("seq")):
+            records[record["seq"]] = record
     return [records[seq] for seq in sorted(records)]
+
+
+def count_damaged_lines(path: Path) -> int:
+    """Count the lines of a journal that are not records of an edit."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return sum(1 for line in text.split("\n") if line.strip()) - len(read_journal(path))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**62
 
 
 def _format_row(row: dict[str, Any]) -> dict[str, Any]:
