@@ -1,4 +1,4 @@
-"""Whatever one file raises, a batch skips it and processes the others."""
+"""A batch skips a file that raises any error and processes the others."""
 
 import errno
 import os

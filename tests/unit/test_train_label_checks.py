@@ -14,14 +14,14 @@ PIXEL_SIZE_ANG = 1.7
 
 
 def particles(rng):
-    """Particles on a jittered grid, a diameter apart, half of its places empty."""
+    """Particles on a jittered grid, a diameter apart, half of its positions empty."""
     x, y = np.meshgrid(np.arange(60, 1140, 70.0), np.arange(60, 840, 70.0))
     grid = np.column_stack([x.ravel(), y.ravel()])
     return (grid + rng.uniform(-25, 25, grid.shape))[rng.random(len(grid)) < 0.5]
 
 
 def make_data(labels_per_micrograph=20, seed=0):
-    """Picks on most particles and on other places, and labels on some particles."""
+    """Picks on most particles and on other positions, and labels on some particles."""
     rng = np.random.default_rng(seed)
     picks, labels = [], []
     for name, (height, width) in SHAPES.items():

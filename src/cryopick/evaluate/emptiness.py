@@ -5,7 +5,7 @@ the score: its logarithm is a downward parabola. Particles form a peak on that t
 ratio tests if the peak explains the scores much better than the tail alone. The position of the
 peak matters little, as scores are biased on micrographs unlike those used for calibration.
 
-- `judge_micrographs`, `Verdict`: test each micrograph for the peak.
+- `classify_micrographs`, `Verdict`: test each micrograph for the peak.
 - `has_particles`: true unless the verdict is "probably empty".
 - `is_likely_empty`: test if no micrograph has it, from a sample of them.
 
@@ -21,7 +21,7 @@ import numpy as np
 from cryopick.array_types import Bool, Float
 from cryopick.picks import Picks, choose_evenly
 
-__all__ = ["Verdict", "has_particles", "is_likely_empty", "judge_micrographs"]
+__all__ = ["Verdict", "has_particles", "is_likely_empty", "classify_micrographs"]
 
 _FLOOR = -4.0  # lower scores are ignored
 _BIN = 0.25
@@ -50,12 +50,12 @@ def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
     """
-    verdicts = judge_micrographs(picks)
+    verdicts = classify_micrographs(picks)
     return np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in verdicts], bool)
 
 
-def judge_micrographs(picks: Picks) -> list[Verdict]:
-    """Judge which micrographs show particles; the others of the batch show the typical peak.
+def classify_micrographs(picks: Picks) -> list[Verdict]:
+    """Classify which micrographs show particles; the others of the batch show the typical peak.
 
     Args:
         picks: Picks with scores, down to a low minimum such as -6.

@@ -200,8 +200,8 @@ def is_saved(folder: Path, number: int) -> bool:
         height, width = metadata["shape"]
         image, mask = _image_path(folder, number), _mask_path(folder, number)
         sizes = image.stat().st_size, mask.stat().st_size
-        known = {"scale_yx", "usable_px", "in_file_ang"} <= metadata.keys()
-        return known and sizes[0] > 4 * height * width and sizes[1] > height * width
+        is_complete = {"scale_yx", "usable_px", "in_file_ang"} <= metadata.keys()
+        return is_complete and sizes[0] > 4 * height * width and sizes[1] > height * width
     except (OSError, ValueError, TypeError, LookupError):
         return False
 

@@ -11,7 +11,7 @@ from cryopick.errors import MicrographError
 __all__ = ["check_working_size"]
 
 _PARTICLE_PX = 17  # diameter of a particle in working pixels
-_MIN_RAW_PX = 6  # smallest particle, in raw pixels, that can be told from noise
+_MIN_RAW_PX = 6  # smallest particle, in raw pixels, that can be distinguished from noise
 _MAX_ENLARGED = 1 << 25  # pixels of an enlarged image; those of a 4096 x 4096 one times 2
 _MIN_SIDE = 4  # working pixels; a particle is larger than such a micrograph
 _ADVICE = "check --diameter-ang and the pixel size, both in ångströms"

@@ -140,13 +140,13 @@ def check_labels(
     if number < _MIN_LABELS:
         return LabelCheck(**counts)
     for alternatives in (_list_conventions(pixel_size_ang), list(_list_shifts(diameter_px))):
-        alternative, found = _find_best(groups, alternatives)
+        alternative, best_hits = _find_best(groups, alternatives)
         rate = max((hits + 1) / (number + 2), _nearby_frac(groups, alternative, diameter_px))
-        if _is_better(found, number, rate, len(alternatives)):
+        if _is_better(best_hits, number, rate, len(alternatives)):
             return LabelCheck(
                 **counts,
                 alternative=alternative.description,
-                alternative_hits=found,
+                alternative_hits=best_hits,
                 fix=alternative.fix,
             )
     return LabelCheck(**counts)

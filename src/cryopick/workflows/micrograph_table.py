@@ -89,11 +89,11 @@ def summarize_micrographs(
     """
     from scipy.special import expit
 
-    from cryopick.evaluate.emptiness import judge_micrographs
+    from cryopick.evaluate.emptiness import classify_micrographs
 
     rows = []
     selected_rows = selected.rows_by_micrograph()
-    verdicts = judge_micrographs(candidates)
+    verdicts = classify_micrographs(candidates)
     for (name, table), verdict in zip(candidates.split_by_micrograph(), verdicts, strict=True):
         size_ang = pixel_size_ang or _read_pixel_size(Path(name))
         expected = float(expit(table.score).sum())

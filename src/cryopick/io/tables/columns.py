@@ -106,9 +106,9 @@ def is_header(fields: Sequence[str]) -> bool:
 
 def row_width_error(path: Path, line: int, names: Sequence[str], row: Sequence[str]) -> FormatError:
     """Build the error for a row with too few or too many fields."""
-    shown = " ".join(names)
-    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
-    expected = f"{len(names)} columns ({shown}); this line has {len(row)}"
+    text = " ".join(names)
+    text = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    expected = f"{len(names)} columns ({text}); this line has {len(row)}"
     return line_error(path, line, expected, " ".join(row))
 
 
