@@ -2,7 +2,8 @@
 
 Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
 model is trained: python scripts/make_label_screenshots.py [FOLDER]. If FOLDER is given, later
-calls reuse its training and take only the other screenshots again.
+calls reuse its training and take only the other screenshots again. The path of FOLDER is visible in
+one of them.
 """
 
 import io
@@ -40,6 +41,7 @@ def shoot(page: Page, name: str) -> None:
     """Save a screenshot as label-NAME-THEME.webp in both themes, small enough for a repository."""
     page.evaluate("document.activeElement.blur()")
     page.mouse.move(5, 5)
+    page.locator(".toast .note").first.wait_for(state="hidden")
     for theme in THEMES:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         page.evaluate(
@@ -71,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = Path(sys.argv[1] if len(sys.argv) > 1 else folder)
         home.mkdir(exist_ok=True)
-        os.chdir(home)  # so that the pictures show no path of this machine
+        os.chdir(home)  # so that relative paths are short in the pictures
         link = home / "micrographs"
         if not link.is_symlink():
             link.symlink_to(DATA / "micrographs")

@@ -51,7 +51,7 @@ def test_shortcuts_are_ignored_during_text_entry(user):
 def test_shortcuts_can_be_changed_and_disabled(user):
     user.key("?")
     page = user.page
-    page.get_by_label("Change the shortcut: Label what is not a particle").click()
+    page.get_by_label("Change the shortcut: Add negative labels").click()
     user.key("m")
     user.key("Escape").key("m")
     changed = user.module("store.js", "(m) => m.tool.value")

@@ -7,7 +7,7 @@
 /** @type {Action[]} */
 export const ACTIONS = [
   { id: "tool.pos", description: "Label particles", group: "Tools", keys: ["P"] },
-  { id: "tool.neg", description: "Label what is not a particle", group: "Tools", keys: ["N"] },
+  { id: "tool.neg", description: "Add negative labels", group: "Tools", keys: ["N"] },
   { id: "tool.erase", description: "Erase with a brush", group: "Tools", keys: ["E"] },
   { id: "tool.polygon", description: "Outline an exclusion region", group: "Tools", keys: ["X"] },
   { id: "tool.hand", description: "Pan the micrograph", group: "Tools", keys: ["H"] },
