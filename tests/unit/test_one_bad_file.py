@@ -58,7 +58,7 @@ COMMANDS = {
     "pick": ("pick mics --model m.safetensors --threshold -100 -o out.json", "out.json"),
     "score": ("score mics --model m.safetensors -o out", "out/mic_0.mrc"),
     "preprocess": ("preprocess mics -o out --model m.safetensors", "out/mic_0.mrc"),
-    "propose": (f"propose mics --diameter-ang {4 * tiny.PIXEL_ANG} -o out.json", "out.json"),
+    "propose": ("propose mics --diameter-ang 135 -o out.json", "out.json"),
     "stack": (
         "stack p.tsv -m mics -o out --box-px 8 --voltage-kv 300 --cs-mm 2.7",
         "out/particles.star",

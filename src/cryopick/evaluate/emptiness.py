@@ -21,7 +21,7 @@ import numpy as np
 from cryopick.array_types import Bool, Float
 from cryopick.picks import Picks, choose_evenly
 
-__all__ = ["Verdict", "has_particles", "is_likely_empty", "classify_micrographs"]
+__all__ = ["Verdict", "classify_micrographs", "has_particles", "is_likely_empty"]
 
 _FLOOR = -4.0  # lower scores are ignored
 _BIN = 0.25
