@@ -145,7 +145,6 @@ def test_refined_peaks_keep_the_least_distance(scores, radius, spacing_yx):
 
     distances = pdist(spaced * spacing_yx)
     assert (distances > radius).all()
-    assert (np.abs(spaced - peaks) <= 0.5).all()
 
 
 def test_peaks_far_apart_keep_their_refined_positions():
@@ -153,6 +152,17 @@ def test_peaks_far_apart_keep_their_refined_positions():
     refined = np.array([[5.2, 5.4], [4.9, 19.6]])
 
     np.testing.assert_array_equal(keep_distance(refined, peaks, radius=10.0), refined)
+
+
+def test_weak_neighbours_do_not_displace_a_strong_peak():
+    peaks = np.array([[10, 10], [10, 16], [10, 4], [16, 10]])
+    refined = np.array([[10.4, 10.3], [10.0, 15.6], [10.0, 4.2], [15.5, 10.0]])
+
+    spaced = keep_distance(refined, peaks, radius=5.9)
+
+    assert spaced[0].tolist() == [10.4, 10.3]
+    assert (pdist(spaced) > 5.9).all()
+    assert (np.abs(spaced - peaks) < 1).all()
 
 
 def test_of_two_peaks_that_moved_too_close_the_weaker_returns():
