@@ -8,6 +8,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -274,8 +275,8 @@ def _rescale(path: Path, preparation: Preparation) -> StoredMicrograph:
     micrograph = read_micrograph(path)
     raw_ang = preparation.pixel_size_ang or raw_pixel_size(path, micrograph.pixel_size_ang)
     factor = preparation.working_size_ang / raw_ang
-    rescaled = rescale_micrograph(micrograph.pixels, factor, span=micrograph.value_range)
     try:
+        rescaled = rescale_micrograph(micrograph.pixels, factor, span=micrograph.value_range)
         pixel_histogram = histogram(rescaled.image, rescaled.usable)
     except MicrographError as error:
         raise MicrographError(f"{path}: {error}") from error
@@ -312,5 +313,6 @@ def _compute_key(paths: Sequence[Path], preparation: Preparation) -> str:
         stat = path.stat() if path.exists() else None
         size_ang = listed_pixel_size(path)
         size_text = "" if size_ang is None else f" {size_ang:g}"
-        lines.append(f"{path.resolve()} {stat and (stat.st_size, stat.st_mtime_ns)}{size_text}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        state = stat and (stat.st_size, stat.st_mtime_ns)
+        lines.append(f"{os.path.realpath(path)} {state}{size_text}")
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
