@@ -74,6 +74,7 @@ def extract_particles(
         UnfinishedError: Some micrographs were skipped.
     """
     from cryopick.config import to_toml
+    from cryopick.io.images.micrograph import summarize_findings
     from cryopick.io.inputs import find_micrographs
     from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.pick_tables import read_picks, write_picks
@@ -112,6 +113,8 @@ def extract_particles(
     if lost:
         reason = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
         echo(f"discarded {lost} picks whose boxes {reason}", err=True)
+    for finding in summarize_findings(list(picks_by_file), settings.pixel_size_ang):
+        echo(f"note: {finding}", err=True)
     batch.finish()
 
 

@@ -36,6 +36,7 @@ class RunMetadata:
         files: Other input files by purpose, such as "model".
         held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
+        findings: Irregularities of the micrographs, one sentence for each kind.
         seconds: Duration since the start of the command.
         peak_bytes: Peak memory of the process; None if the system does not report it.
         machine: Processor and device.
@@ -49,6 +50,7 @@ class RunMetadata:
     files: Mapping[str, str] = field(default_factory=dict)
     held_out: Sequence[str] = ()
     skipped: Sequence[str] = ()
+    findings: Sequence[str] = ()
     seconds: float | None = None
     peak_bytes: int | None = None
     machine: str = ""
@@ -85,6 +87,7 @@ class Stopwatch:
         files: Mapping[str, Path | None],
         held_out: Sequence[Path] = (),
         skipped: Sequence[str] = (),
+        findings: Sequence[str] = (),
         device: str,
     ) -> RunMetadata:
         """Build the metadata of a run that ends now.
@@ -94,6 +97,7 @@ class Stopwatch:
             files: Other input files by purpose; None is omitted.
             held_out: Validation micrographs.
             skipped: Micrographs that could not be used.
+            findings: Irregularities of the micrographs.
             device: Device of the computation, as torch names it.
         """
         return RunMetadata(
@@ -103,6 +107,7 @@ class Stopwatch:
             files={name: str(path) for name, path in files.items() if path is not None},
             held_out=[str(path) for path in held_out],
             skipped=list(skipped),
+            findings=list(findings),
             seconds=round(time.monotonic() - self.start_s, 2),
             peak_bytes=_peak_bytes(),
             machine=f"{platform.machine()}, {os.cpu_count()} cores, computing on {device}",

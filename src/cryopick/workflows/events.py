@@ -6,12 +6,13 @@ an event, never by the text of a message.
 
 - `Event` and its subclasses: the events.
 - `Events`: the protocol of a front end; `NoEvents` ignores all, `EventGroup` informs several.
+- `notify_findings`: notices about irregular micrographs.
 - `track_progress`: emits the progress of one stage.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -40,6 +41,7 @@ __all__ = [
     "Resumed",
     "StageEnded",
     "Started",
+    "notify_findings",
     "track_progress",
 ]
 
@@ -175,6 +177,7 @@ class PicksSelected(Event):
 class NoticeCode(StrEnum):
     """Subject of a notice."""
 
+    MICROGRAPH_FINDING = "micrograph_finding"
     UNMATCHED_LABELS = "unmatched_labels"
     DUPLICATE_LABELS = "duplicate_labels"
     UNUSABLE_LABELS = "unusable_labels"
@@ -199,6 +202,12 @@ class Notice(Event):
     name: ClassVar[str] = "notice"
     code: NoticeCode
     message: str
+
+
+def notify_findings(events: "Events", findings: Sequence[str]) -> None:
+    """Emit a notice for each irregularity of the micrographs."""
+    for finding in findings:
+        events.emit(Notice(code=NoticeCode.MICROGRAPH_FINDING, message=f"note: {finding}"))
 
 
 @dataclass(frozen=True, kw_only=True)

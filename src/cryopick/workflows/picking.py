@@ -16,6 +16,7 @@ from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError
 from cryopick.evaluate.emptiness import Verdict, is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
+from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import require_device
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.batch import PickBatch
@@ -25,6 +26,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.workflows.cluster import Cluster, choose_execution, run_on_cluster
 from cryopick.workflows.events import (
@@ -37,6 +39,7 @@ from cryopick.workflows.events import (
     PicksSelected,
     Resumed,
     Started,
+    notify_findings,
     track_progress,
 )
 from cryopick.workflows.micrograph_table import (
@@ -184,7 +187,9 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         if warnings := [warning for row in rows for warning in row.warnings]:
             message = f"{warnings[0]}; check --diameter-ang and the pixel size"
             events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
-        _write_metadata(job, output, result, device)
+        findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
+        notify_findings(events, findings)
+        _write_metadata(job, output, result, device, findings)
         events.emit(Finished(message=_summarize(job, output, result, rows)))
     return result
 
@@ -213,7 +218,8 @@ def _collect(
         for path in job.micrographs:
             if path not in failures:
                 try:
-                    tables.append(pick(path))
+                    with translate_file_errors(path):
+                        tables.append(pick(path))
                 except CryopickError as error:
                     skipped.append(path)
                     events.emit(FileSkipped.from_error(path, error))
@@ -275,12 +281,17 @@ def _summarize(
 
 
 def _write_metadata(
-    job: PickJob, output: TableOutput, result: PickResult, device: torch.device
+    job: PickJob,
+    output: TableOutput,
+    result: PickResult,
+    device: torch.device,
+    findings: Sequence[str],
 ) -> None:
     metadata = job.stopwatch.collect_metadata(
         micrographs=job.micrographs,
         files={"model": job.model if isinstance(job.model, Path) else None, **job.files},
         device=str(device),
         skipped=[str(path) for path in result.skipped],
+        findings=findings,
     )
     write_run_metadata(metadata, metadata_file(output.out))

@@ -5,13 +5,14 @@
 - `TrainedModel`: the model, and the micrographs that were skipped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from cryopick.errors import CryopickError, InputError
+from cryopick.io.images.micrograph import summarize_findings
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model
@@ -43,6 +44,7 @@ from cryopick.workflows.events import (
     ParticlesEstimated,
     Resumed,
     Started,
+    notify_findings,
     track_progress,
 )
 from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
@@ -137,7 +139,9 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
             message = "scores are not calibrated: too few picks are clearly right or wrong"
             events.emit(Notice(code=NoticeCode.UNCALIBRATED_SCORES, message=message))
         run.finish(model, result)
-        _write_metadata(job, run, skipped, device)
+        findings = summarize_findings(_all_micrographs(job), job.settings.pixel_size_ang)
+        notify_findings(events, findings)
+        _write_metadata(job, run, skipped, device, findings)
         events.emit(Finished(message=_summarize(run, prepared, result)))
     return TrainedModel(model=model, skipped=tuple(skipped))
 
@@ -276,13 +280,18 @@ def _train(
 
 
 def _write_metadata(
-    job: TrainJob, run: TrainingRun, skipped: list[Path], device: torch.device
+    job: TrainJob,
+    run: TrainingRun,
+    skipped: list[Path],
+    device: torch.device,
+    findings: Sequence[str],
 ) -> None:
     metadata = job.stopwatch.collect_metadata(
         micrographs=job.training.paths,
         files={**job.files, "model": job.model},
         held_out=job.held_out.paths if job.held_out else (),
         skipped=[str(path) for path in skipped],
+        findings=findings,
         device=str(device),
     )
     write_run_metadata(metadata, run.folder / "run.json")

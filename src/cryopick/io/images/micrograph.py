@@ -4,26 +4,34 @@ The first bytes of a file determine its format; the suffix decides only if they 
 Pixels stay as stored: (height, width), row 0 first, not flipped, with the file's data type.
 
 - `read_micrograph`: read an image, or raise an error that names the problem and the fix.
+- `summarize_findings`: irregularities of many files, by kind.
 - `describe_micrograph`: summarize the content and the problems of an image file.
 """
 
+import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cryopick.array_types import Real, Shaped
-from cryopick.errors import MicrographError, SettingsError
+from cryopick.errors import CryopickError, MicrographError, SettingsError
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import StoredImage
-from cryopick.runs.file_errors import is_decodable
+from cryopick.runs.file_errors import is_decodable, translate_file_errors
 from cryopick.runs.listed_path import listed_pixel_size
 
-__all__ = ["Micrograph", "MicrographInfo", "describe_micrograph", "read_micrograph"]
+__all__ = [
+    "Micrograph",
+    "MicrographInfo",
+    "describe_micrograph",
+    "read_micrograph",
+    "summarize_findings",
+]
 
 _MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".rec", ".st")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -104,6 +112,18 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
     pixels, fault, span = (None, image.fault, None) if image.fault else _load(path, image.pixels)
     if fault or pixels is None or span is None:
         raise MicrographError(f"{path}: {fault}")
+    findings = _list_findings(image, pixel_size_ang)
+    return Micrograph(
+        path=path,
+        pixels=pixels,
+        pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
+        value_range=span,
+        findings=findings,
+    )
+
+
+def _list_findings(image: StoredImage, pixel_size_ang: float | None) -> tuple[str, ...]:
+    """List irregularities of a file that is read with a pixel size, None for the file's own."""
     findings = image.findings
     stored = image.pixel_size_ang
     if pixel_size_ang is None or stored is not None:
@@ -114,13 +134,38 @@ def read_micrograph(path: Path | str, *, pixel_size_ang: float | None = None) ->
         and abs(stored - pixel_size_ang) > 0.01 * pixel_size_ang
     ):
         findings += (f"The file states {stored:g} Å per pixel; {pixel_size_ang:g} Å is used.",)
-    return Micrograph(
-        path=path,
-        pixels=pixels,
-        pixel_size_ang=image.pixel_size_ang if pixel_size_ang is None else float(pixel_size_ang),
-        value_range=span,
-        findings=findings,
-    )
+    return findings
+
+
+def summarize_findings(paths: Sequence[Path], pixel_size_ang: float | None) -> list[str]:
+    """Summarize the irregularities of micrographs that did not prevent reading, by kind.
+
+    Headers are read again, of MRC files each, of other formats that of the first file only, as
+    these may have to be decompressed.
+
+    Args:
+        paths: The micrographs; those that cannot be used are ignored.
+        pixel_size_ang: Å per pixel that was given; None for that of the list or the file.
+
+    Returns:
+        One sentence for each kind, with the number of files and an example.
+    """
+    examples: dict[str, list[str]] = {}
+    suffixes_seen = set()
+    for path in paths:
+        suffix = path.suffix.lower()
+        if suffix not in _MRC_SUFFIXES and suffix in suffixes_seen:
+            continue
+        suffixes_seen.add(suffix)
+        size_ang = listed_pixel_size(path) if pixel_size_ang is None else pixel_size_ang
+        with suppress(CryopickError), translate_file_errors(path):
+            for finding in _list_findings(_inspect(path), size_ang):
+                kind = re.sub(r"[-\d.e+]*\d", "#", finding)
+                examples.setdefault(kind, []).append(f"{path.name}: {finding}")
+    return [
+        texts[0] if len(texts) == 1 else f"{len(texts)} micrographs, such as {texts[0]}"
+        for texts in examples.values()
+    ]
 
 
 def describe_micrograph(path: Path, *, with_pixels: bool = True) -> MicrographInfo:
