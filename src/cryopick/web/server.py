@@ -35,6 +35,7 @@ from cryopick.web.api.runs import create_pick_routes, create_run_routes
 from cryopick.web.api.session import create_session_routes
 from cryopick.web.assets import Assets
 from cryopick.web.event_stream import EventStream
+from cryopick.web.idle_protocol import IdleProtocol
 from cryopick.web.listener import bind_port, bind_unix_socket, host_names, open_private_file
 from cryopick.web.project.project import AnnotationProject
 
@@ -172,6 +173,7 @@ def serve(  # noqa: PLR0913  # one parameter for each option of the command
 def _listen(app: App, event_stream: EventStream, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
+        http=IdleProtocol,
         log_level="warning",
         access_log=False,
         timeout_keep_alive=30,
