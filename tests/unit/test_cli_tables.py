@@ -252,3 +252,23 @@ def test_picks_of_another_program_reach_their_published_metrics(run_words):
     # 0.853 and 0.945 are known from a largest pairing, which finds a few pairs more
     assert every["precision"] == pytest.approx(0.853, abs=0.004)
     assert every["recall"] == pytest.approx(0.945, abs=0.004)
+
+
+def test_picks_of_probably_empty_micrographs_are_dropped_only_on_request(run_words):
+    rng = np.random.default_rng(0)
+    tail = rng.exponential(0.7, 400) - 4
+    good = np.concatenate([tail, rng.normal(2, 1, 80)])
+    bad = tail
+    names = ["good.mrc"] * len(good) + ["bad.mrc"] * len(bad)
+    xy_px = rng.uniform(0, 1000, (len(names), 2))
+    write_picks(Picks.from_columns(names, xy_px, np.concatenate([good, bad])), Path("scored.tsv"))
+
+    kept = run_words("threshold scored.tsv -o kept.tsv --at auto")
+    dropped = run_words("threshold scored.tsv -o dropped.tsv --at auto --drop-empty")
+    refused = run_words("threshold scored.tsv -o a.tsv --at 0 --drop-empty", status=2)
+
+    assert "1 of 2 micrographs are probably empty: bad; their picks are kept" in kept.stderr
+    assert "their picks are dropped" in dropped.stderr
+    assert "--drop-empty needs --at auto" in " ".join(refused.stderr.split())
+    assert "bad\t" in Path("kept.tsv").read_text()
+    assert "bad\t" not in Path("dropped.tsv").read_text()
