@@ -78,7 +78,8 @@ class _FixedPReLU(nn.Module):
 
     def __init__(self, slopes: nn.Parameter) -> None:
         super().__init__()
-        self.weight: nn.Parameter = slopes.requires_grad_(False)
+        slopes.requires_grad_(False)
+        self.weight: nn.Parameter = slopes
 
     def forward(self, x: Tensor) -> Tensor:
         slope = self.weight.to(x.dtype)[:, None, None]
