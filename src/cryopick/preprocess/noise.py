@@ -77,12 +77,12 @@ def estimate_noise(
 
     height, width = image.shape
     side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
-    places = [
+    window_slices = [
         (slice(top, top + side_y), slice(left, left + side_x))
         for top in window_starts(height, side_y, _STEP_PX)
         for left in window_starts(width, side_x, _STEP_PX)
     ]
-    usable_frac = np.array([usable[place].mean() for place in places])
+    usable_frac = np.array([usable[window_slice].mean() for window_slice in window_slices])
     counts = np.flatnonzero(usable_frac >= min(_MIN_USABLE_FRAC, usable_frac.max()))
     taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1]).astype(np.float32)
     frequency = np.hypot(*np.meshgrid(fft.fftfreq(side_y), fft.rfftfreq(side_x), indexing="ij"))
@@ -94,11 +94,11 @@ def estimate_noise(
     sums[np.flatnonzero(inside), ring[inside]] = 1
     power = np.empty((len(counts), len(FREQUENCIES)))
     for start in range(0, len(counts), _AT_ONCE):
-        some = counts[start : start + _AT_ONCE]
-        windows = np.stack([image[places[number]] for number in some])
+        block = counts[start : start + _AT_ONCE]
+        windows = np.stack([image[window_slices[number]] for number in block])
         windows = (windows - windows.mean(axis=(1, 2), keepdims=True)) * taper
-        spectra = fft.rfft2(windows).reshape(len(some), -1)
-        power[start : start + len(some)] = np.abs(spectra) ** 2 @ sums
+        spectra = fft.rfft2(windows).reshape(len(block), -1)
+        power[start : start + len(block)] = np.abs(spectra) ** 2 @ sums
     power = power[:, filled] / members[filled] / np.square(taper).sum()
     freedom = np.maximum(2 * members[filled] * _INDEPENDENT_FRAC, 1.0)
     expected = chi2.ppf(_QUANTILE, freedom) / freedom
@@ -106,5 +106,5 @@ def estimate_noise(
     signal = power[:, _SIGNAL_RINGS].sum(axis=1)
     emptiest = counts[np.argsort(signal, kind="stable")[: max(1, round(_EMPTY_FRAC * len(counts)))]]
     return NoiseEstimate(
-        np.interp(FREQUENCIES, FREQUENCIES[filled], noise), [places[n] for n in emptiest]
+        np.interp(FREQUENCIES, FREQUENCIES[filled], noise), [window_slices[n] for n in emptiest]
     )

@@ -206,8 +206,8 @@ def _draw_tube(rng: np.random.Generator) -> Blobs:
         turned = angle + twist * layer
         height = np.full(order, 1.4 * size * (layer - (layers - 1) / 2))
         rings.append(np.stack([np.cos(turned), np.sin(turned), height], axis=1))
-    places = np.concatenate(rings)
-    return np.concatenate([places, np.full((len(places), 1), size)], axis=1)
+    centres = np.concatenate(rings)
+    return np.concatenate([centres, np.full((len(centres), 1), size)], axis=1)
 
 
 def _draw_disc(rng: np.random.Generator) -> Blobs:
