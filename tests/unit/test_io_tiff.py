@@ -68,13 +68,13 @@ def test_tiff_that_is_deflated_reads_row_by_row(tmp_path):
     assert read_micrograph(saved(tmp_path / "a.tif", data)).pixels.tolist() == RAMP.tolist()
 
 
-def test_tiff_compressed_without_a_decoder_names_the_extra(tmp_path, monkeypatch):
+def test_tiff_compressed_without_a_decoder_names_the_package(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.tif", tiff_bytes(RAMP.astype("u2"), compression=5))
     import tifffile
 
     monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", {})
 
-    assert "is compressed by LZW; to read it: pip install 'cryopick[tiff]'" in refusal(path)
+    assert "is compressed by LZW; to read it: pip install imagecodecs" in refusal(path)
 
 
 def test_tiff_of_several_pages_is_refused(tmp_path):
