@@ -128,7 +128,7 @@ def test_a_run_fails_if_all_labels_lie_on_skipped_micrographs(run):
         ("--held-out-picks labels.tsv", 2, "require each other"),
         ("--held-out-frac 0.5 --held-out-picks labels.tsv", 2, "cannot be combined"),
         ("--held-out-frac 0.9", 1, "leaves none to hold out or none to train on"),
-        ("--config none.toml", 1, "none.toml: cannot read the settings"),
+        ("--config none.toml", 1, "none.toml: no such file; check the name"),
     ],
 )
 def test_invalid_options_are_refused_in_one_line(run, words, status, message):
@@ -200,8 +200,9 @@ def test_an_invalid_initialization_is_refused(run, words, status, message):
 
 @pytest.mark.parametrize(("labels", "steps"), [(18, 416), (50, 800)])
 def test_the_default_number_of_steps_depends_on_the_labels(run, labels, steps, monkeypatch):
-    places = np.random.default_rng(0).uniform(20, 80, (labels, 2))
-    write_picks(Picks.for_micrograph("mics/mic_0.mrc", places), Path("many.tsv"))
+    grid = np.stack(np.meshgrid(np.arange(20.0, 80, 8), np.arange(20.0, 80, 8)), axis=-1)
+    xy_px = np.random.default_rng(0).permutation(grid.reshape(-1, 2))[:labels]  # no duplicates
+    write_picks(Picks.for_micrograph("mics/mic_0.mrc", xy_px), Path("many.tsv"))
 
     def refuse(run, **_):
         raise SettingsError(f"asked for {run.settings.steps} steps")
@@ -209,7 +210,8 @@ def test_the_default_number_of_steps_depends_on_the_labels(run, labels, steps, m
     monkeypatch.setattr("cryopick.train.training_run.TrainingRun.open", refuse)
 
     words = run(
-        LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv") + " -o m.safetensors",
+        LINE.replace("--steps 6 ", "").replace("labels.tsv", "many.tsv --trust-labels")
+        + " -o m.safetensors",
         status=1,
     )
 
