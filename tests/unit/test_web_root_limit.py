@@ -76,7 +76,7 @@ def test_the_lock_of_the_database_tells_if_a_server_runs(tmp_path):
     assert not is_open_elsewhere(path)
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), -1, "x", None])
+@pytest.mark.parametrize("pid", [1, pytest.param(os.getpid(), id="own"), -1, "x", None])
 def test_a_stale_process_number_does_not_lock_a_project(tmp_path, pid):
     ProjectDatabase(tmp_path / "labels.db").close()
     note = {"pid": pid, "link": "http://127.0.0.1:1/#t=a"}
