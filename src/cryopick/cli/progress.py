@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typer import echo
 
 from cryopick.errors import CryopickError, UnfinishedError
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.workflows.events import (
     CurvePoint,
     Event,
@@ -224,7 +225,8 @@ class Batch:
                     advance(1)
                     continue
                 try:
-                    result = work(path)
+                    with translate_file_errors(path):
+                        result = work(path)
                 except CryopickError as error:
                     self._failures[path] = None
                     events.emit(FileSkipped.from_error(path, error))
