@@ -50,9 +50,7 @@ def exclusive_lock(path: Path, output: str) -> Iterator[None]:
         if error.errno not in _UNSUPPORTED:
             raise
     try:
-        holder_file.write_text(
-            f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8"
-        )
+        holder_file.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         lock.release()
