@@ -179,12 +179,13 @@ class _DistributedBatch:
     def _get_errors(self, future: "Future[Any]") -> list[str | None] | None:
         """Return the error message, if any, of each micrograph; None if workers died."""
         from distributed import KilledWorker
+        from distributed.comm.core import CommClosedError
 
         try:
             errors: list[str | None] = future.result()
         except (KilledWorker, MemoryError):
             return None
-        except CancelledError as error:
+        except (CancelledError, CommClosedError) as error:
             raise ClusterError(
                 "the connection to the dask scheduler was lost; run the same command again to "
                 "resume"
