@@ -34,9 +34,15 @@ def test_a_batch_without_failures_ends_quietly():
     batch.finish()
 
 
-def test_a_bug_in_a_batch_is_not_reported_as_a_bad_file():
-    with pytest.raises(ZeroDivisionError):
-        list(Batch(FILES, stage="Scoring").run(lambda _: 1 / 0))
+def test_any_exception_of_a_file_skips_it_and_is_named(capsys):
+    batch = Batch(FILES, stage="Scoring")
+
+    results = list(batch.run(lambda path: 1 / (path != FILES[1])))
+
+    assert [path for path, _ in results] == [FILES[0], FILES[2]]
+    assert "skipped b.mrc: cannot be processed: ZeroDivisionError" in capsys.readouterr().err
+    with pytest.raises(UnfinishedError, match="1 of 3 files failed"):
+        batch.finish()
 
 
 def test_a_log_gets_a_line_every_few_seconds_and_one_at_the_end(monkeypatch, capsys):

@@ -120,5 +120,6 @@ def test_a_table_of_many_columns_is_read_or_refused_at_once(tmp_path, suffix):
     except CryopickError as error:
         message = str(error)
 
-    assert time.process_time() - start_s < 5
+    # Quadratic work on these columns took over 100 s; the type checks of the tests triple the time.
+    assert time.process_time() - start_s < 30
     assert len(message) < len(str(path)) + 1000

@@ -105,14 +105,14 @@ def test_frozen_training_keeps_slopes_and_statistics(trained, tmp_path):
 
 def test_frozen_statistics_are_those_of_the_recipe():
     scorer = Scorer(SMALL.network)
-    images = torch.randn(3, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 4 + 2
+    images = torch.randn(4, 1, 64, 64, generator=torch.Generator().manual_seed(0)) * 4 + 2
     first_layer = scorer.encoder[0]
 
-    estimate_statistics(scorer, [images[:1], images[1:]])
+    estimate_statistics(scorer, [images[:2], images[2:]])
     freeze_statistics(scorer.train())
 
     outputs = first_layer[0](images)
-    expected = (outputs[:1].mean((0, 2, 3)) + outputs[1:].mean((0, 2, 3))) / 2
+    expected = (outputs[:2].mean((0, 2, 3)) + outputs[2:].mean((0, 2, 3))) / 2
     torch.testing.assert_close(first_layer[1].running_mean, expected)
     assert scorer.training
     assert not first_layer[1].training
