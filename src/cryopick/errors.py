@@ -33,7 +33,13 @@ __all__ = [
     "SettingsError",
     "UnfinishedError",
     "UnmatchedError",
+    "format_count",
 ]
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a count and its noun for a message, such as "1 micrograph" or "2 picks"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class CryopickError(Exception):

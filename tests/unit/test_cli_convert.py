@@ -15,7 +15,7 @@ def test_convert_scales_then_flips_then_changes_the_format(run_words):
     )
 
     assert read("out.star") == [("a", 20.0, 59.0)]
-    assert result.stderr == "1 particles on 1 micrographs written to out.star\n"
+    assert result.stderr == "1 particle on 1 micrograph written to out.star\n"
     assert result.stdout == ""
 
 

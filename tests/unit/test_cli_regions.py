@@ -89,7 +89,7 @@ def test_labels_on_a_flat_border_are_ignored(run):
     result = run(f"{LINE} -o out.safetensors")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == 1
-    assert "ignored 1 labels on borders" in result.stderr
+    assert "ignored 1 label on borders" in result.stderr
 
 
 def test_negatives_are_used_and_counted(run):

@@ -115,7 +115,7 @@ def test_split_uses_only_labelled_micrographs(run_words):
     assert len(test) == 1
     assert [row[0] for row in read("parts/test.tsv")] == [Path(test[0]).stem]
     assert find_micrographs(["@parts/test.txt"]) == [Path(test[0])]
-    assert "ignored 1 micrographs without a label" in result.stderr
+    assert "ignored 1 micrograph without a label" in result.stderr
 
 
 def test_folds_test_every_micrograph_once(run_words):

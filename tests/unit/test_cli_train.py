@@ -90,7 +90,7 @@ def test_labels_on_other_micrographs_are_counted_and_reported(run):
     result = run(f"{LINE} -o a.safetensors".replace("-m mics", "-m mics/mic_1.mrc"))
 
     assert "ignored 12 labels of labels.tsv on micrographs that were not" in result.stderr
-    assert "trained on 6 labels on 1 micrographs" in result.stderr
+    assert "trained on 6 labels on 1 micrograph" in result.stderr
 
 
 @pytest.mark.parametrize(

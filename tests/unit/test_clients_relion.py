@@ -176,4 +176,4 @@ def test_a_job_on_tiff_converts_coordinates_and_reports_it(tmp_path, run_words):
     job = tmp_path / "J/job1/mics"
     mrc, tiff = (read_picks(job / f"{name}_autopick.star").xy_px for name in ("mic_0", "t"))
     np.testing.assert_allclose(tiff, np.column_stack([mrc[:, 0], len(image) - 1 - mrc[:, 1]]))
-    assert "1 micrographs are TIFF. RELION" in told
+    assert "1 TIFF micrograph. RELION" in told

@@ -200,7 +200,7 @@ def test_train_test_split_writes_four_files_with_absolute_paths(topaz, tmp_path)
 
     told = topaz("train_test_split -n 1 --seed 3 --image-dir mics t/labels_processed.txt")
 
-    assert "skipped 1 micrographs" in told.err
+    assert "skipped 1 micrograph" in told.err
     lists = {}
     for side in ("train", "test"):
         listed = rows((tmp_path / "t" / f"image_list_{side}.txt").read_text())

@@ -200,7 +200,7 @@ def test_merging_reports_the_micrographs_that_shards_skipped(run_with_model, end
 
     messages = run_with_model(f"merge picks.{ending}", status=1).stderr
 
-    assert "1 micrographs were skipped by the shards: mics/mic_1.mrc" in messages
+    assert "the shards skipped 1 micrograph: mics/mic_1.mrc" in messages
     assert Path(f"picks.{ending}").read_bytes() == Path(f"all.{ending}").read_bytes()
 
 

@@ -98,8 +98,8 @@ def test_each_new_micrograph_is_picked_once(run_with_model):
     Path("mics/mic_9.mrc").write_bytes(b"cut short")
     messages = run_with_model(f"{WATCH} --until-idle-s 0.5", status=1).stderr
 
-    assert "picked 1 new micrographs, 6 in total" in messages
-    assert "1 micrographs could not be used: mics/mic_9.mrc" in messages
+    assert "picked 1 new micrograph, 6 in total" in messages
+    assert "could not use 1 micrograph: mics/mic_9.mrc" in messages
     tables = read_tables()
     assert {name: tables[name] for name in first} == first
     status = read_status()

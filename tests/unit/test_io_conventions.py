@@ -159,7 +159,7 @@ def test_a_pick_on_a_tiff_is_turned_over_for_a_program_that_turns_it_over_only_i
     run_words("convert picks.star -o named.star --invert-y -m mrcs")
 
     assert read_picks(Path("same.star")).xy_px.tolist() == [[COLUMN, ROW]]
-    assert "1 micrographs are TIFF" in plain.stderr
+    assert "1 TIFF micrograph" in plain.stderr
     for name in ("turned.star", "given.star", "named.star"):
         [[x, y]] = read_picks(Path(name)).xy_px.astype(int)
         assert read_micrograph(Path("mrcs/m.mrc")).pixels[y, x] == 1

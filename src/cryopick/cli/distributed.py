@@ -17,7 +17,7 @@ from cryopick.cli.options import (
 from cryopick.cli.outputs import OutputFolder
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.tables import write_table
-from cryopick.errors import InputError, UnfinishedError
+from cryopick.errors import InputError, UnfinishedError, format_count
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
 
@@ -73,7 +73,7 @@ def merge(
         write_run_metadata(record, metadata_file(str(out)))
         if record.skipped:
             raise UnfinishedError(
-                f"{len(record.skipped)} micrographs were skipped by the shards: "
+                f"the shards skipped {format_count(len(record.skipped), 'micrograph')}: "
                 f"{', '.join(record.skipped[:3])}; the others are in {out}"
             )
 
@@ -118,7 +118,9 @@ def submit(
 def watch(
     micrographs: Annotated[
         list[str],
-        Argument(metavar="MIC", help=f"Micrographs, also those still to come. {MICROGRAPHS}"),
+        Argument(
+            metavar="MIC", help=f"Micrographs, including those not written yet. {MICROGRAPHS}"
+        ),
     ],
     out: OutputFolder,
     options: Annotated[
@@ -162,10 +164,10 @@ def watch(
     result = live_picker.run(
         every_s=every_s, until_idle_s=until_idle_s, notify=lambda text: echo(text, err=True)
     )
-    echo(f"picked {result.new} new micrographs, {result.picked} in total", err=True)
+    echo(f"picked {format_count(result.new, 'new micrograph')}, {result.picked} in total", err=True)
     if result.failures:
         raise UnfinishedError(
-            f"{len(result.failures)} micrographs could not be used: "
+            f"could not use {format_count(len(result.failures), 'micrograph')}: "
             f"{', '.join(result.failures)}; the "
             "others are picked"
         )

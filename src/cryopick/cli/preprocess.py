@@ -11,7 +11,7 @@ from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import SettingsOptions, expand_settings
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.preprocess.settings import PreprocessSettings
 
 __all__ = ["preprocess"]
@@ -76,5 +76,6 @@ def preprocess(
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             header = f"# prepared for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
-    echo(f"{len(outputs) - len(batch.skipped_files)} micrographs written to {out}", err=True)
+    written = format_count(len(outputs) - len(batch.skipped_files), "micrograph")
+    echo(f"{written} written to {out}", err=True)
     batch.finish()

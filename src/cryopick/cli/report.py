@@ -7,6 +7,7 @@ from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Device, Force, PixelSizeAng
+from cryopick.errors import format_count
 from cryopick.workflows.table_output import metadata_file, settings_file
 
 __all__ = ["report"]
@@ -32,7 +33,7 @@ def report(
         float | None,
         Option(
             min=0.0,
-            help="Maximum distance between a pick and its particle in pixels. [default: a "
+            help="Maximum distance between a pick and its particle, in pixels. [default: a "
             "third of the diameter]",
         ),
     ] = None,
@@ -93,9 +94,9 @@ def report(
         text = render_run_page(opened_run, summarize_picks(opened_run, threshold, radius_px))
         temporary.write_text(text, encoding="utf-8")
     if opened_run.unmatched:
-        missing = len(opened_run.unmatched)
+        missing = format_count(len(opened_run.unmatched), "micrograph")
         echo(
-            f"skipped {missing} micrographs of {run} that were not found; add --micrographs",
+            f"skipped {missing} of {run} without a matching file; add --micrographs",
             err=True,
         )
     echo(f"report written to {page}; open it in a browser", err=True)

@@ -13,6 +13,7 @@ from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import Config, Force
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.errors import format_count
 from cryopick.simulate.settings import SimulationSettings
 
 if TYPE_CHECKING:
@@ -77,13 +78,21 @@ def simulate(
         if config or clean:
             raise BadParameter("--config and --clean cannot be combined with --vary")
         placed = _simulate_varied(options.values, out, count, overwrite=force)
-        echo(f"{len(placed)} particles on {count} micrographs written to {out}", err=True)
+        echo(
+            f"{format_count(len(placed), 'particle')} on "
+            f"{format_count(count, 'micrograph')} written to {out}",
+            err=True,
+        )
         return
     settings = options.build(config)
     if clean:
         settings = settings.without_junk()
     placed = write_dataset(settings, out, count, overwrite=force)
-    echo(f"{len(placed)} particles on {count} micrographs written to {out}", err=True)
+    echo(
+        f"{format_count(len(placed), 'particle')} on "
+        f"{format_count(count, 'micrograph')} written to {out}",
+        err=True,
+    )
 
 
 def _simulate_varied(

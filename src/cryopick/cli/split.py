@@ -10,6 +10,7 @@ from typer import Argument, Option, echo
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.tables import read_with_context
+from cryopick.errors import format_count
 
 if TYPE_CHECKING:
     from cryopick.evaluate.set_operations import Split
@@ -116,7 +117,7 @@ def _read_labelled(
             )
         unlabelled = len(paths) - len(table.micrographs)
         if unlabelled:
-            echo(f"ignored {unlabelled} micrographs without a label", err=True)
+            echo(f"ignored {format_count(unlabelled, 'micrograph')} without a label", err=True)
     labelled = [name for name, rows in table.rows_by_micrograph().items() if len(rows)]
     return table.restrict(labelled), TableLayout(star=context)
 
@@ -139,4 +140,7 @@ def _write(
             path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         path = folder / f"{side}.{table_format}"
         write_picks(subset, path, overwrite=overwrite, layout=layout)
-        echo(f"{folder / side}: {len(names)} micrographs, {len(subset)} particles", err=True)
+        counts = (
+            f"{format_count(len(names), 'micrograph')}, {format_count(len(subset), 'particle')}"
+        )
+        echo(f"{folder / side}: {counts}", err=True)

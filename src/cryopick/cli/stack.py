@@ -12,7 +12,7 @@ from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
-from cryopick.errors import InputError
+from cryopick.errors import InputError, format_count
 from cryopick.stack.settings import StackSettings
 
 if TYPE_CHECKING:
@@ -108,11 +108,16 @@ def extract_particles(
         )
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
-    echo(f"{len(particles)} particles of {len(extracted)} micrographs written to {star}", err=True)
+    counts = format_count(len(particles), "particle")
+    echo(f"{counts} of {format_count(len(extracted), 'micrograph')} written to {star}", err=True)
     lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)
     if lost:
-        reason = "extend beyond the micrograph" if settings.edge == "skip" else "lie outside it"
-        echo(f"discarded {lost} picks whose boxes {reason}", err=True)
+        reason = (
+            "extends beyond the micrograph"
+            if settings.edge == "skip"
+            else "lies outside the micrograph"
+        )
+        echo(f"discarded {format_count(lost, 'pick')} because the box {reason}", err=True)
     for finding in summarize_findings(list(picks_by_file), settings.pixel_size_ang):
         echo(f"note: {finding}", err=True)
     batch.finish()

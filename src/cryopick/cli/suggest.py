@@ -22,7 +22,7 @@ from cryopick.cli.options import (
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.tables import write_table
-from cryopick.errors import InputError
+from cryopick.errors import InputError, format_count
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import plan_tables, settings_file
 
@@ -134,7 +134,10 @@ def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
                 f"{paths[0].name!r}; give the micrographs of the table"
             )
         if other_count:
-            echo(f"ignored {other_count} picks of {table} on other micrographs", err=True)
+            echo(
+                f"ignored {format_count(other_count, 'pick')} of {table} on other micrographs",
+                err=True,
+            )
         matched.append(on_micrographs)
     return concatenate(matched)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from typer import echo
 
+from cryopick.errors import format_count
+
 if TYPE_CHECKING:
     from cryopick.io.tables.codec import StarContext, TableLayout
     from cryopick.picks import Picks
@@ -94,9 +96,8 @@ def warn_about_tiff(names: Iterable[str]) -> None:
     tiffs = {name for name in names if name.lower().endswith((".tif", ".tiff"))}
     if tiffs:
         echo(
-            f"note: {len(tiffs)} micrographs are TIFF. RELION, MotionCor2, IMOD, EMAN2 and "
-            "SerialEM "
-            "flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
+            f"note: {format_count(len(tiffs), 'TIFF micrograph')}. RELION, MotionCor2, IMOD, "
+            "EMAN2 and SerialEM flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
             err=True,
         )
 

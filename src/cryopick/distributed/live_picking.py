@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryopick.distributed.status import WatchStatus, write_status
 from cryopick.distributed.watch_folder import FolderWatcher
-from cryopick.errors import BusyError, CryopickError, SettingsError
+from cryopick.errors import BusyError, CryopickError, SettingsError, format_count
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import (
     per_micrograph_path,
@@ -106,7 +106,10 @@ class LivePicker:
                 write_picks_per_micrograph(
                     picks, self._out, format=self._format, overwrite=True, box_px=self._box_px
                 )
-                notify(f"{path}: {len(picks)} particles; {self._watcher.waiting - 1} waiting")
+                notify(
+                    f"{path}: {format_count(len(picks), 'particle')}; "
+                    f"{self._watcher.waiting - 1} waiting"
+                )
         except BusyError:
             raise
         except OSError as error:

@@ -44,7 +44,7 @@ class PickSettings:
     diameter_ang: Annotated[
         float | None,
         Help(
-            "Particle diameter in ångströms; of a filament, its width. Required with the general "
+            "Particle diameter in ångströms, or the width of a filament. Required with the general "
             "model.",
             default="that of the model",
         ),

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from cryopick.distributed.dask_batch import WorkerJob
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.evaluate.emptiness import Verdict, is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
 from cryopick.io.images.micrograph import summarize_findings
@@ -266,7 +266,8 @@ def _summarize(
     job: PickJob, output: TableOutput, result: PickResult, rows: Sequence[MicrographRow]
 ) -> str:
     """Summarize the output, with the expected number of particles and the next step."""
-    where = f"on {len(result.picks.micrographs)} micrographs written to {output.out}"
+    micrographs = format_count(len(result.picks.micrographs), "micrograph")
+    where = f"on {micrographs} written to {output.out}"
     empty = sum(row.verdict == Verdict.PROBABLY_EMPTY for row in rows)
     findings = f"; {empty} of them probably empty" if empty else ""
     findings += f"; see {_find_micrograph_table(output)}"

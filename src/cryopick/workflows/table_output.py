@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cryopick.errors import format_count
+
 if TYPE_CHECKING:
     from cryopick.io.tables.codec import TableLayout
     from cryopick.picks import Picks
@@ -76,7 +78,10 @@ def write_tables(
     """
     from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
 
-    count = f"{len(picks)} particles on {len(picks.micrographs)} micrographs"
+    count = (
+        f"{format_count(len(picks), 'particle')} on "
+        f"{format_count(len(picks.micrographs), 'micrograph')}"
+    )
     if not out.endswith("/"):
         write_picks(
             picks,
@@ -95,7 +100,7 @@ def write_tables(
         box_px=box_px,
         layout=layout,
     )
-    return f"{count} written to {len(tables)} files in {out}"
+    return f"{count} written to {format_count(len(tables), 'file')} in {out}"
 
 
 def settings_file(out: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from cryopick.errors import CryopickError, InputError
+from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.model.device import require_device
@@ -251,8 +251,8 @@ def _prepare(run: TrainingRun, events: Events) -> tuple[PreparedDatasets, list[P
         prepared = run.prepare(on_micrograph)
     if prepared.training.ignored_labels:
         message = (
-            f"ignored {prepared.training.ignored_labels} labels on borders, flat patches or "
-            "ignored regions"
+            f"ignored {format_count(prepared.training.ignored_labels, 'label')} on borders, "
+            "flat patches or ignored regions"
         )
         events.emit(Notice(code=NoticeCode.UNUSABLE_LABELS, message=message))
     return prepared, skipped
@@ -299,6 +299,7 @@ def _write_metadata(
 
 def _summarize(run: TrainingRun, prepared: PreparedDatasets, result: TrainingResult) -> str:
     return (
-        f"{run.model}: trained on {prepared.training.store.label_count} labels on "
-        f"{len(prepared.training.paths)} micrographs, best at step {result.best_step}"
+        f"{run.model}: trained on {format_count(prepared.training.store.label_count, 'label')} on "
+        f"{format_count(len(prepared.training.paths), 'micrograph')}, "
+        f"best at step {result.best_step}"
     )

@@ -44,7 +44,7 @@ def preprocess_options(parser: Parser) -> None:
     add(
         "--affine",
         action="store_true",
-        help="normalize to mean 0 and standard deviation 1, without mixture model",
+        help="normalize to mean 0 and standard deviation 1, without a mixture model",
     )
     for name, kind, value in (("--sample", float, 10.0), ("--niters", parse_integer, 100)):
         add(name, type=kind, default=value, help=_UNUSED)

@@ -47,7 +47,7 @@ def extract_options(parser: Parser) -> None:
         "--min-radius",
         type=float,
         default=5.0,
-        help="smallest radius to test with --targets (default: 5)",
+        help="smallest radius to test with --targets, in pixels (default: 5)",
     )
     add("--max-radius", type=float, default=100.0, help="largest radius to test (default: 100)")
     add("--step-radius", type=float, default=5.0, help="step between tested radii (default: 5)")

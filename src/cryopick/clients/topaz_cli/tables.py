@@ -30,7 +30,7 @@ from cryopick.clients.topaz_cli.table_files import (
     write_table,
     write_table_per_micrograph,
 )
-from cryopick.errors import InputError, SettingsError
+from cryopick.errors import InputError, SettingsError, format_count
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.set_operations import hold_out
@@ -107,7 +107,10 @@ def train_test_split(values: Namespace) -> None:
     images = {name: _find_image(name, folder, values.image_ext) for name in picks.micrographs}
     image_paths = {name: path for name, path in images.items() if path is not None}
     if missing := [name for name in images if name not in image_paths]:
-        report(f"# skipped {len(missing)} micrographs without an image, such as {missing[0]}")
+        report(
+            f"# skipped {format_count(len(missing), 'micrograph')} without an image, "
+            f"such as {missing[0]}"
+        )
     if not 1 <= values.number < len(image_paths):
         raise InputError(
             f"{source}: expected more than {values.number} micrographs with an image in "
@@ -120,7 +123,10 @@ def train_test_split(values: Namespace) -> None:
         lines = [f"{micrograph_stem(name)}\t{image_paths[name].absolute()}" for name in names]
         with atomic_write(source.with_name(f"image_list_{side}.txt"), overwrite=True) as temporary:
             temporary.write_text("\n".join(["image_name\tpath", *lines, ""]), encoding="utf-8")
-        report(f"# {side}: {len(subset)} particles on {len(names)} micrographs")
+        report(
+            f"# {side}: {format_count(len(subset), 'particle')} on "
+            f"{format_count(len(names), 'micrograph')}"
+        )
 
 
 def precision_recall_curve(values: Namespace) -> None:
