@@ -97,7 +97,8 @@ def warn_about_tiff(names: Iterable[str]) -> None:
     if tiffs:
         echo(
             f"note: {format_count(len(tiffs), 'TIFF micrograph')}. RELION, MotionCor2, IMOD, "
-            "EMAN2 and SerialEM flip TIFF files vertically, cryoSPARC and cryopick do not; see --invert-y",
+            "EMAN2 and SerialEM flip TIFF files vertically, cryoSPARC and "
+            "cryopick do not; see --invert-y",
             err=True,
         )
 
