@@ -127,7 +127,8 @@ def test_the_weight_average_follows_the_weights():
     before = float(average.scorer.head.bias)
     average.update(scorer, step=1000)
 
-    assert float(average.scorer.head.bias) == pytest.approx(0.9 * before + 0.1)
+    # The terms are about 0.1 in float32, and may cancel.
+    assert float(average.scorer.head.bias) == pytest.approx(0.9 * before + 0.1, abs=1e-7)
 
 
 def test_a_stream_is_reproducible_from_any_step_and_adds_new_fields():
