@@ -8,6 +8,7 @@ import pytest
 from tests import tiny
 from tests.unit.test_cli_train import LINE
 
+from cryopick.errors import format_count
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks, write_picks
@@ -76,7 +77,8 @@ def test_labels_in_exclusion_regions_are_ignored_and_reported(run):
     result = run(f"{LINE} -o out.safetensors --ignore left.json")
 
     assert load_model(Path("out.safetensors")).summary["training"]["labels"] == inside < len(labels)
-    assert f"ignored {len(labels) - inside} labels on borders, flat" in result.stderr
+    ignored = format_count(len(labels) - inside, "label")
+    assert f"ignored {ignored} on borders, flat" in result.stderr
 
 
 def test_labels_on_a_flat_border_are_ignored(run):
