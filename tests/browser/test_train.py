@@ -188,6 +188,19 @@ def test_a_threshold_that_was_just_changed_is_used_for_the_export(expert, server
     )
 
 
+def test_a_file_name_is_kept_while_the_page_is_drawn_again(expert, server):
+    page = expert.page
+    expert.step("export")
+    page.get_by_role("button", name=re.compile(r"^Export \d")).wait_for()
+    page.get_by_label("File name").press_sequentially("x")
+    expert.module("panels/export.js", "(m) => { m.preview.value = { ...m.preview.value }; }")
+
+    page.get_by_label("File name").press("Tab")
+
+    assert "x" in page.get_by_label("File name").input_value()
+    assert "x" in expert.module("panels/export.js", "(m) => m.request.value.name")
+
+
 def expert_parts(user):
     return user.module("panels/export.js", "(m) => m.preview.value.parts")
 

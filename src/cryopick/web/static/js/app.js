@@ -81,10 +81,15 @@ async function addMicrographs(source) {
 
 const body = (/** @type {boolean} */ dry_run) => ({
   what: store.runs.value.some((r) => r.has_picks) ? request.value.what : "labels",
-  run: store.runId.value, formats: request.value.formats, name: request.value.name, replace: request.value.replace, dry_run,
+  run: store.runId.value, formats: request.value.formats, name: request.value.name.trim() || "particles", replace: request.value.replace, dry_run,
 });
+let previews = 0; // requested so far; an answer to an earlier one is out of date
 const updatePreview = () => {
-  picks.flushThreshold().then(() => post("exports", body(true))).then((p) => (preview.value = p), (e) => (preview.value = { n: 0, n_micrographs: 0, problem: e.message }));
+  const number = ++previews;
+  const apply = (/** @type {import("./types.js").ExportSummary} */ summary) => {
+    if (number === previews) preview.value = summary;
+  };
+  picks.flushThreshold().then(() => post("exports", body(true))).then(apply, (e) => apply({ n: 0, n_micrographs: 0, problem: e.message }));
 };
 const write = () =>
   withErrors(picks.flushThreshold().then(() => post("exports", body(false))).then((w) => (written.value = preview.value = w)));

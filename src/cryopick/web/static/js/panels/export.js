@@ -37,7 +37,7 @@ export function Export({ formats, updatePreview, write, version }) {
         <fieldset class="field"><legend class="name">Formats</legend><div class="formats">
           ${formats.map((f) => html`<label class="tick" key=${f.id}><input type="checkbox" checked=${wanted.formats.includes(f.id)} onChange=${() => toggle(f.id)} />
             ${f.name} <code class="muted">${f.id}</code></label>`)}</div></fieldset>
-        <label class="field"><span class="name">File name</span><input value=${wanted.name} pattern=${"[^\\/\\\\]+"} required onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ name: e.target.value.trim() || "particles" })} />
+        <label class="field"><span class="name">File name</span><input value=${wanted.name} pattern=${"[^\\/\\\\]+"} required onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ name: e.target.value })} />
           <span class="hint">Written to the folder exports of the project, <code>${store.project.value.path}</code>.</span></label>
         <label class="tick"><input type="checkbox" checked=${wanted.replace} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ replace: e.target.checked })} /> Replace existing files</label>
         <div class="buttons"><button class="primary" disabled=${!wanted.formats.length || !p?.n || p.problem} onClick=${write}>Export ${p?.n ? plural(p.n, "particle") : ""}</button></div>
