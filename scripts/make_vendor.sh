@@ -8,7 +8,7 @@ trap 'rm -rf "$WORK"' EXIT
 cd "$WORK"
 npm init -y >/dev/null
 npm install --silent --ignore-scripts \
-  preact@11.2.0 @preact/signals@2.11.4 @preact/signals-core@1.14.5 htm@3.1.1 uplot@1.6.32 esbuild@0.28.2
+  preact@11.2.0 @preact/signals@2.11.4 @preact/signals-core@1.14.5 htm@3.1.1 esbuild@0.28.2
 cat >entry.js <<'JS'
 import { h } from "preact";
 import htm from "htm";
@@ -20,10 +20,6 @@ JS
 mkdir -p "$OUT"
 node_modules/@esbuild/*/bin/esbuild entry.js --bundle --format=esm --minify --target=es2022 --legal-comments=none \
   --log-level=warning --outfile="$OUT/ui.js"
-cp node_modules/uplot/dist/uPlot.esm.js uplot-entry.js
-node_modules/@esbuild/*/bin/esbuild uplot-entry.js --minify --format=esm --target=es2022 --legal-comments=none \
-  --log-level=warning --outfile="$OUT/uplot.js"
-cp node_modules/uplot/dist/uPlot.min.css "$OUT/uplot.css"
-for name in preact htm uplot; do cp "node_modules/$name/LICENSE" "$OUT/LICENSE-$name.txt"; done
+for name in preact htm; do cp "node_modules/$name/LICENSE" "$OUT/LICENSE-$name.txt"; done
 cp node_modules/@preact/signals/LICENSE "$OUT/LICENSE-signals.txt"
-(cd "$OUT" && sha256sum ui.js uplot.js uplot.css >SHA256SUMS)
+(cd "$OUT" && sha256sum ui.js >SHA256SUMS)

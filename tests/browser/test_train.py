@@ -44,7 +44,7 @@ def trained(browser, server):
     page.get_by_label("Duration").select_option("quick")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
-    page.locator(".chart canvas").first.wait_for(timeout=240_000)
+    page.locator(".chart svg").first.wait_for(timeout=240_000)
     user.reload().step("train")  # a reloaded page shows the run in progress
     page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=240_000)
     run = user.fetch("state")["runs"][0]
@@ -95,7 +95,7 @@ def test_a_stopped_training_keeps_its_best_model_and_can_be_resumed(make_page, t
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     shown = page.locator("section[aria-label=Progress]")
-    shown.filter(has_text="Training 2").locator(".chart canvas").wait_for(timeout=240_000)
+    shown.filter(has_text="Training 2").locator(".chart svg").wait_for(timeout=240_000)
     page.get_by_role("button", name="Stop and keep the best").click()
     state = page.locator("[data-test=run-state]")
     state.filter(has_text="stopped").wait_for(timeout=240_000)

@@ -1,53 +1,60 @@
 // @ts-check
-// Training curves, updated during training.
+// Training curves, drawn as SVG and updated during training.
 
-import { html, useEffect, useRef } from "../vendor/ui.js";
-import uPlot from "../vendor/uplot.js";
+import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 
-/** @param {string} name */
-const colour = (name) => {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-};
+const HEIGHT = 190;
+const [LEFT, RIGHT, TOP, BOTTOM] = [50, 12, 8, 38];
+
+/** Round values that divide a range into a few parts. @param {number} low @param {number} high @param {number} parts */
+export function ticks(low, high, parts) {
+  const rough = (high - low || 1) / parts;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 5].find((n) => n * power >= rough) ?? 10) * power;
+  const values = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(Number((k * step).toPrecision(12)));
+  return values;
+}
+
+/** Range of the numbers in some series. @param {(number | null)[][]} series @returns {[number, number]} */
+function range(series) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const values of series)
+    for (const v of values)
+      if (v !== null && Number.isFinite(v)) [low, high] = [Math.min(low, v), Math.max(high, v)];
+  if (low > high) return [0, 1];
+  return low === high ? [low - Math.abs(low || 1) / 2, high + Math.abs(high || 1) / 2] : [low, high];
+}
 
 /** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} props  data[0] is x */
-export function Chart({ title, x, y, data, names, theme }) {
+export function Chart({ title, x, y, data, names }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const plot = useRef(/** @type {uPlot | null} */ (null));
+  const [width, setWidth] = useState(300);
   useEffect(() => {
     const root = /** @type {HTMLElement} */ (box.current);
-    const [text, line] = [colour("--muted"), colour("--line")];
-    const strokes = [colour("--accent"), colour("--warn")];
-    const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui", labelFont: "12px system-ui", labelSize: 22 };
-    const chart = new uPlot(
-      {
-        width: root.clientWidth || 300,
-        height: 190,
-        legend: { show: false },
-        cursor: { points: { size: 6 } },
-        scales: { x: { time: false } },
-        axes: [{ ...axis, label: x, size: 38 }, { ...axis, ...(y ? { label: y } : {}), size: y ? 52 : 44 }],
-        series: [{}, ...names.map((name, k) => ({ label: name, stroke: strokes[k % 2], width: 2, spanGaps: true, points: { show: data[0].length < 30, size: 5 } }))],
-      },
-      data,
-      root,
-    );
-    plot.current = chart;
-    const watch = new ResizeObserver(() => chart.setSize({ width: root.clientWidth || 300, height: 190 }));
+    const watch = new ResizeObserver(() => setWidth(root.clientWidth || 300));
     watch.observe(root);
-    return () => {
-      watch.disconnect();
-      chart.destroy();
-    };
-  }, [theme, names.join()]);
-  useEffect(() => plot.current?.setData(data), [data]);
+    return () => watch.disconnect();
+  }, []);
   const last = names.map((name, k) => `${name} ${format(data[k + 1].at(-1))}`).join(", ");
+  const [xs, ...series] = data;
+  const [x0, x1] = range([xs]);
+  const [y0, y1] = range(series);
+  const toX = (/** @type {number} */ v) => LEFT + ((v - x0) / (x1 - x0)) * (width - LEFT - RIGHT);
+  const toY = (/** @type {number} */ v) => HEIGHT - BOTTOM - ((v - y0) / (y1 - y0)) * (HEIGHT - TOP - BOTTOM);
+  const floor = HEIGHT - BOTTOM;
   return html`<figure class="chart" aria-label=${`${title}: ${last || "no points yet"}`} role="img">
-    <div class="plot" ref=${box}></div>
+    <div class="plot" ref=${box}><svg width=${width} height=${HEIGHT} aria-hidden="true">
+      ${ticks(y0, y1, 4).map((v) => html`<path class="grid" d=${`M${LEFT} ${toY(v)}H${width - RIGHT}`} /><text class="end" x=${LEFT - 6} y=${toY(v) + 4}>${v}</text>`)}
+      ${ticks(x0, x1, Math.max(2, Math.floor(width / 90))).map((v) => html`<path class="grid" d=${`M${toX(v)} ${TOP}V${floor}`} /><text class="middle" x=${toX(v)} y=${floor + 15}>${v}</text>`)}
+      ${x && html`<text class="middle" x=${(LEFT + width - RIGHT) / 2} y=${HEIGHT - 5}>${x}</text>`}
+      ${y && html`<text class="middle" transform=${`translate(11 ${(TOP + floor) / 2}) rotate(-90)`}>${y}</text>`}
+      ${series.map((values, k) => {
+        const points = values.flatMap((v, i) => (v === null || !Number.isFinite(v) ? [] : [`${toX(Number(xs[i])).toFixed(1)} ${toY(v).toFixed(1)}`]));
+        return html`<g class=${`series series-${k % 2}`}>${points.length > 0 && html`<path d=${`M${points.join("L")}`} />`}
+          ${points.length < 30 && points.map((p) => html`<circle cx=${p.split(" ")[0]} cy=${p.split(" ")[1]} r="2.5" />`)}</g>`;
+      })}
+    </svg></div>
   </figure>`;
 }
 
