@@ -29,7 +29,8 @@ from cryopick.errors import CryopickError
 
 __all__ = ["FAMILIES", "Family"]
 
-_MOST_PIXELS = 1 << 22  # limit on the size of images that fits into the available memory
+_LARGE_BYTES = 1 << 18  # of an input that is repeated, well beyond all buffers of the parsers
+_LARGE_SHARE = 16  # one input in so many is also read when it is repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,24 @@ class Family:
             return self.layers[0](data)
         return self.layers[data[0] % len(self.layers)](data[1:]) if data else b""
 
+    def enlarge(self, data: bytes) -> bytes:
+        """Repeat a part of an input, which the input chooses, until the whole is large.
+
+        The layer's byte at the beginning stays. What takes quadratic time or memory in the number
+        of rows, columns, keys or levels shows here and not in a few kilobytes.
+        """
+        start = len(self.layers) > 1
+        choice = zlib.crc32(data)
+        first = start + choice % max(1, len(data) - start)
+        if choice & 1 << 20:  # from the beginning of a line
+            first = data.rfind(b"\n", 0, first) + 1
+        length = 1 + (choice >> 8) % 64
+        if choice & 1 << 21:  # to the end of that line
+            length = data.find(b"\n", first) + 1 - first or length
+        part = data[first : first + max(1, length)] or b"\n"
+        times = _LARGE_BYTES // len(part)
+        return data[:first] + part * times + data[first:]
+
     def try_input(self, data: bytes, folder: Path, *, in_turn: bool = False) -> bool:
         """Read one input, and raise what is not refused in words.
 
@@ -67,6 +86,11 @@ class Family:
         Returns:
             Whether the first of `reads` took it.
         """
+        if in_turn and zlib.crc32(data, 1) % _LARGE_SHARE == 0:
+            self._read(self.enlarge(data), folder, in_turn=True)
+        return self._read(data, folder, in_turn=in_turn)
+
+    def _read(self, data: bytes, folder: Path, *, in_turn: bool) -> bool:
         path = folder / f"input{self.suffix}"
         path.write_bytes(self.file_of(data))
         first, *others = self.reads
@@ -84,20 +108,6 @@ def _is_taken(read: Callable[[Path], None], path: Path) -> bool:
     except CryopickError:
         return False
     return True
-
-
-def _image(read: Callable[[Path], object]) -> Callable[[Path], None]:
-    def bounded(path: Path) -> None:
-        from cryopick.io.images import mrc, raster, tiff
-
-        usual = mrc.MAX_PIXELS
-        mrc.MAX_PIXELS = tiff.MAX_PIXELS = raster.MAX_PIXELS = _MOST_PIXELS
-        try:
-            read(path)
-        finally:
-            mrc.MAX_PIXELS = tiff.MAX_PIXELS = raster.MAX_PIXELS = usual
-
-    return bounded
 
 
 def _read_micrograph(path: Path) -> None:
@@ -118,9 +128,7 @@ def _read_micrograph_shape(path: Path) -> None:
     read_micrograph_shape(path)
 
 
-_IMAGES = tuple(
-    _image(read) for read in (_read_micrograph, _describe_micrograph, _read_micrograph_shape)
-)
+_IMAGES = (_read_micrograph, _describe_micrograph, _read_micrograph_shape)
 
 
 def _tables(name: str) -> tuple[Callable[[Path], None], ...]:

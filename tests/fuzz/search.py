@@ -5,14 +5,16 @@
 Each family is fuzzed by atheris, guided by branch coverage, in rounds. Parsers
 are loaded and instrumented once; a round is a fork of that process, so that it starts at once,
 can be sandboxed, and may die. `counts.json` counts the inputs, so that a later
-call resumes there; an input that crashes, takes over ten seconds or too much memory is stored
-as `crash-*`, `timeout-*` or `oom-*` in the family's folder, and the exit status is 1.
+call resumes there; an input that crashes, takes over 5 s of the processor or 500 MB of memory is
+stored as `crash-*`, `timeout-*` or `oom-*` in the family's folder, and the exit status is 1. An
+input has up to 64 KiB; some are also read after a part of them was repeated up to 256 KiB.
 """
 
 import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -26,10 +28,13 @@ from tests.fuzz.families import FAMILIES
 from tests.fuzz.guard import Escape, guarded
 
 _ROUND = 10_000  # inputs
-_MOST_BYTES = 2 << 30
-_TIMEOUT_S = 10  # of the processor, for one input
+_MOST_BYTES = 2 << 30  # reserved at once; a parser that asks for more gets a MemoryError
+_MOST_USED_BYTES = 500 * 10**6  # touched while one input is read
+_TIMEOUT_S = 5.0  # of the processor, for one input
 _STUCK_S = 600  # by the clock: in code that no signal reaches, on a machine that may be busy
-_MAX_LENGTH = {"mrc": 2048, "model": 16384, "sav": 16384}
+_MAX_LENGTH = 1 << 16
+_MEMORY_FILES = (("statm", os.O_RDONLY), ("clear_refs", os.O_WRONLY))
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TRIED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 
 
@@ -107,14 +112,21 @@ def _fuzz(family: str, own: Path, runs: int, scratch: Path) -> None:
     words.write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = [
         f"-runs={runs}", f"-timeout={_STUCK_S}", f"-rss_limit_mb={_MOST_BYTES >> 20}",
-        f"-max_len={_MAX_LENGTH.get(family, 4096)}", f"-dict={words}", f"-artifact_prefix={own}/",
+        f"-max_len={_MAX_LENGTH}", f"-dict={words}", f"-artifact_prefix={own}/",
         "-print_final_stats=1", "-verbosity=0", "-len_control=10", str(own / "found"),
     ]  # fmt: skip
 
+    status, clear = (os.open(f"/proc/self/{name}", mode) for name, mode in _MEMORY_FILES)
+
     def one_input(data: bytes) -> None:
+        before = int(os.pread(status, 200, 0).split()[1]) * _PAGE_BYTES
+        os.pwrite(clear, b"5", 0)  # forget the peak of the inputs before
         signal.setitimer(signal.ITIMER_PROF, _TIMEOUT_S)
         chosen.try_input(data, scratch, in_turn=True)
         signal.setitimer(signal.ITIMER_PROF, 0)
+        used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before
+        if used > _MOST_USED_BYTES:
+            raise Escape(f"{used >> 20} MiB of memory for one input")
 
     signal.signal(signal.SIGPROF, _stalled)
     atheris.Setup([sys.argv[0], *options], one_input)

@@ -40,10 +40,17 @@ def test_a_short_search_finds_nothing(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "parser", ["int(path.read_bytes())", "[0 for _ in iter(int, 1)]", "bytearray(3 << 30)"]
+    "parser",
+    [
+        "int(path.read_bytes())",
+        "[0 for _ in iter(int, 1)]",
+        "bytearray(3 << 30)",
+        "bytes(1) * (6 * 10**8)",
+        "assert path.stat().st_size < 100_000",
+    ],
 )
 def test_the_search_finds_what_is_planted(parser, tmp_path):
-    """A parser that raises what is no refusal, one that never ends, one that takes all memory."""
+    """Parsers that raise what is no refusal, never end, take memory, or fail on large files."""
     pytest.importorskip("atheris")
     code = (
         "import sys; from tests.fuzz import families, search\n"
