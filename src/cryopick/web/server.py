@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from urllib.parse import urlsplit
@@ -31,13 +32,20 @@ from cryopick.web.api.data import (
     create_micrograph_routes,
     create_project_routes,
 )
+from cryopick.web.api.gallery import create_gallery_routes
 from cryopick.web.api.runs import create_pick_routes, create_run_routes
 from cryopick.web.api.session import create_session_routes
 from cryopick.web.assets import Assets
 from cryopick.web.event_stream import EventStream
 from cryopick.web.idle_protocol import IdleProtocol
-from cryopick.web.listener import bind_port, bind_unix_socket, host_names, open_private_file
+from cryopick.web.listener import (
+    bind_unix_socket,
+    bind_usual_port,
+    host_names,
+    open_private_file,
+)
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project_access import ProjectAccess, load_access
 
 __all__ = ["create_application", "serve"]
 
@@ -73,6 +81,7 @@ def create_application(
         create_annotation_routes,
         create_run_routes,
         create_pick_routes,
+        create_gallery_routes,
     ):
         api.include_router(create_routes(project), dependencies=dependencies)
     app.include_router(api)
@@ -125,7 +134,7 @@ def serve(  # noqa: PLR0913  # one parameter for each option of the command
     Args:
         folder: Folder of the project; created if it does not exist.
         host: Address to listen on.
-        port: Port to listen on; 0 chooses a free one.
+        port: Port to listen on; 0 takes the project's last port, or a free one.
         socket_file: Unix socket to listen on instead.
         base_url: Public address of the page behind a reverse proxy.
         micrographs: Micrographs to add.
@@ -139,7 +148,11 @@ def serve(  # noqa: PLR0913  # one parameter for each option of the command
     """
     if micrographs:
         find_micrographs(micrographs)  # a missing file must not create a project
-    listener = bind_unix_socket(socket_file) if socket_file else bind_port(host, port)
+    access = ProjectAccess() if read_only else load_access(folder)
+    if socket_file:
+        listener = bind_unix_socket(socket_file)
+    else:
+        listener = bind_usual_port(host, port, access.port)
     bound_port = 0 if socket_file else int(listener.getsockname()[1])
     project = AnnotationProject.open(folder, read_only=read_only, roots=roots)
     if micrographs:
@@ -150,14 +163,18 @@ def serve(  # noqa: PLR0913  # one parameter for each option of the command
     public = urlsplit(base_url)
     prefix = public.path.rstrip("/")
     hosts = frozenset() if socket_file else host_names(host, bound_port, public.netloc)
-    credentials = Credentials(hosts, f"cryopick_{bound_port or 'socket'}")
+    access = replace(access, port=bound_port or access.port)
+    secrets = {name: value for name, value in asdict(access).items() if name != "port"}
+    credentials = Credentials(hosts, f"cryopick_{bound_port or 'socket'}", **secrets)
     local = f"http://localhost{prefix}/" if socket_file else f"http://{host}:{bound_port}{prefix}/"
     address = f"{base_url.rstrip('/')}/" if public.netloc else local
     link = f"{address}#t={credentials.token}"
     note = None if read_only else project.folder / "server.json"
     if note:
+        access.store(project.folder)
+        view_link = f"{address}#t={credentials.view_token}"
         with open_private_file(note) as file:
-            file.write(json.dumps({"pid": os.getpid(), "link": link}))
+            file.write(json.dumps({"pid": os.getpid(), "link": link, "view_link": view_link}))
     # uvicorn sends itself the signal again after it has stopped; the default handler would end
     # this process before the cleanup below.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -57,6 +57,18 @@ class PixelFile:
             file.seek(self.offset)
             return self._read_next(file, self.size).reshape(self.shape)
 
+    def read_rows(self, first: int, last: int) -> Shaped[np.ndarray, "rows width"]:
+        """Read the rows from `first` to before `last` of an image.
+
+        Raises:
+            MicrographError: The file has become shorter.
+            OSError: The file cannot be read.
+        """
+        width = self.shape[-1]
+        with self.path.open("rb") as file:
+            file.seek(self.offset + first * width * self.dtype.itemsize)
+            return self._read_next(file, (last - first) * width).reshape(last - first, width)
+
     def read_blocks(self, block_pixels: int) -> Iterator[Shaped[np.ndarray, "rows width"]]:
         """Yield blocks of whole rows of at most about `block_pixels` pixels.
 

@@ -9,11 +9,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
+from cryopick.web.api.access_control import VIEW_ONLY
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.micrographs import MicrographQuery
 
@@ -28,7 +29,7 @@ _MAX_LISTED = 2000
 class ImageSize(IntEnum):
     """Longest side of a display image in pixels."""
 
-    SMALL, MEDIUM, LARGE = 512, 1024, 2048
+    THUMBNAIL, SMALL, MEDIUM, LARGE = 256, 512, 1024, 2048
 
 
 class ProjectChange(BaseModel):
@@ -60,8 +61,9 @@ def create_project_routes(project: AnnotationProject) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/state")
-    def state() -> dict[str, Any]:
-        return project.state()
+    def state(request: Request) -> dict[str, Any]:
+        state = project.state()
+        return {**state, "read_only": project.read_only or bool(request.scope.get(VIEW_ONLY))}
 
     @routes.patch("/state")
     def change_project(change: ProjectChange) -> dict[str, Any]:

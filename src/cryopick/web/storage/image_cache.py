@@ -8,7 +8,7 @@ import io
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cryopick.preprocess.display import (
     filter_band,
     scale_to_bytes,
 )
+from cryopick.web.storage.tiles import Crop, TileRenderer, TileRequest
 
 __all__ = ["ImageCache", "RenderedImage"]
 
@@ -31,6 +32,7 @@ _MAX_CACHE_BYTES = 256 << 20
 _MAX_PARALLEL = 2  # each image being rendered may need a whole micrograph in memory
 _JPEG_QUALITY = 90
 _MAX_CROP_PX = 1024
+_OVERVIEW_PX = 512
 _MAX_LOGIT = 6.0  # score maps are clipped here; the probability is 0.998
 
 Plane = Float32[np.ndarray, "height width"]
@@ -58,6 +60,7 @@ class ImageCache:
         self._planes: OrderedDict[Any, tuple[Plane, float]] = OrderedDict()
         self._lock = threading.Lock()
         self._rendering = threading.Semaphore(_MAX_PARALLEL)
+        self._tiles = TileRenderer(lambda path: self._read_binned(path, _OVERVIEW_PX))
 
     def render_micrograph(
         self,
@@ -125,6 +128,18 @@ class ImageCache:
                 inside
             )
         return _encode_jpeg(greys)
+
+    def render_tile(self, path: Path, tile: TileRequest) -> bytes:
+        """Render a tile of a micrograph; see `TileRenderer.render_tile`."""
+        with self._rendering:
+            return self._tiles.render_tile(path, tile)
+
+    def render_sheet(
+        self, crops: Sequence[Crop], side_px: int, cell_px: int, columns: int
+    ) -> bytes:
+        """Render crops side by side; see `TileRenderer.render_sheet`."""
+        with self._rendering:
+            return self._tiles.render_sheet(crops, side_px, cell_px, columns)
 
     def render_scores(
         self, key: object, compute: Callable[[], tuple[Plane, float]]

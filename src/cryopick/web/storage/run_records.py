@@ -131,6 +131,8 @@ class ProjectRuns:
             micrographs=mids[mids >= 0],
         )
         temporary.rename(self.folder(run) / "picks.npz")
+        self._picks.pop(run, None)
+        self._spaced.clear()
         self.set_pick_filter(run, PickFilter())
 
     def last_model(self) -> Path | None:
@@ -165,7 +167,8 @@ class ProjectRuns:
                 raise InputError(f"{title}: has no picks yet") from None
             micrographs = tuple(arrays["micrographs"].tolist())
             picks = RunPicks(arrays["mids"], arrays["xy_px"], arrays["score"], micrographs)
-            self._picks = {run: picks}  # the page shows one run at a time
+            # The page shows one run at a time, and compares two.
+            self._picks = {**dict(list(self._picks.items())[-1:]), run: picks}
         return picks
 
     def pick_filter(self, run: str) -> PickFilter:
