@@ -38,6 +38,17 @@ def nonnegative(positive, unlabelled, prior):
     return prior * as_positive + max(0.0, unlabelled_as_negative - prior * as_negative)
 
 
+def autograd_nonnegative(positive, unlabelled, prior, tolerance, reverse_scale):
+    """Kiryo's algorithm 1 on single tensors: the gradients of positive and unlabelled logits."""
+    loss_if = {True: lambda x: torch.log1p(torch.exp(-x)), False: lambda x: torch.log1p(x.exp())}
+    on_positives = prior * sum(loss_if[True](x) for x in positive) / len(positive)
+    negatives = sum(loss_if[False](x) for x in unlabelled) / len(unlabelled)
+    negatives = negatives - prior * sum(loss_if[False](x) for x in positive) / len(positive)
+    if negatives >= -tolerance:
+        return torch.autograd.grad(on_positives + negatives, (positive, unlabelled))
+    return torch.autograd.grad(-reverse_scale * negatives, (positive, unlabelled))
+
+
 def divergence(unlabelled, prior):
     """KL(E[g] || prior) between two coins."""
     heads = mean(logistic(x) for x in unlabelled)
@@ -60,6 +71,15 @@ def exact_counts(unlabelled):
     return q
 
 
+def exact_counts_by_recursion(probabilities):
+    """q(k) for many regions: one more region shifts part of each count up by one."""
+    q = torch.ones(1, dtype=probabilities.dtype)
+    nothing = torch.zeros(1, dtype=probabilities.dtype)
+    for chance in probabilities:
+        q = torch.cat([q, nothing]) * (1 - chance) + torch.cat([nothing, q]) * chance
+    return q
+
+
 def gaussian_counts(unlabelled, least_variance):
     """Return the Gaussian approximation of q(k) on the integers, with sum one."""
     g = [logistic(x) for x in unlabelled]
@@ -74,15 +94,14 @@ def count_cross_entropy(q, prior):
     return -sum(q[k] * log_binomial(k, trials, prior) for k in range(trials + 1))
 
 
-def autograd_binomial_penalty(unlabelled, prior, least_variance):
-    """The Gaussian penalty once more, in single tensors, for autograd to differentiate."""
+def autograd_binomial_penalty(unlabelled, prior):
+    """The exact penalty once more, from every way to call regions positive, for autograd."""
     g = [1 / (1 + torch.exp(-x)) for x in unlabelled]
-    middle, variance = sum(g), sum(p * (1 - p) for p in g)
-    if variance < least_variance:
-        variance = torch.tensor(least_variance, dtype=unlabelled.dtype)
-    density = [torch.exp(-((k - middle) ** 2) / (2 * variance)) for k in range(len(g) + 1)]
-    logs = [log_binomial(k, len(g), prior) for k in range(len(g) + 1)]
-    return -sum(d * log for d, log in zip(density, logs, strict=True)) / sum(density)
+    total = 0.0
+    for calls in itertools.product([0, 1], repeat=len(g)):
+        chance = math.prod(p if call else 1 - p for call, p in zip(calls, g, strict=True))
+        total = total - chance * log_binomial(sum(calls), len(g), prior)
+    return total
 
 
 def suppressed(scores, radius, threshold, spacing_yx):

@@ -121,7 +121,7 @@ def test_a_run_fails_if_all_labels_lie_on_skipped_micrographs(run):
     ("words", "status", "message"),
     [
         ("--normalization z", 2, "'z' is not one of 'dataset', 'micrograph', 'affine', 'white'"),
-        ("--objective hinge", 2, "'hinge' is not one of 'pn', 'pu', 'ge-kl', 'ge-binomial'"),
+        ("--objective hinge", 2, "'hinge' is not one of 'pn', 'pu', 'nnpu', 'ge-kl'"),
         ("--network z", 1, "unknown network 'z'"),
         ("--device z", 1, "--device z: not available on this machine"),
         ("--particles-per-micrograph 6", 1, "Raise --particles-per-micrograph"),

@@ -6,12 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import oracles_learn as oracles
 
+from cryopick.train.count_distribution import (
+    EXACT_BELOW_VARIANCE,
+    approximate_by_gaussian,
+    compute_exact_counts,
+)
 from cryopick.train.objectives import (
     binomial_penalty,
     evaluate_objective,
     expectation_penalty,
     nonnegative_risk,
     positive_negative_risk,
+    reversed_nonnegative_risk,
 )
 
 FLOOR = 0.25  # least variance of the Gaussian: half the distance between integers, squared
@@ -48,55 +54,147 @@ def test_the_divergence_is_that_of_its_twin(unlabelled, prior):
 
 @few
 @given(logits, priors)
-def test_the_binomial_penalty_is_that_of_its_twin(unlabelled, prior):
-    q = oracles.gaussian_counts(unlabelled, FLOOR)
+def test_the_binomial_penalty_of_few_regions_is_that_of_an_enumeration(unlabelled, prior):
+    q = oracles.exact_counts(unlabelled)
 
     penalty = binomial_penalty(tensor(unlabelled), prior=prior)
 
-    assert penalty.item() == pytest.approx(oracles.count_cross_entropy(q, prior), rel=1e-10)
+    assert penalty.item() == pytest.approx(oracles.count_cross_entropy(q, prior), rel=1e-9)
 
 
 @few
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=8), st.floats(0.05, 0.95))
-def test_the_binomial_gradient_is_that_of_its_twin(unlabelled, prior):
+def test_the_binomial_gradient_of_few_regions_is_that_of_an_enumeration(unlabelled, prior):
     fast, slow = (tensor(unlabelled).requires_grad_() for _ in range(2))
 
     (gradient,) = torch.autograd.grad(binomial_penalty(fast, prior=prior), fast)
 
-    twin = oracles.autograd_binomial_penalty(slow, prior, FLOOR)
-    (expected,) = torch.autograd.grad(twin, slow)
+    (expected,) = torch.autograd.grad(oracles.autograd_binomial_penalty(slow, prior), slow)
     torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("trials", [1, 7, 40, 300])
+def binomial_penalties(expected_positives, dtype=torch.float64, trials=800, prior=0.02):
+    """Return penalty and gradient as trained and by recursion, for scattered logits."""
+    torch.manual_seed(0)
+    scattered = 2 * torch.randn(trials, dtype=torch.float64)
+    low, high = -30.0, 10.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        is_low = torch.sigmoid(scattered + middle).sum() < expected_positives
+        low, high = (middle, high) if is_low else (low, middle)
+    fast, slow = ((scattered + low).to(kind).requires_grad_() for kind in (dtype, torch.float64))
+    penalty = binomial_penalty(fast, prior=prior)
+    q = oracles.exact_counts_by_recursion(torch.sigmoid(slow))
+    expected = -sum(chance * oracles.log_binomial(k, trials, prior) for k, chance in enumerate(q))
+    (gradient,) = torch.autograd.grad(penalty, fast)
+    (expected_gradient,) = torch.autograd.grad(expected, slow)
+    return penalty, gradient.double(), expected, expected_gradient
+
+
+@pytest.mark.parametrize("expected_positives", [0.02, 0.3, 3.0, 12.0])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-8), (torch.float32, 3e-4)])
+def test_the_binomial_penalty_of_many_regions_is_exact_where_few_positives_are_expected(
+    expected_positives, dtype, tolerance
+):
+    penalty, gradient, expected, exact = binomial_penalties(expected_positives, dtype)
+
+    assert penalty.item() == pytest.approx(expected.item(), rel=tolerance)
+    assert (gradient - exact).norm() < tolerance * exact.norm()
+
+
+def test_the_gaussian_replaces_the_exact_count_only_where_its_gradient_is_within_a_percent():
+    _, gradient, _, exact = binomial_penalties(35.0)  # variance 19, above the limit
+
+    assert (gradient - exact).norm() < 0.01 * exact.norm()
+    assert (gradient - exact).norm() > 1e-7 * exact.norm()
+
+
+def test_counts_are_exact_around_a_large_mean_of_certain_regions():
+    # 300 certain positives: the window of counts does not begin at zero
+    g = torch.sigmoid(tensor([50.0] * 300 + [-1.0] * 20 + [-50.0] * 300))
+
+    distribution = compute_exact_counts(g)
+
+    exact = oracles.exact_counts_by_recursion(g)
+    assert distribution.counts[0] > 250
+    torch.testing.assert_close(
+        distribution.probabilities, exact[distribution.counts.long()], rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("logit", [-40.0, 0.0, 40.0])
+def test_counts_of_equal_regions_are_finite_and_sum_to_one(logit):
+    g = torch.sigmoid(torch.full((64,), logit)).requires_grad_()
+
+    distribution = compute_exact_counts(g)
+    (gradient,) = torch.autograd.grad(distribution.probabilities.square().sum(), g)
+
+    assert distribution.probabilities.sum().item() == pytest.approx(1, abs=1e-5)
+    assert gradient.isfinite().all()
+
+
+@few
+@given(logits)
+def test_the_gaussian_of_counts_is_that_of_its_twin(unlabelled):
+    distribution = approximate_by_gaussian(torch.sigmoid(tensor(unlabelled)))
+
+    expected = oracles.gaussian_counts(unlabelled, FLOOR)
+    assert distribution.probabilities.tolist() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("trials", [65, 300])
 @pytest.mark.parametrize("prior", [0.003, 0.2, 0.97])
 def test_a_certain_count_costs_its_binomial_probability(trials, prior):
-    # q at the floor is narrow but not a point: its five integers are weighted by hand
     certain = trials // 2
     unlabelled = tensor([60.0] * certain + [-60.0] * (trials - certain))
 
     penalty = binomial_penalty(unlabelled, prior=prior)
 
-    weights = {k: math.exp(-2 * (k - certain) ** 2) for k in range(trials + 1)}
-    expected = -sum(
-        weight * oracles.log_binomial(k, trials, prior) for k, weight in weights.items()
+    assert penalty.item() == pytest.approx(-oracles.log_binomial(certain, trials, prior), rel=1e-9)
+
+
+def test_the_exact_count_and_the_gaussian_meet_without_a_step():
+    # g = 1/2: the variance is a quarter of the number of regions
+    trials = round(4 * EXACT_BELOW_VARIANCE)
+    below, above = (
+        binomial_penalty(torch.zeros(trials, dtype=torch.float64) + shift, prior=0.5).item()
+        for shift in (1e-3, 0.0)
     )
-    assert penalty.item() == pytest.approx(expected / sum(weights.values()), rel=1e-9)
+
+    assert above == pytest.approx(below, rel=2e-3)
 
 
-# measured over random draws: q within 0.023 and the penalty, nearly a parabola in k, within
-# 1.5 % at 8 regions, half of that at 10; the limits leave room for the worst of corners
 @few
-@given(st.lists(st.floats(-1.5, 1.5), min_size=8, max_size=10), st.floats(0.1, 0.9))
-def test_the_gaussian_stands_near_the_exact_count_of_few_regions(unlabelled, prior):
-    exact = oracles.exact_counts(unlabelled)
-    gaussian = oracles.gaussian_counts(unlabelled, FLOOR)
+@given(
+    st.lists(st.floats(-6, 6), min_size=1, max_size=6),
+    st.lists(st.floats(-6, 6), min_size=1, max_size=6),
+    priors,
+    st.sampled_from([0.0, 0.1]),
+    st.sampled_from([0.5, 1.0]),
+)
+def test_the_reversed_risk_has_the_gradient_of_kiryos_algorithm(
+    positive, unlabelled, prior, tolerance, reverse_scale
+):
+    p, u = tensor(positive).requires_grad_(), tensor(unlabelled).requires_grad_()
 
-    penalty = binomial_penalty(tensor(unlabelled), prior=prior).item()
+    risk = reversed_nonnegative_risk(
+        p, u, prior=prior, tolerance=tolerance, reverse_scale=reverse_scale
+    )
+    gradients = torch.autograd.grad(risk, (p, u))
 
-    assert sum(exact) == pytest.approx(1)
-    assert max(abs(a - b) for a, b in zip(exact, gaussian, strict=True)) < 0.03
-    assert penalty == pytest.approx(oracles.count_cross_entropy(exact, prior), rel=0.05)
+    expected = oracles.autograd_nonnegative(p, u, prior, tolerance, reverse_scale)
+    for gradient, twin in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, twin, rtol=1e-9, atol=1e-12)
+
+
+def test_the_reversed_risk_steps_back_where_negatives_cost_less_than_nothing():
+    positive, unlabelled = tensor([2.0, 3.0]), tensor([-9.0, -9.0]).requires_grad_()
+
+    risk = reversed_nonnegative_risk(positive, unlabelled, prior=0.5)
+    (gradient,) = torch.autograd.grad(risk, unlabelled)
+
+    assert risk.item() == pytest.approx(nonnegative_risk(positive, unlabelled, prior=0.5).item())
+    assert (gradient < 0).all()  # a descent step raises the scores of unlabelled regions
 
 
 def test_a_scorer_that_knows_nothing_costs_log_two():

@@ -48,11 +48,11 @@ def test_an_unknown_objective_in_a_settings_file_is_refused_with_the_choices(tmp
     with pytest.raises(SettingsError) as caught:
         load_toml(TrainSettings, path)
 
-    choices = '"pn", "pu", "ge-kl", "ge-binomial"'
+    choices = '"pn", "pu", "nnpu", "ge-kl", "ge-binomial"'
     assert str(caught.value) == f'{path}: objective: expected one of {choices}, found "hinge"'
 
 
-@pytest.mark.parametrize("objective", ["pn", "pu"])
+@pytest.mark.parametrize("objective", ["pn", "pu", "nnpu"])
 def test_a_weight_for_an_objective_without_one_is_refused_not_ignored(objective):
     with pytest.raises(SettingsError, match=f"the objective {objective} has no penalty to weight"):
         settings(objective=objective, penalty_weight=1.0)

@@ -325,6 +325,8 @@ def _check_network(start: NetworkSettings, expected: NetworkSettings) -> None:
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
     """Compute the learning rate of a step: one cycle for the warm-up, another for the labels."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
     peak, early = settings.learning_rate, settings.warm_up_steps
     progress = step / early if step < early else (step - early) / (settings.steps - early)
     return one_cycle_learning_rate(

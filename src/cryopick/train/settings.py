@@ -2,7 +2,7 @@
 
 - `TrainSettings`: everything that decides the result for given micrographs and labels.
 - `SamplingSettings`: composition and augmentation of a minibatch.
-- `ObjectiveName`: the choices of `--objective`.
+- `ObjectiveName`, `LearningRateSchedule`: the choices of `--objective` and `--schedule`.
 """
 
 import math
@@ -15,14 +15,22 @@ from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
 from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind
 
-__all__ = ["GENERAL", "RANDOM", "ObjectiveName", "SamplingSettings", "TrainSettings"]
+__all__ = [
+    "GENERAL",
+    "RANDOM",
+    "LearningRateSchedule",
+    "ObjectiveName",
+    "SamplingSettings",
+    "TrainSettings",
+]
 
 # Values of `init` that are not the path of a model.
 RANDOM = "random"
 GENERAL = "general"
 
-ObjectiveName = Literal["pn", "pu", "ge-kl", "ge-binomial"]
-_WITHOUT_PENALTY = ("pn", "pu")
+ObjectiveName = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial"]
+LearningRateSchedule = Literal["one-cycle", "constant"]
+_WITHOUT_PENALTY = ("pn", "pu", "nnpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +140,16 @@ class TrainSettings:
         ObjectiveName,
         Help(
             "Training objective for positive and unlabelled regions: pn (unlabelled regions count "
-            "as negative), pu (non-negative PU risk), ge-kl or ge-binomial (generalized "
-            "expectation criteria)."
+            "as negative), pu (non-negative PU risk), nnpu (the same with the reversed gradient "
+            "of Kiryo's algorithm), ge-kl or ge-binomial (generalized expectation criteria)."
         ),
     ] = "ge-binomial"
     penalty_weight: Annotated[
         float | None,
         Help(
-            "Weight λ of the penalty in ge-kl and ge-binomial.",
+            "Weight λ of the penalty in ge-kl and ge-binomial. In ge-binomial it is multiplied by "
+            "the ratio of --independent-regions to the unlabelled regions of the minibatch, if "
+            "that is below 1: by 240/2312 with the default patches.",
             default="10 for ge-kl, 1 for ge-binomial",
         ),
     ] = None
@@ -172,7 +182,13 @@ class TrainSettings:
             default="200, at most two fifths of --steps; 0 from a model",
         ),
     ] = 0
-    learning_rate: Annotated[float, Help("Maximum learning rate of the one-cycle schedule.")] = 3e-3
+    learning_rate: Annotated[
+        float, Help("Learning rate: the maximum of the one-cycle schedule, or the constant one.")
+    ] = 3e-3
+    schedule: Annotated[
+        LearningRateSchedule,
+        Help("Schedule of the learning rate: one-cycle, or constant as in the paper."),
+    ] = "one-cycle"
     l2: Annotated[float, Help("Weight of the L2 penalty on the network's weights.")] = 0.0
     checkpoint_every: Annotated[
         int,
@@ -248,6 +264,11 @@ class TrainSettings:
                 )
 
     def _check_objective(self) -> None:
+        if self.schedule not in get_args(LearningRateSchedule):
+            raise SettingsError(
+                f"there is no schedule {self.schedule!r}; choose one of "
+                f"{', '.join(get_args(LearningRateSchedule))}"
+            )
         if self.objective not in get_args(ObjectiveName):
             raise SettingsError(
                 f"there is no objective {self.objective!r}; choose one of "
