@@ -98,3 +98,36 @@ def test_an_invalid_table_is_rejected_without_showing_a_server_path(client):
 
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("a.star")
+
+
+def test_an_import_is_removed_and_restored_as_one_step(client, tmp_path):
+    table = "image_name\tx_coord\ty_coord\n" + "".join(
+        f"mic_0\t{x}\t{y}\n" for x in range(4, 100, 4) for y in range(4, 90, 4)
+    )
+    answer = client.post("/api/import/labels?dry_run=false", files={"file": ("a.tsv", table)})
+    batch = answer.json()["batch"]
+    imported = labels(client)
+    edit(client, add(1), {"cid": "m", "op": "move", "id": imported[0]["id"], "x": 5, "y": 5})
+    edit(client, {"cid": "d", "op": "delete", "id": imported[1]["id"]})
+    before = labels(client)
+
+    edit(client, {"cid": "u", "op": "unbatch", "id": batch})
+    removed, listed = labels(client), client.get("/api/imports").json()["imports"]
+    edit(client, {"cid": "r", "op": "rebatch", "id": batch})
+
+    assert len(imported) > 500
+    assert [one["id"] for one in removed] == ["l1"]
+    assert (listed[0]["name"], listed[0]["n"]) == ("a.tsv", 0)
+    assert listed[0]["n_removed"] == len(imported) - 1
+    assert sorted(one["id"] for one in labels(client)) == sorted(one["id"] for one in before)
+
+
+@pytest.mark.parametrize("at", [(-1, 5), (112, 5), (5, -0.51), (5, 95.51)])
+def test_labels_outside_the_micrograph_are_rejected(client, at):
+    edit(client, add(1, x=-0.5, y=95.5))
+
+    error = edit(client, add(2, x=at[0], y=at[1]), status=422)["error"]
+    edit(client, {"cid": "m", "op": "move", "id": "l1", "x": at[0], "y": at[1]}, status=422)
+
+    assert "outside the micrograph of 112 × 96 px" in error
+    assert [(one["x"], one["y"]) for one in labels(client)] == [(-0.5, 95.5)]

@@ -41,7 +41,8 @@ def label(
         ),
     ] = None,
     port: Annotated[
-        int, Option(min=0, max=65535, help="Port of the server; 0 chooses a free one.")
+        int,
+        Option(min=0, max=65535, help="Port of the server; 0 takes the last one, or a free one."),
     ] = 0,
     host: Annotated[
         str, Option(help="Address to listen on; other than 127.0.0.1 lets other machines connect.")
@@ -99,7 +100,7 @@ def label(
 
             webbrowser.open(link)
 
-    running = _running(project)
+    running = _find_running(project, read_only=read_only)
     if running:
         echo(f"{project} is already open: {running}")
         return
@@ -123,15 +124,18 @@ def _machine() -> str:
     return socket.gethostname()
 
 
-def _running(project: Path) -> str | None:
-    """Return the link of a running server for this project, if there is one."""
+def _find_running(project: Path, *, read_only: bool) -> str | None:
+    """Return the link of a running server for this project, if there is one.
+
+    With `read_only`, it is the link that does not allow changes.
+    """
     import json
 
     from cryopick.web.storage.database import is_open_elsewhere
 
     try:
         note = json.loads((project / "server.json").read_text(encoding="utf-8"))
-        link = str(note["link"])
+        link = str(note["view_link" if read_only else "link"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return link if is_open_elsewhere(project / "labels.db") else None

@@ -1,6 +1,6 @@
 """Sockets and files of a listening server.
 
-- `bind_port`, `bind_unix_socket`: open the listening socket.
+- `bind_port`, `bind_usual_port`, `bind_unix_socket`: open the listening socket.
 - `host_names`: accepted values of the Host header.
 - `open_private_file`: a file that only its owner can read.
 """
@@ -8,12 +8,19 @@
 import errno
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from cryopick.errors import InputError
 
-__all__ = ["bind_port", "bind_unix_socket", "host_names", "open_private_file"]
+__all__ = [
+    "bind_port",
+    "bind_unix_socket",
+    "bind_usual_port",
+    "host_names",
+    "open_private_file",
+]
 
 
 def bind_port(host: str, port: int) -> socket.socket:
@@ -30,11 +37,24 @@ def bind_port(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
+        listener.close()
         is_in_use = error.errno == errno.EADDRINUSE
         reason = "is already in use" if is_in_use else f"cannot be used: {error.strerror}"
         raise InputError(f"{host}:{port} {reason}; choose another with --port") from error
     listener.listen(128)
     return listener
+
+
+def bind_usual_port(host: str, port: int, usual: int) -> socket.socket:
+    """Listen on a port; 0 means the usual one if it is free, else any free one.
+
+    Raises:
+        InputError: The port is in use, or the address is invalid.
+    """
+    if not port and usual:
+        with suppress(InputError):
+            return bind_port(host, usual)
+    return bind_port(host, port)
 
 
 def bind_unix_socket(file: Path) -> socket.socket:

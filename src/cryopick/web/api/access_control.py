@@ -5,7 +5,8 @@ send requests to it. A request therefore needs a known host, no foreign origin, 
 or the token, and, to change anything, a header that a form of another page cannot send.
 
 - `AccessControl`: the ASGI middleware.
-- `Credentials`: the token, the session cookie and the accepted hosts.
+- `Credentials`: the tokens, the session cookies and the accepted hosts.
+- `VIEW_ONLY`: key of a request's scope.
 """
 
 import hmac
@@ -16,16 +17,20 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
-__all__ = ["AccessControl", "App", "Credentials", "Receive", "Scope", "Send"]
+__all__ = ["VIEW_ONLY", "AccessControl", "App", "Credentials", "Receive", "Scope", "Send"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+VIEW_ONLY = "cryopick.view_only"  # in the scope of a request: its link does not allow changes
+
 _SAFE_METHODS = ("GET", "HEAD")
 _METHODS = (*_SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE")
 _MAX_JSON_BYTES, _MAX_FILE_BYTES = 1 << 20, 32 << 20
+_MAX_DRAINED_BYTES = 1 << 30  # of a body that is too large, so that the browser reads the response
+_TOO_LARGE = "the request is too large; send files of at most 32 MiB"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; form-action 'none'; base-uri 'none'; "
@@ -51,29 +56,38 @@ class Credentials:
             contains the port.
         token: Part of the printed link.
         session: Value of the session cookie.
+        view_token: Part of the link that does not allow changes.
+        view_session: Value of the cookie of its sessions.
     """
 
     hosts: frozenset[str]
     cookie: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    view_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    view_session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
-    def is_token(self, text: str) -> bool:
-        """Compare a text with the token in constant time."""
-        return hmac.compare_digest(text.encode(), self.token.encode())
+    def session_of(self, token: str) -> str | None:
+        """Return the session that a token gives, or None for another text, in constant time."""
+        is_token = hmac.compare_digest(token.encode(), self.token.encode())
+        is_view_token = hmac.compare_digest(token.encode(), self.view_token.encode())
+        return self.session if is_token else self.view_session if is_view_token else None
 
-    def is_authenticated(self, headers: Mapping[str, str]) -> bool:
-        """Check that a request carries the session cookie or the token."""
+    def find_access(self, headers: Mapping[str, str]) -> str | None:
+        """Return the access of a request: "edit", "view", or None without cookie and token."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(bearer):
-            return True
+        session = self.session_of(bearer) if scheme.lower() == "bearer" else None
+        session = session or self._read_cookie(headers)
+        if hmac.compare_digest(session.encode(), self.session.encode()):
+            return "edit"
+        return "view" if hmac.compare_digest(session.encode(), self.view_session.encode()) else None
+
+    def _read_cookie(self, headers: Mapping[str, str]) -> str:
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
         except CookieError:
-            return False
-        return cookie is not None and hmac.compare_digest(
-            cookie.value.encode(), self.session.encode()
-        )
+            return ""
+        return cookie.value if cookie is not None else ""
 
 
 class AccessControl:
@@ -103,17 +117,23 @@ class AccessControl:
         hosts = [value for key, value in header_list if key == "host"]
         rejection = self._check_request(scope, headers, hosts)
         if rejection:
+            if rejection[0] == 413:
+                await _drain(receive)
             await _send_error(send, *rejection)
             return
-        scope = dict(scope)
+        access = self._credentials.find_access(headers)
+        scope = {**scope, VIEW_ONLY: access == "view"}
         if self._prefix and scope["path"] == self._prefix:
             await _send_redirect(send, f"{self._prefix}/")
             return
         scope["path"] = self._remove_prefix(scope["path"])
         scope["raw_path"] = scope["path"].encode()
-        await self._app(
-            scope, _limit_body(receive, scope["path"]), _add_headers(send, scope["path"])
-        )
+        body = _LimitedBody(receive, _max_body_bytes(scope["path"]))
+        responses = _add_headers(send, scope["path"])
+        try:
+            await self._app(scope, body.receive, body.guard(responses))
+        except _TooLargeError:
+            await body.reject(responses)
 
     def _check_request(
         self, scope: Scope, headers: Mapping[str, str], hosts: list[str]
@@ -147,12 +167,25 @@ class AccessControl:
         is_from_page = "x-cryopick" in headers or "authorization" in headers
         if method not in _SAFE_METHODS and not is_from_page:
             return 403, "the header X-Cryopick is missing"
-        if path != "/api/login" and not self._credentials.is_authenticated(headers):
+        access = self._credentials.find_access(headers)
+        if path != "/api/login" and access is None:
             return 401, "open the link that `cryopick label` printed"
+        if path != "/api/login" and access == "view" and method not in _SAFE_METHODS:
+            return 403, "this link does not allow changes"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > _max_body_bytes(path):
-            return 413, "the request is too large"
+            return 413, _TOO_LARGE
         return None
+
+
+async def _drain(receive: Receive) -> None:
+    """Read and discard a body; a browser that is still sending does not read a response."""
+    size_bytes = 0
+    while size_bytes < _MAX_DRAINED_BYTES:
+        message = await receive()
+        size_bytes += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
 
 
 def _is_from_other_page(method: str, path: str, headers: Mapping[str, str]) -> bool:
@@ -172,19 +205,42 @@ def _max_body_bytes(path: str) -> int:
     return _MAX_FILE_BYTES if path.startswith("/api/import/") else _MAX_JSON_BYTES
 
 
-def _limit_body(receive: Receive, path: str) -> Receive:
-    """Stop receiving a body that exceeds the limit, whatever its header states."""
-    size_bytes = 0
+class _TooLargeError(Exception):
+    """The body of a request exceeds the limit."""
 
-    async def receive_limited() -> MutableMapping[str, Any]:
-        nonlocal size_bytes
-        message = await receive()
-        size_bytes += len(message.get("body", b""))
-        if size_bytes > _max_body_bytes(path) + 4096:
-            return {"type": "http.disconnect"}
+
+class _LimitedBody:
+    """The body of a request, whatever length its header states.
+
+    The application may handle the exception that ends a long body as its own error; its response
+    is then replaced by status 413.
+    """
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive, self._max_bytes = receive, max_bytes
+        self._size_bytes, self._is_answered = 0, False
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self._size_bytes += len(message.get("body", b""))
+        if self._size_bytes > self._max_bytes + 4096:
+            raise _TooLargeError
         return message
 
-    return receive_limited
+    def guard(self, send: Send) -> Send:
+        async def send_unless_rejected(message: MutableMapping[str, Any]) -> None:
+            if self._size_bytes > self._max_bytes + 4096:
+                await self.reject(send)
+            else:
+                await send(message)
+
+        return send_unless_rejected
+
+    async def reject(self, send: Send) -> None:
+        """Send status 413 once."""
+        if not self._is_answered:
+            self._is_answered = True
+            await _send_error(send, 413, _TOO_LARGE)
 
 
 def _add_headers(send: Send, path: str) -> Send:

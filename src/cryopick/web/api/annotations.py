@@ -16,6 +16,7 @@ from cryopick.web.project.exports import ExportRequest, export_particles
 from cryopick.web.project.imports import import_labels
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import Operation
+from cryopick.web.storage.label_batches import list_batches
 
 __all__ = ["author_of", "create_annotation_routes"]
 
@@ -62,11 +63,17 @@ def create_annotation_routes(project: AnnotationProject) -> APIRouter:
                 raise InputError("the form has no table; send it as the part `file`")
             name, content = Path(file.filename or "labels").name, await file.read()
         summary = await run_in_threadpool(
-            import_labels, project, name, content, kind, dry_run=dry_run
+            *(import_labels, project, name, content, kind),
+            dry_run=dry_run,
+            author=author_of(request) or "import",
         )
         if not dry_run:
             project.event_stream.send("micrographs", {})
         return summary
+
+    @routes.get("/imports")
+    def imports() -> dict[str, Any]:
+        return {"imports": list_batches(project.database)}
 
     @routes.post("/exports")
     def export(request: ExportRequest) -> dict[str, Any]:

@@ -38,12 +38,13 @@ def create_session_routes(
 
     @routes.post("/login")
     async def login(request: LoginRequest, response: Response) -> dict[str, bool]:
-        if not credentials.is_token(request.token):
+        session = credentials.session_of(request.token)
+        if session is None:
             await asyncio.sleep(_WRONG_TOKEN_DELAY_S)
             raise HTTPException(401, "this link has expired; open the link printed last")
         response.set_cookie(
             credentials.cookie,
-            credentials.session,
+            session,
             path=f"{prefix}/",
             httponly=True,
             samesite="strict",

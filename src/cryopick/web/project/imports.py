@@ -19,6 +19,7 @@ from cryopick.io.tables.formats import detect_codec
 from cryopick.picks import Picks
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import AddLabel
+from cryopick.web.storage.label_batches import create_batch
 
 __all__ = ["import_labels"]
 
@@ -27,7 +28,13 @@ _MAX_LABELS = 1_000_000
 
 
 def import_labels(
-    project: AnnotationProject, name: str, content: bytes, kind: str, *, dry_run: bool
+    project: AnnotationProject,
+    name: str,
+    content: bytes,
+    kind: str,
+    *,
+    dry_run: bool,
+    author: str = "import",
 ) -> dict[str, Any]:
     """Read a table of coordinates and add its rows as labels.
 
@@ -37,6 +44,7 @@ def import_labels(
         content: The file.
         kind: "pos" or "neg".
         dry_run: Report the labels that would be added, without adding them.
+        author: Browser that imports the file.
 
     Returns:
         Summary for the page.
@@ -50,8 +58,10 @@ def import_labels(
     usable = project.micrographs.usable()
     matched = match_names(table, list(usable.values()))
     new_labels = _select_new(project, matched.picks)
-    if not dry_run:
-        project.annotations.apply(_create_operations(new_labels.rows, kind), "import")
+    batch = None
+    if not dry_run and new_labels.rows:
+        batch = create_batch(project.database, name, author)
+        project.annotations.apply(_create_operations(new_labels.rows, kind, batch), author)
     warnings = []
     if new_labels.outside:
         warnings.append(
@@ -59,6 +69,7 @@ def import_labels(
             "table refers to binned micrographs"
         )
     return {
+        "batch": batch,
         "format": format_name,
         "matched": len(new_labels.rows),
         "unmatched": list(matched.unmatched)[:20],
@@ -128,7 +139,9 @@ def _labels_on(project: AnnotationProject, mid: int) -> list[dict[str, Any]]:
     return labels
 
 
-def _create_operations(rows: list[tuple[int, float, float]], kind: str) -> list[AddLabel]:
+def _create_operations(
+    rows: list[tuple[int, float, float]], kind: str, batch: str
+) -> list[AddLabel]:
     return [
         AddLabel(
             op="add",
@@ -140,6 +153,7 @@ def _create_operations(rows: list[tuple[int, float, float]], kind: str) -> list[
             kind="neg" if kind == "neg" else "pos",
             source="import",
             run=None,
+            batch=batch,
         )
         for mid, x, y in rows
     ]

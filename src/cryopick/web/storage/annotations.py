@@ -9,13 +9,13 @@ from it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cryopick.errors import NotFoundError
+from cryopick.errors import InputError, NotFoundError
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 from cryopick.web.storage.database import ProjectDatabase, current_time
@@ -29,6 +29,8 @@ __all__ = [
     "DeleteRegion",
     "MoveLabel",
     "Operation",
+    "RemoveBatch",
+    "RestoreBatch",
     "SetLabelKind",
 ]
 
@@ -55,6 +57,7 @@ class AddLabel(_OperationBase):
     source: Source = "hand"
     run: str | None = Field(None, max_length=64)
     score: Pixel | None = None
+    batch: Name | None = None  # import that the label belongs to
 
 
 class MoveLabel(_OperationBase):
@@ -78,6 +81,20 @@ class DeleteLabel(_OperationBase):
     """Delete a label."""
 
     op: Literal["delete"]
+    id: Name
+
+
+class RemoveBatch(_OperationBase):
+    """Remove all labels of an import, as they are now."""
+
+    op: Literal["unbatch"]
+    id: Name
+
+
+class RestoreBatch(_OperationBase):
+    """Restore the labels of an import as they were when it was removed."""
+
+    op: Literal["rebatch"]
     id: Name
 
 
@@ -106,7 +123,14 @@ class DeleteRegion(_OperationBase):
 
 
 Operation = Annotated[
-    AddLabel | MoveLabel | SetLabelKind | DeleteLabel | AddRegion | DeleteRegion,
+    AddLabel
+    | MoveLabel
+    | SetLabelKind
+    | DeleteLabel
+    | RemoveBatch
+    | RestoreBatch
+    | AddRegion
+    | DeleteRegion,
     Field(discriminator="op"),
 ]
 
@@ -116,6 +140,11 @@ class Annotations:
 
     def __init__(self, database: ProjectDatabase, journal_file: JournalFile) -> None:
         self._database, self._journal_file = database, journal_file
+        self._listeners: list[Callable[[frozenset[int]], None]] = []
+
+    def on_change(self, listener: Callable[[frozenset[int]], None]) -> None:
+        """Call a function with the numbers of micrographs whose annotations have changed."""
+        self._listeners.append(listener)
 
     def apply(self, operations: Sequence[Any], author: str) -> list[dict[str, Any]]:
         """Apply the operations that are new, in one transaction.
@@ -127,11 +156,13 @@ class Annotations:
             NotFoundError: An operation refers to a micrograph that does not exist.
         """
         applied = []
+        changed_mids: set[int] = set()
         with self._database.write() as db:
             for operation in operations:
-                body = operation.model_dump()
+                body = operation.model_dump(exclude_none=True)
                 if db.execute("SELECT 1 FROM op WHERE cid = ?", (operation.cid,)).fetchone():
                     continue
+                changed_mids |= _find_changed(db, operation)
                 self.apply_one(db, operation, author)
                 line = json.dumps(body, allow_nan=False)
                 cursor = db.execute(
@@ -140,6 +171,9 @@ class Annotations:
                 )
                 applied.append({**body, "seq": cursor.lastrowid, "author": author})
         self._journal_file.append_new()
+        if changed_mids:
+            for listener in self._listeners:
+                listener(frozenset(changed_mids))
         return applied
 
     @staticmethod
@@ -147,22 +181,29 @@ class Annotations:
         """Apply one operation within a transaction."""
         match operation:
             case AddLabel() as label:
-                _require_micrograph(db, label.mid)
+                _require_inside(db, label.mid, label.x, label.y)
                 values = (label.id, label.mid, label.x, label.y, label.kind, label.source, author)
                 db.execute(
-                    "INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*values, label.run, label.score, current_time()),
+                    "INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*values, label.run, label.score, current_time(), label.batch),
                 )
                 db.execute(
                     "UPDATE micrograph SET state = 'doing' WHERE id = ? AND state = 'todo'",
                     (label.mid,),
                 )
             case MoveLabel(id=name, x=x, y=y):
+                row = db.execute("SELECT mid FROM label WHERE id = ?", (name,)).fetchone()
+                if row is not None:
+                    _require_inside(db, row[0], x, y)
                 db.execute("UPDATE label SET x = ?, y = ? WHERE id = ?", (x, y, name))
             case SetLabelKind(id=name, kind=kind):
                 db.execute("UPDATE label SET kind = ? WHERE id = ?", (kind, name))
             case DeleteLabel(id=name):
                 db.execute("DELETE FROM label WHERE id = ?", (name,))
+            case RemoveBatch(id=name):
+                _move_batch(db, name, "label", "removed_label")
+            case RestoreBatch(id=name):
+                _move_batch(db, name, "removed_label", "label")
             case AddRegion() as region:
                 _require_micrograph(db, region.mid)
                 points = json.dumps(region.points)
@@ -176,7 +217,8 @@ class Annotations:
     def list_on(self, mid: int) -> dict[str, Any]:
         """List the labels and regions of a micrograph."""
         labels = self._database.rows(
-            "SELECT id, x, y, kind, source FROM label WHERE mid = ? ORDER BY rowid", mid
+            "SELECT id, x, y, kind, source, author, batch FROM label WHERE mid = ? ORDER BY rowid",
+            mid,
         )
         regions = self._database.rows(
             "SELECT id, kind, points FROM region WHERE mid = ? ORDER BY rowid", mid
@@ -232,6 +274,50 @@ class Annotations:
         """List the micrographs on which every particle is labelled, by path."""
         rows = self._database.rows("SELECT path FROM micrograph WHERE state = 'all' ORDER BY id")
         return [row["path"] for row in rows]
+
+
+def _find_changed(db: Any, operation: Any) -> set[int]:  # noqa: ANN401
+    """Return the numbers of the micrographs whose annotations an operation changes."""
+    if isinstance(operation, AddLabel | AddRegion):
+        return {operation.mid}
+    if isinstance(operation, RemoveBatch | RestoreBatch):
+        table = "label" if isinstance(operation, RemoveBatch) else "removed_label"
+        query = f"SELECT DISTINCT mid FROM {table} WHERE batch = ?"
+    else:
+        table = "region" if isinstance(operation, DeleteRegion) else "label"
+        query = f"SELECT mid FROM {table} WHERE id = ?"
+    return {row[0] for row in db.execute(query, (operation.id,))}
+
+
+_COLUMNS = "id, mid, x, y, kind, source, author, run, score, t, batch"
+
+
+def _move_batch(db: Any, batch: str, source: str, target: str) -> None:  # noqa: ANN401
+    """Move the labels of an import between the table of labels and that of removed labels."""
+    db.execute(
+        f"INSERT OR REPLACE INTO {target} ({_COLUMNS})"
+        f" SELECT {_COLUMNS} FROM {source} WHERE batch = ? ORDER BY rowid",
+        (batch,),
+    )
+    db.execute(f"DELETE FROM {source} WHERE batch = ?", (batch,))
+
+
+def _require_inside(db: Any, mid: int, x: float, y: float) -> None:  # noqa: ANN401
+    """Check that a position is on a micrograph, whose pixel centres are at integers.
+
+    Raises:
+        NotFoundError: The micrograph does not exist.
+        InputError: The position is outside. A file that cannot be read has no limits.
+    """
+    _require_micrograph(db, mid)
+    query = "SELECT name, width_px, height_px FROM micrograph WHERE id = ?"
+    name, width_px, height_px = db.execute(query, (mid,)).fetchone()
+    if width_px is None:
+        return
+    if not (-0.5 <= x <= width_px - 0.5 and -0.5 <= y <= height_px - 0.5):
+        raise InputError(
+            f"{name}: ({x:g}, {y:g}) is outside the micrograph of {width_px} × {height_px} px"
+        )
 
 
 def _require_micrograph(db: Any, mid: int) -> None:  # noqa: ANN401  # sqlite3's connection

@@ -18,7 +18,7 @@ from cryopick.errors import FormatError, InputError
 
 __all__ = ["DamagedDatabaseError", "ProjectDatabase", "current_time", "is_open_elsewhere"]
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE micrograph (
@@ -61,8 +61,30 @@ INSERT INTO verdict SELECT run, pick, '', answer, sample, threshold, edge_ang, m
     FROM old;
 DROP TABLE old;
 """
+# `deleted`: time at which a run was deleted; it can be restored. `batch`: import of a label.
+_ADDED_IN_3 = """
+ALTER TABLE run ADD COLUMN deleted REAL;
+ALTER TABLE label ADD COLUMN batch TEXT;
+CREATE INDEX label_batch ON label(batch);
+CREATE TABLE batch (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, author TEXT NOT NULL, t REAL NOT NULL);
+CREATE TABLE removed_label (
+    id TEXT PRIMARY KEY, mid INTEGER NOT NULL, x REAL NOT NULL, y REAL NOT NULL, kind TEXT NOT NULL,
+    source TEXT NOT NULL, author TEXT NOT NULL, run TEXT, score REAL, t REAL NOT NULL, batch TEXT);
+CREATE TABLE person (author TEXT PRIMARY KEY, name TEXT NOT NULL);
+ALTER TABLE micrograph ADD COLUMN listed_pixel_size_ang REAL;
+CREATE TABLE listed_value (
+    mid INTEGER NOT NULL REFERENCES micrograph(id), name TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (mid, name));
+CREATE TABLE micrograph_verdict (
+    run TEXT NOT NULL, mid INTEGER NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (run, mid));
+"""
 _DAMAGE_CODES = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_UPGRADES = {0: _SCHEMA + _ADDED_IN_2, 1: _FROM_1}  # from each version to the latest
+_UPGRADES = {  # from each version to the latest
+    0: _SCHEMA + _ADDED_IN_2 + _ADDED_IN_3,
+    1: _FROM_1 + _ADDED_IN_3,
+    2: _ADDED_IN_3,
+}
 
 
 class DamagedDatabaseError(FormatError):
