@@ -115,7 +115,7 @@ def describe_model(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(metadata["cryopick"])
         _ = facts["network"]["name"], facts["diameter_ang"], facts["summary"].get("held_out")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise FormatError(
             f"{path}: a safetensors file, but not a cryopick model; "
             "use a file written by `cryopick train`"

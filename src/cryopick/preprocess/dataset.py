@@ -296,7 +296,9 @@ def _load_or_fit_normalization(
     if isinstance(preparation.normalization, Normalization):
         return preparation.normalization
     path = folder / "normalization.json"
-    with suppress(OSError, ValueError, TypeError, LookupError, InputError):  # fitted again
+    with suppress(  # fitted again
+        OSError, ValueError, TypeError, LookupError, InputError, RecursionError
+    ):
         return Normalization.from_dict(json.loads(path.read_text(encoding="utf-8")))
     histograms = [load_histogram(folder / "shrunk", number) for number in numbers]
     normalization = fit_normalization(preparation.normalization, histograms)

@@ -202,7 +202,7 @@ def is_saved(folder: Path, number: int) -> bool:
         sizes = image.stat().st_size, mask.stat().st_size
         is_complete = {"scale_yx", "usable_px", "in_file_ang"} <= metadata.keys()
         return is_complete and sizes[0] > 4 * height * width and sizes[1] > height * width
-    except (OSError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return False
 
 

@@ -39,7 +39,10 @@ Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 # output file.
 _INPUT_KEY, _OUTPUT_KEY = "file_read", "file_written"
 _DESCRIPTION = "about.json"
-_DAMAGE_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_DAMAGE_ERRORS = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, RecursionError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def identify_file(path: Path) -> str:

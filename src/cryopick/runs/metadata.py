@@ -147,7 +147,7 @@ def read_run_metadata(path: Path) -> RunMetadata:
         name_lists = (metadata.command, metadata.micrographs, metadata.held_out, metadata.skipped)
         lists = (*name_lists, list(metadata.files.values()))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         is_valid = False
     if not is_valid or isinstance(metadata.command, str):
         raise FormatError(

@@ -135,7 +135,10 @@ def is_readable(path: Path) -> bool:
             for name in file.keys():  # noqa: SIM118  # no dict
                 file.get_tensor(name)
         return {"key", "step", "best_step", "best_score", "rows"} <= notes.keys()
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError):
+    except (
+        *(SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError),
+        RecursionError,  # lists in lists, thousands of them
+    ):
         return False
 
 

@@ -267,7 +267,7 @@ def _read_step(checkpoint: Path) -> int:
     try:
         with safe_open(checkpoint, framework="numpy") as file:
             return int(json.loads((file.metadata() or {})["cryopick-run"])["step"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError(
             f"{checkpoint}: the checkpoint cannot be read; start again with --force"
         ) from error

@@ -102,7 +102,7 @@ def read_progress(path: Path) -> list[dict[str, Any]]:
         return []
     events = []
     for line in text.splitlines():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             record = json.loads(line)
             if isinstance(record, dict) and "event" in record:
                 events.append(record)
