@@ -137,3 +137,47 @@ def test_an_invalid_choice_is_reported_before_any_trial(run, option, status, mes
 
     assert message in result.stderr
     assert not Path("study/runs").exists()
+
+
+def test_a_curve_has_the_results_of_shorter_runs_at_a_constant_learning_rate(run):
+    Path("settings.toml").write_text(
+        SETTINGS.replace("[network]", 'schedule = "constant"\n[network]')
+    )
+    command = f"benchmark {{}} {BASE} --labels 3 --repeats 1 --objective pn"
+
+    run(command.format("curve") + " --evaluate-every 1")
+    for steps in (2, 3):
+        run(command.format(f"of-{steps}") + f" --steps {steps}")
+
+    (record,) = load_records(Path("curve"))
+    assert [step for step, _, _ in record.curve] == [1, 2, 3]
+    for steps in (2, 3):
+        (shorter,) = load_records(Path(f"of-{steps}"))
+        assert tuple(record.curve[steps - 1][1:]) == (
+            shorter.region_average_precision,
+            shorter.particle_average_precision,
+        )
+    assert record.particle_average_precision == record.curve[-1][2]
+
+
+def test_a_finished_trial_is_repeated_if_its_curve_is_asked_for(run):
+    command = f"benchmark study {BASE} --labels 3 --repeats 1 --objective pn"
+    run(command)
+    without = load_records(Path("study"))[0].curve
+
+    run(f"{command} --evaluate-every 2")
+
+    assert not without
+    assert [step for step, _, _ in load_records(Path("study"))[0].curve] == [2, 3]
+
+
+def test_the_report_compares_methods_by_training_steps(run):
+    run(
+        f"benchmark study {BASE} --labels 3 --repeats 2 --objective pn --objective ge-kl "
+        "--evaluate-every 2"
+    )
+
+    (table,) = json.loads(run("benchmark-report study --axis steps --json").stdout)
+
+    assert {cell["column"] for cell in table["cells"]["region_average_precision"]} == {2.0, 3.0}
+    assert table["methods"] == ["pn", "ge-kl"]

@@ -118,6 +118,15 @@ def benchmark(
             "the estimate matter; repeatable. [default: 1]",
         ),
     ] = None,
+    evaluate_every: Annotated[
+        int,
+        Option(
+            min=0,
+            metavar="STEPS",
+            help="Also evaluate on the held-out micrographs every so many training steps; 0 "
+            "evaluates once, at the end.",
+        ),
+    ] = 0,
     config: Config = None,
     seed: Annotated[
         int, Option(min=0, help="Seed of the draws of labels and of the training runs.")
@@ -156,6 +165,7 @@ def benchmark(
         warm_up_steps=tuple(warm_up_steps or ()),
         prior_factors=tuple(prior_factor or (1.0,)),
         is_longer_with_labels="steps" not in options.values and config is None,
+        evaluate_every=evaluate_every,
         seed=seed,
     )
     experiment.open()

@@ -29,7 +29,13 @@ def benchmark_report(
             help="Use only runs with these values, such as init=random; repeatable.",
         ),
     ] = None,
-    axis: Annotated[str, Option(help="Columns of the table: labels or prior_factor.")] = "labels",
+    axis: Annotated[
+        str,
+        Option(
+            help="Columns of the table: labels, prior_factor, or steps (the curves of "
+            "`benchmark --evaluate-every`)."
+        ),
+    ] = "labels",
     against: Annotated[
         str | None,
         Option(metavar="METHOD", help="Method to compare the others with. [default: ge-binomial]"),

@@ -171,8 +171,9 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
     assert data.held_out is not None
     started, settings = time.monotonic(), trial.settings
     store = _draw_labels(data.training.store, trial)
-    settings = replace(settings, checkpoint_every=settings.steps)
+    settings = replace(settings, checkpoint_every=trial.evaluate_every or settings.steps)
     initialization = load_initialization(settings, store)
+    validate = HeldOutValidator.for_training(settings, data.held_out.store, initialization.partner)
     with TemporaryDirectory(prefix="cryopick-") as temporary:
         outcome = train(
             store,
@@ -181,14 +182,15 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
             device=choose_device("cpu"),
             start=initialization.scorer,
             partner=initialization.partner,
+            held_out=validate if trial.evaluate_every else None,
         )
-    validate = HeldOutValidator(
-        data.held_out.store,
-        settings.diameter_ang / settings.working_size_ang,
-        settings.sampling.label_radius_px,
-        initialization.partner,
-    )
-    region_precision, particle_precision = validate(outcome.best)
+    # The last network counts, not the best one on the micrographs that measure it.
+    curve = [
+        (row.step, row.region_average_precision or 0.0, row.particle_average_precision or 0.0)
+        for row in outcome.curves.rows
+        if trial.evaluate_every
+    ]
+    region_precision, particle_precision = curve[-1][1:] if curve else validate(outcome.best)
     return TrialRecord(
         labels=trial.labels,
         repeat=trial.repeat,
@@ -202,6 +204,7 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
         particle_average_precision=particle_precision,
         seconds=time.monotonic() - started,
         version=version("cryopick"),
+        curve=curve,
     )
 
 

@@ -21,7 +21,7 @@ from cryopick.train.objectives import OBJECTIVES
 
 __all__ = ["MEASURES", "Axis", "Comparison", "ComparisonCell", "Measure", "compare_methods"]
 
-Axis = Literal["labels", "prior_factor"]
+Axis = Literal["labels", "prior_factor", "steps"]
 Measure = Literal["region_average_precision", "particle_average_precision"]
 MEASURES: tuple[Measure, ...] = ("region_average_precision", "particle_average_precision")
 
@@ -44,7 +44,7 @@ class ComparisonCell:
 
     Attributes:
         method: Name of the method.
-        column: Number of labels, or prior factor.
+        column: Number of labels, prior factor or number of steps.
         values: Results of the trials, by number of labels and repeat.
         mean: Mean of the values.
         standard_deviation: Standard deviation of the values; NaN for a single value.
@@ -107,6 +107,8 @@ def compare_methods(
     Raises:
         SettingsError: The reference does not exist, or two records are of the same trial.
     """
+    if axis == "steps":
+        records = [one for record in records for one in record.evaluations() or [record]]
     records = sorted(records, key=_rank)
     groups: dict[str, list[TrialRecord]] = defaultdict(list)
     for record, method in zip(records, _name_methods(records, axis), strict=True):

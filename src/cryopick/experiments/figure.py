@@ -31,7 +31,11 @@ _TITLES: dict[Measure, str] = {
     "region_average_precision": "regions",
     "particle_average_precision": "particles",
 }
-_AXES = {"labels": "labelled particles", "prior_factor": "expected / true particles"}
+_AXES = {
+    "labels": "labelled particles",
+    "prior_factor": "expected / true particles",
+    "steps": "training steps",
+}
 
 
 def plot_comparisons(

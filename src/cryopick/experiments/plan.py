@@ -34,6 +34,8 @@ class Trial:
         repeat: Number of the draw of labels, from 0.
         label_seed: Seed of the draw, combined with the number of labels and the repeat.
         prior_factor: Ratio of the expected to the true number of particles per micrograph.
+        evaluate_every: Number of steps between evaluations on held-out micrographs; 0 for one
+            evaluation at the end.
     """
 
     settings: TrainSettings
@@ -41,6 +43,7 @@ class Trial:
     repeat: int
     label_seed: int
     prior_factor: float = 1.0
+    evaluate_every: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ class BenchmarkPlan:
         prior_factors: Factors by which the true number of particles is multiplied.
         is_longer_with_labels: Derive the number of steps from the number of labels, instead of
             taking that of `settings`.
+        evaluate_every: Number of steps between evaluations; 0 for one evaluation at the end.
         seed: Seed of the labels, the networks and the minibatches.
 
     Raises:
@@ -81,6 +85,7 @@ class BenchmarkPlan:
     warm_up_steps: tuple[int, ...] = ()
     prior_factors: tuple[float, ...] = (1.0,)
     is_longer_with_labels: bool = False
+    evaluate_every: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -92,6 +97,8 @@ class BenchmarkPlan:
         for factor in self.prior_factors:
             if not 0 < factor < math.inf:
                 raise SettingsError(f"prior_factor must be above 0; got {factor}")
+        if self.evaluate_every < 0:
+            raise SettingsError(f"evaluate_every must be at least 0; got {self.evaluate_every}")
         if self.seed < 0:
             raise SettingsError(f"seed must be at least 0; got {self.seed}")
 
@@ -110,6 +117,7 @@ class BenchmarkPlan:
                 repeat=repeat,
                 label_seed=self.seed,
                 prior_factor=factor,
+                evaluate_every=self.evaluate_every,
             )
             for repeat in range(self.repeats)
             for labels in self.labels

@@ -9,8 +9,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class TrialRecord:
         particle_average_precision: Average precision of the picks on held-out micrographs.
         seconds: Duration of training and evaluation.
         version: Version of cryopick.
+        curve: Step, average precision of regions and that of picks, at each evaluation; empty if
+            the network was evaluated only at the end.
     """
 
     labels: int
@@ -67,6 +69,27 @@ class TrialRecord:
     particle_average_precision: float
     seconds: float
     version: str
+    curve: Sequence[tuple[int, float, float]] = ()
+
+    @property
+    def steps(self) -> int:
+        """Number of training steps."""
+        return int(self.settings["steps"])
+
+    def evaluations(self) -> list["TrialRecord"]:
+        """Return one record per evaluation of the curve, as if training had ended there.
+
+        The learning rate is that of the whole run, so this is exact only with a constant one.
+        """
+        return [
+            replace(
+                self,
+                settings={**self.settings, "steps": step},
+                region_average_precision=regions,
+                particle_average_precision=particles,
+            )
+            for step, regions, particles in self.curve
+        ]
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that define the method: `prior_factor`, `start` and the settings.
@@ -140,7 +163,9 @@ def _with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def matches_trial(record: TrialRecord, trial: Trial) -> bool:
-    """Return true if all settings in a record are equal to those of a trial of the same name."""
+    """Return true if a record has the settings of a trial of the same name, and its curve."""
+    if trial.evaluate_every and not record.curve:
+        return False
     settings = json.loads(json.dumps(asdict(trial.settings)))
     return all(_is_equal(settings.get(name), value) for name, value in record.settings.items())
 
@@ -178,8 +203,10 @@ def read_record(path: Path) -> TrialRecord:
     """
     try:
         values = json.loads(read_text(path))
-        return TrialRecord(**values | {"settings": _with_current_names(values["settings"])})
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        values["settings"] = _with_current_names(values["settings"])
+        values["curve"] = tuple(tuple(row) for row in values.get("curve", ()))
+        return TrialRecord(**values)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(
             f"{path}: not a record of cryopick benchmark; remove it and repeat the benchmark"
         ) from error
