@@ -16,7 +16,7 @@ from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
 from cryopick.web.api.access_control import VIEW_ONLY
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.storage.micrographs import MicrographQuery
+from cryopick.web.storage.micrographs import MicrographQuery, parse_ranges
 
 __all__ = ["create_image_routes", "create_micrograph_routes", "create_project_routes"]
 
@@ -54,6 +54,19 @@ class MicrographChange(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     state: State | None = None
     note: str | None = Field(None, max_length=2000)
+
+
+class ListQuery(BaseModel):
+    """Part of the list of micrographs: order and filters."""
+
+    offset: Annotated[int, Field(ge=0, le=10**9)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    sort: str = Field("name", max_length=40)
+    filter: str = Field("", max_length=200)
+    state: Literal["", "todo", "doing", "all", "skip", "problem"] = ""
+    run: str = Field("", max_length=64)
+    ranges: str = Field("", max_length=400)
+    verdict: str = Field("", max_length=100)
 
 
 def create_project_routes(project: AnnotationProject) -> APIRouter:
@@ -96,16 +109,12 @@ def create_micrograph_routes(project: AnnotationProject) -> APIRouter:
         return project.add_micrographs(arguments)
 
     @routes.get("/micrographs")
-    def list_micrographs(
-        offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        sort: Literal["name", "labels", "picks", "picks-least", "score", "suggested"] = "name",
-        filter: Annotated[str, Query(max_length=200)] = "",
-        state: Literal["", "todo", "doing", "all", "skip", "problem"] = "",
-        run: Annotated[str, Query(max_length=64)] = "",
-    ) -> dict[str, Any]:
-        query = MicrographQuery(offset, limit, sort, filter, state, run)
-        return project.micrographs.list_rows(query)
+    def list_micrographs(query: Annotated[ListQuery, Query()]) -> dict[str, Any]:
+        values = query.model_dump()
+        ranges = parse_ranges(values.pop("ranges"))
+        return project.micrographs.list_rows(
+            MicrographQuery(text=values.pop("filter"), ranges=ranges, **values)
+        )
 
     @routes.get("/micrographs/{mid}")
     def show(mid: Number, run: str = "") -> dict[str, Any]:

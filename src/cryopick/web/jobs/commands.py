@@ -13,6 +13,7 @@ from typing import Any
 from cryopick.errors import InputError
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.io.tables.region_files import write_regions
+from cryopick.io.tables.star_text import quote_value
 from cryopick.web.storage.annotations import Annotations
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_records import ProjectRuns
@@ -79,11 +80,13 @@ class RunPlanner:
         labelled = set(labels.micrographs)
         training = [path for path in others if str(path) in labelled] or others
         _write_list(folder / "train.lst", training)
-        words = ["train", "-m", f"@{folder / 'train.lst'}", "-p", str(folder / "labels.json")]
+        listed = self._list_argument(folder / "train.lst", training)
+        words = ["train", "-m", listed, "-p", str(folder / "labels.json")]
         words += ["-o", str(folder / "model.safetensors"), *self._training_options(request)]
         if held_out:
             _write_list(folder / "held_out.lst", held_out)
-            words += ["--held-out-micrographs", f"@{folder / 'held_out.lst'}"]
+            listed = self._list_argument(folder / "held_out.lst", held_out)
+            words += ["--held-out-micrographs", listed]
             words += ["--held-out-picks", str(folder / "labels.json")]
         negatives = self._annotations.table("neg").restrict([str(path) for path in training])
         if len(negatives):
@@ -116,7 +119,8 @@ class RunPlanner:
         run = self._runs.create("suggest", "Suggestion", {"diameter_ang": diameter_ang})
         folder = self._runs.folder(run)
         _write_list(folder / "suggest.lst", list(usable.values()))
-        words = ["suggest", f"@{folder / 'suggest.lst'}", "-o", str(folder / "candidates.json")]
+        listed = self._list_argument(folder / "suggest.lst", list(usable.values()))
+        words = ["suggest", listed, "-o", str(folder / "candidates.json")]
         words += ["--out-micrographs", str(folder / "order.lst"), "--force"]
         words += self._pixel_size_options()
         labels = self._annotations.table("pos").restrict([str(path) for path in usable.values()])
@@ -146,6 +150,15 @@ class RunPlanner:
         given_ang = self._micrographs.given_pixel_size_ang
         return ["--pixel-size-ang", f"{given_ang:g}"] if given_ang else []
 
+    def _list_argument(self, file: Path, paths: list[Path]) -> str:
+        """Name the micrographs of a list, with the pixel sizes that their own list stated."""
+        sizes_ang = self._micrographs.listed_sizes_ang()
+        if not sizes_ang or not all(path in sizes_ang for path in paths):
+            return f"@{file}"
+        star = file.with_suffix(".star")
+        star.write_text(_format_star(paths, sizes_ang), encoding="utf-8")
+        return str(star)
+
     def _region_options(self, folder: Path) -> list[str]:
         regions = self._annotations.regions()
         if not regions.polygons:
@@ -157,7 +170,8 @@ class RunPlanner:
         self, folder: Path, usable: dict[int, Path], model: Path | None, region_options: list[str]
     ) -> list[str]:
         _write_list(folder / "pick.lst", list(usable.values()))
-        words = ["pick", f"@{folder / 'pick.lst'}", "-o", str(folder / "picks.json"), "--force"]
+        listed = self._list_argument(folder / "pick.lst", list(usable.values()))
+        words = ["pick", listed, "-o", str(folder / "picks.json"), "--force"]
         words += ["--threshold", _MIN_THRESHOLD, *self._pixel_size_options(), *region_options]
         return words if model is None else [*words, "--model", str(model)]
 
@@ -170,6 +184,17 @@ def write_plan(folder: Path, plan: dict[str, Any]) -> None:
     """Write the plan of a run atomically; the run may start once it exists."""
     (folder / ".plan.json").write_text(json.dumps(plan), encoding="utf-8")
     (folder / ".plan.json").rename(folder / "plan.json")
+
+
+def _format_star(paths: list[Path], sizes_ang: dict[Path, float]) -> str:
+    """Format a STAR file of micrographs, with one optics group for each pixel size."""
+    groups = {size: k for k, size in enumerate(sorted({sizes_ang[p] for p in paths}), start=1)}
+    optics = "".join(f"{group} {size!r}\n" for size, group in groups.items())
+    rows = "".join(f"{quote_value(str(path))} {groups[sizes_ang[path]]}\n" for path in paths)
+    return (
+        f"data_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnMicrographPixelSize #2\n{optics}\n"
+        f"data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\n{rows}"
+    )
 
 
 def _write_list(file: Path, paths: list[Path]) -> None:

@@ -140,6 +140,7 @@ def _output_files(project: AnnotationProject, request: ExportRequest) -> dict[st
 
 
 def _write_tables(project: AnnotationProject, table: Picks, files: Mapping[str, Path]) -> None:
+    project.micrographs.finish_reading()
     rows = project.database.rows("SELECT path, height_px, width_px FROM micrograph")
     shapes = {row["path"]: (row["height_px"], row["width_px"]) for row in rows}
     layout = replace(TableLayout(), shapes_px={name: shapes[name] for name in table.micrographs})

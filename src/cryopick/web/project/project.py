@@ -20,6 +20,8 @@ from cryopick.web.jobs.commands import RunPlanner
 from cryopick.web.jobs.job_queue import JobQueue
 from cryopick.web.storage.annotations import Annotations
 from cryopick.web.storage.database import DamagedDatabaseError, ProjectDatabase
+from cryopick.web.storage.deleted_runs import list_deleted_runs
+from cryopick.web.storage.header_reading import HeaderReader
 from cryopick.web.storage.image_cache import ImageCache
 from cryopick.web.storage.journal_file import JournalFile, count_damaged_lines, read_journal
 from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
@@ -60,6 +62,7 @@ class AnnotationProject:
         planner: Creates runs.
         jobs: Starts and follows runs.
         images: Rendered images of micrographs.
+        headers: Reads the headers of micrographs in the background.
         event_stream: Events for open pages.
         roots: Folders that micrographs may be added from; empty for all folders.
         read_only: The project cannot be changed.
@@ -75,6 +78,7 @@ class AnnotationProject:
     planner: RunPlanner
     jobs: JobQueue
     images: ImageCache
+    headers: HeaderReader
     event_stream: EventStream
     roots: tuple[Path, ...] = ()
     read_only: bool = False
@@ -99,7 +103,11 @@ class AnnotationProject:
         journal = folder / "labels.ops.jsonl"
         database, kept = _open_database(folder / "labels.db", journal, read_only=read_only)
         notes = [] if read_only else _initialize(database, journal, kept)
-        micrographs = ProjectMicrographs(database)
+        headers = HeaderReader(
+            database, lambda: event_stream.send("micrographs", {}), enabled=not read_only
+        )
+        headers.start()
+        micrographs = ProjectMicrographs(database, headers)
         annotations = Annotations(database, JournalFile(journal, database))
         runs = ProjectRuns(database, micrographs, folder / "runs")
         return cls(
@@ -112,6 +120,7 @@ class AnnotationProject:
             planner=RunPlanner(runs, micrographs, annotations),
             jobs=JobQueue(runs, lambda run: event_stream.send("run", run), enabled=not read_only),
             images=ImageCache(),
+            headers=headers,
             event_stream=event_stream,
             roots=tuple(root.resolve() for root in roots),
             read_only=read_only,
@@ -149,10 +158,14 @@ class AnnotationProject:
     def state(self) -> dict[str, Any]:
         """Return the state that the page loads first."""
         row = self.database.row(
-            "SELECT pixel_size_ang FROM micrograph WHERE pixel_size_ang IS NOT NULL LIMIT 1"
+            "SELECT pixel_size_ang, listed_pixel_size_ang FROM micrograph"
+            " WHERE pixel_size_ang IS NOT NULL LIMIT 1"
+        ) or {"pixel_size_ang": None, "listed_pixel_size_ang": None}
+        pixel_size = choose_pixel_size(
+            self.micrographs.given_pixel_size_ang,
+            row["pixel_size_ang"],
+            is_listed=row["listed_pixel_size_ang"] is not None,
         )
-        given_ang = self.micrographs.given_pixel_size_ang
-        pixel_size = choose_pixel_size(given_ang, row["pixel_size_ang"] if row else None)
         diameter = self.database.meta("diameter_ang")
         return {
             "id": self.database.meta("id"),
@@ -160,6 +173,8 @@ class AnnotationProject:
             "path": str(self.folder),
             "version": version("cryopick"),
             "n_micrographs": self.database.number("SELECT count(*) FROM micrograph"),
+            "n_unread": self.headers.count_unread(),
+            "values": self.micrographs.value_ranges(),
             "n_labels": self.annotations.count(),
             "seq": self.annotations.seq,
             **pixel_size,
@@ -172,11 +187,13 @@ class AnnotationProject:
             ],
             "match_diameters": MATCH_DIAMETERS,
             "runs": [self.jobs.describe(run) for run in self.runs.list_all()],
+            "deleted_runs": list_deleted_runs(self.database),
         }
 
     def close(self) -> None:
         """Stop following runs and close the database; runs continue."""
         self.event_stream.close()
+        self.headers.close()
         self.jobs.close()
         self.database.close()
 

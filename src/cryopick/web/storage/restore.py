@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from cryopick.errors import InputError
 from cryopick.web.storage.annotations import Annotations, Operation
 from cryopick.web.storage.database import ProjectDatabase
-from cryopick.web.storage.micrographs import read_micrograph_header
+from cryopick.web.storage.header_reading import read_micrograph_header
 
 __all__ = ["restore_annotations"]
 

@@ -5,6 +5,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Bool, Float32
-from cryopick.errors import InputError, NotFoundError
+from cryopick.errors import CryopickError, InputError, NotFoundError
 from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.storage.database import ProjectDatabase, current_time
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_picks import PickFilter, RunPicks
+from cryopick.workflows.micrograph_table import micrograph_table_file, read_micrograph_table
 
 __all__ = ["ProjectRuns"]
 
@@ -61,8 +63,10 @@ class ProjectRuns:
         return run
 
     def list_all(self) -> list[dict[str, Any]]:
-        """List the runs, the latest first."""
-        return self._database.rows(f"SELECT * FROM run ORDER BY {_NUMBER} DESC")
+        """List the runs that are not deleted, the latest first."""
+        return self._database.rows(
+            f"SELECT * FROM run WHERE deleted IS NULL ORDER BY {_NUMBER} DESC"
+        )
 
     def find(self, run: str) -> dict[str, Any]:
         """Return the row of a run.
@@ -78,7 +82,8 @@ class ProjectRuns:
     def next_queued(self) -> dict[str, Any] | None:
         """Return the queued run that was created first, or None."""
         return self._database.row(
-            f"SELECT * FROM run WHERE state = 'queued' ORDER BY {_NUMBER} LIMIT 1"
+            "SELECT * FROM run WHERE state = 'queued' AND deleted IS NULL"
+            f" ORDER BY {_NUMBER} LIMIT 1"
         )
 
     def change(self, run: str, **values: object) -> None:
@@ -89,7 +94,7 @@ class ProjectRuns:
             db.execute(f"UPDATE run SET {names} WHERE id = ?", (*values.values(), run))
 
     def delete(self, run: str) -> None:
-        """Delete a run and its files."""
+        """Delete a run and its files permanently."""
         self.find(run)
         with self._database.write() as db:
             for table, column in (
@@ -133,7 +138,24 @@ class ProjectRuns:
         temporary.rename(self.folder(run) / "picks.npz")
         self._picks.pop(run, None)
         self._spaced.clear()
+        self._store_verdicts(run, numbers)
         self.set_pick_filter(run, PickFilter())
+
+    def _store_verdicts(self, run: str, numbers: dict[str, int]) -> None:
+        """Store the verdicts of a run on its micrographs, from the table beside its picks."""
+        table = micrograph_table_file(self.folder(run) / "picks.json")
+        rows = []
+        with suppress(CryopickError, OSError):
+            rows = [
+                (run, numbers.get(row.micrograph), row.verdict)
+                for row in read_micrograph_table(table)
+            ]
+        with self._database.write() as db:
+            db.execute("DELETE FROM micrograph_verdict WHERE run = ?", (run,))
+            db.executemany(
+                "INSERT OR REPLACE INTO micrograph_verdict VALUES (?, ?, ?)",
+                [row for row in rows if row[1] is not None],
+            )
 
     def last_model(self) -> Path | None:
         """Return the model that was trained last, or None."""
