@@ -83,7 +83,7 @@ class Server:
         self.process.wait(20)
 
     def again(self):
-        """Restart on the same port, as after a crash; the link is new."""
+        """Restart on the same port, as after a crash."""
         port = self.port
         self.log.write_text("")
         self.start(port)

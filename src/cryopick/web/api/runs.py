@@ -16,6 +16,7 @@ from cryopick.web.jobs.commands import PRESETS, TrainingRequest
 from cryopick.web.project.measures import choose_picks_to_review, measure_run
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.project.training_plan import check_pixel_sizes, plan_training
+from cryopick.web.storage.deleted_runs import delete_run, restore_run
 from cryopick.web.storage.reviews import FilterChange, PickVerdict, Score
 
 __all__ = ["create_pick_routes", "create_run_routes"]
@@ -71,11 +72,16 @@ def create_run_routes(project: AnnotationProject) -> APIRouter:
         return project.jobs.resume(run)
 
     @routes.delete("/runs/{run}")
-    def delete(run: str) -> dict[str, Any]:
-        if project.runs.find(run)["state"] == "running":
-            raise InputError("the run is not finished; stop it before you delete it")
-        project.runs.delete(run)
+    def delete(run: str, permanently: bool = False) -> dict[str, Any]:
+        delete_run(project.database, project.runs, run, permanently=permanently)
+        project.event_stream.send("runs", {})
         return {"deleted": run}
+
+    @routes.post("/runs/{run}:restore")
+    def restore(run: str) -> dict[str, Any]:
+        restore_run(project.database, project.runs, run)
+        project.event_stream.send("runs", {})
+        return project.jobs.enqueue(run)
 
     return routes
 

@@ -1,6 +1,6 @@
 """Routes of the session: health, login and the event stream.
 
-- `create_session_routes`: `/api/healthz`, `/api/login`, `/api/events`.
+- `create_session_routes`: `/api/healthz`, `/api/login`, `/api/session`, `/api/events`.
 """
 
 import asyncio
@@ -49,6 +49,11 @@ def create_session_routes(
             httponly=True,
             samesite="strict",
         )
+        return {"ok": True}
+
+    @routes.get("/session")
+    def session() -> dict[str, bool]:
+        """Answer requests that are logged in; the others get status 401."""
         return {"ok": True}
 
     @routes.get("/events")

@@ -18,6 +18,7 @@ from cryopick.io.tables.formats import FORMATS
 from cryopick.web.event_stream import EventStream
 from cryopick.web.jobs.commands import RunPlanner
 from cryopick.web.jobs.job_queue import JobQueue
+from cryopick.web.project.pixel_size_check import find_pixel_size_doubt
 from cryopick.web.storage.annotations import Annotations
 from cryopick.web.storage.database import DamagedDatabaseError, ProjectDatabase
 from cryopick.web.storage.deleted_runs import list_deleted_runs
@@ -29,8 +30,10 @@ from cryopick.web.storage.restore import restore_annotations
 from cryopick.web.storage.reviews import PickVerdicts
 from cryopick.web.storage.run_records import ProjectRuns
 
-__all__ = ["MATCH_DIAMETERS", "AnnotationProject"]
+__all__ = ["DEFAULT_DIAMETER_ANG", "MATCH_DIAMETERS", "AnnotationProject"]
 
+DEFAULT_DIAMETER_ANG = 150.0
+_BOX_DIAMETERS = 1.5
 MATCH_DIAMETERS = 1 / 3  # a pick matches a label within this fraction of the particle diameter
 
 # Formats in the order of the page, by the program that reads them.
@@ -155,6 +158,31 @@ class AnnotationProject:
                 roots = ", ".join(str(root) for root in self.roots)
                 raise InputError(f"{path}: lies outside the folders of this server: {roots}")
 
+    def find_pixel_size_doubt(self, pixel_size_ang: float | None) -> str | None:
+        """Return why a pixel size that a person enters is probably wrong, or None."""
+        if pixel_size_ang is None:
+            return None
+        diameter = self.database.meta("diameter_ang")
+        return find_pixel_size_doubt(
+            pixel_size_ang, self._file_pixel_size_ang(), float(diameter) if diameter else None
+        )
+
+    def _file_pixel_size_ang(self) -> float | None:
+        row = self.database.row(
+            "SELECT pixel_size_ang FROM micrograph WHERE pixel_size_ang IS NOT NULL LIMIT 1"
+        )
+        return row["pixel_size_ang"] if row else None
+
+    @property
+    def box_px(self) -> int:
+        """Side of the boxes in exported tables: as entered, or 1.5 particle diameters."""
+        given = round(float(self.database.meta("box_px") or 0))
+        if given:
+            return given
+        size_ang = self.micrographs.given_pixel_size_ang or self._file_pixel_size_ang() or 1.0
+        diameter_ang = float(self.database.meta("diameter_ang") or DEFAULT_DIAMETER_ANG)
+        return max(2, 2 * round(_BOX_DIAMETERS * diameter_ang / size_ang / 2))
+
     def state(self) -> dict[str, Any]:
         """Return the state that the page loads first."""
         row = self.database.row(
@@ -181,6 +209,8 @@ class AnnotationProject:
             "read_only": self.read_only,
             "notes": self.notes,
             "diameter_ang": float(diameter) if diameter else None,
+            "box_px": self.box_px,
+            "box_given": bool(float(self.database.meta("box_px") or 0)),
             "formats": [
                 {"id": f".{name}", "name": _FORMAT_NAMES.get(name, name)}
                 for name in sorted(FORMATS, key=lambda name: [*_FORMAT_NAMES, name].index(name))

@@ -2,6 +2,7 @@
 // Requests to the server. All addresses are relative, so that the page works behind any prefix.
 
 import { newId } from "./random.js";
+import * as store from "./store.js";
 
 const BASE = new URL("api/", document.baseURI);
 
@@ -24,6 +25,9 @@ export class RequestError extends Error {
     this.status = status;
   }
 }
+
+/** The message of a request without a response, and the cause of its notification. */
+export const NO_RESPONSE = "The server does not respond. Check that cryopick label is still running; edits wait in this browser until it is back.";
 
 /** @param {string} path @param {Record<string, unknown>} [query] */
 export function address(path, query = {}) {
@@ -54,7 +58,10 @@ export async function ask(path, { method = "GET", query, body, form, signal } = 
   const response = await fetch(address(path, query), {
     method, headers, signal, credentials: "same-origin", cache: "no-cache",
     body: form ?? (body === undefined ? undefined : JSON.stringify(body)),
+  }).catch((error) => {
+    throw signal?.aborted ? error : new Error(NO_RESPONSE);
   });
+  if (response.status === 401 && path !== "login") store.expired.value = true;
   if (!response.ok) throw new RequestError(response.status, await reason(response));
   return response;
 }

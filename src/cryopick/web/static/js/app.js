@@ -17,6 +17,8 @@ import { Gallery } from "./panels/gallery.js";
 import { Announcer, Header, Steps, Toasts } from "./panels/head.js";
 import { Help } from "./panels/help.js";
 import { MicrographList } from "./panels/list.js";
+import { Confirm, confirm } from "./panels/confirm.js";
+import { Reconnect } from "./panels/reconnect.js";
 import { queue, Review } from "./panels/review.js";
 import { Suggest } from "./panels/suggest.js";
 import { ThresholdPanel } from "./panels/threshold.js";
@@ -24,6 +26,7 @@ import { form, Train } from "./panels/train.js";
 import * as picks from "./picks.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
+import { allSent } from "./unsaved_verdicts.js";
 import { stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
@@ -56,14 +59,26 @@ const suggest = () => withErrors(post("runs", { kind: "suggest", diameter_ang: s
 const stop = (/** @type {string} */ id) => withErrors(post(`runs/${id}:stop`, {}));
 const resume = (/** @type {string} */ id) => withErrors(post(`runs/${id}:resume`, {}));
 const drop = (/** @type {import("./types.js").Run} */ run) =>
-  withErrors(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload));
+  confirm({
+    title: `Delete ${run.title}?`, button: "Delete",
+    text: "Its model and picks are hidden; you can restore them on this page. Your labels stay.",
+    run: () => void withErrors(ask(`runs/${run.id}`, { method: "DELETE" }).then(session.reload).then(() =>
+      store.notify(`${run.title} was deleted.`, "", { button: { label: "Undo", run: () => restore(run.id) } }))),
+  });
+const restore = (/** @type {string} */ id) => void withErrors(post(`runs/${id}:restore`, {}).then(session.reload));
+const purge = (/** @type {{id: string, title: string}} */ run) =>
+  confirm({
+    title: `Delete ${run.title} permanently?`, button: "Delete permanently",
+    text: "Its model and picks are removed from the disk. This cannot be undone.",
+    run: () => void withErrors(ask(`runs/${run.id}`, { method: "DELETE", query: { permanently: true } }).then(session.reload)),
+  });
 const show = (/** @type {string} */ id) => {
   picks.choose(id);
   go("inspect");
 };
 const retrain = () => {
   go("train");
-  review.allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
+  allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
 /** @param {object} source files, folder or pattern */
@@ -140,7 +155,7 @@ export function App() {
     <main class="main">
       ${showsMicrograph && html`<${MicrographPanel} act=${act} />`}
       ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} />`}
-      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} />`}
+      ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} restore=${restore} purge=${purge} />`}
       ${step === "review" && html`<${Review} begin=${review.begin} answer=${review.answer} back=${review.back} retrain=${retrain} />`}
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} updatePreview=${updatePreview} write=${write} version=${saved} />`}
     </main>
@@ -150,7 +165,8 @@ export function App() {
       ${step === "label" && html`<${Suggest} suggest=${suggest} />`}
     </aside>`}
     <${Footer} act=${act} last=${(store.labels.value, edits.lastStep())} />
-    <${Toasts} /><${Announcer} />
+    <${Toasts} /><${Announcer} /><${Reconnect} />
+    ${store.dialog.value === "confirm" && html`<${Confirm} />`}
     ${store.dialog.value === "help" && html`<${Help} />`}
     ${store.dialog.value === "gallery" && html`<${Gallery} go=${(/** @type {number} */ x, /** @type {number} */ y) => {
       store.dialog.value = null;

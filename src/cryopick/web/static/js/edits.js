@@ -15,15 +15,16 @@ const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "no
  * @param {Map<string, import("./types.js").Label>} labels @param {Map<string, import("./types.js").Region>} regions @param {import("./types.js").Operation} op
  * @param {number | undefined} mid */
 export function applyOp(labels, regions, op, mid) {
-  const { id, x = 0, y = 0, kind = "", source, points = [] } = op;
+  const { id, x = 0, y = 0, kind = "", source, points = [], batch, author } = op;
   const nextLabels = new Map(labels);
   const nextRegions = new Map(regions);
   if (op.op === "add" && mid !== undefined && op.mid === mid)
-    nextLabels.set(id, { id, mid, x, y, kind, source });
+    nextLabels.set(id, { id, mid, x, y, kind, source, batch, author });
   const label = nextLabels.get(id);
   if (op.op === "move" && label) nextLabels.set(id, { ...label, x, y });
   if (op.op === "kind" && label) nextLabels.set(id, { ...label, kind });
   if (op.op === "delete") nextLabels.delete(id);
+  if (op.op === "unbatch") for (const l of labels.values()) if (l.batch === id) nextLabels.delete(l.id);
   if (op.op === "region" && mid !== undefined && op.mid === mid)
     nextRegions.set(id, { id, mid, kind, points });
   if (op.op === "unregion") nextRegions.delete(id);
@@ -51,6 +52,7 @@ const inside = (/** @type {number} */ x, /** @type {number} */ y) => {
 /** @param {import("./types.js").Label} label */
 const addition = (label) => ({
   op: "add", id: label.id, mid: label.mid, x: label.x, y: label.y, kind: label.kind, source: label.source ?? "hand",
+  ...(label.batch ? { batch: label.batch } : {}),
 });
 
 /** @param {number} x @param {number} y @param {string} kind @param {string} [source] */
@@ -125,6 +127,20 @@ export function addRegion(points) {
   journal.act("add exclusion region", [regionOp(region)], [{ op: "unregion", id: region.id }], m.id);
   store.announce("exclusion region added");
 }
+
+/** @param {string} id of an import @param {string} name of its file */
+export function removeImport(id, name) {
+  journal?.act(`remove the import of ${name}`, [{ op: "unbatch", id }], [{ op: "rebatch", id }], micrographId());
+}
+
+/** @param {string} id of an import @param {string} name of its file */
+export function restoreImport(id, name) {
+  journal?.act(`restore the import of ${name}`, [{ op: "rebatch", id }], [{ op: "unbatch", id }], micrographId());
+}
+
+/** Let Undo remove an import that the server has just carried out. @param {string} id @param {string} title */
+export const rememberImport = (id, title) =>
+  journal?.remember({ title, mid: micrographId(), forth: [{ op: "rebatch", id }], back: [{ op: "unbatch", id }] });
 
 /** @returns {import("./journal.js").Step | null} */
 export function undo() {

@@ -1,7 +1,7 @@
 // @ts-check
 // Events from the server: one stream per page, closed while the page is hidden.
 
-import { address } from "./api.js";
+import { address, ask, NO_RESPONSE } from "./api.js";
 import * as store from "./store.js";
 
 /** @param {Record<string, (data: never) => void>} handlers  by name of event
@@ -15,6 +15,7 @@ export function listenToServer(handlers, onReconnect) {
     source = new EventSource(address("events"));
     source.onopen = () => {
       store.connected.value = true;
+      store.settle(NO_RESPONSE);
       if (opened++) onReconnect();
     };
     source.onerror = () => {
@@ -23,6 +24,7 @@ export function listenToServer(handlers, onReconnect) {
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
         setTimeout(open, 1500);
+        ask("session").catch(() => {}); // tells whether the link has changed
       }
     };
     for (const [name, run] of Object.entries(handlers))

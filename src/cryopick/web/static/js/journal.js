@@ -12,7 +12,7 @@ export const BATCH = 1000;
 const MAX_STEPS = 500;
 
 /** A value in localStorage; private windows, full disks and invalid content are tolerated. */
-class StoredValue {
+export class StoredValue {
   /** @param {string} name */
   constructor(name) {
     this.name = name;
@@ -58,6 +58,10 @@ export class Journal {
     this.busy = false;
     /** Number of edits made on this page. */
     this.count = 0;
+    /** Ends the pause before the next attempt to send. */
+    this.wake = () => {};
+    /** Number of operations that are sent one by one, because one of them was rejected. */
+    this.single = 0;
     if (this.waiting.length) this.flush();
   }
 
@@ -91,6 +95,27 @@ export class Journal {
     return step;
   }
 
+  /** Send edits of another page; those that the server has already are ignored there. @param {Op[]} ops */
+  adopt(ops) {
+    const others = ops.filter((op) => !this.sent.has(op.cid));
+    for (const op of others) {
+      this.sent.add(op.cid);
+      this.waiting.push(op);
+      this.callbacks.apply(op);
+    }
+    if (!others.length) return;
+    this.storedOps.write(this.waiting);
+    this.callbacks.state(this.waiting.length, false);
+    this.flush();
+  }
+
+  /** Add a step that the server has carried out already, so that it can be undone. @param {Step} step */
+  remember(step) {
+    this.done.push(step);
+    this.undone = [];
+    this.storeSteps();
+  }
+
   storeSteps() {
     this.storedSteps.write({ done: this.done.slice(-MAX_STEPS), undone: this.undone });
   }
@@ -114,21 +139,29 @@ export class Journal {
     this.busy = true;
     let pause = this.pause / 4;
     while (this.waiting.length) {
-      const batch = this.waiting.slice(0, BATCH);
+      const batch = this.waiting.slice(0, this.single > 0 ? 1 : BATCH);
       try {
         await this.callbacks.send(batch);
       } catch (error) {
         const status = error instanceof RequestError ? error.status : 0;
-        if (status === 400 || status === 409 || status === 422) {
+        if ([400, 404, 409, 422].includes(status)) {
+          if (batch.length > 1) {
+            this.single = batch.length; // only the rejected edit is dropped
+            continue;
+          }
           this.callbacks.onRejected(/** @type {Error} */ (error).message);
         } else {
           this.callbacks.state(this.waiting.length, true);
-          await new Promise((wake) => setTimeout(wake, pause));
+          await new Promise((/** @type {(value?: unknown) => void} */ wake) => {
+            this.wake = wake;
+            setTimeout(wake, pause);
+          });
           pause = Math.min(pause * 2, this.pause * 5);
           continue;
         }
       }
       pause = this.pause / 4;
+      this.single = Math.max(0, this.single - batch.length);
       this.waiting = this.waiting.slice(batch.length);
       this.storedOps.write(this.waiting);
       this.callbacks.state(this.waiting.length, false);
@@ -138,7 +171,7 @@ export class Journal {
 }
 
 /** Name of this tab, unchanged when it is reloaded. */
-function tabName() {
+export function tabName() {
   try {
     const stored = sessionStorage.getItem("cryopick.tab");
     if (stored) return stored;

@@ -4,6 +4,7 @@
 import { html, render } from "../vendor/ui.js";
 import { get, post, RequestError } from "./api.js";
 import { App } from "./app.js";
+import { editsFromLink } from "./reconnect.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 
@@ -14,12 +15,14 @@ const halt = (title, text) => render(html`<main class="empty"><h1>${title}</h1><
 
 async function begin() {
   session.restoreTheme();
-  const token = new URLSearchParams(location.hash.slice(1)).get("t");
+  const link = new URLSearchParams(location.hash.slice(1));
+  const token = link.get("t");
   if (token) {
     history.replaceState(null, "", location.pathname + location.search);
     await post("login", { token });
   }
   await session.start(await get("state"));
+  if (token) session.adopt(editsFromLink(link.get("ops")));
   root.replaceChildren();
   render(html`<${App} />`, root);
   document.documentElement.dataset.ready = "yes";

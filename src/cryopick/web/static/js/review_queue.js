@@ -1,10 +1,11 @@
 // @ts-check
 // Queue of picks to review: load, answer, go back.
 
-import { get, post, RequestError } from "./api.js";
+import { get } from "./api.js";
 import * as edits from "./edits.js";
 import { queue } from "./panels/review.js";
 import * as store from "./store.js";
+import { sendVerdict as save } from "./unsaved_verdicts.js";
 
 /** Number of requested queues; a late response must not replace a newer queue. */
 let requests = 0;
@@ -53,30 +54,10 @@ export function undoAnswer() {
 
 /** @param {import("./types.js").ReviewQueue} q @param {import("./types.js").ReviewItem} item @param {string} answer */
 function sendVerdict(q, item, answer) {
-  const verdict = { run: q.run, pick: item.pick, answer, sample: q.sample, drawn: q.drawn };
-  pending = pending.then(() => send(verdict));
-}
-
-/** Verdicts are sent one after another. @type {Promise<void>} */
-let pending = Promise.resolve();
-
-/** @param {object} verdict */
-async function send(verdict) {
-  for (let pause = 500; ; pause = Math.min(5000, pause * 2)) {
-    try {
-      await post("verdicts", { verdicts: [verdict] });
-      return;
-    } catch (error) {
-      if (error instanceof RequestError) return store.notify(/** @type {Error} */ (error).message, "bad");
-      await new Promise((wake) => setTimeout(wake, pause));
-    }
-  }
+  save({ run: q.run, pick: item.pick, answer, sample: q.sample, drawn: q.drawn });
 }
 
 export function back() {
   const q = queue.value;
   if (q && q.at > 0) queue.value = { ...q, at: q.at - 1 };
 }
-
-/** Resolves when all verdicts were sent. */
-export const allSent = () => pending;

@@ -10,7 +10,9 @@ import * as list from "./micrographs.js";
 import { clearCache } from "./planes.js";
 import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
+import { keepInTouch } from "./reconnect.js";
 import * as store from "./store.js";
+import { resumeVerdicts } from "./unsaved_verdicts.js";
 
 /** @type {Journal | null} null if the project is read-only */
 let journal = null;
@@ -31,7 +33,7 @@ export async function start(state) {
   const first = (last && (await open(last, true))) || list.rowAt(0);
   if (first && !store.micrograph.value) await open(first.id, true);
   if (!list.listing.value.total) store.step.value = "data";
-  listenToServer({ op: onOperation, run: onRun, micrographs: onMicrographs }, reload);
+  listenToServer({ op: onOperation, run: onRun, runs: () => void reload(), micrographs: onMicrographs }, reload);
   window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
   effect(storeView);
 }
@@ -39,7 +41,7 @@ export async function start(state) {
 /** @param {import("./types.js").ProjectState} state */
 function startJournal(state) {
   journal = new Journal(state.id ?? state.path, {
-    send: (ops) => post("ops", { ops }).then(countAll),
+    send: (ops) => post("ops", { ops }).then(countAll).then(() => reloadAfter(ops)),
     apply: (op) => {
       edits.apply(op);
       countLabels();
@@ -51,7 +53,15 @@ function startJournal(state) {
     },
   });
   edits.useJournal(journal);
+  keepInTouch(journal, reload);
+  resumeVerdicts(state.id);
 }
+
+/** Load the labels again after operations that change many of them. @param {import("./types.js").Operation[]} ops */
+const reloadAfter = (ops) => void (ops.some((op) => op.op === "unbatch" || op.op === "rebatch") && reload());
+
+/** Send edits that a page at another address has not sent. @param {import("./types.js").NamedOperation[]} ops */
+export const adopt = (ops) => journal?.adopt(ops);
 
 /** @param {import("./types.js").NamedOperation} op */
 function onOperation(op) {
@@ -60,6 +70,7 @@ function onOperation(op) {
   if (journal?.sent.has(op.cid)) return;
   edits.apply(op);
   countLabels();
+  reloadAfter([op]);
 }
 
 /** @param {import("./types.js").Run} run */
@@ -89,6 +100,9 @@ function onMicrographs() {
 /** @param {import("./types.js").Run[]} runs */
 function setRuns(runs) {
   store.runs.value = runs;
+  if (!runs.some((r) => r.id === store.runId.value)) {
+    store.runId.value = store.picks.value = store.scores.value = null; // the run was deleted
+  }
   if (store.runId.value === null) {
     const last = runs.find((r) => r.has_picks);
     if (last) picks.choose(last.id);

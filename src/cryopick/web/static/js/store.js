@@ -5,6 +5,8 @@ import { computed, signal } from "../vendor/ui.js";
 
 /** @typedef {import("./types.js").Label} Label */
 /** @typedef {import("./types.js").Region} Region */
+/** @typedef {{label: string, run: () => void}} ToastButton */
+/** @typedef {{id: number, kind: string, text: string, cause: string, button?: ToastButton}} Toast  `cause`: what must end for it to close */
 
 /** State before the project is loaded. @type {import("./types.js").ProjectState} */
 const NO_PROJECT = {
@@ -67,7 +69,9 @@ export const threshold = signal(null);
 /** waiting: number of unsaved edits; failed: the server does not respond */
 export const saving = signal({ waiting: 0, failed: false });
 export const connected = signal(true);
-/** @type {import("../vendor/ui.js").Signal<{id: number, kind: string, text: string}[]>} */
+/** The server has another link than the one with which this page logged in. */
+export const expired = signal(false);
+/** @type {import("../vendor/ui.js").Signal<Toast[]>} */
 export const toasts = signal([]);
 /** Announcement for screen readers. */
 export const announcement = signal("");
@@ -77,11 +81,17 @@ export const dialog = signal(null);
 export const theme = signal("auto");
 
 let serial = 0;
-/** @param {string} text @param {"bad" | "warn" | "good" | ""} [kind] */
-export function notify(text, kind = "") {
+/** Show a message; an error stays until it is closed or its cause is gone. A cause has one message at a time.
+ * @param {string} text @param {"bad" | "warn" | "good" | ""} [kind] @param {{cause?: string, button?: ToastButton}} [more] */
+export function notify(text, kind = "", { cause = text, button } = {}) {
   const id = ++serial;
-  toasts.value = [...toasts.value.slice(-3), { id, kind, text }];
-  if (kind !== "bad") setTimeout(() => dismiss(id), 6000);
+  toasts.value = [...toasts.value.filter((t) => t.cause !== cause).slice(-3), { id, kind, text, cause, button }];
+  if (kind !== "bad") setTimeout(() => dismiss(id), button ? 20_000 : 6000);
+}
+
+/** Close the message whose cause is gone. @param {string} cause */
+export function settle(cause) {
+  if (toasts.value.some((t) => t.cause === cause)) toasts.value = toasts.value.filter((t) => t.cause !== cause);
 }
 
 /** @param {number} id */

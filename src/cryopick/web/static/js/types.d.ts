@@ -63,6 +63,7 @@ export interface ProjectState {
   formats: { id: string; name: string }[];
   match_diameters: number;
   runs: Run[];
+  deleted_runs?: { id: string; title: string }[];
 }
 
 /** Settings of a training run, as the form sends them. */
@@ -107,7 +108,7 @@ export interface Histogram extends PickFilter {
 /** Histogram and metrics of the run whose picks are shown. */
 export interface RunScores extends Histogram { totals: number[]; metrics: Metrics; suggestions: Suggestion[] }
 
-export interface Label { id: string; x: number; y: number; kind: string; mid: number; source?: string }
+export interface Label { id: string; x: number; y: number; kind: string; mid: number; source?: string; batch?: string; author?: string }
 
 export interface Region { id: string; kind: string; points: [number, number][]; mid: number }
 
@@ -122,6 +123,7 @@ export interface Operation {
   kind?: string;
   source?: string;
   points?: [number, number][];
+  batch?: string;
   seq?: number;
   author?: string;
   n_labels?: number;
@@ -164,6 +166,7 @@ export interface ExportSummary {
 }
 
 export interface ImportReport {
+  batch?: string | null;
   format: string;
   matched: number;
   n_unmatched: number;

@@ -4,6 +4,7 @@
 import { html, signal, useEffect } from "../../vendor/ui.js";
 import { get } from "../api.js";
 import * as store from "../store.js";
+import { Imports } from "./imports.js";
 import { listing, loadRows, rowAt } from "../micrographs.js";
 import { count, Dialog, NumberBox, plural } from "../widgets.js";
 
@@ -22,6 +23,7 @@ export function Data({ importMicrographs, open, changeProject }) {
         <button class="primary">Add</button></form>
       <div class="buttons"><button onClick=${() => (store.dialog.value = "labels")}>Import particles…</button>
         <span class="muted small">Coordinates from another program, as labels to start from or to compare.</span></div></section>
+    <${Imports} />
     ${total > 0 && html`<${Numbers} p=${p} changeProject=${changeProject} /><${Table} total=${total} open=${open} />`}
   </div></div>`;
 }

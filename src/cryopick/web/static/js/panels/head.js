@@ -63,6 +63,7 @@ export function Toasts() {
   return html`<div class="toast">${store.toasts.value.map(
     (t) => html`<div key=${t.id} class=${`note ${t.kind}`} role=${t.kind === "bad" ? "alert" : "status"}>
       <span class="grow">${t.text}</span>
+      ${t.button && html`<button onClick=${() => (store.dismiss(t.id), t.button?.run())}>${t.button.label}</button>`}
       <button class="plain" aria-label="Close" onClick=${() => store.dismiss(t.id)}>✕</button></div>`,
   )}</div>`;
 }

@@ -3,6 +3,7 @@
 
 import { html, signal } from "../../vendor/ui.js";
 import { ask } from "../api.js";
+import { rememberImport, undo } from "../edits.js";
 import * as store from "../store.js";
 import { count, Dialog } from "../widgets.js";
 
@@ -30,7 +31,10 @@ export function ImportLabels({ done }) {
   const { file, report, busy, error } = state.value;
   const importFile = async () => {
     if (!file || !(await send(file, false, "pos"))) return;
-    store.notify(`${count(state.value.report?.matched)} particles imported.`, "good");
+    const title = `import ${count(state.value.report?.matched)} particles`;
+    const batch = state.value.report?.batch;
+    if (batch) rememberImport(batch, title);
+    store.notify(`${count(state.value.report?.matched)} particles imported.`, "good", { button: batch ? { label: "Undo", run: () => void undo() } : undefined });
     state.value = { file: null, report: null, busy: false, error: "" };
     store.dialog.value = null;
     done();

@@ -17,8 +17,9 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
 });
 
 /** @param {{plan: import("../types.js").TrainingPlan | null, start: (form: import("../types.js").TrainingSettings) => void, pick: (form: import("../types.js").TrainingSettings) => void,
- * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
-export function Train({ plan, start, pick, stop, resume, show, drop }) {
+ * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void,
+ * restore: (id: string) => void, purge: (run: {id: string, title: string}) => void}} props */
+export function Train({ plan, start, pick, stop, resume, show, drop, restore, purge }) {
   const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
     <header><h1>Train a model</h1>
@@ -28,6 +29,7 @@ export function Train({ plan, start, pick, stop, resume, show, drop }) {
       <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} resume=${resume} show=${show} />
     </div>
     <${Runs} show=${show} drop=${drop} />
+    <${DeletedRuns} restore=${restore} purge=${purge} />
   </div></div>`;
 }
 
@@ -101,4 +103,14 @@ function Runs({ show, drop }) {
       <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
         ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>
   </table></div></section>`;
+}
+
+/** @param {{restore: (id: string) => void, purge: (run: {id: string, title: string}) => void}} props */
+function DeletedRuns({ restore, purge }) {
+  const deleted = store.project.value.deleted_runs ?? [];
+  if (!deleted.length) return null;
+  return html`<details class="card"><summary>${plural(deleted.length, "deleted run")}</summary><ul class="files">
+    ${deleted.map((run) => html`<li key=${run.id} class="buttons"><span class="grow">${run.title}</span>
+      <button disabled=${store.readOnly.value} onClick=${() => restore(run.id)}>Restore</button>
+      <button class="plain danger" disabled=${store.readOnly.value} onClick=${() => purge(run)}>Delete permanently</button></li>`)}</ul></details>`;
 }
