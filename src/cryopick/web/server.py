@@ -5,6 +5,7 @@
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -48,6 +49,8 @@ from cryopick.web.project.project import AnnotationProject
 from cryopick.web.project_access import ProjectAccess, load_access
 
 __all__ = ["create_application", "serve"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def create_application(
@@ -160,6 +163,9 @@ def serve(  # noqa: PLR0913  # one parameter for each option of the command
     for name, value in lengths_ang.items():
         if value is not None:
             project.database.set_meta(name, repr(value))
+    doubt = project.find_pixel_size_doubt(lengths_ang.get("pixel_size_ang"))
+    if doubt:
+        _LOGGER.warning("%s; check it under Micrographs", doubt)
     public = urlsplit(base_url)
     prefix = public.path.rstrip("/")
     hosts = frozenset() if socket_file else host_names(host, bound_port, public.netloc)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
@@ -38,6 +39,8 @@ class ProjectChange(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     pixel_size_ang: Angstrom | None = None
     diameter_ang: Angstrom | None = None
+    box_px: Annotated[int, Field(ge=0, le=10_000)] | None = None  # 0 follows the diameter
+    confirmed: bool = False  # use a pixel size that is probably wrong
 
 
 class ImportRequest(BaseModel):
@@ -80,7 +83,10 @@ def create_project_routes(project: AnnotationProject) -> APIRouter:
 
     @routes.patch("/state")
     def change_project(change: ProjectChange) -> dict[str, Any]:
-        for name, value in change.model_dump(exclude_none=True).items():
+        doubt = None if change.confirmed else project.find_pixel_size_doubt(change.pixel_size_ang)
+        if doubt:
+            raise HTTPException(409, doubt)
+        for name, value in change.model_dump(exclude_none=True, exclude={"confirmed"}).items():
             project.database.set_meta(name, repr(float(value)))
         project.event_stream.send("micrographs", {})
         return project.state()
