@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import tiny
 
 from cryopick.clients.topaz_cli.app import COMMANDS, run_words
-from cryopick.clients.topaz_cli.arguments import expand_argument_files, parse_integer
+from cryopick.clients.topaz_cli.arguments import Parser, expand_argument_files, parse_integer
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks
@@ -50,6 +50,15 @@ def test_help_lists_every_command_and_every_command_has_help(topaz):
     for name in COMMANDS:
         assert f"\n  {name} " in told.out
         assert f"usage: topaz {name}" in topaz(f"{name} --help").out
+
+
+def test_every_option_has_a_help_text():
+    for name, command in COMMANDS.items():
+        parser = Parser("topaz", name, command.about)
+        command.options(parser)
+
+        without = [action.dest for action in parser._actions if not action.help]
+        assert not without, name
 
 
 @pytest.mark.parametrize(
@@ -235,21 +244,6 @@ def test_older_names_do_the_same(topaz, tmp_path):
     assert len(read_picks(tmp_path / "high.star")) == 1
 
 
-def test_a_stack_holds_the_boxes_that_lie_inside(topaz, tmp_path):
-    import mrcfile
-
-    image, _ = tiny.blobs(1)
-    write_mrc(tmp_path / "a.mrc", image, pixel_size_ang=(2.0, 2.0))
-    (tmp_path / "a.txt").write_text("image_name\tx_coord\ty_coord\na\t20\t30\na\t1\t1\n")
-
-    topaz("particle_stack a.txt --size 16 -o out.mrcs")
-
-    with mrcfile.open(tmp_path / "out.mrcs") as stack:
-        np.testing.assert_array_equal(stack.data.reshape(16, 16), image[22:38, 12:28])
-        assert stack.voxel_size.x == 2
-    assert read_picks(tmp_path / "out.star").extra["rlnImageName"].tolist() == ["000001@out.mrcs"]
-
-
 def test_installation_does_not_overwrite_an_existing_topaz(topaz, tmp_path):
     (tmp_path / "bin").mkdir()
 
@@ -258,15 +252,6 @@ def test_installation_does_not_overwrite_an_existing_topaz(topaz, tmp_path):
     assert (tmp_path / "bin" / "topaz").stat().st_mode & 0o111
     assert "already exists" in topaz("--install-as-topaz bin", 1).err
     assert "no such folder" in topaz("--install-as-topaz none", 1).err
-
-
-@pytest.mark.parametrize("line", ["denoise a.mrc --output o/ --device 0 --normalize",
-                                  "denoise3d v.mrc -o o -m unet-3d -g 0 -s 96 -p 48"])  # fmt: skip
-def test_denoising_is_refused_and_writes_nothing(line, topaz, tmp_path):
-    told = topaz(line, 1)
-
-    assert "does not denoise" in told.err
-    assert not (tmp_path / "o").exists()
 
 
 def test_micrographs_with_the_same_name_are_not_mixed(topaz, tmp_path):

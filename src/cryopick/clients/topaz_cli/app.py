@@ -55,12 +55,12 @@ COMMANDS = {
     "preprocess": Command(
         "downsample and normalize micrographs", files.preprocess_options, "images:preprocess"
     ),
-    "denoise": Command("not supported", files.denoise_options, "images:denoise"),
-    "denoise3d": Command("not supported", files.denoise3d_options, "images:denoise"),
+    "denoise": Command("not supported", files.denoise_options, "denoising:denoise"),
+    "denoise3d": Command("not supported", files.denoise3d_options, "denoising:refuse"),
     "convert": Command("convert particle tables", files.convert_options, "tables:convert"),
     "split": Command("split a table by micrograph", files.split_options, "tables:split"),
     "particle_stack": Command(
-        "extract particles to a stack", files.stack_options, "images:particle_stack"
+        "extract particles to a stack", files.stack_options, "particle_stack:particle_stack"
     ),
     "train_test_split": Command(
         "split micrographs into training and test sets",

@@ -5,6 +5,7 @@ and after file names; a negative number is a value; `@file` is replaced by the l
 Messages go to stderr, data to stdout. Only the standard library is imported.
 
 - `Parser`: options of one command.
+- `add_scale_options`: the options that scale coordinates.
 - `expand_argument_files`: replace `@file`.
 - `parse_integer`: parse 150 or 150.0.
 - `report`: print a message.
@@ -18,7 +19,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Parser", "expand_argument_files", "parse_integer", "report", "set_thread_count"]
+__all__ = [
+    "Parser",
+    "add_scale_options",
+    "expand_argument_files",
+    "parse_integer",
+    "report",
+    "set_thread_count",
+]
 
 _NUMBER_BELOW_0 = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|^-(inf|nan)$", re.IGNORECASE)
 _DEEPEST = 8  # argument files in argument files
@@ -35,6 +43,16 @@ class Parser(argparse.ArgumentParser):
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse the words; values are stored under the long names."""
         return self.parse_intermixed_args(words)
+
+
+def add_scale_options(parser: Parser) -> None:
+    """Add the options that scale the coordinates of a table."""
+    for names, operation in (
+        (("-s", "--down-scale"), "divide"),
+        (("-x", "--up-scale"), "multiply"),
+    ):
+        about = f"{operation} coordinates by this factor (default: 1)"
+        parser.add_argument(*names, type=float, default=1.0, help=about)
 
 
 def expand_argument_files(words: Sequence[str], depth: int = 0) -> list[str]:

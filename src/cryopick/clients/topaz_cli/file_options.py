@@ -7,7 +7,7 @@
 - `no_options`: no options.
 """
 
-from cryopick.clients.topaz_cli.arguments import Parser, parse_integer
+from cryopick.clients.topaz_cli.arguments import Parser, add_scale_options, parse_integer
 from cryopick.clients.topaz_cli.picking_options import TABLES
 
 __all__ = [
@@ -80,23 +80,34 @@ def downsample_options(parser: Parser) -> None:
 
 
 def denoise_options(parser: Parser) -> None:
-    """Add the options of `denoise`, which is not supported, so that clients get a clear error."""
-    parser.add_argument("micrographs", nargs="*")
-    parser.add_argument("-m", "--model", nargs="+")
+    """Add the options of `denoise`; without the stand-in, clients get a clear error."""
+    add = parser.add_argument
+    add("micrographs", nargs="*", help="micrographs")
+    add("-o", "--output", help="output folder (default: beside the micrographs)")
+    add("--suffix", default="", help="suffix of the names of images")
+    add(
+        "--format",
+        default="mrc",
+        choices=("mrc", "tiff", "tif", "png"),
+        help="format (default: mrc)",
+    )
+    add("--normalize", action="store_true", help="scale to mean 0 and standard deviation 1")
+    for names in (("-a", "--dir-a"), ("-b", "--dir-b"), ("--hdf",)):
+        add(*names, help="training is not supported")
+    add("-m", "--model", nargs="+", help=_UNUSED)
     _add_ignored_options(
         parser,
-        "-d --device;-o --output;--suffix;--format;--save-prefix;--save-interval;-a --dir-a;"
-        "-b --dir-b;--hdf;--holdout;--lowpass;--gaussian;--inv-gaussian;--deconv-patch;"
-        "--pixel-cutoff;-s --patch-size;-p --patch-padding;--method;--arch;--optim;--lr;"
-        "--criteria;-c --crop;--batch-size;--num-epochs;--num-workers;-j --num-threads",
+        "-d --device;--save-prefix;--save-interval;--holdout;--lowpass;--gaussian;--inv-gaussian;"
+        "--deconv-patch;--pixel-cutoff;-s --patch-size;-p --patch-padding;--method;--arch;--optim;"
+        "--lr;--criteria;-c --crop;--batch-size;--num-epochs;--num-workers;-j --num-threads",
     )
-    for name in ("--normalize", "--stack", "--preload", "--deconvolve"):
-        parser.add_argument(name, action="store_true")
+    for name in ("--stack", "--preload", "--deconvolve"):
+        add(name, action="store_true", help=_UNUSED)
 
 
 def denoise3d_options(parser: Parser) -> None:
     """Add the options of `denoise3d`, which is not supported."""
-    parser.add_argument("volumes", nargs="*")
+    parser.add_argument("volumes", nargs="*", help="tomograms")
     _add_ignored_options(
         parser,
         "-o --output;--suffix;-m --model;-a --even-train-path;-b --odd-train-path;--N-train;"
@@ -108,7 +119,7 @@ def denoise3d_options(parser: Parser) -> None:
 
 def _add_ignored_options(parser: Parser, spellings: str) -> None:
     for names in spellings.split(";"):
-        parser.add_argument(*names.split())
+        parser.add_argument(*names.split(), help=_UNUSED)
 
 
 def convert_options(parser: Parser) -> None:
@@ -120,20 +131,7 @@ def convert_options(parser: Parser) -> None:
     add("--to", choices=(*TABLES, "json"), default="auto", help="format of the output")
     add("--suffix", default="", help="suffix of the names of files in a folder")
     add("-t", "--threshold", type=float, help="remove particles with lower scores")
-    add(
-        "-s",
-        "--down-scale",
-        type=float,
-        default=1.0,
-        help="divide coordinates by this factor (default: 1)",
-    )
-    add(
-        "-x",
-        "--up-scale",
-        type=float,
-        default=1.0,
-        help="multiply coordinates by this factor (default: 1)",
-    )
+    add_scale_options(parser)
     for name in ("--voltage", "--detector-pixel-size", "--magnification", "--amplitude-contrast"):
         add(name, type=float, default=-1.0, help="constant column of a STAR file; negative: none")
     _add_images(parser, ".mrc")
@@ -146,7 +144,12 @@ def split_options(parser: Parser) -> None:
     add = parser.add_argument
     add("file", help="table")
     add("-o", "--output", required=True, help="output folder")
-    add("--format", choices=("auto", "coord", "star"), default="auto")
+    add(
+        "--format",
+        choices=("auto", "coord", "star"),
+        default="auto",
+        help="format of the table (default: detected)",
+    )
     add("--suffix", default="", help="suffix of the names of files")
     add("-t", "--threshold", type=float, help="remove particles with lower scores")
 
@@ -156,10 +159,10 @@ def test_split_options(parser: Parser) -> None:
     add = parser.add_argument
     add("file", help="table of particles")
     add("-n", "--number", type=parse_integer, required=True, help="number of test micrographs")
-    add("--seed", type=parse_integer, default=0)
+    add("--seed", type=parse_integer, default=0, help="seed of the random split (default: 0)")
     add("--image-dir", required=True, help="folder of the micrographs")
     add("--image-ext", help="suffix of the micrographs (default: any)")
-    add("--format", choices=TABLES, default="auto")
+    add("--format", choices=TABLES, default="auto", help="format of the table (default: detected)")
 
 
 def stack_options(parser: Parser) -> None:
@@ -174,10 +177,10 @@ def stack_options(parser: Parser) -> None:
         "--resize",
         type=parse_integer,
         default=-1,
-        help="downsample the images to this size in pixels",
+        help="resample the images to this size in pixels",
     )
-    add("--image-ext", default=".mrc")
-    add("--metadata", help=_UNUSED)
+    add("--image-ext", default=".mrc", help="suffix of the micrographs (default: .mrc)")
+    add("--metadata", help="STAR file with a row per micrograph, whose columns are copied")
 
 
 def scale_options(parser: Parser) -> None:
@@ -233,7 +236,13 @@ def to_eman_options(parser: Parser) -> None:
 def star_threshold_options(parser: Parser) -> None:
     """Add the options of `star_particles_threshold`."""
     parser.add_argument("file", help="STAR file")
-    parser.add_argument("-t", "--threshold", type=float, default=float("-inf"))
+    parser.add_argument(
+        "-t",
+        "--threshold",
+        type=float,
+        default=float("-inf"),
+        help="remove particles with lower scores (default: none)",
+    )
     parser.add_argument("-o", "--output", help="STAR file to write (default: stdout)")
 
 

@@ -1,17 +1,12 @@
-"""Commands on images: downsample, normalize, extract particles. Denoising is refused.
+"""Commands on micrographs: downsample and normalize.
 
 - `preprocess`, `downsample`: micrographs for training and picking.
-- `particle_stack`: particles of all micrographs in one stack, with a STAR file, as older scripts
-  expect. `cryopick stack` writes what RELION reads.
-- `denoise`: a refusal that each client understands.
 - `write_image`: write an image in the format of its suffix.
 """
 
 import json
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +14,18 @@ import numpy as np
 from cryopick.array_types import Float32
 from cryopick.clients.topaz_cli.arguments import report, set_thread_count
 from cryopick.clients.topaz_cli.micrographs import find_images, report_failures
-from cryopick.clients.topaz_cli.table_files import add_image_suffix, write_table
-from cryopick.clients.topaz_cli.tables import read_tables
-from cryopick.errors import CryopickError, InputError, SettingsError
-from cryopick.evaluate.thresholds import apply_threshold
-from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
+from cryopick.errors import CryopickError, SettingsError
+from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
-from cryopick.io.images.mrc_stack import write_mrc_stack
-from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.names import micrograph_stem
-from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.export import write_prepared
 from cryopick.preprocess.fourier import downsample as shrunk_to
 from cryopick.preprocess.fourier import reduced_shape
 from cryopick.preprocess.settings import PreprocessSettings
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.ledger import Ledger
-from cryopick.stack.boxes import cut_boxes, has_box
 
-__all__ = ["denoise", "downsample", "particle_stack", "preprocess", "write_image"]
+__all__ = ["downsample", "preprocess", "write_image"]
 
 _IMAGES = ("mrc", "tiff", "png")
 _GREY_RANGE_SD = 3.0  # greys cover this many standard deviations around the mean
@@ -144,77 +132,3 @@ def downsample(values: Namespace) -> None:
     )
     if values.verbose:
         report(f"# {raw.pixels.shape} to {shape}")
-
-
-def denoise(_: Namespace) -> int:
-    """Report that denoising is not supported; write nothing.
-
-    RELION shows the original micrograph if this fails; other clients stop.
-    """
-    report(
-        "cryopick does not denoise; nothing was written. Use the original micrograph, or run this "
-        "job with a program that denoises (docs/howto/topaz.md)."
-    )
-    return 1
-
-
-def particle_stack(values: Namespace) -> None:
-    """Extract particles without normalization; discard boxes that extend beyond an edge.
-
-    Raises:
-        SettingsError: A size is odd, or the output is larger than the box.
-        InputError: A micrograph is missing, or no box lies inside one.
-    """
-    side, out = values.size, values.resize if values.resize > 0 else values.size
-    if side < 2 or side % 2 or out % 2 or out > side:  # the smallest even size
-        raise SettingsError(
-            f"expected an even --size of at least 2 and --resize at most that; got {side} and {out}"
-        )
-    picks = read_tables([values.file])
-    if np.isfinite(values.threshold):
-        picks = apply_threshold(picks, values.threshold)
-    paths = {
-        name: Path(values.image_root) / f"{name}{values.image_ext}" for name in picks.micrographs
-    }
-    inside = _select_inside(picks, paths, side)
-    if not len(inside):
-        raise InputError(f"{values.file}: no box of {side} pixels lies inside a micrograph")
-    output = Path(values.output)
-    _write_stack(output, inside, paths, side, out)
-    names = [f"{number:06d}@{output.name}" for number in range(1, len(inside) + 1)]
-    table = replace(
-        add_image_suffix(inside, values.image_ext), extra={"rlnImageName": np.array(names)}
-    )
-    write_table(table, str(output.with_suffix(".star")), "star")
-    report(f"# {len(inside)} of {len(picks)} particles written to {output}")
-
-
-def _select_inside(picks: Picks, paths: Mapping[str, Path], side: int) -> Picks:
-    """Select picks whose boxes lie inside the micrograph."""
-    selected = []
-    for name, picks_of_one in picks.split_by_micrograph():
-        selected.append(
-            picks_of_one.select(
-                has_box(read_micrograph_shape(paths[name]), picks_of_one.xy_px, side, "skip")
-            )
-        )
-    return concatenate(selected)
-
-
-def _write_stack(
-    output: Path, picks: Picks, paths: Mapping[str, Path], side: int, out: int
-) -> None:
-    sizes_ang = [_read_pixel_size(paths[name]) for name, _ in picks.split_by_micrograph()]
-    size_ang = next((size for size in reversed(sizes_ang) if size), 0.0)
-
-    def cut() -> Iterator[Float32[np.ndarray, "out out"]]:
-        for name, picks_of_one in picks.split_by_micrograph():
-            pixels = read_micrograph(paths[name]).pixels
-            for box in cut_boxes(pixels, picks_of_one.xy_px, side):
-                yield box if out == side else shrunk_to(box, (out, out))
-
-    write_mrc_stack(output, cut(), count=len(picks), side=out, pixel_size_ang=size_ang * side / out)
-
-
-def _read_pixel_size(path: Path) -> float | None:
-    return describe_micrograph(path, with_pixels=False).pixel_size_ang

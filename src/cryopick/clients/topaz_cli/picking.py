@@ -25,6 +25,7 @@ from cryopick.clients.topaz_cli.images import write_image
 from cryopick.clients.topaz_cli.micrographs import find_images, report_failures
 from cryopick.clients.topaz_cli.table_files import (
     FORMATS,
+    PICKED_ENDINGS,
     rescale_coordinates,
     write_table,
     write_table_per_micrograph,
@@ -72,7 +73,8 @@ def extract_here(values: Namespace) -> int:
     kind = FORMATS[values.format]
     if values.per_micrograph:
         table_paths = {str(path): _table_path(path, values) for path in paths}
-        write_table_per_micrograph(picks, table_paths, kind, round(2 * radius_px))
+        box_px = round(2 * radius_px)
+        write_table_per_micrograph(picks, table_paths, kind, box_px, endings=PICKED_ENDINGS)
     else:
         output = values.output
         if output and Path(output).is_dir():

@@ -7,7 +7,7 @@ ignored, and their help says so.
   command.
 """
 
-from cryopick.clients.topaz_cli.arguments import Parser, parse_integer
+from cryopick.clients.topaz_cli.arguments import Parser, add_scale_options, parse_integer
 
 __all__ = ["curve_options", "extract_options", "segment_options", "train_options"]
 
@@ -22,20 +22,7 @@ def extract_options(parser: Parser) -> None:
     _add_model(parser)
     add("-r", "--radius", type=float, help="minimum distance between particles, in pixels")
     add("-t", "--threshold", type=float, default=-6.0, help="minimum score (default: -6)")
-    add(
-        "-s",
-        "--down-scale",
-        type=float,
-        default=1.0,
-        help="divide coordinates by this factor (default: 1)",
-    )
-    add(
-        "-x",
-        "--up-scale",
-        type=float,
-        default=1.0,
-        help="multiply coordinates by this factor (default: 1)",
-    )
+    add_scale_options(parser)
     add("--batch-size", type=parse_integer, default=1, help=_UNUSED)
     add(
         "--assignment-radius",
@@ -66,8 +53,17 @@ def extract_options(parser: Parser) -> None:
         action="store_true",
         help="write one table per micrograph, beside it by default",
     )
-    add("--suffix", default="", help="suffix of the names of tables, before .txt")
-    add("--format", choices=("coord", "csv", "star", "json", "box"), default="coord")
+    add(
+        "--suffix",
+        default="",
+        help="with --per-micrograph: suffix of the names of tables, before .coord",
+    )
+    add(
+        "--format",
+        choices=("coord", "csv", "star", "json", "box"),
+        default="coord",
+        help="format of the tables (default: coord)",
+    )
     add(
         "--dims",
         type=parse_integer,
@@ -110,7 +106,13 @@ def curve_options(parser: Parser) -> None:
         required=True,
         help="maximum distance between a pick and a target, in pixels",
     )
-    add("--images", choices=("target", "predicted", "union"), default="target")
+    add(
+        "--images",
+        choices=("target", "predicted", "union"),
+        default="target",
+        help="micrographs to compare: those of --targets, of --predicted, or of both "
+        "(default: target)",
+    )
 
 
 def train_options(parser: Parser) -> None:
@@ -141,7 +143,12 @@ def _add_data(parser: Parser) -> None:
         help="test on one of K parts (cross-validation)",
     )
     add("--fold", type=parse_integer, default=0, help="number of the test part, from 0")
-    add("--cross-validation-seed", type=parse_integer, default=42)
+    add(
+        "--cross-validation-seed",
+        type=parse_integer,
+        default=42,
+        help="seed of the parts of --k-fold (default: 42)",
+    )
     add("--preload", default="auto", help=_UNUSED)
     add("--test-batch-size", type=parse_integer, default=1, help=_UNUSED)
 
@@ -161,7 +168,13 @@ def _add_learning(parser: Parser) -> None:
         default=3.0,
         help="pixels within this distance of a label count as positive (default: 3)",
     )
-    add("--method", choices=("PN", "GE-KL", "GE-binomial", "PU"), default="GE-binomial")
+    add(
+        "--method",
+        choices=("PN", "GE-KL", "GE-binomial", "PU"),
+        default="GE-binomial",
+        help="objective: PN counts unlabelled regions as negative, PU is the non-negative PU risk, "
+        "GE-KL and GE-binomial are generalized expectation criteria (default: GE-binomial)",
+    )
     add(
         "--slack",
         type=float,
@@ -205,7 +218,12 @@ def _add_network(parser: Parser) -> None:
     add("-m", "--model", default="resnet8", help="resnet8, resnet16, conv31, conv63, conv127, "
         "or a .sav file to fine-tune")  # fmt: skip
     add("--units", type=parse_integer, default=32, help="filters of the first layer (default: 32)")
-    add("--dropout", type=float, default=0.0)
+    add(
+        "--dropout",
+        type=float,
+        default=0.0,
+        help="fraction of features dropped in training (default: 0)",
+    )
     add("--bn", choices=("on", "off"), default="on", help="on; off is not supported")
     add("--pooling", help="none; others are not supported")
     add("--unit-scaling", type=parse_integer, default=2, help="2; others are not supported")

@@ -4,6 +4,7 @@ Clients parse coordinates as integers and wait for a file that is not empty, so 
 tables have integer coordinates and always a header. STAR files keep fractions.
 
 - `FORMATS`: our format for each format name of Topaz.
+- `PICKED_ENDINGS`: endings of the tables that `extract` writes for each micrograph.
 - `choose_format`: format for a file name.
 - `round_coordinates`, `rescale_coordinates`: coordinates in other pixels.
 - `add_image_suffix`, `add_columns`: names and columns of STAR files.
@@ -27,6 +28,7 @@ from cryopick.picks import Picks
 
 __all__ = [
     "FORMATS",
+    "PICKED_ENDINGS",
     "add_columns",
     "add_image_suffix",
     "choose_format",
@@ -38,6 +40,8 @@ __all__ = [
 
 FORMATS = {"coord": "tsv", "csv": "via", "star": "star", "box": "box", "json": "eman"}
 _ENDINGS = {"tsv": ".txt", "via": ".csv", "star": ".star", "box": ".box", "eman": "_info.json"}
+# Tables that `extract` writes beside micrographs have these instead.
+PICKED_ENDINGS = {**_ENDINGS, "tsv": ".coord", "eman": ".json"}
 _BY_SUFFIX = {".star": "star", ".csv": "via", ".box": "box", ".json": "eman"}
 
 
@@ -85,7 +89,12 @@ def write_table(picks: Picks, output: str | None, kind: str = "tsv", box_px: int
 
 
 def write_table_per_micrograph(
-    picks: Picks, paths: Mapping[str, Path], kind: str, box_px: int = 0
+    picks: Picks,
+    paths: Mapping[str, Path],
+    kind: str,
+    box_px: int = 0,
+    *,
+    endings: Mapping[str, str] = _ENDINGS,
 ) -> None:
     """Write one table per micrograph, also for those without particles.
 
@@ -94,6 +103,7 @@ def write_table_per_micrograph(
         paths: Path of the table of each micrograph, without suffix.
         kind: Name of the format in cryopick.
         box_px: Box size in pixels, for `box`.
+        endings: Ending of the file names for each format.
 
     Raises:
         SettingsError: Two micrographs have the same file.
@@ -101,7 +111,7 @@ def write_table_per_micrograph(
     owners: dict[Path, str] = {}
     for name, picks_of_one in picks.split_by_micrograph():
         base = paths[name]
-        path = base.with_name(base.name + _ENDINGS[kind])
+        path = base.with_name(base.name + endings[kind])
         other = owners.setdefault(path, name)
         if other != name:
             raise SettingsError(f"{other} and {name} would both be written to {path}")

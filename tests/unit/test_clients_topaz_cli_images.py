@@ -1,0 +1,128 @@
+"""Topaz-compatible command line: particle stacks, and the stand-in for denoising."""
+
+import mrcfile
+import numpy as np
+import pytest
+from tests import tiny
+
+from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import read_picks
+
+HEAD = "image_name\tx_coord\ty_coord\tscore\n"
+
+
+@pytest.fixture
+def two_micrographs(tmp_path):
+    """Write b.mrc and a.mrc, and a table with b first and boxes over edges; return the pixels."""
+    pixels = {}
+    for number, name in enumerate("ab"):
+        pixels[name], _ = tiny.blobs(number)
+        write_mrc(tmp_path / f"{name}.mrc", pixels[name], pixel_size_ang=(2.0, 2.0))
+    rows = "b\t20\t30\t1\na\t1\t2\t3\na\t50\t40\t2\na\t300\t40\t-1\n"
+    (tmp_path / "p.txt").write_text(HEAD + rows)
+    return pixels
+
+
+def standardized(box):
+    return (box - box.mean()) / box.std()
+
+
+def test_a_stack_has_all_particles_by_micrograph_each_standardized(
+    topaz, two_micrographs, tmp_path
+):
+    topaz("particle_stack p.txt --size 16 -o out.mrcs")
+
+    with mrcfile.open(tmp_path / "out.mrcs") as stack:
+        images, size = np.array(stack.data), stack.voxel_size
+        assert (size.x, size.y, stack.is_image_stack()) == (2, 2, True)
+    edge, inside, outside, last = images  # those of a, then those of b
+    a, b = two_micrographs["a"], two_micrographs["b"]
+    expected = standardized(a[:10, :9])  # from x = 1 - 8 and y = 2 - 8 on
+    np.testing.assert_allclose(edge[6:, 7:], expected, atol=1e-4)
+    assert not edge[:6].any()
+    assert not edge[:, :7].any()
+    np.testing.assert_allclose(inside, standardized(a[32:48, 42:58]), atol=1e-4)
+    assert not outside.any()
+    np.testing.assert_allclose(last, standardized(b[22:38, 12:28]), atol=1e-4)
+    table = read_picks(tmp_path / "out.star")
+    assert table.extra["rlnImageName"].tolist() == [f"00000{i}@out.mrcs" for i in (1, 2, 3, 4)]
+    assert table.xy_px[:, 0].tolist() == [1, 50, 300, 20]
+
+
+@pytest.mark.parametrize(("side", "image_side"), [(16, 8), (15, 15), (8, 16)])
+def test_resized_images_are_standardized_and_have_their_pixel_size(
+    side, image_side, topaz, two_micrographs, tmp_path
+):
+    (tmp_path / "p.txt").write_text(HEAD + "a\t50\t40\t2\n")
+
+    topaz(f"particle_stack p.txt --size {side} --resize {image_side} -o out.mrcs")
+
+    with mrcfile.open(tmp_path / "out.mrcs") as stack:
+        image, size_ang = np.squeeze(stack.data), float(stack.voxel_size.x)
+    assert image.shape == (image_side, image_side)
+    assert size_ang == pytest.approx(2 * side / image_side)
+    assert image.mean() == pytest.approx(0, abs=1e-5)
+    assert image.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_metadata_of_micrographs_are_copied_to_their_particles(topaz, two_micrographs, tmp_path):
+    rows = "m/b.mrc 200 low\nm/a.mrc 300.10 high\n"
+    tags = "".join(f"_rln{tag}\n" for tag in ("MicrographName", "Voltage", "GroupName"))
+    (tmp_path / "m.star").write_text(f"data_\nloop_\n{tags}{rows}")
+
+    topaz("particle_stack p.txt --size 8 -o out.mrcs --metadata m.star")
+
+    table = read_picks(tmp_path / "out.star")
+    assert table.extra["rlnVoltage"].tolist() == ["300.10", "300.10", "300.10", "200"]
+    assert table.extra["rlnGroupName"].tolist() == ["high", "high", "high", "low"]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("--size 1 -o o.mrcs", "at least 2"),
+        ("--size 8 --threshold 9 -o o.mrcs", "no particles"),
+        ("--size 8 --image-ext .tif -o o.mrcs", "no such file"),
+    ],
+)
+def test_a_stack_that_cannot_be_made_is_reported_in_one_line(
+    line, text, topaz, two_micrographs, tmp_path
+):
+    assert text in topaz(f"particle_stack p.txt {line}", 1).err
+    assert not (tmp_path / "o.mrcs").exists()
+
+
+@pytest.mark.parametrize("line", ["denoise a.mrc --output o/ --device 0 --normalize",
+                                  "denoise3d v.mrc -o o -m unet-3d -g 0 -s 96 -p 48"])  # fmt: skip
+def test_denoising_is_refused_and_writes_nothing(line, topaz, tmp_path):
+    told = topaz(line, 1)
+
+    assert "does not denoise" in told.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_stand_in_for_denoising_must_be_turned_on_and_says_what_it_is(
+    topaz, mics, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CRYOPICK_DENOISE", "filter")
+
+    told = topaz("denoise mics/mic_0.mrc mics/mic_1.mrc -o o/ --device 0 --normalize")
+
+    assert "not a denoiser: a Gaussian low-pass filter" in told.err
+    raw, filtered = (mrcfile.read(tmp_path / folder / "mic_0.mrc") for folder in ("mics", "o"))
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["mic_0.mrc", "mic_1.mrc"]
+    assert filtered.mean() == pytest.approx(0, abs=1e-4)
+    assert filtered.std() == pytest.approx(1, abs=1e-4)
+    spectra = [np.abs(np.fft.rfft2(image - image.mean())) for image in (raw, filtered)]
+    kept = [spectrum[48].sum() / spectrum[1:3].sum() for spectrum in spectra]  # Nyquist, low
+    assert kept[1] < 0.05 * kept[0]
+
+
+def test_the_stand_in_neither_overwrites_micrographs_nor_trains(topaz, mics, monkeypatch):
+    monkeypatch.setenv("CRYOPICK_DENOISE", "filter")
+
+    assert "overwrite itself" in topaz("denoise mics/mic_0.mrc -o mics/", 1).err
+    assert "does not train" in topaz("denoise -a even/ -b odd/", 1).err
+    topaz("denoise mics/mic_0.mrc")
+
+    assert (mics / "mic_0.denoised.mrc").exists()
