@@ -57,6 +57,7 @@ def test_image_and_columns_have_consistent_shapes(shape):
     assert result.image.dtype == np.float32
     assert result.xy_px.shape == (5, 2)
     assert all(len(column) == 5 for column in result.truth.values())
+    assert {"rot_deg", "tilt_deg", "psi_deg"} < result.truth.keys()
 
 
 def test_the_requested_particles_are_inside_and_separated():

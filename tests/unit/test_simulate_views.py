@@ -7,6 +7,7 @@ from tests import oracles_simulate
 from cryopick.simulate.builtin_molecules import builtin_molecule
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.views import (
+    convert_to_euler_angles,
     deposit_mass,
     draw_rotations,
     draw_similar_rotations,
@@ -28,6 +29,25 @@ def test_rotations_are_proper(seed, count):
     identity = np.broadcast_to(np.eye(3), (count, 3, 3))
     np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), identity, atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(rotations), 1.0)
+
+
+def turn(axis, angle_deg):
+    """Rotation of the coordinate frame about y or z by an angle."""
+    c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+    if axis == "z":
+        return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    return np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+
+
+@given(st.integers(0, 2**32))
+def test_euler_angles_describe_the_rotation_as_turns_about_z_y_and_z(seed):
+    (rotation,) = draw_rotations(np.random.default_rng(seed), 1)
+
+    angles = {name: float(a[0]) for name, a in convert_to_euler_angles(rotation[None]).items()}
+
+    psi, tilt, rot = angles["psi_deg"], angles["tilt_deg"], angles["rot_deg"]
+    expected = turn("z", psi) @ turn("y", tilt) @ turn("z", rot)
+    np.testing.assert_allclose(rotation, expected, atol=1e-6)
 
 
 def test_every_orientation_is_equally_likely():

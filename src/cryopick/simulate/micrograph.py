@@ -42,8 +42,9 @@ class SimulatedMicrograph:
         xy_px: Centres of mass of the intact particles on the micrograph, or positions along the
             axes of filaments.
         truth: Further columns of the same length: `defocus_um`, and `ice_frac`, the relative
-            thickness of the ice at the particle. For filaments also `filament`, its number, and
-            `direction_deg`, from x towards y.
+            thickness of the ice at the particle. For particles also `rot_deg`, `tilt_deg` and
+            `psi_deg`, the orientation in RELION's convention. For filaments instead `filament`,
+            its number, and `direction_deg`, from x towards y.
         junk: Centres of the junk objects by kind, including those outside the micrograph.
         carbon: Mask of the carbon foil.
     """

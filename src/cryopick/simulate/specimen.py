@@ -23,7 +23,12 @@ from cryopick.simulate.junk import (
 from cryopick.simulate.layout import Canvas, DiscPacking
 from cryopick.simulate.molecules import PROTEIN_DA_PER_ANG3, Molecule
 from cryopick.simulate.settings import SimulationSettings
-from cryopick.simulate.views import deposit_mass, draw_rotations, draw_similar_rotations
+from cryopick.simulate.views import (
+    convert_to_euler_angles,
+    deposit_mass,
+    draw_rotations,
+    draw_similar_rotations,
+)
 
 __all__ = ["Specimen", "draw_specimen"]
 
@@ -46,7 +51,8 @@ class Specimen:
         loss: Fraction of the intensity lost by diffraction; may be negative.
         xy_px: Centres of the intact particles on the canvas including its margin, or positions
             along filaments.
-        truth: Further columns of the same length: number and direction of the filament.
+        truth: Further columns of the same length: orientation of the particle, or number and
+            direction of the filament.
         junk: Centres of all other objects, by kind.
         carbon: Mask of the carbon foil.
     """
@@ -92,7 +98,9 @@ def draw_specimen(
         xy_px, truth = placer.add_filaments(particle_rng)
     else:
         hole_frac = 1 - float(np.mean(canvas.crop(covered)))
-        xy_px = placer.add_particles(particle_rng, packing, round(settings.particles * hole_frac))
+        xy_px, truth = placer.add_particles(
+            particle_rng, packing, round(settings.particles * hole_frac)
+        )
     return Specimen(
         phase=phase,
         blur_ang=molecule.blur_ang,
@@ -177,8 +185,12 @@ class _ProteinPlacer:
 
     def add_particles(
         self, rng: np.random.Generator, packing: DiscPacking, count: int
-    ) -> Float[np.ndarray, "placed 2"]:
-        """Add `count` intact molecules on the micrograph, and at equal density in the margin."""
+    ) -> tuple[Float[np.ndarray, "placed 2"], dict[str, Float[np.ndarray, " placed"]]]:
+        """Add `count` intact molecules on the micrograph, and at equal density in the margin.
+
+        Returns:
+            Their centres, and their orientations as Euler angles.
+        """
         settings = self.settings
         radius = settings.min_distance_frac * self.molecule.diameter_ang / 2
         (height, width), (inner_height, inner_width) = self.canvas.shape, self.canvas.inner
@@ -192,7 +204,7 @@ class _ProteinPlacer:
         rotations = self._draw_orientations(rng, len(centres))
         for centre, rotation in zip(centres, rotations, strict=True):
             self._add_phase(self.molecule.xyz_ang @ rotation.T, self.molecule.mass_da, centre)
-        return centres
+        return centres, convert_to_euler_angles(rotations)
 
     def add_filaments(
         self, rng: np.random.Generator

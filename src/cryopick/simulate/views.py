@@ -2,6 +2,7 @@
 
 - `draw_rotations`: rotation matrices, uniform over all orientations.
 - `draw_similar_rotations`: rotation matrices around one preferred view.
+- `convert_to_euler_angles`: the same orientations as RELION's angles.
 - `deposit_mass`: add the mass of grains to the pixels around them.
 - `gaussian_transfer`: Fourier transform of the Gaussian blur of a grain.
 - `project_molecule`: project a molecule in one orientation onto an image.
@@ -14,6 +15,7 @@ from cryopick.simulate.ctf import squared_frequency
 from cryopick.simulate.molecules import Molecule
 
 __all__ = [
+    "convert_to_euler_angles",
     "deposit_mass",
     "draw_rotations",
     "draw_similar_rotations",
@@ -38,6 +40,29 @@ def draw_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "{
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.moveaxis(np.array(rows), 2, 0)
+
+
+def convert_to_euler_angles(
+    rotations: Float[np.ndarray, "count 3 3"],
+) -> dict[str, Float[np.ndarray, " count"]]:
+    """Convert rotation matrices to the angles rot, tilt and psi of RELION, in degrees.
+
+    A matrix turns the molecule into its pose on the specimen; the projection is along z. In the
+    ZYZ convention it is Rz(psi) Ry(tilt) Rz(rot) with RELION's signs, so that rot and tilt are the
+    spherical coordinates of the direction of view on the molecule.
+
+    Returns:
+        Columns `rot_deg` and `psi_deg`, -180 to 180, and `tilt_deg`, 0 to 180.
+
+    Source: Heymann et al. 2005, J. Struct. Biol. 151:196, "Common conventions for interchange and
+    archiving of three-dimensional electron microscopy information in structural biology".
+    """
+    view = rotations[:, 2]  # the direction on the molecule that points along z
+    return {
+        "rot_deg": np.degrees(np.arctan2(view[:, 1], view[:, 0])),
+        "tilt_deg": np.degrees(np.arccos(np.clip(view[:, 2], -1, 1))),
+        "psi_deg": np.degrees(np.arctan2(rotations[:, 1, 2], -rotations[:, 0, 2])),
+    }
 
 
 def draw_similar_rotations(
