@@ -22,7 +22,7 @@ def topaz(tmp_path_factory):
 
 def installed(folder):
     words = "from cryopick.clients.topaz_cli import main; main()"
-    command = [sys.executable, "-c", words, "--install-as-topaz", folder]
+    command = [sys.executable, "-c", words, "--install", folder]
     subprocess.run(command, check=True, capture_output=True)
     return folder / "topaz"
 

@@ -244,16 +244,6 @@ def test_older_names_do_the_same(topaz, tmp_path):
     assert len(read_picks(tmp_path / "high.star")) == 1
 
 
-def test_installation_does_not_overwrite_an_existing_topaz(topaz, tmp_path):
-    (tmp_path / "bin").mkdir()
-
-    topaz("--install-as-topaz bin")
-
-    assert (tmp_path / "bin" / "topaz").stat().st_mode & 0o111
-    assert "already exists" in topaz("--install-as-topaz bin", 1).err
-    assert "no such folder" in topaz("--install-as-topaz none", 1).err
-
-
 def test_micrographs_with_the_same_name_are_not_mixed(topaz, tmp_path):
     from cryopick.io.tables.pick_tables import write_picks
 

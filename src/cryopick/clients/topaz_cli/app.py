@@ -121,8 +121,8 @@ def _run(words: Sequence[str], program: str) -> int:
     if first in ("-h", "--help"):
         sys.stdout.write(_help(program))
         return 0
-    if first == "--install-as-topaz":
-        from cryopick.clients.topaz_cli.commands import install
+    if first in ("--install", "--install-as-topaz"):
+        from cryopick.clients.topaz_cli.install import install
 
         return install(words[1:], program)
     command = COMMANDS.get(first)
@@ -154,7 +154,8 @@ def _help(program: str) -> str:
             "  -h, --help              show this help and exit; after a command, its options",
             "  --version               show the version of Topaz that this program replaces "
             f"({VERSION})",
-            "  --install-as-topaz DIR  write DIR/topaz, which runs this program",
+            "  --install DIR           write DIR/topaz and DIR/relion_python_topaz, which run this "
+            "program",
             "",
             "commands:",
             *lines,

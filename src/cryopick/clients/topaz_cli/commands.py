@@ -4,20 +4,16 @@
 - `segment`: write score maps.
 - `extract`: pick particles; clients wait for this command.
 - `gui`: open the labelling page.
-- `install`: write a file `topaz` that starts this program.
 """
 
 import os
-import shlex
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from pathlib import Path
 
 from cryopick.clients.topaz_cli.arguments import report, set_thread_count
 
-__all__ = ["extract", "gui", "install", "segment", "train"]
+__all__ = ["extract", "gui", "segment", "train"]
 
 _MAX_WORKER_MICROGRAPHS = 8  # for more, the start-up time does not matter
 _CRYOPICK = (sys.executable, "-P", "-m", "cryopick")
@@ -96,37 +92,3 @@ def _check(values: Namespace) -> None:
 def gui(_: Namespace) -> int:
     """Run `cryopick label` on the current folder until Ctrl-C."""
     return subprocess.run([*_CRYOPICK, "label", "."], check=False).returncode
-
-
-def install(words: Sequence[str], program: str) -> int:
-    """Write the file `topaz` to a folder, unless it exists.
-
-    Args:
-        words: The folder, as only word.
-        program: Name of the program, for messages.
-
-    Returns:
-        The exit status.
-    """
-    if len(words) != 1:
-        report(f"usage: {program} --install-as-topaz DIR")
-        return 2
-    path = Path(words[0]).absolute() / "topaz"
-    if not path.parent.is_dir():
-        report(f"{program}: error: {path.parent}: no such folder; create it, or choose another")
-        return 1
-    start = "import sys; from cryopick.clients.topaz_cli import main; sys.argv[0] = 'topaz'; main()"
-    python = shlex.quote(sys.executable)
-    command = f'exec {python} -P -c "{start}" "$@"'  # -P: import nothing from the current folder
-    text = f"#!/bin/sh\n# starts cryopick for programs that run topaz\n{command}\n"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
-    except FileExistsError:
-        report(
-            f"{program}: error: {path}: already exists; remove it first, or choose another folder"
-        )
-        return 1
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    report(f"{path} runs cryopick; put its folder first on PATH, or enter its path in the client")
-    return 0

@@ -78,7 +78,5 @@ def _filter(path: Path, values: Namespace) -> None:
     folder = Path(values.output) if values.output else path.parent
     name = f"{micrograph_stem(path.name)}{suffix}.{values.format}"
     if (folder / name).resolve() == path.resolve():
-        raise SettingsError(
-            f"{path}: would overwrite itself; choose another --output"
-        )
+        raise SettingsError(f"{path}: would overwrite itself; choose another --output")
     write_image(folder / name, image, pixel_size_ang)
