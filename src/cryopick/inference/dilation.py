@@ -19,6 +19,7 @@ from torch import nn
 
 from cryopick.errors import SettingsError
 from cryopick.inference.winograd import WinogradConv2d
+from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.networks import LateResidual, Residual, Scorer
 
 __all__ = ["convert_to_stride"]
@@ -32,7 +33,8 @@ def convert_to_stride(scorer: Scorer, step_px: int) -> Scorer:
         step_px: Pixels between neighbouring scores: the stride of the network or a divisor of it.
 
     Raises:
-        SettingsError: `step_px` does not divide the stride of the network.
+        SettingsError: `step_px` does not divide the stride of the network, or the network is an
+            encoder-decoder, whose stride cannot be changed.
         ValueError: The network was already optimized for another step.
     """
     if step_px < 1 or scorer.stride_px % step_px:
@@ -46,6 +48,11 @@ def convert_to_stride(scorer: Scorer, step_px: int) -> Scorer:
     if any(isinstance(module, WinogradConv2d) for module in scorer.modules()):
         raise ValueError(
             f"the network was optimized for a step of {scorer.stride_px}; got {step_px}"
+        )
+    if isinstance(dense.encoder, EncoderDecoder):
+        raise SettingsError(
+            f"the network {scorer.settings.name} scores every {scorer.stride_px} pixels only; "
+            f"got a step of {step_px}"
         )
     stride, dilation = 1, 1  # of the input of a layer; dilation is the product of removed strides
     for block in dense.encoder:

@@ -27,6 +27,7 @@ from cryopick.inference.dilation import convert_to_stride
 from cryopick.inference.settings import Precision
 from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
 from cryopick.model.device import has_fast_bfloat16
+from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import LateResidual, Scorer
 from cryopick.runs.parallel import map_in_order
@@ -43,6 +44,7 @@ __all__ = [
 # Minimum side of a tile in pixels and in receptive fields on a CPU: the activations nearly fit the
 # cache of a core, and the halo stays small in comparison. On a GPU, large tiles use all cores.
 _TILE_PX, _TILE_FIELDS, _TILE_PX_GPU = 256, 4, 1024
+_ENCODER_DECODER_TILE_PX = 1024  # a multiple of the alignment; its halo is 144 pixels
 _MAX_WORKERS = 8  # tiles in memory, about 60 MB each at a step of 1; further threads share a tile
 _CPU = torch.device("cpu")
 
@@ -88,18 +90,22 @@ def compute_score_map(
     if tile_px is None:
         tile_px_cpu = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
         tile_px = tile_px_cpu if on_cpu else _TILE_PX_GPU
-    tiles = list(_tiles(scorer, logits.shape, tile_px))
+    tiles = list(_tiles(scorer, image.shape, tile_px))
     threads = torch.get_num_threads()
     workers = min(threads, len(tiles), _MAX_WORKERS) if on_cpu else 1
 
-    def score_tile(tile: tuple[slice, slice], window: tuple[int, int, int, int]) -> None:
+    def score_tile(tile: _Tile) -> None:
         if workers > 1:  # one core per tile, so that cores need not wait for each other
             torch.set_num_threads(threads // workers)
         with torch.inference_mode():
-            pixels = _pad(image, window).to(device)
-            logits[tile] = scorer(pixels[None, None])[0].float().cpu().numpy()
+            pixels = _pad(image, tile.window).to(device)[None, None]
+            if isinstance(scorer.encoder, EncoderDecoder):
+                tile_logits = scorer.classify(scorer.encoder.encode_all(pixels))
+            else:
+                tile_logits = scorer(pixels)
+            logits[tile.output] = tile_logits[0][tile.inner].float().cpu().numpy()
 
-    for _ in map_in_order(lambda arguments: score_tile(*arguments), tiles, workers):
+    for _ in map_in_order(score_tile, tiles, workers):
         pass
     torch.set_num_threads(threads)  # the default of threads that start later
     return ScoreMap(logits, step_px)
@@ -147,27 +153,69 @@ def _check_finite(logits: Float32[np.ndarray, "rows columns"]) -> None:
         )
 
 
-def _tiles(
-    scorer: Scorer, shape: tuple[int, int], tile_px: int
-) -> Iterator[tuple[tuple[slice, slice], tuple[int, int, int, int]]]:
-    """Generate the tiles of a grid of scores, each with the window of pixels it depends on.
+@dataclass(frozen=True)
+class _Tile:
+    """A part of a grid of scores.
 
-    A window is (top, left, bottom, right) in pixels of the image, with the halo.
+    Attributes:
+        output: Rows and columns of the grid.
+        window: Pixels of the image that are shown to the network, as (top, left, bottom, right).
+        inner: Those of the network's scores that belong to `output`.
     """
-    stride, halo = scorer.stride_px, scorer.receptive_field_px // 2
-    side = max(1, tile_px // stride)
-    for row in range(0, shape[0], side):
-        for column in range(0, shape[1], side):
-            last_row, last_column = min(row + side, shape[0]), min(column + side, shape[1])
-            yield (
-                (slice(row, last_row), slice(column, last_column)),
-                (
-                    row * stride - halo,
-                    column * stride - halo,
-                    (last_row - 1) * stride + halo + 1,
-                    (last_column - 1) * stride + halo + 1,
-                ),
+
+    output: tuple[slice, slice]
+    window: tuple[int, int, int, int]
+    inner: tuple[slice, slice]
+
+
+def _tiles(scorer: Scorer, shape: tuple[int, ...], tile_px: int) -> Iterator[_Tile]:
+    """Generate the tiles of the grid of scores of an image of this shape."""
+    is_padded = isinstance(scorer.encoder, EncoderDecoder)
+    side_px = _ENCODER_DECODER_TILE_PX if is_padded else tile_px
+    split = _split_padded if is_padded else _split_unpadded
+    rows, columns = (list(split(scorer, length_px, side_px)) for length_px in shape)
+    for row in rows:
+        for column in columns:
+            yield _Tile(
+                (row.output, column.output),
+                (row.start_px, column.start_px, row.stop_px, column.stop_px),
+                (row.inner, column.inner),
             )
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """A tile along one axis: scores, pixels shown to the network, and those of its scores."""
+
+    output: slice
+    start_px: int
+    stop_px: int
+    inner: slice
+
+
+def _split_unpadded(scorer: Scorer, length_px: int, tile_px: int) -> Iterator[_Interval]:
+    """Split an axis into tiles, whose pixels include the halo of the receptive field."""
+    stride, halo = scorer.stride_px, scorer.receptive_field_px // 2
+    count, side = -(-length_px // stride), max(1, tile_px // stride)
+    for first in range(0, count, side):
+        end = min(first + side, count)
+        yield _Interval(
+            slice(first, end), first * stride - halo, (end - 1) * stride + halo + 1, slice(None)
+        )
+
+
+def _split_padded(scorer: Scorer, length_px: int, tile_px: int) -> Iterator[_Interval]:
+    """Split an axis into tiles for an encoder-decoder; scores do not depend on the tiles."""
+    stride, margin = scorer.stride_px, EncoderDecoder.ALIGNMENT_PX
+    for first_px in range(0, length_px, tile_px):
+        end_px = min(first_px + tile_px, length_px)
+        start_px = max(first_px - EncoderDecoder.CONTEXT_PX, -margin)
+        stop_px = min(end_px + EncoderDecoder.CONTEXT_PX, length_px + margin)
+        output = slice(first_px // stride, -(-end_px // stride))
+        offset = start_px // stride
+        yield _Interval(
+            output, start_px, stop_px, slice(output.start - offset, output.stop - offset)
+        )
 
 
 def _pad(
@@ -206,7 +254,7 @@ def optimize_for_inference(
     """
     copy = convert_to_stride(scorer, step_px or scorer.stride_px).eval()
     for module in list(copy.modules()):
-        if isinstance(module, LateResidual):
+        if isinstance(module, LateResidual | EncoderDecoder):
             module.fold()
         children = list(module.named_children())
         for (name, first), (norm_name, second) in pairwise(children):
@@ -214,16 +262,23 @@ def optimize_for_inference(
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, norm_name, nn.Identity())
     if device.type == "cpu" and precision == torch.float32:
-        for module in list(copy.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, nn.Conv2d) and is_worthwhile(child):
-                    setattr(module, name, WinogradConv2d(child))
-    if precision != torch.float32:
+        _use_winograd(copy)
+    if isinstance(copy.encoder, EncoderDecoder):
+        copy.encoder.to(precision)
+    elif precision != torch.float32:
         first, *rest = copy.encoder
         inner = nn.Sequential(*rest).to(precision)
         copy.encoder = nn.Sequential(first, _Cast(precision), *inner, _Cast(torch.float32))
     # Channels last is the layout that oneDNN and cuDNN compute in.
     return copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+
+
+def _use_winograd(scorer: Scorer) -> None:
+    """Replace the large convolutions of a network by Winograd convolutions."""
+    for module in list(scorer.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d) and is_worthwhile(child):
+                setattr(module, name, WinogradConv2d(child))
 
 
 def optimize_ensemble_for_inference(

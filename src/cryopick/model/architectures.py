@@ -3,7 +3,8 @@
 The module needs no torch, so that settings can be read and checked without it.
 
 - `Layer`: one layer.
-- `NETWORKS`: the networks by name.
+- `NETWORKS`: the networks that are lists of layers, by name.
+- `ENCODER_DECODER`: name of the network of the general model, which is none.
 - `NetworkSettings`: name, width and dropout of a network.
 """
 
@@ -14,7 +15,7 @@ from typing import Annotated
 from cryopick.config import Help
 from cryopick.errors import SettingsError
 
-__all__ = ["NETWORKS", "Layer", "NetworkSettings"]
+__all__ = ["ENCODER_DECODER", "NETWORKS", "Layer", "NetworkSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,8 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
     ),
 }
 
+ENCODER_DECODER = "unet97"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
@@ -117,8 +120,8 @@ class NetworkSettings:
     name: Annotated[
         str,
         Help(
-            "Network: conv31, conv63, conv127, resnet41, resnet73 or dilated101. The number is "
-            "the side of its receptive field in working pixels.",
+            "Network: conv31, conv63, conv127, resnet41, resnet73, dilated101 or unet97. The "
+            "number is the side of its receptive field in working pixels.",
             option="network",
         ),
     ] = "conv31"
@@ -126,10 +129,9 @@ class NetworkSettings:
     dropout: Annotated[float, Help("Fraction of features dropped during training, 0 to 1.")] = 0.5
 
     def __post_init__(self) -> None:
-        if self.name not in NETWORKS:
-            raise SettingsError(
-                f"unknown network {self.name!r}; choose one of {', '.join(NETWORKS)}"
-            )
+        names = (*NETWORKS, ENCODER_DECODER)
+        if self.name not in names:
+            raise SettingsError(f"unknown network {self.name!r}; choose one of {', '.join(names)}")
         if self.width < 1:
             raise SettingsError(f"width must be at least 1 channel; got {self.width}")
         if not 0 <= self.dropout < 1:

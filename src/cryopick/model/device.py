@@ -92,7 +92,7 @@ def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_f
 
     This is channels last, except for residual networks on a CPU (docs/results/speed.md).
     """
-    is_residual = any(layer.residual for layer in NETWORKS[scorer.settings.name])
+    is_residual = any(layer.residual for layer in NETWORKS.get(scorer.settings.name, ()))
     return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
 
 

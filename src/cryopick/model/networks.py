@@ -1,8 +1,8 @@
 """Networks that score micrograph regions, and the decoder that regularizes their training.
 
-All convolutions are unpadded, so a network applied to a large image gives at each position exactly
-the score of the crop there. Receptive field and stride are computed from the list of layers;
-other code reads them from the network.
+Apart from the encoder-decoder of the general model, all convolutions are unpadded, so a network
+applied to a large image gives at each position exactly the score of the crop there. Receptive field
+and stride are computed from the list of layers; other code reads them from the network.
 
 - `Scorer`: a fully convolutional network with a linear head that returns logits.
 - `Residual`, `LateResidual`: residual layers, which dense inference modifies.
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float
-from cryopick.model.architectures import NETWORKS, Layer, NetworkSettings
+from cryopick.model.architectures import ENCODER_DECODER, NETWORKS, Layer, NetworkSettings
+from cryopick.model.encoder_decoder import EncoderDecoder
 
 __all__ = ["Decoder", "LateResidual", "Residual", "Scorer"]
 
@@ -103,21 +104,21 @@ class Scorer(nn.Module):
 
     receptive_field_px: int
     stride_px: int
+    features: int
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = settings
-        layers = NETWORKS[settings.name]
-        self.receptive_field_px, self.stride_px = _compute_geometry(layers)
-        self.features: int = layers[-1].channels * settings.width
-        blocks: list[nn.Module] = []
-        channels = 1
-        for layer in layers:
-            block = LateResidual if layer.late else Residual if layer.residual else _Convolution
-            channels_out = layer.channels * settings.width
-            blocks.append(block(channels, channels_out, layer))
-            channels = channels_out
-        self.encoder: nn.Sequential = nn.Sequential(*blocks)
+        self.encoder: nn.Sequential | EncoderDecoder
+        if settings.name == ENCODER_DECODER:
+            self.encoder, self.features = EncoderDecoder(settings.width), settings.width
+            self.receptive_field_px = EncoderDecoder.FIELD_PX
+            self.stride_px = EncoderDecoder.STRIDE_PX
+        else:
+            layers = NETWORKS[settings.name]
+            self.encoder = _make_encoder(layers, settings.width)
+            self.features = layers[-1].channels * settings.width
+            self.receptive_field_px, self.stride_px = _compute_geometry(layers)
         self.dropout: nn.Dropout2d = nn.Dropout2d(settings.dropout)
         self.head: nn.Linear = nn.Linear(self.features, 1)
 
@@ -125,7 +126,8 @@ class Scorer(nn.Module):
         self, images: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch features rows columns"]:
         """Compute the feature vectors of all regions, the input of the linear head."""
-        return self.encoder(images)
+        features: Tensor = self.encoder(images)
+        return features
 
     def forward(
         self, images: Float[Tensor, "batch 1 height width"]
@@ -187,6 +189,17 @@ class Decoder(nn.Module):
         start = (images.shape[-1] - self.receptive_field_px) // 2
         stop = start + self.receptive_field_px
         return images[:, start:stop, start:stop]
+
+
+def _make_encoder(layers: Sequence[Layer], width: int) -> nn.Sequential:
+    """Make the layers of a network, the first of which has one input channel."""
+    blocks: list[nn.Module] = []
+    channels = 1
+    for layer in layers:
+        block = LateResidual if layer.late else Residual if layer.residual else _Convolution
+        blocks.append(block(channels, layer.channels * width, layer))
+        channels = layer.channels * width
+    return nn.Sequential(*blocks)
 
 
 def _make_convolution(channels_in: int, channels: int, layer: Layer) -> nn.Conv2d:
