@@ -26,9 +26,12 @@ from cryopick.simulate.settings import SimulationSettings
 
 __all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
 
-_LOG_DIAMETER_SD = 0.18  # of the diameter that a user enters, on a natural-logarithm scale
+_LOG_DIAMETER_SD = 0.28  # of the diameter that a user enters, on a natural-logarithm scale
 _MAX_LOG_DIAMETER = 0.65
-_BY_LENGTH_FRAC = 0.4  # fraction of molecules for which only the longest extent is entered
+# Fractions of molecules for which only the longest extent is entered, both sides, or a size between
+# their geometric mean and the longest extent.
+_SIZE_FRACS = {"length": 0.2, "mean": 0.5, "between": 0.3}
+_MIN_WIDTH_PX = 2.5  # of thin molecules; nobody could see thinner ones
 _GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
 _PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
 _EMPTY_FRAC = 0.15  # fraction of fields without particles
@@ -117,10 +120,13 @@ def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[
     """
     molecule = _draw_molecule(rng, domain.molecules)
     log_ratio = np.log(_mean_extent_ang(molecule) / molecule.diameter_ang)
-    mean_weight = 0.0 if rng.random() < _BY_LENGTH_FRAC else 1.0
+    size = rng.choice(list(_SIZE_FRACS), p=list(_SIZE_FRACS.values()))
+    mean_weight = {"length": 0.0, "mean": 1.0, "between": float(rng.random())}[size]
     error = float(np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER))
     entered_ang = molecule.diameter_ang * float(np.exp(mean_weight * log_ratio + error))
-    pixel_ang = float(np.clip(entered_ang / domain.diameter_px, 0.5, 100))
+    width_ang = _mean_extent_ang(molecule) ** 2 / molecule.diameter_ang
+    largest_ang = min(100.0, max(width_ang / _MIN_WIDTH_PX, 0.5))
+    pixel_ang = float(np.clip(entered_ang / domain.diameter_px, 0.5, largest_ang))
     stretch = np.exp(0.08 * rng.normal(size=3))
     return molecule.stretch(stretch, _GRAIN_PX * pixel_ang), pixel_ang
 

@@ -238,7 +238,7 @@ FAMILIES: "MappingProxyType[str, Callable[[np.random.Generator], Blobs]]" = Mapp
         "disc": _draw_disc,
     }
 )
-_FAMILY_PROBABILITIES = (0.16, 0.1, 0.14, 0.1, 0.1, 0.12, 0.12, 0.07, 0.05, 0.04)
+_FAMILY_PROBABILITIES = (0.15, 0.1, 0.13, 0.1, 0.09, 0.11, 0.16, 0.07, 0.05, 0.04)
 _NEVER_IN_MEMBRANES = ("shell", "rod", "torus", "tube", "disc")
 
 
