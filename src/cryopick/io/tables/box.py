@@ -3,29 +3,35 @@
 A file holds one micrograph, named by the stem of the file. The corner has the lowest x and y in
 stored pixels. The centre is corner + size // 2, as in EMAN and RELION: the pixel at the origin of
 the box's Fourier transform, also for odd sizes. A fifth number is read as the score, as REPIC
-writes it; EMAN1 stored a class there.
+writes it; EMAN1 stored a class there. The sizes are carried as the columns `Width` and `Height`.
 
 The segments of EMAN2's helix boxer follow comments: `#micrograph:` names the micrograph, and each
 `#helix:` begins another helix, whose number becomes the column `rlnHelicalTubeID`.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from cryopick.errors import SettingsError
+from cryopick.array_types import Float, Real
+from cryopick.io.tables.box_sizes import HEIGHT, WIDTH, find_box_sizes
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
+    are_finite,
+    convert_words,
     format_coordinates,
     format_scores,
+    iterate_slices,
     line_error,
+    line_writer,
     parse_floats,
     require_one_micrograph,
     text_reader,
-    text_writer,
 )
+from cryopick.io.tables.row_blocks import PicksBuilder, iterate_lines
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -36,48 +42,60 @@ _EXPECTED_LINE = "a .box line with 4 or 5 numbers (corner x, y, width, height [s
 
 
 def _parse(text: str, path: Path) -> Picks:
-    rows, helices, name, helix = [], [], _micrograph(path), 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.split()
-        if line.startswith("#"):
-            key, _, value = line[1:].partition(":")
-            name = value.strip() or name if key.strip() == "micrograph" else name
-            helix += key.strip() == "helix"
-            continue
-        if not fields:
-            continue
-        helices.append(helix)
-        if len(fields) not in (4, 5):
-            raise line_error(path, number, f"{_EXPECTED_LINE}; this one has {len(fields)}", line)
-        try:
-            row = parse_floats(fields)
-        except ValueError:
-            raise line_error(path, number, _EXPECTED_LINE, line) from None
-        if not np.isfinite(row[:4]).all() or (row[2:4] < 0).any():
-            raise line_error(
-                path, number, f"{_EXPECTED_LINE}, finite and not negative in size", line
-            )
-        rows.append([*row[:4], row[4] if len(row) > 4 else np.nan])
-    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
-    centre = table[:, :2] + np.floor(table[:, 2:4] / 2)
-    picks = Picks.for_micrograph(name, centre, table[:, 4])
-    return replace(picks, extra={_HELIX: np.array(helices, np.int64)}) if helix else picks
+    picks, name, helix = PicksBuilder.for_micrograph(_micrograph(path)), _micrograph(path), 0
+    helices: list[int] = []
+    for first, lines in iterate_lines(text):
+        rows = []
+        for number, line in enumerate(lines, start=first):
+            if line.startswith("#"):
+                key, _, value = line[1:].partition(":")
+                name = value.strip() or name if key.strip() == "micrograph" else name
+                helix += key.strip() == "helix"
+            elif line.strip():
+                rows.append(_parse_line(line, number, path))
+                helices.append(helix)
+        numbers = np.array(rows, dtype=np.float64).reshape(-1, 5)
+        sides = {WIDTH: _shorten(numbers[:, 2]), HEIGHT: _shorten(numbers[:, 3])}
+        picks.add(numbers[:, :2] + np.floor(numbers[:, 2:4] / 2), numbers[:, 4], extra=sides)
+    table = replace(picks.build(), micrographs=(name,))
+    extra = {_HELIX: np.array(helices, np.int64)} if helix else {}
+    return replace(table, extra={**table.extra, **extra})
+
+
+def _parse_line(line: str, number: int, path: Path) -> list[float]:
+    fields = line.split()
+    if len(fields) not in (4, 5):
+        raise line_error(path, number, f"{_EXPECTED_LINE}; this one has {len(fields)}", line)
+    try:
+        row = convert_words(fields)
+    except ValueError:
+        raise line_error(path, number, _EXPECTED_LINE, line) from None
+    if not are_finite(row[:4]) or min(row[2:4]) < 0:
+        raise line_error(path, number, f"{_EXPECTED_LINE}, finite and not negative in size", line)
+    return row if len(row) > 4 else [*row, np.nan]
+
+
+def _shorten(sides: Float[np.ndarray, " rows"]) -> Real[np.ndarray, " rows"]:
+    """Return sides as integers, which other tables show without a decimal point, if they are."""
+    is_integer = (sides == np.round(sides)).all() and (sides < 2**53).all()
+    return sides.astype(np.int64) if is_integer else sides
 
 
 def _micrograph(path: Path) -> str:
     return path.stem
 
 
-def _render(picks: Picks, layout: TableLayout) -> str:
-    if layout.box_px is None or layout.box_px < 1:
-        raise SettingsError("a .box file stores boxes: give their side in pixels with --box-px")
+def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
+    size = find_box_sizes(picks, layout, "a .box file")
     require_one_micrograph(picks, "a .box file")
-    corner = picks.xy_px - layout.box_px // 2
-    side = [str(layout.box_px)] * len(picks)
-    columns = [format_coordinates(corner[:, 0]), format_coordinates(corner[:, 1]), side, side]
-    if len(picks) and not np.isnan(picks.score).all():
-        columns.append(format_scores(picks.score))
-    return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+    is_scored = len(picks) > 0 and not np.isnan(picks.score).all()
+    picks = replace(picks, extra={WIDTH: size[:, 0], HEIGHT: size[:, 1]})
+    for part in iterate_slices(picks):
+        size = np.column_stack([part.extra[WIDTH], part.extra[HEIGHT]])
+        columns = [*(part.xy_px - np.floor(size / 2)).T, *size.T]
+        texts = [format_coordinates(column) for column in columns]
+        texts += [format_scores(part.score)] if is_scored else []
+        yield from map("\t".join, zip(*texts, strict=True))
 
 
 def _matches_head(head: str) -> bool:
@@ -92,7 +110,7 @@ CODEC = Codec(
     suffixes=(".box",),
     matches_head=_matches_head,
     read=text_reader(_parse),
-    write=text_writer(_render),
+    write=line_writer(_render),
     ending=".box",
     name_from_file=_micrograph,
     is_single=True,

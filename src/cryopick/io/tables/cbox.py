@@ -9,31 +9,41 @@ more. Three-dimensional boxes are rejected; vertices of filaments are ignored.
 - `CODEC`: tables of picks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import FormatError, NotATableError, SettingsError
+from cryopick.errors import FormatError, NotATableError
+from cryopick.io.tables.box_sizes import HEIGHT, WIDTH, find_box_sizes
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
+    are_finite,
     convert_to_floats,
+    convert_words,
     format_coordinates,
+    iterate_slices,
     line_error,
+    line_writer,
     parse_floats,
     require_one_micrograph,
     text_reader,
-    text_writer,
 )
-from cryopick.io.tables.star_text import Columns, find_columns, parse_numbers, parse_star
+from cryopick.io.tables.row_blocks import PicksBuilder, iterate_lines
+from cryopick.io.tables.star_rows import open_table
+from cryopick.io.tables.star_text import Columns, find_columns, parse_numbers
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
+if TYPE_CHECKING:
+    from gemmi import cif
+
 __all__ = ["CODEC"]
 
-_CORNER, _SIZE = ("_CoordinateX", "_CoordinateY"), ("_Width", "_Height")
+_CORNER, _SIZE = ("_CoordinateX", "_CoordinateY"), (f"_{WIDTH}", f"_{HEIGHT}")
 _Z, _CONFIDENCE, _NONE = "_CoordinateZ", "_Confidence", "<NA>"
 _CARRIED = ("_Width", "_Height", "_EstWidth", "_EstHeight", "_NumBoxes", "_Angle", "_filamentid")
 _WRITTEN = (
@@ -47,17 +57,25 @@ _MIN_FIELDS, _MAX_FIELDS = 5, 10  # numbers in a row of an old file
 def _parse(text: str, path: Path) -> Picks:
     if "data_" not in text:
         return _parse_old(text, path)
-    for block in parse_star(text, path):
-        columns = find_columns(block, _CORNER[0])
-        if all(tag in columns for tag in (*_CORNER, *_SIZE)):
-            return _table(columns, text, path)
-    raise NotATableError(
-        f"{path}: expected the columns {', '.join((*_CORNER, *_SIZE))}, found none; "
-        "check that crYOLO wrote the file"
-    )
+    picks = PicksBuilder.for_micrograph(_micrograph(path))
+    for columns in open_table(text, _CORNER[0], _find_boxes, path)[1]:
+        if not columns:
+            raise NotATableError(
+                f"{path}: expected the columns {', '.join((*_CORNER, *_SIZE))}, found none; "
+                "check that crYOLO wrote the file"
+            )
+        _add_boxes(picks, columns, text, path)
+    table = picks.build()
+    extra = {name: column for name, column in table.extra.items() if not np.isnan(column).all()}
+    return replace(table, extra=extra)
 
 
-def _table(columns: Columns, text: str, path: Path) -> Picks:
+def _find_boxes(blocks: "cif.Document") -> Columns:
+    tables = (find_columns(block, _CORNER[0]) for block in blocks)
+    return next((c for c in tables if all(tag in c for tag in (*_CORNER, *_SIZE))), {})
+
+
+def _add_boxes(picks: PicksBuilder, columns: Columns, text: str, path: Path) -> None:
     optional = {
         tag: _parse_optional(values, tag, text, path)
         for tag, values in columns.items()
@@ -74,13 +92,10 @@ def _table(columns: Columns, text: str, path: Path) -> Picks:
     )
     if (size < 0).any():
         raise FormatError(f"{path}: expected boxes of positive size, found {size.min():g}")
-    extra = {t.removeprefix("_"): optional[t] for t in optional if t in _CARRIED}
-    return Picks(
-        micrographs=(_micrograph(path),),
-        index=np.zeros(len(corner), np.int64),
-        xy_px=corner + size / 2,
-        score=_logit(optional.get(_CONFIDENCE, np.full(len(corner), np.nan)), path),
-        extra={name: column for name, column in extra.items() if not np.isnan(column).all()},
+    picks.add(
+        corner + size / 2,
+        _logit(optional.get(_CONFIDENCE, np.full(len(corner), np.nan)), path),
+        extra={tag.removeprefix("_"): optional[tag] for tag in optional if tag in _CARRIED},
     )
 
 
@@ -88,29 +103,35 @@ def _parse_optional(
     values: Sequence[str], tag: str, text: str, path: Path
 ) -> Float[np.ndarray, " rows"]:
     texts = ["nan" if value == _NONE else value for value in values]
-    return parse_numbers(texts, tag, text.replace(_NONE, "nan"), path, finite=False)
+    try:
+        return parse_floats(texts)
+    except ValueError:  # found again, with its line
+        return parse_numbers(texts, tag, text.replace(_NONE, "nan"), path, finite=False)
 
 
 def _parse_old(text: str, path: Path) -> Picks:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        if len(fields) < _MIN_FIELDS:
-            raise line_error(path, number, f"{_EXPECTED_OLD_ROW}; this one has {len(fields)}", line)
-        try:
-            row = parse_floats(fields)
-        except ValueError:
-            raise line_error(path, number, _EXPECTED_OLD_ROW, line) from None
-        if not np.isfinite(row[:_MIN_FIELDS]).all() or (row[2:4] < 0).any():
-            raise line_error(
-                path, number, f"{_EXPECTED_OLD_ROW}, finite and not negative in size", line
-            )
-        rows.append(row[:_MIN_FIELDS])
-    table = np.array(rows, dtype=np.float64).reshape(-1, _MIN_FIELDS)
-    centre = table[:, :2] + table[:, 2:4] / 2
-    return Picks.for_micrograph(_micrograph(path), centre, _logit(table[:, 4], path))
+    picks = PicksBuilder.for_micrograph(_micrograph(path))
+    for first, lines in iterate_lines(text):
+        rows = []
+        for number, line in enumerate(lines, start=first):
+            fields = line.split()
+            if not fields:
+                continue
+            if len(fields) < _MIN_FIELDS:
+                expected = f"{_EXPECTED_OLD_ROW}; this one has {len(fields)}"
+                raise line_error(path, number, expected, line)
+            try:
+                row = convert_words(fields)
+            except ValueError:
+                raise line_error(path, number, _EXPECTED_OLD_ROW, line) from None
+            if not are_finite(row[:_MIN_FIELDS]) or min(row[2:4]) < 0:
+                raise line_error(
+                    path, number, f"{_EXPECTED_OLD_ROW}, finite and not negative in size", line
+                )
+            rows.append(row[:_MIN_FIELDS])
+        table = np.array(rows, dtype=np.float64).reshape(-1, _MIN_FIELDS)
+        picks.add(table[:, :2] + table[:, 2:4] / 2, _logit(table[:, 4], path))
+    return picks.build()
 
 
 def _logit(probability: Float[np.ndarray, " n"], path: Path) -> Float[np.ndarray, " n"]:
@@ -133,36 +154,30 @@ def _micrograph(path: Path) -> str:
     return path.stem
 
 
-def _render(picks: Picks, layout: TableLayout) -> str:
+def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
     require_one_micrograph(picks, "a .cbox file")
-    size = _box_sizes(picks, layout)
-    missing = [_NONE] * len(picks)
-    columns = dict.fromkeys(_WRITTEN, missing)
-    for tag in _CARRIED:
-        column = picks.extra.get(tag.removeprefix("_"))
-        numbers = None if column is None else convert_to_floats(column)
-        if numbers is not None:
-            columns[tag] = _format_values(numbers)
+    numbers = {tag: picks.extra.get(tag.removeprefix("_")) for tag in _CARRIED}
+    carried = {t: None if c is None else convert_to_floats(c) for t, c in numbers.items()}
+    size = find_box_sizes(picks, layout, "a .cbox file")
+    extra = {tag: column for tag, column in carried.items() if column is not None}
+    picks = replace(picks, extra={**extra, **dict(zip(_SIZE, size.T, strict=True))})
+    yield from ["", "data_global", "", "_cbox_format_version 1.0", "", "data_cryolo", "", "loop_"]
+    header = _format_boxes(picks.select(np.zeros(0, np.int64)))
+    yield from (f"{tag} #{i}" for i, tag in enumerate(header, start=1))
+    for part in iterate_slices(picks):
+        yield from map(" ".join, zip(*_format_boxes(part).values(), strict=True))
+    yield from ["", "data_cryolo_include", "", "loop_", "_slice_index #1"]
+
+
+def _format_boxes(picks: Picks) -> dict[str, list[str]]:
+    """Format a part of a table whose further columns are those of the file."""
+    columns = dict.fromkeys(_WRITTEN, [_NONE] * len(picks))
+    columns |= {tag: _format_values(column) for tag, column in picks.extra.items()}
     for axis in (0, 1):
-        columns[_CORNER[axis]] = format_coordinates(picks.xy_px[:, axis] - size[:, axis] / 2)
-        columns[_SIZE[axis]] = _format_values(size[:, axis])
+        corner = picks.xy_px[:, axis] - picks.extra[_SIZE[axis]] / 2
+        columns[_CORNER[axis]] = format_coordinates(corner)
     columns[_CONFIDENCE] = _format_values(_probability(picks.score))
-    header = ["", "data_global", "", "_cbox_format_version 1.0", "", "data_cryolo", "", "loop_"]
-    header += [f"{tag} #{i}" for i, tag in enumerate(columns, start=1)]
-    rows = map(" ".join, zip(*columns.values(), strict=True))
-    footer = ["", "data_cryolo_include", "", "loop_", "_slice_index #1"]
-    return "\n".join([*header, *rows, *footer, ""])
-
-
-def _box_sizes(picks: Picks, layout: TableLayout) -> Float[np.ndarray, "picks 2"]:
-    """Return the box sides along x and y: the requested side, or those that were read."""
-    if layout.box_px is not None and layout.box_px >= 1:
-        return np.full((len(picks), 2), float(layout.box_px))
-    columns = [picks.extra.get(tag.removeprefix("_")) for tag in _SIZE]
-    sides = [None if column is None else convert_to_floats(column) for column in columns]
-    if sides[0] is None or sides[1] is None:
-        raise SettingsError("a .cbox file stores boxes: give their side in pixels with --box-px")
-    return np.column_stack([side for side in sides if side is not None])
+    return columns
 
 
 def _format_values(values: Float[np.ndarray, " rows"]) -> list[str]:
@@ -184,7 +199,7 @@ CODEC = Codec(
     suffixes=(".cbox",),
     matches_head=_matches_head,
     read=text_reader(_parse),
-    write=text_writer(_render),
+    write=line_writer(_render),
     ending=".cbox",
     name_from_file=_micrograph,
     is_single=True,

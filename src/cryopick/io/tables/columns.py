@@ -1,14 +1,14 @@
 """Conversion between rows of text with a header and pick tables, shared by TSV and CSV.
 
 - `parse_header`: standard names of the columns of a header.
-- `parse_rows`, `parse_columns`: convert text to `Picks`.
+- `split_rows`, `parse_blocks`: convert text to `Picks`, block by block.
 - `is_header`: check whether a row of text names such columns.
 - `render_rows`: convert `Picks` to header and rows.
 - `row_width_error`: error for a row with the wrong number of fields.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -22,24 +22,25 @@ from cryopick.io.tables.codec import (
     format_scores,
     iterate_slices,
     line_error,
-    parse_column,
     parse_floats,
     shorten_names,
 )
+from cryopick.io.tables.row_blocks import PicksBuilder
 from cryopick.picks import Picks
 
 __all__ = [
     "REQUIRED",
     "is_header",
-    "parse_columns",
+    "parse_blocks",
     "parse_header",
-    "parse_rows",
     "render_rows",
     "row_width_error",
+    "split_rows",
 ]
 
 _MAX_COLUMNS = 1000  # several times as many as any program writes
 _MAX_SHOWN = 300  # characters of column names in a message
+Block = tuple[Sequence[Sequence[str]], Sequence[int]]  # columns of a block, and its line numbers
 REQUIRED = ("image_name", "x_coord", "y_coord")
 _ALIASES = {
     "micrograph": "image_name",
@@ -49,53 +50,45 @@ _ALIASES = {
 }
 
 
-def parse_rows(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    lines: Sequence[int],
-    path: Path,
-) -> Picks:
-    """Convert rows of text to a table, after checking the number of fields in each row.
+def split_rows(
+    names: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int], path: Path
+) -> Block:
+    """Convert rows of text to columns, after checking the number of fields in each row.
 
     Raises:
-        FormatError: A row has too few or too many fields, or an error of `parse_columns`.
+        FormatError: A row has too few or too many fields.
     """
-    names = parse_header(header, path)
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names):
             raise row_width_error(path, line, names, row)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return parse_columns(names, columns, lines, path)
+    return columns, lines
 
 
-def parse_columns(
-    names: Sequence[str],
-    columns: Sequence[Sequence[str]],
-    lines: Sequence[int],
-    path: Path,
-) -> Picks:
+def parse_blocks(names: Sequence[str], blocks: Iterable[Block], path: Path) -> Picks:
     """Convert columns of text to a table; columns have any order, unknown ones are carried.
 
     Args:
         names: Standard column names from `parse_header`.
-        columns: Fields of each column.
-        lines: Line number of each row.
+        blocks: Blocks of rows: the fields of each column, and the line number of each row.
         path: The file, for messages.
 
     Raises:
         FormatError: A micrograph name is empty, or a field is not a valid number.
     """
-    fields = dict(zip(names, columns, strict=True))
-    micrographs = fields.pop("image_name")
-    if not all(micrographs):
-        line = next(line for line, name in zip(lines, micrographs, strict=True) if not name)
-        raise line_error(path, line, "a micrograph name in the column image_name", "")
-    xy_px = np.empty((len(micrographs), 2))
-    for axis, name in enumerate(("x_coord", "y_coord")):
-        xy_px[:, axis] = _parse_coordinates(fields.pop(name), name, lines, path)
-    score = _parse_scores(fields.pop("score"), lines, path) if "score" in fields else None
-    extra = {name: parse_column(values) for name, values in fields.items()}
-    return Picks.from_columns(micrographs, xy_px, score, extra)
+    picks = PicksBuilder()
+    for columns, lines in chain([([()] * len(names), ())], blocks):
+        fields = dict(zip(names, columns, strict=True))
+        micrographs = fields.pop("image_name")
+        if not all(micrographs):
+            line = next(line for line, name in zip(lines, micrographs, strict=True) if not name)
+            raise line_error(path, line, "a micrograph name in the column image_name", "")
+        xy_px = np.empty((len(micrographs), 2))
+        for axis, name in enumerate(("x_coord", "y_coord")):
+            xy_px[:, axis] = _parse_coordinates(fields.pop(name), name, lines, path)
+        score = _parse_scores(fields.pop("score"), lines, path) if "score" in fields else None
+        picks.add(xy_px, score, micrographs, fields)
+    return picks.build()
 
 
 def is_header(fields: Sequence[str]) -> bool:

@@ -1,31 +1,62 @@
-"""Comma-separated tables with a header: the columns of TSV, or `micrograph,x,y,score`."""
+"""Comma-separated tables with a header: the columns of TSV, or `micrograph,x,y,score`.
+
+- `CODEC`: tables of picks.
+- `iterate_csv_rows`: rows of a file, also for other formats in CSV.
+"""
 
 import csv
-from io import StringIO
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from cryopick.errors import FormatError
 from cryopick.io.tables.codec import Codec, TableLayout, text_reader
-from cryopick.io.tables.columns import is_header, parse_rows, render_rows
+from cryopick.io.tables.columns import (
+    Block,
+    is_header,
+    parse_blocks,
+    parse_header,
+    render_rows,
+    split_rows,
+)
+from cryopick.io.tables.row_blocks import iterate_lines
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
-__all__ = ["CODEC"]
+__all__ = ["CODEC", "iterate_csv_rows"]
+
+_ROWS_PER_BLOCK = 1 << 14
 
 
 def _parse(text: str, path: Path) -> Picks:
-    reader = csv.reader(StringIO(text, newline=""))
-    rows, lines = [], []
+    rows = iterate_csv_rows(text, path)
+    _, header = next(rows, (1, []))
+    names = parse_header(header, path)
+    return parse_blocks(names, _split_into_blocks(names, rows, path), path)
+
+
+def iterate_csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield line numbers and fields of the rows that are not blank.
+
+    Raises:
+        FormatError: The text is not of comma-separated fields.
+    """
+    reader = csv.reader(f"{line}\n" for _, lines in iterate_lines(text) for line in lines)
     try:
         for row in reader:
             if row:
-                rows.append(row)
-                lines.append(reader.line_num)
+                yield reader.line_num, row
     except csv.Error as error:
         raise FormatError(
             f"{path}:{reader.line_num}: expected comma-separated fields: {error}; correct that line"
         ) from None
-    return parse_rows(rows[0] if rows else [], rows[1:], lines[1:], path)
+
+
+def _split_into_blocks(
+    names: Sequence[str], rows: Iterator[tuple[int, list[str]]], path: Path
+) -> Iterator[Block]:
+    while block := list(islice(rows, _ROWS_PER_BLOCK)):
+        yield split_rows(names, [row for _, row in block], [line for line, _ in block], path)
 
 
 def _write(picks: Picks, _layout: TableLayout, path: Path) -> None:

@@ -38,7 +38,9 @@ from cryopick.io.tables.codec import (
     parse_column,
     text_reader,
 )
+from cryopick.io.tables.row_blocks import PicksBuilder
 from cryopick.io.tables.star_optics import find_pixel_sizes
+from cryopick.io.tables.star_rows import keep_first_row, open_table
 from cryopick.io.tables.star_text import (
     Columns,
     find_columns,
@@ -72,19 +74,39 @@ _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
 
 
 def _parse(text: str, path: Path) -> Picks:
-    blocks = parse_star(text, path)
-    block, columns = _find_block(blocks, (_X, _Y), path)
-    if _X not in columns or _Y not in columns:
-        listed_count = len(set(_find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
-        hint = (
-            f"it lists {listed_count} micrographs"
-            if listed_count
-            else "check that it is a table of particles"
-        )
-        raise NotATableError(
-            f"{path}: expected the columns rlnCoordinateX and rlnCoordinateY, found none in the "
-            f"blocks {block or '(none)'}; {hint}"
-        )
+    def find(blocks: "cif.Document") -> Columns:
+        columns = _find_block(blocks, (_X, _Y), path)[1]
+        return columns if _X in columns and _Y in columns else {}
+
+    blocks, parts = open_table(text, _X, find, path)
+    picks: PicksBuilder | None = None
+    for columns in parts:
+        if not columns:
+            raise _missing_coordinates_error(blocks, path)
+        if picks is None:
+            has_names = _NAME in columns
+            picks = PicksBuilder() if has_names else PicksBuilder.for_micrograph(_micrograph(path))
+        _add_rows(picks, columns, text, path)
+    assert picks is not None, "a table has at least one part"
+    return picks.build()
+
+
+def _missing_coordinates_error(blocks: "cif.Document", path: Path) -> NotATableError:
+    block_names = ", ".join(name for name in (b.name.strip() for b in blocks) if name)
+    listed_count = len(set(_find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
+    hint = (
+        f"it lists {listed_count} micrographs"
+        if listed_count
+        else "check that it is a table of particles"
+    )
+    return NotATableError(
+        f"{path}: expected the columns rlnCoordinateX and rlnCoordinateY, found none in the "
+        f"blocks {block_names or '(none)'}; {hint}"
+    )
+
+
+def _add_rows(picks: PicksBuilder, columns: Columns, text: str, path: Path) -> None:
+    """Add the rows of a part of the table."""
     if _Z in columns and parse_numbers(columns[_Z], _Z, text, path).any():
         raise FormatError(
             f"{path}: expected particles on micrographs, found rlnCoordinateZ: particles in a "
@@ -105,15 +127,8 @@ def _parse(text: str, path: Path) -> Picks:
             extra[tag.removeprefix("_")] = (
                 column if is_number else parse_column(unquote_values(values))
             )
-    if _NAME in columns:
-        return Picks.from_columns(unquote_values(columns[_NAME]), xy_px, score, extra)
-    return Picks(
-        micrographs=(_micrograph(path),),
-        index=np.zeros(len(xy_px), np.int64),
-        xy_px=xy_px,
-        score=score,
-        extra=extra,
-    )
+    names = unquote_values(columns[_NAME]) if _NAME in columns else None
+    picks.add(xy_px, score, names, extra)
 
 
 def _micrograph(path: Path) -> str:
@@ -131,6 +146,7 @@ def read_context(path: Path) -> StarContext:
         FormatError: It is not a STAR file, or has two tables of picks.
     """
     text = read_text(path).replace("\r\n", "\n")
+    text = keep_first_row(text, _X)
     blocks = parse_star(text, path)
     main_name, columns = _find_block(blocks, (_X, _Y), path)
     if _X not in columns or _NAME not in columns:
@@ -164,19 +180,25 @@ def read_micrograph_list(path: Path) -> dict[str, float | None]:
         FormatError: It is not a STAR file, has no `rlnMicrographName`, or states two pixel sizes
             for a micrograph.
     """
-    blocks = parse_star(read_text(path), path)
-    _, columns = _find_block(blocks, (_NAME,), path)
-    if _NAME not in columns:
-        raise FormatError(f"{path}: expected a column rlnMicrographName, found none; use another")
+
+    def find(blocks: "cif.Document") -> Columns:
+        return _find_block(blocks, (_NAME,), path)[1]
+
+    blocks, parts = open_table(read_text(path), _NAME, find, path)
     optics = next((find_columns(b, _GROUP) for b in blocks if b.name.strip() == "optics"), {})
     sizes: dict[str, float | None] = {}
-    names = unquote_values(columns[_NAME])
-    for name, size in zip(names, find_pixel_sizes(columns, optics, path), strict=True):
-        if sizes.setdefault(name, size) != size:
+    for columns in parts:
+        if _NAME not in columns:
             raise FormatError(
-                f"{path}: expected one pixel size for {name}, found {sizes[name]} and {size} Å; "
-                "correct the file"
+                f"{path}: expected a column rlnMicrographName, found none; use another"
             )
+        names = unquote_values(columns[_NAME])
+        for name, size in zip(names, find_pixel_sizes(columns, optics, path), strict=True):
+            if sizes.setdefault(name, size) != size:
+                raise FormatError(
+                    f"{path}: expected one pixel size for {name}, found {sizes[name]} and {size} "
+                    "Å; correct the file"
+                )
     return sizes
 
 

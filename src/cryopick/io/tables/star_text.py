@@ -3,6 +3,7 @@
 gemmi accepts ASCII only, so other characters are converted to and from %XX.
 
 - `Columns`: columns of one table, as text.
+- `escape_characters`: escape what gemmi rejects.
 - `parse_star`, `find_columns`: parse a file, and find a table of a block.
 - `unquote_values`, `quote_value`: remove and add quotes.
 - `parse_numbers`: strict conversion of a column to numbers.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
+    "escape_characters",
     "find_columns",
     "parse_numbers",
     "parse_star",
@@ -60,8 +62,7 @@ def parse_star(text: str, path: Path) -> "cif.Document":
     """
     from gemmi import cif
 
-    if not text.isascii() or "%" in text:
-        text = re.sub(r"[^\x00-\x7f]|%", lambda match: quote(match.group()), text)
+    text = escape_characters(text)
     if _UNUSUAL_VALUE.search(text):
         text = escape_values(text)
     try:
@@ -78,6 +79,13 @@ def parse_star(text: str, path: Path) -> "cif.Document":
         raise FormatError(
             f"{path}:{line_number}: expected a STAR file: {reason}; correct it"
         ) from None
+
+
+def escape_characters(text: str) -> str:
+    """Escape characters that gemmi rejects, and percent signs, as %XX."""
+    if text.isascii() and "%" not in text:
+        return text
+    return re.sub(r"[^\x00-\x7f]|%", lambda match: quote(match.group()), text)
 
 
 def escape_values(text: str) -> str:

@@ -8,30 +8,36 @@ the micrograph. An image without regions is a micrograph without picks.
 
 import csv
 import json
+from collections.abc import Iterator, Sequence
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cryopick.errors import FormatError, NotATableError
+from cryopick.errors import NotATableError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
     format_coordinates,
     format_scores,
+    iterate_slices,
     line_error,
+    line_writer,
     shorten_names,
     text_reader,
-    text_writer,
 )
+from cryopick.io.tables.csv_table import iterate_csv_rows
 from cryopick.io.tables.json_text import require_finite
+from cryopick.io.tables.row_blocks import PicksBuilder
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC"]
 
+_ROWS_PER_BLOCK = 1 << 14
 _COLUMNS = (
     "filename",
     "file_size",
@@ -45,36 +51,30 @@ _FILE, _SHAPE, _REGION = _COLUMNS[0], _COLUMNS[5], _COLUMNS[6]
 
 
 def _parse(text: str, path: Path) -> Picks:
-    reader = csv.reader(StringIO(text, newline=""))
-    files: list[str] = []
+    rows = iterate_csv_rows(text, path)
+    _, first_row = next(rows, (1, []))
+    header = [name.strip().removeprefix("#") for name in first_row]
+    if _FILE not in header or _SHAPE not in header:
+        raise NotATableError(f"{path}: expected a header with {_FILE} and {_SHAPE}, as VIA writes")
+    picks = PicksBuilder()
     file_names: dict[str, None] = {}
-    regions: list[tuple[float, float, float]] = []
-    try:
-        header = [name.strip().removeprefix("#") for name in next(reader, [])]
-        if _FILE not in header or _SHAPE not in header:
-            raise NotATableError(
-                f"{path}: expected a header with {_FILE} and {_SHAPE}, as VIA writes"
-            )
-        for row in reader:
-            if not row:
-                continue
+    while block := list(islice(rows, _ROWS_PER_BLOCK)):
+        files, regions = [], []
+        for line, row in block:
             if len(row) != len(header):
                 expected = f"{len(header)} columns, as the header has; this line has {len(row)}"
-                raise line_error(path, reader.line_num, expected, ",".join(row))
+                raise line_error(path, line, expected, ",".join(row))
             fields = dict(zip(header, row, strict=True))
             file_names[fields[_FILE]] = None
-            region = _parse_region(fields, path, reader.line_num)
+            region = _parse_region(fields, path, line)
             if region is not None:
                 files.append(fields[_FILE])
                 regions.append(region)
-    except csv.Error as error:
-        raise FormatError(
-            f"{path}:{reader.line_num}: expected comma-separated fields: {error}; correct that line"
-        ) from None
-    table = np.array(regions, dtype=np.float64).reshape(-1, 3)
-    picks = Picks.from_columns(files, table[:, :2], table[:, 2]).restrict(list(file_names))
-    stems = {name: micrograph_stem(name) for name in picks.micrographs}
-    return picks.rename(stems) if len(set(stems.values())) == len(stems) else picks
+        table = np.array(regions, dtype=np.float64).reshape(-1, 3)
+        picks.add(table[:, :2], table[:, 2], files)
+    labelled = picks.build().restrict(list(file_names))
+    stems = {name: micrograph_stem(name) for name in labelled.micrographs}
+    return labelled.rename(stems) if len(set(stems.values())) == len(stems) else labelled
 
 
 def _parse_region(
@@ -103,7 +103,7 @@ def _parse_region(
 
 def _parse_attributes(text: str, path: Path, line: int) -> dict[str, Any]:
     try:
-        attributes = json.loads(text or "{}")
+        attributes = json.loads(text) if text not in ("", "{}") else {}
     except (ValueError, RecursionError):
         raise line_error(path, line, "attributes in JSON", text) from None
     if not isinstance(attributes, dict):
@@ -111,25 +111,32 @@ def _parse_attributes(text: str, path: Path, line: int) -> dict[str, Any]:
     return attributes
 
 
-def _render(picks: Picks, _layout: TableLayout) -> str:
-    out = StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
+    line = StringIO(newline="")
+    writer = csv.writer(line, lineterminator="")
+
+    def format_row(values: Sequence[str]) -> str:
+        line.seek(0)
+        line.truncate()
+        writer.writerow(values)
+        return line.getvalue()
+
+    yield format_row(_COLUMNS)
     names = shorten_names(picks, forbidden="\r\n")
     counts = np.bincount(picks.index, minlength=len(names)).tolist()
     region_ids = [0] * len(names)
-    x, y = (format_coordinates(picks.xy_px[:, axis]) for axis in (0, 1))
-    is_scored = ~np.isnan(picks.score)
-    scores = format_scores(picks.score)
-    for i, mic in enumerate(picks.index.tolist()):
-        head = [f"{names[mic]}.png", "-1", "{}", str(counts[mic]), str(region_ids[mic])]
-        shape = f'{{"name":"point","cx":{x[i]},"cy":{y[i]}}}'
-        writer.writerow([*head, shape, f'{{"score":"{scores[i]}"}}' if is_scored[i] else "{}"])
-        region_ids[mic] += 1
+    for part in iterate_slices(picks):
+        x, y = (format_coordinates(column) for column in part.xy_px.T)
+        is_scored = ~np.isnan(part.score)
+        scores = format_scores(part.score)
+        for i, mic in enumerate(part.index.tolist()):
+            head = [f"{names[mic]}.png", "-1", "{}", str(counts[mic]), str(region_ids[mic])]
+            shape = f'{{"name":"point","cx":{x[i]},"cy":{y[i]}}}'
+            yield format_row([*head, shape, f'{{"score":"{scores[i]}"}}' if is_scored[i] else "{}"])
+            region_ids[mic] += 1
     for name, count in zip(names, counts, strict=True):
         if not count:
-            writer.writerow([f"{name}.png", "-1", "{}", "0", "0", "{}", "{}"])
-    return out.getvalue()
+            yield format_row([f"{name}.png", "-1", "{}", "0", "0", "{}", "{}"])
 
 
 CODEC = Codec(
@@ -137,6 +144,6 @@ CODEC = Codec(
     suffixes=("_via.csv",),
     matches_head=lambda head: _SHAPE in first_line(head.replace("#" + _FILE, _FILE, 1)),
     read=text_reader(_parse),
-    write=text_writer(_render),
+    write=line_writer(_render),
     ending="_via.csv",
 )

@@ -5,6 +5,7 @@ the like. Xmipp's `.pos` files, STAR tables with `xcoor` and `ycoor` and an opti
 score, are read too.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,18 @@ from cryopick.io.names import remove_source_mark
 from cryopick.io.tables.codec import (
     Codec,
     TableLayout,
+    are_finite,
+    convert_words,
     format_coordinates,
     format_scores,
+    iterate_slices,
     line_error,
+    line_writer,
     parse_floats,
     require_one_micrograph,
     text_reader,
-    text_writer,
 )
+from cryopick.io.tables.row_blocks import PicksBuilder, iterate_lines
 from cryopick.io.tables.star_text import find_columns, parse_numbers, parse_star
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
@@ -37,20 +42,26 @@ _XMIPP_X, _XMIPP_Y, _XMIPP_SCORE = "_xcoor", "_ycoor", "_cost"
 def _parse(text: str, path: Path) -> Picks:
     if _XMIPP in text[:100]:
         return _parse_xmipp(text, path)
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.replace(",", " ").split()
-        if not fields or line.startswith("#"):
-            continue
-        try:
-            row = parse_floats(fields).tolist()
-        except ValueError:
-            raise line_error(path, number, _EXPECTED_LINE, line) from None
-        if len(row) not in _WIDTHS or not np.isfinite(row[:2]).all():
-            raise line_error(path, number, _EXPECTED_LINE, line)
-        rows.append([*row[:2], row[2] if len(row) > 2 else np.nan])
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return Picks.for_micrograph(_micrograph(path), table[:, :2], table[:, 2])
+    picks = PicksBuilder.for_micrograph(_micrograph(path))
+    for first, lines in iterate_lines(text):
+        rows = [
+            _parse_line(line, number, path)
+            for number, line in enumerate(lines, start=first)
+            if line.strip() and not line.startswith("#")
+        ]
+        table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+        picks.add(table[:, :2], table[:, 2])
+    return picks.build()
+
+
+def _parse_line(line: str, number: int, path: Path) -> list[float]:
+    try:
+        row = convert_words(line.replace(",", " ").split())
+    except ValueError:
+        row = []
+    if len(row) not in _WIDTHS or not are_finite(row[:2]):
+        raise line_error(path, number, _EXPECTED_LINE, line)
+    return row if len(row) > 2 else [*row, np.nan]
 
 
 def _parse_xmipp(text: str, path: Path) -> Picks:
@@ -71,12 +82,13 @@ def _micrograph(path: Path) -> str:
     return remove_source_mark(path.stem)
 
 
-def _render(picks: Picks, _layout: TableLayout) -> str:
+def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
     require_one_micrograph(picks, "a file of x and y")
-    columns = [format_coordinates(picks.xy_px[:, axis]) for axis in (0, 1)]
-    if len(picks) and not np.isnan(picks.score).all():
-        columns.append(format_scores(picks.score))
-    return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+    is_scored = len(picks) > 0 and not np.isnan(picks.score).all()
+    for part in iterate_slices(picks):
+        columns = [format_coordinates(column) for column in part.xy_px.T]
+        columns += [format_scores(part.score)] if is_scored else []
+        yield from map("\t".join, zip(*columns, strict=True))
 
 
 def _matches_head(head: str) -> bool:
@@ -93,7 +105,7 @@ CODEC = Codec(
     suffixes=(".xy", ".coord", ".pos"),
     matches_head=_matches_head,
     read=text_reader(_parse),
-    write=text_writer(_render),
+    write=line_writer(_render),
     ending=".xy",
     name_from_file=_micrograph,
     is_single=True,
