@@ -12,6 +12,7 @@ more. Three-dimensional boxes are rejected; vertices of filaments are ignored.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
