@@ -102,7 +102,7 @@ def main() -> None:
         report()
         return
     if chosen.short:
-        chosen.sets, chosen.settings, chosen.labels = ["rod", "compact"], ["paper"], [25]
+        chosen.settings, chosen.labels = ["paper"], [25]
         chosen.draws, chosen.steps, chosen.every, chosen.width = 3, 1500, 300, 16
     for draw in range(chosen.draws):
         for name in chosen.sets:

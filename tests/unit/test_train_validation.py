@@ -12,7 +12,7 @@ from cryopick.preprocess.prepared_store import (
     load_micrograph,
     save_micrograph,
 )
-from cryopick.train.validation import HeldOutValidator, _mark_positive
+from cryopick.train.validation import HeldOutValidator, mark_positive_regions
 
 CENTRES = np.array([[20.0, 22.0], [70.0, 30.0], [45.0, 60.0]])
 SCORER = oracles.blob_scorer()
@@ -82,7 +82,7 @@ def test_positive_points_are_those_within_the_radius_of_a_label(
 ):
     labels_px = np.array(labels).reshape(-1, 2)
 
-    positive = _mark_positive((rows, columns), step, labels_px, radius)
+    positive = mark_positive_regions((rows, columns), step, labels_px, radius)
 
     for row, column in np.ndindex(rows, columns):
         gaps = [(column * step - x) ** 2 + (row * step - y) ** 2 for x, y in labels]

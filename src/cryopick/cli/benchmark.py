@@ -1,6 +1,7 @@
 """`cryopick benchmark`: compare training methods with few labels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -153,8 +154,11 @@ def benchmark(
     mean_count = len(experiment.training.labels) / len(experiment.training.paths)
     _check_choices("--objective", objective, get_args(ObjectiveName))
     _check_choices("--normalization", normalization or (), get_args(NormalizationKind))
+    settings = options.build(config, defaults={"particles_per_micrograph": mean_count})
+    if settings.particles_per_micrograph is None:  # a settings file without it
+        settings = replace(settings, particles_per_micrograph=mean_count)
     plan = BenchmarkPlan(
-        settings=options.build(config, defaults={"particles_per_micrograph": mean_count}),
+        settings=settings,
         labels=tuple(labels),
         repeats=repeats,
         objectives=tuple(cast("list[ObjectiveName]", objective)),

@@ -2,6 +2,7 @@
 
 - `HeldOutValidator`: average precision of regions and of particles.
 - `ValidationResult`: the scores behind them.
+- `mark_positive_regions`: regions near a label.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["HeldOutValidator", "ValidationResult"]
+__all__ = ["HeldOutValidator", "ValidationResult", "mark_positive_regions"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,9 @@ class HeldOutValidator:
             scores = compute_ensemble_score_map(optimized, partner, micrograph.image, step_px=step)
             usable = micrograph.usable[::step, ::step]
             labels_px = self.store.labels_px[number]
-            is_positive = _mark_positive(scores.logits.shape, step, labels_px, self.label_radius_px)
+            is_positive = mark_positive_regions(
+                scores.logits.shape, step, labels_px, self.label_radius_px
+            )
             regions.append((scores.logits[usable], is_positive[usable]))
             peaks = find_peaks(
                 scores, micrograph.usable, radius=self.diameter_px / 2, threshold=-np.inf
@@ -102,7 +105,7 @@ class HeldOutValidator:
         return ValidationResult(logits, is_positive, evaluation.average_precision or 0.0)
 
 
-def _mark_positive(
+def mark_positive_regions(
     shape: tuple[int, int], step: int, labels_px: np.ndarray, radius_px: float
 ) -> Bool[np.ndarray, "rows columns"]:
     """Mark the points of a grid within the radius of a label."""
