@@ -1,17 +1,15 @@
 """Train the general model of the package; takes some hours and resumes an interrupted run.
 
-    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--start MODEL]
-        [--out MODEL]
+    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--workers N] [--out MODEL]
 
 DIR contains atomic models and maps. The structures in `HELD_OUT` are excluded from training, so
 that the model can be evaluated on them. Training and calibration use simulated fields only.
 """
 
 import argparse
-import copy
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
 from cryopick.inference.score_map import compute_score_map
 from cryopick.model.calibration import Calibration
-from cryopick.model.model_file import GENERAL_MODEL, Model, load_model, save_model
+from cryopick.model.model_file import GENERAL_MODEL, Model, save_model
 from cryopick.model.networks import Scorer
 from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
@@ -31,33 +29,19 @@ from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.molecules import Molecule
 from cryopick.train.calibration_fit import apply_calibration, fit_platt_scaling
 from cryopick.train.head_fit import read_head_weights, replace_head
+from cryopick.train.pretrain.fields import (
+    NORMALIZATION,
+    Example,
+    make_example,
+    simulate_examples,
+)
 from cryopick.train.pretrain.heads import fit_head_distribution, simulate_kinds
 from cryopick.train.pretrain.recipe import PretrainingProgress, train_general_model
 from cryopick.train.pretrain.settings import GeneralSettings
-from cryopick.train.pretrain.stream import NORMALIZATION, Example, make_example
 
 HELD_OUT = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
-# The first stage trains on all grid positions. The other two add the loss at the peaks of the
-# score map; the last one has a larger window of fields and so sees more different ones.
-GRID = GeneralSettings()
-PEAKS = GeneralSettings(seed=1, steps=800, window=128, learning_rate=1e-3, peak_weight=1.0)
-MORE_PEAKS = GeneralSettings(seed=2, steps=1300, window=256, learning_rate=1e-3, peak_weight=1.0)
-BASE_STAGES = {"places": GRID, "peaks": PEAKS, "more-peaks": MORE_PEAKS}
-# Fine-tuning at constant batch statistics. After the first of these stages the weights are averaged
-# with those before it, which did better on every data set than either.
-WIDE = GeneralSettings(
-    seed=3,
-    steps=2500,
-    fields=2,
-    fresh=0.5,
-    window=128,
-    learning_rate=1.5e-3,
-    peak_weight=1.0,
-    frozen=True,
-)
-FINE = replace(WIDE, seed=6, steps=1600, learning_rate=3e-4, colour=0.4)
-STAGES = {**BASE_STAGES, "wide": WIDE, "fine": FINE}
+RECIPE = GeneralSettings()
 KIND_SEED = 77
 KINDS = 120  # number of kinds from which the distribution of the last layer is estimated
 DIAMETER_ANG = 170.0  # a model file requires one; users enter the diameter of their particles
@@ -115,16 +99,6 @@ def make_domain(settings: GeneralSettings, molecules: list[Molecule]) -> Domain:
     return Domain(molecules=molecules, diameter_px=settings.diameter_px, side_px=settings.side_px)
 
 
-def average_weights(first: Scorer, second: Scorer) -> Scorer:
-    """Average the weights of two networks that were trained from the same weights."""
-    average, other = copy.deepcopy(first), second.state_dict()
-    with torch.no_grad():
-        for name, value in average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(other[name], 0.5)
-    return average
-
-
 def fit_last_layer(scorer: Scorer, domain: Domain, cache_dir: Path) -> tuple[Scorer, np.ndarray]:
     """Replace the last layer by its mean over kinds; return the factor of the covariance too."""
     kinds = simulate_kinds(scorer, domain, KIND_SEED, KINDS, cache_dir)
@@ -136,7 +110,7 @@ def assemble_model(
     scorer: Scorer, head_spread: np.ndarray, molecules: list[Molecule], examples: list[Example]
 ) -> Model:
     """Calibrate the network, evaluate it on simulated fields and describe it in a model."""
-    settings = FINE
+    settings = RECIPE
     calibration = fit_calibration(scorer, settings, examples)
     scorer = apply_calibration(scorer, calibration)
     picks, truth = pick_fields(scorer, settings, examples)
@@ -152,7 +126,7 @@ def assemble_model(
         label_radius_px=settings.target_px,
         summary={
             "version": version("cryopick"),
-            "stages": {name: asdict(stage) for name, stage in STAGES.items()},
+            "recipe": asdict(RECIPE),
             "kinds": KINDS,
             "learnt_from": [molecule.name for molecule in molecules],
             "held_back": list(HELD_OUT),
@@ -172,9 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--structures", type=Path, required=True)
     parser.add_argument("--run", type=Path, default=Path("runs/general"))
-    parser.add_argument(
-        "--start", type=Path, help="model to fine-tune, in place of the stages from random weights"
-    )
+    parser.add_argument("--workers", type=int, default=2, help="processes that simulate fields")
     parser.add_argument("--out", type=Path, default=GENERAL_MODEL)
     options = parser.parse_args()
     started = time.monotonic()
@@ -190,26 +162,23 @@ def main() -> None:
 
     options.run.mkdir(parents=True, exist_ok=True)
     molecules = load_training_molecules(options.structures)
-    domain = make_domain(GRID, molecules)
+    domain = make_domain(RECIPE, molecules)
+    fields = simulate_examples(
+        domain,
+        RECIPE.seed,
+        RECIPE.field_count,
+        options.run / "fields",
+        workers=options.workers,
+    )
+    scorer = train_general_model(
+        RECIPE,
+        fields,
+        options.run / "training.safetensors",
+        device=device,
+        on_progress=print_progress,
+    ).cpu()
     examples = [make_example(domain, (1, n)) for n in range(CALIBRATION_FIELDS)]
-    scorer = load_model(options.start).scorer if options.start else None
-
-    def train(name: str, initial: Scorer | None) -> Scorer:
-        trained = train_general_model(
-            STAGES[name],
-            molecules,
-            options.run / f"{name}.safetensors",
-            device=device,
-            initial_scorer=initial,
-            on_progress=print_progress,
-        ).cpu()
-        return apply_calibration(trained, fit_calibration(trained, STAGES[name], examples))
-
-    if scorer is None:
-        for name in BASE_STAGES:
-            scorer = train(name, scorer)
-    assert scorer is not None
-    scorer = train("fine", average_weights(scorer, train("wide", scorer)))
+    scorer = apply_calibration(scorer, fit_calibration(scorer, RECIPE, examples))
     scorer, head_spread = fit_last_layer(scorer, domain, options.run / "kinds")
     model = assemble_model(scorer, head_spread, molecules, examples)
     save_model(model, options.out, overwrite=True)

@@ -22,7 +22,7 @@ from cryopick.preprocess.mask import erode_mask
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.simulate.domain import Domain, simulate_session
 from cryopick.train.head_fit import Candidates, find_candidates
-from cryopick.train.pretrain.stream import NORMALIZATION
+from cryopick.train.pretrain.fields import NORMALIZATION
 
 __all__ = ["fit_head_distribution", "simulate_kinds"]
 
@@ -66,7 +66,6 @@ def _simulate_kind(scorer: Scorer, domain: Domain, seed: tuple[int, int]) -> Can
             usable,
             field.xy_px,
             diameter_px=domain.diameter_px,
-            add_missed=False,
         )
         candidates_per_field.append(candidates)
     return Candidates.concatenate(candidates_per_field)

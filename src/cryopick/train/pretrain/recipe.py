@@ -4,6 +4,7 @@
 - `PretrainingProgress`: progress reported at each checkpoint.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,31 +12,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, pad
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cryopick.array_types import Float
 from cryopick.config import hash_settings
-from cryopick.model.device import autocast_context, choose_memory_format
+from cryopick.model.device import autocast_context
+from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.networks import Scorer
-from cryopick.simulate.domain import Domain
-from cryopick.simulate.molecules import Molecule
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
-from cryopick.train.pretrain.frozen import (
-    WeightAverage,
-    estimate_statistics,
-    freeze_slopes,
-    freeze_statistics,
-)
+from cryopick.train.pretrain.fields import Example
 from cryopick.train.pretrain.peak_loss import peak_loss
 from cryopick.train.pretrain.settings import GeneralSettings
-from cryopick.train.pretrain.stream import Example, ExampleStream, make_example
-from cryopick.train.schedule import one_cycle_learning_rate
+from cryopick.train.pretrain.weight_average import WeightAverage
 
 __all__ = ["PretrainingProgress", "train_general_model"]
 
 _INITIAL_PRIOR = 0.02  # approximate fraction of positive grid positions
-_STATISTICS_FIELDS = 24  # fields from which batch statistics are estimated
+_WARM_UP_STEPS = 200
+_CONSTANT_FRAC = 0.15  # of the steps, before the learning rate falls
+_PEAKS_FROM_FRAC, _PEAKS_FULL_FRAC = 0.3, 0.4  # of the steps
+_BARELY_SHIFTED_FRAC = 0.5  # fraction of fields that are shifted by an eighth of the maximum
+_STEP_SEED = 1_000_003  # between the seeds of steps
 
 
 @dataclass(frozen=True)
@@ -44,32 +42,28 @@ class PretrainingProgress:
 
     Attributes:
         step: Number of completed training steps.
-        loss: Mean of the weighted cross-entropy since the previous checkpoint.
+        loss: Mean of the loss since the previous checkpoint.
     """
 
     step: int
     loss: float
 
 
-def train_general_model(  # noqa: PLR0913  # what a run is made of
+def train_general_model(
     settings: GeneralSettings,
-    molecules: Sequence[Molecule],
+    examples: Sequence[Example],
     checkpoint: Path,
     *,
     device: torch.device,
-    workers: int = 1,
-    initial_scorer: Scorer | None = None,
     on_progress: Callable[[PretrainingProgress], None] = lambda _: None,
 ) -> Scorer:
     """Train the network, or resume an interrupted run with the same settings.
 
     Args:
         settings: The recipe.
-        molecules: Real molecules to draw from in addition to procedural ones.
+        examples: The simulated fields.
         checkpoint: Training checkpoint; the run resumes from it if it exists.
         device: Device to compute on.
-        workers: Number of processes that simulate fields.
-        initial_scorer: Network with the initial weights; None starts from random weights.
         on_progress: Called at each checkpoint.
 
     Raises:
@@ -78,16 +72,9 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
     torch.manual_seed(settings.seed)
     scorer = Scorer(settings.network)
     scorer.initialize_head(_INITIAL_PRIOR)
-    if initial_scorer is not None:
-        scorer.load_state_dict(initial_scorer.state_dict())
-    scorer.to(device, memory_format=choose_memory_format(scorer, device))  # type: ignore[call-overload]  # not in stubs
-    if settings.frozen:
-        if not checkpoint.exists():
-            _estimate_statistics(scorer, settings, molecules, device)
-        freeze_slopes(scorer)
-    trained = [weight for weight in scorer.parameters() if weight.requires_grad]
+    scorer.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
     optimizer = torch.optim.AdamW(
-        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        scorer.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     average = WeightAverage(scorer, settings.average)
     parts: dict[str, Checkpointed] = {
@@ -95,36 +82,14 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
         "optimizer": optimizer,
         "average": average.scorer,
     }
-    key = "-".join([hash_settings(settings), *(molecule.name for molecule in molecules)])
+    key = f"{hash_settings(settings)}-{len(examples)}"
     state = (
         load_checkpoint(checkpoint, parts, key, device) if checkpoint.exists() else TrainingState()
     )
-    stream = ExampleStream(settings, molecules, first_step=state.step, workers=workers)
     losses: list[Tensor] = []
-    for examples in stream.batches():
-        images, centres = _make_batch(examples, scorer, settings, state.step, device)
-        torch.manual_seed(settings.seed + 1_000_003 * (state.step + 1))  # dropout
-        for group in optimizer.param_groups:
-            group["lr"] = one_cycle_learning_rate(
-                state.step / settings.steps, peak=settings.learning_rate, final=0.0
-            )
-        scorer.train()
-        if settings.frozen:
-            freeze_statistics(scorer)
-        with autocast_context(device):
-            logits = scorer(images).float()
-        positions = _score_positions(scorer, logits.shape[-1])
-        targets = np.stack([_make_targets(xy, positions, settings) for xy in centres])
-        loss = _loss(logits, torch.from_numpy(targets).to(device), settings.positive_weight)
-        if settings.peak_weight:
-            loss = loss + settings.peak_weight * peak_loss(
-                logits, centres, positions, diameter_px=settings.diameter_px
-            )
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
+    while state.step < settings.steps:
+        losses.append(_train_step(scorer, optimizer, settings, examples, state.step))
         average.update(scorer, state.step)
-        losses.append(loss.detach())
         state.step += 1
         if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
             save_checkpoint(checkpoint, parts, state, key)
@@ -135,61 +100,87 @@ def train_general_model(  # noqa: PLR0913  # what a run is made of
     return result.eval()
 
 
-def _estimate_statistics(
+def _train_step(
     scorer: Scorer,
+    optimizer: torch.optim.Optimizer,
     settings: GeneralSettings,
-    molecules: Sequence[Molecule],
-    device: torch.device,
-) -> None:
-    """Estimate the batch statistics of a network on fields of the recipe."""
-    domain = Domain(molecules=molecules, diameter_px=settings.diameter_px, side_px=settings.side_px)
-    fields = [make_example(domain, (settings.seed, 0, n)) for n in range(_STATISTICS_FIELDS)]
-    batches = (
-        _make_batch([field], scorer, settings, number, device)[0]
-        for number, field in enumerate(fields)
+    examples: Sequence[Example],
+    step: int,
+) -> Tensor:
+    """Train on one minibatch and return its loss."""
+    device = next(scorer.parameters()).device
+    images, centres = _make_batch(examples, settings, step, device)
+    torch.manual_seed(settings.seed + _STEP_SEED * (step + 1))  # dropout
+    progress = step / settings.steps
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * _schedule(step, progress)
+    scorer.train()
+    assert isinstance(scorer.encoder, EncoderDecoder)
+    with autocast_context(device):
+        logits = scorer.classify(scorer.encoder.encode_all(images))
+    logits = logits.float()
+    positions = np.arange(0.0, settings.side_px, scorer.stride_px)
+    targets = np.stack([_make_targets(xy, positions, settings.target_px) for xy in centres])
+    weight = torch.tensor(settings.positive_weight, device=device)
+    loss = binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(targets).to(device), pos_weight=weight
     )
-    estimate_statistics(scorer, batches)
+    peak_share = (progress - _PEAKS_FROM_FRAC) / (_PEAKS_FULL_FRAC - _PEAKS_FROM_FRAC)
+    if settings.peak_weight and peak_share > 0:
+        weight_now = settings.peak_weight * min(peak_share, 1.0)
+        loss = loss + weight_now * peak_loss(
+            logits, centres, positions, diameter_px=settings.diameter_px
+        )
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(scorer.parameters(), settings.max_gradient_norm)
+    optimizer.step()
+    return loss.detach()
+
+
+def _schedule(step: int, progress: float) -> float:
+    """Compute the learning rate of a step, as a fraction of its maximum."""
+    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    fallen = max(0.0, (progress - _CONSTANT_FRAC) / (1 - _CONSTANT_FRAC))
+    return warm_up * (1 + math.cos(math.pi * fallen)) / 2
 
 
 def _make_batch(
-    examples: Sequence[Example],
-    scorer: Scorer,
-    settings: GeneralSettings,
-    step: int,
-    device: torch.device,
+    examples: Sequence[Example], settings: GeneralSettings, step: int, device: torch.device
 ) -> tuple[Float[Tensor, "batch 1 side side"], list[Float[np.ndarray, "particles 2"]]]:
-    """Augment fields by D4 symmetry, shift, contrast, noise and spectrum; transform the centres.
+    """Draw and augment the fields of a step; transform their centres.
 
-    A field is shifted by up to half a receptive field and padded with zeros, like the windows at
-    the border of a micrograph.
+    Augmentation: D4 symmetry, shift, contrast, noise, spectrum and offset.
     """
     rng = np.random.default_rng([settings.seed, step, 1])
-    max_shift, side = scorer.receptive_field_px // 2, settings.side_px
-    images, centres = [], []
-    for example in examples:
-        quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        top, left = rng.integers(-max_shift, max_shift + 1, 2)
-        image, xy = _apply_d4(example, quarter, mirror)
-        margin = (max(-left, 0), max(left, 0), max(-top, 0), max(top, 0))
-        padded = pad(torch.from_numpy(image)[None], margin)[0]
-        start_y, start_x = max(top, 0), max(left, 0)
-        images.append(padded[start_y : start_y + side, start_x : start_x + side])
-        centres.append(xy - (left, top))
-    stacked = torch.stack(images).to(device)
-    patches = augment_intensity(
-        augment_spectrum(stacked, log_gain_std=settings.colour, seed=int(rng.integers(2**62))),
+    numbers = rng.choice(len(examples), settings.fields, replace=len(examples) < settings.fields)
+    augmented = [
+        _turn_and_shift(examples[number], settings.max_shift_px, rng) for number in numbers
+    ]
+    images = torch.from_numpy(np.stack([example.image for example in augmented])).to(device)
+    images = augment_intensity(
+        augment_spectrum(images, log_gain_std=settings.colour, seed=int(rng.integers(2**62))),
         contrast=settings.contrast,
         noise=settings.noise,
         seed=int(rng.integers(2**62)),
     )
-    offsets = settings.offset * rng.normal(size=(len(examples), 1, 1)).astype(np.float32)
-    patches = patches + torch.from_numpy(offsets).to(device)
-    return patches[:, None].contiguous(memory_format=choose_memory_format(scorer, device)), centres
+    offsets = settings.offset * rng.normal(size=(len(augmented), 1, 1)).astype(np.float32)
+    images = images + torch.from_numpy(offsets).to(device)
+    batch = images[:, None].contiguous(memory_format=torch.channels_last)
+    return batch, [example.xy_px for example in augmented]
 
 
-def _score_positions(scorer: Scorer, grid: int) -> Float[np.ndarray, " grid"]:
-    """Compute the positions of the scores along a side of a window, in pixels."""
-    return np.arange(grid, dtype=np.float64) * scorer.stride_px + scorer.receptive_field_px // 2
+def _turn_and_shift(example: Example, max_shift_px: int, rng: np.random.Generator) -> Example:
+    """Apply a random D4 symmetry, and shift the field into a border of zeros."""
+    image, xy = _apply_d4(example, int(rng.integers(4)), bool(rng.integers(2)))
+    if rng.random() < _BARELY_SHIFTED_FRAC:
+        max_shift_px //= 8
+    top, left = (int(shift) for shift in rng.integers(-max_shift_px, max_shift_px + 1, 2))
+    shifted = np.zeros(image.shape, np.float32)
+    height, width = image.shape
+    target = shifted[max(-top, 0) : height - max(top, 0), max(-left, 0) : width - max(left, 0)]
+    target[:] = image[max(top, 0) : height - max(-top, 0), max(left, 0) : width - max(-left, 0)]
+    return Example(shifted, xy - (left, top))
 
 
 def _apply_d4(
@@ -208,7 +199,7 @@ def _apply_d4(
 def _make_targets(
     xy_px: Float[np.ndarray, "particles 2"],
     positions_px: Float[np.ndarray, " grid"],
-    settings: GeneralSettings,
+    target_px: float,
 ) -> Float[np.ndarray, "grid grid"]:
     """Compute a Gaussian around each centre, with value 1 at the centre."""
     from scipy.spatial import cKDTree
@@ -218,15 +209,5 @@ def _make_targets(
         return np.zeros((grid, grid), np.float32)
     x, y = np.meshgrid(positions_px, positions_px)
     distance, _ = cKDTree(xy_px).query(np.stack([x.ravel(), y.ravel()], axis=1))
-    target = np.exp(-(distance**2) / (2 * settings.target_px**2))
+    target = np.exp(-(distance**2) / (2 * target_px**2))
     return target.reshape(grid, grid).astype(np.float32)
-
-
-def _loss(
-    logits: Float[Tensor, "batch grid grid"],
-    targets: Float[Tensor, "batch grid grid"],
-    positive_weight: float,
-) -> Float[Tensor, ""]:
-    """Compute the cross-entropy with positives weighted by `positive_weight`."""
-    weight = torch.tensor(positive_weight, device=logits.device)
-    return binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)

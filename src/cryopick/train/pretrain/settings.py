@@ -6,7 +6,7 @@
 from dataclasses import dataclass, field
 
 from cryopick.errors import SettingsError
-from cryopick.model.architectures import NetworkSettings
+from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
 from cryopick.preprocess.settings import DIAMETER_PX
 
 __all__ = ["GeneralSettings"]
@@ -19,58 +19,57 @@ class GeneralSettings:
     Attributes:
         diameter_px: Particle diameter in pixels.
         side_px: Side of a simulated field in pixels.
+        field_count: Number of simulated fields.
         fields: Fields per minibatch.
-        fresh: New fields per step; may be a fraction. The other fields of a minibatch are reused
-            with a new augmentation.
-        window: Number of latest fields from which minibatches are drawn.
         steps: Number of training steps.
-        learning_rate: Maximum learning rate of the one-cycle schedule.
+        learning_rate: Maximum learning rate; it falls with a cosine after 15 % of the steps.
         weight_decay: Decoupled weight decay of AdamW.
+        max_gradient_norm: Longer gradients are shortened to this length.
         positive_weight: Weight of a positive grid position relative to a negative one.
         target_px: Standard deviation in pixels of the Gaussian target around each centre.
-        peak_weight: Weight of the loss at the peaks of the score map; 0 turns it off. It requires
-            a network that already has peaks at particles.
+        peak_weight: Weight of the loss at the peaks of the score map; 0 turns it off. It rises from
+            0 between 30 % and 40 % of the steps, as it requires peaks at particles.
         contrast: Standard deviation of the logarithm of the random contrast of a field.
         noise: Maximum standard deviation of the white noise added to a field.
         offset: Standard deviation of the constant added to a field.
         colour: Standard deviation of the logarithm of the random gain at each frequency.
-        frozen: Keep batch statistics and PReLU slopes, after the statistics were estimated on
-            fields of the recipe. For fine-tuning, where a minibatch of two fields is then enough.
+        max_shift_px: Maximum shift of a field, whose border is then zero.
         average: Decay per step of the moving average of the weights, which is the result.
         checkpoint_every: Steps between checkpoints.
         seed: Random seed of the fields, the initial weights and the minibatches.
-        network: Network architecture.
+        network: Network architecture: the encoder-decoder.
     """
 
     diameter_px: float = DIAMETER_PX
     side_px: int = 384
+    field_count: int = 6000
     fields: int = 4
-    fresh: float = 1.0
-    window: int = 256
-    steps: int = 2300
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
+    steps: int = 5500
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
     positive_weight: float = 5.0
     target_px: float = 2.0
-    peak_weight: float = 0.0
+    peak_weight: float = 0.5
     contrast: float = 0.2
     noise: float = 0.5
     offset: float = 0.3
     colour: float = 0.3
-    frozen: bool = False
-    average: float = 0.995
-    checkpoint_every: int = 200
-    seed: int = 0
+    max_shift_px: int = 48
+    average: float = 0.998
+    checkpoint_every: int = 300
+    seed: int = 101
     network: NetworkSettings = field(
-        default_factory=lambda: NetworkSettings(name="dilated101", width=32, dropout=0.1)
+        default_factory=lambda: NetworkSettings(name=ENCODER_DECODER, width=32, dropout=0.1)
     )
 
     def __post_init__(self) -> None:
-        for name in ("side_px", "fields", "window", "steps", "checkpoint_every"):
+        for name in ("side_px", "field_count", "fields", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("fresh", "target_px"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name} must be above 0; got {getattr(self, name)}")
+        if not self.target_px > 0:
+            raise SettingsError(f"target_px must be above 0; got {self.target_px}")
         if not 0 <= self.average < 1:
             raise SettingsError(f"average must be at least 0 and below 1; got {self.average}")
+        if self.network.name != ENCODER_DECODER:
+            raise SettingsError(f"the network must be {ENCODER_DECODER}; got {self.network.name}")
