@@ -6,6 +6,8 @@ import gemmi
 import pytest
 from tests import tiny
 
+from cryopick.runs.metadata import RunMetadata, read_run_metadata, write_run_metadata
+
 GENERAL = """# version 30001
 
 data_general
@@ -179,3 +181,89 @@ def test_a_folder_of_star_tables_is_listed_for_relion_and_read_once(run_words):
     assert next(tuple(row) for row in rows) == ("mics/mic_0.mrc", "picks/mic_0_autopick.star")
     assert len(rows) == 3
     assert len(Path("all.tsv").read_text()) == len(Path("listed.tsv").read_text())
+
+
+def test_the_run_metadata_follows_a_table_through_commands(run_words):
+    write_star("picks.star", ROWS)
+    write_run_metadata(
+        RunMetadata(command=["pick", "m"], folder="/w", micrographs=["m/a.mrc", "m/b.mrc"]),
+        Path("picks.run.json"),
+    )
+    Path("picks.settings.toml").write_text("diameter_ang = 90.0\n")
+
+    run_words("threshold picks.star -o sure.star --at 0")
+    run_words("convert sure.star -o tables/ --to tsv")
+    run_words("combine union tables sure.star -o both.star --radius-px 3")
+    run_words("split picks.star -o parts --number 1")
+
+    metadata = read_run_metadata(Path("tables/run.json"))
+    assert metadata.command == ["pick", "m"]
+    assert metadata.micrographs == ["m/a.mrc", "m/b.mrc"]
+    assert metadata.later_commands == [
+        "cryopick threshold picks.star -o sure.star --at 0",
+        "cryopick convert sure.star -o tables/ --to tsv",
+    ]
+    assert Path("tables/settings.toml").read_text() == "diameter_ang = 90.0\n"
+    assert len(read_run_metadata(Path("both.run.json")).later_commands) == 3
+    assert read_run_metadata(Path("both.run.json")).micrographs == ["m/a.mrc", "m/b.mrc"]
+    for side in ("train", "test"):
+        assert len(read_run_metadata(Path(f"parts/{side}.run.json")).later_commands) == 1
+
+
+def test_a_file_of_the_user_beside_a_derived_table_is_kept(run_words):
+    write_star("picks.star", ROWS)
+    write_run_metadata(RunMetadata(command=["pick"]), Path("picks.run.json"))
+    Path("picks.settings.toml").write_text("diameter_ang = 90.0\n")
+    for name in ("sure.run.json", "sure.settings.toml"):
+        Path(name).write_text("mine")
+
+    run_words("threshold picks.star -o sure.star --at 0")
+
+    assert Path("sure.run.json").read_text() == Path("sure.settings.toml").read_text() == "mine"
+
+
+def test_tables_without_run_metadata_get_none(run_words):
+    write_star("picks.star", ROWS)
+    Path("picks.run.json").write_text("{")
+
+    run_words("threshold picks.star -o sure.star --at 0")
+
+    assert not Path("sure.run.json").exists()
+
+
+@pytest.mark.parametrize("scale", [0.5, 2, 4])
+def test_scaled_coordinates_scale_the_sizes_of_boxes(scale, run_words):
+    Path("a.box").write_text("10 20 64 64\n100 50 64 80\n")
+
+    run_words(f"convert a.box -o b.box --scale {scale}")
+
+    corner, other = (line.split() for line in Path("b.box").read_text().splitlines())
+    assert [float(v) for v in corner[2:4]] == [64 * scale, 64 * scale]
+    assert [float(v) for v in other[2:4]] == [64 * scale, 80 * scale]
+    assert float(corner[0]) == pytest.approx((10 + 32) * scale - 64 * scale // 2)
+
+
+@pytest.mark.parametrize("line", ["threshold s.box -o b.box --keep 1", "convert s.box -o b.box"])
+def test_sizes_of_boxes_survive(line, run_words):
+    Path("s.box").write_text("10\t20\t64\t80\t1.5\n")
+
+    run_words(line)
+
+    assert Path("b.box").read_text() == "10\t20\t64\t80\t1.5\n"
+
+
+def test_stack_keeps_other_blocks_and_the_run_metadata(run_words):
+    tiny.micrographs("m", 1)
+    rows = ["m/mic_0.mrc 30.5 30.25 1.5 1 1.10"]
+    write_star("picks.star", rows, groups=("1 'og 1' 1.0",), general=GENERAL)
+    write_run_metadata(RunMetadata(command=["pick"]), Path("picks.run.json"))
+
+    run_words("stack picks.star -m m -o s --box-px 8 --voltage-kv 300 --cs-mm 2.7")
+
+    document = gemmi.cif.read("s/particles.star")
+    assert document.find_block("general").find_value("_rlnTomoSubTomosAre2DStacks") == "0"
+    optics = document.find_block("optics")
+    assert list(optics.find_values("_rlnOpticsGroupName")) == ["'og 1'"]
+    assert list(optics.find_values("_rlnVoltage")) == ["300"]
+    assert list(document.find_block("particles").find_values("_rlnGroupName")) == ["1.10"]
+    assert read_run_metadata(Path("s/particles.run.json")).command == ["pick"]

@@ -78,6 +78,7 @@ def convert(
     Example: cryopick convert picks.tsv -o picks.star
     """
     from cryopick.io.images.sizes import find_micrograph_shapes
+    from cryopick.io.tables.box_sizes import scale_box_sizes
     from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.star_merge import scale_pixel_sizes
 
@@ -89,7 +90,7 @@ def convert(
 
         picks = apply_threshold(picks, threshold)
     if scale != 1.0:
-        picks = _remove_sizes(picks.scale(scale))
+        picks = scale_box_sizes(_remove_sizes(picks.scale(scale)), scale)
         picks, context = scale_pixel_sizes(picks, context, scale, tables[0])
     picks, shapes = _match_sizes(picks, micrographs or (), shape_px)
     if invert_y:
@@ -99,7 +100,15 @@ def convert(
     else:
         warn_about_tiff([*picks.micrographs, *shapes])
     layout = TableLayout(star=context, shapes_px=shapes)
-    write_table(picks, out, table_format=to_format, overwrite=force, box_px=box_px, layout=layout)
+    write_table(
+        picks,
+        out,
+        table_format=to_format,
+        overwrite=force,
+        box_px=box_px,
+        layout=layout,
+        sources=tables,
+    )
 
 
 def _remove_sizes(picks: "Picks") -> "Picks":

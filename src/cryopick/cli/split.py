@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import app, stopwatch
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.tables import read_with_context
 from cryopick.errors import format_count
@@ -63,6 +63,7 @@ def split(
     Example: cryopick split particles.tsv -m micrographs -o parts --test-fraction 0.2
     """
     from cryopick.evaluate import set_operations as sets
+    from cryopick.workflows.derived_table import carry_run_files
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
         raise typer.BadParameter("add one of --test-fraction, --number and --folds")
@@ -77,6 +78,9 @@ def split(
         parts = {out / f"fold{i}": s for i, s in enumerate(sets.fold(names, folds, seed), start=1)}
     for folder, part in parts.items():
         _write(table, part, folder, table_format, layout=layout, overwrite=force)
+        for side in ("train", "test"):
+            derived = str(folder / f"{side}.{table_format}")
+            carry_run_files([picks], derived, stopwatch().command, overwrite=force)
 
 
 def _require_enough(count: int, number: int, folds: int | None) -> None:

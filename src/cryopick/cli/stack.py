@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
@@ -83,6 +83,7 @@ def extract_particles(
     from cryopick.runs.ledger import Ledger
     from cryopick.stack.batch import StackWriter
     from cryopick.stack.table import read_optics_groups
+    from cryopick.workflows.derived_table import carry_run_files
 
     groups = read_optics_groups(picks, settings)
     picks_by_file = _match_picks_to_files(
@@ -108,6 +109,7 @@ def extract_particles(
         )
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
+        carry_run_files([picks], str(star), stopwatch().command, overwrite=True)
     counts = format_count(len(particles), "particle")
     echo(f"{counts} of {format_count(len(extracted), 'micrograph')} written to {star}", err=True)
     lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from typer import echo
 
+from cryopick.cli.app import stopwatch
 from cryopick.errors import format_count
 
 if TYPE_CHECKING:
@@ -111,8 +112,13 @@ def write_table(
     overwrite: bool,
     box_px: int | None = None,
     layout: "TableLayout | None" = None,
+    sources: Sequence[Path] = (),
 ) -> None:
-    """Write one table, or one table per micrograph where `out` ends with a slash; report it."""
+    """Write one table, or one table per micrograph where `out` ends with a slash; report it.
+
+    The run metadata and settings of the tables that it was made from, the sources, follow it.
+    """
+    from cryopick.workflows.derived_table import carry_run_files
     from cryopick.workflows.table_output import write_tables
 
     summary = write_tables(
@@ -123,4 +129,5 @@ def write_table(
         box_px=box_px,
         layout=layout,
     )
+    carry_run_files(sources, out, stopwatch().command, overwrite=overwrite)
     echo(summary, err=True)

@@ -300,7 +300,9 @@ def _command_section(run: ReportedRun) -> Markup:
     }
     return markup.render_section(
         title,
-        "Run this command in the folder below to repeat the run.",
-        markup.render_commands([shlex.join(["cryopick", *metadata.command])]),
+        "Run this in the folder below to repeat the run.",
+        markup.render_commands(
+            [shlex.join(["cryopick", *metadata.command]), *metadata.later_commands]
+        ),
         markup.render_facts(pairs),
     )

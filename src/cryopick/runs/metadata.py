@@ -37,6 +37,7 @@ class RunMetadata:
         held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
         findings: Irregularities of the micrographs, one sentence for each kind.
+        later_commands: Commands that changed the table since, each as one line.
         seconds: Duration since the start of the command.
         peak_bytes: Peak memory of the process; None if the system does not report it.
         machine: Processor and device.
@@ -51,6 +52,7 @@ class RunMetadata:
     held_out: Sequence[str] = ()
     skipped: Sequence[str] = ()
     findings: Sequence[str] = ()
+    later_commands: Sequence[str] = ()
     seconds: float | None = None
     peak_bytes: int | None = None
     machine: str = ""
@@ -145,6 +147,7 @@ def read_run_metadata(path: Path) -> RunMetadata:
             **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
         name_lists = (metadata.command, metadata.micrographs, metadata.held_out, metadata.skipped)
+        name_lists += (metadata.findings, metadata.later_commands)
         lists = (*name_lists, list(metadata.files.values()))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
     except (ValueError, TypeError, AttributeError, RecursionError):

@@ -12,7 +12,7 @@ import numpy as np
 from cryopick.errors import MicrographError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.tables.codec import StarContext
-from cryopick.io.tables.star_text import Columns
+from cryopick.io.tables.star_merge import ContextParts
 from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.runs.ledger import Ledger
@@ -75,13 +75,13 @@ class StackWriter:
             )
         return first_ang
 
-    def build_context(self, groups: Columns) -> StarContext:
+    def build_context(self, parts: ContextParts) -> StarContext:
         """Build the content above the rows of all stacks, after at least one has been written.
 
         Args:
-            groups: Result of `read_optics_groups`.
+            parts: Result of `read_optics_groups`.
         """
         assert self.pixel_size_ang is not None, "no stack was written"
         side = self.settings.side_px(self.pixel_size_ang)
         image_side = self.settings.rescale_px or side
-        return build_optics(groups, self.pixel_size_ang * side / image_side, image_side)
+        return build_optics(parts, self.pixel_size_ang * side / image_side, image_side)

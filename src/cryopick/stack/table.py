@@ -13,7 +13,8 @@ from cryopick.array_types import Bool
 from cryopick.errors import SettingsError
 from cryopick.io.tables.codec import StarContext
 from cryopick.io.tables.pick_tables import read_star_context
-from cryopick.io.tables.star_text import Columns, find_columns, parse_star
+from cryopick.io.tables.star_merge import ContextParts, render_optics, split_context
+from cryopick.io.tables.star_text import Columns
 from cryopick.picks import Picks
 from cryopick.stack.settings import StackSettings
 
@@ -36,17 +37,18 @@ def build_stack_table(picks: Picks, in_stack: Bool[np.ndarray, " picks"], stack:
     return replace(rows, extra=extra)
 
 
-def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
+def read_optics_groups(picks: Path, settings: StackSettings) -> ContextParts:
     """Read the optics groups of a table of picks, or create one; settings take precedence.
+
+    Returns:
+        The optics table, and the other blocks around the picks.
 
     Raises:
         SettingsError: The acceleration voltage or the spherical aberration is unknown.
     """
-    context = read_star_context([picks])
+    parts = split_context(read_star_context([picks]), picks)
     groups: Columns = {"_rlnOpticsGroupName": ("opticsGroup1",), "_rlnOpticsGroup": ("1",)}
-    for block in parse_star(context.others, picks) if context.others else ():
-        if block.name == "optics":
-            groups = dict(find_columns(block, "_rlnOpticsGroup"))
+    groups = dict(parts.optics or groups)
     count = len(groups["_rlnOpticsGroup"])
     for tag, value in (
         ("_rlnVoltage", settings.voltage_kv),
@@ -60,21 +62,20 @@ def read_optics_groups(picks: Path, settings: StackSettings) -> Columns:
             "RELION requires the acceleration voltage and spherical aberration in STAR files, "
             f"and {picks} does not state them; add --voltage-kv and --cs-mm"
         )
-    return groups
+    return ContextParts(optics=groups, others=parts.others)
 
 
-def build_optics(groups: Columns, pixel_size_ang: float, side: int) -> StarContext:
+def build_optics(parts: ContextParts, pixel_size_ang: float, side: int) -> StarContext:
     """Build the optics table above the particles, with the size of the images.
 
     Args:
-        groups: Result of `read_optics_groups`.
+        parts: Result of `read_optics_groups`.
         pixel_size_ang: Pixel size of the images.
         side: Side of the images, in pixels.
     """
+    groups = parts.optics
     count = len(groups["_rlnOpticsGroup"])
     size = {"PixelSize": f"{pixel_size_ang:.6f}", "Size": str(side), "Dimensionality": "2"}
     columns = {**groups, **{f"_rlnImage{name}": [text] * count for name, text in size.items()}}
-    lines = ["# version 30001", "", "data_optics", "", "loop_"]
-    lines += [f"{tag} #{i}" for i, tag in enumerate(columns, start=1)]
-    lines += [" ".join(row) for row in zip(*columns.values(), strict=True)]
-    return StarContext(others="\n".join(lines))
+    blocks = [render_optics(columns), *([parts.others] if parts.others else [])]
+    return StarContext(others="\n\n\n".join(blocks))

@@ -5,6 +5,8 @@ and are renumbered. The column `rlnOpticsGroup` of each table follows.
 
 - `merge_contexts`: join the content around the picks of several tables.
 - `assign_optics_groups`: give each pick the optics group of its micrograph.
+- `ContextParts`, `split_context`: the optics table and the other blocks of a table.
+- `render_optics`: text of an optics table.
 - `scale_pixel_sizes`: adapt the optics table to scaled coordinates.
 """
 
@@ -26,7 +28,15 @@ from cryopick.io.tables.star_text import (
 )
 from cryopick.picks import Picks
 
-__all__ = ["OPTICS_GROUP", "assign_optics_groups", "merge_contexts", "scale_pixel_sizes"]
+__all__ = [
+    "OPTICS_GROUP",
+    "ContextParts",
+    "assign_optics_groups",
+    "merge_contexts",
+    "render_optics",
+    "scale_pixel_sizes",
+    "split_context",
+]
 
 OPTICS_GROUP = "rlnOpticsGroup"
 _GROUP, _NAME = "_rlnOpticsGroup", "_rlnOpticsGroupName"
@@ -34,7 +44,7 @@ _MICROGRAPH_SIZE = "rlnMicrographPixelSize"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Parts:
+class ContextParts:
     """The optics table of a STAR file, and the text of its other blocks."""
 
     optics: Columns
@@ -64,7 +74,7 @@ def merge_contexts(
     first = contexts[described[0]]
     if len({contexts[i].others for i in described}) == 1:
         return list(tables), first
-    parts = {i: _split(contexts[i], sources[i]) for i in described if contexts[i].others}
+    parts = {i: split_context(contexts[i], sources[i]) for i in described if contexts[i].others}
     texts = {part.others for part in parts.values()} - {""}
     columns = {frozenset(part.optics) for part in parts.values() if part.optics}
     if len(texts) > 1 or len(columns) > 1:
@@ -77,18 +87,26 @@ def merge_contexts(
     result = list(tables)
     for i, numbers in zip(parts, renumbered, strict=True):
         result[i] = _renumber(tables[i], numbers)
-    blocks = [_render_optics(merged), *texts] if merged else [*texts]
+    blocks = [render_optics(merged), *texts] if merged else [*texts]
     return result, replace(first, others="\n\n\n".join(blocks))
 
 
-def _split(context: StarContext, source: Path) -> _Parts:
+def split_context(context: StarContext, source: Path) -> ContextParts:
+    """Separate the optics table from the other blocks.
+
+    Args:
+        context: Content around the picks.
+        source: The file, for messages.
+    """
+    if not context.others:
+        return ContextParts(optics={}, others="")
     blocks = parse_star(context.others, source)
     names = [block.name.strip() for block in blocks]
     texts = split_blocks(context.others, names)
     optics = next((find_columns(block, _GROUP) for block in blocks if block.name == "optics"), {})
     others = [t for name, t in zip(names, texts, strict=False) if name != "optics"]
     values: Columns = {tag: unquote_values(column) for tag, column in optics.items()}
-    return _Parts(optics=values, others="\n\n\n".join(others))
+    return ContextParts(optics=values, others="\n\n\n".join(others))
 
 
 def _merge_optics(tables: Sequence[Columns]) -> tuple[Columns, list[dict[str, str]]]:
@@ -139,7 +157,8 @@ def _as_numbers(values: Sequence[str]) -> np.ndarray:
     return np.array(values, np.int64 if is_number else np.str_)
 
 
-def _render_optics(columns: Columns) -> str:
+def render_optics(columns: Columns) -> str:
+    """Format an optics table as a block of a STAR file."""
     lines = ["# version 30001", "", "data_optics", "", "loop_"]
     lines += [f"{tag} #{i}" for i, tag in enumerate(columns, start=1)]
     rows = zip(*columns.values(), strict=True)
@@ -163,7 +182,7 @@ def assign_optics_groups(
     """
     if OPTICS_GROUP in picks.extra or not context.others:
         return picks
-    groups = _split(context, source).optics.get(_GROUP, ())
+    groups = split_context(context, source).optics.get(_GROUP, ())
     if not groups:
         return picks
     only = groups[0] if len(groups) == 1 else None
@@ -190,12 +209,12 @@ def scale_pixel_sizes(
     if column is not None:
         extra[_MICROGRAPH_SIZE] = np.array(_divide(map(str, column.tolist()), factor))
     picks = replace(picks, extra=extra)
-    parts = _split(context, source) if context.others else _Parts(optics={}, others="")
+    parts = split_context(context, source)
     tag = f"_{_MICROGRAPH_SIZE}"
     if tag not in parts.optics:
         return picks, context
     optics = {**parts.optics, tag: _divide(parts.optics[tag], factor)}
-    blocks = [_render_optics(optics), *([parts.others] if parts.others else [])]
+    blocks = [render_optics(optics), *([parts.others] if parts.others else [])]
     return picks, replace(context, others="\n\n\n".join(blocks))
 
 

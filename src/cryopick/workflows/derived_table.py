@@ -1,0 +1,73 @@
+"""Run metadata and settings of tables that were made from other tables.
+
+- `carry_run_files`: write the metadata and settings of the run beside a derived table.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cryopick.errors import CryopickError, OutputExistsError
+from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.metadata import RunMetadata, read_run_metadata, write_run_metadata
+from cryopick.workflows.table_output import metadata_file, settings_file
+
+__all__ = ["carry_run_files"]
+
+
+def carry_run_files(
+    sources: Sequence[Path], out: str, command: Sequence[str], *, overwrite: bool
+) -> None:
+    """Write the metadata and settings of the run that made a table beside one derived from it.
+
+    The command is added to those that changed the table since. With several tables, the metadata
+    is that of the first which has any, with the micrographs of all; settings are written only for
+    a single one. Nothing is written if no source has metadata.
+
+    Args:
+        sources: Tables, or folders of tables.
+        out: Derived table, or a folder with a slash at its end.
+        command: Words of the command line that made it.
+        overwrite: Overwrite files of an earlier run.
+    """
+    found = {source: metadata for source in sources if (metadata := _find_metadata(source))}
+    if not found:
+        return
+    first = next(iter(found.values()))
+    micrographs = [
+        name if metadata is first else first.relative_path(str(metadata.resolve_path(name)))
+        for metadata in found.values()
+        for name in metadata.micrographs
+    ]
+    derived = replace(
+        first,
+        micrographs=list(dict.fromkeys(micrographs)),
+        later_commands=[*first.later_commands, shlex.join(["cryopick", *command])],
+    )
+    path = metadata_file(out)
+    if overwrite or not path.exists():
+        write_run_metadata(derived, path)
+    if len(found) == 1:
+        _copy_settings(settings_file(_output_of(next(iter(found)))), settings_file(out), overwrite)
+
+
+def _copy_settings(source: Path, target: Path, overwrite: bool) -> None:
+    try:
+        text = source.read_bytes()
+        with atomic_write(target, overwrite=overwrite) as temporary:
+            temporary.write_bytes(text)
+    except (FileNotFoundError, OutputExistsError):  # without settings, or beside those of the user
+        return
+
+
+def _find_metadata(source: Path) -> RunMetadata | None:
+    path = metadata_file(_output_of(source))
+    try:
+        return read_run_metadata(path) if path.is_file() else None
+    except CryopickError:
+        return None
+
+
+def _output_of(source: Path) -> str:
+    return f"{source}/" if source.is_dir() else str(source)
