@@ -111,7 +111,14 @@ def threshold(
         sets[f"keep{count}"] = selected
     for label, selected in sets.items():
         name = out if len(sets) == 1 else _add_suffix(out, label)
-        write_table(selected, name, table_format=table_format, overwrite=force, layout=layout)
+        write_table(
+            selected,
+            name,
+            table_format=table_format,
+            overwrite=force,
+            layout=layout,
+            sources=[picks],
+        )
 
 
 def apply_cut(picks: "Picks", word: str, before: str = "", *, drop_empty: bool = False) -> "Picks":
@@ -271,7 +278,9 @@ def combine(
     combined, layout = _combine_tables(
         tables, radius, combine_tables, partial(read_with_context, out=out, out_format=table_format)
     )
-    write_table(combined, out, table_format=table_format, overwrite=force, layout=layout)
+    write_table(
+        combined, out, table_format=table_format, overwrite=force, layout=layout, sources=tables
+    )
 
 
 def _combine_tables(
