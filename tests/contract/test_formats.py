@@ -29,8 +29,8 @@ table_formats = pytest.mark.parametrize(  # formats whose file can name several 
 carrying_formats = pytest.mark.parametrize("name", ["tsv", "csv", "star", "json"])
 SCORELESS = ("eman",)
 # Half a thousandth where three decimals are written; float32 fractions of 5760 pixels at up
-# to 1e5 pixels, far outside, in .cs.
-PRECISION_PX = {"cs": 0.01}
+# to 1e5 pixels, far outside, in .cs; corners in whole pixels in .box.
+PRECISION_PX = {"cs": 0.01, "box": 0.5}
 PRECISION_PX |= {name: 0.0005 for name in FORMATS if name not in PRECISION_PX}
 
 # Names that hurt: spaces, dots, quotes, signs of the formats, letters beyond ASCII

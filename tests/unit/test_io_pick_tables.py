@@ -125,6 +125,17 @@ def test_box_means_corner_plus_half_the_size_in_whole_pixels(tmp_path):
     assert picks.score[1] == 7.5
 
 
+@pytest.mark.parametrize("side", [20, 21])
+def test_corners_of_boxes_are_written_in_whole_pixels(side, tmp_path):
+    xy_px = np.array([[30.4, 40.6], [31.5, 42.49]])
+
+    write_picks(Picks.for_micrograph("a", xy_px), tmp_path / "a.box", box_px=side)
+
+    words = (tmp_path / "a.box").read_text().split()
+    assert all(word.isdigit() for word in words)
+    np.testing.assert_array_equal(read_picks(tmp_path / "a.box").xy_px, [[30, 41], [32, 42]])
+
+
 def test_box_needs_a_side_and_one_micrograph(tmp_path):
     two = Picks.from_columns(["a", "b"], np.ones((2, 2)))
 

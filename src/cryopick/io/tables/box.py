@@ -4,6 +4,7 @@ A file holds one micrograph, named by the stem of the file. The corner has the l
 stored pixels. The centre is corner + size // 2, as in EMAN and RELION: the pixel at the origin of
 the box's Fourier transform, also for odd sizes. A fifth number is read as the score, as REPIC
 writes it; EMAN1 stored a class there. The sizes are carried as the columns `Width` and `Height`.
+Corners are written in whole pixels, as EMAN and Topaz read no others; fractions are read.
 
 The segments of EMAN2's helix boxer follow comments: `#micrograph:` names the micrograph, and each
 `#helix:` begins another helix, whose number becomes the column `rlnHelicalTubeID`.
@@ -92,7 +93,7 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
     picks = replace(picks, extra={WIDTH: size[:, 0], HEIGHT: size[:, 1]})
     for part in iterate_slices(picks):
         size = np.column_stack([part.extra[WIDTH], part.extra[HEIGHT]])
-        columns = [*(part.xy_px - np.floor(size / 2)).T, *size.T]
+        columns = [*np.rint(part.xy_px - np.floor(size / 2)).T, *size.T]
         texts = [format_coordinates(column) for column in columns]
         texts += [format_scores(part.score)] if is_scored else []
         yield from map("\t".join, zip(*texts, strict=True))
