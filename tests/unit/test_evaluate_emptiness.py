@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from cryopick.evaluate.emptiness import has_particles, is_likely_empty
+from cryopick.evaluate.emptiness import (
+    Verdict,
+    classify_micrographs,
+    has_particles,
+    is_likely_empty,
+)
 from cryopick.evaluate.expectation import find_best_threshold, select_automatically
 from cryopick.picks import Picks, concatenate
 
@@ -82,7 +87,7 @@ def test_the_automatic_threshold_keeps_picks_of_empty_micrographs_unless_they_ar
     assert dropped.picks.micrographs == ("good", "bad")
     assert dropped.picks.score.min() == find_best_threshold(good)
     assert kept.picks.score.min() >= find_best_threshold(good)
-    assert dropped.expected.n_expected == pytest.approx((1 / (1 + np.exp(-good.score))).sum())
+    assert dropped.expected.distribution.count.low <= 90 <= dropped.expected.distribution.count.high
 
 
 def test_without_any_sign_of_particles_picks_are_kept_but_nothing_is_promised(rng):
@@ -94,3 +99,22 @@ def test_without_any_sign_of_particles_picks_are_kept_but_nothing_is_promised(rn
     assert kept.expected is dropped.expected is None
     assert kept.picks.score.min() == find_best_threshold(bad)
     assert not len(dropped.picks)
+
+
+def test_a_faint_micrograph_among_others_like_it_shows_particles(rng):
+    def faint(name):
+        return on(name, rng.normal(-4.2, 1, 1500), rng.normal(-1.2, 1.2, 450))
+
+    clear = [on(f"{i}", rng.normal(-4.2, 1, 1500), rng.normal(1.5, 1, 300)) for i in range(3)]
+    verdicts = classify_micrographs(concatenate([*clear, faint("faint")]))
+
+    assert verdicts[-1] != Verdict.PROBABLY_EMPTY
+
+
+def test_a_crowd_without_a_peak_is_unclear_and_not_empty(rng):
+    crowd = on("crowd", rng.normal(-4.2, 1, 500), -4 + np.abs(rng.normal(0, 3.5, 1000)))
+
+    (verdict,) = classify_micrographs(crowd)
+
+    assert verdict in (Verdict.UNCLEAR, Verdict.PARTICLES)
+    assert has_particles(crowd).all()

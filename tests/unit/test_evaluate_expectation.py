@@ -1,8 +1,8 @@
-"""Expected particles and precision from calibrated scores, against a slow count."""
+"""Expected particles, precision and recall, against plain sums over the picks."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
@@ -16,40 +16,54 @@ def picked(score):
     return Picks.for_micrograph("a", np.zeros((len(score), 2)), np.asarray(score, float))
 
 
+@settings(max_examples=30, deadline=None)
 @given(scores)
 def test_every_step_is_the_plain_sum_over_what_is_kept(score):
     promise = estimate_metrics(picked(score))
 
-    chance = 1 / (1 + np.exp(-score))
+    chance = promise.distribution.compute_probability(score)
     assert promise.threshold.tolist() == sorted(set(score.tolist()), reverse=True)
+    assert promise.n_expected >= chance.sum() - 1e-9
     for row, threshold in enumerate(promise.threshold):
         keep = score >= threshold
         found = chance[keep].sum()
         assert promise.n_selected[row] == keep.sum()
         assert promise.n_particles[row] == pytest.approx(found)
         assert promise.precision[row] == pytest.approx(found / keep.sum())
-        assert promise.recall[row] == pytest.approx(found / chance.sum())
-        wrong, missed = keep.sum() - found, chance.sum() - found
+        assert promise.recall[row] == pytest.approx(found / promise.n_expected)
+        wrong, missed = keep.sum() - found, promise.n_expected - found
         assert promise.f1[row] == pytest.approx(2 * found / (2 * found + wrong + missed))
 
 
+@settings(max_examples=30, deadline=None)
 @given(scores)
-def test_no_threshold_promises_a_better_f1_than_the_best(score):
+def test_the_best_threshold_keeps_a_pick(score):
+    assert find_best_threshold(picked(score)) <= score.max()
+
+
+def test_the_expected_f1_at_the_best_threshold_is_nearly_the_best():
+    rng = np.random.default_rng(0)
+    score = np.concatenate([rng.normal(-4.2, 1, 2000), rng.normal(2, 1, 200)])
+
     promise = estimate_metrics(picked(score))
 
-    at = find_best_threshold(picked(score))
+    at = promise.f1[promise.threshold >= promise.best_threshold][-1]
+    assert at > promise.f1.max() - 0.01
 
-    assert promise.f1[promise.threshold.tolist().index(at)] == promise.f1.max()
 
+def test_the_description_states_intervals_and_what_they_rest_on():
+    rng = np.random.default_rng(0)
+    particles = rng.normal(2, 1, 200)
+    table = picked(np.concatenate([rng.normal(-4.2, 1, 2000), particles]))
 
-def test_the_probability_at_the_best_threshold_is_half_of_the_best_f1():
-    score = np.linspace(-6, 6, 20_001)
+    without = estimate_metrics(table).describe(200)
+    labelled = estimate_metrics(table, particles[:30]).describe(200)
 
-    at = find_best_threshold(picked(score))
-
-    assert 1 / (1 + np.exp(-at)) == pytest.approx(
-        estimate_metrics(picked(score)).f1.max() / 2, abs=1e-3
-    )
+    assert "200 picks of 2200" in without
+    assert "expected from scores alone" in without
+    assert "expected from labels and scores" in labelled
+    assert without.count(" to ") == 3
+    assert estimate_metrics(table).describe(0) == "0 picks of 2200"
 
 
 @pytest.mark.parametrize("score", [[], [1.0, np.nan]])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from cryopick.cli.settings import AUTO
 from cryopick.cli.tables import align_names, read_with_context, write_table
 
 if TYPE_CHECKING:
-    from cryopick.evaluate.expectation import AutomaticSelection, ExpectedMetrics
+    from cryopick.evaluate.expectation import AutomaticSelection
     from cryopick.io.tables.codec import StarContext, TableLayout
     from cryopick.picks import Picks
 
@@ -75,6 +76,23 @@ def threshold(
             "nested sets.",
         ),
     ] = None,
+    random: Annotated[
+        list[int] | None,
+        Option(
+            metavar="N",
+            min=0,
+            help="Number of picks to keep at random, whatever their scores, for comparison. "
+            "Repeatable; sets of the same seed are nested.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        Option(
+            metavar="S",
+            min=0,
+            help="Seed of --random. Repeatable, for one set per seed. [default: 0]",
+        ),
+    ] = None,
     drop_empty: Annotated[
         bool,
         Option(
@@ -85,19 +103,22 @@ def threshold(
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Keep the picks with the highest scores.
+    """Keep the picks with the highest scores, or random ones.
 
     Several values write one table each, named after OUT: picks_at0.star, picks_at2.star. For each
-    table, the expected number of particles, precision and recall are printed; they are valid for
-    calibrated scores, such as those of models trained with `cryopick train`.
+    table of the highest scores, the expected number of particles, precision and recall are printed,
+    with 95 % intervals that are wide without labels. Scores must be logits, such as those of
+    `cryopick pick`.
 
     Example: cryopick threshold picks.star -o sure.star --at auto
     """
-    from cryopick.evaluate.thresholds import select_nested
+    from cryopick.evaluate.thresholds import select_nested, select_random
     from cryopick.io.tables.codec import TableLayout
 
-    if bool(at) == bool(keep):
-        raise typer.BadParameter("add either --at or --keep")
+    if sum(map(bool, (at, keep, random))) != 1:
+        raise typer.BadParameter("add either --at, --keep or --random")
+    if seed and not random:
+        raise typer.BadParameter("--seed needs --random")
     if drop_empty and AUTO not in (at or []):
         raise typer.BadParameter("--drop-empty needs --at auto")
     table, context = read_with_context([picks], out, table_format)
@@ -109,6 +130,8 @@ def threshold(
     for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
         _report(table, selected, f"keep{count}: ")
         sets[f"keep{count}"] = selected
+    for count, number in product(random or [], seed or [0]):
+        sets[f"random{count}_seed{number}"] = select_random(table, count, number)
     for label, selected in sets.items():
         name = out if len(sets) == 1 else _add_suffix(out, label)
         write_table(
@@ -164,10 +187,11 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
             err=True,
         )
     if selection.expected is not None:
-        on_populated = int(selection.expected.n_selected[selection.expected.f1.argmax()])
+        is_selected = selection.expected.threshold >= selection.expected.best_threshold
+        on_populated = int(selection.expected.n_selected[is_selected].max(initial=0))
         others = len(selection.picks) - on_populated
         typer.echo(
-            f"{before}{_describe_expectation(selection.expected, on_populated)}"
+            f"{before}{selection.expected.describe(on_populated)}"
             f"{f'; {others} more on micrographs that are probably empty' if others else ''}",
             err=True,
         )
@@ -178,9 +202,7 @@ def _report(picks: "Picks", selected: "Picks", before: str) -> None:
     from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(
-            f"{before}{_describe_expectation(estimate_metrics(picks), len(selected))}", err=True
-        )
+        typer.echo(f"{before}{estimate_metrics(picks).describe(len(selected))}", err=True)
 
 
 def parse_threshold(word: str) -> float:
@@ -196,19 +218,6 @@ def parse_threshold(word: str) -> float:
     if math.isnan(value):
         raise typer.BadParameter(f"a threshold must be a number or auto; got {word!r}")
     return value
-
-
-def _describe_expectation(promise: "ExpectedMetrics", selected: int) -> str:
-    """Describe the expected precision and recall of the kept picks."""
-    if not selected:
-        return f"0 picks of {promise.n_selected[-1]}"
-    step = int(promise.n_selected.searchsorted(selected))
-    return (
-        f"{selected} picks of {promise.n_selected[-1]}, scores of {promise.threshold[step]:.3g} "
-        "and more; "
-        f"expected: {promise.n_particles[step]:.0f} of {promise.n_expected:.0f} particles, "
-        f"precision {promise.precision[step]:.3f}, recall {promise.recall[step]:.3f}"
-    )
 
 
 def _format_threshold(word: str) -> str:

@@ -4,6 +4,8 @@ Noise, ice crystals and contamination also produce picks, but their number falls
 the score: its logarithm is a downward parabola. Particles form a peak on that tail. A likelihood
 ratio tests if the peak explains the scores much better than the tail alone. The position of the
 peak matters little, as scores are biased on micrographs unlike those used for calibration.
+Crowded and faint particles make a tail without a peak, but a heavier one than that of the
+background: such micrographs are compared with others of the batch, or remain unclear.
 
 - `classify_micrographs`, `Verdict`: test each micrograph for the peak.
 - `has_particles`: true unless the verdict is "probably empty".
@@ -30,6 +32,9 @@ _MIN_PICKS = 20  # minimum number of picks there, to distinguish tail and peak
 _MIN_GAIN = 15.0  # minimum gain in log-likelihood of a peak with any mean and width
 _MIN_GAIN_KNOWN = 2.0  # minimum gain of the peak known from other micrographs
 _MAX_SAMPLED = 64  # micrographs in which the peak is searched first
+_MIN_SHARE = 0.4  # of the high scores of a micrograph, relative to others with particles
+_SHARE_FLOOR = -1.0  # minimum of a high score
+_MAX_TAIL = 1.0  # of the scores above the tail, relative to its highest part, without particles
 _MAX_POOLED = 16  # micrographs that are pooled if none shows a peak alone
 # mean and width of the peak
 _LOWER_LIMITS, _UPPER_LIMITS = (-1.0, 0.6), (4.0, 2.0)
@@ -41,11 +46,12 @@ class Verdict(StrEnum):
 
     PARTICLES = "particles"
     PROBABLY_EMPTY = "probably empty"
+    UNCLEAR = "unclear: faint particles or contamination"
     UNDECIDED = "too few picks to decide"
 
 
 def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
-    """Test which micrographs show particles; those with too few picks to decide count as true.
+    """Test which micrographs may show particles: all that are not probably empty.
 
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
@@ -73,7 +79,26 @@ def classify_micrographs(picks: Picks) -> list[Verdict]:
             verdicts.append(Verdict.PARTICLES)
         else:
             verdicts.append(Verdict.PROBABLY_EMPTY)
-    return verdicts
+    return _reconsider(verdicts, histograms)
+
+
+def _reconsider(verdicts: list[Verdict], histograms: "list[_ScoreHistogram]") -> list[Verdict]:
+    """Compare micrographs without a peak with those that show one, and with the background."""
+    shares = [
+        histogram.high_share
+        for verdict, histogram in zip(verdicts, histograms, strict=True)
+        if verdict == Verdict.PARTICLES
+    ]
+    is_crowded = len(shares) >= len(verdicts) / 2  # most of the batch shows particles
+    minimum = _MIN_SHARE * float(np.median(shares)) if is_crowded else np.inf
+    result = list(verdicts)
+    for index, (verdict, histogram) in enumerate(zip(verdicts, histograms, strict=True)):
+        if verdict == Verdict.PROBABLY_EMPTY:
+            if histogram.high_share >= minimum:
+                result[index] = Verdict.PARTICLES
+            elif histogram.tail_ratio > _MAX_TAIL:
+                result[index] = Verdict.UNCLEAR
+    return result
 
 
 def is_likely_empty(picks: Picks) -> bool:
@@ -128,6 +153,19 @@ class _ScoreHistogram:
     def is_informative(self) -> bool:
         """True if enough of the tail is visible."""
         return bool(self.counts[: round((_TAIL - _FLOOR) / _BIN)].sum() >= _MIN_PICKS)
+
+    @property
+    def high_share(self) -> float:
+        """Number of high scores relative to that of low ones."""
+        low = self.counts[: round((_TAIL - _FLOOR) / _BIN)].sum()
+        return float(self.counts[round((_SHARE_FLOOR - _FLOOR) / _BIN) :].sum() / max(low, 1.0))
+
+    @property
+    def tail_ratio(self) -> float:
+        """Number of scores above the visible tail, relative to those of its highest part."""
+        near = round(1 / _BIN)
+        tail = round((_TAIL - _FLOOR) / _BIN)
+        return float(self.counts[tail:].sum() / max(self.counts[:near].sum(), 1.0))
 
     def fit_peak(self) -> tuple[float, tuple[float, float]]:
         """Fit a peak: its gain in log-likelihood, and its mean and width."""

@@ -1,7 +1,7 @@
-"""Expected particles, precision and recall at every threshold, from calibrated scores alone.
+"""Expected particles, precision and recall at every threshold, from scores alone.
 
-A score is the logit of the probability that a pick is a particle, so the probabilities add up to
-the expected number of particles. Particles without any pick are not counted: include all picks
+The distribution of the scores tells particles from background (`score_distribution`); without
+labels it gives wide intervals. Particles without any pick are estimated too. Include all picks
 down to a low score.
 
 - `ExpectedMetrics`, `estimate_metrics`: metrics at every threshold.
@@ -16,6 +16,7 @@ import numpy as np
 from cryopick.array_types import Float, Integer
 from cryopick.errors import SettingsError
 from cryopick.evaluate.emptiness import has_particles
+from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.picks import Picks
 
@@ -39,7 +40,8 @@ class ExpectedMetrics:
         precision: Expected fraction of the selected picks that are particles.
         recall: Expected fraction of all particles that are selected.
         f1: Harmonic mean of the two.
-        n_expected: Expected number of particles among all picks.
+        n_expected: Expected number of particles, including those without a pick.
+        distribution: Distribution of the scores; it has the intervals.
     """
 
     threshold: Float[np.ndarray, " steps"]
@@ -49,31 +51,55 @@ class ExpectedMetrics:
     recall: Float[np.ndarray, " steps"]
     f1: Float[np.ndarray, " steps"]
     n_expected: float
+    distribution: ScoreDistribution
 
     @property
     def best_threshold(self) -> float:
-        """Threshold of the highest expected F1; the highest one of ties."""
-        return float(self.threshold[np.argmax(self.f1)])
+        """Threshold of the highest expected F1; the highest score if none reaches it."""
+        return min(self.distribution.best_threshold, float(self.threshold[0]))
+
+    def describe(self, n_selected: int) -> str:
+        """Describe the best picks of some number, with 95 % intervals."""
+        total = self.n_selected[-1]
+        if not n_selected:
+            return f"0 picks of {total}"
+        step = min(int(self.n_selected.searchsorted(n_selected)), len(self.threshold) - 1)
+        threshold = float(self.threshold[step])
+        count = self.distribution.count
+        precision = self.distribution.estimate_precision(threshold)
+        recall = self.distribution.estimate_recall(threshold)
+        source = "labels and scores" if self.distribution.n_labels else "scores alone"
+        return (
+            f"{n_selected} picks of {total}, scores of {threshold:.3g} and more; expected from "
+            f"{source}: {count.value:.0f} particles (95 %: {count.low:.0f} to {count.high:.0f}), "
+            f"precision {precision.value:.2f} ({precision.low:.2f} to {precision.high:.2f}), "
+            f"recall {recall.value:.2f} ({recall.low:.2f} to {recall.high:.2f})"
+        )
 
 
-def estimate_metrics(picks: Picks) -> ExpectedMetrics:
+def estimate_metrics(
+    picks: Picks, labels: Float[np.ndarray, " labels"] | None = None
+) -> ExpectedMetrics:
     """Estimate metrics from the scores of picks.
+
+    Args:
+        picks: Picks with scores, down to a low minimum such as -6.
+        labels: Scores of labels that the model did not learn from, if there are any.
 
     Raises:
         SettingsError: There are no picks, or some have no score.
     """
-    from scipy.special import expit
-
     if not len(picks) or not picks.is_scored:
         raise SettingsError(
             "expected numbers need picks with scores, such as `cryopick pick` writes"
         )
+    distribution = fit_score_distribution(picks.score, labels)
     score = np.sort(picks.score)[::-1]
-    probability = expit(score)
+    probability = distribution.compute_probability(score)
     is_last = np.append(np.diff(score) != 0, True)  # equal scores are selected together
     n_selected = np.flatnonzero(is_last) + 1
     n_particles = np.cumsum(probability)[is_last]
-    n_expected = float(n_particles[-1])
+    n_expected = max(distribution.count.value, float(n_particles[-1]), 1e-9)
     return ExpectedMetrics(
         threshold=score[is_last],
         n_selected=n_selected,
@@ -82,13 +108,12 @@ def estimate_metrics(picks: Picks) -> ExpectedMetrics:
         recall=n_particles / n_expected,
         f1=2 * n_particles / (n_selected + n_expected),
         n_expected=n_expected,
+        distribution=distribution,
     )
 
 
 def find_best_threshold(picks: Picks) -> float:
-    """Find the threshold of the highest expected F1; the highest one of ties.
-
-    Its probability is half of that F1.
+    """Find the threshold of the highest expected F1.
 
     Raises:
         SettingsError: There are no picks, or some have no score.

@@ -6,6 +6,7 @@ picks with at least its threshold, so sets of lower thresholds contain those of 
 - `apply_threshold`: picks at or above a score.
 - `select_strongest`: a given number of picks.
 - `select_nested`: several such sets.
+- `select_random`: a random set of a given number of picks.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks
 
-__all__ = ["apply_threshold", "select_nested", "select_strongest"]
+__all__ = ["apply_threshold", "select_nested", "select_random", "select_strongest"]
 
 
 def apply_threshold(picks: Picks, threshold: float) -> Picks:
@@ -48,6 +49,21 @@ def select_strongest(picks: Picks, count: int) -> Picks:
 def select_nested(picks: Picks, counts: Sequence[int]) -> list[Picks]:
     """Select one set per number of picks, in the given order."""
     return [select_strongest(picks, count) for count in counts]
+
+
+def select_random(picks: Picks, count: int, seed: int) -> Picks:
+    """Select `count` picks at random, in stored order; all of them if there are fewer.
+
+    Sets of the same seed are nested: a larger one contains the smaller ones. Scores have no
+    influence and may be missing.
+
+    Raises:
+        ValueError: `count` is negative.
+    """
+    if count < 0:
+        raise ValueError(f"count must be at least 0; got {count}")
+    order = np.random.default_rng(seed).permutation(len(picks))
+    return picks.select(np.sort(order[:count]))
 
 
 def _require_scores(picks: Picks) -> None:

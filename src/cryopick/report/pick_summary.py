@@ -25,6 +25,7 @@ from cryopick.evaluate.distribution import (
     find_outliers,
 )
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
+from cryopick.evaluate.expectation import find_best_threshold
 from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
@@ -118,7 +119,7 @@ def summarize_picks(
     Args:
         run: The run.
         threshold: Minimum score of selected picks; None for the threshold of best F1 if the truth
-            is given, else the one that selects the expected number of particles, else 0.
+            is given, else that of the highest expected F1.
         radius_px: Maximum distance between a pick and its particle; None for a third of the
             diameter.
     """
@@ -162,14 +163,7 @@ def _choose_threshold(
         return threshold, "given with --threshold"
     if evaluation and evaluation.best and evaluation.best.threshold is not None:
         return evaluation.best.threshold, "maximum of F1"
-    settings = run.model.summary.get("settings", {}) if run.model else {}
-    expected = settings.get("particles_per_micrograph")
-    if isinstance(expected, int | float):
-        n_expected = round(expected * len(run.picks.micrographs))
-        if 0 < n_expected <= len(run.picks):
-            expected_threshold = float(np.sort(run.picks.score)[-n_expected])
-            return expected_threshold, f"set by the expected {expected:g} particles per micrograph"
-    return 0.0, "a probability of 50 % if the scores are calibrated"
+    return find_best_threshold(run.picks), "automatic: highest expected F1"
 
 
 def _summarize_micrographs(

@@ -76,11 +76,17 @@ def threshold_svg(
 
     Without truth, the number of correct picks is the sum of their probabilities.
     """
-    from scipy.special import expit
+    from cryopick.evaluate.score_distribution import fit_score_distribution
 
+    fraction: Float[np.ndarray, " picks"]
+    if is_right is None:
+        fraction = fit_score_distribution(score).compute_probability(score)
+        label = "correct, expected from scores"
+    else:
+        fraction, label = is_right.astype(np.float64), "correct"
     order = np.argsort(-score, kind="stable")
     descending = score[order]
-    correctness = expit(descending) if is_right is None else is_right[order]
+    correctness = fraction[order]
     thresholds = np.linspace(score.min(), score.max(), _THRESHOLDS)
     n_selected = np.searchsorted(-descending, -thresholds, side="right")
     n_correct = np.concatenate([[0.0], np.cumsum(correctness)])[n_selected]
@@ -88,7 +94,6 @@ def threshold_svg(
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         axes.plot(thresholds, n_selected / n_micrographs, color=FIRST, label="selected")
-        label = "correct, expected from scores" if is_right is None else "correct"
         axes.plot(thresholds, n_correct / n_micrographs, color=THIRD, label=label)
         _mark_threshold(axes, threshold)
         axes.set(xlabel="threshold (logit)", ylabel="picks per micrograph", ylim=(0, None))

@@ -1,0 +1,262 @@
+"""Fit the constants of the distribution of scores to many sets, each left out once.
+
+- `Trial`: factors that are searched.
+- `leave_out`: the prior for each set, fitted to the others.
+- `search`: the trial whose automatic thresholds lose least F1, and the deviations between sets.
+- `measure_loss`: loss of F1 by the automatic threshold on one set.
+- `draw_labels`: scores of a random sample of the particles of a set.
+- `true_rates`: precision and recall of a set at a threshold.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+from trust_peaks import Peaks
+
+from cryopick.evaluate.precision_recall import compute_precision_recall
+from cryopick.evaluate.score_distribution import Interval, fit_score_distribution
+from cryopick.evaluate.score_prior import ScorePrior
+
+__all__ = ["Trial", "draw_labels", "leave_out", "measure_loss", "search", "true_rates"]
+
+FLOOR = -4.0
+SCORES = np.arange(-8.0, 8.01, 0.5)  # of the template
+MIN_PARTICLES = 20  # of a set, for the moments of widths
+TOLERATED_LOSS = 0.06  # of F1; more counts threefold
+COVERED = 0.96  # fraction of the sets that the fitted deviations cover
+Z = 1.96
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Factors that the moments do not give.
+
+    Attributes:
+        picks: Maximum number of picks that count as independent.
+        shift, shift_std, stretch, stretch_std: Of the background's scores.
+        mean, width, ratio, midpoint, steepness: Factors of the standard deviations between sets.
+    """
+
+    picks: float = 200.0
+    shift: float = -0.2
+    shift_std: float = 0.25
+    stretch: float = -0.06
+    stretch_std: float = 0.12
+    mean: float = 1.8
+    width: float = 1.3
+    ratio: float = 2.2
+    midpoint: float = 1.3
+    steepness: float = 2.3
+
+    def vary(self, rng: np.random.Generator, amount: float) -> "Trial":
+        """Change all factors at random."""
+        values = asdict(self)
+        for name in values:
+            if name in ("shift", "stretch"):
+                values[name] += float(rng.normal(0, 0.3 * amount))
+            else:
+                values[name] *= float(np.exp(rng.normal(0, amount)))
+        values["stretch_std"] = min(values["stretch_std"], 0.25)
+        return Trial(**values)
+
+
+def moments(peaks: Peaks) -> tuple[float, ...]:
+    """Mean and log-width of particles, log-ratio, midpoint and log-steepness of one set."""
+    rows = peaks.score >= FLOOR
+    score, is_particle = peaks.score[rows], peaks.is_particle[rows]
+
+    def loss(line: np.ndarray) -> float:
+        z = np.exp(line[1]) * (score - line[0])
+        cost = np.logaddexp(0, np.where(is_particle, -z, z)).sum()
+        return float(cost + 0.5 * ((line[1] - 0.8) / 0.3) ** 2)
+
+    midpoint, log_steepness = minimize(loss, [0.0, 0.8], method="Nelder-Mead").x
+    particles = np.maximum(peaks.particle_score, FLOOR)
+    ratio = np.log(len(particles) / max(int((~is_particle).sum()), 1))
+    width = np.log(max(float(particles.std()), 0.3))
+    return float(particles.mean()), width, ratio, float(midpoint), float(log_steepness)
+
+
+def noise_density(peaks: Peaks) -> np.ndarray:
+    """Density of the peaks of noise of one set, relative to those above the floor."""
+    edges = np.append(SCORES - 0.25, SCORES[-1] + 0.25)
+    counts = np.histogram(peaks.noise_score, edges)[0]
+    return counts / max(counts[SCORES >= FLOOR].sum(), 1)
+
+
+def fit_background(densities: np.ndarray) -> np.ndarray:
+    """Logarithm of the mean density over sets, with a straight tail where peaks are too few."""
+    density = densities.mean(axis=0)
+    log_density = np.log(np.maximum(density, 1e-7))
+    last = int(np.flatnonzero(density > 2e-4)[-1])
+    slope = (log_density[last] - log_density[last - 4]) / 4
+    steps = np.arange(len(SCORES) - last)
+    log_density[last:] = np.maximum(log_density[last] + slope * steps, -14.0)
+    return log_density
+
+
+class Moments:
+    """Moments of all sets, computed once."""
+
+    def __init__(self, sets: Sequence[Peaks]) -> None:
+        self.sets = [peaks for peaks in sets if peaks.is_complete and peaks.family != "t20s"]
+        self.table = np.array([moments(peaks) for peaks in self.sets])
+        self.densities = np.array([noise_density(peaks) for peaks in self.sets])
+        self.rich = np.array([len(p.particle_score) >= MIN_PARTICLES for p in self.sets])
+        # Filtered micrographs, whose noise is unlike that of others.
+        self.has_noise = np.array([peaks.family != "empiar10017" for peaks in self.sets])
+
+    def fit_prior(self, trial: Trial, without: str = "") -> ScorePrior:
+        """Fit the prior to all sets but those of a family."""
+        rows = np.array([peaks.family != without for peaks in self.sets])
+        mean, width, ratio, midpoint, steepness = self.table[rows].T
+        rich = self.rich[rows]
+        columns = np.column_stack([np.ones(len(ratio)), ratio])
+        line = np.linalg.lstsq(columns[rich], midpoint[rich], rcond=None)[0]
+        residual = midpoint - columns @ line
+        background = fit_background(self.densities[rows & self.has_noise])
+
+        def gaussian(values: np.ndarray, factor: float, least: float) -> tuple[float, float]:
+            return float(values.mean()), factor * max(float(values.std()), least)
+
+        return ScorePrior(
+            floor=FLOOR,
+            background_scores=tuple(SCORES.tolist()),
+            background_log_density=tuple(background.round(4).tolist()),
+            shift=(trial.shift, trial.shift_std),
+            log_stretch=(trial.stretch, trial.stretch_std),
+            mean=gaussian(mean, trial.mean, 0.5),
+            log_width=gaussian(width[rich], trial.width, 0.2),
+            log_ratio=gaussian(ratio, trial.ratio, 0.5),
+            midpoint=(float(line[0]), trial.midpoint * float(residual.std())),
+            midpoint_by_ratio=float(line[1]),
+            log_steepness=gaussian(steepness, trial.steepness, 0.2),
+            effective_picks=trial.picks,
+            effective_labels=60.0,
+            precision_deviation=0.0,
+            recall_deviation=0.0,
+            count_deviation=0.0,
+            labelled_deviation=0.0,
+        )
+
+
+def leave_out(sets: Sequence[Peaks], trial: Trial) -> dict[str, ScorePrior]:
+    """Fit the prior for each set to the others, without variants of it."""
+    known = Moments(sets)
+    families = dict.fromkeys(peaks.family for peaks in sets)
+    return {family: known.fit_prior(trial, family) for family in families}
+
+
+def measure_loss(peaks: Peaks, threshold: float) -> float:
+    """Best F1 minus F1 at a threshold."""
+    curve = compute_precision_recall(peaks.score, peaks.is_particle, len(peaks.particle_score))
+    f1 = curve.at_threshold(threshold).f1
+    return curve.f1.max() - (f1 if f1 == f1 else 0.0)
+
+
+def measure_automatic_loss(peaks: Peaks, prior: ScorePrior) -> float:
+    """Best F1 minus F1 at the automatic threshold."""
+    return measure_loss(
+        peaks, fit_score_distribution(peaks.picks.score, prior=prior).best_threshold
+    )
+
+
+def draw_labels(peaks: Peaks, number: int, draw: int) -> np.ndarray:
+    """Scores of a random sample of the particles."""
+    rng = np.random.default_rng([draw, len(peaks.particle_score)])
+    number = min(number, len(peaks.particle_score))
+    return rng.choice(peaks.particle_score, number, replace=False)
+
+
+def search(sets: Sequence[Peaks], trials: int, seed: int = 0) -> tuple[ScorePrior, Trial]:
+    """Search the factors, then fit the deviations that make 95 % intervals cover.
+
+    Returns:
+        The prior, fitted to all sets, and the factors.
+    """
+    judged = [peaks for peaks in sets if len(peaks.particle_score)]
+    known = Moments(sets)
+    families = dict.fromkeys(peaks.family for peaks in judged)
+    rng = np.random.default_rng(seed)
+    best, lowest = Trial(), np.inf
+    for number in range(trials):
+        amount = 0.0 if not number else float(rng.choice([0.1, 0.25, 0.5]))
+        trial = best.vary(rng, amount) if number else best
+        priors = {family: known.fit_prior(trial, family) for family in families}
+        found = [
+            measure_loss(
+                peaks,
+                fit_score_distribution(
+                    peaks.picks.score, prior=priors[peaks.family]
+                ).best_threshold,
+            )
+            for peaks in judged
+        ]
+        loss = np.array(found)
+        value = loss.mean() + 2 * np.maximum(loss - TOLERATED_LOSS, 0).mean()
+        if value < lowest:
+            best, lowest = trial, value
+            print(
+                f"trial {number}: loss of F1 {loss.mean():.4f}, at most {loss.max():.3f}, "
+                f"{(loss > 0.08).sum()} of {len(loss)} above 0.08",
+                flush=True,
+            )
+    print(best)
+    deviations = fit_deviations(judged, {f: known.fit_prior(best, f) for f in families})
+    return replace(known.fit_prior(best), **deviations), best
+
+
+def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> dict[str, float]:
+    """Fit the deviations between sets to the errors of each set when it was left out."""
+    errors: dict[str, list[float]] = {
+        name: []
+        for name in (
+            "precision_deviation",
+            "recall_deviation",
+            "count_deviation",
+            "labelled_deviation",
+        )
+    }
+    for peaks in judged:
+        if not peaks.is_complete:
+            continue
+        number = len(peaks.particle_score)
+        fit = fit_score_distribution(peaks.picks.score, prior=priors[peaks.family])
+        precision, recall = true_rates(peaks, fit.best_threshold)
+        errors["count_deviation"].append(required(np.log, fit.count, number))
+        errors["precision_deviation"].append(
+            required(log_odds, fit.estimate_precision(fit.best_threshold), precision)
+        )
+        errors["recall_deviation"].append(
+            required(log_odds, fit.estimate_recall(fit.best_threshold), recall)
+        )
+        if number >= MIN_PARTICLES:
+            for draw in range(3):
+                labels = draw_labels(peaks, 15, draw)
+                fit = fit_score_distribution(peaks.picks.score, labels, prior=priors[peaks.family])
+                errors["labelled_deviation"].append(required(np.log, fit.count, number))
+    return {name: round(float(np.quantile(values, COVERED)), 3) for name, values in errors.items()}
+
+
+def true_rates(peaks: Peaks, threshold: float) -> tuple[float, float]:
+    """Precision and recall of a set at a threshold."""
+    curve = compute_precision_recall(peaks.score, peaks.is_particle, len(peaks.particle_score))
+    point = curve.at_threshold(threshold)
+    return point.precision, point.recall
+
+
+def log_odds(fraction: float) -> float:
+    """Logarithm of the odds, finite for 0 and 1."""
+    fraction = min(max(fraction, 0.005), 0.995)
+    return float(np.log(fraction / (1 - fraction)))
+
+
+def required(scale, interval, truth: float) -> float:  # noqa: ANN001  # a function and an interval
+    """Smallest deviation that makes an interval cover the truth."""
+    value, low, high, true = (
+        scale(x) for x in (interval.value, interval.low, interval.high, truth)
+    )
+    gap = value - low if true < value else high - value
+    return float(np.sqrt(max((true - value) ** 2 - gap**2, 0.0)) / Z)

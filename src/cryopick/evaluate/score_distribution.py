@@ -1,0 +1,317 @@
+"""Separate particles from background by the distribution of scores, with the uncertainty.
+
+Scores of picks are a mixture of two densities. Peaks of the background have nearly the same
+density on all micrographs, up to a small shift and stretch. Particles are Gaussian, with a mean
+and a width that depend on the data set. Neither is known exactly, so the model is fitted for every
+combination of a grid, and each fit is weighted by its likelihood and by the prior from other data
+sets. Scores of labels that their model did not learn from, if there are any, also count.
+
+- `fit_score_distribution`: fit the mixture to the scores of a table.
+- `ScoreDistribution`: probability of each score, number of particles, precision and recall.
+
+Source: Efron 2010, "Large-scale inference", chapter 5 (the local false discovery rate); Lipton
+and others 2014, ECML (the threshold of the highest expected F1).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.evaluate.score_prior import ScorePrior, load_score_prior
+
+__all__ = ["Interval", "ScoreDistribution", "fit_score_distribution"]
+
+_BIN = 0.25
+_TOP = 8.0  # scores above count as this one
+_MEANS = np.arange(-3.5, 7.6, 0.5)
+_WIDTHS = (0.5, 0.7, 1.0, 1.3, 1.7, 2.2)
+_SHIFTS = np.arange(-1.25, 0.8, 0.25)  # relative to the mean of the prior
+_STRETCHES = (-0.25, -0.12, 0.0, 0.12, 0.25)  # logarithms, relative to the mean of the prior
+_ITERATIONS = 10
+_MIN_WEIGHT = 1e-4  # of a fit, relative to the best one
+_LOWEST = -8.0  # score of a label without any pick
+_QUANTILES = (0.025, 0.975)
+_Z = 1.96  # standard deviations of a Gaussian that contain 95 %
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoreDistribution:
+    """Fits of the mixture, with their weights.
+
+    Attributes:
+        edges: Limits of the bins of scores.
+        counts: Number of picks in each bin.
+        weight: Weight of each fit; they sum to 1.
+        n_particles: Number of particles of each fit, including those without a pick.
+        probability: Probability that a pick in a bin is a particle, for each fit.
+        prior: The prior.
+        n_labels: Number of labels that were used.
+    """
+
+    edges: Float[np.ndarray, " edges"]
+    counts: Float[np.ndarray, " bins"]
+    weight: Float[np.ndarray, " fits"]
+    n_particles: Float[np.ndarray, " fits"]
+    probability: Float[np.ndarray, "fits bins"]
+    prior: ScorePrior
+    n_labels: int = 0
+
+    @cached_property
+    def count(self) -> Interval:
+        """Number of particles on all micrographs; the estimate is the median."""
+        logs = np.log(np.maximum(self.n_particles, 1e-3))
+        labelled = self.n_labels >= 8
+        extra = self.prior.labelled_deviation if labelled else self.prior.count_deviation
+        return _map(np.exp, self._summarize(logs, extra))
+
+    @property
+    def best_threshold(self) -> float:
+        """Threshold of the highest expected F1, averaged over the fits.
+
+        F1 is computed at the limits of the bins; a parabola through three of them refines it.
+        """
+        n_selected = np.cumsum(self.counts[::-1])
+        true_positives = np.cumsum((self.probability * self.counts)[:, ::-1], axis=1)
+        f1 = 2 * true_positives / (n_selected + self.n_particles[:, None] + 1e-9)
+        expected = self.weight @ f1
+        best = int(expected.argmax())
+        threshold = float(self.edges[:-1][::-1][best])
+        if 0 < best < len(expected) - 1:
+            higher, peak, lower = expected[best - 1 : best + 2]
+            curvature = higher - 2 * peak + lower
+            if curvature < 0:
+                threshold -= _BIN * 0.5 * float((higher - lower) / curvature)
+        return threshold
+
+    def compute_probability(
+        self, score: Float[np.ndarray, " picks"]
+    ) -> Float[np.ndarray, " picks"]:
+        """Compute the probability that picks of given scores are particles."""
+        centres = (self.edges[1:] + self.edges[:-1]) / 2
+        return np.interp(score, centres, self.weight @ self.probability)
+
+    def estimate_precision(self, threshold: float) -> Interval:
+        """Estimate the fraction of picks at or above a threshold that are particles."""
+        true_positives, selected = self._count_above(threshold)
+        precision = true_positives / max(selected, 1e-9)
+        return self._summarize_fractions(precision, self.prior.precision_deviation)
+
+    def estimate_recall(self, threshold: float) -> Interval:
+        """Estimate the fraction of all particles that have a pick at or above a threshold."""
+        true_positives, _ = self._count_above(threshold)
+        recall = true_positives / np.maximum(self.n_particles, 1e-9)
+        return self._summarize_fractions(recall, self.prior.recall_deviation)
+
+    def _count_above(self, threshold: float) -> tuple[Float[np.ndarray, " fits"], float]:
+        """Count particles at or above a threshold for each fit, and picks."""
+        inside = np.clip((self.edges[1:] - threshold) / np.diff(self.edges), 0, 1)
+        return self.probability @ (self.counts * inside), float(self.counts @ inside)
+
+    def _summarize_fractions(
+        self, fractions: Float[np.ndarray, " fits"], deviation: float
+    ) -> Interval:
+        from scipy.special import expit, logit
+
+        return _map(expit, self._summarize(logit(np.clip(fractions, 1e-4, 1 - 1e-4)), deviation))
+
+    def _summarize(self, values: Float[np.ndarray, " fits"], deviation: float) -> Interval:
+        """Compute the median over the fits, and an interval with the deviation between sets."""
+        order = np.argsort(values)
+        cumulative = np.cumsum(self.weight[order]) - self.weight[order] / 2
+        low, median, high = np.interp(
+            (_QUANTILES[0], 0.5, _QUANTILES[1]), cumulative, values[order]
+        )
+        below = np.hypot(median - low, _Z * deviation)
+        above = np.hypot(high - median, _Z * deviation)
+        return Interval(float(median), float(median - below), float(median + above))
+
+
+def _map(function: "np.ufunc", interval: Interval) -> Interval:
+    return Interval(*(float(function(x)) for x in (interval.value, interval.low, interval.high)))
+
+
+def fit_score_distribution(
+    score: Float[np.ndarray, " picks"],
+    labels: Float[np.ndarray, " labels"] | None = None,
+    prior: ScorePrior | None = None,
+) -> ScoreDistribution:
+    """Fit the mixture to scores.
+
+    Args:
+        score: Scores of all picks down to a low minimum.
+        labels: Scores of labels, a random sample of the particles, by models that did not learn
+            from them; minus infinity for a label without a pick.
+        prior: The prior; by default that of this version.
+    """
+    prior = prior or load_score_prior()
+    labels = np.zeros(0) if labels is None else np.maximum(labels, _LOWEST)
+    lowest = float(score.min()) if len(score) else prior.floor
+    floor = prior.floor + _BIN * max(np.floor((lowest - prior.floor) / _BIN), 0)
+    grid = _Grid.create(min(float(floor), _TOP - _BIN), prior)
+    clipped = np.clip(score[score >= floor], grid.edges[0], _TOP - _BIN / 2)
+    counts = np.histogram(clipped, grid.edges)[0].astype(np.float64)
+    fractions = grid.fit_fractions(counts)
+    return grid.weigh(counts, fractions, labels, prior)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Grid:
+    """All combinations of the parameters of both densities.
+
+    Attributes:
+        edges: Limits of the bins.
+        mean, log_width: Of the particles' scores.
+        shift, log_stretch: Of the background's scores, relative to the prior.
+        particles: Density of particles by bin, of those above the floor.
+        background: Density of background picks by bin, of those above the floor.
+        visible: Fraction of the particles above the floor.
+        background_visible: Fraction of background picks above the floor of the prior that are
+            above the floor.
+    """
+
+    edges: Float[np.ndarray, " edges"]
+    mean: Float[np.ndarray, " fits"]
+    log_width: Float[np.ndarray, " fits"]
+    shift: Float[np.ndarray, " fits"]
+    log_stretch: Float[np.ndarray, " fits"]
+    particles: Float[np.ndarray, "fits bins"]
+    background: Float[np.ndarray, "fits bins"]
+    visible: Float[np.ndarray, " fits"]
+    background_visible: Float[np.ndarray, " fits"]
+
+    @classmethod
+    @lru_cache(maxsize=2)
+    def create(cls, floor: float, prior: ScorePrior) -> "_Grid":
+        from scipy.special import ndtr
+
+        edges = np.arange(floor, _TOP + _BIN / 2, _BIN)
+        shifts = prior.shift[0] + _SHIFTS
+        stretches = prior.log_stretch[0] + np.array(_STRETCHES)
+        axes = np.meshgrid(_MEANS, np.log(_WIDTHS), shifts, stretches, indexing="ij")
+        mean, log_width, shift, log_stretch = (axis.ravel() for axis in axes)
+        below = ndtr((edges - mean[:, None]) / np.exp(log_width)[:, None])
+        particles = np.diff(below, axis=1)
+        particles[:, -1] += 1 - below[:, -1]
+        visible = np.maximum(particles.sum(axis=1), 1e-6)
+        whole = np.arange(prior.floor, _TOP + _BIN / 2, _BIN)
+        centres = (whole[1:] + whole[:-1]) / 2 - prior.floor
+        template = centres - shift[:, None]
+        template = template / np.exp(log_stretch)[:, None] + prior.floor
+        log_density = np.interp(template, prior.background_scores, prior.background_log_density)
+        background = np.exp(log_density)
+        background /= background.sum(axis=1, keepdims=True)
+        window = background[:, -(len(edges) - 1) :]
+        background_visible = np.maximum(window.sum(axis=1), 1e-9)
+        return cls(
+            edges=edges,
+            mean=mean,
+            log_width=log_width,
+            shift=shift,
+            log_stretch=log_stretch,
+            particles=particles / visible[:, None],
+            background=window / background_visible[:, None],
+            visible=visible,
+            background_visible=background_visible,
+        )
+
+    def fit_fractions(self, counts: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " fits"]:
+        """Fit the fraction of particles among the picks by Newton's method.
+
+        The log-likelihood is concave in the fraction.
+        """
+        filled = counts > 0
+        weights = counts[filled] / max(float(counts.sum()), 1.0)
+        excess = self.particles[:, filled] / (self.background[:, filled] + 1e-12) - 1
+        fraction = np.full(len(self.mean), 0.1)
+        for _ in range(_ITERATIONS):
+            ratio = excess / (1 + fraction[:, None] * excess)
+            slope = ratio @ weights
+            np.square(ratio, out=ratio)
+            step = slope / np.maximum(ratio @ weights, 1e-12)
+            fraction = np.clip(fraction + step, fraction / 5, (fraction + 1) / 2)
+        return np.clip(fraction, 1e-6, 1 - 1e-6)
+
+    def weigh(
+        self,
+        counts: Float[np.ndarray, " bins"],
+        fraction: Float[np.ndarray, " fits"],
+        labels: Float[np.ndarray, " labels"],
+        prior: ScorePrior,
+    ) -> ScoreDistribution:
+        """Weigh the fits by likelihood and prior; drop those of negligible weight."""
+        total = float(counts.sum())
+        particles = fraction[:, None] * self.particles
+        mixture = particles + (1 - fraction[:, None]) * self.background
+        probability = np.maximum.accumulate(particles / (mixture + 1e-300), axis=1)
+        n_particles = fraction * total / self.visible
+        log_likelihood = np.log(mixture + 1e-12) @ counts
+        log_weight = log_likelihood * min(1.0, prior.effective_picks / max(total, 1.0))
+        log_weight += self._log_prior(fraction, n_particles, total, probability, prior)
+        if len(labels):
+            temper = min(1.0, prior.effective_labels / len(labels))
+            log_weight += temper * self._log_likelihood_of_labels(labels)
+        weight = np.exp(log_weight - log_weight.max())
+        chosen = weight >= _MIN_WEIGHT
+        return ScoreDistribution(
+            edges=self.edges,
+            counts=counts,
+            weight=weight[chosen] / weight[chosen].sum(),
+            n_particles=np.maximum(n_particles[chosen], len(labels)),
+            probability=probability[chosen],
+            prior=prior,
+            n_labels=len(labels),
+        )
+
+    def _log_prior(
+        self,
+        fraction: Float[np.ndarray, " fits"],
+        n_particles: Float[np.ndarray, " fits"],
+        total: float,
+        probability: Float[np.ndarray, "fits bins"],
+        prior: ScorePrior,
+    ) -> Float[np.ndarray, " fits"]:
+        n_background = np.maximum((1 - fraction) * total, 1.0) / self.background_visible
+        log_ratio = np.log(np.maximum(n_particles, 0.3) / n_background)
+        # Of a logistic curve, these sums are its midpoint and the inverse of its steepness.
+        midpoint = self.edges[0] + _BIN * (1 - probability).sum(axis=1)
+        steepness = 1 / np.maximum(_BIN * (probability * (1 - probability)).sum(axis=1), 0.15)
+        return (
+            _log_gaussian(self.mean, prior.mean)
+            + _log_gaussian(self.log_width, prior.log_width)
+            + _log_gaussian(self.shift, prior.shift)
+            + _log_gaussian(self.log_stretch, prior.log_stretch)
+            + _log_gaussian(log_ratio, prior.log_ratio)
+            + _log_gaussian(midpoint - prior.midpoint_by_ratio * log_ratio, prior.midpoint)
+            + _log_gaussian(np.log(steepness), prior.log_steepness)
+        )
+
+    def _log_likelihood_of_labels(
+        self, labels: Float[np.ndarray, " labels"]
+    ) -> Float[np.ndarray, " fits"]:
+        """Sum the log-density of labels; those below the floor only count as below it."""
+        from scipy.special import log_ndtr
+
+        floor, width = self.edges[0], np.exp(self.log_width)
+        above = labels[labels >= floor]
+        n_below = len(labels) - len(above)
+        z = (above[None] - self.mean[:, None]) / width[:, None]
+        density = -0.5 * np.square(z).sum(axis=1) - len(above) * self.log_width
+        return density + n_below * log_ndtr((floor - self.mean) / width)
+
+
+def _log_gaussian(
+    value: Float[np.ndarray, " fits"], mean_std: tuple[float, float]
+) -> Float[np.ndarray, " fits"]:
+    mean, std = mean_std
+    return -0.5 * np.square((value - mean) / std)

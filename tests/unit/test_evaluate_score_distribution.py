@@ -1,0 +1,104 @@
+"""Particles and background, told apart by the distribution of their scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryopick.evaluate.score_distribution import fit_score_distribution
+from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior, load_score_prior
+
+
+def background(rng, number):
+    """Scores of peaks of noise, drawn from the measured density."""
+    prior = load_score_prior()
+    scores = np.linspace(-6, 3, 400)
+    weight = np.exp(np.interp(scores, prior.background_scores, prior.background_log_density))
+    return rng.choice(scores, number, p=weight / weight.sum()) + rng.normal(0, 0.02, number)
+
+
+def best_f1(score, is_particle):
+    order = np.argsort(-score)
+    hits = np.cumsum(is_particle[order])
+    return (2 * hits / (np.arange(1, len(score) + 1) + is_particle.sum())).max()
+
+
+def f1_at(score, is_particle, threshold):
+    selected = score >= threshold
+    return 2 * is_particle[selected].sum() / (selected.sum() + is_particle.sum())
+
+
+@pytest.mark.parametrize(
+    ("particles", "mean", "width"),
+    [(8, 2.5, 0.7), (300, 2.0, 1.0), (300, 0.0, 1.3), (900, -0.5, 1.6), (1500, 3.5, 1.3)],
+    ids=["sparse", "clear", "faint", "crowded and faint", "crowded"],
+)
+def test_threshold_and_count_are_right_at_any_density_and_contrast(particles, mean, width):
+    rng = np.random.default_rng(particles)
+    score = np.concatenate([background(rng, 2500), rng.normal(mean, width, particles)])
+    is_particle = np.arange(len(score)) >= 2500
+
+    fit = fit_score_distribution(score)
+
+    assert f1_at(score, is_particle, fit.best_threshold) > best_f1(score, is_particle) - 0.08
+    assert fit.count.low <= particles <= fit.count.high
+
+
+def test_promised_intervals_contain_the_truth_and_shrink_with_labels():
+    rng = np.random.default_rng(1)
+    particles = rng.normal(0.3, 1.2, 600)
+    score = np.concatenate([background(rng, 3000), particles])
+    selected = score >= 0
+
+    without = fit_score_distribution(score)
+    labelled = fit_score_distribution(score, rng.choice(particles, 60, replace=False))
+
+    for fit in (without, labelled):
+        precision, recall = fit.estimate_precision(0.0), fit.estimate_recall(0.0)
+        true_positives = (particles >= 0).sum()
+        assert precision.low <= true_positives / selected.sum() <= precision.high
+        assert recall.low <= true_positives / 600 <= recall.high
+        assert fit.count.low <= 600 <= fit.count.high
+    assert labelled.count.high / labelled.count.low < without.count.high / without.count.low
+
+
+def test_labels_reveal_particles_that_the_model_hardly_sees():
+    rng = np.random.default_rng(2)
+    particles = rng.normal(-2.0, 1.2, 700)
+    score = np.concatenate([background(rng, 2000), particles])
+
+    without = fit_score_distribution(score)
+    labelled = fit_score_distribution(score, rng.choice(particles, 50, replace=False))
+
+    assert labelled.estimate_recall(0.0).value < 0.2
+    assert abs(np.log(labelled.count.value / 700)) < abs(np.log(without.count.value / 700))
+    assert labelled.count.low <= 700 <= labelled.count.high
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-6, 9, width=32), min_size=1, max_size=60))
+def test_any_scores_give_finite_intervals_in_order(scores):
+    fit = fit_score_distribution(np.array(scores))
+
+    probability = fit.compute_probability(np.linspace(-6, 9, 40))
+    assert np.all(np.diff(probability) >= -1e-9)
+    assert np.isfinite(fit.best_threshold)
+    for interval in (fit.count, fit.estimate_precision(0.0), fit.estimate_recall(0.0)):
+        assert np.isfinite([interval.value, interval.low, interval.high]).all()
+        assert interval.low <= interval.value <= interval.high
+
+
+def test_a_table_that_was_cut_before_keeps_its_picks():
+    score = np.random.default_rng(3).normal(2.5, 0.8, 200)
+    cut = score[score >= 1.0]
+
+    fit = fit_score_distribution(cut)
+
+    assert (cut >= fit.best_threshold).mean() > 0.9
+
+
+def test_the_stored_constants_are_complete():
+    text = SCORE_PRIOR_FILE.read_text(encoding="utf-8")
+
+    assert ScorePrior.from_json(text) == load_score_prior()
+    assert load_score_prior().count_deviation > 0
