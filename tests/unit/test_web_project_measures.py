@@ -101,22 +101,22 @@ def test_a_fully_labelled_micrograph_evaluates_only_models_not_trained_on_it(pro
     assert unseen["n"] == EACH
     assert unseen["value"] == pytest.approx(10 / EACH)
     assert used["value"] is None
-    assert [one["name"] for one in measure_run(project, "r1")["suggestions"]] == [
-        "Probability 50 %"
-    ]
+    assert [one["name"] for one in measure_run(project, "r1")["suggestions"]] == ["Automatic"]
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.123, -0.777, -2.0, 2.0, 5.0, -5.0])
 def test_the_histogram_gives_the_number_of_selected_picks_at_any_threshold(project, threshold):
     project.runs.set_pick_filter("r1", PickFilter(threshold))
     picks = project.runs.picks("r1")
-    totals = np.cumsum(picks.histogram(project.runs.spacing_mask("r1"))[::-1])[::-1]
 
-    rounded = project.runs.pick_filter("r1").threshold
-    edge = int(np.flatnonzero(picks.bin_edges == np.float32(rounded))[0])
+    histogram = project.corrections.histogram("r1")
 
-    assert abs(rounded - np.clip(threshold, -2, 2)) < 0.002
-    assert project.runs.selection_mask("r1").sum() == np.append(totals, 0)[edge]
+    edges = histogram["edges"]
+    totals = [*np.cumsum(histogram["counts"][::-1])[::-1], 0]
+    assert project.runs.pick_filter("r1").threshold == threshold  # not rounded
+    assert project.runs.selection_mask("r1").sum() == totals[edges.index(threshold)]
+    for edge, total in zip(edges, totals, strict=True):
+        assert total == (picks.score >= edge).sum()
 
 
 def test_picks_are_counted_on_every_micrograph_including_those_without_picks(project):

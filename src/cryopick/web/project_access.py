@@ -63,7 +63,7 @@ def load_access(folder: Path) -> ProjectAccess:
             values = json.loads(file.read(4096)) if _is_private(status) else None
     except (OSError, ValueError, RecursionError):
         values = None
-    return ProjectAccess(**values) if _is_complete(values) else ProjectAccess()
+    return ProjectAccess(**values) if values and _is_complete(values) else ProjectAccess()
 
 
 def _is_private(status: os.stat_result) -> bool:

@@ -4,6 +4,7 @@
 - `create_annotation_routes`: `/api/labels`, `/api/ops`, `/api/import/labels`, `/api/exports`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -58,14 +59,12 @@ def create_annotation_routes(project: AnnotationProject) -> APIRouter:
         request: Request, dry_run: bool = True, kind: Literal["pos", "neg"] = "pos"
     ) -> dict[str, Any]:
         async with request.form(max_files=1, max_fields=4) as form:
-            file = form.get("file")
+            file, author = form.get("file"), author_of(request) or "import"
             if file is None or isinstance(file, str):
                 raise InputError("the form has no table; send it as the part `file`")
             name, content = Path(file.filename or "labels").name, await file.read()
         summary = await run_in_threadpool(
-            *(import_labels, project, name, content, kind),
-            dry_run=dry_run,
-            author=author_of(request) or "import",
+            partial(import_labels, project, name, content, kind, dry_run=dry_run, author=author)
         )
         if not dry_run:
             project.event_stream.send("micrographs", {})

@@ -117,6 +117,8 @@ def create_micrograph_routes(project: AnnotationProject) -> APIRouter:
     @routes.get("/micrographs")
     def list_micrographs(query: Annotated[ListQuery, Query()]) -> dict[str, Any]:
         values = query.model_dump()
+        if query.run and not project.read_only:
+            project.corrections.store_counts(query.run)
         ranges = parse_ranges(values.pop("ranges"))
         return project.micrographs.list_rows(
             MicrographQuery(text=values.pop("filter"), ranges=ranges, **values)

@@ -126,16 +126,17 @@ def create_pick_routes(project: AnnotationProject) -> APIRouter:
 
     @routes.get("/runs/{run}/histogram")
     def histogram(run: str) -> dict[str, Any]:
-        return project.runs.histogram(run)
+        return project.corrections.histogram(run)
 
     @routes.get("/runs/{run}/counts")
     def counts(run: str, t: Annotated[Score, Query()]) -> dict[str, Any]:
-        return project.runs.counts_at(run, t)
+        return project.corrections.counts_at(run, t)
 
     @routes.put("/runs/{run}/threshold")
     def set_threshold(run: str, change: FilterChange) -> dict[str, Any]:
         pick_filter = replace(project.runs.pick_filter(run), **change.model_dump())
         project.runs.set_pick_filter(run, pick_filter)
+        project.corrections.store_counts(run)
         return asdict(project.runs.pick_filter(run))
 
     @routes.get("/runs/{run}/pr")

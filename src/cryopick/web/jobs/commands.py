@@ -18,7 +18,7 @@ from cryopick.web.storage.annotations import Annotations
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_records import ProjectRuns
 
-__all__ = ["PRESETS", "RunPlanner", "TrainingRequest", "write_plan"]
+__all__ = ["PRESETS", "RunPlanner", "TrainingRequest", "preset_steps", "write_plan"]
 
 _MIN_THRESHOLD = "-6"
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -26,6 +26,12 @@ PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "quick": ("Quick: 100 steps, for a first impression", ("--steps", "100")),
     "long": ("Long: 900 steps, for many labels", ("--steps", "900")),
 }
+
+
+def preset_steps(preset: str) -> int:
+    """Return the number of training steps of a preset; 0 if it depends on the labels."""
+    words = PRESETS.get(preset, ("", ()))[1]
+    return int(words[words.index("--steps") + 1]) if "--steps" in words else 0
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,28 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cryopick.errors import CryopickError, InputError
-from cryopick.web.jobs.commands import write_plan
-from cryopick.web.jobs.run_progress import progress_size, read_last_lines, read_run_progress
+from cryopick.web.jobs.commands import preset_steps, write_plan
+from cryopick.web.jobs.run_estimate import estimate_run, list_stages
+from cryopick.web.jobs.run_progress import (
+    RunProgress,
+    progress_size,
+    read_last_lines,
+    read_run_progress,
+)
 from cryopick.web.storage.database import current_time
 from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["JobQueue"]
 
 _POLL_S = 0.5
+_ANNOUNCE_S = 3.0  # so that the time left goes down while a stage does not report
 
 
 class JobQueue:
@@ -107,9 +116,21 @@ class JobQueue:
             "n_picks": len(self._runs.picks(run).score) if has_picks else None,
             "seconds": max(0.0, end - row["started"]) if row["started"] else None,
             "progress": progress.current,
+            "overall": self._estimate(row, progress),
+            "notices": progress.notices,
+            "warm_up_steps": _read_warm_up_steps(folder),
             "curves": progress.curves,
             "log": read_last_lines(folder),
         }
+
+    def _estimate(self, row: dict[str, Any], progress: RunProgress) -> dict[str, float] | None:
+        if row["state"] != "running" or not row["started"]:
+            return None
+        folder = self._runs.folder(row["id"])
+        preset = json.loads(row["config"]).get("preset", "")
+        planned = list_stages(folder, self.commands(row["id"]), preset_steps(preset))
+        elapsed_s = max(0.0, current_time() - row["started"])
+        return asdict(estimate_run(planned, progress.stages, elapsed_s))
 
     def close(self) -> None:
         """Stop following runs; a run in progress continues."""
@@ -158,13 +179,13 @@ class JobQueue:
 
     def _follow(self, run: str) -> None:
         """Announce the progress of a run until it has ended."""
-        last_size = -1
+        last_size, announced = -1, 0.0
         while not self._closed.is_set():
             row = self._runs.find(run)
             is_alive = _is_alive(row)
             size = progress_size(self._runs.folder(run))
-            if size != last_size:
-                last_size = size
+            if size != last_size or current_time() - announced > _ANNOUNCE_S:
+                last_size, announced = size, current_time()
                 self._on_change(self.describe(row))
             if not is_alive:
                 self._finish(run)
@@ -194,6 +215,16 @@ class JobQueue:
             self._runs.take_suggested_order(run)
         self._runs.change(run, state=state, message=message, ended=current_time())
         self._announce(run)
+
+
+def _read_warm_up_steps(folder: Path) -> int:
+    """Return the number of steps before the loss is that of the labels; 0 if unknown."""
+    try:
+        settings = tomllib.loads((folder / "model.run" / "settings.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return 0
+    steps = settings.get("warm_up_steps", 0)
+    return steps if isinstance(steps, int) else 0
 
 
 def _can_resume(row: dict[str, Any]) -> bool:

@@ -13,11 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryopick.web.jobs.run_estimate import StageProgress
 from cryopick.workflows.progress_file import PROGRESS_FILE, read_progress
 
-__all__ = ["LOG_FILE", "RunProgress", "progress_size", "read_last_lines", "read_run_progress"]
+__all__ = [
+    "EVENTS_FILE",
+    "LOG_FILE",
+    "RunProgress",
+    "progress_size",
+    "read_last_lines",
+    "read_run_progress",
+]
 
 LOG_FILE = "log.txt"
+EVENTS_FILE = "events.jsonl"
 _MAX_LOG_BYTES = 20_000
 _SHOWN_LINES = 40
 
@@ -31,6 +40,8 @@ class RunProgress:
             `average_precision` of those with held-out particles.
         current: `stage`, `done`, `total` and `seconds_left` of the current stage; empty before
             the first stage.
+        stages: Last progress of each stage, in order.
+        notices: Notices of the commands: `code` and `message`.
     """
 
     curves: dict[str, list[Any]] = field(
@@ -42,6 +53,8 @@ class RunProgress:
         }
     )
     current: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, StageProgress] = field(default_factory=dict)
+    notices: list[dict[str, str]] = field(default_factory=list)
 
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Update the progress with an event of a progress file; other events are ignored."""
@@ -54,6 +67,12 @@ class RunProgress:
         elif event["event"] == "progress":
             names = ("stage", "done", "total", "seconds_left")
             self.current = {name: event.get(name) for name in names}
+            stage = StageProgress(event["done"], event["total"], event.get("elapsed_s") or 0.0)
+            self.stages[event["stage"]] = stage
+        elif event["event"] == "notice":
+            notice = {"code": str(event.get("code")), "message": str(event.get("message"))}
+            if notice not in self.notices:
+                self.notices.append(notice)
 
 
 def read_run_progress(folder: Path) -> RunProgress:
@@ -82,7 +101,9 @@ def progress_size(folder: Path) -> int:
 
 
 def _progress_files(folder: Path) -> list[Path]:
-    """Return the progress files of training and picking, the oldest first."""
+    """Return the file of all events; of runs by earlier versions, those of the commands."""
+    if (folder / EVENTS_FILE).exists():
+        return [folder / EVENTS_FILE]
     return sorted(folder.glob(f"*/{PROGRESS_FILE}"), key=_modification)
 
 

@@ -18,11 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cryopick.web.jobs.run_progress import LOG_FILE
+from cryopick.web.jobs.run_progress import EVENTS_FILE, LOG_FILE
 
 __all__ = ["main"]
 
 _PYTHON = (sys.executable, "-c", "from cryopick.cli import main; main()")
+PROGRESS_VARIABLE = "CRYOPICK_PROGRESS_FILE"  # file to which commands append their events
 _INTERRUPTED = 130
 _RESEND_S = 30
 
@@ -41,9 +42,12 @@ def main(folder: Path) -> int:
     signal.signal(signal.SIGINT, stop)
     status = 0
     with (folder / LOG_FILE).open("ab") as log:
+        environment = {**os.environ, PROGRESS_VARIABLE: str(folder / EVENTS_FILE)}
 
         def run(words: list[str], should_stop: Callable[[], bool]) -> int:
-            with subprocess.Popen([*_PYTHON, *words], stdout=log, stderr=log) as process:
+            with subprocess.Popen(
+                [*_PYTHON, *words], stdout=log, stderr=log, env=environment
+            ) as process:
                 return _wait(process, should_stop)
 
         for number, words in enumerate(plan["commands"]):

@@ -15,18 +15,22 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from cryopick.array_types import Bool
 from cryopick.errors import InputError
-from cryopick.evaluate.matching import is_near
 from cryopick.io.tables.codec import TableLayout
 from cryopick.io.tables.formats import CODECS
 from cryopick.io.tables.pick_tables import write_picks, write_picks_per_micrograph
 from cryopick.picks import Picks, concatenate
-from cryopick.web.project.project import MATCH_DIAMETERS, AnnotationProject
+from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.corrections import (
+    DEFAULT_DIAMETER_ANG,
+    MATCH_DIAMETERS,
+    CorrectedPicks,
+)
 
 __all__ = ["ExportRequest", "export_particles", "final_picks", "match_radius_px"]
 
 _BOX_DIAMETERS = 1.5
-_DEFAULT_DIAMETER_ANG = 150.0
 _FORMATS = tuple(f".{name}" for name in CODECS)
 
 
@@ -89,29 +93,42 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
     """
     if run is None:
         raise InputError("choose a run")
-    selected = project.runs.table(run, project.runs.selection_mask(run))
-    outside = project.annotations.regions().select_outside(selected)
-    negatives = dict(project.annotations.table("neg").split_by_micrograph())
-    positives = dict(project.annotations.table("pos").split_by_micrograph())
-    tables, removed, added = [], 0, 0
-    for name, picks in outside.split_by_micrograph():
-        radius_px = match_radius_px(project, name)
-        if name in negatives:
-            is_wrong = is_near(picks.xy_px, negatives[name].xy_px, radius_px)
-            removed += int(is_wrong.sum())
-            picks = picks.select(~is_wrong)
-        if name in positives:
-            is_new = ~is_near(positives[name].xy_px, picks.xy_px, radius_px)
-            missed = positives[name].select(is_new)
-            added += len(missed)
-            picks = concatenate([picks, missed])
-        tables.append(picks)
-    parts = [("picks at or above the threshold", len(selected))]
-    in_regions = len(selected) - len(outside)
-    parts += [("in exclusion regions", -in_regions)] if in_regions else []
-    parts += [("on negative labels", -removed)] if removed else []
-    parts += [("labelled by hand but not picked", added)] if added else []
-    return concatenate(tables), parts
+    corrected = project.corrections.correct(run)
+    threshold = project.runs.pick_filter(run).threshold
+    selected = corrected.candidates & (corrected.picks.score >= threshold)
+    accepted = corrected.accepted & selected
+    is_added = corrected.is_added(threshold)
+    table = project.runs.table(run, accepted)
+    tables = [table, *_tables_of_labels(project, corrected, is_added)]
+    in_region = selected & corrected.in_region & ~corrected.on_excluded
+    on_negative = selected & ~accepted & ~in_region & ~corrected.on_excluded
+    parts = [
+        ("picks at or above the threshold", int(selected.sum())),
+        ("on excluded micrographs", -int((selected & corrected.on_excluded).sum())),
+        ("in exclusion regions", -int(in_region.sum())),
+        ("on negative labels", -int(on_negative.sum())),
+        ("labelled by hand but not picked", int(is_added.sum())),
+    ]
+    order = {name: number for number, name in enumerate(table.micrographs)}
+    return _group(concatenate(tables), order), [parts[0], *(part for part in parts[1:] if part[1])]
+
+
+def _tables_of_labels(
+    project: AnnotationProject, corrected: CorrectedPicks, is_added: Bool[np.ndarray, " labels"]
+) -> list[Picks]:
+    """Return the added labels, one table for each micrograph."""
+    mids, xy_px = corrected.label_mids[is_added], corrected.label_xy_px[is_added]
+    return [
+        Picks.for_micrograph(str(project.micrographs.path(mid)), xy_px[mids == mid])
+        for mid in np.unique(mids).tolist()
+    ]
+
+
+def _group(table: Picks, order: dict[str, int]) -> Picks:
+    """Order a table by micrograph; those that were not picked are last."""
+    names = sorted(table.micrographs, key=lambda name: (order.get(name, len(order)), name))
+    by_name = dict(table.split_by_micrograph())
+    return concatenate([by_name[name] for name in names])
 
 
 def match_radius_px(project: AnnotationProject, path: str) -> float:
@@ -120,7 +137,7 @@ def match_radius_px(project: AnnotationProject, path: str) -> float:
 
 
 def _diameter_ang(project: AnnotationProject) -> float:
-    return float(project.database.meta("diameter_ang") or _DEFAULT_DIAMETER_ANG)
+    return float(project.database.meta("diameter_ang") or DEFAULT_DIAMETER_ANG)
 
 
 def _pixel_size_ang(project: AnnotationProject, path: str) -> float:

@@ -31,7 +31,7 @@ class GalleryQuery:
     """Order and filter of the picks.
 
     Attributes:
-        run: Run of the picks.
+        run: Run of the picks; empty for the labels.
         order: By score, by distance from the threshold, or by disagreement with another run.
         other: The other run, whose picks that this run lacks are listed as well.
         threshold: Minimum score of selected picks.
@@ -108,12 +108,27 @@ class PickGallery:
         return self._cache[key]
 
     def _items(self, query: GalleryQuery) -> _Items:
+        if not query.run:
+            labels: _Items = self._cached(
+                ("labels", self._project.annotations.seq), self._read_labels
+            )
+            return labels
         if not query.other:
             picks = self._project.runs.picks(query.run)
             nothing = np.broadcast_to(np.float32(_UNPICKED), picks.score.shape)
             return _Items(picks.mids, picks.xy_px, picks.score, nothing)
         joined: _Items = self._cached(("items", self._base(query)), lambda: self._join(query))
         return joined
+
+    def _read_labels(self) -> _Items:
+        """Return all labels, without scores, in the order of the micrographs."""
+        rows = self._project.database.rows("SELECT mid, x, y FROM label ORDER BY mid, rowid")
+        unscored = np.full(len(rows), _UNPICKED, np.float32)
+        return _Items(
+            np.array([row["mid"] for row in rows], np.int64),
+            np.array([(row["x"], row["y"]) for row in rows], np.float64).reshape(-1, 2),
+            *(unscored, unscored),
+        )
 
     def _join(self, query: GalleryQuery) -> _Items:
         """Match the picks of two runs within a part of the particle diameter."""
@@ -148,7 +163,7 @@ class PickGallery:
         if query.order == "score-asc":
             return np.argsort(items.score, kind="stable")
         if query.order == "threshold":
-            return np.argsort(np.abs(items.score - np.float32(query.threshold)), kind="stable")
+            return np.argsort(np.abs(items.score - query.threshold), kind="stable")
         if query.order == "disagreement":
             difference = np.abs(_probability(items.score) - _probability(items.other_score))
             return np.argsort(-difference, kind="stable")
@@ -156,7 +171,7 @@ class PickGallery:
 
     def _select_rows(self, query: GalleryQuery) -> Integer[np.ndarray, " items"]:
         runs = self._project.runs
-        limits = replace(runs.pick_filter(query.run), threshold=0.0)
+        limits = replace(runs.pick_filter(query.run), threshold=0.0) if query.run else None
         threshold = query.threshold if query.order == "threshold" else 0.0
         order_key = ("order", self._base(query), query.order, threshold)
         rows_key = (order_key, query, limits, self._project.annotations.seq)
@@ -164,10 +179,11 @@ class PickGallery:
         def select() -> Integer[np.ndarray, " items"]:
             items = self._items(query)
             keep = np.ones(len(items.mids), bool)
-            spaced = runs.spacing_mask(query.run)
-            keep[: len(spaced)] = spaced
-            if query.selected:
-                keep &= items.score >= np.float32(query.threshold)
+            if query.run:
+                spaced = runs.spacing_mask(query.run)
+                keep[: len(spaced)] = spaced
+            if query.run and query.selected:
+                keep &= items.score >= query.threshold
             if query.show != "all":
                 keep &= self._find_marks(query)[0] == _MARKS[query.show]
             order = self._cached(order_key, lambda: self._order(query))
@@ -210,7 +226,11 @@ class PickGallery:
             for run in (query.run, query.other)
             if run and runs.has_picks(run)
         ]
-        return (*versions, self._diameter_ang())
+        return (
+            *versions,
+            self._diameter_ang(),
+            None if query.run else self._project.annotations.seq,
+        )
 
     def _diameter_ang(self) -> float:
         return float(self._project.database.meta("diameter_ang") or _DEFAULT_DIAMETER_ANG)

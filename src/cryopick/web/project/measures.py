@@ -5,6 +5,7 @@
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from cryopick.evaluate.thresholds import apply_threshold, select_strongest
 from cryopick.picks import Picks
 from cryopick.web.project.exports import match_radius_px
 from cryopick.web.project.project import AnnotationProject
-from cryopick.web.storage.run_picks import PickFilter
+from cryopick.web.storage.run_picks import PickFilter, RunPicks
 
 __all__ = ["choose_picks_to_review", "measure_run"]
 
@@ -42,7 +43,22 @@ def measure_run(project: AnnotationProject, run: str) -> dict[str, Any]:
         "recall": _measure_recall(project, table, truth, held_out, pick_filter.threshold),
         "precision": _labelled_precision(project, table, truth, complete, pick_filter.threshold)
         or _reviewed_precision(project, run, pick_filter),
+        "estimated": _estimate(project, run, pick_filter.threshold),
         "suggestions": _suggest_thresholds(project, run, table, truth, complete),
+    }
+
+
+def _estimate(project: AnnotationProject, run: str, threshold: float) -> dict[str, Any] | None:
+    """Estimate precision, recall and the number of particles from the scores alone."""
+    picks = project.runs.picks(run)
+    if not len(picks.score):
+        return None
+    distribution = picks.distribution
+    return {
+        "precision": asdict(distribution.estimate_precision(threshold)),
+        "recall": asdict(distribution.estimate_recall(threshold)),
+        "count": asdict(distribution.count),
+        "per_micrograph": distribution.count.value / max(1, len(picks.micrographs)),
     }
 
 
@@ -94,9 +110,9 @@ def _suggest_thresholds(
 ) -> list[dict[str, Any]]:
     suggestions = [
         {
-            "name": "Probability 50 %",
-            "threshold": 0.0,
-            "reason": "A score of 0 is a probability of 50 %.",
+            "name": "Automatic",
+            "threshold": project.runs.picks(run).automatic_threshold,
+            "reason": "Highest F1 that the distribution of the scores lets expect.",
         }
     ]
     particles = truth.restrict([name for name in complete if name in truth.micrographs])
@@ -138,16 +154,17 @@ def choose_picks_to_review(
             priority = -np.abs(picks.score.astype(np.float64))
             candidates &= ~on_label["pos"] & ~on_label["neg"]
         else:
-            priority = np.where(on_label["pos"], -picks.score, picks.score).astype(np.float64)
-            is_contradiction = np.where(on_label["pos"], picks.score < 0, picks.score > 0)
-            candidates &= is_contradiction & ~on_label["neg"]
+            priority, is_contradiction = _find_contradictions(project, picks, on_label)
+            candidates &= is_contradiction
         chosen = _choose_by_priority(priority, picks.mids, candidates, count)
     names = {
         mid: project.micrographs.find(int(mid))["name"] for mid in np.unique(picks.mids[chosen])
     }
+    labels = _find_labels(project, picks, chosen) if kind == "disagree" else {}
     return [
         {
             "pick": int(row),
+            "on": labels.get(int(row)),
             "mid": int(picks.mids[row]),
             "name": names[picks.mids[row]],
             "x": float(picks.xy_px[row, 0]),
@@ -156,6 +173,42 @@ def choose_picks_to_review(
         }
         for row in chosen
     ]
+
+
+def _find_contradictions(
+    project: AnnotationProject, picks: RunPicks, on_label: dict[str, Bool[np.ndarray, " picks"]]
+) -> tuple[Float[np.ndarray, " picks"], Bool[np.ndarray, " picks"]]:
+    """Find picks whose score contradicts the labels, and how strongly.
+
+    Labels are incomplete: a pick without a label contradicts them only on a micrograph on which
+    all particles are labelled. Negative labels with a high score contradict them everywhere.
+    """
+    complete = project.micrographs.numbers_of(project.annotations.fully_labelled())
+    positive, negative = on_label["pos"] & ~on_label["neg"], on_label["neg"]
+    is_unlabelled = np.isin(picks.mids, complete) & ~positive & ~negative
+    score = picks.score.astype(np.float64)
+    is_contradiction = (positive & (score < 0)) | ((negative | is_unlabelled) & (score > 0))
+    return np.abs(score), is_contradiction
+
+
+def _find_labels(
+    project: AnnotationProject, picks: RunPicks, rows: Integer[np.ndarray, " chosen"]
+) -> dict[int, dict[str, Any]]:
+    """Return the nearest label of each pick that lies on one."""
+    found = {}
+    for row in rows.tolist():
+        mid = int(picks.mids[row])
+        distances = [
+            (float(np.hypot(label["x"] - x, label["y"] - y)), label)
+            for label in project.annotations.list_on(mid)["labels"]
+            for x, y in [picks.xy_px[row]]
+        ]
+        if not distances:
+            continue
+        distance_px, label = min(distances, key=lambda one: one[0])
+        if distance_px <= project.corrections.match_radius_px(mid):
+            found[row] = {"id": label["id"], "kind": label["kind"]}
+    return found
 
 
 def _sample_rows(rows: Integer[np.ndarray, " n"], count: int) -> Integer[np.ndarray, " chosen"]:

@@ -20,6 +20,11 @@ from cryopick.web.jobs.commands import RunPlanner
 from cryopick.web.jobs.job_queue import JobQueue
 from cryopick.web.project.pixel_size_check import find_pixel_size_doubt
 from cryopick.web.storage.annotations import Annotations
+from cryopick.web.storage.corrections import (
+    DEFAULT_DIAMETER_ANG,
+    MATCH_DIAMETERS,
+    CorrectionIndex,
+)
 from cryopick.web.storage.database import DamagedDatabaseError, ProjectDatabase
 from cryopick.web.storage.deleted_runs import list_deleted_runs
 from cryopick.web.storage.header_reading import HeaderReader
@@ -32,10 +37,7 @@ from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["DEFAULT_DIAMETER_ANG", "MATCH_DIAMETERS", "AnnotationProject"]
 
-DEFAULT_DIAMETER_ANG = 150.0
 _BOX_DIAMETERS = 1.5
-MATCH_DIAMETERS = 1 / 3  # a pick matches a label within this fraction of the particle diameter
-
 # Formats in the order of the page, by the program that reads them.
 _FORMAT_NAMES = {
     "star": "RELION",
@@ -61,6 +63,7 @@ class AnnotationProject:
         micrographs: Its micrographs.
         annotations: Labels and exclusion regions.
         runs: Training and picking runs, and their picks.
+        corrections: Effects of labels and regions on the picks.
         verdicts: Verdicts of people on picks.
         planner: Creates runs.
         jobs: Starts and follows runs.
@@ -77,6 +80,7 @@ class AnnotationProject:
     micrographs: ProjectMicrographs
     annotations: Annotations
     runs: ProjectRuns
+    corrections: CorrectionIndex
     verdicts: PickVerdicts
     planner: RunPlanner
     jobs: JobQueue
@@ -119,6 +123,7 @@ class AnnotationProject:
             micrographs=micrographs,
             annotations=annotations,
             runs=runs,
+            corrections=CorrectionIndex(database, micrographs, annotations, runs),
             verdicts=PickVerdicts(database, runs),
             planner=RunPlanner(runs, micrographs, annotations),
             jobs=JobQueue(runs, lambda run: event_stream.send("run", run), enabled=not read_only),

@@ -245,6 +245,12 @@ class ProjectMicrographs:
                 db.execute("UPDATE micrograph SET note = ? WHERE id = ?", (note, mid))
         return self.find(mid)
 
+    def numbers_of(self, paths: Sequence[str]) -> list[int]:
+        """Return the numbers of the micrographs with some paths."""
+        wanted = frozenset(paths)
+        rows = self._database.rows("SELECT id, path FROM micrograph")
+        return [row["id"] for row in rows if row["path"] in wanted]
+
     def path(self, mid: int) -> Path:
         """Return the file of a micrograph."""
         return Path(self.find(mid)["path"])

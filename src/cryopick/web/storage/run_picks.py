@@ -4,16 +4,19 @@
 - `PickFilter`: threshold, edge margin and minimum distance that select some of them.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from cryopick.array_types import Bool, Float, Float32, Integer
+from cryopick.array_types import Bool, Float, Integer
+from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 
 __all__ = ["BINS", "PickFilter", "RunPicks"]
 
 BINS = 2048
+_STEPS = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class RunPicks:
 
     mids: Integer[np.ndarray, " picks"]
     xy_px: Float[np.ndarray, "picks 2"]
-    score: Float32[np.ndarray, " picks"]
+    score: Float[np.ndarray, " picks"]
     micrographs: tuple[int, ...]
 
     def rows_of(self, mid: int) -> slice:
@@ -63,17 +66,31 @@ class RunPicks:
         return totals[last] - totals[first]
 
     @cached_property
-    def bin_edges(self) -> Float32[np.ndarray, "2049"]:
-        """Edges of the score histogram; the last edge is above all scores."""
+    def bin_edges(self) -> Float[np.ndarray, " edges"]:
+        """Edges of the score histogram: round numbers, at most `BINS` bins over all scores."""
         low, high = (self.score.min(), self.score.max()) if len(self.score) else (-6.0, 6.0)
-        above = np.nextafter(np.float32(max(high, low + 1e-3)), np.float32(np.inf))
-        edges = np.linspace(low, above, BINS + 1, dtype=np.float32)
-        edges[-1] = above
-        return edges
+        low, high = float(low), float(max(high, low + 1e-3))
+        step = next(step for step in _STEPS if (high - low) / step < BINS - 2)
+        first, last = math.floor(low / step), math.floor(high / step) + 1
+        decimals = max(0, -math.floor(math.log10(step)))
+        return np.round(np.arange(first, last + 1) * step, decimals)
 
-    def nearest_bin_edge(self, threshold: float) -> float:
-        """Round a threshold to a bin edge, where the histogram gives exact counts."""
-        return float(self.bin_edges[np.abs(self.bin_edges - np.float32(threshold)).argmin()])
+    def edges_with(self, threshold: float) -> Float[np.ndarray, " edges"]:
+        """Return the edges with a further one at the threshold, where counts are then exact."""
+        return np.union1d(self.bin_edges, [threshold])
+
+    @cached_property
+    def distribution(self) -> ScoreDistribution:
+        """Distribution of the scores, from which precision and recall are estimated."""
+        return fit_score_distribution(self.score.astype(np.float64))
+
+    @property
+    def automatic_threshold(self) -> float:
+        """Threshold of the highest expected F1, with three decimals, as people type it."""
+        if not len(self.score):
+            return 0.0
+        threshold = min(self.distribution.best_threshold, float(self.score.max()))
+        return math.floor(threshold * 1000) / 1000
 
     def pack(self, mid: int, keep: Bool[np.ndarray, " picks"]) -> bytes:
         """Pack the selected picks of a micrograph for the page, in little-endian order.
@@ -89,7 +106,7 @@ class RunPicks:
 
     def colour_range(self, threshold: float) -> tuple[float, float]:
         """Return the ends of the colour scale: the threshold and the 95 % quantile above it."""
-        selected = self.score[self.score >= np.float32(threshold)]
+        selected = self.score[self.score >= threshold]
         high = float(np.quantile(selected, 0.95)) if len(selected) else threshold + 1.0
         return float(threshold), high
 
@@ -100,8 +117,3 @@ class RunPicks:
         rows = np.flatnonzero(keep)
         mids, first = np.unique(self.mids[rows], return_index=True)
         return mids, rows[first]
-
-    def histogram(self, keep: Bool[np.ndarray, " picks"]) -> Integer[np.ndarray, "2048"]:
-        """Count the selected picks between neighbouring bin edges; sums of counts are exact."""
-        ranks = np.searchsorted(np.sort(self.score[keep]), self.bin_edges)
-        return np.diff(ranks)

@@ -5,8 +5,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +133,14 @@ class ProjectRuns:
             temporary,
             mids=pick_mids[order],
             xy_px=table.xy_px[order],
-            score=table.score[order].astype(np.float32),
+            score=table.score[order],
             micrographs=mids[mids >= 0],
         )
         temporary.rename(self.folder(run) / "picks.npz")
         self._picks.pop(run, None)
         self._spaced.clear()
         self._store_verdicts(run, numbers)
-        self.set_pick_filter(run, PickFilter())
+        self.set_pick_filter(run, PickFilter(self.picks(run).automatic_threshold))
 
     def _store_verdicts(self, run: str, numbers: dict[str, int]) -> None:
         """Store the verdicts of a run on its micrographs, from the table beside its picks."""
@@ -201,16 +202,15 @@ class ProjectRuns:
         return PickFilter(row["threshold"], row["edge_ang"], row["min_distance_ang"])
 
     def set_pick_filter(self, run: str, pick_filter: PickFilter) -> None:
-        """Store a filter; its threshold is rounded to a bin edge of the histogram."""
-        picks = self.picks(run)
-        threshold = picks.nearest_bin_edge(pick_filter.threshold)
-        pick_filter = replace(pick_filter, threshold=threshold)
+        """Store a filter."""
         with self._database.write() as db:
             db.execute(
                 "INSERT OR REPLACE INTO cut VALUES (?, ?, ?, ?)",
                 (run, *asdict(pick_filter).values()),
             )
-        self._store_counts(run, picks)
+        picks, keep = self.picks(run), self.selection_mask(run)
+        counts = picks.count_per_micrograph(keep).tolist()
+        self.store_counts(run, dict(zip(picks.micrographs, counts, strict=True)))
 
     def spacing_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Mark the picks that satisfy edge margin and minimum distance, at any threshold."""
@@ -238,26 +238,8 @@ class ProjectRuns:
 
     def selection_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Mark the picks that satisfy edge margin, minimum distance and threshold."""
-        threshold = np.float32(self.pick_filter(run).threshold)
+        threshold = self.pick_filter(run).threshold
         return self.spacing_mask(run) & (self.picks(run).score >= threshold)
-
-    def histogram(self, run: str) -> dict[str, Any]:
-        """Return the histogram of scores and the filter, for the page."""
-        picks, pick_filter = self.picks(run), self.pick_filter(run)
-        return {
-            "edges": picks.bin_edges.astype(float).tolist(),
-            "counts": picks.histogram(self.spacing_mask(run)).tolist(),
-            "n_micrographs": len(picks.micrographs),
-            "colours": picks.colour_range(pick_filter.threshold),
-            **asdict(pick_filter),
-        }
-
-    def counts_at(self, run: str, threshold: float) -> dict[str, Any]:
-        """Count the picks of each micrograph at another threshold."""
-        picks = self.picks(run)
-        keep = self.spacing_mask(run) & (picks.score >= np.float32(threshold))
-        counts = picks.count_per_micrograph(keep).tolist()
-        return {"mids": list(picks.micrographs), "kept": counts}
 
     def pack_picks(self, run: str, mid: int) -> bytes:
         """Pack the picks on a micrograph, at any threshold, in the layout of `RunPicks.pack`."""
@@ -296,14 +278,13 @@ class ProjectRuns:
         scale = scored.prepared.scale_yx[1] * scored.scores.step_px
         return scored.scores.logits.astype(np.float32), scale
 
-    def _store_counts(self, run: str, picks: RunPicks) -> None:
+    def store_counts(self, run: str, counts: Mapping[int, int]) -> None:
         """Store the number of selected picks and the highest score of each micrograph."""
         # Picks are sorted by score, so the first selected pick of a micrograph is its best.
-        keep = self.selection_mask(run)
-        first_picks = zip(*picks.first_picks(keep), strict=True)
+        picks = self.picks(run)
+        first_picks = zip(*picks.first_picks(self.selection_mask(run)), strict=True)
         best = {int(mid): float(picks.score[row]) for mid, row in first_picks}
-        counts = zip(picks.micrographs, picks.count_per_micrograph(keep).tolist(), strict=True)
-        rows = [(run, mid, n, best.get(mid)) for mid, n in counts]
+        rows = [(run, mid, n, best.get(mid)) for mid, n in counts.items()]
         with self._database.write() as db:
             db.execute("DELETE FROM pick_count WHERE run = ?", (run,))
             db.executemany("INSERT INTO pick_count VALUES (?, ?, ?, ?)", rows)

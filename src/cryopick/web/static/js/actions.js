@@ -5,13 +5,14 @@ import * as edits from "./edits.js";
 import * as list from "./micrographs.js";
 import * as picks from "./picks.js";
 import * as review from "./review_queue.js";
+import { cycleOpacity } from "./score_layer.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 import { toImage } from "./viewer/view.js";
 import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "exclude" });
-const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 4: "scores" });
+const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered" });
 
 /** @param {object} change */
 const setLens = (change) => (store.lens.value = { ...store.lens.value, ...change });
@@ -44,10 +45,8 @@ const ACTIONS_BY_NAME = {
   previous: (_, event) => step(list.neighbour(-1), event),
   next: (_, event) => step(list.neighbour(1), event),
   todo: (_, event) => step(list.nextTodo(), event),
-  gallery: () => {
-    if (store.step.value !== "inspect") store.step.value = "label";
-    store.dialog.value = store.dialog.value === "gallery" ? null : "gallery";
-  },
+  gallery: () => (store.dialog.value = store.dialog.value === "gallery" ? null : "gallery"),
+  wall: () => (store.dialog.value = store.dialog.value === "wall" ? null : "wall"),
   lower: (fine) => changeThresholdOrBrush(-1, fine),
   higher: (fine) => changeThresholdOrBrush(1, fine),
   zoom: (which) => stage.now?.zoom(which === "in" ? 1.4 : 1 / 1.4),
@@ -60,7 +59,13 @@ const ACTIONS_BY_NAME = {
     store.announce(`showing ${store.overlay.value}`);
   },
   hide: () => (store.hidden.value = true),
-  view: (k) => (k !== "4" || store.run.value) && setLens({ view: VIEWS[k] }),
+  view: (k) => setLens({ view: VIEWS[k] }),
+  scores: cycleOpacity,
+  boxes: () => (store.showBoxes.value = !store.showBoxes.value),
+  panels: () => {
+    const { side, tools } = store.folded.value;
+    store.folded.value = side && tools ? {} : { side: true, tools: true };
+  },
   left: (_, event) => moveCursor(-1, 0, event),
   right: (_, event) => moveCursor(1, 0, event),
   up: (_, event) => moveCursor(0, -1, event),

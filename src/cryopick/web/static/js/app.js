@@ -13,6 +13,7 @@ import { ImportLabels } from "./panels/import.js";
 import { Data, FolderDialog } from "./panels/data.js";
 import { DisplayPanel } from "./panels/display.js";
 import { Export, preview, request, written } from "./panels/export.js";
+import { foldClasses } from "./panels/folds.js";
 import { Gallery } from "./panels/gallery.js";
 import { Announcer, Header, Steps, Toasts } from "./panels/head.js";
 import { Help } from "./panels/help.js";
@@ -22,7 +23,8 @@ import { Reconnect } from "./panels/reconnect.js";
 import { queue, Review } from "./panels/review.js";
 import { Suggest } from "./panels/suggest.js";
 import { ThresholdPanel } from "./panels/threshold.js";
-import { form, Train } from "./panels/train.js";
+import { form, shareOf, Train } from "./panels/train.js";
+import { Wall } from "./panels/wall.js";
 import * as picks from "./picks.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
@@ -116,7 +118,7 @@ function key(event) {
   const onStage = event.target === stage.now?.root;
   const reviewing = store.step.value === "review" && !inDialog;
   const action = actionOf(event, { onStage, reviewing });
-  if (!action || (inDialog && !["escape", "help", "gallery"].includes(action))) return;
+  if (!action || (inDialog && !["escape", "help", "gallery", "wall"].includes(action))) return;
   if (act(action, event)) event.preventDefault();
 }
 
@@ -133,7 +135,7 @@ function counts() {
   return {
     data: count(list.listing.value.total || p?.n_micrographs || 0),
     label: p ? count(p.n_labels) : "",
-    train: running ? `${Math.round((100 * (running.progress?.done ?? 0)) / (running.progress?.total || 1))} %` : "",
+    train: running ? `${Math.floor(100 * shareOf(running))} %` : "",
     inspect: hasThreshold ? count(picks.countSelected()) : "",
     review: queue.value ? `${queue.value.at}/${queue.value.items.length}` : "",
     export: "",
@@ -149,29 +151,27 @@ export function App() {
   const step = store.step.value;
   const showsMicrograph = step === "label" || step === "inspect";
   const saved = `${store.saving.value.waiting}`;
-  return html`<div class=${`shell ${showsMicrograph ? "" : "wide"}`}>
+  return html`<div class=${`shell ${foldClasses()} ${showsMicrograph ? "" : "wide"}`}>
     <${Header} setTheme=${session.setTheme} />
     <div class="side"><${Steps} counts=${counts()} go=${go} /><${MicrographList} open=${open} /></div>
     <main class="main">
       ${showsMicrograph && html`<${MicrographPanel} act=${act} />`}
-      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} />`}
+      ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} sendProject=${session.sendProject} />`}
       ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} restore=${restore} purge=${purge} />`}
       ${step === "review" && html`<${Review} begin=${review.begin} answer=${review.answer} back=${review.back} retrain=${retrain} />`}
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} updatePreview=${updatePreview} write=${write} version=${saved} />`}
     </main>
     ${showsMicrograph && html`<aside class="tools" aria-label="Display and threshold">
       ${step === "inspect" && html`<${ThresholdPanel} setThreshold=${picks.setThreshold} setLimits=${picks.setLimits} go=${go} choose=${picks.choose} />`}
-      <${DisplayPanel} setDiameter=${session.setDiameter} act=${act} />
+      <${DisplayPanel} setDiameter=${session.setDiameter} changeProject=${session.changeProject} act=${act} />
       ${step === "label" && html`<${Suggest} suggest=${suggest} />`}
     </aside>`}
     <${Footer} act=${act} last=${(store.labels.value, edits.lastStep())} />
     <${Toasts} /><${Announcer} /><${Reconnect} />
     ${store.dialog.value === "confirm" && html`<${Confirm} />`}
     ${store.dialog.value === "help" && html`<${Help} />`}
-    ${store.dialog.value === "gallery" && html`<${Gallery} go=${(/** @type {number} */ x, /** @type {number} */ y) => {
-      store.dialog.value = null;
-      stage.now?.setView({ ...stage.now.view, cx: x, cy: y, zoom: Math.max(stage.now.view.zoom, 60 / store.radiusPx.value) });
-    }} />`}
+    ${store.dialog.value === "gallery" && html`<${Gallery} go=${go} />`}
+    ${store.dialog.value === "wall" && html`<${Wall} go=${go} />`}
     ${store.dialog.value === "folder" && html`<${FolderDialog} importMicrographs=${importMicrographs} />`}
     ${store.dialog.value === "labels" && html`<${ImportLabels} done=${session.reload} />`}
   </div>`;

@@ -26,8 +26,8 @@ function range(series) {
   return low === high ? [low - Math.abs(low || 1) / 2, high + Math.abs(high || 1) / 2] : [low, high];
 }
 
-/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string}} props  data[0] is x */
-export function Chart({ title, x, y, data, names }) {
+/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string, mark?: {at: number, text: string}}} props  data[0] is x */
+export function Chart({ title, x, y, data, names, mark }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [width, setWidth] = useState(300);
   useEffect(() => {
@@ -49,6 +49,7 @@ export function Chart({ title, x, y, data, names }) {
       ${ticks(x0, x1, Math.max(2, Math.floor(width / 90))).map((v) => html`<path class="grid" d=${`M${toX(v)} ${TOP}V${floor}`} /><text class="middle" x=${toX(v)} y=${floor + 15}>${v}</text>`)}
       ${x && html`<text class="middle" x=${(LEFT + width - RIGHT) / 2} y=${HEIGHT - 5}>${x}</text>`}
       ${y && html`<text class="middle" transform=${`translate(11 ${(TOP + floor) / 2}) rotate(-90)`}>${y}</text>`}
+      ${mark && html`<path class="grid" stroke-dasharray="4 3" d=${`M${toX(mark.at)} ${TOP}V${floor}`} /><text x=${toX(mark.at) + 5} y=${TOP + 11}>${mark.text}</text>`}
       ${series.map((values, k) => {
         const points = values.flatMap((v, i) => (v === null || !Number.isFinite(v) ? [] : [`${toX(Number(xs[i])).toFixed(1)} ${toY(v).toFixed(1)}`]));
         return html`<g class=${`series series-${k % 2}`}>${points.length > 0 && html`<path d=${`M${points.join("L")}`} />`}

@@ -84,7 +84,10 @@ export function change(id, kind) {
 export function remove(ids, picks = [], outlines = []) {
   if (!journal) return;
   const deleted = ids.flatMap((id) => store.labels.value.get(id) ?? []);
-  const negatives = picks.map(([x, y]) => ({
+  const reach = 2 * store.radiusPx.value * store.project.value.match_diameters;
+  const rejections = [...store.labels.value.values()].filter((l) => l.kind === "neg");
+  const isRejected = (/** @type {[number, number]} */ [x, y]) => rejections.some((l) => Math.hypot(l.x - x, l.y - y) <= reach);
+  const negatives = picks.filter((pick) => !isRejected(pick)).map(([x, y]) => ({
     id: newId(), mid: micrographId(), x: roundPixel(x), y: roundPixel(y), kind: "neg", source: "correct",
   }));
   const n = deleted.length + negatives.length + outlines.length;
@@ -109,6 +112,40 @@ export function labelPick(item, kind) {
   journal?.act(`review: ${NAMES[kind]}`, [...before, addition(label)], [{ op: "delete", id: label.id }], item.mid);
   store.announce(`${NAMES[kind]}`);
   return label.id;
+}
+
+/** Label crops of any micrographs as one step; their earlier labels change, or are deleted if `kind` is null.
+ * @param {{mid: number, x: number, y: number, mark: number, label: string | null}[]} items @param {"pos" | "neg" | null} kind */
+export function judge(items, kind) {
+  /** @type {import("./types.js").Operation[]} */
+  const forth = [];
+  /** @type {import("./types.js").Operation[]} */
+  const back = [];
+  for (const item of items) {
+    const before = item.mark === 1 ? "pos" : "neg";
+    if (item.label && kind === null) {
+      forth.push({ op: "delete", id: item.label });
+      back.push(addition({ id: item.label, mid: item.mid, x: item.x, y: item.y, kind: before, source: "correct" }));
+      item.label = null;
+    } else if (item.label && kind && kind !== before) {
+      forth.push({ op: "kind", id: item.label, kind });
+      back.push({ op: "kind", id: item.label, kind: before });
+    } else if (!item.label && kind) {
+      item.label = newId();
+      forth.push(addition({ id: item.label, mid: item.mid, x: roundPixel(item.x), y: roundPixel(item.y), kind, source: "correct" }));
+      back.push({ op: "delete", id: item.label });
+    }
+  }
+  const name = kind === "pos" ? "accept" : kind === "neg" ? "reject" : "clear";
+  if (forth.length) journal?.act(`${name} ${items.length} in the gallery`, forth, back.reverse(), items[0].mid);
+}
+
+/** Change a label on any micrograph to the kind that a review gave it.
+ * @param {{id: string, kind: string}} label @param {string} kind @param {number} mid */
+export function setKind(label, kind, mid) {
+  if (label.kind === kind) return;
+  journal?.act(`review: ${NAMES[kind]}`, [{ op: "kind", id: label.id, kind }], [{ op: "kind", id: label.id, kind: label.kind }], mid);
+  store.announce(NAMES[kind]);
 }
 
 /** Delete the label of a reviewed pick. @param {string} id of its label */

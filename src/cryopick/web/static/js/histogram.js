@@ -1,5 +1,5 @@
 // @ts-check
-// Number of picks above a threshold; exact, because thresholds are always bin edges.
+// Number of picks above a threshold; exact at bin edges, one of which is the stored threshold.
 
 /** @typedef {{edges: number[]|Float64Array, counts: number[]}} Histogram  one more edge than counts, ascending */
 
@@ -20,6 +20,12 @@ export function nearestEdge(edges, score) {
     else high = middle;
   }
   return Math.abs(edges[low] - score) <= Math.abs(edges[high] - score) ? low : high;
+}
+
+/** Index of the edge that equals a score, or -1. @param {ArrayLike<number>} edges @param {number} score */
+export function edgeAt(edges, score) {
+  const at = nearestEdge(edges, score);
+  return edges[at] === score ? at : -1;
 }
 
 /** Merge bins into fewer, wider bars; the total is unchanged. @param {number[]} counts @param {number} bars */

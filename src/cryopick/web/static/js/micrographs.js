@@ -7,7 +7,7 @@ import * as store from "./store.js";
 
 const PAGE = 100;
 /** `index`: row of the open micrograph; `version`: incremented when the rows may have changed. */
-export const listing = signal({ filter: "", state: "", sort: "name", total: 0, index: -1, version: 0 });
+export const listing = signal({ filter: "", state: "", sort: "name", verdict: "", ranges: /** @type {Record<string, [number | null, number | null]>} */ ({}), total: 0, index: -1, version: 0 });
 
 /** @type {Map<number, import("./types.js").MicrographRow[]>} */
 let pages = new Map();
@@ -15,8 +15,10 @@ let loadedQuery = "";
 const loadCount = signal(0);
 
 const query = () => {
-  const { filter, state, sort } = listing.peek();
-  return { filter, state, sort, run: store.runId.peek() ?? undefined };
+  const { filter, state, sort, verdict, ranges } = listing.peek();
+  const limits = Object.entries(ranges).filter(([, range]) => range.some((v) => v !== null));
+  const texts = limits.map(([name, [low, high]]) => `${name}:${low ?? ""}:${high ?? ""}`);
+  return { filter, state, sort, verdict, ranges: texts.join(","), run: store.runId.peek() ?? undefined };
 };
 
 /** @param {number} index */
@@ -60,6 +62,15 @@ export function findIndex() {
     const k = rows.findIndex((r) => r.id === id);
     if (k >= 0 && listing.peek().index !== page * PAGE + k) listing.value = { ...listing.peek(), index: page * PAGE + k };
   }
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+/** Change the order or the filters. @param {object} change */
+export function changeQuery(change) {
+  listing.value = { ...listing.peek(), ...change };
+  clearTimeout(timer);
+  timer = setTimeout(() => (listing.value = { ...listing.peek(), version: listing.peek().version + 1, index: -1 }), 150);
 }
 
 /** @param {string} sort */

@@ -2,7 +2,7 @@
 // The picks of a run: those of the open micrograph, the histogram of scores, and the threshold.
 
 import { ask, get, put, RequestError } from "./api.js";
-import { countsAbove, nearestEdge } from "./histogram.js";
+import { countsAbove, edgeAt, nearestEdge } from "./histogram.js";
 import * as store from "./store.js";
 
 /** @param {string} id */
@@ -38,8 +38,9 @@ export async function readScores() {
     const [h, metrics] = await Promise.all([get(`runs/${id}/histogram`), get(`runs/${id}/pr`).catch(() => ({}))]);
     if (store.runId.value !== id) return;
     const totals = countsAbove(h.counts);
-    store.scores.value = { ...h, totals, metrics, suggestions: metrics.suggestions ?? [] };
-    store.threshold.value = h.edges[nearestEdge(h.edges, h.threshold)];
+    const rejections = countsAbove(h.rejected ?? []);
+    store.scores.value = { ...h, totals, rejections, metrics, suggestions: metrics.suggestions ?? [] };
+    if (timer === undefined) store.threshold.value = h.threshold;
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
   }
@@ -47,7 +48,7 @@ export async function readScores() {
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
-/** @param {number} t on an edge @param {boolean} final */
+/** @param {number} t @param {boolean} final */
 export function setThreshold(t, final) {
   store.threshold.value = t;
   clearTimeout(timer);
@@ -80,6 +81,8 @@ async function sendFilter(change) {
     const s = store.scores.value;
     const limits = { edge_ang: s?.edge_ang ?? 0, min_distance_ang: s?.min_distance_ang ?? 0 };
     await put(`runs/${id}/threshold`, { ...limits, ...change });
+    store.revision.value++;
+    if (store.threshold.value !== null && s && edgeAt(s.edges, store.threshold.value) < 0) return readScores(); // exact counts
     const metrics = await get(`runs/${id}/pr`);
     if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, metrics };
   } catch (error) {
@@ -93,11 +96,13 @@ export function step(bins) {
   if (!s || store.threshold.value === null) return;
   const at = Math.min(s.edges.length - 1, Math.max(0, nearestEdge(s.edges, store.threshold.value) + bins));
   setThreshold(s.edges[at], false);
-  store.announce(`threshold ${s.edges[at].toFixed(2)}, ${s.totals[at]} selected`);
+  store.announce(`threshold ${s.edges[at].toFixed(2)}, ${countSelected()} selected`);
 }
 
-/** Number of selected picks on all micrographs. */
+/** Number of particles on all micrographs: selected picks without rejected ones, and particles added by hand. */
 export function countSelected() {
   const s = store.scores.value;
-  return s && store.threshold.value !== null ? s.totals[nearestEdge(s.edges, store.threshold.value)] : 0;
+  if (!s || store.threshold.value === null) return 0;
+  const at = nearestEdge(s.edges, store.threshold.value);
+  return s.totals[at] + (s.added?.[at] ?? 0);
 }

@@ -2,10 +2,11 @@
 // Images of micrographs from the server: coarse while a slider moves, as fine as the screen can show afterwards;
 // images of the neighbours are prefetched.
 
-import { address, ask } from "./api.js";
+import { address, ask, RequestError } from "./api.js";
 import * as list from "./micrographs.js";
 import * as store from "./store.js";
 import { byteCounts } from "./viewer/lut.js";
+import { greysOf } from "./viewer/tiles.js";
 
 /** @typedef {import("./viewer/stage.js").Plane} Plane */
 
@@ -16,31 +17,21 @@ const cache = new Map();
 /** The image that is shown or being loaded. @type {{what: string, control: AbortController, shown: Promise<boolean>, fine: boolean}} */
 let now = { what: "", control: new AbortController(), shown: Promise.resolve(false), fine: false };
 
-/** @param {import("./types.js").Lens} lens @param {string | null} run @param {number} n */
-function query(lens, run, n) {
-  if (lens.view === "scores") return { n, variant: "scores", run };
+/** @param {import("./types.js").Lens} lens @param {number} n */
+function query(lens, n) {
   // Filters need the pixel size, because their resolution is in ångströms.
   if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
   return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined };
 }
 
 /** @param {number} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
-async function fetchPlane(id, variant, signal) {
+export async function fetchPlane(id, variant, signal) {
   const response = await ask(`micrographs/${id}/display`, { query: { ...variant }, signal });
   const scale = Number(response.headers.get("X-Scale")) || 1;
   const x0 = Number(response.headers.get("X-Origin-X")) || 0;
   const y0 = Number(response.headers.get("X-Origin-Y")) || 0;
   const bitmap = await createImageBitmap(await response.blob());
-  const { width, height } = bitmap;
-  const canvas = document.createElement("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
-  pen.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const rgba = pen.getImageData(0, 0, width, height).data;
-  const bytes = new Uint8Array(width * height);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = rgba[4 * i];
+  const { bytes, width, height } = greysOf(bitmap);
   const counts = byteCounts(bytes);
   // The centre of image pixel i is at x0 + i * scale in the micrograph.
   const extent = { x: x0 - scale / 2, y: y0 - scale / 2, width: width * scale, height: height * scale };
@@ -82,10 +73,9 @@ export const wantsFine = (m, zoom) =>
   zoom * (window.devicePixelRatio || 1) * Math.ceil(Math.max(m?.width_px ?? 0, m?.height_px ?? 0) / MEDIUM) > 1.2;
 
 /** Show a micrograph with the display settings; sends a request only if the server must render a new image.
- * @param {import("./types.js").MicrographRow | null} m @param {import("./types.js").Lens} lens @param {string | null} run @param {boolean} fine @param {(plane: Plane, scores: boolean) => void} show */
-export function loadPlane(m, lens, run, fine, show) {
-  const scores = lens.view === "scores";
-  const first = query(lens, run, lens.moving ? COARSE : MEDIUM);
+ * @param {import("./types.js").MicrographRow | null} m @param {import("./types.js").Lens} lens @param {boolean} fine @param {(plane: Plane | null) => void} show */
+export function loadPlane(m, lens, fine, show) {
+  const first = query(lens, lens.moving ? COARSE : MEDIUM);
   const what = m && !m.problem ? `${m.id} ${JSON.stringify(first)}` : "";
   /** @param {import("./types.js").MicrographRow} row @param {object} variant @param {typeof now} request @returns {Promise<boolean>} */
   const fill = async (row, variant, request) => {
@@ -93,12 +83,21 @@ export function loadPlane(m, lens, run, fine, show) {
       const loaded = await plane(row.id, variant, request.control.signal);
       if (request !== now) return false;
       store.greys.value = loaded.counts;
-      show(loaded, scores);
+      store.failure.value = null;
+      show(loaded);
       return true;
     } catch (error) {
       if (request === now && !request.control.signal.aborted) {
-        now.what = "";
-        store.notify(`${row.name} cannot be shown: ${/** @type {Error} */ (error).message}`, "bad");
+        const text = /** @type {Error} */ (error).message;
+        // An answer of the server concerns the file; without one the connection is interrupted.
+        if (error instanceof RequestError && error.status < 500) {
+          store.failure.value = { id: row.id, text };
+          store.greys.value = null;
+          show(null);
+        } else {
+          now.what = "";
+          store.notify(`${row.name} cannot be shown: ${text}`, "bad");
+        }
       }
       return false;
     } finally {
@@ -108,31 +107,36 @@ export function loadPlane(m, lens, run, fine, show) {
   if (what !== now.what) {
     now.control.abort();
     now = { what, control: new AbortController(), shown: Promise.resolve(false), fine: false };
+    store.failure.value = null;
     if (!m || !what) return;
     const request = now;
     store.loading.value = true;
     request.shown = fill(m, first, request);
-    request.shown.then((shown) => void (shown && !lens.moving && prefetch(request, lens, run)));
+    request.shown.then((shown) => void (shown && !lens.moving && prefetch(request, lens)));
   }
-  // Score maps have a fixed resolution, and images that still change are not loaded at a finer resolution.
-  if (!m || !what || !fine || now.fine || scores || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
+  // Images that still change are not loaded at a finer resolution.
+  if (!m || !what || !fine || now.fine || lens.moving || Math.max(m.width_px, m.height_px) <= MEDIUM) return;
   now.fine = true;
   const request = now;
-  request.shown.then((shown) => void (shown && request === now && fill(m, query(lens, run, FINE), request)));
+  request.shown.then((shown) => void (shown && request === now && fill(m, query(lens, FINE), request)));
 }
 
-/** Prefetch the neighbours, the next one first. @param {typeof now} request @param {import("./types.js").Lens} lens @param {string | null} run */
-async function prefetch(request, lens, run) {
+/** Prefetch the neighbours, the next one first. @param {typeof now} request @param {import("./types.js").Lens} lens */
+async function prefetch(request, lens) {
   await new Promise(requestAnimationFrame); // so that the current image is painted before other requests start
   for (const by of [1, -1]) {
     const neighbour = await list.neighbour(by).catch(() => null);
     if (request !== now) return;
     // Not aborted when the user moves on, because this image is usually the next one shown.
-    if (neighbour && !neighbour.problem) await plane(neighbour.id, query(lens, run, MEDIUM)).catch(() => {});
+    if (neighbour && !neighbour.problem) await plane(neighbour.id, query(lens, MEDIUM)).catch(() => {});
   }
 }
 
-/** Clear the cache after a run has changed its score maps. */
-export const clearCache = () => (forceReload(), cache.clear());
+/** Filters of the tiles at full resolution. @param {import("./types.js").Lens} lens */
+export function tileQuery(lens) {
+  const { lp, hp } = query(lens, FINE);
+  return { lp, hp };
+}
+
 /** Draw the next image even if it is unchanged, because the stage is new. */
 export const forceReload = () => void (now.what = "");

@@ -7,10 +7,11 @@ import * as edits from "./edits.js";
 import { listenToServer } from "./events.js";
 import { Journal } from "./journal.js";
 import * as list from "./micrographs.js";
-import { clearCache } from "./planes.js";
+import { clearScores } from "./score_layer.js";
 import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
 import { keepInTouch } from "./reconnect.js";
+import { refreshNumbers } from "./refresh.js";
 import * as store from "./store.js";
 import { resumeVerdicts } from "./unsaved_verdicts.js";
 
@@ -41,7 +42,7 @@ export async function start(state) {
 /** @param {import("./types.js").ProjectState} state */
 function startJournal(state) {
   journal = new Journal(state.id ?? state.path, {
-    send: (ops) => post("ops", { ops }).then(countAll).then(() => reloadAfter(ops)),
+    send: (ops) => post("ops", { ops }).then(countAll).then(() => reloadAfter(ops)).then(refreshNumbers),
     apply: (op) => {
       edits.apply(op);
       countLabels();
@@ -71,6 +72,7 @@ function onOperation(op) {
   edits.apply(op);
   countLabels();
   reloadAfter([op]);
+  refreshNumbers();
 }
 
 /** @param {import("./types.js").Run} run */
@@ -80,7 +82,7 @@ function onRun(run) {
   const suggested = run.kind === "suggest" && run.state === "done" && previous?.state !== "done";
   setRuns(previous ? store.runs.value.map((r) => (r.id === run.id ? { ...r, ...run } : r)) : [run, ...store.runs.value]);
   if (finished) {
-    clearCache();
+    clearScores();
     picks.choose(run.id);
     list.refresh();
     store.notify(`${run.title} is finished; see its picks under Inspect.`, "good");
@@ -89,7 +91,8 @@ function onRun(run) {
     list.sortBy("suggested");
     store.notify("The list now starts with the micrographs that are suggested for labelling.", "good");
   }
-  if (run.state === "failed" && previous?.state !== "failed") store.notify(`${run.title} failed: ${run.message}`, "bad");
+  if (run.state === "failed" && previous?.state !== "failed") store.notify(`${run.title} failed: ${run.message}`, "bad", { cause: `run ${run.id}` });
+  if (run.state !== "failed") store.settle(`run ${run.id}`);
 }
 
 function onMicrographs() {
@@ -100,6 +103,7 @@ function onMicrographs() {
 /** @param {import("./types.js").Run[]} runs */
 function setRuns(runs) {
   store.runs.value = runs;
+  for (const { cause } of store.toasts.value) if (cause.startsWith("run ") && !runs.some((r) => `run ${r.id}` === cause && r.state === "failed")) store.settle(cause);
   if (!runs.some((r) => r.id === store.runId.value)) {
     store.runId.value = store.picks.value = store.scores.value = null; // the run was deleted
   }
@@ -191,6 +195,7 @@ export async function setState(state) {
   try {
     store.micrograph.value = { ...m, ...(await patch(`micrographs/${m.id}`, { state })) };
     list.editRow(m.id, (row) => ({ ...row, state }));
+    refreshNumbers();
     store.announce(state === "all" ? "all particles are labelled" : state === "skip" ? "micrograph excluded" : "micrograph included");
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
@@ -209,13 +214,18 @@ export function setDiameter(ang, final) {
 /** Set pixel size or diameter of the project. @param {object} change */
 export async function changeProject(change) {
   try {
-    store.project.value = await (await ask("state", { method: "PATCH", body: change })).json();
-    store.diameter.value = store.project.value.diameter_ang || store.diameter.value;
-    if ("pixel_size_ang" in change && store.micrograph.value) await open(store.micrograph.value.id, true);
-    list.refresh();
+    await sendProject(change);
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
   }
+}
+
+/** Set pixel size or diameter; rejects if the server refuses it. @param {object} change */
+export async function sendProject(change) {
+  store.project.value = await (await ask("state", { method: "PATCH", body: change })).json();
+  store.diameter.value = store.project.value.diameter_ang || store.diameter.value;
+  if ("pixel_size_ang" in change && store.micrograph.value) await open(store.micrograph.value.id, true);
+  list.refresh();
 }
 
 const VIEW = "cryopick.view";
@@ -230,7 +240,7 @@ function storedView() {
 
 function storeView() {
   const { moving, ...lens } = store.lens.value;
-  const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, training: form.value };
+  const view = { step: store.step.value, micrograph: store.micrograph.value?.id, lens, overlay: store.overlay.value, scoreOpacity: store.scoreOpacity.value, showBoxes: store.showBoxes.value, folded: store.folded.value, training: form.value };
   try {
     localStorage.setItem(`${VIEW}.${store.project.peek()?.id}`, JSON.stringify(view));
   } catch {
@@ -242,6 +252,10 @@ function storeView() {
 function restoreView(state) {
   const view = storedView();
   if (view.lens) store.lens.value = { ...store.lens.value, ...view.lens };
+  if (store.lens.value.view === "scores") store.lens.value = { ...store.lens.value, view: "filtered" };
+  if (view.scoreOpacity) store.scoreOpacity.value = view.scoreOpacity;
+  store.showBoxes.value = view.showBoxes === true;
+  store.folded.value = view.folded ?? (window.innerWidth < 1000 ? { side: true } : {});
   if (view.training) form.value = view.training;
   if (view.overlay) store.overlay.value = view.overlay;
   store.step.value = view.step ?? (state.n_micrographs ? "label" : "data");

@@ -11,7 +11,7 @@ import { computed, signal } from "../vendor/ui.js";
 /** State before the project is loaded. @type {import("./types.js").ProjectState} */
 const NO_PROJECT = {
   id: "", name: "", path: "", n_micrographs: 0, n_labels: 0, seq: 0, pixel_size_ang: null, read_only: false,
-  notes: [], diameter_ang: null, formats: [], match_diameters: 0, runs: [],
+  notes: [], diameter_ang: null, box_px: 0, box_given: false, n_unread: 0, values: [], formats: [], match_diameters: 0, runs: [],
 };
 
 /** State of the project from the server. */
@@ -51,6 +51,15 @@ export const greys = signal(null);
 export const zoom = signal(1);
 /** Time at which the micrograph was requested, to measure how long its image takes. */
 export const requested = { at: 0 };
+/** The open micrograph cannot be shown. @type {import("../vendor/ui.js").Signal<{id: number, text: string} | null>} */
+export const failure = signal(null);
+/** Opacity of the score map over the image, 0 to 1. */
+export const scoreOpacity = signal(0);
+export const scoresLoading = signal(false);
+/** Boxes of exported particles are drawn. */
+export const showBoxes = signal(false);
+/** Folded panels. @type {import("../vendor/ui.js").Signal<{side?: boolean, tools?: boolean}>} */
+export const folded = signal({});
 /** An image is being loaded. */
 export const loading = signal(false);
 
@@ -65,6 +74,10 @@ export const picks = signal(null);
 export const scores = signal(null);
 /** @type {import("../vendor/ui.js").Signal<number | null>} */
 export const threshold = signal(null);
+/** The threshold for the scores of displayed picks, which have single precision. */
+export const cut = computed(() => (threshold.value === null ? -Infinity : Math.fround(threshold.value)));
+/** Incremented when the server has saved edits or a run has changed: numbers may be out of date. */
+export const revision = signal(0);
 
 /** waiting: number of unsaved edits; failed: the server does not respond */
 export const saving = signal({ waiting: 0, failed: false });

@@ -11,7 +11,7 @@ export interface MicrographRow {
   width_px: number;
   height_px: number;
   pixel_size_ang: number | null;
-  pixel_size_source: "given" | "file" | "doubtful" | "unknown";
+  pixel_size_source: "given" | "list" | "file" | "doubtful" | "unknown";
   problem: string | null;
   state: string;
   note: string;
@@ -20,6 +20,8 @@ export interface MicrographRow {
   picks: number | null;
   best: number | null;
   suggested: number | null;
+  verdict: string | null;
+  values: Record<string, number>;
 }
 
 export interface Curves {
@@ -44,6 +46,10 @@ export interface Run {
   n_picks: number | null;
   seconds: number | null;
   progress: RunProgress;
+  /** Progress of all stages together. */
+  overall?: { share: number; seconds_left: number } | null;
+  notices?: { code: string; message: string }[];
+  warm_up_steps?: number;
   curves: Curves;
   log: string[];
 }
@@ -60,11 +66,18 @@ export interface ProjectState {
   read_only: boolean;
   notes: string[];
   diameter_ang: number | null;
+  box_px: number;
+  box_given: boolean;
+  n_unread: number;
+  values: ValueRange[];
   formats: { id: string; name: string }[];
   match_diameters: number;
   runs: Run[];
   deleted_runs?: { id: string; title: string }[];
 }
+
+/** Range of a value that a STAR or .cs file states. */
+export interface ValueRange { name: string; title: string; unit: string; low: number; high: number }
 
 /** Settings of a training run, as the form sends them. */
 export interface TrainingSettings {
@@ -92,21 +105,28 @@ export interface PickFilter { threshold: number; edge_ang: number; min_distance_
 
 export interface Suggestion { name: string; threshold: number; reason: string }
 
+/** An estimate with its 95 % interval. */
+export interface Interval { value: number; low: number; high: number }
+
 export interface Metrics {
+  estimated?: { precision: Interval; recall: Interval; count: Interval; per_micrograph: number } | null;
   recall?: { value: number | null; n: number };
   precision?: { value: number | null; low: number | null; high: number | null; n: number; from: string | null };
   suggestions?: Suggestion[];
 }
 
+/** Bins of accepted and rejected picks; `added`: labels without a pick at or above each edge. */
 export interface Histogram extends PickFilter {
   edges: number[];
   counts: number[];
+  rejected?: number[];
+  added?: number[];
   n_micrographs: number;
   colours: [number, number];
 }
 
 /** Histogram and metrics of the run whose picks are shown. */
-export interface RunScores extends Histogram { totals: number[]; metrics: Metrics; suggestions: Suggestion[] }
+export interface RunScores extends Histogram { totals: number[]; rejections?: number[]; metrics: Metrics; suggestions: Suggestion[] }
 
 export interface Label { id: string; x: number; y: number; kind: string; mid: number; source?: string; batch?: string; author?: string }
 
@@ -137,6 +157,7 @@ export interface AnnotationList { labels: Label[]; regions: Region[]; pending: O
 
 /** A pick to review. `label`: id of the label that the last answer added. */
 export interface ReviewItem {
+  on?: { id: string; kind: string } | null;
   pick: number;
   mid: number;
   name: string;
@@ -199,6 +220,9 @@ export interface StoredView {
   step?: string;
   micrograph?: number;
   lens?: Partial<Lens>;
+  scoreOpacity?: number;
+  showBoxes?: boolean;
+  folded?: { side?: boolean; tools?: boolean };
   overlay?: string;
   training?: Partial<TrainingSettings>;
 }

@@ -6,12 +6,13 @@ import { get } from "../api.js";
 import * as store from "../store.js";
 import { Imports } from "./imports.js";
 import { listing, loadRows, rowAt } from "../micrographs.js";
+import { PixelSizeField } from "./pixel_size.js";
 import { count, Dialog, NumberBox, plural } from "../widgets.js";
 
 const SHOWN = 200;
 
-/** @param {{importMicrographs: (what: object) => void, open: (id: number) => void, changeProject: (change: object) => void}} props */
-export function Data({ importMicrographs, open, changeProject }) {
+/** @param {{importMicrographs: (what: object) => void, open: (id: number) => void, changeProject: (change: object) => void, sendProject: (change: object) => Promise<void>}} props */
+export function Data({ importMicrographs, open, changeProject, sendProject }) {
   const p = store.project.value;
   const { total } = listing.value;
   return html`<div class="page"><div class="inner">
@@ -24,28 +25,19 @@ export function Data({ importMicrographs, open, changeProject }) {
       <div class="buttons"><button onClick=${() => (store.dialog.value = "labels")}>Import particles…</button>
         <span class="muted small">Coordinates from another program, as labels to start from or to compare.</span></div></section>
     <${Imports} />
-    ${total > 0 && html`<${Numbers} p=${p} changeProject=${changeProject} /><${Table} total=${total} open=${open} />`}
+    ${total > 0 && html`<${Numbers} p=${p} changeProject=${changeProject} sendProject=${sendProject} /><${Table} total=${total} open=${open} />`}
   </div></div>`;
 }
 
 /** The text in the form. @param {SubmitEvent} event */
 const pathOf = (event) => String(new FormData(/** @type {HTMLFormElement} */ (event.currentTarget)).get("path")).trim();
 
-const HINTS = {
-  file: "From the files. A value entered here applies to all micrographs.", given: "Entered by you, for all micrographs.",
-  unknown: "The files do not contain it; ask the person who recorded them.",
-  doubtful: "The files state 1 Å, which many programs write if they do not know it.",
-};
-
-/** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void}} props */
-function Numbers({ p, changeProject }) {
+/** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void, sendProject: (change: object) => Promise<void>}} props */
+function Numbers({ p, changeProject, sendProject }) {
   const number = (/** @type {string} */ name, /** @type {number | null | undefined} */ value, /** @type {object} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
     on=${(/** @type {number | null} */ v) => v && v > 0 && changeProject({ [name]: v })} />`;
-  const source = p.pixel_size_source ?? store.micrograph.value?.pixel_size_source ?? "unknown";
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
-    <div class="field"><label class="field"><span class="name">Pixel size, Å</span>${number("pixel_size_ang", p.pixel_size_ang ?? store.micrograph.value?.pixel_size_ang, { placeholder: "unknown" })}
-      <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span>
-      </label>${source === "doubtful" && html`<span class="buttons"><button onClick=${() => changeProject({ pixel_size_ang: 1 })}>1 Å is correct</button></span>`}</div>
+    <${PixelSizeField} send=${sendProject} />
     <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang || store.diameter.value, { placeholder: "e.g. 180" })}
       <span class="hint">The circles have this diameter; adjust it while you look at particles in step 2.</span></label>
   </div></section>`;

@@ -4,12 +4,12 @@
 import { html, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { Segments, Slide } from "../widgets.js";
+import { NumberBox, Segments, Slide } from "../widgets.js";
 
 const CONTRAST = { black: 36, white: 219, invert: false };
 
-/** @param {{setDiameter: (ang: number, final: boolean) => void, act: (action: string) => void}} props */
-export function DisplayPanel({ setDiameter, act }) {
+/** @param {{setDiameter: (ang: number, final: boolean) => void, changeProject: (change: object) => void, act: (action: string) => void}} props */
+export function DisplayPanel({ setDiameter, changeProject, act }) {
   const lens = store.lens.value;
   /** @param {Partial<typeof lens>} change */
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
@@ -20,9 +20,11 @@ export function DisplayPanel({ setDiameter, act }) {
     <header><h2 class="cap">Display</h2>
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
     <${Segments} name="View" wide value=${view} on=${(/** @type {string} */ view) => set({ view })}
-      disabled=${[...(hasPixelSize ? [] : ["filtered"]), ...(scored ? [] : ["scores"])]}
-      choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["scores", "Score map", "view.4"]]} />
-    ${lens.view !== "scores" && html`<${Contrast} set=${set} />`}
+      disabled=${hasPixelSize ? [] : ["filtered"]}
+      choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"]]} />
+    <${Contrast} set=${set} />
+    ${scored && html`<${Slide} name=${`Score map (${keyFor("scores")})`} unit="%" off="hidden" min=${0} max=${100} step=${5} value=${Math.round(100 * store.scoreOpacity.value)}
+      on=${(/** @type {number} */ v) => (store.scoreOpacity.value = v / 100)} />`}
     <label class="tick"><input type="checkbox" checked=${lens.invert} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ invert: e.target.checked })} />
       Invert contrast <span class="grow"></span><kbd>${keyFor("invert")}</kbd></label>
     ${view === "filtered" && html`
@@ -33,6 +35,9 @@ export function DisplayPanel({ setDiameter, act }) {
     <${Slide} name="Particle diameter" unit=${hasPixelSize ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
     <button class="small" disabled=${!hasPixelSize} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter (${keyFor("tool.ruler")})`}
       onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Measure the diameter on a particle</button>
+    <div class="unit box-size"><label class="tick" title=${keyFor("boxes")}><input type="checkbox" checked=${store.showBoxes.value} onChange=${() => act("boxes")} /> Box, px</label>
+      <${NumberBox} aria-label="Box size, px" min="0" max="10000" disabled=${store.readOnly.value} value=${store.project.value.box_px} on=${(/** @type {number | null} */ v) => changeProject({ box_px: Math.round(v ?? 0) })} />
+      ${store.project.value.box_given ? html`<button class="small plain" title="Use 1.5 particle diameters again" onClick=${() => changeProject({ box_px: 0 })}>Reset</button>` : html`<span class="small muted">1.5 diameters</span>`}</div>
     <${Segments} name="Overlay" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}
       choices=${[["labels", "Labels"], ["picks", "Picks"], ["both", "Both", "overlay"]]} />
   </section>`;

@@ -32,7 +32,7 @@ export function Export({ formats, updatePreview, write, version }) {
       <section class="card" aria-label="Export settings">
         <fieldset class="field"><legend class="name">Content</legend>
           <label class="tick"><input type="radio" name="what" checked=${what === "picks"} disabled=${!picked} onChange=${() => set({ what: "picks" })} />
-            Picks${store.run.value ? html` of ${store.run.value.title}, score at least ${Number((store.threshold.value ?? 0).toFixed(2))}, with corrections` : " (none yet)"}</label>
+            Picks${store.run.value ? html` of ${store.run.value.title}, score at least ${Number((store.threshold.value ?? 0).toFixed(4))}, with corrections` : " (none yet)"}</label>
           <label class="tick"><input type="radio" name="what" checked=${what === "labels"} onChange=${() => set({ what: "labels" })} /> Only the particles labelled by hand</label></fieldset>
         <fieldset class="field"><legend class="name">Formats</legend><div class="formats">
           ${formats.map((f) => html`<label class="tick" key=${f.id}><input type="checkbox" checked=${wanted.formats.includes(f.id)} onChange=${() => toggle(f.id)} />

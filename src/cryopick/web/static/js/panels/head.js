@@ -28,7 +28,7 @@ export function Header({ setTheme }) {
   </header>`;
 }
 
-const SOURCES = { file: "from the file", given: "entered by you" };
+const SOURCES = { file: "from the file", list: "from the list", given: "entered by you" };
 
 function PixelSize() {
   const ang = store.pixelSize.value;

@@ -4,14 +4,12 @@
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { listing, loadRows, rowAt } from "../micrographs.js";
+import { changeQuery, listing, loadRows, rowAt } from "../micrographs.js";
+import { ListFilter, ListSort } from "./list_filter.js";
 
 const ROW = 46;
 const scroll = signal(0);
 const height = signal(400);
-
-const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Highest scores", suggested: "Suggested first" };
-const STATES = { "": "All", todo: "Not started", doing: "In progress", all: "Fully labelled", skip: "Excluded", problem: "With a problem" };
 
 /** @param {{open: (id: number) => void}} props */
 export function MicrographList({ open }) {
@@ -26,6 +24,10 @@ export function MicrographList({ open }) {
     watch.observe(root);
     return () => watch.disconnect();
   }, []);
+  const { filter, sort, state, verdict, ranges } = listing.value;
+  useEffect(() => {
+    scroll.value = 0;
+  }, [filter, sort, state, verdict, ranges]);
   const at = listing.value.index;
   useEffect(() => {
     const root = box.current;
@@ -40,10 +42,7 @@ export function MicrographList({ open }) {
       <input type="search" aria-label="Find a micrograph" placeholder=${`Search ${total.toLocaleString("en")}…`}
         value=${listing.value.filter} onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ filter: e.target.value })} />
       <div>
-        <select aria-label="Show" value=${listing.value.state} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ state: e.target.value })}>
-          ${Object.entries(STATES).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
-        <select aria-label="Order" value=${listing.value.sort} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => changeQuery({ sort: e.target.value })}>
-          ${Object.entries(SORTS).map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select>
+        <${ListSort} /><${ListFilter} />
       </div>
     </div>
     <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {import("../types.js").FieldEvent} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
@@ -51,16 +50,6 @@ export function MicrographList({ open }) {
       ${!total && html`<p class="empty small">No micrograph matches.</p>`}
     </div>
   </section>`;
-}
-
-/** @type {ReturnType<typeof setTimeout> | undefined} */
-let timer;
-/** @param {object} change */
-function changeQuery(change) {
-  listing.value = { ...listing.value, ...change };
-  clearTimeout(timer);
-  timer = setTimeout(() => (listing.value = { ...listing.value, version: listing.value.version + 1, index: -1 }), 150);
-  scroll.value = 0;
 }
 
 /** @param {{index: number, open: (id: number) => void}} props */
@@ -85,12 +74,15 @@ function focusNeighbour(event) {
   if (sibling instanceof HTMLElement) sibling.focus();
 }
 
+const UNITS = /** @type {Record<string, string>} */ ({ ctf_resolution_ang: "Å", defocus_um: "µm", ice: "ice", motion_ang: "Å motion" });
+
 /** @param {import("../types.js").MicrographRow} row */
 function summarize(row) {
   if (row.problem) return row.problem;
   const parts = [`${row.pos} label${row.pos === 1 ? "" : "s"}`];
   if (row.neg) parts.push(`${row.neg} negative`);
   if (row.picks != null) parts.push(`${row.picks.toLocaleString("en")} picks`);
+  for (const [name, value] of Object.entries(row.values ?? {})) parts.push(`${Number(value.toPrecision(3))} ${UNITS[name] ?? ""}`);
   return parts.join(" · ");
 }
 
@@ -100,5 +92,6 @@ function badge(row) {
   if (row.state === "all") return html`<span class="badge good" title=${`All particles are labelled (${keyFor("all")})`}>✓ all</span>`;
   if (row.suggested && row.suggested <= 5 && !row.pos && listing.value.sort === "suggested") return html`<span class="badge on">suggested</span>`;
   if (row.state === "skip") return html`<span class="badge">excluded</span>`;
+  if (row.verdict === "probably empty") return html`<span class="badge warn">empty?</span>`;
   return null;
 }

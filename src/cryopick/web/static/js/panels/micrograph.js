@@ -5,6 +5,8 @@ import { html } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, plural, Slide } from "../widgets.js";
+import { Fold } from "./folds.js";
+import { Back } from "./screen.js";
 import { stage, Viewer } from "../viewer/viewer.js";
 
 const ICONS = {
@@ -37,6 +39,7 @@ export function MicrographPanel({ act }) {
   const m = store.micrograph.value;
   const title = `${store.step.value === "label" ? "Label" : "Inspect"} ${m?.name ?? ""}`;
   return html`<h1 class="sr">${title}</h1><div class="bar" role="toolbar" aria-label="Tools">
+      <${Fold} panel="side" /><${Back} />
       <div class="segments">${TOOLS.map(([id, name, hint]) => html`<button key=${id} disabled=${store.readOnly.value && id !== "hand"} aria-pressed=${store.tool.value === id}
         title=${`${hint} (${keyFor(`tool.${id}`)})`} onClick=${() => act(`tool.${id}`)}><${Icon} name=${id} /><span class="txt">${name}</span></button>`)}</div>
       <div class="segments">
@@ -44,6 +47,8 @@ export function MicrographPanel({ act }) {
         <button aria-label="Redo" title=${`Redo (${keyFor("redo")})`} onClick=${() => act("redo")}><${Icon} name="redo" /></button></div>
       <span class="spacer"></span>
       <button title=${`Show crops of all labels or picks (${keyFor("gallery")})`} onClick=${() => act("gallery")}>Gallery</button>
+      <button title=${`Show all micrographs side by side (${keyFor("wall")})`} onClick=${() => act("wall")}>Wall</button>
+      <${Fold} panel="tools" />
     </div>
     <div class="frame"><${Viewer} /><${Zooms} act=${act} />
       ${store.tool.value === "erase" && html`<div class="brush-size"><${Slide} name="Brush" unit="Å" log min=${20} max=${3000} value=${store.brushAng.value}

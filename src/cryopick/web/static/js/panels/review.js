@@ -13,7 +13,7 @@ export const queue = signal(null);
 
 export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
   uncertain: ["Uncertain", "Picks with the most uncertain scores. Your answers become labels and improve the next training most; they do not measure the precision."],
-  disagree: ["Disagreements", "Labelled particles with low scores, and unlabelled picks with high scores. Your answers become labels."],
+  disagree: ["Disagreements", "Labelled particles with low scores, negative labels with high scores and, on fully labelled micrographs, unlabelled picks with high scores. Your answers change the labels."],
   random: ["Random sample", "Drawn from the picks above the threshold. Your answers only measure the precision, at this threshold and at higher ones."],
 });
 

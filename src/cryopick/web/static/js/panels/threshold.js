@@ -2,6 +2,7 @@
 // Selection of picks: histogram of scores with the threshold, and the metrics at that threshold.
 
 import { html, useEffect, useRef } from "../../vendor/ui.js";
+import { countHere } from "../corrections.js";
 import { mergeBins, nearestEdge } from "../histogram.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
@@ -37,8 +38,11 @@ function Counts({ scores, setThreshold }) {
   const bin = nearestEdge(edges, t);
   const last = edges.length - 1;
   useEffect(() => draw(canvas.current, scores, bin), [scores, bin, store.theme.value]);
-  const total = totals[bin];
-  const onMicrograph = countOnMicrograph();
+  const picked = totals[bin];
+  const added = scores.added?.[bin] ?? 0;
+  const rejected = scores.rejections?.[bin] ?? 0;
+  const total = picked + added;
+  const onMicrograph = countHere();
   const dragThreshold = (/** @type {PointerEvent} */ e) => {
     if (!(e.buttons & 1)) return;
     const box = /** @type {HTMLElement} */ (e.currentTarget).getBoundingClientRect();
@@ -48,43 +52,40 @@ function Counts({ scores, setThreshold }) {
   return html`
     <div class="histogram">
       <canvas ref=${canvas} width="548" height="190" aria-hidden="true" onPointerDown=${dragThreshold} onPointerMove=${dragThreshold}
-        onPointerUp=${() => setThreshold(edges[bin], true)}></canvas>
-      <input type="range" aria-label="Threshold" min="0" max=${last} step="1" value=${bin} aria-valuetext=${`${edges[bin].toFixed(2)}, ${count(total)} picks selected`}
+        onPointerUp=${() => setThreshold(t, true)}></canvas>
+      <input type="range" aria-label="Threshold" min="0" max=${last} step="1" value=${bin} aria-valuetext=${`${edges[bin].toFixed(2)}, ${count(total)} particles`}
         onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], false)}
         onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => setThreshold(edges[Number(e.target.value)], true)} />
     </div>
     <label class="unit" style="justify-content:space-between"><span>Minimum score</span>
-      <${NumberBox} aria-label="Threshold, score" value=${Number(edges[bin].toFixed(3))}
-        on=${(/** @type {number | null} */ v) => v !== null && setThreshold(edges[nearestEdge(edges, v)], true)} /></label>
-    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>picks selected <span class="muted">of ${count(totals[0])}</span><br />
+      <${NumberBox} aria-label="Threshold, score" value=${t}
+        on=${(/** @type {number | null} */ v) => v !== null && setThreshold(v, true)} /></label>
+    <div class="kept"><strong class="num" data-test="kept">${count(total)}</strong><span>particles <span class="muted">of ${count(totals[0])} picks</span><br />
       <span class="muted small">${count(Math.round(total / Math.max(1, scores.n_micrographs)))} per micrograph</span></span></div>
-    ${onMicrograph && html`<p class="muted small num">On this micrograph ${count(onMicrograph[0])} of ${count(onMicrograph[1])}. <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
+    ${(added > 0 || rejected > 0) && html`<p class="muted small num" data-test="corrections">${count(picked + rejected)} picked${rejected > 0 && html` − ${count(rejected)} rejected`}${added > 0 && html` + ${count(added)} added by hand`}</p>`}
+    ${onMicrograph && html`<p class="muted small num"><span data-test="here">On this micrograph ${count(onMicrograph.particles)} of ${count(onMicrograph.candidates)}.</span> <span class="nowrap">Keys <kbd>${keyFor("lower")}</kbd> <kbd>${keyFor("higher")}</kbd></span></p>`}
     ${scores.suggestions?.length > 0 && html`<div class="buttons small">${scores.suggestions.map((s) => html`
-      <button key=${s.name} title=${s.reason} onClick=${() => setThreshold(edges[nearestEdge(edges, s.threshold)], true)}>${s.name}</button>`)}</div>`}`;
-}
-
-function countOnMicrograph() {
-  const picks = store.picks.value;
-  const t = store.threshold.value;
-  if (!picks || t == null) return null;
-  let n = 0;
-  for (let i = 0; i < picks.n; i++) if (picks.score[i] >= t) n++;
-  return [n, picks.n];
+      <button key=${s.name} title=${s.reason} onClick=${() => setThreshold(s.threshold, true)}>${s.name}</button>`)}</div>`}`;
 }
 
 /** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} props */
 function Metrics({ scores, go }) {
-  const { recall, precision } = scores.metrics ?? {};
-  return html`<dl class="facts-grid small">
-    <dt>Recall on held-out particles</dt>
-    <dd>${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</dd>
-    <dt>Precision</dt>
-    <dd data-test="precision">${precision?.value == null ? html`<span class="muted">unknown</span>`
-      : html`${percent(precision.value)} <span class="muted">(${percent(precision.low)} to ${percent(precision.high)})</span>`}</dd>
-  </dl>
+  const { recall, precision, estimated } = scores.metrics ?? {};
+  const interval = (/** @type {import("../types.js").Interval | undefined} */ i) => i ? html`${percent(i.value)} <span class="muted">(${percent(i.low)} to ${percent(i.high)})</span>` : html`<span class="muted">unknown</span>`;
+  return html`<table class="metrics small"><thead><tr><th><span class="sr">Metric</span></th><th>Estimated</th><th>Measured</th></tr></thead><tbody>
+    <tr><th scope="row">Precision</th><td data-test="estimated-precision">${interval(estimated?.precision)}</td>
+      <td data-test="precision">${precision?.value == null ? html`<span class="muted">unknown</span>`
+      : html`${percent(precision.value)} <span class="muted">(${percent(precision.low)} to ${percent(precision.high)})</span>`}</td></tr>
+    <tr><th scope="row">Recall</th><td data-test="estimated-recall">${interval(estimated?.recall)}</td>
+      <td title="On labelled particles that were held out of the training">${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</td></tr>
+  </tbody></table>
+  ${estimated && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph)} particles per micrograph, ${roundCount(estimated.count.value)} in all (95 %: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
   ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Review 40 random picks (2 min)</button>`
     : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }
+
+/** Two figures of an estimated number. @param {number} n */
+const roundCount = (n) => count(Number(n.toPrecision(2)));
 
 /** @param {HTMLCanvasElement | null} canvas @param {import("../types.js").RunScores} scores @param {number} bin */
 function draw(canvas, scores, bin) {

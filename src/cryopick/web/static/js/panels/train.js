@@ -68,15 +68,16 @@ function Progress({ run, stop, resume, show }) {
   if (!run) return html`<section class="card"><div class="empty"><h2>No runs yet</h2><p>Training curves are shown here.</p></div></section>`;
   const [stateName, kind] = STATES[run.state] ?? [run.state, ""];
   const p = run.progress ?? {};
-  const share = p.total ? (p.done ?? 0) / p.total : undefined;
   const c = run.curves ?? {};
   return html`<section class="card" aria-label="Progress">
     <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${stateName}</span></header>
-    ${run.state === "running" && html`<div><progress value=${share} max="1" aria-label="Progress"></progress>
-      <p class="muted small num" style="margin-top:6px">${[p.stage, p.total && `${count(p.done)} of ${count(p.total)}`, p.seconds_left != null && `${formatDuration(p.seconds_left)} left`].filter(Boolean).join(" · ")}</p></div>`}
+    ${run.state === "running" && html`<div><progress value=${shareOf(run)} max="1" aria-label="Progress of the whole run"></progress>
+      <p class="muted small num" style="margin-top:6px"><strong data-test="time-left">${run.overall ? `about ${formatDuration(roundTime(run.overall.seconds_left))} left` : "starting"}</strong> · ${[p.stage ?? "Starting", p.total && `${count(p.done)} of ${count(p.total)}`].filter(Boolean).join(" · ")}</p></div>`}
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
+    ${(run.notices ?? []).map((n) => html`<p class="note warn" key=${n.message}>${n.message}</p>`)}
     ${c.step?.length > 0 && html`
-      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} /></div>
+      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} mark=${warmUp(run)} />
+        ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>
       ${c.average_precision?.some((v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
         data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
       <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
@@ -90,6 +91,25 @@ function Progress({ run, stop, resume, show }) {
     </div>
   </section>`;
 }
+
+/** Highest share shown so far, by run: a bar never moves back. @type {Map<string, number>} */
+const shares = new Map();
+
+/** Fraction of the whole run that is done. @param {import("../types.js").Run} run */
+export function shareOf(run) {
+  const share = Math.max(shares.get(run.id) ?? 0, run.overall?.share ?? 0);
+  shares.set(run.id, share);
+  return share;
+}
+
+/** A time left, as roughly as it is known. @param {number} seconds */
+const roundTime = (seconds) => (seconds < 20 ? Math.ceil(seconds / 5) * 5 : seconds < 120 ? Math.ceil(seconds / 10) * 10 : Math.ceil(seconds / 60) * 60);
+
+/** The step at which the warm-up ends, if it is on the chart. @param {import("../types.js").Run} run */
+const warmUp = (run) => {
+  const end = run.warm_up_steps ?? 0;
+  return end > 0 && (run.curves.step.at(-1) ?? 0) > end ? { at: end, text: "labels from here" } : undefined;
+};
 
 /** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 function Runs({ show, drop }) {

@@ -3,13 +3,14 @@
 
 import { hatching, MARKS, scoreColour, stamp } from "./stamps.js";
 import { rasterPicks } from "./raster.js";
+import { smooths } from "./tiles.js";
 import { scaleBar, toScreen } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {{points: [number, number][], kind: string}} Region */
 /** @typedef {{n: number, x: Float32Array, y: Float32Array, score: Float32Array}} PickSet */
 /** @typedef {object} Scene
- * @property {Iterable<{id: string, x: number, y: number, kind: string}>} labels
+ * @property {{id: string, x: number, y: number, kind: string}[]} labels
  * @property {Iterable<Region>} regions
  * @property {PickSet | null} picks
  * @property {(i: number) => boolean} shown  whether a pick is selected
@@ -21,6 +22,7 @@ import { scaleBar, toScreen } from "./view.js";
  * @property {{x: number, y: number, radius: number} | null} brush
  * @property {[[number, number], [number, number]] | null} ruler  across a particle
  * @property {boolean} hidden
+ * @property {number} box  side of the boxes to draw, micrograph px, or 0
  * @property {number} angPerPx */
 
 const MANY = 5000;
@@ -37,8 +39,19 @@ export function paintImage(pen, picture, extent, view, ratio) {
   const size = { width: width / ratio, height: height / ratio };
   const [sx, sy] = toScreen(view, size, extent.x, extent.y);
   const w = extent.width * view.zoom * ratio;
-  pen.imageSmoothingEnabled = w < picture.width * 4;
+  pen.imageSmoothingEnabled = smooths(w / picture.width);
   pen.drawImage(picture, sx * ratio, sy * ratio, w, extent.height * view.zoom * ratio);
+}
+
+/** Blend an image over the micrograph. @param {CanvasRenderingContext2D} pen @param {{picture: HTMLCanvasElement, extent: {x: number, y: number, width: number, height: number}}} layer
+ * @param {number} opacity @param {View} view @param {number} ratio */
+export function paintOver(pen, { picture, extent }, opacity, view, ratio) {
+  const size = { width: pen.canvas.width / ratio, height: pen.canvas.height / ratio };
+  const [sx, sy] = toScreen(view, size, extent.x, extent.y).map((v) => v * ratio);
+  pen.imageSmoothingEnabled = true;
+  pen.globalAlpha = opacity;
+  pen.drawImage(picture, sx, sy, extent.width * view.zoom * ratio, extent.height * view.zoom * ratio);
+  pen.globalAlpha = 1;
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view @param {number} ratio */
@@ -58,11 +71,32 @@ export function paintMarks(pen, scene, view, ratio) {
         put(pen, stamp(MARKS.selected, radius + 4 * ratio, ratio), label, view, size, ratio);
     }
   }
+  if (scene.box && !scene.hidden) paintBoxes(pen, scene, view, size, ratio);
   if (scene.outline) paintRegion(pen, scene.outline, false, view, size, ratio);
   if (scene.ruler) paintRuler(pen, scene.ruler, view, size, ratio);
   if (scene.brush) paintBrush(pen, scene.brush, view, size, ratio);
   if (scene.cursor) paintCursor(pen, scene.cursor, view, size, ratio);
   paintScaleBar(pen, scene.angPerPx, view, size, ratio);
+}
+
+/** Boxes of the particles that an export contains. @param {CanvasRenderingContext2D} pen @param {Scene} scene @param {View} view
+ * @param {{width: number, height: number}} size @param {number} ratio */
+function paintBoxes(pen, scene, view, size, ratio) {
+  const side = scene.box * view.zoom * ratio;
+  pen.beginPath();
+  const add = (/** @type {number} */ x, /** @type {number} */ y) => {
+    const [sx, sy] = toScreen(view, size, x, y).map((v) => v * ratio);
+    if (sx > -side && sy > -side && sx < pen.canvas.width + side && sy < pen.canvas.height + side) pen.rect(sx - side / 2, sy - side / 2, side, side);
+  };
+  const { picks } = scene;
+  if (picks && picks.n <= MANY) for (let i = 0; i < picks.n; i++) if (scene.shown(i)) add(picks.x[i], picks.y[i]);
+  for (const label of scene.labels) if (label.kind === "pos") add(label.x, label.y);
+  pen.lineWidth = 2.4 * ratio;
+  pen.strokeStyle = "rgba(0,0,0,.5)";
+  pen.stroke();
+  pen.lineWidth = ratio;
+  pen.strokeStyle = "#fff";
+  pen.stroke();
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement} mark @param {{x: number, y: number}} at

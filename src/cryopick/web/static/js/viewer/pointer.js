@@ -4,6 +4,7 @@
 /** @typedef {import("./stage.js").Stage} Stage */
 /** @typedef {object} PointerActions  actions of the pointer; positions in micrograph pixels
  * @property {() => string} tool
+ * @property {() => boolean} blocked  there is nothing to click on
  * @property {(x: number, y: number) => string | null} labelAt
  * @property {(x: number, y: number) => void} press  a click with the current tool
  * @property {(id: string) => void} select
@@ -39,7 +40,7 @@ export function listen(stage, hands) {
 
   /** @param {PointerEvent} event */
   const down = (event) => {
-    if (press || /** @type {HTMLElement} */ (event.target).closest("[data-chrome]")) return;
+    if (press || hands.blocked() || /** @type {HTMLElement} */ (event.target).closest("[data-chrome]")) return;
     const [x, y] = stage.imageAt(event);
     const id = hands.labelAt(x, y);
     const how = kindOf(event, id);

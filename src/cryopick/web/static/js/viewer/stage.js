@@ -2,8 +2,9 @@
 // The two canvases, redrawn only after changes.
 
 import { greyTable, paintBytes, scoreTable } from "./lut.js";
-import { paintImage, paintMarks } from "./paint.js";
-import { fit, keepInside, panBy, toImage, toScreen, zoomAt } from "./view.js";
+import { paintImage, paintMarks, paintOver } from "./paint.js";
+import { TileLayer } from "./tiles.js";
+import { fit, keepInside, panBy, snap, toImage, toScreen, zoomAt } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
 /** @typedef {{bytes: Uint8Array, counts: Uint32Array, width: number, height: number, extent: {x: number, y: number, width: number, height: number}}} Plane */
@@ -34,7 +35,10 @@ export class Stage {
     /** @type {HTMLCanvasElement | null} */
     this.picture = null;
     this.contrast = { black: 0, white: 255, invert: false };
-    this.scores = false;
+    this.tiles = new TileLayer(() => this.redraw("image"));
+    /** Score map above the image. @type {{picture: HTMLCanvasElement, extent: Plane["extent"]} | null} */
+    this.scores = null;
+    this.opacity = 0;
     this.dirty = { picture: false, image: true, marks: true };
     this.frame = 0;
     /** @type {number | null} time of the pointer press of an edit that is not painted yet */
@@ -74,20 +78,46 @@ export class Stage {
     this.micrograph = { width, height };
     this.plane = null;
     this.picture = null;
+    this.scores = null;
     if (view) this.setView(view, false);
     else this.fit();
   }
 
-  /** @param {Plane} plane @param {boolean} scores */
-  show(plane, scores) {
+  /** @param {Plane} plane */
+  show(plane) {
     this.plane = plane;
-    this.scores = scores;
     this.redraw("picture");
+  }
+
+  /** Show nothing in place of the micrograph. */
+  blank() {
+    this.plane = this.picture = this.scores = null;
+    this.tiles.setSource(null);
+    this.redraw("image");
+  }
+
+  /** @param {Plane | null} plane */
+  showScores(plane) {
+    this.scores = plane && { picture: coloured(plane, scoreTable()), extent: plane.extent };
+    this.redraw("image");
+  }
+
+  /** @param {number} opacity 0 to 1 */
+  setScoreOpacity(opacity) {
+    this.opacity = opacity;
+    this.redraw("image");
+  }
+
+  /** @param {import("./tiles.js").Source | null} source */
+  setTiles(source) {
+    this.tiles.setSource(source);
+    this.tiles.want(this.view, this.size, this.ratio ?? 1);
   }
 
   /** @param {{black: number, white: number, invert: boolean}} contrast */
   setContrast(contrast) {
     this.contrast = contrast;
+    this.tiles.setContrast(contrast);
     if (this.plane) this.redraw("picture");
   }
 
@@ -99,7 +129,8 @@ export class Stage {
   /** @param {View} view @param {boolean} [fitted] */
   setView(view, fitted = false) {
     this.fitted = fitted;
-    this.view = keepInside(view, this.micrograph);
+    this.view = snap(keepInside(view, this.micrograph), this.size, this.ratio ?? 1);
+    this.tiles?.want(this.view, this.size, this.ratio ?? 1);
     this.callbacks.onView(this.view);
     this.redraw("image", "marks");
   }
@@ -155,6 +186,8 @@ export class Stage {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.below.getContext("2d", { alpha: false }));
       const extent = this.plane?.extent ?? { x: 0, y: 0, width: 1, height: 1 };
       paintImage(pen, this.picture, extent, this.view, this.ratio ?? 1);
+      if (this.picture) this.tiles.paint(pen, this.view, this.size, this.ratio ?? 1);
+      if (this.scores && this.opacity) paintOver(pen, this.scores, this.opacity, this.view, this.ratio ?? 1);
     }
     if (marks) {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.above.getContext("2d"));
@@ -175,15 +208,18 @@ export class Stage {
 
   /** @param {Plane} plane */
   colour(plane) {
-    if (!this.picture || this.picture.width !== plane.width || this.picture.height !== plane.height) {
-      this.picture = document.createElement("canvas");
-      this.picture.width = plane.width;
-      this.picture.height = plane.height;
-      this.pixels = new ImageData(plane.width, plane.height);
-    }
-    const pixels = /** @type {ImageData} */ (this.pixels);
-    const table = this.scores ? scoreTable() : greyTable(this.contrast);
-    paintBytes(plane.bytes, table, new Uint32Array(pixels.data.buffer));
-    /** @type {CanvasRenderingContext2D} */ (this.picture.getContext("2d")).putImageData(pixels, 0, 0);
+    this.picture = coloured(plane, greyTable(this.contrast), this.picture);
   }
+}
+
+/** The image of a plane in the colours of a table. @param {Plane} plane @param {Uint32Array} table @param {HTMLCanvasElement | null} [reused]
+ * @returns {HTMLCanvasElement} */
+function coloured(plane, table, reused = null) {
+  const { width, height } = plane;
+  const fits = reused?.width === width && reused.height === height;
+  const canvas = fits ? reused : Object.assign(document.createElement("canvas"), { width, height });
+  const pixels = new ImageData(width, height);
+  paintBytes(plane.bytes, table, new Uint32Array(pixels.data.buffer));
+  /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
+  return canvas;
 }

@@ -1,12 +1,12 @@
 // @ts-check
 // Symbols of labels and picks, drawn once and copied many times. Each symbol has a dark outline, so that it is visible
-// on bright carbon and on dark ice; kinds differ in shape, not only in colour.
+// on bright carbon and on dark ice; labels and picks differ in shape, not only in colour.
 
 import { cividis } from "./lut.js";
 
 /** @type {Record<string, {colour: string, shape: string, width: number}>} */
 export const MARKS = {
-  pos: { colour: "#4be39a", shape: "circle", width: 2 },
+  pos: { colour: "#4be39a", shape: "ticked", width: 2 },
   neg: { colour: "#ff8a5c", shape: "square", width: 2 },
   unsure: { colour: "#ffd84d", shape: "dashed", width: 2 },
   selected: { colour: "#ffffff", shape: "circle", width: 3 },
@@ -40,7 +40,7 @@ export function stamp(mark, radius, ratio) {
   if (cached) return cached;
   if (cache.size > 400) cache.clear();
   const line = mark.width * ratio;
-  const side = 2 * Math.ceil(r + line + 2);
+  const side = 2 * Math.ceil(r + line + 2 + (mark.shape === "ticked" ? 7 * ratio : 0));
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -48,6 +48,14 @@ export function stamp(mark, radius, ratio) {
   pen.beginPath();
   if (mark.shape === "square") pen.rect(m - r * 0.86, m - r * 0.86, r * 1.72, r * 1.72);
   else pen.arc(m, m, r, 0, 2 * Math.PI);
+  if (mark.shape === "ticked") {
+    // Four short lines across the circle, as in the sight of a telescope.
+    const tick = Math.max(2.5 * ratio, Math.min(r * 0.3, 7 * ratio));
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      pen.moveTo(m + dx * (r - tick), m + dy * (r - tick));
+      pen.lineTo(m + dx * (r + tick), m + dy * (r + tick));
+    }
+  }
   pen.lineWidth = line + 2 * ratio;
   pen.strokeStyle = HALO;
   pen.stroke();

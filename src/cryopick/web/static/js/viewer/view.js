@@ -40,6 +40,18 @@ export function zoomAt(v, s, sx, sy, factor) {
 /** @param {View} v @param {number} dx screen px @param {number} dy screen px @returns {View} */
 export const panBy = (v, dx, dy) => ({ ...v, cx: v.cx - dx / v.zoom, cy: v.cy - dy / v.zoom });
 
+/** Move the view by less than a pixel so that raw pixels coincide with screen pixels, where they are as large or a whole
+ * number of times larger. @param {View} v @param {Size} s @param {number} ratio device px per CSS px @returns {View} */
+export function snap(v, s, ratio) {
+  const scale = v.zoom * ratio;
+  if (scale < 0.999 || Math.abs(scale - Math.round(scale)) > 1e-6) return v;
+  const align = (/** @type {number} */ centre, /** @type {number} */ side) => {
+    const edge = (side / 2) * ratio - (centre + 0.5) * scale; // of the first pixel, device px
+    return centre + (edge - Math.round(edge)) / scale;
+  };
+  return { ...v, cx: align(v.cx, s.width), cy: align(v.cy, s.height) };
+}
+
 /** Keep a part of the micrograph visible. @param {View} v @param {Size} image @returns {View} */
 export const keepInside = (v, image) => ({
   ...v,

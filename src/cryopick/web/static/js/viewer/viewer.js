@@ -3,7 +3,8 @@
 
 import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
-import { forceReload, loadPlane, wantsFine } from "../planes.js";
+import { forceReload, loadPlane, tileQuery, wantsFine } from "../planes.js";
+import { watchScores } from "../score_layer.js";
 import { setDiameter } from "../session.js";
 import * as store from "../store.js";
 import { Grid } from "./grid.js";
@@ -29,7 +30,7 @@ const showsLabels = () => store.overlay.value !== "picks";
 /** @param {number} i */
 const isSelected = (i) => {
   const set = store.picks.value;
-  return set !== null && set.score[i] >= (store.threshold.value ?? -Infinity) && !corrected.has(i);
+  return set !== null && set.score[i] >= store.cut.value && !corrected.has(i);
 };
 /** Picks that are not drawn: those on negative labels, in exclusion regions, or under a positive label of the same
  * particle. @type {Set<number>} */
@@ -73,8 +74,12 @@ export function labelAt(x, y) {
 /** @param {number} x @param {number} y */
 const regionAt = (x, y) => [...store.regions.value.values()].findLast((r) => edits.within(r.points, x, y));
 
+/** Nothing can be labelled, because no micrograph is shown. */
+const blocked = () => !store.micrograph.value || store.micrograph.value.problem !== null || store.failure.value !== null;
+
 /** Use the current tool at a position. @param {number} x @param {number} y */
 export function press(x, y) {
+  if (blocked()) return store.announce("there is no image to label");
   const tool = store.tool.value;
   if (tool === "polygon") {
     store.outline.value = [...(store.outline.value ?? []), [x, y]];
@@ -91,6 +96,7 @@ export function press(x, y) {
 /** Delete the label at a position, else add a negative label on the pick, else delete the region.
  * @param {number} x @param {number} y */
 export function removeAt(x, y) {
+  if (blocked()) return;
   const id = labelAt(x, y);
   if (id) return edits.remove([id]);
   const pick = pickAt(x, y);
@@ -135,7 +141,7 @@ function scene() {
     .map((l) => (dragged?.id === l.id ? { ...l, ...dragged } : l));
   const at = store.pointer.value;
   // Called for every pick in every frame, so constant values are read once.
-  const threshold = store.threshold.value ?? -Infinity;
+  const threshold = store.cut.value;
   const shown = (/** @type {number} */ i) => set !== null && set.score[i] >= threshold && !corrected.has(i) && !swept.picks.has(i);
   const erasing = store.tool.value === "erase" && at;
   return {
@@ -145,7 +151,7 @@ function scene() {
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
     ruler: store.ruler.value,
     brush: erasing ? { x: at[0], y: at[1], radius: brushPx() } : null,
-    hidden: store.hidden.value, angPerPx: store.pixelSize.value,
+    hidden: store.hidden.value, box: store.showBoxes.value ? store.project.value.box_px : 0, angPerPx: store.pixelSize.value,
   };
 }
 
@@ -153,6 +159,7 @@ const MIN_ANG = 20;
 
 const hands = {
   tool: () => store.tool.value,
+  blocked,
   labelAt, press, brushTo, brushEnd, closeOutline,
   select: (/** @type {string} */ id) => {
     if (store.tool.value === "pos" || store.tool.value === "neg") {
@@ -189,7 +196,7 @@ export function Viewer() {
     const newStage = new Stage(/** @type {HTMLElement} */ (root.current), { scene, onView: (v) => (store.zoom.value = v.zoom) });
     stage.now = newStage;
     forceReload();
-    const stop = [listen(newStage, hands), ...watch(newStage)];
+    const stop = [listen(newStage, hands), ...watch(newStage), watchScores(newStage)];
     return () => {
       stop.forEach((end) => end());
       if (!newStage.fitted) lastView = { mid: store.micrograph.value?.id, view: newStage.view };
@@ -209,10 +216,13 @@ export function Viewer() {
 function Overlay({ m }) {
   if (!m) return html`<div class="over note" data-chrome>Choose a micrograph on the left.</div>`;
   if (m.problem) return html`<div class="over note bad" data-chrome role="alert">${m.problem}</div>`;
+  const failure = store.failure.value;
+  if (failure?.id === m.id) return html`<div class="over note bad" data-chrome role="alert">This micrograph cannot be shown: ${failure.text.replace(`${m.path}: `, "")}</div>`;
   if (store.outline.value)
     return html`<div class="over note" data-chrome>Click the corners of the exclusion region. Double-click or press <kbd>Enter</kbd> to finish, <kbd>Esc</kbd> to cancel.</div>`;
   if (store.tool.value === "ruler")
     return html`<div class="over note" data-chrome>Draw a line across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. Press <kbd>Esc</kbd> to finish.</div>`;
+  if (store.scoresLoading.value) return html`<div class="corner chip" data-chrome>Computing the score map…</div>`;
   if (store.loading.value) return html`<div class="corner chip" data-chrome>Reading…</div>`;
   return null;
 }
@@ -231,7 +241,10 @@ function watch(newStage) {
         newStage.open(m.width_px, m.height_px, lastView && lastView.mid === m.id ? lastView.view : null, store.requested.at);
         lastView = null;
       }
-      loadPlane(m, store.lens.value, store.runId.value, fine.value, (plane, scores) => newStage.show(plane, scores));
+      loadPlane(m, store.lens.value, fine.value, (plane) => (plane ? newStage.show(plane) : newStage.blank()));
+      const isShown = m && !m.problem && !store.failure.value && !store.lens.value.moving;
+      if (!isShown) newStage.setTiles(null);
+      else newStage.setTiles({ id: m.id, width: m.width_px, height: m.height_px, query: tileQuery(store.lens.value) });
     }),
     effect(() => {
       const { black, white, invert } = store.lens.value;
@@ -243,7 +256,7 @@ function watch(newStage) {
       newStage.redraw("marks");
     }),
     effect(() => {
-      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step]) s.value;
+      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project]) s.value;
       newStage.redraw("marks");
     }),
     effect(() => {
