@@ -42,6 +42,33 @@ def test_threshold_names_nested_sets_by_their_thresholds(run_words):
     assert [x for _, x, _ in read("best.tsv")] == [3.0, 4.0]
 
 
+def test_random_sets_are_reproducible_nested_and_independent_of_the_scores(run_words):
+    write("in.tsv", [("a", i, 0, float(i)) for i in range(40)])
+    write("bare.tsv", [("a", i, 0) for i in range(40)], score=False)
+
+    run_words("threshold in.tsv -o r.tsv --random 5 --random 20 --seed 1 --seed 2 --seed 3")
+    run_words("threshold bare.tsv -o bare5.tsv --random 5 --seed 1")
+
+    sets = {(n, s): read(f"r_random{n}_seed{s}.tsv") for n in (5, 20) for s in (1, 2, 3)}
+    for (count, seed), rows in sets.items():
+        assert len(set(rows)) == count
+        assert set(sets[5, seed]) < set(sets[20, seed])
+    assert len({tuple(sets[20, seed]) for seed in (1, 2, 3)}) == 3
+    assert read("bare5.tsv") == sets[5, 1]
+    means = [np.mean([x for _, x, _ in sets[20, seed]]) for seed in (1, 2, 3)]
+    # 20 of 0 to 39: mean 19.5, standard deviation 1.85; the best would have 29.5
+    assert max(abs(mean - 19.5) for mean in means) < 5 * 1.85
+
+
+@pytest.mark.parametrize(
+    "options", ["", "--at 1 --random 2", "--keep 1 --random 2", "--at 1 --seed 2"]
+)
+def test_threshold_needs_one_kind_of_set(run_words, options):
+    write("in.tsv", [("a", 1, 0, 1.0)])
+
+    run_words(f"threshold in.tsv -o out.tsv {options}", status=2)
+
+
 def test_threshold_auto_keeps_the_best_expected_f1_and_reports_it(run_words):
     write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
 
