@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cryopick.errors import FormatError
 from cryopick.io.tables.pick_tables import read_picks, read_star_context, write_picks
+from cryopick.io.tables.star_text import parse_star
 
 NAMES = [
     "data_20240101/mic1.mrc",
@@ -155,3 +156,22 @@ def test_boxes_along_helices_keep_the_helix_and_the_micrograph(tmp_path):
     assert picks.micrographs == ("mics/a.mrc",)
     assert picks.xy_px.tolist() == [[10, 10], [20, 10], [10, 50]]
     assert picks.extra["rlnHelicalTubeID"].tolist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize("comment", ["# version 30001", "#version 3 0", "# a b", "#a b c"])
+@pytest.mark.parametrize("blank", ["\n", "\n\n", " \n"])
+def test_a_comment_after_a_loop_is_no_row_of_it(
+    comment, blank, tmp_path
+):
+    optics = "data_optics\n\nloop_\n_rlnOpticsGroup\n_rlnOpticsGroupName\n_rlnVoltage\n1 g 300\n"
+    pair = "data_general\n\n_rlnTomoSubTomosAre2DStacks 0\n\n"
+    table = (
+        "data_particles\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnGroupName\n1 2 $a\n3 4 a\n"
+    )
+    path = tmp_path / "a.star"
+    path.write_text(optics + blank + comment + "\n\n" + pair + table)
+
+    document = parse_star(path.read_text(), path)
+
+    assert list(document.find_block("optics").find_values("_rlnOpticsGroup")) == ["1"]
+    assert len(read_picks(path)) == 2

@@ -92,11 +92,13 @@ def escape_values(text: str) -> str:
     """Escape the first character of values in rows of loops that CIF reserves."""
     lines = text.split("\n")
     has_text_fields = ";" in (line.strip() for line in lines)
-    width, in_loop, in_rows = 0, False, False
+    width, in_loop, in_rows, is_after_blank = 0, False, False, False
     for number, line in enumerate(lines):
         words = _WORDS.findall(line)
-        if not words:
-            continue
+        if not words or words[0] == "#" or (is_after_blank and words[0].startswith("#")):
+            is_after_blank = is_after_blank or not words
+            continue  # blank lines, and comments, which may follow them
+        is_after_blank = False
         is_alone = len(words) == 1 or words[1].startswith("#")
         if is_alone and words[0] == "loop_":
             width, in_loop, in_rows = 0, True, False
