@@ -1,0 +1,76 @@
+"""Find the centres of elongated particles in a score map.
+
+At a scale where a rod is a few pixels wide, the network scores all of its length alike. A filter of
+the rod's shape, in many directions, has its maximum where the whole rod is under it: at the centre.
+
+- `filter_elongated`: filter a score map for particles of a given length and width.
+- `is_elongated`: decide whether the sides of a particle call for the filter.
+"""
+
+import numpy as np
+
+from cryopick.array_types import Float, Float32
+from cryopick.inference.score_map import ScoreMap
+
+__all__ = ["SPACING_FRAC", "filter_elongated", "is_elongated"]
+
+SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
+_MIN_ASPECT = 2.5
+_DIRECTIONS = 18
+# Standard deviations of the Gaussian filter, as fractions of length and width.
+_LENGTH_FRAC, _WIDTH_FRAC = 0.28, 0.3
+_MIN_SD_STEPS = 0.6  # of the width, in steps of the map
+# Logits are limited, so that a few high ones do not make up for the missing part of a rod.
+_MIN_LOGIT, _MAX_LOGIT = -4.0, 1.0
+
+
+def is_elongated(length_ang: float, width_ang: float | None) -> bool:
+    """Return true for particles at least 2.5 times as long as wide."""
+    return width_ang is not None and length_ang >= _MIN_ASPECT * width_ang
+
+
+def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> ScoreMap:
+    """Average logits along the particle, in the direction where the mean is highest.
+
+    Args:
+        scores: Logits of the network.
+        length_px: Length of a particle in pixels of the image.
+        width_px: Width of a particle in the same pixels.
+
+    Returns:
+        For each position, the highest mean of the limited logits over all directions.
+    """
+    from scipy.fft import irfft2, next_fast_len, rfft2
+
+    length_sd = _LENGTH_FRAC * length_px / scores.step_px
+    width_sd = max(_WIDTH_FRAC * width_px / scores.step_px, _MIN_SD_STEPS)
+    reach = int(np.ceil(3 * length_sd))
+    limited = np.clip(scores.logits, _MIN_LOGIT, _MAX_LOGIT)
+    rows, columns = limited.shape
+    shape = (next_fast_len(rows + 2 * reach, True), next_fast_len(columns + 2 * reach, True))
+    padded = np.full(shape, np.median(limited), np.float32)
+    padded[reach : reach + rows, reach : reach + columns] = limited
+    spectrum = rfft2(padded)
+    highest = np.full(limited.shape, -np.inf, np.float32)
+    for angle_rad in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
+        kernel = np.zeros(shape, np.float32)
+        kernel[: 2 * reach + 1, : 2 * reach + 1] = _make_kernel(
+            reach, length_sd, width_sd, float(angle_rad)
+        )
+        centred = np.roll(kernel, (-reach, -reach), axis=(0, 1))
+        mean = irfft2(spectrum * rfft2(centred), s=shape)
+        np.maximum(highest, mean[reach : reach + rows, reach : reach + columns], out=highest)
+    return ScoreMap(highest, scores.step_px)
+
+
+def _make_kernel(
+    reach: int, length_sd: float, width_sd: float, angle_rad: float
+) -> Float[np.ndarray, "side side"]:
+    """Make a Gaussian with the sum 1 whose long axis has an angle with the x axis."""
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    along = x * np.cos(angle_rad) + y * np.sin(angle_rad)
+    across = y * np.cos(angle_rad) - x * np.sin(angle_rad)
+    kernel: Float32[np.ndarray, "side side"] = np.exp(
+        -((along / length_sd) ** 2 + (across / width_sd) ** 2) / 2
+    )
+    return kernel / kernel.sum()

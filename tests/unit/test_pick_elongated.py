@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from cryopick.inference.score_map import ScoreMap
+from cryopick.pick.elongated import filter_elongated, is_elongated
+
+
+def rod_map(shape, centre_yx, length, width, angle_rad):
+    """Make a map with a logit of 2 on a rod and -5 elsewhere."""
+    y, x = np.indices(shape)
+    along = (x - centre_yx[1]) * np.cos(angle_rad) + (y - centre_yx[0]) * np.sin(angle_rad)
+    across = (y - centre_yx[0]) * np.cos(angle_rad) - (x - centre_yx[1]) * np.sin(angle_rad)
+    inside = (np.abs(along) <= length / 2) & (np.abs(across) <= width / 2)
+    return np.where(inside, 2.0, -5.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("angle_rad", [0.0, 0.4, 1.1, np.pi / 2, 2.5])
+@pytest.mark.parametrize("length", [24, 40])  # the second is as long as the filter expects
+def test_the_maximum_lies_at_the_centre_of_a_rod(angle_rad, length):
+    scores = ScoreMap(rod_map((90, 80), (41, 37), length, 4, angle_rad), 2)
+
+    filtered = filter_elongated(scores, length_px=80.0, width_px=8.0).logits
+
+    row, column = np.unravel_index(filtered.argmax(), filtered.shape)
+    assert np.hypot(row - 41, column - 37) <= 2
+    assert filtered.shape == scores.logits.shape
+
+
+def test_a_dot_scores_less_than_a_rod():
+    def best(length):
+        scores = ScoreMap(rod_map((90, 80), (41, 37), length, 4, 0.7), 2)
+        return filter_elongated(scores, length_px=80.0, width_px=8.0).logits.max()
+
+    assert best(40) > best(20) + 0.5 > best(4) + 1
+
+
+def test_a_constant_map_stays_constant():
+    scores = ScoreMap(np.full((30, 20), -2.5, np.float32), 2)
+
+    filtered = filter_elongated(scores, length_px=60.0, width_px=6.0)
+
+    np.testing.assert_allclose(filtered.logits, -2.5, atol=1e-4)
+    assert filtered.step_px == 2
+
+
+def test_sides_decide_about_the_filter():
+    assert is_elongated(300.0, 30.0)
+    assert not is_elongated(300.0, 150.0)
+    assert not is_elongated(300.0, None)
