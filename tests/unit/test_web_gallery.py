@@ -13,7 +13,7 @@ from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.display import filter_band
 from cryopick.web.storage.image_cache import ImageCache
-from cryopick.web.storage.tiles import Crop, TileRequest
+from cryopick.web.storage.tiles import Crop, SheetLayout, TileRequest
 
 
 def add_run(project, scores_of):
@@ -181,7 +181,19 @@ def test_an_unreadable_micrograph_leaves_its_crops_grey(tmp_path):
     write_mrc(tmp_path / "a.mrc", tiny.blobs(0)[0], pixel_size_ang=(10.0, 10.0))
     crops = [Crop(tmp_path / "gone.mrc", 5.0, 5.0), Crop(tmp_path / "a.mrc", 50.0, 50.0)]
 
-    jpeg = ImageCache().render_sheet(crops, 20, 32, 2)
+    jpeg = ImageCache().render_sheet(crops, SheetLayout(20, 32, 2))
 
     sheet = np.asarray(Image.open(io.BytesIO(jpeg)))
     assert sheet[:, :24].std() < 2 < sheet[:, 40:].std()
+
+
+def test_without_a_run_the_gallery_shows_the_labels(client):
+    label(client, 2, 20.0, 30.0, "pos")
+    label(client, 1, 40.0, 30.0, "neg")
+
+    items = ask(client, "")["items"]
+
+    assert [(item[0], item[1], item[3], item[5]) for item in items] == [
+        (1, 40.0, None, 2),
+        (2, 20.0, None, 1),
+    ]

@@ -13,7 +13,7 @@ from cryopick.web.api.data import Angstrom, Number
 from cryopick.web.project.gallery import GalleryQuery, PickGallery
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.reviews import Score
-from cryopick.web.storage.tiles import Crop, TileRequest
+from cryopick.web.storage.tiles import Crop, SheetLayout, TileRequest
 
 __all__ = ["create_gallery_routes"]
 
@@ -29,7 +29,7 @@ def create_gallery_routes(project: AnnotationProject) -> APIRouter:
 
     @routes.get("/gallery")
     def list_items(  # noqa: PLR0913  # one parameter for each field of the query
-        run: Run,
+        run: Run = "",
         order: Literal["score-desc", "score-asc", "threshold", "disagreement"] = "score-desc",
         other: Run = "",
         t: Annotated[Score, Query()] = 0.0,
@@ -47,9 +47,11 @@ def create_gallery_routes(project: AnnotationProject) -> APIRouter:
         side: Annotated[int, Query(ge=4, le=2048)],
         cell: Annotated[int, Query(ge=16, le=256)] = 96,
         columns: Annotated[int, Query(ge=1, le=50)] = 10,
+        lp: Annotated[Angstrom | None, Query()] = None,
     ) -> Response:
         crops = _parse_crops(project, at)
-        jpeg = project.images.render_sheet(crops, side, cell, min(columns, len(crops)))
+        layout = SheetLayout(side, cell, min(columns, len(crops)), lp)
+        jpeg = project.images.render_sheet(crops, layout)
         return Response(jpeg, media_type="image/jpeg", headers=_CACHEABLE)
 
     @routes.get("/micrographs/{mid}/tile")
@@ -91,5 +93,7 @@ def _parse_crops(project: AnnotationProject, text: str) -> list[Crop]:
         raise InputError("crops are given as micrograph:x:y, separated by commas") from None
     if any(not (abs(x) <= 1e6 and abs(y) <= 1e6 and 0 <= mid < 2**62) for mid, x, y in places):
         raise InputError("a crop lies outside any micrograph")
-    paths = {mid: project.micrographs.path(mid) for mid, _, _ in places}
-    return [Crop(paths[mid], x, y) for mid, x, y in places]
+    rows = {mid: project.micrographs.find(mid) for mid in {place[0] for place in places}}
+    return [
+        Crop(Path(rows[mid]["path"]), x, y, rows[mid]["pixel_size_ang"]) for mid, x, y in places
+    ]

@@ -24,7 +24,7 @@ from cryopick.preprocess.display import (
     filter_band,
     scale_to_bytes,
 )
-from cryopick.web.storage.tiles import Crop, TileRenderer, TileRequest
+from cryopick.web.storage.tiles import Crop, SheetLayout, TileRenderer, TileRequest
 
 __all__ = ["ImageCache", "RenderedImage"]
 
@@ -134,12 +134,10 @@ class ImageCache:
         with self._rendering:
             return self._tiles.render_tile(path, tile)
 
-    def render_sheet(
-        self, crops: Sequence[Crop], side_px: int, cell_px: int, columns: int
-    ) -> bytes:
+    def render_sheet(self, crops: Sequence[Crop], layout: SheetLayout) -> bytes:
         """Render crops side by side; see `TileRenderer.render_sheet`."""
         with self._rendering:
-            return self._tiles.render_sheet(crops, side_px, cell_px, columns)
+            return self._tiles.render_sheet(crops, layout)
 
     def render_scores(
         self, key: object, compute: Callable[[], tuple[Plane, float]]

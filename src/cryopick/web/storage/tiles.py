@@ -5,7 +5,7 @@ pixel and crops of a thousand micrographs do not read a thousand files completel
 
 - `TileRenderer`: renders tiles and sheets of crops as JPEG.
 - `TileRequest`: position, scale and filters of a tile.
-- `Crop`: centre of a crop.
+- `Crop`: centre of a crop. `SheetLayout`: size and filter of the crops.
 """
 
 import io
@@ -22,7 +22,7 @@ from cryopick.errors import CryopickError, InputError
 from cryopick.io.images.micrograph_region import MicrographRegions
 from cryopick.preprocess.display import bin_pixels, convert_to_greys, filter_band, scale_to_bytes
 
-__all__ = ["Crop", "TileRenderer", "TileRequest"]
+__all__ = ["Crop", "SheetLayout", "TileRenderer", "TileRequest"]
 
 _RANGE_SD = 4.0  # half-width of the grey scale in standard deviations, as in overviews
 _SAMPLE_PX = 256  # side of the patches that the grey scale is measured on
@@ -31,7 +31,8 @@ _SD_PER_CUTOFF = 0.1874  # standard deviation of a Gaussian filter per cutoff wa
 _MAX_OPEN_BYTES = 256 << 20
 _MAX_OPEN = 64
 _MAX_RANGES = 1000
-_QUALITY = 95
+_TILE_QUALITY = 95
+_SHEET_QUALITY = 85
 
 Plane = Float32[np.ndarray, "height width"]
 Overview = Callable[[Path], tuple[Plane, float]]
@@ -67,11 +68,29 @@ class TileRequest:
 
 @dataclass(frozen=True)
 class Crop:
-    """Centre (x, y) of a crop in raw pixels."""
+    """Centre (x, y) of a crop in raw pixels, and the pixel size of its micrograph."""
 
     path: Path
     x: float
     y: float
+    pixel_size_ang: float | None = None
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """Layout of a sheet of crops.
+
+    Attributes:
+        side_px: Side of a crop in raw pixels.
+        cell_px: Side of a crop on the sheet.
+        columns: Crops in a row.
+        low_pass_ang: Cutoff of the low-pass filter.
+    """
+
+    side_px: int
+    cell_px: int = 96
+    columns: int = 10
+    low_pass_ang: float | None = None
 
 
 class TileRenderer:
@@ -100,27 +119,28 @@ class TileRenderer:
         if tile.x >= columns or tile.y >= rows or min(tile.x, tile.y) < 0:
             raise InputError("the tile lies outside the micrograph")
         low, high = self._grey_range(path, key, regions, tile)
-        return _encode(scale_to_bytes(self._read(path, regions, tile), low, high))
+        greys = scale_to_bytes(self._read(path, regions, tile), low, high)
+        return _encode(greys, _TILE_QUALITY)
 
-    def render_sheet(
-        self, crops: Sequence[Crop], side_px: int, cell_px: int, columns: int
-    ) -> bytes:
+    def render_sheet(self, crops: Sequence[Crop], layout: SheetLayout) -> bytes:
         """Render crops side by side, each with its own grey scale; unreadable ones stay grey."""
+        cell_px, columns = layout.cell_px, layout.columns
         rows = -(-len(crops) // columns)
         sheet = np.full((rows * cell_px, columns * cell_px), 128, np.uint8)
         for number, crop in enumerate(crops):
             try:
-                greys = self._crop(crop, side_px, cell_px)
+                greys = self._crop(crop, layout)
             except (CryopickError, OSError):
                 continue
             top, left = number // columns * cell_px, number % columns * cell_px
             sheet[top : top + cell_px, left : left + cell_px] = greys
-        return _encode(sheet)
+        return _encode(sheet, _SHEET_QUALITY)
 
-    def _crop(self, crop: Crop, side_px: int, cell_px: int) -> UInt8[np.ndarray, "cell cell"]:
+    def _crop(self, crop: Crop, layout: SheetLayout) -> UInt8[np.ndarray, "cell cell"]:
         """Read the square around a centre, and resample it to the size of a cell."""
         from PIL import Image
 
+        side_px, cell_px = layout.side_px, layout.cell_px
         regions, _ = self._regions(crop.path)
         # Pixel centres are at integers: the square begins half a pixel before its first pixel.
         left, top = (round(centre - (side_px - 1) / 2) for centre in (crop.x, crop.y))
@@ -132,7 +152,12 @@ class TileRenderer:
         height, width = pixels.shape
         square[first_row : first_row + height, first_column : first_column + width] = pixels
         factor = max(1, side_px // cell_px)
-        image = Image.fromarray(bin_pixels(square, factor))
+        binned = bin_pixels(square, factor)
+        if layout.low_pass_ang and crop.pixel_size_ang:
+            binned = filter_band(
+                binned, crop.pixel_size_ang * factor, low_pass_ang=layout.low_pass_ang
+            )
+        image = Image.fromarray(binned)
         resized = image.resize((cell_px, cell_px), Image.Resampling.BICUBIC)
         return convert_to_greys(np.asarray(resized))
 
@@ -226,9 +251,9 @@ class TileRenderer:
         return map_coordinates(shading, [rows, columns], order=1, mode="nearest").astype(np.float32)
 
 
-def _encode(pixels: UInt8[np.ndarray, "height width"]) -> bytes:
+def _encode(pixels: UInt8[np.ndarray, "height width"], quality: int) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY)
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality)
     return out.getvalue()
