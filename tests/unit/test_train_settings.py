@@ -48,7 +48,7 @@ def test_an_unknown_objective_in_a_settings_file_is_refused_with_the_choices(tmp
     with pytest.raises(SettingsError) as caught:
         load_toml(TrainSettings, path)
 
-    choices = '"pn", "pu", "nnpu", "ge-kl", "ge-binomial"'
+    choices = '"pn", "pu", "nnpu", "ge-kl", "ge-binomial", "peaks"'
     assert str(caught.value) == f'{path}: objective: expected one of {choices}, found "hinge"'
 
 

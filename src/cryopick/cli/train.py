@@ -38,9 +38,9 @@ def train(
         Fields(
             defaults={
                 "particles_per_micrograph": "auto",
-                "normalization": "white, or that of the model given with --init",
-                "network.name": "conv31, or that of the model given with --init",
-                "sampling.spectral_augmentation": "0.2; 0 from a model",
+                "normalization": "that of the initial model; white for random weights",
+                "network.name": "that of the initial model; conv31 for random weights",
+                "sampling.spectral_augmentation": "0; 0.2 for random weights",
             },
             auto={
                 "particles_per_micrograph": "auto estimates it from the micrographs and the "
@@ -154,7 +154,7 @@ def _choose_defaults(explicit: Mapping[str, Any], labels: int) -> dict[str, Any]
 
     init = explicit.get("init", GENERAL)
     for option, name in (("network", "network.name"), ("width", "network.width")):
-        if name in explicit and init not in (RANDOM, GENERAL):
+        if name in explicit and init != RANDOM:
             raise BadParameter(
                 f"--{option} cannot be changed in a trained model; remove it, or add --init random"
             )

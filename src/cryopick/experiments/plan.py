@@ -16,9 +16,10 @@ from cryopick.preprocess.settings import NormalizationKind
 from cryopick.train.initialization import (
     choose_model_settings,
     choose_step_count,
+    choose_tuning_step_count,
     find_initial_model,
 )
-from cryopick.train.settings import ObjectiveName, TrainSettings
+from cryopick.train.settings import GENERAL, RANDOM, ObjectiveName, TrainSettings
 
 __all__ = ["BenchmarkPlan", "Trial"]
 
@@ -112,7 +113,9 @@ class BenchmarkPlan:
         combinations = list(self._combine_settings())
         return [
             Trial(
-                settings=replace(settings, seed=self.seed + repeat, **self._choose_steps(labels)),
+                settings=replace(
+                    settings, seed=self.seed + repeat, **self._choose_steps(settings, labels)
+                ),
                 labels=labels,
                 repeat=repeat,
                 label_seed=self.seed,
@@ -124,8 +127,9 @@ class BenchmarkPlan:
             for settings, factor in combinations
         ]
 
-    def _choose_steps(self, labels: int) -> dict[str, Any]:
-        return {"steps": choose_step_count(labels)} if self.is_longer_with_labels else {}
+    def _choose_steps(self, settings: TrainSettings, labels: int) -> dict[str, Any]:
+        choose = choose_tuning_step_count if settings.init == GENERAL else choose_step_count
+        return {"steps": choose(labels)} if self.is_longer_with_labels else {}
 
     def _combine_settings(self) -> Iterator[tuple[TrainSettings, float]]:
         """Yield the settings and the prior factor of each combination."""
@@ -141,19 +145,20 @@ class BenchmarkPlan:
             self.objectives or (base.objective,),
         )
         for init, normalization, autoencoder, penalty, warm_up, factor, objective in combinations:
-            changes: dict[str, Any] = {"init": init, **self._model_settings(init)}
+            changes: dict[str, Any] = {
+                "autoencoder": autoencoder,
+                "penalty_weight": penalty,
+                "warm_up_steps": warm_up if init == RANDOM else 0,
+                "objective": objective,
+                "particles_per_micrograph": true_count * factor,
+                "init": init,
+                **self._model_settings(init),
+            }
             if normalization is not None:
                 changes["normalization"] = normalization
-            settings = replace(
-                base,
-                **changes,
-                autoencoder=autoencoder,
-                penalty_weight=penalty,
-                warm_up_steps=warm_up,
-                objective=objective,
-                particles_per_micrograph=true_count * factor,
-            )
-            yield settings, factor
+            if self.objectives:
+                changes["objective"] = objective
+            yield replace(base, **changes), factor
 
     def _model_settings(self, init: str) -> dict[str, Any]:
         """Return the settings of an initial model, unless it is that of the common settings."""

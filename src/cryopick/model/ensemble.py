@@ -1,12 +1,10 @@
-"""Ensemble of a network trained on a few labels and the general model.
+"""Ensemble of two networks, as in models from before the general model was fine-tuned.
 
-The weighted mean of the logits of both networks is a logarithmic pool of predictions. The general
-model contributes what a few labels cannot teach, the trained network what is specific to the data
-set. The weight of the general model decreases with the number of labels. The ensemble is compared
-with fine-tuning in docs/results/general-model.md.
+The weighted mean of the logits of both networks is a logarithmic pool of predictions. Training from
+random weights had the general model as a partner (decision 0008); decision 0019 replaced it. Model
+files with a partner still pick as before, and can be fine-tuned.
 
 - `EnsemblePartner`: the second network of the ensemble and its weight.
-- `partner_weight`: default weight for a number of labels.
 - `score_negative_labels`: weighted logits of the partner at negative labels.
 
 Source: Genest and Zidek 1986, "Combining probability distributions", Statistical Science 1:114.
@@ -21,10 +19,7 @@ from cryopick.array_types import Float
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
 
-__all__ = ["EnsemblePartner", "partner_weight", "score_negative_labels"]
-
-_LABELS_AT_EQUAL_WEIGHT = 72.0
-_MAX_WEIGHT = 4.0
+__all__ = ["EnsemblePartner", "score_negative_labels"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +33,6 @@ class EnsemblePartner:
 
     scorer: Scorer
     weight: float
-
-
-def partner_weight(labels: int) -> float:
-    """Compute the default weight of the partner of a network trained on `labels` labels.
-
-    >>> partner_weight(144)
-    0.5
-    """
-    return min(_MAX_WEIGHT, _LABELS_AT_EQUAL_WEIGHT / max(labels, 1))
 
 
 def score_negative_labels(

@@ -76,7 +76,7 @@ class Candidates:
 def find_store_candidates(
     scorer: Scorer, store: PreparedStore, *, diameter_px: float
 ) -> Candidates:
-    """Find the candidates on micrographs with labels; labels without a candidate are added.
+    """Find the candidates on micrographs with labels.
 
     Args:
         scorer: Network whose scores are used.
@@ -102,9 +102,11 @@ def find_candidates(
     labels_px: Float[np.ndarray, "labels 2"],
     *,
     diameter_px: float,
-    add_missed: bool = True,
 ) -> Candidates:
-    """Find the candidates on one image.
+    """Find the candidates on one image: the peaks of the scores.
+
+    A label without a peak is no candidate. Its score is not a maximum, so that the fit would learn
+    to tell maxima from other positions instead of other things from particles (decision 0019).
 
     Args:
         scorer: Network whose scores are used.
@@ -112,18 +114,12 @@ def find_candidates(
         usable: Pixels where candidates may be.
         labels_px: Labels (x, y) on it.
         diameter_px: Particle diameter in the same pixels.
-        add_missed: Add the labels that have no candidate.
     """
     output, step = _apply(scorer, image, usable), scorer.stride_px
     peaks = find_score_peaks(output.logits, diameter_px / 2 / step, output.usable)
     xy_px = peaks[:, ::-1] * float(step)
     label_of = match_peaks_to_labels(xy_px, labels_px, _MATCH_DIAMETERS * diameter_px)
-    missed = np.setdiff1d(np.arange(len(labels_px) if add_missed else 0), label_of)
-    last = np.array(output.logits.shape) - 1
-    added = np.clip(np.rint(labels_px[missed, ::-1] / step), 0, last).astype(np.int64)
-    features = output.features_at(np.concatenate([peaks, added]))
-    is_labelled = np.concatenate([label_of >= 0, np.ones(len(added), bool)])
-    return Candidates(features, is_labelled, 1)
+    return Candidates(output.features_at(peaks), label_of >= 0, 1)
 
 
 def fit_head(

@@ -1,21 +1,24 @@
 """Initial weights of a training, and the default settings that depend on them.
 
-With "general", a network of random weights is trained on the labels and averaged with the general
-model, whose last layer is fitted to the labels; the fewer the labels, the higher the weight of the
-general model. With the path of a model, that model's network is fine-tuned.
+With "general", the general model is fine-tuned: its last layer is fitted to the labels, then all
+layers are trained, and the weights before and after are averaged. With the path of a model, that
+model's network is fine-tuned without the first and the last of these steps.
 
 - `find_initial_model`: the model file of an `init` setting.
 - `choose_training_settings`: default settings of a training.
 - `choose_model_settings`: those that depend on the model.
-- `choose_step_count`: number of steps for a number of labels.
-- `Initialization`, `load_initialization`: the initial network and the ensemble partner.
+- `choose_step_count`: number of steps from random weights for a number of labels.
+- `choose_tuning_step_count`: number of steps from the general model.
+- `Initialization`, `load_initialization`: the initial network and its ensemble partner.
+- `load_centre_offset`: displacement of the picks of an initial model.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryopick.model.ensemble import EnsemblePartner, partner_weight
+from cryopick.model.architectures import ENCODER_DECODER
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
@@ -25,14 +28,16 @@ from cryopick.train.head_fit import (
     read_head_weights,
     replace_head,
 )
-from cryopick.train.settings import GENERAL, RANDOM, SamplingSettings, TrainSettings
+from cryopick.train.settings import GENERAL, PEAKS, RANDOM, SamplingSettings, TrainSettings
 
 __all__ = [
     "Initialization",
     "choose_model_settings",
     "choose_step_count",
     "choose_training_settings",
+    "choose_tuning_step_count",
     "find_initial_model",
+    "load_centre_offset",
     "load_initialization",
 ]
 
@@ -41,8 +46,16 @@ _MIN_STEPS = 200
 _MAX_STEPS = 900
 _WARM_UP_STEPS = 200
 _SPECTRAL_AUGMENTATION = 0.2
-_FINE_TUNING_STEPS = 200
+_FINE_TUNING_STEPS = 200  # from a model that is not the general one
 _FINE_TUNING_RATE = 1e-3
+_TUNING_STEPS_PER_LABEL = 1.0  # from the general model
+_DEFAULT_TUNING_STEPS = 100  # for an unknown number of labels
+_MIN_TUNING_STEPS = 40
+_MAX_TUNING_STEPS = 200
+_TUNING_RATE = 5e-4
+_TUNING_CONTRAST = 0.1
+_WINDOW_GRID_PX = 128  # side of the scored part of a window
+_WINDOWS = 2  # around labels in a minibatch, and as many at random positions
 _MIN_PATCH_PX = 96  # of two receptive fields; smaller networks use the default patch
 
 
@@ -67,7 +80,7 @@ def find_initial_model(init: str) -> Path | None:
 
 
 def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initialization:
-    """Load the initial network or the ensemble partner, with its last layer fitted to the labels.
+    """Load the initial network; the last layer of the general model is fitted to the labels.
 
     Args:
         settings: Settings of the training, with the number of particles.
@@ -83,10 +96,13 @@ def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initia
     model = load_model(file)
     if settings.init != GENERAL:
         return Initialization(model.scorer, model.partner)
-    weight = settings.general_model_weight
-    if weight is None:
-        weight = partner_weight(store.label_count)
-    return Initialization(partner=EnsemblePartner(_fit_last_layer(model, settings, store), weight))
+    return Initialization(_fit_last_layer(model, settings, store))
+
+
+def load_centre_offset(init: str) -> tuple[float, float]:
+    """Return the mean displacement of the peaks of an initial model; fine-tuning keeps it."""
+    file = find_initial_model(init)
+    return (0.0, 0.0) if file is None else load_model(file).centre_offset_px
 
 
 def _fit_last_layer(model: Model, settings: TrainSettings, store: PreparedStore) -> Scorer:
@@ -115,8 +131,21 @@ def choose_model_settings(init: str, model: Model, diameter_ang: float | None) -
     defaults: dict[str, Any] = {"normalization": model.normalization.kind}
     if diameter_ang is not None:
         defaults["working_pixel_size_ang"] = diameter_ang / model.diameter_px
-    if init == GENERAL:
-        return defaults
+    if init == GENERAL or model.scorer.settings.name == ENCODER_DECODER:
+        return {
+            **defaults,
+            "network": model.scorer.settings,
+            "objective": PEAKS,
+            "steps": _DEFAULT_TUNING_STEPS,
+            "learning_rate": _TUNING_RATE,
+            "sampling": SamplingSettings(
+                patch_px=model.scorer.receptive_field_px + _WINDOW_GRID_PX,
+                unlabelled_patches=_WINDOWS,
+                positive_patches=_WINDOWS,
+                contrast=_TUNING_CONTRAST,
+                noise=0.0,
+            ),
+        }
     two_fields_px = 2 * model.scorer.receptive_field_px
     return {
         **defaults,
@@ -141,6 +170,16 @@ def choose_step_count(labels: int) -> int:
     return min(max(_STEPS_PER_LABEL * labels, _MIN_STEPS), _MAX_STEPS)
 
 
+def choose_tuning_step_count(labels: int) -> int:
+    """Choose the number of steps of fine-tuning the general model.
+
+    >>> [choose_tuning_step_count(labels) for labels in (10, 100, 1000)]
+    [40, 100, 200]
+    """
+    steps = round(_TUNING_STEPS_PER_LABEL * labels)
+    return min(max(steps, _MIN_TUNING_STEPS), _MAX_TUNING_STEPS)
+
+
 def choose_training_settings(
     init: str, diameter_ang: float | None, *, labels: int | None = None, steps: int | None = None
 ) -> dict[str, Any]:
@@ -158,18 +197,20 @@ def choose_training_settings(
         InputError: The model given as `init` is missing.
         FormatError: The file is not a cryopick model.
     """
-    is_random = init in (RANDOM, GENERAL)
+    file = find_initial_model(init)
+    if file is not None:
+        chosen = {
+            "init": init,
+            "warm_up_steps": 0,
+            **choose_model_settings(init, load_model(file), diameter_ang),
+        }
+        if chosen.get("objective") == PEAKS and labels is not None:
+            chosen["steps"] = choose_tuning_step_count(labels)
+        return chosen
     warm_up = _WARM_UP_STEPS if steps is None else min(_WARM_UP_STEPS, steps * 2 // 5)
-    warm_up = warm_up if is_random else 0
-    defaults: dict[str, Any] = {
+    return {
         "init": init,
         "steps": warm_up + (TrainSettings.steps if labels is None else choose_step_count(labels)),
         "warm_up_steps": warm_up,
-        "sampling": SamplingSettings(
-            spectral_augmentation=_SPECTRAL_AUGMENTATION if is_random else 0.0
-        ),
+        "sampling": SamplingSettings(spectral_augmentation=_SPECTRAL_AUGMENTATION),
     }
-    file = find_initial_model(init)
-    if file is None:
-        return defaults
-    return defaults | choose_model_settings(init, load_model(file), diameter_ang)

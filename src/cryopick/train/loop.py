@@ -8,16 +8,16 @@ its last checkpoint gives the same result as an uninterrupted one.
 - `Validator`: evaluates a network on held-out micrographs.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from cryopick.array_types import Float
 from cryopick.config import hash_settings
@@ -36,13 +36,15 @@ from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 from cryopick.train.data_parallel import DeviceGroup
-from cryopick.train.objectives import evaluate_objective
 from cryopick.train.optimizer import Adam
 from cryopick.train.prior import compute_unlabelled_prior
-from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED, Minibatch, Sampler
+from cryopick.train.sampling import Minibatch, Sampler
 from cryopick.train.schedule import one_cycle_learning_rate
 from cryopick.train.settings import TrainSettings
+from cryopick.train.step_objective import StepObjective, choose_exclusion_px
 from cryopick.train.warm_up import label_blobs
+from cryopick.train.weight_average import average_weights, choose_start_weight
+from cryopick.train.window_sampling import WindowSampler
 
 __all__ = ["TrainingResult", "Validator", "train"]
 
@@ -96,7 +98,8 @@ def train(  # noqa: PLR0913  # what a run is made of
             `settings.checkpoint_every` steps.
         device: Device to compute on.
         start: Network to fine-tune, as the settings name it; None for random weights. Its batch
-            statistics and its first `settings.frozen_layers` layers are not changed.
+            statistics and its first `settings.frozen_layers` layers are not changed. The result
+            is its average with the fine-tuned network, by `settings.general_model_weight`.
         partner: Ensemble partner of the trained network. On negative labels, the network must
             compensate for high scores of the partner.
         held_out: Evaluates the network at each checkpoint.
@@ -131,9 +134,10 @@ def train(  # noqa: PLR0913  # what a run is made of
         if not is_checkpoint and state.step < settings.steps:
             continue
         run.check(state.step)
-        scores = group.run_on_first(lambda: held_out(run.scorer.eval())) if held_out else None
+        network = run.average()
+        scores = group.run_on_first(partial(held_out, network)) if held_out else None
         row = CurveRow.from_steps(state.step, pending, scores)
-        state.record(row, run.scorer)
+        state.record(row, network)
         if group.rank == 0:
             save_checkpoint(checkpoint, run.parts, state, run.key)
         pending.clear()
@@ -145,7 +149,7 @@ def train(  # noqa: PLR0913  # what a run is made of
 class _Phase:
     """Sampler of a phase, and the fraction of positives among its unlabelled regions."""
 
-    sampler: Sampler
+    sampler: Sampler | WindowSampler
     prior: float
 
 
@@ -169,25 +173,20 @@ class _Run:
         self.gamma = settings.gamma(store.label_count) if store.label_count else 0.0
         self.scorer = Scorer(settings.network)
         self.scorer.initialize_head(prior)
-        self.keep_statistics = start is not None
+        self.start = start
         if start is not None:
             _check_network(start.settings, settings.network)
             self.scorer.load_state_dict(start.state_dict())
-            self.scorer.encoder[: settings.frozen_layers].requires_grad_(False)
+            for layer in list(self.scorer.encoder.children())[: settings.frozen_layers]:
+                layer.requires_grad_(False)
         layout = choose_memory_format(self.scorer, device)
         group.synchronize_layers(self.scorer).to(device, memory_format=layout)  # type: ignore[call-overload]  # not in stubs
         field_px = self.scorer.receptive_field_px
         self.geometry = Geometry.of(settings.sampling.patch_px, field_px, self.scorer.stride_px)
-        partner_logits = score_negative_labels(partner, store) if partner else None
         self.store = store
-        self.make_sampler = partial(
-            Sampler,
-            settings=settings.sampling,
-            geometry=self.geometry,
-            seed=settings.seed,
-            partner_logits=partner_logits,
-        )
-        self.main = _Phase(self.make_sampler(store), prior)
+        self.partner_logits = score_negative_labels(partner, store) if partner else None
+        self.objective = StepObjective.for_training(settings, store, self.geometry)
+        self.main = _Phase(self._make_sampler(store), prior)
         self.parts: dict[str, Checkpointed] = {"scorer": self.scorer}
         parameters = [p for p in self.scorer.parameters() if p.requires_grad]
         self.decoder: Decoder | None = None
@@ -212,7 +211,16 @@ class _Run:
     def warm_up(self) -> _Phase:
         """Phase of the warm-up; runs that are resumed later never compute it."""
         blobs, prior = label_blobs(self.store, self.settings)
-        return _Phase(self.make_sampler(blobs), prior)
+        return _Phase(self._make_sampler(blobs), prior)
+
+    def _make_sampler(self, store: PreparedStore) -> Sampler | WindowSampler:
+        sampling, seed = self.settings.sampling, self.settings.seed
+        if not self.settings.uses_windows:
+            return Sampler(
+                store, sampling, self.geometry, seed=seed, partner_logits=self.partner_logits
+            )
+        exclusion_px = choose_exclusion_px(self.settings)
+        return WindowSampler(store, sampling, self.geometry, seed=seed, exclusion_px=exclusion_px)
 
     def _phase(self, step: int) -> _Phase:
         is_early = step < self.settings.warm_up_steps
@@ -227,7 +235,9 @@ class _Run:
             self.settings.seed + 1_000_003 * (number + 1)
         )  # dropout and decoded regions
         self.scorer.train()
-        if self.keep_statistics:  # statistics of tiled crops differ from those of micrographs
+        if self.settings.uses_windows:
+            self.scorer.eval()  # no dropout: its noise would decide which peaks are highest
+        elif self.start is not None:  # statistics of tiled crops differ from those of micrographs
             for module in self.scorer.modules():
                 module.train(not isinstance(module, nn.BatchNorm2d))
         with autocast_context(self.device):
@@ -235,38 +245,13 @@ class _Run:
             features = self.scorer.encode(patches)
             logits = self.group.gather(widen_to_float32(self.scorer.classify(features)))
             decoded = self._reconstruction(features, patches, batch)
-        logits = logits.flatten()
-        positive = logits[batch.indices[POSITIVE]]
-        unlabelled = logits[batch.indices[UNLABELLED]]
-        prior = self._phase(number).prior
-        terms = evaluate_objective(
-            self.settings.objective,
-            positive,
-            unlabelled,
-            prior=prior,
-            weight=self._penalty_weight(len(unlabelled)),
-        )
-        loss = terms.total + self.gamma * decoded
-        if len(batch.partner_logits):
-            loss = loss + softplus(logits[batch.indices[NEGATIVE]] + batch.partner_logits).mean()
+        loss, metrics = self.objective.evaluate(logits, batch, self._phase(number).prior)
+        loss = loss + self.gamma * decoded
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.group.average_gradients(self.optimizer.parameters)
         self.optimizer.step(learning_rate(number, self.settings))
-        return StepMetrics(
-            loss=self.group.all_reduce_mean(loss.detach()),
-            penalty=terms.penalty.detach(),
-            positive_rate=torch.sigmoid(positive.detach()).mean(),
-            unlabelled_rate=torch.sigmoid(unlabelled.detach()).mean(),
-            prior=prior,
-        )
-
-    def _penalty_weight(self, unlabelled: int) -> float | None:
-        """Return λ of a step; the binomial term counts independent regions only."""
-        if self.settings.objective != "ge-binomial":
-            return self.settings.penalty_weight
-        weight = 1.0 if self.settings.penalty_weight is None else self.settings.penalty_weight
-        return weight * min(1.0, self.settings.independent_regions / max(unlabelled, 1))
+        return replace(metrics, loss=self.group.all_reduce_mean(loss.detach()))
 
     def _reconstruction(self, features: Tensor, patches: Tensor, batch: Minibatch) -> Tensor:
         """Compute the mean squared norm of the difference between regions and their decodings.
@@ -288,6 +273,17 @@ class _Run:
         errors = (regions - widen_to_float32(decoded)).square().sum(dim=(1, 2))
         return self.group.partial_mean(errors, len(chosen))
 
+    def average(self) -> Scorer:
+        """Average the weights of the network with those it started from, for evaluation."""
+        weight = choose_start_weight(self.settings, self.store.label_count)
+        if self.start is None or not weight:
+            return self.scorer.eval()
+        averaged = copy.deepcopy(self.scorer)
+        averaged.load_state_dict(
+            average_weights(self.scorer.state_dict(), self.start.state_dict(), weight)
+        )
+        return averaged.eval()
+
     def check(self, step: int) -> None:
         """Check that the weights are finite.
 
@@ -303,7 +299,7 @@ class _Run:
     def result(self, state: TrainingState) -> TrainingResult:
         """Return the best network and the curves."""
         best = Scorer(self.settings.network)
-        best.load_state_dict(state.best or self.scorer.state_dict())
+        best.load_state_dict(state.best or self.average().state_dict())
         return TrainingResult(
             best.eval(), state.best_step or state.step, state.curves, self.prior, self.partner
         )

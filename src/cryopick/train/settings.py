@@ -2,7 +2,8 @@
 
 - `TrainSettings`: everything that decides the result for given micrographs and labels.
 - `SamplingSettings`: composition and augmentation of a minibatch.
-- `ObjectiveName`, `LearningRateSchedule`: the choices of `--objective` and `--schedule`.
+- `ObjectiveName`: the objectives of regions.
+- `TrainingObjective`, `LearningRateSchedule`: the choices of `--objective` and `--schedule`.
 """
 
 import math
@@ -12,16 +13,18 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from cryopick.config import Help
 from cryopick.errors import SettingsError
-from cryopick.model.architectures import NetworkSettings
+from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
 from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind
 
 __all__ = [
     "GENERAL",
+    "PEAKS",
     "RANDOM",
     "LearningRateSchedule",
     "ObjectiveName",
     "SamplingSettings",
     "TrainSettings",
+    "TrainingObjective",
 ]
 
 # Values of `init` that are not the path of a model.
@@ -29,8 +32,11 @@ RANDOM = "random"
 GENERAL = "general"
 
 ObjectiveName = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial"]
+# The objectives of regions, and that of the peaks of a score map.
+TrainingObjective = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial", "peaks"]
+PEAKS = "peaks"
 LearningRateSchedule = Literal["one-cycle", "constant"]
-_WITHOUT_PENALTY = ("pn", "pu", "nnpu")
+_WITHOUT_PENALTY = ("pn", "pu", "nnpu", PEAKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +143,13 @@ class TrainSettings:
         ),
     ] = "white"
     objective: Annotated[
-        ObjectiveName,
+        TrainingObjective,
         Help(
             "Training objective for positive and unlabelled regions: pn (unlabelled regions count "
             "as negative), pu (non-negative PU risk), nnpu (the same with the reversed gradient "
-            "of Kiryo's algorithm), ge-kl or ge-binomial (generalized expectation criteria)."
+            "of Kiryo's algorithm), ge-kl or ge-binomial (generalized expectation criteria). "
+            "peaks, for fine-tuning only, compares labels with the peaks of the score map.",
+            default="ge-binomial; peaks for the general model",
         ),
     ] = "ge-binomial"
     penalty_weight: Annotated[
@@ -171,7 +179,8 @@ class TrainSettings:
         int,
         Help(
             "Number of training steps (minibatches).",
-            default="200 to 900, growing with the number of labels; 200 from a model",
+            default="growing with the number of labels: 40 to 200 for the general model, 200 to "
+            "900 for random weights; 200 from another model",
         ),
     ] = 300
     warm_up_steps: Annotated[
@@ -179,7 +188,7 @@ class TrainSettings:
         Help(
             "Number of warm-up steps, included in --steps, that train on blob detections instead "
             "of labels.",
-            default="200, at most two fifths of --steps; 0 from a model",
+            default="200, at most two fifths of --steps; 0 for fine-tuning",
         ),
     ] = 0
     learning_rate: Annotated[
@@ -198,8 +207,8 @@ class TrainSettings:
     init: Annotated[
         str,
         Help(
-            "Initial weights: general (random weights, averaged with the general model's scores), "
-            "random, or the path of a model to fine-tune.",
+            "Initial weights: general (fine-tune the general model), random, or the path of a "
+            "model to fine-tune.",
             default="general",
             metavar="general|random|MODEL",
         ),
@@ -207,9 +216,9 @@ class TrainSettings:
     general_model_weight: Annotated[
         float | None,
         Help(
-            "Weight of the general model's scores in the average with the trained network's, "
-            "which has weight 1.",
-            default="72 divided by the number of labels, at most 4",
+            "Weight of the general model in the average of its weights with those of the "
+            "fine-tuned network, which has weight 1.",
+            default="2 for 10 labels or fewer, 1 for 20 to 300, less for more",
         ),
     ] = None
     frozen_layers: Annotated[
@@ -269,10 +278,15 @@ class TrainSettings:
                 f"there is no schedule {self.schedule!r}; choose one of "
                 f"{', '.join(get_args(LearningRateSchedule))}"
             )
-        if self.objective not in get_args(ObjectiveName):
+        if self.objective not in get_args(TrainingObjective):
             raise SettingsError(
                 f"there is no objective {self.objective!r}; choose one of "
-                f"{', '.join(get_args(ObjectiveName))}"
+                f"{', '.join(get_args(TrainingObjective))}"
+            )
+        if self.objective == PEAKS and self.init == RANDOM:
+            raise SettingsError(
+                "the objective peaks needs a trained network, whose peaks are possible particles; "
+                "use --init general or a model, or choose another objective"
             )
         if self.penalty_weight is None:
             return
@@ -288,6 +302,12 @@ class TrainSettings:
     def working_size_ang(self) -> float:
         """Ångströms per working pixel."""
         return self.working_pixel_size_ang or self.diameter_ang / DIAMETER_PX
+
+    @property
+    def uses_windows(self) -> bool:
+        """Minibatches are windows of the micrographs instead of tiled crops."""
+        is_padded = self.network.name == ENCODER_DECODER
+        return self.init == GENERAL or self.objective == PEAKS or is_padded
 
     def gamma(self, labels: int) -> float:
         """Weight γ of the reconstruction term for some number of labels.

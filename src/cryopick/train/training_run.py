@@ -30,7 +30,11 @@ from cryopick.runs.ledger import identify_file
 from cryopick.train.checkpoint import is_readable
 from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import train_on_devices
-from cryopick.train.initialization import find_initial_model, load_initialization
+from cryopick.train.initialization import (
+    find_initial_model,
+    load_centre_offset,
+    load_initialization,
+)
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
 from cryopick.train.settings import TrainSettings
@@ -216,6 +220,7 @@ class TrainingRun:
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
             partner=result.partner,
+            centre_offset_px=load_centre_offset(self.settings.init),
             summary=self._summary(prepared, result),
         )
 

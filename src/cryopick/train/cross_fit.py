@@ -1,0 +1,122 @@
+"""Score labels by networks that were not trained on them.
+
+A network scores the labels that it was trained on too high. For each fold of the labels, a network
+is fine-tuned on the others and scores those of the fold. Left-out labels count as unlabelled
+there, which the objective of fine-tuning allows.
+
+- `cross_fit_scores`: logits of all labels, each by the network that has not seen it.
+- `score_positions`: highest logits near positions.
+
+Source: cross-fitting, as in Chernozhukov et al. 2018, "Double/debiased machine learning".
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cryopick.array_types import Float
+from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
+from cryopick.train.initialization import load_initialization
+from cryopick.train.loop import train
+from cryopick.train.settings import TrainSettings
+
+__all__ = ["cross_fit_scores", "score_positions"]
+
+
+def cross_fit_scores(
+    store: PreparedStore, settings: TrainSettings, device: torch.device, *, folds: int = 3
+) -> list[Float[np.ndarray, " labels"]]:
+    """Score each label by a network that was fine-tuned without it.
+
+    Args:
+        store: Prepared micrographs with at least two labels.
+        settings: Settings of the training, with the number of particles. Its steps are taken for
+            each fold.
+        device: Device to compute on.
+        folds: Number of folds, at most the number of labels.
+
+    Returns:
+        Logits of the labels of each micrograph: of the highest score within a third of the
+        diameter.
+
+    Raises:
+        ValueError: There are fewer than two labels.
+        SettingsError: The prior and the labels contradict each other.
+    """
+    if store.label_count < 2:
+        raise ValueError(f"cross-fitting needs at least two labels; got {store.label_count}")
+    folds = min(folds, store.label_count)
+    fold_of = np.random.default_rng(settings.seed).permutation(store.label_count) % folds
+    stops = np.cumsum([len(xy_px) for xy_px in store.labels_px])[:-1]
+    fold_by_micrograph = np.split(fold_of, stops)
+    logits = [np.zeros(len(xy_px)) for xy_px in store.labels_px]
+    diameter_px = settings.diameter_ang / settings.working_size_ang
+    for fold in range(folds):
+        is_left_out = [numbers == fold for numbers in fold_by_micrograph]
+        others = _select(store, [~left_out for left_out in is_left_out])
+        start = load_initialization(settings, others)
+        with tempfile.TemporaryDirectory() as folder:
+            result = train(
+                others,
+                replace(settings, checkpoint_every=settings.steps),
+                Path(folder) / "checkpoint.safetensors",
+                device=device,
+                start=start.scorer,
+                partner=start.partner,
+            )
+        left_out_labels = _select(store, is_left_out).labels_px
+        scores = score_positions(
+            result.best.to(device), store, left_out_labels, within_px=diameter_px / 3
+        )
+        for values, left_out, of_fold in zip(logits, is_left_out, scores, strict=True):
+            values[left_out] = of_fold
+    return logits
+
+
+def score_positions(
+    scorer: Scorer,
+    store: PreparedStore,
+    positions_px: Sequence[Float[np.ndarray, "_ 2"]],
+    *,
+    within_px: float,
+) -> list[Float[np.ndarray, " positions"]]:
+    """Return the highest logit near each position (x, y) of each micrograph of a store.
+
+    Args:
+        scorer: The network, on the device to use.
+        store: Prepared micrographs.
+        positions_px: Positions on each of them, in working pixels.
+        within_px: Distance from a position within which the highest score is taken.
+    """
+    device = next(scorer.parameters()).device
+    optimized = optimize_for_inference(scorer.eval(), device=device)
+    step_px = optimized.stride_px
+    reach = int(within_px / step_px)
+    offset = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    offset = offset[:, np.hypot(*offset) * step_px <= within_px]
+    scores = []
+    for number, xy_px in enumerate(positions_px):
+        if not len(xy_px):
+            scores.append(np.zeros(0))
+            continue
+        image = load_micrograph(store.folder, number).image
+        logits = compute_score_map(optimized, image, step_px=step_px).logits
+        centre = np.rint(xy_px[:, ::-1].T / step_px).astype(int)
+        row, column = (
+            np.clip(axis[:, None] + shift, 0, length - 1)
+            for axis, shift, length in zip(centre, offset, logits.shape, strict=True)
+        )
+        scores.append(logits[row, column].max(axis=1).astype(np.float64))
+    return scores
+
+
+def _select(store: PreparedStore, chosen: Sequence[np.ndarray]) -> PreparedStore:
+    """Return the store with only some of its labels."""
+    labels = zip(store.labels_px, chosen, strict=True)
+    return replace(store, labels_px=tuple(xy_px[mask] for xy_px, mask in labels))

@@ -1,0 +1,157 @@
+"""Fine-tuning on windows: what it gains, that it resumes, and scores of left-out labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests import oracles_learn as oracles
+
+from cryopick.model.architectures import NetworkSettings
+from cryopick.model.model_file import GENERAL_MODEL, load_model
+from cryopick.model.networks import Scorer
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.normalize import Normalization
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
+from cryopick.simulate.domain import Domain, simulate_session
+from cryopick.train.cross_fit import cross_fit_scores, score_positions
+from cryopick.train.initialization import choose_model_settings, load_initialization
+from cryopick.train.loop import train
+from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.validation import HeldOutValidator
+
+CPU = torch.device("cpu")
+CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
+SETTINGS = TrainSettings(
+    diameter_ang=12.0,
+    working_pixel_size_ang=1.0,
+    particles_per_micrograph=float(len(CENTRES)),
+    init="general",
+    objective="peaks",
+    steps=6,
+    checkpoint_every=2,
+    learning_rate=1e-2,
+    network=NetworkSettings(width=2),
+    sampling=SamplingSettings(patch_px=63, unlabelled_patches=1, positive_patches=1),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two micrographs of six bright blobs, three of them labelled."""
+    folder = tmp_path_factory.mktemp("store")
+    for number in range(2):
+        image = 3 * oracles.blobs((96, 104), CENTRES, 2.5, noise=1 / 3, seed=number) - 30
+        usable = np.ones(image.shape, bool)
+        stored = StoredMicrograph(image.astype(np.float32), usable, (1.0, 1.0))
+        save_micrograph(folder, number, stored)
+    return PreparedStore.open(folder, [CENTRES[:3]] * 2)
+
+
+@pytest.fixture(scope="module")
+def start():
+    torch.manual_seed(3)
+    return Scorer(NetworkSettings(width=2)).eval()
+
+
+def test_the_result_lies_between_the_weights_before_and_after_training(store, start, tmp_path):
+    weights = {}
+    for weight in (0.0, 1.0, 3.0):
+        settings = replace(SETTINGS, general_model_weight=weight)
+        result = train(store, settings, tmp_path / str(weight), device=CPU, start=start)
+        weights[weight] = result.best.state_dict()["head.weight"]
+
+    before, after = start.state_dict()["head.weight"], weights[0.0]
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(weights[1.0], (before + after) / 2)
+    torch.testing.assert_close(weights[3.0], (3 * before + after) / 4)
+
+
+def test_batch_statistics_are_kept(store, start, tmp_path):
+    result = train(store, SETTINGS, tmp_path / "run", device=CPU, start=start)
+
+    before, after = start.state_dict(), result.best.state_dict()
+    statistics = [name for name in before if "running" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+
+
+@pytest.mark.parametrize("objective", ["peaks", "ge-binomial"])
+def test_a_resumed_fine_tuning_ends_like_an_uninterrupted_one(store, start, tmp_path, objective):
+    settings = replace(SETTINGS, objective=objective)
+
+    def interrupt(row):
+        if row.step == 4:
+            raise KeyboardInterrupt
+
+    whole = train(store, settings, tmp_path / "a", device=CPU, start=start)
+    with pytest.raises(KeyboardInterrupt):
+        train(store, settings, tmp_path / "b", device=CPU, start=start, on_row=interrupt)
+    resumed = train(store, settings, tmp_path / "b", device=CPU, start=start)
+
+    assert resumed.curves.rows == whole.curves.rows
+    weights, others = whole.best.state_dict(), resumed.best.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_a_label_is_scored_by_a_network_that_was_not_trained_on_it(store, start, monkeypatch):
+    trained_on = []
+
+    def load(_, store):
+        trained_on.append({tuple(xy) for labels in store.labels_px for xy in labels})
+        return type("Initialization", (), {"scorer": start, "partner": None})
+
+    monkeypatch.setattr("cryopick.train.cross_fit.load_initialization", load)
+    distinct = replace(store, labels_px=(CENTRES[:3], CENTRES[3:5]))
+
+    scores = cross_fit_scores(distinct, replace(SETTINGS, steps=2), CPU, folds=2)
+
+    assert [len(values) for values in scores] == [3, 2]
+    assert np.isfinite(np.concatenate(scores)).all()
+    assert not trained_on[0] & trained_on[1]
+    assert len(trained_on[0] | trained_on[1]) == 5
+    with pytest.raises(ValueError, match="at least two labels"):
+        cross_fit_scores(replace(store, labels_px=(CENTRES[:1], CENTRES[:0])), SETTINGS, CPU)
+
+
+def test_a_position_has_the_highest_score_near_it(store, start):
+    near, far = (
+        score_positions(start, store, [CENTRES[:1], CENTRES[:0]], within_px=radius_px)[0][0]
+        for radius_px in (0.0, 30.0)
+    )
+
+    assert far > near
+    at = CENTRES[:1] + 8
+    assert score_positions(start, store, [at, at], within_px=30.0)[0][0] >= near
+
+
+def test_labels_do_not_lower_the_average_precision_of_the_general_model(tmp_path):
+    model = load_model(GENERAL_MODEL)
+    usable = np.ones((256, 256), bool)
+    fields = simulate_session(Domain(side_px=256), (7, 3), 4)
+    for number, field in enumerate(fields):
+        image = Normalization("noise").apply(field.image, usable)
+        inner = erode_mask(usable, model.diameter_px / 2)
+        folder = tmp_path / ("test" if number % 2 else "training")
+        save_micrograph(folder, number // 2, StoredMicrograph(image, inner, (1.0, 1.0)))
+    truth = [field.xy_px for field in fields]
+    training = PreparedStore.open(tmp_path / "training", [xy_px[:8] for xy_px in truth[::2]])
+    judge = HeldOutValidator(PreparedStore.open(tmp_path / "test", truth[1::2]), 17.0, 2.0)
+    chosen = choose_model_settings("general", model, 170.0)
+    settings = TrainSettings(
+        **chosen
+        | {
+            "diameter_ang": 170.0,
+            "particles_per_micrograph": float(np.mean([len(xy_px) for xy_px in truth])),
+            "init": "general",
+            "steps": 10,
+            "sampling": replace(chosen["sampling"], patch_px=165),
+        }
+    )
+
+    start = load_initialization(settings, training).scorer
+    tuned = train(training, settings, tmp_path / "run", device=CPU, start=start).best
+
+    before = judge(model.scorer)[1]
+    assert before < 0.95  # there is something to gain
+    assert judge(tuned)[1] > before - 0.01
