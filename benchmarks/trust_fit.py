@@ -223,20 +223,21 @@ def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> di
         if not peaks.is_complete:
             continue
         number = len(peaks.particle_score)
-        fit = fit_score_distribution(peaks.picks.score, prior=priors[peaks.family])
-        precision, recall = true_rates(peaks, fit.best_threshold)
-        errors["count_deviation"].append(required(np.log, fit.count, number))
-        errors["precision_deviation"].append(
-            required(log_odds, fit.estimate_precision(fit.best_threshold), precision)
-        )
-        errors["recall_deviation"].append(
-            required(log_odds, fit.estimate_recall(fit.best_threshold), recall)
-        )
-        if number >= MIN_PARTICLES:
-            for draw in range(3):
-                labels = draw_labels(peaks, 15, draw)
-                fit = fit_score_distribution(peaks.picks.score, labels, prior=priors[peaks.family])
-                errors["labelled_deviation"].append(required(np.log, fit.count, number))
+        for n_labels, draw in ((0, 0), (15, 0), (25, 1)):
+            if n_labels and number < MIN_PARTICLES:
+                continue
+            labels = draw_labels(peaks, n_labels, draw)
+            fit = fit_score_distribution(peaks.picks.score, labels, priors[peaks.family])
+            at = fit.best_threshold
+            precision, recall = true_rates(peaks, at)
+            kind = "labelled_deviation" if n_labels else "count_deviation"
+            errors[kind].append(required(np.log, fit.count, number))
+            promised = fit.estimate_precision(at)
+            errors["precision_deviation"].append(required(log_odds, promised, precision))
+            if not n_labels:
+                errors["recall_deviation"].append(
+                    required(log_odds, fit.estimate_recall(at), recall)
+                )
     return {name: round(float(np.quantile(values, COVERED)), 3) for name, values in errors.items()}
 
 
@@ -253,10 +254,9 @@ def log_odds(fraction: float) -> float:
     return float(np.log(fraction / (1 - fraction)))
 
 
-def required(scale, interval, truth: float) -> float:  # noqa: ANN001  # a function and an interval
+def required(scale: Callable[[float], float], interval: Interval, truth: float) -> float:
     """Smallest deviation that makes an interval cover the truth."""
-    value, low, high, true = (
-        scale(x) for x in (interval.value, interval.low, interval.high, truth)
-    )
+    ends = (interval.value, interval.low, interval.high, truth)
+    value, low, high, true = (scale(number) for number in ends)
     gap = value - low if true < value else high - value
     return float(np.sqrt(max((true - value) ** 2 - gap**2, 0.0)) / Z)

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate
+from cryopick.train.calibration_fit import solve_logit_shift
 from cryopick.train.particle_count import (
     GeneralModelSample,
     ParticleCountEstimate,
@@ -18,45 +19,38 @@ from cryopick.train.particle_count import (
     count_complete_labels,
     resolve_particle_count,
 )
-from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
 many = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=50).map(np.array)
 
 
-def mixture(particles, others, mean=2.0, seed=0):
-    """Draw normal scores of particles and exponential scores of background, with 25 labels."""
+def sample_of(particles, others, mean=2.0, seed=0, labels=25):
+    """Draw normal scores of particles and background on two micrographs, with some labels."""
     rng = np.random.default_rng(seed)
-    score = np.concatenate([rng.normal(mean, 1.2, particles), rng.exponential(1.2, others) - 6])
-    is_known = np.zeros(len(score), bool)
-    is_known[rng.choice(particles, 25, replace=False)] = True
-    return score, is_known
+    score = np.concatenate([rng.normal(mean, 1.2, particles), rng.normal(-4.2, 1.0, others)])
+    xy = rng.uniform(0, 40_000, (len(score), 2))
+    index = rng.integers(0, 2, len(score))
+    picks = Picks(micrographs=("a", "b"), index=index, xy_px=xy, score=score)
+    return GeneralModelSample(
+        picks, picks.select(rng.choice(particles, labels, replace=False)), 30.0
+    )
 
 
 @pytest.mark.parametrize("mean", [-0.5, 1.0, 3.0])
 @pytest.mark.parametrize(("particles", "others"), [(300, 3000), (1500, 3000)])
-def test_the_count_is_estimated_although_the_scores_are_not_calibrated(particles, others, mean):
-    score, is_known = mixture(particles, others, mean)
+def test_the_interval_of_the_count_contains_the_truth(particles, others, mean):
+    estimate = sample_of(particles, others, mean).estimate()
 
-    number = estimate_particles(score, is_known)
-
-    assert number == pytest.approx(particles, rel=0.25)
-    if mean < 0:  # what the scores say by themselves is far off
-        assert expit(score).sum() < 0.75 * particles
+    assert estimate.low < particles / 2 < estimate.high
+    assert estimate.number == pytest.approx(particles / 2, rel=0.3)
+    assert estimate.objection(particles / 2) == ""
 
 
-def test_the_order_of_picks_does_not_matter():
-    score, is_known = mixture(200, 1000)
-    order = np.random.default_rng(1).permutation(len(score))
+def test_a_count_that_is_surely_wrong_is_objected_to():
+    estimate = sample_of(300, 3000).estimate()
 
-    assert estimate_particles(score, is_known) == pytest.approx(
-        estimate_particles(score[order], is_known[order]), rel=1e-9
-    )
-
-
-@pytest.mark.parametrize("known", [0, 3])
-def test_without_unlabelled_picks_the_count_is_that_of_the_labels(known):
-    assert estimate_particles(np.zeros(known), np.ones(known, bool)) == known
+    assert estimate.objection(10.0)
+    assert estimate.objection(3000.0)
 
 
 @given(many, st.floats(0.1, 0.9))
@@ -70,6 +64,7 @@ def test_a_given_count_is_compared_with_the_interval():
     estimate = ParticleCountEstimate(500.0, 400.0, 625.0)
 
     assert estimate.objection(450.0) == ""
+    assert estimate.objection(340.0) == ""  # outside, but not surely wrong
     assert "1000 particles per micrograph is above the estimate" in estimate.objection(1000.0)
     assert "100 particles per micrograph is below the estimate" in estimate.objection(100.0)
     assert "500 particles per micrograph (95 %: 400 to 625)" in estimate.objection(100.0)
@@ -117,17 +112,17 @@ def test_the_sample_spreads_over_labelled_and_unlabelled_micrographs():
     assert choose_sample(paths[:3], labels) == paths[:3]
 
 
-def test_probabilities_sum_to_the_particles_and_labels_are_matched():
-    score, is_known = mixture(200, 1000)
-    xy = np.random.default_rng(2).uniform(0, 4000, (len(score), 2))
-    picks = Picks.for_micrograph("a", xy, score)
-    sample = GeneralModelSample(picks, Picks.for_micrograph("a", xy[is_known]), 30.0)
+def test_labels_are_scored_by_the_picks_that_match_them():
+    sample = sample_of(200, 1000)
+    missed = concatenate([sample.labels, Picks.for_micrograph("b", np.array([[1e6, 1e6]]))])
+
+    scores = GeneralModelSample(sample.picks, missed, 30.0).label_scores
 
     assert sample.is_label.sum() == 25
-    assert sample.probability.sum() == pytest.approx(sample.particles)
-    estimate = sample.estimate()
-    assert estimate.low < 200 < estimate.high
-    assert estimate.number == pytest.approx(sample.particles, rel=0.01)
+    assert scores[-1] == -np.inf
+    assert np.isfinite(scores[:-1]).all()
+    assert scores[:-1].mean() == pytest.approx(2.0, abs=1.0)
+    assert 0 <= sample.floor_probability < 0.2
 
 
 def test_too_few_particles_give_no_estimate():

@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.evaluate.confidence import wilson_interval
 from cryopick.evaluate.score_prior import ScorePrior, load_score_prior
 
 __all__ = ["Interval", "ScoreDistribution", "fit_score_distribution"]
@@ -33,6 +34,8 @@ _ITERATIONS = 10
 _MIN_WEIGHT = 1e-4  # of a fit, relative to the best one
 _LOWEST = -8.0  # score of a label without any pick
 _QUANTILES = (0.025, 0.975)
+_MIN_LABELS = 8  # with fewer, recall is estimated from the scores
+_MARGIN = 0.005  # of fractions, for the chance of single picks
 _Z = 1.96  # standard deviations of a Gaussian that contain 95 %
 
 
@@ -56,7 +59,7 @@ class ScoreDistribution:
         n_particles: Number of particles of each fit, including those without a pick.
         probability: Probability that a pick in a bin is a particle, for each fit.
         prior: The prior.
-        n_labels: Number of labels that were used.
+        labels: Scores of labels that the model did not learn from.
     """
 
     edges: Float[np.ndarray, " edges"]
@@ -65,14 +68,19 @@ class ScoreDistribution:
     n_particles: Float[np.ndarray, " fits"]
     probability: Float[np.ndarray, "fits bins"]
     prior: ScorePrior
-    n_labels: int = 0
+    labels: Float[np.ndarray, " labels"]
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels that were used."""
+        return len(self.labels)
 
     @cached_property
     def count(self) -> Interval:
         """Number of particles on all micrographs; the estimate is the median."""
         logs = np.log(np.maximum(self.n_particles, 1e-3))
-        labelled = self.n_labels >= 8
-        extra = self.prior.labelled_deviation if labelled else self.prior.count_deviation
+        is_labelled = self.n_labels >= _MIN_LABELS
+        extra = self.prior.labelled_deviation if is_labelled else self.prior.count_deviation
         return _map(np.exp, self._summarize(logs, extra))
 
     @property
@@ -108,7 +116,14 @@ class ScoreDistribution:
         return self._summarize_fractions(precision, self.prior.precision_deviation)
 
     def estimate_recall(self, threshold: float) -> Interval:
-        """Estimate the fraction of all particles that have a pick at or above a threshold."""
+        """Estimate the fraction of all particles that have a pick at or above a threshold.
+
+        With labels, it is their fraction, with its Wilson interval.
+        """
+        if self.n_labels >= _MIN_LABELS:
+            n_found = np.array([float((self.labels >= threshold).sum())])
+            low, high = wilson_interval(n_found, np.array([self.n_labels]))
+            return Interval(float(n_found[0]) / self.n_labels, float(low[0]), float(high[0]))
         true_positives, _ = self._count_above(threshold)
         recall = true_positives / np.maximum(self.n_particles, 1e-9)
         return self._summarize_fractions(recall, self.prior.recall_deviation)
@@ -123,7 +138,10 @@ class ScoreDistribution:
     ) -> Interval:
         from scipy.special import expit, logit
 
-        return _map(expit, self._summarize(logit(np.clip(fractions, 1e-4, 1 - 1e-4)), deviation))
+        logits = logit(np.clip(fractions, _MARGIN, 1 - _MARGIN))
+        interval = _map(expit, self._summarize(logits, deviation))
+        low, high = max(interval.low - _MARGIN, 0.0), min(interval.high + _MARGIN, 1.0)
+        return Interval(interval.value, low, high)
 
     def _summarize(self, values: Float[np.ndarray, " fits"], deviation: float) -> Interval:
         """Compute the median over the fits, and an interval with the deviation between sets."""
@@ -270,7 +288,7 @@ class _Grid:
             n_particles=np.maximum(n_particles[chosen], len(labels)),
             probability=probability[chosen],
             prior=prior,
-            n_labels=len(labels),
+            labels=labels,
         )
 
     def _log_prior(

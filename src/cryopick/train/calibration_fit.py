@@ -2,6 +2,7 @@
 
 - `fit_platt_scaling`: the line from logits to log-odds, from correct and wrong picks.
 - `fit_platt_scaling_to_probabilities`: the line from the probability of each pick.
+- `solve_logit_shift`: shift of logits whose probabilities sum to a number.
 - `apply_calibration`: a network whose logits are the log-odds.
 
 Source: Platt 1999, "Probabilistic outputs for support vector machines".
@@ -14,7 +15,12 @@ from cryopick.array_types import Bool, Float
 from cryopick.model.calibration import Calibration
 from cryopick.model.networks import Scorer
 
-__all__ = ["apply_calibration", "fit_platt_scaling", "fit_platt_scaling_to_probabilities"]
+__all__ = [
+    "apply_calibration",
+    "fit_platt_scaling",
+    "fit_platt_scaling_to_probabilities",
+    "solve_logit_shift",
+]
 
 _MAX_ITERATIONS = 50
 _RIDGE = 1e-3  # keeps the line finite if the scores separate correct and wrong picks completely
@@ -63,6 +69,29 @@ def fit_platt_scaling_to_probabilities(
         if np.abs(step).max() < 1e-9:
             break
     return Calibration(float(line[0]), float(line[1]))
+
+
+def solve_logit_shift(logits: Float[np.ndarray, " picks"], number: float) -> float:
+    """Find the shift of logits whose probabilities sum to a number, by bisection.
+
+    Args:
+        logits: Scores of at least one pick.
+        number: Target sum; at most 0.999 of the number of picks is reached.
+
+    >>> round(solve_logit_shift(np.zeros(4), 3.0), 3)  # probabilities of three quarters
+    1.099
+    """
+    target = min(max(number, 1e-3), 0.999 * len(logits))
+    low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
+    from scipy.special import expit
+
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        if expit(logits + middle).sum() < target:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def apply_calibration(scorer: Scorer, calibration: Calibration) -> Scorer:

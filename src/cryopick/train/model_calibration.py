@@ -21,7 +21,11 @@ from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
 from cryopick.regions import Regions
-from cryopick.train.calibration_fit import fit_platt_scaling, fit_platt_scaling_to_probabilities
+from cryopick.train.calibration_fit import (
+    fit_platt_scaling,
+    fit_platt_scaling_to_probabilities,
+    solve_logit_shift,
+)
 from cryopick.train.particle_count import (
     LABEL_RADIUS_DIAMETERS,
     MIN_PARTICLES,
@@ -29,7 +33,6 @@ from cryopick.train.particle_count import (
     ParticleStatistics,
     pick_usable,
 )
-from cryopick.train.score_mixture import solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
 __all__ = ["calibrate_model"]

@@ -1,9 +1,10 @@
 """Estimate the number of particles per micrograph before training.
 
-The general model's scores are roughly calibrated log-odds; how the particles of a data set score
-follows from the labels. Both together give the number of particles, which sets the class prior of
-the training, and later the calibration of the trained model. No micrograph needs complete labels,
-but the labels must be a random sample of the particles.
+The distribution of the general model's scores separates particles from background; how the
+particles of a data set score follows from the labels, which that model did not learn from. Both
+together give the number of particles, which sets the class prior of the training, and later the
+calibration of the trained model. No micrograph needs complete labels, but the labels must be a
+random sample of the particles.
 docs/explanation/scores.md explains the method, docs/results/scores.md its accuracy.
 
 - `choose_sample`, `pick_sample`: picks of the general model on some of the micrographs.
@@ -23,11 +24,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.special import expit
 
 from cryopick.array_types import Bool, Float
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.evaluate.matching import match_picks
+from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.pick.picker import Picker
@@ -36,7 +37,6 @@ from cryopick.picks import Picks, choose_evenly, concatenate
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.regions import Regions
 from cryopick.runs.file_errors import translate_file_errors
-from cryopick.train.score_mixture import estimate_particles, solve_logit_shift
 from cryopick.train.settings import TrainSettings
 
 __all__ = [
@@ -56,11 +56,6 @@ MIN_PARTICLES = 8  # with fewer, nothing is estimated or calibrated
 LABEL_RADIUS_DIAMETERS = 1 / 3  # between a pick and the label that it matches
 _MAX_MICROGRAPHS = 8  # sampled with labels, and as many without
 _FLOOR = -8.0  # minimum score of the general model's picks
-_SLOPE = 1.3  # of log-odds in its logits, on micrographs that it was not calibrated on
-_RESAMPLES = 40
-# Standard deviation of the logarithm of estimated over true counts between kinds of particles:
-# docs/results/scores.md.
-_KIND_DEVIATION = 0.12
 _MICROGRAPH_DEVIATION = 0.3  # between micrographs, if only one is complete
 _Z = 1.96  # standard deviations of a Gaussian that contain 95 %
 _LABEL_FACTOR = 1.1  # minimum ratio of particles to labels
@@ -83,8 +78,11 @@ class ParticleCountEstimate:
         return f"{self.number:g} particles per micrograph (95 %: {self.low:.0f} to {self.high:.0f})"
 
     def objection(self, number: float) -> str:
-        """Describe why a number given by the user is doubtful; empty if it is plausible."""
-        if self.low <= number <= self.high:
+        """Describe why a number given by the user is wrong; empty if it may be right.
+
+        The interval is extended to twice its width on both sides, on a logarithmic scale.
+        """
+        if self.low * self.low / self.number <= number <= self.high * self.high / self.number:
             return ""
         side = "above" if number > self.high else "below"
         return (
@@ -124,40 +122,51 @@ class GeneralModelSample:
         return match_picks(self.picks, self.labels, LABEL_RADIUS_DIAMETERS * self.diameter_px) >= 0
 
     @cached_property
+    def label_scores(self) -> Float[np.ndarray, " labels"]:
+        """Score of the pick that matches each label; minus infinity if there is none."""
+        radius_px = LABEL_RADIUS_DIAMETERS * self.diameter_px
+        partner = match_picks(self.picks, self.labels, radius_px)
+        scores = np.full(len(self.labels), -np.inf)
+        scores[partner[self.is_label]] = self.picks.score[self.is_label]
+        return scores
+
+    @cached_property
+    def distribution(self) -> ScoreDistribution:
+        """Distribution of the scores of particles and background."""
+        return fit_score_distribution(self.picks.score, self.label_scores)
+
+    @cached_property
     def particles(self) -> float:
         """Estimated number of particles on all these micrographs."""
-        return estimate_particles(self.picks.score, self.is_label)
+        return self.distribution.count.value
 
     @cached_property
     def probability(self) -> Float[np.ndarray, " picks"]:
-        """Probability that each pick is a particle; the sum is `particles`."""
-        return expit(_SLOPE * self.picks.score + self._shift)
-
-    @cached_property
-    def _shift(self) -> float:
-        return solve_logit_shift(_SLOPE * self.picks.score, self.particles)
+        """Probability that each pick is a particle."""
+        return self.distribution.compute_probability(self.picks.score)
 
     @property
     def floor_probability(self) -> float:
         """Probability that a position without a pick is a particle."""
-        return float(expit(_SLOPE * _FLOOR + self._shift))
+        return float(self.distribution.compute_probability(np.array([_FLOOR]))[0])
 
     def estimate(self) -> ParticleCountEstimate | None:
         """Estimate the particles per micrograph; None with too few particles.
 
-        The interval combines a bootstrap over micrographs with the deviation between kinds of
-        particles that was measured on other data.
+        The interval combines that of the distribution with the variation between micrographs.
         """
         if self.particles < MIN_PARTICLES:
             return None
-        rng, rows = np.random.default_rng(0), list(self.picks.rows_by_micrograph().values())
-        logs = []
-        for _ in range(_RESAMPLES):
-            drawn = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
-            number = estimate_particles(self.picks.score[drawn], self.is_label[drawn])
-            logs.append(math.log(max(number, 1.0)))
-        deviation = math.hypot(float(np.std(logs)), _KIND_DEVIATION)
-        return ParticleCountEstimate.from_log_deviation(self.particles / len(self.names), deviation)
+        count, number = self.distribution.count, len(self.names)
+        by_micrograph = np.bincount(self.picks.index, self.probability, minlength=number)
+        between = float(by_micrograph.std()) / max(float(by_micrograph.mean()), 1e-9)
+        deviation = _Z * between / math.sqrt(number)
+        below = math.hypot(math.log(count.value / count.low), deviation)
+        above = math.hypot(math.log(count.high / count.value), deviation)
+        mean = count.value / number
+        return ParticleCountEstimate(
+            float(f"{mean:.3g}"), mean * math.exp(-below), mean * math.exp(above)
+        )
 
 
 def choose_sample(paths: Sequence[Path], labels: Picks) -> list[Path]:
