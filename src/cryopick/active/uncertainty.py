@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from cryopick.array_types import Float, Float32, Integer
 from cryopick.picks import choose_evenly
-from cryopick.train.score_mixture import solve_logit_shift
+from cryopick.train.calibration_fit import solve_logit_shift
 
 __all__ = [
     "average_probability",
