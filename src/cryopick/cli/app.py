@@ -38,6 +38,7 @@ MODULES = {
     "benchmark-report": "benchmark_report",
     "combine": "sets",
     "convert": "convert",
+    "cross-validate": "cross_validate",
     "cryosparc-job": "cryosparc_job",
     "demo": "demo",
     "evaluate": "evaluate",
