@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.fixture
-def topaz(monkeypatch, tmp_path, capsys, few_resamples):
+def topaz(monkeypatch, tmp_path, capsys):
     """Run a topaz command line in a folder of its own, check its status, give stdout and stderr."""
     from cryopick.clients.topaz_cli.app import run_words
 
@@ -93,16 +93,7 @@ def client(project):
 
 
 @pytest.fixture
-def few_resamples(monkeypatch):
-    """Estimate intervals of particle counts from 3 resamples instead of 40.
-
-    Tests of `cryopick.train.particle_count` do not use this.
-    """
-    monkeypatch.setattr("cryopick.train.particle_count._RESAMPLES", 3)
-
-
-@pytest.fixture
-def run_and_plot(run_words, few_resamples):
+def run_and_plot(run_words):
     """Return `run_words` in a folder with three micrographs in mics/ and their labels.tsv."""
     from tests import tiny
 
