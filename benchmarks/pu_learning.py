@@ -50,8 +50,7 @@ PARTS = {
     "proposals": "--objective ge-binomial --normalization white --labels 10 --labels 25 "
     "--steps 500 --warm-up-steps 0 --warm-up-steps 200",
     "general": f"{ALL} --init general --labels 10",
-    "guided": "--objective ge-binomial --init general --labels 10 --labels 25 --labels 100 "
-    "--steps 500 --warm-up-steps 200 --spectral-augmentation 0.2",
+    "guided": "--init general --labels 10 --labels 25 --labels 100",
 }
 
 # Our own normalisation; kept apart, as it would mix with the paper's.

@@ -128,8 +128,9 @@ class BenchmarkPlan:
         ]
 
     def _choose_steps(self, settings: TrainSettings, labels: int) -> dict[str, Any]:
-        choose = choose_tuning_step_count if settings.init == GENERAL else choose_step_count
-        return {"steps": choose(labels)} if self.is_longer_with_labels else {}
+        if settings.init == GENERAL and (self.is_longer_with_labels or self.inits):
+            return {"steps": choose_tuning_step_count(labels)}
+        return {"steps": choose_step_count(labels)} if self.is_longer_with_labels else {}
 
     def _combine_settings(self) -> Iterator[tuple[TrainSettings, float]]:
         """Yield the settings and the prior factor of each combination."""
