@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cryopick.errors import MicrographError
+from cryopick.io.images.mrc import write_mrc
 from cryopick.preprocess.pipeline import rescale_micrograph
-from cryopick.preprocess.working_size import check_working_size
+from cryopick.preprocess.working_size import check_pick_count, check_working_size
 
 DIAMETER_PX = 17  # working pixels
 
@@ -47,3 +48,23 @@ def test_rescaling_checks_before_it_allocates(factor):
 
     with pytest.raises(MicrographError):
         rescale_micrograph(image, factor)
+
+
+@pytest.mark.parametrize("distance_px", [0.0, 1e-9, 0.5, 3.0, 9.0])
+def test_a_distance_that_allows_far_too_many_picks_is_refused(distance_px):
+    with pytest.raises(MicrographError, match=r"check --radius-ang, --diameter-ang and the pixel"):
+        check_pick_count((4096, 4096), distance_px)
+
+
+@pytest.mark.parametrize(("side", "distance_px"), [(4096, 10.0), (512, 1.25), (11520, 28.0), (64, 0.0)])
+def test_dense_particles_are_not_refused(side, distance_px):
+    check_pick_count((side, side), distance_px)
+
+
+@pytest.mark.parametrize("command", ["pick", "propose"])
+def test_a_distance_in_a_wrong_unit_is_the_error_of_its_micrograph(command, run_words, tmp_path):
+    write_mrc(tmp_path / "a.mrc", np.eye(512, dtype=np.float32), pixel_size_ang=(5.0, 5.0))
+
+    result = run_words(f"{command} a.mrc --diameter-ang 100 --radius-ang 2 -o a.star", status=1)
+
+    assert "a.mrc: a distance of 0.4 pixels between picks allows" in result.stderr

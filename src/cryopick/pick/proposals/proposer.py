@@ -25,6 +25,7 @@ from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.preprocess.mask import erode_mask
 from cryopick.preprocess.pipeline import RescaledMicrograph, rescale_micrograph
 from cryopick.preprocess.settings import DIAMETER_PX
+from cryopick.preprocess.working_size import check_pick_count
 from cryopick.runs.parallel import available_cores
 
 __all__ = ["Proposer"]
@@ -105,10 +106,11 @@ class Proposer:
     def _propose(self, path: Path) -> Picks:
         settings = self.settings
         rescaled, image, raw_ang = _read(settings, path)
+        radius_px = (settings.radius_ang or settings.diameter_ang / 2) / raw_ang
+        check_pick_count(rescaled.raw_shape, radius_px)
         merit = self.compute_figure_of_merit(image, rescaled)
         allowed = np.where(erode_mask(rescaled.usable, DIAMETER_PX / 2), merit, -np.inf)
         default = _BLOB_THRESHOLD if self.templates is None else _TEMPLATE_THRESHOLD
-        radius_px = (settings.radius_ang or settings.diameter_ang / 2) / raw_ang
         peaks = suppress_non_maxima(
             allowed,
             radius=radius_px,
