@@ -38,6 +38,7 @@ from cryopick.picks import Picks
 from cryopick.preprocess.dataset import raw_pixel_size
 from cryopick.preprocess.mask import erode_mask
 from cryopick.preprocess.pipeline import PreparedMicrograph, prepare_micrograph
+from cryopick.preprocess.working_size import check_pick_count
 from cryopick.regions import Regions
 from cryopick.runs.parallel import available_cores
 
@@ -195,6 +196,7 @@ class Picker:
         """
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
+        check_pick_count(micrograph.pixels.shape, self.radius_ang / pixel_size_ang)
         scale_ang = self.settings.scale_ang or self.settings.diameter_ang
         factor = self.model.factor(pixel_size_ang, scale_ang)
         prepared = prepare_micrograph(
