@@ -1,5 +1,6 @@
 """Validation by 2D classes: the rule, corrections by a person, and the page."""
 
+import math
 import stat
 import sys
 from dataclasses import replace
@@ -12,6 +13,11 @@ from typer.testing import CliRunner
 
 from cryopick.cli import app
 from cryopick.errors import FormatError
+from cryopick.experiments.classes2d.false_positives import (
+    estimate_false_positives,
+    write_false_positives,
+)
+from cryopick.experiments.classes2d.page import plot_false_positives, render_class_page
 from cryopick.experiments.classes2d.relion import ClassAssignment
 from cryopick.experiments.classes2d.resolution import read_resolutions
 from cryopick.experiments.classes2d.rule import apply_rule, is_dominated_by_one_class
@@ -69,6 +75,24 @@ def test_a_set_with_nearly_all_images_in_one_class_is_detected():
 
     assert not is_dominated_by_one_class(balanced)
     assert is_dominated_by_one_class(dominated)
+
+
+def test_a_failed_classification_has_no_fraction_unless_a_person_judges_it(tmp_path):
+    classes = make_classes((95, 1.0, 20.0), (5, 0.1, 90.0))
+
+    def estimate(corrections):
+        verdicts = apply_rule([classes], DIAMETER_ANG, corrections)
+        return estimate_false_positives([classes], verdicts, [0.0], None, DIAMETER_ANG)
+
+    failed, judged = estimate({}), estimate({(1, 1): False})
+    write_false_positives(failed, tmp_path / "shares.tsv")
+
+    assert math.isnan(failed.by_classes[0])
+    assert judged.by_classes == (1.0,)
+    assert (tmp_path / "shares.tsv").read_text().splitlines()[1] == "0\t100\t\t"
+    plot_false_positives(failed, tmp_path / "shares.png")
+    page = render_class_page([classes], apply_rule([classes], DIAMETER_ANG, {}), failed)
+    assert "unknown" in page
 
 
 def test_corrections_of_a_person_precede_the_rule_and_persist(tmp_path):

@@ -19,9 +19,10 @@ from cryopick.stack.settings import StackSettings
 if TYPE_CHECKING:
     from cryopick.picks import Picks
 
-__all__ = ["classes", "fsc", "resolution"]
+__all__ = ["classes", "fsc", "resolution", "shares"]
 
 _SETS = 5
+_MIN_REFERENCE = 100  # images in the first set
 _SIDE_PX = 40  # of the images: particles are about 27 pixels across, enough to recognise junk
 
 validate: typer.Typer = typer.Typer(
@@ -116,10 +117,17 @@ def classes(
     verdicts = apply_rule(classifications, diameter_ang, read_corrections(table, classifications))
     write_verdicts(verdicts, table)
     for number, set_verdicts in enumerate(verdicts, start=1):
+        if sum(verdict.count for verdict in set_verdicts) < _MIN_REFERENCE and number == 1:
+            echo(
+                f"set 1: fewer than {_MIN_REFERENCE} images, too few as the reference of the rule; "
+                "lower the first --at",
+                err=True,
+            )
         if is_dominated_by_one_class(set_verdicts):
             echo(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
-                "is unreliable",
+                "is unknown: repeat with --oversampling 1 and more --iterations, or judge that "
+                f"class in {table}",
                 err=True,
             )
     particles = read_picks(truth) if truth else None
@@ -173,6 +181,43 @@ def _choose_thresholds(table: "Picks") -> Sequence[float]:
     import numpy as np
 
     return np.quantile(table.score, 1 - np.arange(1, _SETS + 1) / _SETS).tolist()
+
+
+@validate.command()
+def shares(
+    runs: Annotated[
+        list[Path],
+        Argument(
+            metavar="RUN_DATA",
+            help="Files run_itNNN_data.star of finished 2D classifications, one per set of picks; "
+            "the first is the reference.",
+        ),
+    ],
+    low_pass_ang: Annotated[
+        float, Option(min=1.0, help="Resolution in ångströms to which averages are filtered.")
+    ] = 15.0,
+) -> None:
+    """Compare the shares of 2D classes between sets of picks.
+
+    The classes of each set are matched with those of the first by their averages, low-pass
+    filtered and over all in-plane rotations. A set that lacks a view has a small share of its
+    class.
+
+    Example: cryopick validate shares ours/set_5/run_it015_data.star blobs/set_5/run_it015_data.star
+    """
+    from cryopick.experiments.classes2d.relion import read_classes
+    from cryopick.experiments.classes2d.shares import compare_class_shares
+
+    prefixes = [path.with_name(path.name.removesuffix("_data.star")) for path in runs]
+    compared = compare_class_shares(
+        [read_classes(prefix) for prefix in prefixes], low_pass_ang=low_pass_ang
+    )
+    echo("class  share in each set")
+    for row, number in enumerate(compared.reference):
+        cells = "".join(f" {100 * share:6.1f} %" for share in compared.share[:, row])
+        echo(f"{number:5d} {cells}")
+    similarity = " ".join(f"{value:.2f}" for value in compared.correlation)
+    echo(f"mean correlation with the reference, by set: {similarity}", err=True)
 
 
 @validate.command()

@@ -6,13 +6,14 @@
 """
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryopick.evaluate.matching import match_picks
 from cryopick.experiments.classes2d.relion import ClassAssignment
-from cryopick.experiments.classes2d.rule import ClassVerdict
+from cryopick.experiments.classes2d.rule import ClassVerdict, is_dominated_by_one_class
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
@@ -29,7 +30,8 @@ class FalsePositiveRates:
     Attributes:
         threshold: Minimum score of each set.
         count: Number of images in each set.
-        by_classes: Fraction of the images in junk classes.
+        by_classes: Fraction of the images in junk classes; NaN where nearly all images are in
+            one class, which no person has judged: such a classification says nothing.
         in_truth: Fraction of the images that match no true particle; None without truth.
     """
 
@@ -75,10 +77,14 @@ def write_false_positives(rates: FalsePositiveRates, path: Path) -> None:
         table.writerow(("threshold", "particles", "false_by_classes", "false_in_truth"))
         for threshold, count, by_classes, true_fraction in rows:
             truth_text = "" if true_fraction is None else f"{true_fraction:.3f}"
-            table.writerow((f"{threshold:g}", count, f"{by_classes:.3f}", truth_text))
+            classes_text = "" if math.isnan(by_classes) else f"{by_classes:.3f}"
+            table.writerow((f"{threshold:g}", count, classes_text, truth_text))
 
 
 def _junk_fraction(verdicts: Sequence[ClassVerdict]) -> float:
+    largest = max(verdicts, key=lambda verdict: verdict.count)
+    if is_dominated_by_one_class(verdicts) and largest.by_person is None:
+        return math.nan
     junk = sum(verdict.count for verdict in verdicts if not verdict.is_particle)
     return junk / max(1, sum(verdict.count for verdict in verdicts))
 

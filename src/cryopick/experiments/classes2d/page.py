@@ -7,6 +7,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -84,18 +85,22 @@ def _rates_table(rates: FalsePositiveRates) -> Markup:
     head = ["set", "threshold", "images", "junk by class averages"]
     columns = zip(rates.threshold, rates.count, rates.by_classes, strict=True)
     rows = [
-        [str(number), format_score(threshold), str(count), format_percent(fraction)]
+        [str(number), format_score(threshold), str(count), _format_fraction(fraction)]
         for number, (threshold, count, fraction) in enumerate(columns, start=1)
     ]
     if rates.in_truth is not None:
         head.append("junk by true particles")
         rows = [
-            [*row, format_percent(fraction)]
+            [*row, _format_fraction(fraction)]
             for row, fraction in zip(rows, rates.in_truth, strict=True)
         ]
     return markup.render_table(
         head, rows, "Number of images and fraction of junk.", has_total=False
     )
+
+
+def _format_fraction(fraction: float) -> str:
+    return "unknown" if math.isnan(fraction) else format_percent(fraction)
 
 
 def _draw(figure: "Figure", rates: FalsePositiveRates) -> None:
@@ -108,13 +113,14 @@ def _draw(figure: "Figure", rates: FalsePositiveRates) -> None:
             (0.2, 0.36, rates.in_truth, ", by true particles", 0.45),
         ]
     for shift, width, fractions, suffix, alpha in bars:
-        x, false = positions + shift, count * np.array(fractions)
-        true = count - false
+        x, fraction_of_set = positions + shift, np.array(fractions)
+        false = np.nan_to_num(count * fraction_of_set)
+        true = np.where(np.isnan(fraction_of_set), 0, count - false)
         axes.bar(x, true, width, color=FIRST, alpha=alpha, label=f"true{suffix}")
         axes.bar(x, false, width, bottom=true, color=SECOND, alpha=alpha, label=f"false{suffix}")
         for bar_x, top, fraction in zip(x, count, fractions, strict=True):
             axes.annotate(
-                f"{100 * fraction:.0f}%",
+                "unknown" if math.isnan(fraction) else f"{100 * fraction:.0f}%",
                 (bar_x, top),
                 (0, 3),
                 textcoords="offset points",
@@ -154,7 +160,7 @@ def _averages_section(
     if is_dominated_by_one_class(verdicts):
         text += (
             " Nearly all images are in one class: RELION could not separate them, and the fraction "
-            "of junk is unreliable."
+            "of junk is unknown unless a person judges that class."
         )
     return markup.render_section(heading, text, markup.render_gallery(pictures, "class average"))
 

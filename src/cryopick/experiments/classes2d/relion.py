@@ -2,6 +2,7 @@
 
 - `write_nested_sets`: STAR files of nested sets of images.
 - `classify_images`: the 2D classes of one set.
+- `read_classes`: the classes of a finished run.
 - `ClassAssignment`: the result.
 """
 
@@ -22,7 +23,7 @@ from cryopick.io.tables.pick_tables import read_picks, read_star_context, write_
 from cryopick.io.tables.star_text import find_columns, parse_star
 from cryopick.picks import Picks
 
-__all__ = ["ClassAssignment", "classify_images", "write_nested_sets"]
+__all__ = ["ClassAssignment", "classify_images", "read_classes", "write_nested_sets"]
 
 _PROGRAM = "relion_refine"
 _CLASS_COLUMN = "rlnClassNumber"
@@ -96,7 +97,7 @@ def classify_images(star: Path, settings: ClassSettings) -> ClassAssignment:
     if not (done_file.is_file() and done_file.read_text("utf-8") == fingerprint):
         _run_relion(star, settings)
         done_file.write_text(fingerprint, encoding="utf-8")
-    return _read_classes(folder / f"run_it{settings.iterations:03d}")
+    return read_classes(folder / f"run_it{settings.iterations:03d}")
 
 
 def _run_relion(star: Path, settings: ClassSettings) -> None:
@@ -123,7 +124,7 @@ def _run_relion(star: Path, settings: ClassSettings) -> None:
         raise InputError(f"{_PROGRAM} failed on {star}: {reason.strip()[-200:]}; see {log}")
 
 
-def _read_classes(prefix: Path) -> ClassAssignment:
+def read_classes(prefix: Path) -> ClassAssignment:
     """Read the output of an iteration from the files that begin with `prefix`."""
     import mrcfile  # type: ignore[import-untyped]  # has no types
 
