@@ -28,6 +28,8 @@ from cryopick.train.settings import TrainSettings
 
 __all__ = ["cross_fit_scores", "score_positions"]
 
+_MAX_STEPS = 60
+
 
 def cross_fit_scores(
     store: PreparedStore, settings: TrainSettings, device: torch.device, *, folds: int = 3
@@ -36,8 +38,8 @@ def cross_fit_scores(
 
     Args:
         store: Prepared micrographs with at least two labels.
-        settings: Settings of the training, with the number of particles. Its steps are taken for
-            each fold.
+        settings: Settings of the training, with the number of particles. Each fold is trained as
+            long, but without a warm-up for at most 60 steps, to bound the time with many labels.
         device: Device to compute on.
         folds: Number of folds, at most the number of labels.
 
@@ -57,6 +59,7 @@ def cross_fit_scores(
     fold_by_micrograph = np.split(fold_of, stops)
     logits = [np.zeros(len(xy_px)) for xy_px in store.labels_px]
     diameter_px = settings.diameter_ang / settings.working_size_ang
+    steps = settings.steps if settings.warm_up_steps else min(settings.steps, _MAX_STEPS)
     for fold in range(folds):
         is_left_out = [numbers == fold for numbers in fold_by_micrograph]
         others = _select(store, [~left_out for left_out in is_left_out])
@@ -64,7 +67,7 @@ def cross_fit_scores(
         with tempfile.TemporaryDirectory() as folder:
             result = train(
                 others,
-                replace(settings, checkpoint_every=settings.steps),
+                replace(settings, steps=steps, checkpoint_every=steps),
                 Path(folder) / "checkpoint.safetensors",
                 device=device,
                 start=start.scorer,

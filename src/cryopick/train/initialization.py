@@ -48,9 +48,9 @@ _WARM_UP_STEPS = 200
 _SPECTRAL_AUGMENTATION = 0.2
 _FINE_TUNING_STEPS = 200  # from a model that is not the general one
 _FINE_TUNING_RATE = 1e-3
-_TUNING_STEPS_PER_LABEL = 1.0  # from the general model
-_DEFAULT_TUNING_STEPS = 100  # for an unknown number of labels
-_MIN_TUNING_STEPS = 40
+_MIN_TUNING_STEPS = 40  # from the general model
+_LABELS_PER_TUNING_STEP = 12
+_DEFAULT_TUNING_STEPS = 60  # for an unknown number of labels
 _MAX_TUNING_STEPS = 200
 _TUNING_RATE = 5e-4
 _TUNING_CONTRAST = 0.1
@@ -173,11 +173,10 @@ def choose_step_count(labels: int) -> int:
 def choose_tuning_step_count(labels: int) -> int:
     """Choose the number of steps of fine-tuning the general model.
 
-    >>> [choose_tuning_step_count(labels) for labels in (10, 100, 1000)]
-    [40, 100, 200]
+    >>> [choose_tuning_step_count(labels) for labels in (12, 120, 1200, 12000)]
+    [41, 50, 140, 200]
     """
-    steps = round(_TUNING_STEPS_PER_LABEL * labels)
-    return min(max(steps, _MIN_TUNING_STEPS), _MAX_TUNING_STEPS)
+    return min(_MIN_TUNING_STEPS + labels // _LABELS_PER_TUNING_STEP, _MAX_TUNING_STEPS)
 
 
 def choose_training_settings(
