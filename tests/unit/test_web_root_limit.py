@@ -6,11 +6,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
+from tests import tiny
 
-from cryopick.cli.label import _running
+from cryopick.cli.label import _find_running
 from cryopick.errors import InputError
+from cryopick.web.api.access_control import Credentials
 from cryopick.web.project.imports import import_labels
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.server import create_application
 from cryopick.web.storage.database import ProjectDatabase, is_open_elsewhere
 
 INDEX = (
@@ -65,6 +69,27 @@ def test_a_list_outside_the_folders_is_not_read(project, tmp_path, argument):
     assert "TOP-SECRET" not in str(raised.value)
 
 
+def test_one_bad_link_does_not_hide_the_other_files_of_a_folder(project, tmp_path):
+    tiny.micrographs(tmp_path / "data", 2)
+    (tmp_path / "secret.mrc").write_bytes(b"x")
+    (tmp_path / "data/out.mrc").symlink_to(tmp_path / "secret.mrc")
+    (tmp_path / "data/circle.mrc").symlink_to(tmp_path / "data/circle.mrc")
+    client = TestClient(
+        create_application(project, Credentials(frozenset({"testserver"}), "c", token="t")),
+        headers={"Authorization": "Bearer t", "X-Cryopick": "1"},
+    )
+
+    listed = client.get("/api/fs", params={"dir": str(tmp_path / "data")}).json()
+    folder = project.add_micrographs([str(tmp_path / "data")])
+    pattern = project.add_micrographs([str(tmp_path / "data/*.mrc")])
+
+    assert [one["name"] for one in listed["files"]] == ["mic_0.mrc", "mic_1.mrc"]
+    assert "1 outside the folders" in folder["message"]
+    assert pattern["added"] == 1  # the circle, which is listed with its problem
+    names = {row["name"] for row in project.database.rows("SELECT name FROM micrograph")}
+    assert names == {"mic_0.mrc", "mic_1.mrc", "circle.mrc"}
+
+
 def test_the_lock_of_the_database_tells_if_a_server_runs(tmp_path):
     path = tmp_path / "labels.db"
     assert not is_open_elsewhere(path)
@@ -79,18 +104,19 @@ def test_the_lock_of_the_database_tells_if_a_server_runs(tmp_path):
 @pytest.mark.parametrize("pid", [1, pytest.param(os.getpid(), id="own"), -1, "x", None])
 def test_a_stale_process_number_does_not_lock_a_project(tmp_path, pid):
     ProjectDatabase(tmp_path / "labels.db").close()
-    note = {"pid": pid, "link": "http://127.0.0.1:1/#t=a"}
+    note = {"pid": pid, "link": "http://127.0.0.1:1/#t=a", "view_link": "http://127.0.0.1:1/#t=b"}
     (tmp_path / "server.json").write_text(json.dumps(note))
 
-    assert _running(tmp_path) is None
+    assert _find_running(tmp_path, read_only=False) is None
 
     with sqlite3.connect(tmp_path / "labels.db", isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        assert _running(tmp_path) == note["link"]
+        assert _find_running(tmp_path, read_only=False) == note["link"]
+        assert _find_running(tmp_path, read_only=True) == note["view_link"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"{}", b"[" * 5000])
 def test_a_damaged_note_does_not_lock_a_project(tmp_path, content):
     (tmp_path / "server.json").write_bytes(content)
 
-    assert _running(tmp_path) is None
+    assert _find_running(tmp_path, read_only=False) is None

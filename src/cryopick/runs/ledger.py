@@ -6,6 +6,7 @@ of its results, so that the same batch with more files processes only the new on
 says why results are files.
 
 - `Ledger`: results of one batch.
+- `read_unfinished`: results of a batch in progress.
 - `identify_file`: text that changes when a file does.
 """
 
@@ -31,7 +32,7 @@ from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.lock import exclusive_lock
 from cryopick.runs.output_records import OutputRecords, file_state
 
-__all__ = ["Ledger", "identify_file"]
+__all__ = ["Ledger", "identify_file", "read_unfinished"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -305,6 +306,17 @@ class Ledger:
         key = f"{identity} {item}".encode(errors="surrogateescape")
         name = hashlib.sha256(key).hexdigest()[:24]
         return self._batch_folder / f"{name}.npz"
+
+
+def read_unfinished(output: Path) -> list[tuple[str, Arrays]]:
+    """Read the results that an unfinished batch has stored so far, with the input file of each.
+
+    Args:
+        output: Final output of the batch.
+    """
+    parts = output.with_name(f".{output.name}.parts").glob("*/[!.]*.npz")
+    loaded = [arrays for part in sorted(parts) if (arrays := _load_arrays(part)) is not None]
+    return [(str(arrays[_INPUT_KEY]), arrays) for arrays in loaded if _INPUT_KEY in arrays]
 
 
 def _load_arrays(part: Path) -> dict[str, np.ndarray] | None:

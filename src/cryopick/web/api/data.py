@@ -5,6 +5,8 @@
 - `create_image_routes`: display images, crops and picks of a micrograph.
 """
 
+import stat
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,6 +19,7 @@ from cryopick.errors import InputError
 from cryopick.io.names import MICROGRAPH_SUFFIXES
 from cryopick.web.api.access_control import VIEW_ONLY
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.file_names import escape_name
 from cryopick.web.storage.micrographs import MicrographQuery, parse_ranges
 
 __all__ = ["create_image_routes", "create_micrograph_routes", "create_project_routes"]
@@ -96,7 +99,7 @@ def create_project_routes(project: AnnotationProject) -> APIRouter:
         default = project.roots[0] if project.roots else Path.cwd()
         path = Path(dir).expanduser() if dir else default
         project.require_allowed([path])
-        contents = _list_folder(path)
+        contents = _list_folder(path, project.is_allowed)
         is_root = Path(contents["dir"]) in project.roots
         return {**contents, "parent": None} if is_root else contents
 
@@ -187,22 +190,35 @@ def create_image_routes(project: AnnotationProject) -> APIRouter:
     return routes
 
 
-def _list_folder(folder: Path) -> dict[str, Any]:
-    """List the folders, micrographs and lists of a folder; hidden files are skipped."""
+def _list_folder(folder: Path, is_allowed: Callable[[Path], bool]) -> dict[str, Any]:
+    """List the allowed folders, micrographs and lists of a folder; hidden files are skipped."""
     try:
         folder = folder.resolve(strict=True)
         entries = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be opened: {error.strerror}") from error
-    visible = [path for path in entries if not path.name.startswith(".")]
-    folders = [path for path in visible if path.is_dir()]
-    images = [p for p in visible if p.name.lower().endswith(MICROGRAPH_SUFFIXES) and p.is_file()]
-    lists = [p for p in visible if p.suffix.lower() in (".star", ".cs") and p.is_file()]
+    visible = [path for path in entries if not path.name.startswith(".") and is_allowed(path)]
+    folders = [path for path in visible if _has_type(path, stat.S_ISDIR)]
+    plain = [path for path in visible if _has_type(path, stat.S_ISREG)]
+    images = [path for path in plain if path.name.lower().endswith(MICROGRAPH_SUFFIXES)]
+    lists = [path for path in plain if path.suffix.lower() in (".star", ".cs")]
     files = [*lists, *images][:_MAX_LISTED]
     return {
         "dir": str(folder),
         "parent": str(folder.parent) if folder.parent != folder else None,
-        "folders": [{"name": p.name, "path": str(p)} for p in folders[:_MAX_LISTED]],
-        "files": [{"name": p.name, "path": str(p), "star": p in lists} for p in files],
+        "folders": [_describe_entry(path) for path in folders[:_MAX_LISTED]],
+        "files": [{**_describe_entry(path), "star": path in lists} for path in files],
         "n_micrographs": len(images),
     }
+
+
+def _has_type(path: Path, test: Callable[[int], bool]) -> bool:
+    """Check the type of a file; a link that cannot be followed has none."""
+    try:
+        return test(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _describe_entry(path: Path) -> dict[str, Any]:
+    return {"name": escape_name(path.name), "path": escape_name(str(path))}

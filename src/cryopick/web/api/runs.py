@@ -15,7 +15,9 @@ from cryopick.web.api.annotations import author_of
 from cryopick.web.jobs.commands import PRESETS, TrainingRequest
 from cryopick.web.project.measures import choose_picks_to_review, measure_run
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project.run_comparison import compare_runs
 from cryopick.web.project.training_plan import check_pixel_sizes, plan_training
+from cryopick.web.storage.candidates import list_candidates
 from cryopick.web.storage.deleted_runs import delete_run, restore_run
 from cryopick.web.storage.reviews import FilterChange, PickVerdict, Score
 
@@ -33,6 +35,7 @@ class RunRequest(BaseModel):
     )
     preset: str = "usual"
     pick: bool = True
+    first: Annotated[int, Field(ge=0, le=2**62)] | None = None  # micrograph to pick first
 
 
 class VerdictBatch(BaseModel):
@@ -97,22 +100,17 @@ def _create_run(project: AnnotationProject, request: RunRequest) -> str:
         if problem:
             raise InputError(problem)
         planner = project.planner
-        create = planner.plan_picking if request.kind == "pick" else planner.plan_suggestion
-        return create(request.diameter_ang)
+        if request.kind == "pick":
+            return planner.plan_picking(request.diameter_ang, request.first)
+        return planner.plan_suggestion(request.diameter_ang)
     if request.preset not in PRESETS:
         raise InputError("choose how long to train")
     plan = plan_training(project)
     if plan["refusal"]:
         raise InputError(plan["refusal"])
-    count = request.particles_per_micrograph or plan["estimate"]
-    if count is None:
-        raise InputError(
-            "enter the approximate number of particles per micrograph, or label all particles on "
-            "one micrograph and mark it as complete"
-        )
     training = TrainingRequest(
         diameter_ang=request.diameter_ang,
-        particles_per_micrograph=count,
+        particles_per_micrograph=request.particles_per_micrograph or plan["estimate"],
         preset=request.preset,
         pick=request.pick,
         held_out=plan["held_out"],
@@ -142,6 +140,16 @@ def create_pick_routes(project: AnnotationProject) -> APIRouter:
     @routes.get("/runs/{run}/pr")
     def metrics(run: str) -> dict[str, Any]:
         return measure_run(project, run)
+
+    @routes.get("/runs/{run}/candidates")
+    def candidates(run: str, k: Annotated[int, Query(ge=1, le=500)] = 30) -> dict[str, Any]:
+        project.runs.find(run)
+        items = list_candidates(*(project.runs, project.micrographs, project.corrections, run, k))
+        return {"items": items}
+
+    @routes.get("/comparison")
+    def comparison() -> dict[str, Any]:
+        return compare_runs(project)
 
     @routes.get("/review")
     def list_picks_to_review(

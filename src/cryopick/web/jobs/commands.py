@@ -15,6 +15,7 @@ from cryopick.io.tables.pick_tables import write_picks
 from cryopick.io.tables.region_files import write_regions
 from cryopick.io.tables.star_text import quote_value
 from cryopick.web.storage.annotations import Annotations
+from cryopick.web.storage.file_names import escape_name, find_name_problem
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_records import ProjectRuns
 
@@ -40,14 +41,14 @@ class TrainingRequest:
 
     Attributes:
         diameter_ang: Particle diameter.
-        particles_per_micrograph: Expected number of particles.
+        particles_per_micrograph: Expected number of particles; None estimates it.
         preset: One of `PRESETS`.
         pick: Pick all micrographs after training.
         held_out: Numbers of fully labelled micrographs that are used for evaluation only.
     """
 
     diameter_ang: float
-    particles_per_micrograph: float
+    particles_per_micrograph: float | None = None
     preset: str = "usual"
     pick: bool = True
     held_out: tuple[int, ...] = ()
@@ -107,9 +108,15 @@ class RunPlanner:
         _write_new_plan(folder, commands, on_stop=[*words, "--finish"])
         return run
 
-    def plan_picking(self, diameter_ang: float) -> str:
-        """Create a run that picks all micrographs with the general model."""
+    def plan_picking(self, diameter_ang: float, first: int | None = None) -> str:
+        """Create a run that picks all micrographs with the general model.
+
+        Args:
+            diameter_ang: Particle diameter.
+            first: Micrograph to pick first, because a person looks at it.
+        """
         usable = self._require_usable()
+        usable = dict(sorted(usable.items(), key=lambda item: item[0] != first))
         run = self._runs.create("pick", "General model", {"diameter_ang": diameter_ang})
         folder = self._runs.folder(run)
         words = self._picking_command(folder, usable, None, self._region_options(folder))
@@ -145,9 +152,10 @@ class RunPlanner:
         return usable
 
     def _training_options(self, request: TrainingRequest) -> list[str]:
+        number = request.particles_per_micrograph
         return [
             *("--diameter-ang", f"{request.diameter_ang:g}"),
-            *("--particles-per-micrograph", f"{request.particles_per_micrograph:g}"),
+            *([] if number is None else ["--particles-per-micrograph", f"{number:g}"]),
             *PRESETS[request.preset][1],
             *self._pixel_size_options(),
         ]
@@ -204,4 +212,12 @@ def _format_star(paths: list[Path], sizes_ang: dict[Path, float]) -> str:
 
 
 def _write_list(file: Path, paths: list[Path]) -> None:
+    """Write paths, one per line.
+
+    Raises:
+        InputError: A path with a line break would be two paths.
+    """
+    for path in paths:
+        if problem := find_name_problem(path):
+            raise InputError(f"{escape_name(str(path))}: {problem}")
     file.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")

@@ -27,6 +27,7 @@ from cryopick.web.jobs.run_progress import (
     read_last_lines,
     read_run_progress,
 )
+from cryopick.web.storage.candidates import take_partial_picks
 from cryopick.web.storage.database import current_time
 from cryopick.web.storage.run_records import ProjectRuns
 
@@ -179,11 +180,13 @@ class JobQueue:
 
     def _follow(self, run: str) -> None:
         """Announce the progress of a run until it has ended."""
-        last_size, announced = -1, 0.0
+        last_size, announced, n_picked = -1, 0.0, 0
         while not self._closed.is_set():
             row = self._runs.find(run)
             is_alive = _is_alive(row)
             size = progress_size(self._runs.folder(run))
+            if size != last_size and self._takes_partial_picks(row):
+                n_picked = take_partial_picks(self._runs, run, n_picked)
             if size != last_size or current_time() - announced > _ANNOUNCE_S:
                 last_size, announced = size, current_time()
                 self._on_change(self.describe(row))
@@ -191,6 +194,10 @@ class JobQueue:
                 self._finish(run)
                 return
             self._closed.wait(_POLL_S)
+
+    def _takes_partial_picks(self, row: dict[str, Any]) -> bool:
+        """Show picks before the end of runs without training, whose first picks come soon."""
+        return row["kind"] == "pick" and not (self._runs.folder(row["id"]) / "picks.json").exists()
 
     def _finish(self, run: str) -> None:
         """Store the state of a run that has ended, its picks and its suggestions."""

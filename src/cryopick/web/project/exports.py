@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cryopick.array_types import Bool
 from cryopick.errors import InputError
@@ -27,10 +27,10 @@ from cryopick.web.storage.corrections import (
     MATCH_DIAMETERS,
     CorrectedPicks,
 )
+from cryopick.web.storage.file_names import escape_name, require_plain_outputs
 
 __all__ = ["ExportRequest", "export_particles", "final_picks", "match_radius_px"]
 
-_BOX_DIAMETERS = 1.5
 _FORMATS = tuple(f".{name}" for name in CODECS)
 
 
@@ -41,9 +41,19 @@ class ExportRequest(BaseModel):
     what: Literal["picks", "labels"] = "picks"
     run: str | None = Field(None, max_length=64)
     formats: list[Annotated[str, Field(max_length=16)]] = Field([".star"], max_length=16)
-    name: Annotated[str, Field(pattern=r"^[^/\\\x00]{1,100}$")] = "particles"
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "particles"
+    box_px: Annotated[int, Field(ge=0, le=10_000)] = 0  # 0 for that of the project
     replace: bool = False
     dry_run: bool = True
+
+    @field_validator("name")
+    @classmethod
+    def _require_file_name(cls, name: str) -> str:
+        if name.startswith("-") or name in (".", "..") or escape_name(name) != name:
+            raise ValueError("choose a name without line breaks that does not begin with a dash")
+        if "/" in name or "\\" in name:
+            raise ValueError("choose a name without slashes")
+        return name
 
 
 def export_particles(project: AnnotationProject, request: ExportRequest) -> dict[str, Any]:
@@ -55,8 +65,6 @@ def export_particles(project: AnnotationProject, request: ExportRequest) -> dict
     unknown = [name for name in request.formats if name not in _FORMATS]
     if unknown:
         raise InputError(f"unknown format {unknown[0]!r}; choose one of {', '.join(_FORMATS)}")
-    if request.name in (".", ".."):
-        raise InputError(f"{request.name!r} is not a file name; choose another name")
     if request.what == "picks":
         table, parts = final_picks(project, request.run)
     else:
@@ -71,14 +79,16 @@ def export_particles(project: AnnotationProject, request: ExportRequest) -> dict
             raise InputError(problem)
         if existing and not request.replace:
             raise InputError(f"{existing[0]} exists; select Replace or choose another name")
-        _write_tables(project, table, files)
+        require_plain_outputs(project.folder / "exports", files.values())
+        _write_tables(project, table, files, request)
     return {
         "n": len(table),
         "n_micrographs": int(np.count_nonzero(np.bincount(table.index, minlength=1))),
         "parts": parts,
         "files": file_states,
         "problem": problem,
-        "command": _format_commands(project, request),
+        "box_px": request.box_px or project.box_px,
+        "command": _format_commands(project, request, files),
     }
 
 
@@ -86,7 +96,7 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
     """Return the selected picks with the user's corrections.
 
     Picks on negative labels and in exclusion regions are removed. Positive labels without a pick
-    are added, without a score.
+    are added; they get the highest score, so that no threshold of another program drops them.
 
     Returns:
         The table, and a description and number for each step.
@@ -110,7 +120,8 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
         ("labelled by hand but not picked", int(is_added.sum())),
     ]
     order = {name: number for number, name in enumerate(table.micrographs)}
-    return _group(concatenate(tables), order), [parts[0], *(part for part in parts[1:] if part[1])]
+    final = _score_labels(_group(concatenate(tables), order))
+    return final, [parts[0], *(part for part in parts[1:] if part[1])]
 
 
 def _tables_of_labels(
@@ -122,6 +133,14 @@ def _tables_of_labels(
         Picks.for_micrograph(str(project.micrographs.path(mid)), xy_px[mids == mid])
         for mid in np.unique(mids).tolist()
     ]
+
+
+def _score_labels(table: Picks) -> Picks:
+    """Give particles without a score the highest one; RELION reads a missing score as -999."""
+    is_scored = np.isfinite(table.score)
+    if is_scored.all() or not is_scored.any():
+        return table
+    return replace(table, score=np.where(is_scored, table.score, table.score[is_scored].max()))
 
 
 def _group(table: Picks, order: dict[str, int]) -> Picks:
@@ -156,14 +175,19 @@ def _output_files(project: AnnotationProject, request: ExportRequest) -> dict[st
     }
 
 
-def _write_tables(project: AnnotationProject, table: Picks, files: Mapping[str, Path]) -> None:
+def _write_tables(
+    project: AnnotationProject, table: Picks, files: Mapping[str, Path], request: ExportRequest
+) -> None:
     project.micrographs.finish_reading()
     rows = project.database.rows("SELECT path, height_px, width_px FROM micrograph")
     shapes = {row["path"]: (row["height_px"], row["width_px"]) for row in rows}
     layout = replace(TableLayout(), shapes_px={name: shapes[name] for name in table.micrographs})
-    pixel_size_ang = _pixel_size_ang(project, table.micrographs[0])
-    box_px = max(2, 2 * round(_BOX_DIAMETERS * _diameter_ang(project) / pixel_size_ang / 2))
-    (project.folder / "exports").mkdir(exist_ok=True)
+    box_px = request.box_px or project.box_px
+    source, names = _source_files(project, request)
+    require_plain_outputs(source.parent, [source, names])
+    source.parent.mkdir(parents=True, exist_ok=True)
+    write_picks(table, source, format="json", overwrite=True)
+    names.write_text("".join(f"{name}\n" for name in table.micrographs), encoding="utf-8")
     for name, path in files.items():
         kind = name[1:]
         if CODECS[kind].is_single:
@@ -175,12 +199,27 @@ def _write_tables(project: AnnotationProject, table: Picks, files: Mapping[str, 
             write_picks(table, path, format=kind, overwrite=True, box_px=box_px, layout=layout)
 
 
-def _format_commands(project: AnnotationProject, request: ExportRequest) -> str:
-    """Return the commands that reproduce the picks before corrections by hand."""
-    if request.what == "labels" or request.run is None:
-        return ""
-    lines = [shlex.join(["cryopick", *words]) for words in project.jobs.commands(request.run)]
-    pick_filter = project.runs.pick_filter(request.run)
-    picks = str(project.runs.folder(request.run) / "picks.json")
-    select = shlex.join(["cryopick", "threshold", picks, "--at", repr(pick_filter.threshold)])
-    return "\n".join([*lines, f"{select} -o {shlex.quote(request.name)}.star"])
+def _source_files(project: AnnotationProject, request: ExportRequest) -> tuple[Path, Path]:
+    """Return the files that contain the exported particles and micrographs for commands."""
+    folder = project.folder / "exports" / "source"
+    return folder / f"{request.name}.json", folder / f"{request.name}.lst"
+
+
+def _format_commands(
+    project: AnnotationProject, request: ExportRequest, files: Mapping[str, Path]
+) -> str:
+    """Return the commands that made the picks, and those that write the same files again."""
+    words = (
+        [] if request.what == "labels" or request.run is None else _picking_words(project, request)
+    )
+    source, names = _source_files(project, request)
+    for name, path in files.items():
+        kind = name[1:]
+        out = f"{path}/" if CODECS[kind].is_single else str(path)
+        convert = ["convert", str(source), "-o", out, "--to", kind, "-m", f"@{names}"]
+        words.append([*convert, "--box-px", str(request.box_px or project.box_px), "--force"])
+    return "\n".join(shlex.join(["cryopick", *line]) for line in words)
+
+
+def _picking_words(project: AnnotationProject, request: ExportRequest) -> list[list[str]]:
+    return project.jobs.commands(request.run or "")

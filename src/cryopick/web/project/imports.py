@@ -1,6 +1,7 @@
 """Import labels from a table of any supported format.
 
 - `import_labels`: reads a table, reports what would be added, and adds it.
+- `read_table`, `select_new`, `create_operations`: the steps; `NewLabels`: the new rows.
 """
 
 import secrets
@@ -21,7 +22,7 @@ from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import AddLabel
 from cryopick.web.storage.label_batches import create_batch
 
-__all__ = ["import_labels"]
+__all__ = ["NewLabels", "create_operations", "import_labels", "read_table", "select_new"]
 
 _DUPLICATE_PX = 2.0  # a label this near to an existing label is a duplicate
 _MAX_LABELS = 1_000_000
@@ -52,16 +53,16 @@ def import_labels(
     Raises:
         InputError: The file is not a table, or its micrographs are not in the project.
     """
-    table, format_name = _read_table(name, content)
+    table, format_name = read_table(name, content)
     if len(table) > _MAX_LABELS:
         raise InputError(f"{name}: has {len(table)} rows; at most {_MAX_LABELS} can be imported")
     usable = project.micrographs.usable()
     matched = match_names(table, list(usable.values()))
-    new_labels = _select_new(project, matched.picks)
+    new_labels = select_new(project, matched.picks)
     batch = None
     if not dry_run and new_labels.rows:
         batch = create_batch(project.database, name, author)
-        project.annotations.apply(_create_operations(new_labels.rows, kind, batch), author)
+        project.annotations.apply(create_operations(new_labels.rows, kind, batch), author)
     warnings = []
     if new_labels.outside:
         warnings.append(
@@ -95,7 +96,7 @@ class NewLabels:
     duplicates: int = 0
 
 
-def _read_table(name: str, content: bytes) -> tuple[Picks, str]:
+def read_table(name: str, content: bytes) -> tuple[Picks, str]:
     """Return the rows of a table and the name of its format; errors do not show the folder."""
     with tempfile.TemporaryDirectory() as folder:
         last = Path(name).name
@@ -117,8 +118,10 @@ def _read_without_following(file: Path) -> tuple[Picks, str]:
     return codec.read(file), codec.name
 
 
-def _select_new(project: AnnotationProject, table: Picks) -> NewLabels:
-    """Select the rows inside their micrographs that are not labels yet."""
+def select_new(
+    project: AnnotationProject, table: Picks, *, keep_labelled: bool = False
+) -> NewLabels:
+    """Select the rows inside their micrographs, without those that are labels already."""
     numbers = {str(path): mid for mid, path in project.micrographs.usable().items()}
     new_labels = NewLabels()
     for path, picks in table.split_by_micrograph():
@@ -127,7 +130,7 @@ def _select_new(project: AnnotationProject, table: Picks) -> NewLabels:
         is_inside = ((picks.xy_px >= -0.5) & (picks.xy_px <= last_px)).all(axis=1)
         existing = [(label["x"], label["y"]) for label in _labels_on(project, row["id"])]
         existing_xy = np.array(existing, np.float64).reshape(-1, 2)
-        is_new = ~is_near(picks.xy_px, existing_xy, _DUPLICATE_PX)
+        is_new = ~is_near(picks.xy_px, existing_xy, _DUPLICATE_PX) | keep_labelled
         new_labels.outside += int((~is_inside).sum())
         new_labels.duplicates += int((is_inside & ~is_new).sum())
         new_labels.rows += [(row["id"], x, y) for x, y in picks.xy_px[is_inside & is_new].tolist()]
@@ -139,9 +142,10 @@ def _labels_on(project: AnnotationProject, mid: int) -> list[dict[str, Any]]:
     return labels
 
 
-def _create_operations(
+def create_operations(
     rows: list[tuple[int, float, float]], kind: str, batch: str
 ) -> list[AddLabel]:
+    """Create the operations that add new labels to a batch."""
     return [
         AddLabel(
             op="add",

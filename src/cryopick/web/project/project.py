@@ -4,6 +4,7 @@
 """
 
 import glob
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from cryopick.web.storage.image_cache import ImageCache
 from cryopick.web.storage.journal_file import JournalFile, count_damaged_lines, read_journal
 from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
 from cryopick.web.storage.restore import restore_annotations
+from cryopick.web.storage.salvage import describe_salvage, salvage_tables
 from cryopick.web.storage.reviews import PickVerdicts
 from cryopick.web.storage.run_records import ProjectRuns
 
@@ -136,20 +138,37 @@ class AnnotationProject:
         )
 
     def add_micrographs(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Add micrographs, from the allowed folders only.
+        """Add micrographs, from the allowed folders only; others in a folder are skipped.
 
         Raises:
-            InputError: A file does not exist, or is outside the allowed folders.
+            InputError: A file does not exist, or all are outside the allowed folders.
         """
         if self.roots:
-            # A list is read to find the micrographs in it, so the list must be allowed as well.
-            lists = [Path(argument.removeprefix("@")).expanduser() for argument in arguments]
-            self.require_allowed(lists)
-            self.require_allowed(_expand_patterns(arguments))
-            self.require_allowed(find_micrographs(arguments))
-        summary = self.micrographs.add(arguments)
+            arguments = self._require_allowed_arguments(arguments)
+        summary = self.micrographs.add(arguments, self.is_allowed)
         self.event_stream.send("micrographs", {})
         return summary
+
+    def _require_allowed_arguments(self, arguments: Sequence[str]) -> list[str]:
+        """Expand patterns, without files outside the allowed folders; reject other arguments."""
+        # A list is read to find the micrographs in it, so the list must be allowed as well.
+        allowed, outside = [], []
+        for argument in arguments:
+            matches = _expand_patterns([argument])
+            allowed += [str(path) for path in matches if self.is_allowed(path)]
+            outside += [path for path in matches if not self.is_allowed(path)]
+            if not matches:
+                self.require_allowed([Path(argument.removeprefix("@")).expanduser()])
+                allowed.append(argument)
+        found = find_micrographs(allowed) if allowed else []
+        if not any(self.is_allowed(path) for path in found):
+            self.require_allowed([*outside, *found])
+        return allowed
+
+    def is_allowed(self, path: Path) -> bool:
+        """Check that a path is in the allowed folders, after following symbolic links."""
+        target = Path(os.path.realpath(path))  # unlike `resolve`, it accepts links in a circle
+        return not self.roots or any(target.is_relative_to(root) for root in self.roots)
 
     def require_allowed(self, paths: Sequence[Path]) -> None:
         """Check that paths are in the folders that micrographs may be added from.
@@ -158,8 +177,7 @@ class AnnotationProject:
             InputError: A path is outside, after following symbolic links.
         """
         for path in paths:
-            target = path.resolve()
-            if self.roots and not any(target.is_relative_to(root) for root in self.roots):
+            if not self.is_allowed(path):
                 roots = ", ".join(str(root) for root in self.roots)
                 raise InputError(f"{path}: lies outside the folders of this server: {roots}")
 
@@ -287,7 +305,11 @@ def _initialize(database: ProjectDatabase, journal: Path, kept: Path | None) -> 
     lost = len(lines) - restored + count_damaged_lines(journal)
     state = f"was damaged and is kept as {kept.name}" if kept else "was missing"
     damaged = f" {lost} lines of it could not be used." if lost else ""
+    counts = salvage_tables(database, kept) if kept else {}
+    known = {row["id"] for row in database.rows("SELECT id FROM run")}
+    folders = sorted((journal.parent / "runs").glob("r[0-9]*"))
+    lost_runs = [f"runs/{folder.name}" for folder in folders if folder.name not in known]
     return [
-        f"labels.db {state}: {restored} edits were restored from {journal.name}.{damaged} Runs, "
-        "reviews and the states of micrographs could not be restored."
+        f"labels.db {state}: {restored} edits were restored from {journal.name}.{damaged} "
+        f"{describe_salvage(counts, lost_runs)}"
     ]

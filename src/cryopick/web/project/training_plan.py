@@ -31,6 +31,7 @@ def plan_training(project: AnnotationProject) -> dict[str, Any]:
         "complete": len(complete),
         "all_micrographs": len(usable),
         "estimate": estimate,
+        "expected": _expect_particles(project),
         "warnings": _list_warnings(counts, numbers),
         "refusal": refusal,
         "presets": [{"id": name, "name": text} for name, (text, _) in PRESETS.items()],
@@ -42,6 +43,17 @@ def plan_training(project: AnnotationProject) -> dict[str, Any]:
             "pick": True,
         },
     }
+
+
+def _expect_particles(project: AnnotationProject) -> float | None:
+    """Return the particles per micrograph that the scores of the last run let expect."""
+    runs = (row["id"] for row in project.runs.list_all() if project.runs.has_picks(row["id"]))
+    run = next(runs, None)
+    picks = project.runs.picks(run) if run else None
+    if picks is None or not len(picks.score):
+        return None
+    number = picks.distribution.count.value / max(1, len(picks.micrographs))
+    return float(f"{number:.2g}")
 
 
 def _find_refusal(counts: dict[str, int], numbers: dict[str, int]) -> str | None:

@@ -123,6 +123,11 @@ class CorrectionIndex:
         pixel_size_ang = self._micrographs.find(mid)["pixel_size_ang"] or 1.0
         return MATCH_DIAMETERS * diameter_ang / float(pixel_size_ang)
 
+    def label_positions(self, mid: int) -> Float[np.ndarray, "labels 2"]:
+        """Return the positions of all labels of a micrograph."""
+        labels = self._annotations.list_on(mid)["labels"]
+        return np.array([(one["x"], one["y"]) for one in labels], np.float64).reshape(-1, 2)
+
     def correct(self, run: str) -> CorrectedPicks:
         """Return the picks of a run with all corrections."""
         with self._lock:

@@ -6,7 +6,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from cryopick.io.inputs import find_micrographs
 from cryopick.io.tables.micrograph_values import MICROGRAPH_VALUES, read_micrograph_values
 from cryopick.runs.listed_path import ListedPath, listed_pixel_size
 from cryopick.web.storage.database import ProjectDatabase
+from cryopick.web.storage.file_names import escape_name, find_name_problem, stored_path
 from cryopick.web.storage.header_reading import HeaderReader
 
 __all__ = [
@@ -114,7 +115,9 @@ class ProjectMicrographs:
     def __init__(self, database: ProjectDatabase, headers: HeaderReader) -> None:
         self._database, self._headers = database, headers
 
-    def add(self, arguments: Sequence[str]) -> dict[str, Any]:
+    def add(
+        self, arguments: Sequence[str], is_allowed: Callable[[Path], bool] = lambda _: True
+    ) -> dict[str, Any]:
         """Add micrographs given as files, patterns, folders or lists; skip those already added.
 
         Pixel sizes and values that lists state are stored for those already added, too.
@@ -125,15 +128,24 @@ class ProjectMicrographs:
         Raises:
             InputError: A file does not exist.
         """
-        paths = find_micrographs(arguments)
+        found = find_micrographs(arguments)
+        paths = [path for path in found if is_allowed(path)]
         present = {row["path"] for row in self._database.rows("SELECT path FROM micrograph")}
-        new = [path for path in paths if str(path.resolve()) not in present]
-        rows = [(str(path.resolve()), path.name, listed_pixel_size(path)) for path in new]
+        new = [path for path in paths if stored_path(path) not in present]
+        rows = [
+            (
+                *(stored_path(path), escape_name(path.name)),
+                *(listed_pixel_size(path), find_name_problem(path)),
+            )
+            for path in new
+        ]
         with self._database.write() as db:
             db.executemany(
-                "INSERT INTO micrograph (path, name, listed_pixel_size_ang) VALUES (?, ?, ?)", rows
+                "INSERT OR IGNORE INTO micrograph (path, name, listed_pixel_size_ang, problem)"
+                " VALUES (?, ?, ?, ?)",
+                rows,
             )
-            sizes = [(listed_pixel_size(path), str(path.resolve())) for path in paths]
+            sizes = [(listed_pixel_size(path), stored_path(path)) for path in paths]
             db.executemany(
                 "UPDATE micrograph SET listed_pixel_size_ang = ?1, pixel_size_ang = ?1"
                 " WHERE path = ?2 AND ?1 IS NOT NULL",
@@ -146,7 +158,11 @@ class ProjectMicrographs:
         message = f"added {len(new)} of {len(paths)} micrographs"
         if len(new) < len(paths):
             message += f"; {len(paths) - len(new)} were already in the project"
-        unusable = self._count_problems({path for path, _, _ in rows})
+        if len(paths) < len(found):
+            message += (
+                f"; {len(found) - len(paths)} outside the folders of this server were skipped"
+            )
+        unusable = self._count_problems({str(row[0]) for row in rows})
         if unusable:
             message += f"; {unusable} cannot be used"
         if unread:
@@ -172,7 +188,7 @@ class ProjectMicrographs:
             db.executemany(
                 "INSERT OR REPLACE INTO listed_value (mid, name, value)"
                 " SELECT id, ?, ? FROM micrograph WHERE path = ?",
-                [(name, value, str(path.resolve())) for name, value in values.items()],
+                [(name, value, stored_path(path)) for name, value in values.items()],
             )
 
     def value_ranges(self) -> list[dict[str, Any]]:

@@ -122,7 +122,12 @@ class ProjectRuns:
 
     def take_picks(self, run: str) -> None:
         """Prepare the table of picks of a finished run for display."""
-        table = read_picks(self.folder(run) / "picks.json")
+        numbers = self.store_picks(run, read_picks(self.folder(run) / "picks.json"))
+        self._store_verdicts(run, numbers)
+        self.set_pick_filter(run, PickFilter(self.picks(run).automatic_threshold))
+
+    def store_picks(self, run: str, table: Picks) -> dict[str, int]:
+        """Store picks for display; return the numbers of the micrographs by path."""
         numbers = {str(path): mid for mid, path in self._micrographs.usable().items()}
         mids = np.array([numbers.get(name, -1) for name in table.micrographs], np.int64)
         pick_mids = mids[table.index] if len(table) else np.zeros(0, np.int64)
@@ -139,8 +144,7 @@ class ProjectRuns:
         temporary.rename(self.folder(run) / "picks.npz")
         self._picks.pop(run, None)
         self._spaced.clear()
-        self._store_verdicts(run, numbers)
-        self.set_pick_filter(run, PickFilter(self.picks(run).automatic_threshold))
+        return numbers
 
     def _store_verdicts(self, run: str, numbers: dict[str, int]) -> None:
         """Store the verdicts of a run on its micrographs, from the table beside its picks."""

@@ -1,6 +1,7 @@
 // @ts-check
 // Actions of keys and buttons, by name.
 
+import * as candidates from "./candidates.js";
 import * as edits from "./edits.js";
 import * as list from "./micrographs.js";
 import * as picks from "./picks.js";
@@ -82,14 +83,15 @@ const ACTIONS_BY_NAME = {
     else if (store.cursor.value) removeAt(...store.cursor.value);
   },
   label: (which) => nextLabel(which === "next" ? 1 : -1),
-  yes: () => review.answer("yes"),
-  no: () => review.answer("no"),
-  unsure: () => review.answer("unsure"),
-  back: () => review.back(),
+  yes: () => answer("yes"),
+  no: () => answer("no"),
+  unsure: () => answer("unsure"),
+  back: () => (store.step.value === "review" ? review.back() : candidates.skip()),
   help: () => (store.dialog.value = store.dialog.value === "help" ? null : "help"),
   escape: () => {
     if (store.dialog.value) store.dialog.value = null;
     else if (store.outline.value) store.outline.value = null;
+    else if (store.candidate.value) candidates.end();
     else if (store.cursor.value) store.cursor.value = null;
     else if (store.selected.value) store.selected.value = null;
     else act("tool.pos");
@@ -102,6 +104,9 @@ async function step(row, event) {
   if (next) await session.open(next.id, false, event?.timeStamp);
   else store.announce("no further micrograph");
 }
+
+/** Answer for the candidate on the micrograph, or the pick under review. @param {string} verdict */
+const answer = (verdict) => (store.step.value === "review" ? review.answer(verdict) : candidates.answer(verdict));
 
 /** Open the micrograph of an edit that was undone. @param {import("./journal.js").Step | null} done */
 function follow(done) {

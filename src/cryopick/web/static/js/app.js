@@ -1,10 +1,12 @@
 // @ts-check
 // The complete page.
 
-import { html, signal, useEffect } from "../vendor/ui.js";
+import { html, useEffect } from "../vendor/ui.js";
 import { act } from "./actions.js";
 import { ask, get, post } from "./api.js";
+import { begin as beginCandidates } from "./candidates.js";
 import * as edits from "./edits.js";
+import { clicksOnly, exported, inspected, loadGuide, plan } from "./guide.js";
 import * as review from "./review_queue.js";
 import { actionOf, isTextField } from "./keys.js";
 import * as list from "./micrographs.js";
@@ -12,10 +14,12 @@ import { Footer, MicrographPanel } from "./panels/micrograph.js";
 import { ImportLabels } from "./panels/import.js";
 import { Data, FolderDialog } from "./panels/data.js";
 import { DisplayPanel } from "./panels/display.js";
+import { Candidates } from "./panels/candidates.js";
 import { Export, preview, request, written } from "./panels/export.js";
 import { foldClasses } from "./panels/folds.js";
 import { Gallery } from "./panels/gallery.js";
 import { Announcer, Header, Steps, Toasts } from "./panels/head.js";
+import { Guide } from "./panels/guide.js";
 import { Help } from "./panels/help.js";
 import { MicrographList } from "./panels/list.js";
 import { Confirm, confirm } from "./panels/confirm.js";
@@ -32,8 +36,6 @@ import { allSent } from "./unsaved_verdicts.js";
 import { stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
-const plan = signal(/** @type {import("./types.js").TrainingPlan | null} */ (null));
-
 /** Show the error of a request that fails. @param {Promise<unknown>} work */
 const withErrors = (work) => work.catch((/** @type {Error} */ error) => void store.notify(error.message, "bad"));
 
@@ -41,7 +43,8 @@ const withErrors = (work) => work.catch((/** @type {Error} */ error) => void sto
 function go(where) {
   const [step, sample] = where.split(":");
   store.step.value = step;
-  if (step === "train") withErrors(get("plan").then((p) => (plan.value = p)));
+  if (step === "train") loadGuide();
+  if (step === "inspect" && store.run.value) inspected.value = new Set([...inspected.value, store.run.value.id]);
   if (step === "review" && (sample || !queue.value)) review.begin(sample ?? "uncertain");
   if (step === "inspect" && store.overlay.value === "labels") store.overlay.value = "both";
 }
@@ -83,6 +86,25 @@ const retrain = () => {
   allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
+/** Do a step of the guide. @param {string} id */
+function follow(id) {
+  if (id === "add" || id === "pixel") go("data");
+  else if (id === "size") (go("label"), act("tool.ruler"));
+  else if (id === "general") pickFirst();
+  else if (id === "clicks") ((clicksOnly.value = true), go("label"));
+  else if (id === "click") go("label");
+  else if (id === "candidates") beginCandidates(store.runs.value.find((r) => r.has_picks)?.id ?? "");
+  else if (id === "inspect") show(store.runs.value.find((r) => r.kind === "train" && r.has_picks)?.id ?? "");
+  else go(id);
+}
+
+/** Pick with the general model, the open micrograph first. */
+function pickFirst() {
+  go("label");
+  if (store.overlay.value === "labels") store.overlay.value = "both";
+  withErrors(post("runs", { kind: "pick", diameter_ang: store.diameter.value, first: store.micrograph.value?.id }));
+}
+
 /** @param {object} source files, folder or pattern */
 const importMicrographs = (source) => withErrors(addMicrographs(source));
 
@@ -98,7 +120,7 @@ async function addMicrographs(source) {
 
 const body = (/** @type {boolean} */ dry_run) => ({
   what: store.runs.value.some((r) => r.has_picks) ? request.value.what : "labels",
-  run: store.runId.value, formats: request.value.formats, name: request.value.name.trim() || "particles", replace: request.value.replace, dry_run,
+  run: store.runId.value, formats: request.value.formats, name: request.value.name.trim() || "particles", replace: request.value.replace, box_px: request.value.box_px, dry_run,
 });
 let previews = 0; // requested so far; an answer to an earlier one is out of date
 const updatePreview = () => {
@@ -109,14 +131,17 @@ const updatePreview = () => {
   picks.flushThreshold().then(() => post("exports", body(true))).then(apply, (e) => apply({ n: 0, n_micrographs: 0, problem: e.message }));
 };
 const write = () =>
-  withErrors(picks.flushThreshold().then(() => post("exports", body(false))).then((w) => (written.value = preview.value = w)));
+  withErrors(picks.flushThreshold().then(() => post("exports", body(false))).then((w) => {
+    written.value = preview.value = w;
+    exported.value = true;
+  }));
 
 /** @param {KeyboardEvent} event */
 function key(event) {
   if (event.defaultPrevented || (isTextField(event.target) && event.key !== "Escape")) return;
   const inDialog = store.dialog.value !== null;
   const onStage = event.target === stage.now?.root;
-  const reviewing = store.step.value === "review" && !inDialog;
+  const reviewing = !inDialog && (store.step.value === "review" || (store.step.value === "label" && store.candidate.value !== null));
   const action = actionOf(event, { onStage, reviewing });
   if (!action || (inDialog && !["escape", "help", "gallery", "wall"].includes(action))) return;
   if (act(action, event)) event.preventDefault();
@@ -154,7 +179,7 @@ export function App() {
   return html`<div class=${`shell ${foldClasses()} ${showsMicrograph ? "" : "wide"}`}>
     <${Header} setTheme=${session.setTheme} />
     <div class="side"><${Steps} counts=${counts()} go=${go} /><${MicrographList} open=${open} /></div>
-    <main class="main">
+    <main class="main"><${Guide} follow=${follow} />
       ${showsMicrograph && html`<${MicrographPanel} act=${act} />`}
       ${step === "data" && html`<${Data} importMicrographs=${importMicrographs} open=${open} changeProject=${session.changeProject} sendProject=${session.sendProject} />`}
       ${step === "train" && html`<${Train} plan=${plan.value} start=${start} pick=${pick} stop=${stop} resume=${resume} show=${show} drop=${drop} restore=${restore} purge=${purge} />`}
@@ -162,6 +187,7 @@ export function App() {
       ${step === "export" && html`<${Export} formats=${store.project.value.formats ?? []} updatePreview=${updatePreview} write=${write} version=${saved} />`}
     </main>
     ${showsMicrograph && html`<aside class="tools" aria-label="Display and threshold">
+      ${step === "label" && html`<${Candidates} />`}
       ${step === "inspect" && html`<${ThresholdPanel} setThreshold=${picks.setThreshold} setLimits=${picks.setLimits} go=${go} choose=${picks.choose} />`}
       <${DisplayPanel} setDiameter=${session.setDiameter} changeProject=${session.changeProject} act=${act} />
       ${step === "label" && html`<${Suggest} suggest=${suggest} />`}

@@ -3,6 +3,7 @@
 
 import { batch, effect } from "../vendor/ui.js";
 import { ask, get, patch, post } from "./api.js";
+import { begin as beginCandidates } from "./candidates.js";
 import * as edits from "./edits.js";
 import { listenToServer } from "./events.js";
 import { Journal } from "./journal.js";
@@ -78,18 +79,26 @@ function onOperation(op) {
 /** @param {import("./types.js").Run} run */
 function onRun(run) {
   const previous = store.runs.value.find((r) => r.id === run.id);
-  const finished = run.has_picks && !previous?.has_picks;
+  const first = run.has_picks && !previous?.has_picks;
+  const finished = run.has_picks && run.state !== "running" && (first || previous?.state === "running");
+  const grown = run.has_picks && run.n_picks !== previous?.n_picks;
   const suggested = run.kind === "suggest" && run.state === "done" && previous?.state !== "done";
   setRuns(previous ? store.runs.value.map((r) => (r.id === run.id ? { ...r, ...run } : r)) : [run, ...store.runs.value]);
+  if (first && run.kind === "pick" && store.step.value === "label") picks.choose(run.id).then(() => beginCandidates(run.id));
+  else if (grown && store.runId.value === run.id) {
+    picks.load();
+    refreshNumbers();
+  }
   if (finished) {
     clearScores();
-    picks.choose(run.id);
+    if (store.runId.value !== run.id) picks.choose(run.id);
     list.refresh();
     store.notify(`${run.title} is finished; see its picks under Inspect.`, "good");
   }
   if (suggested) {
     list.sortBy("suggested");
-    store.notify("The list now starts with the micrographs that are suggested for labelling.", "good");
+    beginCandidates(run.id);
+    store.notify("The list now starts with the micrographs that are suggested for labelling; their best candidates are shown.", "good");
   }
   if (run.state === "failed" && previous?.state !== "failed") store.notify(`${run.title} failed: ${run.message}`, "bad", { cause: `run ${run.id}` });
   if (run.state !== "failed") store.settle(`run ${run.id}`);

@@ -35,7 +35,7 @@ export interface RunProgress { stage?: string; done?: number; total?: number; se
 
 export interface Run {
   id: string;
-  kind: "train" | "pick" | "suggest";
+  kind: "train" | "pick" | "suggest" | "import";
   title: string;
   state: "queued" | "running" | "done" | "stopped" | "failed";
   message: string;
@@ -94,6 +94,8 @@ export interface TrainingPlan {
   complete: number;
   all_micrographs: number;
   estimate: number | null;
+  /** Particles per micrograph that the scores of the last run let expect. */
+  expected?: number | null;
   warnings: string[];
   refusal: string | null;
   presets: { id: string; name: string }[];
@@ -167,6 +169,15 @@ export interface ReviewItem {
   label?: string;
 }
 
+/** A place to accept or reject. */
+export interface Candidate { mid: number; name: string; x: number; y: number; score: number }
+
+/** Comparison of runs. `changed`: fraction of the picks that differ from the run before. */
+export interface Comparison {
+  runs: { id: string; labels: number | null; per_micrograph: number; recall: number | null; left_out: number; changed: number | null }[];
+  advice: { labels: number; changed: number; enough: boolean } | null;
+}
+
 export interface ReviewQueue {
   run: string;
   sample: string;
@@ -187,12 +198,18 @@ export interface ExportSummary {
 }
 
 export interface ImportReport {
-  batch?: string | null;
   format: string;
+  files: number;
+  faults: { name: string; reason: string }[];
+  n_faults: number;
+  batch: string | null;
+  run: string | null;
   matched: number;
+  n_micrographs: number;
   n_unmatched: number;
   outside: number;
   duplicates: number;
+  preview: { mid: number; name: string; width_px: number; height_px: number; xy: [number, number][] } | null;
   warnings: string[];
 }
 

@@ -3,6 +3,7 @@
 
 import { html, signal, useEffect } from "../../vendor/ui.js";
 import { get } from "../api.js";
+import { highlight } from "../guide.js";
 import * as store from "../store.js";
 import { Imports } from "./imports.js";
 import { listing, loadRows, rowAt } from "../micrographs.js";
@@ -21,9 +22,9 @@ export function Data({ importMicrographs, open, changeProject, sendProject }) {
       <form class="seekline" onSubmit=${(/** @type {SubmitEvent} */ e) => (e.preventDefault(), importMicrographs({ glob: pathOf(e) }))}>
         <label class="grow field"><span class="sr">Folder, files or STAR file</span><input name="path" class="mono" required placeholder="folder, pattern such as data/*.mrc, or a STAR file" /></label>
         <button type="button" onClick=${() => (store.dialog.value = "folder")}>Browse…</button>
-        <button class="primary">Add</button></form>
+        <button class=${highlight("add")}>Add</button></form>
       <div class="buttons"><button onClick=${() => (store.dialog.value = "labels")}>Import particles…</button>
-        <span class="muted small">Coordinates from another program, as labels to start from or to compare.</span></div></section>
+        <span class="muted small">Coordinates from other programs, as labels or to compare.</span></div></section>
     <${Imports} />
     ${total > 0 && html`<${Numbers} p=${p} changeProject=${changeProject} sendProject=${sendProject} /><${Table} total=${total} open=${open} />`}
   </div></div>`;

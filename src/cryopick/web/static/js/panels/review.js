@@ -108,6 +108,6 @@ function ReviewSummary({ q, back, retrain, begin }) {
   if (!q.items.length) return html`<section class="card"><p>There are no such picks to review.</p></section>`;
   return html`<section class="card"><h2>${plural(answers.length, "pick")} reviewed</h2>
     <dl class="facts-grid" style="max-width:340px"><dt>Particles</dt><dd>${count(n("yes"))}</dd><dt>Not particles</dt><dd>${count(n("no"))}</dd><dt>Not sure</dt><dd>${count(n("unsure"))}</dd></dl>
-    <div class="buttons">${q.sample !== "random" && html`<button class="primary" onClick=${retrain}>Train again with these labels</button>`}
+    <div class="buttons">${q.sample !== "random" && html`<button onClick=${retrain}>Train again with these labels</button>`}
       <button onClick=${() => begin(q.sample)}>Review more</button><button class="plain" onClick=${back}>Back to the last pick</button></div></section>`;
 }

@@ -3,8 +3,9 @@
 
 import { html, signal } from "../../vendor/ui.js";
 import { Chart } from "../chart.js";
+import { advice, comparison, highlight } from "../guide.js";
 import * as store from "../store.js";
-import { count, formatDuration, NumberBox, plural } from "../widgets.js";
+import { count, formatDuration, NumberBox, percent, plural } from "../widgets.js";
 
 /** Values of the form until training starts. @type {{value: Partial<import("../types.js").TrainingSettings>}} */
 export const form = signal({});
@@ -50,15 +51,15 @@ function Form({ plan, start, pick, busy }) {
     <div class="fields">
       <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", { min: 10, max: 5000, step: "any", required: true })}
         <span class="hint">The diameter of the circles.</span></label>
-      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, required: !plan.estimate, placeholder: plan.estimate ?? "approximate" })}
-        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : "A rough estimate is sufficient. It is counted if you label all particles on a micrograph and tick \"All particles are labelled\"."}</span></label>
+      <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, placeholder: plan.estimate ?? (plan.expected ? `about ${count(plan.expected)}` : "estimated") })}
+        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : `Leave it empty to estimate it from your labels${plan.expected ? `; the last picks let expect about ${count(plan.expected)}` : ""}.`}</span></label>
     </div>
     <label class="field"><span class="name">Duration</span><select value=${f.preset} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("preset", e.target.value)}>
       ${(plan.presets ?? []).map((p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
     <label class="tick"><input type="checkbox" checked=${f.pick ?? true} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("pick", e.target.checked)} />
       Pick all ${count(plan.all_micrographs)} micrographs afterwards</label>
     ${plan.refusal && html`<p class="note bad">${plan.refusal}</p>`}
-    <div class="buttons"><button class="primary" type="submit" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
+    <div class="buttons"><button class=${highlight("train")} type="submit" disabled=${Boolean(plan.refusal)}>${busy ? "Queue training" : "Start training"}</button>
       <button type="button" disabled=${!plan.all_micrographs} onClick=${() => pick(f)} title="With the general model, which was trained on simulated particles">Pick without training</button></div>
   </form>`;
 }
@@ -87,7 +88,7 @@ function Progress({ run, stop, resume, show }) {
     <div class="buttons">
       ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best model" : "Stop"}</button>`}
       ${run.can_resume && html`<button onClick=${() => resume(run.id)} title="Continue the training, or pick with the trained model">Resume</button>`}
-      ${run.has_picks && html`<button class="primary" onClick=${() => show(run.id)}>Inspect the picks</button>`}
+      ${run.has_picks && html`<button onClick=${() => show(run.id)}>Inspect the picks</button>`}
     </div>
   </section>`;
 }
@@ -111,14 +112,19 @@ const warmUp = (run) => {
   return end > 0 && (run.curves.step.at(-1) ?? 0) > end ? { at: end, text: "labels from here" } : undefined;
 };
 
+/** @param {import("../types.js").Run} run */
+const compared = (run) => comparison.value?.runs.find((r) => r.id === run.id);
+
 /** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 function Runs({ show, drop }) {
   if (!store.runs.value.length) return null;
-  return html`<section class="card flush"><header><h2>All runs</h2></header><div class="scroll-x"><table>
-    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right">Picks</th><th class="right">Duration</th><th><span class="sr">Open or delete</span></th></tr></thead>
+  return html`<section class="card flush"><header><h2>All runs</h2><span class="muted small" data-test="advice">${advice()}</span></header><div class="scroll-x"><table>
+    <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right" title="Recall on labels made by hand that the run was not trained on">Recall on left-out labels</th>
+      <th class="right">Per micrograph</th><th class="right" title="Part of the picks that differ from the run before">Changed</th><th class="right">Duration</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
-      <td class="right">${count(r.labels)}</td><td class="right">${r.average_precision == null ? "–" : Number(r.average_precision).toFixed(2)}</td><td class="right">${count(r.n_picks)}</td>
+      <td class="right">${count(r.labels)}</td><td class="right">${r.average_precision == null ? "–" : Number(r.average_precision).toFixed(2)}</td><td class="right">${compared(r)?.recall == null ? "–" : html`${percent(compared(r)?.recall)} <span class="muted">of ${count(compared(r)?.left_out)}</span>`}</td>
+      <td class="right" title=${`${count(r.n_picks)} picks at any score`}>${compared(r) ? count(Math.round(compared(r)?.per_micrograph ?? 0)) : "–"}</td><td class="right">${compared(r)?.changed == null ? "–" : percent(compared(r)?.changed)}</td>
       <td class="right">${formatDuration(r.seconds)}</td>
       <td class="right"><div class="buttons" style="justify-content:flex-end;flex-wrap:nowrap">${r.has_picks && html`<button onClick=${() => show(r.id)}>Inspect</button>`}
         ${r.state !== "running" && html`<button class="plain danger" aria-label=${`Delete ${r.title}`} onClick=${() => drop(r)}>Delete</button>`}</div></td></tr>`)}</tbody>

@@ -17,6 +17,7 @@ import { scaleBar, toScreen } from "./view.js";
  * @property {[number, number]} scoreRange
  * @property {number} radius  of a particle, micrograph px
  * @property {string | null} selected
+ * @property {{x: number, y: number} | null} candidate  to accept or reject
  * @property {[number, number] | null} cursor
  * @property {[number, number][] | null} outline  of the region being drawn
  * @property {{x: number, y: number, radius: number} | null} brush
@@ -72,6 +73,10 @@ export function paintMarks(pen, scene, view, ratio) {
     }
   }
   if (scene.box && !scene.hidden) paintBoxes(pen, scene, view, size, ratio);
+  if (scene.candidate) {
+    put(pen, stamp(MARKS.selected, radius + 4 * ratio, ratio), scene.candidate, view, size, ratio);
+    put(pen, stamp(MARKS.selected, radius + 9 * ratio, ratio), scene.candidate, view, size, ratio);
+  }
   if (scene.outline) paintRegion(pen, scene.outline, false, view, size, ratio);
   if (scene.ruler) paintRuler(pen, scene.ruler, view, size, ratio);
   if (scene.brush) paintBrush(pen, scene.brush, view, size, ratio);

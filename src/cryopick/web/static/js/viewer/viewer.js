@@ -150,6 +150,7 @@ function scene() {
     radius: store.radiusPx.value, selected: store.selected.value, cursor: store.cursor.value,
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
     ruler: store.ruler.value,
+    candidate: store.candidate.value?.mid === store.micrograph.value?.id ? store.candidate.value : null,
     brush: erasing ? { x: at[0], y: at[1], radius: brushPx() } : null,
     hidden: store.hidden.value, box: store.showBoxes.value ? store.project.value.box_px : 0, angPerPx: store.pixelSize.value,
   };
@@ -256,7 +257,7 @@ function watch(newStage) {
       newStage.redraw("marks");
     }),
     effect(() => {
-      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project]) s.value;
+      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project, store.candidate]) s.value;
       newStage.redraw("marks");
     }),
     effect(() => {

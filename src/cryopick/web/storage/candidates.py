@@ -1,0 +1,132 @@
+"""Candidates that people accept or reject: suggestions, and picks of a run in progress.
+
+- `take_partial_picks`: shows the picks of a run while it is still picking.
+- `list_candidates`: places to label next, in order.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from cryopick.array_types import Bool, Float, Integer
+from cryopick.errors import CryopickError
+from cryopick.evaluate.matching import is_near
+from cryopick.io.names import match_names
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.picks import Picks, concatenate
+from cryopick.runs.ledger import read_unfinished
+from cryopick.web.storage.corrections import CorrectionIndex
+from cryopick.web.storage.micrographs import ProjectMicrographs
+from cryopick.web.storage.run_picks import PickFilter
+from cryopick.web.storage.run_records import ProjectRuns
+
+__all__ = ["list_candidates", "take_partial_picks"]
+
+_PER_MICROGRAPH = 6  # candidates of a run, so that labels come from several micrographs
+_MIN_PROBABILITY = 0.05
+
+
+def take_partial_picks(runs: ProjectRuns, run: str, n_shown: int) -> int:
+    """Store the picks of the micrographs that a run has picked so far.
+
+    Args:
+        runs: Runs of the project.
+        run: The run.
+        n_shown: Number of micrographs whose picks are stored already.
+
+    Returns:
+        Number of micrographs with picks.
+    """
+    results = read_unfinished(runs.folder(run) / "picks.json")
+    tables = [
+        Picks.for_micrograph(path, arrays["xy_px"], arrays["score"])
+        for path, arrays in results
+        if {"xy_px", "score"} <= set(arrays)
+    ]
+    if len(tables) > n_shown:
+        runs.store_picks(run, concatenate(tables))
+        if not n_shown:
+            runs.set_pick_filter(run, PickFilter(runs.picks(run).automatic_threshold))
+    return max(len(tables), n_shown)
+
+
+def list_candidates(
+    runs: ProjectRuns,
+    micrographs: ProjectMicrographs,
+    corrections: CorrectionIndex,
+    run: str,
+    count: int,
+) -> list[dict[str, Any]]:
+    """List places to label, without those that have a label.
+
+    A suggestion lists its places in its own order. Of other runs, picks are drawn at random with
+    their probability of being a particle, so that accepted ones represent the particles; those of
+    one micrograph follow each other.
+    """
+    if (runs.folder(run) / "candidates.json").exists():
+        mids, xy_px, score = _read_suggestions(runs, micrographs, run)
+    else:
+        mids, xy_px, score = _draw_picks(runs, run)
+    is_open = _find_unlabelled(corrections, micrographs, mids, xy_px)
+    chosen = np.flatnonzero(is_open)[:count]
+    names = {int(mid): micrographs.find(int(mid))["name"] for mid in np.unique(mids[chosen])}
+    return [
+        {
+            "mid": int(mids[row]),
+            "name": names[int(mids[row])],
+            "x": float(xy_px[row, 0]),
+            "y": float(xy_px[row, 1]),
+            "score": float(score[row]),
+        }
+        for row in chosen.tolist()
+    ]
+
+
+Candidates = tuple[
+    Integer[np.ndarray, " places"], Float[np.ndarray, "places 2"], Float[np.ndarray, " places"]
+]
+
+
+def _read_suggestions(runs: ProjectRuns, micrographs: ProjectMicrographs, run: str) -> Candidates:
+    usable = micrographs.usable()
+    numbers = {str(path): mid for mid, path in usable.items()}
+    try:
+        table = read_picks(runs.folder(run) / "candidates.json")
+        table = match_names(table, list(usable.values())).picks
+    except CryopickError:
+        return np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0)
+    mids = np.array([numbers[name] for name in table.micrographs], np.int64)
+    return mids[table.index], table.xy_px, table.score
+
+
+def _draw_picks(runs: ProjectRuns, run: str) -> Candidates:
+    """Draw some picks of each micrograph, with a fixed seed so that a reload shows the same."""
+    picks, keep = runs.picks(run), runs.spacing_mask(run)
+    rng = np.random.default_rng(0)
+    probability = expit(picks.score.astype(np.float64))
+    rows: list[int] = []
+    for mid in picks.micrographs:
+        part = picks.rows_of(mid)
+        on_micrograph = np.arange(part.start, part.stop)
+        likely = on_micrograph[keep[part] & (probability[part] > _MIN_PROBABILITY)]
+        if len(likely):
+            weight = probability[likely] / probability[likely].sum()
+            size = min(_PER_MICROGRAPH, len(likely))
+            rows += rng.choice(likely, size, replace=False, p=weight).tolist()
+    chosen = np.array(rows, np.int64)
+    return picks.mids[chosen], picks.xy_px[chosen], picks.score[chosen].astype(np.float64)
+
+
+def _find_unlabelled(
+    corrections: CorrectionIndex,
+    micrographs: ProjectMicrographs,
+    mids: Integer[np.ndarray, " places"],
+    xy_px: Float[np.ndarray, "places 2"],
+) -> Bool[np.ndarray, " places"]:
+    is_open = np.isin(mids, [*micrographs.usable()])
+    for mid in np.unique(mids).tolist():
+        labels = corrections.label_positions(mid)
+        rows = mids == mid
+        is_open[rows] &= ~is_near(xy_px[rows], labels, corrections.match_radius_px(mid))
+    return is_open

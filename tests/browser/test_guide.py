@@ -1,0 +1,97 @@
+"""The straight path: the next step is always the one highlighted button."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.browser.conftest import DIAMETER_ANG, PIXEL_ANG, particles
+from tests.browser.driver import Server
+
+pytestmark = pytest.mark.slow
+
+SHOTS = os.environ.get("CRYOPICK_SHOTS")
+
+
+@pytest.fixture
+def empty(tmp_path, chromium):
+    """A server on an empty project."""
+    begun = Server(tmp_path / "path.cryopick", log=tmp_path / "log")
+    yield begun
+    begun.stop()
+
+
+def shoot(user, name):
+    if SHOTS:
+        user.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+
+def highlighted(user):
+    """Return the text of the one highlighted button."""
+    buttons = user.page.locator("button.primary:visible")
+    assert buttons.count() == 1, buttons.all_inner_texts()
+    return buttons.inner_text()
+
+
+def follow(user):
+    """Press the highlighted button."""
+    highlighted(user)
+    user.page.locator("button.primary:visible").click()
+
+
+def test_the_highlighted_button_leads_from_micrographs_to_labels(
+    empty, studio, make_page, tmp_path
+):
+    folder = tmp_path / "four"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"mic_{number:02d}.mrc").symlink_to(studio / f"mic_{number:02d}.mrc")
+    user = make_page(empty, viewport={"width": 1280, "height": 720}).open()
+    page, said = user.page, user.page.locator("[data-test=guide]")
+    said.filter(has_text="Choose the micrographs").wait_for()
+    shoot(user, "1-add")
+    page.locator("input[name=path]").fill(str(folder))
+    follow(user)
+    said.filter(has_text="How large is a particle").wait_for()
+    shoot(user, "2-size")
+    follow(user)
+    said.filter(has_text="Draw a line across a particle").wait_for()
+    page.locator(".foot", has_text="mic_00").wait_for()
+    (x, y), radius_px = particles(0)[1][0], DIAMETER_ANG / PIXEL_ANG / 2
+    user.drag((x - radius_px, y), (x + radius_px, y))
+    said.filter(has_text="general model needs no labels").wait_for()
+    user.key("Escape")
+    shoot(user, "3-general")
+
+    follow(user)  # see what the general model finds
+    candidate = page.get_by_label("Candidate", exact=True)
+    candidate.wait_for(timeout=120_000)
+    shoot(user, "4-candidates")
+    assert highlighted(user).endswith("Particle")
+    for key in "yyn":
+        before = candidate.get_by_role("heading").inner_text()
+        user.key(key)
+        page.wait_for_function(
+            "before => document.querySelector('[aria-label=Candidate] h2')?.innerText !== before",
+            arg=before,
+        )
+    user.saved()
+    said.filter(has_text="2 of 25 particles").wait_for()
+    user.key("Control+z").saved()
+    said.filter(has_text="2 of 25 particles").wait_for()
+    user.key("Control+z").saved()
+    said.filter(has_text="1 of 25 particles").wait_for()
+    user.key("Escape")
+
+    for number in range(3):
+        user.micrograph(f"mic_{number:02d}")
+        for place in particles(number)[1][:9]:
+            user.click(*place)
+    user.saved()
+    said.filter(has_text="on 3 of 4 micrographs").wait_for()
+    shoot(user, "5-train")
+    assert highlighted(user) == "Train a model"
+    follow(user)
+    page.get_by_role("button", name="training").wait_for()
+    assert highlighted(user) in ("Start training", "Queue training")
+    shoot(user, "6-train-page")
+    assert page.get_by_label("Particles per micrograph").input_value() == ""
