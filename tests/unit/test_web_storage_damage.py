@@ -125,3 +125,59 @@ def test_a_database_without_tables_is_damaged(tmp_path):
 
     with pytest.raises(DamagedDatabaseError, match="tables are missing"):
         ProjectDatabase(tmp_path / "labels.db")
+
+
+def add_runs_and_reviews(folder, count=30):
+    project = AnnotationProject.open(folder)
+    with project.database.write() as db:
+        for number in range(1, count + 1):
+            config = json.dumps({"note": "x" * 900, "number": number})
+            db.execute(
+                "INSERT INTO run (id, kind, title, state, config, queued)"
+                " VALUES (?, 'pick', 'Picks', 'done', ?, 0)",
+                (f"r{number}", config),
+            )
+            db.execute(
+                "INSERT INTO verdict VALUES (?, 0, '', 'yes', 'random', 0, 0, 0, 0)",
+                (f"r{number}",),
+            )
+            (folder / "runs" / f"r{number}").mkdir()
+        db.execute("UPDATE micrograph SET state = 'done', note = 'good ice'")
+    project.close()
+
+
+def test_runs_reviews_and_states_are_read_from_a_damaged_database(folder):
+    add_runs_and_reviews(folder)
+    file = folder / "labels.db"
+    data = bytearray(file.read_bytes())
+    start = next(i for i in range(0, len(data), 4096) if b'"number": 15' in data[i : i + 4096])
+    data[start : start + 4096] = bytes(4096)
+    file.write_bytes(data)
+
+    project = AnnotationProject.open(folder)
+
+    runs = {row["id"]: json.loads(row["config"])["number"] for row in project.runs.list_all()}
+    assert 20 <= len(runs) < 30
+    assert all(name == f"r{number}" for name, number in runs.items())
+    assert {"r1", "r30"} <= set(runs)  # before and behind the damaged page
+    assert project.annotations.count() == COUNT
+    note = project.state()["notes"][0]
+    assert f"runs, reviews and states of micrographs, {len(runs)}, 30 and 1 could be read" in note
+    lost = [f"runs/r{number}" for number in range(1, 31) if f"r{number}" not in runs]
+    assert set(note.split(" are in ")[1].removesuffix(".").split(", ")) == set(lost)
+    row = project.database.row("SELECT state, note FROM micrograph")
+    assert row == {"state": "done", "note": "good ice"}
+    project.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_page_is_damaged_the_project_opens_with_all_edits(folder, seed):
+    add_runs_and_reviews(folder, 12)
+    file = folder / "labels.db"
+    file.write_bytes(damage(file.read_bytes(), f"page{seed}"))
+
+    project = AnnotationProject.open(folder)
+
+    assert project.annotations.count() == COUNT
+    assert all(row["kind"] == "pick" for row in project.runs.list_all())
+    project.close()
