@@ -3,7 +3,7 @@
 Runs `cryopick benchmark` on EMPIAR-10017, T20S and three simulated sets, in the setting of the
 paper and in that of `cryopick train`. Draws of labels are the outer loop, so that an interruption
 leaves complete draws; the same command continues. Finished trials are kept in runs/figure5. A trial
-of 3,000 steps takes about five minutes on one core, the whole study about 150 hours.
+of 3,000 steps takes about four minutes on one free core, and the study has 3,600 of them.
 
     OMP_NUM_THREADS=1 nice -n 15 .venv/bin/python benchmarks/figure5.py
     .venv/bin/python benchmarks/figure5.py --short       # proof of the script: a few hours

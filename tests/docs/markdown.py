@@ -6,6 +6,8 @@ empty folder per page. Comments control this:
     <!-- runs with: data/empiar10017 -->   link this folder of the shared data into that folder
     <!-- not run: reason -->               directly above a block: do not run it, with the reason
     <!-- exits with: 1 -->                 above a block: expected exit status of its commands
+    <!-- output within: 5 % -->            above a block: compare the printed lines with the output,
+                                           words exactly and numbers within this tolerance
 """
 
 import re
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<word>not run|exits with): (?P<why>[^>]+?) -->\n)?"
+    r"(?:^<!-- (?P<word>not run|exits with|output within): (?P<why>[^>]+?) -->\n)?"
     r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
@@ -32,6 +34,7 @@ class Block:
     line: int
     status: int = 0
     is_run: bool = True
+    tolerance: float | None = None
 
     @property
     def commands(self) -> list[str]:
@@ -40,6 +43,18 @@ class Block:
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
         return [line[2:].strip() for line in lines if line.startswith("$ cryopick")]
+
+    @property
+    def outputs(self) -> dict[str, list[str]]:
+        """Lines shown below each command; a lone … stands for any number of lines."""
+        shown: dict[str, list[str]] = {}
+        command = None
+        for line in self.text.replace("\\\n", " ").splitlines():
+            if line.startswith("$ "):
+                command = line[2:].strip() if line.startswith("$ cryopick") else None
+            elif command and line.strip() not in ("", "…"):
+                shown.setdefault(command, []).append(line.strip())
+        return shown
 
 
 def pages() -> list[Path]:
@@ -55,9 +70,52 @@ def blocks(text: str) -> list[Block]:
             line=text.count("\n", 0, match.start("text")) + 1,
             status=int(match["why"]) if match["word"] == "exits with" else 0,
             is_run=match["word"] != "not run",
+            tolerance=_parse_tolerance(match["why"]) if match["word"] == "output within" else None,
         )
         for match in _BLOCK.finditer(text)
     ]
+
+
+def _parse_tolerance(text: str) -> float:
+    return float(text.removesuffix("%").strip()) / 100
+
+
+_NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?")
+
+
+def find_wrong_numbers(shown: list[str], output: str, tolerance: float) -> list[str]:
+    """Return a message for each shown line that the output lacks or has with other numbers.
+
+    Words must be equal, numbers within the relative tolerance; … at the end of a line stands for
+    the rest of it.
+    """
+    actual = [line.strip() for line in output.splitlines()]
+    problems = []
+    for line in shown:
+        beginning = line.removesuffix("…").strip()
+        is_whole = beginning == line
+        candidates = [
+            other for other in actual if _has_same_words(beginning, other, is_whole=is_whole)
+        ]
+        if not candidates:
+            problems.append(f"not in the output: {line!r}")
+        elif not any(_has_near_numbers(beginning, other, tolerance) for other in candidates):
+            problems.append(f"shown: {line!r}, now: {candidates[0]!r}")
+    return problems
+
+
+def _has_same_words(beginning: str, line: str, *, is_whole: bool) -> bool:
+    words, others = (re.sub(r"\s+", " ", _NUMBER.sub("#", text)) for text in (beginning, line))
+    return words == others if is_whole else others.startswith(words)
+
+
+def _has_near_numbers(shown: str, actual: str, tolerance: float) -> bool:
+    pairs = zip(_numbers(shown), _numbers(actual), strict=False)
+    return all(abs(a - b) <= tolerance * max(abs(a), abs(b)) + 1e-9 for a, b in pairs)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(n.replace(",", "").replace("−", "-")) for n in _NUMBER.findall(text)]
 
 
 def shared_folders(text: str) -> list[str]:

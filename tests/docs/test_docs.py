@@ -50,7 +50,11 @@ def test_commands_and_python_of_a_page_run(page, tmp_path, monkeypatch):
             exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
         elif block.is_run:
             for command in block.commands:
-                run(command, block, page)
+                output = run(command, block, page)
+                if block.tolerance is not None:
+                    shown = block.outputs.get(command, [])
+                    problems = markdown.find_wrong_numbers(shown, output, block.tolerance)
+                    assert not problems, f"{page.name}:{block.line}: {command}: {problems}"
 
 
 def link_shared_data(text, folder):
@@ -83,6 +87,7 @@ def run(command, block, page):
         f"{page.name}:{block.line}: {command}\nexit status {status}, "
         f"expected {block.status}\n{output}"
     )
+    return output
 
 
 @EVERY_PAGE
@@ -127,6 +132,21 @@ def spellings(command):
         if parameter.param_type_name == "option"
         for name in (*parameter.opts, *parameter.secondary_opts)
     ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in markdown.pages() if "results" in page.parts and "\n|---" in page.read_text()],
+    ids=lambda page: page.name,
+)
+def test_every_page_with_results_names_the_command_that_makes_them(page):
+    text = page.read_text(encoding="utf-8")
+    scripts = re.findall(r"(?:python|run) ((?:benchmarks|scripts)/\w+\.py)", text)
+    tests = re.findall(r"tests/[\w/]+\.py", text)
+
+    assert scripts or tests or "make " in text or "$ cryopick" in text
+    missing = [name for name in {*scripts, *tests} if not (ROOT / name).exists()]
+    assert not missing
 
 
 @EVERY_PAGE

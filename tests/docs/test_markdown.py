@@ -1,5 +1,6 @@
 """The reader of pages, which the other tests of the documentation rest on."""
 
+import pytest
 from tests.docs import markdown
 
 PAGE = """\
@@ -64,3 +65,32 @@ def test_links_are_those_to_other_pages():
 
 def test_a_page_without_blocks_has_none():
     assert markdown.blocks("# cryopick\n") == []
+
+
+def test_shown_numbers_are_compared_with_the_output_within_the_tolerance():
+    output = "4,300 picks found\naverage precision  0.9300\nbest F1   0.9  threshold -0.5 at x\n"
+
+    def wrong(*shown):
+        return markdown.find_wrong_numbers(list(shown), output, 0.05)
+
+    assert (
+        wrong("4,381 picks found", "average precision  0.9348", "best F1            0.91 …") == []
+    )
+    assert len(wrong("3773 picks found")) == 1
+    assert "now: 'average precision  0.9300'" in wrong("average precision  0.8")[0]
+    assert len(wrong("average accuracy 0.93")) == 1
+    assert len(wrong("best F1 0.9")) == 1
+
+
+def test_the_output_and_tolerance_of_a_block_are_read():
+    text = (
+        "<!-- output within: 5 % -->\n```console\n$ cryopick a \\\n    --b\n1 pick\n…\n"
+        "$ cryopick c\n2 picks …\n```\n"
+    )
+
+    (block,) = markdown.blocks(text)
+
+    assert block.tolerance == pytest.approx(0.05)
+    assert block.is_run
+    assert list(block.outputs) == block.commands
+    assert list(block.outputs.values()) == [["1 pick"], ["2 picks …"]]

@@ -108,9 +108,9 @@ def evaluate(
     one within a radius. Without --only, the micrographs named in TRUTH are evaluated. With
     --regions, all regions of micrographs are ranked by their score, as in Bepler et al. 2019.
 
-    Examples: cryopick evaluate picks.tsv particles.tsv --radius-px 40 --only test.txt
+    Example: cryopick evaluate picks.tsv particles.tsv --radius-px 40 --only test.txt
 
-    cryopick evaluate particle.safetensors particles.tsv --regions test/*.mrc
+    Example: cryopick evaluate particle.safetensors particles.tsv --regions test
     """
     if regions:
         options = RegionOptions(region_radius_px, region_step_px, pixel_size_ang, diameter_ang)
