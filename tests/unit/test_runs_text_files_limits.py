@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -124,3 +125,19 @@ def test_a_table_of_many_columns_is_read_or_refused_at_once(tmp_path, suffix):
 
     narrow_s, wide_s = times_s
     assert wide_s < 9 * max(narrow_s, 0.2)  # linear work takes 4 times as long, quadratic 16
+
+
+@pytest.mark.parametrize("part", ["\n", "_a ", "_a\n", "# ", "#\n", "$a b\n", "'", "data_\n", "; "])
+def test_repeated_words_in_a_star_file_take_time_in_proportion(tmp_path, part):
+    path = tmp_path / "t.star"
+    head = "data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n1 2\n"
+    times_s = []
+    for length in (1 << 16, 1 << 18):
+        path.write_text(head + part * (length // len(part)))
+        start_s = time.process_time()
+        with suppress(CryopickError):
+            read_picks(path)
+        times_s.append(time.process_time() - start_s)
+
+    short_s, long_s = times_s
+    assert long_s < 9 * max(short_s, 0.1)

@@ -44,12 +44,10 @@ _UNQUOTED = re.compile(
 
 _WORDS = re.compile(r"'[^']*'(?=\s|$)|\"[^\"]*\"(?=\s|$)|\S+")
 _RESERVED = re.compile(r"(?:data|save|loop|stop|global)_|[_$;#]", re.IGNORECASE)
-# A line that is neither a comment, nor a tag alone, nor the beginning of a block or loop, and has a
-# word that CIF reserves
-_UNUSUAL_VALUE = re.compile(
-    r"^(?!\s*(?:_\S+[ \t]*(?:#|$)|#|data_[^\s/.]*\s*$|loop_\s*$))[^\n]*?"
-    r"(?<!\S)(?:(?:data|save|loop|stop|global)_|[_$#;])\S",
-    re.IGNORECASE | re.MULTILINE,
+_RESERVED_WORD = re.compile(r"(?<!\S)(?:(?:data|save|loop|stop|global)_|[_$#;])\S", re.IGNORECASE)
+# A comment, a tag alone, or the beginning of a block or loop
+_USUAL_LINE = re.compile(
+    r"[ \t]*(?:_\S+[ \t]*(?:#|$)|#|data_[^\s/.]*[ \t]*$|loop_[ \t]*$)", re.IGNORECASE
 )
 
 
@@ -63,7 +61,7 @@ def parse_star(text: str, path: Path) -> "cif.Document":
     from gemmi import cif
 
     text = escape_characters(text)
-    if _UNUSUAL_VALUE.search(text):
+    if _has_unusual_value(text):
         text = escape_values(text)
     try:
         return cif.read_string(text)
@@ -79,6 +77,19 @@ def parse_star(text: str, path: Path) -> "cif.Document":
         raise FormatError(
             f"{path}:{line_number}: expected a STAR file: {reason}; correct it"
         ) from None
+
+
+def _has_unusual_value(text: str) -> bool:
+    """Check for a value in a row or pair that begins like something else in CIF."""
+    position = 0
+    while match := _RESERVED_WORD.search(text, position):
+        start = text.rfind("\n", 0, match.start()) + 1
+        end = text.find("\n", match.start())
+        end = len(text) if end < 0 else end
+        if not _USUAL_LINE.match(text, start, end):
+            return True
+        position = end + 1
+    return False
 
 
 def escape_characters(text: str) -> str:
