@@ -36,6 +36,7 @@ from cryopick.web.api.data import (
 from cryopick.web.api.gallery import create_gallery_routes
 from cryopick.web.api.runs import create_pick_routes, create_run_routes
 from cryopick.web.api.session import create_session_routes
+from cryopick.web.api.tables import create_table_routes
 from cryopick.web.assets import Assets
 from cryopick.web.event_stream import EventStream
 from cryopick.web.idle_protocol import IdleProtocol
@@ -85,6 +86,7 @@ def create_application(
         create_run_routes,
         create_pick_routes,
         create_gallery_routes,
+        create_table_routes,
     ):
         api.include_router(create_routes(project), dependencies=dependencies)
     app.include_router(api)

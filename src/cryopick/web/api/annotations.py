@@ -1,7 +1,7 @@
-"""Routes of annotations: edits, import of tables, export of tables.
+"""Routes of annotations: edits, import of a table.
 
 - `author_of`: the browser that sends a request.
-- `create_annotation_routes`: `/api/labels`, `/api/ops`, `/api/import/labels`, `/api/exports`.
+- `create_annotation_routes`: `/api/labels`, `/api/ops`, `/api/import/labels`.
 """
 
 from functools import partial
@@ -13,7 +13,6 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryopick.errors import InputError
-from cryopick.web.project.exports import ExportRequest, export_particles
 from cryopick.web.project.imports import import_labels
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import Operation
@@ -73,9 +72,5 @@ def create_annotation_routes(project: AnnotationProject) -> APIRouter:
     @routes.get("/imports")
     def imports() -> dict[str, Any]:
         return {"imports": list_batches(project.database)}
-
-    @routes.post("/exports")
-    def export(request: ExportRequest) -> dict[str, Any]:
-        return export_particles(project, request)
 
     return routes
