@@ -34,6 +34,7 @@ from cryopick.web.api.data import (
     create_project_routes,
 )
 from cryopick.web.api.gallery import create_gallery_routes
+from cryopick.web.api.people import create_people_routes
 from cryopick.web.api.runs import create_pick_routes, create_run_routes
 from cryopick.web.api.session import create_session_routes
 from cryopick.web.api.tables import create_table_routes
@@ -86,6 +87,7 @@ def create_application(
         create_run_routes,
         create_pick_routes,
         create_gallery_routes,
+        create_people_routes,
         create_table_routes,
     ):
         api.include_router(create_routes(project), dependencies=dependencies)

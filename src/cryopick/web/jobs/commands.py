@@ -120,7 +120,13 @@ class RunPlanner:
         run = self._runs.create("pick", "General model", {"diameter_ang": diameter_ang})
         folder = self._runs.folder(run)
         words = self._picking_command(folder, usable, None, self._region_options(folder))
-        _write_new_plan(folder, [[*words, "--diameter-ang", f"{diameter_ang:g}"]], on_stop=[])
+        words += ["--diameter-ang", f"{diameter_ang:g}"]
+        commands = [words]
+        if len(usable) > 1:  # one micrograph alone needs no decisions about the others
+            _write_list(folder / "first.lst", [next(iter(usable.values()))])
+            at_once = [f"@{folder / 'first.lst'}" if word[:1] == "@" else word for word in words]
+            commands.insert(0, at_once)
+        _write_new_plan(folder, commands, on_stop=[])
         return run
 
     def plan_suggestion(self, diameter_ang: float) -> str:

@@ -185,7 +185,7 @@ class JobQueue:
             row = self._runs.find(run)
             is_alive = _is_alive(row)
             size = progress_size(self._runs.folder(run))
-            if size != last_size and self._takes_partial_picks(row):
+            if size != last_size and is_alive and row["kind"] == "pick":
                 n_picked = take_partial_picks(self._runs, run, n_picked)
             if size != last_size or current_time() - announced > _ANNOUNCE_S:
                 last_size, announced = size, current_time()
@@ -194,10 +194,6 @@ class JobQueue:
                 self._finish(run)
                 return
             self._closed.wait(_POLL_S)
-
-    def _takes_partial_picks(self, row: dict[str, Any]) -> bool:
-        """Show picks before the end of runs without training, whose first picks come soon."""
-        return row["kind"] == "pick" and not (self._runs.folder(row["id"]) / "picks.json").exists()
 
     def _finish(self, run: str) -> None:
         """Store the state of a run that has ended, its picks and its suggestions."""

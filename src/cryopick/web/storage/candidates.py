@@ -44,6 +44,9 @@ def take_partial_picks(runs: ProjectRuns, run: str, n_shown: int) -> int:
         for path, arrays in results
         if {"xy_px", "score"} <= set(arrays)
     ]
+    first = runs.folder(run) / "picks.json"
+    if not tables and not n_shown and first.exists():
+        tables = [read_picks(first)]
     if len(tables) > n_shown:
         runs.store_picks(run, concatenate(tables))
         if not n_shown:

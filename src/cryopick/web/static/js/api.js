@@ -7,7 +7,7 @@ import * as store from "./store.js";
 const BASE = new URL("api/", document.baseURI);
 
 /** Persistent random name of this browser, the author of its edits and verdicts. */
-const author = (() => {
+export const author = (() => {
   try {
     const stored = localStorage.getItem("cryopick.author") ?? newId(6);
     localStorage.setItem("cryopick.author", stored);

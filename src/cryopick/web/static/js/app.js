@@ -29,6 +29,7 @@ import { Suggest } from "./panels/suggest.js";
 import { ThresholdPanel } from "./panels/threshold.js";
 import { form, shareOf, Train } from "./panels/train.js";
 import { Wall } from "./panels/wall.js";
+import { People } from "./panels/people.js";
 import * as picks from "./picks.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
@@ -195,6 +196,7 @@ export function App() {
     <${Footer} act=${act} last=${(store.labels.value, edits.lastStep())} />
     <${Toasts} /><${Announcer} /><${Reconnect} />
     ${store.dialog.value === "confirm" && html`<${Confirm} />`}
+    ${store.dialog.value === "people" && html`<${People} />`}
     ${store.dialog.value === "help" && html`<${Help} />`}
     ${store.dialog.value === "gallery" && html`<${Gallery} go=${go} />`}
     ${store.dialog.value === "wall" && html`<${Wall} go=${go} />`}

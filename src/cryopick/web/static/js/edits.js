@@ -1,6 +1,7 @@
 // @ts-check
 // Edits of labels and regions, each with the operations that undo it.
 
+import { author as me } from "./api.js";
 import { newId } from "./random.js";
 import * as store from "./store.js";
 
@@ -19,7 +20,7 @@ export function applyOp(labels, regions, op, mid) {
   const nextLabels = new Map(labels);
   const nextRegions = new Map(regions);
   if (op.op === "add" && mid !== undefined && op.mid === mid)
-    nextLabels.set(id, { id, mid, x, y, kind, source, batch, author });
+    nextLabels.set(id, { id, mid, x, y, kind, source, batch, author: author ?? me });
   const label = nextLabels.get(id);
   if (op.op === "move" && label) nextLabels.set(id, { ...label, x, y });
   if (op.op === "kind" && label) nextLabels.set(id, { ...label, kind });

@@ -35,7 +35,7 @@ export async function start(state) {
   const first = (last && (await open(last, true))) || list.rowAt(0);
   if (first && !store.micrograph.value) await open(first.id, true);
   if (!list.listing.value.total) store.step.value = "data";
-  listenToServer({ op: onOperation, run: onRun, runs: () => void reload(), micrographs: onMicrographs }, reload);
+  listenToServer({ op: onOperation, run: onRun, runs: () => void reload(), people: () => store.revision.value++, micrographs: onMicrographs }, reload);
   window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
   effect(storeView);
 }

@@ -76,6 +76,8 @@ export const scores = signal(null);
 export const threshold = signal(null);
 /** The threshold for the scores of displayed picks, which have single precision. */
 export const cut = computed(() => (threshold.value === null ? -Infinity : Math.fround(threshold.value)));
+/** Labels of other people are hidden. */
+export const onlyMine = signal(false);
 /** The candidate to accept or reject. @type {import("../vendor/ui.js").Signal<import("./types.js").Candidate | null>} */
 export const candidate = signal(null);
 export const candidateCount = signal({ at: 0, total: 0 });

@@ -4,6 +4,7 @@
 import { html } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
+import { Me } from "./people.js";
 import { plural } from "../widgets.js";
 
 const THEMES = { auto: "System", light: "Light", dark: "Dark" };
@@ -21,6 +22,7 @@ export function Header({ setTheme }) {
     ${project?.read_only && html`<span class="badge warn" title="Started with --read-only">Read-only</span>`}
     ${!store.connected.value && html`<span class="badge warn">No connection; reconnecting</span>`}
     ${!project?.read_only && html`<span class=${`saved ${failed ? "bad" : waiting ? "warn" : "good"}`} role="status">${saved}</span>`}
+    <${Me} />
     <button class="plain" onClick=${() => (store.dialog.value = "help")}>Shortcuts <kbd>${keyFor("help") || "?"}</kbd></button>
     <button class="plain" title="Switch between light and dark" onClick=${() => setTheme(next)}>
       <${Moon} />${THEMES[/** @type {keyof typeof THEMES} */ (store.theme.value)]}

@@ -2,6 +2,7 @@
 // The displayed micrograph, and the tools that edit it.
 
 import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
+import { author } from "../api.js";
 import * as edits from "../edits.js";
 import { forceReload, loadPlane, tileQuery, wantsFine } from "../planes.js";
 import { watchScores } from "../score_layer.js";
@@ -27,6 +28,8 @@ function gridOfPicks() {
 
 const showsPicks = () => store.overlay.value !== "labels" && store.step.value !== "data";
 const showsLabels = () => store.overlay.value !== "picks";
+/** Labels that are drawn and can be edited. */
+const visibleLabels = () => [...store.labels.value.values()].filter((l) => !store.onlyMine.value || l.author === author);
 /** @param {number} i */
 const isSelected = (i) => {
   const set = store.picks.value;
@@ -64,7 +67,7 @@ export function labelAt(x, y) {
   if (!showsLabels()) return null;
   let best = null;
   let nearest = reach();
-  for (const l of store.labels.value.values()) {
+  for (const l of visibleLabels()) {
     const d = Math.hypot(l.x - x, l.y - y);
     if (d <= nearest) [best, nearest] = [l.id, d];
   }
@@ -118,7 +121,7 @@ const swept = { ids: new Set(), picks: new Map() };
 /** @param {number} x @param {number} y */
 function brushTo(x, y) {
   const r = brushPx();
-  if (showsLabels()) for (const l of store.labels.value.values()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
+  if (showsLabels()) for (const l of visibleLabels()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
   const set = store.picks.value;
   const grid = showsPicks() && gridOfPicks();
   if (set && grid) for (const i of grid.within(x, y, r, isSelected)) swept.picks.set(i, [set.x[i], set.y[i]]);
@@ -136,7 +139,7 @@ let dragged = null;
 
 function scene() {
   const set = showsPicks() ? store.picks.value : null;
-  const labels = [...(showsLabels() ? store.labels.value.values() : [])]
+  const labels = (showsLabels() ? visibleLabels() : [])
     .filter((l) => !swept.ids.has(l.id))
     .map((l) => (dragged?.id === l.id ? { ...l, ...dragged } : l));
   const at = store.pointer.value;
@@ -257,7 +260,7 @@ function watch(newStage) {
       newStage.redraw("marks");
     }),
     effect(() => {
-      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project, store.candidate]) s.value;
+      for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project, store.candidate, store.onlyMine]) s.value;
       newStage.redraw("marks");
     }),
     effect(() => {
