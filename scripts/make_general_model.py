@@ -1,6 +1,7 @@
-"""Train the general model of the package; takes some hours and resumes an interrupted run.
+"""Train the encoder-decoder of the general model; takes some hours and resumes when interrupted.
 
-    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--workers N] [--out MODEL]
+    python scripts/make_general_model.py --structures DIR [--run FOLDER] [--first MODEL]
+        [--workers N] [--out MODEL]
 
 DIR contains atomic models and maps. The structures in `HELD_OUT` are excluded from training, so
 that the model can be evaluated on them. Training and calibration use simulated fields only.
@@ -9,18 +10,20 @@ that the model can be evaluated on them. Training and calibration use simulated 
 import argparse
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
-from cryopick.inference.score_map import compute_score_map
+from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.calibration import Calibration
-from cryopick.model.model_file import GENERAL_MODEL, Model, save_model
+from cryopick.model.ensemble import EnsemblePartner
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_model, save_model
 from cryopick.model.networks import Scorer
 from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
@@ -28,24 +31,19 @@ from cryopick.simulate.domain import Domain
 from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.molecules import Molecule
 from cryopick.train.calibration_fit import apply_calibration, fit_platt_scaling
-from cryopick.train.head_fit import read_head_weights, replace_head
 from cryopick.train.pretrain.fields import (
-    NORMALIZATION,
     Example,
     make_example,
     simulate_examples,
 )
-from cryopick.train.pretrain.heads import fit_head_distribution, simulate_kinds
 from cryopick.train.pretrain.recipe import PretrainingProgress, train_general_model
 from cryopick.train.pretrain.settings import GeneralSettings
 
 HELD_OUT = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
 READABLE = (".pdb", ".cif", ".mrc", ".gz")
 RECIPE = GeneralSettings()
-KIND_SEED = 77
-KINDS = 120  # number of kinds from which the distribution of the last layer is estimated
-DIAMETER_ANG = 170.0  # a model file requires one; users enter the diameter of their particles
 CALIBRATION_FIELDS = 120
+PARTNER_WEIGHT = 1.0
 
 
 def load_training_molecules(folder: Path) -> list[Molecule]:
@@ -54,29 +52,27 @@ def load_training_molecules(folder: Path) -> list[Molecule]:
     return [load_molecule(str(path)) for path in paths if not path.name.startswith(HELD_OUT)]
 
 
-def pick_fields(
-    scorer: Scorer,
-    settings: GeneralSettings,
-    examples: list[Example],
-) -> tuple[Picks, Picks]:
+def pick_fields(model: Model, examples: list[Example]) -> tuple[Picks, Picks]:
     """Pick simulated fields that were not used in training; return picks and ground truth."""
     picks, truth = [], []
-    usable = np.ones((settings.side_px, settings.side_px), np.bool_)
+    usable = np.ones((RECIPE.side_px, RECIPE.side_px), np.bool_)
     for number, field in enumerate(examples):
-        scores = compute_score_map(scorer, field.image, step_px=default_step_px(scorer))
-        peaks = find_peaks(scores, usable, radius=settings.diameter_px / 2, threshold=-8.0)
+        scores = compute_ensemble_score_map(
+            model.scorer, model.partner, field.image, step_px=default_step_px(model.scorer)
+        )
+        if model.calibration is not None:
+            scores = replace(scores, logits=model.calibration.apply_to_map(scores.logits))
+        peaks = find_peaks(scores, usable, radius=RECIPE.diameter_px / 2, threshold=-8.0)
         picks.append(Picks.for_micrograph(str(number), *peaks))
         truth.append(Picks.for_micrograph(str(number), field.xy_px))
     return concatenate(picks), concatenate(truth)
 
 
-def measure_centre_offset(
-    scorer: Scorer, settings: GeneralSettings, examples: list[Example]
-) -> tuple[float, float]:
+def measure_centre_offset(model: Model, examples: list[Example]) -> tuple[float, float]:
     """Measure the mean displacement of confident picks from their particles, field by field."""
-    picks, truth = pick_fields(scorer, settings, examples)
+    picks, truth = pick_fields(model, examples)
     picks = picks.select(np.flatnonzero(picks.score > 0))
-    matched = match_picks(picks, truth, settings.diameter_px / 3)
+    matched = match_picks(picks, truth, RECIPE.diameter_px / 3)
     is_right = matched >= 0
     shifts = picks.xy_px[is_right] - truth.xy_px[matched[is_right]]
     fields = np.array(picks.micrographs)[picks.index[is_right]] if len(shifts) else np.array([])
@@ -85,12 +81,10 @@ def measure_centre_offset(
     return round(float(x), 2), round(float(y), 2)
 
 
-def fit_calibration(
-    scorer: Scorer, settings: GeneralSettings, examples: list[Example]
-) -> Calibration:
+def fit_calibration(model: Model, examples: list[Example]) -> Calibration:
     """Fit Platt scaling to the picks on simulated fields."""
-    picks, truth = pick_fields(scorer, settings, examples)
-    is_right = match_picks(picks, truth, settings.diameter_px / 3) >= 0
+    picks, truth = pick_fields(model, examples)
+    is_right = match_picks(picks, truth, RECIPE.diameter_px / 3) >= 0
     return fit_platt_scaling(picks.score, is_right)
 
 
@@ -99,45 +93,39 @@ def make_domain(settings: GeneralSettings, molecules: list[Molecule]) -> Domain:
     return Domain(molecules=molecules, diameter_px=settings.diameter_px, side_px=settings.side_px)
 
 
-def fit_last_layer(scorer: Scorer, domain: Domain, cache_dir: Path) -> tuple[Scorer, np.ndarray]:
-    """Replace the last layer by its mean over kinds; return the factor of the covariance too."""
-    kinds = simulate_kinds(scorer, domain, KIND_SEED, KINDS, cache_dir)
-    mean, factor = fit_head_distribution(list(kinds), read_head_weights(scorer))
-    return replace_head(scorer, mean), factor
-
-
-def assemble_model(
-    scorer: Scorer, head_spread: np.ndarray, molecules: list[Molecule], examples: list[Example]
-) -> Model:
-    """Calibrate the network, evaluate it on simulated fields and describe it in a model."""
-    settings = RECIPE
-    calibration = fit_calibration(scorer, settings, examples)
-    scorer = apply_calibration(scorer, calibration)
-    picks, truth = pick_fields(scorer, settings, examples)
-    evaluation = evaluate_picks(picks, truth, settings.diameter_px / 3)
-    return Model(
-        scorer=scorer,
-        head_spread=head_spread * calibration.slope,
-        diameter_ang=DIAMETER_ANG,
-        working_pixel_size_ang=DIAMETER_ANG / settings.diameter_px,
-        normalization=NORMALIZATION,
-        detects_contrast=True,
-        centre_offset_px=measure_centre_offset(scorer, settings, examples),
-        label_radius_px=settings.target_px,
-        summary={
-            "version": version("cryopick"),
-            "recipe": asdict(RECIPE),
-            "kinds": KINDS,
-            "learnt_from": [molecule.name for molecule in molecules],
-            "held_back": list(HELD_OUT),
-            "odds": asdict(calibration),
-            "held_out": {
-                "fields": CALIBRATION_FIELDS,
-                "labels": len(truth),
-                "particle_average_precision": evaluation.average_precision,
-            },
+def summarize(
+    model: Model, examples: list[Example], molecules: list[str], steps: int
+) -> dict[str, Any]:
+    """Describe the training, and evaluate the model on simulated fields."""
+    picks, truth = pick_fields(model, examples)
+    evaluation = evaluate_picks(picks, truth, RECIPE.diameter_px / 3)
+    return {
+        "version": version("cryopick"),
+        "recipe": asdict(RECIPE),
+        "steps": steps,
+        "learnt_from": molecules,
+        "held_back": list(HELD_OUT),
+        "odds": asdict(model.calibration) if model.calibration else None,
+        "held_out": {
+            "fields": len(examples),
+            "labels": len(truth),
+            "particle_average_precision": evaluation.average_precision,
         },
+    }
+
+
+def add_partner(first: Model, scorer: Scorer, examples: list[Example]) -> Model:
+    """Make the encoder-decoder the partner of the network of a model, and calibrate both."""
+    alone = replace(first, scorer=scorer, partner=None, calibration=None)
+    scorer = apply_calibration(scorer, fit_calibration(alone, examples))
+    model = replace(
+        first,
+        partner=EnsemblePartner(scorer, PARTNER_WEIGHT),
+        calibration=None,
+        centre_offset_px=(0.0, 0.0),
     )
+    model = replace(model, calibration=fit_calibration(model, examples))
+    return replace(model, centre_offset_px=measure_centre_offset(model, examples))
 
 
 def main() -> None:
@@ -146,6 +134,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--structures", type=Path, required=True)
     parser.add_argument("--run", type=Path, default=Path("runs/general"))
+    parser.add_argument(
+        "--first",
+        type=Path,
+        default=GENERAL_MODEL,
+        help="model with the first network, whose partner is trained",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate fields")
     parser.add_argument("--out", type=Path, default=GENERAL_MODEL)
     options = parser.parse_args()
@@ -178,9 +172,9 @@ def main() -> None:
         on_progress=print_progress,
     ).cpu()
     examples = [make_example(domain, (1, n)) for n in range(CALIBRATION_FIELDS)]
-    scorer = apply_calibration(scorer, fit_calibration(scorer, RECIPE, examples))
-    scorer, head_spread = fit_last_layer(scorer, domain, options.run / "kinds")
-    model = assemble_model(scorer, head_spread, molecules, examples)
+    model = add_partner(load_model(options.first), scorer, examples)
+    names = [molecule.name for molecule in molecules]
+    model = replace(model, summary=summarize(model, examples, names, RECIPE.steps))
     save_model(model, options.out, overwrite=True)
     print(f"{options.out}: {model.summary['held_out']}")
 

@@ -13,7 +13,7 @@ model's network is fine-tuned without the first and the last of these steps.
 - `load_centre_offset`: displacement of the picks of an initial model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ _MAX_TUNING_STEPS = 200
 _TUNING_RATE = 5e-4
 _TUNING_CONTRAST = 0.1
 _WINDOW_GRID_PX = 128  # side of the scored part of a window
+_LABELS_AT_HALF_WEIGHT = 100.0  # at which the second general network has half its weight
 _WINDOWS = 2  # around labels in a minibatch, and as many at random positions
 _MIN_PATCH_PX = 96  # of two receptive fields; smaller networks use the default patch
 
@@ -96,7 +97,22 @@ def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initia
     model = load_model(file)
     if settings.init != GENERAL:
         return Initialization(model.scorer, model.partner)
-    return Initialization(_fit_last_layer(model, settings, store))
+    return Initialization(
+        _fit_last_layer(model, settings, store), _weaken(model.partner, store.label_count)
+    )
+
+
+def _weaken(partner: EnsemblePartner | None, labels: int) -> EnsemblePartner | None:
+    """Reduce the weight of the second general network, which does not learn from the labels.
+
+    Args:
+        partner: That network.
+        labels: Number of labels.
+    """
+    if partner is None:
+        return None
+    share = _LABELS_AT_HALF_WEIGHT / (_LABELS_AT_HALF_WEIGHT + labels)
+    return replace(partner, weight=partner.weight * share)
 
 
 def load_centre_offset(init: str) -> tuple[float, float]:
