@@ -24,6 +24,9 @@ from cryopick.cli.settings import AUTO
 from cryopick.cli.tables import align_names, read_with_context, write_table
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from cryopick.array_types import Float
     from cryopick.evaluate.expectation import AutomaticSelection
     from cryopick.io.tables.codec import StarContext, TableLayout
     from cryopick.picks import Picks
@@ -63,7 +66,7 @@ def threshold(
         list[str] | None,
         Option(
             metavar="T|auto",
-            help="Minimum score. auto cuts at the highest expected F1, which needs calibrated "
+            help="Minimum score. auto cuts at the highest expected F1 by the distribution of the "
             "scores. Repeatable, for nested sets.",
         ),
     ] = None,
@@ -114,6 +117,7 @@ def threshold(
     """
     from cryopick.evaluate.thresholds import select_nested, select_random
     from cryopick.io.tables.codec import TableLayout
+    from cryopick.workflows.derived_table import read_label_scores
 
     if sum(map(bool, (at, keep, random))) != 1:
         raise typer.BadParameter("add either --at, --keep or --random")
@@ -123,12 +127,13 @@ def threshold(
         raise typer.BadParameter("--drop-empty needs --at auto")
     table, context = read_with_context([picks], out, table_format)
     layout = TableLayout(star=context)
+    labels = read_label_scores(picks)
     sets = {}
     for word in at or []:
         label = f"at{_format_threshold(word)}"
-        sets[label] = apply_cut(table, word, f"{label}: ", drop_empty=drop_empty)
+        sets[label] = apply_cut(table, word, f"{label}: ", drop_empty=drop_empty, labels=labels)
     for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
-        _report(table, selected, f"keep{count}: ")
+        _report(table, selected, f"keep{count}: ", labels)
         sets[f"keep{count}"] = selected
     for count, number in product(random or [], seed or [0]):
         sets[f"random{count}_seed{number}"] = select_random(table, count, number)
@@ -144,7 +149,14 @@ def threshold(
         )
 
 
-def apply_cut(picks: "Picks", word: str, before: str = "", *, drop_empty: bool = False) -> "Picks":
+def apply_cut(
+    picks: "Picks",
+    word: str,
+    before: str = "",
+    *,
+    drop_empty: bool = False,
+    labels: "Float[np.ndarray, ' labels'] | None" = None,
+) -> "Picks":
     """Keep picks above a threshold, and report the expected precision and recall.
 
     Args:
@@ -152,6 +164,7 @@ def apply_cut(picks: "Picks", word: str, before: str = "", *, drop_empty: bool =
         word: Threshold, or "auto" for the highest expected F1.
         before: Text to begin the report with.
         drop_empty: With "auto", drop the picks of micrographs that are probably empty.
+        labels: Scores of labels that the model did not learn from, if there are any.
 
     Raises:
         BadParameter: The word is neither a number nor "auto".
@@ -162,9 +175,9 @@ def apply_cut(picks: "Picks", word: str, before: str = "", *, drop_empty: bool =
 
     if word != AUTO:
         selected = apply_threshold(picks, parse_threshold(word))
-        _report(picks, selected, before)
+        _report(picks, selected, before, labels)
         return selected
-    selection = select_automatically(picks, drop_empty=drop_empty)
+    selection = select_automatically(picks, drop_empty=drop_empty, labels=labels)
     report_selection(picks, selection, before)
     return selection.picks
 
@@ -197,12 +210,17 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
         )
 
 
-def _report(picks: "Picks", selected: "Picks", before: str) -> None:
+def _report(
+    picks: "Picks",
+    selected: "Picks",
+    before: str,
+    labels: "Float[np.ndarray, ' labels'] | None",
+) -> None:
     """Report the expected precision and recall of the kept picks."""
     from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(f"{before}{estimate_metrics(picks).describe(len(selected))}", err=True)
+        typer.echo(f"{before}{estimate_metrics(picks, labels).describe(len(selected))}", err=True)
 
 
 def parse_threshold(word: str) -> float:

@@ -9,13 +9,14 @@ down to a low score.
 - `select_automatically`, `AutomaticSelection`: picks above it, and micrographs probably empty.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryopick.array_types import Float, Integer
 from cryopick.errors import SettingsError
-from cryopick.evaluate.emptiness import has_particles
+from cryopick.evaluate.emptiness import Verdict, classify_micrographs
 from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.picks import Picks
@@ -27,6 +28,8 @@ __all__ = [
     "find_best_threshold",
     "select_automatically",
 ]
+
+_NO_SCORES = "expected numbers need picks with scores, such as `cryopick pick` writes"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,9 +93,7 @@ def estimate_metrics(
         SettingsError: There are no picks, or some have no score.
     """
     if not len(picks) or not picks.is_scored:
-        raise SettingsError(
-            "expected numbers need picks with scores, such as `cryopick pick` writes"
-        )
+        raise SettingsError(_NO_SCORES)
     distribution = fit_score_distribution(picks.score, labels)
     score = np.sort(picks.score)[::-1]
     probability = distribution.compute_probability(score)
@@ -142,7 +143,13 @@ class AutomaticSelection:
     drops_empty: bool = False
 
 
-def select_automatically(picks: Picks, *, drop_empty: bool = False) -> AutomaticSelection:
+def select_automatically(
+    picks: Picks,
+    *,
+    drop_empty: bool = False,
+    verdicts: Sequence[Verdict] | None = None,
+    labels: Float[np.ndarray, " labels"] | None = None,
+) -> AutomaticSelection:
     """Select the picks above the best threshold of the micrographs that show particles.
 
     The same threshold applies to micrographs that are probably empty. If all are, it is the best
@@ -151,16 +158,20 @@ def select_automatically(picks: Picks, *, drop_empty: bool = False) -> Automatic
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
         drop_empty: Select no picks on micrographs that are probably empty.
+        verdicts: Verdict on each micrograph; by default from the scores alone.
+        labels: Scores of labels that the model did not learn from, if there are any.
 
     Raises:
         SettingsError: There are no picks, or some have no score.
     """
-    estimate_metrics(picks)  # rejects picks without scores
-    is_populated = has_particles(picks)
+    if not len(picks) or not picks.is_scored:
+        raise SettingsError(_NO_SCORES)
+    verdicts = classify_micrographs(picks) if verdicts is None else verdicts
+    is_populated = np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in verdicts], bool)
     named_flags = zip(picks.micrographs, is_populated, strict=True)
     empty_micrographs = tuple(name for name, populated in named_flags if not populated)
     on_populated = picks.select(is_populated[picks.index])
-    expected = estimate_metrics(on_populated) if len(on_populated) else None
+    expected = estimate_metrics(on_populated, labels) if len(on_populated) else None
     candidates = on_populated if drop_empty else picks
     if expected is not None:
         candidates = apply_threshold(candidates, expected.best_threshold)

@@ -5,6 +5,7 @@ the metadata, the ensemble partner has the key `guide` and the calibration the k
 
 - `Model`: a network with the preprocessing of its input.
 - `save_model`, `load_model`: write and read a model file.
+- `get_label_scores`: scores of labels that a model did not learn from.
 - `GENERAL_MODEL`: path of the general model; `train/pretrain` trains it.
 """
 
@@ -28,11 +29,12 @@ from cryopick.model.networks import Scorer
 from cryopick.preprocess.normalize import Normalization
 from cryopick.runs.atomic_write import atomic_write
 
-__all__ = ["GENERAL_MODEL", "Model", "load_model", "save_model"]
+__all__ = ["GENERAL_MODEL", "LABEL_SCORES", "Model", "get_label_scores", "load_model", "save_model"]
 
 # Defined here because `train/pretrain` imports the simulation, which picking does not need.
 GENERAL_MODEL = Path(__file__).with_name("general.safetensors")
 
+LABEL_SCORES = "left_out_label_scores"  # key of the summary
 _FORMAT = 1
 _PARTNER_PREFIX = "guide/"  # of the names of the ensemble partner's weights
 _HEAD_SPREAD = "head spread"  # name of a tensor
@@ -89,6 +91,12 @@ class Model:
         """
         scale = 1.0 if diameter_ang is None else diameter_ang / self.diameter_ang
         return self.working_pixel_size_ang * scale / pixel_size_ang
+
+
+def get_label_scores(model: Model) -> Float[np.ndarray, " labels"] | None:
+    """Return the scores of labels that the model did not learn from; None if there are none."""
+    scores = model.summary.get(LABEL_SCORES)
+    return np.array(scores, np.float64) if isinstance(scores, list) and scores else None
 
 
 def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:

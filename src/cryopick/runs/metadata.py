@@ -37,6 +37,7 @@ class RunMetadata:
         held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
         findings: Irregularities of the micrographs, one sentence for each kind.
+        label_scores: Scores of labels that the model of the picks did not learn from.
         later_commands: Commands that changed the table since, each as one line.
         seconds: Duration since the start of the command.
         peak_bytes: Peak memory of the process; None if the system does not report it.
@@ -52,6 +53,7 @@ class RunMetadata:
     held_out: Sequence[str] = ()
     skipped: Sequence[str] = ()
     findings: Sequence[str] = ()
+    label_scores: Sequence[float] = ()
     later_commands: Sequence[str] = ()
     seconds: float | None = None
     peak_bytes: int | None = None
@@ -146,10 +148,11 @@ def read_run_metadata(path: Path) -> RunMetadata:
         metadata = RunMetadata(
             **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
-        name_lists = (metadata.command, metadata.micrographs, metadata.held_out, metadata.skipped)
-        name_lists += (metadata.findings, metadata.later_commands)
-        lists = (*name_lists, list(metadata.files.values()))
+        names = (metadata.micrographs, metadata.held_out, metadata.skipped)
+        others = (metadata.command, metadata.findings, metadata.later_commands)
+        lists = (*names, *others, list(metadata.files.values()))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
+        is_valid &= all(isinstance(x, int | float) for x in metadata.label_scores)
     except (ValueError, TypeError, AttributeError, RecursionError):
         is_valid = False
     if not is_valid or isinstance(metadata.command, str):

@@ -4,6 +4,7 @@ With complete labels on held-out micrographs, Platt scaling uses those. Otherwis
 each pick is the probability that the general model gives to its position, and the line is shifted
 so that the probabilities sum to the estimated number of particles.
 
+- `pick_for_calibration`: picks of the model on those micrographs.
 - `calibrate_model`: a model with its calibration.
 """
 
@@ -35,19 +36,19 @@ from cryopick.train.particle_count import (
 )
 from cryopick.train.settings import TrainSettings
 
-__all__ = ["calibrate_model"]
+__all__ = ["calibrate_model", "pick_for_calibration"]
 
 _SAME_PARTICLE_DIAMETERS = 0.25  # between picks of two models on one particle
 
 
-def calibrate_model(
+def pick_for_calibration(
     model: Model,
     statistics: ParticleStatistics,
     settings: TrainSettings,
     device: torch.device,
     ignore: Regions,
-) -> Model:
-    """Fit the calibration of a model; the order of its scores stays.
+) -> Picks | None:
+    """Pick the micrographs that the calibration rests on, without calibration.
 
     Args:
         model: The trained model.
@@ -57,6 +58,27 @@ def calibrate_model(
         ignore: Regions to ignore.
 
     Returns:
+        None if no micrograph can be used.
+    """
+    if statistics.sample is None:
+        return None
+    complete = statistics.complete
+    names = statistics.sample.names if complete is None else complete.micrographs
+    pick_settings = PickSettings(pixel_size_ang=settings.pixel_size_ang, threshold=-np.inf)
+    paths = [Path(name) for name in names]
+    picker = Picker.create(replace(model, calibration=None), pick_settings, device, paths, ignore)
+    return pick_usable(picker, paths)
+
+
+def calibrate_model(model: Model, picks: Picks | None, statistics: ParticleStatistics) -> Model:
+    """Fit the calibration of a model; the order of its scores stays.
+
+    Args:
+        model: The trained model.
+        picks: Its picks from `pick_for_calibration`.
+        statistics: Statistics of its training micrographs.
+
+    Returns:
         The model with its calibration, or without if there are too few particles. Its summary
         gets the estimated number of particles.
     """
@@ -64,13 +86,10 @@ def calibrate_model(
     expected = None if estimate is None else asdict(estimate)
     model = replace(model, summary={**model.summary, "estimated_particles": expected})
     sample, complete = statistics.sample, statistics.complete
-    if sample is None or (complete is None and sample.particles < MIN_PARTICLES):
+    if picks is None or sample is None:
         return model
-    names = sample.names if complete is None else complete.micrographs
-    pick_settings = PickSettings(pixel_size_ang=settings.pixel_size_ang, threshold=-np.inf)
-    paths = [Path(name) for name in names]
-    picker = Picker.create(replace(model, calibration=None), pick_settings, device, paths, ignore)
-    picks = pick_usable(picker, paths)
+    if complete is None and sample.particles < MIN_PARTICLES:
+        return model
     within_px = LABEL_RADIUS_DIAMETERS * sample.diameter_px
     try:
         if complete is not None:

@@ -1,6 +1,7 @@
 """Run metadata and settings of tables that were made from other tables.
 
 - `carry_run_files`: write the metadata and settings of the run beside a derived table.
+- `read_label_scores`: scores of left-out labels of the model that made a table.
 """
 
 import shlex
@@ -8,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from cryopick.array_types import Float
 from cryopick.errors import CryopickError, OutputExistsError
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.metadata import RunMetadata, read_run_metadata, write_run_metadata
 from cryopick.workflows.table_output import metadata_file, settings_file
 
-__all__ = ["carry_run_files"]
+__all__ = ["carry_run_files", "read_label_scores"]
 
 
 def carry_run_files(
@@ -50,6 +54,13 @@ def carry_run_files(
         write_run_metadata(derived, path)
     if len(found) == 1:
         _copy_settings(settings_file(_output_of(next(iter(found)))), settings_file(out), overwrite)
+
+
+def read_label_scores(source: Path) -> Float[np.ndarray, " labels"] | None:
+    """Return the scores of labels that the model did not learn from; None if there are none."""
+    metadata = _find_metadata(source)
+    scores = [] if metadata is None else [float(score) for score in metadata.label_scores]
+    return np.array(scores) if scores and np.isfinite(scores).all() else None
 
 
 def _copy_settings(source: Path, target: Path, overwrite: bool) -> None:

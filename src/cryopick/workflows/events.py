@@ -187,6 +187,8 @@ class NoticeCode(StrEnum):
     UNCALIBRATED_SCORES = "uncalibrated_scores"
     NO_PARTICLES = "no_particles"
     CONTRAST = "contrast"
+    SIZE = "size"
+    MODEL_COMPARISON = "model_comparison"
     WORKERS = "workers"
 
 

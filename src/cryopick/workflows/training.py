@@ -24,7 +24,7 @@ from cryopick.train.fabric import check_device_count
 from cryopick.train.label_checks import check_labels
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
-from cryopick.train.model_calibration import calibrate_model
+from cryopick.train.model_calibration import calibrate_model, pick_for_calibration
 from cryopick.train.particle_count import (
     ParticleStatistics,
     choose_sample,
@@ -46,6 +46,10 @@ from cryopick.workflows.events import (
     Started,
     notify_findings,
     track_progress,
+)
+from cryopick.workflows.left_out_labels import (
+    compare_with_general_model,
+    score_left_out_labels,
 )
 from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
 
@@ -134,8 +138,12 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         result = _train(job, run, prepared, steps_done, device, events)
         training_report.plot_training(result.curves.rows, run.folder / "curves.png")
         model = run.create_model(prepared, result)
-        model = calibrate_model(model, statistics, run.settings, device, run.ignore)
-        if model.calibration is None:
+        picks = pick_for_calibration(model, statistics, run.settings, device, run.ignore)
+        model = calibrate_model(model, picks, statistics)
+        left_out = score_left_out_labels(run, prepared, device, events)
+        if left_out is not None:
+            model = compare_with_general_model(model, left_out, picks, statistics.sample, events)
+        if model.calibration is None and not model.summary.get("is_general_model"):
             message = "scores are not calibrated: too few picks are clearly right or wrong"
             events.emit(Notice(code=NoticeCode.UNCALIBRATED_SCORES, message=message))
         run.finish(model, result)

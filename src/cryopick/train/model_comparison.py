@@ -1,0 +1,110 @@
+"""Compare a trained model with the general one by labels that neither has learned from.
+
+Few or unfortunate labels can make a model worse. Both models pick the same micrographs; of the
+same number of best picks, the better model's contain more labels. Each label is scored by a model
+that was trained without it, so that neither model has an advantage.
+
+- `compare_models`: the fraction of labels among the best picks of both.
+- `ModelComparison`: the result.
+- `adopt_general_model`: the general model in place of the trained one.
+- `add_label_scores`: store the scores of left-out labels in a model.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.model.model_file import GENERAL_MODEL, LABEL_SCORES, Model, load_model
+
+__all__ = ["ModelComparison", "add_label_scores", "adopt_general_model", "compare_models"]
+
+_FRACTIONS = (0.4, 0.7, 1.0, 1.3)  # of the estimated number of particles that are selected
+_MAX_LOSS = 0.05  # of the fraction of labels, by which the trained model may be behind
+_LOWEST_SCORE = -30.0  # of a label without any pick
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Fraction of left-out labels among the best picks, averaged over numbers of picks.
+
+    Attributes:
+        n_labels: Number of labels.
+        trained: Fraction for the trained model.
+        general: Fraction for the general model.
+    """
+
+    n_labels: int
+    trained: float
+    general: float
+
+    @property
+    def is_worse(self) -> bool:
+        """True if the trained model is clearly behind the general one."""
+        return self.trained < self.general - _MAX_LOSS
+
+    def describe(self) -> str:
+        """Describe the result and its consequence in one sentence."""
+        rates = (
+            f"of {self.n_labels} left-out labels, {100 * self.trained:.0f} % are among the best "
+            f"picks of the trained model and {100 * self.general:.0f} % among as many of the "
+            "general model"
+        )
+        if not self.is_worse:
+            return rates
+        return (
+            f"{rates}: training made it worse, so the general model is written instead; check the "
+            "labels, or add more on other micrographs"
+        )
+
+
+def compare_models(
+    trained: Float[np.ndarray, " picks"],
+    trained_labels: Float[np.ndarray, " labels"],
+    general: Float[np.ndarray, " others"],
+    general_labels: Float[np.ndarray, " labels2"],
+    n_particles: float,
+) -> ModelComparison:
+    """Compare the fractions of labels among equal numbers of best picks.
+
+    Args:
+        trained: Scores of the trained model's picks on some micrographs.
+        trained_labels: Scores of labels by models that were trained without them.
+        general: Scores of the general model's picks on the same micrographs.
+        general_labels: Scores of the labels by the general model.
+        n_particles: Estimated number of particles on the micrographs.
+    """
+    numbers = [max(1, round(fraction * n_particles)) for fraction in _FRACTIONS]
+    return ModelComparison(
+        n_labels=len(trained_labels),
+        trained=_mean_recall(trained, trained_labels, numbers),
+        general=_mean_recall(general, general_labels, numbers),
+    )
+
+
+def _mean_recall(
+    picks: Float[np.ndarray, " picks"], labels: Float[np.ndarray, " labels"], numbers: list[int]
+) -> float:
+    """Compute the mean fraction of labels above the thresholds that select some numbers."""
+    ranked = np.sort(picks)[::-1]
+    thresholds = [ranked[min(number, len(ranked)) - 1] for number in numbers]
+    return float(np.mean([(labels >= threshold).mean() for threshold in thresholds]))
+
+
+def add_label_scores(model: Model, scores: Float[np.ndarray, " labels"]) -> Model:
+    """Store calibrated scores of left-out labels in the summary of a model."""
+    scores = np.sort(np.maximum(scores, _LOWEST_SCORE))
+    rounded = [round(float(score), 3) for score in scores]
+    return replace(model, summary={**model.summary, LABEL_SCORES: rounded})
+
+
+def adopt_general_model(trained: Model) -> Model:
+    """Return the general model with the size and the summary of a trained one."""
+    general = load_model(GENERAL_MODEL)
+    return replace(
+        general,
+        diameter_ang=trained.diameter_ang,
+        working_pixel_size_ang=trained.diameter_ang / general.diameter_px,
+        head_spread=None,
+        summary={**trained.summary, "is_general_model": True},
+    )

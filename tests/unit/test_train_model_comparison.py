@@ -1,0 +1,58 @@
+"""A trained model against the general one, by labels that neither has learned from."""
+
+import numpy as np
+import pytest
+
+from cryopick.model.model_file import GENERAL_MODEL, load_model
+from cryopick.train.model_comparison import (
+    add_label_scores,
+    adopt_general_model,
+    compare_models,
+)
+
+
+def pick(quality, seed=0):
+    """Draw scores of 200 particles and 2000 others, and of 25 labelled particles."""
+    rng = np.random.default_rng(seed)
+    particles = rng.normal(quality, 1, 200)
+    return np.concatenate([particles, rng.normal(0, 1, 2000)]), particles[:25]
+
+
+def test_a_model_that_ranks_left_out_labels_lower_is_worse():
+    comparison = compare_models(*pick(1.0), *pick(3.0, seed=1), 200.0)
+
+    assert comparison.is_worse
+    assert comparison.n_labels == 25
+    assert "the general model is written instead" in comparison.describe()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 20.0])
+def test_scores_are_compared_by_rank_alone(scale):
+    picks, labels = pick(3.0)
+
+    comparison = compare_models(scale * picks, scale * labels, picks, labels, 200.0)
+
+    assert comparison.trained == comparison.general
+    assert not comparison.is_worse
+    assert "instead" not in comparison.describe()
+
+
+def test_labels_without_a_pick_count_as_missed():
+    picks, labels = pick(3.0)
+
+    found = compare_models(picks, labels, picks, np.full(25, -np.inf), 200.0)
+
+    assert found.general == 0.0
+    assert found.trained > 0.5
+
+
+def test_the_general_model_is_written_with_size_and_summary_of_the_trained_one():
+    general = load_model(GENERAL_MODEL)
+    trained = add_label_scores(general, np.array([2.0, -np.inf]))
+
+    adopted = adopt_general_model(trained)
+
+    assert adopted.diameter_ang == trained.diameter_ang
+    assert adopted.diameter_px == pytest.approx(general.diameter_px)
+    assert adopted.summary["is_general_model"]
+    assert adopted.summary["left_out_label_scores"] == [-30.0, 2.0]
