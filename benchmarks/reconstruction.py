@@ -14,6 +14,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,16 @@ import numpy as np
 from common import CRYOPICK, ROOT
 
 from cryopick.evaluate.matching import match_picks
+from cryopick.experiments.fourier_shells import (
+    compute_shell_correlation,
+    find_resolution,
+    mask_sphere,
+    read_map,
+)
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks
+from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.views import convert_to_euler_angles, draw_rotations
 
 OUT = ROOT / "runs" / "reconstruction"
@@ -53,7 +61,13 @@ def main() -> None:
         stack = extract(data, name, picks)
         total = len(read_picks(stack))
         for size in [*(size for size in chosen.sizes if size < total), total]:
-            rows += measure(name, stack, size, is_random=name == "true particles")
+            seeds = (SEEDS if size < total else SEEDS[:1]) if name == "true particles" else ()
+            rows += measure(name, stack, size, seeds)
+        if name == "true particles":
+            agreement = compare_with_molecule(stack.with_name(f"set-{total}-{SEEDS[0]}.star"))
+    print(
+        f"\nThe map of all true particles agrees with the molecule to {agreement:.1f} Å (FSC 0.5)."
+    )
     with (OUT / "resolution.tsv").open("w", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerows([("set", "particles", "resolution_ang"), *rows])
@@ -130,12 +144,12 @@ def orient(picks: Picks, data: Path) -> Picks:
     return replace(picks, extra=extra)
 
 
-def measure(name: str, stack: Path, size: int, *, is_random: bool) -> list[tuple[object, ...]]:
-    """Reconstruct sets of one size, print one row each, and return resolutions."""
+def measure(name: str, stack: Path, size: int, seeds: Sequence[int]) -> list[tuple[object, ...]]:
+    """Reconstruct one random set per seed, or the best picks, and return resolutions."""
     rows: list[tuple[object, ...]] = []
-    for seed in SEEDS if is_random else (0,):
+    for seed in seeds or (0,):
         subset = stack.with_name(f"set-{size}-{seed}.star")
-        chosen = ("--random", size, "--seed", seed) if is_random else ("--keep", size)
+        chosen = ("--random", size, "--seed", seed) if seeds else ("--keep", size)
         result = subset.with_suffix(".json")
         if not result.exists():
             cryopick("threshold", stack, "-o", subset, *chosen, "--force")
@@ -152,6 +166,19 @@ def measure(name: str, stack: Path, size: int, *, is_random: bool) -> list[tuple
         if resolution:
             rows.append((name, size, f"{resolution:.3f}"))
     return rows
+
+
+def compare_with_molecule(star: Path) -> float:
+    """Return the resolution at which the map agrees with the simulated molecule, at FSC 0.5."""
+    first, voxel_ang = read_map(star.with_name(f"{star.stem}-half1.mrc"))
+    second, _ = read_map(star.with_name(f"{star.stem}-half2.mrc"))
+    molecule = load_molecule("y-shaped")
+    side = len(first)
+    column, row, depth = (np.rint(molecule.xyz_ang / voxel_ang).astype(int) + side // 2).T
+    density = np.zeros((side, side, side))
+    np.add.at(density, (depth, row, column), molecule.mass_da)
+    masked = mask_sphere((first + second).astype(float), 0.6 * DIAMETER_ANG / voxel_ang)
+    return find_resolution(compute_shell_correlation(masked, density, voxel_ang), 0.5)
 
 
 def reconstruct(star: Path, half: int) -> Path:

@@ -34,6 +34,7 @@ __all__ = [
     "Objective",
     "ObjectiveTerms",
     "binomial_penalty",
+    "cross_entropy_of_counts",
     "evaluate_objective",
     "expectation_penalty",
     "nonnegative_risk",
@@ -142,12 +143,13 @@ def binomial_penalty(unlabelled: Float[Tensor, " u"], *, prior: float) -> Float[
     _check_prior(prior)
     count = len(unlabelled)
     g = torch.sigmoid(unlabelled)
-    exact = _cross_entropy(compute_exact_counts(g), count, prior)
-    gaussian = _cross_entropy(approximate_by_gaussian(g), count, prior)
+    exact = cross_entropy_of_counts(compute_exact_counts(g), count, prior)
+    gaussian = cross_entropy_of_counts(approximate_by_gaussian(g), count, prior)
     return torch.where((g * (1 - g)).sum() < EXACT_BELOW_VARIANCE, exact, gaussian)
 
 
-def _cross_entropy(q: CountDistribution, trials: int, prior: float) -> Float[Tensor, ""]:
+def cross_entropy_of_counts(q: CountDistribution, trials: int, prior: float) -> Float[Tensor, ""]:
+    """Compute -Σ q(k) log p(k) with the binomial distribution p of `trials` regions."""
     return -(q.probabilities * _log_binomial(q.counts, trials, prior)).sum()
 
 
