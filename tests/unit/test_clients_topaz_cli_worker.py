@@ -1,9 +1,12 @@
 """Background worker: same output as the command, private socket, exit when idle."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
+from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +110,77 @@ def test_calls_with_other_resources_have_other_workers(home, monkeypatch):
         socket_paths.add(worker._socket_path())
 
     assert len(socket_paths) == 2
+
+
+def send_to(socket_path, text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(60)
+        connection.connect(str(socket_path))
+        connection.sendall(text)
+        return connection.recv(1 << 16)
+
+
+ODD_REQUESTS = [
+    b"\n",
+    b"[]\n",
+    b"3\n",
+    b"[" * 100_000 + b"\n",
+    b"\xff\xfe\n",
+    b'{"options": {}}\n',
+    b'{"options": {"a": 1}, "folder": "/", "umask": "x"}\n',
+    b'{"options": {"a": 1}, "folder": "/", "umask": 18}\n',
+    b'{"options": {"program": "p"}, "folder": "/none", "umask": 18}\n',
+    b'{"options": {"program": "p"}, "folder": 3, "umask": 18}\n',
+]
+
+
+def test_odd_requests_and_silent_clients_neither_end_nor_hold_up_the_worker(home, monkeypatch):
+    assert wait_for(start("a.mrc"))[0] == 0
+    (socket_path,) = home.glob("*.socket")
+    silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(20)]
+    for number, connection in enumerate(silent):
+        connection.connect(str(socket_path))
+        connection.sendall(b'{"half": ' if number % 2 else b"")
+
+    for request in ODD_REQUESTS:
+        assert b"status" not in send_to(socket_path, request)
+    status, out, err = wait_for(start("b.mrc"))
+
+    assert (status, out.split()[-1]) == (0, "2")
+    assert "nothing heavy is loaded" in err
+    assert list(home.glob("*.socket")) == [socket_path]
+    for connection in silent:
+        connection.close()
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o002])
+def test_files_get_the_mode_of_the_caller_and_not_of_who_started_the_worker(home, umask):
+    assert wait_for(start("a.mrc"))[0] == 0
+
+    before = os.umask(umask)
+    try:
+        status, _, err = wait_for(start("b.mrc", "-o", "out.txt"))
+    finally:
+        os.umask(before)
+
+    assert status == 0
+    assert "nothing heavy is loaded" in err
+    assert (home.parent / "work" / "out.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_call_whose_options_are_changed_by_json_is_done_here():
+    assert worker._encode_request(Namespace(a=[1, "b\udc80"], parser=object())) is not None
+    for value in (Path("a"), (1, 2), {1: 2}, object()):
+        assert worker._encode_request(Namespace(a=value)) is None
+
+
+def test_output_before_a_worker_dies_is_not_written_twice(home, capsys, monkeypatch):
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b'{"out": "image_name\\tx_coord\\n"}\n')
+    theirs.shutdown(socket.SHUT_WR)
+    monkeypatch.setattr(worker, "_connect_or_start", lambda: ours)
+
+    assert run_words(["extract", "a.mrc", "-m", "none", "-r", "3"]) == 0
+
+    assert capsys.readouterr().out.count("image_name") == 1
+    theirs.close()

@@ -2,7 +2,8 @@
 
 Clients start the program once per micrograph, and importing torch takes longer than picking one.
 The first call starts a worker in the background, which processes this and the following calls one
-by one, and exits after a minute without a call. It listens on a socket in a folder that only the
+by one, and exits after a minute without a call. A client that connects and sends no complete call
+holds up no other. It listens on a socket in a folder that only the
 user can access. Calls with different resources (cores, GPUs, job of a queue) use different workers.
 If the worker fails, the call does the work itself. CRYOPICK_WORKER=0 in the environment turns the
 worker off; CRYOPICK_WORKER_IDLE_S sets the idle time in seconds.
@@ -25,9 +26,12 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from io import TextIOBase
 from pathlib import Path
+from queue import Empty, Queue
+from threading import BoundedSemaphore, Thread
 from typing import Any
 
 __all__ = ["ask", "serve"]
@@ -35,6 +39,9 @@ __all__ = ["ask", "serve"]
 _IDLE_S = 60.0
 _START_S = 10.0  # slower machines do the work in the call itself
 _POLL_S = 0.02
+_REQUEST_S = 10.0  # from the connection to the end of the request
+_MAX_REQUEST_BYTES = 1 << 24  # tens of thousands of file names
+_MAX_WAITING = 128
 _SHARED = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "PBS_JOBID", "PYTHONPATH")
 
 
@@ -49,21 +56,38 @@ def ask(values: Namespace) -> int | None:
     """
     if os.environ.get("CRYOPICK_WORKER") == "0" or os.environ.get("CRYOPICK_DEBUG") == "1":
         return None
+    request = _encode_request(values)
+    if request is None:
+        return None
+    output = []  # written at the end, so that a call that is repeated here is not written twice
     try:
         connection = _connect_or_start()
         with connection, connection.makefile("rw", encoding="utf-8") as stream:
-            options = {name: value for name, value in vars(values).items() if name != "parser"}
-            stream.write(json.dumps({"folder": os.getcwd(), "options": options}) + "\n")  # noqa: PTH109  # as text
+            stream.write(request)
             stream.flush()
             for line in stream:
                 message = json.loads(line)
                 if "status" in message:
+                    sys.stdout.write("".join(output))
                     return int(message["status"])
-                for name, text in message.items():
-                    (sys.stdout if name == "out" else sys.stderr).write(text)
+                output.append(message.get("out", ""))
+                sys.stderr.write(message.get("err", ""))
     except (OSError, ValueError):
         return None
     return None
+
+
+def _encode_request(values: Namespace) -> str | None:
+    """Encode a call as one line; None if it would not arrive as it was sent."""
+    options = {name: value for name, value in vars(values).items() if name != "parser"}
+    umask = os.umask(0)
+    os.umask(umask)
+    request = {"folder": os.getcwd(), "umask": umask, "options": options}  # noqa: PTH109  # as text
+    try:
+        line = json.dumps(request)
+    except (TypeError, ValueError):
+        return None
+    return f"{line}\n" if json.loads(line) == request else None
 
 
 def _connect_or_start() -> socket.socket:
@@ -125,6 +149,7 @@ def _socket_path() -> Path:
 def serve(socket_path: str) -> None:
     """Process calls from a socket until none arrives; only one worker serves a socket."""
     path, idle_s = Path(socket_path), float(os.environ.get("CRYOPICK_WORKER_IDLE_S", _IDLE_S))
+    os.umask(0o077)
     with path.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,40 +158,81 @@ def serve(socket_path: str) -> None:
         path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(path))
-            listener.listen(128)
-            listener.settimeout(idle_s)
+            listener.listen(_MAX_WAITING)
+            calls: Queue[_Call] = Queue()
+            Thread(target=_accept, args=(listener, calls), daemon=True).start()
             try:
                 while True:
-                    connection, _ = listener.accept()
-                    connection.settimeout(idle_s)
-                    with connection:
-                        _answer(connection)
-            except TimeoutError:
+                    call = calls.get(timeout=idle_s)
+                    call.connection.settimeout(idle_s)
+                    with call.connection:
+                        _answer(call)
+            except Empty:
                 path.unlink(missing_ok=True)
 
 
-def _answer(connection: socket.socket) -> None:
-    """Process one call; a client that disconnects does not stop the worker."""
+@dataclass(frozen=True)
+class _Call:
+    """A client, and its complete request."""
+
+    connection: socket.socket
+    request: str
+
+
+def _accept(listener: socket.socket, calls: "Queue[_Call]") -> None:
+    """Accept clients, and read the request of each in a thread of its own."""
+    slots = BoundedSemaphore(_MAX_WAITING)
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # closed at the end, or out of descriptors
+            if listener.fileno() < 0:
+                return
+            time.sleep(_POLL_S)
+            continue
+        slots.acquire()
+        Thread(target=_receive, args=(connection, calls, slots), daemon=True).start()
+
+
+def _receive(connection: socket.socket, calls: "Queue[_Call]", slots: BoundedSemaphore) -> None:
+    """Read a request in limited time and memory; close the connection without a complete one."""
+    received, until = bytearray(), time.monotonic() + _REQUEST_S
+    try:
+        while not received.endswith(b"\n"):
+            connection.settimeout(max(_POLL_S, until - time.monotonic()))
+            part = connection.recv(1 << 16)
+            if not part or len(received) > _MAX_REQUEST_BYTES or time.monotonic() > until:
+                raise ConnectionAbortedError
+            received += part
+        calls.put(_Call(connection, received.decode("utf-8")))
+    except (OSError, ValueError):
+        connection.close()
+    finally:
+        slots.release()
+
+
+def _answer(call: _Call) -> None:
+    """Process one call; neither an odd request nor a client that disconnects stops the worker."""
     from cryopick.clients.topaz_cli.exit_status import run_with_status
     from cryopick.clients.topaz_cli.picking import extract_here
 
-    with connection.makefile("rw", encoding="utf-8") as stream:
+    with suppress(Exception), call.connection.makefile("w", encoding="utf-8") as stream:
 
         def send(name: str, value: str | int) -> None:
             stream.write(json.dumps({name: value}) + "\n")
             stream.flush()
 
         try:
-            request = json.loads(stream.readline())
+            request = json.loads(call.request)
             values = Namespace(**request["options"])
+            os.umask(int(request["umask"]) & 0o777)
             os.chdir(request["folder"])
             with redirect_stdout(_Forwarder(send, "out")), redirect_stderr(_Forwarder(send, "err")):
                 status = run_with_status(lambda: extract_here(values), values.program)
             send("status", status)
-        except (OSError, ValueError, KeyError, TypeError):
-            return
         finally:
             os.chdir("/")
+            os.umask(0o077)
 
 
 class _Forwarder(TextIOBase):
