@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cryopick.errors import InputError
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
@@ -140,8 +139,8 @@ def pick_particles(
 
     Args:
         micrographs: Raw micrographs.
-        model: A model or its file; None takes the general model, which needs
-            `PickSettings(diameter_ang=…)`.
+        model: A model or its file; None takes the general model. Without
+            `PickSettings(diameter_ang=…)`, it estimates the particle size.
         settings: How to pick; the defaults if None.
         ignore: Regions in which nothing is picked, on micrographs named by their paths.
         device: cpu, cuda, mps, or the best of this machine (auto).
@@ -153,18 +152,14 @@ def pick_particles(
         score; micrographs are named `str(path)`.
 
     Raises:
-        InputError: None of the micrographs can be used, or the model is missing.
+        InputError: None of the micrographs can be used, the model is missing, or no particles
+            were found at any size and none was given.
         SettingsError: A setting does not fit the model.
     """
-    settings = settings or PickSettings()
-    if model is None and settings.diameter_ang is None:
-        raise InputError(
-            "the general model needs the particle's diameter; add PickSettings(diameter_ang=…)"
-        )
     job = picking.PickJob(
         micrographs=micrographs,
         model=model if isinstance(model, Model) else Path(model or GENERAL_MODEL),
-        settings=settings,
+        settings=settings or PickSettings(),
         ignore=ignore or Regions({}),
         device=device,
     )

@@ -9,7 +9,6 @@ import pytest
 from tests import tiny
 
 import cryopick
-from cryopick.errors import InputError
 from cryopick.workflows.events import CurvePoint
 
 
@@ -109,13 +108,6 @@ def test_a_broken_micrograph_gives_a_warning_and_the_others_are_picked(here):
         picks = cryopick.pick_particles(paths, model)
 
     assert picks.micrographs == (str(paths[1]),)
-
-
-def test_the_general_model_asks_for_a_diameter(here):
-    paths, _ = here
-
-    with pytest.raises(InputError, match="diameter_ang"):
-        cryopick.pick_particles(paths)
 
 
 def test_the_general_model_picks_without_labels(here):

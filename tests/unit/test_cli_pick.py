@@ -1,5 +1,7 @@
 """`cryopick pick`: from raw micrographs to tables, also interrupted or with bad files."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -196,10 +198,32 @@ def test_the_general_model_is_the_default(run):
     assert "general.safetensors" in Path("picks.settings.toml").read_text()
 
 
-def test_the_general_model_requires_a_diameter(run):
-    result = run("pick mics -o picks.tsv", status=2)
+def test_scores_of_the_general_model_require_a_diameter(run):
+    result = run("score mics -o scores", status=2)
 
     assert "add --diameter-ang, the particle diameter in ångströms, to use" in " ".join(
+        result.stderr.split()
+    )
+
+
+def test_the_size_is_estimated_if_none_is_given(run):
+    result = run("pick mics -o picks.tsv --device cpu")
+
+    size_ang = float(re.search(r"size not given: estimated (\d+) Å", result.stderr)[1])
+    stored = tomllib.loads(Path("picks.settings.toml").read_text())
+    assert stored["diameter_ang"] == stored["scale_ang"] == pytest.approx(size_ang, abs=0.5)
+
+
+def test_a_range_of_diameters_limits_the_estimate(run):
+    run("pick mics -o picks.tsv --diameter-ang 90-110 --device cpu")
+
+    assert 90 <= tomllib.loads(Path("picks.settings.toml").read_text())["diameter_ang"] <= 110
+
+
+def test_a_diameter_that_is_no_number_is_refused(run):
+    result = run("pick mics -o picks.tsv --diameter-ang 90-", status=2)
+
+    assert "expected a number such as 150 or a range such as 120-180" in " ".join(
         result.stderr.split()
     )
 

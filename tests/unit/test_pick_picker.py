@@ -9,9 +9,7 @@ from cryopick.errors import MicrographError
 from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
-from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import Model
-from cryopick.pick.contrast import choose_scale, detect_contrast
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
@@ -262,7 +260,8 @@ def test_bright_particles_are_picked_after_inversion(tmp_path):
 def test_the_width_of_elongated_particles_sets_the_spacing():
     assert picker(diameter_ang=160.0).radius_ang == pytest.approx(80.0)
     assert picker(diameter_ang=160.0, width_ang=120.0).radius_ang == pytest.approx(60.0)
-    assert picker(diameter_ang=160.0, width_ang=20.0).radius_ang == pytest.approx(40.0)
+    assert picker(diameter_ang=160.0, width_ang=20.0).radius_ang == pytest.approx(80.0)  # a rod
+    assert picker(diameter_ang=160.0, scale_ang=100.0).radius_ang == pytest.approx(50.0)
     assert picker(diameter_ang=160.0, radius_ang=7.0).radius_ang == 7.0
 
 
@@ -272,45 +271,6 @@ def test_the_scale_may_differ_from_the_diameter(tmp_path):
     finer, usual = (picker(scale_ang=size).prepare(path)[0] for size in (DIAMETER_ANG / 2, None))
 
     assert finer.image.shape[0] == pytest.approx(2 * usual.image.shape[0], abs=1)
-
-
-def test_the_finer_scale_is_chosen_where_its_scores_are_higher(tmp_path):
-    model = replace(MODEL, calibration=Calibration(1.0, -5.0))
-    settings = PickSettings(diameter_ang=3 * DIAMETER_ANG, width_ang=DIAMETER_ANG / 3)
-
-    scale_ang = choose_scale(model, settings, CPU, [micrograph(tmp_path)])
-
-    assert scale_ang == pytest.approx(DIAMETER_ANG)  # the size of the blobs
-
-
-def test_the_scale_of_the_length_is_chosen_where_its_scores_are_higher(monkeypatch):
-    def score_by_scale(picker, *_):
-        return np.array([picker.settings.scale_ang]), 1
-
-    monkeypatch.setattr("cryopick.pick.contrast._sum_positive_scores", score_by_scale)
-    settings = PickSettings(diameter_ang=160.0, width_ang=40.0)
-
-    assert choose_scale(MODEL, settings, CPU, []) == 160.0
-
-
-@pytest.mark.parametrize("contrast", ["dark", "bright"])
-def test_the_contrast_of_the_particles_is_detected(tmp_path, contrast):
-    path = micrograph(tmp_path)
-    if contrast == "dark":  # the network of these tests looks for bright blobs
-        image = np.asarray(read_micrograph(path).pixels)
-        write_mrc(path, -image, pixel_size_ang=(PIXEL_ANG,) * 2, overwrite=True)
-    inverting = replace(
-        MODEL,
-        normalization=Normalization("affine", inverted=True),
-        calibration=Calibration(1.0, -5.0),  # above the noise
-    )
-    detector = Picker.create(inverting, PickSettings(), CPU)
-
-    evidence = detect_contrast(detector, [tmp_path / "missing.mrc", path])
-
-    assert evidence.contrast == contrast
-    assert evidence.micrographs == 1
-    assert contrast in evidence.describe()
 
 
 def test_the_centre_offset_of_the_model_is_subtracted(tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import app
-from cryopick.cli.options import Device, ModelFile, choose_model_file
+from cryopick.cli.options import Device, ModelFile
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.pick.settings import PickSettings
 
@@ -29,8 +29,12 @@ def cryosparc_job(
     options: Annotated[
         SettingsOptions[PickSettings],
         Fields(
-            only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang"),
+            only=(
+                *("threshold", "radius_ang", "diameter_ang", "width_ang", "contrast"),
+                "pixel_size_ang",
+            ),
             defaults={"pixel_size_ang": "from cryoSPARC"},
+            ranges={"diameter_ang": "diameter_range_ang"},
         ),
     ],
     output: Annotated[str, Option(help="Name of the output group with the exposures.")] = (
@@ -51,11 +55,12 @@ def cryosparc_job(
     Example: cryopick cryosparc-job P3 W1 J12 --diameter-ang 150
     """
     from cryopick.clients.cryosparc import JobSettings, connect, pick_job
+    from cryopick.model.model_file import GENERAL_MODEL
     from cryopick.workflows.picking import PickJob, pick_micrographs
 
     settings = options.build()
     job = JobSettings(project=project, workspace=workspace, source=source, output=output)
-    file = choose_model_file(model, settings.diameter_ang)
+    file = model or GENERAL_MODEL
 
     def pick(paths: Sequence[Path], events: "Events") -> "Picks":
         pick_task = PickJob(micrographs=paths, model=file, settings=settings, device=device)

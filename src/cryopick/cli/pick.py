@@ -16,7 +16,6 @@ from cryopick.cli.options import (
     ShardName,
     Table,
     TableFormat,
-    choose_model_file,
     read_ignored_regions,
 )
 from cryopick.cli.progress import check_skipped, open_events
@@ -35,7 +34,10 @@ def pick(
     out: Table,
     options: Annotated[
         SettingsOptions[PickSettings],
-        Fields(auto={"threshold": "auto cuts at the highest expected F1."}),
+        Fields(
+            auto={"threshold": "auto cuts at the highest expected F1."},
+            ranges={"diameter_ang": "diameter_range_ang"},
+        ),
     ],
     model: ModelFile = None,
     ignore: Ignore = None,
@@ -56,8 +58,9 @@ def pick(
 ) -> None:
     """Pick particles with the general model or a trained one.
 
-    The general model was trained on simulated particles of many shapes. It needs no labels, only
-    the particle diameter.
+    The general model was trained on simulated particles of many shapes. It needs no labels.
+    Without --diameter-ang, the particle size is estimated from the scores of the first micrographs
+    and reported; a wrong estimate costs accuracy, so check it.
 
     Picks are in pixels of the raw micrographs, with a score each. The settings and the run
     metadata are written beside the table. Run the same command again to resume an interrupted
@@ -67,6 +70,7 @@ def pick(
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     from cryopick.io.inputs import find_micrographs
+    from cryopick.model.model_file import GENERAL_MODEL
     from cryopick.workflows.picking import PickJob, pick_micrographs
 
     threshold = options.values.get("threshold")
@@ -84,7 +88,7 @@ def pick(
     )
     job = PickJob(
         micrographs=output.micrographs,
-        model=choose_model_file(model, settings.diameter_ang),
+        model=model or GENERAL_MODEL,
         settings=settings,
         output=output,
         ignore=read_ignored_regions(output.micrographs, ignore),

@@ -14,6 +14,7 @@ An option takes precedence over the settings file, and the file over the default
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import wraps
@@ -51,16 +52,19 @@ class Fields:
         skip: Names of fields to exclude.
         defaults: Descriptions of defaults that differ from those of the class.
         auto: Fields that also accept "auto", each with what that does.
+        ranges: Fields that also accept a range such as 120-180, each with the field of the range.
     """
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     auto: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, str] = field(default_factory=dict)
 
     def selects(self, name: str) -> bool:
         """Check if the command offers the field."""
-        return name not in self.skip and (not self.only or name in self.only)
+        is_skipped = name in self.skip or name in self.ranges.values()
+        return not is_skipped and (not self.only or name in self.only)
 
 
 class SettingsOptions(Generic[Settings]):
@@ -130,6 +134,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     names: dict[str, dict[str, str]] = {}  # per settings parameter: path by parameter name
+    ranges: dict[str, Mapping[str, str]] = {}
     classes: dict[str, type[Any]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
         declared = _settings_class(hints[name])
@@ -140,6 +145,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
         classes[name], selection = declared
         options = {f"{name}__{o.path.replace('.', '__')}": o for o in list_fields(classes[name])}
         options = {key: o for key, o in options.items() if selection.selects(o.path)}
+        ranges[name] = selection.ranges
         names[name] = {key: o.path for key, o in options.items()}
         parameters += [_parameter(key, o, selection) for key, o in options.items()]
     takes_config = "config" in hints
@@ -148,7 +154,11 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
         for name, paths in names.items():
             all_values = {path: values.pop(key) for key, path in paths.items()}
-            option_values = {path: v for path, v in all_values.items() if v is not None}
+            option_values = {
+                ranges[name][path] if isinstance(v, tuple) and path in ranges[name] else path: v
+                for path, v in all_values.items()
+                if v is not None
+            }
             values[name] = SettingsOptions(classes[name], option_values, takes_config=takes_config)
         command(**values)
 
@@ -193,10 +203,14 @@ def _parameter(key: str, option: SettingsField, selection: Fields) -> inspect.Pa
     """Make a parameter of a command from a field."""
     name = option.help.option or option.field.name.replace("_", "-")
     text = option.help.text
-    value_type, parser, metavar = option.type, None, option.help.metavar or None
+    value_type, metavar = option.type, option.help.metavar or None
+    parser: Callable[[str], object] | None = None
     if option.path in selection.auto:
         text = f"{text} {selection.auto[option.path]}"
         value_type, parser, metavar = str, _parse_number_or_auto, "NUMBER|auto"
+    if option.path in selection.ranges:
+        text = f"{text} A range such as 120-180 limits the estimate."
+        value_type, parser, metavar = str, _parse_number_or_range, "NUMBER|LOW-HIGH"
     default = _describe_default(option, selection)
     flag = f"--{name}/--no-{name}" if option.type is bool else f"--{name}"
     info = Option(flag, help=f"{text}{default and f' [{default}]'}", metavar=metavar, parser=parser)
@@ -235,3 +249,14 @@ def _parse_number_or_auto(text: str) -> float | str:
     if number != number:
         raise BadParameter(f"expected a number or auto, got {text!r}")
     return number
+
+
+def _parse_number_or_range(text: str) -> float | tuple[float, float]:
+    """Parse the value of an option that accepts a number or a range of two."""
+    parts = re.fullmatch(r"\s*([0-9.]+)\s*[-–]\s*([0-9.]+)\s*", text)  # an en dash too
+    try:
+        return (float(parts[1]), float(parts[2])) if parts else float(text)
+    except ValueError:
+        raise BadParameter(
+            f"expected a number such as 150 or a range such as 120-180, got {text!r}"
+        ) from None

@@ -27,6 +27,7 @@ from cryopick.io.images.micrograph import Micrograph, read_micrograph
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import Scorer
+from cryopick.pick.elongated import SPACING_FRAC, filter_elongated, is_elongated
 from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import (
     keep_distance,
@@ -182,8 +183,12 @@ class Picker:
         """Minimum distance between picks."""
         if self.settings.radius_ang:
             return self.settings.radius_ang
-        width_ang = self.settings.width_ang or self.diameter_ang
-        return max(width_ang / 2, self.diameter_ang / 4)
+        width_ang = self.settings.width_ang
+        if is_elongated(self.diameter_ang, width_ang):
+            return SPACING_FRAC * self.diameter_ang
+        if width_ang:
+            return max(width_ang / 2, self.diameter_ang / 4)
+        return (self.settings.scale_ang or self.diameter_ang) / 2
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.
@@ -230,7 +235,16 @@ class Picker:
 
     def _score(self, path: Path) -> ScoredMicrograph:
         prepared, pixel_size_ang = self.prepare(path)
-        return ScoredMicrograph(prepared, self.compute_scores(prepared.image), pixel_size_ang)
+        scores = self.compute_scores(prepared.image)
+        width_ang = self.settings.width_ang
+        if width_ang is not None and is_elongated(self.diameter_ang, width_ang):
+            working_px_ang = pixel_size_ang * sum(prepared.scale_yx) / 2
+            scores = filter_elongated(
+                scores,
+                length_px=self.diameter_ang / working_px_ang,
+                width_px=width_ang / working_px_ang,
+            )
+        return ScoredMicrograph(prepared, scores, pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:
         scored = self._score(path)

@@ -37,16 +37,24 @@ class PickSettings:
         float | None,
         Help(
             "Minimum distance between picks in ångströms.",
-            default="half the diameter; with --width-ang, half the width but at least a quarter of "
-            "the diameter",
+            default="half of scale_ang; with --width-ang, half the width but at least a quarter of "
+            "the diameter, or half the diameter if it is 2.5 times the width or more",
         ),
     ] = None
     diameter_ang: Annotated[
         float | None,
         Help(
-            "Particle diameter in ångströms, or the width of a filament. Required with the general "
-            "model.",
-            default="that of the model",
+            "Particle diameter in ångströms, or the width of a filament.",
+            default="that of the model; with the general model, estimated from the scores of the "
+            "first micrographs",
+        ),
+    ] = None
+    diameter_range_ang: Annotated[
+        tuple[float, ...] | None,
+        Help(
+            "Smallest and largest particle diameter, instead of diameter_ang; the diameter is "
+            "estimated within that range. On the command line, --diameter-ang 120-180.",
+            default="not used",
         ),
     ] = None
     width_ang: Annotated[
@@ -61,8 +69,8 @@ class PickSettings:
         float | None,
         Help(
             "Size in ångströms that sets the scale of the network's input.",
-            default="the diameter; with --width-ang, the diameter or the geometric mean of both "
-            "sides, whichever gives the higher scores on the first micrographs",
+            default="the diameter; with the general model, the size from 0.64 to 1.56 diameters "
+            "(with --width-ang, also finer) at which the first micrographs score highest",
         ),
     ] = None
     contrast: Annotated[
@@ -102,6 +110,7 @@ class PickSettings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
+        self._check_range()
         if self.width_ang is not None and self.width_ang > (self.diameter_ang or 0):
             raise SettingsError(
                 "width_ang needs a diameter_ang of at least the same length; "
@@ -111,3 +120,15 @@ class PickSettings:
             raise SettingsError(f"step_px must be at least 1; got {self.step_px}")
         if not 0 <= self.margin_ang < math.inf:
             raise SettingsError(f"margin_ang must be 0 or more; got {self.margin_ang}")
+
+    def _check_range(self) -> None:
+        if self.diameter_range_ang is None:
+            return
+        if self.diameter_ang is not None:
+            raise SettingsError("set either diameter_ang or diameter_range_ang")
+        low_high_ang = self.diameter_range_ang
+        if len(low_high_ang) != 2 or not 0 < low_high_ang[0] < low_high_ang[1] < math.inf:
+            shown = " ".join(f"{value:g}" for value in low_high_ang)
+            raise SettingsError(
+                f"diameter_range_ang must be two sizes above 0, the smaller first; got {shown}"
+            )

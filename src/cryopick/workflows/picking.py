@@ -20,7 +20,7 @@ from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import require_device
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.pick.batch import PickBatch
-from cryopick.pick.contrast import choose_scale, detect_contrast
+from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -130,22 +130,13 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
 
 
 def _resolve_settings(job: PickJob, events: Events) -> PickJob:
-    """Decide on contrast and scale where the settings leave them open, and record them."""
-    settings = job.settings
-    chooses_scale = settings.width_ang is not None and settings.scale_ang is None
-    if settings.contrast != "auto" and not chooses_scale:
-        return job
+    """Decide on contrast, size and scale where the settings leave them open; tell and record it."""
     model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    first = job.output.first_micrographs if job.output else job.micrographs
     device = require_device(job.device)
-    if settings.contrast == "auto" and model.detects_contrast:
-        picker = Picker.create(model, settings, device)
-        evidence = detect_contrast(picker, job.micrographs)
-        settings = replace(settings, contrast=evidence.contrast)
-        if evidence.contrast == "bright":
-            events.emit(Notice(code=NoticeCode.CONTRAST, message=evidence.describe()))
-    if chooses_scale:
-        scale_ang = choose_scale(model, settings, device, job.micrographs)
-        settings = replace(settings, scale_ang=scale_ang)
+    settings, decisions = resolve_settings(model, job.settings, device, first or job.micrographs)
+    for decision in decisions:
+        events.emit(Notice(code=NoticeCode(decision.subject), message=decision.message))
     return replace(job, settings=settings)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["TableOutput", "metadata_file", "plan_tables", "settings_file", "write_tables"]
 
 COORDINATE_LIST = "autopick.star"  # RELION's list of the tables in a folder
+_MAX_FIRST = 64  # more than are scored; some may be unusable
 _FOLDER_FORMAT = "tsv"  # of the tables in a folder, unless another is given
 
 
@@ -124,6 +125,7 @@ class TableOutput:
         out: A table, or a folder with a slash at its end.
         tables: All tables to write.
         ledger_output: Path that the ledger is kept beside.
+        first_micrographs: The first micrographs of all shards, on which settings are decided.
         table_format: Format of the tables; None follows from the file name.
         box_px: Side of the boxes, for formats that have boxes.
     """
@@ -132,6 +134,7 @@ class TableOutput:
     out: str
     tables: list[Path]
     ledger_output: Path
+    first_micrographs: tuple[Path, ...] = ()
     table_format: str | None = None
     box_px: int | None = None
 
@@ -176,6 +179,7 @@ class TableOutput:
             out=out,
             tables=tables,
             ledger_output=ledger_output,
+            first_micrographs=tuple(paths[:_MAX_FIRST]),
             table_format=table_format,
             box_px=box_px,
         )

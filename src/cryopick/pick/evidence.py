@@ -1,0 +1,71 @@
+"""Compare how well contrasts and particle sizes explain the first micrographs.
+
+The scores of the general model are highest at the size and contrast of the particles. The
+evidence at a size is the sum of the squares of the positive logits of its peaks, so that weak peaks
+of noise count little, divided by the scored area and times a power of the size: a finer scale finds
+more peaks, several on one large particle. Decision 0020 compares other measures.
+
+- `measure_evidence`: evidence of a probe.
+- `Evidence`: evidence by contrast and size, and what follows from it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryopick.pick.probe import Probe
+from cryopick.pick.settings import FixedContrast
+
+__all__ = ["Evidence", "measure_evidence"]
+
+_SIZE_POWER = 0.25
+# Bright particles are rare, and dark ones have bright fringes and gaps between them.
+_MIN_RATIO = 1.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence of particles by contrast and size.
+
+    Attributes:
+        values: Evidence in any unit, the same for all; sizes in ångströms.
+        micrographs: Number of micrographs that were scored.
+    """
+
+    values: dict[tuple[FixedContrast, float], float]
+    micrographs: int
+
+    @property
+    def contrast(self) -> FixedContrast:
+        """The contrast with more evidence at its best size; dark unless bright has far more."""
+        return "bright" if self.best("bright") > _MIN_RATIO * self.best("dark") else "dark"
+
+    @property
+    def scale(self) -> float:
+        """The largest evidence, which messages show as 1."""
+        return max(self.values.values(), default=0.0) or 1.0
+
+    def add(self, other: "Evidence") -> "Evidence":
+        """Add evidence at other sizes."""
+        return Evidence({**self.values, **other.values}, self.micrographs)
+
+    def best(self, contrast: FixedContrast) -> float:
+        """Evidence of a contrast at the size that has most."""
+        return max((v for (sign, _), v in self.values.items() if sign == contrast), default=0.0)
+
+    def by_size(self, contrast: FixedContrast) -> dict[float, float]:
+        """Evidence of a contrast by size, ascending."""
+        return {
+            size: value for (sign, size), value in sorted(self.values.items()) if sign == contrast
+        }
+
+
+def measure_evidence(probe: Probe) -> Evidence:
+    """Measure the evidence at each size and contrast."""
+    values = {
+        (contrast, size): float(np.square(np.maximum(logits, 0)).sum())
+        * size**_SIZE_POWER
+        / probe.area_ang2[size]
+        for (contrast, size), logits in probe.logits.items()
+    }
+    return Evidence(values, probe.micrographs)

@@ -1,0 +1,169 @@
+"""Score the first micrographs at several particle sizes, in both contrasts.
+
+Contrast, size and scale are chosen by these scores before picking. Each micrograph is read and
+resampled once, at the finest scale, and the others are computed from that image. The number of
+scored pixels is limited, so that it takes seconds at most.
+
+- `probe_micrographs`: score the first micrographs.
+- `Probe`: the peaks of the scores, by contrast and size.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cryopick.array_types import Float
+from cryopick.errors import MicrographError
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.model.model_file import Model
+from cryopick.pick.picker import Picker, find_peaks
+from cryopick.pick.settings import FixedContrast, PickSettings
+from cryopick.preprocess.dataset import raw_pixel_size
+from cryopick.preprocess.mask import erode_mask
+from cryopick.preprocess.pipeline import (
+    PreparedMicrograph,
+    RescaledMicrograph,
+    prepare_micrograph,
+    rescale_micrograph,
+)
+
+__all__ = ["MIN_SCORE", "Probe", "probe_micrographs"]
+
+MIN_SCORE = 0.0  # logit of the weakest peak that is kept
+_MAX_MICROGRAPHS = 8
+_MAX_SCORED_PX = 8_000_000  # over all micrographs, sizes and contrasts
+_MAX_SIDE_PX = 640  # of the part of a micrograph that is scored, at the finest scale
+_MIN_DIAMETERS = 3.0  # sides of the smallest part that says anything
+_SIGNS: dict[FixedContrast, int] = {"dark": 1, "bright": -1}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Peaks of the scores of the first micrographs.
+
+    Attributes:
+        logits: Scores of the peaks above `MIN_SCORE`, by contrast and particle size in ångströms.
+            Peaks are at least half that size apart.
+        area_ang2: Area of the micrographs that was scored at each size.
+        micrographs: Number of micrographs that were scored.
+    """
+
+    logits: dict[tuple[FixedContrast, float], Float[np.ndarray, " peaks"]]
+    area_ang2: dict[float, float]
+    micrographs: int
+
+    @property
+    def sizes_ang(self) -> list[float]:
+        """Sizes at which something was scored, ascending."""
+        return sorted(size for size, area in self.area_ang2.items() if area > 0)
+
+
+def probe_micrographs(
+    model: Model,
+    settings: PickSettings,
+    device: torch.device,
+    paths: Sequence[Path],
+    sizes_ang: Sequence[float],
+    max_micrographs: int = _MAX_MICROGRAPHS,
+) -> Probe:
+    """Score the centres of the first micrographs at several particle sizes, in both contrasts.
+
+    Args:
+        model: Model to pick with.
+        settings: Settings of picking, of which the size and the contrast do not matter.
+        device: Device to compute on.
+        paths: Micrographs; those that cannot be used are skipped.
+        sizes_ang: Particle sizes. Sizes that a micrograph is too small or too coarse for are left
+            out.
+        max_micrographs: Number of micrographs to score; fewer if they are large.
+    """
+    fixed = replace(settings, contrast="dark") if model.detects_contrast else settings
+    prober = _Prober(Picker.create(model, fixed, device), sorted(sizes_ang))
+    for path in paths:
+        if prober.micrographs >= max_micrographs or prober.scored_px > _MAX_SCORED_PX:
+            break
+        try:
+            prober.score(path)
+        except MicrographError:
+            continue
+    return prober.summarize()
+
+
+@dataclass
+class _Prober:
+    """The picker with what was scored so far."""
+
+    picker: Picker
+    sizes_ang: list[float]
+    micrographs: int = 0
+    scored_px: int = 0
+    logits: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    area_ang2: dict[float, float] = field(default_factory=lambda: defaultdict(float))
+
+    def score(self, path: Path) -> None:
+        """Score a micrograph at all sizes that fit it.
+
+        Raises:
+            MicrographError: The file cannot be used, or no size fits it.
+        """
+        base, base_px_ang = self._rescale(path)
+        diameter_px = self.picker.model.diameter_px
+        for size_ang in self.sizes_ang:
+            factor = size_ang / diameter_px / base_px_ang
+            side = min(base.image.shape) / factor
+            if factor < 1 - 1e-9 or side < _MIN_DIAMETERS * diameter_px:
+                continue
+            prepared = self._prepare(base, max(1.0, factor))
+            self._add_peaks(prepared, size_ang)
+        self.micrographs += 1
+
+    def summarize(self) -> Probe:
+        """Join the peaks of all micrographs."""
+        logits = {key: np.concatenate(parts) for key, parts in self.logits.items()}
+        return Probe(logits, dict(self.area_ang2), self.micrographs)
+
+    def _rescale(self, path: Path) -> tuple[RescaledMicrograph, float]:
+        """Resample a micrograph at the finest scale that fits it; return its pixel size as well."""
+        settings, model = self.picker.settings, self.picker.model
+        micrograph = read_micrograph(path, pixel_size_ang=settings.pixel_size_ang)
+        pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
+        for size_ang in self.sizes_ang:
+            factor = model.factor(pixel_size_ang, size_ang)
+            try:
+                rescaled = rescale_micrograph(
+                    micrograph.pixels, factor, span=micrograph.value_range
+                )
+            except MicrographError:
+                if size_ang == self.sizes_ang[-1]:
+                    raise
+                continue
+            return rescaled, pixel_size_ang * factor
+        raise ValueError("there are no sizes")
+
+    def _prepare(self, base: RescaledMicrograph, factor: float) -> PreparedMicrograph:
+        """Prepare the centre of a micrograph at a coarser scale."""
+        side_px = round(_MAX_SIDE_PX * min(2.0, factor))
+        window = tuple(_central_slice(length, side_px) for length in base.image.shape)
+        normalization = self.picker.model.normalization
+        return prepare_micrograph(np.ascontiguousarray(base.image[window]), factor, normalization)
+
+    def _add_peaks(self, prepared: PreparedMicrograph, size_ang: float) -> None:
+        diameter_px = self.picker.model.diameter_px
+        usable = erode_mask(prepared.usable, diameter_px / 2)
+        self.area_ang2[size_ang] += float(usable.sum()) * (size_ang / diameter_px) ** 2
+        for contrast, sign in _SIGNS.items():
+            scores = self.picker.compute_scores(np.ascontiguousarray(sign * prepared.image))
+            _, logits = find_peaks(scores, usable, radius=diameter_px / 2, threshold=MIN_SCORE)
+            self.logits[contrast, size_ang].append(logits)
+            self.scored_px += prepared.image.size
+
+
+def _central_slice(length: int, side_px: int) -> slice:
+    start = max(0, length - side_px) // 2
+    return slice(start, start + min(length, side_px))

@@ -1,0 +1,185 @@
+"""Decisions on contrast, size and scale by the scores of the first micrographs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests import oracles_learn as oracles
+
+from cryopick.errors import InputError, SettingsError
+from cryopick.io.images.mrc import write_mrc
+from cryopick.model.calibration import Calibration
+from cryopick.model.model_file import Model
+from cryopick.pick.decisions import resolve_settings
+from cryopick.pick.evidence import Evidence, measure_evidence
+from cryopick.pick.picker import Picker
+from cryopick.pick.probe import Probe, probe_micrographs
+from cryopick.pick.settings import PickSettings
+from cryopick.preprocess.normalize import Normalization
+from cryopick.workflows.table_output import TableOutput
+
+CPU = torch.device("cpu")
+PIXEL_ANG, DIAMETER_ANG = 2.0, 108.0
+CENTRES = np.array([[100.0, 90.0], [400.5, 120.25], [240.3, 370.9], [449.5, 380.0]])
+# The network answers to bright blobs of a standard deviation of 10 pixels, 108 Å across.
+MODEL = Model(
+    scorer=oracles.blob_scorer(),
+    diameter_ang=DIAMETER_ANG,
+    working_pixel_size_ang=4 * PIXEL_ANG,
+    normalization=Normalization("affine"),
+    label_radius_px=2.0,
+    calibration=Calibration(1.0, -5.0),  # above the noise
+    detects_contrast=True,
+)
+
+
+def micrograph(folder, *, zoom=1.0, sign=1, name="a.mrc"):
+    """Write blobs of `zoom` times 108 Å."""
+    image = oracles.blobs((509, 577), CENTRES, sigma=10.0 * zoom)
+    path = folder / name
+    write_mrc(path, sign * np.asarray(image), pixel_size_ang=(PIXEL_ANG, PIXEL_ANG))
+    return path
+
+
+def resolve(paths, **settings):
+    return resolve_settings(MODEL, PickSettings(**settings), CPU, paths)
+
+
+@pytest.fixture
+def probe_scale(monkeypatch):
+    """Replace the network by one whose scores fall off from those at a size of 108 Å."""
+
+    def probe(model, settings, device, paths, sizes_ang, max_micrographs=8):
+        logits = {
+            (contrast, size): np.full(12, height - 4 * abs(np.log(size / DIAMETER_ANG)))
+            for size in sizes_ang
+            for contrast, height in (("dark", 4.0), ("bright", 0.5))
+        }
+        return Probe(logits, dict.fromkeys(sizes_ang, 1e6), 1)
+
+    monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
+
+
+@pytest.mark.usefixtures("probe_scale")
+def test_the_size_of_the_particles_is_estimated():
+    settings, decisions = resolve([])
+
+    assert DIAMETER_ANG / 1.15 < settings.diameter_ang < DIAMETER_ANG * 1.15
+    assert settings.scale_ang == settings.diameter_ang
+    (told,) = decisions
+    assert told.subject == "size"
+    assert told.message.startswith(f"size not given: estimated {settings.diameter_ang:.0f} Å")
+    assert f"{settings.diameter_ang:.0f} Å 1.00" in told.message
+
+
+@pytest.mark.usefixtures("probe_scale")
+@pytest.mark.parametrize("factor", [0.55, 0.67, 1.5, 1.9])
+def test_a_wrong_diameter_is_made_up_for_by_the_scale(factor):
+    given_ang = factor * DIAMETER_ANG
+
+    settings, decisions = resolve([], diameter_ang=given_ang)
+
+    assert settings.diameter_ang == given_ang
+    assert DIAMETER_ANG / 1.15 < settings.scale_ang < DIAMETER_ANG * 1.15
+    picker = Picker.create(MODEL, settings, CPU)
+    assert picker.radius_ang == pytest.approx(settings.scale_ang / 2)
+    assert [decision.subject for decision in decisions] == ["size"]
+
+
+@pytest.mark.usefixtures("probe_scale")
+def test_a_diameter_that_is_nearly_right_is_kept_quietly():
+    settings, decisions = resolve([], diameter_ang=DIAMETER_ANG)
+
+    assert (settings.scale_ang, decisions) == (DIAMETER_ANG, [])
+
+
+@pytest.mark.usefixtures("probe_scale")
+def test_the_scale_of_elongated_particles_may_be_much_finer():
+    settings, _ = resolve([], diameter_ang=3 * DIAMETER_ANG, width_ang=30.0)
+
+    assert DIAMETER_ANG / 1.15 < settings.scale_ang < DIAMETER_ANG * 1.15
+
+
+@pytest.mark.usefixtures("probe_scale")
+def test_a_size_outside_a_range_is_not_chosen():
+    settings, _ = resolve([], diameter_range_ang=(150.0, 300.0))
+
+    assert settings.diameter_ang == pytest.approx(150.0)
+    assert settings.diameter_range_ang is None
+
+
+@pytest.mark.parametrize(("sign", "contrast"), [(1, "dark"), (-1, "bright")])
+def test_the_contrast_of_the_particles_is_detected(tmp_path, sign, contrast):
+    settings, decisions = resolve([micrograph(tmp_path, sign=sign)], diameter_ang=DIAMETER_ANG)
+
+    assert settings.contrast == contrast
+    assert any("particles are bright" in one.message for one in decisions) == (sign < 0)
+
+
+def test_what_is_given_is_kept_without_reading_micrographs(tmp_path):
+    given = PickSettings(diameter_ang=200.0, scale_ang=150.0, contrast="bright")
+
+    assert resolve_settings(MODEL, given, CPU, [tmp_path / "missing.mrc"]) == (given, [])
+
+
+def test_models_trained_on_labels_keep_their_size_and_contrast(tmp_path):
+    trained = replace(MODEL, detects_contrast=False)
+
+    settings, decisions = resolve_settings(
+        trained, PickSettings(), CPU, [micrograph(tmp_path, zoom=2.0, sign=-1)]
+    )
+
+    assert (settings, decisions) == (PickSettings(), [])
+
+
+def test_a_size_cannot_be_estimated_without_particles(tmp_path):
+    with pytest.raises(InputError, match="add --diameter-ang"):
+        resolve([tmp_path / "missing.mrc"])
+
+
+def test_scores_are_probed_at_all_sizes_and_both_contrasts(tmp_path):
+    paths = [tmp_path / "missing.mrc", micrograph(tmp_path)]
+
+    probe = probe_micrographs(MODEL, PickSettings(), CPU, paths, [4.0, 80.0, 108.0, 5000.0])
+
+    assert probe.micrographs == 1
+    assert probe.sizes_ang == [80.0, 108.0]  # the others do not fit the micrograph
+    one, other = (probe.logits["dark", size] for size in probe.sizes_ang)
+    assert len(other) >= len(CENTRES)
+    assert sorted(one)[-4] > sorted(other)[-4]  # less blurred, less noise
+    assert len(probe.logits["bright", 108.0]) == 0
+
+
+def test_evidence_is_that_of_strong_peaks_per_area():
+    logits = {("dark", 100.0): np.array([3.0, 1.0]), ("bright", 100.0): np.array([1.0])}
+    once = measure_evidence(Probe(logits, {100.0: 1e6}, 1))
+    twice = measure_evidence(Probe(logits, {100.0: 2e6}, 1))
+
+    assert once.best("dark") / once.best("bright") == pytest.approx(10.0)
+    assert once.best("dark") == pytest.approx(2 * twice.best("dark"))
+
+
+def test_bright_needs_far_more_evidence_than_dark():
+    def contrast(bright):
+        return Evidence({("dark", 90.0): 1.0, ("bright", 120.0): bright}, 1).contrast
+
+    assert [contrast(value) for value in (0.5, 1.3, 2.0)] == ["dark", "dark", "bright"]
+
+
+def test_all_shards_decide_on_the_same_micrographs(tmp_path):
+    paths = [tmp_path / f"{number}.mrc" for number in range(6)]
+
+    shards = [
+        TableOutput.plan(paths, str(tmp_path / "out.tsv"), f"{number}/3", table_format=None)
+        for number in (1, 2, 3)
+    ]
+
+    assert [shard.first_micrographs for shard in shards] == [tuple(paths)] * 3
+    assert shards[0].micrographs != shards[1].micrographs
+
+
+@pytest.mark.parametrize("sizes", [(0.0, 100.0), (120.0, 100.0), (100.0,)])
+def test_an_impossible_range_is_refused(sizes):
+    with pytest.raises(SettingsError, match="diameter_range_ang must be two sizes"):
+        PickSettings(diameter_range_ang=sizes)
