@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from cryopick.errors import FormatError
+from cryopick.evaluate.emptiness import Verdict
 from cryopick.picks import Picks, concatenate
+from cryopick.workflows.empty_check import Judgement
 from cryopick.workflows.micrograph_table import (
     SKIPPED,
     MicrographRow,
+    list_skipped,
     merge_micrograph_tables,
     micrograph_table_file,
     read_micrograph_table,
@@ -48,7 +50,7 @@ def test_rows_count_picks_and_expected_particles():
     candidates = concatenate([good, make_picks("bad.mrc", tail), make_picks("few.mrc", tail[:2])])
     selected = candidates.select(candidates.score > 1)
 
-    rows = summarize(candidates, selected, skipped=[Path("broken.mrc")])
+    rows = [*summarize(candidates, selected), *list_skipped([Path("broken.mrc")], "dark")]
 
     assert [row.micrograph for row in rows] == ["good.mrc", "bad.mrc", "few.mrc", "broken.mrc"]
     assert [row.verdict for row in rows] == [
@@ -58,9 +60,21 @@ def test_rows_count_picks_and_expected_particles():
         SKIPPED,
     ]
     assert sum(row.picks for row in rows) == len(selected)
-    assert rows[0].expected_particles == pytest.approx(expit(good.score).sum())
+    assert rows[0].expected_particles == pytest.approx(60, rel=0.2)
+    assert rows[1].expected_particles < 10
     assert rows[3].expected_particles is None
     assert not any(row.warnings for row in rows)
+
+
+def test_a_judgement_replaces_the_verdicts_and_adds_its_warning():
+    rng = np.random.default_rng(0)
+    table = make_picks("a.mrc", rng.exponential(0.7, 300) - 4)
+    judgement = Judgement({"a.mrc": Verdict.UNCLEAR}, "more at 70 Å", ["a.mrc"])
+
+    (row,) = summarize(table, judgement=judgement)
+
+    assert row.verdict == Verdict.UNCLEAR
+    assert row.warnings == ("more at 70 Å",)
 
 
 def test_more_particles_than_fit_are_reported():

@@ -4,6 +4,7 @@ The table `picks.micrographs.tsv` lies beside `picks.star`, and beside a folder 
 
 - `MicrographRow`: what is known about one micrograph.
 - `summarize_micrographs`: the rows of a task.
+- `list_skipped`: the rows of micrographs that could not be used.
 - `write_micrograph_table`, `read_micrograph_table`: the file.
 - `merge_micrograph_tables`: the table of all shards.
 - `micrograph_table_file`: its path.
@@ -21,10 +22,12 @@ from cryopick.runs.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
+    from cryopick.workflows.empty_check import Judgement
 
 __all__ = [
     "SKIPPED",
     "MicrographRow",
+    "list_skipped",
     "merge_micrograph_tables",
     "micrograph_table_file",
     "read_micrograph_table",
@@ -47,7 +50,8 @@ class MicrographRow:
     Attributes:
         micrograph: The micrograph, as in the task.
         picks: Number of its picks in the table.
-        expected_particles: Sum of the probabilities of all candidates; None if it was skipped.
+        expected_particles: Sum of the probabilities of all candidates by the distribution of
+            scores; None if it was skipped.
         verdict: A `Verdict`, or `SKIPPED`.
         pixel_size_ang: Ångströms per raw pixel; None if unknown.
         polarity: Contrast of the particles: dark, bright or as trained.
@@ -72,32 +76,37 @@ def summarize_micrographs(
     candidates: "Picks",
     selected: "Picks",
     *,
-    skipped: Sequence[Path] = (),
     diameter_ang: float,
     pixel_size_ang: float | None,
     polarity: str,
+    judgement: "Judgement | None" = None,
 ) -> list[MicrographRow]:
-    """Summarize the micrographs of a task; those that were skipped come last.
+    """Summarize the micrographs of a task.
 
     Args:
         candidates: Picks with scores, down to a low minimum.
         selected: The picks in the table, on the same micrographs.
-        skipped: Micrographs that could not be used.
         diameter_ang: Particle diameter.
         pixel_size_ang: Raw pixel size, if it was given by the user.
         polarity: Contrast of the particles.
+        judgement: Verdicts and warnings; by default those of the scores alone.
     """
-    from scipy.special import expit
-
     from cryopick.evaluate.emptiness import classify_micrographs
+    from cryopick.evaluate.score_distribution import fit_score_distribution
 
     rows = []
     selected_rows = selected.rows_by_micrograph()
-    verdicts = classify_micrographs(candidates)
-    for (name, table), verdict in zip(candidates.split_by_micrograph(), verdicts, strict=True):
+    distribution = fit_score_distribution(candidates.score)
+    if judgement is None:
+        verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
+    else:
+        verdicts = dict(judgement.verdicts)
+    for name, table in candidates.split_by_micrograph():
+        verdict = verdicts[name]
         size_ang = pixel_size_ang or _read_pixel_size(Path(name))
-        expected = float(expit(table.score).sum())
+        expected = float(distribution.compute_probability(table.score).sum())
         warnings = _check_size(table, expected, diameter_ang, size_ang) if size_ang else ()
+        warnings += judgement.warnings_of(name) if judgement else ()
         rows.append(
             MicrographRow(
                 micrograph=name,
@@ -109,18 +118,22 @@ def summarize_micrographs(
                 warnings=warnings,
             )
         )
-    for path in skipped:
-        rows.append(
-            MicrographRow(
-                micrograph=str(path),
-                picks=0,
-                expected_particles=None,
-                verdict=SKIPPED,
-                pixel_size_ang=None,
-                polarity=polarity,
-            )
-        )
     return rows
+
+
+def list_skipped(skipped: Sequence[Path], polarity: str) -> list[MicrographRow]:
+    """List the micrographs that could not be used."""
+    return [
+        MicrographRow(
+            micrograph=str(path),
+            picks=0,
+            expected_particles=None,
+            verdict=SKIPPED,
+            pixel_size_ang=None,
+            polarity=polarity,
+        )
+        for path in skipped
+    ]
 
 
 def _read_pixel_size(path: Path) -> float | None:

@@ -10,15 +10,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from cryopick.array_types import Float
 from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.evaluate.emptiness import Verdict, is_likely_empty
-from cryopick.evaluate.expectation import select_automatically
+from cryopick.evaluate.expectation import estimate_metrics, select_automatically
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import require_device
-from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
+from cryopick.model.model_file import Model, get_label_scores, load_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.picker import Picker
@@ -29,6 +31,7 @@ from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.workflows.cluster import Cluster, choose_execution, run_on_cluster
+from cryopick.workflows.empty_check import Judgement, judge_micrographs
 from cryopick.workflows.events import (
     EventGroup,
     Events,
@@ -44,6 +47,7 @@ from cryopick.workflows.events import (
 )
 from cryopick.workflows.micrograph_table import (
     MicrographRow,
+    list_skipped,
     micrograph_table_file,
     summarize_micrographs,
     write_micrograph_table,
@@ -172,16 +176,19 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         with atomic_write(settings_file(output.out), overwrite=True) as temporary:
             temporary.write_text(batch.describe(), encoding="utf-8")
         candidates = result.picks
-        result = PickResult(picks=_select(job, candidates, events), skipped=result.skipped)
+        judgement = judge_micrographs(candidates, batch.picker, device)
+        labels = get_label_scores(batch.picker.model)
+        selected = _select(job, candidates, judgement, labels, events)
+        result = PickResult(picks=selected, skipped=result.skipped)
         output.write(result.picks)
-        rows = _write_micrograph_table(job, output, batch.picker, candidates, result)
+        rows = _write_micrograph_table(output, batch.picker, candidates, result, judgement)
         if warnings := [warning for row in rows for warning in row.warnings]:
             message = f"{warnings[0]}; check --diameter-ang and the pixel size"
             events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
         findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
         notify_findings(events, findings)
         _write_metadata(job, output, result, device, findings)
-        events.emit(Finished(message=_summarize(job, output, result, rows)))
+        events.emit(Finished(message=_summarize(job, output, result, rows, candidates)))
     return result
 
 
@@ -220,9 +227,18 @@ def _collect(
     return PickResult(picks=concatenate(tables), skipped=tuple(skipped))
 
 
-def _select(job: PickJob, picks: Picks, events: Events) -> Picks:
+def _select(
+    job: PickJob,
+    picks: Picks,
+    judgement: Judgement,
+    labels: Float[np.ndarray, " labels"] | None,
+    events: Events,
+) -> Picks:
     if job.automatic_threshold and len(picks):
-        selection = select_automatically(picks, drop_empty=job.drop_empty)
+        verdicts = [judgement.verdicts[name] for name in picks.micrographs]
+        selection = select_automatically(
+            picks, drop_empty=job.drop_empty, verdicts=verdicts, labels=labels
+        )
         events.emit(PicksSelected(picks=picks, selection=selection))
         return selection.picks
     if job.warn_if_empty and len(picks) and is_likely_empty(picks):
@@ -231,19 +247,25 @@ def _select(job: PickJob, picks: Picks, events: Events) -> Picks:
 
 
 def _write_micrograph_table(
-    job: PickJob, output: TableOutput, picker: Picker, candidates: Picks, result: PickResult
+    output: TableOutput,
+    picker: Picker,
+    candidates: Picks,
+    result: PickResult,
+    judgement: Judgement,
 ) -> list[MicrographRow]:
     """Write the table of the micrographs beside the picks."""
     is_inverted = getattr(picker.model.normalization, "inverted", False)
-    polarity = "dark" if job.model == GENERAL_MODEL else "as trained"
+    polarity = "dark" if picker.settings.contrast == "dark" else "as trained"
+    polarity = "bright" if is_inverted else polarity
     rows = summarize_micrographs(
         candidates,
         result.picks,
-        skipped=result.skipped,
         diameter_ang=picker.diameter_ang,
-        pixel_size_ang=job.settings.pixel_size_ang,
-        polarity="bright" if is_inverted else polarity,
+        pixel_size_ang=picker.settings.pixel_size_ang,
+        polarity=polarity,
+        judgement=judgement,
     )
+    rows += list_skipped(result.skipped, polarity)
     write_micrograph_table(rows, _find_micrograph_table(output))
     return rows
 
@@ -253,8 +275,22 @@ def _find_micrograph_table(output: TableOutput) -> Path:
     return micrograph_table_file(output.ledger_output, is_folder=output.out.endswith("/"))
 
 
+def _describe_number(candidates: Picks, labels: Float[np.ndarray, " labels"] | None) -> str:
+    """Describe the expected number of particles, with its interval."""
+    if not len(candidates):
+        return "no particles expected"
+    count = estimate_metrics(candidates, labels).distribution.count
+    value, low, high = (f"{float(f'{x:.2g}'):,.0f}" for x in (count.value, count.low, count.high))
+    source = "" if labels is not None else " without labels"
+    return f"about {value} particles expected, 95 %: {low} to {high}{source}"
+
+
 def _summarize(
-    job: PickJob, output: TableOutput, result: PickResult, rows: Sequence[MicrographRow]
+    job: PickJob,
+    output: TableOutput,
+    result: PickResult,
+    rows: Sequence[MicrographRow],
+    candidates: Picks,
 ) -> str:
     """Summarize the output, with the expected number of particles and the next step."""
     micrographs = format_count(len(result.picks.micrographs), "micrograph")
@@ -264,10 +300,8 @@ def _summarize(
     findings += f"; see {_find_micrograph_table(output)}"
     if job.automatic_threshold:
         return f"{len(result.picks):,} picks {where}{findings}"
-    expected = sum(row.expected_particles or 0.0 for row in rows)
-    number = f"about {float(f'{expected:.2g}'):,.0f} particles expected"
-    if job.model == GENERAL_MODEL:
-        number += ", within a factor of about 3 without labels"
+    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    number = _describe_number(candidates, get_label_scores(model))
     following = f"next: cryopick threshold {output.out} -o selected.star --at auto"
     return f"{len(result.picks):,} candidates ({number}) {where}{findings}; {following}"
 
@@ -286,4 +320,7 @@ def _write_metadata(
         skipped=[str(path) for path in result.skipped],
         findings=findings,
     )
-    write_run_metadata(metadata, metadata_file(output.out))
+    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    scores = get_label_scores(model)
+    label_scores = [] if scores is None else scores.tolist()
+    write_run_metadata(replace(metadata, label_scores=label_scores), metadata_file(output.out))

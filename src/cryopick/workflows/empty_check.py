@@ -1,0 +1,88 @@
+"""Check micrographs that look empty at other particle sizes and in the other contrast.
+
+- `judge_micrographs`: verdict on each micrograph, with warnings.
+- `Judgement`: the result.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cryopick.evaluate.emptiness import Verdict, classify_micrographs
+from cryopick.pick.evidence import measure_evidence
+from cryopick.pick.picker import Picker
+from cryopick.pick.probe import probe_micrographs
+from cryopick.picks import Picks, choose_evenly
+
+__all__ = ["Judgement", "judge_micrographs"]
+
+_SIZE_FACTORS = (0.7, 1.0, 1.4)
+_MAX_CHECKED = 4  # micrographs that are scored again
+_MIN_RATIO = 2.0  # of the evidence at another size or contrast
+_MIN_PEAKS = 3  # above a probability of one half, on each micrograph
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Verdicts on micrographs.
+
+    Attributes:
+        verdicts: Verdict by name.
+        warning: What other sizes and contrasts show on micrographs that look empty; empty if
+            they show no more.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    warning: str = ""
+    checked: Sequence[str] = field(default=())
+
+    def warnings_of(self, name: str) -> tuple[str, ...]:
+        """Return the warnings about a micrograph."""
+        return (self.warning,) if self.warning and name in self.checked else ()
+
+
+def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -> Judgement:
+    """Classify micrographs by their scores, and check those that look empty.
+
+    With the general model, a few of them are scored at three particle sizes and in both contrasts.
+    If another one shows much more, the verdict is that they are unclear.
+
+    Args:
+        candidates: Picks down to a low score; micrographs are named by their paths.
+        picker: The picker that was used.
+        device: Device to compute on.
+    """
+    found = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
+    empty = [name for name, verdict in found.items() if verdict == Verdict.PROBABLY_EMPTY]
+    if not empty or not picker.model.detects_contrast:
+        return Judgement(found)
+    chosen = [empty[index] for index in choose_evenly(len(empty), _MAX_CHECKED)]
+    warning = _look_elsewhere(picker, device, [Path(name) for name in chosen])
+    if not warning:
+        return Judgement(found)
+    return Judgement({**found, **dict.fromkeys(empty, Verdict.UNCLEAR)}, warning, empty)
+
+
+def _look_elsewhere(picker: Picker, device: torch.device, paths: Sequence[Path]) -> str:
+    """Describe the size and the contrast with much more evidence; empty if there are none."""
+    diameter_ang = picker.diameter_ang
+    sizes_ang = [factor * diameter_ang for factor in _SIZE_FACTORS]
+    probe = probe_micrographs(picker.model, picker.settings, device, paths, sizes_ang)
+    evidence = measure_evidence(probe).values
+    if not probe.micrographs or not evidence:
+        return ""
+    used = evidence.get(("bright" if _is_inverted(picker) else "dark", diameter_ang), 0.0)
+    contrast, size_ang = max(evidence, key=lambda key: evidence[key])
+    n_peaks = len(probe.logits[contrast, size_ang])
+    if evidence[contrast, size_ang] < _MIN_RATIO * used or n_peaks < _MIN_PEAKS * probe.micrographs:
+        return ""
+    return (
+        f"no signs of particles, but more for {contrast} particles of {size_ang:.0f} Å; check "
+        "--diameter-ang and --contrast"
+    )
+
+
+def _is_inverted(picker: Picker) -> bool:
+    return bool(getattr(picker.model.normalization, "inverted", False))
