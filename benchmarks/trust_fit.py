@@ -170,7 +170,9 @@ def draw_labels(peaks: Peaks, number: int, draw: int) -> np.ndarray:
     return rng.choice(peaks.particle_score, number, replace=False)
 
 
-def search(sets: Sequence[Peaks], trials: int, seed: int = 0) -> tuple[ScorePrior, Trial]:
+def search(
+    sets: Sequence[Peaks], trials: int, start: Trial, seed: int = 0
+) -> tuple[ScorePrior, Trial]:
     """Search the factors, then fit the deviations that make 95 % intervals cover.
 
     Returns:
@@ -180,7 +182,7 @@ def search(sets: Sequence[Peaks], trials: int, seed: int = 0) -> tuple[ScorePrio
     known = Moments(sets)
     families = dict.fromkeys(peaks.family for peaks in judged)
     rng = np.random.default_rng(seed)
-    best, lowest = Trial(), np.inf
+    best, lowest = start, np.inf
     for number in range(trials):
         amount = 0.0 if not number else float(rng.choice([0.1, 0.25, 0.5]))
         trial = best.vary(rng, amount) if number else best
