@@ -95,6 +95,13 @@ def test_a_table_that_was_cut_before_keeps_its_picks():
     fit = fit_score_distribution(cut)
 
     assert (cut >= fit.best_threshold).mean() > 0.9
+    assert fit.count.value < 2 * len(cut)
+
+
+def test_equal_scores_are_not_the_end_of_a_long_tail():
+    fit = fit_score_distribution(np.full(600, 5.0))
+
+    assert 500 < fit.count.value < 1200
 
 
 def test_the_stored_constants_are_complete():

@@ -233,7 +233,8 @@ def test_the_summary_names_candidates_expected_particles_and_the_next_step(micro
 
     message = recorder.events[-1].message
     assert message.startswith(f"{len(result.picks):,} candidates (about ")
-    assert "particles expected) on 2 micrographs" in message
+    assert "particles expected, 95 %: " in message
+    assert " without labels) on 2 micrographs" in message
     assert "next: cryopick threshold" in message
 
 

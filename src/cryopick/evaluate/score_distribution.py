@@ -34,6 +34,7 @@ _ITERATIONS = 10
 _MIN_WEIGHT = 1e-4  # of a fit, relative to the best one
 _LOWEST = -8.0  # score of a label without any pick
 _QUANTILES = (0.025, 0.975)
+_MIN_VISIBLE = 0.5  # fraction of particles above the floor, also if the table was cut before
 _MIN_LABELS = 8  # with fewer, recall is estimated from the scores
 _MARGIN = 0.005  # of fractions, for the chance of single picks
 _Z = 1.96  # standard deviations of a Gaussian that contain 95 %
@@ -312,6 +313,7 @@ class _Grid:
             + _log_gaussian(log_ratio, prior.log_ratio)
             + _log_gaussian(midpoint - prior.midpoint_by_ratio * log_ratio, prior.midpoint)
             + _log_gaussian(np.log(steepness), prior.log_steepness)
+            + np.where(self.visible < _MIN_VISIBLE, -np.inf, 0.0)
         )
 
     def _log_likelihood_of_labels(
