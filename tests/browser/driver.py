@@ -124,6 +124,14 @@ class Driver:
         )
         return self.page.evaluate(script, argument)
 
+    def until(self, function, argument=None, timeout_s=20):
+        """Wait until a function returns true; the page's own policy forbids Playwright's way."""
+        before = time.monotonic()
+        while not self.page.evaluate(function, argument):
+            assert time.monotonic() - before < timeout_s, function
+            self.page.wait_for_timeout(50)
+        return self
+
     def place(self, x, y):
         """Return the window position of a pixel of the micrograph."""
         return self.module(

@@ -177,7 +177,7 @@ export function App() {
   const step = store.step.value;
   const showsMicrograph = step === "label" || step === "inspect";
   const saved = `${store.saving.value.waiting}`;
-  return html`<div class=${`shell ${foldClasses()} ${showsMicrograph ? "" : "wide"}`}>
+  return html`<div class=${`shell ${showsMicrograph ? foldClasses() : "wide"}`}>
     <${Header} setTheme=${session.setTheme} />
     <div class="side"><${Steps} counts=${counts()} go=${go} /><${MicrographList} open=${open} /></div>
     <main class="main"><${Guide} follow=${follow} />

@@ -1,0 +1,218 @@
+"""The gallery and the wall show the whole data set, and lead to a micrograph and back."""
+
+import numpy as np
+import pytest
+from tests.browser.conftest import particles
+from tests.browser.driver import Server
+
+from cryopick.io.tables.pick_tables import write_picks
+from cryopick.picks import Picks, concatenate
+from cryopick.web.project.project import AnnotationProject
+
+MICROGRAPHS = 6
+PER_MICROGRAPH = 24
+
+
+def add_run(project, shift):
+    """Add a run with the particles of all micrographs, by scores that fall along the list."""
+    run = project.runs.create("pick", "Run", {"diameter_ang": 100.0})
+    tables = []
+    for number, mid in enumerate(project.micrographs.usable()):
+        _, xy = particles(number)
+        score = 6 - 0.05 * (np.arange(PER_MICROGRAPH) * MICROGRAPHS + number)
+        score[number] -= shift
+        tables.append(Picks.for_micrograph(str(project.micrographs.path(mid)), xy, score))
+    write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
+    project.runs.take_picks(run)
+    project.runs.change(run, state="done", started=0.0, ended=1.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, studio, chromium):
+    folder = tmp_path_factory.mktemp("gallery")
+    project = AnnotationProject.open(folder / "p.cryopick")
+    project.micrographs.add([str(studio / f"mic_{n:02d}.mrc") for n in range(MICROGRAPHS)])
+    project.database.set_meta("diameter_ang", "100.0")
+    add_run(project, 0.0)
+    add_run(project, 4.0)
+    project.close()
+    begun = Server(folder / "p.cryopick", log=folder / "log")
+    yield begun
+    begun.stop()
+
+
+@pytest.fixture
+def user(make_page):
+    user = make_page().open().step("inspect")
+    user.page.locator("[data-test=kept]").wait_for()
+    return user
+
+
+def open_gallery(user, show="all"):
+    user.key("g")
+    user.page.get_by_label("Show", exact=True).last.select_option(show)
+    box = user.page.get_by_label("only at or above")
+    box.uncheck()
+    wait_for_total(user, MICROGRAPHS * PER_MICROGRAPH)
+    user.page.locator("#crop-0 .picture[style*=blob]").wait_for()
+    return user
+
+
+def wait_for_total(user, total):
+    user.until(
+        "(n) => document.querySelector('[data-test=gallery-total]').textContent"
+        ".startsWith(`${n} crop`)",
+        total,
+    )
+
+
+def scores(user, count=3):
+    return [float(user.page.locator(f"#crop-{i} span").inner_text()) for i in range(count)]
+
+
+def selected(user):
+    return user.module("gallery_items.js", "(m) => [...m.selection.value].sort((a, b) => a - b)")
+
+
+def judged(user):
+    rows = user.fetch("micrographs")["rows"]
+    return sum(row["pos"] for row in rows), sum(row["neg"] for row in rows)
+
+
+def test_crops_are_sorted_by_score_both_ways_and_by_disagreement(user):
+    open_gallery(user)
+    down = scores(user)
+    order = user.page.get_by_label("Order of the crops")
+    order.select_option("score-asc")
+    user.until("() => Number(document.querySelector('#crop-0 span').textContent) < 0")
+    up = scores(user)
+    order.select_option("disagreement")
+    user.page.locator("#crop-0 span", has_text="/").wait_for()
+    first = user.page.locator("#crop-0 span").inner_text().split(" / ")
+
+    assert down == sorted(down, reverse=True)
+    assert up == sorted(up)
+    assert abs(float(first[0]) - float(first[1])) == pytest.approx(4.0, abs=0.02)
+
+
+def test_crops_are_selected_with_shift_keys_and_by_dragging(user):
+    open_gallery(user)
+    user.page.locator("#crop-2").click()
+    user.page.locator("#crop-5").click(modifiers=["Shift"])
+    with_shift = selected(user)
+    user.page.locator("#crop-0").click()
+    user.key("Shift+ArrowRight").key("Shift+ArrowRight")
+    with_keys = selected(user)
+    first, last = (user.page.locator(f"#crop-{i}").bounding_box() for i in (1, 3))
+    user.page.mouse.move(first["x"] + 20, first["y"] + 20)
+    user.page.mouse.down()
+    user.page.mouse.move(last["x"] + 40, last["y"] + 60, steps=3)
+    user.page.mouse.up()
+
+    assert with_shift == [2, 3, 4, 5]
+    assert with_keys == [0, 1, 2]
+    assert selected(user) == [1, 2, 3]
+
+
+def test_selected_crops_are_accepted_rejected_and_restored_with_one_undo(user):
+    before = judged(user)
+    open_gallery(user, "all")
+    user.page.locator("#crop-1").click()
+    user.key("Shift+ArrowRight").key("Shift+ArrowRight").key("n").saved()
+    user.page.locator("#crop-3.rejected").wait_for()
+    rejected = judged(user)
+    user.page.get_by_label("Show", exact=True).last.select_option("open")
+    wait_for_total(user, MICROGRAPHS * PER_MICROGRAPH - 3)
+    user.page.locator("[data-test=crops]").focus()
+    user.key("y").saved()
+    wait_for_total(user, MICROGRAPHS * PER_MICROGRAPH - 4)
+    accepted = judged(user)
+    user.key("Control+z").saved()
+    wait_for_total(user, MICROGRAPHS * PER_MICROGRAPH - 3)
+    user.key("Control+z").saved()
+    wait_for_total(user, MICROGRAPHS * PER_MICROGRAPH)
+
+    assert rejected == (before[0], before[1] + 3)
+    assert accepted == (before[0] + 1, before[1] + 3)
+    assert judged(user) == before
+
+
+def test_a_crop_leads_to_its_micrograph_and_back(user):
+    open_gallery(user)
+    user.page.locator("#crop-7").click()
+    item = user.module("gallery_items.js", "(m) => m.itemAt(7)")
+    user.key("Enter")
+    user.page.locator("[data-test=back]").wait_for()
+    user.until("() => document.querySelector('.stage') === document.activeElement")
+    mid = user.module("store.js", "(m) => m.micrograph.value.id")
+    view = user.module("viewer/viewer.js", "(m) => m.stage.now.view")
+    user.page.locator("[data-test=back]").click()
+    user.page.locator("#crop-7.at").wait_for()
+
+    assert mid == item["mid"]
+    assert (view["cx"], view["cy"]) == pytest.approx((item["x"], item["y"]), abs=1)
+
+
+def rings(user):
+    """Count the coloured pixels of each thumbnail; the image itself is grey."""
+    return user.page.evaluate(
+        """() => [...document.querySelectorAll(".thumb canvas")].map((canvas) => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            let n = 0;
+            for (let i = 0; i < data.length; i += 4)
+                n += Math.max(data[i], data[i + 1], data[i + 2])
+                    - Math.min(data[i], data[i + 1], data[i + 2]) > 20;
+            return n;
+        })"""
+    )
+
+
+def test_the_wall_follows_the_threshold(user):
+    user.key("w")
+    user.until(
+        "() => document.querySelectorAll('.wall-count').length === 6 &&"
+        " [...document.querySelectorAll('.wall-count')].every((e) => e.textContent)"
+    )
+    user.until("() => performance.getEntriesByName('wall').some((e) => e.detail > 100)")
+    many = rings(user)
+    for _ in range(12):
+        user.key("]")
+    user.page.wait_for_timeout(200)
+    few = rings(user)
+    shown = [int(text.split()[0]) for text in user.page.locator(".wall-count").all_inner_texts()]
+
+    t = user.module("store.js", "(m) => m.threshold.value")
+    scores_of = [
+        6 - 0.05 * (np.arange(PER_MICROGRAPH) * MICROGRAPHS + n) for n in range(MICROGRAPHS)
+    ]
+    for number, score in enumerate(scores_of):
+        score[number] -= 4.0
+    assert shown == [int((score >= t).sum()) for score in scores_of]
+    assert all(0 <= after < before for before, after in zip(many, few, strict=True))
+
+
+def test_a_thumbnail_leads_to_its_micrograph_and_back(user):
+    user.key("w")
+    user.page.locator("#wall-4").click()
+    user.page.locator(".foot", has_text="mic_04").wait_for()
+    user.page.locator("[data-test=back]").click()
+
+    assert user.page.locator("#wall-4.at").count() == 1
+
+
+def test_a_million_picks_scroll_to_the_end(user):
+    """The list is longer than the highest element of a browser."""
+    open_gallery(user)
+    last = user.module(
+        "gallery_items.js",
+        """async (m) => {
+            m.total.value = 3000000;
+            await new Promise(requestAnimationFrame);
+            const root = document.querySelector("[data-test=crops]");
+            root.scrollTop = root.scrollHeight;
+            await new Promise((wake) => setTimeout(wake, 300));
+            return [...document.querySelectorAll(".crop")].at(-1).id;
+        }""",
+    )
+
+    assert last == "crop-2999999"
