@@ -64,7 +64,7 @@ def test_the_highlighted_button_leads_from_micrographs_to_labels(
 
     follow(user)  # see what the general model finds
     candidate = page.get_by_label("Candidate", exact=True)
-    candidate.wait_for(timeout=120_000)
+    candidate.wait_for(timeout=240_000)
     shoot(user, "4-candidates")
     assert highlighted(user).endswith("Particle")
     for key in "yyn":

@@ -106,7 +106,7 @@ def final_picks(project: AnnotationProject, run: str | None) -> tuple[Picks, lis
     corrected = project.corrections.correct(run)
     threshold = project.runs.pick_filter(run).threshold
     selected = corrected.candidates & (corrected.picks.score >= threshold)
-    accepted = corrected.accepted & selected
+    accepted = corrected.is_accepted & selected
     is_added = corrected.is_added(threshold)
     table = project.runs.table(run, accepted)
     tables = [table, *_tables_of_labels(project, corrected, is_added)]

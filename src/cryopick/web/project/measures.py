@@ -195,7 +195,7 @@ def _find_labels(
     project: AnnotationProject, picks: RunPicks, rows: Integer[np.ndarray, " chosen"]
 ) -> dict[int, dict[str, Any]]:
     """Return the nearest label of each pick that lies on one."""
-    found = {}
+    labels_by_pick = {}
     for row in rows.tolist():
         mid = int(picks.mids[row])
         distances = [
@@ -207,8 +207,8 @@ def _find_labels(
             continue
         distance_px, label = min(distances, key=lambda one: one[0])
         if distance_px <= project.corrections.match_radius_px(mid):
-            found[row] = {"id": label["id"], "kind": label["kind"]}
-    return found
+            labels_by_pick[row] = {"id": label["id"], "kind": label["kind"]}
+    return labels_by_pick
 
 
 def _sample_rows(rows: Integer[np.ndarray, " n"], count: int) -> Integer[np.ndarray, " chosen"]:

@@ -33,9 +33,9 @@ from cryopick.web.storage.image_cache import ImageCache
 from cryopick.web.storage.journal_file import JournalFile, count_damaged_lines, read_journal
 from cryopick.web.storage.micrographs import ProjectMicrographs, choose_pixel_size
 from cryopick.web.storage.restore import restore_annotations
-from cryopick.web.storage.salvage import describe_salvage, salvage_tables
 from cryopick.web.storage.reviews import PickVerdicts
 from cryopick.web.storage.run_records import ProjectRuns
+from cryopick.web.storage.salvage import describe_salvage, salvage_tables
 
 __all__ = ["DEFAULT_DIAMETER_ANG", "MATCH_DIAMETERS", "AnnotationProject"]
 
@@ -160,9 +160,9 @@ class AnnotationProject:
             if not matches:
                 self.require_allowed([Path(argument.removeprefix("@")).expanduser()])
                 allowed.append(argument)
-        found = find_micrographs(allowed) if allowed else []
-        if not any(self.is_allowed(path) for path in found):
-            self.require_allowed([*outside, *found])
+        micrograph_paths = find_micrographs(allowed) if allowed else []
+        if not any(self.is_allowed(path) for path in micrograph_paths):
+            self.require_allowed([*outside, *micrograph_paths])
         return allowed
 
     def is_allowed(self, path: Path) -> bool:

@@ -73,9 +73,9 @@ def _measure_left_out(
         xy_px = np.array([(row["x"], row["y"]) for row in rows if row["mid"] == mid], np.float64)
         xy_px = xy_px[~is_near(xy_px, used.get(path, np.zeros((0, 2))), _SAME_LABEL_PX)]
         part = corrected.picks.rows_of(mid)
-        found = corrected.picks.xy_px[part][selected[part]]
+        picked_xy_px = corrected.picks.xy_px[part][selected[part]]
         n_labels += len(xy_px)
-        n_found += int(is_near(xy_px, found, project.corrections.match_radius_px(mid)).sum())
+        n_found += int(is_near(xy_px, picked_xy_px, project.corrections.match_radius_px(mid)).sum())
     recall = n_found / n_labels if n_labels >= _MIN_LEFT_OUT else None
     return {"recall": recall, "left_out": n_labels}
 

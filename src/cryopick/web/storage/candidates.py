@@ -1,7 +1,7 @@
 """Candidates that people accept or reject: suggestions, and picks of a run in progress.
 
 - `take_partial_picks`: shows the picks of a run while it is still picking.
-- `list_candidates`: places to label next, in order.
+- `list_candidates`: positions to label next, in order.
 """
 
 from typing import Any
@@ -61,9 +61,9 @@ def list_candidates(
     run: str,
     count: int,
 ) -> list[dict[str, Any]]:
-    """List places to label, without those that have a label.
+    """List positions to label, without those that have a label.
 
-    A suggestion lists its places in its own order. Of other runs, picks are drawn at random with
+    A suggestion lists its positions in its own order. Of other runs, picks are drawn at random with
     their probability of being a particle, so that accepted ones represent the particles; those of
     one micrograph follow each other.
     """
@@ -87,7 +87,9 @@ def list_candidates(
 
 
 Candidates = tuple[
-    Integer[np.ndarray, " places"], Float[np.ndarray, "places 2"], Float[np.ndarray, " places"]
+    Integer[np.ndarray, " candidates"],
+    Float[np.ndarray, "candidates 2"],
+    Float[np.ndarray, " candidates"],
 ]
 
 
@@ -124,9 +126,9 @@ def _draw_picks(runs: ProjectRuns, run: str) -> Candidates:
 def _find_unlabelled(
     corrections: CorrectionIndex,
     micrographs: ProjectMicrographs,
-    mids: Integer[np.ndarray, " places"],
-    xy_px: Float[np.ndarray, "places 2"],
-) -> Bool[np.ndarray, " places"]:
+    mids: Integer[np.ndarray, " candidates"],
+    xy_px: Float[np.ndarray, "candidates 2"],
+) -> Bool[np.ndarray, " candidates"]:
     is_open = np.isin(mids, [*micrographs.usable()])
     for mid in np.unique(mids).tolist():
         labels = corrections.label_positions(mid)

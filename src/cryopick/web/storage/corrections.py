@@ -74,7 +74,7 @@ class CorrectedPicks:
     label_best: Float[np.ndarray, " labels"]
 
     @property
-    def accepted(self) -> Bool[np.ndarray, " picks"]:
+    def is_accepted(self) -> Bool[np.ndarray, " picks"]:
         """Candidates that nobody has rejected."""
         return self.candidates & ~(self.on_negative | self.in_region | self.on_excluded)
 
@@ -84,7 +84,7 @@ class CorrectedPicks:
 
     def count_per_micrograph(self, threshold: float) -> dict[int, int]:
         """Count the selected picks and the added labels of each micrograph."""
-        selected = self.accepted & (self.picks.score >= threshold)
+        selected = self.is_accepted & (self.picks.score >= threshold)
         numbers = self.picks.count_per_micrograph(selected).tolist()
         counts = dict(zip(self.picks.micrographs, numbers, strict=True))
         for mid in self.label_mids[self.is_added(threshold)].tolist():
@@ -134,18 +134,18 @@ class CorrectionIndex:
             picks, candidates = self._runs.picks(run), self._runs.spacing_mask(run)
             self._open(run, picks)
             on_negative, in_region = np.zeros_like(candidates), np.zeros_like(candidates)
-            on_excluded = np.isin(picks.mids, [*self._excluded()])
+            on_excluded = np.isin(picks.mids, [*self._find_excluded()])
             mids, positions, scores = [], [np.zeros((0, 2))], [np.zeros(0)]
-            excluded = self._excluded()
+            excluded = self._find_excluded()
             for row in self._database.rows(f"{_ANNOTATED} ORDER BY mid"):
                 mid = row["mid"]
-                found = self._of_micrograph(mid, picks, candidates)
+                corrections = self._of_micrograph(mid, picks, candidates)
                 rows = picks.rows_of(mid)
-                on_negative[rows], in_region[rows] = found.on_negative, found.in_region
+                on_negative[rows], in_region[rows] = corrections.on_negative, corrections.in_region
                 if mid not in excluded:
-                    mids += [mid] * len(found.label_best)
-                    positions.append(found.label_xy_px)
-                    scores.append(found.label_best)
+                    mids += [mid] * len(corrections.label_best)
+                    positions.append(corrections.label_xy_px)
+                    scores.append(corrections.label_best)
             return CorrectedPicks(
                 picks=picks,
                 candidates=candidates,
@@ -166,7 +166,7 @@ class CorrectionIndex:
             self._key, self._picks = key, picks
             self._by_mid.clear()
 
-    def _excluded(self) -> frozenset[int]:
+    def _find_excluded(self) -> frozenset[int]:
         rows = self._database.rows("SELECT id FROM micrograph WHERE state = 'skip'")
         return frozenset(row["id"] for row in rows)
 
@@ -204,7 +204,7 @@ class CorrectionIndex:
         `counts` and `rejected` belong to the bins; `added` counts the labels below each edge.
         """
         corrected, pick_filter = self.correct(run), self._runs.pick_filter(run)
-        picks, accepted = corrected.picks, corrected.accepted
+        picks, accepted = corrected.picks, corrected.is_accepted
         edges = picks.edges_with(pick_filter.threshold)
         bins = np.searchsorted(edges, picks.score, side="right") - 1
         size = len(edges) - 1
@@ -230,7 +230,7 @@ class CorrectionIndex:
 
     def store_counts(self, run: str) -> None:
         """Store the numbers that the list of micrographs shows, unless they are up to date."""
-        key = f"{run} {self._runs.pick_filter(run)} {sorted(self._excluded())}"
+        key = f"{run} {self._runs.pick_filter(run)} {sorted(self._find_excluded())}"
         with self._lock:
             if key in self._counted or not self._runs.has_picks(run):
                 return
@@ -241,5 +241,5 @@ class CorrectionIndex:
 
 
 def _positions(labels: list[dict[str, Any]], kind: str) -> Float[np.ndarray, "labels 2"]:
-    found = [(label["x"], label["y"]) for label in labels if label["kind"] == kind]
-    return np.array(found, np.float64).reshape(-1, 2)
+    positions = [(label["x"], label["y"]) for label in labels if label["kind"] == kind]
+    return np.array(positions, np.float64).reshape(-1, 2)

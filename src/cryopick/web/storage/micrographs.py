@@ -128,8 +128,8 @@ class ProjectMicrographs:
         Raises:
             InputError: A file does not exist.
         """
-        found = find_micrographs(arguments)
-        paths = [path for path in found if is_allowed(path)]
+        candidates = find_micrographs(arguments)
+        paths = [path for path in candidates if is_allowed(path)]
         present = {row["path"] for row in self._database.rows("SELECT path FROM micrograph")}
         new = [path for path in paths if stored_path(path) not in present]
         rows = [
@@ -158,9 +158,9 @@ class ProjectMicrographs:
         message = f"added {len(new)} of {len(paths)} micrographs"
         if len(new) < len(paths):
             message += f"; {len(paths) - len(new)} were already in the project"
-        if len(paths) < len(found):
+        if len(paths) < len(candidates):
             message += (
-                f"; {len(found) - len(paths)} outside the folders of this server were skipped"
+                f"; {len(candidates) - len(paths)} outside the folders of this server were skipped"
             )
         unusable = self._count_problems({str(row[0]) for row in rows})
         if unusable:
@@ -263,9 +263,9 @@ class ProjectMicrographs:
 
     def numbers_of(self, paths: Sequence[str]) -> list[int]:
         """Return the numbers of the micrographs with some paths."""
-        wanted = frozenset(paths)
+        path_set = frozenset(paths)
         rows = self._database.rows("SELECT id, path FROM micrograph")
-        return [row["id"] for row in rows if row["path"] in wanted]
+        return [row["id"] for row in rows if row["path"] in path_set]
 
     def path(self, mid: int) -> Path:
         """Return the file of a micrograph."""

@@ -54,7 +54,7 @@ def measure_agreement(
     for row in rows:
         by_micrograph = marks.setdefault(row["person"], {})
         by_micrograph.setdefault(row["mid"], []).append((row["x"], row["y"]))
-    found = []
+    agreements = []
     for first, second in combinations(sorted(marks), 2):
         common = sorted(marks[first].keys() & marks[second].keys())
         n_both = n_marks = 0
@@ -65,10 +65,10 @@ def measure_agreement(
             n_marks += len(one) + len(other)
         if common:
             f1 = 2 * n_both / n_marks
-            found.append(
+            agreements.append(
                 {"people": [first, second], "f1": f1, "both": n_both, "micrographs": len(common)}
             )
-    return found
+    return agreements
 
 
 def _positions(points: list[tuple[float, float]]) -> Float[np.ndarray, "marks 2"]:
