@@ -7,9 +7,10 @@ import pytest
 
 from cryopick.errors import OutputExistsError
 from cryopick.io.inputs import find_micrographs
+from cryopick.runs import output_records
 from cryopick.runs.atomic_write import atomic_write, observe_writes
 from cryopick.runs.ledger import Ledger
-from cryopick.runs.output_records import OutputRecords
+from cryopick.runs.output_records import OutputRecords, file_state
 
 
 def write(path: Path, text: str) -> None:
@@ -133,3 +134,56 @@ def test_a_link_into_a_closed_folder_stays_in_the_list_of_a_folder(tmp_path, mon
     monkeypatch.setattr(Path, "is_file", refuse)
 
     assert [path.name for path in find_micrographs([str(tmp_path)])] == ["a.mrc", "z.mrc"]
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_an_edit_of_the_same_size_and_time_is_the_users(tmp_path, is_finished):
+    output = tmp_path / "p.tsv"
+    ledger = Ledger.for_output(output, ["work"])
+    if is_finished:
+        with ledger.start([output], overwrite=False):
+            ledger.compute_once("first", dict)
+            write(output, "score 1.25")
+    else:
+        interrupt(ledger, output, text="score 1.25")
+    times_ns = output.stat().st_atime_ns, output.stat().st_mtime_ns
+    output.write_text("score 1.35")
+    os.utime(output, ns=times_ns)
+
+    with (
+        pytest.raises(OutputExistsError, match="already exists"),
+        ledger.start([output], overwrite=False),
+    ):
+        raise AssertionError("the batch must not start")
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_a_copy_of_an_output_is_still_that_output(tmp_path, is_finished):
+    output = tmp_path / "p.tsv"
+    ledger = Ledger.for_output(output, ["work"])
+    if is_finished:
+        with ledger.start([output], overwrite=False):
+            ledger.compute_once("first", dict)
+            write(output, "score 1.25")
+    else:
+        interrupt(ledger, output, text="score 1.25")
+    os.utime(output, (1, 1))
+
+    with ledger.start([output], overwrite=False):
+        write(output, "score 2")
+    assert output.read_text() == "score 2"
+
+
+def test_large_outputs_are_recognized_by_size_and_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(output_records, "_MAX_CHECKED_BYTES", 4)
+    path = tmp_path / "a.mrcs"
+    path.write_bytes(b"12345")
+    state = file_state(path)
+
+    os.utime(path, (1, 1))
+
+    assert file_state(path) != state
+    path.write_bytes(b"1234")
+    short = file_state(path)
+    os.utime(path, (1, 1))
+    assert file_state(path) == short

@@ -36,8 +36,7 @@ __all__ = ["Ledger", "identify_file", "read_unfinished"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
-# Additional arrays of a result file: the input file, and the size and modification time of the
-# output file.
+# Additional arrays of a result file: the input file, and the state of the output file.
 _INPUT_KEY, _OUTPUT_KEY = "file_read", "file_written"
 _DESCRIPTION = "about.json"
 _DAMAGE_ERRORS = (

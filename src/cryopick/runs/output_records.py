@@ -1,11 +1,12 @@
 """Records of the outputs of a batch: whatever differs from them was changed by the user.
 
 - `OutputRecords`: records in the folder of a batch.
-- `file_state`: size and modification time of a file.
+- `file_state`: size and checksum of a file.
 """
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from cryopick.runs.atomic_write import atomic_write, observe_writes
 
 __all__ = ["OutputRecords", "file_state"]
+
+_MAX_CHECKED_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,18 @@ class OutputRecords:
         return self.folder / f"{name[:24]}.written"
 
 
-def file_state(path: Path) -> list[int]:
-    """Return the size in bytes and the modification time in nanoseconds of a file."""
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+def file_state(path: Path) -> list[str]:
+    """Return the size of a file in bytes, and a checksum of its content.
+
+    A copy of an output is still that output, and an edit within the same tick of the clock is not.
+    Image stacks and other files over 64 MiB would take long to read again at each start: for these,
+    the modification time stands in for the checksum.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_CHECKED_BYTES:
+        return [str(status.st_size), str(status.st_mtime_ns)]
+    with path.open("rb") as file:
+        return [str(status.st_size), hashlib.file_digest(file, "blake2b").hexdigest()[:32]]
 
 
 def _read_json(path: Path) -> object:
