@@ -77,7 +77,7 @@ def test_a_set_with_nearly_all_images_in_one_class_is_detected():
     assert is_dominated_by_one_class(dominated)
 
 
-def test_a_failed_classification_has_no_fraction_unless_a_person_judges_it(tmp_path):
+def test_a_failed_classification_has_no_fraction_without_a_verdict_of_a_person(tmp_path):
     classes = make_classes((95, 1.0, 20.0), (5, 0.1, 90.0))
 
     def estimate(corrections):

@@ -126,7 +126,7 @@ def classes(
         if is_dominated_by_one_class(set_verdicts):
             echo(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
-                "is unknown: repeat with --oversampling 1 and more --iterations, or judge that "
+                "is unknown: repeat with --oversampling 1 and more --iterations, or give your verdict on that "
                 f"class in {table}",
                 err=True,
             )

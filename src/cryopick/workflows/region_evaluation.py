@@ -1,7 +1,7 @@
 """Evaluate a model on all regions of micrographs with known particles, as in the paper.
 
 - `evaluate_regions`: score every region and compute the average precision.
-- `RegionEvaluation`, `MicrographRegions`: the result.
+- `RegionEvaluation`, `EvaluatedRegions`: the result.
 
 Source: Bepler et al. 2019, Nat. Methods 16:1153, Methods, classifier evaluation.
 """
@@ -18,11 +18,11 @@ from cryopick.pick.picker import Picker
 from cryopick.picks import Picks
 from cryopick.train.validation import mark_positive_regions
 
-__all__ = ["MicrographRegions", "RegionEvaluation", "evaluate_regions"]
+__all__ = ["EvaluatedRegions", "RegionEvaluation", "evaluate_regions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MicrographRegions:
+class EvaluatedRegions:
     """Regions of one micrograph.
 
     Attributes:
@@ -56,7 +56,7 @@ class RegionEvaluation:
     n_regions: int
     n_positive: int
     average_precision: float | None
-    micrographs: tuple[MicrographRegions, ...]
+    micrographs: tuple[EvaluatedRegions, ...]
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as JSON values."""
@@ -104,7 +104,7 @@ def evaluate_regions(
         scores.append(logits)
         positives.append(is_positive)
         results.append(
-            MicrographRegions(
+            EvaluatedRegions(
                 name=str(path),
                 n_regions=len(logits),
                 n_positive=int(is_positive.sum()),

@@ -31,7 +31,7 @@ class FalsePositiveRates:
         threshold: Minimum score of each set.
         count: Number of images in each set.
         by_classes: Fraction of the images in junk classes; NaN where nearly all images are in
-            one class, which no person has judged: such a classification says nothing.
+            one class, which has no verdict of a person: such a classification says nothing.
         in_truth: Fraction of the images that match no true particle; None without truth.
     """
 

@@ -160,7 +160,7 @@ def _averages_section(
     if is_dominated_by_one_class(verdicts):
         text += (
             " Nearly all images are in one class: RELION could not separate them, and the fraction "
-            "of junk is unknown unless a person judges that class."
+            "of junk is unknown unless a person gives a verdict on it."
         )
     return markup.render_section(heading, text, markup.render_gallery(pictures, "class average"))
 
