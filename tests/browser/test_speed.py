@@ -5,7 +5,6 @@ for each step is said beside it: that holds on a busy machine too. There most st
 so that a test fails only where even the quickest of its steps takes three times as long.
 """
 
-import gzip
 import itertools
 import os
 import subprocess
@@ -17,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import psutil
 import pytest
-from tests.browser.conftest import STATIC
 from tests.browser.driver import Server
 
 from cryopick.io.images.mrc import write_mrc
+from cryopick.web.assets import Assets
 from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.run_picks import RunPicks
 
@@ -324,12 +323,11 @@ def test_five_million_picks_are_counted_quickly():
 
 
 def test_the_page_is_small():
-    files = [path for path in STATIC.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
-    plain = sum(path.stat().st_size for path in files) / 1024
-    packed = sum(len(gzip.compress(path.read_bytes())) for path in files) / 1024
-    tell(f"the page: {plain:.0f} KiB, {packed:.0f} KiB packed (targets 250, 90)")
+    plain, packed = (size / 1024 for size in Assets().sizes())
+    tell(f"the page: {plain:.0f} KiB, {packed:.0f} KiB packed (targets 300, 120)")
 
-    assert plain <= SLACK * 250
+    assert plain <= 300
+    assert packed <= 120
 
 
 def test_the_server_needs_little_memory_for_many_micrographs(server):

@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 
 from cryopick.web.api.access_control import AccessControl, Credentials
-from cryopick.web.assets import Assets
+from cryopick.web.assets import Assets, remove_comments
 from cryopick.web.listener import bind_port
 
 HOST = "127.0.0.1:8000"
@@ -230,7 +230,8 @@ def test_a_file_is_compressed_on_request_and_cached():
     _, plain_headers, plain = asset("/js/main.js")
     _, headers, compressed = asset("/js/main.js", accept_encoding="br, gzip")
 
-    assert plain == (STATIC / "js/main.js").read_bytes() == gzip.decompress(compressed)
+    assert plain == remove_comments((STATIC / "js/main.js").read_text()).encode()
+    assert plain == gzip.decompress(compressed)
     assert plain_headers["content-type"] == "text/javascript; charset=utf-8"
     assert headers["content-encoding"] == "gzip"
     assert asset("/js/main.js", if_none_match=headers["etag"])[0::2] == (304, b"")
@@ -238,6 +239,24 @@ def test_a_file_is_compressed_on_request_and_cached():
     assert asset("/js/main.js", "HEAD")[0::2] == (200, b"")
     assert asset("/js/main.js", "POST")[0] == 405
     assert asset("/js")[0] == asset("/../server.py")[0] == 404
+
+
+def test_the_page_is_small():
+    plain_bytes, compressed_bytes = Assets().sizes()
+
+    assert plain_bytes <= 300 * 1024
+    assert compressed_bytes <= 120 * 1024
+
+
+def test_scripts_keep_their_lines_without_comments():
+    for file in (STATIC / "js").rglob("*.js"):
+        script = file.read_text()
+        served = remove_comments(script)
+
+        assert "/**" not in served
+        assert served.count("\n") == script.count("\n")
+        for line in served.split("\n"):
+            assert not line.strip().startswith(("//", "*/", "* @"))
 
 
 def test_responses_do_not_wait_for_the_acknowledgement_of_their_headers():

@@ -1,21 +1,29 @@
 """The files of the page, served compressed from memory and cached by the browser.
 
+Scripts are served without their comments, half of which are types for the type checker; lines keep
+their numbers, so that errors of the browser refer to the files.
+
 - `Assets`: an ASGI application.
+- `remove_comments`: a script without comments.
 """
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from cryopick.web.api.access_control import Receive, Scope, Send
 
-__all__ = ["Assets"]
+__all__ = ["Assets", "remove_comments"]
 
 # The type table of the machine may be wrong about .js; no browser would run the scripts then.
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _TYPES |= {".svg": "image/svg+xml"}
+_PAGE_SUFFIXES = (".html", ".js", ".css", ".svg")
+_TYPE_COMMENT = re.compile(r"/\*\*.*?\*/", re.DOTALL)
+_LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,10 @@ class _File:
     etag: bytes
 
     @classmethod
-    def read(cls, file: Traversable) -> "_File":
+    def read(cls, file: Traversable, *, is_own: bool) -> "_File":
         content = file.read_bytes()
+        if is_own and file.name.endswith(".js"):
+            content = remove_comments(content.decode()).encode()
         content_type = _TYPES.get(f".{file.name.rpartition('.')[2]}", "text/plain")
         etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
         compressed = gzip.compress(content, mtime=0)
@@ -44,12 +54,27 @@ class _File:
         return 200, {**headers, b"content-encoding": b"gzip"}, self.compressed
 
 
+def remove_comments(script: str) -> str:
+    r"""Remove documentation comments and lines that are comments; line numbers stay the same.
+
+    >>> remove_comments("/** @type {string}\n */\nlet a; // kept\n  // removed\n")
+    '\n\nlet a; // kept\n\n'
+    """
+    without_types = _TYPE_COMMENT.sub(lambda match: "\n" * match[0].count("\n"), script)
+    return _LINE_COMMENT.sub("", without_types)
+
+
 class Assets:
     """The files in `static/` by their relative paths; "/" is index.html."""
 
     def __init__(self) -> None:
         by_path = _read_folder(files("cryopick") / "web" / "static")
         self._files = {**by_path, "/": by_path["/index.html"]}
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the sizes of the page in bytes: as they are, and compressed."""
+        page = [file for path, file in self._files.items() if path.endswith((*_PAGE_SUFFIXES,))]
+        return sum(len(file.content) for file in page), sum(len(file.compressed) for file in page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to a request for a file."""
@@ -72,5 +97,6 @@ def _read_folder(folder: Traversable, parent: str = "/") -> dict[str, _File]:
         if entry.is_dir():
             by_path |= _read_folder(entry, f"{parent}{entry.name}/")
         else:
-            by_path[f"{parent}{entry.name}"] = _File.read(entry)
+            is_own = not parent.startswith("/vendor/")
+            by_path[f"{parent}{entry.name}"] = _File.read(entry, is_own=is_own)
     return by_path
