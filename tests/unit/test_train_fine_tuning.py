@@ -8,6 +8,7 @@ import torch
 from tests import oracles_learn as oracles
 
 from cryopick.model.architectures import NetworkSettings
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.mask import erode_mask
@@ -125,6 +126,19 @@ def test_a_position_has_the_highest_score_near_it(store, start):
     assert score_positions(start, store, [at, at], within_px=30.0)[0][0] >= near
 
 
+def test_left_out_labels_are_scored_by_the_network_and_its_partner_together(store, start):
+    torch.manual_seed(4)
+    other = Scorer(NetworkSettings(width=2)).eval()
+    ensembles = ((start, None), (other, None), (start, EnsemblePartner(other, 3.0)))
+
+    alone, of_other, together = (
+        score_positions(scorer, store, [CENTRES, CENTRES], within_px=0.0, partner=partner)[0]
+        for scorer, partner in ensembles
+    )
+
+    np.testing.assert_allclose(together, (alone + 3 * of_other) / 4, rtol=1e-4)  # float32
+
+
 def test_labels_do_not_lower_the_average_precision_of_the_general_model(tmp_path):
     model = load_model(GENERAL_MODEL)
     usable = np.ones((256, 256), bool)
@@ -149,9 +163,9 @@ def test_labels_do_not_lower_the_average_precision_of_the_general_model(tmp_path
         }
     )
 
-    start = load_initialization(settings, training).scorer
-    tuned = train(training, settings, tmp_path / "run", device=CPU, start=start).best
+    start = load_initialization(settings, training)
+    tuned = train(training, settings, tmp_path / "run", device=CPU, start=start.scorer).best
 
-    before = judge(model.scorer)[1]
+    before = replace(judge, partner=model.partner)(model.scorer)[1]
     assert before < 0.95  # there is something to gain
-    assert judge(tuned)[1] > before - 0.01
+    assert replace(judge, partner=start.partner)(tuned)[1] > before - 0.01

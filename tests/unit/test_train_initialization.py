@@ -67,7 +67,6 @@ def test_the_general_model_itself_is_fine_tuned(store):
     assert chosen.network == general.scorer.settings
     assert (chosen.objective, chosen.uses_windows) == ("peaks", True)
     assert 90.0 / chosen.working_size_ang == pytest.approx(general.diameter_px)
-    assert load_initialization(chosen, store).partner is None
     assert load_centre_offset("general") == general.centre_offset_px
 
 

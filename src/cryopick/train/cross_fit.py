@@ -19,8 +19,13 @@ import numpy as np
 import torch
 
 from cryopick.array_types import Float
-from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.inference.score_map import (
+    compute_ensemble_score_map,
+    optimize_ensemble_for_inference,
+)
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer
+from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 from cryopick.train.initialization import load_initialization
 from cryopick.train.loop import train
@@ -75,7 +80,11 @@ def cross_fit_scores(
             )
         left_out_labels = _select(store, is_left_out).labels_px
         scores = score_positions(
-            result.best.to(device), store, left_out_labels, within_px=diameter_px / 3
+            result.best.to(device),
+            store,
+            left_out_labels,
+            within_px=diameter_px / 3,
+            partner=start.partner,
         )
         for values, left_out, of_fold in zip(logits, is_left_out, scores, strict=True):
             values[left_out] = of_fold
@@ -88,6 +97,7 @@ def score_positions(
     positions_px: Sequence[Float[np.ndarray, "_ 2"]],
     *,
     within_px: float,
+    partner: EnsemblePartner | None = None,
 ) -> list[Float[np.ndarray, " positions"]]:
     """Return the highest logit near each position (x, y) of each micrograph of a store.
 
@@ -96,10 +106,13 @@ def score_positions(
         store: Prepared micrographs.
         positions_px: Positions on each of them, in working pixels.
         within_px: Distance from a position within which the highest score is taken.
+        partner: Ensemble partner of the network, if any.
     """
     device = next(scorer.parameters()).device
-    optimized = optimize_for_inference(scorer.eval(), device=device)
-    step_px = optimized.stride_px
+    step_px = default_step_px(scorer)
+    optimized, optimized_partner = optimize_ensemble_for_inference(
+        scorer.eval(), partner, torch.float32, device, step_px=step_px
+    )
     reach = int(within_px / step_px)
     offset = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     offset = offset[:, np.hypot(*offset) * step_px <= within_px]
@@ -109,7 +122,9 @@ def score_positions(
             scores.append(np.zeros(0))
             continue
         image = load_micrograph(store.folder, number).image
-        logits = compute_score_map(optimized, image, step_px=step_px).logits
+        logits = compute_ensemble_score_map(
+            optimized, optimized_partner, image, step_px=step_px
+        ).logits
         centre = np.rint(xy_px[:, ::-1].T / step_px).astype(int)
         row, column = (
             np.clip(axis[:, None] + shift, 0, length - 1)
