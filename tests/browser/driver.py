@@ -104,7 +104,7 @@ class Driver:
         return self.ready()
 
     def ready(self):
-        self.page.wait_for_selector("html[data-ready]", timeout=20_000)
+        self.page.wait_for_selector("html[data-ready]", timeout=60_000)
         return self
 
     def step(self, name):

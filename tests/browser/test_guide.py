@@ -45,8 +45,10 @@ def test_the_highlighted_button_leads_from_micrographs_to_labels(
     folder.mkdir()
     for number in range(4):
         (folder / f"mic_{number:02d}.mrc").symlink_to(studio / f"mic_{number:02d}.mrc")
-    user = make_page(empty, viewport={"width": 1280, "height": 720}).open()
+    user = make_page(empty, viewport={"width": 1280, "height": 720})
+    user.page.set_default_timeout(90_000)  # training and picking share the processor
     page, said = user.page, user.page.locator("[data-test=guide]")
+    user.open()
     said.filter(has_text="Choose the micrographs").wait_for()
     shoot(user, "1-add")
     page.locator("input[name=path]").fill(str(folder))

@@ -76,7 +76,7 @@ function nextOfLabels() {
   const labels = store.project.value.n_labels;
   const trained = store.runs.value.find((r) => r.kind === "train" && r.has_picks);
   const picked = store.runs.value.find((r) => r.has_picks);
-  if (trained && !inspected.value.has(trained.id)) return { id: "inspect", where: "", text: `${trained.title} is finished.`, label: "Inspect the picks" };
+  if (trained && !inspected.value.has(trained.id)) return { id: "inspect", where: "", text: `${trained.title} is finished.`, label: "Inspect this run" };
   if (trained && labels <= (trained.labels ?? 0) + 9) {
     if (exported.value) return { id: "done", where: "", text: `Exported. ${advice()}` };
     return { id: "export", where: "export", text: `Good enough? ${advice() || "Review a random sample to measure the precision."}`, label: "Export particles", more: ["review:random", "Review 40 random picks"] };
