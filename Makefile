@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak results docs site public-types general-model bench bench-peer bench-foreign
+.PHONY: install demo test fuzz soak results docs site public-types general-model bench bench-peer bench-foreign clients
 
 install: $(STAMP)
 
@@ -87,4 +87,18 @@ bench-foreign: install .aspire/.installed .cryojax/.installed .peer/.installed
 .peer/.installed:
 	$(PYTHON) -m venv .peer
 	.peer/bin/python -m pip install --quiet topaz-em==0.3.20 torch==2.14.1 torchvision==0.29.1
+	touch $@
+
+# Run unmodified client programs, each in an environment of its own, on our output and with cryopick in place of Topaz.
+# RELION is that of the system (Debian: apt-get install relion).
+clients: install .clients/scipion/.installed .clients/pipeliner/.installed .clients/readers/.installed
+	OMP_NUM_THREADS=1 REQUIRE_CLIENTS=1 $(VENV)/bin/python -m pytest -n 0 -q tests/e2e/test_client_programs.py tests/e2e/test_relion.py
+
+.clients/scipion/.installed: PACKAGES = scipion-pyworkflow==3.11.7 scipion-em==3.11.1 scipion-em-topaz==3.1.2 \
+  scipion-em-relion==5.0.2 scipion-em-eman2==3.7.0
+.clients/pipeliner/.installed: PACKAGES = ccpem-pipeliner==1.6.1
+.clients/readers/.installed: PACKAGES = cryosparc-tools==5.0.3 emtools==0.1.3
+.clients/%/.installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(PACKAGES)
 	touch $@

@@ -14,6 +14,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from cryopick.clients.relion import invert_tiff, write_coordinates
 from cryopick.evaluate.matching import match_picks
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
@@ -269,3 +270,40 @@ def test_relion_cuts_filaments_where_we_do_and_measures_the_same_angles(project)
 def numbers(table, column):
     """Return a carried column, which keeps the characters of its file, as numbers."""
     return table.extra[column].astype(float)
+
+
+@pytest.fixture(scope="module")
+def tiff_picks(project):
+    """True particles on TIFF copies of the micrographs, whose rows are those of the MRC files."""
+    import tifffile
+
+    folder = project / "tiff"
+    folder.mkdir()
+    truth = read_picks(project / "data" / "particles.tsv")
+    names = {}
+    for path in sorted(project.glob("data/micrographs/*.mrc")):
+        tifffile.imwrite(folder / f"{path.stem}.tif", mrcfile.read(path).astype(np.float32))
+        names[path.stem] = f"tiff/{path.stem}.tif"
+    rows = "\n".join(f"{name} 1" for name in names.values())
+    (project / "tiffs.star").write_text(MICROGRAPHS.format(pixel=PIXEL_ANG, rows=rows))
+    return truth.rename({name: names[Path(name).stem] for name in truth.micrographs})
+
+
+@pytest.mark.parametrize(("convert", "shows_particles"), [(True, True), (False, False)])
+def test_coordinates_on_tiff_files_are_in_the_frame_in_which_relion_reads_them(
+    convert, shows_particles, project, tiff_picks, monkeypatch
+):
+    monkeypatch.chdir(project)
+    picks = invert_tiff(tiff_picks)[0] if convert else tiff_picks
+    folder = Path(f"External/tiff{convert:d}")
+    write_coordinates(picks, folder)
+
+    relion(
+        project,
+        f"relion_preprocess --i tiffs.star --coord_dir {folder}/ --coord_suffix _autopick.star "
+        f"--part_star {folder}/out/particles.star --part_dir {folder}/out/ --extract "
+        f"--extract_size {BOX_PX} --norm --bg_radius {BOX_PX // 2 - 4} --invert_contrast",
+    )
+
+    average = contrast(images_of(project, project / folder / "out" / "particles.star"))
+    assert average > 0.4 if shows_particles else abs(average) < 0.15
