@@ -19,6 +19,7 @@ from cryopick.io.images.mrc import write_mrc
 
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 STATIC = Path(__file__).parents[2] / "src" / "cryopick" / "web" / "static"
+TIMEOUT_S = float(os.environ.get("BROWSER_TIMEOUT_S", "10"))  # more for a machine in heavy use
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -110,7 +111,7 @@ def make_page(browser, request):
         context = browser.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * TIMEOUT_S)
         home = (where.url, "blob:", "data:")
         page.on("request", lambda r: r.url.startswith(home) or elsewhere.append(r.url))
         page.on("console", lambda m: m.type == "error" and complaints.append(m.text))

@@ -128,7 +128,8 @@ class Driver:
         """Wait until a function returns true; the page's own policy forbids Playwright's way."""
         before = time.monotonic()
         while not self.page.evaluate(function, argument):
-            assert time.monotonic() - before < timeout_s, function
+            limit_s = max(timeout_s, float(os.environ.get("BROWSER_TIMEOUT_S", "0")))
+            assert time.monotonic() - before < limit_s, function
             self.page.wait_for_timeout(50)
         return self
 

@@ -68,7 +68,7 @@ def test_coordinates_outside_suggest_a_binning(client):
 
 
 def test_particles_to_compare_become_a_run_and_no_labels(client):
-    """Those that are labels already are compared, too."""
+    """Particles that are labels already are compared, too."""
     table = "image_name\tx_coord\ty_coord\tscore\nmic_0\t10\t20\t1.5\nmic_1\t30\t40\t-2\n"
     send(client, {"a.txt": table}, dry_run=False)
     labels = client.get("/api/state").json()["n_labels"]

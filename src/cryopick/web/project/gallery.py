@@ -99,7 +99,7 @@ class PickGallery:
             ],
         }
 
-    def _cached(self, key: object, compute: Any) -> Any:  # noqa: ANN401  # values of several types
+    def _remember(self, key: object, compute: Any) -> Any:  # noqa: ANN401  # values of several types
         if key not in self._cache:
             self._cache[key] = compute()
         self._cache.move_to_end(key)
@@ -109,7 +109,7 @@ class PickGallery:
 
     def _items(self, query: GalleryQuery) -> _Items:
         if not query.run:
-            labels: _Items = self._cached(
+            labels: _Items = self._remember(
                 ("labels", self._project.annotations.seq), self._read_labels
             )
             return labels
@@ -117,7 +117,7 @@ class PickGallery:
             picks = self._project.runs.picks(query.run)
             nothing = np.broadcast_to(np.float32(_UNPICKED), picks.score.shape)
             return _Items(picks.mids, picks.xy_px, picks.score, nothing)
-        joined: _Items = self._cached(("items", self._base(query)), lambda: self._join(query))
+        joined: _Items = self._remember(("items", self._base(query)), lambda: self._join(query))
         return joined
 
     def _read_labels(self) -> _Items:
@@ -186,11 +186,11 @@ class PickGallery:
                 keep &= items.score >= query.threshold
             if query.show != "all":
                 keep &= self._find_marks(query)[0] == _MARKS[query.show]
-            order = self._cached(order_key, lambda: self._order(query))
+            order = self._remember(order_key, lambda: self._order(query))
             rows: Integer[np.ndarray, " items"] = order[keep[order]]
             return rows
 
-        rows: Integer[np.ndarray, " items"] = self._cached(rows_key, select)
+        rows: Integer[np.ndarray, " items"] = self._remember(rows_key, select)
         return rows
 
     def _find_marks(
@@ -215,7 +215,7 @@ class PickGallery:
                     ids[row] = label["id"]
             return marks, ids
 
-        found: tuple[Integer[np.ndarray, " picks"], dict[int, str]] = self._cached(key, find)
+        found: tuple[Integer[np.ndarray, " picks"], dict[int, str]] = self._remember(key, find)
         return found
 
     def _base(self, query: GalleryQuery) -> tuple[object, ...]:

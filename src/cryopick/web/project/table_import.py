@@ -118,7 +118,9 @@ def _read_all(
     project: AnnotationProject, uploads: Sequence[Upload]
 ) -> tuple[Picks, dict[str, Any]]:
     """Read all files; those that are not tables are listed with the reason."""
-    tables, formats, faults, unmatched = [], set(), [], []
+    tables: list[Picks] = []
+    formats, faults = set(), []
+    unmatched: list[str] = []
     usable = list(project.micrographs.usable().values())
     for name, content in uploads:
         try:
