@@ -126,8 +126,8 @@ def classes(
         if is_dominated_by_one_class(set_verdicts):
             echo(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
-                "is unknown: repeat with --oversampling 1 and more --iterations, or give your verdict on that "
-                f"class in {table}",
+                "is unknown: repeat with --oversampling 1 and more --iterations, or give your "
+                f"verdict on that class in {table}",
                 err=True,
             )
     particles = read_picks(truth) if truth else None

@@ -1,4 +1,4 @@
-"""Evaluate a model on all regions of micrographs with known particles, as in the paper.
+"""Evaluate a model on all regions of micrographs with ground truth, as in the paper.
 
 - `evaluate_regions`: score every region and compute the average precision.
 - `RegionEvaluation`, `EvaluatedRegions`: the result.
