@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from tests import tiny
 
 from cryopick.errors import InputError
 from cryopick.io.images.mrc import write_mrc
+from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks
+from cryopick.train.label_extent import find_corner_factor
 from cryopick.train.labels import LabelledMicrographs
 
 
@@ -70,3 +73,51 @@ def test_an_unreadable_micrograph_is_left_to_the_preparation(paths):
     paths[0].write_bytes(b"")
 
     assert label(paths, [[500, 500]] * 3 + [[5, 5]], names=["m0"] * 3 + ["m1"]).outside_labels == 0
+
+
+def place(paths, xy_px):
+    names = [str(paths[i % len(paths)]) for i in range(len(xy_px))]
+    return Picks.from_columns(names, np.asarray(xy_px, float))
+
+
+@pytest.fixture
+def three_paths(paths):
+    copy = paths[0].with_name("m2.mrc")
+    copy.write_bytes(paths[0].read_bytes())
+    return [*paths, copy]
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 3.0, 4.0])
+def test_labels_of_smaller_micrographs_are_found_with_the_factor(factor, three_paths):
+    labels = place(three_paths, scatter(200) / factor)
+
+    assert find_corner_factor(labels, three_paths) == factor
+
+
+def test_other_labels_are_not_taken_for_those_of_smaller_micrographs(three_paths):
+    whole, half = scatter(200), scatter(200) / 2
+    for xy_px in (
+        whole,
+        half[:50],
+        half * (1, 2),
+        half * (0.5, 1),
+        half + np.array([50, 0]),
+        whole / 1.2,
+    ):
+        assert find_corner_factor(place(three_paths, xy_px), three_paths) is None
+    assert find_corner_factor(place(three_paths[:2], half), three_paths) is None
+
+
+def test_training_refuses_labels_of_smaller_micrographs(run_words, tmp_path):
+    (tmp_path / "mics").mkdir()
+    tiny.micrographs(tmp_path / "mics", 3)
+    xy_px = np.random.default_rng(2).uniform(1, (112, 96), (90, 2)) / 2
+    names = [f"mic_{i % 3}" for i in range(90)]
+    write_picks(Picks.from_columns(names, xy_px), tmp_path / "half.tsv")
+
+    result = run_words(
+        f"train -p half.tsv -m mics -o m.safetensors --diameter-ang {tiny.DIAMETER_ANG}", status=1
+    )
+
+    assert "as if these had been 2 times smaller" in result.stderr
+    assert "`cryopick convert --scale 2`, or add --trust-labels" in result.stderr

@@ -1,9 +1,11 @@
 """Compare the coordinates of labels with the extents of their micrographs.
 
 Labels made on micrographs of another binning are the same numbers times a factor. If the labels
-were made on finer micrographs, many lie outside.
+were made on finer micrographs, many lie outside. If they were made on coarser ones, all lie in one
+corner, and fill it as far as the factor says.
 
 - `select_inside`: labels inside their micrographs; refuse tables of another scale.
+- `find_corner_factor`: factor of labels that lie in a corner of all micrographs.
 """
 
 from collections.abc import Sequence
@@ -18,10 +20,14 @@ from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.picks import Picks
 from cryopick.runs.file_errors import translate_file_errors
 
-__all__ = ["select_inside"]
+__all__ = ["find_corner_factor", "select_inside"]
 
 _MAX_OUTSIDE_FRAC = 0.05
 _FACTORS = (1.25, 1.5, 2, 3, 4, 6, 8, 16)  # binnings in use
+_CORNER_FACTORS = tuple(factor for factor in _FACTORS if factor >= 1.5)
+_MIN_CORNER_LABELS = 60
+_MIN_CORNER_MICROGRAPHS = 3
+_MIN_FILLED_FRAC = 0.9  # of the corner, along both axes
 _TOLERANCE = 1.02  # of the extent, as some particles are cut by the edge
 
 
@@ -44,6 +50,34 @@ def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
             f"{_advise(extent_of_pick)}"
         )
     return labels.select(np.flatnonzero(~is_outside))
+
+
+def find_corner_factor(labels: Picks, paths: Sequence[Path]) -> float | None:
+    """Find the factor by which labels are too small, if they lie in a corner of all micrographs.
+
+    Labels scattered over micrographs lie in such a corner by chance with a probability below 1e-20.
+    Someone who labelled only this part of each micrograph would have stopped at the same fraction
+    of width and height.
+
+    Args:
+        labels: Labels, on micrographs named `str(path)`.
+        paths: The micrographs.
+
+    Returns:
+        A usual binning; None if the labels are too few, or not in such a corner.
+    """
+    rows = labels.rows_by_micrograph().values()
+    if (
+        len(labels) < _MIN_CORNER_LABELS
+        or sum(len(of_one) > 0 for of_one in rows) < _MIN_CORNER_MICROGRAPHS
+    ):
+        return None
+    x_max, y_max = _relative_extents(labels, paths).max(axis=0).tolist()
+    for factor in _CORNER_FACTORS:
+        farthest, nearest = max(x_max, y_max) * factor, min(x_max, y_max) * factor
+        if nearest >= _MIN_FILLED_FRAC and farthest <= _TOLERANCE:
+            return float(factor)
+    return None
 
 
 def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray, "labels 2"]:

@@ -22,6 +22,7 @@ from cryopick.runs.metadata import Stopwatch, write_run_metadata
 from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import check_device_count
 from cryopick.train.label_checks import check_labels
+from cryopick.train.label_extent import find_corner_factor
 from cryopick.train.labels import LabelledMicrographs
 from cryopick.train.loop import TrainingResult
 from cryopick.train.model_calibration import calibrate_model, pick_for_calibration
@@ -213,8 +214,15 @@ def _check_labels(job: TrainJob, statistics: ParticleStatistics, events: Events)
     """Compare the labels with the picks of the general model.
 
     Raises:
-        InputError: They fit much better when mirrored, scaled or shifted.
+        InputError: They fit much better when mirrored, scaled or shifted, or lie in one corner.
     """
+    factor = find_corner_factor(job.training.labels, job.training.paths)
+    if factor is not None and not job.trust_labels:
+        raise InputError(
+            f"all labels lie in the first {1 / factor:.3g} of the width and height of their "
+            f"micrographs, as if these had been {factor:g} times smaller, of another binning; "
+            f"convert the table with `cryopick convert --scale {factor:g}`, or add --trust-labels"
+        )
     sample = statistics.sample
     if sample is None:
         return
