@@ -24,6 +24,7 @@ from typer.core import TyperGroup
 from cryopick.cli.option_values import CheckedCommand
 from cryopick.cli.repeated_option import repeat_micrograph_option
 from cryopick.errors import CryopickError
+from cryopick.runs.standard_streams import open_standard_streams
 
 if TYPE_CHECKING:
     from cryopick.runs.metadata import Stopwatch
@@ -208,4 +209,5 @@ def stopwatch() -> "Stopwatch":
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    open_standard_streams()
     typer.main.get_command(app).main(prog_name="cryopick")

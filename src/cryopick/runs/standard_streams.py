@@ -1,0 +1,25 @@
+"""Standard streams that the caller has closed.
+
+Python has None in place of a closed stream, and the next file that is opened gets its number: a
+library that writes a warning to stderr would then write into a file of the user.
+
+- `open_standard_streams`: open what is closed.
+"""
+
+import os
+import sys
+
+__all__ = ["open_standard_streams"]
+
+
+def open_standard_streams() -> None:
+    """Open closed standard streams on the null device, before any other file is opened."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "w", errors="backslashreplace")  # noqa: SIM115, PTH123
+            setattr(sys, name, stream)
