@@ -94,7 +94,7 @@ def load_peaks(names: Sequence[str] | None = None, out: Path = OUT) -> list[Peak
             np.savez_compressed(
                 temporary, **{f.name: getattr(peaks, f.name) for f in fields(peaks)}
             )
-            os.replace(temporary, path)
+            temporary.replace(path)
         with np.load(path) as file:
             values = {key: file[key] for key in file.files}
         whole = {"name": str(values["name"]), "n_micrographs": int(values["n_micrographs"])}
