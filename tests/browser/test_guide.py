@@ -3,13 +3,26 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.browser.conftest import DIAMETER_ANG, PIXEL_ANG, particles
 from tests.browser.driver import Server
 
-pytestmark = pytest.mark.slow
+from cryopick.io.tables.pick_tables import write_picks
+from cryopick.picks import Picks, concatenate
+from cryopick.web.project.project import AnnotationProject
 
 SHOTS = os.environ.get("CRYOPICK_SHOTS")
+
+
+@pytest.fixture
+def four(tmp_path, studio):
+    """A folder with four micrographs."""
+    folder = tmp_path / "four"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"mic_{number:02d}.mrc").symlink_to(studio / f"mic_{number:02d}.mrc")
+    return folder
 
 
 @pytest.fixture
@@ -38,20 +51,14 @@ def follow(user):
     user.page.locator("button.primary:visible").click()
 
 
-def test_the_highlighted_button_leads_from_micrographs_to_labels(
-    empty, studio, make_page, tmp_path
-):
-    folder = tmp_path / "four"
-    folder.mkdir()
-    for number in range(4):
-        (folder / f"mic_{number:02d}.mrc").symlink_to(studio / f"mic_{number:02d}.mrc")
+def test_the_highlighted_button_leads_from_micrographs_to_labels(empty, four, make_page):
     user = make_page(empty, viewport={"width": 1280, "height": 720})
     user.page.set_default_timeout(90_000)  # training and picking share the processor
     page, said = user.page, user.page.locator("[data-test=guide]")
     user.open()
     said.filter(has_text="Choose the micrographs").wait_for()
     shoot(user, "1-add")
-    page.locator("input[name=path]").fill(str(folder))
+    page.locator("input[name=path]").fill(str(four))
     follow(user)
     said.filter(has_text="How large is a particle").wait_for()
     shoot(user, "2-size")
@@ -64,9 +71,39 @@ def test_the_highlighted_button_leads_from_micrographs_to_labels(
     user.key("Escape")
     shoot(user, "3-general")
 
-    follow(user)  # see what the general model finds
+    assert highlighted(user) == "See what the general model finds"
+
+
+@pytest.fixture
+def picked(tmp_path, four, chromium):
+    """A server on a project in which a run has picked the particles of four micrographs."""
+    project = AnnotationProject.open(tmp_path / "picked.cryopick")
+    project.micrographs.add([str(four)])
+    project.database.set_meta("diameter_ang", str(DIAMETER_ANG))
+    run = project.runs.create("pick", "General model", {"diameter_ang": DIAMETER_ANG})
+    tables = [
+        Picks.for_micrograph(str(path), particles(number)[1], np.linspace(6, 2, 24))
+        for number, path in enumerate(project.micrographs.usable().values())
+    ]
+    write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
+    project.runs.take_picks(run)
+    project.runs.change(run, state="done")
+    project.close()
+    begun = Server(tmp_path / "picked.cryopick", log=tmp_path / "log")
+    yield begun
+    begun.stop()
+
+
+def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(picked, make_page):
+    user = make_page(picked, viewport={"width": 1280, "height": 720})
+    user.page.set_default_timeout(90_000)
+    user.open().step("label")
+    page, said = user.page, user.page.locator("[data-test=guide]")
+    said.filter(has_text="0 of 25 particles").wait_for()
+    assert highlighted(user) == "Accept or reject candidates"
+    follow(user)
     candidate = page.get_by_label("Candidate", exact=True)
-    candidate.wait_for(timeout=240_000)
+    candidate.wait_for()
     shoot(user, "4-candidates")
     assert highlighted(user).endswith("Particle")
     for key in "yyn":
