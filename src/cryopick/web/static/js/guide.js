@@ -91,7 +91,7 @@ function nextOfTraining(labels, picked, trained) {
   const micrographs = plan.value?.micrographs ?? 0;
   const all = store.project.value.n_micrographs;
   const wanted = Math.min(ENOUGH_MICROGRAPHS, all);
-  const progress = `${count(labels)} of ${ENOUGH_LABELS} particles, on ${count(micrographs)} of ${plural(all, "micrograph")}.`;
+  const progress = `${labels < ENOUGH_LABELS ? `${count(labels)} of ${ENOUGH_LABELS} particles` : plural(labels, "particle")}, on ${count(micrographs)} of ${plural(all, "micrograph")}.`;
   if (labels >= ENOUGH_LABELS && micrographs >= wanted) return { id: "train", where: "train", text: `${progress} ${trained ? advice() || "Train again with the new labels." : "That is enough for a first model."}`, label: "Train a model" };
   const hint = labels >= ENOUGH_LABELS ? `Label some particles on ${wanted} micrographs.` : "More labels make the model better.";
   if (store.candidate.value) return { id: "accept", where: "label", text: `${progress} Is the marked candidate a particle?` };
