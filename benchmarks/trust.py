@@ -141,6 +141,10 @@ def print_table(rows: Sequence[Row], labels: int) -> None:
     for row in rows:
         print("| " + " | ".join(row.cells()) + " |")
     losses = np.array([row.f1[1] - row.f1[0] for row in rows])
+    print(
+        f"\nF1 lost by the automatic threshold: mean {losses.mean():.3f}, largest "
+        f"{losses.max():.3f}; {(losses > 0.08).sum()} of {len(losses)} sets lose more than 0.08"
+    )
     complete = [row for row in rows if row.is_complete]
     for name in ("count", "precision", "recall"):
         covered = [covers(getattr(row, name)) for row in complete]

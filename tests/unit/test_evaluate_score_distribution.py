@@ -1,4 +1,4 @@
-"""Particles and background, told apart by the distribution of their scores."""
+"""Particles and background, distinguished by the distribution of their scores."""
 
 import numpy as np
 import pytest
