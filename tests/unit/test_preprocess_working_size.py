@@ -56,7 +56,9 @@ def test_a_distance_that_allows_far_too_many_picks_is_refused(distance_px):
         check_pick_count((4096, 4096), distance_px)
 
 
-@pytest.mark.parametrize(("side", "distance_px"), [(4096, 10.0), (512, 1.25), (11520, 28.0), (64, 0.0)])
+@pytest.mark.parametrize(
+    ("side", "distance_px"), [(4096, 10.0), (512, 1.25), (11520, 28.0), (64, 0.0)]
+)
 def test_dense_particles_are_not_refused(side, distance_px):
     check_pick_count((side, side), distance_px)
 

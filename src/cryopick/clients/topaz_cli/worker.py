@@ -59,7 +59,7 @@ def ask(values: Namespace) -> int | None:
     request = _encode_request(values)
     if request is None:
         return None
-    output: list[str] = []  # written at the end, so that a call that is repeated here is not written twice
+    output: list[str] = []  # written at the end: a call that is repeated here must not write twice
     try:
         connection = _connect_or_start()
         with connection, connection.makefile("rw", encoding="utf-8") as stream:
