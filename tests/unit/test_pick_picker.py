@@ -10,6 +10,7 @@ from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import Model
+from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
@@ -283,4 +284,33 @@ def test_the_centre_offset_of_the_model_is_subtracted(tmp_path):
     )
 
     # times the 4 raw pixels of a working pixel, or nearly
+    np.testing.assert_allclose(moved, np.tile([-2.0, 1.0], (5, 1)), atol=0.05)
+
+
+def test_a_displacement_of_the_network_is_measured_on_turned_micrographs(tmp_path, monkeypatch):
+    path = micrograph(tmp_path)
+    moved = picker()
+    compute = Picker.compute_scores
+
+    def displace(self, image):
+        scores = compute(self, image)
+        shifted = np.roll(scores.logits, 2 // scores.step_px, axis=1)
+        return replace(scores, logits=shifted - 5.5)  # only the blobs are above 0
+
+    monkeypatch.setattr(Picker, "compute_scores", displace)
+    monkeypatch.setattr("cryopick.pick.centring._MIN_PAIRS", len(CENTRES))
+
+    offset_px = measure_centre_offset(moved, [tmp_path / "missing.mrc", path])
+
+    np.testing.assert_allclose(offset_px, (2.0, 0.0), atol=0.15)
+    assert measure_centre_offset(moved, [tmp_path / "missing.mrc"]) is None
+
+
+def test_the_measured_displacement_replaces_that_of_the_model(tmp_path):
+    path = micrograph(tmp_path)
+
+    moved = (
+        picker(centre_offset_px=(0.5, -0.25)).pick(path).xy_px[:5] - picker().pick(path).xy_px[:5]
+    )
+
     np.testing.assert_allclose(moved, np.tile([-2.0, 1.0], (5, 1)), atol=0.05)

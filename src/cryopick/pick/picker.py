@@ -257,7 +257,8 @@ class Picker:
             threshold=self.settings.threshold,
             scale_yx=prepared.scale_yx,
         )
-        xy_px = xy_px - np.multiply(self.model.centre_offset_px, prepared.scale_yx[::-1])
+        offset_px = self.settings.centre_offset_px or self.model.centre_offset_px
+        xy_px = xy_px - np.multiply(offset_px, prepared.scale_yx[::-1])
         margin_px = self.settings.margin_ang / pixel_size_ang
         is_inside = is_inside_margin(xy_px, prepared.raw_shape, margin_px)
         return Picks.for_micrograph(str(path), xy_px, score).select(np.flatnonzero(is_inside))

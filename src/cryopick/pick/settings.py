@@ -22,6 +22,11 @@ Contrast = Literal["auto", "dark", "bright"]
 class PickSettings:
     """Settings of `cryopick pick`; the field names are the TOML keys and the options.
 
+    Attributes:
+        centre_offset_px: Displacement (x, y) of the peaks from the particle centres, in working
+            pixels, that picking subtracts; None takes that of the model. `cryopick pick` measures
+            it on the first micrographs, for the general model. It has no option.
+
     Raises:
         SettingsError: A value lies outside its range.
     """
@@ -102,6 +107,7 @@ class PickSettings:
     margin_ang: Annotated[
         float, Help("Discard picks closer than this to an edge of the micrograph, in ångströms.")
     ] = 0.0
+    centre_offset_px: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
@@ -111,6 +117,8 @@ class PickSettings:
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
         self._check_range()
+        if self.centre_offset_px is not None and len(self.centre_offset_px) != 2:
+            raise SettingsError("centre_offset_px must be two numbers, x and y")
         if self.width_ang is not None and self.width_ang > (self.diameter_ang or 0):
             raise SettingsError(
                 "width_ang needs a diameter_ang of at least the same length; "

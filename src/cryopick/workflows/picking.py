@@ -22,6 +22,7 @@ from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model, get_label_scores, load_model
 from cryopick.pick.batch import PickBatch
+from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -141,6 +142,10 @@ def _resolve_settings(job: PickJob, events: Events) -> PickJob:
     settings, decisions = resolve_settings(model, job.settings, device, first or job.micrographs)
     for decision in decisions:
         events.emit(Notice(code=NoticeCode(decision.subject), message=decision.message))
+    if model.detects_contrast and settings.centre_offset_px is None:
+        picker = Picker.create(model, settings, device)
+        offset_px = measure_centre_offset(picker, first or job.micrographs)
+        settings = replace(settings, centre_offset_px=offset_px)
     return replace(job, settings=settings)
 
 
