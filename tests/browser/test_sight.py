@@ -47,6 +47,15 @@ def server(tmp_path_factory, chromium):
     begun.stop()
 
 
+@pytest.fixture(autouse=True)
+def refusals(make_page):
+    """The browser reports refused requests, which these tests provoke, as errors."""
+    yield
+    make_page.complaints[:] = [
+        text for text in make_page.complaints if "Failed to load resource" not in text
+    ]
+
+
 def shot(user):
     box = user.page.locator("[data-test=stage]").bounding_box()
     image = Image.open(io.BytesIO(user.page.screenshot(clip=box))).convert("L")
