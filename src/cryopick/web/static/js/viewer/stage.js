@@ -79,6 +79,7 @@ export class Stage {
     this.plane = null;
     this.picture = null;
     this.scores = null;
+    this.tiles.setSource(null);
     if (view) this.setView(view, false);
     else this.fit();
   }
@@ -186,7 +187,7 @@ export class Stage {
       const pen = /** @type {CanvasRenderingContext2D} */ (this.below.getContext("2d", { alpha: false }));
       const extent = this.plane?.extent ?? { x: 0, y: 0, width: 1, height: 1 };
       paintImage(pen, this.picture, extent, this.view, this.ratio ?? 1);
-      if (this.picture) this.tiles.paint(pen, this.view, this.size, this.ratio ?? 1);
+      this.tiles.paint(pen, this.view, this.size, this.ratio ?? 1);
       if (this.scores && this.opacity) paintOver(pen, this.scores, this.opacity, this.view, this.ratio ?? 1);
     }
     if (marks) {
