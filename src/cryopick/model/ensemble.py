@@ -1,8 +1,7 @@
-"""Ensemble of two networks, as in models from before the general model was fine-tuned.
+"""Ensemble of two networks, as in the general model and in models trained from it.
 
-The weighted mean of the logits of both networks is a logarithmic pool of predictions. Training from
-random weights had the general model as a partner (decision 0008); decision 0019 replaced it. Model
-files with a partner still pick as before, and can be fine-tuned.
+The weighted mean of the logits of both networks is a logarithmic pool of predictions. Older models
+are a network trained on labels with the general model as partner (decision 0008).
 
 - `EnsemblePartner`: the second network of the ensemble and its weight.
 - `score_negative_labels`: weighted logits of the partner at negative labels.
