@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+from collections import defaultdict
 
 import mrcfile
 import numpy as np
@@ -155,8 +157,7 @@ def test_the_radius_is_the_one_that_ranks_the_targets_best(topaz, tmp_path):
         ("extract a.mrc -r 3 -m none.sav", 1, "no such model file"),
         ("extract no*.mrc -r 3 -m none", 1, "no file matches"),
         ("extract a.mrc -m none -r 3 -x 0", 1, "scales must be above 0"),
-        ("segment a.mrc -o maps", 1, "needs the size of the particles"),
-        ("extract --targets t.txt a.mrc", 1, "needs the size of the particles"),
+        ("extract a.mrc -r 3 --particle-diameter 0", 2, "must be above 0"),
     ],
 )
 def test_invalid_requests_are_reported_in_one_line(line, status, text, topaz, tmp_path):
@@ -179,18 +180,19 @@ def test_picks_of_a_topaz_detector_equal_those_of_its_score_map(topaz, mics, tmp
     assert len(table(direct)) > 20
 
 
-def test_a_model_of_cryopick_picks_at_its_own_scale_whatever_the_header_says(topaz, tmp_path):
+def test_a_model_of_cryopick_picks_at_the_given_size_whatever_the_header_says(topaz, tmp_path):
     model = tiny.model(tmp_path / "m.safetensors")
     image, _ = tiny.blobs(3, (192, 224))
     write_mrc(tmp_path / "raw.mrc", image, pixel_size_ang=(77.0, 77.0))
-    radius_px = model.diameter_px  # so the image is brought to half its size
+    size_px = 2 * model.diameter_px  # so the image is brought to half its size
 
-    found = table(topaz(f"extract raw.mrc -m m.safetensors -r {radius_px} -t -99 -d -1").out)
+    options = f"-m m.safetensors --particle-diameter {size_px} -t -99 -d -1"
+    found = table(topaz(f"extract raw.mrc {options}").out)
     picker = Picker.create(
         load_model(tmp_path / "m.safetensors"),
         PickSettings(
             threshold=-99.0,
-            pixel_size_ang=tiny.DIAMETER_ANG / (2 * radius_px),
+            pixel_size_ang=tiny.DIAMETER_ANG / size_px,
             radius_ang=tiny.DIAMETER_ANG / 2,
         ),
         torch.device("cpu"),
@@ -198,3 +200,78 @@ def test_a_model_of_cryopick_picks_at_its_own_scale_whatever_the_header_says(top
 
     expected = picker.pick(tmp_path / "raw.mrc")
     np.testing.assert_allclose([row[1:3] for row in found], expected.xy_px, atol=0.51)
+
+
+def reported_size(text):
+    """The particle diameter that the program reports."""
+    return float(re.search(r"particles of (\S+) pixels", text).group(1))
+
+
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_the_general_model_finds_the_size_that_the_minimum_distance_does_not_change(
+    zoom, topaz, tmp_path
+):
+    for number in range(2):
+        image, _ = tiny.blobs(number, (192, 224))
+        write_mrc(
+            tmp_path / f"m{number}.mrc", np.kron(image, np.ones((zoom, zoom))), pixel_size_ang=None
+        )
+
+    runs = [topaz(f"extract m0.mrc m1.mrc -m resnet16_u64 -r {r} -d -1 -t -6") for r in (2, 30)]
+
+    sizes = [reported_size(told.err) for told in runs]
+    assert sizes[0] == sizes[1]
+    assert 8 * zoom < sizes[0] < 32 * zoom
+    near, far = (table(told.out) for told in runs)
+    assert 0 < len(far) < len(near)
+    assert set(far) <= set(near)  # the same scores, only fewer
+
+
+def test_images_that_come_one_by_one_are_scored_at_one_size(topaz, tmp_path, monkeypatch):
+    monkeypatch.setattr("cryopick.clients.topaz_cli.particle_size._EARLIER", defaultdict(list))
+    sizes = []
+    for number in range(5):
+        image, _ = tiny.blobs(number, (192, 224))
+        write_mrc(tmp_path / "rank0.mrc", image, pixel_size_ang=None, overwrite=True)
+        sizes.append(reported_size(topaz("extract rank0.mrc -r 2 -t 0 -d -1").err))
+
+    assert sizes[3] == sizes[4] == sorted(sizes[:3])[1]
+
+
+def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
+    noise = np.random.default_rng(0).normal(size=(96, 112)).astype(np.float32)
+    write_mrc(tmp_path / "empty.mrc", noise, pixel_size_ang=None)
+
+    told = topaz("extract empty.mrc -r 5 -t 3 -d -1")
+
+    assert table(told.out) == []
+
+
+def test_targets_choose_the_size_and_the_distance(topaz, tmp_path):
+    image, xy_px = tiny.blobs(0, (192, 224))
+    write_mrc(tmp_path / "a.mrc", np.kron(image, np.ones((2, 2))), pixel_size_ang=None)
+    lines = [f"a\t{round(2 * x)}\t{round(2 * y)}" for x, y in xy_px]
+    (tmp_path / "t.txt").write_text("\n".join(["image_name\tx_coord\ty_coord", *lines, ""]))
+
+    told = topaz("extract a.mrc --targets t.txt -t 0 -d -1 --assignment-radius 8")
+
+    assert "targets are ranked best" in told.err
+    assert 14 < reported_size(told.err) < 70
+    best = np.array([row[1:3] for row in table(told.out)[: len(xy_px)]])
+    distances = np.hypot(*(best[:, None] - 2 * xy_px).transpose(2, 0, 1)).min(axis=1)
+    assert (distances < 8).sum() >= len(xy_px) - 1
+
+
+def test_without_a_distance_particles_are_half_a_diameter_apart(topaz, mics):
+    told = topaz("extract mics/mic_0.mrc --particle-diameter 17 -t -6 -d -1")
+
+    xy_px = np.array([row[1:3] for row in table(told.out)])
+    distances = np.hypot(*(xy_px[:, None] - xy_px).transpose(2, 0, 1))
+    nearest = (distances + 1e9 * np.eye(len(xy_px))).min()
+    assert nearest >= reported_size(told.err) / 2 - 1.5  # rounded to integers
+
+
+def test_a_topaz_detector_needs_a_distance(topaz, mics, tmp_path):
+    torch.save(network("conv31").state_dict(), tmp_path / "a.sav")
+
+    assert "--radius is required" in topaz("extract mics/mic_0.mrc -m a.sav -d -1", 1).err

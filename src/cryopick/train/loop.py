@@ -86,6 +86,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     partner: EnsemblePartner | None = None,
     held_out: Validator | None = None,
     on_row: Callable[[CurveRow], None] = lambda _: None,
+    on_step: Callable[[CurveRow], None] | None = None,
     finish: bool = False,
     group: DeviceGroup | None = None,
 ) -> TrainingResult:
@@ -104,6 +105,7 @@ def train(  # noqa: PLR0913  # what a run is made of
             compensate for high scores of the partner.
         held_out: Evaluates the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
+        on_step: Called with the metrics of each step.
         finish: Return the state of the checkpoint without training further.
         group: Devices that share each minibatch; the first of them evaluates and writes.
 
@@ -130,6 +132,8 @@ def train(  # noqa: PLR0913  # what a run is made of
     while state.step < settings.steps and not finish:
         pending.append(run.step(state.step, next(batches)))
         state.step += 1
+        if on_step:
+            on_step(CurveRow.from_steps(state.step, pending[-1:], None))
         is_checkpoint = state.step % settings.checkpoint_every == 0
         if not is_checkpoint and state.step < settings.steps:
             continue

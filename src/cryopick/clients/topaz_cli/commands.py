@@ -81,10 +81,12 @@ def _check(values: Namespace) -> None:
     error = values.parser.error
     if values.dims == 3:  # dimensions
         error("--dims 3: picking in tomograms is not supported")
-    if values.radius is None and not values.targets:
+    if values.model == "none" and values.radius is None and not values.targets:
         error("--radius is required, or --targets to optimize it")
     if values.radius is not None and not values.radius > 0:
         error("--radius must be above 0")
+    if values.particle_diameter is not None and not values.particle_diameter > 0:
+        error("--particle-diameter must be above 0")
     if values.only_validate and not values.targets:
         error("--only-validate requires --targets")
 

@@ -1,14 +1,17 @@
 """Models that `--model` names, applied to micrographs.
 
-A detector written by `train` of this program scores images in their own pixels, because clients
-downsample them first, and normalizes each image, because the normalization of the client is
+A detector written by `train` of this program scores images at the scale of its training, because
+clients downsample them first, and normalizes each image, because the normalization of the client is
 unknown. A detector of Topaz scores the image unchanged. A model of `cryopick train` and the general
-model rescale the image first, so that twice the radius becomes the particle diameter of the model.
+model rescale the image first, so that particles get the size that they have in its training; that
+size is given or found in the images.
 With `none` the image itself is the score map.
 
-- `ImageScorer`: function that scores a micrograph; `ScoredImage`: its result.
-- `open_image_scorer`: open the model of a name.
+- `Detector`: function that scores a micrograph, and the size of particles; `ScoredImage`: result.
+- `open_detector`: open the model of a name.
+- `load_model_of_name`: load the cryopick model of a name; `searches_size`: test for its kind.
 - `IN_PIXELS`: marks models whose lengths are in pixels of the input images.
+- `PRETRAINED_NAMES`: names of the general model.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +23,13 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.particle_size import choose_pick_settings
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import NotFoundError, SettingsError
+from cryopick.errors import NotFoundError
 from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import choose_device
-from cryopick.model.model_file import GENERAL_MODEL, load_model
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.model.networks import Scorer
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
@@ -38,15 +42,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_PIXELS",
-    "ImageScorer",
+    "PRETRAINED_NAMES",
+    "Detector",
     "ScoredImage",
     "choose_torch_device",
     "is_cryopick_model",
-    "open_image_scorer",
+    "load_model_of_name",
+    "open_detector",
+    "searches_size",
 ]
 
 IN_PIXELS = "lengths in pixels of the images as given"
-_PRETRAINED_NAMES = ("resnet8", "resnet16")  # also with the suffixes _u32 and _u64
+PRETRAINED_NAMES = ("resnet8", "resnet16")  # also with the suffixes _u32 and _u64
 _NO_MODEL = "none"
 
 
@@ -87,56 +94,98 @@ class ScoredImage:
         return logits if logits.shape == self.shape else resample(logits, self.shape)
 
 
-ImageScorer = Callable[[Path], ScoredImage]
+@dataclass(frozen=True)
+class Detector:
+    """A model of a name, applied to micrographs.
+
+    Attributes:
+        score: Function that scores a micrograph.
+        spacing_px: Minimum distance between particles in pixels of the micrographs, if the model
+            depends on their size.
+    """
+
+    score: Callable[[Path], ScoredImage]
+    spacing_px: float | None = None
 
 
-def open_image_scorer(
+def searches_size(name: str) -> bool:
+    """Test whether a model must know the size of particles, which images may show.
+
+    Raises:
+        NotFoundError: The name is neither a file nor known.
+        FormatError: The file is not a model.
+    """
+    path = Path(name)
+    if name == _NO_MODEL or (path.is_file() and not is_cryopick_model(path)):
+        return False
+    return load_model_of_name(name).summary.get("lengths") != IN_PIXELS
+
+
+def open_detector(
     name: str,
     paths: Sequence[Path],
     device: "torch.device",
     *,
-    radius_px: float | None,
+    diameter_px: float | None = None,
+    settings: PickSettings | None = None,
     dense: bool = False,
-) -> ImageScorer:
+) -> Detector:
     """Open the model of a name.
 
     Args:
         name: Value of `--model`.
         paths: Micrographs in the order in which they will be scored.
         device: Device to score on.
-        radius_px: Particle radius, required by models with a fixed scale.
+        diameter_px: Particle diameter for models that depend on it; None finds it in the
+            micrographs.
+        settings: Size, scale and contrast for those models, if they have been chosen before.
         dense: Score every pixel.
 
     Raises:
         NotFoundError: The name is neither a file nor known.
         FormatError: The file is not a model.
-        SettingsError: The model has a fixed scale and the radius is missing.
     """
+    path = Path(name)
     if name == _NO_MODEL:
-        return _read_scores
-    path, is_general = Path(name), name.partition("_u")[0] in _PRETRAINED_NAMES
-    if not path.is_file() and not is_general:
-        raise NotFoundError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
+        return Detector(_read_scores)
     if path.is_file() and not is_cryopick_model(path):
         scorer = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
-        return lambda image: _score_with_topaz_detector(image, scorer)
-    model = load_model(path if path.is_file() else GENERAL_MODEL)
-    diameter_px = None
-    if model.summary.get("lengths") != IN_PIXELS:
-        if radius_px is None:
-            raise SettingsError(
-                f"--model {name} rescales images and needs the size of the particles: use extract "
-                "with --radius, half of the particle diameter in pixels"
-            )
-        diameter_px = 2 * radius_px
-        source = f"{name}: " if path.is_file() else f"{name}: using the general model of cryopick, "
-        report(f"# {source}for a particle diameter of {diameter_px:g} pixels")
-    # Lengths in Å stand for pixels: clients downsample images without updating the header.
-    settings = PickSettings(
-        pixel_size_ang=1.0, diameter_ang=diameter_px, step_px=1 if dense else None
-    )
+        return Detector(lambda image: _score_with_topaz_detector(image, scorer))
+    model = load_model_of_name(name)
+    step_px = 1 if dense else None
+    depends_on_size = model.summary.get("lengths") != IN_PIXELS
+    if not depends_on_size:
+        settings = PickSettings(pixel_size_ang=1.0, step_px=step_px)
+    elif settings is None:
+        settings = choose_pick_settings(
+            name, model, device, paths, diameter_px=diameter_px, step_px=step_px
+        )
+        _report_size(name, settings, is_given=diameter_px is not None)
     picker = Picker.create(model, settings, device, paths)
-    return lambda image: _score_with_picker(image, picker)
+    spacing_px = picker.radius_ang if depends_on_size else None
+    return Detector(lambda image: _score_with_picker(image, picker), spacing_px)
+
+
+def _report_size(name: str, settings: PickSettings, *, is_given: bool) -> None:
+    which = "" if Path(name).is_file() else "the general model of cryopick, "
+    source = "near the given size" if is_given else "a size found in the images"
+    report(
+        f"# {name}: {which}{settings.contrast} particles of {settings.scale_ang:.3g} pixels, "
+        f"{source}; --particle-diameter sets it"
+    )
+
+
+def load_model_of_name(name: str) -> Model:
+    """Load a cryopick model by its file, or the general model by a name of Topaz.
+
+    Raises:
+        NotFoundError: The name is neither a file nor known.
+        FormatError: The file is not a model.
+    """
+    path = Path(name)
+    if not path.is_file() and name.partition("_u")[0] not in PRETRAINED_NAMES:
+        raise NotFoundError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
+    return load_model(path if path.is_file() else GENERAL_MODEL)
 
 
 def is_cryopick_model(path: Path) -> bool:

@@ -6,9 +6,8 @@
   of straight pieces.
 """
 
-import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ import numpy as np
 from cryopick.array_types import Float
 from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.detectors import (
-    ImageScorer,
+    Detector,
     ScoredImage,
     choose_torch_device,
-    open_image_scorer,
+    open_detector,
 )
 from cryopick.clients.topaz_cli.images import write_image
 from cryopick.clients.topaz_cli.micrographs import find_images, report_failures
@@ -30,9 +29,8 @@ from cryopick.clients.topaz_cli.table_files import (
     write_table,
     write_table_per_micrograph,
 )
-from cryopick.clients.topaz_cli.tables import read_tables
-from cryopick.errors import CryopickError, InputError, SettingsError
-from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.clients.topaz_cli.target_search import choose_by_targets
+from cryopick.errors import CryopickError, SettingsError
 from cryopick.io.names import micrograph_stem
 from cryopick.pick.filaments.lines import compute_line_scores
 from cryopick.pick.filaments.settings import FilamentSettings
@@ -58,17 +56,19 @@ def extract_here(values: Namespace) -> int:
 
     Raises:
         InputError: The model is missing, or no target lies on the micrographs.
+        SettingsError: The minimum distance between particles is unknown.
     """
     paths = find_images(values.paths)
     device = choose_torch_device(values.device)
-    score_image = open_image_scorer(values.model, paths, device, radius_px=values.radius)
-    radius_px = values.radius
     if values.targets:
-        radius_px = _choose_radius(values, paths, score_image)
+        detector, radius_px = choose_by_targets(values, paths, device)
         if values.only_validate:
             return 0
+    else:
+        detector = open_detector(values.model, paths, device, diameter_px=values.particle_diameter)
+        radius_px = _choose_radius(values, detector)
     failures: list[Exception] = []
-    tables = list(_tables(values, paths, score_image, radius_px, failures))
+    tables = list(_tables(values, paths, detector, radius_px, failures))
     picks = rescale_coordinates(concatenate(tables), values.up_scale, values.down_scale)
     kind = FORMATS[values.format]
     if values.per_micrograph:
@@ -87,7 +87,7 @@ def extract_here(values: Namespace) -> int:
 def _tables(
     values: Namespace,
     paths: list[Path],
-    score_image: ImageScorer,
+    detector: Detector,
     radius_px: float,
     failures: list[Exception],
 ) -> Iterator[Picks]:
@@ -95,7 +95,7 @@ def _tables(
     for path in paths:
         try:
             with translate_file_errors(path):
-                scored = score_image(path)
+                scored = detector.score(path)
         except CryopickError as error:
             failures.append(error)
             yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
@@ -125,50 +125,17 @@ def _table_path(path: Path, values: Namespace) -> Path:
     return folder / f"{micrograph_stem(path.name)}{values.suffix}"
 
 
-def _choose_radius(values: Namespace, paths: list[Path], score_image: ImageScorer) -> float:
-    """Return the given radius, or the tested one with the highest average precision.
+def _choose_radius(values: Namespace, detector: Detector) -> float:
+    """Return the minimum distance between particles: as given, but at least that of the model.
 
-    The results of all tested radii go to stderr, or to stdout with `--only-validate`.
+    A smaller distance than about half a diameter would give several picks on one particle.
 
     Raises:
-        InputError: No target lies on the micrographs.
-        SettingsError: There is no radius to test.
+        SettingsError: Neither distance is known.
     """
-    targets = read_tables([values.targets])
-    labelled = [path for path in paths if micrograph_stem(path.name) in targets.micrographs]
-    if not labelled:
-        raise InputError(
-            f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
-        )
-    scored = {micrograph_stem(path.name): score_image(path) for path in labelled}
-    radii = [values.radius]
-    if values.radius is None:
-        radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
-        if not radii or radii[0] <= 0:
-            raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
-    rows = [
-        (radius, *_evaluate_radius(values, scored, targets, radius)) for radius in map(float, radii)
-    ]
-    table = ["radius\tauprc\trecall\tpredicted"]
-    table += [f"{r:g}\t{auprc:.6g}\t{recall:.6g}\t{count}" for r, auprc, recall, count in rows]
-    text = "\n".join([*table, ""])
-    (sys.stdout if values.only_validate else sys.stderr).write(text)
-    return max(rows, key=lambda row: (row[1], -row[0]))[0]
-
-
-def _evaluate_radius(
-    values: Namespace, scored: Mapping[str, ScoredImage], targets: Picks, radius_px: float
-) -> tuple[float, float, int]:
-    """Compute average precision, recall and number of picks for a radius."""
-    radius_match_px = values.assignment_radius if values.assignment_radius >= 0 else radius_px
-    picks = concatenate(
-        [
-            Picks.for_micrograph(name, *one.particles(radius_px, values.threshold))
-            for name, one in scored.items()
-        ]
-    )
-    evaluation = evaluate_picks(picks, targets.restrict(list(scored)), radius_match_px)
-    return evaluation.average_precision or 0.0, evaluation.all_picks.recall, len(picks)
+    if detector.spacing_px is None and values.radius is None:
+        raise SettingsError("--radius is required, or --targets to optimize it")
+    return float(max(values.radius or 0.0, detector.spacing_px or 0.0))
 
 
 def trace_straight_pieces(
@@ -231,14 +198,18 @@ def write_score_maps(values: Namespace) -> int:
     `extract --model none` picks particles in these maps.
     """
     paths = find_images(values.paths)
-    score_image = open_image_scorer(
-        values.model, paths, choose_torch_device(values.device), radius_px=None, dense=True
+    detector = open_detector(
+        values.model,
+        paths,
+        choose_torch_device(values.device),
+        diameter_px=values.particle_diameter,
+        dense=True,
     )
     failures: list[Exception] = []
     for path in paths:
         try:
             with translate_file_errors(path):
-                scored = score_image(path)
+                scored = detector.score(path)
         except CryopickError as error:
             failures.append(error)
             continue

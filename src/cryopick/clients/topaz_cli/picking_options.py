@@ -20,7 +20,14 @@ def extract_options(parser: Parser) -> None:
     add = parser.add_argument
     add("paths", nargs="*", help="micrographs (default: read names from stdin)")
     _add_model(parser)
-    add("-r", "--radius", type=float, help="minimum distance between particles, in pixels")
+    add(
+        "-r",
+        "--radius",
+        type=float,
+        help="minimum distance between particles, in pixels; at least, and by default, half of the "
+        "diameter that a model depends on",
+    )
+    _add_diameter(parser)
     add("-t", "--threshold", type=float, default=-6.0, help="minimum score (default: -6)")
     add_scale_options(parser)
     add("--batch-size", type=parse_integer, default=1, help=_UNUSED)
@@ -88,6 +95,7 @@ def segment_options(parser: Parser) -> None:
     """Add the options of `segment`."""
     parser.add_argument("paths", nargs="+", help="micrographs")
     _add_model(parser)
+    _add_diameter(parser)
     parser.add_argument("-o", "--destdir", required=True, help="output folder")
     parser.add_argument("-p", "--patch-size", type=parse_integer, default=0, help=_UNUSED)
     _add_machine(parser)
@@ -239,6 +247,15 @@ def _add_model(parser: Parser) -> None:
         default="resnet16",
         help="a .sav or .safetensors file; resnet8 and resnet16 stand for the general model of "
         "cryopick; none: the input images are score maps (default: resnet16)",
+    )
+
+
+def _add_diameter(parser: Parser) -> None:
+    parser.add_argument(
+        "--particle-diameter",
+        type=float,
+        help="particle diameter in pixels of the images, for the general model and models of "
+        "`cryopick train` (default: from --targets, or estimated from the images)",
     )
 
 

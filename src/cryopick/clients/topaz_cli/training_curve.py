@@ -24,22 +24,26 @@ _NONE = "-"
 
 
 class Curve:
-    """Curve that is written, to a file or stdout, after each row."""
+    """Curve with a row for each iteration, written to a file after each epoch, or to stdout."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.text: str = ""
+        self.rows: list[str] = []
         self.add("\t".join(_COLUMNS))
+        self.write()
 
     def add(self, row: str) -> None:
         """Add a row."""
-        self.text += f"{row}\n"
+        self.rows.append(row)
         if self.path is None:
             sys.stdout.write(f"{row}\n")
             sys.stdout.flush()
-        else:
+
+    def write(self) -> None:
+        """Write the rows up to now, if the curve goes to a file."""
+        if self.path is not None:
             with atomic_write(self.path, overwrite=True) as temporary:
-                temporary.write_text(self.text, encoding="utf-8")
+                temporary.write_text("\n".join([*self.rows, ""]), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""Particle size and minimum distance that rank targets best.
+
+- `choose_by_targets`: open a model at the best size, and choose the distance.
+- `choose_settings_by_targets`: choose the size only.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryopick.clients.topaz_cli.arguments import report
+from cryopick.clients.topaz_cli.detectors import (
+    Detector,
+    ScoredImage,
+    load_model_of_name,
+    open_detector,
+    searches_size,
+)
+from cryopick.clients.topaz_cli.particle_size import choose_pick_settings, list_diameters
+from cryopick.clients.topaz_cli.tables import read_tables
+from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.evaluate.evaluation import evaluate_picks
+from cryopick.io.names import micrograph_stem
+from cryopick.pick.settings import PickSettings
+from cryopick.picks import Picks, concatenate
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["choose_by_targets", "choose_settings_by_targets"]
+
+_MAX_MICROGRAPHS = 4  # that are scored at every size
+_MATCH_PX = 8.0  # between a pick and a target at every size, if the user gives no distance
+
+
+def choose_by_targets(
+    values: Namespace, paths: Sequence[Path], device: "torch.device"
+) -> tuple[Detector, float]:
+    """Open the model at the size, and choose the distance, with the best average precision.
+
+    The results of all tested distances go to stderr, or to stdout with `--only-validate`.
+
+    Args:
+        values: Options of `extract`, with targets.
+        paths: Micrographs.
+        device: Device to score on.
+
+    Raises:
+        InputError: No target lies on the micrographs.
+        SettingsError: There is no distance to test.
+    """
+    targets = read_tables([values.targets])
+    labelled = [path for path in paths if micrograph_stem(path.name) in targets.micrographs]
+    if not labelled:
+        raise InputError(
+            f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
+        )
+    detector = _open_at_best_size(values, paths, labelled, targets, device)
+    scored = {micrograph_stem(path.name): detector.score(path) for path in labelled}
+    radii = [values.radius]
+    if values.radius is None:
+        radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
+        if not radii or radii[0] <= 0:
+            raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
+    given_px = values.assignment_radius
+    rows = [
+        (
+            radius,
+            *_evaluate(
+                scored, targets, radius, given_px if given_px >= 0 else radius, values.threshold
+            ),
+        )
+        for radius in map(float, radii)
+    ]
+    table = ["radius\tauprc\trecall\tpredicted"]
+    table += [f"{r:g}\t{auprc:.6g}\t{recall:.6g}\t{count}" for r, auprc, recall, count in rows]
+    text = "\n".join([*table, ""])
+    (sys.stdout if values.only_validate else sys.stderr).write(text)
+    return detector, max(rows, key=lambda row: (row[1], -row[0]))[0]
+
+
+def _open_at_best_size(
+    values: Namespace,
+    paths: Sequence[Path],
+    labelled: Sequence[Path],
+    targets: Picks,
+    device: "torch.device",
+) -> Detector:
+    """Open the model at the size with the best average precision, if it depends on the size."""
+    if values.particle_diameter is not None or not searches_size(values.model):
+        return open_detector(values.model, paths, device, diameter_px=values.particle_diameter)
+    images = {micrograph_stem(path.name): path for path in labelled}
+    settings = choose_settings_by_targets(
+        values.model, images, targets, device, match_px=_find_match_distance(values)
+    )
+    return open_detector(values.model, paths, device, settings=settings)
+
+
+def _find_match_distance(values: Namespace) -> float | None:
+    if values.assignment_radius >= 0:
+        return float(values.assignment_radius)
+    return None if values.radius is None else float(values.radius)
+
+
+def choose_settings_by_targets(
+    name: str,
+    images: Mapping[str, Path],
+    targets: Picks,
+    device: "torch.device",
+    *,
+    match_px: float | None = None,
+) -> PickSettings:
+    """Choose the size at which a model ranks the targets best.
+
+    Args:
+        name: Name of the model, as the user gives it.
+        images: Micrographs by the names that they have in `targets`.
+        targets: Labelled particles, some or all.
+        device: Device to score on.
+        match_px: Maximum distance between a pick and a target.
+    """
+    match_px = match_px or _MATCH_PX
+    sample = dict(list(images.items())[:_MAX_MICROGRAPHS])
+    paths = list(sample.values())
+    estimated = choose_pick_settings(name, load_model_of_name(name), device, paths)
+    best_precision, best = -1.0, estimated
+    for diameter_px in list_diameters(paths):
+        settings = replace(
+            estimated, diameter_ang=diameter_px, scale_ang=diameter_px, width_ang=None
+        )
+        detector = open_detector(name, paths, device, settings=settings)
+        try:
+            scored = {image: detector.score(path) for image, path in sample.items()}
+        except CryopickError:  # too small or too large for the images
+            continue
+        precision = _evaluate(scored, targets, diameter_px / 2, match_px, threshold=-np.inf)[0]
+        if precision > best_precision:
+            best_precision, best = precision, settings
+    report(
+        f"# {name}: {best.contrast} particles of {best.scale_ang:.3g} pixels, at which the "
+        f"targets are ranked best, with an average precision of {best_precision:.3f}"
+    )
+    return best
+
+
+def _evaluate(
+    scored: Mapping[str, ScoredImage],
+    targets: Picks,
+    radius_px: float,
+    match_px: float,
+    threshold: float,
+) -> tuple[float, float, int]:
+    """Compute average precision, recall and number of picks for a minimum distance."""
+    picks = concatenate(
+        [
+            Picks.for_micrograph(name, *one.particles(radius_px, threshold))
+            for name, one in scored.items()
+        ]
+    )
+    evaluation = evaluate_picks(picks, targets.restrict(list(scored)), match_px)
+    return evaluation.average_precision or 0.0, evaluation.all_picks.recall, len(picks)
