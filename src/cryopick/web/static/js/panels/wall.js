@@ -123,7 +123,7 @@ function paintAll(root) {
       const set = run === null ? null : pickSets.get(`${run} ${id}`, arrived);
       const label = root.querySelector(`[data-count="${id}"]`);
       if (label) label.textContent = set ? plural(countAbove(set, threshold), "pick") : "";
-      if (image) drawn += drawThumbnail(canvas, image, set, { width: Math.round(canvas.clientWidth * ratio), threshold, radius: store.radiusPx.peek(), range, table });
+      if (image && canvas.clientWidth) drawn += drawThumbnail(canvas, image, set, { width: Math.round(canvas.clientWidth * ratio), threshold, radius: store.radiusPx.peek(), range, table });
     }
     const ended = performance.now();
     performance.measure("wall", { start: began, end: ended, detail: drawn });
