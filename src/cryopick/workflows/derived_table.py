@@ -35,13 +35,13 @@ def carry_run_files(
         command: Words of the command line that made it.
         overwrite: Overwrite files of an earlier run.
     """
-    found = {source: metadata for source in sources if (metadata := _find_metadata(source))}
-    if not found:
+    metadata_of = {source: metadata for source in sources if (metadata := _find_metadata(source))}
+    if not metadata_of:
         return
-    first = next(iter(found.values()))
+    first = next(iter(metadata_of.values()))
     micrographs = [
         name if metadata is first else first.relative_path(str(metadata.resolve_path(name)))
-        for metadata in found.values()
+        for metadata in metadata_of.values()
         for name in metadata.micrographs
     ]
     derived = replace(
@@ -52,8 +52,10 @@ def carry_run_files(
     path = metadata_file(out)
     if overwrite or not path.exists():
         write_run_metadata(derived, path)
-    if len(found) == 1:
-        _copy_settings(settings_file(_output_of(next(iter(found)))), settings_file(out), overwrite)
+    if len(metadata_of) == 1:
+        _copy_settings(
+            settings_file(_output_of(next(iter(metadata_of)))), settings_file(out), overwrite
+        )
 
 
 def read_label_scores(source: Path) -> Float[np.ndarray, " labels"] | None:

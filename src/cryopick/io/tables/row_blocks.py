@@ -102,8 +102,8 @@ class PicksBuilder:
         if names is None:
             self._index.append(np.zeros(count, np.int64))
         else:
-            known = self.micrographs
-            positions = (known.setdefault(name, len(known)) for name in names)
+            positions_of = self.micrographs
+            positions = (positions_of.setdefault(name, len(positions_of)) for name in names)
             self._index.append(np.fromiter(positions, np.int64, count))
         self._xy_px.append(xy_px)
         self._score.append(np.full(count, np.nan) if score is None else score)

@@ -98,10 +98,10 @@ def describe_salvage(counts: Mapping[str, int], lost_runs: Sequence[str]) -> str
         counts: Result of `salvage_tables`; empty if there was no file.
         lost_runs: Folders of runs that are not in the database.
     """
-    found = (
+    summary = (
         f"Of runs, reviews and states of micrographs, {counts.get('run', 0)}, "
         f"{counts.get('verdict', 0)} and {counts.get('micrograph', 0)} could be read."
     )
     if not lost_runs:
-        return found
-    return f"{found} The files of other runs are in {', '.join(lost_runs)}."
+        return summary
+    return f"{summary} The files of other runs are in {', '.join(lost_runs)}."
