@@ -119,7 +119,13 @@ def test_the_loss_of_a_step_is_the_sum_of_the_terms_of_its_regions(store, object
 
 def test_the_penalty_has_its_whole_weight_where_all_regions_are_independent(store):
     run = _Run(
-        store, replace(SETTINGS, independent_regions=500), PRIOR, CPU, None, None, DeviceGroup()
+        store,
+        replace(SETTINGS, independent_regions=500, autoencoder="0"),
+        PRIOR,
+        CPU,
+        None,
+        None,
+        DeviceGroup(),
     )
     batch = run.main.sampler.batch(0, CPU)
     one = copy.deepcopy(run).step(0, batch).loss.item()
