@@ -56,7 +56,7 @@ def probe_scale(monkeypatch):
             for size in sizes_ang
             for contrast, height in (("dark", 4.0), ("bright", 0.5))
         }
-        return Probe(logits, dict.fromkeys(sizes_ang, 1e6), 1)
+        return Probe(logits, {}, dict.fromkeys(sizes_ang, 1e6), 1)
 
     monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
 
@@ -153,8 +153,8 @@ def test_scores_are_probed_at_all_sizes_and_both_contrasts(tmp_path):
 
 def test_evidence_is_that_of_strong_peaks_per_area():
     logits = {("dark", 100.0): np.array([3.0, 1.0]), ("bright", 100.0): np.array([1.0])}
-    once = measure_evidence(Probe(logits, {100.0: 1e6}, 1))
-    twice = measure_evidence(Probe(logits, {100.0: 2e6}, 1))
+    once = measure_evidence(Probe(logits, {}, {100.0: 1e6}, 1))
+    twice = measure_evidence(Probe(logits, {}, {100.0: 2e6}, 1))
 
     assert once.best("dark") / once.best("bright") == pytest.approx(10.0)
     assert once.best("dark") == pytest.approx(2 * twice.best("dark"))

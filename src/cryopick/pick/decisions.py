@@ -8,7 +8,7 @@ settings, so that all micrographs are picked alike.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,9 @@ import torch
 from cryopick.errors import InputError
 from cryopick.model.model_file import Model
 from cryopick.pick.elongated import is_elongated
+from cryopick.pick.elongation import estimate_width
 from cryopick.pick.evidence import Evidence, measure_evidence
-from cryopick.pick.probe import probe_micrographs
+from cryopick.pick.probe import Probe, probe_micrographs
 from cryopick.pick.settings import FixedContrast, PickSettings
 
 __all__ = ["Decision", "resolve_settings"]
@@ -30,6 +31,8 @@ _STEP = 1.25  # ratio of neighbouring sizes
 # one more follows.
 _STEPS_AROUND = 2
 _SMALLEST_ANG, _LARGEST_ANG = 50.0, 560.0  # sizes that are tried if none is given
+_FINE_DIVISORS = (2.0, 3.0)  # of a given diameter, to find out whether particles are elongated
+_MAX_FINE_MICROGRAPHS = 3
 _FINEST_SIDE = 0.3  # smallest scale of elongated particles, in lengths
 _TOLD_RATIO = 1.2  # of scale and diameter, from which on the user is told
 
@@ -77,6 +80,9 @@ def resolve_settings(
         settings = replace(settings, contrast=evidence.contrast)
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))
+    if settings.scale_ang is None and settings.width_ang is None and settings.diameter_ang:
+        settings, told = _find_elongation(settings, settings.diameter_ang, probe)
+        decisions += told
     if settings.scale_ang is None:
         further_ang = _extend_sizes(settings, evidence)
         if further_ang is not None:
@@ -84,6 +90,27 @@ def resolve_settings(
         settings, told = _choose_size(settings, evidence)
         decisions += told
     return settings, decisions
+
+
+def _find_elongation(
+    settings: PickSettings, length_ang: float, probe: Callable[..., Probe]
+) -> tuple[PickSettings, list[Decision]]:
+    """Set width and scale if the particles are elongated, by the scores at finer scales."""
+    assert settings.contrast != "auto", "was decided before"
+    fine = probe([length_ang / divisor for divisor in _FINE_DIVISORS], _MAX_FINE_MICROGRAPHS)
+    width_ang = estimate_width(
+        regions
+        for (contrast, _), regions in fine.regions_ang.items()
+        if contrast == settings.contrast
+    )
+    if width_ang is None or not is_elongated(length_ang, width_ang):
+        return settings, []
+    settings = replace(settings, width_ang=width_ang, scale_ang=math.sqrt(length_ang * width_ang))
+    message = (
+        f"particles are elongated, about {width_ang:.0f} Å wide; set --width-ang to override "
+        f"({length_ang:.0f} for particles that are not)"
+    )
+    return settings, [Decision("size", message)]
 
 
 def _close_range(settings: PickSettings) -> PickSettings:
@@ -155,7 +182,7 @@ def _choose_size(settings: PickSettings, evidence: Evidence) -> tuple[PickSettin
     told = _describe_neighbours(by_size, scale_ang, evidence.scale)
     if given_ang is None:
         message = f"{what}: estimated {scale_ang:.0f} Å ({told}); set --diameter-ang to override"
-    elif max(scale_ang / given_ang, given_ang / scale_ang) > _TOLD_RATIO:
+    elif len(by_size) > 1 and max(scale_ang / given_ang, given_ang / scale_ang) > _TOLD_RATIO:
         message = (
             f"scores are highest at the scale of {scale_ang:.0f} Å, not of the given "
             f"{given_ang:.0f} Å ({told}); set --scale-ang to override"

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from cryopick.inference.score_map import ScoreMap
+from cryopick.pick.elongation import estimate_width, measure_regions
+
+
+def rods(count, length, width):
+    """Make a map with horizontal rods of positive logits, in pixels of a grid with a step of 2."""
+    logits = np.full((20 * count, 120), -5.0, np.float32)
+    for number in range(count):
+        top, left = 20 * number + 5, 10
+        logits[top : top + width // 2, left : left + length // 2] = 2.0
+    return ScoreMap(logits, 2), np.ones((40 * count, 240), np.bool_)
+
+
+def test_regions_have_the_sides_of_rods():
+    regions = measure_regions(*rods(3, length=120, width=12))
+
+    assert regions.shape == (3, 3)
+    np.testing.assert_allclose(regions, [[120, 12, 360]] * 3, rtol=1e-6)
+
+
+def test_regions_on_unusable_pixels_do_not_count():
+    scores, usable = rods(3, length=120, width=12)
+    usable[:40] = False
+
+    assert len(measure_regions(scores, usable)) == 2
+
+
+def test_long_regions_give_the_width():
+    regions = measure_regions(*rods(6, length=120, width=12))
+
+    width_ang = estimate_width([np.zeros((0, 3)), regions])
+
+    assert width_ang == pytest.approx(12)
+
+
+def test_few_or_compact_regions_say_nothing():
+    few = measure_regions(*rods(4, length=120, width=12))
+    compact = measure_regions(*rods(8, length=24, width=20))
+
+    assert estimate_width([few]) is None
+    assert estimate_width([compact]) is None
+    assert estimate_width([np.concatenate([rods_regions(6), compact, compact, compact])]) is None
+
+
+def rods_regions(count):
+    return measure_regions(*rods(count, length=40, width=8))
