@@ -65,9 +65,9 @@ def _compare_turned(
     radius_px = picker.model.diameter_px / 2
     positions = []
     for turned in (False, True):
-        seen, allowed = (image[::-1, ::-1], usable[::-1, ::-1]) if turned else (image, usable)
+        view, allowed = (image[::-1, ::-1], usable[::-1, ::-1]) if turned else (image, usable)
         xy_px, logits = find_peaks(
-            picker.compute_scores(np.ascontiguousarray(seen)),
+            picker.compute_scores(np.ascontiguousarray(view)),
             np.ascontiguousarray(allowed),
             radius=radius_px,
             threshold=_MIN_SCORE,

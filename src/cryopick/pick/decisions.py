@@ -34,7 +34,7 @@ _SMALLEST_ANG, _LARGEST_ANG = 50.0, 560.0  # sizes that are tried if none is giv
 _FINE_DIVISORS = (2.0, 3.0)  # of a given diameter, to find out whether particles are elongated
 _MAX_FINE_MICROGRAPHS = 3
 _FINEST_SIDE = 0.3  # smallest scale of elongated particles, in lengths
-_TOLD_RATIO = 1.2  # of scale and diameter, from which on the user is told
+_REPORTED_RATIO = 1.2  # of scale and diameter, from which on it is reported to the user
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ def resolve_settings(
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))
     if settings.scale_ang is None and settings.width_ang is None and settings.diameter_ang:
-        settings, told = _find_elongation(settings, settings.diameter_ang, probe)
-        decisions += told
+        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe)
+        decisions += further_decisions
     if settings.scale_ang is None:
         further_ang = _extend_sizes(settings, evidence)
         if further_ang is not None:
             evidence = evidence.add(measure_evidence(probe([further_ang], evidence.micrographs)))
-        settings, told = _choose_size(settings, evidence)
-        decisions += told
+        settings, further_decisions = _choose_size(settings, evidence)
+        decisions += further_decisions
     return settings, decisions
 
 
@@ -172,20 +172,23 @@ def _choose_size(settings: PickSettings, evidence: Evidence) -> tuple[PickSettin
             )
         return replace(settings, scale_ang=given_ang), []
     scale_ang = max(by_size, key=lambda size: by_size[size])
-    what = "size not given" if settings.diameter_range_ang is None else "size given as a range"
+    reason = "size not given" if settings.diameter_range_ang is None else "size given as a range"
     settings = replace(
         settings,
         scale_ang=scale_ang,
         diameter_ang=given_ang or scale_ang,
         diameter_range_ang=None,
     )
-    told = _describe_neighbours(by_size, scale_ang, evidence.scale)
+    evidence_text = _describe_neighbours(by_size, scale_ang, evidence.scale)
     if given_ang is None:
-        message = f"{what}: estimated {scale_ang:.0f} Å ({told}); set --diameter-ang to override"
-    elif len(by_size) > 1 and max(scale_ang / given_ang, given_ang / scale_ang) > _TOLD_RATIO:
+        message = (
+            f"{reason}: estimated {scale_ang:.0f} Å ({evidence_text}); "
+            "set --diameter-ang to override"
+        )
+    elif len(by_size) > 1 and max(scale_ang / given_ang, given_ang / scale_ang) > _REPORTED_RATIO:
         message = (
             f"scores are highest at the scale of {scale_ang:.0f} Å, not of the given "
-            f"{given_ang:.0f} Å ({told}); set --scale-ang to override"
+            f"{given_ang:.0f} Å ({evidence_text}); set --scale-ang to override"
         )
     else:
         return settings, []
@@ -196,8 +199,8 @@ def _describe_neighbours(by_size: dict[float, float], best_ang: float, unit: flo
     """Describe the evidence at a size and at the sizes beside it."""
     sizes = list(by_size)
     at = sizes.index(best_ang)
-    shown = sizes[max(0, at - 1) : at + 2]
-    return "evidence: " + ", ".join(f"{size:.0f} Å {by_size[size] / unit:.2f}" for size in shown)
+    nearby = sizes[max(0, at - 1) : at + 2]
+    return "evidence: " + ", ".join(f"{size:.0f} Å {by_size[size] / unit:.2f}" for size in nearby)
 
 
 def _describe_contrast(evidence: Evidence) -> str:

@@ -136,7 +136,7 @@ class PickSettings:
             raise SettingsError("set either diameter_ang or diameter_range_ang")
         low_high_ang = self.diameter_range_ang
         if len(low_high_ang) != 2 or not 0 < low_high_ang[0] < low_high_ang[1] < math.inf:
-            shown = " ".join(f"{value:g}" for value in low_high_ang)
+            sizes = " ".join(f"{value:g}" for value in low_high_ang)
             raise SettingsError(
-                f"diameter_range_ang must be two sizes above 0, the smaller first; got {shown}"
+                f"diameter_range_ang must be two sizes above 0, the smaller first; got {sizes}"
             )

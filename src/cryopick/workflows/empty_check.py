@@ -54,15 +54,15 @@ def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -
         picker: The picker that was used.
         device: Device to compute on.
     """
-    found = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
-    empty = [name for name, verdict in found.items() if verdict == Verdict.PROBABLY_EMPTY]
+    verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
+    empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
     if not empty or not picker.model.detects_contrast:
-        return Judgement(found)
+        return Judgement(verdicts)
     chosen = [empty[index] for index in choose_evenly(len(empty), _MAX_CHECKED)]
     warning = _look_elsewhere(picker, device, [Path(name) for name in chosen])
     if not warning:
-        return Judgement(found)
-    return Judgement({**found, **dict.fromkeys(empty, Verdict.UNCLEAR)}, warning, empty)
+        return Judgement(verdicts)
+    return Judgement({**verdicts, **dict.fromkeys(empty, Verdict.UNCLEAR)}, warning, empty)
 
 
 def _look_elsewhere(picker: Picker, device: torch.device, paths: Sequence[Path]) -> str:

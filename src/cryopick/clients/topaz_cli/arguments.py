@@ -51,8 +51,8 @@ def add_scale_options(parser: Parser) -> None:
         (("-s", "--down-scale"), "divide"),
         (("-x", "--up-scale"), "multiply"),
     ):
-        about = f"{operation} coordinates by this factor (default: 1)"
-        parser.add_argument(*names, type=float, default=1.0, help=about)
+        help_text = f"{operation} coordinates by this factor (default: 1)"
+        parser.add_argument(*names, type=float, default=1.0, help=help_text)
 
 
 def expand_argument_files(words: Sequence[str], depth: int = 0) -> list[str]:

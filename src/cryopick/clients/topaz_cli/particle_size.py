@@ -84,8 +84,8 @@ def _combine(estimates: Sequence[PickSettings], settings: PickSettings) -> PickS
     if not estimates:
         size_px = settings.diameter_ang or _FALLBACK_PX
         return replace(settings, diameter_ang=size_px, scale_ang=size_px, diameter_range_ang=None)
-    by_scale = sorted(estimates, key=lambda found: found.scale_ang or 0.0)
-    contrast = statistics.mode([found.contrast for found in estimates])
+    by_scale = sorted(estimates, key=lambda estimate: estimate.scale_ang or 0.0)
+    contrast = statistics.mode([estimate.contrast for estimate in estimates])
     return replace(by_scale[(len(by_scale) - 1) // 2], contrast=contrast)
 
 

@@ -88,12 +88,12 @@ def _parse_crops(project: AnnotationProject, text: str) -> list[Crop]:
     if not 0 < len(parts) <= _MAX_CROPS:
         raise InputError(f"ask for 1 to {_MAX_CROPS} crops")
     try:
-        places = [(int(mid), float(x), float(y)) for mid, x, y in parts]
+        positions = [(int(mid), float(x), float(y)) for mid, x, y in parts]
     except ValueError:
         raise InputError("crops are given as micrograph:x:y, separated by commas") from None
-    if any(not (abs(x) <= 1e6 and abs(y) <= 1e6 and 0 <= mid < 2**62) for mid, x, y in places):
+    if any(not (abs(x) <= 1e6 and abs(y) <= 1e6 and 0 <= mid < 2**62) for mid, x, y in positions):
         raise InputError("a crop lies outside any micrograph")
-    rows = {mid: project.micrographs.find(mid) for mid in {place[0] for place in places}}
+    rows = {mid: project.micrographs.find(mid) for mid in {position[0] for position in positions}}
     return [
-        Crop(Path(rows[mid]["path"]), x, y, rows[mid]["pixel_size_ang"]) for mid, x, y in places
+        Crop(Path(rows[mid]["path"]), x, y, rows[mid]["pixel_size_ang"]) for mid, x, y in positions
     ]

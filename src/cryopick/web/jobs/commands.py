@@ -87,13 +87,13 @@ class RunPlanner:
         labelled = set(labels.micrographs)
         training = [path for path in others if str(path) in labelled] or others
         _write_list(folder / "train.lst", training)
-        listed = self._list_argument(folder / "train.lst", training)
-        words = ["train", "-m", listed, "-p", str(folder / "labels.json")]
+        micrograph_list = self._list_argument(folder / "train.lst", training)
+        words = ["train", "-m", micrograph_list, "-p", str(folder / "labels.json")]
         words += ["-o", str(folder / "model.safetensors"), *self._training_options(request)]
         if held_out:
             _write_list(folder / "held_out.lst", held_out)
-            listed = self._list_argument(folder / "held_out.lst", held_out)
-            words += ["--held-out-micrographs", listed]
+            micrograph_list = self._list_argument(folder / "held_out.lst", held_out)
+            words += ["--held-out-micrographs", micrograph_list]
             words += ["--held-out-picks", str(folder / "labels.json")]
         negatives = self._annotations.table("neg").restrict([str(path) for path in training])
         if len(negatives):
@@ -138,8 +138,8 @@ class RunPlanner:
         run = self._runs.create("suggest", "Suggestion", {"diameter_ang": diameter_ang})
         folder = self._runs.folder(run)
         _write_list(folder / "suggest.lst", list(usable.values()))
-        listed = self._list_argument(folder / "suggest.lst", list(usable.values()))
-        words = ["suggest", listed, "-o", str(folder / "candidates.json")]
+        micrograph_list = self._list_argument(folder / "suggest.lst", list(usable.values()))
+        words = ["suggest", micrograph_list, "-o", str(folder / "candidates.json")]
         words += ["--out-micrographs", str(folder / "order.lst"), "--force"]
         words += self._pixel_size_options()
         labels = self._annotations.table("pos").restrict([str(path) for path in usable.values()])
@@ -190,8 +190,8 @@ class RunPlanner:
         self, folder: Path, usable: dict[int, Path], model: Path | None, region_options: list[str]
     ) -> list[str]:
         _write_list(folder / "pick.lst", list(usable.values()))
-        listed = self._list_argument(folder / "pick.lst", list(usable.values()))
-        words = ["pick", listed, "-o", str(folder / "picks.json"), "--force"]
+        micrograph_list = self._list_argument(folder / "pick.lst", list(usable.values()))
+        words = ["pick", micrograph_list, "-o", str(folder / "picks.json"), "--force"]
         words += ["--threshold", _MIN_THRESHOLD, *self._pixel_size_options(), *region_options]
         return words if model is None else [*words, "--model", str(model)]
 

@@ -115,8 +115,8 @@ class PickGallery:
             return labels
         if not query.other:
             picks = self._project.runs.picks(query.run)
-            nothing = np.broadcast_to(np.float32(_UNPICKED), picks.score.shape)
-            return _Items(picks.mids, picks.xy_px, picks.score, nothing)
+            unpicked = np.broadcast_to(np.float32(_UNPICKED), picks.score.shape)
+            return _Items(picks.mids, picks.xy_px, picks.score, unpicked)
         joined: _Items = self._remember(("items", self._base(query)), lambda: self._join(query))
         return joined
 
@@ -215,8 +215,10 @@ class PickGallery:
                     ids[row] = label["id"]
             return marks, ids
 
-        found: tuple[Integer[np.ndarray, " picks"], dict[int, str]] = self._remember(key, find)
-        return found
+        marks_and_ids: tuple[Integer[np.ndarray, " picks"], dict[int, str]] = self._remember(
+            key, find
+        )
+        return marks_and_ids
 
     def _base(self, query: GalleryQuery) -> tuple[object, ...]:
         """Identify the items of a query, also after the picks of a run were replaced."""

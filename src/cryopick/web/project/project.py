@@ -110,8 +110,8 @@ class AnnotationProject:
         folder = folder.resolve()
         event_stream = EventStream()
         journal = folder / "labels.ops.jsonl"
-        database, kept = _open_database(folder / "labels.db", journal, read_only=read_only)
-        notes = [] if read_only else _initialize(database, journal, kept)
+        database, damaged_path = _open_database(folder / "labels.db", journal, read_only=read_only)
+        notes = [] if read_only else _initialize(database, journal, damaged_path)
         headers = HeaderReader(
             database, lambda: event_stream.send("micrographs", {}), enabled=not read_only
         )
@@ -199,9 +199,9 @@ class AnnotationProject:
     @property
     def box_px(self) -> int:
         """Side of the boxes in exported tables: as entered, or 1.5 particle diameters."""
-        given = round(float(self.database.meta("box_px") or 0))
-        if given:
-            return given
+        entered_px = round(float(self.database.meta("box_px") or 0))
+        if entered_px:
+            return entered_px
         size_ang = self.micrographs.given_pixel_size_ang or self._file_pixel_size_ang() or 1.0
         diameter_ang = float(self.database.meta("diameter_ang") or DEFAULT_DIAMETER_ANG)
         return max(2, 2 * round(_BOX_DIAMETERS * diameter_ang / size_ang / 2))
@@ -278,19 +278,19 @@ def _open_database(
         if read_only or not read_journal(journal):
             raise
     names = (path.with_name(f"labels.damaged-{number}.db") for number in count(1))
-    kept = next(name for name in names if not name.exists())
-    path.rename(kept)
+    damaged_path = next(name for name in names if not name.exists())
+    path.rename(damaged_path)
     path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # belongs to the damaged file
-    return ProjectDatabase(path), kept
+    return ProjectDatabase(path), damaged_path
 
 
-def _initialize(database: ProjectDatabase, journal: Path, kept: Path | None) -> list[str]:
+def _initialize(database: ProjectDatabase, journal: Path, damaged_path: Path | None) -> list[str]:
     """Give a new project its name; restore the annotations of a lost or damaged database.
 
     Args:
         database: Database of the project.
         journal: Text copy of the edits.
-        kept: New path of a damaged database.
+        damaged_path: New path of a damaged database.
 
     Returns:
         Messages to the user.
@@ -303,12 +303,12 @@ def _initialize(database: ProjectDatabase, journal: Path, kept: Path | None) -> 
     if not restored:
         return []
     lost = len(lines) - restored + count_damaged_lines(journal)
-    state = f"was damaged and is kept as {kept.name}" if kept else "was missing"
+    state = f"was damaged and is kept as {damaged_path.name}" if damaged_path else "was missing"
     damaged = f" {lost} lines of it could not be used." if lost else ""
-    counts = salvage_tables(database, kept) if kept else {}
-    known = {row["id"] for row in database.rows("SELECT id FROM run")}
+    counts = salvage_tables(database, damaged_path) if damaged_path else {}
+    stored_runs = {row["id"] for row in database.rows("SELECT id FROM run")}
     folders = sorted((journal.parent / "runs").glob("r[0-9]*"))
-    lost_runs = [f"runs/{folder.name}" for folder in folders if folder.name not in known]
+    lost_runs = [f"runs/{folder.name}" for folder in folders if folder.name not in stored_runs]
     return [
         f"labels.db {state}: {restored} edits were restored from {journal.name}.{damaged} "
         f"{describe_salvage(counts, lost_runs)}"

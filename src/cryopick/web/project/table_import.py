@@ -182,8 +182,8 @@ def _create_run(project: AnnotationProject, table: Picks, title: str) -> str:
     project.runs.store_picks(run, replace(table, score=score))
     lowest = float(score.min()) if len(score) else 0.0
     project.runs.set_pick_filter(run, PickFilter(lowest))
-    now = current_time()
-    project.runs.change(run, state="done", message=title, started=now, ended=now)
+    timestamp = current_time()
+    project.runs.change(run, state="done", message=title, started=timestamp, ended=timestamp)
     project.event_stream.send("run", project.jobs.describe(project.runs.find(run)))
     return run
 

@@ -95,7 +95,7 @@ class MicrographQuery:
         text: Part of the name.
         state: todo, doing, all, skip, or problem; empty for all.
         run: Run whose picks are counted.
-        ranges: Ranges of values that lists state; micrographs without a value are left out.
+        ranges: Ranges of values that lists state; micrographs without a value are excluded.
         verdict: Verdict of the run on the micrograph; empty for all.
     """
 
@@ -176,13 +176,13 @@ class ProjectMicrographs:
     @staticmethod
     def _store_values(db: Any, paths: Sequence[Path]) -> None:  # noqa: ANN401  # sqlite3's connection
         """Store the CTF fit, defocus, ice and motion that lists state."""
-        listed = [path for path in paths if isinstance(path, ListedPath) and path.source]
+        listed_paths = [path for path in paths if isinstance(path, ListedPath) and path.source]
         values_by_list: dict[Path, dict[str, dict[str, float]]] = {}
-        for source in {path.source for path in listed if path.source}:
+        for source in {path.source for path in listed_paths if path.source}:
             values_by_list[source] = {}
             with suppress(CryopickError):  # the list names micrographs, but its values are damaged
                 values_by_list[source] = read_micrograph_values(source)
-        for path in listed:
+        for path in listed_paths:
             assert path.source is not None
             values = values_by_list[path.source].get(path.listed_name, {})
             db.executemany(
@@ -196,11 +196,11 @@ class ProjectMicrographs:
         rows = self._database.rows(
             "SELECT name, min(value) AS low, max(value) AS high FROM listed_value GROUP BY name"
         )
-        found = {row["name"]: row for row in rows}
+        row_by_name = {row["name"]: row for row in rows}
         return [
-            {**found[name], "title": title, "unit": unit}
+            {**row_by_name[name], "title": title, "unit": unit}
             for name, (title, unit) in MICROGRAPH_VALUES.items()
-            if name in found
+            if name in row_by_name
         ]
 
     def list_rows(self, query: MicrographQuery) -> dict[str, Any]:

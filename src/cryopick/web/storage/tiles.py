@@ -186,9 +186,9 @@ class TileRenderer:
         """Measure the grey scale on patches all over the micrograph, filtered like the tile."""
         key = (key, tile.factor, tile.filters)
         with self._lock:
-            known = self._ranges.get(key)
-        if known is not None:
-            return known
+            cached = self._ranges.get(key)
+        if cached is not None:
+            return cached
         step = _SAMPLE_PX * tile.factor
         corners = [
             (int(fy * max(0, regions.shape[0] - step)), int(fx * max(0, regions.shape[1] - step)))
