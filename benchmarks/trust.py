@@ -1,9 +1,9 @@
-"""What the program promises on each set, beside the truth: counts, rates, thresholds, verdicts.
+"""Compare predicted counts, rates, thresholds and verdicts with the truth of each set.
 
     .venv/bin/python benchmarks/trust.py           print the tables
     .venv/bin/python benchmarks/trust.py --fit     fit the constants again, for a new general model
 
-Each set of `foreign_sets.py` is judged with constants that were fitted without it. The general
+Each set of `foreign_sets.py` is evaluated with constants that were fitted without it. The general
 model picks a few micrographs of each; the peaks are cached by the version of the model. With
 labels, these are drawn at random, and their scores by the general model, which did not learn from
 them, are used as well. `--fit` writes `src/cryopick/evaluate/score_prior.json`.

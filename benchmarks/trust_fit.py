@@ -1,4 +1,4 @@
-"""Fit the constants of the distribution of scores to many sets, each left out once.
+"""Fit the constants of the distribution of scores to many sets, each excluded once.
 
 - `Trial`: factors that are searched.
 - `leave_out`: the prior for each set, fitted to the others.
@@ -211,7 +211,7 @@ def search(
 
 
 def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> dict[str, float]:
-    """Fit the deviations between sets to the errors of each set when it was left out."""
+    """Fit the deviations between sets to the errors of each set when it was excluded."""
     errors: dict[str, list[float]] = {
         name: []
         for name in (
@@ -235,11 +235,9 @@ def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> di
             kind = "labelled_deviation" if n_labels else "count_deviation"
             errors[kind].append(required(np.log, fit.count, number))
             promised = fit.estimate_precision(at)
-            errors["precision_deviation"].append(required(log_odds, promised, precision))
+            errors["precision_deviation"].append(required(logit, promised, precision))
             if not n_labels:
-                errors["recall_deviation"].append(
-                    required(log_odds, fit.estimate_recall(at), recall)
-                )
+                errors["recall_deviation"].append(required(logit, fit.estimate_recall(at), recall))
     return {name: round(float(np.quantile(values, COVERED)), 3) for name, values in errors.items()}
 
 
@@ -250,8 +248,8 @@ def true_rates(peaks: Peaks, threshold: float) -> tuple[float, float]:
     return point.precision, point.recall
 
 
-def log_odds(fraction: float) -> float:
-    """Logarithm of the odds, finite for 0 and 1."""
+def logit(fraction: float) -> float:
+    """Logit of a fraction, finite for 0 and 1."""
     fraction = min(max(fraction, 0.005), 0.995)
     return float(np.log(fraction / (1 - fraction)))
 

@@ -58,7 +58,7 @@ class Peaks:
 
     @property
     def family(self) -> str:
-        """Name of the set without variants, which are never fitted and judged apart."""
+        """Name of the set without its variant; a fit excludes all variants of a set together."""
         return self.name.split(":")[0]
 
     @property
@@ -163,7 +163,7 @@ def pick_noise(picker: Picker, path: Path, rng: np.random.Generator) -> np.ndarr
 
 
 def inside(data: ForeignSet, xy_px: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points in the part of the micrographs that is judged."""
+    """Return the points in the part of the micrographs that is evaluated."""
     if data.judged_px is None:
         return xy_px, score
     left, right, top, bottom = data.judged_px

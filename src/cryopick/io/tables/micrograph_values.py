@@ -44,7 +44,7 @@ Values = dict[str, dict[str, float]]
 def read_micrograph_values(path: Path) -> Values:
     """Read the values of each micrograph, by the name in the list.
 
-    Columns that the file lacks, and values that are not finite numbers, are left out. The first
+    Columns that the file lacks, and values that are not finite numbers, are skipped. The first
     row of a micrograph counts. Values of a .cs file are also read from passthrough files beside
     it that have the same micrographs.
 

@@ -87,7 +87,7 @@ const retrain = () => {
   allSent().then(() => get("plan")).then((p) => start({ ...p.defaults, ...form.value }));
 };
 
-/** Do a step of the guide. @param {string} id */
+/** Do a step that the guiding strip suggests. @param {string} id */
 function follow(id) {
   if (id === "add" || id === "pixel") go("data");
   else if (id === "size") (go("label"), act("tool.ruler"));

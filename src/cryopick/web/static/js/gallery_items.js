@@ -14,8 +14,8 @@ export const SHEET = 50;
 export const SHEET_COLUMNS = 10;
 const MAX_PAGES = 60;
 const MAX_SHEETS = 160;
-/** Selected items that can be judged at once. */
-export const MAX_JUDGED = 5000;
+/** Selected items that can be reviewed at once. */
+export const MAX_REVIEWED = 5000;
 
 /** order: score-desc, score-asc, threshold or disagreement; show: open, pos, neg or all. */
 export const query = signal({ order: "score-desc", other: "", show: "open", selected: true, source: "picks" });
@@ -158,7 +158,7 @@ async function loadSheet(key) {
 export function selectRange(from, to, keep = false) {
   const next = new Set(keep ? selection.peek() : []);
   const [low, high] = [Math.min(from, to), Math.max(from, to)];
-  for (let i = Math.max(0, low); i <= Math.min(high, total.peek() - 1, low + MAX_JUDGED - 1); i++) next.add(i);
+  for (let i = Math.max(0, low); i <= Math.min(high, total.peek() - 1, low + MAX_REVIEWED - 1); i++) next.add(i);
   selection.value = next;
 }
 
@@ -173,7 +173,7 @@ export function toggle(index) {
 export async function judge(kind) {
   if (store.readOnly.peek() || !total.peek()) return;
   const indices = selection.peek().size ? [...selection.peek()].sort((a, b) => a - b) : [focus.peek()];
-  if (indices.length > MAX_JUDGED) return store.notify(`At most ${MAX_JUDGED} crops can be judged at once.`, "warn");
+  if (indices.length > MAX_REVIEWED) return store.notify(`At most ${MAX_REVIEWED} crops can be reviewed at once.`, "warn");
   const mine = version;
   for (const page of new Set(indices.map((i) => Math.floor(i / PAGE)))) await loadPage(page);
   if (mine !== version) return;

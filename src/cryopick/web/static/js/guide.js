@@ -21,7 +21,7 @@ export const inspected = signal(/** @type {Set<string>} */ (new Set()));
 export const exported = signal(false);
 
 let requests = 0;
-/** Load the numbers of the guide. */
+/** Load the numbers for the guiding strip. */
 export async function loadGuide() {
   const request = ++requests;
   const [newPlan, newComparison] = await Promise.all([get("plan").catch(() => null), get("comparison").catch(() => null)]);
@@ -31,7 +31,7 @@ export async function loadGuide() {
 }
 
 /** @typedef {{id: string, where: string, text: string, label?: string, more?: [string, string]}} Next
- * `id`: of the highlighted button; `where`: the step with that button; `label`: text of the button if it is in the guide;
+ * `id`: of the highlighted button; `where`: the step with that button; `label`: text of the button if it is in the guiding strip;
  * `more`: id and text of another way */
 
 /** Whether labels help: how much the last ones changed. */

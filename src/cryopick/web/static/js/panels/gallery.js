@@ -63,7 +63,7 @@ export function Gallery({ go }) {
         ${q.order === "disagreement" && html`<select aria-label="Other run" value=${q.other} onChange=${onSelect((other) => set({ other }))}>${others.map((r) => html`<option value=${r.id}>${r.title}</option>`)}</select>`}
         ${q.order !== "threshold" && html`<label class="tick"><input type="checkbox" checked=${q.selected} onChange=${() => set({ selected: !q.selected })} /> only at or above ${formatScore(store.threshold.value ?? 0)}</label>`}`}
       <label class="unit"><span>Show</span><select aria-label="Show" value=${q.show} onChange=${onSelect((show) => set({ show }))}>
-        ${[["open", source === "picks" ? "Not judged" : "All labels"], ["pos", "Accepted"], ["neg", "Rejected"], ...(source === "picks" ? [["all", "All"]] : [])].map(([id, name]) => html`<option value=${id}>${name}</option>`)}</select></label>
+        ${[["open", source === "picks" ? "Not reviewed" : "All labels"], ["pos", "Accepted"], ["neg", "Rejected"], ...(source === "picks" ? [["all", "All"]] : [])].map(([id, name]) => html`<option value=${id}>${name}</option>`)}</select></label>
       <${Segments} name="Size" value=${size.value} on=${(/** @type {string} */ v) => (size.value = v)} choices=${[["small", "S"], ["medium", "M"], ["large", "L"]]} />
       <span class="spacer"></span>
       <span class="num muted" data-test="gallery-total">${plural(gallery.total.value, "crop")}${gallery.selection.value.size ? `, ${count(gallery.selection.value.size)} selected` : ""}</span>
