@@ -160,9 +160,7 @@ def test_boxes_along_helices_keep_the_helix_and_the_micrograph(tmp_path):
 
 @pytest.mark.parametrize("comment", ["# version 30001", "#version 3 0", "# a b", "#a b c"])
 @pytest.mark.parametrize("blank", ["\n", "\n\n", " \n"])
-def test_a_comment_after_a_loop_is_no_row_of_it(
-    comment, blank, tmp_path
-):
+def test_a_comment_after_a_loop_is_no_row_of_it(comment, blank, tmp_path):
     optics = "data_optics\n\nloop_\n_rlnOpticsGroup\n_rlnOpticsGroupName\n_rlnVoltage\n1 g 300\n"
     pair = "data_general\n\n_rlnTomoSubTomosAre2DStacks 0\n\n"
     table = (
