@@ -29,7 +29,18 @@ SMALL = DemoSettings(
     particles=6,
     labels=5,
     simulate=("--width-px", "576", "--height-px", "512", "--carbon-prob", "0"),
-    train=("--steps", "4", "--checkpoint-every", "2", "--width", "2", "--patch-px", "31"),
+    train=(
+        "--init",
+        "random",
+        "--steps",
+        "4",
+        "--checkpoint-every",
+        "2",
+        "--width",
+        "2",
+        "--patch-px",
+        "31",
+    ),
 )
 
 

@@ -18,7 +18,7 @@ def test_every_family_makes_molecules_with_at_most_protein_density(family):
 
 
 def test_drawn_molecules_vary_in_size_and_family():
-    molecules = [draw_molecule(np.random.default_rng(seed)) for seed in range(60)]
+    molecules = [draw_molecule(np.random.default_rng(seed)) for seed in range(150)]
 
     assert len({molecule.name for molecule in molecules}) >= len(FAMILIES)
     diameters = [molecule.diameter_ang for molecule in molecules]
