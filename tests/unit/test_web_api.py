@@ -33,7 +33,12 @@ def test_the_state_contains_what_the_page_loads_first(client):
     assert state["pixel_size_ang"] == tiny.PIXEL_ANG
     assert state["pixel_size_source"] == "file"
     assert ".star" in [one["id"] for one in state["formats"]]
-    changed = client.patch("/api/state", json={"pixel_size_ang": 2.5}).json()
+    doubted = client.patch("/api/state", json={"pixel_size_ang": 2.5})
+    assert doubted.status_code == 409
+    assert "4 times less than the 10 Å that the files state" in doubted.text
+    assert client.get("/api/state").json()["pixel_size_source"] == "file"
+    confirmed = {"pixel_size_ang": 2.5, "confirmed": True}
+    changed = client.patch("/api/state", json=confirmed).json()
     assert changed["pixel_size_ang"] == 2.5
     assert changed["pixel_size_source"] == "given"
 

@@ -105,6 +105,11 @@ def test_picks_are_counted_selected_reviewed_and_exported(client, project):
     assert written["n"] == len(read_picks(Path(written["files"][0]["path"]))) == n_selected - 1 + 1
     assert "cryopick pick" in written["command"]
     assert client.delete(f"/api/runs/{run}").status_code == 200
+    assert client.get("/api/runs").json()["runs"] == []
+    client.post(f"/api/runs/{run}:restore")
+    assert [one["id"] for one in client.get("/api/runs").json()["runs"]] == [run]
+    assert project.runs.selection_mask(run).sum() == n_selected
+    client.delete(f"/api/runs/{run}", params={"permanently": True})
     assert client.get(f"/api/runs/{run}").status_code == 404
 
 
@@ -117,7 +122,9 @@ def test_a_pixel_size_of_1_must_be_confirmed(client, project, tmp_path):
     assert client.get("/api/micrographs/4").json()["pixel_size_source"] == "doubtful"
     assert "confirm it" in client.get("/api/plan").json()["refusal"]
     assert "confirm it" in client.post("/api/runs", json=run).json()["error"]
-    client.patch("/api/state", json={"pixel_size_ang": 1.0})
+    assert client.patch("/api/state", json={"pixel_size_ang": 1.0}).status_code == 409
+    assert client.get("/api/micrographs/4").json()["pixel_size_source"] == "doubtful"
+    client.patch("/api/state", json={"pixel_size_ang": 1.0, "confirmed": True})
     assert client.get("/api/micrographs/4").json()["pixel_size_source"] == "given"
     assert client.get("/api/plan").json()["refusal"] is None
 
