@@ -83,7 +83,7 @@ def test_a_wrong_diameter_is_made_up_for_by_the_scale(factor):
     assert settings.diameter_ang == given_ang
     assert DIAMETER_ANG / 1.15 < settings.scale_ang < DIAMETER_ANG * 1.15
     picker = Picker.create(MODEL, settings, CPU)
-    assert picker.radius_ang == pytest.approx(settings.scale_ang / 2)
+    assert picker.radius_ang == pytest.approx(0.6 * settings.scale_ang)
     assert [decision.subject for decision in decisions] == ["size"]
 
 

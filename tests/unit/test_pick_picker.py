@@ -259,10 +259,10 @@ def test_bright_particles_are_picked_after_inversion(tmp_path):
 
 
 def test_the_width_of_elongated_particles_sets_the_spacing():
-    assert picker(diameter_ang=160.0).radius_ang == pytest.approx(80.0)
+    assert picker(diameter_ang=160.0).radius_ang == pytest.approx(96.0)
     assert picker(diameter_ang=160.0, width_ang=120.0).radius_ang == pytest.approx(60.0)
     assert picker(diameter_ang=160.0, width_ang=20.0).radius_ang == pytest.approx(80.0)  # a rod
-    assert picker(diameter_ang=160.0, scale_ang=100.0).radius_ang == pytest.approx(50.0)
+    assert picker(diameter_ang=160.0, scale_ang=100.0).radius_ang == pytest.approx(60.0)
     assert picker(diameter_ang=160.0, radius_ang=7.0).radius_ang == 7.0
 
 

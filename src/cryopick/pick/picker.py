@@ -45,6 +45,7 @@ from cryopick.runs.parallel import available_cores
 
 __all__ = ["Picker", "ScoredMicrograph", "default_step_px", "find_peaks"]
 
+_SPACING_FRAC = 0.6  # default distance between compact particles, in diameters (decision 0021)
 _MAX_WORKERS = 4  # micrographs in memory, about 150 MB each; further cores share the work on each
 
 
@@ -188,7 +189,7 @@ class Picker:
             return SPACING_FRAC * self.diameter_ang
         if width_ang:
             return max(width_ang / 2, self.diameter_ang / 4)
-        return (self.settings.scale_ang or self.diameter_ang) / 2
+        return _SPACING_FRAC * (self.settings.scale_ang or self.diameter_ang)
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.

@@ -42,7 +42,7 @@ class PickSettings:
         float | None,
         Help(
             "Minimum distance between picks in ångströms.",
-            default="half of scale_ang; with --width-ang, half the width but at least a quarter of "
+            default="0.6 of scale_ang; with --width-ang, half the width but at least a quarter of "
             "the diameter, or half the diameter if it is 2.5 times the width or more",
         ),
     ] = None
