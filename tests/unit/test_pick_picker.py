@@ -66,11 +66,11 @@ def test_any_step_finds_the_same_particles(tmp_path, step_px):
     np.testing.assert_allclose(in_order(picks.xy_px[:5]), in_order(CENTRES), atol=2.0)
 
 
-def test_the_default_radius_is_half_the_diameter(tmp_path):
+def test_the_default_radius_is_six_tenths_of_the_diameter(tmp_path):
     path = micrograph(tmp_path)
 
     by_default = picker().pick(path)
-    as_given = picker(radius_ang=DIAMETER_ANG / 2).pick(path)
+    as_given = picker(radius_ang=0.6 * DIAMETER_ANG).pick(path)
     wider = picker(radius_ang=DIAMETER_ANG).pick(path)
 
     np.testing.assert_array_equal(by_default.xy_px, as_given.xy_px)
