@@ -144,7 +144,7 @@ def test_a_training_run_is_reported_with_curves_labels_and_held_out_picks(scored
         *("train", "-m", "mics", "-p", "labels.tsv", "-o", "a.safetensors"),
         *("--diameter-ang", tiny.DIAMETER_ANG, "--particles-per-micrograph", 9, "--width", 2),
         *("--steps", 4, "--checkpoint-every", 2, "--held-out-frac", 0.4),
-        *("--device", "cpu"),
+        *("--init", "random", "--device", "cpu"),
     )
 
     cryopick("report", "a.safetensors", "--device", "cpu")

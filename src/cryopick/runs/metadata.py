@@ -46,15 +46,15 @@ class RunMetadata:
         finished: Local time at the end of the run.
     """
 
-    command: Sequence[str] = ()
+    command: Sequence[str] = field(default_factory=list)
     folder: str = ""
-    micrographs: Sequence[str] = ()
+    micrographs: Sequence[str] = field(default_factory=list)
     files: Mapping[str, str] = field(default_factory=dict)
-    held_out: Sequence[str] = ()
-    skipped: Sequence[str] = ()
-    findings: Sequence[str] = ()
-    label_scores: Sequence[float] = ()
-    later_commands: Sequence[str] = ()
+    held_out: Sequence[str] = field(default_factory=list)
+    skipped: Sequence[str] = field(default_factory=list)
+    findings: Sequence[str] = field(default_factory=list)
+    label_scores: Sequence[float] = field(default_factory=list)
+    later_commands: Sequence[str] = field(default_factory=list)
     seconds: float | None = None
     peak_bytes: int | None = None
     machine: str = ""
