@@ -233,7 +233,7 @@ def test_the_particle_count_is_estimated_reported_and_stored(run, words):
     assert summary["settings"]["particles_per_micrograph"] >= tiny.PER_MICROGRAPH
 
 
-@pytest.mark.parametrize(("number", "side"), [(90, "above"), (12, "")])
+@pytest.mark.parametrize(("number", "side"), [(90, "above"), (7, "")])
 def test_a_doubtful_particle_count_is_reported(run, number, side):
     line = LINE.replace("--particles-per-micrograph 12", f"--particles-per-micrograph {number}")
 
