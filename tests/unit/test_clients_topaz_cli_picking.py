@@ -18,6 +18,11 @@ from cryopick.io.tables.pick_tables import read_picks
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
+from cryopick.simulate.micrograph import simulate_micrograph
+from cryopick.simulate.molecule_files import load_molecule
+from cryopick.simulate.settings import SimulationSettings
+
+COARSE_ANG = 8.0  # pixel size of simulated micrographs
 
 
 def table(text):
@@ -26,6 +31,24 @@ def table(text):
     assert header.split("\t") == ["image_name", "x_coord", "y_coord", "score"]
     cells = [row.split("\t") for row in rows]
     return [(name, int(x), int(y), float(score)) for name, x, y, score in cells]
+
+
+def simulate(path, number, *, diameter_px=21.0, zoom=1):
+    """Write a micrograph of ten particles, and return their centres (x, y).
+
+    The general model ignores smooth blobs. With `zoom`, particles have `zoom` times that diameter.
+    """
+    diameter_ang = diameter_px * COARSE_ANG
+    settings = SimulationSettings(
+        width_px=160 * zoom,
+        height_px=128 * zoom,
+        pixel_size_ang=COARSE_ANG / zoom,
+        particles=10,
+        overlapping_frac=0.0,
+    ).without_junk()
+    made = simulate_micrograph(settings, load_molecule("compact", diameter_ang), number)
+    write_mrc(path, made.image, pixel_size_ang=None, overwrite=True)
+    return made.xy_px
 
 
 def score_map(folder, name, peaks, shape=(40, 50)):
@@ -212,16 +235,13 @@ def test_the_general_model_finds_the_size_that_the_minimum_distance_does_not_cha
     zoom, topaz, tmp_path
 ):
     for number in range(2):
-        image, _ = tiny.blobs(number, (192, 224))
-        write_mrc(
-            tmp_path / f"m{number}.mrc", np.kron(image, np.ones((zoom, zoom))), pixel_size_ang=None
-        )
+        simulate(tmp_path / f"m{number}.mrc", number, zoom=zoom)
 
     runs = [topaz(f"extract m0.mrc m1.mrc -m resnet16_u64 -r {r} -d -1 -t -6") for r in (2, 30)]
 
     sizes = [reported_size(told.err) for told in runs]
     assert sizes[0] == sizes[1]
-    assert 8 * zoom < sizes[0] < 32 * zoom
+    assert 21 * zoom / 1.3 < sizes[0] < 21 * zoom * 1.3
     near, far = (table(told.out) for told in runs)
     assert 0 < len(far) < len(near)
     assert far[0] == near[0]  # the same scores
@@ -230,12 +250,12 @@ def test_the_general_model_finds_the_size_that_the_minimum_distance_does_not_cha
 def test_images_that_come_one_by_one_are_scored_at_one_size(topaz, tmp_path, monkeypatch):
     monkeypatch.setattr("cryopick.clients.topaz_cli.particle_size._EARLIER", defaultdict(list))
     sizes = []
-    for number in range(5):
-        image, _ = tiny.blobs(number, (192, 224))
-        write_mrc(tmp_path / "rank0.mrc", image, pixel_size_ang=None, overwrite=True)
+    for number, diameter_px in enumerate([26.0, 15.0, 20.0, 15.0, 26.0]):
+        simulate(tmp_path / "rank0.mrc", number, diameter_px=diameter_px)
         sizes.append(reported_size(topaz("extract rank0.mrc -r 2 -t 0 -d -1").err))
 
-    assert sizes[3] == sizes[4] == sorted(sizes[:3])[1]
+    assert sizes[1] < sizes[2] < sizes[0]
+    assert sizes[3] == sizes[4] == sizes[2]  # the median of the first three
 
 
 def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
@@ -248,17 +268,16 @@ def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
 
 
 def test_targets_choose_the_size_and_the_distance(topaz, tmp_path):
-    image, xy_px = tiny.blobs(0, (192, 224))
-    write_mrc(tmp_path / "a.mrc", np.kron(image, np.ones((2, 2))), pixel_size_ang=None)
-    lines = [f"a\t{round(2 * x)}\t{round(2 * y)}" for x, y in xy_px]
+    xy_px = simulate(tmp_path / "a.mrc", 0)
+    lines = [f"a\t{round(x)}\t{round(y)}" for x, y in xy_px]
     (tmp_path / "t.txt").write_text("\n".join(["image_name\tx_coord\ty_coord", *lines, ""]))
 
     told = topaz("extract a.mrc --targets t.txt -t 0 -d -1 --assignment-radius 8")
 
     assert "targets are ranked best" in told.err
-    assert 14 < reported_size(told.err) < 70
+    assert 21 / 2 < reported_size(told.err) < 21 * 2
     best = np.array([row[1:3] for row in table(told.out)[: len(xy_px)]])
-    distances = np.hypot(*(best[:, None] - 2 * xy_px).transpose(2, 0, 1)).min(axis=1)
+    distances = np.hypot(*(best[:, None] - xy_px).transpose(2, 0, 1)).min(axis=1)
     assert (distances < 8).sum() >= len(xy_px) - 1
 
 
