@@ -2,19 +2,36 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.score_samples import draw_background
 
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior, load_score_prior
 
 
-def background(rng, number):
-    """Scores of peaks of noise, drawn from the measured density."""
-    prior = load_score_prior()
-    scores = np.linspace(-6, 3, 400)
-    weight = np.exp(np.interp(scores, prior.background_scores, prior.background_log_density))
-    return rng.choice(scores, number, p=weight / weight.sum()) + rng.normal(0, 0.02, number)
+def make_wide_prior():
+    """Make a prior that leaves density and contrast open, whatever the stored one was fitted to."""
+    scores = np.linspace(-8, 8, 33)
+    return ScorePrior(
+        floor=-4.0,
+        background_scores=tuple(scores),
+        background_log_density=tuple(-np.logaddexp(-2 * (scores + 3.5), 1.5 * (scores + 3.5))),
+        shift=(0.0, 0.2),
+        log_stretch=(0.0, 0.1),
+        mean=(1.0, 2.5),
+        log_width=(0.1, 0.5),
+        log_ratio=(-2.0, 2.5),
+        midpoint=(-0.4, 0.8),
+        midpoint_by_ratio=-0.13,
+        log_steepness=(0.7, 1.0),
+        effective_picks=1000.0,
+        effective_labels=60.0,
+        precision_deviation=0.3,
+        recall_deviation=0.3,
+        count_deviation=0.1,
+        labelled_deviation=0.1,
+    )
 
 
 def best_f1(score, is_particle):
@@ -35,10 +52,11 @@ def f1_at(score, is_particle, threshold):
 )
 def test_threshold_and_count_are_right_at_any_density_and_contrast(particles, mean, width):
     rng = np.random.default_rng(particles)
-    score = np.concatenate([background(rng, 2500), rng.normal(mean, width, particles)])
+    prior = make_wide_prior()
+    score = np.concatenate([draw_background(rng, 2500, prior), rng.normal(mean, width, particles)])
     is_particle = np.arange(len(score)) >= 2500
 
-    fit = fit_score_distribution(score)
+    fit = fit_score_distribution(score, prior=prior)
 
     assert f1_at(score, is_particle, fit.best_threshold) > best_f1(score, is_particle) - 0.08
     assert fit.count.low <= particles <= fit.count.high
@@ -47,7 +65,7 @@ def test_threshold_and_count_are_right_at_any_density_and_contrast(particles, me
 def test_promised_intervals_contain_the_truth_and_shrink_with_labels():
     rng = np.random.default_rng(1)
     particles = rng.normal(0.3, 1.2, 600)
-    score = np.concatenate([background(rng, 3000), particles])
+    score = np.concatenate([draw_background(rng, 3000), particles])
     selected = score >= 0
 
     without = fit_score_distribution(score)
@@ -65,7 +83,7 @@ def test_promised_intervals_contain_the_truth_and_shrink_with_labels():
 def test_labels_reveal_particles_that_the_model_hardly_sees():
     rng = np.random.default_rng(2)
     particles = rng.normal(-2.0, 1.2, 700)
-    score = np.concatenate([background(rng, 2000), particles])
+    score = np.concatenate([draw_background(rng, 2000), particles])
 
     without = fit_score_distribution(score)
     labelled = fit_score_distribution(score, rng.choice(particles, 50, replace=False))
@@ -77,6 +95,7 @@ def test_labels_reveal_particles_that_the_model_hardly_sees():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.floats(-6, 9, width=32), min_size=1, max_size=60))
+@example([8.0])
 def test_any_scores_give_finite_intervals_in_order(scores):
     fit = fit_score_distribution(np.array(scores))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+from tests.score_samples import draw_background
 
 from cryopick.errors import SettingsError
 from cryopick.picks import Picks, concatenate
@@ -25,9 +26,9 @@ many = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=50).map(np.a
 
 
 def sample_of(particles, others, mean=2.0, seed=0, labels=25):
-    """Draw normal scores of particles and background on two micrographs, with some labels."""
+    """Draw scores of particles and background on two micrographs, with some labels."""
     rng = np.random.default_rng(seed)
-    score = np.concatenate([rng.normal(mean, 1.2, particles), rng.normal(-4.2, 1.0, others)])
+    score = np.concatenate([rng.normal(mean, 1.2, particles), draw_background(rng, others)])
     xy = rng.uniform(0, 40_000, (len(score), 2))
     index = rng.integers(0, 2, len(score))
     picks = Picks(micrographs=("a", "b"), index=index, xy_px=xy, score=score)

@@ -26,6 +26,7 @@ __all__ = ["Interval", "ScoreDistribution", "fit_score_distribution"]
 
 _BIN = 0.25
 _TOP = 8.0  # scores above count as this one
+_MAX_FLOOR = 7.0  # below the highest mean, so that its particles are visible
 _MEANS = np.arange(-3.5, 7.6, 0.5)
 _WIDTHS = (0.5, 0.7, 1.0, 1.3, 1.7, 2.2)
 _SHIFTS = np.arange(-1.25, 0.8, 0.25)  # relative to the mean of the prior
@@ -177,7 +178,7 @@ def fit_score_distribution(
     labels = np.zeros(0) if labels is None else np.maximum(labels, _LOWEST)
     lowest = float(score.min()) if len(score) else prior.floor
     floor = prior.floor + _BIN * max(np.floor((lowest - prior.floor) / _BIN), 0)
-    grid = _Grid.create(min(float(floor), _TOP - _BIN), prior)
+    grid = _Grid.create(min(float(floor), _MAX_FLOOR), prior)
     clipped = np.clip(score[score >= floor], grid.edges[0], _TOP - _BIN / 2)
     counts = np.histogram(clipped, grid.edges)[0].astype(np.float64)
     fractions = grid.fit_fractions(counts)
