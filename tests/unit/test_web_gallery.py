@@ -131,6 +131,20 @@ def test_a_tile_shows_one_pixel_per_pixel(client):
     assert np.corrcoef(tile.ravel(), image[20:, 10:].ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize(("factor", "shape"), [(1, (96, 112)), (2, (48, 56))])
+def test_a_tile_is_binned_by_its_factor(client, factor, shape):
+    tile = decode(client.get("/api/micrographs/1/tile", params={"x": 0, "y": 0, "factor": factor}))
+
+    assert tile.shape == shape
+
+
+@pytest.mark.parametrize("factor", [0, 3, "x"])
+def test_other_factors_of_tiles_are_refused(client, factor):
+    query = {"x": 0, "y": 0, "factor": factor}
+
+    assert client.get("/api/micrographs/1/tile", params=query).status_code == 422
+
+
 @pytest.mark.parametrize("suffix", [".mrc", ".mrc.gz"])
 @pytest.mark.parametrize("filters", [(None, None), (60.0, None), (60.0, 2000.0)])
 def test_tiles_agree_with_the_filtered_micrograph(tmp_path, suffix, filters):

@@ -59,7 +59,7 @@ def create_gallery_routes(project: AnnotationProject) -> APIRouter:
         mid: Number,
         x: Annotated[int, Query(ge=0, le=10**6)],
         y: Annotated[int, Query(ge=0, le=10**6)],
-        factor: Literal[1, 2] = 1,
+        factor: Annotated[int, Query(ge=1, le=2)] = 1,
         lp: Annotated[Angstrom | None, Query()] = None,
         hp: Annotated[Angstrom | None, Query()] = None,
     ) -> Response:
