@@ -62,10 +62,15 @@ export class Stage {
   }
 
   resize() {
-    this.ratio = window.devicePixelRatio || 1;
+    const ratio = (this.ratio = window.devicePixelRatio || 1);
+    const { left, top } = this.root.getBoundingClientRect();
+    const toPixel = (/** @type {number} */ edge) => Math.round(edge * ratio) / ratio - edge;
     for (const canvas of [this.below, this.above]) {
       canvas.width = Math.max(1, Math.round(this.root.clientWidth * this.ratio));
       canvas.height = Math.max(1, Math.round(this.root.clientHeight * this.ratio));
+      // Panels above end within a pixel; the canvas covers whole ones, or the browser would blur it.
+      const [width, height] = [canvas.width / ratio, canvas.height / ratio];
+      Object.assign(canvas.style, { left: `${toPixel(left)}px`, top: `${toPixel(top)}px`, width: `${width}px`, height: `${height}px` });
     }
     if (this.fitted) this.fit();
     this.redraw("image", "marks");
