@@ -31,7 +31,6 @@ def main():
         ]
     }
     with StarFile(sys.argv[2]) as file:
-        rows["optics"] = file.getTableSize("optics")
         rows["star"] = [
             [row.rlnMicrographName, float(row.rlnCoordinateX), float(row.rlnCoordinateY)]
             for row in file.iterTable("particles")

@@ -286,3 +286,12 @@ def test_a_quoted_word_reads_back_as_it_was(word):
     block = parse_star(f"data_\nloop_\n_tag\n{written}\n", Path("a.star"))[0]
 
     assert unquote_values(list(block.find_loop("_tag"))) == [word]
+
+
+def test_whole_numbers_in_a_column_of_fractions_keep_a_decimal_point(tmp_path):
+    xy_px = np.array([[20.0, 30.0], [21.0, 31.5]])
+    write_picks(Picks.for_micrograph("a.mrc", xy_px, np.array([3.0, 1.8])), tmp_path / "p.star")
+
+    rows = [x.split() for x in (tmp_path / "p.star").read_text().splitlines() if x[:5] == "a.mrc"]
+
+    assert [row[1:] for row in rows] == [["20", "30.0", "3.0"], ["21", "31.5", "1.8"]]

@@ -270,6 +270,7 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
         names=[quote_value(name) for name in picks.micrographs],
         is_scored=not len(picks) or not np.isnan(picks.score).all(),
         one_micrograph=layout.one_micrograph,
+        fractional=_list_fractional(picks),
     )
     context = StarContext(block="") if layout.one_micrograph else layout.star
     yield from [context.others, "", ""] if context.others else []
@@ -282,15 +283,33 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
     yield ""
 
 
+def _list_fractional(picks: Picks) -> list[str]:
+    """List coordinate and score columns with any value that is not a whole number."""
+    values = {_X: picks.xy_px[:, 0], _Y: picks.xy_px[:, 1], _SCORE: picks.score}
+    return [tag for tag, column in values.items() if (column != np.round(column)).any()]
+
+
 def _format_columns(
-    picks: Picks, *, names: Sequence[str], is_scored: bool, one_micrograph: bool
+    picks: Picks,
+    *,
+    names: Sequence[str],
+    is_scored: bool,
+    one_micrograph: bool,
+    fractional: Sequence[str],
 ) -> dict[str, list[str]]:
-    """Format all columns; `names` are the quoted micrograph names."""
+    """Format all columns; `names` are the quoted micrograph names.
+
+    Scipion and emtools infer the type of a column from its first row, so that all values of
+    `fractional` columns take a decimal point.
+    """
     columns = {} if one_micrograph else {_NAME: [names[i] for i in picks.index.tolist()]}
     columns[_X] = format_coordinates(picks.xy_px[:, 0])
     columns[_Y] = format_coordinates(picks.xy_px[:, 1])
     if is_scored:
         columns[_SCORE] = format_scores(np.where(np.isnan(picks.score), _NO_SCORE, picks.score))
+    for tag in fractional:
+        texts = columns.get(tag, [])
+        columns |= {tag: [t if set(t) & set(".en") else f"{t}.0" for t in texts]} if texts else {}
     if one_micrograph:  # RELION's picker always writes these two
         columns |= {tag: ["0"] * len(picks) for tag in ("_rlnClassNumber", "_rlnAnglePsi")}
     for name, column in picks.extra.items():
