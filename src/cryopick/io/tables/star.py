@@ -284,7 +284,7 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
 
 
 def _list_fractional(picks: Picks) -> list[str]:
-    """List coordinate and score columns with any value that is not a whole number."""
+    """List coordinate and score columns with any value that is not an integer."""
     values = {_X: picks.xy_px[:, 0], _Y: picks.xy_px[:, 1], _SCORE: picks.score}
     return [tag for tag, column in values.items() if (column != np.round(column)).any()]
 
