@@ -84,7 +84,7 @@ def test_an_import_is_undone_as_one_step(own_server, make_page, tmp_path):
     user = make_page(own_server).open().micrograph("mic_00").step("data")
     page = user.page
     page.get_by_role("button", name="Import particles…").click()
-    page.locator("input[type=file]").set_input_files(table)
+    page.get_by_label("Files on this computer").set_input_files(table)
     page.get_by_role("button", name="Import 3,600 particles").click()
     page.get_by_label("Imports").get_by_text("3,600").wait_for()
     user.key("Control+z").saved()
