@@ -216,7 +216,7 @@ def test_a_model_of_cryopick_picks_at_the_given_size_whatever_the_header_says(to
         PickSettings(
             threshold=-99.0,
             pixel_size_ang=tiny.DIAMETER_ANG / size_px,
-            radius_ang=tiny.DIAMETER_ANG / 2,
+            radius_ang=0.6 * tiny.DIAMETER_ANG,
         ),
         torch.device("cpu"),
     )
