@@ -209,14 +209,14 @@ def test_a_model_of_cryopick_picks_at_the_given_size_whatever_the_header_says(to
     write_mrc(tmp_path / "raw.mrc", image, pixel_size_ang=(77.0, 77.0))
     size_px = 2 * model.diameter_px  # so the image is brought to half its size
 
-    options = f"-m m.safetensors --particle-diameter {size_px} -t -99 -d -1"
+    options = f"-m m.safetensors --particle-diameter {size_px} -r {size_px} -t -99 -d -1"
     found = table(topaz(f"extract raw.mrc {options}").out)
     picker = Picker.create(
         load_model(tmp_path / "m.safetensors"),
         PickSettings(
             threshold=-99.0,
             pixel_size_ang=tiny.DIAMETER_ANG / size_px,
-            radius_ang=0.6 * tiny.DIAMETER_ANG,
+            radius_ang=tiny.DIAMETER_ANG,
         ),
         torch.device("cpu"),
     )
