@@ -207,7 +207,6 @@ def expert_parts(user):
     return user.module("panels/export.js", "(m) => m.preview.value.parts")
 
 
-@pytest.mark.xfail(reason="review of a run of the fine-tuned model; cause not found", strict=False)
 def test_answers_in_the_review_become_labels_and_can_be_undone(expert, trained):
     expert.step("review")
     page = expert.page
@@ -223,7 +222,7 @@ def test_answers_in_the_review_become_labels_and_can_be_undone(expert, trained):
     assert heading.startswith("4 of")
     assert after - before == {"pos": 2, "neg": 1}  # the third answer was replaced
     assert kinds(expert) - before == {"pos": 1, "neg": 1}
-    expert.module("review_queue.js", "(m) => m.allSent()")
+    expert.module("unsaved_verdicts.js", "(m) => m.allSent()")
     asked = expert.fetch("review", run=trained["id"], kind="uncertain", k=500)["items"]
     third = expert.module("panels/review.js", "(m) => m.queue.value.items[2].pick")
     assert third in [item["pick"] for item in asked]
@@ -246,7 +245,6 @@ def kinds(user):
     return found
 
 
-@pytest.mark.xfail(reason="review of a run of the fine-tuned model; cause not found", strict=False)
 def test_only_answers_on_random_samples_measure_the_precision(expert):
     page = expert.page
     expert.step("review")
@@ -256,7 +254,7 @@ def test_only_answers_on_random_samples_measure_the_precision(expert):
     queue = expert.module("panels/review.js", "(m) => m.queue.value.items.length")
     for _ in range(min(queue, 20)):
         expert.key("y")
-    expert.module("review_queue.js", "(m) => m.allSent()")
+    expert.module("unsaved_verdicts.js", "(m) => m.allSent()")
     expert.step("inspect").reload().step("inspect")
     precision = page.locator("[data-test=precision]")
     precision.wait_for()
