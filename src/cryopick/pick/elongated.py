@@ -15,7 +15,7 @@ from cryopick.inference.score_map import ScoreMap
 __all__ = ["SPACING_FRAC", "filter_elongated", "is_elongated"]
 
 SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
-_MIN_ASPECT = 2.5
+_MIN_ASPECT = 5.0
 _DIRECTIONS = 18
 # Standard deviations of the Gaussian filter, as fractions of length and width.
 _LENGTH_FRAC, _WIDTH_FRAC = 0.28, 0.3
@@ -25,7 +25,7 @@ _MIN_LOGIT, _MAX_LOGIT = -4.0, 1.0
 
 
 def is_elongated(length_ang: float, width_ang: float | None) -> bool:
-    """Return true for particles at least 2.5 times as long as wide."""
+    """Return true for particles at least five times as long as wide."""
     return width_ang is not None and length_ang >= _MIN_ASPECT * width_ang
 
 

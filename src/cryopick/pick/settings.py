@@ -43,7 +43,7 @@ class PickSettings:
         Help(
             "Minimum distance between picks in ångströms.",
             default="0.6 of scale_ang; with --width-ang, half the width but at least a quarter of "
-            "the diameter, or half the diameter if it is 2.5 times the width or more",
+            "the diameter, or half the diameter if it is five times the width or more",
         ),
     ] = None
     diameter_ang: Annotated[
