@@ -17,7 +17,8 @@ from cryopick.array_types import Float
 from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.evaluate.emptiness import Verdict, is_likely_empty
-from cryopick.evaluate.expectation import estimate_metrics, select_automatically
+from cryopick.evaluate.expectation import select_automatically
+from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import require_device
 from cryopick.model.model_file import Model, get_label_scores, load_model
@@ -192,8 +193,9 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
             events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
         findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
         notify_findings(events, findings)
-        _write_metadata(job, output, result, device, findings)
-        events.emit(Finished(message=_summarize(job, output, result, rows, candidates)))
+        _write_metadata(job, output, result, labels, device, findings)
+        number = "" if job.automatic_threshold else _describe_number(candidates, labels)
+        events.emit(Finished(message=_summarize(output, result, rows, number)))
     return result
 
 
@@ -284,29 +286,30 @@ def _describe_number(candidates: Picks, labels: Float[np.ndarray, " labels"] | N
     """Describe the expected number of particles, with its interval."""
     if not len(candidates):
         return "no particles expected"
-    count = estimate_metrics(candidates, labels).distribution.count
+    count = fit_score_distribution(candidates.score, labels).count
     value, low, high = (f"{float(f'{x:.2g}'):,.0f}" for x in (count.value, count.low, count.high))
     source = "" if labels is not None else " without labels"
     return f"about {value} particles expected, 95 %: {low} to {high}{source}"
 
 
 def _summarize(
-    job: PickJob,
-    output: TableOutput,
-    result: PickResult,
-    rows: Sequence[MicrographRow],
-    candidates: Picks,
+    output: TableOutput, result: PickResult, rows: Sequence[MicrographRow], number: str
 ) -> str:
-    """Summarize the output, with the expected number of particles and the next step."""
+    """Summarize the output, with the next step if the picks are candidates.
+
+    Args:
+        output: The tables.
+        result: The picks in them.
+        rows: The table of the micrographs.
+        number: Expected number of particles among candidates; empty for selected picks.
+    """
     micrographs = format_count(len(result.picks.micrographs), "micrograph")
     where = f"on {micrographs} written to {output.out}"
     empty = sum(row.verdict == Verdict.PROBABLY_EMPTY for row in rows)
     findings = f"; {empty} of them probably empty" if empty else ""
     findings += f"; see {_find_micrograph_table(output)}"
-    if job.automatic_threshold:
+    if not number:
         return f"{len(result.picks):,} picks {where}{findings}"
-    model = job.model if isinstance(job.model, Model) else load_model(job.model)
-    number = _describe_number(candidates, get_label_scores(model))
     following = f"next: cryopick threshold {output.out} -o selected.star --at auto"
     return f"{len(result.picks):,} candidates ({number}) {where}{findings}; {following}"
 
@@ -315,6 +318,7 @@ def _write_metadata(
     job: PickJob,
     output: TableOutput,
     result: PickResult,
+    labels: Float[np.ndarray, " labels"] | None,
     device: torch.device,
     findings: Sequence[str],
 ) -> None:
@@ -325,7 +329,5 @@ def _write_metadata(
         skipped=[str(path) for path in result.skipped],
         findings=findings,
     )
-    model = job.model if isinstance(job.model, Model) else load_model(job.model)
-    scores = get_label_scores(model)
-    label_scores = [] if scores is None else scores.tolist()
+    label_scores = [] if labels is None else labels.tolist()
     write_run_metadata(replace(metadata, label_scores=label_scores), metadata_file(output.out))
