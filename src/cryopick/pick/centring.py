@@ -16,6 +16,7 @@ from cryopick.array_types import Bool, Float, Float32
 from cryopick.errors import MicrographError
 from cryopick.evaluate.matching import match_points
 from cryopick.pick.picker import Picker, find_peaks
+from cryopick.pick.probe import central_slice
 from cryopick.preprocess.mask import erode_mask
 
 __all__ = ["measure_centre_offset"]
@@ -45,7 +46,7 @@ def measure_centre_offset(picker: Picker, paths: Sequence[Path]) -> tuple[float,
             prepared, _ = picker.prepare(path)
         except MicrographError:
             continue
-        window = tuple(_central_slice(length) for length in prepared.image.shape)
+        window = tuple(central_slice(length, _MAX_SIDE_PX) for length in prepared.image.shape)
         usable = erode_mask(prepared.usable, picker.model.diameter_px / 2)
         differences.append(_compare_turned(picker, prepared.image[window], usable[window]))
         if sum(map(len, differences)) >= _ENOUGH_PAIRS:
@@ -78,8 +79,3 @@ def _compare_turned(
     (as_is, logits), (back, _) = positions
     partner = match_points(as_is, logits, back, _MAX_SHIFT_PX)
     return as_is[partner >= 0] - back[partner[partner >= 0]]
-
-
-def _central_slice(length: int) -> slice:
-    start = max(0, length - _MAX_SIDE_PX) // 2
-    return slice(start, start + min(length, _MAX_SIDE_PX))

@@ -6,6 +6,7 @@ scored pixels is limited, so that it takes seconds at most.
 
 - `probe_micrographs`: score the first micrographs.
 - `Probe`: the peaks of the scores, by contrast and size.
+- `central_slice`: the middle of an axis.
 """
 
 from collections import defaultdict
@@ -32,7 +33,7 @@ from cryopick.preprocess.pipeline import (
     rescale_micrograph,
 )
 
-__all__ = ["MIN_SCORE", "Probe", "probe_micrographs"]
+__all__ = ["MIN_SCORE", "Probe", "central_slice", "probe_micrographs"]
 
 MIN_SCORE = 0.0  # logit of the weakest peak that is kept
 _MAX_MICROGRAPHS = 8
@@ -159,7 +160,7 @@ class _Prober:
     def _prepare(self, base: RescaledMicrograph, factor: float) -> PreparedMicrograph:
         """Prepare the centre of a micrograph at a coarser scale."""
         side_px = round(_MAX_SIDE_PX * min(2.0, factor))
-        window = tuple(_central_slice(length, side_px) for length in base.image.shape)
+        window = tuple(central_slice(length, side_px) for length in base.image.shape)
         normalization = self.picker.model.normalization
         return prepare_micrograph(np.ascontiguousarray(base.image[window]), factor, normalization)
 
@@ -176,6 +177,7 @@ class _Prober:
             self.scored_px += prepared.image.size
 
 
-def _central_slice(length: int, side_px: int) -> slice:
+def central_slice(length: int, side_px: int) -> slice:
+    """Return the slice of the central `side_px` elements of an axis, or of all if it is shorter."""
     start = max(0, length - side_px) // 2
     return slice(start, start + min(length, side_px))
