@@ -10,6 +10,7 @@ A batch depends only on the seed and the step, so a resumed run samples the same
 
 - `Sampler`: samples minibatches from prepared micrographs.
 - `Minibatch`: a minibatch.
+- `augment_patches`, `index_kinds`: parts of sampling that do not depend on the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ __all__ = [
     "UNLABELLED",
     "Minibatch",
     "Sampler",
+    "augment_patches",
+    "index_kinds",
 ]
 
 IGNORED, UNLABELLED, POSITIVE, NEGATIVE = 0, 1, 2, 3
@@ -59,6 +62,31 @@ class Minibatch:
     kinds: UInt8[np.ndarray, "batch grid grid"]
     indices: Mapping[int, Int64[Tensor, " scores"]]
     partner_logits: Float[Tensor, " negatives"]
+
+
+def augment_patches(
+    patches: Float[Tensor, "batch side side"], settings: SamplingSettings, rng: np.random.Generator
+) -> Float[Tensor, "batch side side"]:
+    """Vary contrast, noise and spectrum of the patches of a minibatch."""
+    patches = augment_intensity(
+        patches,
+        contrast=settings.contrast,
+        noise=settings.noise,
+        seed=int(rng.integers(2**62)),
+    )
+    return augment_spectrum(
+        patches, log_gain_std=settings.spectral_augmentation, seed=int(rng.integers(2**62))
+    )
+
+
+def index_kinds(
+    kinds: UInt8[np.ndarray, "batch rows columns"], device: torch.device
+) -> dict[int, Tensor]:
+    """List the flat indices of the scores of each kind, on a device."""
+    return {
+        kind: copy_to_device(np.flatnonzero(kinds == kind), device)
+        for kind in (UNLABELLED, POSITIVE, NEGATIVE)
+    }
 
 
 class Sampler:
@@ -116,22 +144,9 @@ class Sampler:
             all_kinds.append(tiled_kinds)
             # Tiles and scores are both in row order.
             partner_logits = self._partner_logits[rows].astype(np.float32)
-        patches = augment_intensity(
-            torch.cat(crops),
-            contrast=self.settings.contrast,
-            noise=self.settings.noise,
-            seed=int(rng.integers(2**62)),
-        )
-        patches = augment_spectrum(
-            patches,
-            log_gain_std=self.settings.spectral_augmentation,
-            seed=int(rng.integers(2**62)),
-        )
+        patches = augment_patches(torch.cat(crops), self.settings, rng)
         batch_kinds = np.concatenate(all_kinds)
-        indices = {
-            kind: copy_to_device(np.flatnonzero(batch_kinds == kind), device)
-            for kind in (UNLABELLED, POSITIVE, NEGATIVE)
-        }
+        indices = index_kinds(batch_kinds, device)
         return Minibatch(
             patches[:, None], batch_kinds, indices, copy_to_device(partner_logits, device)
         )

@@ -22,8 +22,15 @@ from cryopick.errors import SettingsError
 from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
 from cryopick.preprocess.prepared_store import PreparedStore
-from cryopick.train.augmentation import augment_intensity, augment_spectrum
-from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Minibatch
+from cryopick.train.sampling import (
+    IGNORED,
+    NEGATIVE,
+    POSITIVE,
+    UNLABELLED,
+    Minibatch,
+    augment_patches,
+    index_kinds,
+)
 from cryopick.train.settings import SamplingSettings
 
 __all__ = ["WindowSampler"]
@@ -79,22 +86,9 @@ class WindowSampler:
             image, window_kinds = self._window(rng, micrograph, centre_px)
             images.append(image)
             kinds.append(window_kinds)
-        patches = augment_intensity(
-            copy_to_device(np.stack(images), device),
-            contrast=self.settings.contrast,
-            noise=self.settings.noise,
-            seed=int(rng.integers(2**62)),
-        )
-        patches = augment_spectrum(
-            patches,
-            log_gain_std=self.settings.spectral_augmentation,
-            seed=int(rng.integers(2**62)),
-        )
+        patches = augment_patches(copy_to_device(np.stack(images), device), self.settings, rng)
         batch_kinds = np.stack(kinds)
-        indices = {
-            kind: copy_to_device(np.flatnonzero(batch_kinds == kind), device)
-            for kind in (UNLABELLED, POSITIVE, NEGATIVE)
-        }
+        indices = index_kinds(batch_kinds, device)
         if not len(indices[UNLABELLED]) or not len(indices[POSITIVE]):
             raise SettingsError(
                 "a minibatch has no unlabelled or no labelled position: almost everything on the "
