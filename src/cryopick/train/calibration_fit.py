@@ -81,10 +81,10 @@ def solve_logit_shift(logits: Float[np.ndarray, " picks"], number: float) -> flo
     >>> round(solve_logit_shift(np.zeros(4), 3.0), 3)  # probabilities of three quarters
     1.099
     """
-    target = min(max(number, 1e-3), 0.999 * len(logits))
-    low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
     from scipy.special import expit
 
+    target = min(max(number, 1e-3), 0.999 * len(logits))
+    low, high = -60.0 - float(logits.max()), 60.0 - float(logits.min())
     while high - low > 1e-9:
         middle = (low + high) / 2
         if expit(logits + middle).sum() < target:
