@@ -139,7 +139,7 @@ class Driver:
             "viewer/viewer.js",
             """async (m, [x, y]) => {
                 const {toScreen} = await import(document.baseURI + 'js/viewer/view.js');
-                const box = m.stage.now.root.getBoundingClientRect();
+                const box = m.stage.now.above.getBoundingClientRect();
                 const [sx, sy] = toScreen(m.stage.now.view, m.stage.now.size, x, y);
                 return [box.left + sx, box.top + sy];
             }""",

@@ -82,10 +82,8 @@ def test_one_to_one_shows_single_pixels_of_a_large_micrograph(make_page, ratio):
     x, y = np.floor(np.array(user.place(1020, 1020)) * ratio + 1e-6).astype(int)
     bright = np.zeros((40, 40), bool)
     bright[::4, ::4] = True
-    shifts = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]  # of device pixels
-    parts = [image[y + dy : y + dy + 40, x + dx : x + dx + 40] for dx, dy in shifts]
-    contrasts = [part[bright].min() - part[~bright].max() for part in parts]
-    assert max(contrasts) > 0, dict(zip(shifts, contrasts, strict=True))
+    part = image[y : y + 40, x : x + 40]
+    assert part[bright].min() > part[~bright].max()
 
 
 @pytest.mark.parametrize(

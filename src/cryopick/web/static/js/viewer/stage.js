@@ -64,7 +64,9 @@ export class Stage {
   resize() {
     const ratio = (this.ratio = window.devicePixelRatio || 1);
     const { left, top } = this.root.getBoundingClientRect();
-    const toPixel = (/** @type {number} */ edge) => Math.round(edge * ratio) / ratio - edge;
+    // Some browsers draw a canvas at whole CSS pixels, which are whole screen pixels at a whole ratio.
+    const step = Number.isInteger(ratio) ? 1 : ratio;
+    const toPixel = (/** @type {number} */ edge) => Math.round(edge * step) / step - edge;
     for (const canvas of [this.below, this.above]) {
       canvas.width = Math.max(1, Math.round(this.root.clientWidth * this.ratio));
       canvas.height = Math.max(1, Math.round(this.root.clientHeight * this.ratio));
@@ -73,6 +75,7 @@ export class Stage {
       Object.assign(canvas.style, { left: `${toPixel(left)}px`, top: `${toPixel(top)}px`, width: `${width}px`, height: `${height}px` });
     }
     if (this.fitted) this.fit();
+    else this.setView(this.view); // again on whole pixels, with the tiles that are visible now
     this.redraw("image", "marks");
   }
 
@@ -164,9 +167,9 @@ export class Stage {
       this.setView({ ...this.view, cx: x, cy: y });
   }
 
-  /** @param {{clientX: number, clientY: number}} event @returns {[number, number]} screen px within the stage */
+  /** @param {{clientX: number, clientY: number}} event @returns {[number, number]} screen px within the canvases */
   screenAt(event) {
-    const box = this.root.getBoundingClientRect();
+    const box = this.above.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
