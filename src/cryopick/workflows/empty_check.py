@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from cryopick.evaluate.emptiness import Verdict, classify_micrographs
 from cryopick.pick.evidence import measure_evidence
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import probe_micrographs
+from cryopick.pick.settings import FixedContrast
 from cryopick.picks import Picks, choose_evenly
 
 __all__ = ["Judgement", "judge_micrographs"]
@@ -32,22 +33,23 @@ class Judgement:
         verdicts: Verdict by name.
         warning: What other sizes and contrasts show on micrographs that look empty; empty if
             they show no more.
+        unclear: Names of the micrographs that the warning is about.
     """
 
     verdicts: Mapping[str, Verdict]
     warning: str = ""
-    checked: Sequence[str] = field(default=())
+    unclear: Sequence[str] = ()
 
     def warnings_of(self, name: str) -> tuple[str, ...]:
         """Return the warnings about a micrograph."""
-        return (self.warning,) if self.warning and name in self.checked else ()
+        return (self.warning,) if self.warning and name in self.unclear else ()
 
 
 def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -> Judgement:
     """Classify micrographs by their scores, and check those that look empty.
 
     With the general model, a few of them are scored at three particle sizes and in both contrasts.
-    If another one shows much more, the verdict is that they are unclear.
+    If another size or contrast shows much more, the verdict on all that look empty is unclear.
 
     Args:
         candidates: Picks down to a low score; micrographs are named by their paths.
@@ -67,22 +69,16 @@ def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -
 
 def _look_elsewhere(picker: Picker, device: torch.device, paths: Sequence[Path]) -> str:
     """Describe the size and the contrast with much more evidence; empty if there are none."""
-    diameter_ang = picker.diameter_ang
-    sizes_ang = [factor * diameter_ang for factor in _SIZE_FACTORS]
+    used_ang = picker.settings.scale_ang or picker.diameter_ang
+    sizes_ang = [factor * used_ang for factor in _SIZE_FACTORS]
     probe = probe_micrographs(picker.model, picker.settings, device, paths, sizes_ang)
     evidence = measure_evidence(probe).values
     if not probe.micrographs or not evidence:
         return ""
-    used = evidence.get(("bright" if _is_inverted(picker) else "dark", diameter_ang), 0.0)
+    polarity: FixedContrast = "bright" if picker.model.normalization.inverted else "dark"
+    used = evidence.get((polarity, used_ang), 0.0)
     contrast, size_ang = max(evidence, key=lambda key: evidence[key])
     n_peaks = len(probe.logits[contrast, size_ang])
     if evidence[contrast, size_ang] < _MIN_RATIO * used or n_peaks < _MIN_PEAKS * probe.micrographs:
         return ""
-    return (
-        f"no signs of particles, but more for {contrast} particles of {size_ang:.0f} Å; check "
-        "--diameter-ang and --contrast"
-    )
-
-
-def _is_inverted(picker: Picker) -> bool:
-    return bool(getattr(picker.model.normalization, "inverted", False))
+    return f"no signs of particles, but more for {contrast} particles of {size_ang:.0f} Å"

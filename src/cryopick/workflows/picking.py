@@ -189,7 +189,7 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         output.write(result.picks)
         rows = _write_micrograph_table(output, batch.picker, candidates, result, judgement)
         if warnings := [warning for row in rows for warning in row.warnings]:
-            message = f"{warnings[0]}; check --diameter-ang and the pixel size"
+            message = f"{warnings[0]}; check --diameter-ang, --contrast and the pixel size"
             events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
         findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
         notify_findings(events, findings)
@@ -261,9 +261,8 @@ def _write_micrograph_table(
     judgement: Judgement,
 ) -> list[MicrographRow]:
     """Write the table of the micrographs beside the picks."""
-    is_inverted = getattr(picker.model.normalization, "inverted", False)
     polarity = "dark" if picker.settings.contrast == "dark" else "as trained"
-    polarity = "bright" if is_inverted else polarity
+    polarity = "bright" if picker.model.normalization.inverted else polarity
     rows = summarize_micrographs(
         candidates,
         result.picks,
