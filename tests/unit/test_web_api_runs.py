@@ -138,3 +138,13 @@ def test_micrographs_are_listed_in_the_suggested_order(client, project):
 
     rows = client.get("/api/micrographs", params={"sort": "suggested"}).json()["rows"]
     assert [(row["id"], row["suggested"]) for row in rows] == [(3, 1), (1, 2), (2, None)]
+
+
+def test_a_permanently_deleted_run_leaves_no_verdicts_on_micrographs(project):
+    run = project.runs.create("pick", "Run", {})
+    with project.database.write() as db:
+        db.execute("INSERT INTO micrograph_verdict VALUES (?, 1, 'probably empty')", (run,))
+
+    project.runs.delete(run)
+
+    assert project.database.number("SELECT count(*) FROM micrograph_verdict") == 0

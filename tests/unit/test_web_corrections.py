@@ -97,6 +97,26 @@ def test_regions_and_excluded_micrographs_remove_picks(clean):
     assert counts(clean) == (25, 25, 25)
 
 
+def test_counts_stay_corrected_when_the_same_threshold_is_stored_again(clean):
+    label(clean, 1, x=5.0, kind="neg")
+    assert counts(clean) == (29, 29, 29)
+
+    clean.runs.set_pick_filter("r1", PickFilter(0.0))
+
+    assert counts(clean) == (29, 29, 29)
+
+
+def test_counts_follow_the_particle_diameter(clean):
+    label(clean, 1, x=7.0, kind="neg")  # 2 and 3 px from two picks
+    assert counts(clean) == (28, 28, 28)
+
+    try:
+        clean.database.set_meta("diameter_ang", "75.0")  # labels match within 2.5 px
+        assert counts(clean) == (29, 29, 29)
+    finally:
+        clean.database.set_meta("diameter_ang", "120.0")
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

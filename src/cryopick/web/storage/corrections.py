@@ -134,9 +134,9 @@ class CorrectionIndex:
             picks, candidates = self._runs.picks(run), self._runs.spacing_mask(run)
             self._open(run, picks)
             on_negative, in_region = np.zeros_like(candidates), np.zeros_like(candidates)
-            on_excluded = np.isin(picks.mids, [*self._find_excluded()])
-            mids, positions, scores = [], [np.zeros((0, 2))], [np.zeros(0)]
             excluded = self._find_excluded()
+            on_excluded = np.isin(picks.mids, [*excluded])
+            mids, positions, scores = [], [np.zeros((0, 2))], [np.zeros(0)]
             for row in self._database.rows(f"{_ANNOTATED} ORDER BY mid"):
                 mid = row["mid"]
                 corrections = self._of_micrograph(mid, picks, candidates)
@@ -160,11 +160,14 @@ class CorrectionIndex:
     def _open(self, run: str, picks: RunPicks) -> None:
         """Discard the corrections of other picks, limits or sizes."""
         limits = self._runs.pick_filter(run)
-        sizes = (self._database.meta("diameter_ang"), self._database.meta("pixel_size_ang"))
-        key = (run, limits.edge_ang, limits.min_distance_ang, *sizes)
+        key = (run, limits.edge_ang, limits.min_distance_ang, *self._sizes())
         if key != self._key or picks is not self._picks:
             self._key, self._picks = key, picks
             self._by_mid.clear()
+
+    def _sizes(self) -> tuple[str | None, str | None]:
+        """Return the settings on which the match radius depends."""
+        return self._database.meta("diameter_ang"), self._database.meta("pixel_size_ang")
 
     def _find_excluded(self) -> frozenset[int]:
         rows = self._database.rows("SELECT id FROM micrograph WHERE state = 'skip'")
@@ -230,7 +233,7 @@ class CorrectionIndex:
 
     def store_counts(self, run: str) -> None:
         """Store the numbers that the list of micrographs shows, unless they are up to date."""
-        key = f"{run} {self._runs.pick_filter(run)} {sorted(self._find_excluded())}"
+        key = f"{run} {self._runs.n_changes} {self._sizes()} {sorted(self._find_excluded())}"
         with self._lock:
             if key in self._counted or not self._runs.has_picks(run):
                 return

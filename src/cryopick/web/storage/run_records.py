@@ -42,6 +42,7 @@ class ProjectRuns:
         self, database: ProjectDatabase, micrographs: ProjectMicrographs, folder: Path
     ) -> None:
         self._database, self._micrographs, self._folder = database, micrographs, folder
+        self.n_changes = 0  # of filters and stored picks
         self._picks: dict[str, RunPicks] = {}
         self._spaced: dict[tuple[str, float, float], Bool[np.ndarray, " picks"]] = {}
 
@@ -102,6 +103,7 @@ class ProjectRuns:
                 ("cut", "run"),
                 ("pick_count", "run"),
                 ("verdict", "run"),
+                ("micrograph_verdict", "run"),
                 ("run", "id"),
             ):
                 db.execute(f"DELETE FROM {table} WHERE {column} = ?", (run,))
@@ -144,6 +146,7 @@ class ProjectRuns:
         temporary.rename(self.folder(run) / "picks.npz")
         self._picks.pop(run, None)
         self._spaced.clear()
+        self.n_changes += 1
         return numbers
 
     def _store_verdicts(self, run: str, numbers: dict[str, int]) -> None:
@@ -215,6 +218,7 @@ class ProjectRuns:
         picks, keep = self.picks(run), self.selection_mask(run)
         counts = picks.count_per_micrograph(keep).tolist()
         self.store_counts(run, dict(zip(picks.micrographs, counts, strict=True)))
+        self.n_changes += 1
 
     def spacing_mask(self, run: str) -> Bool[np.ndarray, " picks"]:
         """Mark the picks that satisfy edge margin and minimum distance, at any threshold."""
