@@ -211,3 +211,12 @@ def test_without_a_run_the_gallery_shows_the_labels(client):
         (1, 40.0, None, 2),
         (2, 20.0, None, 1),
     ]
+
+
+def test_each_of_two_labels_near_each_other_is_listed_with_its_own_name(client):
+    label(client, 1, 20.0, 30.0, "pos")
+    label(client, 1, 22.0, 30.0, "neg")
+
+    items = ask(client, "")["items"]
+
+    assert [item[5:] for item in items] == [[1, "l20pos"], [2, "l22neg"]]

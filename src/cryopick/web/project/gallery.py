@@ -13,14 +13,17 @@ from typing import Any, Literal
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.web.project.project import MATCH_DIAMETERS, AnnotationProject
+from cryopick.web.project.project import (
+    DEFAULT_DIAMETER_ANG,
+    MATCH_DIAMETERS,
+    AnnotationProject,
+)
 
 __all__ = ["GalleryQuery", "PickGallery"]
 
 Order = Literal["score-desc", "score-asc", "threshold", "disagreement"]
 Show = Literal["open", "pos", "neg", "all"]
 
-_DEFAULT_DIAMETER_ANG = 150.0
 _MARKS = {"open": 0, "pos": 1, "neg": 2}
 _UNPICKED = -math.inf  # score of a particle that a run did not pick
 _MAX_CACHED = 4
@@ -196,7 +199,7 @@ class PickGallery:
     def _find_marks(
         self, query: GalleryQuery
     ) -> tuple[Integer[np.ndarray, " picks"], dict[int, str]]:
-        """Find the items that lie on a label: their marks, and the labels' ids by item."""
+        """Find the items that lie on a label: marks and ids of the nearest labels, by item."""
         key = ("marks", self._base(query), self._project.annotations.seq)
 
         def find() -> tuple[Integer[np.ndarray, " picks"], dict[int, str]]:
@@ -204,12 +207,15 @@ class PickGallery:
             rows = self._project.database.rows("SELECT id, mid, x, y, kind FROM label ORDER BY mid")
             rows_of = _index_by_micrograph(items.mids)
             marks, ids = np.zeros(len(items.mids), np.int8), {}
+            nearest_px = np.full(len(items.mids), np.inf)
             for label in rows:
                 candidates = rows_of(label["mid"])
                 if not len(candidates):
                     continue
                 distance = np.hypot(*(items.xy_px[candidates] - [label["x"], label["y"]]).T)
                 near: Bool[np.ndarray, " near"] = distance <= radii_px.get(label["mid"], 10.0)
+                near &= distance < nearest_px[candidates]
+                nearest_px[candidates[near]] = distance[near]
                 for row in candidates[near].tolist():
                     marks[row] = 1 if label["kind"] == "pos" else 2
                     ids[row] = label["id"]
@@ -235,7 +241,7 @@ class PickGallery:
         )
 
     def _diameter_ang(self) -> float:
-        return float(self._project.database.meta("diameter_ang") or _DEFAULT_DIAMETER_ANG)
+        return float(self._project.database.meta("diameter_ang") or DEFAULT_DIAMETER_ANG)
 
     def _radii_px(self) -> dict[int, float]:
         """Return the distance within which picks are the same particle, by micrograph."""
