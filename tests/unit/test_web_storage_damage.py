@@ -12,6 +12,7 @@ from cryopick.web.project.project import AnnotationProject
 from cryopick.web.storage.annotations import AddLabel
 from cryopick.web.storage.database import DamagedDatabaseError, ProjectDatabase
 from cryopick.web.storage.journal_file import count_damaged_lines, read_journal
+from cryopick.web.storage.label_batches import list_batches
 
 COUNT = 40
 
@@ -143,6 +144,7 @@ def add_runs_and_reviews(folder, count=30):
             )
             (folder / "runs" / f"r{number}").mkdir()
         db.execute("UPDATE micrograph SET state = 'done', note = 'good ice'")
+        db.execute("INSERT INTO batch VALUES ('b', 'a.star', 'me', 0)")
     project.close()
 
 
@@ -167,6 +169,7 @@ def test_runs_reviews_and_states_are_read_from_a_damaged_database(folder):
     assert set(note.split(" are in ")[1].removesuffix(".").split(", ")) == set(lost)
     row = project.database.row("SELECT state, note FROM micrograph")
     assert row == {"state": "done", "note": "good ice"}
+    assert [batch["name"] for batch in list_batches(project.database)] == ["a.star"]
     project.close()
 
 

@@ -20,7 +20,7 @@ __all__ = ["describe_salvage", "salvage_tables"]
 
 _COPIED = (  # micrographs and runs first, as others refer to them
     *("micrograph", "run", "cut", "pick_count", "verdict", "micrograph_verdict"),
-    *("suggested", "listed_value", "person"),
+    *("suggested", "listed_value", "person", "batch"),
 )
 
 
