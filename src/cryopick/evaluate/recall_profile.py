@@ -70,7 +70,7 @@ class RecallProfile:
     Attributes:
         threshold: Minimum score of the picks; None for all.
         recall: Recall of all particles.
-        bins: Bins by property: `view`, the columns of the truth, `neighbour` and `edge`.
+        bins: Bins by property: `view`, or the title of a column or of a distance, with its unit.
         p_value: Probability of a variation between bins at least as large, if the recall did not
             depend on the property (χ² test); NaN for one bin.
         view: Direction of view of each particle: azimuth rot and polar angle tilt, in degrees.
