@@ -75,3 +75,12 @@ def test_a_truth_of_other_micrographs_is_refused(run_with_model):
     ).stderr
 
     assert "no particle on any of the 5 micrographs" in why or "elsewhere" in why
+
+
+@pytest.mark.parametrize("option", ["--only a.txt", "--ignore a.json", "--by-view", "--plot a.png"])
+def test_options_that_do_not_apply_to_regions_are_refused(run_with_model, option):
+    why = run_with_model(
+        f"evaluate m.safetensors labels.tsv --regions mics {option} --device cpu", status=2
+    ).stderr
+
+    assert "--regions works without" in why

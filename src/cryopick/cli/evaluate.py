@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.evaluate_regions import RegionOptions, evaluate_model
@@ -113,6 +113,8 @@ def evaluate(
     Example: cryopick evaluate particle.safetensors particles.tsv --regions test
     """
     if regions:
+        if only or ignore or by_view or plot:
+            raise BadParameter("--regions works without --only, --ignore, --by-view and --plot")
         options = RegionOptions(region_radius_px, region_step_px, pixel_size_ang, diameter_ang)
         evaluate_model(picks, truth, regions, options, device=device, as_json=as_json)
         return

@@ -15,13 +15,12 @@ from typer import echo
 from cryopick.cli.options import choose_model_file
 from cryopick.cli.progress import progress
 from cryopick.cli.tables import align_names
+from cryopick.train.settings import GENERAL
 
 if TYPE_CHECKING:
     from cryopick.workflows.region_evaluation import RegionEvaluation
 
 __all__ = ["RegionOptions", "evaluate_model"]
-
-_GENERAL = "general"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def evaluate_model(
     from cryopick.pick.settings import PickSettings
     from cryopick.workflows.region_evaluation import evaluate_regions
 
-    is_general = str(model) == _GENERAL
+    is_general = str(model) == GENERAL
     file = choose_model_file(None if is_general else model, options.diameter_ang)
     settings = PickSettings(
         pixel_size_ang=options.pixel_size_ang,
