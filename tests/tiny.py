@@ -30,6 +30,29 @@ def blobs(seed, shape=(96, 112)):
     return image.astype(np.float32), xy
 
 
+def particles(seed, shape=(128, 160), diameter_px=21.0, zoom=1):
+    """Simulate ten particles, and return the image and their centres (x, y).
+
+    The general model ignores smooth blobs. With `zoom`, all lengths are `zoom` times as large.
+    """
+    from cryopick.simulate.micrograph import simulate_micrograph
+    from cryopick.simulate.molecule_files import load_molecule
+    from cryopick.simulate.settings import SimulationSettings
+
+    coarse_ang = 8.0  # coarse enough for small images
+    height, width = shape
+    settings = SimulationSettings(
+        width_px=width * zoom,
+        height_px=height * zoom,
+        pixel_size_ang=coarse_ang / zoom,
+        particles=10,
+        overlapping_frac=0.0,
+    ).without_junk()
+    molecule = load_molecule("compact", diameter_px * coarse_ang)
+    made = simulate_micrograph(settings, molecule, seed)
+    return made.image, made.xy_px
+
+
 def micrographs(folder, count=3, pixel_size_ang=(PIXEL_ANG, PIXEL_ANG)):
     """Write mic_0.mrc, … into a folder, and labels.tsv beside it."""
     tables = []

@@ -113,7 +113,7 @@ def main():
         radius=2,
         scale=1,
         numEpochs=2,
-        numPartPerImg=8,
+        numPartPerImg=12,
         micsForTraining=2,
         kfold=2,
         trainExtra="--epoch-size 33 --units 4",

@@ -57,7 +57,7 @@ def picked(tmp_path):
     (tmp_path / "mics").mkdir()
     tables = []
     for number in range(3):
-        image, xy_px = tiny.blobs(number, (192, 224))
+        image, xy_px = tiny.particles(number, (192, 224))
         path = tmp_path / "mics" / f"mic_{number}.mrc"
         write_mrc(path, image, pixel_size_ang=(tiny.PIXEL_ANG, tiny.PIXEL_ANG))
         scores = np.linspace(3, -3, len(xy_px))

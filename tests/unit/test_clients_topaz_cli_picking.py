@@ -18,11 +18,6 @@ from cryopick.io.tables.pick_tables import read_picks
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
-from cryopick.simulate.micrograph import simulate_micrograph
-from cryopick.simulate.molecule_files import load_molecule
-from cryopick.simulate.settings import SimulationSettings
-
-COARSE_ANG = 8.0  # pixel size of simulated micrographs
 
 
 def table(text):
@@ -33,22 +28,11 @@ def table(text):
     return [(name, int(x), int(y), float(score)) for name, x, y, score in cells]
 
 
-def simulate(path, number, *, diameter_px=21.0, zoom=1):
-    """Write a micrograph of ten particles, and return their centres (x, y).
-
-    The general model ignores smooth blobs. With `zoom`, particles have `zoom` times that diameter.
-    """
-    diameter_ang = diameter_px * COARSE_ANG
-    settings = SimulationSettings(
-        width_px=160 * zoom,
-        height_px=128 * zoom,
-        pixel_size_ang=COARSE_ANG / zoom,
-        particles=10,
-        overlapping_frac=0.0,
-    ).without_junk()
-    made = simulate_micrograph(settings, load_molecule("compact", diameter_ang), number)
-    write_mrc(path, made.image, pixel_size_ang=None, overwrite=True)
-    return made.xy_px
+def simulate(path, number, **options):
+    """Write a micrograph of ten particles, and return their centres (x, y)."""
+    image, xy_px = tiny.particles(number, **options)
+    write_mrc(path, image, pixel_size_ang=None, overwrite=True)
+    return xy_px
 
 
 def score_map(folder, name, peaks, shape=(40, 50)):
