@@ -64,11 +64,12 @@ class MicrographRegions:
         """
         rows, columns = self.shape
         first, last = max(0, top), min(rows, top + height)
-        if first >= last:
+        left, right = max(0, left), min(columns, left + width)
+        if first >= last or left >= right:
             return np.zeros((0, 0), np.float32)
         if isinstance(self.pixels, PixelFile):
             block = self.pixels.read_rows(first, last)
         else:
             block = self.pixels[first:last]
-        part = np.array(block[:, max(0, left) : min(columns, left + width)], np.float32)
+        part = np.array(block[:, left:right], np.float32)
         return np.nan_to_num(part, copy=False, posinf=0.0, neginf=0.0)
