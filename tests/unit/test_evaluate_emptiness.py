@@ -6,7 +6,6 @@ import pytest
 from cryopick.evaluate.emptiness import (
     Verdict,
     classify_micrographs,
-    has_particles,
     is_likely_empty,
 )
 from cryopick.evaluate.expectation import find_best_threshold, select_automatically
@@ -21,6 +20,11 @@ def tail(rng, number=2500):
 def on(name, *scores):
     score = np.concatenate(scores)
     return Picks.for_micrograph(name, np.zeros((len(score), 2)), score)
+
+
+def has_particles(table):
+    """Mark the micrographs that are not probably empty."""
+    return np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in classify_micrographs(table)])
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ Crowded and faint particles make a tail without a peak, but a heavier one than t
 background: such micrographs are compared with others of the batch, or remain unclear.
 
 - `classify_micrographs`, `Verdict`: test each micrograph for the peak.
-- `has_particles`: true unless the verdict is "probably empty".
 - `is_likely_empty`: test if no micrograph has it, from a sample of them.
 
 Source: the ratio test is that of Wilks 1938, Ann. Math. Stat. 9:60; its thresholds here are
@@ -20,10 +19,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from cryopick.array_types import Bool, Float
+from cryopick.array_types import Float
 from cryopick.picks import Picks, choose_evenly
 
-__all__ = ["Verdict", "classify_micrographs", "has_particles", "is_likely_empty"]
+__all__ = ["Verdict", "classify_micrographs", "is_likely_empty"]
 
 _FLOOR = -4.0  # lower scores are ignored
 _BIN = 0.25
@@ -48,16 +47,6 @@ class Verdict(StrEnum):
     PROBABLY_EMPTY = "probably empty"
     UNCLEAR = "unclear: faint particles or contamination"
     UNDECIDED = "too few picks to decide"
-
-
-def has_particles(picks: Picks) -> Bool[np.ndarray, " micrographs"]:
-    """Test which micrographs may show particles: all that are not probably empty.
-
-    Args:
-        picks: Picks with scores, down to a low minimum such as -6.
-    """
-    verdicts = classify_micrographs(picks)
-    return np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in verdicts], bool)
 
 
 def classify_micrographs(picks: Picks) -> list[Verdict]:
