@@ -145,8 +145,7 @@ def read_context(path: Path) -> StarContext:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a STAR file, or has two tables of picks.
     """
-    text = read_text(path).replace("\r\n", "\n")
-    text = keep_first_row(text, _X)
+    text = keep_first_row(read_text(path), _X)
     blocks = parse_star(text, path)
     main_name, columns = _find_block(blocks, (_X, _Y), path)
     if _X not in columns or _NAME not in columns:
@@ -213,7 +212,7 @@ def read_list_optics(path: Path) -> tuple[StarContext, dict[str, str]]:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a STAR file.
     """
-    text = read_text(path).replace("\r\n", "\n")
+    text = read_text(path)
     blocks = parse_star(text, path)
     _, columns = _find_block(blocks, (_NAME,), path)
     names = [block.name.strip() for block in blocks]
