@@ -216,12 +216,13 @@ def _add_learning(parser: Parser) -> None:
 
 def _add_network(parser: Parser) -> None:
     add = parser.add_argument
-    add("--pretrained", action="store_true", default=True, help="accepted and ignored")
+    add("--pretrained", action="store_true", default=True, help="start resnet8 and resnet16 "
+        "from the general model of cryopick (default)")  # fmt: skip
     add(
         "--no-pretrained",
         action="store_false",
         dest="pretrained",
-        help="accepted: networks named by --model always start from random weights",
+        help="start the networks that --model names from random weights",
     )
     add("-m", "--model", default="resnet8", help="resnet8, resnet16, conv31, conv63, conv127, "
         "or a .sav file to fine-tune")  # fmt: skip
