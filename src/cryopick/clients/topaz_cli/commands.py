@@ -87,6 +87,8 @@ def _check(values: Namespace) -> None:
         error("--radius must be above 0")
     if values.particle_diameter is not None and not values.particle_diameter > 0:
         error("--particle-diameter must be above 0")
+    if not values.step_radius > 0:
+        error("--step-radius must be above 0")
     if values.only_validate and not values.targets:
         error("--only-validate requires --targets")
 
