@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, rotate, shift
 
+from cryopick.errors import SettingsError
 from cryopick.experiments.classes2d.relion import ClassAssignment
 from cryopick.experiments.classes2d.shares import compare_class_shares, match_class_averages
 from cryopick.picks import Picks
@@ -73,6 +75,18 @@ def test_empty_classes_are_no_reference():
 
     assert shares.reference.tolist() == [1, 3]
     np.testing.assert_allclose(shares.share, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        classified(averages()[:, :30, :30], [5, 5, 5]),
+        replace(classified(averages(), [5, 5, 5]), pixel_size_ang=2 * PIXEL_ANG),
+    ],
+)
+def test_averages_of_different_sizes_are_refused(other):
+    with pytest.raises(SettingsError, match="sets 1 and 2 differ in size"):
+        compare_class_shares([classified(averages(), [5, 5, 5]), other])
 
 
 def test_validate_shares_prints_one_row_per_class(run_words, monkeypatch):

@@ -8,12 +8,14 @@ mirror images. A set that lacks a view has a small share of its class.
 - `match_class_averages`: the best reference of each average.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryopick.array_types import Float, Float32, Integer
+from cryopick.errors import SettingsError
 from cryopick.experiments.classes2d.relion import ClassAssignment
 
 __all__ = ["ClassShares", "compare_class_shares", "match_class_averages"]
@@ -46,11 +48,15 @@ def compare_class_shares(
     Args:
         sets: Classes of each set, with averages of the same size.
         low_pass_ang: Resolution to which the averages are filtered.
+
+    Raises:
+        SettingsError: The averages differ in size or pixel size.
     """
     first = sets[0]
     reference = np.flatnonzero(first.count) + 1
     shares, correlations = [], []
-    for one in sets:
+    for number, one in enumerate(sets, start=1):
+        _require_same_size(first, one, number)
         occupied = np.flatnonzero(one.count)
         best, correlation = match_class_averages(
             one.images[occupied],
@@ -62,6 +68,18 @@ def compare_class_shares(
         shares.append(np.bincount(best, weights=weight, minlength=len(reference)))
         correlations.append(float(weight @ correlation))
     return ClassShares(reference, np.stack(shares), np.array(correlations))
+
+
+def _require_same_size(first: ClassAssignment, other: ClassAssignment, number: int) -> None:
+    is_same_pixel = math.isclose(first.pixel_size_ang, other.pixel_size_ang, rel_tol=1e-3)
+    if first.images.shape[1:] != other.images.shape[1:] or not is_same_pixel:
+        sizes = " and ".join(
+            f"{one.images.shape[1]} pixels of {one.pixel_size_ang:.4g} Å" for one in (first, other)
+        )
+        raise SettingsError(
+            f"the averages of sets 1 and {number} differ in size: {sizes}; extract all sets with "
+            "the same box and pixel size"
+        )
 
 
 def match_class_averages(
