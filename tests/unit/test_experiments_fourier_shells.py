@@ -107,6 +107,9 @@ def test_maps_of_other_sizes_and_files_that_are_no_maps_are_refused(tmp_path):
     (tmp_path / "flat.mrc").write_bytes(b"\0" * 3000)
     with pytest.raises(FormatError, match="expected a cubic map"):
         read_map(tmp_path / "flat.mrc")
+    write_map(tmp_path / "unitless.mrc", noise(0, 8), voxel_ang=0.0)
+    with pytest.raises(FormatError, match="states no voxel size"):
+        read_map(tmp_path / "unitless.mrc")
 
 
 def test_validate_fsc_prints_resolution_and_anisotropy_and_plots_them(run_words):

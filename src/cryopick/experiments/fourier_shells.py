@@ -84,6 +84,10 @@ def read_map(path: Path) -> tuple[Float32[np.ndarray, "depth height width"], flo
             f"{path}: expected a cubic map of 32-bit floats in an MRC file, found "
             f"{header[0]} x {header[1]} x {header[2]} voxels of mode {mode}"
         )
+    if not 0 < lengths[0] < math.inf:
+        raise FormatError(
+            f"{path}: the header states no voxel size; write it with the program that made the map"
+        )
     voxels = np.frombuffer(content, "<f4", side**3, 1024 + extension)
     return voxels.reshape(side, side, side), float(lengths[0]) / side
 
