@@ -1,13 +1,13 @@
 // @ts-check
 // Gallery of all picks of a run as crops: sort, select by drag, Shift and keys, accept or reject, and show on the micrograph.
 
-import { html, signal, useEffect, useLayoutEffect, useRef } from "../../vendor/ui.js";
+import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import * as edits from "../edits.js";
 import * as gallery from "../gallery_items.js";
 import { combo } from "../keys.js";
 import * as store from "../store.js";
 import { count, formatScore, plural, Segments } from "../widgets.js";
-import { openAt, Screen } from "./screen.js";
+import { openAt, Screen, useArea } from "./screen.js";
 
 const SIZES = /** @type {Record<string, number>} */ ({ small: 72, medium: 104, large: 152 });
 const GAP = 6;
@@ -48,7 +48,7 @@ export function Gallery({ go }) {
     else gallery.restart(true);
   }, [store.runId.value]);
   useEffect(() => {
-    const timer = setTimeout(() => gallery.total.peek() >= 0 && q.source === "picks" && gallery.restart(true), 250);
+    const timer = setTimeout(() => q.source === "picks" && gallery.restart(true), 250);
     return () => clearTimeout(timer);
   }, [store.threshold.value, store.radiusPx.value]);
   const set = gallery.setQuery;
@@ -79,13 +79,7 @@ function Crops({ go }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   gallery.loaded.value;
   const place = layout();
-  useLayoutEffect(() => {
-    const root = /** @type {HTMLElement} */ (box.current);
-    const watch = new ResizeObserver(() => (area.value = { width: root.clientWidth, height: root.clientHeight }));
-    watch.observe(root);
-    root.scrollTop = scroll.peek();
-    return () => watch.disconnect();
-  }, []);
+  useArea(box, area, scroll);
   const [from, to] = [place.first * place.columns, Math.min(gallery.total.value, place.last * place.columns)];
   const side = Math.max(8, Math.round(2 * CROP_DIAMETERS * store.radiusPx.value));
   const cell = Math.min(256, Math.round(place.cell * Math.min(2, window.devicePixelRatio || 1)));

@@ -1,7 +1,7 @@
 // @ts-check
 // A view that fills the window above the page, and the way from it to a micrograph and back.
 
-import { batch, html, signal, useEffect, useRef } from "../../vendor/ui.js";
+import { batch, html, signal, useEffect, useLayoutEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as session from "../session.js";
 import * as store from "../store.js";
@@ -24,6 +24,18 @@ export function Screen({ name, title, bar, children, onKeyDown }) {
       <button class="plain" aria-label="Close" title="Esc" onClick=${close}>✕</button></header>
     ${children}
   </dialog>`;
+}
+
+/** Follow the size of a scrolled list, which is shown again at the place where it was left.
+ * @param {{current: HTMLElement | null}} box @param {{value: {width: number, height: number}}} area @param {import("../../vendor/ui.js").Signal<number>} scroll */
+export function useArea(box, area, scroll) {
+  useLayoutEffect(() => {
+    const root = /** @type {HTMLElement} */ (box.current);
+    const watch = new ResizeObserver(() => (area.value = { width: root.clientWidth, height: root.clientHeight }));
+    watch.observe(root);
+    root.scrollTop = scroll.peek();
+    return () => watch.disconnect();
+  }, []);
 }
 
 /** Open a micrograph at a position, or in full view. @param {number} mid @param {number | null} x @param {number | null} y @param {(step: string) => void} go */

@@ -1,7 +1,7 @@
 // @ts-check
 // Wall of thumbnails of all listed micrographs, with circles, counts and verdicts that follow the threshold.
 
-import { effect, html, signal, useEffect, useLayoutEffect, useRef } from "../../vendor/ui.js";
+import { effect, html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import { nearestEdge } from "../histogram.js";
 import { combo } from "../keys.js";
 import { listing, loadRows, rowAt } from "../micrographs.js";
@@ -11,7 +11,7 @@ import { countAbove, drawThumbnail, images, pickSets } from "../thumbnails.js";
 import { greyTable } from "../viewer/lut.js";
 import { formatScore, plural, Segments } from "../widgets.js";
 import { ListFilter, ListSort } from "./list_filter.js";
-import { openAt, Screen } from "./screen.js";
+import { openAt, Screen, useArea } from "./screen.js";
 
 const SIZES = /** @type {Record<string, number>} */ ({ small: 170, medium: 250, large: 380 });
 const GAP = 10;
@@ -57,7 +57,7 @@ function ThresholdBar({ scores }) {
   };
   return html`<label class="unit"><span>Threshold</span><input type="range" class="wall-threshold" aria-label="Threshold" min="0" max=${scores.edges.length - 1} value=${bin}
       onInput=${(/** @type {import("../types.js").FieldEvent} */ e) => set(e, false)} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set(e, true)} />
-    <span class="num" data-test="wall-threshold">${formatScore(store.threshold.value ?? 0)}</span></label><strong class="num" data-test="wall-kept">${plural(picks.countSelected(), "pick")}</strong>`;
+    <span class="num" data-test="wall-threshold">${formatScore(store.threshold.value ?? 0)}</span></label><strong class="num" data-test="wall-kept">${plural(picks.countSelected(), "particle")}</strong>`;
 }
 
 /** Time of the event that moved the threshold, until the wall is painted. @type {number | null} */
@@ -67,13 +67,7 @@ let started = null;
 function Thumbnails({ go }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const place = layout();
-  useLayoutEffect(() => {
-    const root = /** @type {HTMLElement} */ (box.current);
-    const watch = new ResizeObserver(() => (area.value = { width: root.clientWidth, height: root.clientHeight }));
-    watch.observe(root);
-    root.scrollTop = scroll.peek();
-    return () => watch.disconnect();
-  }, []);
+  useArea(box, area, scroll);
   useEffect(() => void loadRows(place.from, Math.max(place.to, place.from + 1)), [place.from, place.to, listing.value.version]);
   useEffect(() => paintAll(/** @type {HTMLElement} */ (box.current)), [place.from, place.to, place.width, listing.value]);
   const cells = [];
