@@ -112,7 +112,7 @@ def _suggest_thresholds(
         {
             "name": "Automatic",
             "threshold": project.runs.picks(run).automatic_threshold,
-            "reason": "Highest F1 that the distribution of the scores lets expect.",
+            "reason": "Highest F1 expected from the distribution of the scores.",
         }
     ]
     particles = truth.restrict([name for name in complete if name in truth.micrographs])

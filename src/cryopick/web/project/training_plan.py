@@ -46,7 +46,7 @@ def plan_training(project: AnnotationProject) -> dict[str, Any]:
 
 
 def _expect_particles(project: AnnotationProject) -> float | None:
-    """Return the particles per micrograph that the scores of the last run let expect."""
+    """Return the particles per micrograph expected from the scores of the last run."""
     runs = (row["id"] for row in project.runs.list_all() if project.runs.has_picks(row["id"]))
     run = next(runs, None)
     picks = project.runs.picks(run) if run else None

@@ -95,8 +95,8 @@ function nextOfTraining(labels, picked, trained) {
   if (labels >= ENOUGH_LABELS && micrographs >= wanted) return { id: "train", where: "train", text: `${progress} ${trained ? advice() || "Train again with the new labels." : "That is enough for a first model."}`, label: "Train a model" };
   const hint = labels >= ENOUGH_LABELS ? `Label some particles on ${wanted} micrographs.` : "More labels make the model better.";
   if (store.candidate.value) return { id: "accept", where: "label", text: `${progress} Is the marked candidate a particle?` };
-  if (picked) return { id: "candidates", where: "", text: `${progress} ${hint}`, label: "Accept or reject candidates", more: labels >= 10 ? ["train", "Train already"] : undefined };
-  return { id: "click", where: "label", text: `${progress} Click on particles. ${hint}`, label: store.step.value === "label" ? undefined : "Label particles", more: labels >= 10 ? ["train", "Train already"] : ["general", "See what the general model finds"] };
+  if (picked) return { id: "candidates", where: "", text: `${progress} ${hint}`, label: "Accept or reject candidates", more: labels >= 10 ? ["train", "Train now"] : undefined };
+  return { id: "click", where: "label", text: `${progress} Click on particles. ${hint}`, label: store.step.value === "label" ? undefined : "Label particles", more: labels >= 10 ? ["train", "Train now"] : ["general", "See what the general model finds"] };
 }
 
 /** Class of a button: highlighted if it is the next step. @param {string} id */

@@ -45,7 +45,7 @@ async function adoptEdits() {
 export async function login(text) {
   const link = text.trim();
   const token = link.split("#t=").at(-1) ?? "";
-  if (!/^[\w-]{20,200}$/.test(token)) return "This is not a complete link; it ends in #t= and many letters.";
+  if (!/^[\w-]{20,200}$/.test(token)) return "This link is not complete. A complete link ends in #t= and a long code.";
   const address = link.split("#")[0];
   if (address.includes("://") && !document.baseURI.split("#")[0].startsWith(address)) {
     const edits = encodeURIComponent(JSON.stringify(journal?.waiting ?? []));

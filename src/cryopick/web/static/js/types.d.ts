@@ -94,7 +94,7 @@ export interface TrainingPlan {
   complete: number;
   all_micrographs: number;
   estimate: number | null;
-  /** Particles per micrograph that the scores of the last run let expect. */
+  /** Particles per micrograph expected from the scores of the last run. */
   expected?: number | null;
   warnings: string[];
   refusal: string | null;

@@ -52,7 +52,7 @@ function Form({ plan, start, pick, busy }) {
       <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", { min: 10, max: 5000, step: "any", required: true })}
         <span class="hint">The diameter of the circles.</span></label>
       <label class="field"><span class="name">Particles per micrograph</span>${number("particles_per_micrograph", { min: 1, max: 100000, placeholder: plan.estimate ?? (plan.expected ? `about ${count(plan.expected)}` : "estimated") })}
-        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : `Leave it empty to estimate it from your labels${plan.expected ? `; the last picks let expect about ${count(plan.expected)}` : ""}.`}</span></label>
+        <span class="hint">${plan.estimate ? `About ${count(plan.estimate)} on fully labelled micrographs.` : `Leave it empty to estimate it from your labels${plan.expected ? `; the scores of the last run suggest about ${count(plan.expected)}` : ""}.`}</span></label>
     </div>
     <label class="field"><span class="name">Duration</span><select value=${f.preset} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set("preset", e.target.value)}>
       ${(plan.presets ?? []).map((p) => html`<option key=${p.id} value=${p.id}>${p.name}</option>`)}</select></label>
