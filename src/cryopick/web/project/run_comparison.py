@@ -63,15 +63,18 @@ def _measure_left_out(
     """Compute the recall on labels that were not used for the training of a run."""
     used = _training_labels(project, run)
     n_found = n_labels = 0
+    positions: dict[int, list[tuple[float, float]]] = {}
+    paths: dict[int, str] = {}
     rows = project.database.rows(
         "SELECT l.mid, l.x, l.y, m.path FROM label l JOIN micrograph m ON m.id = l.mid"
         " WHERE l.kind = 'pos' AND l.source IN ('hand', 'import') ORDER BY l.mid"
     )
-    picked = frozenset(corrected.picks.micrographs)
-    for mid in sorted({row["mid"] for row in rows} & picked):
-        path = next(row["path"] for row in rows if row["mid"] == mid)
-        xy_px = np.array([(row["x"], row["y"]) for row in rows if row["mid"] == mid], np.float64)
-        xy_px = xy_px[~is_near(xy_px, used.get(path, np.zeros((0, 2))), _SAME_LABEL_PX)]
+    for row in rows:
+        positions.setdefault(row["mid"], []).append((row["x"], row["y"]))
+        paths[row["mid"]] = row["path"]
+    for mid in sorted(positions.keys() & frozenset(corrected.picks.micrographs)):
+        xy_px = np.array(positions[mid], np.float64)
+        xy_px = xy_px[~is_near(xy_px, used.get(paths[mid], np.zeros((0, 2))), _SAME_LABEL_PX)]
         part = corrected.picks.rows_of(mid)
         picked_xy_px = corrected.picks.xy_px[part][selected[part]]
         n_labels += len(xy_px)
