@@ -25,7 +25,7 @@ from cryopick.array_types import Bool, Float, Float32
 from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.particle_size import choose_pick_settings
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.errors import NotFoundError
+from cryopick.errors import NotFoundError, SettingsError
 from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import choose_device
@@ -106,6 +106,18 @@ class Detector:
 
     score: Callable[[Path], ScoredImage]
     spacing_px: float | None = None
+
+    def choose_radius(self, radius_px: float | None) -> float:
+        """Return the minimum distance between particles: as given, but at least that of the model.
+
+        A smaller distance would give several picks on one particle.
+
+        Raises:
+            SettingsError: Neither distance is known.
+        """
+        if radius_px is None and self.spacing_px is None:
+            raise SettingsError("--radius is required, or --targets to optimize it")
+        return float(max(radius_px or 0.0, self.spacing_px or 0.0))
 
 
 def searches_size(name: str) -> bool:

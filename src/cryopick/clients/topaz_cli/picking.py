@@ -30,7 +30,7 @@ from cryopick.clients.topaz_cli.table_files import (
     write_table_per_micrograph,
 )
 from cryopick.clients.topaz_cli.target_search import choose_by_targets
-from cryopick.errors import CryopickError, SettingsError
+from cryopick.errors import CryopickError
 from cryopick.io.names import micrograph_stem
 from cryopick.pick.filaments.lines import compute_line_scores
 from cryopick.pick.filaments.settings import FilamentSettings
@@ -66,7 +66,7 @@ def extract_here(values: Namespace) -> int:
             return 0
     else:
         detector = open_detector(values.model, paths, device, diameter_px=values.particle_diameter)
-        radius_px = _choose_radius(values, detector)
+        radius_px = detector.choose_radius(values.radius)
     failures: list[Exception] = []
     tables = list(_tables(values, paths, detector, radius_px, failures))
     picks = rescale_coordinates(concatenate(tables), values.up_scale, values.down_scale)
@@ -123,19 +123,6 @@ def _table_path(path: Path, values: Namespace) -> Path:
     """Return the path of the table of a micrograph, without suffix."""
     folder = Path(values.output) if values.output else path.parent
     return folder / f"{micrograph_stem(path.name)}{values.suffix}"
-
-
-def _choose_radius(values: Namespace, detector: Detector) -> float:
-    """Return the minimum distance between particles: as given, but at least that of the model.
-
-    A smaller distance than about half a diameter would give several picks on one particle.
-
-    Raises:
-        SettingsError: Neither distance is known.
-    """
-    if detector.spacing_px is None and values.radius is None:
-        raise SettingsError("--radius is required, or --targets to optimize it")
-    return float(max(values.radius or 0.0, detector.spacing_px or 0.0))
 
 
 def trace_straight_pieces(

@@ -24,8 +24,8 @@ def extract_options(parser: Parser) -> None:
         "-r",
         "--radius",
         type=float,
-        help="minimum distance between particles, in pixels; at least, and by default, half of the "
-        "diameter that a model depends on",
+        help="minimum distance between particles, in pixels; for the general model and models of "
+        "`cryopick train`, at least, and by default, 0.6 of the particle diameter",
     )
     _add_diameter(parser)
     add("-t", "--threshold", type=float, default=-6.0, help="minimum score (default: -6)")

@@ -62,8 +62,9 @@ def choose_by_targets(
         )
     detector = _open_at_best_size(values, paths, labelled, targets, device)
     scored = {micrograph_stem(path.name): detector.score(path) for path in labelled}
-    radii = [values.radius]
-    if values.radius is None:
+    if values.radius is not None:
+        radii = [detector.choose_radius(values.radius)]
+    else:
         radii = list(np.arange(values.min_radius, values.max_radius + 1e-9, values.step_radius))
         if not radii or radii[0] <= 0:
             raise SettingsError("--min-radius, --max-radius and --step-radius leave no radius")
@@ -138,7 +139,8 @@ def choose_settings_by_targets(
             scored = {image: detector.score(path) for image, path in sample.items()}
         except CryopickError:  # too small or too large for the images
             continue
-        precision = _evaluate(scored, targets, diameter_px / 2, match_px, threshold=-np.inf)[0]
+        radius_px = detector.choose_radius(None)
+        precision = _evaluate(scored, targets, radius_px, match_px, threshold=-np.inf)[0]
         if precision > best_precision:
             best_precision, best = precision, settings
     report(
