@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 
 import mrcfile
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from tests import tiny
 from tests.topaz_networks import network
 
+from cryopick.clients.topaz_cli.particle_size import choose_pick_settings
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.model_file import load_model
+from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 
@@ -165,6 +167,7 @@ def test_the_radius_is_the_one_that_ranks_the_targets_best(topaz, tmp_path):
         ("extract no*.mrc -r 3 -m none", 1, "no file matches"),
         ("extract a.mrc -m none -r 3 -x 0", 1, "scales must be above 0"),
         ("extract a.mrc -r 3 --particle-diameter 0", 2, "must be above 0"),
+        ("extract a.mrc -m none --targets t.txt --step-radius 0", 2, "must be above 0"),
     ],
 )
 def test_invalid_requests_are_reported_in_one_line(line, status, text, topaz, tmp_path):
@@ -242,6 +245,16 @@ def test_images_that_come_one_by_one_are_scored_at_one_size(topaz, tmp_path, mon
     assert sizes[3] == sizes[4] == sizes[2]  # the median of the first three
 
 
+def test_every_pixel_is_scored_if_an_earlier_call_has_found_the_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("cryopick.clients.topaz_cli.particle_size._EARLIER", defaultdict(list))
+    simulate(tmp_path / "a.mrc", 0)
+    options = ("resnet16", load_model(GENERAL_MODEL), torch.device("cpu"), [tmp_path / "a.mrc"])
+
+    first, dense = (choose_pick_settings(*options, step_px=step) for step in (None, 1))
+
+    assert dense == replace(first, step_px=1)
+
+
 def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
     noise = np.random.default_rng(0).normal(size=(96, 112)).astype(np.float32)
     write_mrc(tmp_path / "empty.mrc", noise, pixel_size_ang=None)
@@ -265,13 +278,16 @@ def test_targets_choose_the_size_and_the_distance(topaz, tmp_path):
     assert (distances < 8).sum() >= len(xy_px) - 1
 
 
-def test_without_a_distance_particles_are_half_a_diameter_apart(topaz, mics):
-    told = topaz("extract mics/mic_0.mrc --particle-diameter 17 -t -6 -d -1")
+@pytest.mark.parametrize("distance", ["", "-r 3", "-r 3 --targets t.txt"])
+def test_particles_are_at_least_the_distance_of_the_model_apart(distance, topaz, mics, tmp_path):
+    (tmp_path / "t.txt").write_text("image_name\tx_coord\ty_coord\nmic_0\t50\t50\n")
+
+    told = topaz(f"extract mics/mic_0.mrc --particle-diameter 17 -t -6 -d -1 {distance}")
 
     xy_px = np.array([row[1:3] for row in table(told.out)])
     distances = np.hypot(*(xy_px[:, None] - xy_px).transpose(2, 0, 1))
     nearest = (distances + 1e9 * np.eye(len(xy_px))).min()
-    assert nearest >= reported_size(told.err) / 2 - 1.5  # rounded to integers
+    assert nearest >= 0.6 * reported_size(told.err) - 1.5  # rounded to integers
 
 
 def test_a_topaz_detector_needs_a_distance(topaz, mics, tmp_path):

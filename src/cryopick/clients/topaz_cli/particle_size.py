@@ -86,7 +86,8 @@ def _combine(estimates: Sequence[PickSettings], settings: PickSettings) -> PickS
         return replace(settings, diameter_ang=size_px, scale_ang=size_px, diameter_range_ang=None)
     by_scale = sorted(estimates, key=lambda estimate: estimate.scale_ang or 0.0)
     contrast = statistics.mode([estimate.contrast for estimate in estimates])
-    return replace(by_scale[(len(by_scale) - 1) // 2], contrast=contrast)
+    median = by_scale[(len(by_scale) - 1) // 2]
+    return replace(median, contrast=contrast, step_px=settings.step_px)
 
 
 def _describe(paths: Sequence[Path]) -> tuple[object, ...]:
