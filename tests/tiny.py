@@ -15,6 +15,19 @@ from cryopick.picks import Picks, concatenate
 PIXEL_ANG = 10.0
 DIAMETER_ANG = 135.0
 PER_MICROGRAPH = 6
+# Settings of a training that takes seconds
+TRAINING = f"""
+diameter_ang = {DIAMETER_ANG}
+working_pixel_size_ang = {PIXEL_ANG}
+normalization = "affine"
+steps = 3
+[network]
+width = 2
+[sampling]
+unlabelled_patches = 1
+positive_patches = 1
+patch_px = 31
+"""
 LINE = "pick mics --model m.safetensors --threshold -100"  # in the folder of fixture `project`
 
 

@@ -12,19 +12,7 @@ BASE = (
     f"-m mics -p labels.tsv --held-out-frac 0.34 --diameter-ang {tiny.DIAMETER_ANG:g} "
     "--config settings.toml --jobs 1"
 )
-SETTINGS = f"""
-diameter_ang = {tiny.DIAMETER_ANG}
-particles_per_micrograph = 12.0
-working_pixel_size_ang = {tiny.PIXEL_ANG}
-normalization = "affine"
-steps = 3
-[network]
-width = 2
-[sampling]
-unlabelled_patches = 1
-positive_patches = 1
-patch_px = 31
-"""
+SETTINGS = f"particles_per_micrograph = 12.0\n{tiny.TRAINING}"
 
 
 @pytest.fixture

@@ -7,18 +7,6 @@ from tests import tiny
 
 from cryopick.experiments.cross_validation import CandidateScore, choose_candidate
 
-SETTINGS = f"""
-diameter_ang = {tiny.DIAMETER_ANG}
-working_pixel_size_ang = {tiny.PIXEL_ANG}
-normalization = "affine"
-steps = 3
-[network]
-width = 2
-[sampling]
-unlabelled_patches = 1
-positive_patches = 1
-patch_px = 31
-"""
 LINE = (
     f"cross-validate study -m mics -p labels.tsv --diameter-ang {tiny.DIAMETER_ANG:g} "
     "--config settings.toml --folds 3"
@@ -29,7 +17,7 @@ LINE = (
 def run(run_words):
     Path("mics").mkdir()
     tiny.micrographs("mics", 4)
-    Path("settings.toml").write_text(SETTINGS)
+    Path("settings.toml").write_text(tiny.TRAINING)
     return run_words
 
 

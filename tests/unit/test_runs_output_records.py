@@ -32,15 +32,25 @@ def interrupt(ledger: Ledger, output: Path, *, text: str | None = None, overwrit
         run()
 
 
+def write_output(output: Path, text: str, *, is_finished: bool) -> Ledger:
+    """Run a batch that writes its output, and is then finished or killed."""
+    ledger = Ledger.for_output(output, ["work"])
+    if not is_finished:
+        interrupt(ledger, output, text=text)
+        return ledger
+    with ledger.start([output], overwrite=False):
+        ledger.compute_once("first", dict)
+        write(output, text)
+    return ledger
+
+
 @pytest.mark.parametrize("written", [None, "picks"])
 @pytest.mark.parametrize("earlier", [None, "finished"])
 def test_an_output_changed_by_the_user_is_not_replaced_on_resuming(tmp_path, written, earlier):
     output = tmp_path / "p.tsv"
     ledger = Ledger.for_output(output, ["work"])
     if earlier:
-        with ledger.start([output], overwrite=False):
-            ledger.compute_once("first", dict)
-            write(output, earlier)
+        write_output(output, earlier, is_finished=True)
     interrupt(ledger, output, text=written)
     output.write_text("edited by hand")
 
@@ -139,13 +149,7 @@ def test_a_link_into_a_closed_folder_stays_in_the_list_of_a_folder(tmp_path, mon
 @pytest.mark.parametrize("is_finished", [False, True])
 def test_an_edit_of_the_same_size_and_time_is_the_users(tmp_path, is_finished):
     output = tmp_path / "p.tsv"
-    ledger = Ledger.for_output(output, ["work"])
-    if is_finished:
-        with ledger.start([output], overwrite=False):
-            ledger.compute_once("first", dict)
-            write(output, "score 1.25")
-    else:
-        interrupt(ledger, output, text="score 1.25")
+    ledger = write_output(output, "score 1.25", is_finished=is_finished)
     times_ns = output.stat().st_atime_ns, output.stat().st_mtime_ns
     output.write_text("score 1.35")
     os.utime(output, ns=times_ns)
@@ -160,13 +164,7 @@ def test_an_edit_of_the_same_size_and_time_is_the_users(tmp_path, is_finished):
 @pytest.mark.parametrize("is_finished", [False, True])
 def test_a_copy_of_an_output_is_still_that_output(tmp_path, is_finished):
     output = tmp_path / "p.tsv"
-    ledger = Ledger.for_output(output, ["work"])
-    if is_finished:
-        with ledger.start([output], overwrite=False):
-            ledger.compute_once("first", dict)
-            write(output, "score 1.25")
-    else:
-        interrupt(ledger, output, text="score 1.25")
+    ledger = write_output(output, "score 1.25", is_finished=is_finished)
     os.utime(output, (1, 1))
 
     with ledger.start([output], overwrite=False):
