@@ -174,7 +174,7 @@ def test_the_command_writes_stacks_and_a_star_file_that_names_each_image(run_wor
     names = column(star, "particles", "_rlnImageName")
     assert names == ["000001@out/a.mrcs", "000001@out/b.mrcs"]
     assert column(star, "particles", "_rlnMicrographName") == ["mics/a.mrc", "mics/b.mrc"]
-    assert column(star, "particles", "_rlnCoordinateX") == ["10", "12.5"]
+    assert column(star, "particles", "_rlnCoordinateX") == ["10.0", "12.5"]
     assert "discarded 1 pick because the box extends beyond the micrograph" in told
     assert read_picks(tmp_path / "out" / "particles.star").score.tolist() == [1, -3]
     assert not (tmp_path / ".out.parts").exists()

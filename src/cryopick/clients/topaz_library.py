@@ -174,7 +174,7 @@ def non_maximum_suppression(
     Returns:
         Scores in descending order, and positions (x, y).
 
-    >>> non_maximum_suppression(np.array([[0, 1, 0], [2, 0, 0], [0, 0, 3.0]]), 2, threshold=0.5)
+    >>> non_maximum_suppression(np.array([[0, 1, 0], [2, 0, 0], [0, 0, 3.0]]), 2.0, threshold=0.5)
     (array([3., 2.], dtype=float32), array([[2, 2],
            [0, 1]], dtype=int32))
     """
