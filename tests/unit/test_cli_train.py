@@ -28,7 +28,11 @@ def test_a_run_writes_a_model_and_a_folder_with_its_history(run_and_plot):
     rows = Path("a.run/curves.tsv").read_text().splitlines()
     assert model.diameter_ang == tiny.DIAMETER_ANG
     assert model.working_pixel_size_ang == pytest.approx(tiny.PIXEL_ANG)
-    assert model.summary["training"] == {"micrographs": 2, "labels": 12}
+    assert model.summary["training"] == {
+        "micrographs": 2,
+        "labels": 12,
+        "labelled_micrographs": 2,
+    }
     assert model.summary["held_out"]["micrographs"] == 1
     assert 0 <= model.summary["held_out"]["particle_average_precision"] <= 1
     assert model.summary["settings"]["network"]["width"] == 2
@@ -145,7 +149,7 @@ def test_held_out_micrographs_may_have_a_separate_table(run):
     )
 
     facts = json.loads(run("models show a.safetensors --json").stdout)["summary"]
-    assert facts["training"] == {"micrographs": 2, "labels": 12}
+    assert facts["training"] == {"micrographs": 2, "labels": 12, "labelled_micrographs": 2}
     assert facts["held_out"]["labels"] == 6
 
 

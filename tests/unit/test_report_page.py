@@ -86,13 +86,14 @@ def test_a_pick_run_with_truth_is_evaluated(scored_picks):
     page = parse("picks.report.html")
     assert [*page.sections] == [
         "",
-        "Data and settings",
+        "Individual picks",
         "Precision and recall",
+        "Expected precision and recall",
         "Scores",
         "Picks on each micrograph",
         "Example micrographs",
-        "Individual picks",
         "Distribution across the micrograph",
+        "Data and settings",
         "Reproduce this run",
     ]
     assert "60 picks on 5 micrographs" in page.sections[""]
@@ -111,13 +112,60 @@ def test_a_page_loads_nothing_and_runs_no_script(scored_picks):
     assert not re.search(r"@import|url\((?!#)", text)
 
 
-def test_without_truth_the_threshold_is_zero_and_picks_are_not_evaluated(scored_picks):
+def test_without_truth_picks_are_not_evaluated_but_their_metrics_are_estimated(scored_picks):
     cryopick("report", "picks.star", *OPTIONS)
 
     page = parse("picks.report.html")
     assert "Precision and recall" not in page.sections
     assert "30 of 60 picks" in page.sections["Scores"].replace("\n", " ")
     assert "false" not in page.sections["Example micrographs"]
+    number = r"\d\.\d\d \(\d\.\d\d to \d\.\d\d\)"
+    assert re.search(rf"expected precision *{number}", page.sections[""])
+    expected = page.sections["Expected precision and recall"]
+    row = rf"threshold of this report +−?\d+\.\d\d +30 +{number} +{number}"
+    assert re.search(row, re.sub(r"\s+", " ", expected))
+    low, high = map(int, re.search(r"95 %: (\d+) to (\d+)", expected).groups())
+    assert low <= 30 <= high
+
+
+def test_crops_on_both_sides_of_the_threshold_are_the_first_thing_shown(scored_picks):
+    cryopick("report", "picks.star", *OPTIONS, "--threshold", 1)
+
+    text = Path("picks.report.html").read_text(encoding="utf-8")
+    assert "at or above the threshold of 1.00 (given with --threshold)" in text
+    assert re.findall(r"<h[23]>([^<]*)", text)[:4] == [
+        "Individual picks",
+        "Just above the threshold",
+        "Just below the threshold",
+        "Highest scores",
+    ]
+
+
+def test_nothing_is_estimated_from_a_table_whose_low_scores_were_removed(scored_picks):
+    cryopick("threshold", "picks.star", "--at", 0, "-o", "best.star")
+    cryopick("report", "best.star", *OPTIONS)
+
+    page = parse("best.report.html")
+    assert "cannot be estimated" in page.sections["Expected precision and recall"]
+    assert "expected" not in page.sections[""]
+    assert "30 of 30 picks" in page.sections["Scores"].replace("\n", " ")
+
+
+def test_labels_are_counted_on_the_micrographs_that_have_them(scored_picks):
+    lines = Path("labels.tsv").read_text().splitlines(keepends=True)
+    few = [lines[0], *(line for line in lines[1:] if line.startswith(("mic_0", "mic_1")))]
+    Path("few.tsv").write_text("".join(few))
+    result = cryopick(
+        *("train", "-m", "mics", "-p", "few.tsv", "-o", "a.safetensors"),
+        *("--diameter-ang", tiny.DIAMETER_ANG, "--particles-per-micrograph", 9, "--width", 2),
+        *("--steps", 2, "--init", "random", "--device", "cpu"),
+    )
+    cryopick("report", "a.safetensors", "--device", "cpu")
+
+    page = parse("a.report.html")
+    assert "trained on 12 labels on 2 of 5 micrographs" in result.stderr
+    assert "12 labels on 2 of 5 micrographs" in page.sections["Data and settings"]
+    assert "on the 5 micrographs that it was trained on" in page.sections[""]
 
 
 def test_the_command_its_run_time_and_its_memory_are_reported(scored_picks):

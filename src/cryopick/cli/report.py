@@ -41,7 +41,7 @@ def report(
         float | None,
         Option(
             help="Minimum score of a pick. [default: the best F1 if --truth is given, "
-            "otherwise a probability of 0.5]"
+            "otherwise the highest expected F1]"
         ),
     ] = None,
     micrographs: Annotated[
@@ -66,9 +66,9 @@ def report(
 ) -> None:
     """Write an HTML report of a training or pick run.
 
-    The page is a single file. Contents: the settings, quality measures, score distribution,
-    outliers, the best, median and worst micrograph, individual picks, and the command to reproduce
-    the run.
+    The page is a single file. Contents: individual picks on both sides of the threshold, precision
+    and recall, measured or expected, with intervals, score distribution, outliers, the best, median
+    and worst micrograph, the settings, and the command to reproduce the run.
 
     Example: cryopick report picks.star --truth particles.star
     """

@@ -120,6 +120,11 @@ class PreparedStore:
         return sum(len(labels) for labels in self.labels_px)
 
     @property
+    def labelled_micrograph_count(self) -> int:
+        """Number of micrographs with a label."""
+        return sum(len(labels) > 0 for labels in self.labels_px)
+
+    @property
     def fingerprint(self) -> str:
         """Hash of the labels and the sizes of the micrographs, as 12 hexadecimal digits."""
         labels = [xy_px.tolist() for xy_px in (*self.labels_px, *self.negatives_px)]

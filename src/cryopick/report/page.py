@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from cryopick.errors import format_count
 from cryopick.report import markup
 from cryopick.report.evaluation_section import evaluate_at, render_evaluation_section
+from cryopick.report.expectation_section import describe_expectation, render_expectation_section
 from cryopick.report.number_format import (
     format_duration,
     format_fraction,
@@ -47,25 +49,25 @@ def render_run_page(run: ReportedRun, summary: PickSummary) -> str:
     """
     n_micrographs = len(run.picks.micrographs)
     if run.is_training:
-        source = "held-out" if run.metadata.held_out else "training"
-        lead = (
-            f"Training run, and picks of the trained model on {n_micrographs} {source} micrographs."
-        )
+        lead = f"Training run, and picks of the trained model on {_describe_picked(run)}."
     else:
         lead = (
-            f"{len(run.picks)} picks on {n_micrographs} micrographs, of which {summary.n_selected} "
-            "score at or above the threshold."
+            f"{format_count(len(run.picks), 'pick')} on "
+            f"{format_count(n_micrographs, 'micrograph')}, of which {summary.n_selected} score at "
+            f"or above the threshold of {format_score(summary.threshold)} "
+            f"({summary.threshold_source})."
         )
     parts = [
         _headline(run, summary),
-        _settings_section(run),
-        *([_training_section(run)] if run.is_training else []),
+        _crop_section(summary),
         *([render_evaluation_section(summary, summary.evaluation)] if summary.evaluation else []),
+        render_expectation_section(summary.expectation, summary.threshold),
+        *([_training_section(run)] if run.is_training else []),
         _score_section(run, summary),
         _count_section(run, summary),
         _micrograph_section(run, summary),
-        _crop_section(summary),
         _density_section(summary),
+        _settings_section(run),
         _command_section(run),
     ]
     footer = (
@@ -73,6 +75,17 @@ def render_run_page(run: ReportedRun, summary: PickSummary) -> str:
         "Method: Bepler et al. 2019, Nature Methods 16:1153."
     )
     return markup.render_document(run.name, lead, markup.join_markup(parts), footer)
+
+
+def _describe_picked(run: ReportedRun) -> str:
+    """Describe the micrographs that a trained model picked for the report."""
+    n_picked, metadata = len(run.picks.micrographs), run.metadata
+    if metadata.held_out:
+        return format_count(n_picked, "held-out micrograph")
+    n_training = len(metadata.micrographs)
+    if n_picked == n_training:
+        return f"the {format_count(n_picked, 'micrograph')} that it was trained on"
+    return f"{n_picked} of the {n_training} micrographs that it was trained on"
 
 
 def _headline(run: ReportedRun, summary: PickSummary) -> Markup:
@@ -86,6 +99,8 @@ def _headline(run: ReportedRun, summary: PickSummary) -> Markup:
         selected = evaluate_at(evaluation, summary.threshold)
         numbers["recall"] = format_percent(selected.recall)
         numbers["precision"] = format_percent(selected.precision)
+    elif summary.expectation:
+        numbers |= describe_expectation(summary.expectation, summary.threshold)
     if run.metadata.seconds is not None:
         numbers["run time"] = format_duration(run.metadata.seconds)
     return markup.render_headline(numbers)
@@ -113,9 +128,12 @@ def _settings_section(run: ReportedRun) -> Markup:
 def _describe_training_data(training: Mapping[str, Any]) -> str:
     if not {"labels", "micrographs"} <= training.keys():
         return ""
-    text = f"{training['labels']} labels on {training['micrographs']} micrographs"
+    total = format_count(training["micrographs"], "micrograph")
+    n_labelled = training.get("labelled_micrographs", training["micrographs"])
+    part = "" if n_labelled == training["micrographs"] else f"{n_labelled} of "
+    text = f"{format_count(training['labels'], 'label')} on {part}{total}"
     n_negatives = training.get("negatives")
-    return f"{text}, and {n_negatives} negative labels" if n_negatives else text
+    return f"{text}, and {format_count(n_negatives, 'negative label')}" if n_negatives else text
 
 
 def _describe_prior(model_summary: Mapping[str, Any]) -> str:
@@ -153,12 +171,15 @@ def _score_section(run: ReportedRun, summary: PickSummary) -> Markup:
         f"{summary.n_selected} of {len(score)} picks. The table of picks also contains those with "
         "lower scores, so another threshold needs no new run."
     )
-    green_line = (
-        "The green line counts the correct picks."
-        if is_right is not None
-        else "The green line is the number of correct picks that the scores predict; compare "
-        "with true particles (--truth) to check it."
-    )
+    distribution = summary.expectation.metrics.distribution if summary.expectation else None
+    green_line = ""
+    if is_right is not None:
+        green_line = " The green line counts the correct picks."
+    elif distribution is not None:
+        green_line = (
+            " The green line is the number of correct picks that the scores predict; compare "
+            "with true particles (--truth) to check it."
+        )
     return markup.render_section(
         "Scores",
         text,
@@ -168,8 +189,10 @@ def _score_section(run: ReportedRun, summary: PickSummary) -> Markup:
                 "Two separate peaks show that the model distinguishes particles from background.",
             ),
             markup.render_figure(
-                threshold_svg(score, is_right, summary.threshold, len(summary.counts)),
-                "Where the blue line is flat, the result depends little on the threshold. "
+                threshold_svg(
+                    score, is_right, summary.threshold, len(summary.counts), distribution
+                ),
+                "Where the blue line is flat, the result depends little on the threshold."
                 + green_line,
             ),
         ),
@@ -245,8 +268,9 @@ def _micrograph_figures(
 
 def _crop_section(summary: PickSummary) -> Markup:
     text = (
-        "Individual picks with their scores; each picture is 1.5 particle diameters wide. The "
-        "picks just above and just below the threshold show whether it should be changed."
+        "Individual picks with their scores; each picture is 1.5 particle diameters wide. If the "
+        "picks just below the threshold are particles, lower it; if those just above it are not, "
+        "raise it (--threshold)."
     )
     if summary.evaluation:
         text += " False picks have an orange frame."

@@ -25,12 +25,12 @@ from cryopick.evaluate.distribution import (
     find_outliers,
 )
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
-from cryopick.evaluate.expectation import find_best_threshold
 from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.picks import Picks, choose_evenly
+from cryopick.report.expectation_section import Expectation, estimate_expectation
 from cryopick.report.number_format import format_score
 from cryopick.report.pictures import MicrographView, PickMarks, window_crop_uris
 from cryopick.report.run_files import ReportedRun
@@ -83,6 +83,7 @@ class PickSummary:
         threshold_source: Text that says how the threshold was set.
         radius_px: Maximum distance between a pick and its particle.
         n_selected: Number of selected picks.
+        expectation: Estimates from the scores; None for a table without low scores.
         is_right: Picks that match a true particle; None without truth.
         evaluation: Comparison of the picks with the truth; None without truth.
         band: Confidence band of the precision-recall curve; needs two micrographs.
@@ -99,6 +100,7 @@ class PickSummary:
     threshold_source: str
     radius_px: float
     n_selected: int
+    expectation: Expectation | None
     is_right: Bool[np.ndarray, " picks"] | None
     evaluation: Evaluation | None
     band: PrecisionBand | None
@@ -119,7 +121,8 @@ def summarize_picks(
     Args:
         run: The run.
         threshold: Minimum score of selected picks; None for the threshold of best F1 if the truth
-            is given, else that of the highest expected F1.
+            is given, else that of the highest expected F1, or all picks of a table without low
+            scores.
         radius_px: Maximum distance between a pick and its particle; None for a third of the
             diameter.
     """
@@ -127,7 +130,8 @@ def summarize_picks(
     radius_px = radius_px or run.diameter_px / 3
     evaluation = evaluate_picks(picks, truth, radius_px, picks.micrographs) if truth else None
     is_right = match_picks(picks, truth, radius_px) >= 0 if truth else None
-    threshold, threshold_source = _choose_threshold(run, evaluation, threshold)
+    expectation = estimate_expectation(picks, run.label_scores)
+    threshold, threshold_source = _choose_threshold(run, evaluation, expectation, threshold)
     selected = apply_threshold(picks, threshold)
     counts = np.bincount(selected.index, minlength=len(picks.micrographs))
     n_cells = int(np.clip(np.sqrt(len(selected) / _PICKS_PER_CELL), 4, 24))
@@ -142,6 +146,7 @@ def summarize_picks(
         threshold_source=threshold_source,
         radius_px=radius_px,
         n_selected=len(selected),
+        expectation=expectation,
         is_right=is_right,
         evaluation=evaluation,
         band=band,
@@ -156,14 +161,19 @@ def summarize_picks(
 
 
 def _choose_threshold(
-    run: ReportedRun, evaluation: Evaluation | None, threshold: float | None
+    run: ReportedRun,
+    evaluation: Evaluation | None,
+    expectation: Expectation | None,
+    threshold: float | None,
 ) -> tuple[float, str]:
     """Return the threshold and a text that says how it was set."""
     if threshold is not None:
         return threshold, "given with --threshold"
     if evaluation and evaluation.best and evaluation.best.threshold is not None:
         return evaluation.best.threshold, "maximum of F1"
-    return find_best_threshold(run.picks), "automatic: highest expected F1"
+    if expectation is None:
+        return float(run.picks.score.min()), "all picks: the table has no low scores"
+    return expectation.metrics.best_threshold, "automatic: highest expected F1"
 
 
 def _summarize_micrographs(
@@ -233,14 +243,14 @@ def _summarize_micrograph(
 def _crop_picks(
     run: ReportedRun, is_right: Bool[np.ndarray, " picks"] | None, threshold: float
 ) -> dict[str, list[PickCrop]]:
-    """Cut the picks of the highest scores, of both sides of the threshold and of the lowest."""
+    """Cut the picks on both sides of the threshold, and those of the highest and lowest scores."""
     picks = run.picks
     order = np.argsort(-picks.score, kind="stable")
     n_selected = int((picks.score >= threshold).sum())
     rows_by_title = {
-        "Highest scores": order[:_CROPS_PER_ROW],
         "Just above the threshold": order[max(0, n_selected - _CROPS_PER_ROW) : n_selected],
         "Just below the threshold": order[n_selected : n_selected + _CROPS_PER_ROW],
+        "Highest scores": order[:_CROPS_PER_ROW],
         "Lowest scores": order[-_CROPS_PER_ROW:],
     }
     all_rows = np.unique(np.concatenate(list(rows_by_title.values())))

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from cryopick.array_types import Bool, Float, Integer
 from cryopick.evaluate.confidence import CalibrationCurve
 from cryopick.evaluate.distribution import EdgeDensity
+from cryopick.evaluate.score_distribution import ScoreDistribution
 from cryopick.report.drawing import FAINT, FIRST, INK, SECOND, THIRD, figure_svg, style_axes
 from cryopick.report.number_format import format_score
 
@@ -71,19 +72,23 @@ def threshold_svg(
     is_right: Bool[np.ndarray, " picks"] | None,
     threshold: float,
     n_micrographs: int,
+    distribution: ScoreDistribution | None = None,
 ) -> Markup:
     """Plot the picks per micrograph at or above each threshold, and how many are correct.
 
-    Without truth, the number of correct picks is the sum of their probabilities.
+    Args:
+        score: Scores of all picks.
+        is_right: Picks that match a true particle; None without truth.
+        threshold: The threshold to mark.
+        n_micrographs: Number of micrographs.
+        distribution: Without truth, the number of correct picks is the sum of the probabilities
+            of this distribution; it is not drawn without one.
     """
-    from cryopick.evaluate.score_distribution import fit_score_distribution
-
-    fraction: Float[np.ndarray, " picks"]
-    if is_right is None:
-        fraction = fit_score_distribution(score).compute_probability(score)
-        label = "correct, expected from scores"
-    else:
+    fraction, label = np.full(len(score), np.nan), "correct, expected from scores"
+    if is_right is not None:
         fraction, label = is_right.astype(np.float64), "correct"
+    elif distribution is not None:
+        fraction = distribution.compute_probability(score)
     order = np.argsort(-score, kind="stable")
     descending = score[order]
     correctness = fraction[order]
@@ -94,7 +99,8 @@ def threshold_svg(
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         axes.plot(thresholds, n_selected / n_micrographs, color=FIRST, label="selected")
-        axes.plot(thresholds, n_correct / n_micrographs, color=THIRD, label=label)
+        if is_right is not None or distribution is not None:
+            axes.plot(thresholds, n_correct / n_micrographs, color=THIRD, label=label)
         _mark_threshold(axes, threshold)
         axes.set(xlabel="threshold (logit)", ylabel="picks per micrograph", ylim=(0, None))
         style_axes(axes, "Picks at or above the threshold")

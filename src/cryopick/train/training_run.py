@@ -263,7 +263,11 @@ class TrainingRun:
 
 
 def _counts(dataset: Dataset) -> dict[str, int]:
-    counts = {"micrographs": len(dataset.paths), "labels": dataset.store.label_count}
+    counts = {
+        "micrographs": len(dataset.paths),
+        "labels": dataset.store.label_count,
+        "labelled_micrographs": dataset.store.labelled_micrograph_count,
+    }
     negatives = sum(map(len, dataset.store.negatives_px))
     return {**counts, "negatives": negatives} if negatives else counts
 

@@ -319,3 +319,6 @@ def _summarize(run: TrainingRun, prepared: PreparedDatasets, result: TrainingRes
         f"{format_count(len(prepared.training.paths), 'micrograph')}, "
         f"best at step {result.best_step}"
     )
+    store = prepared.training.store
+    n_labelled = store.labelled_micrograph_count
+    part = "" if n_labelled == len(store) else f"{n_labelled} of "

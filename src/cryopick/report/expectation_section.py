@@ -1,0 +1,129 @@
+"""Section of a report page on the precision and recall that the scores let one expect.
+
+- `Expectation`, `estimate_expectation`: the estimates for the picks of a run.
+- `describe_expectation`: their headline numbers.
+- `render_expectation_section`: the section.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from cryopick.array_types import Float
+from cryopick.evaluate.expectation import ExpectedMetrics, estimate_metrics, select_automatically
+from cryopick.evaluate.score_distribution import Interval
+from cryopick.picks import Picks
+from cryopick.report import markup
+from cryopick.report.number_format import format_score
+
+__all__ = [
+    "Expectation",
+    "describe_expectation",
+    "estimate_expectation",
+    "render_expectation_section",
+]
+
+_MAX_LOWEST_SCORE = -2.5  # of a table in which the scores of the background are visible
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Expectation:
+    """Expected metrics of the picks of a run.
+
+    Attributes:
+        metrics: Metrics on the micrographs that are not probably empty.
+        n_empty: Number of micrographs that are probably empty, if not all are.
+    """
+
+    metrics: ExpectedMetrics
+    n_empty: int
+
+
+def estimate_expectation(
+    picks: Picks, labels: Float[np.ndarray, " labels"] | None
+) -> Expectation | None:
+    """Estimate the metrics of picks from their scores.
+
+    Args:
+        picks: Picks with scores.
+        labels: Scores of labels that the model did not learn from, if there are any.
+
+    Returns:
+        The estimates; None for a table without low scores, which shows no background.
+    """
+    if float(picks.score.min()) > _MAX_LOWEST_SCORE:
+        return None
+    selection = select_automatically(picks, labels=labels)
+    if selection.expected is None:
+        return Expectation(metrics=estimate_metrics(picks, labels), n_empty=0)
+    return Expectation(metrics=selection.expected, n_empty=len(selection.empty_micrographs))
+
+
+def describe_expectation(expectation: Expectation, threshold: float) -> dict[str, str]:
+    """Describe the expected precision, recall and number of particles, with 95 % intervals."""
+    distribution = expectation.metrics.distribution
+    count = distribution.count
+    return {
+        "expected precision": _format_interval(distribution.estimate_precision(threshold)),
+        "expected recall": _format_interval(distribution.estimate_recall(threshold)),
+        "expected particles": f"{count.value:.0f} ({count.low:.0f} to {count.high:.0f})",
+    }
+
+
+def render_expectation_section(expectation: Expectation | None, threshold: float) -> Markup:
+    """Render the expected numbers at some thresholds.
+
+    Args:
+        expectation: The estimates; None if the table has no low scores.
+        threshold: Threshold of the report.
+    """
+    title = "Expected precision and recall"
+    if expectation is None:
+        return markup.render_section(
+            title,
+            "This table contains no picks with low scores, so that particles cannot be told from "
+            "background, and precision and recall cannot be estimated. For the estimates, make "
+            "the report of the table before the threshold.",
+        )
+    metrics = expectation.metrics
+    distribution = metrics.distribution
+    source = (
+        f"of the picks and of {distribution.n_labels} labels that the model did not learn from"
+        if distribution.n_labels
+        else "of the picks alone; without labels the intervals are wide"
+    )
+    text = (
+        f"Estimated from the scores {source}. Brackets contain 95 % intervals. "
+        "Precision is the fraction of the selected picks that are particles; recall is the "
+        "fraction of all particles that are selected."
+    )
+    if expectation.n_empty:
+        text += f" {expectation.n_empty} micrographs are probably empty and are left out."
+    thresholds = {
+        "threshold of this report": threshold,
+        "automatic threshold": metrics.best_threshold,
+        "score of 0": 0.0,
+        "all picks": float(metrics.threshold[-1]),
+    }
+    rows = [[name, *_describe_row(metrics, value)] for name, value in thresholds.items()]
+    head = ("selection", "threshold", "picks", "precision", "recall")
+    caption = f"{_format_count(distribution.count)} particles are expected in all."
+    table = markup.render_table(head, rows, caption, has_total=False)
+    return markup.render_section(title, text, table)
+
+
+def _describe_row(metrics: ExpectedMetrics, threshold: float) -> list[str]:
+    n_selected = int(metrics.n_selected[metrics.threshold >= threshold].max(initial=0))
+    precision = metrics.distribution.estimate_precision(threshold)
+    recall = metrics.distribution.estimate_recall(threshold)
+    fractions = map(_format_interval, (precision, recall))
+    return [format_score(threshold), str(n_selected), *fractions]
+
+
+def _format_interval(interval: Interval) -> str:
+    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+def _format_count(count: Interval) -> str:
+    return f"{count.value:.0f} (95 %: {count.low:.0f} to {count.high:.0f})"
