@@ -314,11 +314,10 @@ def _write_metadata(
 
 
 def _summarize(run: TrainingRun, prepared: PreparedDatasets, result: TrainingResult) -> str:
-    return (
-        f"{run.model}: trained on {format_count(prepared.training.store.label_count, 'label')} on "
-        f"{format_count(len(prepared.training.paths), 'micrograph')}, "
-        f"best at step {result.best_step}"
-    )
     store = prepared.training.store
     n_labelled = store.labelled_micrograph_count
     part = "" if n_labelled == len(store) else f"{n_labelled} of "
+    return (
+        f"{run.model}: trained on {format_count(store.label_count, 'label')} on {part}"
+        f"{format_count(len(store), 'micrograph')}, best at step {result.best_step}"
+    )
