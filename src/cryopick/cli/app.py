@@ -5,6 +5,7 @@ Exit status: 0 success; 1 error in files or settings, or failed files in a batch
 tracebacks.
 
 - `app`: Typer application with which commands register.
+- `Application`: its class, for groups of commands.
 - `MODULES`: module of each command.
 - `load`: import commands.
 - `main`: entry point.
@@ -21,7 +22,8 @@ import typer
 from typer import Option, echo
 from typer.core import TyperGroup
 
-from cryopick.cli.option_values import CheckedCommand
+from cryopick.cli.common_options import ReportingCommand
+from cryopick.cli.messages import Console, Level, open_console
 from cryopick.cli.repeated_option import repeat_micrograph_option
 from cryopick.errors import CryopickError
 from cryopick.runs.standard_streams import open_standard_streams
@@ -29,7 +31,7 @@ from cryopick.runs.standard_streams import open_standard_streams
 if TYPE_CHECKING:
     from cryopick.runs.metadata import Stopwatch
 
-__all__ = ["MODULES", "app", "load", "main", "stopwatch"]
+__all__ = ["MODULES", "Application", "app", "load", "main", "stopwatch"]
 
 FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is 128 + SIGINT
 
@@ -56,6 +58,7 @@ MODULES = {
     "report": "report",
     "score": "score",
     "simulate": "simulate",
+    "size": "size",
     "split": "split",
     "stack": "stack",
     "submit": "distributed",
@@ -64,6 +67,12 @@ MODULES = {
     "train": "train",
     "validate": "validate",
     "watch": "distributed",
+}
+
+# Commands that continue where an interrupted run stopped.
+RESUMABLE = {
+    *("benchmark", "demo", "filaments", "pick", "preprocess", "propose", "score", "stack"),
+    *("suggest", "train", "watch"),
 }
 
 _COMMAND_LINE: ContextVar[tuple[tuple[str, ...], float]] = ContextVar("command_line")
@@ -102,17 +111,23 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # Typer's own types differ by version
         """Run the command; `--debug` lets exceptions through."""
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            if ctx.params.get("debug") or _is_handled_by_typer(error):
-                raise
-            raise _report_error(error) from error
-        except KeyboardInterrupt as error:
-            if ctx.params.get("debug"):
-                raise
-            echo("cryopick: interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
+        with open_console(_COMMAND_LINE.get()[0]) as console:
+            try:
+                result = super().invoke(ctx)
+            except Exception as error:
+                if ctx.params.get("debug"):
+                    raise
+                if _is_handled_by_typer(error):
+                    _finish_handled(console, error)
+                    raise
+                raise _finish(console, _report_error(console, error)) from error
+            except KeyboardInterrupt as error:
+                if ctx.params.get("debug"):
+                    raise
+                _report_interrupt(console, ctx.invoked_subcommand)
+                raise _finish(console, INTERRUPTED) from error
+            console.finish(0)
+        return result
 
 
 def _is_handled_by_typer(error: Exception) -> bool:
@@ -121,34 +136,51 @@ def _is_handled_by_typer(error: Exception) -> bool:
     return is_signal or isinstance(error, BrokenPipeError)
 
 
-def _report_error(error: Exception) -> typer.Exit:
-    """Print an error in one line; return the exit with its status."""
+def _finish_handled(console: Console, error: Exception) -> None:
+    """Finish the log and the report where Typer shows the error and ends the process."""
+    if isinstance(error, BrokenPipeError):
+        return
+    if hasattr(error, "format_message"):
+        console.write_log(error.format_message(), Level.ERROR)
+    console.finish(getattr(error, "exit_code", FAILED))
+
+
+def _finish(console: Console, status: int) -> typer.Exit:
+    console.finish(status)
+    return typer.Exit(status)
+
+
+def _report_interrupt(console: Console, name: str | None) -> None:
+    """Report an interruption, and that the same command continues, if it does."""
+    advice = "; run the same command again to continue" if name in RESUMABLE else ""
+    console.show(f"cryopick: interrupted{advice}", Level.WARNING)
+
+
+def _report_error(console: Console, error: Exception) -> int:
+    """Print an error in one line; return the exit status."""
     text = " ".join(str(error).split())
-    if isinstance(error, CryopickError):
-        echo(f"cryopick: error: {text}", err=True)
-        return typer.Exit(FAILED)
+    status = FAILED
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        echo(f"cryopick: error: {where}{error.strerror or text}", err=True)
-        return typer.Exit(FAILED)
-    if isinstance(error, MemoryError):
-        advice = "the memory is not sufficient; use fewer threads, or check the sizes"
-        echo(f"cryopick: error: {advice} ({text})", err=True)
-        return typer.Exit(FAILED)
-    echo(
-        f"cryopick: bug: {type(error).__name__}: {text}. This is an error in cryopick itself; run "
-        "the command again with CRYOPICK_DEBUG=1 and report the traceback.",
-        err=True,
-    )
-    return typer.Exit(BUG)
+        text = f"{where}{error.strerror or text}"
+    elif isinstance(error, MemoryError):
+        text = f"the memory is not sufficient; use fewer threads, or check the sizes ({text})"
+    elif not isinstance(error, CryopickError):
+        status = BUG
+        text = (
+            f"{type(error).__name__}: {text}. This is an error in cryopick itself; run "
+            "the command again with CRYOPICK_DEBUG=1 and report the traceback."
+        )
+    console.show(f"cryopick: {'bug' if status == BUG else 'error'}: {text}", Level.ERROR)
+    return status
 
 
 class Application(typer.Typer):
-    """Typer application whose commands check the numbers in their options."""
+    """Typer application whose commands have the options of all commands."""
 
     def command(self, name: str | None = None, **settings: Any) -> Any:  # noqa: ANN401  # as above
         """Register a command; see `typer.Typer.command`."""
-        return super().command(name, **{"cls": CheckedCommand, **settings})
+        return super().command(name, **{"cls": ReportingCommand, **settings})
 
 
 app: typer.Typer = Application(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typer import echo
+from cryopick.cli.messages import note
 
 if TYPE_CHECKING:
     from cryopick.runs.ledger import Ledger
@@ -37,7 +37,7 @@ def open_ledger(
     """
     with ledger.start(outputs, overwrite=overwrite, inputs=inputs, keep=keep) as source:
         if source:
-            echo(f"resuming from {source}", err=True)
+            note(f"resuming from {source}")
         yield
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
-from typer import Argument, BadParameter, Option, echo
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Config
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -176,7 +177,7 @@ def benchmark(
     trials = plan.list_trials()
     missing = experiment.list_missing(trials)
     if len(missing) < len(trials):
-        echo(f"{len(trials) - len(missing)} of {len(trials)} runs are finished already", err=True)
+        note(f"{len(trials) - len(missing)} of {len(trials)} runs are finished already")
     _carry_out(experiment, missing, jobs or available_cores())
 
 
@@ -234,12 +235,11 @@ def _carry_out(experiment: "Benchmark", trials: "Sequence[Trial]", jobs: int) ->
             name = _describe(trial)
             if isinstance(result, CryopickError):
                 failed += 1
-                echo(f"failed: {name}: {result}", err=True)
+                warn(f"failed: {name}: {result}")
             else:
-                echo(
+                note(
                     f"{name}: AP {result.particle_average_precision:.4f} "
-                    f"(regions {result.region_average_precision:.4f}), {result.seconds:.0f} s",
-                    err=True,
+                    f"(regions {result.region_average_precision:.4f}), {result.seconds:.0f} s"
                 )
             advance(1)
     batch.finish()

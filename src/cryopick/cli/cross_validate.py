@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import MICROGRAPHS, Config, Json
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -95,7 +96,7 @@ def cross_validate(
             lambda path, error: batch.skip(path, error) if error else None
         ):
             results.setdefault(candidate, []).append((precision, prior))
-            echo(f"{candidate:g} particles, fold {fold + 1}: AP {precision:.4f}", err=True)
+            note(f"{candidate:g} particles, fold {fold + 1}: AP {precision:.4f}")
             advance(1)
     scores = [
         CandidateScore(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import Device, ModelFile
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.pick.settings import PickSettings
@@ -67,4 +68,4 @@ def cryosparc_job(
         return pick_micrographs(pick_task, events).picks
 
     name, count = pick_job(connect(url), job, pick)
-    echo(f"{count} picks saved in job {name} of {project}", err=True)
+    note(f"{count} picks saved in job {name} of {project}")

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from typer import Argument, echo
+from typer import Argument
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import Device, Force
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.config import Help
@@ -102,13 +103,12 @@ def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: 
     _open(settings, files, force=force)
     if files.metrics.exists():
         metrics = json.loads(files.metrics.read_text(encoding="utf-8"))
-        echo(f"{out}: this demo is finished already; --force repeats it", err=True)
+        note(f"{out}: this demo is finished already; --force repeats it")
     else:
         metrics = _carry_out(settings, files, device)
-    echo(
+    note(
         f"average precision {metrics['average_precision']:.3f} on held-out micrographs, from "
-        f"{metrics['labels']} labels; open {files.report} in a browser",
-        err=True,
+        f"{metrics['labels']} labels; open {files.report} in a browser"
     )
 
 
@@ -216,7 +216,7 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
             seconds[name] = _run_stage(stage)
             with atomic_write(log, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(seconds), encoding="utf-8")
-    echo("writing the report", err=True)
+    note("writing the report")
     _, diameter_px, radius_px = _measure_particle(settings)
     results = collect_demo_results(files, diameter_px, radius_px)
     lines = [shlex.join(["cryopick", *stage.words]) for stage in all_stages.values()]
@@ -233,7 +233,7 @@ def _carry_out(settings: DemoSettings, files: "DemoFiles", device: str) -> dict[
 
 def _run_stage(stage: Stage) -> float:
     """Show and run a command; return how many seconds it took."""
-    echo(f"\n$ {shlex.join(['cryopick', *stage.words])}", err=True)
+    note(f"\n$ {shlex.join(['cryopick', *stage.words])}")
     started = time.monotonic()
     status = typer.main.get_command(app).main(stage.words, "cryopick", standalone_mode=False)
     if status:  # the command has reported the error

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, BadParameter, Option, echo
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import (
     MICROGRAPHS,
     BoxSize,
@@ -110,7 +111,7 @@ def submit(
     with atomic_write(out, overwrite=force) as temporary:
         temporary.write_text(text, encoding="utf-8")
     out.chmod(0o755)
-    echo(f"{text.split('# ')[1].splitlines()[0]}", err=True)
+    note(f"{text.split('# ')[1].splitlines()[0]}")
 
 
 @app.command()
@@ -162,9 +163,9 @@ def watch(
     watcher = FolderWatcher(lambda: find_present_micrographs(micrographs))
     live_picker = LivePicker(watcher, work, out, table_format=table_format, box_px=box_px)
     result = live_picker.run(
-        every_s=every_s, until_idle_s=until_idle_s, notify=lambda text: echo(text, err=True)
+        every_s=every_s, until_idle_s=until_idle_s, notify=lambda text: note(text)
     )
-    echo(f"picked {format_count(result.new, 'new micrograph')}, {result.picked} in total", err=True)
+    note(f"picked {format_count(result.new, 'new micrograph')}, {result.picked} in total")
     if result.failures:
         raise UnfinishedError(
             f"could not use {format_count(len(result.failures), 'micrograph')}: "

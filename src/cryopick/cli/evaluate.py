@@ -8,6 +8,7 @@ from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
 from cryopick.cli.evaluate_regions import RegionOptions, evaluate_model
+from cryopick.cli.messages import warn
 from cryopick.cli.options import (
     MICROGRAPHS,
     Device,
@@ -192,22 +193,19 @@ def _profile_text(profile: "RecallProfile") -> str:
 
 def _warn(evaluation: "Evaluation") -> None:
     if evaluation.not_evaluated:
-        echo(
+        warn(
             f"ignored micrographs that TRUTH does not name: {', '.join(evaluation.not_evaluated)} "
-            "(list them with --only to count their picks as false)",
-            err=True,
+            "(list them with --only to count their picks as false)"
         )
     if evaluation.n_duplicate_truth:
-        echo(
+        warn(
             f"merged {evaluation.n_duplicate_truth} duplicate particles of TRUTH with others at "
-            "the same place",
-            err=True,
+            "the same place"
         )
     if evaluation.in_neither_table:
-        echo(
+        warn(
             "counted as empty, because neither table names them: "
-            f"{', '.join(evaluation.in_neither_table)}",
-            err=True,
+            f"{', '.join(evaluation.in_neither_table)}"
         )
 
 

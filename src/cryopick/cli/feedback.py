@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, BadParameter, Option, echo
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import Force
 from cryopick.cli.tables import align_names, read_with_context, write_table
 from cryopick.errors import InputError, OutputExistsError
@@ -108,10 +109,9 @@ def feedback(
         layout = TableLayout(star=star)
         write_table(rows, str(file), table_format=table_format, overwrite=force, layout=layout)
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
-    echo(
+    note(
         f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "
-        "micrographs",
-        err=True,
+        "micrographs"
     )
 
 
@@ -155,5 +155,5 @@ def _split_by_table(table: "Picks", selected: "Picks", radius_px: float) -> "tup
             "a pick; if they were recentred, increase --radius-px to a third of the diameter"
         )
     if matched_frac <= _MAX_REJECTED_FRAC:
-        echo("no selected particle is among the picks: all picks count as rejected", err=True)
+        warn("no selected particle is among the picks: all picks count as rejected")
     return selected, rejected

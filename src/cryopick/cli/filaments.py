@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import note
 from cryopick.cli.options import (
     Device,
     Force,
@@ -82,7 +83,7 @@ def filaments(
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        echo(plan.write(concatenate(segments)), err=True)
+        note(plan.write(concatenate(segments)))
         files = {"model": file, "ignore": ignore}
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs,

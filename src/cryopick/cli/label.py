@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Argument, BadParameter, Option, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS
 
 __all__ = ["label"]
@@ -80,10 +81,9 @@ def label(
     if read_only and (micrographs or diameter_ang or pixel_size_ang):
         raise BadParameter("--read-only cannot be combined with options that change the project")
     if host not in ("127.0.0.1", "localhost", "::1") and not socket:
-        echo(
+        warn(
             f"warning: anyone who can reach {host} can connect, and the connection is not "
-            "encrypted; an SSH tunnel to 127.0.0.1 is safer",
-            err=True,
+            "encrypted; an SSH tunnel to 127.0.0.1 is safer"
         )
 
     def ready(link: str, file: Path | None) -> None:
@@ -94,7 +94,7 @@ def label(
         elif not base_url:
             number = link.split("#")[0].rstrip("/").rsplit(":", 1)[1].split("/")[0]
             echo(f"From another machine: ssh -L {number}:127.0.0.1:{number} {_machine()}")
-        echo("Press Ctrl-C to stop.", err=True)
+        note("Press Ctrl-C to stop.")
         if browser and not file:
             import webbrowser
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import Application, app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import Force, Json
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.clients.topaz_models.settings import ImportSettings
@@ -18,7 +19,7 @@ __all__ = ["MODEL_SUFFIX", "describe_model", "model_lines", "models_app"]
 
 MODEL_SUFFIX = ".safetensors"
 
-models_app: typer.Typer = typer.Typer(
+models_app: typer.Typer = Application(
     name="models",
     help="List and describe models, and import those of Topaz.",
     no_args_is_help=True,
@@ -56,7 +57,7 @@ def list_models(
         try:
             models[str(path)] = describe_model(path)
         except CryopickError as error:
-            echo(f"skipped {error}", err=True)
+            warn(f"skipped {error}")
     if as_json:
         echo(json.dumps(models, indent=2))
         return
@@ -87,10 +88,9 @@ def import_model(
     model = import_topaz_model(detector, options.build())
     save_model(model, out, overwrite=force)
     network = model.scorer.settings
-    echo(
+    note(
         f"model {network.name} of width {network.width}, for a pixel size of "
-        f"{model.working_pixel_size_ang:g} Å, written to {out}",
-        err=True,
+        f"{model.working_pixel_size_ang:g} Å, written to {out}"
     )
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import note
 from cryopick.cli.options import Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
@@ -77,5 +78,5 @@ def preprocess(
             header = f"# prepared for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
     written = format_count(len(outputs) - len(batch.skipped_files), "micrograph")
-    echo(f"{written} written to {out}", err=True)
+    note(f"{written} written to {out}")
     batch.finish()

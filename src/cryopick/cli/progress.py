@@ -18,8 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from typer import echo
-
+from cryopick.cli.messages import (
+    current_console,
+    note,
+    record_skipped_file,
+    warn,
+)
 from cryopick.errors import CryopickError, UnfinishedError
 from cryopick.runs.file_errors import translate_file_errors
 from cryopick.workflows.events import (
@@ -63,6 +67,13 @@ _WARNINGS = {
     NoticeCode.DOUBTFUL_SIZE,
     NoticeCode.NO_PARTICLES,
 }
+_IRREGULARITIES = {
+    NoticeCode.DUPLICATE_LABELS,
+    NoticeCode.MICROGRAPH_FINDING,
+    NoticeCode.UNCALIBRATED_SCORES,
+    NoticeCode.UNMATCHED_LABELS,
+    NoticeCode.UNUSABLE_LABELS,
+}
 
 
 class TerminalEvents:
@@ -83,23 +94,32 @@ class TerminalEvents:
                 from cryopick.cli.sets import report_selection
 
                 report_selection(event.picks, event.selection)
+            case FileSkipped():
+                record_skipped_file(event.path, event.reason)
+            case Notice() if event.code in _WARNINGS:
+                warn(f"warning: {event.message}")
+            case Notice() if event.code in _IRREGULARITIES:
+                warn(event.message)
             case _:
                 if text := _describe(event):
-                    echo(text, err=True)
+                    note(text)
 
     def _show_progress(self, event: Progress) -> None:
-        if sys.stderr.isatty():
+        console = current_console()
+        if sys.stderr.isatty() and not console.is_quiet:
             if self._bar is None:
                 self._bar = _Bar(event.stage, event.total)
             self._bar.update(event.done)
-        elif event.done == 0:
+        if event.done == 0:
             self._last_line_s = 0.0
         elif event.done >= event.total or event.elapsed_s - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = event.elapsed_s
             left = ""
             if event.done < event.total and event.seconds_left is not None:
                 left = f", about {event.seconds_left:.0f} s left"
-            echo(f"{event.stage}: {event.done} of {event.total}{left}", err=True)
+            console.show_progress(
+                f"{event.stage}: {event.done} of {event.total}{left}", as_line=self._bar is None
+            )
 
     def _close_bar(self) -> None:
         if self._bar is not None:
@@ -145,11 +165,7 @@ def _describe(event: Event) -> str:
             return _describe_row(event.row, event.steps)
         case ParticlesEstimated():
             return f"estimated: {event.estimate}"
-        case Notice():
-            return f"warning: {event.message}" if event.code in _WARNINGS else event.message
-        case FileSkipped():
-            return f"skipped {event.path}: {event.reason}"
-        case Finished():
+        case Notice() | Finished():
             return event.message
     return ""
 

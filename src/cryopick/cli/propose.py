@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from typer import echo
-
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import note
 from cryopick.cli.options import BoxSize, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -72,7 +71,7 @@ def propose(
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(settings_text, encoding="utf-8")
         table = concatenate(tables)
-        echo(plan.write(table), err=True)
+        note(plan.write(table))
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped_files
         )

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Argument, BadParameter, Option, echo
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import INTERRUPTED, app
+from cryopick.cli.messages import note, warn
 from cryopick.errors import InputError
 
 __all__ = ["relion_job"]
@@ -78,7 +79,7 @@ def relion_job(
 
     if run_job(out, [*_SELF, *words, *extra], finish, threads=threads) == INTERRUPTED:
         raise typer.Exit(INTERRUPTED)
-    echo(f"outputs for RELION written to {out}", err=True)
+    note(f"outputs for RELION written to {out}")
 
 
 def _convert_labels(coordinates: Path, micrographs: Path, folder: Path) -> Path:
@@ -100,10 +101,9 @@ def _convert_labels(coordinates: Path, micrographs: Path, folder: Path) -> Path:
 
 def _report_tiff(count: int) -> None:
     if count:
-        echo(
+        warn(
             f"note: {count} micrographs are TIFF, which RELION reads upside down; their "
-            "coordinates were converted (y becomes height - 1 - y)",
-            err=True,
+            "coordinates were converted (y becomes height - 1 - y)"
         )
 
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Device, Force, PixelSizeAng
 from cryopick.errors import format_count
 from cryopick.workflows.table_output import metadata_file, settings_file
@@ -95,8 +96,5 @@ def report(
         temporary.write_text(text, encoding="utf-8")
     if opened_run.unmatched:
         missing = format_count(len(opened_run.unmatched), "micrograph")
-        echo(
-            f"skipped {missing} of {run} without a matching file; add --micrographs",
-            err=True,
-        )
-    echo(f"report written to {page}; open it in a browser", err=True)
+        warn(f"skipped {missing} of {run} without a matching file; add --micrographs")
+    note(f"report written to {page}; open it in a browser")

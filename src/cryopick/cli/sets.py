@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import (
     Force,
     PixelSizeAng,
@@ -192,21 +193,19 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
     """
     if selection.empty_micrographs:
         names = ", ".join(Path(name).name for name in selection.empty_micrographs[:_MAX_NAMES])
-        typer.echo(
+        note(
             f"{before}{len(selection.empty_micrographs)} of {len(picks.micrographs)} "
             f"micrographs are probably empty: {names}"
             f"{', …' if len(selection.empty_micrographs) > _MAX_NAMES else ''}; their picks are "
-            f"{'dropped' if selection.drops_empty else 'kept, --drop-empty removes them'}",
-            err=True,
+            f"{'dropped' if selection.drops_empty else 'kept, --drop-empty removes them'}"
         )
     if selection.expected is not None:
         is_selected = selection.expected.threshold >= selection.expected.best_threshold
         on_populated = int(selection.expected.n_selected[is_selected].max(initial=0))
         others = len(selection.picks) - on_populated
-        typer.echo(
+        note(
             f"{before}{selection.expected.describe(on_populated)}"
-            f"{f'; {others} more on micrographs that are probably empty' if others else ''}",
-            err=True,
+            f"{f'; {others} more on micrographs that are probably empty' if others else ''}"
         )
 
 
@@ -220,7 +219,7 @@ def _report(
     from cryopick.evaluate.expectation import estimate_metrics
 
     if len(picks) and picks.is_scored:
-        typer.echo(f"{before}{estimate_metrics(picks, labels).describe(len(selected))}", err=True)
+        note(f"{before}{estimate_metrics(picks, labels).describe(len(selected))}")
 
 
 def parse_threshold(word: str) -> float:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, BadParameter, Option, echo
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import note
 from cryopick.cli.options import Config, Force
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -78,20 +79,18 @@ def simulate(
         if config or clean:
             raise BadParameter("--config and --clean cannot be combined with --vary")
         placed = _simulate_varied(options.values, out, count, overwrite=force)
-        echo(
+        note(
             f"{format_count(len(placed), 'particle')} on "
-            f"{format_count(count, 'micrograph')} written to {out}",
-            err=True,
+            f"{format_count(count, 'micrograph')} written to {out}"
         )
         return
     settings = options.build(config)
     if clean:
         settings = settings.without_junk()
     placed = write_dataset(settings, out, count, overwrite=force)
-    echo(
+    note(
         f"{format_count(len(placed), 'particle')} on "
-        f"{format_count(count, 'micrograph')} written to {out}",
-        err=True,
+        f"{format_count(count, 'micrograph')} written to {out}"
     )
 
 

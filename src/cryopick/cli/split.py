@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from cryopick.cli.app import app, stopwatch
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.tables import read_with_context
 from cryopick.errors import format_count
@@ -115,13 +116,10 @@ def _read_labelled(
         matched = match_names(table, paths)
         table = matched.picks
         if matched.unmatched:
-            echo(
-                f"ignored micrographs without a matching file: {', '.join(matched.unmatched)}",
-                err=True,
-            )
+            warn(f"ignored micrographs without a matching file: {', '.join(matched.unmatched)}")
         unlabelled = len(paths) - len(table.micrographs)
         if unlabelled:
-            echo(f"ignored {format_count(unlabelled, 'micrograph')} without a label", err=True)
+            warn(f"ignored {format_count(unlabelled, 'micrograph')} without a label")
     labelled = [name for name, rows in table.rows_by_micrograph().items() if len(rows)]
     return table.restrict(labelled), TableLayout(star=context)
 
@@ -147,4 +145,4 @@ def _write(
         counts = (
             f"{format_count(len(names), 'micrograph')}, {format_count(len(subset), 'particle')}"
         )
-        echo(f"{folder / side}: {counts}", err=True)
+        note(f"{folder / side}: {counts}")

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
@@ -111,7 +112,7 @@ def extract_particles(
             temporary.write_text(to_toml(settings), encoding="utf-8")
         carry_run_files([picks], str(star), stopwatch().command, overwrite=True)
     counts = format_count(len(particles), "particle")
-    echo(f"{counts} of {format_count(len(extracted), 'micrograph')} written to {star}", err=True)
+    note(f"{counts} of {format_count(len(extracted), 'micrograph')} written to {star}")
     lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)
     if lost:
         reason = (
@@ -119,9 +120,9 @@ def extract_particles(
             if settings.edge == "skip"
             else "lies outside the micrograph"
         )
-        echo(f"discarded {format_count(lost, 'pick')} because the box {reason}", err=True)
+        warn(f"discarded {format_count(lost, 'pick')} because the box {reason}")
     for finding in summarize_findings(list(picks_by_file), settings.pixel_size_ang):
-        echo(f"note: {finding}", err=True)
+        warn(f"note: {finding}")
     batch.finish()
 
 
@@ -141,6 +142,6 @@ def _match_picks_to_files(table: "Picks", paths: Sequence[Path]) -> dict[Path, "
     matched = match_names(named, paths)
     if matched.unmatched:
         names = ", ".join(matched.unmatched)
-        echo(f"ignored micrographs without a matching file: {names}", err=True)
+        warn(f"ignored micrographs without a matching file: {names}")
     by_name = {str(path): path for path in paths}
     return {by_name[name]: rows for name, rows in matched.picks.split_by_micrograph()}

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typer import echo
-
 from cryopick.cli.app import stopwatch
+from cryopick.cli.messages import add_results, note, warn
 from cryopick.errors import format_count
 
 if TYPE_CHECKING:
@@ -96,11 +95,10 @@ def warn_about_tiff(names: Iterable[str]) -> None:
     """Report TIFF micrographs, which some programs flip vertically and others do not."""
     tiffs = {name for name in names if name.lower().endswith((".tif", ".tiff"))}
     if tiffs:
-        echo(
+        warn(
             f"note: {format_count(len(tiffs), 'TIFF micrograph')}. RELION, MotionCor2, IMOD, "
             "EMAN2 and SerialEM flip TIFF files vertically, cryoSPARC and "
-            "cryopick do not; see --invert-y",
-            err=True,
+            "cryopick do not; see --invert-y"
         )
 
 
@@ -130,4 +128,5 @@ def write_table(
         layout=layout,
     )
     carry_run_files(sources, out, stopwatch().command, overwrite=overwrite)
-    echo(summary, err=True)
+    add_results(picks=len(picks), micrographs=len(picks.micrographs))
+    note(summary)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option, echo
 
-from cryopick.cli.app import app
+from cryopick.cli.app import Application, app
+from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Force, Json
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.stack import extract_particles
@@ -25,7 +26,7 @@ _SETS = 5
 _MIN_REFERENCE = 100  # images in the first set
 _SIDE_PX = 40  # of the images: particles are about 27 pixels across, enough to recognise junk
 
-validate: typer.Typer = typer.Typer(
+validate: typer.Typer = Application(
     help="Check picks by 2D classification, or reconstructions by resolution.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -108,27 +109,22 @@ def classes(
     thresholds = sorted(at or _choose_thresholds(read_picks(star)), reverse=True)
     classifications = []
     for number, stack_star in enumerate(write_nested_sets(star, thresholds, out), start=1):
-        echo(
-            f"classifying set {number} of {len(thresholds)}: {stack_star.parent / 'relion.log'}",
-            err=True,
-        )
+        note(f"classifying set {number} of {len(thresholds)}: {stack_star.parent / 'relion.log'}")
         classifications.append(classify_images(stack_star, settings))
     table = out / "classes.tsv"
     verdicts = apply_rule(classifications, diameter_ang, read_corrections(table, classifications))
     write_verdicts(verdicts, table)
     for number, set_verdicts in enumerate(verdicts, start=1):
         if sum(verdict.count for verdict in set_verdicts) < _MIN_REFERENCE and number == 1:
-            echo(
+            warn(
                 f"set 1: fewer than {_MIN_REFERENCE} images, too few as the reference of the rule; "
-                "lower the first --at",
-                err=True,
+                "lower the first --at"
             )
         if is_dominated_by_one_class(set_verdicts):
-            echo(
+            warn(
                 f"set {number}: nearly all images are in one class; its fraction of false picks "
                 "is unknown: repeat with --oversampling 1 and more --iterations, or give your "
-                f"verdict on that class in {table}",
-                err=True,
+                f"verdict on that class in {table}"
             )
     particles = read_picks(truth) if truth else None
     rates = estimate_false_positives(classifications, verdicts, thresholds, particles, diameter_ang)
@@ -136,7 +132,7 @@ def classes(
         temporary.write_text(render_class_page(classifications, verdicts, rates), encoding="utf-8")
     write_false_positives(rates, out / "shares.tsv")
     plot_false_positives(rates, out / "shares.png")
-    echo(f"report written to {out / 'report.html'}; open it in a browser", err=True)
+    note(f"report written to {out / 'report.html'}; open it in a browser")
 
 
 def _extract(picks: Path, micrographs: list[str], folder: Path, boxes: StackSettings) -> Path:
@@ -217,7 +213,7 @@ def shares(
         cells = "".join(f" {100 * share:6.1f} %" for share in compared.share[:, row])
         echo(f"{number:5d} {cells}")
     similarity = " ".join(f"{value:.2f}" for value in compared.correlation)
-    echo(f"mean correlation with the reference, by set: {similarity}", err=True)
+    note(f"mean correlation with the reference, by set: {similarity}")
 
 
 @validate.command()
@@ -241,7 +237,7 @@ def resolution(
     from cryopick.experiments.classes2d.resolution import plot_resolutions, read_resolutions
 
     plot_resolutions(read_resolutions(table), out, overwrite=force)
-    echo(f"figure written to {out}", err=True)
+    note(f"figure written to {out}")
 
 
 @validate.command()
