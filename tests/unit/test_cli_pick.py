@@ -198,14 +198,6 @@ def test_the_general_model_is_the_default(run):
     assert "general.safetensors" in Path("picks.settings.toml").read_text()
 
 
-def test_scores_of_the_general_model_require_a_diameter(run):
-    result = run("score mics -o scores", status=2)
-
-    assert "add --diameter-ang, the particle diameter in ångströms, to use" in " ".join(
-        result.stderr.split()
-    )
-
-
 def test_the_size_is_estimated_if_none_is_given(run):
     result = run("pick mics -o picks.tsv --device cpu")
 

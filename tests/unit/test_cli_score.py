@@ -1,5 +1,7 @@
 """`cryopick score`: score maps with their pixel size."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +75,11 @@ def test_maps_are_overwritten_only_with_force_and_bad_files_are_skipped(run):
     assert "2 score maps written to scores" in result.stderr
     assert "skipped mics/mic_1.mrc: the file is empty" in result.stderr
     assert Path("scores/mic_0.mrc").read_bytes() == before
+
+
+def test_the_size_is_estimated_for_the_general_model(run):
+    result = run("score mics -o scores --device cpu")
+
+    [size_ang] = re.findall(r"size not given: estimated (\d+) Å", result.stderr)
+    stored = tomllib.loads(Path("scores/settings.toml").read_text())
+    assert stored["diameter_ang"] == pytest.approx(float(size_ang), abs=0.5)

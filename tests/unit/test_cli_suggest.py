@@ -188,9 +188,7 @@ def test_invalid_options_fail_before_any_work(run, processed, words, status, mes
     assert not list(Path().glob(".*.parts"))
 
 
-def test_the_general_model_requires_a_diameter(run, monkeypatch):
-    assert "--diameter-ang" in run("suggest mics -o c.tsv", status=2).stderr
-
+def test_the_general_model_is_used_without_a_model(run, monkeypatch):
     monkeypatch.setattr("cryopick.model.model_file.GENERAL_MODEL", Path("gone.safetensors"))
     result = run("suggest mics -o c.tsv --diameter-ang 135", status=1)
     assert result.stderr.count("\n") == 1

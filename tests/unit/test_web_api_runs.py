@@ -1,5 +1,6 @@
 """Routes of runs and exports."""
 
+import json
 import time
 from pathlib import Path
 
@@ -52,6 +53,33 @@ def test_training_is_refused_without_labels_or_particle_count(client):
     assert client.get("/api/plan").json()["refusal"] is None
     client.patch("/api/micrographs/1", json={"state": "all"})
     assert client.get("/api/plan").json()["estimate"] == 3
+
+
+@pytest.mark.slow
+def test_the_size_of_the_particles_is_estimated(client, project):
+    assert "diameter is missing" in client.post("/api/runs", json={"kind": "pick"}).json()["error"]
+
+    run = client.post("/api/runs", json={"kind": "size"}).json()["id"]
+    description = wait_for_end(client, run)
+
+    assert description["state"] == "done", description["log"]
+    assert description["progress"]["stage"] == "Estimating the particle size"
+    state = client.get("/api/state").json()
+    best = max(state["size_evidence"], key=lambda one: one["evidence"])
+    assert state["diameter_ang"] == pytest.approx(best["size_ang"], abs=0.6)
+
+
+def test_a_diameter_that_a_person_sets_during_the_estimate_is_kept(client, project):
+    run = project.runs.create("size", "Size estimate", {"before_ang": None})
+    client.patch("/api/state", json={"diameter_ang": 180})
+    estimate = {"diameter_ang": 149.6, "evidence_by_size": [{"size_ang": 149.6, "evidence": 1.0}]}
+    (project.runs.folder(run) / "size.json").write_text(json.dumps(estimate))
+
+    project.runs.take_size(run)
+
+    state = client.get("/api/state").json()
+    assert state["diameter_ang"] == 180
+    assert state["size_evidence"] == estimate["evidence_by_size"]
 
 
 @pytest.mark.slow

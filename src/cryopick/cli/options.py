@@ -108,15 +108,22 @@ RadiusPx = Annotated[
 ]
 
 
-def choose_model_file(model: Path | None, diameter_ang: float | None) -> Path:
+def choose_model_file(
+    model: Path | None, diameter_ang: float | None, *, needs_diameter: bool = True
+) -> Path:
     """Choose the given model, or the general model, which needs a particle diameter.
+
+    Args:
+        model: The given model.
+        diameter_ang: The given diameter.
+        needs_diameter: The command cannot estimate the diameter.
 
     Raises:
         BadParameter: Neither a model nor a diameter was given.
     """
     if model is not None:
         return model
-    if diameter_ang is None:
+    if diameter_ang is None and needs_diameter:
         raise BadParameter(
             "add --diameter-ang, the particle diameter in ångströms, to use the general model, "
             "or --model with a trained model"

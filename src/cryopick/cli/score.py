@@ -18,6 +18,7 @@ from cryopick.cli.options import (
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.size import resolve_size
 from cryopick.pick.settings import PickSettings
 
 __all__ = ["score"]
@@ -42,8 +43,9 @@ def score(
     """Write score maps of raw micrographs.
 
     Maps are MRC files. Values are logits. Pixel (i, j) of a map corresponds to raw pixel (i, j)
-    times the ratio of the pixel sizes in the two headers. Run the same command again to resume an
-    interrupted run.
+    times the ratio of the pixel sizes in the two headers. With the general model and without
+    --diameter-ang, the particle size is estimated as by `cryopick size`. Run the same command
+    again to resume an interrupted run.
 
     Example: cryopick score micrographs --model particle.safetensors -o scores
     """
@@ -55,9 +57,10 @@ def score(
     settings = options.build()
     shared_by = choose_cluster(cluster, workers)
     torch_device, settings = choose_execution(shared_by, device, settings)
-    file = choose_model_file(model, settings.diameter_ang)
+    file = choose_model_file(model, settings.diameter_ang, needs_diameter=False)
     all_outputs = plan_output_files(find_micrographs(micrographs), out)
     outputs, ledger_output = select_shard(all_outputs, out, shard)
+    settings = resolve_size(file, settings, torch_device, list(all_outputs))
     work = PickBatch.open(file, settings, torch_device)
     ledger = work.open_ledger(ledger_output, "score")
     batch = Batch(list(outputs), stage="Scoring micrographs")

@@ -21,6 +21,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.size import resolve_size
 from cryopick.cli.tables import write_table
 from cryopick.errors import InputError, format_count
 from cryopick.pick.settings import PickSettings
@@ -76,7 +77,9 @@ def suggest(
     label, with their scores and, in the column `acquisition_value`, the acquisition value:
     candidates are probable particles that the model is uncertain of, that differ from each other
     and from the labels, and that lie on many micrographs. With few labels, some certain ones are
-    included. With --micrographs, the names of the micrographs to label first go to stdout.
+    included. With --micrographs, the names of the micrographs to label first go to stdout. With
+    the general model and without --diameter-ang, the particle size is estimated as by
+    `cryopick size`.
 
     Example: cryopick suggest micrographs --model particle.safetensors --labels labels.star
     -o candidates.star
@@ -89,12 +92,13 @@ def suggest(
 
     settings = options.build()
     pick_settings = picking.build()
-    model = choose_model_file(model, pick_settings.diameter_ang)
+    model = choose_model_file(model, pick_settings.diameter_ang, needs_diameter=False)
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
     paths = find_micrographs(micrographs)
     outputs = plan_tables(paths, out, table_format=table_format, box_px=box_px)
     if out_micrographs in outputs:
         raise BadParameter("--out and --out-micrographs must be different files")
+    pick_settings = resolve_size(model, pick_settings, require_device(device), paths)
     outputs += [out_micrographs] if out_micrographs else []
     candidates = CandidateBatch(
         picking=PickBatch.open(model, pick_settings, require_device(device), paths),

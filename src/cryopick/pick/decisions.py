@@ -8,8 +8,8 @@ settings, so that all micrographs are picked alike.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -44,10 +44,13 @@ class Decision:
     Attributes:
         subject: What it is about.
         message: Text for the user.
+        evidence_by_size: Evidence at each size that was compared, in ångströms, relative to the
+            most; empty for other decisions.
     """
 
     subject: Literal["contrast", "size"]
     message: str
+    evidence_by_size: Mapping[float, float] = field(default_factory=dict)
 
 
 def resolve_settings(
@@ -192,7 +195,8 @@ def _choose_size(settings: PickSettings, evidence: Evidence) -> tuple[PickSettin
         )
     else:
         return settings, []
-    return settings, [Decision("size", message)]
+    relative = {size: value / evidence.scale for size, value in by_size.items()}
+    return settings, [Decision("size", message, relative)]
 
 
 def _describe_neighbours(by_size: dict[float, float], best_ang: float, unit: float) -> str:

@@ -33,10 +33,10 @@ from cryopick.preprocess.pipeline import (
     rescale_micrograph,
 )
 
-__all__ = ["MIN_SCORE", "Probe", "central_slice", "probe_micrographs"]
+__all__ = ["MAX_MICROGRAPHS", "MIN_SCORE", "Probe", "central_slice", "probe_micrographs"]
 
 MIN_SCORE = 0.0  # logit of the weakest peak that is kept
-_MAX_MICROGRAPHS = 8
+MAX_MICROGRAPHS = 8  # that are scored
 _MAX_SCORED_PX = 8_000_000  # over all micrographs, sizes and contrasts
 _MAX_SIDE_PX = 640  # of the part of a micrograph that is scored, at the finest scale
 _MIN_DIAMETERS = 3.0  # sides of the smallest part that says anything
@@ -73,7 +73,7 @@ def probe_micrographs(
     device: torch.device,
     paths: Sequence[Path],
     sizes_ang: Sequence[float],
-    max_micrographs: int = _MAX_MICROGRAPHS,
+    max_micrographs: int = MAX_MICROGRAPHS,
 ) -> Probe:
     """Score the centres of the first micrographs at several particle sizes, in both contrasts.
 

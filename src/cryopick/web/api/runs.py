@@ -28,8 +28,8 @@ class RunRequest(BaseModel):
     """A run to start."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    kind: Literal["train", "pick", "suggest"] = "train"
-    diameter_ang: Annotated[float, Field(ge=5, le=1e5, allow_inf_nan=False)]
+    kind: Literal["train", "pick", "suggest", "size"] = "train"
+    diameter_ang: Annotated[float, Field(ge=5, le=1e5, allow_inf_nan=False)] | None = None
     particles_per_micrograph: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = (
         None
     )
@@ -55,7 +55,8 @@ def create_run_routes(project: AnnotationProject) -> APIRouter:
 
     @routes.post("/runs")
     def start(request: RunRequest) -> dict[str, Any]:
-        project.database.set_meta("diameter_ang", repr(request.diameter_ang))
+        if request.kind != "size":
+            project.database.set_meta("diameter_ang", repr(_require_diameter(request)))
         return project.jobs.enqueue(_create_run(project, request))
 
     @routes.get("/runs")
@@ -89,6 +90,17 @@ def create_run_routes(project: AnnotationProject) -> APIRouter:
     return routes
 
 
+def _require_diameter(request: RunRequest) -> float:
+    """Return the particle diameter of a request.
+
+    Raises:
+        InputError: The request has none.
+    """
+    if request.diameter_ang is None:
+        raise InputError("the particle diameter is missing; measure a particle, or estimate it")
+    return request.diameter_ang
+
+
 def _create_run(project: AnnotationProject, request: RunRequest) -> str:
     """Create the run that was requested, and return its name.
 
@@ -100,16 +112,19 @@ def _create_run(project: AnnotationProject, request: RunRequest) -> str:
         if problem:
             raise InputError(problem)
         planner = project.planner
+        if request.kind == "size":
+            diameter = project.database.meta("diameter_ang")
+            return planner.plan_size(float(diameter) if diameter else None)
         if request.kind == "pick":
-            return planner.plan_picking(request.diameter_ang, request.first)
-        return planner.plan_suggestion(request.diameter_ang)
+            return planner.plan_picking(_require_diameter(request), request.first)
+        return planner.plan_suggestion(_require_diameter(request))
     if request.preset not in PRESETS:
         raise InputError("choose how long to train")
     plan = plan_training(project)
     if plan["refusal"]:
         raise InputError(plan["refusal"])
     training = TrainingRequest(
-        diameter_ang=request.diameter_ang,
+        diameter_ang=_require_diameter(request),
         particles_per_micrograph=request.particles_per_micrograph or plan["estimate"],
         preset=request.preset,
         pick=request.pick,

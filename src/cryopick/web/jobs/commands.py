@@ -151,6 +151,21 @@ class RunPlanner:
         _write_new_plan(folder, [words], on_stop=[])
         return run
 
+    def plan_size(self, diameter_ang: float | None) -> str:
+        """Create a run that estimates the particle size.
+
+        Args:
+            diameter_ang: Diameter of the project; one that a person sets during the run is kept.
+        """
+        paths = list(self._require_usable().values())
+        run = self._runs.create("size", "Size estimate", {"before_ang": diameter_ang})
+        folder = self._runs.folder(run)
+        _write_list(folder / "size.lst", paths)
+        words = ["size", self._list_argument(folder / "size.lst", paths)]
+        words += ["-o", str(folder / "size.json"), *self._pixel_size_options()]
+        _write_new_plan(folder, [words], on_stop=[])
+        return run
+
     def _require_usable(self) -> dict[int, Path]:
         usable = self._micrographs.usable()
         if not usable:

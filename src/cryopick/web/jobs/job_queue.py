@@ -216,6 +216,8 @@ class JobQueue:
                 state, message = "failed", str(error)
         if state == "done" and row["kind"] == "suggest":
             self._runs.take_suggested_order(run)
+        if state == "done" and row["kind"] == "size":
+            self._runs.take_size(run)
         self._runs.change(run, state=state, message=message, ended=current_time())
         self._announce(run)
 

@@ -21,9 +21,10 @@ _UNIT_S = {  # typical seconds per micrograph or step, on two processor cores
     "Training": 1.0,
     "Picking micrographs": 5.0,
     "Computing features": 2.0,
+    "Estimating the particle size": 2.0,
 }
 _DEFAULT_STEPS = 200
-_MAX_ESTIMATED = 8  # micrographs with labels from which the number of particles is estimated
+_MAX_ESTIMATED = 8  # micrographs from which the number or the size of particles is estimated
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ def list_stages(
         elif words[:1] == ["suggest"]:
             stages["Picking micrographs"] = _count_lines(folder / "suggest.lst")
             stages["Computing features"] = stages["Picking micrographs"]
+        elif words[:1] == ["size"]:
+            n_micrographs = _count_lines(folder / "size.lst")
+            stages["Estimating the particle size"] = min(n_micrographs, _MAX_ESTIMATED)
     return stages
 
 

@@ -4,6 +4,7 @@
 """
 
 import glob
+import json
 import os
 import secrets
 from collections.abc import Sequence
@@ -232,6 +233,7 @@ class AnnotationProject:
             "read_only": self.read_only,
             "notes": self.notes,
             "diameter_ang": float(diameter) if diameter else None,
+            "size_evidence": json.loads(self.database.meta("size_estimate") or "[]"),
             "box_px": self.box_px,
             "box_given": bool(float(self.database.meta("box_px") or 0)),
             "formats": [

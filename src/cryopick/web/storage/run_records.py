@@ -181,6 +181,15 @@ class ProjectRuns:
                 "INSERT INTO suggested (place, mid) VALUES (?, ?)", enumerate(mids, start=1)
             )
 
+    def take_size(self, run: str) -> None:
+        """Store the particle diameter that a run estimated, unless a person has set one since."""
+        estimate = json.loads((self.folder(run) / "size.json").read_text(encoding="utf-8"))
+        before_ang = json.loads(self.find(run)["config"])["before_ang"]
+        current = self._database.meta("diameter_ang")
+        if (float(current) if current else None) == before_ang:
+            self._database.set_meta("diameter_ang", repr(float(round(estimate["diameter_ang"]))))
+        self._database.set_meta("size_estimate", json.dumps(estimate["evidence_by_size"]))
+
     def picks(self, run: str) -> RunPicks:
         """Return the picks of a run.
 

@@ -32,6 +32,7 @@ import { Wall } from "./panels/wall.js";
 import { People } from "./panels/people.js";
 import * as picks from "./picks.js";
 import * as session from "./session.js";
+import { estimateSize } from "./size.js";
 import * as store from "./store.js";
 import { allSent } from "./unsaved_verdicts.js";
 import { stage } from "./viewer/viewer.js";
@@ -62,6 +63,7 @@ const start = (/** @type {import("./types.js").TrainingSettings} */ f) => {
 };
 const pick = (/** @type {import("./types.js").TrainingSettings} */ { diameter_ang }) => withErrors(post("runs", { kind: "pick", diameter_ang }));
 const suggest = () => withErrors(post("runs", { kind: "suggest", diameter_ang: store.diameter.value }));
+const estimate = () => (go("label"), withErrors(estimateSize()));
 const stop = (/** @type {string} */ id) => withErrors(post(`runs/${id}:stop`, {}));
 const resume = (/** @type {string} */ id) => withErrors(post(`runs/${id}:resume`, {}));
 const drop = (/** @type {import("./types.js").Run} */ run) =>
@@ -89,7 +91,9 @@ const retrain = () => {
 
 /** Do a step that the guiding strip suggests. @param {string} id */
 function follow(id) {
-  if (id === "add" || id === "pixel") go("data");
+  if (id !== "estimate") store.ruler.value = null;
+  if (id === "estimate") estimate();
+  else if (id === "add" || id === "pixel") go("data");
   else if (id === "size") (go("label"), act("tool.ruler"));
   else if (id === "general") pickFirst();
   else if (id === "clicks") ((clicksOnly.value = true), go("label"));
@@ -156,7 +160,7 @@ const release = (event) => {
 /** @returns {Record<string, string>} numbers shown next to the steps */
 function counts() {
   const p = store.project.value;
-  const running = store.runs.value.find((r) => r.state === "running");
+  const running = store.runs.value.find((r) => r.state === "running" && r.kind !== "size");
   const hasThreshold = store.scores.value && store.threshold.value !== null;
   return {
     data: count(list.listing.value.total || p?.n_micrographs || 0),
@@ -190,7 +194,7 @@ export function App() {
     ${showsMicrograph && html`<aside class="tools" aria-label="Display and threshold">
       ${step === "label" && html`<${Candidates} />`}
       ${step === "inspect" && html`<${ThresholdPanel} setThreshold=${picks.setThreshold} setLimits=${picks.setLimits} go=${go} choose=${picks.choose} />`}
-      <${DisplayPanel} setDiameter=${session.setDiameter} changeProject=${session.changeProject} act=${act} />
+      <${DisplayPanel} setDiameter=${session.setDiameter} changeProject=${session.changeProject} act=${act} estimate=${estimate} />
       ${step === "label" && html`<${Suggest} suggest=${suggest} />`}
     </aside>`}
     <${Footer} act=${act} last=${(store.labels.value, edits.lastStep())} />

@@ -3,6 +3,7 @@
 
 import { signal } from "../vendor/ui.js";
 import { get } from "./api.js";
+import { sizeRun } from "./size.js";
 import * as store from "./store.js";
 import { count, formatDuration, percent, plural } from "./widgets.js";
 
@@ -56,16 +57,21 @@ function nextOfData() {
   if (source === "unknown" || source === "doubtful")
     return { id: "pixel", where: "data", text: "Enter or confirm the pixel size; filters, circles and models depend on it.", label: "Enter the pixel size" };
   if (p.diameter_ang) return null;
+  const estimating = sizeRun();
+  if (estimating) return { id: "wait", where: "", text: `Estimating the particle size: ${estimating.overall ? timeLeft(estimating.overall.seconds_left) : "starting"}.` };
   return store.tool.value === "ruler"
     ? { id: "size", where: "label", text: "Draw a line across a particle, from edge to edge." }
-    : { id: "size", where: "", text: "How large is a particle? Draw a line across one, or enter the diameter on the right.", label: "Measure a particle" };
+    : { id: "size", where: "", text: "How large is a particle? Draw a line across one, or let the general model estimate it.", label: "Measure a particle", more: ["estimate", "Estimate the size"] };
 }
+
+/** @param {number} seconds */
+const timeLeft = (seconds) => `about ${formatDuration(Math.ceil(seconds / 10) * 10)} left`;
 
 /** @returns {Next | null} */
 function nextOfRun() {
-  const running = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
+  const running = store.runs.value.find((r) => r.kind !== "size" && (r.state === "running" || r.state === "queued"));
   if (!running) return null;
-  const left = running.overall ? `about ${formatDuration(Math.ceil(running.overall.seconds_left / 10) * 10)} left` : "starting";
+  const left = running.overall ? timeLeft(running.overall.seconds_left) : "starting";
   if (running.kind === "train") return { id: "wait", where: "", text: `${running.title}: ${left}. You can continue labelling meanwhile.` };
   if (running.kind === "pick" && !running.has_picks) return { id: "wait", where: "", text: "The general model is picking. Its first picks appear in a few seconds." };
   return null;

@@ -13,6 +13,7 @@ import { form } from "./panels/train.js";
 import * as picks from "./picks.js";
 import { keepInTouch } from "./reconnect.js";
 import { refreshNumbers } from "./refresh.js";
+import { resizeCircle, takeEstimate } from "./size.js";
 import * as store from "./store.js";
 import { resumeVerdicts } from "./unsaved_verdicts.js";
 
@@ -100,6 +101,7 @@ function onRun(run) {
     beginCandidates(run.id);
     store.notify("The list now starts with the micrographs that are suggested for labelling; their best candidates are shown.", "good");
   }
+  if (run.kind === "size" && run.state === "done" && previous?.state !== "done") takeEstimate().catch(() => {});
   if (run.state === "failed" && previous?.state !== "failed") store.notify(`${run.title} failed: ${run.message}`, "bad", { cause: `run ${run.id}` });
   if (run.state !== "failed") store.settle(`run ${run.id}`);
 }
@@ -216,6 +218,7 @@ let diameterTimer;
 /** @param {number} ang @param {boolean} final */
 export function setDiameter(ang, final) {
   store.diameter.value = ang;
+  resizeCircle(ang);
   clearTimeout(diameterTimer);
   if (!store.readOnly.value) diameterTimer = setTimeout(() => changeProject({ diameter_ang: ang }), final ? 50 : 600);
 }

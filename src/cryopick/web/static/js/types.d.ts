@@ -35,7 +35,7 @@ export interface RunProgress { stage?: string; done?: number; total?: number; se
 
 export interface Run {
   id: string;
-  kind: "train" | "pick" | "suggest" | "import";
+  kind: "train" | "pick" | "suggest" | "size" | "import";
   title: string;
   state: "queued" | "running" | "done" | "stopped" | "failed";
   message: string;
@@ -66,6 +66,8 @@ export interface ProjectState {
   read_only: boolean;
   notes: string[];
   diameter_ang: number | null;
+  /** Evidence of particles at each size, relative to the most; empty without an estimate. */
+  size_evidence?: { size_ang: number; evidence: number }[];
   box_px: number;
   box_given: boolean;
   n_unread: number;

@@ -3,13 +3,14 @@
 
 import { html, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
+import { likelySizes, sizeRun } from "../size.js";
 import * as store from "../store.js";
 import { NumberBox, Segments, Slide } from "../widgets.js";
 
 const CONTRAST = { black: 36, white: 219, invert: false };
 
-/** @param {{setDiameter: (ang: number, final: boolean) => void, changeProject: (change: object) => void, act: (action: string) => void}} props */
-export function DisplayPanel({ setDiameter, changeProject, act }) {
+/** @param {{setDiameter: (ang: number, final: boolean) => void, changeProject: (change: object) => void, act: (action: string) => void, estimate: () => void}} props */
+export function DisplayPanel({ setDiameter, changeProject, act, estimate }) {
   const lens = store.lens.value;
   /** @param {Partial<typeof lens>} change */
   const set = (change) => (store.lens.value = { ...store.lens.value, ...change });
@@ -33,14 +34,26 @@ export function DisplayPanel({ setDiameter, changeProject, act }) {
       <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}
         on=${(/** @type {number} */ highpass, /** @type {boolean} */ final) => set({ highpass, ...{ moving: !final } })} />`}
     <${Slide} name="Particle diameter" unit=${hasPixelSize ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
-    <button class="small" disabled=${!hasPixelSize} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter (${keyFor("tool.ruler")})`}
-      onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Measure the diameter on a particle</button>
+    <div class="buttons"><button class="small" disabled=${!hasPixelSize} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter on a particle (${keyFor("tool.ruler")})`}
+      onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Measure</button>
+      <button class="small" disabled=${!hasPixelSize || store.readOnly.value || Boolean(sizeRun())} title="Find the size at which the general model scores highest" onClick=${estimate}>${sizeRun() ? "Estimating…" : "Estimate"}</button></div>
+    <${LikelySizes} setDiameter=${setDiameter} />
     <div class="unit box-size"><label class="tick" title=${keyFor("boxes")}><input type="checkbox" checked=${store.showBoxes.value} onChange=${() => act("boxes")} /> Box, px</label>
       <${NumberBox} aria-label="Box size, px" min="0" max="10000" disabled=${store.readOnly.value} value=${store.project.value.box_px} on=${(/** @type {number | null} */ v) => changeProject({ box_px: Math.round(v ?? 0) })} />
       ${store.project.value.box_given ? html`<button class="small plain" title="Use 1.5 particle diameters again" onClick=${() => changeProject({ box_px: 0 })}>Reset</button>` : html`<span class="small muted">1.5 diameters</span>`}</div>
     <${Segments} name="Overlay" wide value=${store.overlay.value} on=${(/** @type {string} */ v) => (store.overlay.value = v)}
       choices=${[["labels", "Labels"], ["picks", "Picks"], ["both", "Both", "overlay"]]} />
   </section>`;
+}
+
+/** Sizes that the general model suggests, each with its evidence. @param {{setDiameter: (ang: number, final: boolean) => void}} props */
+function LikelySizes({ setDiameter }) {
+  const run = sizeRun();
+  if (run) return html`<progress value=${run.overall?.share} max="1" aria-label="Estimating the particle size"></progress>`;
+  const sizes = likelySizes();
+  if (!sizes.length) return null;
+  return html`<p class="muted small sizes" data-test="sizes">Estimated: ${sizes.map((s) => html`<button key=${s.size_ang} class="plain small" aria-pressed=${Math.round(s.size_ang) === store.diameter.value} disabled=${store.readOnly.value}
+    title=${`Evidence ${s.evidence.toFixed(2)}, relative to the best size`} onClick=${() => setDiameter(Math.round(s.size_ang), true)}>${Math.round(s.size_ang)} Å</button>`)}</p>`;
 }
 
 /** Histogram of grey values, with sliders for the black and the white point.

@@ -21,15 +21,16 @@ const STATES = /** @type {Record<string, [string, string]>} */ ({
  * stop: (id: string) => void, resume: (id: string) => void, show: (id: string) => void, drop: (run: import("../types.js").Run) => void,
  * restore: (id: string) => void, purge: (run: {id: string, title: string}) => void}} props */
 export function Train({ plan, start, pick, stop, resume, show, drop, restore, purge }) {
-  const now = store.runs.value.find((r) => r.state === "running" || r.state === "queued");
+  const runs = store.runs.value.filter((r) => r.kind !== "size");
+  const now = runs.find((r) => r.state === "running" || r.state === "queued");
   return html`<div class="page"><div class="inner">
     <header><h1>Train a model</h1>
       <p class="lead">The model is trained on the particles that you labelled. Unlabelled areas are not treated as background, so some labels on a few micrographs are enough.</p></header>
     <div class="columns">
       <${Form} plan=${plan} start=${start} pick=${pick} busy=${Boolean(now)} />
-      <${Progress} run=${now ?? store.runs.value[0]} stop=${stop} resume=${resume} show=${show} />
+      <${Progress} run=${now ?? runs[0]} stop=${stop} resume=${resume} show=${show} />
     </div>
-    <${Runs} show=${show} drop=${drop} />
+    <${Runs} runs=${runs} show=${show} drop=${drop} />
     <${DeletedRuns} restore=${restore} purge=${purge} />
   </div></div>`;
 }
@@ -115,13 +116,13 @@ const warmUp = (run) => {
 /** @param {import("../types.js").Run} run */
 const compared = (run) => comparison.value?.runs.find((r) => r.id === run.id);
 
-/** @param {{show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
-function Runs({ show, drop }) {
-  if (!store.runs.value.length) return null;
+/** @param {{runs: import("../types.js").Run[], show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
+function Runs({ runs, show, drop }) {
+  if (!runs.length) return null;
   return html`<section class="card flush"><header><h2>All runs</h2><span class="muted small" data-test="advice">${advice()}</span></header><div class="scroll-x"><table>
     <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right" title="Recall on labels made by hand that the run was not trained on">Recall on left-out labels</th>
       <th class="right">Per micrograph</th><th class="right" title="Part of the picks that differ from the run before">Changed</th><th class="right">Duration</th><th><span class="sr">Open or delete</span></th></tr></thead>
-    <tbody>${store.runs.value.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
+    <tbody>${runs.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>
       <td>${r.title}</td><td><span class=${`badge ${STATES[r.state]?.[1] ?? ""}`}>${STATES[r.state]?.[0] ?? r.state}</span></td>
       <td class="right">${count(r.labels)}</td><td class="right">${r.average_precision == null ? "–" : Number(r.average_precision).toFixed(2)}</td><td class="right">${compared(r)?.recall == null ? "–" : html`${percent(compared(r)?.recall)} <span class="muted">of ${count(compared(r)?.left_out)}</span>`}</td>
       <td class="right" title=${`${count(r.n_picks)} picks at any score`}>${compared(r) ? count(Math.round(compared(r)?.per_micrograph ?? 0)) : "–"}</td><td class="right">${compared(r)?.changed == null ? "–" : percent(compared(r)?.changed)}</td>
