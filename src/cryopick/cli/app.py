@@ -59,6 +59,7 @@ MODULES = {
     "score": "score",
     "simulate": "simulate",
     "size": "size",
+    "size": "size",
     "split": "split",
     "stack": "stack",
     "submit": "distributed",
