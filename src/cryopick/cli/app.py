@@ -59,7 +59,6 @@ MODULES = {
     "score": "score",
     "simulate": "simulate",
     "size": "size",
-    "size": "size",
     "split": "split",
     "stack": "stack",
     "submit": "distributed",
