@@ -20,3 +20,18 @@ def test_the_recall_is_that_on_labels_left_out_of_the_training(client, project):
 
     # One label was used, and the third micrograph was not picked; 31, 20 and 41 are found.
     assert (compared["left_out"], compared["recall"]) == (5, 3 / 5)
+
+
+def test_further_candidates_follow_when_all_micrographs_had_their_turn(client, project):
+    run = add_run(project, {1: [3.0] * 8, 2: [3.0] * 3, 3: [-9.0]})
+    project.database.set_meta("diameter_ang", "12.0")
+
+    def candidates():
+        return client.get(f"/api/runs/{run}/candidates").json()["items"]
+
+    first = candidates()
+    assert [one["mid"] for one in first] == [1] * 6 + [2] * 3 + [1] * 2
+    assert len({(one["mid"], one["x"]) for one in first}) == 11
+    edit(client, *[add(n, mid=one["mid"], x=one["x"], y=30.0) for n, one in enumerate(first[:9])])
+
+    assert candidates() == first[9:]

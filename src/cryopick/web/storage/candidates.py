@@ -4,6 +4,7 @@
 - `list_candidates`: positions to label next, in order.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["list_candidates", "take_partial_picks"]
 
-_PER_MICROGRAPH = 6  # candidates of a run, so that labels come from several micrographs
+_PER_MICROGRAPH = 6  # candidates before those of the next, so that labels come from several
 _MIN_PROBABILITY = 0.05
 
 
@@ -65,25 +66,26 @@ def list_candidates(
 
     A suggestion lists its positions in its own order. Of other runs, picks are drawn at random with
     their probability of being a particle, so that accepted ones represent the particles; those of
-    one micrograph follow each other.
+    one micrograph follow each other. Further ones are drawn once all micrographs had their turn.
     """
-    if (runs.folder(run) / "candidates.json").exists():
-        mids, xy_px, score = _read_suggestions(runs, micrographs, run)
-    else:
-        mids, xy_px, score = _draw_picks(runs, run)
-    is_open = _find_unlabelled(corrections, micrographs, mids, xy_px)
-    chosen = np.flatnonzero(is_open)[:count]
-    names = {int(mid): micrographs.find(int(mid))["name"] for mid in np.unique(mids[chosen])}
-    return [
-        {
-            "mid": int(mids[row]),
-            "name": names[int(mids[row])],
-            "x": float(xy_px[row, 0]),
-            "y": float(xy_px[row, 1]),
-            "score": float(score[row]),
-        }
-        for row in chosen.tolist()
-    ]
+    is_suggestion = (runs.folder(run) / "candidates.json").exists()
+    rounds = (
+        [_read_suggestions(runs, micrographs, run)] if is_suggestion else _draw_picks(runs, run)
+    )
+    names: dict[int, str] = {}
+    listed: list[dict[str, Any]] = []
+    for mids, xy_px, score in rounds:
+        if len(listed) >= count:
+            break
+        is_open = _find_unlabelled(corrections, micrographs, mids, xy_px)
+        for row in np.flatnonzero(is_open)[: count - len(listed)].tolist():
+            mid = int(mids[row])
+            names[mid] = names.get(mid) or micrographs.find(mid)["name"]
+            x, y = map(float, xy_px[row])
+            listed.append(
+                {"mid": mid, "name": names[mid], "x": x, "y": y, "score": float(score[row])}
+            )
+    return listed
 
 
 Candidates = tuple[
@@ -105,22 +107,24 @@ def _read_suggestions(runs: ProjectRuns, micrographs: ProjectMicrographs, run: s
     return mids[table.index], table.xy_px, table.score
 
 
-def _draw_picks(runs: ProjectRuns, run: str) -> Candidates:
-    """Draw some picks of each micrograph, with a fixed seed so that a reload shows the same."""
+def _draw_picks(runs: ProjectRuns, run: str) -> Iterator[Candidates]:
+    """Draw some picks of each micrograph per round, with a fixed seed: a reload shows the same.
+
+    The order of the logarithms of the weights plus Gumbel noise is that of drawing without
+    replacement.
+
+    Source: Vieira 2014, "Gumbel-max trick and weighted reservoir sampling".
+    """
     picks, keep = runs.picks(run), runs.spacing_mask(run)
-    rng = np.random.default_rng(0)
     probability = expit(picks.score.astype(np.float64))
-    rows: list[int] = []
-    for mid in picks.micrographs:
-        part = picks.rows_of(mid)
-        on_micrograph = np.arange(part.start, part.stop)
-        likely = on_micrograph[keep[part] & (probability[part] > _MIN_PROBABILITY)]
-        if len(likely):
-            weight = probability[likely] / probability[likely].sum()
-            size = min(_PER_MICROGRAPH, len(likely))
-            rows += rng.choice(likely, size, replace=False, p=weight).tolist()
-    chosen = np.array(rows, np.int64)
-    return picks.mids[chosen], picks.xy_px[chosen], picks.score[chosen].astype(np.float64)
+    rows = np.flatnonzero(keep & (probability > _MIN_PROBABILITY))
+    keys = np.log(probability[rows]) + np.random.default_rng(0).gumbel(size=len(rows))
+    rows = rows[np.lexsort((-keys, picks.mids[rows]))]
+    _, first, n_rows = np.unique(picks.mids[rows], return_index=True, return_counts=True)
+    turn = (np.arange(len(rows)) - np.repeat(first, n_rows)) // _PER_MICROGRAPH
+    for number in range(int(turn.max(initial=-1)) + 1):
+        chosen = rows[turn == number]
+        yield picks.mids[chosen], picks.xy_px[chosen], picks.score[chosen].astype(np.float64)
 
 
 def _find_unlabelled(
