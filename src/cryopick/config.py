@@ -17,6 +17,7 @@ import math
 import tomllib
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -53,10 +54,18 @@ class Help:
     metavar: str = ""
 
 
-def load_toml(settings: type[Settings], path: Path) -> Settings:
+def load_toml(
+    settings: type[Settings], path: Path, *, table: str = "", other_tables: Collection[str] = ()
+) -> Settings:
     """Read settings from a TOML file.
 
     An integer is accepted for a float; no other conversions are made.
+
+    Args:
+        settings: The settings class.
+        path: The file.
+        table: Table of the file that holds the settings; empty for the top level.
+        other_tables: Tables at the top level that belong to other settings.
 
     Raises:
         InputError: The file is missing or cannot be read.
@@ -69,7 +78,11 @@ def load_toml(settings: type[Settings], path: Path) -> Settings:
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         reason = " ".join(str(error).split())[:200]
         raise FormatError(f"{path}: not a TOML file: {reason}") from error
-    return _build_settings(settings, values, str(path))
+    if table:
+        values = values.get(table, {})
+    else:
+        values = {key: value for key, value in values.items() if key not in other_tables}
+    return _build_settings(settings, values, f"{path}: {table}" if table else str(path))
 
 
 def to_toml(settings: Any) -> str:  # noqa: ANN401  # any settings class

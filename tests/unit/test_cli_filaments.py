@@ -8,8 +8,11 @@ from scipy.spatial import cKDTree
 from typer.testing import CliRunner
 
 from cryopick.cli import app
+from cryopick.config import load_toml
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.pick_tables import read_picks
+from cryopick.pick.filaments.settings import FilamentSettings
+from cryopick.pick.settings import PickSettings
 
 PIXEL_ANG, WIDTH_ANG = 4.0, 110.0
 
@@ -85,5 +88,7 @@ def test_a_run_records_its_settings_and_is_not_overwritten(found):
     )
 
     assert result.exit_code == 2  # neither a model nor a width
-    assert "# filaments: spacing_ang = 30.0" in (found / "segments.settings.toml").read_text()
+    file = found / "segments.settings.toml"
+    assert load_toml(FilamentSettings, file, table="filaments").spacing_ang == 30.0
+    assert load_toml(PickSettings, file, other_tables=("filaments",)).diameter_ang is not None
     assert Path(found, "segments.run.json").exists()

@@ -254,3 +254,14 @@ def test_calibration_changes_scores_but_not_their_order(run):
     plain, changed = read_picks(Path("m.tsv")), read_picks(Path("odds.tsv"))
     assert np.allclose(changed.score, 2 * plain.score - 0.5, atol=1e-4)
     assert np.allclose(changed.xy_px, plain.xy_px, atol=1e-3)
+
+
+def test_the_settings_file_of_a_run_repeats_it_and_options_take_precedence(run):
+    run("pick mics --model m.safetensors -o a.tsv --threshold -3 --margin-ang 50 --device cpu")
+    run("pick mics --model m.safetensors -o b.tsv --config a.settings.toml --device cpu")
+    run("pick mics --model m.safetensors -o c.tsv --config a.settings.toml --margin-ang 0")
+
+    assert Path("a.tsv").read_bytes() == Path("b.tsv").read_bytes()
+    repeated, changed = (load_toml(PickSettings, Path(f"{x}.settings.toml")) for x in "bc")
+    assert (repeated.threshold, repeated.margin_ang) == (-3.0, 50.0)
+    assert (changed.threshold, changed.margin_ang) == (-3.0, 0.0)

@@ -48,6 +48,13 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    size: Annotated[float | None, Help("A size.")] = None
+    size_range: Annotated[tuple[float, ...] | None, Help("A range of sizes.")] = None
+    depth: Annotated[int, Help("A depth.")] = 1
+
+
 @pytest.fixture
 def run():
     """Run a command with the options of `Outer`; return its settings, or the failed result."""
@@ -127,6 +134,38 @@ def test_auto_unsets_a_field_that_the_file_sets(run, tmp_path):
     assert run(f"--config {config} --count auto").count is None
     assert run(f"--config {config} --count 4.5").count == 4.5
     assert "expected a number or auto" in run("--needed 1 --count many").output
+
+
+@pytest.mark.parametrize(
+    ("in_file", "option", "expected"),
+    [
+        ("size = 150.0", "--size 120-180", Sizes(size_range=(120.0, 180.0), depth=3)),
+        ("size_range = [1.0, 2.0]", "--size 7", Sizes(size=7.0, depth=3)),
+        ("size_range = [1.0, 2.0]", "", Sizes(size_range=(1.0, 2.0), depth=3)),
+    ],
+)
+def test_a_size_or_range_replaces_either_in_a_file_with_further_tables(
+    tmp_path, in_file, option, expected
+):
+    app, built = typer.Typer(rich_markup_mode=None), []
+
+    @app.command()
+    @expand_settings
+    def command(
+        sizes: Annotated[
+            SettingsOptions[Sizes], Fields(ranges={"size": "size_range"}, other_tables=("inner",))
+        ],
+        inner: Annotated[SettingsOptions[Inner], Fields(table="inner")],
+        config: Config = None,
+    ) -> None:
+        built.extend([sizes.build(config), inner.build(config)])
+
+    (tmp_path / "c.toml").write_text(f"depth = 3\n{in_file}\n[inner]\nwidth = 9\n")
+
+    done = CliRunner().invoke(app, [*option.split(), "--config", str(tmp_path / "c.toml")])
+
+    assert done.exit_code == 0, done.output
+    assert built == [expected, Inner(width=9)]
 
 
 def test_a_missing_required_option_is_a_usage_error(run):

@@ -52,7 +52,7 @@ class CandidateBatch:
 
     def describe(self) -> str:
         """Return the settings of picking and suggesting as TOML, with the model in a comment."""
-        return f"{self.picking.describe()}{to_toml(self.settings)}"
+        return f"{self.picking.describe()}\n[suggest]\n{to_toml(self.settings)}"
 
     def open_ledger(self, output: Path) -> Ledger:
         """Return the ledger that keeps results until `output` is complete."""

@@ -10,6 +10,7 @@ from cryopick.cli.messages import note
 from cryopick.cli.options import (
     MICROGRAPHS,
     BoxSize,
+    Config,
     Device,
     Force,
     ModelFile,
@@ -129,6 +130,7 @@ def watch(
         Fields(only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang")),
     ],
     model: ModelFile = None,
+    config: Config = None,
     table_format: Annotated[
         str, Option("--format", help="Format of the tables, as for `cryopick pick`.")
     ] = "star",
@@ -156,7 +158,7 @@ def watch(
     from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
 
-    settings = options.build()
+    settings = options.build(config)
     file = choose_model_file(model, settings.diameter_ang)
     plan_tables([], f"{out}/", table_format=table_format, box_px=box_px)
     work = PickBatch.open(file, settings, require_device(device))

@@ -8,6 +8,7 @@ from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.messages import note
 from cryopick.cli.options import (
+    Config,
     Device,
     Force,
     Ignore,
@@ -35,10 +36,12 @@ def filaments(
     micrographs: Micrographs,
     out: Table,
     picking: Annotated[
-        SettingsOptions[PickSettings], Fields(only=("diameter_ang", "pixel_size_ang"))
+        SettingsOptions[PickSettings],
+        Fields(only=("diameter_ang", "pixel_size_ang"), other_tables=("filaments",)),
     ],
-    options: SettingsOptions[FilamentSettings],
+    options: Annotated[SettingsOptions[FilamentSettings], Fields(table="filaments")],
     model: ModelFile = None,
+    config: Config = None,
     ends: Annotated[
         bool,
         Option("--ends", help="Write the start and end point of each filament, not segments."),
@@ -66,14 +69,14 @@ def filaments(
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
 
-    settings, torch_device = picking.build(), require_device(device)
+    settings, torch_device = picking.build(config), require_device(device)
     plan = TableOutput.plan(find_micrographs(micrographs), out, shard, table_format=table_format)
     file, regions = (
         choose_model_file(model, settings.diameter_ang),
         read_ignored_regions(plan.micrographs, ignore),
     )
     scored = PickBatch.open(file, settings, torch_device, ignore=regions)
-    work = FilamentBatch(scored, options.build(), ends)
+    work = FilamentBatch(scored, options.build(config), ends)
     ledger = work.open_ledger(plan.ledger_output)
     batch = Batch(plan.micrographs, stage="Tracing filaments")
     with open_ledger(ledger, plan.tables, plan.micrographs, overwrite=force):

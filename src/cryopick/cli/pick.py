@@ -8,6 +8,7 @@ from cryopick.cli.app import app, stopwatch
 from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster
 from cryopick.cli.options import (
     BoxSize,
+    Config,
     Device,
     Force,
     Ignore,
@@ -37,9 +38,11 @@ def pick(
         Fields(
             auto={"threshold": "auto cuts at the highest expected F1."},
             ranges={"diameter_ang": "diameter_range_ang"},
+            other_tables=("filaments", "suggest"),
         ),
     ],
     model: ModelFile = None,
+    config: Config = None,
     ignore: Ignore = None,
     drop_empty: Annotated[
         bool,
@@ -64,7 +67,8 @@ def pick(
 
     Picks are in pixels of the raw micrographs, with a score each. The settings and the run
     metadata are written beside the table. Run the same command again to resume an interrupted
-    run, or to pick only new and changed micrographs. The table OUT.micrographs.tsv beside it lists
+    run, or to pick only new and changed micrographs. --config picks other micrographs with the
+    settings of a run, including the estimated ones. The table OUT.micrographs.tsv beside it lists
     picks, expected particles, verdict, pixel size and warnings of each micrograph.
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
@@ -82,7 +86,7 @@ def pick(
         )
     if drop_empty and not cuts_automatically:
         raise BadParameter("--drop-empty needs --threshold auto")
-    settings = options.build()
+    settings = options.build(config)
     output = TableOutput.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )

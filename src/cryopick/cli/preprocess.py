@@ -8,7 +8,7 @@ from typer import Option
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.messages import note
-from cryopick.cli.options import Force, Micrographs
+from cryopick.cli.options import Config, Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -28,6 +28,7 @@ def preprocess(
         Path | None,
         Option(metavar="MODEL", help="Use the scale and the normalization of this model."),
     ] = None,
+    config: Config = None,
     force: Force = False,
 ) -> None:
     """Write downsampled, normalized micrographs.
@@ -44,7 +45,7 @@ def preprocess(
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.ledger import Ledger, identify_file
 
-    settings = options.build()
+    settings = options.build(config)
     outputs = plan_output_files(find_micrographs(micrographs), out)
     loaded = None
     if model:

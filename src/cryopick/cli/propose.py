@@ -7,7 +7,7 @@ from typing import Any
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.messages import note
-from cryopick.cli.options import BoxSize, Force, Micrographs, ShardName, Table, TableFormat
+from cryopick.cli.options import BoxSize, Config, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
 from cryopick.errors import InputError
@@ -23,6 +23,7 @@ def propose(
     micrographs: Micrographs,
     out: Table,
     options: SettingsOptions[ProposeSettings],
+    config: Config = None,
     table_format: TableFormat = None,
     box_px: BoxSize = None,
     shard: ShardName = None,
@@ -45,7 +46,7 @@ def propose(
     from cryopick.runs.ledger import Ledger, identify_file
     from cryopick.runs.metadata import write_run_metadata
 
-    settings = options.build()
+    settings = options.build(config)
     plan = TableOutput.plan(
         find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
     )

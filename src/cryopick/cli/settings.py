@@ -53,6 +53,8 @@ class Fields:
         defaults: Descriptions of defaults that differ from those of the class.
         auto: Fields that also accept "auto", each with what that does.
         ranges: Fields that also accept a range such as 120-180, each with the field of the range.
+        table: Table of a settings file that holds the settings; empty for the top level.
+        other_tables: Tables of a settings file that belong to other settings of the command.
     """
 
     only: tuple[str, ...] = ()
@@ -60,6 +62,8 @@ class Fields:
     defaults: Mapping[str, str] = field(default_factory=dict)
     auto: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
+    other_tables: tuple[str, ...] = ()
 
     def selects(self, name: str) -> bool:
         """Check if the command offers the field."""
@@ -71,16 +75,23 @@ class SettingsOptions(Generic[Settings]):
     """Options of a command that were given, by field of a settings class."""
 
     def __init__(
-        self, settings_class: type[Settings], values: Mapping[str, Any], *, takes_config: bool
+        self,
+        settings_class: type[Settings],
+        values: Mapping[str, Any],
+        selection: Fields,
+        *,
+        takes_config: bool,
     ) -> None:
         """Keep the values of the options.
 
         Args:
             settings_class: The settings class.
             values: Values of the given options by name of the field, with a dot for nested ones.
+            selection: The fields that the command offers.
             takes_config: The command also reads a settings file.
         """
         self._class, self._takes_config = settings_class, takes_config
+        self._selection = selection
         self.values = dict(values)
 
     def build(
@@ -102,7 +113,10 @@ class SettingsOptions(Generic[Settings]):
         from cryopick.config import load_toml
 
         hints = get_type_hints(self._class)
-        base = load_toml(self._class, config) if config else None
+        table, others = self._selection.table, self._selection.other_tables
+        base = None
+        if config:
+            base = load_toml(self._class, config, table=table, other_tables=others)
         changes = {} if base else dict(defaults or {})
         nested: dict[str, dict[str, Any]] = {}
         for path, value in self.values.items():
@@ -134,7 +148,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     names: dict[str, dict[str, str]] = {}  # per settings parameter: path by parameter name
-    ranges: dict[str, Mapping[str, str]] = {}
+    selections: dict[str, Fields] = {}
     classes: dict[str, type[Any]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
         declared = _settings_class(hints[name])
@@ -145,7 +159,7 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
         classes[name], selection = declared
         options = {f"{name}__{o.path.replace('.', '__')}": o for o in list_fields(classes[name])}
         options = {key: o for key, o in options.items() if selection.selects(o.path)}
-        ranges[name] = selection.ranges
+        selections[name] = selection
         names[name] = {key: o.path for key, o in options.items()}
         parameters += [_parameter(key, o, selection) for key, o in options.items()]
     takes_config = "config" in hints
@@ -154,12 +168,15 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
         for name, paths in names.items():
             all_values = {path: values.pop(key) for key, path in paths.items()}
-            option_values = {
-                ranges[name][path] if isinstance(v, tuple) and path in ranges[name] else path: v
-                for path, v in all_values.items()
-                if v is not None
-            }
-            values[name] = SettingsOptions(classes[name], option_values, takes_config=takes_config)
+            option_values = {path: v for path, v in all_values.items() if v is not None}
+            for path, range_path in selections[name].ranges.items():
+                if path in option_values:  # replaces whichever of the two the file sets
+                    value = option_values[path]
+                    paths_of_value = (path, range_path)[:: -1 if isinstance(value, tuple) else 1]
+                    option_values |= dict(zip(paths_of_value, (value, None), strict=True))
+            values[name] = SettingsOptions(
+                classes[name], option_values, selections[name], takes_config=takes_config
+            )
         command(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer

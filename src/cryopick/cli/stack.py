@@ -9,7 +9,7 @@ from typer import Argument, Option
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.messages import note, warn
-from cryopick.cli.options import MICROGRAPHS, Force
+from cryopick.cli.options import MICROGRAPHS, Config, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -32,6 +32,7 @@ def stack(
     ],
     out: OutputFolder,
     options: SettingsOptions[StackSettings],
+    config: Config = None,
     threshold: Annotated[
         float | None, Option(help="Minimum score of a pick. [default: all picks]")
     ] = None,
@@ -47,7 +48,7 @@ def stack(
     Example: cryopick stack picks.star -m mics -o stacks --box-px 256 --voltage-kv 300 --cs-mm 2.7
     """
     extract_particles(
-        picks, micrographs, out, options.build(), threshold=threshold, overwrite=force
+        picks, micrographs, out, options.build(config), threshold=threshold, overwrite=force
     )
 
 

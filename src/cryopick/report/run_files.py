@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ReportRequest", "ReportedRun", "open_run"]
 
 _MAX_TRAINING_MICROGRAPHS = 12  # that a report picks if no micrograph was held out
+_OTHER_TABLES = ("filaments", "suggest")  # of a settings file; not settings of picking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,9 @@ def _open_pick_run(
             "written by `cryopick pick`"
         )
     has_settings = settings_file.is_file()
-    settings = load_toml(PickSettings, settings_file) if has_settings else PickSettings()
+    settings = PickSettings()
+    if has_settings:
+        settings = load_toml(PickSettings, settings_file, other_tables=_OTHER_TABLES)
     paths = _find_run_micrographs(metadata, table.micrographs, request)
     matching = match_names(table, paths)
     if not len(matching.picks):

@@ -40,9 +40,8 @@ class FilamentBatch:
     only_ends: bool = False
 
     def describe(self) -> str:
-        """Describe the settings of picking as TOML, with those of tracing in comments above."""
-        lines = to_toml(self.settings).splitlines()
-        return "".join(f"# filaments: {line}\n" for line in lines) + self.batch.describe()
+        """Describe the settings of picking as TOML, with those of tracing in a table."""
+        return f"{self.batch.describe()}\n[filaments]\n{to_toml(self.settings)}"
 
     def open_ledger(self, output: Path) -> Ledger:
         """Open the ledger of an output file."""
