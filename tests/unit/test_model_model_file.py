@@ -98,7 +98,7 @@ def test_a_file_is_overwritten_only_on_request(path):
 
 def test_the_downsampling_factor_follows_from_pixel_size_and_diameter():
     assert model().factor(1.41) == pytest.approx(10)
-    assert model().factor(1.41, diameter_ang=380.0) == pytest.approx(20)
+    assert model().factor(1.41, scale_ang=380.0) == pytest.approx(20)
 
 
 def test_a_missing_file_raises_an_input_error(tmp_path):
@@ -261,3 +261,21 @@ def test_an_invalid_covariance_factor_is_rejected(tmp_path, spread):
     save_model(replace(model(), head_spread=spread), tmp_path / "m.safetensors")
 
     assert "head spread" in load_error(tmp_path / "m.safetensors")
+
+
+def test_sides_and_scale_are_kept(tmp_path):
+    rods = replace(model(), width_ang=20.0, scale_ang=60.0)
+    save_model(rods, tmp_path / "m.safetensors")
+
+    loaded = load_model(tmp_path / "m.safetensors")
+
+    assert (loaded.width_ang, loaded.scale_ang) == (20.0, 60.0)
+    assert loaded.scale_for(380.0) == 120.0
+    assert loaded.diameter_px == pytest.approx(60 / 14.1)
+
+
+def test_the_width_must_be_positive(path):
+    description, tensors = contents(path)
+    rewrite(path, {**description, "width_ang": -3.0}, tensors)
+
+    assert "width_ang" in load_error(path)

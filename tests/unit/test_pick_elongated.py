@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cryopick.inference.score_map import ScoreMap
-from cryopick.pick.elongated import filter_elongated, is_elongated
+from cryopick.pick.elongated import filter_elongated, filter_if_elongated, find_axes, is_elongated
 
 
 def rod_map(shape, centre_yx, length, width, angle_rad):
@@ -47,3 +47,25 @@ def test_sides_decide_about_the_filter():
     assert is_elongated(300.0, 30.0)
     assert not is_elongated(300.0, 150.0)
     assert not is_elongated(300.0, None)
+
+
+def test_a_map_stays_as_it_is_if_particles_are_not_elongated():
+    scores = ScoreMap(rod_map((30, 20), (15, 10), 10, 4, 0.3), 2)
+
+    assert filter_if_elongated(scores, None) is scores
+    filtered = filter_if_elongated(scores, (20.0, 4.0)).logits
+    np.testing.assert_array_equal(
+        filtered, filter_elongated(scores, length_px=20.0, width_px=4.0).logits
+    )
+
+
+@pytest.mark.parametrize("angle_rad", [0.1, 0.9, 1.6, 2.8])
+def test_the_axis_of_a_rod_is_found_from_a_point_beside_its_centre(angle_rad):
+    scores = ScoreMap(rod_map((90, 80), (41, 37), 40, 4, angle_rad), 2)
+    axis = np.array([np.cos(angle_rad), np.sin(angle_rad)])
+    beside = np.array([[74.0, 82.0]]) + 4 * np.array([-axis[1], axis[0]])
+
+    centre, direction = find_axes(scores, beside, length_px=80.0, width_px=8.0)
+
+    assert abs(direction[0] @ axis) > np.cos(np.deg2rad(8))
+    assert abs((centre[0] - (74, 82)) @ (-axis[1], axis[0])) <= 4

@@ -314,3 +314,26 @@ def test_the_measured_displacement_replaces_that_of_the_model(tmp_path):
     )
 
     np.testing.assert_allclose(moved, np.tile([-2.0, 1.0], (5, 1)), atol=0.05)
+
+
+def test_a_model_brings_the_sides_and_the_scale_of_its_particles():
+    rods = replace(MODEL, diameter_ang=300.0, width_ang=30.0, scale_ang=96.0)
+
+    own = Picker.create(rods, PickSettings(), CPU)
+    larger = Picker.create(rods, PickSettings(diameter_ang=600.0), CPU)
+
+    assert (own.width_ang, own.scale_ang, own.radius_ang) == (30.0, 96.0, 150.0)
+    assert (larger.width_ang, larger.scale_ang, larger.radius_ang) == (60.0, 192.0, 300.0)
+    assert rods.diameter_px == 96.0 / (PIXEL_ANG * FACTOR)
+
+
+def test_a_model_of_elongated_particles_filters_its_scores(tmp_path):
+    path = micrograph(tmp_path)
+    rods = replace(MODEL, width_ang=DIAMETER_ANG / 8)
+
+    plain = picker().score(path).scores.logits
+    filtered = Picker.create(rods, PickSettings(), CPU).score(path).scores.logits
+
+    assert filtered.shape == plain.shape
+    assert filtered.max() < plain.max()
+    assert np.std(np.diff(filtered)) < np.std(np.diff(plain))

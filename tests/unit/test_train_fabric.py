@@ -30,7 +30,8 @@ from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, 
 from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.fabric import check_device_count, train_on_devices
 from cryopick.train.loop import train
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])

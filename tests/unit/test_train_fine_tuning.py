@@ -16,9 +16,15 @@ from cryopick.preprocess.normalize import Normalization
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.simulate.domain import Domain, simulate_session
 from cryopick.train.cross_fit import cross_fit_scores, score_positions
-from cryopick.train.initialization import choose_model_settings, load_initialization
+from cryopick.train.elongated_labels import spread_labels
+from cryopick.train.initialization import (
+    Initialization,
+    choose_model_settings,
+    load_initialization,
+)
 from cryopick.train.loop import train
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 from cryopick.train.validation import HeldOutValidator
 
 CPU = torch.device("cpu")
@@ -100,7 +106,7 @@ def test_a_label_is_scored_by_a_network_that_was_not_trained_on_it(store, start,
 
     def load(_, store):
         trained_on.append({tuple(xy) for labels in store.labels_px for xy in labels})
-        return type("Initialization", (), {"scorer": start, "partner": None})
+        return Initialization(store, replace(SETTINGS, steps=2), start)
 
     monkeypatch.setattr("cryopick.train.cross_fit.load_initialization", load)
     distinct = replace(store, labels_px=(CENTRES[:3], CENTRES[3:5]))
@@ -175,3 +181,26 @@ def tune_on_kind(folder, kind):
     tuned = train(training, settings, folder / "run", device=CPU, start=start.scorer).best
     before = replace(judge, partner=model.partner)(model.scorer)[1]
     return replace(judge, partner=start.partner)(tuned)[1] - before
+
+
+def test_labels_of_elongated_particles_are_spread_along_them(tmp_path):
+    y, x = np.indices((160, 160))
+    along, across = (x - 80) * 0.6 + (y - 75) * 0.8, (y - 75) * 0.6 - (x - 80) * 0.8
+    rod = np.where((np.abs(along) < 30) & (np.abs(across) < 3), -6.0, 0.0)
+    noise = np.random.default_rng(0).normal(size=rod.shape)
+    image = (rod + noise).astype(np.float32)
+    save_micrograph(tmp_path, 0, StoredMicrograph(image, np.ones(rod.shape, bool), (1.0, 1.0)))
+    label = np.array([[82.0, 74.0]])
+    elongated = PreparedStore.open(tmp_path, [label])
+    settings = replace(SETTINGS, diameter_ang=60.0, width_ang=6.0)
+
+    spread, counted = spread_labels(elongated, settings, load_model(GENERAL_MODEL))
+    unchanged = spread_labels(elongated, SETTINGS, load_model(GENERAL_MODEL))
+
+    (points,) = spread.labels_px
+    offset = points - (80, 75)
+    assert len(points) == 5
+    assert np.abs(offset[:, 1] * 0.6 - offset[:, 0] * 0.8).max() < 4  # across the rod
+    assert np.ptp(offset @ (0.6, 0.8)) == pytest.approx(0.68 * 60, rel=0.05)
+    assert counted.particles_per_micrograph == 5 * SETTINGS.particles_per_micrograph
+    assert unchanged == (elongated, SETTINGS)

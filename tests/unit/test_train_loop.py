@@ -17,7 +17,8 @@ from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, 
 from cryopick.train.loop import learning_rate, train
 from cryopick.train.objectives import OBJECTIVES
 from cryopick.train.optimizer import Adam
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 from cryopick.train.validation import HeldOutValidator
 
 CPU = torch.device("cpu")

@@ -14,7 +14,8 @@ from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, 
 from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.loop import _Run
 from cryopick.train.sampling import NEGATIVE, POSITIVE, UNLABELLED
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 
 CPU = torch.device("cpu")
 PRIOR = 0.03

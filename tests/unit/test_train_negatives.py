@@ -15,7 +15,8 @@ from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
 from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Sampler
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 
 CPU = torch.device("cpu")
 SHAPE = (96, 104)

@@ -10,7 +10,7 @@ from cryopick.errors import SettingsError
 from cryopick.model.geometry import Geometry
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.sampling import IGNORED, POSITIVE, UNLABELLED, Sampler
-from cryopick.train.settings import SamplingSettings
+from cryopick.train.sampling_settings import SamplingSettings
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 150, 190

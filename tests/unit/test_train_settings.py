@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +7,8 @@ from cryopick.config import load_toml, to_toml
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
 from cryopick.preprocess.settings import DIAMETER_PX
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 
 
 def settings(**values):
@@ -21,6 +23,7 @@ def settings(**values):
         ({"learning_rate": math.nan}, "learning_rate must be above 0; got nan"),
         ({"pixel_size_ang": math.inf}, "pixel_size_ang must be above 0; got inf"),
         ({"working_pixel_size_ang": 0.0}, "working_pixel_size_ang must be above 0"),
+        ({"width_ang": 1e6}, "width_ang must be at most diameter_ang"),
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"checkpoint_every": 0}, "checkpoint_every must be at least 1; got 0"),
         ({"independent_regions": 0}, "independent_regions must be at least 1; got 0"),
@@ -91,3 +94,10 @@ def test_a_settings_file_with_former_names_opens(tmp_path):
 
     assert (loaded.warm_up_steps, loaded.general_model_weight) == (5, 0.5)
     assert loaded.sampling.spectral_augmentation == 0.3
+
+
+def test_only_elongated_particles_have_sides():
+    assert settings().sides_px is None
+    rods = replace(settings(), diameter_ang=340.0, width_ang=34.0, scale_ang=102.0)
+    assert rods.sides_px == pytest.approx((340 / 6, 34 / 6))
+    assert rods.diameter_px == pytest.approx(17)

@@ -12,7 +12,8 @@ from cryopick.preprocess.blob_detection import multiscale_blob_response
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import learning_rate, train
 from cryopick.train.prior import compute_disc_area
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 from cryopick.train.warm_up import label_blobs
 
 CPU = torch.device("cpu")

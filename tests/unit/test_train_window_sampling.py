@@ -6,7 +6,7 @@ from cryopick.errors import SettingsError
 from cryopick.model.geometry import Geometry
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED
-from cryopick.train.settings import SamplingSettings
+from cryopick.train.sampling_settings import SamplingSettings
 from cryopick.train.window_sampling import WindowSampler
 
 CPU = torch.device("cpu")

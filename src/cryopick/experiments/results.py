@@ -19,7 +19,8 @@ from cryopick.experiments.plan import Trial
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 from cryopick.train.initialization import find_initial_model
-from cryopick.train.settings import SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import TrainSettings
 
 __all__ = [
     "TrialRecord",

@@ -49,7 +49,7 @@ class Model:
 
     Attributes:
         scorer: The network.
-        diameter_ang: Diameter of the particles in the training data.
+        diameter_ang: Diameter (longest dimension) of the particles in the training data.
         working_pixel_size_ang: Pixel size of the network's input, in ångströms.
         normalization: Normalisation of the network's input.
         label_radius_px: Distance in working pixels within which a position was positive.
@@ -61,6 +61,8 @@ class Model:
             False for models trained on the micrographs as they are.
         centre_offset_px: Mean displacement (x, y) of the peaks of the score map from the particle
             centres, in working pixels; picking subtracts it.
+        scale_ang: Size that appears `diameter_px` wide in the network's input, if not the diameter.
+        width_ang: Short side of elongated particles.
         summary: Provenance as JSON values: settings, prior, results, version.
     """
 
@@ -74,22 +76,29 @@ class Model:
     head_spread: Float[np.ndarray, "features features"] | None = None
     detects_contrast: bool = False
     centre_offset_px: tuple[float, float] = (0.0, 0.0)
+    scale_ang: float | None = None
+    width_ang: float | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def diameter_px(self) -> float:
-        """Particle diameter in working pixels; equal for all particles, as images are rescaled."""
-        return self.diameter_ang / self.working_pixel_size_ang
+        """Size of particles in working pixels; equal for all particles, as images are rescaled."""
+        return (self.scale_ang or self.diameter_ang) / self.working_pixel_size_ang
 
-    def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
+    def scale_for(self, diameter_ang: float) -> float:
+        """Return the scale for particles of another diameter that are similar to the model's."""
+        return (self.scale_ang or self.diameter_ang) * diameter_ang / self.diameter_ang
+
+    def factor(self, pixel_size_ang: float, scale_ang: float | None = None) -> float:
         """Compute the downsampling factor: raw pixels per working pixel.
 
         Args:
             pixel_size_ang: Ångströms per raw pixel.
-            diameter_ang: Diameter of the particles to pick, if it differs from the model's. The
-                image is rescaled so that they appear as large as those in the training data.
+            scale_ang: Size that is to appear as large as that of the model's particles in the
+                training data, if it differs from the model's.
         """
-        scale = 1.0 if diameter_ang is None else diameter_ang / self.diameter_ang
+        own_ang = self.scale_ang or self.diameter_ang
+        scale = 1.0 if scale_ang is None else scale_ang / own_ang
         return self.working_pixel_size_ang * scale / pixel_size_ang
 
 
@@ -114,6 +123,8 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "label_radius_px": model.label_radius_px,
         "detects_contrast": model.detects_contrast,
         "centre_offset_px": model.centre_offset_px,
+        "scale_ang": model.scale_ang,
+        "width_ang": model.width_ang,
         "guide": None,
         "odds": asdict(model.calibration) if model.calibration else None,
         "summary": dict(model.summary),
@@ -199,6 +210,8 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
         calibration=Calibration(float(line["slope"]), float(line["offset"])) if line else None,
         head_spread=None if head_spread is None else _check_head_spread(head_spread, scorer),
         centre_offset_px=_read_offset(description),
+        scale_ang=_read_optional(description, "scale_ang"),
+        width_ang=_read_optional(description, "width_ang"),
         detects_contrast=bool(description.get("detects_contrast", False)),
         summary=dict(description["summary"]),
     )
@@ -243,6 +256,10 @@ def _read_offset(description: Mapping[str, Any]) -> tuple[float, float]:
     if not max(abs(x), abs(y)) < _MAX_OFFSET_PX:
         raise ValueError(f"centre_offset_px must be below {_MAX_OFFSET_PX}; got {x:g}, {y:g}")
     return x, y
+
+
+def _read_optional(description: Mapping[str, Any], name: str) -> float | None:
+    return None if description.get(name) is None else _read_positive(description, name)
 
 
 def _read_positive(description: Mapping[str, Any], name: str) -> float:

@@ -4,6 +4,8 @@ At a scale where a rod is a few pixels wide, the network scores all of its lengt
 the rod's shape, in many directions, has its maximum where the whole rod is under it: at the centre.
 
 - `filter_elongated`: filter a score map for particles of a given length and width.
+- `filter_if_elongated`: the same where the sides are known.
+- `find_axes`: the line through each of some particles along which the scores are highest.
 - `is_elongated`: decide whether the sides of a particle call for the filter.
 """
 
@@ -12,7 +14,13 @@ import numpy as np
 from cryopick.array_types import Float, Float32
 from cryopick.inference.score_map import ScoreMap
 
-__all__ = ["SPACING_FRAC", "filter_elongated", "is_elongated"]
+__all__ = [
+    "SPACING_FRAC",
+    "filter_elongated",
+    "filter_if_elongated",
+    "find_axes",
+    "is_elongated",
+]
 
 SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
 _MIN_ASPECT = 5.0
@@ -21,7 +29,9 @@ _DIRECTIONS = 18
 _LENGTH_FRAC, _WIDTH_FRAC = 0.28, 0.3
 _MIN_SD_STEPS = 0.6  # of the width, in steps of the map
 # Logits are limited, so that a few high ones do not make up for the missing part of a rod.
-_MIN_LOGIT, _MAX_LOGIT = -4.0, 1.0
+_MIN_LOGIT, _MAX_LOGIT = -4.4, 0.6
+_AXIS_FRAC = 0.4  # half of the part of the length along which the scores decide on the direction
+_AXIS_POINTS = 17
 
 
 def is_elongated(length_ang: float, width_ang: float | None) -> bool:
@@ -61,6 +71,49 @@ def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> 
         mean = irfft2(spectrum * rfft2(centred), s=shape)
         np.maximum(highest, mean[reach : reach + rows, reach : reach + columns], out=highest)
     return ScoreMap(highest, scores.step_px)
+
+
+def filter_if_elongated(scores: ScoreMap, sides_px: tuple[float, float] | None) -> ScoreMap:
+    """Filter a score map for particles of some length and width; return it as it is for None."""
+    if sides_px is None:
+        return scores
+    return filter_elongated(scores, length_px=sides_px[0], width_px=sides_px[1])
+
+
+def find_axes(
+    scores: ScoreMap,
+    xy_px: Float[np.ndarray, "particles 2"],
+    *,
+    length_px: float,
+    width_px: float,
+) -> tuple[Float[np.ndarray, "particles 2"], Float[np.ndarray, "particles 2"]]:
+    """Find the line through each particle along which the mean of the limited logits is highest.
+
+    Args:
+        scores: Logits of the network, not filtered.
+        xy_px: Approximate centres (x, y) in pixels of the image.
+        length_px: Length of a particle.
+        width_px: Width of a particle, by half of which a line may be beside the centre.
+
+    Returns:
+        A point of each line near the centre, and its direction as a unit vector.
+    """
+    limited = np.clip(scores.logits, _MIN_LOGIT, _MAX_LOGIT)
+    angle_rad = np.arange(2 * _DIRECTIONS) * np.pi / (2 * _DIRECTIONS)
+    along = np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=1)
+    across = along[:, ::-1] * (-1, 1)
+    shift_px = np.array([0.0, -0.5, 0.5]) * width_px
+    distance_px = np.linspace(-_AXIS_FRAC, _AXIS_FRAC, _AXIS_POINTS) * length_px
+    offset_px = (
+        shift_px[:, None, None, None] * across[:, None] + distance_px[:, None] * along[:, None]
+    )  # shifts, directions, distances, (x, y)
+    points = (xy_px[:, None, None, None] + offset_px) / scores.step_px
+    column, row = np.rint(np.moveaxis(points, -1, 0)).astype(int)
+    rows, columns = limited.shape
+    mean = limited[row.clip(0, rows - 1), column.clip(0, columns - 1)].mean(axis=-1)
+    best = mean.reshape(len(xy_px), -1).argmax(axis=1)
+    shift, direction = np.unravel_index(best, mean.shape[1:])
+    return xy_px + shift_px[shift, None] * across[direction], along[direction]
 
 
 def _make_kernel(

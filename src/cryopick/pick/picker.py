@@ -27,7 +27,7 @@ from cryopick.io.images.micrograph import Micrograph, read_micrograph
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import Scorer
-from cryopick.pick.elongated import SPACING_FRAC, filter_elongated, is_elongated
+from cryopick.pick.elongated import SPACING_FRAC, filter_if_elongated, is_elongated
 from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import (
     keep_distance,
@@ -180,16 +180,28 @@ class Picker:
         return self.settings.diameter_ang or self.model.diameter_ang
 
     @property
+    def width_ang(self) -> float | None:
+        """Short side of the particles to pick, if it is known."""
+        if self.settings.width_ang is not None or self.model.width_ang is None:
+            return self.settings.width_ang
+        return self.model.width_ang * self.diameter_ang / self.model.diameter_ang
+
+    @property
+    def scale_ang(self) -> float:
+        """Size that sets the scale of the network's input."""
+        return self.settings.scale_ang or self.model.scale_for(self.diameter_ang)
+
+    @property
     def radius_ang(self) -> float:
         """Minimum distance between picks."""
         if self.settings.radius_ang:
             return self.settings.radius_ang
-        width_ang = self.settings.width_ang
+        width_ang = self.width_ang
         if is_elongated(self.diameter_ang, width_ang):
             return SPACING_FRAC * self.diameter_ang
         if width_ang:
             return max(width_ang / 2, self.diameter_ang / 4)
-        return _SPACING_FRAC * (self.settings.scale_ang or self.diameter_ang)
+        return _SPACING_FRAC * self.scale_ang
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.
@@ -203,20 +215,24 @@ class Picker:
         micrograph: Micrograph = read_micrograph(path, pixel_size_ang=self.settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         check_pick_count(micrograph.pixels.shape, self.radius_ang / pixel_size_ang)
-        scale_ang = self.settings.scale_ang or self.settings.diameter_ang
-        factor = self.model.factor(pixel_size_ang, scale_ang)
+        factor = self.model.factor(pixel_size_ang, self.scale_ang)
         prepared = prepare_micrograph(
             micrograph.pixels, factor, self.model.normalization, span=micrograph.value_range
         )
         return prepared, pixel_size_ang
 
     def compute_scores(self, image: Float32[np.ndarray, "height width"]) -> ScoreMap:
-        """Compute the calibrated score map of a prepared image."""
+        """Compute the calibrated score map of a prepared image, without the filter for rods."""
+        return self._calibrate(self._compute_logits(image))
+
+    def _compute_logits(self, image: Float32[np.ndarray, "height width"]) -> ScoreMap:
         step = self.scorer.stride_px
-        scores = compute_ensemble_score_map(self.scorer, self.partner, image, step_px=step)
-        if self.model.calibration is not None:
-            scores = replace(scores, logits=self.model.calibration.apply_to_map(scores.logits))
-        return scores
+        return compute_ensemble_score_map(self.scorer, self.partner, image, step_px=step)
+
+    def _calibrate(self, scores: ScoreMap) -> ScoreMap:
+        if self.model.calibration is None:
+            return scores
+        return replace(scores, logits=self.model.calibration.apply_to_map(scores.logits))
 
     def score(self, path: Path) -> ScoredMicrograph:
         """Compute the score map of a raw micrograph.
@@ -236,16 +252,12 @@ class Picker:
 
     def _score(self, path: Path) -> ScoredMicrograph:
         prepared, pixel_size_ang = self.prepare(path)
-        scores = self.compute_scores(prepared.image)
-        width_ang = self.settings.width_ang
+        sides_px, width_ang = None, self.width_ang
         if width_ang is not None and is_elongated(self.diameter_ang, width_ang):
             working_px_ang = pixel_size_ang * sum(prepared.scale_yx) / 2
-            scores = filter_elongated(
-                scores,
-                length_px=self.diameter_ang / working_px_ang,
-                width_px=width_ang / working_px_ang,
-            )
-        return ScoredMicrograph(prepared, scores, pixel_size_ang)
+            sides_px = self.diameter_ang / working_px_ang, width_ang / working_px_ang
+        logits = filter_if_elongated(self._compute_logits(prepared.image), sides_px)
+        return ScoredMicrograph(prepared, self._calibrate(logits), pixel_size_ang)
 
     def _pick(self, path: Path) -> Picks:
         scored = self._score(path)

@@ -59,6 +59,7 @@ class Preparation:
         working_size_ang: Pixel size of the prepared micrographs in ångströms.
         pixel_size_ang: Pixel size of the raw micrographs; None reads it from the files.
         normalization: The kind to fit, or a normalisation fitted to other micrographs.
+        inverted: Invert the contrast, if a normalisation is fitted.
         clearance_px: Minimum distance in working pixels between a usable pixel of the store and
             an invalid region.
         ignore: Exclusion regions, on micrographs named by their paths. They contain image, so no
@@ -68,6 +69,7 @@ class Preparation:
     working_size_ang: float
     pixel_size_ang: float | None
     normalization: NormalizationKind | Normalization
+    inverted: bool = False
     clearance_px: float = 0.0
     ignore: Regions = field(default_factory=lambda: Regions({}))
 
@@ -302,6 +304,7 @@ def _load_or_fit_normalization(
         return Normalization.from_dict(json.loads(path.read_text(encoding="utf-8")))
     histograms = [load_histogram(folder / "shrunk", number) for number in numbers]
     normalization = fit_normalization(preparation.normalization, histograms)
+    normalization = replace(normalization, inverted=preparation.inverted)
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(normalization.to_dict()))
     temporary.replace(path)

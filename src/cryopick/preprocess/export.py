@@ -36,8 +36,12 @@ class PreprocessingModel(Protocol):
         """Normalisation of the training micrographs."""
         ...
 
-    def factor(self, pixel_size_ang: float, diameter_ang: float | None = None) -> float:
-        """Compute the downsampling factor for a particle diameter."""
+    def scale_for(self, diameter_ang: float) -> float:
+        """Return the scale for particles of a diameter."""
+        ...
+
+    def factor(self, pixel_size_ang: float, scale_ang: float | None = None) -> float:
+        """Compute the downsampling factor for a scale."""
         ...
 
 
@@ -51,8 +55,9 @@ def plan_preparation(settings: PreprocessSettings, model: PreprocessingModel | N
     if model is not None:
         if settings.factor is not None:
             raise SettingsError("a model defines its pixel size; remove --factor")
+        scale_ang = settings.diameter_ang and model.scale_for(settings.diameter_ang)
         return Preparation(
-            working_size_ang=model.factor(1.0, settings.diameter_ang),
+            working_size_ang=model.factor(1.0, scale_ang),
             pixel_size_ang=settings.pixel_size_ang,
             normalization=model.normalization,
         )

@@ -25,6 +25,7 @@ from cryopick.inference.score_map import (
 )
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer
+from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
 from cryopick.train.initialization import load_initialization
@@ -71,8 +72,8 @@ def cross_fit_scores(
         start = load_initialization(settings, others)
         with tempfile.TemporaryDirectory() as folder:
             result = train(
-                others,
-                replace(settings, steps=steps, checkpoint_every=steps),
+                start.store,
+                replace(start.settings, steps=steps, checkpoint_every=steps),
                 Path(folder) / "checkpoint.safetensors",
                 device=device,
                 start=start.scorer,
@@ -85,6 +86,7 @@ def cross_fit_scores(
             left_out_labels,
             within_px=diameter_px / 3,
             partner=start.partner,
+            sides_px=settings.sides_px,
         )
         for values, left_out, of_fold in zip(logits, is_left_out, scores, strict=True):
             values[left_out] = of_fold
@@ -98,6 +100,7 @@ def score_positions(
     *,
     within_px: float,
     partner: EnsemblePartner | None = None,
+    sides_px: tuple[float, float] | None = None,
 ) -> list[Float[np.ndarray, " positions"]]:
     """Return the highest logit near each position (x, y) of each micrograph of a store.
 
@@ -107,6 +110,7 @@ def score_positions(
         positions_px: Positions on each of them, in working pixels.
         within_px: Distance from a position within which the highest score is taken.
         partner: Ensemble partner of the network, if any.
+        sides_px: Length and width of particles that are elongated.
     """
     device = next(scorer.parameters()).device
     step_px = default_step_px(scorer)
@@ -122,9 +126,10 @@ def score_positions(
             scores.append(np.zeros(0))
             continue
         image = load_micrograph(store.folder, number).image
-        logits = compute_ensemble_score_map(
+        scores_of_all = compute_ensemble_score_map(
             optimized, optimized_partner, image, step_px=step_px
-        ).logits
+        )
+        logits = filter_if_elongated(scores_of_all, sides_px).logits
         centre = np.rint(xy_px[:, ::-1].T / step_px).astype(int)
         row, column = (
             np.clip(axis[:, None] + shift, 0, length - 1)

@@ -19,7 +19,7 @@ from cryopick.errors import CryopickError, SettingsError
 from cryopick.train.curves import CurveRow
 from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.loop import TrainingResult, train
-from cryopick.train.settings import SamplingSettings
+from cryopick.train.sampling_settings import SamplingSettings
 
 __all__ = ["check_device_count", "train_on_devices"]
 

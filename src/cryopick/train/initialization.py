@@ -22,13 +22,15 @@ from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 from cryopick.model.networks import Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
+from cryopick.train.elongated_labels import spread_labels
 from cryopick.train.head_fit import (
     find_store_candidates,
     fit_head,
     read_head_weights,
     replace_head,
 )
-from cryopick.train.settings import GENERAL, PEAKS, RANDOM, SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import GENERAL, PEAKS, RANDOM, TrainSettings
 
 __all__ = [
     "Initialization",
@@ -62,13 +64,17 @@ _MIN_PATCH_PX = 96  # of two receptive fields; smaller networks use the default 
 
 @dataclass(frozen=True)
 class Initialization:
-    """Initial weights of a training.
+    """Initial weights of a training, and the labels and settings to train them with.
 
     Attributes:
+        store: Prepared micrographs. Those of elongated particles have several labels on each.
+        settings: Settings of the training; `particles_per_micrograph` counts such labels.
         scorer: Network to fine-tune; None for random weights.
         partner: Ensemble partner of the trained network, if any.
     """
 
+    store: PreparedStore
+    settings: TrainSettings
     scorer: Scorer | None = None
     partner: EnsemblePartner | None = None
 
@@ -93,12 +99,15 @@ def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initia
     """
     file = find_initial_model(settings.init)
     if file is None:
-        return Initialization()
+        return Initialization(store, settings)
     model = load_model(file)
+    labels = store.label_count
+    if settings.objective == PEAKS:
+        store, settings = spread_labels(store, settings, model)
     if settings.init != GENERAL:
-        return Initialization(model.scorer, model.partner)
+        return Initialization(store, settings, model.scorer, model.partner)
     return Initialization(
-        _fit_last_layer(model, settings, store), _weaken(model.partner, store.label_count)
+        store, settings, _fit_last_layer(model, settings, store), _weaken(model.partner, labels)
     )
 
 
@@ -145,8 +154,15 @@ def choose_model_settings(init: str, model: Model, diameter_ang: float | None) -
         diameter_ang: Diameter of the particles, if it is known.
     """
     defaults: dict[str, Any] = {"normalization": model.normalization.kind}
-    if diameter_ang is not None:
-        defaults["working_pixel_size_ang"] = diameter_ang / model.diameter_px
+    if diameter_ang is not None and init != GENERAL:
+        scale_ang = model.scale_for(diameter_ang)
+        defaults["working_pixel_size_ang"] = scale_ang / model.diameter_px
+        if model.scale_ang is not None:
+            defaults["scale_ang"] = scale_ang
+        if model.width_ang is not None:
+            defaults["width_ang"] = model.width_ang * diameter_ang / model.diameter_ang
+        if model.normalization.inverted:
+            defaults["contrast"] = "bright"
     if init == GENERAL or model.scorer.settings.name == ENCODER_DECODER:
         return {
             **defaults,

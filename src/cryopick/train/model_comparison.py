@@ -104,7 +104,11 @@ def adopt_general_model(trained: Model) -> Model:
     return replace(
         general,
         diameter_ang=trained.diameter_ang,
-        working_pixel_size_ang=trained.diameter_ang / general.diameter_px,
+        working_pixel_size_ang=(trained.scale_ang or trained.diameter_ang) / general.diameter_px,
+        normalization=replace(general.normalization, inverted=trained.normalization.inverted),
+        scale_ang=trained.scale_ang,
+        width_ang=trained.width_ang,
+        detects_contrast=False,
         head_spread=None,
         summary={**trained.summary, "is_general_model": True},
     )

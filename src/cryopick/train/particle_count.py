@@ -203,6 +203,9 @@ def pick_sample(
     """
     pick_settings = PickSettings(
         diameter_ang=settings.diameter_ang,
+        width_ang=settings.width_ang,
+        scale_ang=settings.scale_ang,
+        contrast=settings.contrast,
         pixel_size_ang=settings.pixel_size_ang,
         threshold=_FLOOR,
     )

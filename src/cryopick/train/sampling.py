@@ -27,7 +27,7 @@ from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
 from cryopick.preprocess.prepared_store import PreparedStore, Window
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
-from cryopick.train.settings import SamplingSettings
+from cryopick.train.sampling_settings import SamplingSettings
 
 __all__ = [
     "IGNORED",

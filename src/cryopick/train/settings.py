@@ -1,7 +1,6 @@
 """Settings of a training run.
 
 - `TrainSettings`: everything that decides the result for given micrographs and labels.
-- `SamplingSettings`: composition and augmentation of a minibatch.
 - `ObjectiveName`: the objectives of regions.
 - `TrainingObjective`, `LearningRateSchedule`: the choices of `--objective` and `--schedule`.
 """
@@ -14,7 +13,10 @@ from typing import Annotated, ClassVar, Literal, get_args
 from cryopick.config import Help
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
+from cryopick.pick.elongated import is_elongated
+from cryopick.pick.settings import Contrast
 from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind
+from cryopick.train.sampling_settings import SamplingSettings
 
 __all__ = [
     "GENERAL",
@@ -22,7 +24,6 @@ __all__ = [
     "RANDOM",
     "LearningRateSchedule",
     "ObjectiveName",
-    "SamplingSettings",
     "TrainSettings",
     "TrainingObjective",
 ]
@@ -37,64 +38,6 @@ TrainingObjective = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial", "peaks"]
 PEAKS = "peaks"
 LearningRateSchedule = Literal["one-cycle", "constant"]
 _WITHOUT_PENALTY = ("pn", "pu", "nnpu", PEAKS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
-    """Composition and augmentation of a minibatch.
-
-    Raises:
-        SettingsError: A value lies outside its range.
-    """
-
-    FORMER_NAMES: ClassVar[Mapping[str, str]] = {"colour": "spectral_augmentation"}
-
-    patch_px: Annotated[
-        int | None,
-        Help(
-            "Side of a training patch in working pixels.",
-            default="three receptive fields of the network",
-        ),
-    ] = None
-    unlabelled_patches: Annotated[int, Help("Patches of unlabelled regions in a minibatch.")] = 8
-    positive_patches: Annotated[int, Help("Patches of labelled regions in a minibatch.")] = 2
-    label_radius_px: Annotated[
-        float,
-        Help(
-            "Regions centred within this distance of a label count as positive, in working pixels."
-        ),
-    ] = 1.0
-    rotate: Annotated[bool, Help("Augmentation: rotate and mirror the patches at random.")] = True
-    contrast: Annotated[
-        float,
-        Help(
-            "Augmentation: standard deviation of the logarithm of a random contrast factor; 0 "
-            "turns it off."
-        ),
-    ] = 0.2
-    noise: Annotated[
-        float,
-        Help(
-            "Augmentation: maximum standard deviation of added white noise, in units of the "
-            "background's standard deviation; 0 turns it off."
-        ),
-    ] = 1.0
-    spectral_augmentation: Annotated[
-        float,
-        Help(
-            "Spectral augmentation: standard deviation of the logarithm of a random gain at each "
-            "spatial frequency; 0 turns it off."
-        ),
-    ] = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.unlabelled_patches, self.positive_patches) < 1:
-            raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if not 0 < self.label_radius_px < math.inf:
-            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
-        for name in ("contrast", "noise", "spectral_augmentation"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +58,29 @@ class TrainSettings:
     }
 
     diameter_ang: Annotated[float, Help("Longest dimension of the particle in ångströms.")]
+    width_ang: Annotated[
+        float | None,
+        Help(
+            "Short side of elongated particles in ångströms, such as 30 for a rod.",
+            default="with the general model, estimated from the scores of the first micrographs",
+        ),
+    ] = None
+    scale_ang: Annotated[
+        float | None,
+        Help(
+            "Size in ångströms that sets the scale of the network's input.",
+            default="the diameter; with the general model, the size at which the first "
+            "micrographs score highest",
+        ),
+    ] = None
+    contrast: Annotated[
+        Contrast,
+        Help(
+            "Contrast of the particles: dark as in cryo-EM, or bright as in negative stain. auto "
+            "compares both on a few micrographs with the general model, and otherwise leaves the "
+            "micrographs as they are."
+        ),
+    ] = "auto"
     particles_per_micrograph: Annotated[
         float | None,
         Help(
@@ -131,7 +97,7 @@ class TrainSettings:
         float | None,
         Help(
             "Pixel size in ångströms after downsampling, as the network receives it.",
-            default="the diameter divided by 17",
+            default="scale_ang divided by 17",
         ),
     ] = None
     normalization: Annotated[
@@ -231,6 +197,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name in (
             "diameter_ang",
+            "width_ang",
+            "scale_ang",
             "particles_per_micrograph",
             "learning_rate",
             "pixel_size_ang",
@@ -248,6 +216,11 @@ class TrainSettings:
             raise SettingsError(
                 f"warm_up_steps must be at least 0 and less than the {self.steps} steps; "
                 f"got {self.warm_up_steps}"
+            )
+        if self.width_ang is not None and self.width_ang > self.diameter_ang:
+            raise SettingsError(
+                f"width_ang must be at most diameter_ang; got {self.width_ang:g} and "
+                f"{self.diameter_ang:g}"
             )
         if self.seed < 0:
             raise SettingsError(f"seed must be 0 or more; got {self.seed}")
@@ -301,7 +274,19 @@ class TrainSettings:
     @property
     def working_size_ang(self) -> float:
         """Ångströms per working pixel."""
-        return self.working_pixel_size_ang or self.diameter_ang / DIAMETER_PX
+        return self.working_pixel_size_ang or (self.scale_ang or self.diameter_ang) / DIAMETER_PX
+
+    @property
+    def diameter_px(self) -> float:
+        """Size of particles in working pixels: that of `scale_ang` or, by default, the diameter."""
+        return (self.scale_ang or self.diameter_ang) / self.working_size_ang
+
+    @property
+    def sides_px(self) -> tuple[float, float] | None:
+        """Length and width in working pixels of particles that are elongated."""
+        if self.width_ang is None or not is_elongated(self.diameter_ang, self.width_ang):
+            return None
+        return self.diameter_ang / self.working_size_ang, self.width_ang / self.working_size_ang
 
     @property
     def uses_windows(self) -> bool:

@@ -48,7 +48,7 @@ class StepObjective:
             store,
             geometry,
             particles_per_micrograph=settings.particles_per_micrograph,
-            diameter_px=settings.diameter_ang / settings.working_size_ang,
+            diameter_px=settings.diameter_px,
             exclusion_px=choose_exclusion_px(settings),
         )
         return cls(settings, peaks)
@@ -110,4 +110,4 @@ def choose_exclusion_px(settings: TrainSettings) -> float:
     """
     if settings.objective != PEAKS:
         return settings.sampling.label_radius_px
-    return _EXCLUSION_DIAMETERS * settings.diameter_ang / settings.working_size_ang
+    return _EXCLUSION_DIAMETERS * settings.diameter_px

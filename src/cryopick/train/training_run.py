@@ -142,7 +142,8 @@ class TrainingRun:
             working_size_ang=self.settings.working_size_ang,
             pixel_size_ang=self.settings.pixel_size_ang,
             normalization=self.settings.normalization,
-            clearance_px=self.settings.diameter_ang / self.settings.working_size_ang / 2,
+            inverted=self.settings.contrast == "bright",
+            clearance_px=self.settings.diameter_px / 2,
             ignore=self.ignore,
         )
         training = prepare_dataset(
@@ -202,8 +203,8 @@ class TrainingRun:
             1 if finish else devices,
             device,
             on_row,
-            store=prepared.training.store,
-            settings=self.settings,
+            store=start.store,
+            settings=start.settings,
             checkpoint=self.checkpoint,
             start=start.scorer,
             partner=start.partner,
@@ -220,6 +221,8 @@ class TrainingRun:
             normalization=prepared.training.normalization,
             label_radius_px=self.settings.sampling.label_radius_px,
             partner=result.partner,
+            scale_ang=self.settings.scale_ang,
+            width_ang=self.settings.width_ang,
             centre_offset_px=load_centre_offset(self.settings.init),
             summary=self._summary(prepared, result),
         )

@@ -19,6 +19,7 @@ from cryopick.inference.score_map import (
 )
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer
+from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
@@ -52,12 +53,14 @@ class HeldOutValidator:
             match a label within a third of it.
         label_radius_px: Distance from a label within which a region counts as positive.
         partner: Ensemble partner of the network, if any.
+        sides_px: Length and width of particles that are elongated.
     """
 
     store: PreparedStore
     diameter_px: float
     label_radius_px: float
     partner: EnsemblePartner | None = None
+    sides_px: tuple[float, float] | None = None
 
     @classmethod
     def for_training(
@@ -65,7 +68,8 @@ class HeldOutValidator:
     ) -> "HeldOutValidator":
         """Create a validator with the scale and label radius of a training."""
         diameter_px = settings.diameter_ang / settings.working_size_ang
-        return cls(store, diameter_px, settings.sampling.label_radius_px, partner)
+        label_radius_px = settings.sampling.label_radius_px
+        return cls(store, diameter_px, label_radius_px, partner, settings.sides_px)
 
     def __call__(self, scorer: Scorer) -> tuple[float, float]:
         """Return the average precision of regions and that of particles.
@@ -87,6 +91,7 @@ class HeldOutValidator:
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
             scores = compute_ensemble_score_map(optimized, partner, micrograph.image, step_px=step)
+            scores = filter_if_elongated(scores, self.sides_px)
             usable = micrograph.usable[::step, ::step]
             labels_px = self.store.labels_px[number]
             is_positive = mark_positive_regions(

@@ -31,7 +31,7 @@ from cryopick.train.sampling import (
     augment_patches,
     index_kinds,
 )
-from cryopick.train.settings import SamplingSettings
+from cryopick.train.sampling_settings import SamplingSettings
 
 __all__ = ["WindowSampler"]
 

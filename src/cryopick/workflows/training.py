@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -53,6 +53,7 @@ from cryopick.workflows.left_out_labels import (
     score_left_out_labels,
 )
 from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
+from cryopick.workflows.scale_choice import choose_scale, correct_centres
 
 __all__ = ["TrainJob", "TrainedModel", "train_model"]
 
@@ -127,6 +128,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         _report_ignored_labels(job, events)
         device = require_device(job.device)
         check_device_count(job.devices, device, job.settings.sampling)
+        job = replace(job, settings=choose_scale(job.settings, job.training.paths, device, events))
         statistics = _estimate_particles(job, device, events)
         _check_labels(job, statistics, events)
         run = _create_run(job, statistics)
@@ -138,7 +140,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         prepared, skipped = _prepare(run, events)
         result = _train(job, run, prepared, steps_done, device, events)
         training_report.plot_training(result.curves.rows, run.folder / "curves.png")
-        model = run.create_model(prepared, result)
+        model = correct_centres(run.create_model(prepared, result), run, device)
         picks = pick_for_calibration(model, statistics, run.settings, device, run.ignore)
         model = calibrate_model(model, picks, statistics)
         left_out = score_left_out_labels(run, prepared, device, events)

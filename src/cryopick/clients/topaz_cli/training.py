@@ -30,7 +30,8 @@ from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.initialization import choose_training_settings, load_initialization
 from cryopick.train.loop import train
 from cryopick.train.prior import compute_disc_area
-from cryopick.train.settings import GENERAL, SamplingSettings, TrainSettings
+from cryopick.train.sampling_settings import SamplingSettings
+from cryopick.train.settings import GENERAL, TrainSettings
 
 __all__ = ["describe", "run"]
 
