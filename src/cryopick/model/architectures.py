@@ -4,8 +4,11 @@ The module needs no torch, so that settings can be read and checked without it.
 
 - `Layer`: one layer.
 - `NETWORKS`: the networks that are lists of layers, by name.
-- `ENCODER_DECODER`: name of the network of the general model, which is none.
+- `ENCODER_DECODER`: name of the second network of the general model, which is none.
+- `EncoderDecoderShape`: its channels and distances.
 - `NetworkSettings`: name, width and dropout of a network.
+- `compute_geometry`: receptive field and stride of a network.
+- `count_features`: length of its feature vectors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +18,15 @@ from typing import Annotated
 from cryopick.config import Help
 from cryopick.errors import SettingsError
 
-__all__ = ["ENCODER_DECODER", "NETWORKS", "Layer", "NetworkSettings"]
+__all__ = [
+    "ENCODER_DECODER",
+    "NETWORKS",
+    "EncoderDecoderShape",
+    "Layer",
+    "NetworkSettings",
+    "compute_geometry",
+    "count_features",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +124,27 @@ NETWORKS: Mapping[str, Sequence[Layer]] = {
 ENCODER_DECODER = "unet97"
 
 
+class EncoderDecoderShape:
+    """Channels and distances of the encoder-decoder.
+
+    Attributes:
+        STEM_CHANNELS: Channels of the first layer.
+        LEVEL_CHANNELS: Channels of the encoder's levels, at strides of 2, 4, 8 and 16 pixels.
+        STRIDE_PX: Distance between neighbouring features.
+        FIELD_PX: Side of the crop that is shown for a single score; odd.
+        CONTEXT_PX: Distance beyond which no pixel changes a score.
+        ALIGNMENT_PX: Stride of the deepest level. Crops that start at multiples of it give the
+            features of the whole image, apart from the margin of `CONTEXT_PX`.
+    """
+
+    STEM_CHANNELS = 16
+    LEVEL_CHANNELS = (24, 48, 96, 128)
+    STRIDE_PX = 2
+    FIELD_PX = 97
+    CONTEXT_PX = 144
+    ALIGNMENT_PX = 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """Name, width and dropout of a network, from which it can be rebuilt."""
@@ -136,3 +168,27 @@ class NetworkSettings:
             raise SettingsError(f"width must be at least 1 channel; got {self.width}")
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout must be at least 0 and below 1; got {self.dropout}")
+
+
+def compute_geometry(settings: NetworkSettings) -> tuple[int, int]:
+    """Compute the receptive field and the stride of a network, in pixels of its input.
+
+    Each unpadded convolution widens the field by (kernel - 1) x dilation x the accumulated stride.
+    """
+    if settings.name == ENCODER_DECODER:
+        return EncoderDecoderShape.FIELD_PX, EncoderDecoderShape.STRIDE_PX
+    field, stride = 1, 1
+    for layer in NETWORKS[settings.name]:
+        field += (layer.kernel - 1) * layer.dilation * stride
+        other_stride = stride if layer.late else stride * layer.stride
+        stride *= layer.stride
+        if layer.residual:
+            field += (layer.kernel - 1) * other_stride
+    return field, stride
+
+
+def count_features(settings: NetworkSettings) -> int:
+    """Return the length of the feature vectors of a network, the input of its linear head."""
+    if settings.name == ENCODER_DECODER:
+        return settings.width
+    return NETWORKS[settings.name][-1].channels * settings.width
