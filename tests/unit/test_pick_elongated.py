@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from cryopick.inference.score_map import ScoreMap
-from cryopick.pick.elongated import filter_elongated, filter_if_elongated, find_axes, is_elongated
+from cryopick.pick.elongated import filter_elongated, filter_if_elongated, find_axes
+from cryopick.pick.settings import is_elongated
 
 
 def rod_map(shape, centre_yx, length, width, angle_rad):

@@ -18,11 +18,10 @@ import torch
 
 from cryopick.errors import InputError
 from cryopick.model.model_file import Model
-from cryopick.pick.elongated import is_elongated
 from cryopick.pick.elongation import estimate_width
 from cryopick.pick.evidence import Evidence, measure_evidence
 from cryopick.pick.probe import Probe, probe_micrographs
-from cryopick.pick.settings import FixedContrast, PickSettings
+from cryopick.pick.settings import FixedContrast, PickSettings, is_elongated
 
 __all__ = ["Decision", "resolve_settings"]
 

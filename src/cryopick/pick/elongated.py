@@ -6,7 +6,6 @@ the rod's shape, in many directions, has its maximum where the whole rod is unde
 - `filter_elongated`: filter a score map for particles of a given length and width.
 - `filter_if_elongated`: the same where the sides are known.
 - `find_axes`: the line through each of some particles along which the scores are highest.
-- `is_elongated`: decide whether the sides of a particle call for the filter.
 """
 
 import numpy as np
@@ -19,11 +18,9 @@ __all__ = [
     "filter_elongated",
     "filter_if_elongated",
     "find_axes",
-    "is_elongated",
 ]
 
 SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
-_MIN_ASPECT = 5.0
 _DIRECTIONS = 18
 # Standard deviations of the Gaussian filter, as fractions of length and width.
 _LENGTH_FRAC, _WIDTH_FRAC = 0.28, 0.3
@@ -32,11 +29,6 @@ _MIN_SD_STEPS = 0.6  # of the width, in steps of the map
 _MIN_LOGIT, _MAX_LOGIT = -4.4, 0.6
 _AXIS_FRAC = 0.4  # half of the part of the length along which the scores decide on the direction
 _AXIS_POINTS = 17
-
-
-def is_elongated(length_ang: float, width_ang: float | None) -> bool:
-    """Return true for particles at least five times as long as wide."""
-    return width_ang is not None and length_ang >= _MIN_ASPECT * width_ang
 
 
 def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> ScoreMap:

@@ -27,8 +27,8 @@ from cryopick.io.images.micrograph import Micrograph, read_micrograph
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import Scorer
-from cryopick.pick.elongated import SPACING_FRAC, filter_if_elongated, is_elongated
-from cryopick.pick.settings import PickSettings
+from cryopick.pick.elongated import SPACING_FRAC, filter_if_elongated
+from cryopick.pick.settings import PickSettings, is_elongated
 from cryopick.pick.suppression import (
     keep_distance,
     refine_peaks,

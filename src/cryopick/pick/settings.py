@@ -2,6 +2,7 @@
 
 - `PickSettings`: settings of picking with a model.
 - `Contrast`, `FixedContrast`: contrast of the particles.
+- `is_elongated`: decide whether the sides of a particle call for a filter along it.
 """
 
 import math
@@ -12,10 +13,17 @@ from cryopick.config import Help
 from cryopick.errors import SettingsError
 from cryopick.inference.settings import Precision
 
-__all__ = ["Contrast", "FixedContrast", "PickSettings"]
+__all__ = ["Contrast", "FixedContrast", "PickSettings", "is_elongated"]
 
 FixedContrast = Literal["dark", "bright"]
 Contrast = Literal["auto", "dark", "bright"]
+
+_MIN_ASPECT = 5.0  # of particles that are filtered along their length
+
+
+def is_elongated(length_ang: float, width_ang: float | None) -> bool:
+    """Return true for particles at least five times as long as wide."""
+    return width_ang is not None and length_ang >= _MIN_ASPECT * width_ang
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from cryopick.config import Help
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
-from cryopick.pick.elongated import is_elongated
-from cryopick.pick.settings import Contrast
+from cryopick.pick.settings import Contrast, is_elongated
 from cryopick.preprocess.settings import DIAMETER_PX, NormalizationKind
 from cryopick.train.sampling_settings import SamplingSettings
 
