@@ -120,7 +120,8 @@ def test_without_truth_picks_are_not_evaluated_but_their_metrics_are_estimated(s
     assert "30 of 60 picks" in page.sections["Scores"].replace("\n", " ")
     assert "false" not in page.sections["Example micrographs"]
     number = r"\d\.\d\d \(\d\.\d\d to \d\.\d\d\)"
-    assert re.search(rf"expected precision *{number}", page.sections[""])
+    interval = r"expected precision, \d\.\d\d to \d\.\d\d +\d\.\d\d"
+    assert re.search(interval, re.sub(r"\s+", " ", page.sections[""]))
     expected = page.sections["Expected precision and recall"]
     row = rf"threshold of this report +−?\d+\.\d\d +30 +{number} +{number}"
     assert re.search(row, re.sub(r"\s+", " ", expected))

@@ -64,10 +64,12 @@ def describe_expectation(expectation: Expectation, threshold: float) -> dict[str
     """Describe the expected precision, recall and number of particles, with 95 % intervals."""
     distribution = expectation.metrics.distribution
     count = distribution.count
+    precision = distribution.estimate_precision(threshold)
+    recall = distribution.estimate_recall(threshold)
     return {
-        "expected precision": _format_interval(distribution.estimate_precision(threshold)),
-        "expected recall": _format_interval(distribution.estimate_recall(threshold)),
-        "expected particles": f"{count.value:.0f} ({count.low:.0f} to {count.high:.0f})",
+        f"expected precision, {_format_limits(precision)}": f"{precision.value:.2f}",
+        f"expected recall, {_format_limits(recall)}": f"{recall.value:.2f}",
+        f"expected particles, {count.low:.0f} to {count.high:.0f}": f"{count.value:.0f}",
     }
 
 
@@ -122,7 +124,11 @@ def _describe_row(metrics: ExpectedMetrics, threshold: float) -> list[str]:
 
 
 def _format_interval(interval: Interval) -> str:
-    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    return f"{interval.value:.2f} ({_format_limits(interval)})"
+
+
+def _format_limits(interval: Interval) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 def _format_count(count: Interval) -> str:
