@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak results docs site public-types general-model bench bench-peer bench-foreign clients
+.PHONY: install demo test fuzz soak results docs site man public-types general-model bench bench-peer bench-foreign clients
 
 install: $(STAMP)
 
@@ -36,6 +36,10 @@ docs: install
 # Build the documentation as a web site in site/; open site/index.html.
 site: install
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
+
+# Write the manual pages of the commands to man/, from where a wheel takes them.
+man: install
+	$(VENV)/bin/python scripts/make_man_pages.py man
 
 # Check with pyright that all public names have complete types; takes a minute or two, in a separate environment.
 public-types: install .pyright/.installed

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from tests import tiny
 
 from cryopick.distributed.shards import Shard, find_shard_tables
-from cryopick.distributed.submit import SCHEDULERS, render_array_script
 from cryopick.errors import InputError, SettingsError
 from cryopick.io.tables.pick_tables import read_picks
 
@@ -107,35 +105,6 @@ def test_shards_are_merged_only_if_all_exist(tmp_path):
 
 
 # According to the manuals of Slurm, PBS Professional, Grid Engine and LSF.
-HEADS = {
-    "slurm": "#SBATCH --array=1-20\n#SBATCH --cpus-per-task=8\n",
-    "pbs": "#PBS -J 1-20\n#PBS -l select=1:ncpus=8\n",
-    "sge": "#$ -t 1-20\n#$ -pe smp 8\n",
-    "lsf": '#BSUB -J "cryopick[1-20]"\n#BSUB -n 8\n',
-}
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_script_runs_the_command_in_shards(scheduler, tmp_path):
-    text = render_array_script(
-        scheduler, ["pick", "my mics/*.mrc", "-o", "p.star"], shards=20, cores=8, file="a b.sh"
-    )
-    (tmp_path / "cryopick").write_text('#!/bin/bash\nprintf "%s|" "$@" "$CRYOPICK_SHARDS"\n')
-    (tmp_path / "cryopick").chmod(0o755)
-
-    process = subprocess.run(
-        ["bash", "-c", text],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PBS_O_WORKDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-
-    assert process.stdout == "pick|my mics/*.mrc|-o|p.star|--shard|auto|20|", process.stderr
-    assert "1-20" in text
-    assert HEADS[scheduler] in text
-    assert "'a b.sh'" in text
-
-
 def test_merged_shards_equal_the_table_of_one_run(run_with_model, monkeypatch):
     run_with_model(f"{tiny.LINE} -o all.star")
     for number in (1, 2):
@@ -274,24 +243,3 @@ def test_other_batch_commands_also_run_in_shards(run_with_model, name):
         assert "need no merge" in run_with_model("merge parts", status=1).stderr
         for path in Path("parts").glob("*.mrc"):
             assert path.read_bytes() == expected[path.name]
-
-
-def test_submit_writes_a_script(run_with_model):
-    messages = run_with_model(
-        "submit --scheduler slurm --shards 4 -s job.sh pick mics --model m.safetensors -o p.star"
-    )
-
-    assert "sbatch job.sh" in messages.stderr
-    assert (
-        "cryopick pick mics --model m.safetensors -o p.star --shard auto"
-        in Path("job.sh").read_text()
-    )
-    assert os.access("job.sh", os.X_OK)
-    assert (
-        "only pick"
-        in run_with_model("submit --scheduler slurm --shards 4 -s j.sh info mics", status=2).stderr
-    )
-    assert (
-        "must be one of slurm"
-        in run_with_model("submit --scheduler x --shards 4 -s j.sh pick m", status=2).stderr
-    )

@@ -44,6 +44,9 @@ MODULES = {
     "cross-validate": "cross_validate",
     "cryosparc-job": "cryosparc_job",
     "demo": "demo",
+    "denoise": "denoise",
+    "denoise-train": "denoise_train",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "feedback": "feedback",
     "filaments": "filaments",
@@ -61,7 +64,7 @@ MODULES = {
     "size": "size",
     "split": "split",
     "stack": "stack",
-    "submit": "distributed",
+    "submit": "submit",
     "suggest": "suggest",
     "threshold": "sets",
     "train": "train",
@@ -71,7 +74,18 @@ MODULES = {
 
 # Commands that continue where an interrupted run stopped.
 RESUMABLE = {
-    *("benchmark", "demo", "filaments", "pick", "preprocess", "propose", "score", "stack"),
+    *(
+        "benchmark",
+        "demo",
+        "denoise",
+        "denoise-train",
+        "filaments",
+        "pick",
+        "preprocess",
+        "propose",
+        "score",
+        "stack",
+    ),
     *("suggest", "train", "watch"),
 }
 

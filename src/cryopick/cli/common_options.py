@@ -1,7 +1,8 @@
 """Options that every command has, and the layout of its help text.
 
 - `ReportingCommand`: command with `--quiet`, `--log-file` and `--json`.
-- `COMMON_OPTIONS`: names of these options.
+- `make_common_options`: these options.
+- `COMMON_OPTIONS`: their names.
 - `format_example`: the example of a help text.
 """
 
@@ -15,10 +16,17 @@ from cryopick.cli.messages import current_console
 from cryopick.cli.option_values import CheckedCommand
 from cryopick.errors import OutputExistsError
 
-__all__ = ["COMMON_OPTIONS", "ReportingCommand", "format_example"]
+__all__ = [
+    "COMMON_OPTIONS",
+    "PARSES_ONLY",
+    "ReportingCommand",
+    "format_example",
+    "make_common_options",
+]
 
 COMMON_OPTIONS = ("quiet", "log_file", "json_report")
 EXAMPLE = "Example: "
+PARSES_ONLY = "parses_only"  # key of the context's object: the command is checked, but not run
 _UNBROKEN_HYPHEN = "\u2011"  # where lines of the help text must not be wrapped
 
 
@@ -28,7 +36,7 @@ class ReportingCommand(CheckedCommand):
     def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401  # as in Typer
         super().__init__(*arguments, **settings)
         names = {name for parameter in self.params for name in parameter.opts}
-        self.params += [option for option in _make_options() if not names & set(option.opts)]
+        self.params += [option for option in make_common_options() if not names & set(option.opts)]
 
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401  # as in Typer
         """Return the help text: examples in one line, and no option name wrapped at a hyphen."""
@@ -61,7 +69,8 @@ def _keep_words_whole(text: str) -> str:
     return text.replace("-", _UNBROKEN_HYPHEN)
 
 
-def _make_options() -> list[Any]:
+def make_common_options() -> list[Any]:
+    """Create the options of all commands."""
     return [
         TyperOption(
             param_decls=["quiet", "--quiet", "-q"],
@@ -93,12 +102,12 @@ def _make_options() -> list[Any]:
 
 
 def _set_quiet(ctx: Any, _option: object, is_given: bool) -> None:  # noqa: ANN401  # as in Typer
-    if is_given and not ctx.resilient_parsing:
+    if is_given and not _only_parses(ctx):
         current_console().is_quiet = True
 
 
 def _open_log(ctx: Any, _option: object, file: str | None) -> None:  # noqa: ANN401  # as in Typer
-    if file is None or ctx.resilient_parsing:
+    if file is None or _only_parses(ctx):
         return
     try:
         current_console().open_log(Path(file))
@@ -108,5 +117,10 @@ def _open_log(ctx: Any, _option: object, file: str | None) -> None:  # noqa: ANN
 
 
 def _start_report(ctx: Any, _option: object, is_given: bool) -> None:  # noqa: ANN401  # as in Typer
-    if is_given and not ctx.resilient_parsing:
+    if is_given and not _only_parses(ctx):
         current_console().start_report()
+
+
+def _only_parses(ctx: Any) -> bool:  # noqa: ANN401  # as in Typer
+    """Check if the command line is completed or checked, and the command will not run."""
+    return bool(ctx.resilient_parsing or (isinstance(ctx.obj, dict) and ctx.obj.get(PARSES_ONLY)))

@@ -1,9 +1,9 @@
-"""`cryopick merge`, `submit` and `watch`: picking on clusters and during data collection."""
+"""`cryopick merge` and `watch`: picking on clusters and during data collection."""
 
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, BadParameter, Option
+from typer import Argument, Option
 
 from cryopick.cli.app import app
 from cryopick.cli.messages import note
@@ -23,9 +23,7 @@ from cryopick.errors import InputError, UnfinishedError, format_count
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
 
-__all__ = ["merge", "submit", "watch"]
-
-_SHARDABLE = ("pick", "score", "propose", "filaments")
+__all__ = ["merge", "watch"]
 
 
 @app.command()
@@ -78,41 +76,6 @@ def merge(
                 f"the shards skipped {format_count(len(record.skipped), 'micrograph')}: "
                 f"{', '.join(record.skipped[:3])}; the others are in {out}"
             )
-
-
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def submit(
-    words: Annotated[
-        list[str],
-        Argument(metavar="COMMAND…", help="The cryopick command to run, such as: pick mics -o out"),
-    ],
-    scheduler: Annotated[str, Option(help="Scheduler: slurm, pbs, sge or lsf.")],
-    shards: Annotated[
-        int, Option(min=2, max=100_000, help="Number of shards, each a task of an array job.")
-    ],
-    out: Annotated[Path, Option("--script", "-s", metavar="FILE", help="Batch script to write.")],
-    cores: Annotated[int, Option(min=1, help="CPU cores per task.")] = 4,
-    force: Force = False,
-) -> None:
-    """Write a batch script for an array job on a cluster.
-
-    The options of submit come before the command.
-
-    Example: cryopick submit --scheduler slurm --shards 20 -s job.sh pick mics -o picks.star
-    --diameter-ang 150
-    """
-    from cryopick.distributed.submit import SCHEDULERS, render_array_script
-    from cryopick.runs.atomic_write import atomic_write
-
-    if scheduler not in SCHEDULERS:
-        raise BadParameter(f"--scheduler must be one of {', '.join(SCHEDULERS)}; got {scheduler!r}")
-    if words[0] not in _SHARDABLE:
-        raise BadParameter(f"only {', '.join(_SHARDABLE)} can run in shards; got {words[0]}")
-    text = render_array_script(scheduler, words, shards=shards, cores=cores, file=str(out))
-    with atomic_write(out, overwrite=force) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    out.chmod(0o755)
-    note(f"{text.split('# ')[1].splitlines()[0]}")
 
 
 @app.command()

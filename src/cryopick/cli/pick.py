@@ -25,7 +25,7 @@ from cryopick.cli.tables import warn_about_tiff
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import TableOutput
 
-__all__ = ["pick"]
+__all__ = ["check_threshold", "pick"]
 
 
 @app.command()
@@ -79,11 +79,7 @@ def pick(
 
     threshold = options.values.get("threshold")
     cuts_automatically = threshold == AUTO
-    if cuts_automatically and shard is not None:
-        raise BadParameter(
-            "--threshold auto needs the picks of all shards: remove it, and cut the table that "
-            "`cryopick merge` writes with `cryopick threshold --at auto`"
-        )
+    check_threshold(threshold, shard)
     if drop_empty and not cuts_automatically:
         raise BadParameter("--drop-empty needs --threshold auto")
     settings = options.build(config)
@@ -110,3 +106,16 @@ def pick(
     if output.out.endswith(".star") or table_format == "star":
         warn_about_tiff(result.picks.micrographs)
     check_skipped(result.skipped, len(job.micrographs))
+
+
+def check_threshold(threshold: object, shard: str | None) -> None:
+    """Check that the threshold can be used in a shard.
+
+    Raises:
+        BadParameter: It needs the picks of all shards.
+    """
+    if threshold == AUTO and shard is not None:
+        raise BadParameter(
+            "--threshold auto needs the picks of all shards: remove it, and cut the table that "
+            "`cryopick merge` writes with `cryopick threshold --at auto`"
+        )

@@ -135,6 +135,22 @@ class SettingsOptions(Generic[Settings]):
         self._require_all(changes)
         return self._class(**changes)
 
+    def check(self, config: Path | None, *, only_required: bool) -> None:
+        """Check the given values, as `build` does.
+
+        Args:
+            config: Settings file.
+            only_required: Check only that nothing is missing; the command chooses some defaults.
+
+        Raises:
+            BadParameter: A field without a default has no value.
+            SettingsError: A value lies outside its range, or the file is not valid.
+        """
+        if not only_required:
+            self.build(config)
+        elif config is None:
+            self._require_all(self.values)
+
     def _require_all(self, values: Mapping[str, Any]) -> None:
         for one in fields(cast(Any, self._class)):
             if one.name not in values and one.default is one.default_factory is MISSING:
@@ -164,8 +180,9 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
         parameters += [_parameter(key, o, selection) for key, o in options.items()]
     takes_config = "config" in hints
 
-    @wraps(command)
-    def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
+    def collect(values: dict[str, Any]) -> dict[str, SettingsOptions[Any]]:
+        """Take the options of settings out of the values, and return them by parameter."""
+        collected = {}
         for name, paths in names.items():
             all_values = {path: values.pop(key) for key, path in paths.items()}
             option_values = {path: v for path, v in all_values.items() if v is not None}
@@ -174,11 +191,23 @@ def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
                     value = option_values[path]
                     paths_of_value = (path, range_path)[:: -1 if isinstance(value, tuple) else 1]
                     option_values |= dict(zip(paths_of_value, (value, None), strict=True))
-            values[name] = SettingsOptions(
+            collected[name] = SettingsOptions(
                 classes[name], option_values, selections[name], takes_config=takes_config
             )
-        command(**values)
+        return collected
 
+    def check_settings(values: Mapping[str, Any], *, only_required: bool) -> None:
+        """Check the values of the options without running the command."""
+        config = values.get("config")
+        for options in collect(dict(values)).values():
+            options.check(Path(config) if config else None, only_required=only_required)
+
+    @wraps(command)
+    def run(**values: Any) -> None:  # noqa: ANN401  # any option's value
+        collected = collect(values)
+        command(**values, **collected)
+
+    run.check_settings = check_settings  # type: ignore[attr-defined]  # for `cryopick submit`
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by Typer
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
