@@ -67,6 +67,7 @@ MODULES = {
     "submit": "submit",
     "suggest": "suggest",
     "threshold": "sets",
+    "tomo": "tomo",
     "train": "train",
     "validate": "validate",
     "watch": "distributed",

@@ -22,6 +22,7 @@ from cryopick.cli.options import (
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import AUTO, Fields, SettingsOptions, expand_settings
 from cryopick.cli.tables import warn_about_tiff
+from cryopick.cli.volume_check import refuse_tomograms
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import TableOutput
 
@@ -83,9 +84,9 @@ def pick(
     if drop_empty and not cuts_automatically:
         raise BadParameter("--drop-empty needs --threshold auto")
     settings = options.build(config)
-    output = TableOutput.plan(
-        find_micrographs(micrographs), out, shard, table_format=table_format, box_px=box_px
-    )
+    paths = find_micrographs(micrographs)
+    refuse_tomograms(paths, "pick")
+    output = TableOutput.plan(paths, out, shard, table_format=table_format, box_px=box_px)
     job = PickJob(
         micrographs=output.micrographs,
         model=model or GENERAL_MODEL,

@@ -10,6 +10,7 @@ from cryopick.cli.app import app, stopwatch
 from cryopick.cli.options import MICROGRAPHS, Config, Device, Ignore, read_ignored_regions
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.cli.volume_check import refuse_tomograms
 from cryopick.train.settings import GENERAL, RANDOM, TrainSettings
 
 if TYPE_CHECKING:
@@ -169,4 +170,6 @@ def _read_labels(micrographs: list[str], picks: Path) -> "LabelledMicrographs":
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.train.labels import LabelledMicrographs
 
-    return LabelledMicrographs.from_table(find_micrographs(micrographs), read_picks(picks), picks)
+    paths = find_micrographs(micrographs)
+    refuse_tomograms(paths, "train")
+    return LabelledMicrographs.from_table(paths, read_picks(picks), picks)

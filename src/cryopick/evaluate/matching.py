@@ -1,7 +1,8 @@
 """Match picks with reference particles, one to one.
 
-Coordinates are (x, y) in pixels; two points are near each other if their distance is at most the
-radius. Decision 0004 gives the reasons for greedy matching and the order of ties.
+Coordinates are (x, y) in pixels, or (x, y, z) in voxels of a tomogram; two points are near each
+other if their distance is at most the radius. Decision 0004 gives the reasons for greedy matching
+and the order of ties.
 
 - `match_points`: match on one micrograph.
 - `match_picks`: match two tables, micrograph by micrograph.
@@ -25,17 +26,17 @@ _BATCH = 65_536  # picks whose neighbours are in memory at once
 
 
 def match_points(
-    picks_xy_px: Float[np.ndarray, "picks 2"],
+    picks_xy_px: Float[np.ndarray, "picks axes"],
     score: Float[np.ndarray, " picks"],
-    truth_xy_px: Float[np.ndarray, "truth 2"],
+    truth_xy_px: Float[np.ndarray, "truth axes"],
     radius_px: float,
 ) -> Integer[np.ndarray, " picks"]:
     """Match each pick with at most one particle, and each particle with at most one pick.
 
     Picks choose in order of descending score; equal scores, and picks without a score (NaN), in
-    order of y, then x. A pick takes the nearest free particle within the radius; of equally near
-    ones, that of smaller y, then x. The matches of the best k picks therefore do not depend on
-    the other picks.
+    order of z, if there is one, y and x. A pick takes the nearest free particle within the radius;
+    of equally near ones, the first in the same order. The matches of the best k picks therefore
+    do not depend on the other picks.
 
     Args:
         picks_xy_px: Centres of the picks.
@@ -58,10 +59,10 @@ def match_points(
     if not len(picks_xy_px) or not len(truth_xy_px):
         return partner
 
-    by_position = np.lexsort((truth_xy_px[:, 0], truth_xy_px[:, 1]))
+    by_position = np.lexsort(truth_xy_px.T)
     tree = _build_tree(truth_xy_px[by_position])
     is_taken = np.zeros(len(truth_xy_px), dtype=bool)
-    order = np.lexsort((picks_xy_px[:, 0], picks_xy_px[:, 1], -score))
+    order = np.lexsort((*picks_xy_px.T, -score))
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
         distances, candidates = _find_neighbours(
@@ -98,8 +99,8 @@ def match_picks(picks: Picks, truth: Picks, radius_px: float) -> Integer[np.ndar
 
 
 def is_near(
-    xy_px: Float[np.ndarray, "points 2"],
-    others_xy_px: Float[np.ndarray, "others 2"],
+    xy_px: Float[np.ndarray, "points axes"],
+    others_xy_px: Float[np.ndarray, "others axes"],
     radius_px: float,
 ) -> Bool[np.ndarray, " points"]:
     """Test which points lie within the radius of any point of another set.
@@ -119,14 +120,14 @@ def _require_radius(radius_px: float) -> None:
         raise ValueError(f"radius_px must be at least 0; got {radius_px}")
 
 
-def _build_tree(xy_px: Float[np.ndarray, "points 2"]) -> "KDTree":
+def _build_tree(xy_px: Float[np.ndarray, "points axes"]) -> "KDTree":
     from scipy.spatial import KDTree
 
     return KDTree(xy_px)
 
 
 def _find_neighbours(
-    tree: "KDTree", xy_px: Float[np.ndarray, "points 2"], radius_px: float, count: int
+    tree: "KDTree", xy_px: Float[np.ndarray, "points axes"], radius_px: float, count: int
 ) -> tuple[Float[np.ndarray, "points near"], Integer[np.ndarray, "points near"]]:
     """Find the nearest `count` tree points of each point, nearest first; infinity if too far."""
     bound = radius_px * (1 + 1e-9) + 1e-9  # the bound of the tree is exclusive
@@ -136,7 +137,7 @@ def _find_neighbours(
 
 def _find_nearest_free(
     tree: "KDTree",
-    xy_px: Float[np.ndarray, " 2"],
+    xy_px: Float[np.ndarray, " axes"],
     radius_px: float,
     is_taken: Bool[np.ndarray, " truth"],
     neighbours: tuple[Float[np.ndarray, " near"], Integer[np.ndarray, " near"]],

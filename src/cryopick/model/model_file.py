@@ -186,6 +186,8 @@ def _describe_network(scorer: Scorer) -> dict[str, Any]:
 
 def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     """Build a model from the description and the tensors of its file."""
+    if description.get("dimensions") == 3:
+        raise ValueError("it is a model for tomograms: use `cryopick tomo pick`")
     if description["format"] != _FORMAT:
         raise ValueError(f"format {description['format']}, this version reads {_FORMAT}")
     line = description.get("odds")

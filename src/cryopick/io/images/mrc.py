@@ -4,6 +4,7 @@ Header layout, byte orders and modes are those of mrcfile. Pixels of a plain fil
 by rows. A compressed file is decompressed in memory, never beyond the size in its header.
 
 - `inspect_mrc`: read the content of a file, damaged or not.
+- `open_mrc_volume`: locate the voxels of a volume, which is read by sections.
 - `write_mrc`: write an image with the pixel size of each axis.
 
 Source of the layout: Cheng et al. 2015, J. Struct. Biol. 192:146 (MRC2014).
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.errors import MicrographError
 from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
@@ -30,7 +32,7 @@ from cryopick.io.images.stored_image import (
 )
 from cryopick.runs.atomic_write import atomic_write
 
-__all__ = ["inspect_mrc", "write_mrc"]
+__all__ = ["inspect_mrc", "open_mrc_volume", "write_mrc"]
 
 _HEADER_BYTES = 1024
 _BLOCK_BYTES = 1 << 20
@@ -112,6 +114,36 @@ def inspect_mrc(path: Path) -> StoredImage:
         return image if image.fault else replace(image, fault=_describe_excess(image))
     pixels = PixelFile(path, header.dtype, header.data_start, image.shape)
     return replace(image, pixels=pixels)
+
+
+def open_mrc_volume(path: Path) -> tuple[PixelFile, float | None]:
+    """Locate the voxels of an uncompressed volume of any size.
+
+    Returns:
+        The voxels with the axes (z, y, x), and the mean voxel size along x and y in Å, None if the
+        file states no plausible one.
+
+    Raises:
+        MicrographError: The file is no volume, is compressed or truncated, or has complex voxels.
+        OSError: The file cannot be opened.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+    is_compressed = head.startswith((b"\x1f\x8b", b"BZh"))
+    image, header = _describe_header(head, "MRC")
+    fault = "it is compressed; unpack it first" if is_compressed else image.fault
+    if header is None or fault:
+        raise MicrographError(f"{path}: expected a tomogram in MRC format: {fault}")
+    if header.read_integer("nz") < 2:
+        raise MicrographError(
+            f"{path}: expected a tomogram, found one section; use `cryopick pick` for micrographs"
+        )
+    if path.stat().st_size < header.expected_bytes:
+        raise MicrographError(
+            f"{path}: the header states {header.expected_bytes} bytes and the file has "
+            f"{path.stat().st_size}; it is truncated, copy it again"
+        )
+    return PixelFile(path, header.dtype, header.data_start, header.shape), image.pixel_size_ang
 
 
 def _describe_excess(image: StoredImage) -> str:
@@ -236,8 +268,8 @@ def _compare_size(image: StoredImage, header: _Header, actual: int) -> StoredIma
         )
     if len(image.shape) == 3:
         fault = (
-            f"holds {image.shape[0]} sections where one micrograph was expected; "
-            "sum the frames of a movie, or give the sections as single files"
+            f"holds {image.shape[0]} sections where one micrograph was expected; sum the frames "
+            "of a movie, give the sections as single files, or use `cryopick tomo` for a tomogram"
         )
         return replace(image, fault=fault)
     surplus_bytes = actual - expected

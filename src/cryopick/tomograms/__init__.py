@@ -1,0 +1,1 @@
+"""Particles in tomograms: volumes, 3D networks, training, picking, tables and simulation."""

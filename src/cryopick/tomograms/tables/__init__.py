@@ -1,0 +1,1 @@
+"""Tables of particles in tomograms in the formats of other programs."""
