@@ -28,7 +28,7 @@ def test_the_conda_recipe_asks_for_what_the_package_needs():
 @pytest.mark.parametrize("file", ["Dockerfile", "cryopick.def"])
 def test_what_an_image_copies_exists_and_is_all_that_a_build_reads(file):
     text = (ROOT / "packaging" / file).read_text()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "src"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "constraints.txt", "src"):
         assert re.search(rf"(^|\s){re.escape(name)}(\s|$)", text, re.MULTILINE), name
         assert (ROOT / name).exists()
 
