@@ -137,6 +137,33 @@ def test_selected_crops_are_accepted_rejected_and_restored_with_one_undo(user):
     assert judged(user) == before
 
 
+def test_the_undo_of_clear_restores_position_kind_and_source(user, server):
+    open_gallery(user)
+    item = user.module("gallery_items.js", "(m) => m.itemAt(2)")
+    label = {"id": "l0", "mid": item["mid"], "x": item["x"] + 1, "y": item["y"]}
+    label |= {"kind": "unsure", "source": "import", "batch": "b0"}
+    user.key("Escape")
+    server.ask("POST", "ops", {"ops": [{**label, "op": "add", "cid": "c0"}]})
+    open_gallery(user)
+
+    def stored():
+        found = user.fetch("labels", mid=item["mid"])["labels"]
+        return [{**one, "mid": item["mid"]} for one in found if one["id"] == "l0"]
+
+    user.until(
+        "async () => (await import(document.baseURI + 'js/gallery_items.js')).itemAt(2)?.label"
+    )
+    user.page.locator("#crop-2").click()
+    user.key("u").saved()
+    cleared = stored()
+    user.key("Control+z").saved()
+    [restored] = stored()
+    server.ask("POST", "ops", {"ops": [{"op": "delete", "id": "l0", "cid": "c1"}]})
+
+    assert cleared == []
+    assert {name: restored[name] for name in label} == label
+
+
 def test_a_crop_leads_to_its_micrograph_and_back(user):
     open_gallery(user)
     user.page.locator("#crop-7").click()

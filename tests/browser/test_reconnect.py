@@ -3,8 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 from tests.browser.test_resilience import PLACES, offline
 
+from cryopick.io.tables.pick_tables import write_picks
+from cryopick.picks import Picks
 from cryopick.web.project.project import AnnotationProject
 
 
@@ -57,6 +60,38 @@ def test_edits_of_a_closed_tab_are_sent_from_another_one(own_server, make_page):
     user.open().saved().micrograph("mic_00")
 
     assert len(user.stored("pos")) == 1
+    assert offline(make_page.complaints) == []
+
+
+def test_verdicts_of_a_closed_tab_are_sent_from_another_one(own_server, make_page):
+    own_server.stop()
+    project = AnnotationProject.open(own_server.project)
+    run = project.runs.create("pick", "General model", {"diameter_ang": 100})
+    picks = Picks.for_micrograph(str(project.micrographs.path(1)), np.array([[9.0, 9.0]]))
+    write_picks(picks, project.runs.folder(run) / "picks.json")
+    project.runs.take_picks(run)
+    project.runs.change(run, state="done")
+    project.close()
+    own_server.again()
+    user = make_page(own_server).open()
+    own_server.kill()
+    user.module(
+        "unsaved_verdicts.js",
+        "(m, run) => m.sendVerdict({run, pick: 0, answer: 'yes', sample: 'uncertain'})",
+        run,
+    )
+    other = user.page.context.new_page()
+    user.page.close()
+    own_server.again()
+    user.page = other
+    user.open()
+
+    for _ in range(100):
+        items = own_server.ask("GET", f"review?run={run}")["items"]
+        if not items:
+            break
+        user.page.wait_for_timeout(50)
+    assert items == []
     assert offline(make_page.complaints) == []
 
 

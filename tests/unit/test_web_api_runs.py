@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import tiny
 from tests.unit.test_web_api import add, edit
 
+from cryopick.config import to_toml
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
+from cryopick.model.device import require_device
+from cryopick.model.model_file import load_model
+from cryopick.pick.picker import Picker
+from cryopick.pick.settings import PickSettings
 
 
 def wait_for_end(client, run):
@@ -80,6 +86,20 @@ def test_a_diameter_that_a_person_sets_during_the_estimate_is_kept(client, proje
     state = client.get("/api/state").json()
     assert state["diameter_ang"] == 180
     assert state["size_evidence"] == estimate["evidence_by_size"]
+
+
+def test_a_score_map_has_the_scale_and_contrast_of_the_picks(client, project):
+    run = project.runs.create("pick", "Run", {"diameter_ang": 135.0})
+    tiny.model(str(project.runs.folder(run) / "model.safetensors"))
+    settings = PickSettings(diameter_ang=135.0, scale_ang=170.0, contrast="bright")
+    file = project.runs.folder(run) / "picks.settings.toml"
+    file.write_text(to_toml(settings))
+
+    logits, _ = project.runs.score_map(run, 1)
+
+    model = load_model(project.runs.folder(run) / "model.safetensors")
+    picker = Picker.create(model, settings, require_device("auto"))
+    assert np.array_equal(logits, picker.score(project.micrographs.path(1)).scores.logits)
 
 
 @pytest.mark.slow

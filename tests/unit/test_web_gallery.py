@@ -89,9 +89,11 @@ def test_labelled_picks_are_marked_and_filtered(client, project):
     label(client, 1, 20.5, 30.0, "pos")
     label(client, 1, 30.0, 30.5, "neg")
 
-    marks = {item[1]: (item[5], item[6]) for item in ask(client, run)["items"]}
+    items = ask(client, run)["items"]
 
+    marks = {item[1]: (item[5], item[6] and item[6]["id"]) for item in items}
     assert marks == {20.0: (1, "l20pos"), 30.0: (2, "l30neg"), 40.0: (0, None)}
+    assert (items[0][6]["x"], items[0][6]["y"]) == (20.5, 30.0)
     for show, x in {"pos": 20.0, "neg": 30.0, "open": 40.0}.items():
         assert [item[1] for item in ask(client, run, show=show)["items"]] == [x]
 
@@ -219,4 +221,4 @@ def test_each_of_two_labels_near_each_other_is_listed_with_its_own_name(client):
 
     items = ask(client, "")["items"]
 
-    assert [item[5:] for item in items] == [[1, "l20pos"], [2, "l22neg"]]
+    assert [(item[5], item[6]["id"]) for item in items] == [(1, "l20pos"), (2, "l22neg")]

@@ -8,10 +8,13 @@ from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.project.measures import choose_picks_to_review, measure_run
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.project.training_plan import plan_training
 from cryopick.web.storage.annotations import AddLabel
 from cryopick.web.storage.micrographs import MicrographQuery
 from cryopick.web.storage.reviews import FilterChange, PickVerdict
 from cryopick.web.storage.run_picks import PickFilter
+from cryopick.workflows.events import Notice, NoticeCode
+from cryopick.workflows.progress_file import ProgressFile
 
 EACH = 40
 
@@ -160,3 +163,21 @@ def test_setting_the_clock_back_does_not_change_the_order(project, monkeypatch):
     assert [run["id"] for run in project.runs.list_all()] == [later, "r1"]
     project.runs.change("r1", started=2000.0)
     assert project.jobs.describe(project.runs.find("r1"))["seconds"] == 0.0
+
+
+def test_scores_that_are_not_calibrated_give_no_estimates(project):
+    calibrated = measure_run(project, "r1")
+    with ProgressFile() as file:
+        file.open(project.runs.folder("r1") / "events.jsonl")
+        file.emit(Notice(code=NoticeCode.UNCALIBRATED_SCORES, message="scores are not calibrated"))
+    expected = plan_training(project)["expected"]
+
+    uncalibrated = measure_run(project, "r1")
+
+    assert calibrated["is_calibrated"]
+    assert calibrated["estimated"] is not None
+    assert [one["name"] for one in calibrated["suggestions"]] == ["Automatic"]
+    assert not uncalibrated["is_calibrated"]
+    assert uncalibrated["estimated"] is None
+    assert uncalibrated["suggestions"] == []
+    assert expected is None

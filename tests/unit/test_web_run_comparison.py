@@ -35,3 +35,5 @@ def test_further_candidates_follow_when_all_micrographs_had_their_turn(client, p
     edit(client, *[add(n, mid=one["mid"], x=one["x"], y=30.0) for n, one in enumerate(first[:9])])
 
     assert candidates() == first[9:]
+    project.runs.change(run, state="running")  # other micrographs may follow
+    assert candidates() == []

@@ -153,8 +153,9 @@ def create_image_routes(project: AnnotationProject) -> APIRouter:
     ) -> Response:
         row = project.micrographs.find(mid)
         if variant == "scores":
+            is_done = project.runs.find(run)["state"] != "running"  # else without its settings
             image = project.images.render_scores(
-                (run, mid), lambda: project.runs.score_map(run, mid)
+                (run, mid, is_done), lambda: project.runs.score_map(run, mid)
             )
         else:
             is_filtered = variant == "filtered"

@@ -23,6 +23,7 @@ from cryopick.web.jobs.commands import preset_steps, write_plan
 from cryopick.web.jobs.run_estimate import estimate_run, list_stages
 from cryopick.web.jobs.run_progress import (
     RunProgress,
+    has_calibrated_scores,
     progress_size,
     read_last_lines,
     read_run_progress,
@@ -95,6 +96,10 @@ class JobQueue:
         """Return the commands of a run; none before its plan is written."""
         file = self._runs.folder(run) / "plan.json"
         return json.loads(file.read_text(encoding="utf-8"))["commands"] if file.exists() else []
+
+    def is_calibrated(self, run: str) -> bool:
+        """Return false if the scores of a run only rank its picks."""
+        return has_calibrated_scores(self._runs.find(run)["kind"], self._runs.folder(run))
 
     def describe(self, row: dict[str, Any]) -> dict[str, Any]:
         """Describe a run for the page."""

@@ -4,6 +4,7 @@ Training and picking write events to `progress.jsonl` (see `cryopick.workflows.p
 the output of the commands is shown as it is and never interpreted.
 
 - `read_run_progress`: training curves and progress.
+- `has_calibrated_scores`: the scores of a run are log-odds.
 - `read_last_lines`: the end of the output.
 - `progress_size`: size of all these files, to detect changes.
 """
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.web.jobs.run_estimate import StageProgress
+from cryopick.workflows.events import NoticeCode
 from cryopick.workflows.progress_file import PROGRESS_FILE, read_progress
 
 __all__ = [
     "EVENTS_FILE",
     "LOG_FILE",
     "RunProgress",
+    "has_calibrated_scores",
     "progress_size",
     "read_last_lines",
     "read_run_progress",
@@ -82,6 +85,16 @@ def read_run_progress(folder: Path) -> RunProgress:
         for event in read_progress(file):
             progress.add_event(event)
     return progress
+
+
+def has_calibrated_scores(kind: str, folder: Path) -> bool:
+    """Return false if the scores of a run only rank its picks.
+
+    Those of imported tables have an unknown scale, and a training may fail to calibrate its model.
+    """
+    notices = read_run_progress(folder).notices if kind == "train" else []
+    is_uncalibrated = any(n["code"] == NoticeCode.UNCALIBRATED_SCORES for n in notices)
+    return kind != "import" and not is_uncalibrated
 
 
 def read_last_lines(folder: Path) -> list[str]:

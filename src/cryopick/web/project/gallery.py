@@ -78,8 +78,8 @@ class PickGallery:
     def list_items(self, query: GalleryQuery, offset: int, limit: int) -> dict[str, Any]:
         """Return a part of the list, and the number of all items.
 
-        An item is [micrograph, x, y, score, score of the other run, mark, id of its label]; the
-        mark is 0 without a label, 1 with a positive and 2 with a negative or uncertain one.
+        An item is [micrograph, x, y, score, score of the other run, mark, its label]; the mark is
+        0 without a label, 1 with a positive and 2 with a negative or uncertain one.
         """
         with self._lock:
             rows = self._select_rows(query)
@@ -198,15 +198,17 @@ class PickGallery:
 
     def _find_marks(
         self, query: GalleryQuery
-    ) -> tuple[Integer[np.ndarray, " picks"], dict[int, str]]:
-        """Find the items that lie on a label: marks and ids of the nearest labels, by item."""
+    ) -> tuple[Integer[np.ndarray, " picks"], dict[int, dict[str, Any]]]:
+        """Find the items that lie on a label: marks and the nearest labels, by item."""
         key = ("marks", self._base(query), self._project.annotations.seq)
 
-        def find() -> tuple[Integer[np.ndarray, " picks"], dict[int, str]]:
+        def find() -> tuple[Integer[np.ndarray, " picks"], dict[int, dict[str, Any]]]:
             items, radii_px = self._items(query), self._radii_px()
-            rows = self._project.database.rows("SELECT id, mid, x, y, kind FROM label ORDER BY mid")
+            rows = self._project.database.rows(
+                "SELECT id, mid, x, y, kind, source, batch FROM label ORDER BY mid"
+            )
             rows_of = _index_by_micrograph(items.mids)
-            marks, ids = np.zeros(len(items.mids), np.int8), {}
+            marks, labels = np.zeros(len(items.mids), np.int8), {}
             nearest_px = np.full(len(items.mids), np.inf)
             for label in rows:
                 candidates = rows_of(label["mid"])
@@ -218,13 +220,13 @@ class PickGallery:
                 nearest_px[candidates[near]] = distance[near]
                 for row in candidates[near].tolist():
                     marks[row] = 1 if label["kind"] == "pos" else 2
-                    ids[row] = label["id"]
-            return marks, ids
+                    labels[row] = label
+            return marks, labels
 
-        marks_and_ids: tuple[Integer[np.ndarray, " picks"], dict[int, str]] = self._remember(
-            key, find
+        marks_and_labels: tuple[Integer[np.ndarray, " picks"], dict[int, dict[str, Any]]] = (
+            self._remember(key, find)
         )
-        return marks_and_ids
+        return marks_and_labels
 
     def _base(self, query: GalleryQuery) -> tuple[object, ...]:
         """Identify the items of a query, also after the picks of a run were replaced."""

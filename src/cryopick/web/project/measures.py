@@ -39,11 +39,13 @@ def measure_run(project: AnnotationProject, run: str) -> dict[str, Any]:
         if name in table.micrographs and name not in trained_on
     ]
     truth = project.annotations.table("pos")
+    is_calibrated = project.jobs.is_calibrated(run)
     return {
+        "is_calibrated": is_calibrated,
         "recall": _measure_recall(project, table, truth, held_out, pick_filter.threshold),
         "precision": _labelled_precision(project, table, truth, complete, pick_filter.threshold)
         or _reviewed_precision(project, run, pick_filter),
-        "estimated": _estimate(project, run, pick_filter.threshold),
+        "estimated": _estimate(project, run, pick_filter.threshold) if is_calibrated else None,
         "suggestions": _suggest_thresholds(project, run, table, truth, complete),
     }
 
@@ -115,6 +117,8 @@ def _suggest_thresholds(
             "reason": "Highest F1 expected from the distribution of the scores.",
         }
     ]
+    if not project.jobs.is_calibrated(run):
+        suggestions.clear()
     particles = truth.restrict([name for name in complete if name in truth.micrographs])
     if len(particles):
         radius_px = _radius_px(project, particles)

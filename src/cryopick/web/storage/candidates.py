@@ -66,16 +66,18 @@ def list_candidates(
 
     A suggestion lists its positions in its own order. Of other runs, picks are drawn at random with
     their probability of being a particle, so that accepted ones represent the particles; those of
-    one micrograph follow each other. Further ones are drawn once all micrographs had their turn.
+    one micrograph follow each other. Further ones are drawn once all micrographs had their turn,
+    those that a run in progress has not picked yet included.
     """
+    is_running = runs.find(run)["state"] == "running"
     is_suggestion = (runs.folder(run) / "candidates.json").exists()
     rounds = (
         [_read_suggestions(runs, micrographs, run)] if is_suggestion else _draw_picks(runs, run)
     )
     names: dict[int, str] = {}
     listed: list[dict[str, Any]] = []
-    for mids, xy_px, score in rounds:
-        if len(listed) >= count:
+    for number, (mids, xy_px, score) in enumerate(rounds):
+        if len(listed) >= count or (number and is_running):
             break
         is_open = _find_unlabelled(corrections, micrographs, mids, xy_px)
         for row in np.flatnonzero(is_open)[: count - len(listed)].tolist():

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cryopick.web.storage.database import ProjectDatabase, current_time
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_picks import PickFilter, RunPicks
 from cryopick.workflows.micrograph_table import micrograph_table_file, read_micrograph_table
+from cryopick.workflows.table_output import settings_file
 
 __all__ = ["ProjectRuns"]
 
@@ -275,11 +276,12 @@ class ProjectRuns:
         return concatenate(tables)
 
     def score_map(self, run: str, mid: int) -> tuple[Float32[np.ndarray, "rows columns"], float]:
-        """Compute the score map of a micrograph with the model of a run.
+        """Compute the score map of a micrograph with the model, scale and contrast of a run.
 
         Returns:
             Logits, and their distance in raw pixels along x.
         """
+        from cryopick.config import load_toml
         from cryopick.model.device import require_device
         from cryopick.model.model_file import GENERAL_MODEL, load_model
         from cryopick.pick.picker import Picker
@@ -287,9 +289,10 @@ class ProjectRuns:
 
         row, config = self._micrographs.find(mid), json.loads(self.find(run)["config"])
         trained_model = self.folder(run) / "model.safetensors"
-        settings = PickSettings(
-            diameter_ang=config["diameter_ang"], pixel_size_ang=row["pixel_size_ang"]
-        )
+        settings = PickSettings(diameter_ang=config["diameter_ang"])
+        with suppress(CryopickError):  # a run in progress has none yet
+            settings = load_toml(PickSettings, settings_file(str(self.folder(run) / "picks.json")))
+        settings = replace(settings, pixel_size_ang=row["pixel_size_ang"])
         model = load_model(trained_model if trained_model.exists() else GENERAL_MODEL)
         scored = Picker.create(model, settings, require_device("auto")).score(Path(row["path"]))
         scale = scored.prepared.scale_yx[1] * scored.scores.step_px

@@ -44,7 +44,7 @@ export function cropAround(mid, x, y, side, lp) {
   const [left, top] = [Math.round(x - (side - 1) / 2), Math.round(y - (side - 1) / 2)];
   // Pixel centres are at integers: the crop begins half a pixel before its first pixel.
   return {
-    url: address(`micrographs/${mid}/crop`, { x: left, y: top, w: side, h: side, lp }),
+    url: address(`micrographs/${mid}/crop`, { x: left, y: top, w: side, h: side, lp, px: lp && store.project.value.pixel_size_ang }),
     at: [(x - left + 0.5) / side, (y - top + 0.5) / side],
   };
 }

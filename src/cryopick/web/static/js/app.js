@@ -6,7 +6,7 @@ import { act } from "./actions.js";
 import { ask, get, post } from "./api.js";
 import { begin as beginCandidates } from "./candidates.js";
 import * as edits from "./edits.js";
-import { clicksOnly, exported, inspected, loadGuide, plan } from "./guide.js";
+import { clicksOnly, exported, inspected, loadPlan, plan } from "./guide.js";
 import * as review from "./review_queue.js";
 import { actionOf, isTextField } from "./keys.js";
 import * as list from "./micrographs.js";
@@ -45,7 +45,7 @@ const withErrors = (work) => work.catch((/** @type {Error} */ error) => void sto
 function go(where) {
   const [step, sample] = where.split(":");
   store.step.value = step;
-  if (step === "train") loadGuide();
+  if (step === "train") loadPlan();
   if (step === "inspect" && store.run.value) inspected.value = new Set([...inspected.value, store.run.value.id]);
   if (step === "review" && (sample || !queue.value)) review.begin(sample ?? "uncertain");
   if (step === "inspect" && store.overlay.value === "labels") store.overlay.value = "both";

@@ -12,6 +12,10 @@ const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", un
 /** Candidates after the current one. @type {import("./types.js").Candidate[]} */
 let queue = [];
 let run = "";
+/** Answers since the queue was loaded; without any, it would be the same again. */
+let answers = 0;
+/** The next candidate is being opened; an answer would concern one that the user has not seen. */
+let isMoving = false;
 
 /** Show the candidates of a run. @param {string} id */
 export async function begin(id) {
@@ -19,44 +23,62 @@ export async function begin(id) {
     const { items } = await get(`runs/${id}/candidates`, { k: BATCH });
     run = id;
     queue = items;
+    answers = 0;
     store.candidateCount.value = { at: 0, total: items.length };
-    if (!items.length) store.notify("There are no further candidates. Click on particles, or train a model.");
+    store.awaitsCandidates.value = !items.length && store.runs.value.some((r) => r.id === id && r.state === "running");
+    if (!items.length && !store.awaitsCandidates.value) store.notify("There are no further candidates. Click on particles, or train a model.");
     await next();
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
   }
 }
 
-/** Show the next candidate. */
+/** Show candidates of a run that has picked further micrographs, if the user waits for them. @param {string} id */
+export const continueWith = (id) => void (store.awaitsCandidates.value && run === id && store.step.value === "label" && begin(id));
+
+/** Show the next candidate. @returns {Promise<void>} */
 export async function next() {
   const item = queue.shift() ?? null;
-  store.candidate.value = item;
-  if (!item) return;
-  store.candidateCount.value = { ...store.candidateCount.value, at: store.candidateCount.value.at + 1 };
+  if (!item) return void (store.candidate.value = null);
   if (store.step.value !== "label") store.step.value = "label";
-  if (item.mid !== store.micrograph.value?.id) {
-    await session.open(item.mid);
-    store.candidate.value = item;
-  }
+  if (item.mid !== store.micrograph.value?.id) await session.open(item.mid);
+  store.candidateCount.value = { ...store.candidateCount.value, at: store.candidateCount.value.at + 1 };
+  if (isLabelled(item)) return next(); // since the queue was loaded
+  store.candidate.value = item;
   stage.now?.reveal(item.x, item.y);
   store.announce(`candidate ${store.candidateCount.value.at} of ${store.candidateCount.value.total}, score ${item.score.toFixed(1)}`);
+}
+
+/** @param {import("./types.js").Candidate} item @returns {boolean} */
+function isLabelled(item) {
+  const reach = 2 * store.radiusPx.value * store.project.value.match_diameters;
+  return [...store.labels.value.values()].some((label) => Math.hypot(label.x - item.x, label.y - item.y) <= reach);
 }
 
 /** @param {string} verdict yes, no or unsure */
 export async function answer(verdict) {
   const item = store.candidate.value;
-  if (!item || store.readOnly.value) return;
+  if (!item || isMoving || store.readOnly.value) return;
   edits.labelPick(item, KINDS[verdict]);
+  answers++;
   await skip();
 }
 
 /** Leave the current candidate without a label. */
 export async function skip() {
-  await next();
-  if (!store.candidate.value && run && store.candidateCount.value.total === BATCH) await begin(run);
+  if (isMoving) return;
+  isMoving = true;
+  try {
+    await next();
+    if (!store.candidate.value && answers) await begin(run);
+  } finally {
+    isMoving = false;
+  }
 }
 
 export function end() {
   queue = [];
+  store.awaitsCandidates.value = false;
+  answers = 0;
   store.candidate.value = null;
 }

@@ -116,25 +116,26 @@ export function labelPick(item, kind) {
 }
 
 /** Label crops of any micrographs as one step; their earlier labels change, or are deleted if `kind` is null.
- * @param {{mid: number, x: number, y: number, mark: number, label: string | null}[]} items @param {"pos" | "neg" | null} kind */
+ * @param {import("./gallery_items.js").Item[]} items @param {"pos" | "neg" | null} kind */
 export function judge(items, kind) {
   /** @type {import("./types.js").Operation[]} */
   const forth = [];
   /** @type {import("./types.js").Operation[]} */
   const back = [];
   for (const item of items) {
-    const before = item.mark === 1 ? "pos" : "neg";
-    if (item.label && kind === null) {
-      forth.push({ op: "delete", id: item.label });
-      back.push(addition({ id: item.label, mid: item.mid, x: item.x, y: item.y, kind: before, source: "correct" }));
+    const { label } = item;
+    if (label && kind === null) {
+      forth.push({ op: "delete", id: label.id });
+      back.push(addition(label));
       item.label = null;
-    } else if (item.label && kind && kind !== before) {
-      forth.push({ op: "kind", id: item.label, kind });
-      back.push({ op: "kind", id: item.label, kind: before });
-    } else if (!item.label && kind) {
-      item.label = newId();
-      forth.push(addition({ id: item.label, mid: item.mid, x: roundPixel(item.x), y: roundPixel(item.y), kind, source: "correct" }));
-      back.push({ op: "delete", id: item.label });
+    } else if (label && kind && kind !== label.kind) {
+      forth.push({ op: "kind", id: label.id, kind });
+      back.push({ op: "kind", id: label.id, kind: label.kind });
+      item.label = { ...label, kind };
+    } else if (!label && kind) {
+      item.label = { id: newId(), mid: item.mid, x: roundPixel(item.x), y: roundPixel(item.y), kind, source: "correct" };
+      forth.push(addition(item.label));
+      back.push({ op: "delete", id: item.label.id });
     }
   }
   const name = kind === "pos" ? "accept" : kind === "neg" ? "reject" : "clear";

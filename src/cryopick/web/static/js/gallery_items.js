@@ -6,8 +6,8 @@ import { address, get } from "./api.js";
 import * as edits from "./edits.js";
 import * as store from "./store.js";
 
-/** A pick or a label. `mark`: 0 without a label, 1 positive, 2 negative. `label`: id of its label.
- * @typedef {{mid: number, x: number, y: number, score: number | null, other: number | null, mark: number, label: string | null}} Item */
+/** A pick or a label. `mark`: 0 without a label, 1 positive, 2 negative. `label`: its label.
+ * @typedef {{mid: number, x: number, y: number, score: number | null, other: number | null, mark: number, label: import("./types.js").Label | null}} Item */
 
 const PAGE = 200;
 export const SHEET = 50;
@@ -110,7 +110,8 @@ function sheetKey(first, side, cell) {
     items.push(`${item.mid}:${item.x}:${item.y}`);
   }
   const { view, lowpass } = store.lens.peek();
-  return items.length ? address("crops", { at: items.join(","), side, cell, columns: SHEET_COLUMNS, lp: view === "filtered" && lowpass ? lowpass : undefined }) : "";
+  const filter = view === "filtered" && lowpass ? { lp: lowpass, px: store.project.peek().pixel_size_ang } : {};
+  return items.length ? address("crops", { at: items.join(","), side, cell, columns: SHEET_COLUMNS, ...filter }) : "";
 }
 
 /** Load the crops of the items from first to last; others that are still being loaded are aborted.

@@ -22,13 +22,19 @@ export const inspected = signal(/** @type {Set<string>} */ (new Set()));
 export const exported = signal(false);
 
 let requests = 0;
-/** Load the numbers for the guiding strip. */
-export async function loadGuide() {
+/** Load the numbers of the labels, which change with every edit. */
+export async function loadPlan() {
   const request = ++requests;
-  const [newPlan, newComparison] = await Promise.all([get("plan").catch(() => null), get("comparison").catch(() => null)]);
-  if (request !== requests) return;
-  if (newPlan) plan.value = newPlan;
-  if (newComparison) comparison.value = newComparison;
+  const newPlan = await get("plan").catch(() => null);
+  if (newPlan && request === requests) plan.value = newPlan;
+}
+
+let comparisons = 0;
+/** Compare the runs; this takes longer, and hardly depends on single edits. */
+export async function loadComparison() {
+  const request = ++comparisons;
+  const newComparison = await get("comparison").catch(() => null);
+  if (newComparison && request === comparisons) comparison.value = newComparison;
 }
 
 /** @typedef {{id: string, where: string, text: string, label?: string, more?: [string, string]}} Next
@@ -88,7 +94,7 @@ function nextOfLabels() {
     return { id: "export", where: "export", text: `Good enough? ${advice() || "Review a random sample to measure the precision."}`, label: "Export particles", more: ["review:random", "Review 40 random picks"] };
   }
   if (!picked && !labels && !clicksOnly.value)
-    return { id: "general", where: "", text: "The general model needs no labels. Accept or reject what it finds, or click on particles yourself.", label: "See what the general model finds", more: ["clicks", "Click on particles"] };
+    return { id: "general", where: "", text: "The general model needs no labels: accept or reject what it finds.", label: "See what the general model finds", more: ["clicks", "Click on particles"] };
   return nextOfTraining(labels, Boolean(picked), Boolean(trained));
 }
 
@@ -101,6 +107,7 @@ function nextOfTraining(labels, picked, trained) {
   if (labels >= ENOUGH_LABELS && micrographs >= wanted) return { id: "train", where: "train", text: `${progress} ${trained ? advice() || "Train again with the new labels." : "That is enough for a first model."}`, label: "Train a model" };
   const hint = labels >= ENOUGH_LABELS ? `Label some particles on ${wanted} micrographs.` : "More labels make the model better.";
   if (store.candidate.value) return { id: "accept", where: "label", text: `${progress} Is the marked candidate a particle?` };
+  if (store.awaitsCandidates.value) return { id: "wait", where: "", text: `${progress} The next candidates follow when another micrograph is picked.` };
   if (picked) return { id: "candidates", where: "", text: `${progress} ${hint}`, label: "Accept or reject candidates", more: labels >= 10 ? ["train", "Train now"] : undefined };
   return { id: "click", where: "label", text: `${progress} Click on particles. ${hint}`, label: store.step.value === "label" ? undefined : "Label particles", more: labels >= 10 ? ["train", "Train now"] : ["general", "See what the general model finds"] };
 }

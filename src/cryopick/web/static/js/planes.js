@@ -21,7 +21,8 @@ let now = { what: "", control: new AbortController(), shown: Promise.resolve(fal
 function query(lens, n) {
   // Filters need the pixel size, because their resolution is in ångströms.
   if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
-  return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined };
+  // The server has its own pixel size; here it tells cached images of an earlier one apart.
+  return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined, px: store.project.value.pixel_size_ang };
 }
 
 /** @param {number} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
@@ -134,8 +135,8 @@ async function prefetch(request, lens) {
 
 /** Filters of the tiles at full resolution. @param {import("./types.js").Lens} lens */
 export function tileQuery(lens) {
-  const { lp, hp } = query(lens, FINE);
-  return { lp, hp };
+  const { lp, hp, px } = query(lens, FINE);
+  return { lp, hp, px };
 }
 
 /** Draw the next image even if it is unchanged, because the stage is new. */

@@ -4,6 +4,7 @@
 import { post } from "./api.js";
 import { StoredValue, tabName } from "./journal.js";
 import * as store from "./store.js";
+import { sendVerdict } from "./unsaved_verdicts.js";
 
 /** @typedef {import("./journal.js").Journal} Journal */
 /** @typedef {import("./types.js").NamedOperation} Op */
@@ -27,17 +28,21 @@ export function keepInTouch(newJournal, reload) {
 /** @param {string} tab */
 const lockOf = (tab) => `cryopick.tab.${tab}`;
 
-/** Take over the unsent edits of tabs that were closed. */
+/** Take over the unsent edits and verdicts of tabs that were closed. */
 async function adoptEdits() {
-  const prefix = `cryopick.ops.${store.project.value.id}.`;
   const held = new Set((await navigator.locks.query()).held?.map((lock) => lock.name));
-  const names = Object.keys(localStorage).filter((name) => name.startsWith(prefix));
-  for (const name of names) {
-    const tab = name.slice(prefix.length);
-    if (tab === tabName() || held.has(lockOf(tab))) continue;
-    journal?.adopt(/** @type {Op[]} */ (new StoredValue(name).read() ?? []));
-    localStorage.removeItem(name);
-  }
+  const take = (/** @type {string} */ kind, /** @type {(list: any[]) => void} */ adopt) => {
+    const prefix = `cryopick.${kind}.${store.project.value.id}.`;
+    for (const name of Object.keys(localStorage).filter((key) => key.startsWith(prefix))) {
+      const tab = name.slice(prefix.length);
+      if (tab === tabName() || held.has(lockOf(tab))) continue;
+      const list = new StoredValue(name).read();
+      localStorage.removeItem(name);
+      if (Array.isArray(list)) adopt(list);
+    }
+  };
+  take("ops", (ops) => journal?.adopt(ops));
+  take("verdicts", (verdicts) => verdicts.forEach(sendVerdict));
 }
 
 /** Log in with a link or a token; a link to another address is opened there, with the unsent edits.

@@ -3,7 +3,7 @@
 
 import { batch, effect } from "../vendor/ui.js";
 import { ask, get, patch, post } from "./api.js";
-import { begin as beginCandidates } from "./candidates.js";
+import { begin as beginCandidates, continueWith } from "./candidates.js";
 import * as edits from "./edits.js";
 import { listenToServer } from "./events.js";
 import { Journal } from "./journal.js";
@@ -90,6 +90,7 @@ function onRun(run) {
     picks.load();
     refreshNumbers();
   }
+  if (grown || finished) continueWith(run.id);
   if (finished) {
     clearScores();
     if (store.runId.value !== run.id) picks.choose(run.id);

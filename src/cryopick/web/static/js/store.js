@@ -81,6 +81,8 @@ export const onlyMine = signal(false);
 /** The candidate to accept or reject. @type {import("../vendor/ui.js").Signal<import("./types.js").Candidate | null>} */
 export const candidate = signal(null);
 export const candidateCount = signal({ at: 0, total: 0 });
+/** Further candidates are shown as soon as the run has picked another micrograph. */
+export const awaitsCandidates = signal(false);
 /** Incremented when the server has saved edits or a run has changed: numbers may be out of date. */
 export const revision = signal(0);
 

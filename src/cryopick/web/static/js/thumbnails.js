@@ -41,7 +41,7 @@ class Kept {
   }
 }
 
-/** Images by "micrograph low-pass", such as "12 20"; 0 for none. */
+/** Images by "micrograph low-pass pixel-size", such as "12 20 1.77"; a low-pass of 0 for none. */
 export const images = new Kept(async (key) => {
   const [id, lp] = key.split(" ");
   const filter = Number(lp) ? { variant: "filtered", lp } : {};

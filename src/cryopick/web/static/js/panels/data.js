@@ -39,8 +39,8 @@ function Numbers({ p, changeProject, sendProject }) {
     on=${(/** @type {number | null} */ v) => v && v > 0 && changeProject({ [name]: v })} />`;
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
     <${PixelSizeField} send=${sendProject} />
-    <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang || store.diameter.value, { placeholder: "e.g. 180" })}
-      <span class="hint">The circles have this diameter; adjust it while you look at particles in step 2.</span></label>
+    <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang, { placeholder: "e.g. 180" })}
+      <span class="hint">The circles have this diameter. Measure it on a particle or estimate it in step 2.</span></label>
   </div></section>`;
 }
 

@@ -2,13 +2,14 @@
 // The next step, above the main area.
 
 import { html, useEffect } from "../../vendor/ui.js";
-import { loadGuide, nextStep } from "../guide.js";
+import { loadComparison, loadPlan, nextStep } from "../guide.js";
 import * as store from "../store.js";
 
 /** @param {{follow: (id: string) => void}} props  `follow`: do a step */
 export function Guide({ follow }) {
   const states = store.runs.value.map((r) => `${r.id}${r.state}`).join();
-  useEffect(() => void loadGuide(), [store.revision.value, store.project.value.n_labels, store.project.value.n_micrographs, states]);
+  useEffect(() => void loadPlan(), [store.revision.value, store.project.value.n_labels, store.project.value.n_micrographs, states]);
+  useEffect(() => void loadComparison(), [store.step.value, states]);
   const next = nextStep();
   const isHere = next.where !== "" && next.where === store.step.value;
   return html`<section class="guide" aria-label="Next step" data-next=${next.id}>

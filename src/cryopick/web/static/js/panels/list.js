@@ -47,7 +47,7 @@ export function MicrographList({ open }) {
     </div>
     <div class="rows" ref=${box} role="listbox" aria-label="Micrographs" onScroll=${(/** @type {import("../types.js").FieldEvent} */ e) => (scroll.value = e.currentTarget.scrollTop)}>
       <div style=${{ height: `${total * ROW}px` }} role="presentation">${rows}</div>
-      ${!total && html`<p class="empty small">No micrograph matches.</p>`}
+      ${!total && html`<p class="empty small">${store.project.value.n_micrographs ? "No micrograph matches." : "No micrographs yet."}</p>`}
     </div>
   </section>`;
 }

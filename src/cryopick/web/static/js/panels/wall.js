@@ -113,7 +113,7 @@ function paintAll(root) {
     let drawn = 0;
     for (const canvas of root.querySelectorAll("canvas")) {
       const id = canvas.dataset.id ?? "";
-      const image = images.get(`${id} ${view === "filtered" && lowpass ? lowpass : 0}`, arrived);
+      const image = images.get(`${id} ${view === "filtered" && lowpass ? `${lowpass} ${store.project.peek().pixel_size_ang}` : 0}`, arrived);
       const set = run === null ? null : pickSets.get(`${run} ${id}`, arrived);
       const label = root.querySelector(`[data-count="${id}"]`);
       if (label) label.textContent = set ? plural(countAbove(set, threshold), "pick") : "";
