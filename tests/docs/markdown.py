@@ -1,9 +1,10 @@
 """Parser for the documentation's Markdown pages, as far as the tests need it.
 
 Blocks of ```python and lines `$ cryopick …` in ```console blocks are executed in order, in one
-empty folder per page. Comments control this:
+empty folder per page, and so are `$ relion_…`, `$ mkdir` and `$ mv`. Comments control this:
 
     <!-- runs with: data/empiar10017 -->   link this folder of the shared data into that folder
+    <!-- set up: COMMAND -->               run this first, such as to make what the reader has
     <!-- not run: reason -->               directly above a block: do not run it, with the reason
     <!-- exits with: 1 -->                 above a block: expected exit status of its commands
     <!-- output within: 5 % -->            above a block: compare the printed lines with the output,
@@ -24,6 +25,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_PROGRAMS = ("cryopick", "relion_", "mkdir ", "mv ")  # that the tests run
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -39,10 +41,16 @@ class Block:
     @property
     def commands(self) -> list[str]:
         """Command lines that begin with `$ cryopick`, with continuation lines joined."""
+        return [line for line in self.command_lines if line.startswith("cryopick")]
+
+    @property
+    def command_lines(self) -> list[str]:
+        """Command lines of all programs that the tests run."""
         if self.kind != "console":
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
-        return [line[2:].strip() for line in lines if line.startswith("$ cryopick")]
+        commands = [line[2:].strip() for line in lines if line.startswith("$ ")]
+        return [command for command in commands if command.startswith(_PROGRAMS)]
 
     @property
     def outputs(self) -> dict[str, list[str]]:
@@ -120,6 +128,10 @@ def _numbers(text: str) -> list[float]:
 
 def shared_folders(text: str) -> list[str]:
     return re.findall(r"^<!-- runs with: (\S+) -->$", text, re.MULTILINE)
+
+
+def set_up_commands(text: str) -> list[str]:
+    return re.findall(r"^<!-- set up: (.+) -->$", text, re.MULTILINE)
 
 
 def links(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,12 +45,14 @@ def test_commands_and_python_of_a_page_run(page, tmp_path, monkeypatch):
     link_shared_data(text, tmp_path)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
+    for command in markdown.set_up_commands(text):
+        run(command, markdown.Block("console", command, 1), page)
 
     for block in markdown.blocks(text):
         if block.is_run and block.kind == "python":
             exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
         elif block.is_run:
-            for command in block.commands:
+            for command in block.command_lines:
                 output = run(command, block, page)
                 if block.tolerance is not None:
                     shown = block.outputs.get(command, [])
@@ -69,7 +72,11 @@ def link_shared_data(text, folder):
 def run(command, block, page):
     """Run a command: in this process, which has imported torch, unless it needs a shell."""
     unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "", command)
-    needs_shell = re.search(r"[*?\[|<>$&;~#]", unquoted) or "--cluster" in command
+    if command.startswith("relion_"):
+        require_relion()
+    # `relion-job` and workers of clusters write to the terminal from other processes.
+    is_nested = "--cluster" in command or "relion-job" in command
+    needs_shell = is_nested or re.search(r"[*?\[|<>$&;~#]", unquoted)
     if command.startswith("cryopick ") and not needs_shell:
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         status, output = result.exit_code, result.output
@@ -88,6 +95,14 @@ def run(command, block, page):
         f"expected {block.status}\n{output}"
     )
     return output
+
+
+def require_relion():
+    """Skip the rest of the page without RELION; fail with REQUIRE_RELION=1 in the environment."""
+    if shutil.which("relion_refine") is None:
+        if os.environ.get("REQUIRE_RELION") == "1":
+            pytest.fail("RELION is required (REQUIRE_RELION=1) and relion_refine is not there")
+        pytest.skip("RELION is not installed: no relion_refine")
 
 
 @EVERY_PAGE

@@ -43,6 +43,20 @@ def test_commands_are_the_cryopick_lines_with_continued_lines_joined():
     assert markdown.options_of(first.commands[1]) == ["-o"]
 
 
+def test_other_programs_are_run_but_have_no_options_of_cryopick():
+    text = "```console\n$ mkdir -p a\n$ relion_refine --i a\n$ cryopick info a\n$ make x\n```\n"
+    (block,) = markdown.blocks(text)
+
+    assert block.command_lines == ["mkdir -p a", "relion_refine --i a", "cryopick info a"]
+    assert block.commands == ["cryopick info a"]
+
+
+def test_a_page_is_set_up_by_its_comments():
+    text = "<!-- set up: cryopick simulate data --count 2 -->\n# A page\n"
+
+    assert markdown.set_up_commands(text) == ["cryopick simulate data --count 2"]
+
+
 def test_a_comment_steers_only_the_block_below_it():
     steered = [(block.kind, block.is_run, block.status) for block in markdown.blocks(PAGE)]
 

@@ -1,5 +1,9 @@
-"""The documentation site works from a folder, without a server, in a real browser."""
+"""The documentation site works from a folder, without a server, in a real browser.
 
+Skipped where there is none; with REQUIRE_BROWSER=1 in the environment that is a failure.
+"""
+
+import os
 import shutil
 import subprocess
 import sys
@@ -8,22 +12,23 @@ import pytest
 from tests.docs import markdown
 
 PAGES = {
-    "README.md": "# Start\n\nThis page is about micrographs.\n",
+    "README.md": "# Start\n\n```console\n$ cryopick pick a \\\n    -o b\n12 picks\n$ ls\n```\n",
     "scores.md": "# Scores\n\nA threshold separates picks.\n\n## Logits\n\nIt is a logit.\n",
 }
 
 
-@pytest.fixture
-def site(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
     """Build a site of two pages with the settings and scripts of the documentation."""
+    tmp_path = tmp_path_factory.mktemp("site")
     config = (markdown.ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     head, _, rest = config.partition("\nnav:\n")
-    extensions = rest[rest.index("\nextra:\n") :]
+    extensions = rest[rest.index("\nextra_css:") :]
     before, _, after = extensions.partition("  - mkdocstrings:")
     plugins = before + after[after.index("\nmarkdown_extensions:") :]  # the pages have no code
     (tmp_path / "mkdocs.yml").write_text(head + plugins, encoding="utf-8")
-    scripts = markdown.ROOT / "docs" / "javascripts"
-    shutil.copytree(scripts, tmp_path / "docs" / "javascripts")
+    for folder in ("javascripts", "stylesheets"):
+        shutil.copytree(markdown.ROOT / "docs" / folder, tmp_path / "docs" / folder)
     for name, text in PAGES.items():
         (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "--quiet", "build"]
@@ -31,26 +36,44 @@ def site(tmp_path):
     return tmp_path / "site" / "index.html"
 
 
-def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(site):
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+@pytest.fixture(scope="module")
+def page(site):
+    """Open the first page from its folder; the addresses of all requests are its attribute."""
     chromium = shutil.which("chromium")
     if chromium is None:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail("a browser is required (REQUIRE_BROWSER=1) and chromium is not there")
         pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        requests = []
-        page.on("request", lambda request: requests.append(request.url))
+        page.requests = []
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(site.as_uri())
-        page.locator("input.md-search__input").click()
-        page.locator("input.md-search__input").press_sequentially("threshold")
-        page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
-        found = page.locator(".md-search-result__meta").inner_text()
-        target = page.locator(".md-search-result__item a").first.get_attribute("href")
+        yield page
         browser.close()
 
-    assert found == "1 matching document"
+
+def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
+    page.locator("input.md-search__input").click()
+    page.locator("input.md-search__input").press_sequentially("threshold")
+    page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
+
+    assert page.locator(".md-search-result__meta").inner_text() == "1 matching document"
+    target = page.locator(".md-search-result__item a").first.get_attribute("href")
     assert target.startswith(site.with_name("scores.html").as_uri())
-    assert all(url.startswith(("file:", "data:")) for url in requests)
+    assert all(url.startswith(("file:", "data:")) for url in page.requests)
+
+
+def test_commands_are_copied_without_their_prompt_and_output(page, site):
+    page.goto(site.as_uri())
+    page.evaluate(
+        "addEventListener('copy', e => { window.copied = e.clipboardData.getData('text/plain') })"
+    )
+    page.locator("pre button").first.click()
+
+    page.wait_for_function("window.copied")
+    assert page.evaluate("window.copied") == "cryopick pick a \\\n    -o b\nls\n"
