@@ -2,8 +2,10 @@
 
 It prints how long after the command the first of 300 micrographs is painted, how long the next
 one takes, how soon a threshold is painted with a million picks (on the micrograph and the wall of
-thumbnails), and how many frames a second the gallery shows while it scrolls. Needs Debian's
-Chromium and Playwright: python benchmarks/label_page.py [--gzip] [--side 4096].
+thumbnails), and how many frames a second the gallery shows while it scrolls. With --candidates, it
+prints instead how long the first candidates of the general model take after the button, on
+micrographs in a folder. Needs Debian's Chromium and Playwright:
+python benchmarks/label_page.py [--gzip] [--side 4096] [--candidates FOLDER].
 """
 
 import argparse
@@ -157,30 +159,65 @@ def measure_picks(page: Page) -> None:
     print(page.locator("[data-test=gallery-total]").inner_text())
 
 
+def measure_candidates(page: Page, folder: Path, mics: Path, pixel_size_ang: float) -> None:
+    """Measure the time from the button to the first candidate of the general model."""
+    words = ("-m", str(mics), "--pixel-size-ang", f"{pixel_size_ang:g}", "--diameter-ang", "180")
+    process, link = start(folder / "candidates.cryopick", *words)
+    page.goto(link)
+    page.wait_for_selector("html[data-ready]")
+    button = page.get_by_role("button", name="See what the general model finds")
+    button.wait_for()
+    page.wait_for_timeout(3000)
+    began = time.monotonic()
+    button.click()
+    page.get_by_label("Candidate", exact=True).wait_for()
+    print(f"first candidate shown {time.monotonic() - began:.2f} s after the button")
+    page.evaluate(
+        """async () => {
+            const {get, post} = await import(document.baseURI + "js/api.js");
+            await post("runs/r1:stop", {});
+            while ((await get("runs/r1")).state === "running")
+                await new Promise((wake) => setTimeout(wake, 200));
+        }"""
+    )
+    process.terminate()
+    process.wait()
+
+
 def main() -> None:
     """Run all measurements in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=4096, help="side of a micrograph in pixels")
     parser.add_argument("--gzip", action="store_true", help="compress the micrographs")
+    parser.add_argument("--candidates", type=Path, help="folder of micrographs to pick")
+    parser.add_argument("--pixel-size-ang", type=float, default=1.77, help="of these micrographs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        mics = folder / "mics"
-        write_micrographs(mics, options.side, compress=options.gzip)
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 860})
         page.set_default_timeout(120_000)
-        measure_opening(page, folder, mics)
-        add_picks(folder / "new.cryopick", options.side)
-        process, link = start(folder / "new.cryopick")
-        page.goto("about:blank")
-        page.goto(link)
-        page.wait_for_selector("html[data-ready]")
-        measure_picks(page)
-        process.terminate()
-        process.wait()
+        if options.candidates:
+            measure_candidates(page, folder, options.candidates, options.pixel_size_ang)
+        else:
+            measure_page(page, folder, options.side, compress=options.gzip)
         browser.close()
+
+
+def measure_page(page: Page, folder: Path, side: int, *, compress: bool) -> None:
+    """Measure opening, and the page with a million picks."""
+    mics = folder / "mics"
+    write_micrographs(mics, side, compress=compress)
+    measure_opening(page, folder, mics)
+    add_picks(folder / "new.cryopick", side)
+    process, link = start(folder / "new.cryopick")
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector("html[data-ready]")
+    measure_picks(page)
+    process.terminate()
+    process.wait()
 
 
 if __name__ == "__main__":
