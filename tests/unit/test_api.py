@@ -9,7 +9,7 @@ import pytest
 from tests import tiny
 
 import cryopick
-from cryopick.workflows.events import CurvePoint
+from cryopick.workflows.events import CurvePoint, Progress
 
 
 @pytest.fixture
@@ -79,6 +79,17 @@ class Recorder:
 
     def emit(self, event, /):
         self.events.append(event)
+
+
+def test_training_shows_progress_at_each_step(here):
+    paths, labels = here
+    recorder = Recorder()
+
+    settings = quick(checkpoint_every=2)
+    cryopick.train_model(paths, labels, "a.safetensors", settings, events=recorder)
+
+    progress = [e for e in recorder.events if isinstance(e, Progress) and e.stage == "Training"]
+    assert [event.done for event in progress] == [0, 1, 2]
 
 
 def test_training_evaluates_on_held_out_micrographs_at_each_checkpoint(here):

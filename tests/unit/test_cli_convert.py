@@ -144,7 +144,7 @@ def test_convert_writes_one_file_per_micrograph_to_a_folder(run_words):
 
     run_words("convert in.tsv -o out/ --format box --box-px 8")
 
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.box", "b.box"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.box", "b.box", "run.json"]
     assert read("out/a.box") == [("a", 10.0, 20.0)]
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -102,6 +103,49 @@ def test_a_report_as_json_of_a_failure_has_the_error_and_the_status(run):
     assert (result.exit_code, report["status"], report["outputs"]) == (1, 1, [])
     assert report["messages"][-1]["level"] == "error"
     assert "none.tsv: no such file" in report["messages"][-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("line", "output"),
+    [
+        ("convert a.tsv -o blocked/b.tsv", "blocked/b.tsv"),
+        ("preprocess a.mrc -o blocked/small --factor 2", "blocked/small"),
+        ("submit --scheduler slurm -s blocked/j.sh pick a.mrc -o p.star", "blocked/j.sh"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named_without_temporary_files(
+    run, monkeypatch, tmp_path, line, output
+):
+    import numpy as np
+
+    from cryopick.io.images.mrc import write_mrc
+
+    write_mrc(tmp_path / "a.mrc", np.eye(64, dtype=np.float32), pixel_size_ang=1.0)
+    (tmp_path / "blocked").mkdir()
+    make_folder, open_file = Path.mkdir, Path.open
+
+    def refuse(path):
+        if "blocked" in str(path) and path.name != "blocked":
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def mkdir(self, *words, **options):
+        refuse(self)
+        return make_folder(self, *words, **options)
+
+    def open_refusing(self, mode="r", *words, **options):
+        if "w" in mode:
+            refuse(self)
+        return open_file(self, mode, *words, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    monkeypatch.setattr(Path, "open", open_refusing)
+
+    result = run(line)
+
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        1,
+        f"cryopick: error: {output}: Permission denied",
+    )
 
 
 def test_an_interrupt_of_a_resumable_command_says_how_to_continue(run, monkeypatch):

@@ -6,6 +6,7 @@ import gemmi
 import pytest
 from tests import tiny
 
+from cryopick.runs.checksums import checksum_path
 from cryopick.runs.metadata import RunMetadata, read_run_metadata, write_run_metadata
 
 GENERAL = """# version 30001
@@ -222,13 +223,15 @@ def test_a_file_of_the_user_beside_a_derived_table_is_kept(run_words):
     assert Path("sure.run.json").read_text() == Path("sure.settings.toml").read_text() == "mine"
 
 
-def test_tables_without_run_metadata_get_none(run_words):
+def test_tables_without_run_metadata_are_recorded_by_their_checksum(run_words):
     write_star("picks.star", ROWS)
     Path("picks.run.json").write_text("{")
 
     run_words("threshold picks.star -o sure.star --at 0")
 
-    assert not Path("sure.run.json").exists()
+    metadata = read_run_metadata(Path("sure.run.json"))
+    assert metadata.command == ["threshold", "picks.star", "-o", "sure.star", "--at", "0"]
+    assert metadata.checksums == {"table": checksum_path(Path("picks.star"))}
 
 
 @pytest.mark.parametrize("scale", [0.5, 2, 4])

@@ -1,3 +1,4 @@
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,7 @@ def test_one_micrograph_is_written_as_relions_picker_writes_it(tmp_path):
 
     assert path.name == "m_autopick.star"
     assert path.read_text() == (
+        f"# cryopick {version('cryopick')}\n"
         "\n# version 30001\n\ndata_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n"
         "_rlnAutopickFigureOfMerit #3\n_rlnClassNumber #4\n_rlnAnglePsi #5\n"
         "839.125 19.5 0.625 0 0\n\n"

@@ -79,16 +79,18 @@ class Judge:
 
 
 def learn(devices, store, checkpoint, *, enough=99, settings=SETTINGS):
-    rows = []
+    rows, steps = [], []
     outcome = train_on_devices(
         devices,
         CPU,
         rows.append,
+        steps.append,
         store=store,
         settings=settings,
         checkpoint=checkpoint,
         held_out=Judge(enough),
     )
+    assert steps == list(range(steps[0], settings.steps + 1))
     return rows, outcome
 
 

@@ -18,7 +18,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.outputs import OutputFolder
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.cli.tables import write_table
+from cryopick.cli.tables import read_with_context, write_table
 from cryopick.errors import InputError, UnfinishedError, format_count
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
@@ -42,6 +42,7 @@ def merge(
     Example: cryopick merge picks.star
     """
     from cryopick.distributed.shards import find_shard_tables, merge_shards
+    from cryopick.io.tables.codec import TableLayout
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
     from cryopick.workflows.micrograph_table import (
@@ -59,8 +60,10 @@ def merge(
             raise InputError(
                 f"{file}: its settings differ from {settings_files[0].name}; run that shard again"
             )
-    table, record = merge_shards(parts, [metadata_file(str(part)) for part in parts])
-    write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px)
+    picks, context = read_with_context(parts, str(out), None)
+    table, record = merge_shards(picks, [metadata_file(str(part)) for part in parts])
+    layout = TableLayout(star=context)
+    write_table(table, str(out), table_format=None, overwrite=force, box_px=box_px, layout=layout)
     if texts[0]:
         with atomic_write(settings_file(str(out)), overwrite=True) as temporary:
             temporary.write_text(texts[0], encoding="utf-8")

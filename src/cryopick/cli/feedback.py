@@ -99,15 +99,21 @@ def feedback(
     if max_negatives is not None:
         negatives = select_strongest(negatives, max_negatives)
     files = {
-        out / f"labels.{table_format}": (labels, selected_context),
-        out / f"negatives.{table_format}": (negatives, context),
+        out / f"labels.{table_format}": (labels, selected_context, selected or picks),
+        out / f"negatives.{table_format}": (negatives, context, picks),
     }
     for file in files:
         if file.exists() and not force:
             raise OutputExistsError(f"{file}: already exists; overwrite it with --force")
-    for file, (rows, star) in files.items():
-        layout = TableLayout(star=star)
-        write_table(rows, str(file), table_format=table_format, overwrite=force, layout=layout)
+    for file, (rows, star, source) in files.items():
+        write_table(
+            rows,
+            str(file),
+            table_format=table_format,
+            overwrite=force,
+            layout=TableLayout(star=star),
+            sources=[source],
+        )
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
     note(
         f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "

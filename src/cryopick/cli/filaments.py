@@ -1,5 +1,6 @@
 """`cryopick filaments`: pick filaments as segments, or as start and end points."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from typer import Option
@@ -61,6 +62,7 @@ def filaments(
 
     Example: cryopick filaments micrographs --diameter-ang 110 -o segments.star --spacing-ang 27.5
     """
+    from cryopick.io.images.sizes import list_pixel_sizes
     from cryopick.io.inputs import find_micrographs
     from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
@@ -86,7 +88,6 @@ def filaments(
             raise InputError("none of the micrographs can be used; see the errors above")
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-        note(plan.write(concatenate(segments)))
         files = {"model": file, "ignore": ignore}
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs,
@@ -94,5 +95,8 @@ def filaments(
             device=str(torch_device),
             skipped=batch.skipped_files,
         )
+        sizes = list_pixel_sizes(plan.micrographs, settings.pixel_size_ang)
+        record = replace(record, settings=work.describe(), pixel_sizes_ang=sizes)
+        note(plan.write(concatenate(segments), record.describe_origin()))
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

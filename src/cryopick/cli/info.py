@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -122,7 +123,25 @@ def _describe_table(path: Path) -> dict[str, object]:
         facts["scores"] = (
             [float(picks.score.min()), float(picks.score.max())] if picks.is_scored else None
         )
-    return facts
+    return facts | _describe_origin(path)
+
+
+def _describe_origin(path: Path) -> dict[str, object]:
+    """Describe how a table was made, as far as the run metadata beside it state it."""
+    from cryopick.workflows.derived_table import find_metadata
+
+    metadata = find_metadata(path)
+    if metadata is None:
+        return {}
+    commands = [shlex.join(["cryopick", *metadata.command])] if metadata.command else []
+    return {
+        "made by": metadata.describe_origin(),
+        "commands": [*commands, *metadata.later_commands],
+        "finished": metadata.finished,
+        "polarity": metadata.polarity or "unknown",
+        "pixel_sizes_ang": [f"{size:g}" for size in metadata.pixel_sizes_ang],
+        "checksums": [f"{name} {value}" for name, value in metadata.checksums.items()],
+    }
 
 
 def _describe_model(path: Path) -> dict[str, object]:

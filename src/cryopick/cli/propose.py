@@ -39,6 +39,7 @@ def propose(
     Example: cryopick propose micrographs --diameter-ang 150 -o proposals.star
     """
     from cryopick.config import to_toml
+    from cryopick.io.images.sizes import list_pixel_sizes
     from cryopick.io.inputs import find_micrographs
     from cryopick.pick.proposals.proposer import Proposer
     from cryopick.picks import Picks, concatenate
@@ -72,9 +73,11 @@ def propose(
         with atomic_write(settings_file(plan.out), overwrite=True) as temporary:
             temporary.write_text(settings_text, encoding="utf-8")
         table = concatenate(tables)
-        note(plan.write(table))
         record = stopwatch().collect_metadata(
             micrographs=plan.micrographs, files={}, device="cpu", skipped=batch.skipped_files
         )
+        sizes = list_pixel_sizes(plan.micrographs, settings.pixel_size_ang)
+        record = replace(record, settings=settings_text, pixel_sizes_ang=sizes)
+        note(plan.write(table, record.describe_origin()))
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -1,13 +1,14 @@
 """`cryopick suggest`: suggest particles to label next (active learning)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import BadParameter, Option, echo
 
 from cryopick.active.settings import SuggestSettings
-from cryopick.cli.app import app
+from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
 from cryopick.cli.options import (
     BoxSize,
@@ -25,7 +26,7 @@ from cryopick.cli.size import resolve_size
 from cryopick.cli.tables import write_table
 from cryopick.errors import InputError, format_count
 from cryopick.pick.settings import PickSettings
-from cryopick.workflows.table_output import plan_tables, settings_file
+from cryopick.workflows.table_output import metadata_file, plan_tables, settings_file
 
 if TYPE_CHECKING:
     from cryopick.active.candidates import CandidateBatch
@@ -85,10 +86,12 @@ def suggest(
     -o candidates.star
     """
     from cryopick.active.candidates import CandidateBatch
+    from cryopick.io.images.sizes import list_pixel_sizes
     from cryopick.io.inputs import find_micrographs
     from cryopick.model.device import require_device
     from cryopick.pick.batch import PickBatch
     from cryopick.runs.atomic_write import atomic_write
+    from cryopick.runs.metadata import write_run_metadata
 
     settings = options.build()
     pick_settings = picking.build()
@@ -117,6 +120,15 @@ def suggest(
         with atomic_write(settings_file(out), overwrite=True) as temporary:
             temporary.write_text(candidates.describe(), encoding="utf-8")
         write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)
+        record = stopwatch().collect_metadata(
+            micrographs=paths,
+            files={"model": model, "labels": labels},
+            device=device,
+            skipped=batch.skipped_files,
+        )
+        sizes = list_pixel_sizes(paths, pick_settings.pixel_size_ang)
+        record = replace(record, settings=candidates.describe(), pixel_sizes_ang=sizes)
+        write_run_metadata(record, metadata_file(out))
     batch.finish()
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cryopick.errors import InputError, SettingsError
 from cryopick.io.names import match_names
-from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.runs.checksums import checksum_micrographs
 from cryopick.runs.metadata import RunMetadata, read_run_metadata
 
 __all__ = ["Shard", "find_shard_tables", "merge_shards"]
@@ -135,19 +135,16 @@ def find_shard_tables(out: Path) -> list[Path]:
     return [tables[number] for number in sorted(tables)]
 
 
-def merge_shards(
-    tables: Sequence[Path], metadata_files: Sequence[Path]
-) -> tuple[Picks, RunMetadata | None]:
+def merge_shards(picks: Picks, metadata_files: Sequence[Path]) -> tuple[Picks, RunMetadata | None]:
     """Merge the tables of all shards to the table that one run would have written.
 
     Args:
-        tables: Tables of the shards, in order.
+        picks: Picks of all shards, in order.
         metadata_files: Metadata files of the shards; some may be missing.
 
     Returns:
         The picks, in the order of one run if all metadata exist; and the merged metadata, or None.
     """
-    picks = concatenate([read_picks(table) for table in tables])
     if not all(path.exists() for path in metadata_files):
         return picks, None
     shards = [read_run_metadata(path) for path in metadata_files]
@@ -156,6 +153,9 @@ def merge_shards(
     metadata = replace(
         shards[0],
         micrographs=micrographs,
+        checksums=shards[0].checksums
+        | {"micrographs": checksum_micrographs(map(shards[0].resolve_path, micrographs))},
+        pixel_sizes_ang=sorted({size for shard in shards for size in shard.pixel_sizes_ang}),
         skipped=[name for shard in shards for name in shard.skipped],
         seconds=sum(shard.seconds or 0.0 for shard in shards),
         peak_bytes=max(shard.peak_bytes or 0 for shard in shards) or None,

@@ -137,6 +137,11 @@ def _open_pick_run(
             f"{path}: a report needs picks with scores, and this table has none; give a table "
             "written by `cryopick pick`"
         )
+    if metadata.command and metadata.command[0] == "propose":
+        raise SettingsError(
+            f"{path}: a report needs scores of a model, and these are those of proposals; pick "
+            "with `cryopick pick`"
+        )
     has_settings = settings_file.is_file()
     settings = PickSettings()
     if has_settings:

@@ -74,7 +74,8 @@ def atomic_write(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             observer(path, temporary)
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # the error of a full disk names no file
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)  # the error of a full disk names no file
         raise
     finally:
         temporary.unlink(missing_ok=True)

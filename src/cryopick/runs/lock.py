@@ -34,7 +34,11 @@ def exclusive_lock(path: Path, output: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        error.filename = output  # and not the hidden folder beside it
+        raise
     holder_file = path.with_name(f"{path.name}.holder")
     lock = FileLock(path, timeout=0)
     try:

@@ -19,9 +19,12 @@ from pathlib import Path
 
 from cryopick.errors import FormatError
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.runs.checksums import checksum_micrographs, checksum_path, checksum_text
 from cryopick.runs.text_files import read_text
 
 __all__ = ["RunMetadata", "Stopwatch", "read_run_metadata", "write_run_metadata"]
+
+_SHORT = 12  # digits of a checksum in a short line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,12 @@ class RunMetadata:
         folder: Working folder, to which relative paths refer.
         micrographs: Input micrographs, in order.
         files: Other input files by purpose, such as "model".
+        checksums: SHA-256 of these files by purpose, and of the list of micrographs.
+        settings: Settings as TOML.
+        pixel_sizes_ang: Pixel sizes of the micrographs, each once.
+        polarity: Contrast of the particles: dark, bright or as trained; empty if unknown.
+        sources: Tables that the table was made from, if several: file, checksum, version and
+            command of each, as far as they are known.
         held_out: Micrographs used for validation, not for training.
         skipped: Micrographs that could not be used.
         findings: Irregularities of the micrographs, one sentence for each kind.
@@ -50,6 +59,11 @@ class RunMetadata:
     folder: str = ""
     micrographs: Sequence[str] = field(default_factory=list)
     files: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
+    pixel_sizes_ang: Sequence[float] = field(default_factory=list)
+    polarity: str = ""
+    sources: Sequence[Mapping[str, str]] = field(default_factory=list)
     held_out: Sequence[str] = field(default_factory=list)
     skipped: Sequence[str] = field(default_factory=list)
     findings: Sequence[str] = field(default_factory=list)
@@ -60,6 +74,16 @@ class RunMetadata:
     machine: str = ""
     version: str = ""
     finished: str = ""
+
+    def describe_origin(self) -> str:
+        """Describe the version, the model and the settings in a short line for a table."""
+        parts = [f"cryopick {self.version}"]
+        if "model" in self.checksums:
+            parts.append(f"model {self.checksums['model'][:_SHORT]}")
+        if self.settings:
+            lines = [line for line in self.settings.splitlines() if not line.startswith("#")]
+            parts.append(f"settings {checksum_text(chr(10).join(lines))[:_SHORT]}")
+        return ", ".join(parts)
 
     def resolve_path(self, name: str) -> Path:
         """Resolve a path of the metadata from the current folder."""
@@ -104,11 +128,13 @@ class Stopwatch:
             findings: Irregularities of the micrographs.
             device: Device of the computation, as torch names it.
         """
+        given_files = {name: path for name, path in files.items() if path is not None}
         return RunMetadata(
             command=list(self.command),
             folder=str(Path.cwd()),
             micrographs=[str(path) for path in micrographs],
-            files={name: str(path) for name, path in files.items() if path is not None},
+            files={name: str(path) for name, path in given_files.items()},
+            checksums=_collect_checksums(given_files, [*micrographs, *held_out]),
             held_out=[str(path) for path in held_out],
             skipped=list(skipped),
             findings=list(findings),
@@ -118,6 +144,13 @@ class Stopwatch:
             version=version("cryopick"),
             finished=time.strftime("%Y-%m-%d %H:%M"),
         )
+
+
+def _collect_checksums(files: Mapping[str, Path], micrographs: Sequence[Path]) -> dict[str, str]:
+    checksums = {
+        name: checksum for name, path in files.items() if (checksum := checksum_path(path))
+    }
+    return checksums | ({"micrographs": checksum_micrographs(micrographs)} if micrographs else {})
 
 
 def _peak_bytes() -> int | None:
@@ -150,9 +183,12 @@ def read_run_metadata(path: Path) -> RunMetadata:
         )
         names = (metadata.micrographs, metadata.held_out, metadata.skipped)
         others = (metadata.command, metadata.findings, metadata.later_commands)
-        lists = (*names, *others, list(metadata.files.values()))
+        mappings = (metadata.files, metadata.checksums, *metadata.sources)
+        lists = (*names, *others, *(list(mapping.values()) for mapping in mappings))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
-        is_valid &= all(isinstance(x, int | float) for x in metadata.label_scores)
+        numbers = (*metadata.label_scores, *metadata.pixel_sizes_ang)
+        is_valid &= all(isinstance(x, int | float) for x in numbers)
+        is_valid &= isinstance(metadata.settings, str) and isinstance(metadata.polarity, str)
     except (ValueError, TypeError, AttributeError, RecursionError):
         is_valid = False
     if not is_valid or isinstance(metadata.command, str):

@@ -52,6 +52,7 @@ def train_on_devices(
     number: int,
     device: torch.device,
     on_row: Callable[[CurveRow], None],
+    on_progress: Callable[[int], None],
     **arguments: Any,  # noqa: ANN401  # those of `train`
 ) -> TrainingResult:
     """Call `train` on one or several devices.
@@ -60,18 +61,22 @@ def train_on_devices(
         number: Number of devices.
         device: The device, or one of its type.
         on_row: Called with each new row of the curves.
+        on_progress: Called with the number of steps after each of them.
         arguments: Other arguments of `train`.
 
     Raises:
         CryopickError: An error of `train`.
     """
     if number == 1:
-        return train(**arguments, device=device, on_row=on_row)
+        return train(**arguments, device=device, on_row=on_row, on_progress=on_progress)
     rows = torch.multiprocessing.get_context("spawn").SimpleQueue()
 
     def read() -> None:
         for row in iter(rows.get, None):
-            on_row(row)
+            if isinstance(row, CurveRow):
+                on_row(row)
+            else:
+                on_progress(row)
 
     reader = threading.Thread(target=read)
     fabric = _fabric()(accelerator=device.type, devices=number, strategy="ddp_spawn")
@@ -94,9 +99,9 @@ def _train_in_process(fabric: Any, rows: Any, pickled: bytes) -> CryopickError |
     warnings.filterwarnings("ignore", message=r"torch\.distributed\.nn\.functional\.all_gather")
     arguments = pickle.loads(pickled)
     group = DeviceGroup(fabric)
-    on_row = rows.put if group.rank == 0 else lambda _: None
+    report = rows.put if group.rank == 0 else lambda _: None
     try:
-        train(**arguments, device=fabric.device, group=group, on_row=on_row)
+        train(**arguments, device=fabric.device, group=group, on_row=report, on_progress=report)
     except CryopickError as error:
         return error
     return None

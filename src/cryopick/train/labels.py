@@ -12,6 +12,7 @@ from cryopick.evaluate.set_operations import hold_out
 from cryopick.evaluate.spacing import merge_duplicates
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
+from cryopick.runs.checksums import checksum_micrographs, checksum_text
 from cryopick.runs.ledger import identify_file
 from cryopick.train.label_extent import select_inside
 
@@ -122,6 +123,15 @@ class LabelledMicrographs:
             outside_labels=self.outside_labels,
         )
         return training, sides[1]
+
+    def collect_checksums(self) -> dict[str, str]:
+        """Return checksums of the micrographs and labels that do not depend on their folders."""
+        names = [Path(self.labels.micrographs[i]).name for i in self.labels.index]
+        rows = zip(names, self.labels.xy_px.tolist(), strict=True)
+        return {
+            "micrographs": checksum_micrographs(self.paths),
+            "labels": checksum_text("".join(f"{name}\t{x!r}\t{y!r}\n" for name, (x, y) in rows)),
+        }
 
     def identity_lines(self) -> list[str]:
         """Return lines of text that change when a micrograph or a label changes."""

@@ -87,6 +87,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     held_out: Validator | None = None,
     on_row: Callable[[CurveRow], None] = lambda _: None,
     on_step: Callable[[CurveRow], None] | None = None,
+    on_progress: Callable[[int], None] = lambda _: None,
     finish: bool = False,
     group: DeviceGroup | None = None,
 ) -> TrainingResult:
@@ -106,6 +107,7 @@ def train(  # noqa: PLR0913  # what a run is made of
         held_out: Evaluates the network at each checkpoint.
         on_row: Called with each new row of the curves, after it is recorded.
         on_step: Called with the metrics of each step.
+        on_progress: Called with the number of steps after each of them.
         finish: Return the state of the checkpoint without training further.
         group: Devices that share each minibatch; the first of them evaluates and writes.
 
@@ -132,6 +134,7 @@ def train(  # noqa: PLR0913  # what a run is made of
     while state.step < settings.steps and not finish:
         pending.append(run.step(state.step, next(batches)))
         state.step += 1
+        on_progress(state.step)
         if on_step:
             on_step(CurveRow.from_steps(state.step, pending[-1:], None))
         is_checkpoint = state.step % settings.checkpoint_every == 0

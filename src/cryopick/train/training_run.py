@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from cryopick.config import hash_settings, to_toml
 from cryopick.errors import CryopickError, FormatError, InputError, OutputExistsError, SettingsError
+from cryopick.io.images.sizes import list_pixel_sizes
 from cryopick.model.model_file import Model, save_model
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.regions import Regions
@@ -176,6 +177,7 @@ class TrainingRun:
         device: torch.device,
         on_row: Callable[[CurveRow], None],
         *,
+        on_progress: Callable[[int], None] = lambda _: None,
         finish: bool = False,
         devices: int = 1,
     ) -> TrainingResult:
@@ -185,6 +187,7 @@ class TrainingRun:
             prepared: The datasets from `prepare`.
             device: Device to compute on.
             on_row: Called with each new row of the curves.
+            on_progress: Called with the number of steps after each of them.
             finish: Take the best network up to the last checkpoint without training further.
             devices: Number of such devices that share each minibatch.
 
@@ -203,6 +206,7 @@ class TrainingRun:
             1 if finish else devices,
             device,
             on_row,
+            on_progress,
             store=start.store,
             settings=start.settings,
             checkpoint=self.checkpoint,
@@ -248,6 +252,9 @@ class TrainingRun:
         return {
             "version": version("cryopick"),
             "settings": asdict(self.settings),
+            "checksums": self.training.collect_checksums(),
+            "pixel_sizes_ang": list_pixel_sizes(self.training.paths, self.settings.pixel_size_ang),
+            "polarity": "bright" if prepared.training.normalization.inverted else "as trained",
             "prior": result.prior,
             "training": _counts(prepared.training),
             "held_out": held_out,

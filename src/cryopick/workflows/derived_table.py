@@ -1,11 +1,12 @@
 """Run metadata and settings of tables that were made from other tables.
 
 - `carry_run_files`: write the metadata and settings of the run beside a derived table.
+- `find_metadata`: the metadata of a table.
 - `read_label_scores`: scores of left-out labels of the model that made a table.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import numpy as np
 from cryopick.array_types import Float
 from cryopick.errors import CryopickError, OutputExistsError
 from cryopick.runs.atomic_write import atomic_write
-from cryopick.runs.metadata import RunMetadata, read_run_metadata, write_run_metadata
+from cryopick.runs.checksums import checksum_path
+from cryopick.runs.metadata import RunMetadata, Stopwatch, read_run_metadata, write_run_metadata
 from cryopick.workflows.table_output import metadata_file, settings_file
 
-__all__ = ["carry_run_files", "read_label_scores"]
+__all__ = ["carry_run_files", "find_metadata", "read_label_scores"]
 
 
 def carry_run_files(
@@ -26,17 +28,22 @@ def carry_run_files(
     """Write the metadata and settings of the run that made a table beside one derived from it.
 
     The command is added to those that changed the table since. With several tables, the metadata
-    is that of the first which has any, with the micrographs of all; settings are written only for
-    a single one. Nothing is written if no source has metadata.
+    is that of the first which has any, with the micrographs of all, and each is listed with its
+    checksum, version and command; settings are written only for a single one. Tables without
+    metadata, as those of other programs, are recorded with their checksums.
 
     Args:
-        sources: Tables, or folders of tables.
+        sources: Tables, or folders of tables; without any, nothing is written.
         out: Derived table, or a folder with a slash at its end.
         command: Words of the command line that made it.
         overwrite: Overwrite files of an earlier run.
     """
-    metadata_of = {source: metadata for source in sources if (metadata := _find_metadata(source))}
+    path = metadata_file(out)
+    if not sources or (path.exists() and not overwrite):
+        return
+    metadata_of = {source: metadata for source in sources if (metadata := find_metadata(source))}
     if not metadata_of:
+        write_run_metadata(_describe_foreign(sources, command), path)
         return
     first = next(iter(metadata_of.values()))
     micrographs = [
@@ -48,19 +55,45 @@ def carry_run_files(
         first,
         micrographs=list(dict.fromkeys(micrographs)),
         later_commands=[*first.later_commands, shlex.join(["cryopick", *command])],
+        sources=_describe_sources(sources, metadata_of) if len(sources) > 1 else first.sources,
     )
-    path = metadata_file(out)
-    if overwrite or not path.exists():
-        write_run_metadata(derived, path)
+    write_run_metadata(derived, path)
     if len(metadata_of) == 1:
         _copy_settings(
             settings_file(_output_of(next(iter(metadata_of)))), settings_file(out), overwrite
         )
 
 
+def _describe_foreign(sources: Sequence[Path], command: Sequence[str]) -> RunMetadata:
+    """Describe a table that was made from tables of other programs."""
+    watch = Stopwatch(command)
+    metadata = watch.collect_metadata(
+        micrographs=(), files={"table": sources[0]} if len(sources) == 1 else {}, device="cpu"
+    )
+    return replace(metadata, sources=_describe_sources(sources, {}) if len(sources) > 1 else [])
+
+
+def _describe_sources(
+    sources: Sequence[Path], metadata_of: Mapping[Path, RunMetadata]
+) -> list[dict[str, str]]:
+    """List the tables that a table was made from, with what is known about each."""
+    descriptions = []
+    for source in sources:
+        metadata = metadata_of.get(source, RunMetadata())
+        command = shlex.join(["cryopick", *metadata.command]) if metadata.command else ""
+        facts = {
+            "table": str(source),
+            "sha256": checksum_path(source) or "",
+            "version": metadata.version,
+            "command": command,
+        }
+        descriptions.append({name: value for name, value in facts.items() if value})
+    return descriptions
+
+
 def read_label_scores(source: Path) -> Float[np.ndarray, " labels"] | None:
     """Return the scores of labels that the model did not learn from; None if there are none."""
-    metadata = _find_metadata(source)
+    metadata = find_metadata(source)
     scores = [] if metadata is None else [float(score) for score in metadata.label_scores]
     return np.array(scores) if scores and np.isfinite(scores).all() else None
 
@@ -74,7 +107,8 @@ def _copy_settings(source: Path, target: Path, overwrite: bool) -> None:
         return
 
 
-def _find_metadata(source: Path) -> RunMetadata | None:
+def find_metadata(source: Path) -> RunMetadata | None:
+    """Return the metadata beside a table, or in a folder of tables; None if there is none."""
     path = metadata_file(_output_of(source))
     try:
         return read_run_metadata(path) if path.is_file() else None

@@ -12,12 +12,12 @@ The table `picks.micrographs.tsv` lies beside `picks.star`, and beside a folder 
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryopick.errors import CryopickError, FormatError
+from cryopick.errors import FormatError
+from cryopick.io.images.sizes import read_pixel_size
 from cryopick.runs.atomic_write import atomic_write
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def summarize_micrographs(
         verdicts = dict(judgement.verdicts)
     for name, table in candidates.split_by_micrograph():
         verdict = verdicts[name]
-        size_ang = pixel_size_ang or _read_pixel_size(Path(name))
+        size_ang = pixel_size_ang or read_pixel_size(Path(name))
         expected = float(distribution.compute_probability(table.score).sum())
         warnings = _check_size(table, expected, diameter_ang, size_ang) if size_ang else ()
         warnings += judgement.warnings_of(name) if judgement else ()
@@ -134,19 +134,6 @@ def list_skipped(skipped: Sequence[Path], polarity: str) -> list[MicrographRow]:
         )
         for path in skipped
     ]
-
-
-def _read_pixel_size(path: Path) -> float | None:
-    """Read the pixel size from the list or the header; None if neither states it."""
-    from cryopick.io.images.micrograph import describe_micrograph
-    from cryopick.runs.listed_path import listed_pixel_size
-
-    listed_ang = listed_pixel_size(path)
-    if listed_ang is not None:
-        return listed_ang
-    with suppress(CryopickError):
-        return describe_micrograph(path, with_pixels=False).pixel_size_ang
-    return None
 
 
 def _check_size(

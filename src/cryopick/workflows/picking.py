@@ -31,7 +31,7 @@ from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.file_errors import translate_file_errors
-from cryopick.runs.metadata import Stopwatch, write_run_metadata
+from cryopick.runs.metadata import RunMetadata, Stopwatch, write_run_metadata
 from cryopick.workflows.cluster import Cluster, choose_execution, run_on_cluster
 from cryopick.workflows.empty_check import Judgement, judge_micrographs
 from cryopick.workflows.events import (
@@ -186,14 +186,17 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         labels = get_label_scores(batch.picker.model)
         selected = _select(job, candidates, judgement, labels, events)
         result = PickResult(picks=selected, skipped=result.skipped)
-        output.write(result.picks)
         rows = _write_micrograph_table(output, batch.picker, candidates, result, judgement)
         if warnings := [warning for row in rows for warning in row.warnings]:
             message = f"{warnings[0]}; check --diameter-ang, --contrast and the pixel size"
             events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=message))
         findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
         notify_findings(events, findings)
-        _write_metadata(job, output, result, labels, device, findings)
+        metadata = _collect_metadata(job, result, rows, batch.describe(), device)
+        label_scores = [] if labels is None else labels.tolist()
+        metadata = replace(metadata, findings=findings, label_scores=label_scores)
+        output.write(result.picks, metadata.describe_origin())
+        write_run_metadata(metadata, metadata_file(output.out))
         number = "" if job.automatic_threshold else _describe_number(candidates, labels)
         events.emit(Finished(message=_summarize(output, result, rows, number)))
     return result
@@ -313,20 +316,24 @@ def _summarize(
     return f"{len(result.picks):,} candidates ({number}) {where}{findings}; {following}"
 
 
-def _write_metadata(
+def _collect_metadata(
     job: PickJob,
-    output: TableOutput,
     result: PickResult,
-    labels: Float[np.ndarray, " labels"] | None,
+    rows: Sequence[MicrographRow],
+    settings_text: str,
     device: torch.device,
-    findings: Sequence[str],
-) -> None:
+) -> RunMetadata:
+    """Collect the metadata of the run, without the findings and the scores of labels."""
     metadata = job.stopwatch.collect_metadata(
         micrographs=job.micrographs,
         files={"model": job.model if isinstance(job.model, Path) else None, **job.files},
         device=str(device),
         skipped=[str(path) for path in result.skipped],
-        findings=findings,
     )
-    label_scores = [] if labels is None else labels.tolist()
-    write_run_metadata(replace(metadata, label_scores=label_scores), metadata_file(output.out))
+    sizes = {row.pixel_size_ang for row in rows if row.pixel_size_ang is not None}
+    return replace(
+        metadata,
+        settings=settings_text,
+        pixel_sizes_ang=sorted(sizes),
+        polarity=rows[0].polarity if rows else "",
+    )

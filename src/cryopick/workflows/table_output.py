@@ -10,7 +10,7 @@ micrograph.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -184,13 +184,18 @@ class TableOutput:
             box_px=box_px,
         )
 
-    def write(self, picks: "Picks") -> str:
+    def write(self, picks: "Picks", provenance: str = "") -> str:
         """Write the tables in place of earlier ones, and return a summary.
 
         A STAR table gets the optics groups of the lists that name the micrographs. STAR tables in
         a folder are listed in `autopick.star`, unless this is one shard of them.
+
+        Args:
+            picks: The picks.
+            provenance: Line on the origin of the picks, for a comment in STAR tables.
         """
         picks, layout = _add_optics(picks, self.micrographs)
+        layout = replace(layout, star=replace(layout.star, provenance=provenance))
         summary = write_tables(
             picks,
             self.out,
@@ -218,7 +223,7 @@ class TableOutput:
         ]
 
 
-def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, TableLayout | None]":
+def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, TableLayout]":
     """Give picks the optics groups of the STAR files that list their micrographs."""
     from cryopick.io.tables import star
     from cryopick.io.tables.codec import TableLayout
@@ -231,7 +236,7 @@ def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, Ta
     sources = [p for p in dict.fromkeys(path.source for path in listed_paths) if p is not None]
     sources = [source for source in sources if detect_codec(source) is star.CODEC]
     if not sources or len(listed_paths) < len(micrographs):
-        return picks, None
+        return picks, TableLayout()
     contexts, tables = [], []
     for source in sources:
         context, group_of = star.read_list_optics(source)
@@ -243,7 +248,7 @@ def _add_optics(picks: "Picks", micrographs: Sequence[Path]) -> "tuple[Picks, Ta
         tables.append(assign_optics_groups(table, context, groups, source))
         contexts.append(context)
     if not all(context.others for context in contexts):
-        return picks, None
+        return picks, TableLayout()
     tables, merged = merge_contexts(tables, contexts, sources)
     joined = concatenate(tables)
     return joined.restrict(picks.micrographs), TableLayout(star=merged)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from cryopick.config import to_toml
 from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.io.images.sizes import read_micrograph_shape
@@ -19,7 +20,6 @@ from cryopick.model.model_file import Model
 from cryopick.regions import Regions
 from cryopick.report import training as training_report
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
-from cryopick.train.curves import CurveRow
 from cryopick.train.fabric import check_device_count
 from cryopick.train.label_checks import check_labels
 from cryopick.train.label_extent import find_corner_factor
@@ -152,7 +152,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         run.finish(model, result)
         findings = summarize_findings(_all_micrographs(job), job.settings.pixel_size_ang)
         notify_findings(events, findings)
-        _write_metadata(job, run, skipped, device, findings)
+        _write_metadata(job, run, model, skipped, device, findings)
         events.emit(Finished(message=_summarize(run, prepared, result)))
     return TrainedModel(model=model, skipped=tuple(skipped))
 
@@ -284,22 +284,29 @@ def _train(
     device: torch.device,
     events: Events,
 ) -> TrainingResult:
-    """Train from the last checkpoint, and emit each new row of the curves."""
+    """Train from the last checkpoint; emit rows of the curves, and progress at each step."""
     with track_progress(events, "Training", run.settings.steps - steps_done) as advance:
         last_step = steps_done
 
-        def on_row(row: CurveRow) -> None:
+        def on_progress(step: int) -> None:
             nonlocal last_step
-            events.emit(CurvePoint(row=row, steps=run.settings.steps))
-            advance(row.step - last_step)
-            last_step = row.step
+            advance(step - last_step)
+            last_step = step
 
-        return run.train(prepared, device, on_row, finish=job.finish, devices=job.devices)
+        return run.train(
+            prepared,
+            device,
+            lambda row: events.emit(CurvePoint(row=row, steps=run.settings.steps)),
+            on_progress=on_progress,
+            finish=job.finish,
+            devices=job.devices,
+        )
 
 
 def _write_metadata(
     job: TrainJob,
     run: TrainingRun,
+    model: Model,
     skipped: list[Path],
     device: torch.device,
     findings: Sequence[str],
@@ -311,6 +318,12 @@ def _write_metadata(
         skipped=[str(path) for path in skipped],
         findings=findings,
         device=str(device),
+    )
+    metadata = replace(
+        metadata,
+        settings=to_toml(run.settings),
+        pixel_sizes_ang=model.summary["pixel_sizes_ang"],
+        polarity=model.summary["polarity"],
     )
     write_run_metadata(metadata, run.folder / "run.json")
 

@@ -1,22 +1,32 @@
-"""Find the size of micrographs, without reading pixels if the format allows.
+"""Find the size of micrographs and of their pixels, without reading pixels if the format allows.
 
 - `read_micrograph_shape`: height and width of one micrograph.
 - `find_micrograph_shapes`: height and width of all micrographs of a table.
+- `read_pixel_size`, `list_pixel_sizes`: pixel size of one micrograph, and of all.
 - `HEIGHT`, `WIDTH`: table columns that store them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from cryopick.array_types import Integer
-from cryopick.errors import SettingsError
-from cryopick.io.images.micrograph import read_micrograph
+from cryopick.errors import CryopickError, SettingsError
+from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.picks import Picks
+from cryopick.runs.listed_path import listed_pixel_size
 
-__all__ = ["HEIGHT", "WIDTH", "find_micrograph_shapes", "read_micrograph_shape"]
+__all__ = [
+    "HEIGHT",
+    "WIDTH",
+    "find_micrograph_shapes",
+    "list_pixel_sizes",
+    "read_micrograph_shape",
+    "read_pixel_size",
+]
 
 HEIGHT, WIDTH = "micrograph_height_px", "micrograph_width_px"
 
@@ -33,6 +43,24 @@ def read_micrograph_shape(path: Path) -> tuple[int, int]:
             return image.shape[-2], image.shape[-1]
     height, width = read_micrograph(path).pixels.shape
     return height, width
+
+
+def read_pixel_size(path: Path) -> float | None:
+    """Read the pixel size in ångströms from the list or the header; None if neither states it."""
+    listed_ang = listed_pixel_size(path)
+    if listed_ang is not None:
+        return listed_ang
+    with suppress(CryopickError):
+        return describe_micrograph(path, with_pixels=False).pixel_size_ang
+    return None
+
+
+def list_pixel_sizes(paths: Iterable[Path], given_ang: float | None) -> list[float]:
+    """List the pixel sizes of micrographs in ångströms, each once, or the one that was given."""
+    if given_ang is not None:
+        return [given_ang]
+    sizes_ang = {read_pixel_size(path) for path in paths}
+    return sorted(size for size in sizes_ang if size is not None)
 
 
 def find_micrograph_shapes(

@@ -60,11 +60,14 @@ class StarContext:
         block: Name of the block with the picks; "" is RELION's unnamed block.
         version: RELION's version number in the comment above it; None omits the comment.
         others: Text of all other blocks, such as the optics table, as it was in the file.
+        provenance: Comment above all blocks that begins with the word cryopick: version, model and
+            settings that made the picks; empty for the version that writes the file.
     """
 
     block: str = "particles"
     version: int | None = 30001
     others: str = ""
+    provenance: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ writes a figure of merit of -999 for none; it is read as no score. Three-dimensi
 are rejected.
 
 - `CODEC`: tables of picks.
-- `read_context`: read the blocks around the picks, for STAR to STAR.
+- `read_context`: read the blocks around the picks, and the comment on their origin, for STAR to
+  STAR.
 - `read_micrograph_names`, `read_micrograph_list`: micrographs that a STAR file lists, the latter
   with their pixel sizes.
 - `read_list_optics`: optics table and groups of such a list.
@@ -17,7 +18,9 @@ are rejected.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -71,6 +74,7 @@ _INDEXED = "_rlnMicrographCoordinates"
 _GROUP = "_rlnOpticsGroup"
 _NO_SCORE = -999.0
 _VERSION = re.compile(r"^# version (\d+)\s*$", re.MULTILINE)
+_PROVENANCE = re.compile(r"^# (cryopick \d[^\n]*)\n", re.MULTILINE)
 
 
 def _parse(text: str, path: Path) -> Picks:
@@ -146,17 +150,21 @@ def read_context(path: Path) -> StarContext:
         FormatError: It is not a STAR file, or has two tables of picks.
     """
     text = keep_first_row(read_text(path), _X)
+    provenance = _PROVENANCE.search(text)
+    context = StarContext(provenance=provenance[1] if provenance else "")
+    text = _PROVENANCE.sub("", text)
     blocks = parse_star(text, path)
     main_name, columns = _find_block(blocks, (_X, _Y), path)
     if _X not in columns or _NAME not in columns:
-        return StarContext()
+        return context
     names = [block.name.strip() for block in blocks]
     texts = split_blocks(text, names) or [unquote(block.as_string()) for block in blocks]
     others = [t for name, t in zip(names, texts, strict=True) if name != main_name]
-    version = _VERSION.search(text)
-    return StarContext(
+    number = _VERSION.search(text)
+    return replace(
+        context,
         block=main_name if main_name == "" else "particles",
-        version=int(version[1]) if version else None,
+        version=int(number[1]) if number else None,
         others="\n\n\n".join(others),
     )
 
@@ -272,6 +280,9 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
         fractional=_list_fractional(picks),
     )
     context = StarContext(block="") if layout.one_micrograph else layout.star
+    own = f"cryopick {version('cryopick')}" if context.version else ""  # not in those of clients
+    origin = layout.star.provenance or own
+    yield from [f"# {origin}"] if origin else []
     yield from [context.others, "", ""] if context.others else []
     yield from ["", f"# version {context.version}"] if context.version else []
     yield from ["", f"data_{context.block}", "", "loop_"]

@@ -69,9 +69,10 @@ def merge_contexts(
             different columns.
     """
     described = [i for i, c in enumerate(contexts) if c.others or not c.block]
+    origin = "; ".join(dict.fromkeys(c.provenance for c in contexts if c.provenance))
     if not described:
-        return list(tables), StarContext()
-    first = contexts[described[0]]
+        return list(tables), StarContext(provenance=origin)
+    first = replace(contexts[described[0]], provenance=origin)
     if len({contexts[i].others for i in described}) == 1:
         return list(tables), first
     parts = {i: split_context(contexts[i], sources[i]) for i in described if contexts[i].others}
