@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak results docs site man public-types general-model bench bench-peer bench-foreign clients
+.PHONY: install demo test fuzz soak results docs site man check-install public-types general-model bench bench-peer bench-foreign clients
 
 install: $(STAMP)
 
@@ -40,6 +40,16 @@ site: install
 # Write the manual pages of the commands to man/, from where a wheel takes them.
 man: install
 	$(VENV)/bin/python scripts/make_man_pages.py man
+
+# Build the package, and install and run it in clean environments with the lowest and the newest dependencies.
+# This takes minutes and several GB, as PyTorch for Linux comes with CUDA.
+check-install: install .install/.installed
+	$(VENV)/bin/python scripts/check_install.py --tools .install
+
+.install/.installed:
+	$(PYTHON) -m venv .install
+	.install/bin/python -m pip install --quiet build twine uv
+	touch $@
 
 # Check with pyright that all public names have complete types; takes a minute or two, in a separate environment.
 public-types: install .pyright/.installed

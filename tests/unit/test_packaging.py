@@ -1,9 +1,11 @@
 """Consistency of the metadata that the package states in several files."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,8 @@ def test_the_conda_recipe_asks_for_what_the_package_needs():
 @pytest.mark.parametrize("file", ["Dockerfile", "cryopick.def"])
 def test_what_an_image_copies_exists_and_is_all_that_a_build_reads(file):
     text = (ROOT / "packaging" / file).read_text()
-    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "constraints.txt", "src"):
+    sources = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "constraints.txt", "src")
+    for name in sources:
         assert re.search(rf"(^|\s){re.escape(name)}(\s|$)", text, re.MULTILINE), name
         assert (ROOT / name).exists()
 
@@ -39,6 +42,24 @@ def test_the_dockerfile_is_as_its_linter_would_have_it():
     said = subprocess.run([linter, ROOT / "packaging" / "Dockerfile"], capture_output=True)
 
     assert said.stdout.decode() + said.stderr.decode() == ""
+
+
+def test_the_conda_recipe_renders_with_existing_licences():
+    import jinja2
+    import yaml
+
+    text = (ROOT / "packaging" / "meta.yaml").read_text()
+    rendered = jinja2.Template(text, undefined=jinja2.StrictUndefined).render(
+        environ={}, PYTHON="python"
+    )
+    recipe = yaml.safe_load(rendered)
+
+    assert recipe["package"] == {"name": "cryopick", "version": PROJECT["version"]}
+    assert recipe["about"]["license"] == PROJECT["license"]
+    licences = {path for pattern in PROJECT["license-files"] for path in ROOT.glob(pattern)}
+    assert {ROOT / name for name in recipe["about"]["license_file"]} == licences
+    assert recipe["build"]["noarch"] == "python"
+    assert {"package", "source", "build", "requirements", "test", "about"} == set(recipe)
 
 
 def test_every_extra_is_explained():
@@ -63,3 +84,57 @@ def test_the_conda_recipe_makes_the_version_and_commands_of_the_package():
     assert f'environ.get("CRYOPICK_VERSION", "{PROJECT["version"]}")' in recipe
     for name, place in PROJECT["scripts"].items():
         assert f"    - {name} = {place}\n" in recipe
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The files of a wheel, and the text of its metadata."""
+    builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CRYOPICK_SOURCE_ADDRESS", raising=False)
+        [path] = builder.build(directory=str(tmp_path_factory.mktemp("wheel")))
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        [metadata] = (name for name in names if name.endswith(".dist-info/METADATA"))
+        return names, archive.read(metadata).decode()
+
+
+def test_a_wheel_holds_the_package_with_data_and_licences_and_no_tests(wheel):
+    names, metadata = wheel
+
+    files = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.*")}
+    files = {name for name in files if "__pycache__" not in name and "egg-info" not in name}
+    assert not {name for name in files if (ROOT / "src" / name).is_file()} - set(names)
+    assert not [name for name in names if name.startswith("tests/") or name.endswith(".pyc")]
+    for licence in ("LICENSE", "LICENSE-preact.txt", "LICENSE-signals.txt", "LICENSE-htm.txt"):
+        assert re.search(rf"^License-File: (.*/)?{re.escape(licence)}$", metadata, re.MULTILINE)
+
+
+def test_the_description_of_the_package_has_no_relative_links(wheel):
+    _, metadata = wheel
+
+    description = metadata.partition("\n\n")[2]
+    assert description.lstrip().startswith("# cryopick")
+    assert not re.search(r"\]\((?!https?://|#)", description)
+    assert not re.search(r"<img[^>]+src=\"(?!https?://)", description)
+
+
+def test_links_of_the_readme_become_absolute_in_a_release():
+    pytest.importorskip("hatchling")
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = (
+        "![A page](docs/a.webp) [how](docs/how.md#top) [web](https://x.org/y) [here](#part)\n"
+        '<img alt="b" src="docs/b.gif" width="9">'
+    )
+
+    made = module.make_links_absolute(text, "https://forge.example/lab/cryopick/tree/v1.2.0/")
+
+    base = "https://forge.example/lab/cryopick"
+    assert made == (
+        f"![A page]({base}/raw/v1.2.0/docs/a.webp) [how]({base}/blob/v1.2.0/docs/how.md#top) "
+        "[web](https://x.org/y) [here](#part)\n"
+        f'<img alt="b" src="{base}/raw/v1.2.0/docs/b.gif" width="9">'
+    )
+    assert module.make_links_absolute(text, "") == " how [web](https://x.org/y) [here](#part)\n"
