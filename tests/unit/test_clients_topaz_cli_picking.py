@@ -255,6 +255,44 @@ def test_every_pixel_is_scored_if_an_earlier_call_has_found_the_size(tmp_path, m
     assert dense == replace(first, step_px=1)
 
 
+def test_a_model_that_was_replaced_under_its_name_finds_the_size_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("cryopick.clients.topaz_cli.particle_size._EARLIER", defaultdict(list))
+    model, cpu, image = load_model(GENERAL_MODEL), torch.device("cpu"), tmp_path / "rank0.mrc"
+    name = tmp_path / "m.safetensors"
+    sizes = []
+    for number, (content, diameter_px) in enumerate([("a", 15.0), ("a", 26.0), ("bb", 26.0)]):
+        name.write_text(content)
+        simulate(image, number, diameter_px=diameter_px)
+        sizes.append(choose_pick_settings(str(name), model, cpu, [image]).scale_ang)
+
+    assert sizes[0] == sizes[1] < sizes[2]  # the lower median of two; then the new model's own
+
+
+@pytest.mark.parametrize(("radius", "side"), [(2, 21), (40, 80)])
+def test_boxes_have_the_side_of_the_particle_not_of_the_distance(topaz, tmp_path, radius, side):
+    simulate(tmp_path / "a.mrc", 0)
+
+    topaz(f"extract a.mrc -r {radius} --particle-diameter 21 -d -1 -t -6 --format box -o a.box")
+
+    _, _, width, height = (tmp_path / "a.box").read_text().splitlines()[0].split()[:4]
+    assert int(width) == int(height) == side
+
+
+def test_filaments_are_as_wide_as_the_particles_not_as_the_distance(topaz, tmp_path, monkeypatch):
+    widths = []
+
+    def trace(_scored, *, radius_px, length_px, threshold):
+        widths.append((radius_px, length_px, threshold))
+        return np.zeros((0, 4))
+
+    monkeypatch.setattr("cryopick.clients.topaz_cli.picking.trace_straight_pieces", trace)
+    simulate(tmp_path / "a.mrc", 0)
+
+    topaz("extract a.mrc -r 2 --particle-diameter 21 -d -1 -t -3 --filaments")
+
+    assert widths == [(10.5, 21.0, -3.0)]
+
+
 def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
     noise = np.random.default_rng(0).normal(size=(96, 112)).astype(np.float32)
     write_mrc(tmp_path / "empty.mrc", noise, pixel_size_ang=None)
@@ -264,7 +302,14 @@ def test_an_image_without_particles_is_picked_all_the_same(topaz, tmp_path):
     assert table(told.out) == []
 
 
-def test_targets_choose_the_size_and_the_distance(topaz, tmp_path):
+def test_targets_choose_the_size_and_the_distance(topaz, tmp_path, monkeypatch):
+    scored, score = [], Picker.score
+
+    def record(self, path):
+        scored.append((path.name, self.scale_ang))
+        return score(self, path)
+
+    monkeypatch.setattr(Picker, "score", record)
     xy_px = simulate(tmp_path / "a.mrc", 0)
     lines = [f"a\t{round(x)}\t{round(y)}" for x, y in xy_px]
     (tmp_path / "t.txt").write_text("\n".join(["image_name\tx_coord\ty_coord", *lines, ""]))
@@ -272,6 +317,7 @@ def test_targets_choose_the_size_and_the_distance(topaz, tmp_path):
     told = topaz("extract a.mrc --targets t.txt -t 0 -d -1 --assignment-radius 8")
 
     assert "targets are ranked best" in told.err
+    assert len(scored) == len(set(scored))  # nothing is scored twice
     assert 21 / 2 < reported_size(told.err) < 21 * 2
     best = np.array([row[1:3] for row in table(told.out)[: len(xy_px)]])
     distances = np.hypot(*(best[:, None] - xy_px).transpose(2, 0, 1)).min(axis=1)

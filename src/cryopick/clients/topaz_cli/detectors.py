@@ -14,8 +14,8 @@ With `none` the image itself is the score map.
 - `PRETRAINED_NAMES`: names of the general model.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +102,12 @@ class Detector:
         score: Function that scores a micrograph.
         spacing_px: Minimum distance between particles in pixels of the micrographs, if the model
             depends on their size.
+        diameter_px: Particle diameter, or the width of a filament, likewise.
     """
 
     score: Callable[[Path], ScoredImage]
     spacing_px: float | None = None
+    diameter_px: float | None = None
 
     def choose_radius(self, radius_px: float | None) -> float:
         """Return the minimum distance between particles: as given, but at least that of the model.
@@ -118,6 +120,23 @@ class Detector:
         if radius_px is None and self.spacing_px is None:
             raise SettingsError("--radius is required, or --targets to optimize it")
         return float(max(radius_px or 0.0, self.spacing_px or 0.0))
+
+    def choose_particle_radius(self, radius_px: float | None, spacing_px: float) -> float:
+        """Return the radius of a particle: as given, but at least that of the model's particles.
+
+        Args:
+            radius_px: The value of `--radius`, if it was given.
+            spacing_px: Minimum distance between picks, for models that do not know the size.
+        """
+        if self.diameter_px is None:
+            return spacing_px
+        return max(radius_px or 0.0, self.diameter_px / 2)
+
+    def with_scores(self, scored: Mapping[Path, ScoredImage]) -> "Detector":
+        """Return a copy that does not score these micrographs again."""
+        return replace(
+            self, score=lambda path: scored[path] if path in scored else self.score(path)
+        )
 
 
 def searches_size(name: str) -> bool:
@@ -174,8 +193,11 @@ def open_detector(
         )
         _report_size(name, settings, is_given=diameter_px is not None)
     picker = Picker.create(model, settings, device, paths)
-    spacing_px = picker.radius_ang if depends_on_size else None
-    return Detector(lambda image: _score_with_picker(image, picker), spacing_px)
+    return Detector(
+        lambda image: _score_with_picker(image, picker),
+        spacing_px=picker.radius_ang if depends_on_size else None,
+        diameter_px=picker.diameter_ang if depends_on_size else None,
+    )
 
 
 def _report_size(name: str, settings: PickSettings, *, is_given: bool) -> None:

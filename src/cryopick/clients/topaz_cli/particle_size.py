@@ -21,6 +21,7 @@ from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.model.model_file import Model
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.settings import FixedContrast, PickSettings
+from cryopick.runs.ledger import identify_file
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +72,8 @@ def choose_pick_settings(
     )
     if diameter_px is not None and not model.detects_contrast:
         return replace(settings, scale_ang=diameter_px)
-    estimates = _EARLIER[name, diameter_px, *_describe(paths)] if len(paths) == 1 else []
+    kind = (_describe_model(name), diameter_px, *_describe(paths))
+    estimates = _EARLIER[kind] if len(paths) == 1 else []
     if len(estimates) < _MAX_ESTIMATES:
         searching = replace(model, detects_contrast=True)  # any model shows the size
         with suppress(InputError):  # no particles at any size
@@ -88,6 +90,11 @@ def _combine(estimates: Sequence[PickSettings], settings: PickSettings) -> PickS
     contrast = statistics.mode([estimate.contrast for estimate in estimates])
     median = by_scale[(len(by_scale) - 1) // 2]
     return replace(median, contrast=contrast, step_px=settings.step_px)
+
+
+def _describe_model(name: str) -> str:
+    """Describe a model: a file that was replaced is another model of the same name."""
+    return identify_file(Path(name)) if Path(name).is_file() else name
 
 
 def _describe(paths: Sequence[Path]) -> tuple[object, ...]:

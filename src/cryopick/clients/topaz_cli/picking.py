@@ -67,20 +67,20 @@ def extract_here(values: Namespace) -> int:
     else:
         detector = open_detector(values.model, paths, device, diameter_px=values.particle_diameter)
         radius_px = detector.choose_radius(values.radius)
+    box_px = round(2 * detector.choose_particle_radius(values.radius, radius_px))
     failures: list[Exception] = []
     tables = list(_tables(values, paths, detector, radius_px, failures))
     picks = rescale_coordinates(concatenate(tables), values.up_scale, values.down_scale)
     kind = FORMATS[values.format]
     if values.per_micrograph:
         table_paths = {str(path): _table_path(path, values) for path in paths}
-        box_px = round(2 * radius_px)
         write_table_per_micrograph(picks, table_paths, kind, box_px, endings=PICKED_ENDINGS)
     else:
         output = values.output
         if output and Path(output).is_dir():
             output = str(Path(output) / "extracted.txt")
             report(f"# {values.output} is a folder; writing the table to {output}")
-        write_table(picks, output, kind, round(2 * radius_px))
+        write_table(picks, output, kind, box_px)
     return report_failures(len(paths), failures)
 
 
@@ -100,15 +100,18 @@ def _tables(
             failures.append(error)
             yield Picks.for_micrograph(str(path), np.zeros((0, 2)))
             continue
-        xy_px, score = _find(values, scored, radius_px)
+        if values.filaments:
+            half_width_px = detector.choose_particle_radius(values.radius, radius_px)
+            xy_px, score = _trace(values, scored, half_width_px)
+        else:
+            xy_px, score = scored.particles(radius_px, values.threshold)
         if values.verbose:
             report(f"# Extracted {len(xy_px)} particles from {micrograph_stem(path.name)}")
         yield Picks.for_micrograph(str(path), xy_px, score)
 
 
-def _find(values: Namespace, scored: ScoredImage, radius_px: float) -> PositionsAndScores:
-    if not values.filaments:
-        return scored.particles(radius_px, values.threshold)
+def _trace(values: Namespace, scored: ScoredImage, radius_px: float) -> PositionsAndScores:
+    """Trace filaments of this half width; the start and end point of each piece are rows."""
     length_px = values.filaments_length
     pieces = trace_straight_pieces(
         scored,

@@ -1,13 +1,13 @@
 """Particle size and minimum distance that rank targets best.
 
 - `choose_by_targets`: open a model at the best size, and choose the distance.
-- `choose_settings_by_targets`: choose the size only.
+- `search_size`: choose the size only; `SizeSearch`: result.
 """
 
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,23 @@ from cryopick.picks import Picks, concatenate
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_by_targets", "choose_settings_by_targets"]
+__all__ = ["SizeSearch", "choose_by_targets", "search_size"]
 
 _MAX_MICROGRAPHS = 4  # that are scored at every size
 _MATCH_PX = 8.0  # between a pick and a target at every size, if the user gives no distance
+
+
+@dataclass(frozen=True)
+class SizeSearch:
+    """Size at which a model ranks targets best.
+
+    Attributes:
+        settings: Settings of picking with this size.
+        scored: Scores at this size, by the path of the micrograph; not of all micrographs.
+    """
+
+    settings: PickSettings
+    scored: Mapping[Path, ScoredImage]
 
 
 def choose_by_targets(
@@ -61,7 +74,9 @@ def choose_by_targets(
             f"{values.targets}: its particles lie on none of the {len(paths)} micrographs"
         )
     detector = _open_at_best_size(values, paths, labelled, targets, device)
-    scored = {micrograph_stem(path.name): detector.score(path) for path in labelled}
+    scores = {path: detector.score(path) for path in labelled}
+    detector = detector.with_scores(scores)
+    scored = {micrograph_stem(path.name): one for path, one in scores.items()}
     if values.radius is not None:
         radii = [detector.choose_radius(values.radius)]
     else:
@@ -96,10 +111,11 @@ def _open_at_best_size(
     if values.particle_diameter is not None or not searches_size(values.model):
         return open_detector(values.model, paths, device, diameter_px=values.particle_diameter)
     images = {micrograph_stem(path.name): path for path in labelled}
-    settings = choose_settings_by_targets(
+    search = search_size(
         values.model, images, targets, device, match_px=_find_match_distance(values)
     )
-    return open_detector(values.model, paths, device, settings=settings)
+    detector = open_detector(values.model, paths, device, settings=search.settings)
+    return detector.with_scores(search.scored)
 
 
 def _find_match_distance(values: Namespace) -> float | None:
@@ -108,14 +124,14 @@ def _find_match_distance(values: Namespace) -> float | None:
     return None if values.radius is None else float(values.radius)
 
 
-def choose_settings_by_targets(
+def search_size(
     name: str,
     images: Mapping[str, Path],
     targets: Picks,
     device: "torch.device",
     *,
     match_px: float | None = None,
-) -> PickSettings:
+) -> SizeSearch:
     """Choose the size at which a model ranks the targets best.
 
     Args:
@@ -129,7 +145,7 @@ def choose_settings_by_targets(
     sample = dict(list(images.items())[:_MAX_MICROGRAPHS])
     paths = list(sample.values())
     estimated = choose_pick_settings(name, load_model_of_name(name), device, paths)
-    best_precision, best = -1.0, estimated
+    best_precision, best = -1.0, SizeSearch(estimated, {})
     for diameter_px in list_diameters(paths):
         settings = replace(
             estimated, diameter_ang=diameter_px, scale_ang=diameter_px, width_ang=None
@@ -142,9 +158,11 @@ def choose_settings_by_targets(
         radius_px = detector.choose_radius(None)
         precision = _evaluate(scored, targets, radius_px, match_px, threshold=-np.inf)[0]
         if precision > best_precision:
-            best_precision, best = precision, settings
+            best_precision = precision
+            best = SizeSearch(settings, {sample[image]: one for image, one in scored.items()})
+    chosen = best.settings
     report(
-        f"# {name}: {best.contrast} particles of {best.scale_ang:.3g} pixels, at which the "
+        f"# {name}: {chosen.contrast} particles of {chosen.scale_ang:.3g} pixels, at which the "
         f"targets are ranked best, with an average precision of {best_precision:.3f}"
     )
     return best

@@ -22,7 +22,7 @@ from cryopick.clients.topaz_cli.detectors import (
     load_model_of_name,
 )
 from cryopick.clients.topaz_cli.micrographs import LabelledImages
-from cryopick.clients.topaz_cli.target_search import choose_settings_by_targets
+from cryopick.clients.topaz_cli.target_search import search_size
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import NotFoundError
 from cryopick.model.architectures import NetworkSettings
@@ -132,7 +132,7 @@ def _scale_to_particles(
     """Start from a model at the scale at which it ranks the labels best."""
     labelled = [image for image, rows in data.labels.rows_by_micrograph().items() if len(rows)]
     images = {image: data.paths[image] for image in labelled}
-    settings = choose_settings_by_targets(name, images, data.labels, device)
+    settings = search_size(name, images, data.labels, device).settings
     assert settings.diameter_ang is not None, "was chosen"
     return TrainingStart(
         init=init,

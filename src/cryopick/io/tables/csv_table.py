@@ -19,13 +19,11 @@ from cryopick.io.tables.columns import (
     render_rows,
     split_rows,
 )
-from cryopick.io.tables.row_blocks import iterate_lines
+from cryopick.io.tables.row_blocks import ROWS_PER_BLOCK, iterate_lines
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC", "iterate_csv_rows"]
-
-_ROWS_PER_BLOCK = 1 << 14
 
 
 def _parse(text: str, path: Path) -> Picks:
@@ -55,7 +53,7 @@ def iterate_csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 def _split_into_blocks(
     names: Sequence[str], rows: Iterator[tuple[int, list[str]]], path: Path
 ) -> Iterator[Block]:
-    while block := list(islice(rows, _ROWS_PER_BLOCK)):
+    while block := list(islice(rows, ROWS_PER_BLOCK)):
         yield split_rows(names, [row for _, row in block], [line for line, _ in block], path)
 
 

@@ -16,12 +16,10 @@ import numpy as np
 
 from cryopick.array_types import Float, Shaped
 from cryopick.errors import FormatError
-from cryopick.io.tables.row_blocks import PicksBuilder
+from cryopick.io.tables.row_blocks import ROWS_PER_BLOCK, PicksBuilder
 from cryopick.picks import Picks
 
 __all__ = ["JsonRows", "parse_long_json"]
-
-_ROWS_PER_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +80,7 @@ def parse_long_json(
             first_keys = keys
         block.append(value)
         count += 1
-        if len(block) == _ROWS_PER_BLOCK:
+        if len(block) == ROWS_PER_BLOCK:
             convert_block()
         return _RowNumber(count - 1)
 

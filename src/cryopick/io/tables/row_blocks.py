@@ -17,9 +17,10 @@ from cryopick.array_types import Float, Integer, Shaped
 from cryopick.io.tables.codec import format_column, parse_column
 from cryopick.picks import Picks
 
-__all__ = ["BLOCK_CHARACTERS", "PicksBuilder", "iterate_lines", "join_parts"]
+__all__ = ["BLOCK_CHARACTERS", "ROWS_PER_BLOCK", "PicksBuilder", "iterate_lines", "join_parts"]
 
 BLOCK_CHARACTERS = 1 << 20  # about 15,000 rows
+ROWS_PER_BLOCK = 1 << 14  # that readers of rows convert at a time
 
 
 def iterate_lines(

@@ -18,13 +18,11 @@ from cryopick.io.tables.columns import (
     row_width_error,
     split_rows,
 )
-from cryopick.io.tables.row_blocks import iterate_lines
+from cryopick.io.tables.row_blocks import ROWS_PER_BLOCK, iterate_lines
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
 __all__ = ["CODEC"]
-
-_ROWS_PER_BLOCK = 1 << 14
 
 
 def _parse(text: str, path: Path) -> Picks:
@@ -50,7 +48,7 @@ def _iterate_rows(text: str) -> Iterator[tuple[int, str]]:
 def _iterate_blocks(text: str) -> Iterator[tuple[list[int], list[str]]]:
     """Yield line numbers and lines of blocks of rows below the header."""
     rows = islice(_iterate_rows(text), 1, None)
-    while block := list(islice(rows, _ROWS_PER_BLOCK)):
+    while block := list(islice(rows, ROWS_PER_BLOCK)):
         yield [number for number, _ in block], [line for _, line in block]
 
 

@@ -32,7 +32,7 @@ from cryopick.io.tables.codec import (
 )
 from cryopick.io.tables.csv_table import iterate_csv_rows
 from cryopick.io.tables.json_text import require_finite
-from cryopick.io.tables.row_blocks import PicksBuilder
+from cryopick.io.tables.row_blocks import ROWS_PER_BLOCK, PicksBuilder
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -41,7 +41,6 @@ __all__ = ["CODEC"]
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
 _POINT = re.compile(rf'\{{"name":"point","cx":{_NUMBER},"cy":{_NUMBER}\}}')
 _SCORE = re.compile(rf'\{{"score":"{_NUMBER}"\}}')
-_ROWS_PER_BLOCK = 1 << 14
 _COLUMNS = (
     "filename",
     "file_size",
@@ -64,7 +63,7 @@ def _parse(text: str, path: Path) -> Picks:
     region_column = header.index(_REGION) if _REGION in header else None
     picks = PicksBuilder()
     file_names: dict[str, None] = {}
-    while block := list(islice(rows, _ROWS_PER_BLOCK)):
+    while block := list(islice(rows, ROWS_PER_BLOCK)):
         files, regions = [], []
         for line, row in block:
             if len(row) != len(header):
