@@ -4,6 +4,7 @@ Skipped where there is none; with REQUIRE_BROWSER=1 in the environment that is a
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ def site(tmp_path_factory):
     (tmp_path / "mkdocs.yml").write_text(head + plugins, encoding="utf-8")
     for folder in ("javascripts", "stylesheets"):
         shutil.copytree(markdown.ROOT / "docs" / folder, tmp_path / "docs" / folder)
+    sheet = markdown.ROOT / "docs" / "reference" / "cheat-sheet.md"
+    shutil.copy(sheet, tmp_path / "docs")
     for name, text in PAGES.items():
         (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "--quiet", "build"]
@@ -59,13 +62,20 @@ def page(site):
 
 def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
     page.locator("input.md-search__input").click()
-    page.locator("input.md-search__input").press_sequentially("threshold")
+    page.locator("input.md-search__input").press_sequentially("logits")
     page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
 
     assert page.locator(".md-search-result__meta").inner_text() == "1 matching document"
     target = page.locator(".md-search-result__item a").first.get_attribute("href")
     assert target.startswith(site.with_name("scores.html").as_uri())
     assert all(url.startswith(("file:", "data:")) for url in page.requests)
+
+
+def test_the_cheat_sheet_prints_on_one_page(page, site):
+    page.goto(site.with_name("cheat-sheet.html").as_uri())
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
+
+    assert re.findall(rb"/Type */Pages\b.{0,200}?/Count (\d+)", printed, re.DOTALL) == [b"1"]
 
 
 def test_commands_are_copied_without_their_prompt_and_output(page, site):
