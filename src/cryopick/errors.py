@@ -37,9 +37,16 @@ __all__ = [
 ]
 
 
-def format_count(count: int, noun: str) -> str:
-    """Return a count and its noun for a message, such as "1 micrograph" or "2 picks"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def format_count(count: int, noun: str, *, grouped: bool = False) -> str:
+    """Return a count and its noun for a message, such as "1 micrograph" or "2 picks".
+
+    Args:
+        count: The count.
+        noun: The noun in the singular.
+        grouped: Separate thousands by commas.
+    """
+    number = f"{count:,}" if grouped else str(count)
+    return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
 
 
 class CryopickError(Exception):

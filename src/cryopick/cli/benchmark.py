@@ -12,7 +12,7 @@ from cryopick.cli.messages import note, warn
 from cryopick.cli.options import MICROGRAPHS, Config
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
-from cryopick.errors import CryopickError, SettingsError, UnfinishedError
+from cryopick.errors import CryopickError, SettingsError, UnfinishedError, format_count
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.train.settings import ObjectiveName, TrainSettings
 
@@ -252,6 +252,7 @@ def _carry_out(experiment: "Benchmark", trials: "Sequence[Trial]", jobs: int) ->
 def _describe(trial: "Trial") -> str:
     settings = trial.settings
     return (
-        f"{trial.labels} labels, repeat {trial.repeat}, {settings.objective}, {settings.init}, "
+        f"{format_count(trial.labels, 'label')}, repeat {trial.repeat}, "
+        f"{settings.objective}, {settings.init}, "
         f"{settings.normalization}, γ {settings.autoencoder}, {trial.prior_factor:g} π"
     )

@@ -10,6 +10,7 @@ from cryopick.cli.app import app
 from cryopick.cli.messages import note
 from cryopick.cli.options import Device, ModelFile
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
+from cryopick.errors import format_count
 from cryopick.pick.settings import PickSettings
 
 if TYPE_CHECKING:
@@ -68,4 +69,4 @@ def cryosparc_job(
         return pick_micrographs(pick_task, events).picks
 
     name, count = pick_job(connect(url), job, pick)
-    note(f"{count} picks saved in job {name} of {project}")
+    note(f"{format_count(count, 'pick')} saved in job {name} of {project}")

@@ -24,7 +24,7 @@ from cryopick.cli.messages import note
 from cryopick.cli.options import Device, Force
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.config import Help
-from cryopick.errors import OutputExistsError, SettingsError
+from cryopick.errors import OutputExistsError, SettingsError, format_count
 
 if TYPE_CHECKING:
     from cryopick.report.demo_results import DemoFiles, DemoResults
@@ -108,7 +108,7 @@ def run_demo(settings: DemoSettings, out: Path, device: str = "auto", *, force: 
         metrics = _carry_out(settings, files, device)
     note(
         f"average precision {metrics['average_precision']:.3f} on held-out micrographs, from "
-        f"{metrics['labels']} labels; open {files.report} in a browser"
+        f"{format_count(metrics['labels'], 'label')}; open {files.report} in a browser"
     )
 
 

@@ -21,6 +21,7 @@ from cryopick.cli.options import (
     read_ignored_regions,
 )
 from cryopick.cli.tables import align_names, read_micrograph_list
+from cryopick.errors import format_count
 
 if TYPE_CHECKING:
     from cryopick.evaluate.evaluation import Evaluation
@@ -212,7 +213,8 @@ def _warn(evaluation: "Evaluation") -> None:
 def _as_text(evaluation: "Evaluation") -> str:
     average_precision = evaluation.average_precision
     lines = [
-        f"{evaluation.n_picks} picks, {evaluation.n_truth} particles, {evaluation.n_matched} found "
+        f"{format_count(evaluation.n_picks, 'pick')}, "
+        f"{format_count(evaluation.n_truth, 'particle')}, {evaluation.n_matched} found "
         f"within {evaluation.radius_px:g} pixels",
         "average precision  "
         f"{'undefined: no scores' if average_precision is None else f'{average_precision:.4f}'}",

@@ -9,7 +9,7 @@ from cryopick.cli.app import app
 from cryopick.cli.messages import note, warn
 from cryopick.cli.options import Force
 from cryopick.cli.tables import align_names, read_with_context, write_table
-from cryopick.errors import InputError, OutputExistsError
+from cryopick.errors import InputError, OutputExistsError, format_count
 
 if TYPE_CHECKING:
     from cryopick.picks import Picks
@@ -116,8 +116,8 @@ def feedback(
         )
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
     note(
-        f"{len(labels) / micrograph_count:.1f} labels per micrograph on {micrograph_count} "
-        "micrographs"
+        f"{len(labels) / micrograph_count:.1f} labels per micrograph on "
+        f"{format_count(micrograph_count, 'micrograph')}"
     )
 
 

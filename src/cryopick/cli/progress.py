@@ -24,7 +24,7 @@ from cryopick.cli.messages import (
     record_skipped_file,
     warn,
 )
-from cryopick.errors import CryopickError, UnfinishedError
+from cryopick.errors import CryopickError, UnfinishedError, format_count
 from cryopick.runs.file_errors import translate_file_errors
 from cryopick.workflows.events import (
     CurvePoint,
@@ -283,5 +283,6 @@ def check_skipped(skipped: Sequence[Path], total: int) -> None:
     if skipped:
         names = ", ".join(map(str, skipped[:_NAMED])) + (", …" if len(skipped) > _NAMED else "")
         raise UnfinishedError(
-            f"{len(skipped)} of {total} files failed and were skipped: {names}; the others are done"
+            f"{len(skipped)} of {format_count(total, 'file')} failed and were skipped: {names}; "
+            "the others are done"
         )

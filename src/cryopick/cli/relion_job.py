@@ -10,7 +10,7 @@ from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import INTERRUPTED, app
 from cryopick.cli.messages import note, warn
-from cryopick.errors import InputError
+from cryopick.errors import InputError, format_count
 
 __all__ = ["relion_job"]
 
@@ -102,7 +102,7 @@ def _convert_labels(coordinates: Path, micrographs: Path, folder: Path) -> Path:
 def _report_tiff(count: int) -> None:
     if count:
         warn(
-            f"note: {count} micrographs are TIFF, which RELION reads upside down; their "
+            f"note: {format_count(count, 'TIFF micrograph')}: RELION reads TIFF upside down; the "
             "coordinates were converted (y becomes height - 1 - y)"
         )
 

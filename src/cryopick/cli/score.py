@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from typer import echo
-
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger, select_shard
 from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster, distribute_batch
+from cryopick.cli.messages import note
 from cryopick.cli.options import (
+    Config,
     Device,
     Force,
     Micrographs,
@@ -19,6 +19,7 @@ from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.size import resolve_size
+from cryopick.errors import format_count
 from cryopick.pick.settings import PickSettings
 
 __all__ = ["score"]
@@ -34,6 +35,7 @@ def score(
         Fields(only=("diameter_ang", "pixel_size_ang", "step_px", "precision")),
     ],
     model: ModelFile = None,
+    config: Config = None,
     device: Device = "auto",
     shard: ShardName = None,
     cluster: ClusterName = None,
@@ -54,7 +56,7 @@ def score(
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.workflows.cluster import choose_execution
 
-    settings = options.build()
+    settings = options.build(config)
     shared_by = choose_cluster(cluster, workers)
     torch_device, settings = choose_execution(shared_by, device, settings)
     file = choose_model_file(model, settings.diameter_ang, needs_diameter=False)
@@ -75,5 +77,5 @@ def score(
         results = list(batch.run(lambda path: work.write_scores(path, outputs[path], ledger)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-    echo(f"{len(results)} score maps written to {out}", err=True)
+    note(f"{format_count(len(results), 'score map')} written to {out}")
     batch.finish()

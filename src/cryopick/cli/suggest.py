@@ -10,8 +10,10 @@ from typer import BadParameter, Option, echo
 from cryopick.active.settings import SuggestSettings
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
+from cryopick.cli.messages import warn
 from cryopick.cli.options import (
     BoxSize,
+    Config,
     Device,
     Force,
     Micrographs,
@@ -41,12 +43,16 @@ __all__ = ["suggest"]
 def suggest(
     micrographs: Micrographs,
     out: Table,
-    options: SettingsOptions[SuggestSettings],
+    options: Annotated[SettingsOptions[SuggestSettings], Fields(table="suggest")],
     picking: Annotated[
         SettingsOptions[PickSettings],
-        Fields(only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang", "margin_ang")),
+        Fields(
+            only=("threshold", "radius_ang", "diameter_ang", "pixel_size_ang", "margin_ang"),
+            other_tables=("suggest",),
+        ),
     ],
     model: ModelFile = None,
+    config: Config = None,
     labels: Annotated[
         Path | None,
         Option(metavar="PICKS", help="Table of existing labels, which are not suggested again."),
@@ -93,8 +99,8 @@ def suggest(
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
 
-    settings = options.build()
-    pick_settings = picking.build()
+    settings = options.build(config)
+    pick_settings = picking.build(config)
     model = choose_model_file(model, pick_settings.diameter_ang, needs_diameter=False)
     out = f"{out.rstrip('/')}/" if Path(out).is_dir() else out
     paths = find_micrographs(micrographs)
@@ -150,10 +156,7 @@ def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
                 f"{paths[0].name!r}; give the micrographs of the table"
             )
         if other_count:
-            echo(
-                f"ignored {format_count(other_count, 'pick')} of {table} on other micrographs",
-                err=True,
-            )
+            warn(f"ignored {format_count(other_count, 'pick')} of {table} on other micrographs")
         matched.append(on_micrographs)
     return concatenate(matched)
 

@@ -311,9 +311,10 @@ def _summarize(
     findings = f"; {empty} of them probably empty" if empty else ""
     findings += f"; see {_find_micrograph_table(output)}"
     if not number:
-        return f"{len(result.picks):,} picks {where}{findings}"
+        return f"{format_count(len(result.picks), 'pick', grouped=True)} {where}{findings}"
     following = f"next: cryopick threshold {output.out} -o selected.star --at auto"
-    return f"{len(result.picks):,} candidates ({number}) {where}{findings}; {following}"
+    candidates = format_count(len(result.picks), "candidate", grouped=True)
+    return f"{candidates} ({number}) {where}{findings}; {following}"
 
 
 def _collect_metadata(

@@ -162,30 +162,33 @@ def _all_micrographs(job: TrainJob) -> list[Path]:
 
 
 def _report_ignored_labels(job: TrainJob, events: Events) -> None:
-    for purpose, labelled in (("labels", job.training), ("held-out labels", job.held_out)):
+    for purpose, labelled in (("label", job.training), ("held-out label", job.held_out)):
         if labelled is None:
             continue
-        table = f" of {job.files[purpose]}" if job.files.get(purpose) else ""
+        file = job.files.get(f"{purpose}s")
+        table = f" of {file}" if file else ""
         codes = (
             (
                 NoticeCode.UNMATCHED_LABELS,
                 labelled.unmatched_labels,
-                f"ignored {{}} {purpose}{table} on micrographs that were not given",
+                f"ignored {{}}{table} on micrographs that were not given",
             ),
             (
                 NoticeCode.DUPLICATE_LABELS,
                 labelled.duplicate_labels,
-                f"merged {{}} duplicate {purpose}{table} with others at the same place",
+                f"merged {{}}{table} with others at the same place",
             ),
             (
                 NoticeCode.UNUSABLE_LABELS,
                 labelled.outside_labels,
-                f"ignored {{}} {purpose}{table} outside their micrographs",
+                f"ignored {{}}{table} outside their micrographs",
             ),
         )
         for code, count, message in codes:
             if count:
-                events.emit(Notice(code=code, message=message.format(count)))
+                noun = f"duplicate {purpose}" if code == NoticeCode.DUPLICATE_LABELS else purpose
+                text = message.format(format_count(count, noun))
+                events.emit(Notice(code=code, message=text))
 
 
 def _estimate_particles(job: TrainJob, device: torch.device, events: Events) -> ParticleStatistics:
