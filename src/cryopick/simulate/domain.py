@@ -9,6 +9,7 @@ seed alone.
 - `Domain`: the molecules and the scale to draw from.
 - `simulate_field`: simulate the field of a seed.
 - `simulate_session`: simulate several fields with one molecule and one microscope.
+- `simulate_random_scene`: simulate a field without noise at a random pixel size.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,18 @@ import numpy as np
 from cryopick.array_types import Float, Float32
 from cryopick.errors import SettingsError
 from cryopick.simulate.effects import apply_effects, draw_effects
-from cryopick.simulate.micrograph import simulate_micrograph
+from cryopick.simulate.micrograph import Scene, simulate_micrograph, simulate_scene
 from cryopick.simulate.molecules import Molecule
 from cryopick.simulate.procedural import add_belt, draw_molecule
 from cryopick.simulate.settings import SimulationSettings
 
-__all__ = ["Domain", "SimulatedField", "simulate_field", "simulate_session"]
+__all__ = [
+    "Domain",
+    "SimulatedField",
+    "simulate_field",
+    "simulate_random_scene",
+    "simulate_session",
+]
 
 _LOG_DIAMETER_SD = 0.28  # of the diameter that a user enters, on a natural-logarithm scale
 _MAX_LOG_DIAMETER = 0.65
@@ -110,6 +117,32 @@ def simulate_session(domain: Domain, seed: Sequence[int], field_count: int) -> l
         image, xy_px = _simulate_image(settings, molecule, index)
         fields.append(_make_field(apply_effects(rng, image, effects), xy_px, molecule, pixel_ang))
     return fields
+
+
+def simulate_random_scene(
+    domain: Domain, seed: Sequence[int], pixel_size_ang: tuple[float, float]
+) -> Scene:
+    """Simulate a field without noise, with a pixel size that does not depend on the molecule.
+
+    Args:
+        domain: Distribution to draw from; its diameter has no effect.
+        seed: Integers that determine the field completely.
+        pixel_size_ang: Range of the pixel size, from which it is drawn on a logarithmic scale.
+            Particles of more than a third of the field are drawn at a larger one.
+    """
+    rng = np.random.default_rng(seed)
+    molecule = _draw_molecule(rng, domain.molecules)
+    pixel_ang = float(np.exp(rng.uniform(*np.log(pixel_size_ang))))
+    pixel_ang = max(pixel_ang, 3 * molecule.diameter_ang / domain.side_px)
+    molecule = molecule.stretch(np.exp(0.08 * rng.normal(size=3)), _GRAIN_PX * pixel_ang)
+    settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
+    scene = None
+    while scene is None:
+        try:
+            scene = simulate_scene(settings, molecule, 0)
+        except SettingsError:  # too many particles of this size for the field
+            settings = replace(settings, particles=settings.particles * 3 // 4)
+    return scene
 
 
 def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[Molecule, float]:

@@ -5,7 +5,9 @@ transfer function and recorded by a detector. Images are (height, width) arrays;
 in pixels of the micrograph.
 
 - `SimulatedMicrograph`: a micrograph with its ground truth.
+- `Scene`: a micrograph without noise, of which exposures can be drawn.
 - `simulate_micrograph`: simulate the micrograph of a seed and an index.
+- `simulate_scene`: simulate it without noise.
 - `simulate_dataset`: simulate micrographs one by one.
 """
 
@@ -26,7 +28,13 @@ from cryopick.simulate.settings import SimulationSettings
 from cryopick.simulate.specimen import Specimen, draw_specimen
 from cryopick.simulate.views import gaussian_transfer
 
-__all__ = ["SimulatedMicrograph", "simulate_dataset", "simulate_micrograph"]
+__all__ = [
+    "Scene",
+    "SimulatedMicrograph",
+    "simulate_dataset",
+    "simulate_micrograph",
+    "simulate_scene",
+]
 
 _MEAN_FREE_PATH_ANG = 3000.0  # of inelastic scattering in ice, removed by an energy filter
 _MARGIN_ANG = 250.0  # more than the extent of CTF fringes: λ · 3 µm · (1 / 8 Å) is 74 Å
@@ -56,6 +64,53 @@ class SimulatedMicrograph:
     carbon: Bool[np.ndarray, "height width"]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scene:
+    """A micrograph without noise, of which any number of exposures can be drawn.
+
+    Attributes:
+        intensity: Expected relative intensity on the sensor; its mean is 1.
+        solvent_sd: Standard deviation of the phase of the ice at each pixel, in radians.
+        solvent_transfer: Transfer from that phase to the logarithm of the intensity.
+        electrons_per_px: Mean count at full dose.
+        nps_nyquist: Noise power of the sensor at Nyquist relative to zero frequency.
+        xy_px: Centres of the intact particles.
+        pixel_size_ang: Pixel size in ångströms.
+    """
+
+    intensity: Float32[np.ndarray, "height width"]
+    solvent_sd: Float32[np.ndarray, "height width"]
+    solvent_transfer: Float32[np.ndarray, "height half_width"]
+    electrons_per_px: float
+    nps_nyquist: float
+    xy_px: Float[np.ndarray, "particles 2"]
+    pixel_size_ang: float
+
+    def expose(
+        self, rng: np.random.Generator, dose_frac: float = 1.0
+    ) -> Float32[np.ndarray, "height width"]:
+        """Draw an exposure with independent shot noise and structural noise of the ice.
+
+        The molecules of the ice move during an exposure, so that two exposures of a scene share
+        the specimen only.
+
+        Args:
+            rng: Random generator.
+            dose_frac: Fraction of the full dose.
+
+        Returns:
+            Counts relative to their mean.
+        """
+        from scipy.fft import irfft2, rfft2
+
+        shape = self.intensity.shape
+        phase = rng.standard_normal(shape, dtype=np.float32) * self.solvent_sd
+        contrast = irfft2(rfft2(phase) * self.solvent_transfer, s=shape)
+        electrons_per_px = self.electrons_per_px * dose_frac
+        counts = expose(rng, self.intensity * np.exp(contrast), electrons_per_px, self.nps_nyquist)
+        return counts / np.float32(electrons_per_px)
+
+
 def simulate_micrograph(
     settings: SimulationSettings, molecule: Molecule, index: int
 ) -> SimulatedMicrograph:
@@ -72,22 +127,18 @@ def simulate_micrograph(
     Raises:
         SettingsError: The particles do not fit on a micrograph.
     """
-    _check_room(settings, molecule)
-    optics_rng, specimen_rng, ice_rng, solvent_rng, shot_rng = np.random.default_rng(
-        [settings.seed, index]
-    ).spawn(5)
-    margin_ang = max(_MARGIN_ANG, molecule.diameter_ang / 2)
-    shape = (settings.height_px, settings.width_px)
-    canvas = Canvas.with_margin(shape, settings.pixel_size_ang, margin_ang)
-    optics = _draw_optics(optics_rng, settings)
-    thickness = draw_ice_thickness(ice_rng, canvas, settings.ice_variation_frac)
-    specimen = draw_specimen(specimen_rng, settings, molecule, canvas)
-    intensity = _compute_intensity(settings, optics, specimen, thickness, solvent_rng)
+    drawn = _draw_sample(settings, molecule, index)
+    canvas, specimen = drawn.canvas, drawn.specimen
+    intensity = _compute_intensity(settings, drawn, drawn.solvent_rng)
     intensity = np.ascontiguousarray(canvas.crop(intensity))
     intensity /= intensity.mean()
     electrons_per_px = settings.dose_e_per_ang2 * settings.pixel_size_ang**2
     image = expose(
-        shot_rng, intensity, electrons_per_px, settings.nps_nyquist, _make_gain_error(settings)
+        drawn.shot_rng,
+        intensity,
+        electrons_per_px,
+        settings.nps_nyquist,
+        _make_gain_error(settings),
     )
     is_inside = canvas.is_inside(specimen.xy_px)
     centres = specimen.xy_px[is_inside]
@@ -96,12 +147,48 @@ def simulate_micrograph(
         image=image,
         xy_px=canvas.to_micrograph(centres),
         truth={
-            "defocus_um": np.full(len(centres), optics.defocus_um),
-            "ice_frac": thickness[row, column].astype(np.float64),
+            "defocus_um": np.full(len(centres), drawn.optics.defocus_um),
+            "ice_frac": drawn.thickness[row, column].astype(np.float64),
             **{name: column[is_inside] for name, column in specimen.truth.items()},
         },
         junk={kind: canvas.to_micrograph(xy) for kind, xy in specimen.junk.items()},
         carbon=canvas.crop(specimen.carbon),
+    )
+
+
+def simulate_scene(settings: SimulationSettings, molecule: Molecule, index: int) -> Scene:
+    """Simulate a micrograph without noise, with everything that its noise depends on.
+
+    The specimen, optics and ice are those of `simulate_micrograph`, except that the sensor has no
+    gain error.
+
+    Args:
+        settings: Settings of the simulation.
+        molecule: The particle.
+        index: Number of the micrograph in its data set, from 0.
+
+    Raises:
+        SettingsError: The particles do not fit on a micrograph.
+    """
+    drawn = _draw_sample(settings, molecule, index)
+    canvas, pixel_ang = drawn.canvas, settings.pixel_size_ang
+    intensity = _compute_intensity(settings, drawn, None)
+    intensity = np.ascontiguousarray(canvas.crop(intensity))
+    intensity /= intensity.mean()
+    squared = squared_frequency(canvas.inner, pixel_ang)
+    transfer = (
+        2 * solvent_transfer(squared) * contrast_transfer(canvas.inner, pixel_ang, drawn.optics)
+    )
+    amplitude = solvent_amplitude(settings.ice_thickness_ang, pixel_ang, settings.voltage_kv)
+    solvent_sd = np.float32(amplitude) * np.sqrt(canvas.crop(drawn.thickness))
+    return Scene(
+        intensity=intensity,
+        solvent_sd=solvent_sd,
+        solvent_transfer=transfer * _sensor_transfer(settings, squared),
+        electrons_per_px=settings.dose_e_per_ang2 * pixel_ang**2,
+        nps_nyquist=settings.nps_nyquist,
+        xy_px=canvas.to_micrograph(drawn.specimen.xy_px[canvas.is_inside(drawn.specimen.xy_px)]),
+        pixel_size_ang=pixel_ang,
     )
 
 
@@ -146,39 +233,76 @@ def _draw_optics(rng: np.random.Generator, settings: SimulationSettings) -> Opti
     )
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Sample:
+    """What a micrograph shows, and the random generators of its noise."""
+
+    canvas: Canvas
+    optics: Optics
+    thickness: Float32[np.ndarray, "height width"]
+    specimen: Specimen
+    solvent_rng: np.random.Generator
+    shot_rng: np.random.Generator
+
+
+def _draw_sample(settings: SimulationSettings, molecule: Molecule, index: int) -> _Sample:
+    _check_room(settings, molecule)
+    optics_rng, specimen_rng, ice_rng, solvent_rng, shot_rng = np.random.default_rng(
+        [settings.seed, index]
+    ).spawn(5)
+    margin_ang = max(_MARGIN_ANG, molecule.diameter_ang / 2)
+    shape = (settings.height_px, settings.width_px)
+    canvas = Canvas.with_margin(shape, settings.pixel_size_ang, margin_ang)
+    optics = _draw_optics(optics_rng, settings)
+    thickness = draw_ice_thickness(ice_rng, canvas, settings.ice_variation_frac)
+    return _Sample(
+        canvas=canvas,
+        optics=optics,
+        thickness=thickness,
+        specimen=draw_specimen(specimen_rng, settings, molecule, canvas),
+        solvent_rng=solvent_rng,
+        shot_rng=shot_rng,
+    )
+
+
 def _compute_intensity(
-    settings: SimulationSettings,
-    optics: Optics,
-    specimen: Specimen,
-    thickness: Float32[np.ndarray, "height width"],
-    rng: np.random.Generator,
+    settings: SimulationSettings, drawn: _Sample, rng: np.random.Generator | None
 ) -> Float32[np.ndarray, "height width"]:
     """Compute the relative intensity on the detector, on an arbitrary scale.
 
     The exponential of the linear image 2 F⁻¹[CTF · F[phase]] approximates it for a weak object and
-    is positive for a strong one.
+    is positive for a strong one. Without a random generator, the ice has no structural noise and
+    the drift no direction other than x.
     """
     from scipy.fft import irfft2, rfft2
 
+    thickness, specimen = drawn.thickness, drawn.specimen
     shape, pixel_ang = thickness.shape, settings.pixel_size_ang
     squared = squared_frequency(shape, pixel_ang)
-    amplitude = solvent_amplitude(settings.ice_thickness_ang, pixel_ang, settings.voltage_kv)
-    solvent = rng.standard_normal(shape, dtype=np.float32)
-    solvent *= np.float32(amplitude) * np.sqrt(thickness)
-    spectrum = rfft2(solvent) * solvent_transfer(squared)
-    spectrum += rfft2(specimen.phase.astype(np.float32)) * gaussian_transfer(
+    spectrum = rfft2(specimen.phase.astype(np.float32)) * gaussian_transfer(
         squared, specimen.blur_ang
     )
-    spectrum *= contrast_transfer(shape, pixel_ang, optics)
+    if rng is not None:
+        amplitude = solvent_amplitude(settings.ice_thickness_ang, pixel_ang, settings.voltage_kv)
+        solvent = rng.standard_normal(shape, dtype=np.float32)
+        solvent *= np.float32(amplitude) * np.sqrt(thickness)
+        spectrum = rfft2(solvent) * solvent_transfer(squared) + spectrum
+    spectrum *= contrast_transfer(shape, pixel_ang, drawn.optics)
     if settings.drift_ang:
-        spectrum *= drift_transfer(shape, pixel_ang, settings.drift_ang, rng.uniform(0, np.pi))
-    # The MTF blurs the signal; the part that also blurs the noise is applied in `expose`.
-    noise_transfer = np.sqrt(settings.nps_nyquist)
-    sensor = min(settings.mtf_nyquist / noise_transfer, 1.0)
-    spectrum *= amplitude_transfer(squared * np.float32(pixel_ang**2), float(sensor))
+        angle_rad = 0.0 if rng is None else rng.uniform(0, np.pi)
+        spectrum *= drift_transfer(shape, pixel_ang, settings.drift_ang, angle_rad)
+    spectrum *= _sensor_transfer(settings, squared)
     contrast = 2 * irfft2(spectrum, s=shape)
     absorbed = thickness * np.float32(settings.ice_thickness_ang / _MEAN_FREE_PATH_ANG)
     return np.exp(contrast - absorbed) * (1 - specimen.loss)
+
+
+def _sensor_transfer(
+    settings: SimulationSettings, squared: Float32[np.ndarray, "height half_width"]
+) -> Float32[np.ndarray, "height half_width"]:
+    """Compute the part of the MTF that blurs the signal only; `expose` blurs the noise too."""
+    sensor = min(settings.mtf_nyquist / np.sqrt(settings.nps_nyquist), 1.0)
+    return amplitude_transfer(squared * np.float32(settings.pixel_size_ang**2), float(sensor))
 
 
 def _make_gain_error(settings: SimulationSettings) -> Float32[np.ndarray, "height width"] | None:

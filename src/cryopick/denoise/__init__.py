@@ -1,0 +1,1 @@
+"""Denoising of micrographs by a small network, and its training."""

@@ -1,0 +1,151 @@
+"""Training of the denoiser on pairs of a noisy image and a target.
+
+The target is another exposure of the same specimen, or the mean of many. The network that
+minimises the mean squared error to either is the conditional mean of the specimen, which invents
+no detail (Lehtinen et al. 2018, Noise2Noise, ICML).
+
+- `Pair`, `PairSource`: training data.
+- `DenoiserTrainingSettings`: settings of the training.
+- `train_denoiser`: start or resume a training run.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from cryopick.array_types import Float32
+from cryopick.denoise.network import DenoisingNetwork
+from cryopick.denoise.settings import DenoiserTrainingSettings
+from cryopick.model.device import autocast_context
+from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
+
+__all__ = ["DenoisingProgress", "Pair", "PairSource", "train_denoiser"]
+
+_WARM_UP_STEPS = 50
+_BETAS = (0.9, 0.99)  # of AdamW
+_MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A noisy image and its target, both normalised by the background of the noisy image.
+
+    Attributes:
+        noisy: Input of the network.
+        target: Image that its output should equal.
+        weight: Weight of the squared error.
+    """
+
+    noisy: Float32[np.ndarray, "side side"]
+    target: Float32[np.ndarray, "side side"]
+    weight: float = 1.0
+
+
+@runtime_checkable  # the tests check types as they are used
+class PairSource(Protocol):
+    """Training data of a run."""
+
+    def draw(self, step: int, count: int) -> list[Pair]:
+        """Draw the pairs of a step; the same for the same step."""
+        ...
+
+
+@dataclass(frozen=True)
+class DenoisingProgress:
+    """Progress reported at a checkpoint.
+
+    Attributes:
+        step: Number of completed training steps.
+        loss: Mean of the loss since the previous checkpoint.
+    """
+
+    step: int
+    loss: float
+
+
+def train_denoiser(
+    network: DenoisingNetwork,
+    source: PairSource,
+    settings: DenoiserTrainingSettings,
+    checkpoint: Path,
+    key: str,
+    *,
+    on_progress: Callable[[DenoisingProgress], None] = lambda _: None,
+) -> DenoisingNetwork:
+    """Train a network, or resume an interrupted run.
+
+    Args:
+        network: Network to start from, on the device to compute on; trained in place.
+        source: Training data.
+        settings: Settings of the training.
+        checkpoint: Training checkpoint; the run resumes from it if it exists.
+        key: Identifies the settings and the data of the run.
+        on_progress: Called at each checkpoint.
+
+    Returns:
+        A network with the moving average of the weights.
+
+    Raises:
+        FormatError: The checkpoint is damaged or belongs to another run.
+    """
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, betas=_BETAS)
+    average = AveragedModel(
+        network, avg_fn=lambda mean, new, _: mean.lerp(new, 1 - settings.average)
+    )
+    parts: dict[str, Checkpointed] = {
+        "network": network,
+        "optimizer": optimizer,
+        "average": average,
+    }
+    state = TrainingState()
+    if checkpoint.exists():
+        state = load_checkpoint(checkpoint, parts, key, next(network.parameters()).device)
+    losses: list[float] = []
+    while state.step < settings.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(state.step, settings)
+        losses.append(_train_step(network, optimizer, source.draw(state.step, settings.pairs)))
+        average.update_parameters(network)
+        state.step += 1
+        if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
+            save_checkpoint(checkpoint, parts, state, key)
+            on_progress(DenoisingProgress(state.step, float(np.mean(losses))))
+            losses.clear()
+    result = copy.deepcopy(average.module)
+    assert isinstance(result, DenoisingNetwork)
+    return result.eval()
+
+
+def _train_step(
+    network: DenoisingNetwork, optimizer: torch.optim.Optimizer, pairs: Sequence[Pair]
+) -> float:
+    """Train on one minibatch and return its loss."""
+    device = next(network.parameters()).device
+    noisy, target = (
+        torch.from_numpy(np.stack(images))[:, None].to(device, memory_format=torch.channels_last)
+        for images in zip(*((pair.noisy, pair.target) for pair in pairs), strict=True)
+    )
+    weight = torch.tensor([pair.weight for pair in pairs], device=device)
+    with autocast_context(device):
+        estimate: Tensor = network(noisy)
+    error = (estimate.float() - target).square().mean((1, 2, 3))
+    loss = (weight * error).mean()
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _schedule(step: int, settings: DenoiserTrainingSettings) -> float:
+    """Compute the learning rate of a step as a fraction of its maximum."""
+    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    return warm_up * min(1.0, (settings.steps - step) / max(settings.falling_steps, 1))
