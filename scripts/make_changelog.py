@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Move the notes of changes/ into CHANGELOG.md: `scripts/make_changelog.py VERSION [DATE]`.
 
-The notes are sorted by topic and by name. The folder then holds its README alone. A version that the
-changelog has already is an error, and nothing is written.
+The notes are sorted by topic and by name. The folder then holds its README alone. A version that
+the changelog has already is an error, and nothing is written.
 
 - `assemble`: do this in a folder.
 - `group_notes`: sort the notes by topic.
@@ -21,7 +21,17 @@ TOPICS = {
     "Picking and training": (
         *("benchmark", "centring", "class", "consensus", "cross", "denois", "doubtful", "elongat"),
         *("evaluate", "feedback", "filament", "fine", "fitted", "flat", "foreign", "general"),
-        *("high_scores", "label-checks", "nnpu", "no-particles", "pipeline", "regions", "scale"),
+        *(
+            "high_scores",
+            "label-checks",
+            "nnpu",
+            "no-particles",
+            "pipeline",
+            "reconstruction",
+            "regions",
+            "report",
+            "scale",
+        ),
         *(
             "scores",
             "second",
@@ -81,9 +91,7 @@ def assemble(folder: Path, version: str, date: str) -> int:
         parts += [f"- {notes[stem]}" for stem in stems] + [""]
     head, mark, earlier = text.partition("\n## ")
     head = head.partition(" There is no release yet")[0].rstrip()
-    changelog.write_text(
-        "\n".join([head, "", *parts]) + mark.lstrip("\n") + earlier, encoding="utf-8"
-    )
+    changelog.write_text("\n".join([head, "", *parts]) + mark + earlier, encoding="utf-8")
     for path in files:
         path.unlink()
     return len(files)

@@ -152,7 +152,7 @@ def test_a_folder_gets_one_table_per_micrograph(run, out):
     run(f"{LINE} -o {out} --format box --box-px 12")
 
     found = sorted(path.name for path in Path(out).iterdir())
-    assert found == ["mic_0.box", "mic_1.box", "mic_2.box", "settings.toml"]
+    assert found == ["mic_0.box", "mic_1.box", "mic_2.box", "run.json", "settings.toml"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cryopick.errors import CryopickError, SettingsError
 from cryopick.io.images.micrograph import describe_micrograph, read_micrograph
 from cryopick.io.images.mrc import inspect_mrc
 from cryopick.picks import Picks
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.listed_path import listed_pixel_size
 
 __all__ = [
@@ -50,7 +51,7 @@ def read_pixel_size(path: Path) -> float | None:
     listed_ang = listed_pixel_size(path)
     if listed_ang is not None:
         return listed_ang
-    with suppress(CryopickError):
+    with suppress(CryopickError), translate_file_errors(path):
         return describe_micrograph(path, with_pixels=False).pixel_size_ang
     return None
 
