@@ -78,6 +78,19 @@ def test_a_tag_on_this_commit_names_the_version():
         assert tag == f"v{PROJECT['version']}"
 
 
+def test_the_citation_and_the_supported_versions_are_those_of_this_version():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    series = ".".join(PROJECT["version"].split(".")[:2])
+
+    assert citation["version"] == PROJECT["version"]
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["license"] == "BSD-3-Clause"
+    assert {"message", "title", "authors", "date-released"} <= set(citation)
+    assert f"| {series} | yes |" in (ROOT / "SECURITY.md").read_text()
+
+
 def test_the_conda_recipe_makes_the_version_and_commands_of_the_package():
     recipe = (ROOT / "packaging" / "meta.yaml").read_text()
 
