@@ -255,7 +255,9 @@ def test_every_pixel_is_scored_if_an_earlier_call_has_found_the_size(tmp_path, m
     assert dense == replace(first, step_px=1)
 
 
-def test_a_model_that_was_replaced_under_its_name_finds_the_size_anew(tmp_path, monkeypatch):
+def test_the_size_is_found_again_for_a_model_that_was_replaced_under_its_name(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("cryopick.clients.topaz_cli.particle_size._EARLIER", defaultdict(list))
     model, cpu, image = load_model(GENERAL_MODEL), torch.device("cpu"), tmp_path / "rank0.mrc"
     name = tmp_path / "m.safetensors"

@@ -1,4 +1,4 @@
-"""Where tables and models come from: version, command, settings, checksums of all inputs."""
+"""Origin of tables and models: version, command, settings, checksums of all inputs."""
 
 import hashlib
 import json
@@ -188,3 +188,14 @@ def test_a_model_records_the_checksums_of_labels_and_micrographs(run_words):
     assert metadata.checksums["labels"] == checksum_path(Path("labels.tsv"))
     assert metadata.checksums["model"] == checksum_path(Path("a.safetensors"))
     assert metadata.settings == Path("a.run/settings.toml").read_text()
+
+
+def test_the_report_of_picking_names_table_and_numbers(run):
+    report = json.loads(run(f"{PICK} --force --json --quiet").stdout)
+
+    assert report["status"] == 0
+    assert {"picks.star", "picks.run.json", "picks.settings.toml"} <= set(report["outputs"])
+    assert report["results"]["table"] == "picks.star"
+    assert report["results"]["micrographs"] == 3
+    assert report["results"]["picks"] > 0
+    assert not any("parts" in name for name in report["outputs"])

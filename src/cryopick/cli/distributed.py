@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import (
     MICROGRAPHS,
     BoxSize,
@@ -133,6 +133,7 @@ def watch(
     result = live_picker.run(
         every_s=every_s, until_idle_s=until_idle_s, notify=lambda text: note(text)
     )
+    add_results(picked=result.picked, new=result.new, failures=result.failures)
     note(f"picked {format_count(result.new, 'new micrograph')}, {result.picked} in total")
     if result.failures:
         raise UnfinishedError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.messages import note, warn
+from cryopick.cli.messages import add_results, note, warn
 from cryopick.cli.options import Force
 from cryopick.cli.tables import align_names, read_with_context, write_table
 from cryopick.errors import InputError, OutputExistsError, format_count
@@ -115,6 +115,7 @@ def feedback(
             sources=[source],
         )
     micrograph_count = len([rows for rows in labels.rows_by_micrograph().values() if len(rows)])
+    add_results(labels=len(labels), negatives=len(negatives))
     note(
         f"{len(labels) / micrograph_count:.1f} labels per micrograph on "
         f"{format_count(micrograph_count, 'micrograph')}"

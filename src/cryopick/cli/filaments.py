@@ -7,7 +7,7 @@ from typer import Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import (
     Config,
     Device,
@@ -97,6 +97,8 @@ def filaments(
         )
         sizes = list_pixel_sizes(plan.micrographs, settings.pixel_size_ang)
         record = replace(record, settings=work.describe(), pixel_sizes_ang=sizes)
-        note(plan.write(concatenate(segments), record.describe_origin()))
+        table = concatenate(segments)
+        add_results(segments=len(table), micrographs=len(table.micrographs))
+        note(plan.write(table, record.describe_origin()))
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

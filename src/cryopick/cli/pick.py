@@ -6,6 +6,7 @@ from typer import BadParameter, Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster
+from cryopick.cli.messages import add_results
 from cryopick.cli.options import (
     BoxSize,
     Config,
@@ -106,6 +107,11 @@ def pick(
         result = pick_micrographs(job, events)
     if output.out.endswith(".star") or table_format == "star":
         warn_about_tiff(result.picks.micrographs)
+    add_results(
+        picks=len(result.picks),
+        micrographs=len(result.picks.micrographs),
+        table=output.out,
+    )
     check_skipped(result.skipped, len(job.micrographs))
 
 

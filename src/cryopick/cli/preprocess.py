@@ -7,7 +7,7 @@ from typer import Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Config, Force, Micrographs
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
@@ -78,6 +78,7 @@ def preprocess(
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             header = f"# prepared for the model {model.name}\n" if model else ""
             temporary.write_text(header + to_toml(settings), encoding="utf-8")
+    add_results(micrographs=len(outputs) - len(batch.skipped_files))
     written = format_count(len(outputs) - len(batch.skipped_files), "micrograph")
     note(f"{written} written to {out}")
     batch.finish()

@@ -6,7 +6,7 @@ from typing import Any
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import BoxSize, Config, Force, Micrographs, ShardName, Table, TableFormat
 from cryopick.cli.progress import Batch
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -78,6 +78,7 @@ def propose(
         )
         sizes = list_pixel_sizes(plan.micrographs, settings.pixel_size_ang)
         record = replace(record, settings=settings_text, pixel_sizes_ang=sizes)
+        add_results(picks=len(table), micrographs=len(table.micrographs))
         note(plan.write(table, record.describe_origin()))
         write_run_metadata(record, metadata_file(plan.out))
     batch.finish()

@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from cryopick.cli.app import app
-from cryopick.cli.messages import note, warn
+from cryopick.cli.messages import add_results, note, warn
 from cryopick.cli.options import MICROGRAPHS, Device, Force, PixelSizeAng
 from cryopick.errors import format_count
 from cryopick.workflows.table_output import metadata_file, settings_file
@@ -97,4 +97,5 @@ def report(
     if opened_run.unmatched:
         missing = format_count(len(opened_run.unmatched), "micrograph")
         warn(f"skipped {missing} of {run} without a matching file; add --micrographs")
+    add_results(page=str(page))
     note(f"report written to {page}; open it in a browser")

@@ -5,7 +5,7 @@ from typing import Annotated
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger, select_shard
 from cryopick.cli.clusters import ClusterName, WorkerCount, choose_cluster, distribute_batch
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import (
     Config,
     Device,
@@ -77,5 +77,6 @@ def score(
         results = list(batch.run(lambda path: work.write_scores(path, outputs[path], ledger)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
+    add_results(score_maps=len(results))
     note(f"{format_count(len(results), 'score map')} written to {out}")
     batch.finish()

@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import note, warn
+from cryopick.cli.messages import add_results, note, warn
 from cryopick.cli.options import MICROGRAPHS, Config, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
@@ -112,6 +112,7 @@ def extract_particles(
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(settings), encoding="utf-8")
         carry_run_files([picks], str(star), stopwatch().command, overwrite=True)
+    add_results(particles=len(particles), micrographs=len(extracted))
     counts = format_count(len(particles), "particle")
     note(f"{counts} of {format_count(len(extracted), 'micrograph')} written to {star}")
     lost = sum(len(picks_by_file[path]) for path in extracted) - len(particles)

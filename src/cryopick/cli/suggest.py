@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import BadParameter, Option, echo
+from typer import BadParameter, Option
 
 from cryopick.active.settings import SuggestSettings
 from cryopick.cli.app import app, stopwatch
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import warn
+from cryopick.cli.messages import add_results, print_result, warn
 from cryopick.cli.options import (
     BoxSize,
     Config,
@@ -122,7 +122,8 @@ def suggest(
         if out_micrographs:
             _write_list(order, out_micrographs)
         if settings.micrographs:
-            echo("\n".join(order[: settings.micrographs]))
+            add_results(micrographs_to_label=order[: settings.micrographs])
+            print_result("\n".join(order[: settings.micrographs]))
         with atomic_write(settings_file(out), overwrite=True) as temporary:
             temporary.write_text(candidates.describe(), encoding="utf-8")
         write_table(chosen, out, table_format=table_format, overwrite=True, box_px=box_px)

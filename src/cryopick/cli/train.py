@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import BadParameter, Option
 
 from cryopick.cli.app import app, stopwatch
+from cryopick.cli.messages import add_results
 from cryopick.cli.options import MICROGRAPHS, Config, Device, Ignore, read_ignored_regions
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -146,6 +147,7 @@ def train(
     )
     with open_events() as events:
         trained = train_model(job, events)
+    add_results(model=str(out), labels=len(training.labels), micrographs=len(training.paths))
     check_skipped(trained.skipped, len(all_micrographs))
 
 

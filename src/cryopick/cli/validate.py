@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option, echo
 
 from cryopick.cli.app import Application, app
-from cryopick.cli.messages import note, warn
+from cryopick.cli.messages import add_results, note, print_result, warn
 from cryopick.cli.options import MICROGRAPHS, Force, Json
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
 from cryopick.cli.stack import extract_particles
@@ -208,10 +208,15 @@ def shares(
     compared = compare_class_shares(
         [read_classes(prefix) for prefix in prefixes], low_pass_ang=low_pass_ang
     )
-    echo("class  share in each set")
+    print_result("class  share in each set")
     for row, number in enumerate(compared.reference):
         cells = "".join(f" {100 * share:6.1f} %" for share in compared.share[:, row])
-        echo(f"{number:5d} {cells}")
+        print_result(f"{number:5d} {cells}")
+    add_results(
+        classes=[int(number) for number in compared.reference],
+        shares_frac=[[float(share) for share in row] for row in compared.share],
+        correlations=[float(value) for value in compared.correlation],
+    )
     similarity = " ".join(f"{value:.2f}" for value in compared.correlation)
     note(f"mean correlation with the reference, by set: {similarity}")
 

@@ -52,7 +52,7 @@ class Finding:
         subject: Part of the installation, such as "disk".
         value: What was found.
         state: Whether it is as it should be.
-        advice: How to mend it; empty if nothing is wrong.
+        advice: How to repair it; empty if nothing is wrong.
     """
 
     subject: str
@@ -87,11 +87,8 @@ def check_installation(folder: Path) -> list[Finding]:
 
 
 def _check_versions() -> Iterator[Finding]:
-    import cryopick
-
-    yield Finding(
-        subject="cryopick", value=f"{version('cryopick')} in {Path(cryopick.__file__).parent}"
-    )
+    package = Path(__file__).resolve().parents[1]
+    yield Finding(subject="cryopick", value=f"{version('cryopick')} in {package}")
     yield Finding(subject="Python", value=f"{platform.python_version()}, {sys.executable}")
     yield Finding(subject="system", value=f"{platform.platform()}, {platform.machine()}")
 
@@ -169,14 +166,14 @@ def _check_threads() -> Iterator[Finding]:
     value = f"{usable} of {cores} cores usable"
     if limit is not None:
         value += f", limited to {limit:g} by the container"
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if not asked:
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if not threads:
         yield Finding(subject="threads", value=value)
         return
-    is_over = asked.isdigit() and int(asked) > min(usable, limit or usable)
+    is_over = threads.isdigit() and int(threads) > min(usable, limit or usable)
     yield Finding(
         subject="threads",
-        value=f"{value}; OMP_NUM_THREADS={asked}",
+        value=f"{value}; OMP_NUM_THREADS={threads}",
         state=State.NOTE if is_over else State.OK,
         advice="more threads than cores make it slow; lower OMP_NUM_THREADS" if is_over else "",
     )
@@ -252,8 +249,8 @@ def _check_programs() -> Iterator[Finding]:
             yield Finding(subject=name, value="not found on PATH", state=State.NOTE)
         else:
             yield Finding(subject=name, value=f"{_describe_program(path)}, {path}")
-    found = [name for name, command in _SCHEDULERS.items() if shutil.which(command)]
-    yield Finding(subject="scheduler", value=", ".join(found) or "none")
+    schedulers = [name for name, command in _SCHEDULERS.items() if shutil.which(command)]
+    yield Finding(subject="scheduler", value=", ".join(schedulers) or "none")
 
 
 def _describe_program(path: str) -> str:
@@ -264,10 +261,10 @@ def _describe_program(path: str) -> str:
     if not file.name.startswith("relion_refine"):
         return "found"
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not run ({error})"
-    match = _SERIES.search(done.stdout + done.stderr)
+    match = _SERIES.search(process.stdout + process.stderr)
     return match[0] if match else "of unknown version"

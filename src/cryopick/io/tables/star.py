@@ -280,8 +280,9 @@ def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
         fractional=_list_fractional(picks),
     )
     context = StarContext(block="") if layout.one_micrograph else layout.star
-    own = f"cryopick {version('cryopick')}" if context.version else ""  # not in those of clients
-    origin = layout.star.provenance or own
+    # Not in the tables of clients, which have no version either.
+    this_version = f"cryopick {version('cryopick')}" if context.version else ""
+    origin = layout.star.provenance or this_version
     yield from [f"# {origin}"] if origin else []
     yield from [context.others, "", ""] if context.others else []
     yield from ["", f"# version {context.version}"] if context.version else []
