@@ -162,7 +162,7 @@ def test_the_radius_is_the_one_that_ranks_the_targets_best(topaz, tmp_path):
     [
         ("extract a.mrc -m none", 2, "--radius is required"),
         ("extract a.mrc -m none -r 0", 2, "--radius must be above 0"),
-        ("extract a.mrc -m none -r 3 --dims 3", 2, "picking in tomograms is not supported"),
+        ("extract a.mrc -m none -r 3 --dims 3", 2, "use `cryopick tomo pick`"),
         ("extract a.mrc -r 3 -m none.sav", 1, "no such model file"),
         ("extract no*.mrc -r 3 -m none", 1, "no file matches"),
         ("extract a.mrc -m none -r 3 -x 0", 1, "scales must be above 0"),

@@ -80,7 +80,7 @@ def extract(values: Namespace) -> int:
 def _check(values: Namespace) -> None:
     error = values.parser.error
     if values.dims == 3:  # dimensions
-        error("--dims 3: picking in tomograms is not supported")
+        error("--dims 3: use `cryopick tomo pick` with a model of `cryopick tomo train`")
     if values.model == "none" and values.radius is None and not values.targets:
         error("--radius is required, or --targets to optimize it")
     if values.radius is not None and not values.radius > 0:

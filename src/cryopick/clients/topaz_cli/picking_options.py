@@ -76,7 +76,7 @@ def extract_options(parser: Parser) -> None:
         type=parse_integer,
         choices=(2, 3),
         default=2,
-        help="2; tomograms are not supported",
+        help="2; for tomograms use `cryopick tomo pick`",
     )
     add("-p", "--patch-size", type=parse_integer, default=0, help=_UNUSED)
     add(
