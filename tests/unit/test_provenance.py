@@ -199,3 +199,4 @@ def test_the_report_of_picking_names_table_and_numbers(run):
     assert report["results"]["micrographs"] == 3
     assert report["results"]["picks"] > 0
     assert not any("parts" in name for name in report["outputs"])
+    assert all(Path(name).exists() for name in report["outputs"])

@@ -136,7 +136,7 @@ class Console:
                 "folder": str(Path.cwd()),
                 "status": status,
                 "seconds": seconds,
-                "outputs": list(self._outputs),
+                "outputs": [name for name in self._outputs if Path(name).exists()],
                 "skipped": self._skipped,
                 "messages": self._messages,
                 "results": self._results,
