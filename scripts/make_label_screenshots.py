@@ -8,6 +8,7 @@ one of them.
 
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -48,7 +49,7 @@ def shoot(page: Page, name: str) -> None:
             "async (t) => (await import(document.baseURI + 'js/store.js')).theme.value = t", theme
         )
         page.wait_for_timeout(900)
-        page.get_by_text("Reading…").wait_for(state="hidden")
+        page.get_by_text(re.compile("Reading…|Denoising…")).wait_for(state="hidden")
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         path = OUT / f"label-{name}-{theme}.webp"
         for quality in (90, 80, 70, 60, 50, 40):

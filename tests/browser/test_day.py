@@ -82,7 +82,7 @@ class StraightPath:
             self.user.module("session.js", "(m, theme) => m.setTheme(theme)", theme)
             for width, height in SIZES:
                 self.page.set_viewport_size({"width": width, "height": height})
-                self.page.wait_for_timeout(1500)
+                self.page.wait_for_timeout(1000)
                 self.page.screenshot(path=Path(SHOTS) / f"{name}-{theme}-{width}.png")
         self.page.set_viewport_size({"width": 1280, "height": 720})
         self.page.wait_for_timeout(500)

@@ -77,6 +77,21 @@ def test_ten_thousand_micrographs_are_listed_in_parts(client, project):
     assert [row["name"] for row in answer["rows"]] == [f"{i:05d}.mrc" for i in range(5000, 5050)]
 
 
+def test_a_denoised_image_has_less_noise_at_the_same_position(client, project):
+    def grey(variant):
+        answer = client.get("/api/micrographs/1/display", params={"n": 256, "variant": variant})
+        assert answer.status_code == 200, answer.text
+        position = [answer.headers[name] for name in ("x-scale", "x-origin-x", "x-origin-y")]
+        pixels = np.asarray(Image.open(io.BytesIO(answer.content))).astype(np.float64)
+        return pixels, position
+
+    (raw, raw_position), (denoised, position) = grey("raw"), grey("denoised")
+
+    assert denoised.shape == raw.shape
+    assert position == raw_position
+    assert np.abs(np.diff(denoised)).mean() < 0.5 * np.abs(np.diff(raw)).mean()
+
+
 def test_images_have_fixed_sizes_and_state_their_position(client, project, tmp_path):
     image = np.zeros((1500, 3000), np.float32)
     image[:, 2000] = 1

@@ -146,7 +146,7 @@ def create_image_routes(project: AnnotationProject) -> APIRouter:
     def display(
         mid: Number,
         n: ImageSize = ImageSize.MEDIUM,
-        variant: Literal["raw", "filtered", "scores"] = "raw",
+        variant: Literal["raw", "filtered", "denoised", "scores"] = "raw",
         lp: Annotated[Angstrom | None, Query()] = None,
         hp: Annotated[Angstrom | None, Query()] = None,
         run: Annotated[str, Query(max_length=64)] = "",
@@ -157,6 +157,8 @@ def create_image_routes(project: AnnotationProject) -> APIRouter:
             image = project.images.render_scores(
                 (run, mid, is_done), lambda: project.runs.score_map(run, mid)
             )
+        elif variant == "denoised":
+            image = project.images.render_denoised(Path(row["path"]), int(n), row["pixel_size_ang"])
         else:
             is_filtered = variant == "filtered"
             image = project.images.render_micrograph(

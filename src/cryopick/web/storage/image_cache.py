@@ -33,6 +33,7 @@ _MAX_PARALLEL = 2  # each image being rendered may need a whole micrograph in me
 _JPEG_QUALITY = 90
 _MAX_CROP_PX = 1024
 _OVERVIEW_PX = 512
+_DENOISED_PX = 2048  # longer side of the image that is denoised
 _MAX_LOGIT = 6.0  # score maps are clipped here; the probability is 0.998
 
 Plane = Float32[np.ndarray, "height width"]
@@ -88,6 +89,31 @@ class ImageCache:
                     high_pass_ang=high_pass_ang,
                 )
             return RenderedImage(_encode_jpeg(convert_to_greys(image)), factor, (factor - 1) / 2)
+
+    def render_denoised(
+        self, path: Path, max_side_px: int, pixel_size_ang: float | None
+    ) -> RenderedImage:
+        """Render a denoised micrograph with a longer side of at most `max_side_px`.
+
+        The binned micrograph is denoised once, for all sizes.
+
+        Raises:
+            MicrographError: The file cannot be used as a micrograph.
+        """
+        from cryopick.denoise.denoiser import denoise_image
+
+        with self._rendering:
+            key = (_modified(path), "denoised", pixel_size_ang)
+            cached = self._get(key)
+            if cached is None:
+                image, factor = self._read_binned(path, _DENOISED_PX)
+                size_ang = pixel_size_ang * factor if pixel_size_ang else None
+                cached = self._store(key, (denoise_image(image, size_ang), factor))
+            image, factor = cached
+            further = min(math.ceil(max(image.shape) / max_side_px), min(image.shape))
+            scale = factor * further
+            greys = convert_to_greys(bin_pixels(image, further))
+            return RenderedImage(_encode_jpeg(greys), scale, (scale - 1) / 2)
 
     def render_crop(
         self,
@@ -158,10 +184,7 @@ class ImageCache:
             )
 
     def _read_binned(self, path: Path, max_side_px: int) -> tuple[Plane, float]:
-        try:
-            key = (path, path.stat().st_mtime_ns, max_side_px)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        key = (_modified(path), max_side_px)
         cached = self._get(key)
         if cached is None:
             pixels = read_micrograph(path).pixels
@@ -183,6 +206,18 @@ class ImageCache:
             while sum(pixels.nbytes for pixels, _ in self._planes.values()) > _MAX_CACHE_BYTES:
                 self._planes.popitem(last=False)
         return plane
+
+
+def _modified(path: Path) -> tuple[Path, int]:
+    """Identify a version of a file.
+
+    Raises:
+        InputError: The file cannot be accessed.
+    """
+    try:
+        return path, path.stat().st_mtime_ns
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _encode_jpeg(pixels: UInt8[np.ndarray, "height width"]) -> bytes:

@@ -13,7 +13,7 @@ import { toImage } from "./viewer/view.js";
 import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "exclude" });
-const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered" });
+const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 3: "denoised" });
 
 /** @param {object} change */
 const setLens = (change) => (store.lens.value = { ...store.lens.value, ...change });

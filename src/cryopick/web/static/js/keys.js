@@ -34,6 +34,7 @@ export const ACTIONS = [
   { id: "hide", description: "Hide labels and picks while pressed", group: "View", keys: ["C"] },
   { id: "view.1", description: "Show raw", group: "View", keys: ["Alt+1"] },
   { id: "view.2", description: "Show filtered", group: "View", keys: ["Alt+2"] },
+  { id: "view.3", description: "Show denoised", group: "View", keys: ["Alt+3"] },
   { id: "scores", description: "Score map: next opacity", group: "View", keys: ["S"] },
   { id: "boxes", description: "Show the boxes of exported particles", group: "View", keys: ["Shift+B"] },
   { id: "panels", description: "Fold both panels", group: "View", keys: ["\\"] },

@@ -20,9 +20,11 @@ let now = { what: "", control: new AbortController(), shown: Promise.resolve(fal
 /** @param {import("./types.js").Lens} lens @param {number} n */
 function query(lens, n) {
   // Filters need the pixel size, because their resolution is in ångströms.
-  if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
   // The server has its own pixel size; here it tells cached images of an earlier one apart.
-  return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined, px: store.project.value.pixel_size_ang };
+  const px = store.project.value.pixel_size_ang;
+  if (lens.view === "denoised") return { n: Math.max(n, MEDIUM), variant: "denoised", px };
+  if (lens.view === "raw" || !store.pixelSize.value) return { n, variant: "raw" };
+  return { n, variant: "filtered", lp: lens.lowpass || undefined, hp: lens.highpass || undefined, px };
 }
 
 /** @param {number} id @param {object} variant @param {AbortSignal} [signal] @returns {Promise<Plane>} */
@@ -125,7 +127,7 @@ export function loadPlane(m, lens, fine, show) {
 /** Prefetch the neighbours, the next one first. @param {typeof now} request @param {import("./types.js").Lens} lens */
 async function prefetch(request, lens) {
   await new Promise(requestAnimationFrame); // so that the current image is painted before other requests start
-  for (const by of [1, -1]) {
+  for (const by of lens.view === "denoised" ? [1] : [1, -1]) {
     const neighbour = await list.neighbour(by).catch(() => null);
     if (request !== now) return;
     // Not aborted when the user moves on, because this image is usually the next one shown.

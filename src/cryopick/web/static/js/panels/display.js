@@ -22,7 +22,7 @@ export function DisplayPanel({ setDiameter, changeProject, act, estimate }) {
       <button class="plain small" onClick=${() => set(CONTRAST)}>Reset contrast</button></header>
     <${Segments} name="View" wide value=${view} on=${(/** @type {string} */ view) => set({ view })}
       disabled=${hasPixelSize ? [] : ["filtered"]}
-      choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"]]} />
+      choices=${[["raw", "Raw", "view.1"], ["filtered", "Filtered", "view.2"], ["denoised", "Denoised", "view.3"]]} />
     <${Contrast} set=${set} />
     ${scored && html`<${Slide} name=${`Score map (${keyFor("scores")})`} unit="%" off="hidden" min=${0} max=${100} step=${5} value=${Math.round(100 * store.scoreOpacity.value)}
       on=${(/** @type {number} */ v) => (store.scoreOpacity.value = v / 100)} />`}

@@ -227,7 +227,7 @@ function Overlay({ m }) {
   if (store.tool.value === "ruler")
     return html`<div class="over note" data-chrome>Draw a line across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. Press <kbd>Esc</kbd> to finish.</div>`;
   if (store.scoresLoading.value) return html`<div class="corner chip" data-chrome>Computing the score map…</div>`;
-  if (store.loading.value) return html`<div class="corner chip" data-chrome>Reading…</div>`;
+  if (store.loading.value) return html`<div class="corner chip" data-chrome>${store.lens.value.view === "denoised" ? "Denoising…" : "Reading…"}</div>`;
   return null;
 }
 
@@ -246,7 +246,7 @@ function watch(newStage) {
         lastView = null;
       }
       loadPlane(m, store.lens.value, fine.value, (plane) => (plane ? newStage.show(plane) : newStage.blank()));
-      const isShown = m && !m.problem && !store.failure.value && !store.lens.value.moving;
+      const isShown = m && !m.problem && !store.failure.value && !store.lens.value.moving && store.lens.value.view !== "denoised"; // which has no tiles
       if (!isShown) newStage.setTiles(null);
       else newStage.setTiles({ id: m.id, width: m.width_px, height: m.height_px, query: tileQuery(store.lens.value) });
     }),
