@@ -91,7 +91,7 @@ def test_a_report_as_json_lists_outputs_messages_and_results(run):
 
     report = json.loads(result.stdout)
     assert report["command"] == ["cryopick", *shlex.split("threshold a.tsv -o b.tsv --at 0 --json")]
-    assert (report["status"], report["outputs"]) == (0, ["b.tsv"])
+    assert (report["status"], report["outputs"]) == (0, ["b.tsv", "b.run.json"])
     assert report["results"] == {"picks": 1, "micrographs": 1}
     assert {message["level"] for message in report["messages"]} == {"note"}
 
@@ -120,7 +120,7 @@ def test_an_output_that_cannot_be_written_is_named_without_temporary_files(
 
     from cryopick.io.images.mrc import write_mrc
 
-    write_mrc(tmp_path / "a.mrc", np.eye(64, dtype=np.float32), pixel_size_ang=1.0)
+    write_mrc(tmp_path / "a.mrc", np.eye(64, dtype=np.float32), pixel_size_ang=(1.0, 1.0))
     (tmp_path / "blocked").mkdir()
     make_folder, open_file = Path.mkdir, Path.open
 
