@@ -215,3 +215,11 @@ def test_a_closed_pipe_prints_no_error(tmp_path):
     os.close(writer)
     assert done.stderr == ""
     assert done.returncode in (1, -signal.SIGPIPE)
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "cryopick", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith("cryopick 0.")
