@@ -2,7 +2,7 @@
 
 Coordinates are (x, y, z) of particle centres in voxels of the tomogram file; voxel centres are at
 integers, and z is the section. As the third coordinate is a carried column, commands that
-only select rows (`threshold`, `split`, `combine`) also work on these tables.
+only select rows (`threshold`, `split`) also work on these tables.
 
 - `Z_COLUMN`, `CLASS_COLUMN`: names of the columns.
 - `make_table`: build the table of one tomogram.

@@ -15,6 +15,7 @@ from cryopick.train.settings import ObjectiveName
 __all__ = ["DIAMETER_PX", "TomogramPicking", "TomogramTraining"]
 
 DIAMETER_PX = 10.0  # particle diameter in working voxels
+_MIN_LABEL_RADIUS_PX = 1.75  # scores are 2 voxels apart: half the diagonal of their cell is 1.73
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +59,10 @@ class TomogramTraining:
     label_radius_px: Annotated[
         float,
         Help(
-            "Regions centred within this distance of a label count as positive, in working voxels."
+            "Regions centred within this distance of a label count as positive, in working voxels; "
+            "at least 1.75, so that a score is near every label."
         ),
-    ] = 1.5
+    ] = 2.0
     max_turn_deg: Annotated[
         float,
         Help(
@@ -80,7 +82,7 @@ class TomogramTraining:
 
     def __post_init__(self) -> None:
         positive = ("diameter_ang", "particles_per_tomogram", "working_voxel_ang", "learning_rate")
-        for name in (*positive, "label_radius_px", "max_memory_gb"):
+        for name in (*positive, "max_memory_gb"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SettingsError(f"{name} must be above 0; got {value}")
@@ -89,6 +91,11 @@ class TomogramTraining:
                 raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
         if not 0 <= self.contrast < math.inf or not 0 <= self.max_turn_deg <= 180:
             raise SettingsError("contrast must be 0 or more, and max_turn_deg 0 to 180")
+        if not _MIN_LABEL_RADIUS_PX <= self.label_radius_px < math.inf:
+            raise SettingsError(
+                f"label_radius_px must be at least {_MIN_LABEL_RADIUS_PX}; "
+                f"got {self.label_radius_px}"
+            )
         if self.seed < 0:
             raise SettingsError(f"seed must be 0 or more; got {self.seed}")
 

@@ -60,8 +60,9 @@ def _iterate_contours(
 ) -> Iterator[tuple[int, Float[np.ndarray, "points 3"]]]:
     """Yield the number of the object, from 1, and the points of each contour."""
     position, number = _HEADER_BYTES, 0
-    while content[position : position + 4] not in (b"IEOF", b""):
-        tag = content[position : position + 4]
+    while (tag := content[position : position + 4]) != b"IEOF":
+        if len(tag) < 4:
+            raise FormatError(f"{path}: the model is cut short; save it again")
         if tag == b"OBJT":
             number += 1
             position += _OBJECT_BYTES
