@@ -80,7 +80,7 @@ def small_blocks(monkeypatch):
     ):
         monkeypatch.setattr(module, name, 64)
     for module in (csv_table, json_rows, tsv, via):
-        monkeypatch.setattr(module, "_ROWS_PER_BLOCK", 3)
+        monkeypatch.setattr(module, "ROWS_PER_BLOCK", 3)
 
 
 def assert_equal(one, other):
