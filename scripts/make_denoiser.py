@@ -49,7 +49,7 @@ def main() -> None:
         SimulatedPairs(molecules, seed=RECIPE.seed),
         RECIPE,
         options.run / "training.safetensors",
-        hash_settings(replace(RECIPE, steps=1)),  # more steps continue a run
+        hash_settings(replace(RECIPE, steps=1, falling_steps=0)),  # a run may be extended
         on_progress=print_progress,
     )
     summary = {

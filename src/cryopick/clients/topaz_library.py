@@ -7,6 +7,7 @@ arguments and results are those of Topaz 0.3.20.
 - `score_images`: score files with a model.
 - `load_model`: a model that scores arrays.
 - `non_maximum_suppression`: peaks of a score map.
+- `Denoise`, `denoise_image`, `denoise_stream`: denoise an array, or files.
 """
 
 import tempfile
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "Denoise",
     "LoadedModel",
+    "denoise_image",
+    "denoise_stream",
     "load_model",
     "non_maximum_suppression",
     "normalize",
@@ -181,3 +185,98 @@ def non_maximum_suppression(
     scores = np.asarray(x, dtype=np.float32)
     peaks = suppress_non_maxima(scores, radius=r, threshold=threshold)
     return scores[tuple(peaks.T)], peaks[:, ::-1].astype(np.int32)
+
+
+class Denoise:
+    """The denoiser of the package, for any name of a model of Topaz, or that of a file."""
+
+    def __init__(self, model: str = "unet", use_cuda: bool = False, dims: int = 2) -> None:
+        """Load a denoiser.
+
+        Args:
+            model: Name of a model of Topaz, or file of a denoiser of cryopick.
+            use_cuda: Compute on a GPU, if there is one.
+            dims: Dimensions; only micrographs, 2, are denoised.
+
+        Raises:
+            NotImplementedError: `dims` is not 2.
+        """
+        if dims != 2:  # micrographs
+            raise NotImplementedError("cryopick does not denoise tomograms; use the originals")
+        self.name = str(model)
+        self._device = 0 if use_cuda else -1
+
+    def __call__(
+        self, input: Real[np.ndarray, "height width"]
+    ) -> Float32[np.ndarray, "height width"]:
+        """Denoise an image."""
+        return self.denoise(input)
+
+    def denoise(
+        self,
+        x: Real[np.ndarray, "height width"],
+        patch_size: int = -1,  # noqa: ARG002
+        padding: int = 128,  # noqa: ARG002
+    ) -> Float32[np.ndarray, "height width"]:
+        """Denoise an image; the result does not depend on patches."""
+        return denoise_image(x, [self])
+
+
+def denoise_image(
+    mic: Real[np.ndarray, "height width"],
+    models: Sequence[Denoise] = (),
+    lowpass: float = 1,
+    gaus: float | None = None,
+    normalize: bool = False,
+    **_: Any,  # noqa: ANN401  # further arguments of Topaz
+) -> Float32[np.ndarray, "height width"]:
+    """Denoise an image with the mean of some denoisers.
+
+    Args:
+        mic: The image.
+        models: Denoisers; that of the package if there are none.
+        lowpass: Factor by which a filter lowers the bandwidth of the result.
+        gaus: Standard deviation in pixels of a Gaussian filter of the result.
+        normalize: Scale the result to mean 0 and standard deviation 1.
+    """
+    from cryopick.clients.topaz_cli.denoising import denoise_pixels, open_denoisers
+
+    device = max((model._device for model in models), default=-1)
+    denoisers = open_denoisers([model.name for model in models] or ["unet"], device)
+    values = Namespace(lowpass=lowpass, gaussian=float(gaus or 0.0))
+    image = denoise_pixels(np.asarray(mic), None, denoisers, values)
+    return (image - image.mean()) / max(float(image.std()), 1e-12) if normalize else image
+
+
+def denoise_stream(  # noqa: PLR0913  # the arguments of Topaz
+    micrographs: Sequence[str],
+    output_path: str,
+    format: str = "mrc",
+    suffix: str = "",
+    models: Sequence[Denoise] = (),
+    lowpass: float = 1,
+    pixel_cutoff: float = 0,
+    normalize: bool = True,
+    use_cuda: bool = False,
+    **_: Any,  # noqa: ANN401  # further arguments of Topaz
+) -> None:
+    """Denoise files to `<output_path>/<stem><suffix>.<format>`.
+
+    Raises:
+        InputError: A file cannot be used; the others are written.
+    """
+    from cryopick.clients.topaz_cli.denoising import denoise_files
+
+    values = Namespace(
+        micrographs=list(micrographs),
+        output=output_path,
+        format=format.strip("."),
+        suffix=suffix,
+        lowpass=lowpass,
+        gaussian=0.0,
+        pixel_cutoff=pixel_cutoff,
+        normalize=normalize,
+        device=0 if use_cuda else -1,
+    )
+    if denoise_files(values, [model.name for model in models] or ["unet"]):
+        raise InputError("some micrographs could not be denoised; see the messages")

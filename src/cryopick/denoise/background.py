@@ -1,6 +1,6 @@
 """Background and noise of a micrograph, by which the input of the denoiser is normalised.
 
-- `Background`: the smooth background and the standard deviation of the noise.
+- `SmoothBackground`: the smooth background and the standard deviation of the noise.
 - `measure_background`: measure both.
 - `split_extremes`: separate very strong deviations, whose noise is negligible.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from cryopick.array_types import Float32
 from cryopick.preprocess.display import bin_pixels
 
-__all__ = ["Background", "measure_background", "split_extremes"]
+__all__ = ["SmoothBackground", "measure_background", "split_extremes"]
 
 _BLOCK_PX = 8  # the background is computed on blocks of this size
 _SIGMA_BLOCKS = 6.0  # standard deviation of the Gaussian filter, 48 pixels
@@ -21,7 +21,7 @@ _MAD_TO_SD = 1.4826  # of a Gaussian
 
 
 @dataclass(frozen=True, eq=False)
-class Background:
+class SmoothBackground:
     """Smooth background of a micrograph, and the standard deviation of its noise.
 
     Attributes:
@@ -51,7 +51,7 @@ class Background:
         return (image - self.interpolate(self.shape)) / np.float32(self.noise_sd)
 
 
-def measure_background(image: Float32[np.ndarray, "height width"]) -> Background:
+def measure_background(image: Float32[np.ndarray, "height width"]) -> SmoothBackground:
     """Measure the background of an image by a wide Gaussian filter, and its noise.
 
     The filter averages so many pixels that its own noise is below a hundredth of that of a pixel.
@@ -61,13 +61,13 @@ def measure_background(image: Float32[np.ndarray, "height width"]) -> Background
     block_px = min(_BLOCK_PX, *image.shape)
     blocks = gaussian_filter(bin_pixels(image, block_px), _SIGMA_BLOCKS, mode="nearest")
     shape = (image.shape[0], image.shape[1])
-    background = Background(blocks, block_px, shape, 1.0)
+    background = SmoothBackground(blocks, block_px, shape, 1.0)
     residual = background.normalise(image)
     deviation = residual - np.median(residual)
     noise_sd = _MAD_TO_SD * float(np.median(np.abs(deviation, out=deviation)))
     if noise_sd == 0:  # more than half of the pixels are equal
         noise_sd = float(residual.std()) or 1.0
-    return Background(blocks, block_px, shape, noise_sd)
+    return SmoothBackground(blocks, block_px, shape, noise_sd)
 
 
 def split_extremes(

@@ -76,8 +76,8 @@ class Denoiser:
                 tile_columns = _reflect(left - halo, _end(left, tile_px, width) + halo, width)
                 estimate = self._estimate(image[np.ix_(tile_rows, tile_columns)])
                 target = result[top : top + tile_px, left : left + tile_px]
-                shown_height, shown_width = target.shape
-                target[:] = estimate[halo : halo + shown_height, halo : halo + shown_width]
+                target_height, target_width = target.shape
+                target[:] = estimate[halo : halo + target_height, halo : halo + target_width]
         return result
 
     def _estimate(
@@ -93,8 +93,8 @@ class Denoiser:
 def _end(start: int, tile_px: int, length: int) -> int:
     """Return the end of a tile, extended to a multiple of the network's alignment."""
     alignment = DenoisingNetwork.ALIGNMENT_PX
-    shown = min(tile_px, length - start)
-    return start + -(-shown // alignment) * alignment
+    covered_px = min(tile_px, length - start)
+    return start + -(-covered_px // alignment) * alignment
 
 
 def _reflect(start: int, stop: int, length: int) -> np.ndarray:

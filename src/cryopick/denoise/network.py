@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d
 
 from cryopick.array_types import Float
 
@@ -25,6 +25,7 @@ __all__ = ["DenoisingNetwork"]
 _CHANNELS = (16, 32, 64, 96)  # at strides of 2, 4, 8 and 16 pixels
 _SLOPE = 0.1  # of the leaky rectifier below 0
 _BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # filter of the pyramid along an axis
+_MIN_ENERGY = 0.1
 _FIRST_LOGITS = (-3.5, -2.0, -0.8, 0.4, 1.4)  # of the gains, from fine to coarse
 
 
@@ -40,7 +41,7 @@ class DenoisingNetwork(nn.Module):
     """
 
     ALIGNMENT_PX = 16
-    CONTEXT_PX = 112
+    CONTEXT_PX = 128
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,16 +64,17 @@ class DenoisingNetwork(nn.Module):
         means = [images]
         for _ in _CHANNELS:
             means.append(self._reduce(means[-1]))
-        level1 = self.encode1((images, 2 * means[1]))
-        level2 = self.encode2((level1, 4 * means[2]))
-        level3 = self.encode3((level2, 8 * means[3]))
-        level4 = self.encode4((level3, 16 * means[4]))
+        bands = [fine - self._enlarge(coarse) for fine, coarse in pairwise(means)] + means[-1:]
+        views = [_view(2**level * means[level], 2**level * bands[level]) for level in (1, 2, 3, 4)]
+        level1 = self.encode1((images, views[0]))
+        level2 = self.encode2((level1, views[1]))
+        level3 = self.encode3((level2, views[2]))
+        level4 = self.encode4((level3, views[3]))
         merged3 = self.decode3(level4, level3)
         merged2 = self.decode2(merged3, level2)
         merged1 = self.decode1(merged2, level1)
         features = (merged1, merged1, merged2, merged3, level4)
-        bands = [fine - self._enlarge(coarse) for fine, coarse in pairwise(means)]
-        estimate = self._attenuate(4, means[4], features[4])
+        estimate = self._attenuate(4, bands[4], features[4])
         for level in (3, 2, 1, 0):
             estimate = self._enlarge(estimate) + self._attenuate(
                 level, bands[level], features[level]
@@ -110,18 +112,18 @@ class DenoisingNetwork(nn.Module):
 
 
 class _Level(nn.Module):
-    """A convolution that halves the resolution, and a view of the image at that resolution."""
+    """A convolution that halves the resolution, and views of the image at that resolution."""
 
     def __init__(self, channels_in: int, channels: int, *, kernel: int = 3) -> None:
         super().__init__()
         self.down = nn.Conv2d(channels_in, channels, kernel, stride=2, padding=(kernel - 1) // 2)
-        self.view = nn.Conv2d(1, channels, 3, padding=1)
+        self.view = nn.Conv2d(2, channels, 3, padding=1)
         self.activation = _activation()
 
     def forward(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        """Combine the finer level and the image, whose noise has a variance of about 1."""
-        finer, reduced = inputs
-        result: Tensor = self.activation(self.down(finer) + self.view(reduced))
+        """Combine the finer level and the views."""
+        finer, views = inputs
+        result: Tensor = self.activation(self.down(finer) + self.view(views))
         return result
 
 
@@ -152,6 +154,12 @@ class _Merge(nn.Module):
         """Combine both levels at the resolution of the finer one."""
         result: Tensor = self.pair(self.upsample(coarse) + fine)
         return result
+
+
+def _view(mean: Tensor, band: Tensor) -> Tensor:
+    """Stack an image and the logarithm of the local energy of its band, which noise leaves low."""
+    energy = torch.log(_MIN_ENERGY + avg_pool2d(band.square(), 3, stride=1, padding=1))
+    return torch.cat([mean, energy], dim=1)
 
 
 def _activation() -> nn.LeakyReLU:

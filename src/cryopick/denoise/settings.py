@@ -66,7 +66,7 @@ class DenoiserTrainingSettings:
 
     steps: Annotated[int, Help("Number of training steps.")] = 1400
     pairs: Annotated[int, Help("Number of pairs of image patches per step.")] = 6
-    learning_rate: Annotated[float, Help("Learning rate.")] = 1e-3
+    learning_rate: Annotated[float, Help("Learning rate.")] = 1.5e-3
     falling_steps: Annotated[
         int, Help("Number of last steps in which the learning rate falls to 0.")
     ] = 500

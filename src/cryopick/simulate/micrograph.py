@@ -235,7 +235,7 @@ def _draw_optics(rng: np.random.Generator, settings: SimulationSettings) -> Opti
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Sample:
-    """What a micrograph shows, and the random generators of its noise."""
+    """Content of a micrograph, and the random generators of its noise."""
 
     canvas: Canvas
     optics: Optics

@@ -56,7 +56,7 @@ COMMANDS = {
     "preprocess": Command(
         "downsample and normalize micrographs", files.preprocess_options, "images:preprocess"
     ),
-    "denoise": Command("not supported", files.denoise_options, "denoising:denoise"),
+    "denoise": Command("denoise micrographs", files.denoise_options, "denoising:denoise"),
     "denoise3d": Command("not supported", files.denoise3d_options, "denoising:refuse"),
     "convert": Command("convert particle tables", files.convert_options, "tables:convert"),
     "split": Command("split a table by micrograph", files.split_options, "tables:split"),

@@ -80,11 +80,11 @@ def downsample_options(parser: Parser) -> None:
 
 
 def denoise_options(parser: Parser) -> None:
-    """Add the options of `denoise`; without the stand-in, clients get a clear error."""
+    """Add the options of `denoise`."""
     add = parser.add_argument
     add("micrographs", nargs="*", help="micrographs")
     add("-o", "--output", help="output folder (default: beside the micrographs)")
-    add("--suffix", default="", help="suffix of the names of images")
+    add("--suffix", default="", help="suffix of the names (default: .denoised without --output)")
     add(
         "--format",
         default="mrc",
@@ -92,16 +92,32 @@ def denoise_options(parser: Parser) -> None:
         help="format (default: mrc)",
     )
     add("--normalize", action="store_true", help="scale to mean 0 and standard deviation 1")
-    for names in (("-a", "--dir-a"), ("-b", "--dir-b"), ("--hdf",)):
-        add(*names, help="training is not supported")
-    add("-m", "--model", nargs="+", help=_UNUSED)
+    add(
+        "-m",
+        "--model",
+        nargs="+",
+        default=["unet"],
+        help="denoisers of cryopick, which are averaged; the names of Topaz's models stand for the "
+        "one of the package, none for filters only",
+    )
+    add("-a", "--dir-a", help="folder of the first halves of the micrographs, to train on")
+    add("-b", "--dir-b", help="folder of the second halves, with the same names")
+    add("--save-prefix", help="prefix of the trained denoiser (default: denoiser)")
+    add("--num-epochs", type=parse_integer, default=100, help="10 training steps each")
+    add("--lowpass", type=float, default=1.0, help="factor by which a filter lowers the bandwidth")
+    add("--gaussian", type=float, default=0.0, help="Gaussian filter of the result, SD in pixels")
+    add("--inv-gaussian", type=float, default=0.0, help=_UNUSED)
+    add("--pixel-cutoff", type=float, default=0.0, help="replace pixels this many SD off the mean")
+    add("-d", "--device", type=parse_integer, default=0, help="number of the GPU; CPU below 0")
+    add("-j", "--num-threads", type=parse_integer, default=0, help="number of CPU threads")
+    add("--hdf", help="not supported")
+    add("--stack", action="store_true", help="not supported")
     _add_ignored_options(
         parser,
-        "-d --device;--save-prefix;--save-interval;--holdout;--lowpass;--gaussian;--inv-gaussian;"
-        "--deconv-patch;--pixel-cutoff;-s --patch-size;-p --patch-padding;--method;--arch;--optim;"
-        "--lr;--criteria;-c --crop;--batch-size;--num-epochs;--num-workers;-j --num-threads",
+        "--save-interval;--holdout;--deconv-patch;-s --patch-size;-p --patch-padding;--method;"
+        "--arch;--optim;--lr;--criteria;-c --crop;--batch-size;--num-workers",
     )
-    for name in ("--stack", "--preload", "--deconvolve"):
+    for name in ("--preload", "--deconvolve"):
         add(name, action="store_true", help=_UNUSED)
 
 
