@@ -67,10 +67,10 @@ def test_runs_get_the_pixel_size_of_the_list(listed):
     run = listed.planner.plan_picking(135.0)
 
     plan = json.loads((listed.runs.folder(run) / "plan.json").read_text())
-    argument = plan["commands"][0][1]
-    paths = find_micrographs([argument])
+    at_once, paths = (find_micrographs([words[1]]) for words in plan["commands"])
+    assert [path.name for path in at_once] == ["mic_0.mrc"]
     assert [path.name for path in paths] == ["mic_0.mrc", "mic_1.mrc", "mic_2.mrc"]
-    assert {listed_pixel_size(path) for path in paths} == {7.5}
+    assert {listed_pixel_size(path) for path in (*at_once, *paths)} == {7.5}
 
 
 def test_a_list_that_is_added_later_states_pixel_sizes_too(project, tmp_path):

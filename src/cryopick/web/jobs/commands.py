@@ -123,8 +123,12 @@ class RunPlanner:
         words += ["--diameter-ang", f"{diameter_ang:g}"]
         commands = [words]
         if len(usable) > 1:  # one micrograph alone needs no decisions about the others
-            _write_list(folder / "first.lst", [next(iter(usable.values()))])
-            at_once = [f"@{folder / 'first.lst'}" if word[:1] == "@" else word for word in words]
+            # At the given size, so that candidates appear at once; the comparison of sizes takes
+            # most of the time, and the second command makes it on all micrographs.
+            path = next(iter(usable.values()))
+            _write_list(folder / "first.lst", [path])
+            first_list = self._list_argument(folder / "first.lst", [path])
+            at_once = [words[0], first_list, *words[2:], "--scale-ang", f"{diameter_ang:g}"]
             commands.insert(0, at_once)
         _write_new_plan(folder, commands, on_stop=[])
         return run

@@ -222,4 +222,6 @@ def _format_commands(
 
 
 def _picking_words(project: AnnotationProject, request: ExportRequest) -> list[list[str]]:
-    return project.jobs.commands(request.run or "")
+    commands = project.jobs.commands(request.run or "")
+    # The first command of a picking run only shows one micrograph early.
+    return commands[-1:] if commands and commands[0][0] == "pick" else commands

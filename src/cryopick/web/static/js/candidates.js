@@ -3,6 +3,7 @@
 
 import { get } from "./api.js";
 import * as edits from "./edits.js";
+import { allSaved } from "./gallery_items.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 import { stage } from "./viewer/viewer.js";
@@ -17,16 +18,28 @@ let answers = 0;
 /** The next candidate is being opened; an answer would concern one that the user has not seen. */
 let isMoving = false;
 
-/** Show the candidates of a run. @param {string} id */
+/** @param {string} id of a run */
+const isRunning = (id) => store.runs.value.some((r) => r.id === id && r.state === "running");
+
+/** Number of requested queues; a late response must not replace a newer queue. */
+let requests = 0;
+
+/** Show the candidates of a run. @param {string} id @returns {Promise<void>} */
 export async function begin(id) {
+  const request = ++requests;
+  store.awaitsCandidates.value = false;
   try {
+    await allSaved(); // or candidates that were just answered would be listed again
+    const wasRunning = isRunning(id);
     const { items } = await get(`runs/${id}/candidates`, { k: BATCH });
+    if (request !== requests) return;
+    if (!items.length && wasRunning && !isRunning(id)) return begin(id); // it has ended meanwhile
     run = id;
     queue = items;
     answers = 0;
     store.candidateCount.value = { at: 0, total: items.length };
-    store.awaitsCandidates.value = !items.length && store.runs.value.some((r) => r.id === id && r.state === "running");
-    if (!items.length && !store.awaitsCandidates.value) store.notify("There are no further candidates. Click on particles, or train a model.");
+    store.awaitsCandidates.value = !items.length && wasRunning;
+    if (!items.length && !wasRunning) store.notify("There are no further candidates. Click on particles, or train a model.");
     await next();
   } catch (error) {
     store.notify(/** @type {Error} */ (error).message, "bad");
@@ -77,6 +90,7 @@ export async function skip() {
 }
 
 export function end() {
+  requests++;
   queue = [];
   store.awaitsCandidates.value = false;
   answers = 0;

@@ -94,7 +94,7 @@ function nextOfLabels() {
     return { id: "export", where: "export", text: `Good enough? ${advice() || "Review a random sample to measure the precision."}`, label: "Export particles", more: ["review:random", "Review 40 random picks"] };
   }
   if (!picked && !labels && !clicksOnly.value)
-    return { id: "general", where: "", text: "The general model needs no labels: accept or reject what it finds.", label: "See what the general model finds", more: ["clicks", "Click on particles"] };
+    return { id: "general", where: "", text: "The general model needs no labels.", label: "See what the general model finds", more: ["clicks", "Click on particles"] };
   return nextOfTraining(labels, Boolean(picked), Boolean(trained));
 }
 
