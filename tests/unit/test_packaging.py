@@ -44,6 +44,19 @@ def test_the_dockerfile_is_as_its_linter_would_have_it():
     assert said.stdout.decode() + said.stderr.decode() == ""
 
 
+def test_the_apptainer_definition_has_a_header_and_known_sections():
+    text = (ROOT / "packaging" / "cryopick.def").read_text()
+    head, *sections = re.split(r"^%", text, flags=re.MULTILINE)
+
+    header = dict(re.findall(r"^(\w+): (\S+)$", head, re.MULTILINE))
+    assert header == {"Bootstrap": "docker", "From": "python:3.12-slim"}
+    names = [section.split()[0] for section in sections]
+    assert names == ["files", "post", "environment", "runscript", "test", "labels"]
+    assert all(section.partition("\n")[2].strip() for section in sections)
+    image = (ROOT / "packaging" / "Dockerfile").read_text()
+    assert re.findall(r"^FROM (\S+)", image, re.MULTILINE) == [header["From"]] * 2
+
+
 def test_the_conda_recipe_renders_with_existing_licences():
     import jinja2
     import yaml
