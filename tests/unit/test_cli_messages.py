@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import cryopick.cli.messages
 from cryopick.cli import app, load
 from cryopick.cli.app import MODULES
 
@@ -158,3 +159,10 @@ def test_an_interrupt_of_a_resumable_command_says_how_to_continue(run, monkeypat
 
     assert result.exit_code == 130
     assert result.stderr == "cryopick: interrupted; run the same command again to continue\n"
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES.values())))
+def test_commands_report_through_messages(name):
+    source = Path(cryopick.cli.messages.__file__).with_name(f"{name}.py").read_text()
+
+    assert "err=True" not in source, "use note or warn of cryopick.cli.messages"

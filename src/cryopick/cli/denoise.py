@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger, select_shard
+from cryopick.cli.messages import note
 from cryopick.cli.options import Config, Device, Force, Micrographs, ShardName
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
@@ -58,5 +59,5 @@ def denoise(
         results = list(batch.run(lambda path: work.write(path, outputs[path], ledger)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
-    echo(f"{format_count(len(results), 'micrograph')} written to {out}", err=True)
+    note(f"{format_count(len(results), 'micrograph')} written to {out}")
     batch.finish()

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option, echo
+from typer import Option
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import note
 from cryopick.cli.options import Device, Force, PixelSizeAng
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -89,5 +90,5 @@ def denoise_train(
             last_step = progress.step
 
         train_on_half_sets(training, require_device(device), on_prepared, on_progress)
-    echo(f"{out} written", err=True)
+    note(f"{out} written")
     check_skipped(skipped, len(pairs))
