@@ -38,9 +38,9 @@ def export(client, run, **request):
 
 
 def content(path):
-    """Return the bytes of a file, or of all files of a folder by name."""
+    """Return the bytes of a file, or of all tables of a folder by name."""
     if path.is_dir():
-        return {file.name: file.read_bytes() for file in path.iterdir()}
+        return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "run.json"}
     return path.read_bytes()
 
 
