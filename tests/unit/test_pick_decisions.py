@@ -81,9 +81,9 @@ def test_a_wrong_diameter_is_made_up_for_by_the_scale(factor):
     settings, decisions = resolve([], diameter_ang=given_ang)
 
     assert settings.diameter_ang == given_ang
-    assert DIAMETER_ANG / 1.15 < settings.scale_ang < DIAMETER_ANG * 1.15
+    assert DIAMETER_ANG / 1.25 < settings.scale_ang < DIAMETER_ANG * 1.25
     picker = Picker.create(MODEL, settings, CPU)
-    assert picker.radius_ang == pytest.approx(0.6 * settings.scale_ang)
+    assert picker.radius_ang == pytest.approx(0.6 * min(settings.scale_ang, given_ang))
     assert [decision.subject for decision in decisions] == ["size"]
 
 

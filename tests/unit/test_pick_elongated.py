@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from cryopick.inference.score_map import ScoreMap
-from cryopick.pick.elongated import filter_elongated, filter_if_elongated, find_axes
+from cryopick.pick.elongated import (
+    filter_elongated,
+    filter_if_elongated,
+    find_axes,
+    measure_directionality,
+)
 from cryopick.pick.settings import is_elongated
 
 
@@ -70,3 +75,27 @@ def test_the_axis_of_a_rod_is_found_from_a_point_beside_its_centre(angle_rad):
 
     assert abs(direction[0] @ axis) > np.cos(np.deg2rad(8))
     assert abs((centre[0] - (74, 82)) @ (-axis[1], axis[0])) <= 4
+
+
+@pytest.mark.parametrize("lift", [0.0, -1.5])  # also where no score is positive
+def test_scores_of_rods_depend_on_the_direction_and_those_of_discs_do_not(lift):
+    rng = np.random.default_rng(1)
+    rods, discs = (np.full((240, 240), -5.0) for _ in range(2))
+    y, x = np.indices(rods.shape)
+    for row in range(40, 240, 80):
+        for column in range(40, 240, 80):
+            rods = np.maximum(
+                rods, rod_map(rods.shape, (row, column), 40, 4, rng.uniform(0, np.pi))
+            )
+            discs[np.hypot(y - row, x - column) < 8] = 2.0
+    usable = np.ones((480, 480), bool)
+    noise = rng.normal(0, 1, rods.shape)
+
+    of_rods, of_discs = (
+        measure_directionality(
+            ScoreMap((logits + noise + lift).astype(np.float32), 2), usable, length_px=80.0
+        ).mean()
+        for logits in (rods, discs)
+    )
+
+    assert of_rods > 1.5 * of_discs

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cryopick.inference.score_map import ScoreMap
-from cryopick.pick.elongation import estimate_width, measure_regions
+from cryopick.pick.elongation import estimate_width, guess_width, measure_regions
 
 
 def rods(count, length, width):
@@ -47,3 +47,14 @@ def test_few_or_compact_regions_say_nothing():
 
 def rods_regions(count):
     return measure_regions(*rods(count, length=40, width=8))
+
+
+@pytest.mark.parametrize(
+    ("half", "third", "width_ang"),
+    [(0.4, 0.5, None), (0.9, 0.57, None), (0.7, 1.1, 300 / 11), (0.9, 0.7, 300 / 7)],
+)
+def test_the_width_follows_from_the_scale_that_shows_the_direction_best(half, third, width_ang):
+    values = {150.0: np.full(9, half), 100.0: np.full(9, third)}
+
+    assert guess_width(values, 300.0) == width_ang
+    assert guess_width({}, 300.0) is None

@@ -18,7 +18,7 @@ import torch
 
 from cryopick.errors import InputError
 from cryopick.model.model_file import Model
-from cryopick.pick.elongation import estimate_width
+from cryopick.pick.elongation import estimate_width, guess_width
 from cryopick.pick.evidence import Evidence, measure_evidence
 from cryopick.pick.probe import Probe, probe_micrographs
 from cryopick.pick.settings import FixedContrast, PickSettings, is_elongated
@@ -76,19 +76,24 @@ def resolve_settings(
     if not model.detects_contrast or not is_open:
         return _close_range(settings), []
     probe = partial(probe_micrographs, model, settings, device, paths)
-    evidence = measure_evidence(probe(_list_sizes(settings)))
+    first = probe(_list_sizes(settings))
+    evidence = measure_evidence(first)
     decisions = []
     if settings.contrast == "auto":
         settings = replace(settings, contrast=evidence.contrast)
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))
     if settings.scale_ang is None and settings.width_ang is None and settings.diameter_ang:
-        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe)
+        probe_fine = partial(probe_micrographs, model, settings, device, paths)
+        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe_fine)
         decisions += further_decisions
     if settings.scale_ang is None:
+        given_ang = _mean_side(settings)
+        evidence = measure_evidence(first, given_ang)
         further_ang = _extend_sizes(settings, evidence)
         if further_ang is not None:
-            evidence = evidence.add(measure_evidence(probe([further_ang], evidence.micrographs)))
+            further = probe([further_ang], evidence.micrographs)
+            evidence = evidence.add(measure_evidence(further, given_ang))
         settings, further_decisions = _choose_size(settings, evidence)
         decisions += further_decisions
     return settings, decisions
@@ -105,6 +110,15 @@ def _find_elongation(
         for (contrast, _), regions in fine.regions_ang.items()
         if contrast == settings.contrast
     )
+    if width_ang is None:
+        width_ang = guess_width(
+            {
+                size: values
+                for (contrast, size), values in fine.directionality.items()
+                if contrast == settings.contrast
+            },
+            length_ang,
+        )
     if width_ang is None or not is_elongated(length_ang, width_ang):
         return settings, []
     settings = replace(settings, width_ang=width_ang, scale_ang=math.sqrt(length_ang * width_ang))
@@ -113,6 +127,13 @@ def _find_elongation(
         f"({length_ang:.0f} for particles that are not)"
     )
     return settings, [Decision("size", message)]
+
+
+def _mean_side(settings: PickSettings) -> float | None:
+    """Return the geometric mean of the given sides; None if there is no diameter."""
+    if settings.diameter_ang is None:
+        return None
+    return math.sqrt(settings.diameter_ang * (settings.width_ang or settings.diameter_ang))
 
 
 def _close_range(settings: PickSettings) -> PickSettings:

@@ -4,20 +4,25 @@ At a scale where a rod is a few pixels wide, the network scores all of its lengt
 the rod's shape, in many directions, has its maximum where the whole rod is under it: at the centre.
 
 - `filter_elongated`: filter a score map for particles of a given length and width.
+- `measure_directionality`: how much the scores at the best peaks depend on the direction.
 - `filter_if_elongated`: the same where the sides are known.
 - `find_axes`: the line through each of some particles along which the scores are highest.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from cryopick.array_types import Float, Float32
+from cryopick.array_types import Bool, Float, Float32
 from cryopick.inference.score_map import ScoreMap
+from cryopick.pick.suppression import suppress_non_maxima
 
 __all__ = [
     "SPACING_FRAC",
     "filter_elongated",
     "filter_if_elongated",
     "find_axes",
+    "measure_directionality",
 ]
 
 SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
@@ -29,6 +34,9 @@ _MIN_SD_STEPS = 0.6  # of the width, in steps of the map
 _MIN_LOGIT, _MAX_LOGIT = -4.4, 0.6
 _AXIS_FRAC = 0.4  # half of the part of the length along which the scores decide on the direction
 _AXIS_POINTS = 17
+_TRIAL_WIDTH = 0.1  # of the length, for particles of unknown width
+_BEST_FRAC = 0.25  # of the peaks
+_MIN_PEAKS = 3
 
 
 def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> ScoreMap:
@@ -40,8 +48,50 @@ def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> 
         width_px: Width of a particle in the same pixels.
 
     Returns:
-        For each position, the highest mean of the limited logits over all directions.
+        The highest mean over directions at each point of the map.
     """
+    highest = np.full(scores.logits.shape, -np.inf, np.float32)
+    for mean in _average_along(scores, length_px=length_px, width_px=width_px):
+        np.maximum(highest, mean, out=highest)
+    return ScoreMap(highest, scores.step_px)
+
+
+def measure_directionality(
+    scores: ScoreMap, usable: Bool[np.ndarray, "height width"], *, length_px: float
+) -> Float[np.ndarray, " peaks"]:
+    """Compare the mean along the best direction with that over all directions, at the best peaks.
+
+    It is much higher for elongated particles than for compact ones and noise, also where the
+    scores are too low to show the shape of single particles.
+
+    Args:
+        scores: Logits of the network at a scale much finer than the particles.
+        usable: Pixels of the image that count.
+        length_px: Length of a particle in pixels of the image.
+
+    Returns:
+        Difference of the means of the limited logits, for the best quarter of the peaks that are
+        half a length apart.
+    """
+    rows, columns = scores.logits.shape
+    highest = np.full((rows, columns), -np.inf, np.float32)
+    total = np.zeros((rows, columns), np.float32)
+    for mean in _average_along(scores, length_px=length_px, width_px=length_px * _TRIAL_WIDTH):
+        np.maximum(highest, mean, out=highest)
+        total += mean
+    step = scores.step_px
+    allowed = np.where(usable[::step, ::step][:rows, :columns], highest, -np.inf)
+    peaks = suppress_non_maxima(
+        allowed, radius=length_px / 2, threshold=_MIN_LOGIT, spacing_yx=(float(step), float(step))
+    )
+    row, column = peaks[: max(_MIN_PEAKS, round(_BEST_FRAC * len(peaks)))].T
+    return (highest - total / _DIRECTIONS)[row, column].astype(np.float64)
+
+
+def _average_along(
+    scores: ScoreMap, *, length_px: float, width_px: float
+) -> Iterator[Float32[np.ndarray, "rows columns"]]:
+    """Average the limited logits along a particle, for one direction after the other."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     length_sd = _LENGTH_FRAC * length_px / scores.step_px
@@ -53,7 +103,6 @@ def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> 
     padded = np.full(shape, np.median(limited), np.float32)
     padded[reach : reach + rows, reach : reach + columns] = limited
     spectrum = rfft2(padded)
-    highest = np.full(limited.shape, -np.inf, np.float32)
     for angle_rad in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
         kernel = np.zeros(shape, np.float32)
         kernel[: 2 * reach + 1, : 2 * reach + 1] = _make_kernel(
@@ -61,8 +110,7 @@ def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> 
         )
         centred = np.roll(kernel, (-reach, -reach), axis=(0, 1))
         mean = irfft2(spectrum * rfft2(centred), s=shape)
-        np.maximum(highest, mean[reach : reach + rows, reach : reach + columns], out=highest)
-    return ScoreMap(highest, scores.step_px)
+        yield mean[reach : reach + rows, reach : reach + columns]
 
 
 def filter_if_elongated(scores: ScoreMap, sides_px: tuple[float, float] | None) -> ScoreMap:

@@ -201,7 +201,7 @@ class Picker:
             return SPACING_FRAC * self.diameter_ang
         if width_ang:
             return max(width_ang / 2, self.diameter_ang / 4)
-        return _SPACING_FRAC * self.scale_ang
+        return _SPACING_FRAC * min(self.scale_ang, self.diameter_ang)
 
     def prepare(self, path: Path) -> tuple[PreparedMicrograph, float]:
         """Read a micrograph and preprocess it for the model.

@@ -21,6 +21,7 @@ from cryopick.array_types import Float
 from cryopick.errors import MicrographError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.model_file import Model
+from cryopick.pick.elongated import measure_directionality
 from cryopick.pick.elongation import measure_regions
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import FixedContrast, PickSettings
@@ -40,6 +41,7 @@ MAX_MICROGRAPHS = 8  # that are scored
 _MAX_SCORED_PX = 8_000_000  # over all micrographs, sizes and contrasts
 _MAX_SIDE_PX = 640  # of the part of a micrograph that is scored, at the finest scale
 _MIN_DIAMETERS = 3.0  # sides of the smallest part that says anything
+_FINE_FRAC = 0.55  # of the length, at scales that show whether particles are elongated
 _SIGNS: dict[FixedContrast, int] = {"dark": 1, "bright": -1}
 
 
@@ -54,12 +56,17 @@ class Probe:
             contrast and size.
         area_ang2: Area of the micrographs that was scored at each size.
         micrographs: Number of micrographs that were scored.
+        directionality: How much the scores along particles of the given diameter depend on the
+            direction, by contrast and size, for sizes much smaller than it.
     """
 
     logits: dict[tuple[FixedContrast, float], Float[np.ndarray, " peaks"]]
     regions_ang: dict[tuple[FixedContrast, float], Float[np.ndarray, "regions 3"]]
     area_ang2: dict[float, float]
     micrographs: int
+    directionality: dict[tuple[FixedContrast, float], Float[np.ndarray, " best"]] = field(
+        default_factory=dict
+    )
 
     @property
     def sizes_ang(self) -> list[float]:
@@ -79,7 +86,8 @@ def probe_micrographs(
 
     Args:
         model: Model to pick with.
-        settings: Settings of picking, of which the size and the contrast do not matter.
+        settings: Settings of picking. The contrast does not matter; if there is a diameter, but
+            neither scale nor width, the directionality is measured as well.
         device: Device to compute on.
         paths: Micrographs; those that cannot be used are skipped.
         sizes_ang: Particle sizes. Sizes that a micrograph is too small or too coarse for are left
@@ -115,6 +123,9 @@ class _Prober:
         default_factory=lambda: defaultdict(list)
     )
     area_ang2: dict[float, float] = field(default_factory=lambda: defaultdict(float))
+    directionality: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def score(self, path: Path) -> None:
         """Score a micrograph at all sizes that fit it.
@@ -137,7 +148,8 @@ class _Prober:
         """Join the peaks of all micrographs."""
         logits = {key: np.concatenate(parts) for key, parts in self.logits.items()}
         regions = {key: np.concatenate(parts) for key, parts in self.regions_ang.items()}
-        return Probe(logits, regions, dict(self.area_ang2), self.micrographs)
+        directionality = {key: np.concatenate(parts) for key, parts in self.directionality.items()}
+        return Probe(logits, regions, dict(self.area_ang2), self.micrographs, directionality)
 
     def _rescale(self, path: Path) -> tuple[RescaledMicrograph, float]:
         """Resample a micrograph at the finest scale that fits it; return its pixel size as well."""
@@ -175,6 +187,18 @@ class _Prober:
             to_ang = np.array([size_ang / diameter_px, size_ang / diameter_px, 1.0])
             self.regions_ang[contrast, size_ang].append(measure_regions(scores, usable) * to_ang)
             self.scored_px += prepared.image.size
+            if self._is_fine(size_ang):
+                length_px = diameter_px * self.picker.diameter_ang / size_ang
+                self.directionality[contrast, size_ang].append(
+                    measure_directionality(scores, usable, length_px=length_px)
+                )
+
+    def _is_fine(self, size_ang: float) -> bool:
+        """Return true if the particles may be elongated and are much longer than a size."""
+        settings = self.picker.settings
+        if settings.diameter_ang is None or settings.scale_ang or settings.width_ang:
+            return False
+        return size_ang <= _FINE_FRAC * settings.diameter_ang
 
 
 def central_slice(length: int, side_px: int) -> slice:
