@@ -53,10 +53,11 @@ PAPER = ("--init", "random", "--network", "conv31", "--normalization", "dataset"
 
 @dataclass(frozen=True)
 class Usage:
-    """Wall time of a program, and its peak memory in megabytes (10⁶ bytes)."""
+    """Wall and processor time of a program, and its peak memory in megabytes (10⁶ bytes)."""
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float = 0.0
 
 
 def medians(works: Mapping[Key, Callable[[], object]], repeats: int = 5) -> dict[Key, float]:
@@ -95,7 +96,8 @@ def measure(*command: object) -> Usage:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{log.read_text()[-2000:]}")
-    return Usage(seconds, usage.ru_maxrss * 1024 / 1e6)  # Linux counts in KiB
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return Usage(seconds, usage.ru_maxrss * 1024 / 1e6, cpu_seconds)  # Linux counts in KiB
 
 
 def forget(command: Sequence[object]) -> None:
@@ -116,9 +118,9 @@ def matrix_gflops(kind: str = "float32", side: int = 1536) -> float:
     """Measure the speed of a matrix product in 10⁹ operations per second, on the device in use."""
     import torch
 
-    from cryopick.model.device import choose_device
+    from cryopick.model.torch_device import require_torch_device
 
-    a, b = torch.rand(2, side, side).to(choose_device(), getattr(torch, kind))
+    a, b = torch.rand(2, side, side).to(require_torch_device("auto"), getattr(torch, kind))
     product = medians({"product": lambda: (a @ b)[0, 0].item()}, repeats=7)["product"]
     return 2 * side**3 / product / 1e9
 

@@ -18,9 +18,9 @@ from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import choose_device
 from cryopick.model.model_file import Model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
+from cryopick.model.torch_device import require_torch_device
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -32,7 +32,7 @@ from cryopick.train.settings import TrainSettings
 
 OUT = FOLDER / "convergence"
 PIXEL_SIZE_ANG, DIAMETER_ANG, PER_MICROGRAPH = 1.77, 190.0, 650
-DEVICE = choose_device()
+DEVICE = require_torch_device("auto")
 
 Curve = list[tuple[float, float]]  # seconds of training, average precision
 
@@ -96,7 +96,7 @@ def ours(steps: int, unusual: dict[str, object], seed: int) -> Curve:
     def evaluate_now(scorer: Scorer) -> tuple[float, float]:
         trained_s = time.monotonic() - clock["started"]
         model = Model(
-            scorer=scorer,
+            network=extract_network(scorer),
             diameter_ang=DIAMETER_ANG,
             working_pixel_size_ang=settings.working_size_ang,
             normalization=dataset.normalization,

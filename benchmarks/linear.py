@@ -11,7 +11,7 @@ import numpy as np
 from common import Inputs, heading, medians, row
 from train import measured
 
-from cryopick.inference.score_map import compute_score_map
+from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker
@@ -80,8 +80,8 @@ def by_pixels(inputs: Inputs, sides_px: tuple[int, ...], awkward_px: int, repeat
         "Pixels, raw to prepared, one thread": lambda pixels: prepare_micrograph(
             pixels, FACTOR, model.normalization
         ),
-        "Pixels, prepared to scores": lambda pixels: compute_score_map(
-            picker.scorer, shrunk[len(pixels)], step_px=2
+        "Pixels, prepared to scores": lambda pixels: compute_ensemble_score_map(
+            picker.ensemble, shrunk[len(pixels)]
         ),
     }
     shrunk = {side: rescale_micrograph(image[:side, :side], FACTOR).image for side in sides}

@@ -1,22 +1,34 @@
 """From raw micrographs to picks: the whole command, its parts, and the loss of precision."""
 
 import dataclasses
+import statistics
 from pathlib import Path
 
-import torch  # noqa: TID253  # what is measured
-from common import CRYOPICK, DIAMETER_ANG, PIXEL_SIZE_ANG, Inputs, heading, measure, medians, row
+from common import (
+    CRYOPICK,
+    DIAMETER_ANG,
+    PIXEL_SIZE_ANG,
+    Inputs,
+    Usage,
+    heading,
+    measure,
+    medians,
+    row,
+)
 from empiar10017 import DATA, RADIUS_PX, micrographs
 
 from cryopick.evaluate.evaluation import evaluate_picks
-from cryopick.inference.score_map import compute_score_map
+from cryopick.inference.engine import resolve_precision
+from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
-from cryopick.model.device import choose_device, has_fast_bfloat16
+from cryopick.model.device import choose_device
 from cryopick.model.model_file import load_model
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import concatenate
 from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.parallel import available_cores
 
 FACTOR = 8
 DEVICE = choose_device()
@@ -47,28 +59,19 @@ def parts(inputs: Inputs, model: Path, repeats: int) -> None:
     )
     scored = fast.score(path)
     prepared, scores = scored.prepared, scored.scores
-    step = scores.step_px
-    threads = torch.get_num_threads()
-
-    def of_one_thread() -> None:
-        torch.set_num_threads(1)
-        fast.pick(path)
-        torch.set_num_threads(threads)
-
     works = {
         "read and preprocess, one thread": lambda: fast.prepare(path),
-        "score, float32": lambda: compute_score_map(exact.scorer, prepared.image, step_px=step),
-        "score": lambda: compute_score_map(fast.scorer, prepared.image, step_px=step),
+        "score, float32": lambda: compute_ensemble_score_map(exact.ensemble, prepared.image),
+        "score": lambda: compute_ensemble_score_map(fast.ensemble, prepared.image),
         "erode the mask": lambda: erode_mask(prepared.usable, loaded.diameter_px / 2),
         "suppress and refine": lambda: find_peaks(
             scores, prepared.usable, radius=loaded.diameter_px / 2, threshold=-6.0
         ),
         "all": lambda: fast.pick(path),
-        "all, one thread": of_one_thread,
     }
     seconds = medians(works, repeats)
     shape = " x ".join(map(str, prepared.image.shape))
-    heading(f"Pick, {shape} working pixels, {threads} threads")
+    heading(f"Pick, {shape} working pixels, {available_cores()} threads")
     for name in works:
         row(name, seconds[name], seconds[name] / seconds["score"], "scoring")
 
@@ -77,19 +80,21 @@ def commands(inputs: Inputs, model: Path, repeats: int) -> None:
     """Measure the whole command with all micrographs, and with a small one for its start-up."""
     tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
     out = inputs.folder / "picks.star"
-    works = {
-        name: lambda paths=paths: measure(
-            CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force"
-        )
-        for name, paths in {"start": tiny, "all": inputs.micrographs}.items()
-    }
-    seconds = medians(works, repeats)
+    used: dict[str, list[Usage]] = {"start": [], "all": []}
+    for _ in range(repeats):
+        for name, paths in {"start": tiny, "all": inputs.micrographs}.items():
+            command = (CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force")
+            used[name].append(measure(*command))
+    seconds = {name: statistics.median(use.seconds for use in uses) for name, uses in used.items()}
+    cpu = {name: statistics.median(use.cpu_seconds for use in uses) for name, uses in used.items()}
     heading("`cryopick pick`")
     count = inputs.count
     row("of one of 256 x 256", seconds["start"], 1, "")
     row(f"of {count}, each", seconds["all"] / count, seconds["all"] / seconds["start"], "all, one")
     each = (seconds["all"] - seconds["start"]) / count
     row(f"of {count}, each, without start-up", each, each * count / seconds["start"], "same")
+    each_cpu = (cpu["all"] - cpu["start"]) / count
+    row(f"of {count}, each, processor time without start-up", each_cpu, each_cpu / each, "wall")
 
 
 def precision(
@@ -98,8 +103,9 @@ def precision(
     """Measure average precision and time for each step and number format."""
     known = match_names(read_picks(truth), paths).picks
     loaded = load_model(model)
+    formats = dict.fromkeys(("float32", resolve_precision("auto", DEVICE)))
     for step in (1, 2, 4):
-        for kind in ("float32", *(["bfloat16"] if has_fast_bfloat16(DEVICE) else [])):
+        for kind in formats:
             settings = PickSettings(step_px=step, precision=kind, pixel_size_ang=size_ang)
             picker = Picker.create(loaded, settings, DEVICE)
             alone = dataclasses.replace(picker, order=paths)

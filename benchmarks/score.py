@@ -6,10 +6,11 @@ import numpy as np
 import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 
-from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.inference.engine import optimize_for_inference, resolve_precision
+from cryopick.inference.score_map import compute_score_map
 from cryopick.model.architectures import NETWORKS, NetworkSettings
-from cryopick.model.device import choose_device, has_fast_bfloat16
-from cryopick.model.networks import Scorer
+from cryopick.model.device import choose_device
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.suppression import suppress_non_maxima
 
 
@@ -43,17 +44,16 @@ def main(
     image = np.random.default_rng(0).normal(size=(side_px, side_px)).astype(np.float32)
     # Without processor support, bfloat16 is a thousand times slower than float32.
     device = choose_device()
-    fast = has_fast_bfloat16(device)
+    fast = resolve_precision("auto", device) == "bfloat16"
     peaks = {kind: matrix_gflops(kind) for kind in ("float32", *(["bfloat16"] if fast else []))}
     heading(f"Score {side_px} x {side_px} prepared pixels, {torch.get_num_threads()} threads")
     for name in networks:
-        plain = Scorer(NetworkSettings(name=name)).eval()
+        plain = extract_network(Scorer(NetworkSettings(name=name)))
         works = {
             (step, kind): partial(
                 compute_score_map,
-                optimize_for_inference(plain, getattr(torch, kind), device, step_px=step),
+                optimize_for_inference(plain, kind, device, step_px=step),
                 image,
-                step_px=step,
             )
             for step in (1, 2, 4)
             if step <= plain.stride_px

@@ -1,10 +1,13 @@
 """Start-up time of commands, compared with starting Python alone."""
 
+import os
 import statistics
 import sys
 from pathlib import Path
 
-from common import CRYOPICK, FOLDER, heading, measure, row
+from common import CRYOPICK, DIAMETER_ANG, FOLDER, Inputs, heading, measure, row
+
+TOPAZ = CRYOPICK.with_name("cryopick-topaz")
 
 
 def main(repeats: int = 7, folder: Path = FOLDER) -> None:
@@ -14,11 +17,17 @@ def main(repeats: int = 7, folder: Path = FOLDER) -> None:
     lines = [f"mic_{i % 3},{10 * i},{7 * i},{i / 100}" for i in range(100)]
     table.write_text("\n".join(["image_name,x_coord,y_coord,score", *lines]) + "\n")
     convert = ("convert", table, "-o", folder / "small.star", "--force")
+    micrograph = Inputs(count=1, side_px=512, folder=folder).micrographs[0]
+    pick = (CRYOPICK, "pick", micrograph, "--diameter-ang", DIAMETER_ANG, "-o", folder / "one.star")
+    extract = (TOPAZ, "extract", "-m", "resnet16", "-r", 8, "-o", folder / "one.txt", micrograph)
+    os.environ["CRYOPICK_WORKER"] = "0"  # each call does the work itself
     commands = {
         "python -c pass": (sys.executable, "-c", "pass"),
         "cryopick --help": (CRYOPICK, "--help"),
         "cryopick --version": (CRYOPICK, "--version"),
         "cryopick convert, 100 picks": (CRYOPICK, *convert),
+        "cryopick pick, one micrograph of 512 x 512": (*pick, "--force"),
+        "cryopick-topaz extract, the same": extract,
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):

@@ -8,9 +8,9 @@ import torch  # noqa: TID253  # what is measured
 from common import heading, matrix_gflops, medians, row
 from score import operations
 
-from cryopick.model.device import choose_device
 from cryopick.model.geometry import Geometry
 from cryopick.model.networks import Scorer
+from cryopick.model.torch_device import require_torch_device
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
 from cryopick.train.sampling import Minibatch, Sampler
@@ -46,7 +46,7 @@ def measured(
         steps=steps,
         checkpoint_every=steps,
     )
-    device = choose_device()
+    device = require_torch_device("auto")
     with TemporaryDirectory() as name:
         folder = Path(name)
         micrographs = store(folder, count, side_px)

@@ -20,11 +20,13 @@ import torch
 
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
+from cryopick.inference.engine import optimize_ensemble
 from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.calibration import Calibration
+from cryopick.model.device import CPU
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model, save_model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
 from cryopick.simulate.domain import Domain
@@ -56,10 +58,10 @@ def pick_fields(model: Model, examples: list[Example]) -> tuple[Picks, Picks]:
     """Pick simulated fields that were not used in training; return picks and ground truth."""
     picks, truth = [], []
     usable = np.ones((RECIPE.side_px, RECIPE.side_px), np.bool_)
+    step_px = default_step_px(model.network.stride_px)
+    ensemble = optimize_ensemble(model.network, model.partner, "float32", CPU, step_px=step_px)
     for number, field in enumerate(examples):
-        scores = compute_ensemble_score_map(
-            model.scorer, model.partner, field.image, step_px=default_step_px(model.scorer)
-        )
+        scores = compute_ensemble_score_map(ensemble, field.image)
         if model.calibration is not None:
             scores = replace(scores, logits=model.calibration.apply_to_map(scores.logits))
         peaks = find_peaks(scores, usable, radius=RECIPE.diameter_px / 2, threshold=-8.0)
@@ -116,11 +118,11 @@ def summarize(
 
 def add_partner(first: Model, scorer: Scorer, examples: list[Example]) -> Model:
     """Make the encoder-decoder the partner of the network of a model, and calibrate both."""
-    alone = replace(first, scorer=scorer, partner=None, calibration=None)
+    alone = replace(first, network=extract_network(scorer), partner=None, calibration=None)
     scorer = apply_calibration(scorer, fit_calibration(alone, examples))
     model = replace(
         first,
-        partner=EnsemblePartner(scorer, PARTNER_WEIGHT),
+        partner=EnsemblePartner(extract_network(scorer), PARTNER_WEIGHT),
         calibration=None,
         centre_offset_px=(0.0, 0.0),
     )

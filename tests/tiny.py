@@ -83,12 +83,12 @@ def model(path, settings=None):
 
     from cryopick.model.architectures import NetworkSettings
     from cryopick.model.model_file import Model, save_model
-    from cryopick.model.networks import Scorer
+    from cryopick.model.networks import Scorer, extract_network
     from cryopick.preprocess.normalize import Normalization
 
     torch.manual_seed(7)
     made = Model(
-        scorer=Scorer(NetworkSettings(width=2)).eval(),
+        network=extract_network(Scorer(NetworkSettings(width=2))),
         diameter_ang=DIAMETER_ANG,
         working_pixel_size_ang=PIXEL_ANG,
         normalization=Normalization("affine"),

@@ -1,19 +1,20 @@
 """Every benchmark runs, on inputs that are too small for meaningful numbers."""
 
 import importlib
+import json
 import sys
 import time
 from pathlib import Path
 
 import pytest
-import torch  # noqa: TID253  # which number formats this machine has
 from typer.testing import CliRunner
 
 from cryopick.cli import app
-from cryopick.model.device import has_fast_bfloat16
+from cryopick.inference.engine import resolve_precision
+from cryopick.model.device import CPU
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-NUMBER_FORMATS = 2 if has_fast_bfloat16(torch.device("cpu")) else 1
+NUMBER_FORMATS = 2 if resolve_precision("auto", CPU) == "bfloat16" else 1
 NAMES = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
 
 pytestmark = pytest.mark.slow
@@ -65,7 +66,7 @@ def lines_of(text):
     ("name", "options", "rows"),
     [
         ("preprocess", {"repeats": 1}, 10 + 4 + 3),
-        ("pick", {"repeats": 1, "seeds": 1}, 7 + 3 + 3 * NUMBER_FORMATS),
+        ("pick", {"repeats": 1, "seeds": 1}, 6 + 4 + 3 * NUMBER_FORMATS),
         (
             "linear",
             {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
@@ -93,6 +94,16 @@ def test_the_benchmarks_of_start_up_and_of_networks_print_their_tables(bench, ca
     assert "cryopick convert, 100 picks" in shown
     assert "regions a second" in shown
     assert "conv31, every 4 px, float32" in shown
+
+
+def test_the_benchmark_of_gpus_runs_on_a_processor(bench, capsys, folder):
+    module, inputs = bench("gpu")
+
+    results = module.main(inputs, ["--device", "cpu", "--out", str(folder / "gpu.json")])
+
+    assert json.loads((folder / "gpu.json").read_text()) == results
+    assert results["difference of unet97, float32"] < 1e-3 < results["seconds in total"]
+    assert "micrographs a second" in capsys.readouterr().out
 
 
 def test_the_reference_program_is_measured_and_compared(bench, capsys, monkeypatch, folder):

@@ -23,12 +23,13 @@ from cryopick.active.uncertainty import (
     solve_count_shift,
 )
 from cryopick.errors import SettingsError
+from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import compute_score_map
 from cryopick.inference.test_time_views import VIEW_COUNT, score_test_time_views
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.device import require_device
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -219,7 +220,9 @@ XY = np.array([[20.0, 28.0], [0.0, 59.0], [44.0, 4.0]])
 def test_the_first_view_agrees_with_the_score_map_also_at_the_edge(scorer, image):
     views, _ = score_test_time_views(scorer, image, XY)
 
-    whole = compute_score_map(scorer, image, step_px=1).logits
+    whole = compute_score_map(
+        optimize_for_inference(extract_network(scorer), step_px=1), image
+    ).logits
     assert views.shape == (3, VIEW_COUNT)
     assert np.allclose(views[:, 0], whole[XY[:, 1].astype(int), XY[:, 0].astype(int)], atol=1e-5)
     assert views.std(axis=1).min() > 1e-3

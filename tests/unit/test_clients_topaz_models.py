@@ -15,8 +15,10 @@ import torch
 from tests.topaz_networks import KINDS, network
 
 from cryopick.clients.topaz_models.detector import read_topaz_model
-from cryopick.inference.score_map import compute_score_map, optimize_for_inference
+from cryopick.inference.engine import optimize_for_inference
+from cryopick.inference.score_map import compute_score_map
 from cryopick.model.model_file import load_model
+from cryopick.model.networks import build_scorer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PEER = Path(__file__).parents[2] / ".peer" / "bin" / "topaz"
@@ -28,16 +30,13 @@ def test_a_detector_scores_like_the_saved_network(kind, bn, saved_whole, tmp_pat
     original = network(kind, bn=bn)
     path = saved_whole(original, tmp_path / "a.sav")
 
-    ours = read_topaz_model(path)
+    ours = build_scorer(read_topaz_model(path))
 
     side = KINDS[kind][1] + 17
     pixels = torch.randn(1, 1, side, side)
     with torch.inference_mode():
         expected = original(pixels)[:, 0]
         torch.testing.assert_close(ours(pixels), expected, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(
-            optimize_for_inference(ours)(pixels), expected, rtol=1e-4, atol=1e-5
-        )
     assert ours.receptive_field_px == KINDS[kind][1]
     assert expected.std() > 1e-4
 
@@ -48,7 +47,7 @@ def test_weights_alone_and_the_older_layout_are_read_too(is_zip, tmp_path):
     torch.save(original.state_dict(), tmp_path / "a.sav", _use_new_zipfile_serialization=is_zip)
     pixels = torch.randn(1, 1, 80, 80)
 
-    ours = read_topaz_model(tmp_path / "a.sav")
+    ours = build_scorer(read_topaz_model(tmp_path / "a.sav"))
 
     with torch.inference_mode():
         torch.testing.assert_close(ours(pixels), original(pixels)[:, 0], rtol=1e-4, atol=1e-5)
@@ -89,9 +88,8 @@ def test_a_detector_trained_by_topaz_scores_like_topaz(name):
     image = np.random.default_rng(0).normal(size=(48, 56)).astype(np.float32)
     theirs = tifffile.imread(GOLDEN / f"topaz_{name}.tiff")
 
-    ours = compute_score_map(
-        read_topaz_model(GOLDEN / f"topaz_{name}.sav"), image, step_px=1
-    ).logits
+    network = read_topaz_model(GOLDEN / f"topaz_{name}.sav")
+    ours = compute_score_map(optimize_for_inference(network, step_px=1), image).logits
 
     # Logits of so short a training differ by some thousandths.
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
@@ -111,7 +109,8 @@ def test_scores_equal_those_that_topaz_writes(name, tmp_path):
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     theirs = tifffile.imread(next((tmp_path / "maps").glob("a.*")))
     (detector,) = PEER.parents[1].glob(f"lib/*/site-packages/topaz/pretrained/detector/{name}.sav")
-    ours = compute_score_map(read_topaz_model(detector), image, step_px=1).logits
+    network = optimize_for_inference(read_topaz_model(detector), step_px=1)
+    ours = compute_score_map(network, image).logits
 
     assert theirs.std() > 1  # logits of tens
     np.testing.assert_allclose(ours, theirs, atol=1e-4)

@@ -7,13 +7,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tests import tiny
+from tests.trained_networks import make_network
 
 from cryopick.errors import FormatError, InputError, OutputExistsError
+from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import compute_score_map
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model, load_model, save_model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.normalize import Normalization, fit_normalization
 
@@ -23,7 +25,7 @@ def model(name="conv31"):
     scorer = Scorer(NetworkSettings(name=name, width=2, dropout=0.1))
     scorer(torch.randn(4, 1, 99, 99))  # batch statistics unlike those of a fresh network
     return Model(
-        scorer=scorer.eval(),
+        network=extract_network(scorer.eval()),
         diameter_ang=190.0,
         working_pixel_size_ang=14.1,
         normalization=Normalization("affine"),
@@ -64,9 +66,12 @@ def test_a_model_is_restored_bit_for_bit(tmp_path, name):
 
     loaded = load_model(tmp_path / "a.safetensors")
 
-    before, after = (compute_score_map(m.scorer, image, step_px=2).logits for m in (saved, loaded))
+    before, after = (
+        compute_score_map(optimize_for_inference(m.network, step_px=2), image).logits
+        for m in (saved, loaded)
+    )
     np.testing.assert_array_equal(before, after)
-    assert replace(loaded, scorer=saved.scorer) == saved
+    assert replace(loaded, network=saved.network) == saved
     assert loaded.scorer.settings == saved.scorer.settings
     assert not loaded.scorer.training
 
@@ -154,8 +159,14 @@ HUGE = 10**400  # fits no float
         ({"normalization": []}, "damaged"),
         ({"summary": 3}, "not iterable"),
         ({"receptive_field_px": 63}, r"(63, 4) are not those of conv31"),
-        ({"network": {"name": "conv63", "width": 2}, "receptive_field_px": 63}, "Missing key"),
-        ({"network": {"name": "conv31", "width": 3}}, "size mismatch"),
+        (
+            {"network": {"name": "conv63", "width": 2}, "receptive_field_px": 63},
+            "weights encoder.3.0.weight are missing",
+        ),
+        (
+            {"network": {"name": "conv31", "width": 3}},
+            "have shape (2, 1, 7, 7), expected (3, 1, 7, 7)",
+        ),
     ],
 )
 def test_an_invalid_description_is_rejected(path, change, message):
@@ -199,7 +210,7 @@ def test_weights_of_another_type_are_rejected(path):
     tensors["head.weight"] = tensors["head.weight"].double()
     rewrite(path, description, tensors)
 
-    assert "weights head.weight are torch.float64, expected torch.float32" in load_error(path)
+    assert "weights head.weight are float64, expected float32" in load_error(path)
 
 
 @pytest.mark.parametrize("name", ["head.bias", "encoder.0.1.running_var"])
@@ -220,7 +231,7 @@ def test_unknown_weights_are_rejected(path):
 
 def test_an_ensemble_partner_is_restored(tmp_path):
     torch.manual_seed(3)
-    partner = EnsemblePartner(Scorer(NetworkSettings(name="dilated101", width=2)).eval(), 0.4)
+    partner = EnsemblePartner(make_network("dilated101"), 0.4)
     saved = replace(tiny.model(tmp_path / "plain.safetensors"), partner=partner)
     save_model(saved, tmp_path / "m.safetensors")
 
@@ -232,7 +243,7 @@ def test_an_ensemble_partner_is_restored(tmp_path):
 
 
 def test_a_partner_whose_weights_do_not_match_its_description_is_rejected(tmp_path):
-    partner = EnsemblePartner(Scorer(NetworkSettings(width=2)), 0.4)
+    partner = EnsemblePartner(make_network("conv31"), 0.4)
     save_model(replace(tiny.model(tmp_path / "p.safetensors"), partner=partner), tmp_path / "m.st")
     with safe_open(tmp_path / "m.st", framework="pt") as file:
         metadata = file.metadata()

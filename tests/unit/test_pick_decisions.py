@@ -11,6 +11,7 @@ from cryopick.errors import InputError, SettingsError
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import Model
+from cryopick.model.networks import extract_network
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.evidence import Evidence, measure_evidence
 from cryopick.pick.picker import Picker
@@ -24,7 +25,7 @@ PIXEL_ANG, DIAMETER_ANG = 2.0, 108.0
 CENTRES = np.array([[100.0, 90.0], [400.5, 120.25], [240.3, 370.9], [449.5, 380.0]])
 # The network answers to bright blobs of a standard deviation of 10 pixels, 108 Å across.
 MODEL = Model(
-    scorer=oracles.blob_scorer(),
+    network=extract_network(oracles.blob_scorer()),
     diameter_ang=DIAMETER_ANG,
     working_pixel_size_ang=4 * PIXEL_ANG,
     normalization=Normalization("affine"),

@@ -6,10 +6,12 @@ import torch
 from tests import oracles_learn as oracles
 
 from cryopick.errors import MicrographError
+from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.model_file import Model
+from cryopick.model.networks import extract_network
 from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
@@ -23,7 +25,7 @@ SHAPE = (409, 577)
 CENTRES = np.array([[60.0, 50.0], [300.5, 120.25], [540.0, 60.0], [80.3, 370.9], [549.5, 380.0]])
 
 MODEL = Model(
-    scorer=oracles.blob_scorer(),
+    network=extract_network(oracles.blob_scorer()),
     diameter_ang=DIAMETER_ANG,
     working_pixel_size_ang=PIXEL_ANG * FACTOR,
     normalization=Normalization("affine"),
@@ -151,7 +153,7 @@ def test_no_pick_is_on_an_unusable_or_non_finite_pixel():
     image = rng.normal(size=(70, 90)).astype(np.float32)
     image[30, 50] = np.nan
     usable = rng.random((70, 90)) > 0.5
-    scores = compute_score_map(MODEL.scorer, image, step_px=1)
+    scores = compute_score_map(optimize_for_inference(MODEL.network, step_px=1), image)
 
     xy, score = find_peaks(scores, usable, radius=3.0, threshold=-np.inf)
 
@@ -212,13 +214,12 @@ def test_anisotropic_scales_are_handled_per_axis():
 
 
 def test_the_network_of_the_model_is_not_modified():
-    before = {key: value.clone() for key, value in MODEL.scorer.state_dict().items()}
+    before = {key: values.copy() for key, values in MODEL.network.weights.items()}
 
     ready = picker()
 
-    assert ready.model.scorer is not MODEL.scorer
-    assert replace(ready.model, scorer=MODEL.scorer) == MODEL
-    assert all(torch.equal(before[k], v) for k, v in MODEL.scorer.state_dict().items())
+    assert ready.model == MODEL
+    assert all(np.array_equal(before[k], v) for k, v in MODEL.network.weights.items())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -23,9 +23,10 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.device import assign_gpu, has_fast_bfloat16, widen_to_float32
+from cryopick.model.device import assign_gpu
 from cryopick.model.model_file import load_model
 from cryopick.model.networks import Scorer
+from cryopick.model.torch_device import has_fast_bfloat16, widen_to_float32
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.fabric import check_device_count, train_on_devices

@@ -10,7 +10,7 @@ from tests import oracles_learn as oracles
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, load_model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.preprocess.mask import erode_mask
 from cryopick.preprocess.normalize import Normalization
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
@@ -135,7 +135,11 @@ def test_a_position_has_the_highest_score_near_it(store, start):
 def test_left_out_labels_are_scored_by_the_network_and_its_partner_together(store, start):
     torch.manual_seed(4)
     other = Scorer(NetworkSettings(width=2)).eval()
-    ensembles = ((start, None), (other, None), (start, EnsemblePartner(other, 3.0)))
+    ensembles = (
+        (start, None),
+        (other, None),
+        (start, EnsemblePartner(extract_network(other), 3.0)),
+    )
 
     alone, of_other, together = (
         score_positions(scorer, store, [CENTRES, CENTRES], within_px=0.0, partner=partner)[0]

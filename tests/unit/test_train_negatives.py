@@ -9,11 +9,12 @@ from tests import oracles_learn as oracles
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.geometry import Geometry
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.train.loop import train
+from cryopick.train.partner_scores import score_negative_labels
 from cryopick.train.sampling import IGNORED, NEGATIVE, POSITIVE, UNLABELLED, Sampler
 from cryopick.train.sampling_settings import SamplingSettings
 from cryopick.train.settings import TrainSettings
@@ -131,7 +132,7 @@ def test_the_network_compensates_for_a_partner_that_is_wrong_on_a_negative(store
         for name, weight in eager.named_parameters():
             if name.endswith("bias") and weight.shape == (1,):
                 weight.fill_(8.0)
-    partner = EnsemblePartner(eager, 0.5)
+    partner = EnsemblePartner(extract_network(eager), 0.5)
 
     votes = score_negative_labels(partner, store)
     assert len(votes) == 3
@@ -148,7 +149,8 @@ def test_a_partner_that_is_right_on_the_negatives_changes_nothing(store):
     wary = Scorer(NetworkSettings(width=2)).eval()
     wary.initialize_head(1e-6)
 
-    assert score_negative_labels(EnsemblePartner(wary, 2.0), store).tolist() == [0.0, 0.0, 0.0]
+    partner = EnsemblePartner(extract_network(wary), 2.0)
+    assert score_negative_labels(partner, store).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_other_negatives_make_another_run(store):

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from tests import oracles_learn as oracles
 from tests.oracles_evaluate import average_precision
 
+from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import compute_score_map
+from cryopick.model.networks import extract_network
 from cryopick.preprocess.prepared_store import (
     PreparedStore,
     StoredMicrograph,
@@ -37,7 +39,9 @@ def test_regions_are_ranked_by_the_score_of_each_scored_place(tmp_path):
 
     image = load_micrograph(tmp_path, 0).image
     step = 2  # half the stride of 4
-    scores = compute_score_map(SCORER, image, step_px=step).logits
+    scores = compute_score_map(
+        optimize_for_inference(extract_network(SCORER), step_px=step), image
+    ).logits
     rows, columns = np.indices(scores.shape) * step
     gaps = np.hypot(columns[..., None] - CENTRES[:, 0], rows[..., None] - CENTRES[:, 1])
     hits = (gaps.min(axis=-1) <= 2.0).ravel()

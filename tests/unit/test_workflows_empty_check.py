@@ -7,6 +7,7 @@ from tests import oracles_learn as oracles
 from cryopick.evaluate.emptiness import Verdict
 from cryopick.model.device import choose_device
 from cryopick.model.model_file import Model
+from cryopick.model.networks import extract_network
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import Probe
 from cryopick.pick.settings import PickSettings
@@ -16,7 +17,7 @@ from cryopick.workflows import empty_check
 
 CPU = choose_device("cpu")
 MODEL = Model(
-    scorer=oracles.blob_scorer(),
+    network=extract_network(oracles.blob_scorer()),
     diameter_ang=108.0,
     working_pixel_size_ang=8.0,
     normalization=Normalization("affine"),
@@ -46,9 +47,9 @@ def probe_best_at(monkeypatch):
     return replace_probe
 
 
-def judge(**settings):
+def judge(examined=(), **settings):
     picker = Picker.create(MODEL, PickSettings(**settings), CPU)
-    return empty_check.judge_micrographs(CANDIDATES, picker, CPU)
+    return empty_check.judge_micrographs(CANDIDATES, picker, CPU, examined)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,17 @@ def test_other_sizes_are_compared_with_the_scale_that_was_used(probe_best_at):
 
     assert judgement.verdicts == {"a.mrc": Verdict.PROBABLY_EMPTY}
     assert judgement.warnings_of("a.mrc") == ()
+
+
+@pytest.mark.parametrize(
+    ("examined", "verdict"),
+    [(["a.mrc"], Verdict.PROBABLY_EMPTY), (["a.mrc", "b.mrc"], Verdict.UNCLEAR)],
+)
+def test_micrographs_by_which_the_size_was_chosen_are_not_scored_again(
+    probe_best_at, examined, verdict
+):
+    probe_best_at(("dark", 210))
+
+    judgement = judge(examined, diameter_ang=150.0, contrast="dark")
+
+    assert judgement.verdicts == {"a.mrc": verdict}

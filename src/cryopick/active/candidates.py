@@ -146,9 +146,8 @@ def compute_candidate_features(
     candidates = new.select(preselect_candidates(new.score + shift, number))
     last = np.array(prepared.image.shape[::-1]) - 1
     xy = prepared.from_raw(np.concatenate([candidates.xy_px, labelled_xy_px]))
-    logits, features = score_test_time_views(
-        picker.model.scorer, prepared.image, np.clip(xy, 0, last)
-    )
+    scorer = picker.model.scorer.to(str(picker.device))
+    logits, features = score_test_time_views(scorer, prepared.image, np.clip(xy, 0, last))
     count = len(candidates)
     return CandidateFeatures(
         name=str(path),

@@ -46,13 +46,13 @@ def denoise(
     from cryopick.denoise.batch import DenoiseBatch
     from cryopick.denoise.model_file import DENOISER
     from cryopick.io.inputs import find_micrographs
-    from cryopick.model.device import require_device
+    from cryopick.model.torch_device import require_torch_device
     from cryopick.runs.atomic_write import atomic_write
 
     settings = options.build(config)
     all_outputs = plan_output_files(find_micrographs(micrographs), out)
     outputs, ledger_output = select_shard(all_outputs, out, shard)
-    work = DenoiseBatch.open(settings, require_device(device), denoiser or DENOISER)
+    work = DenoiseBatch.open(settings, require_torch_device(device), denoiser or DENOISER)
     ledger = work.open_ledger(ledger_output)
     batch = Batch(list(outputs), stage="Denoising micrographs")
     with open_ledger(ledger, outputs.values(), outputs, overwrite=force):

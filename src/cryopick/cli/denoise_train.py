@@ -62,7 +62,7 @@ def denoise_train(
     from cryopick.denoise.model_file import DENOISER
     from cryopick.denoise.training import DenoisingProgress
     from cryopick.io.inputs import find_micrographs
-    from cryopick.model.device import require_device
+    from cryopick.model.torch_device import require_torch_device
 
     settings = options.build(defaults={"steps": _STEPS, "falling_steps": _STEPS // 2})
     pairs = pair_half_sets(find_micrographs(even), find_micrographs(odd))
@@ -89,6 +89,6 @@ def denoise_train(
             advance(progress.step - last_step)
             last_step = progress.step
 
-        train_on_half_sets(training, require_device(device), on_prepared, on_progress)
+        train_on_half_sets(training, require_torch_device(device), on_prepared, on_progress)
     note(f"{out} written")
     check_skipped(skipped, len(pairs))

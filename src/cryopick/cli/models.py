@@ -87,7 +87,7 @@ def import_model(
 
     model = import_topaz_model(detector, options.build())
     save_model(model, out, overwrite=force)
-    network = model.scorer.settings
+    network = model.network.settings
     note(
         f"model {network.name} of width {network.width}, for a pixel size of "
         f"{model.working_pixel_size_ang:g} Å, written to {out}"

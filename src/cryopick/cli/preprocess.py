@@ -49,9 +49,7 @@ def preprocess(
     outputs = plan_output_files(find_micrographs(micrographs), out)
     loaded = None
     if model:
-        from cryopick.model.model_file import (
-            load_model,  # imports torch, which nothing else here needs
-        )
+        from cryopick.model.model_file import load_model
 
         loaded = load_model(model)
     plan_preparation(settings, loaded)  # contradictory settings fail before any work

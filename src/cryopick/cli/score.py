@@ -58,12 +58,12 @@ def score(
 
     settings = options.build(config)
     shared_by = choose_cluster(cluster, workers)
-    torch_device, settings = choose_execution(shared_by, device, settings)
+    computing_device, settings = choose_execution(shared_by, device, settings)
     file = choose_model_file(model, settings.diameter_ang, needs_diameter=False)
     all_outputs = plan_output_files(find_micrographs(micrographs), out)
     outputs, ledger_output = select_shard(all_outputs, out, shard)
-    settings = resolve_size(file, settings, torch_device, list(all_outputs))
-    work = PickBatch.open(file, settings, torch_device)
+    settings = resolve_size(file, settings, computing_device, list(all_outputs))
+    work = PickBatch.open(file, settings, computing_device)
     ledger = work.open_ledger(ledger_output, "score")
     batch = Batch(list(outputs), stage="Scoring micrographs")
     with open_ledger(ledger, outputs.values(), outputs, overwrite=force):

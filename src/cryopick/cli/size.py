@@ -15,8 +15,7 @@ from cryopick.pick.settings import PickSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
+    from cryopick.model.device import AnyDevice
     from cryopick.workflows.size_estimate import SizeEstimate
 
 __all__ = ["resolve_size", "size"]
@@ -84,7 +83,7 @@ def _format_estimate(estimate: "SizeEstimate") -> str:
 
 
 def resolve_size(
-    model: Path, settings: PickSettings, device: "torch.device", micrographs: "Sequence[Path]"
+    model: Path, settings: PickSettings, device: "AnyDevice", micrographs: "Sequence[Path]"
 ) -> PickSettings:
     """Estimate the particle size if the general model is used without a diameter, and report it."""
     from cryopick.model.model_file import load_model

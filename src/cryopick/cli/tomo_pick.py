@@ -72,7 +72,7 @@ def train(
     --diameter-ang 250 --particles-per-tomogram 300
     """
     from cryopick.errors import OutputExistsError
-    from cryopick.model.device import require_device
+    from cryopick.model.torch_device import require_torch_device
     from cryopick.tomograms.model_file import save_model
     from cryopick.tomograms.training_run import TrainingInputs, train_model
     from cryopick.tomograms.volumes import find_tomograms
@@ -93,7 +93,7 @@ def train(
             losses.append(loss)
             advance(1)
 
-        model = train_model(inputs, settings, device=require_device(device), on_step=record)
+        model = train_model(inputs, settings, device=require_torch_device(device), on_step=record)
     save_model(model, out, overwrite=force)
     counts = ", ".join(f"{count} of {name}" for name, count in inputs.count_labels().items())
     last = losses[-50:]
@@ -137,7 +137,7 @@ def pick(
     Example: cryopick tomo pick 'tomograms/*.mrc' --model ribosome.safetensors -o picks.star
     """
     from cryopick.config import to_toml
-    from cryopick.model.device import require_device
+    from cryopick.model.torch_device import require_torch_device
     from cryopick.picks import concatenate
     from cryopick.runs.atomic_write import atomic_write
     from cryopick.runs.metadata import write_run_metadata
@@ -146,7 +146,7 @@ def pick(
     from cryopick.tomograms.tables.formats import check_output, write_points_table
     from cryopick.tomograms.volumes import find_tomograms
 
-    settings, torch_device = options.build(), require_device(device)
+    settings, torch_device = options.build(), require_torch_device(device)
     volumes = find_tomograms(tomograms, voxel_size_ang=voxel_size_ang, unbinned_ang=unbinned_ang)
     check_output(out, table_format, volumes)
     trained = load_model(model)

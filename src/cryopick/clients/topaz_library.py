@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryopick.array_types import Float32, Integer, Real
-from cryopick.clients.topaz_cli.detectors import choose_torch_device, open_detector
+from cryopick.clients.topaz_cli.detectors import choose_numbered_device, open_detector
 from cryopick.clients.topaz_cli.images import preprocess
 from cryopick.errors import InputError
 from cryopick.io.images.mrc import write_mrc
@@ -115,7 +115,7 @@ def score_images(
     names = [paths] if isinstance(paths, str) else list(paths)
     files = [Path(name) for name in names]
     name = model.name if isinstance(model, LoadedModel) else str(model)
-    detector = open_detector(name, files, choose_torch_device(device), dense=True)
+    detector = open_detector(name, files, choose_numbered_device(device), dense=True)
     for path, file in zip(names, files, strict=True):
         yield path, detector.score(file).whole_map()
 

@@ -23,7 +23,7 @@ from cryopick.denoise.model_file import DENOISER, load_denoiser
 from cryopick.denoise.network import DenoisingNetwork
 from cryopick.denoise.settings import DenoiseSettings
 from cryopick.errors import MissingPixelSizeError
-from cryopick.model.device import has_fast_bfloat16
+from cryopick.model.torch_device import has_fast_bfloat16
 from cryopick.preprocess.display import filter_band
 from cryopick.preprocess.extreme_values import scale_extreme_values
 from cryopick.preprocess.fourier import reduced_shape, resample, resample_rows

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 from cryopick.array_types import Float32
 from cryopick.denoise.network import DenoisingNetwork
 from cryopick.denoise.settings import DenoiserTrainingSettings
-from cryopick.model.device import autocast_context
+from cryopick.model.torch_device import autocast_context
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 
 __all__ = ["DenoisingProgress", "Pair", "PairSource", "train_denoiser"]

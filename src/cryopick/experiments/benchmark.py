@@ -29,7 +29,7 @@ from cryopick.experiments.results import (
     record_name,
     save_record,
 )
-from cryopick.model.device import choose_device
+from cryopick.model.torch_device import require_torch_device
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.train.initialization import load_initialization
@@ -179,7 +179,7 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
             store,
             settings,
             Path(temporary) / "checkpoint.safetensors",
-            device=choose_device("cpu"),
+            device=require_torch_device("cpu"),
             start=initialization.scorer,
             partner=initialization.partner,
             held_out=validate if trial.evaluate_every else None,

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from cryopick.errors import CryopickError, SettingsError
-from cryopick.model.device import choose_device
+from cryopick.model.torch_device import require_torch_device
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
@@ -150,7 +150,7 @@ def _train_and_evaluate(
         training,
         settings,
         checkpoint,
-        device=choose_device("cpu"),
+        device=require_torch_device("cpu"),
         start=initialization.scorer,
         partner=initialization.partner,
     )

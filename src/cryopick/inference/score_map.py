@@ -1,52 +1,33 @@
 """Dense inference: compute the score map of a whole micrograph.
 
-The network is applied to tiles of the image, each with the halo that the receptive field
+Networks are applied to tiles of the image, each with the halo that the receptive field
 requires, so memory use does not depend on the size of the image. The image is padded with zeros,
 the mean of the background. Up to rounding, each score equals the score of the crop around it.
 
 - `ScoreMap`: logits on a regular grid.
 - `compute_score_map`: score an image with one network.
-- `compute_ensemble_score_map`: average the scores of a network and its ensemble partner.
-- `optimize_for_inference`, `optimize_ensemble_for_inference`: fold and convert the layers.
-- `resolve_precision`: choose float32 or bfloat16 for a device.
+- `compute_ensemble_score_map`: average the scores of several networks.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float32
 from cryopick.errors import MicrographError
-from cryopick.inference.dilation import convert_to_stride
-from cryopick.inference.settings import Precision
-from cryopick.inference.winograd import WinogradConv2d, is_worthwhile
-from cryopick.model.device import has_fast_bfloat16
-from cryopick.model.encoder_decoder import EncoderDecoder
-from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.networks import LateResidual, Scorer
-from cryopick.runs.parallel import map_in_order
+from cryopick.inference.engine import DenseEnsemble, DenseNetwork
+from cryopick.model.architectures import EncoderDecoderShape, count_features
+from cryopick.runs.parallel import available_cores, map_in_order
 
-__all__ = [
-    "ScoreMap",
-    "compute_ensemble_score_map",
-    "compute_score_map",
-    "optimize_ensemble_for_inference",
-    "optimize_for_inference",
-    "resolve_precision",
-]
+__all__ = ["ScoreMap", "compute_ensemble_score_map", "compute_score_map"]
 
-# Minimum side of a tile in pixels and in receptive fields on a CPU: the activations nearly fit the
-# cache of a core, and the halo stays small in comparison. On a GPU, large tiles use all cores.
-_TILE_PX, _TILE_FIELDS, _TILE_PX_GPU = 256, 4, 1024
+# Tiles are large, so that the halo stays small in comparison, but the features of one layer take
+# at most 32 MB on a CPU. On a GPU, large tiles use all cores.
+_TILE_FEATURES, _MIN_TILE_PX, _TILE_PX_GPU = 1 << 23, 64, 1024
 _ENCODER_DECODER_TILE_PX = 1024  # a multiple of the alignment; its halo is 144 pixels
-_MAX_WORKERS = 8  # tiles in memory, about 60 MB each at a step of 1; further threads share a tile
-_CPU = torch.device("cpu")
+_MAX_WORKERS = 8  # tiles in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,93 +44,80 @@ class ScoreMap:
 
 
 def compute_score_map(
-    scorer: Scorer,
+    network: DenseNetwork,
     image: Float32[np.ndarray, "height width"],
     *,
-    step_px: int,
     tile_px: int | None = None,
 ) -> ScoreMap:
     """Score the regions centred on every `step_px`-th pixel, starting at pixel (0, 0).
 
     Args:
-        scorer: Network in evaluation mode, on the device to use. It is copied, unless
-            `optimize_for_inference` has already set its stride to `step_px`.
+        network: The network.
         image: Prepared micrograph.
-        step_px: Distance between scores: the stride of the network or a divisor of it.
-        tile_px: Side of a tile in pixels of the image; None chooses it for the device.
-
-    Raises:
-        SettingsError: `step_px` does not divide the stride of the network.
+        tile_px: Maximum side of a tile in pixels of the image; None chooses it for the device.
     """
-    if step_px != scorer.stride_px:
-        scorer = convert_to_stride(scorer, step_px)
-    height, width = image.shape
-    logits = np.empty((-(-height // step_px), -(-width // step_px)), np.float32)
-    device = next(scorer.parameters()).device
-    on_cpu = device.type == "cpu"
-    if tile_px is None:
-        tile_px_cpu = max(_TILE_PX, _TILE_FIELDS * scorer.receptive_field_px)
-        tile_px = tile_px_cpu if on_cpu else _TILE_PX_GPU
-    tiles = list(_tiles(scorer, image.shape, tile_px))
-    threads = torch.get_num_threads()
-    workers = min(threads, len(tiles), _MAX_WORKERS) if on_cpu else 1
-
-    def score_tile(tile: _Tile) -> None:
-        if workers > 1:  # one core per tile, so that cores need not wait for each other
-            torch.set_num_threads(threads // workers)
-        with torch.inference_mode():
-            pixels = _pad(image, tile.window).to(device)[None, None]
-            if isinstance(scorer.encoder, EncoderDecoder):
-                tile_logits = scorer.classify(scorer.encoder.encode_all(pixels))
-            else:
-                tile_logits = scorer(pixels)
-            logits[tile.output] = tile_logits[0][tile.inner].float().cpu().numpy()
-
-    for _ in map_in_order(score_tile, tiles, workers):
-        pass
-    torch.set_num_threads(threads)  # the default of threads that start later
-    return ScoreMap(logits, step_px)
+    return ScoreMap(_score_all([network], image, tile_px)[0], network.step_px)
 
 
 def compute_ensemble_score_map(
-    scorer: Scorer,
-    partner: EnsemblePartner | None,
-    image: Float32[np.ndarray, "height width"],
-    *,
-    step_px: int,
+    ensemble: DenseEnsemble, image: Float32[np.ndarray, "height width"]
 ) -> ScoreMap:
-    """Score an image with a network and, if there is one, its ensemble partner.
+    """Score an image by the weighted mean of the logits of several networks.
 
     Args:
-        scorer: As for `compute_score_map`.
-        partner: Second network. The result is the weighted mean of both logits.
+        ensemble: The networks.
         image: As for `compute_score_map`.
-        step_px: As for `compute_score_map`; the stride of the partner may be smaller.
 
     Raises:
-        SettingsError: `step_px` does not divide the stride of the network.
-        MicrographError: A score is not finite.
+        MicrographError: A pixel or a score is not finite.
     """
-    scores = compute_score_map(scorer, image, step_px=step_px)
-    if partner is None:
-        _check_finite(scores.logits)
-        return scores
-    partner_step = math.gcd(step_px, partner.scorer.stride_px)
-    partner_logits = compute_score_map(partner.scorer, image, step_px=partner_step).logits
-    ratio = step_px // partner_step
-    weighted_sum = scores.logits + np.float32(partner.weight) * partner_logits[::ratio, ::ratio]
-    # The mean instead of the sum keeps the range of the logits, so that thresholds stay valid.
-    logits = weighted_sum / np.float32(1 + partner.weight)
-    _check_finite(logits)
-    return ScoreMap(logits, step_px)
+    _check_finite(image)  # the rectifiers of some engines return 0 for NaN
+    total, *others = _score_all(ensemble.networks, image, None)
+    if others:
+        # The mean instead of the sum keeps the range of the logits, so that thresholds stay valid.
+        total = total * np.float32(ensemble.weights[0])
+        networks = ensemble.networks[1:]
+        for network, weight, logits in zip(networks, ensemble.weights[1:], others, strict=True):
+            ratio = ensemble.step_px // network.step_px
+            total += np.float32(weight) * logits[::ratio, ::ratio]
+        total /= np.float32(sum(ensemble.weights))
+    _check_finite(total)
+    return ScoreMap(total, ensemble.step_px)
 
 
-def _check_finite(logits: Float32[np.ndarray, "rows columns"]) -> None:
-    invalid_count = logits.size - int(np.isfinite(logits).sum())
+def _score_all(
+    networks: Sequence[DenseNetwork],
+    image: Float32[np.ndarray, "height width"],
+    tile_px: int | None,
+) -> list[Float32[np.ndarray, "rows columns"]]:
+    """Score an image with each network; their tiles share the cores."""
+    maps = [
+        np.empty([-(-length // network.step_px) for length in image.shape], np.float32)
+        for network in networks
+    ]
+    tasks = [
+        (network, tile, logits)
+        for network, logits in zip(networks, maps, strict=True)
+        for tile in _tiles(network, image.shape, tile_px)
+    ]
+
+    def score_tile(task: tuple[DenseNetwork, _Tile, Float32[np.ndarray, "_ _"]]) -> None:
+        network, tile, logits = task
+        logits[tile.output] = network.engine.score(_pad(image, tile.window))[tile.inner]
+
+    on_cpu = all(network.is_on_cpu for network in networks)
+    workers = min(available_cores(), len(tasks), _MAX_WORKERS) if on_cpu else 1
+    for _ in map_in_order(score_tile, tasks, workers):
+        pass
+    return maps
+
+
+def _check_finite(numbers: Float32[np.ndarray, "rows columns"]) -> None:
+    invalid_count = numbers.size - int(np.isfinite(numbers).sum())
     if invalid_count:
         raise MicrographError(
-            f"{invalid_count} of {logits.size} scores are not finite; check the model, which may "
-            "be damaged, and the pixel values"
+            f"{invalid_count} of {numbers.size} pixels or scores are not finite; check the model, "
+            "which may be damaged, and the pixel values"
         )
 
 
@@ -168,12 +136,12 @@ class _Tile:
     inner: tuple[slice, slice]
 
 
-def _tiles(scorer: Scorer, shape: tuple[int, ...], tile_px: int) -> Iterator[_Tile]:
+def _tiles(network: DenseNetwork, shape: tuple[int, ...], tile_px: int | None) -> Iterator[_Tile]:
     """Generate the tiles of the grid of scores of an image of this shape."""
-    is_padded = isinstance(scorer.encoder, EncoderDecoder)
-    side_px = _ENCODER_DECODER_TILE_PX if is_padded else tile_px
-    split = _split_padded if is_padded else _split_unpadded
-    rows, columns = (list(split(scorer, length_px, side_px)) for length_px in shape)
+    if tile_px is None or network.is_padded:
+        tile_px = _choose_tile(network)
+    split = _split_padded if network.is_padded else _split_unpadded
+    rows, columns = (list(split(network, length_px, tile_px)) for length_px in shape)
     for row in rows:
         for column in columns:
             yield _Tile(
@@ -181,6 +149,16 @@ def _tiles(scorer: Scorer, shape: tuple[int, ...], tile_px: int) -> Iterator[_Ti
                 (row.start_px, column.start_px, row.stop_px, column.stop_px),
                 (row.inner, column.inner),
             )
+
+
+def _choose_tile(network: DenseNetwork) -> int:
+    """Return the maximum side of a tile in pixels."""
+    if network.is_padded:
+        return _ENCODER_DECODER_TILE_PX
+    if not network.is_on_cpu:
+        return _TILE_PX_GPU
+    side = math.isqrt(_TILE_FEATURES // count_features(network.settings))
+    return max(_MIN_TILE_PX, network.step_px * side)
 
 
 @dataclass(frozen=True)
@@ -193,34 +171,42 @@ class _Interval:
     inner: slice
 
 
-def _split_unpadded(scorer: Scorer, length_px: int, tile_px: int) -> Iterator[_Interval]:
+def _split_unpadded(network: DenseNetwork, length_px: int, tile_px: int) -> Iterator[_Interval]:
     """Split an axis into tiles, whose pixels include the halo of the receptive field."""
-    stride, halo = scorer.stride_px, scorer.receptive_field_px // 2
-    count, side = -(-length_px // stride), max(1, tile_px // stride)
-    for first in range(0, count, side):
-        end = min(first + side, count)
+    step, halo = network.step_px, network.receptive_field_px // 2
+    for first, end in _split_evenly(-(-length_px // step), max(1, tile_px // step)):
         yield _Interval(
-            slice(first, end), first * stride - halo, (end - 1) * stride + halo + 1, slice(None)
+            slice(first, end), first * step - halo, (end - 1) * step + halo + 1, slice(None)
         )
 
 
-def _split_padded(scorer: Scorer, length_px: int, tile_px: int) -> Iterator[_Interval]:
+def _split_padded(network: DenseNetwork, length_px: int, tile_px: int) -> Iterator[_Interval]:
     """Split an axis into tiles for an encoder-decoder; scores do not depend on the tiles."""
-    stride, margin = scorer.stride_px, EncoderDecoder.ALIGNMENT_PX
-    for first_px in range(0, length_px, tile_px):
-        end_px = min(first_px + tile_px, length_px)
-        start_px = max(first_px - EncoderDecoder.CONTEXT_PX, -margin)
-        stop_px = min(end_px + EncoderDecoder.CONTEXT_PX, length_px + margin)
-        output = slice(first_px // stride, -(-end_px // stride))
-        offset = start_px // stride
+    step, margin_px = network.step_px, EncoderDecoderShape.ALIGNMENT_PX
+    context_px = EncoderDecoderShape.CONTEXT_PX
+    units = -(-length_px // margin_px)
+    for first, end in _split_evenly(units, max(1, tile_px // margin_px)):
+        first_px, end_px = first * margin_px, min(end * margin_px, length_px)
+        start_px = max(first_px - context_px, -margin_px)
+        stop_px = min(end_px + context_px, length_px + margin_px)
+        stop_px += (start_px - stop_px) % margin_px
+        output = slice(first_px // step, -(-end_px // step))
+        offset = start_px // step
         yield _Interval(
             output, start_px, stop_px, slice(output.start - offset, output.stop - offset)
         )
 
 
+def _split_evenly(count: int, maximum: int) -> Iterator[tuple[int, int]]:
+    """Split a range into parts of about equal size, so that few shapes have to be prepared."""
+    size = -(-count // -(-count // maximum))
+    for first in range(0, count, size):
+        yield first, min(first + size, count)
+
+
 def _pad(
     image: Float32[np.ndarray, "height width"], window: tuple[int, int, int, int]
-) -> torch.Tensor:
+) -> Float32[np.ndarray, "tile_height tile_width"]:
     """Cut a window out of the image, with zeros outside the image."""
     height, width = image.shape
     top, left, bottom, right = window
@@ -229,101 +215,4 @@ def _pad(
         (max(-top, 0), max(bottom - height, 0)),
         (max(-left, 0), max(right - width, 0)),
     )
-    return torch.from_numpy(np.pad(inside, margin))
-
-
-def optimize_for_inference(
-    scorer: Scorer,
-    precision: torch.dtype = torch.float32,
-    device: torch.device = _CPU,
-    *,
-    step_px: int | None = None,
-) -> Scorer:
-    """Copy a network with batch normalisation folded into the convolutions, channels last.
-
-    Args:
-        scorer: A trained network.
-        precision: Floating-point type of all layers except the first, which has one input
-            channel and would not become faster, and the head, whose logits are float32.
-        device: Device of the copy. On a CPU, the largest convolutions are replaced by Winograd
-            convolutions; other devices have fast kernels of their own.
-        step_px: Pixels between scores; None keeps the stride of the network.
-
-    Raises:
-        SettingsError: `step_px` does not divide the stride of the network.
-    """
-    copy = convert_to_stride(scorer, step_px or scorer.stride_px).eval()
-    for module in list(copy.modules()):
-        if isinstance(module, LateResidual | EncoderDecoder):
-            module.fold()
-        children = list(module.named_children())
-        for (name, first), (norm_name, second) in pairwise(children):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                setattr(module, name, fuse_conv_bn_eval(first, second))
-                setattr(module, norm_name, nn.Identity())
-    if device.type == "cpu" and precision == torch.float32:
-        _use_winograd(copy)
-    if isinstance(copy.encoder, EncoderDecoder):
-        copy.encoder.to(precision)
-    elif precision != torch.float32:
-        first, *rest = copy.encoder
-        inner = nn.Sequential(*rest).to(precision)
-        copy.encoder = nn.Sequential(first, _Cast(precision), *inner, _Cast(torch.float32))
-    # Channels last is the layout that oneDNN and cuDNN compute in.
-    return copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
-
-
-def _use_winograd(scorer: Scorer) -> None:
-    """Replace the large convolutions of a network by Winograd convolutions."""
-    for module in list(scorer.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Conv2d) and is_worthwhile(child):
-                setattr(module, name, WinogradConv2d(child))
-
-
-def optimize_ensemble_for_inference(
-    scorer: Scorer,
-    partner: EnsemblePartner | None,
-    precision: torch.dtype,
-    device: torch.device,
-    *,
-    step_px: int,
-) -> tuple[Scorer, EnsemblePartner | None]:
-    """Optimize a network and its ensemble partner for `compute_ensemble_score_map`.
-
-    Args:
-        scorer: As for `optimize_for_inference`.
-        partner: Ensemble partner of the network, if it has one.
-        precision: As for `optimize_for_inference`.
-        device: As for `optimize_for_inference`.
-        step_px: Pixels between the averaged scores.
-
-    Raises:
-        SettingsError: `step_px` does not divide the stride of the network.
-    """
-    optimized = optimize_for_inference(scorer, precision, device, step_px=step_px)
-    if partner is None:
-        return optimized, None
-    partner_step = math.gcd(step_px, partner.scorer.stride_px)
-    return optimized, replace(
-        partner,
-        scorer=optimize_for_inference(partner.scorer, precision, device, step_px=partner_step),
-    )
-
-
-class _Cast(nn.Module):
-    """A layer that converts its input to another floating-point type."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.to(self.dtype)
-
-
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """Return the floating-point type that a precision setting selects on a device."""
-    if precision == "auto":
-        return torch.bfloat16 if has_fast_bfloat16(device) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return np.pad(inside, margin)

@@ -1,46 +1,87 @@
-"""Choice of the device, of the floating-point type and of the memory format.
+"""Choice of the device, without importing torch on machines that have no GPU.
 
+- `AnyDevice`: a device of torch, or one named here.
+- `Device`, `CPU`: a device by its name.
 - `choose_device`, `require_device`: the device of a name, unchecked or checked.
-- `assign_gpu`: distribute the GPUs of a machine over workers.
-- `has_fast_bfloat16`: test if bfloat16 is faster than float32 on a device.
-- `autocast_context`: use bfloat16 where it is faster.
-- `widen_to_float32`: convert half-precision numbers to float32.
-- `choose_memory_format`: the fastest memory format for training.
-- `copy_to_device`: copy an array to a device asynchronously.
+- `count_gpus`, `assign_gpu`: distribute the GPUs of a machine over workers.
 """
 
-from contextlib import nullcontext
+import ctypes
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-import torch
-
-from cryopick.array_types import Float, Shaped
 from cryopick.errors import SettingsError
-from cryopick.model.architectures import NETWORKS
-from cryopick.model.networks import Scorer
 
 __all__ = [
+    "CPU",
+    "AnyDevice",
+    "Device",
     "assign_gpu",
-    "autocast_context",
     "choose_device",
-    "choose_memory_format",
-    "copy_to_device",
-    "has_fast_bfloat16",
+    "count_gpus",
     "require_device",
-    "widen_to_float32",
 ]
 
+_CUDA_LIBRARIES = ("libcuda.so.1", "nvcuda.dll")  # of the driver
+_AMD_DRIVER = Path("/dev/kfd")  # AMD's GPUs have the name "cuda" in torch, too
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" chooses the first available of cuda, mps, cpu."""
+
+@runtime_checkable
+class AnyDevice(Protocol):
+    """A device with a type such as cpu, cuda or mps; `str` gives its name."""
+
+    @property
+    def type(self) -> str:
+        """Kind of the device."""
+
+    @property
+    def index(self) -> int | None:
+        """Number among the devices of its kind; None is the current one."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device by its name, as torch names it.
+
+    Attributes:
+        type: Kind of the device.
+        index: Number among the devices of its kind; None is the current one.
+    """
+
+    type: str
+    index: int | None = None
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+
+CPU = Device("cpu")
+
+
+def choose_device(name: str = "auto") -> Device:
+    """Return the device of that name; "auto" chooses the first available of cuda, mps, cpu.
+
+    Raises:
+        RuntimeError: The name is unknown to torch.
+    """
+    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
+        return CPU
+    import torch
+
     if name != "auto":
-        return torch.device(name)
+        device = torch.device(name)
+        return Device(device.type, device.index)
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return Device("cuda")
+    return Device("mps") if torch.backends.mps.is_available() else CPU
 
 
-def require_device(name: str) -> torch.device:
+def require_device(name: str) -> Device:
     """Return the device of that name after a test computation on it.
 
     Raises:
@@ -48,8 +89,11 @@ def require_device(name: str) -> torch.device:
     """
     try:
         device = choose_device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if device != CPU:
+            import torch
+
+            torch.zeros(1, device=torch.device(str(device)))
+    except (ImportError, RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(
             f"--device {name}: not available on this machine "
             f"({str(error).splitlines()[0]}); choose auto, cpu, cuda or mps"
@@ -57,48 +101,40 @@ def require_device(name: str) -> torch.device:
     return device
 
 
-def assign_gpu(device: torch.device, worker: int) -> torch.device:
+def assign_gpu(device: AnyDevice, worker: int) -> AnyDevice:
     """Assign a GPU to a worker, round-robin; other devices are shared by all workers."""
     if device.type != "cuda" or device.index is not None:
         return device
-    return torch.device("cuda", worker % torch.cuda.device_count())
+    return Device("cuda", worker % count_gpus())
 
 
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Return true if the device computes faster in bfloat16 than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.10
-    if device.type != "cpu" or capabilities is None:
+def count_gpus() -> int:
+    """Return the number of GPUs that torch can use."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@cache
+def _may_have_gpu() -> bool:
+    """Return false if no GPU can be used: torch need not be asked, which takes seconds."""
+    if find_spec("torch") is None:
         return False
-    features = capabilities()
-    return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    if platform.system() == "Darwin":
+        return platform.machine() == "arm64"
+    return _AMD_DRIVER.exists() or _has_cuda_gpu()
 
 
-def autocast_context(device: torch.device) -> torch.autocast | nullcontext[None]:
-    """Make a context in which convolutions use bfloat16 if that is faster on the device."""
-    if has_fast_bfloat16(device):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
-
-
-def widen_to_float32(numbers: Float[torch.Tensor, "*shape"]) -> Float[torch.Tensor, "*shape"]:
-    """Convert half-precision numbers to float32; leave float64, which tests compute in."""
-    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
-
-
-def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
-    """Choose the memory format of images and weights in which training is fastest.
-
-    This is channels last, except for residual networks on a CPU (docs/results/speed.md).
-    """
-    is_residual = any(layer.residual for layer in NETWORKS.get(scorer.settings.name, ()))
-    return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
-
-
-def copy_to_device(array: Shaped[np.ndarray, "..."], device: torch.device) -> torch.Tensor:
-    """Copy an array to a device; a copy to a GPU is asynchronous."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":  # asynchronous copies require pinned memory
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+def _has_cuda_gpu() -> bool:
+    """Ask the driver of NVIDIA's GPUs for their number."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
+    for name in _CUDA_LIBRARIES:
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value > 0
+    return False

@@ -10,40 +10,29 @@ Source: Ronneberger et al. 2015, U-Net: convolutional networks for biomedical im
 MICCAI; residual pairs after He et al. 2016.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float
+from cryopick.model.architectures import EncoderDecoderShape
 
 __all__ = ["EncoderDecoder"]
 
-_STEM_CHANNELS = 16
-_CHANNELS = (24, 48, 96, 128)  # of the encoder's levels, at strides of 2, 4, 8 and 16 pixels
-
 
 class EncoderDecoder(nn.Module):
-    """A fully convolutional encoder-decoder whose features lie on every second pixel.
+    """A fully convolutional encoder-decoder whose features lie on every second pixel."""
 
-    Attributes:
-        STRIDE_PX: Distance between neighbouring features.
-        FIELD_PX: Side of the crop that is shown for a single score; odd.
-        CONTEXT_PX: Distance beyond which no pixel changes a score.
-        ALIGNMENT_PX: Stride of the deepest level. Crops that start at multiples of it give the
-            features of the whole image, apart from the margin of `CONTEXT_PX`.
-    """
-
-    STRIDE_PX = 2
-    FIELD_PX = 97
-    CONTEXT_PX = 144
-    ALIGNMENT_PX = 16
+    STRIDE_PX = EncoderDecoderShape.STRIDE_PX
+    FIELD_PX = EncoderDecoderShape.FIELD_PX
+    CONTEXT_PX = EncoderDecoderShape.CONTEXT_PX
+    ALIGNMENT_PX = EncoderDecoderShape.ALIGNMENT_PX
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        first, second, third, fourth = _CHANNELS
-        self.stem = _Convolution(1, _STEM_CHANNELS, kernel=5, stride=2)
-        self.level1 = nn.Sequential(_Convolution(_STEM_CHANNELS, first), _ResidualPair(first))
+        stem = EncoderDecoderShape.STEM_CHANNELS
+        first, second, third, fourth = EncoderDecoderShape.LEVEL_CHANNELS
+        self.stem = _Convolution(1, stem, kernel=5, stride=2)
+        self.level1 = nn.Sequential(_Convolution(stem, first), _ResidualPair(first))
         self.level2 = nn.Sequential(_Convolution(first, second, stride=2), _ResidualPair(second))
         self.level3 = nn.Sequential(_Convolution(second, third, stride=2), _ResidualPair(third))
         self.level4 = nn.Sequential(
@@ -79,11 +68,6 @@ class EncoderDecoder(nn.Module):
         merged = self.merge2(self.merge3(self.level4(level3), level3), level2)
         features: Tensor = self.merge1(merged, level1)
         return features[..., : -(-height // 2), : -(-width // 2)].to(images.dtype)
-
-    def fold(self) -> None:
-        """Fold the normalisation of the sums of levels into their terms, for inference."""
-        for merge in (self.merge3, self.merge2, self.merge1):
-            merge.fold()
 
 
 class _Convolution(nn.Sequential):
@@ -144,15 +128,3 @@ class _Merge(nn.Module):
         summed = self.upsample(self.reduce(coarse)) + self.fine(fine)
         result: Tensor = self.pair(self.activation(self.norm(summed)))
         return result
-
-    def fold(self) -> None:
-        """Fold the normalisation into both terms of the sum."""
-        norm = self.norm
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_var is not None
-        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
-        self.fine = fuse_conv_bn_eval(self.fine, norm)
-        self.upsample.weight = nn.Parameter(
-            self.upsample.weight.detach() * scale[:, None, None, None]
-        )
-        self.norm = nn.Identity()

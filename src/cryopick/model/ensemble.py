@@ -4,21 +4,20 @@ The weighted mean of the logits of both networks is a logarithmic pool of predic
 are a network trained on labels with the general model as partner (decision 0008).
 
 - `EnsemblePartner`: the second network of the ensemble and its weight.
-- `score_negative_labels`: weighted logits of the partner at negative labels.
 
 Source: Genest and Zidek 1986, "Combining probability distributions", Statistical Science 1:114.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
+from cryopick.model.trained_network import TrainedNetwork
 
-from cryopick.array_types import Float
-from cryopick.model.networks import Scorer
-from cryopick.preprocess.prepared_store import PreparedStore
+if TYPE_CHECKING:
+    from cryopick.model.networks import Scorer
 
-__all__ = ["EnsemblePartner", "score_negative_labels"]
+__all__ = ["EnsemblePartner"]
 
 
 @dataclass(frozen=True)
@@ -26,35 +25,16 @@ class EnsemblePartner:
     """A network whose logits are averaged with those of the main network.
 
     Attributes:
-        scorer: The network; it takes the same input as the main network.
+        network: The network; it takes the same input as the main network.
         weight: Weight of its logits; those of the main network have weight 1.
     """
 
-    scorer: Scorer
+    network: TrainedNetwork
     weight: float
 
+    @cached_property
+    def scorer(self) -> "Scorer":
+        """The network as a module of torch, with the same arrays, for training."""
+        from cryopick.model.networks import build_scorer
 
-def score_negative_labels(
-    partner: EnsemblePartner, store: PreparedStore
-) -> Float[np.ndarray, " negatives"]:
-    """Compute the weighted logits that the partner contributes at negative labels.
-
-    Args:
-        partner: The network and its weight.
-        store: Prepared micrographs with negative labels.
-
-    Returns:
-        For each negative label, in the order of the micrographs, the logit of the partner times
-        its weight, or 0 if the logit is negative. The main network must give a logit below minus
-        this value for the ensemble to reject the position.
-    """
-    scorer = partner.scorer.eval()
-    side = scorer.receptive_field_px
-    weighted_logits = []
-    for micrograph, negatives in enumerate(store.negatives_px):
-        for x, y in np.rint(negatives).astype(int):
-            window = store.window(micrograph, int(y) - side // 2, int(x) - side // 2, side)
-            with torch.inference_mode():
-                logit = scorer(torch.from_numpy(window.image)[None, None])
-            weighted_logits.append(partner.weight * max(float(logit.squeeze()), 0.0))
-    return np.array(weighted_logits)
+        return build_scorer(self.network)

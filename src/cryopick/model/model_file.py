@@ -1,7 +1,7 @@
 """Model files: one safetensors file with the weights and everything needed to use them.
 
-Loading executes no code from the file, and allocates no memory before the shapes are checked. In
-the metadata, the ensemble partner has the key `guide` and the calibration the key `odds`.
+Loading executes no code from the file, and needs no torch. In the metadata, the ensemble partner
+has the key `guide` and the calibration the key `odds`.
 
 - `Model`: a network with the preprocessing of its input.
 - `save_model`, `load_model`: write and read a model file.
@@ -12,22 +12,25 @@ the metadata, the ensemble partner has the key `guide` and the calibration the k
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
 
-from cryopick.array_types import Float
+from cryopick.array_types import Float, Shaped
 from cryopick.errors import FormatError, InputError, SettingsError
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.calibration import Calibration
 from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.networks import Scorer
+from cryopick.model.trained_network import Arrays, TrainedNetwork, check_weights
 from cryopick.preprocess.normalize import Normalization
 from cryopick.runs.atomic_write import atomic_write
+
+if TYPE_CHECKING:
+    from cryopick.model.networks import Scorer
 
 __all__ = ["GENERAL_MODEL", "LABEL_SCORES", "Model", "get_label_scores", "load_model", "save_model"]
 
@@ -48,12 +51,12 @@ class Model:
     """A trained network and the preprocessing of its input.
 
     Attributes:
-        scorer: The network.
+        network: The network.
         diameter_ang: Diameter (longest dimension) of the particles in the training data.
         working_pixel_size_ang: Pixel size of the network's input, in ångströms.
         normalization: Normalisation of the network's input.
         label_radius_px: Distance in working pixels within which a position was positive.
-        partner: Second network whose logits are averaged with those of `scorer`, if any.
+        partner: Second network whose logits are averaged with those of `network`, if any.
         calibration: Map from logits to log-odds; None if the logits are not calibrated.
         head_spread: Factor L of the covariance L Lᵀ of the weights of the last layer (its offset
             last) over kinds of particles, if known. `train.head_fit` uses it as a prior.
@@ -66,7 +69,7 @@ class Model:
         summary: Provenance as JSON values: settings, prior, results, version.
     """
 
-    scorer: Scorer
+    network: TrainedNetwork
     diameter_ang: float
     working_pixel_size_ang: float
     normalization: Normalization
@@ -79,6 +82,13 @@ class Model:
     scale_ang: float | None = None
     width_ang: float | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def scorer(self) -> "Scorer":
+        """The network as a module of torch, with the same arrays, for training."""
+        from cryopick.model.networks import build_scorer
+
+        return build_scorer(self.network)
 
     @property
     def diameter_px(self) -> float:
@@ -116,7 +126,7 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
     """
     description = {
         "format": _FORMAT,
-        **_describe_network(model.scorer),
+        **_describe_network(model.network),
         "diameter_ang": model.diameter_ang,
         "working_pixel_size_ang": model.working_pixel_size_ang,
         "normalization": model.normalization.to_dict(),
@@ -129,15 +139,15 @@ def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:
         "odds": asdict(model.calibration) if model.calibration else None,
         "summary": dict(model.summary),
     }
-    tensors = model.scorer.state_dict()
+    tensors = dict(model.network.weights)
     if model.partner:
-        network = _describe_network(model.partner.scorer)
+        network = _describe_network(model.partner.network)
         description["guide"] = {**network, "weight": model.partner.weight}
-        partner_tensors = model.partner.scorer.state_dict()
+        partner_tensors = model.partner.network.weights
         tensors |= {f"{_PARTNER_PREFIX}{name}": value for name, value in partner_tensors.items()}
     if model.head_spread is not None:
-        tensors[_HEAD_SPREAD] = torch.from_numpy(model.head_spread)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        tensors[_HEAD_SPREAD] = model.head_spread
+    tensors = {name: np.asarray(value, order="C") for name, value in tensors.items()}
     with atomic_write(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(save(tensors, {"cryopick": json.dumps(description)}))
 
@@ -153,7 +163,7 @@ def load_model(path: Path | str) -> Model:
     if not path.is_file():
         raise InputError(f"{path}: no such model file; train one with `cryopick train`")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
     except (SafetensorError, OSError) as error:
@@ -175,16 +185,16 @@ def load_model(path: Path | str) -> Model:
         ) from error
 
 
-def _describe_network(scorer: Scorer) -> dict[str, Any]:
+def _describe_network(network: TrainedNetwork) -> dict[str, Any]:
     """Describe the architecture of a network as JSON values."""
     return {
-        "network": asdict(scorer.settings),
-        "receptive_field_px": scorer.receptive_field_px,
-        "stride_px": scorer.stride_px,
+        "network": asdict(network.settings),
+        "receptive_field_px": network.receptive_field_px,
+        "stride_px": network.stride_px,
     }
 
 
-def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+def _assemble(description: dict[str, Any], tensors: Arrays) -> Model:
     """Build a model from the description and the tensors of its file."""
     if description.get("dimensions") == 3:
         raise ValueError("it is a model for tomograms: use `cryopick tomo pick`")
@@ -200,17 +210,18 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
             _build_network(partner_description, weights),
             _read_number(partner_description, "weight"),
         )
-    head_spread = tensors.pop(_HEAD_SPREAD, None)
-    scorer = _build_network(description, tensors)
+    head_spread = tensors.get(_HEAD_SPREAD)
+    tensors = {name: value for name, value in tensors.items() if name != _HEAD_SPREAD}
+    network = _build_network(description, tensors)
     return Model(
-        scorer=scorer,
+        network=network,
         diameter_ang=_read_positive(description, "diameter_ang"),
         working_pixel_size_ang=_read_positive(description, "working_pixel_size_ang"),
         normalization=Normalization.from_dict(description["normalization"]),
         label_radius_px=_read_number(description, "label_radius_px"),
         partner=partner,
         calibration=Calibration(float(line["slope"]), float(line["offset"])) if line else None,
-        head_spread=None if head_spread is None else _check_head_spread(head_spread, scorer),
+        head_spread=None if head_spread is None else _check_head_spread(head_spread, network),
         centre_offset_px=_read_offset(description),
         scale_ang=_read_optional(description, "scale_ang"),
         width_ang=_read_optional(description, "width_ang"),
@@ -220,37 +231,28 @@ def _assemble(description: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
 
 
 def _check_head_spread(
-    tensor: torch.Tensor, scorer: Scorer
+    factor: Shaped[np.ndarray, "..."], network: TrainedNetwork
 ) -> Float[np.ndarray, "features features"]:
     """Check that the covariance factor of the last layer matches the network."""
-    side = scorer.features + 1
-    if tuple(tensor.shape) != (side, side) or tensor.dtype != torch.float64:
-        raise ValueError(
-            f"the {_HEAD_SPREAD} is {tuple(tensor.shape)} {tensor.dtype}, not {side} square"
-        )
-    if not bool(tensor.isfinite().all()):
+    side = network.features + 1
+    if factor.shape != (side, side) or factor.dtype != np.float64:
+        raise ValueError(f"the {_HEAD_SPREAD} is {factor.shape} {factor.dtype}, not {side} square")
+    if not np.isfinite(factor).all():
         raise ValueError(f"{_HEAD_SPREAD} has values that are not finite")
-    return tensor.numpy()
+    return factor
 
 
-def _build_network(description: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Scorer:
+def _build_network(description: Mapping[str, Any], weights: Arrays) -> TrainedNetwork:
     """Build a network from its description and weights, and check that they match."""
     settings = NetworkSettings(**description["network"])
     if settings.width > _MAX_WIDTH:
         raise ValueError(f"width {settings.width} exceeds {_MAX_WIDTH}")
-    with torch.device("meta"):  # shapes without memory, so that an invalid file costs nothing
-        scorer = Scorer(settings)
+    network = TrainedNetwork(settings, weights)
     geometry = (description["receptive_field_px"], description["stride_px"])
-    if geometry != (scorer.receptive_field_px, scorer.stride_px):
+    if geometry != (network.receptive_field_px, network.stride_px):
         raise ValueError(f"receptive field and stride {geometry} are not those of {settings.name}")
-    dtypes = {name: tensor.dtype for name, tensor in scorer.state_dict().items()}
-    for name, tensor in tensors.items():
-        if tensor.dtype != dtypes.get(name, tensor.dtype):
-            raise ValueError(f"weights {name} are {tensor.dtype}, expected {dtypes[name]}")
-        if not bool(tensor.isfinite().all()):
-            raise ValueError(f"weights {name} are not finite")
-    scorer.load_state_dict(tensors, assign=True)
-    return scorer.eval()
+    check_weights(settings, weights)
+    return network
 
 
 def _read_offset(description: Mapping[str, Any]) -> tuple[float, float]:

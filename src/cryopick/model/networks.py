@@ -5,7 +5,7 @@ applied to a large image gives at each position exactly the score of the crop th
 and stride are computed from the list of layers; other code reads them from the network.
 
 - `Scorer`: a fully convolutional network with a linear head that returns logits.
-- `Residual`, `LateResidual`: residual layers, which dense inference modifies.
+- `build_scorer`, `extract_network`: convert a trained network to such a module and back.
 - `Decoder`: reconstruct regions from feature vectors, for the autoencoder loss.
 """
 
@@ -15,13 +15,20 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cryopick.array_types import Float
-from cryopick.model.architectures import ENCODER_DECODER, NETWORKS, Layer, NetworkSettings
+from cryopick.model.architectures import (
+    ENCODER_DECODER,
+    NETWORKS,
+    Layer,
+    NetworkSettings,
+    compute_geometry,
+    count_features,
+)
 from cryopick.model.encoder_decoder import EncoderDecoder
+from cryopick.model.trained_network import TrainedNetwork
 
-__all__ = ["Decoder", "LateResidual", "Residual", "Scorer"]
+__all__ = ["Decoder", "Scorer", "build_scorer", "extract_network"]
 
 
 class _Convolution(nn.Sequential):
@@ -35,7 +42,7 @@ class _Convolution(nn.Sequential):
         )
 
 
-class Residual(nn.Module):
+class _Residual(nn.Module):
     """Two convolutions and a shortcut that is cropped to the same centre."""
 
     def __init__(self, channels_in: int, channels: int, layer: Layer) -> None:
@@ -56,7 +63,7 @@ class Residual(nn.Module):
         return self.activation(out + skip)
 
 
-class LateResidual(nn.Module):
+class _LateResidual(nn.Module):
     """A residual layer whose second convolution has the stride, and whose sum is normalised."""
 
     shortcut: nn.Module
@@ -75,21 +82,6 @@ class LateResidual(nn.Module):
         out = self.second(self.first(x))
         inner = x[..., self.margin :, self.margin :]
         return self.after(out + self.shortcut(inner)[..., : out.shape[-2], : out.shape[-1]])
-
-    def fold(self) -> None:
-        """Fold the normalisation of the sum into both of its terms, for inference."""
-        norm = self.after[0]
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_var is not None
-        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach()
-        self.second = fuse_conv_bn_eval(self.second, norm)
-        shortcut = self.shortcut
-        if not isinstance(shortcut, nn.Conv2d):
-            shortcut = nn.Conv2d(len(scale), len(scale), 1, groups=len(scale), bias=False)
-            nn.init.ones_(shortcut.weight)
-        shortcut.weight = nn.Parameter(shortcut.weight.detach() * scale[:, None, None, None])
-        self.shortcut = shortcut
-        self.after = nn.Sequential(nn.Identity(), self.after[1])
 
 
 class Scorer(nn.Module):
@@ -111,14 +103,11 @@ class Scorer(nn.Module):
         self.settings = settings
         self.encoder: nn.Sequential | EncoderDecoder
         if settings.name == ENCODER_DECODER:
-            self.encoder, self.features = EncoderDecoder(settings.width), settings.width
-            self.receptive_field_px = EncoderDecoder.FIELD_PX
-            self.stride_px = EncoderDecoder.STRIDE_PX
+            self.encoder = EncoderDecoder(settings.width)
         else:
-            layers = NETWORKS[settings.name]
-            self.encoder = _make_encoder(layers, settings.width)
-            self.features = layers[-1].channels * settings.width
-            self.receptive_field_px, self.stride_px = _compute_geometry(layers)
+            self.encoder = _make_encoder(NETWORKS[settings.name], settings.width)
+        self.features = count_features(settings)
+        self.receptive_field_px, self.stride_px = compute_geometry(settings)
         self.dropout: nn.Dropout2d = nn.Dropout2d(settings.dropout)
         self.head: nn.Linear = nn.Linear(self.features, 1)
 
@@ -149,6 +138,23 @@ class Scorer(nn.Module):
         with torch.no_grad():
             self.head.weight.zero_()
             self.head.bias.fill_(math.log(prior / (1 - prior)))
+
+
+def build_scorer(network: TrainedNetwork) -> Scorer:
+    """Build the module of a trained network, in evaluation mode, with the same arrays."""
+    with torch.device("meta"):  # shapes without memory
+        scorer = Scorer(network.settings)
+    tensors = {name: torch.from_numpy(values) for name, values in network.weights.items()}
+    scorer.load_state_dict(tensors, assign=True)
+    return scorer.eval()
+
+
+def extract_network(scorer: Scorer) -> TrainedNetwork:
+    """Copy the settings and weights of a module."""
+    weights = {
+        name: tensor.detach().cpu().numpy().copy() for name, tensor in scorer.state_dict().items()
+    }
+    return TrainedNetwork(scorer.settings, weights)
 
 
 class Decoder(nn.Module):
@@ -196,7 +202,7 @@ def _make_encoder(layers: Sequence[Layer], width: int) -> nn.Sequential:
     blocks: list[nn.Module] = []
     channels = 1
     for layer in layers:
-        block = LateResidual if layer.late else Residual if layer.residual else _Convolution
+        block = _LateResidual if layer.late else _Residual if layer.residual else _Convolution
         blocks.append(block(channels, layer.channels * width, layer))
         channels = layer.channels * width
     return nn.Sequential(*blocks)
@@ -219,18 +225,3 @@ def _make_shortcut(channels_in: int, channels: int, layer: Layer) -> nn.Module:
     if layer.stride == 1 and channels == channels_in:
         return nn.Identity()
     return nn.Conv2d(channels_in, channels, 1, stride=layer.stride, bias=False)
-
-
-def _compute_geometry(layers: Sequence[Layer]) -> tuple[int, int]:
-    """Compute receptive field and stride of a sequence of unpadded convolutions.
-
-    Each convolution widens the field by (kernel - 1) x dilation x the accumulated stride.
-    """
-    field, stride = 1, 1
-    for layer in layers:
-        field += (layer.kernel - 1) * layer.dilation * stride
-        other_stride = stride if layer.late else stride * layer.stride
-        stride *= layer.stride
-        if layer.residual:
-            field += (layer.kernel - 1) * other_stride
-    return field, stride

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cryopick.config import to_toml
 from cryopick.errors import MissingPixelSizeError, SettingsError
-from cryopick.inference.score_map import resolve_precision
+from cryopick.inference.engine import resolve_precision
 from cryopick.io.images.mrc import write_mrc
-from cryopick.model.model_file import load_model
+from cryopick.model.device import AnyDevice
+from cryopick.model.model_file import Model, load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks
@@ -47,7 +47,7 @@ class PickBatch:
         cls,
         model: Path,
         settings: PickSettings,
-        device: torch.device,
+        device: AnyDevice,
         order: Sequence[Path] = (),
         ignore: Regions | None = None,
     ) -> "PickBatch":
@@ -65,17 +65,33 @@ class PickBatch:
             InputError: The model file is missing or is not a model.
             SettingsError: The settings do not match the network.
         """
-        loaded = load_model(model)
-        stride = loaded.scorer.stride_px
+        batch = cls.create(load_model(model), model, settings, device, ignore)
+        return batch._prefetch(order) if order else batch
+
+    @classmethod
+    def create(
+        cls,
+        model: Model,
+        model_file: Path,
+        settings: PickSettings,
+        device: AnyDevice,
+        ignore: Regions | None = None,
+    ) -> "PickBatch":
+        """Check the settings; the model is loaded already from its file.
+
+        Raises:
+            SettingsError: The settings do not match the network.
+        """
+        stride = model.network.stride_px
         if settings.step_px is not None and stride % settings.step_px:
             raise SettingsError(
                 f"--step-px must divide the stride of the network, {stride} pixels; "
                 f"got {settings.step_px}"
             )
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-        picker = Picker.create(loaded, settings, device, order, ignore)
-        number_format = str(resolve_precision(settings.precision, device)).removeprefix("torch.")
-        return cls(picker, f"{model.name} (sha256 {digest}…)", number_format)
+        digest = hashlib.sha256(model_file.read_bytes()).hexdigest()[:16]
+        picker = Picker.create(model, settings, device, ignore=ignore)
+        number_format = resolve_precision(settings.precision, device)
+        return cls(picker, f"{model_file.name} (sha256 {digest}…)", number_format)
 
     def describe(self) -> str:
         """Describe the settings as TOML, with the model and the precision in comments above."""

@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from cryopick.errors import InputError
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
 from cryopick.pick.elongation import estimate_width, guess_width
 from cryopick.pick.evidence import Evidence, measure_evidence
@@ -53,7 +52,7 @@ class Decision:
 
 
 def resolve_settings(
-    model: Model, settings: PickSettings, device: torch.device, paths: Sequence[Path]
+    model: Model, settings: PickSettings, device: AnyDevice, paths: Sequence[Path]
 ) -> tuple[PickSettings, list[Decision]]:
     """Decide on contrast, particle size and scale where the settings leave them open.
 

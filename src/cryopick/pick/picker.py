@@ -6,27 +6,19 @@
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.evaluate.spacing import is_inside_margin
+from cryopick.inference.engine import DenseEnsemble, optimize_ensemble, resolve_precision
 from cryopick.inference.prefetch import Prefetcher
-from cryopick.inference.score_map import (
-    ScoreMap,
-    compute_ensemble_score_map,
-    optimize_ensemble_for_inference,
-    resolve_precision,
-)
+from cryopick.inference.score_map import ScoreMap, compute_ensemble_score_map
 from cryopick.io.images.micrograph import Micrograph, read_micrograph
-from cryopick.model.ensemble import EnsemblePartner
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
-from cryopick.model.networks import Scorer
 from cryopick.pick.elongated import SPACING_FRAC, filter_if_elongated
 from cryopick.pick.settings import PickSettings, is_elongated
 from cryopick.pick.suppression import (
@@ -49,12 +41,12 @@ _SPACING_FRAC = 0.6  # default distance between compact particles, in diameters 
 _MAX_WORKERS = 4  # micrographs in memory, about 150 MB each; further cores share the work on each
 
 
-def default_step_px(scorer: Scorer) -> int:
+def default_step_px(stride_px: int) -> int:
     """Return the default scoring step: 2 pixels, or the stride of the network if smaller.
 
     Decision 0005 compares other steps.
     """
-    return min(2, scorer.stride_px)
+    return min(2, stride_px)
 
 
 def find_peaks(
@@ -113,9 +105,9 @@ class Picker:
 
     Attributes:
         model: The model, with its network as trained.
-        scorer: Copy of the network, optimized for dense scoring at the step of the settings.
-        partner: Ensemble partner of the network, optimized likewise; None if it has none.
+        ensemble: Its networks, optimized for dense scoring at the step of the settings.
         settings: Settings of picking.
+        device: Device that computes the scores.
         order: Micrographs in the expected order of the calls, if known. The next ones are then
             processed in the background, one thread per micrograph, so that cores need not wait
             for each other.
@@ -123,9 +115,9 @@ class Picker:
     """
 
     model: Model
-    scorer: Scorer
-    partner: EnsemblePartner | None
+    ensemble: DenseEnsemble
     settings: PickSettings
+    device: AnyDevice
     order: Sequence[Path] = ()
     ignore: Regions = field(default_factory=lambda: Regions({}))
     _score_prefetcher: "Prefetcher[Path, ScoredMicrograph]" = field(init=False, repr=False)
@@ -133,19 +125,18 @@ class Picker:
 
     def __post_init__(self) -> None:
         workers = min(available_cores(), _MAX_WORKERS)
-        set_threads = partial(torch.set_num_threads, max(1, available_cores() // workers))
         for name, function in (
             ("_score_prefetcher", self._score),
             ("_pick_prefetcher", self._pick),
         ):
-            object.__setattr__(self, name, Prefetcher(function, self.order, workers, set_threads))
+            object.__setattr__(self, name, Prefetcher(function, self.order, workers))
 
     @classmethod
     def create(
         cls,
         model: Model,
         settings: PickSettings,
-        device: torch.device,
+        device: AnyDevice,
         order: Sequence[Path] = (),
         ignore: Regions | None = None,
     ) -> "Picker":
@@ -161,18 +152,16 @@ class Picker:
         Raises:
             SettingsError: The step does not divide the stride of the network.
         """
-        precision = resolve_precision(settings.precision, device)
-        step = settings.step_px or default_step_px(model.scorer)
-        scorer, partner = optimize_ensemble_for_inference(
-            model.scorer, model.partner, precision, device, step_px=step
+        number_format = resolve_precision(settings.precision, device)
+        step = settings.step_px or default_step_px(model.network.stride_px)
+        ensemble = optimize_ensemble(
+            model.network, model.partner, number_format, device, step_px=step
         )
         normalization = model.normalization
         if settings.contrast != "auto":
             normalization = replace(normalization, inverted=settings.contrast == "bright")
-        model_on_device = replace(
-            model, scorer=deepcopy(model.scorer).to(device), normalization=normalization
-        )
-        return cls(model_on_device, scorer, partner, settings, order, ignore or Regions({}))
+        model = replace(model, normalization=normalization)
+        return cls(model, ensemble, settings, device, order, ignore or Regions({}))
 
     @property
     def diameter_ang(self) -> float:
@@ -226,8 +215,7 @@ class Picker:
         return self._calibrate(self._compute_logits(image))
 
     def _compute_logits(self, image: Float32[np.ndarray, "height width"]) -> ScoreMap:
-        step = self.scorer.stride_px
-        return compute_ensemble_score_map(self.scorer, self.partner, image, step_px=step)
+        return compute_ensemble_score_map(self.ensemble, image)
 
     def _calibrate(self, scores: ScoreMap) -> ScoreMap:
         if self.model.calibration is None:

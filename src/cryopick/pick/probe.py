@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cryopick.array_types import Float
 from cryopick.errors import MicrographError
 from cryopick.io.images.micrograph import read_micrograph
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
 from cryopick.pick.elongated import measure_directionality
 from cryopick.pick.elongation import measure_regions
@@ -33,6 +33,7 @@ from cryopick.preprocess.pipeline import (
     prepare_micrograph,
     rescale_micrograph,
 )
+from cryopick.runs.parallel import map_in_order
 
 __all__ = ["MAX_MICROGRAPHS", "MIN_SCORE", "Probe", "central_slice", "probe_micrographs"]
 
@@ -77,7 +78,7 @@ class Probe:
 def probe_micrographs(
     model: Model,
     settings: PickSettings,
-    device: torch.device,
+    device: AnyDevice,
     paths: Sequence[Path],
     sizes_ang: Sequence[float],
     max_micrographs: int = MAX_MICROGRAPHS,
@@ -108,6 +109,17 @@ def probe_micrographs(
     return prober.summarize()
 
 
+@dataclass(frozen=True)
+class _Peaks:
+    """Peaks of one micrograph at one size, as in `Probe`."""
+
+    area_ang2: float
+    scored_px: int
+    logits: dict[FixedContrast, Float[np.ndarray, " peaks"]] = field(default_factory=dict)
+    regions_ang: dict[FixedContrast, Float[np.ndarray, "regions 3"]] = field(default_factory=dict)
+    directionality: dict[FixedContrast, Float[np.ndarray, " best"]] = field(default_factory=dict)
+
+
 @dataclass
 class _Prober:
     """The picker with what was scored so far."""
@@ -135,13 +147,24 @@ class _Prober:
         """
         base, base_px_ang = self._rescale(path)
         diameter_px = self.picker.model.diameter_px
-        for size_ang in self.sizes_ang:
-            factor = size_ang / diameter_px / base_px_ang
-            side = min(base.image.shape) / factor
-            if factor < 1 - 1e-9 or side < _MIN_DIAMETERS * diameter_px:
-                continue
-            prepared = self._prepare(base, max(1.0, factor))
-            self._add_peaks(prepared, size_ang)
+        factors = {size_ang: size_ang / diameter_px / base_px_ang for size_ang in self.sizes_ang}
+        fitting = [
+            size_ang
+            for size_ang, factor in factors.items()
+            if factor >= 1 - 1e-9
+            and min(base.image.shape) / factor >= _MIN_DIAMETERS * diameter_px
+        ]
+        measured = map_in_order(
+            lambda size_ang: self._measure(base, max(1.0, factors[size_ang]), size_ang), fitting
+        )
+        for size_ang, peaks in zip(fitting, list(measured), strict=True):
+            self.area_ang2[size_ang] += peaks.area_ang2
+            self.scored_px += peaks.scored_px
+            for contrast in _SIGNS:
+                self.logits[contrast, size_ang].append(peaks.logits[contrast])
+                self.regions_ang[contrast, size_ang].append(peaks.regions_ang[contrast])
+            for contrast, values in peaks.directionality.items():
+                self.directionality[contrast, size_ang].append(values)
         self.micrographs += 1
 
     def summarize(self) -> Probe:
@@ -176,22 +199,25 @@ class _Prober:
         normalization = self.picker.model.normalization
         return prepare_micrograph(np.ascontiguousarray(base.image[window]), factor, normalization)
 
-    def _add_peaks(self, prepared: PreparedMicrograph, size_ang: float) -> None:
+    def _measure(self, base: RescaledMicrograph, factor: float, size_ang: float) -> "_Peaks":
+        """Score a micrograph at one size."""
+        prepared = self._prepare(base, factor)
         diameter_px = self.picker.model.diameter_px
         usable = erode_mask(prepared.usable, diameter_px / 2)
-        self.area_ang2[size_ang] += float(usable.sum()) * (size_ang / diameter_px) ** 2
+        px_ang = size_ang / diameter_px
+        peaks = _Peaks(float(usable.sum()) * px_ang**2, len(_SIGNS) * prepared.image.size)
         for contrast, sign in _SIGNS.items():
             scores = self.picker.compute_scores(np.ascontiguousarray(sign * prepared.image))
             _, logits = find_peaks(scores, usable, radius=diameter_px / 2, threshold=MIN_SCORE)
-            self.logits[contrast, size_ang].append(logits)
-            to_ang = np.array([size_ang / diameter_px, size_ang / diameter_px, 1.0])
-            self.regions_ang[contrast, size_ang].append(measure_regions(scores, usable) * to_ang)
-            self.scored_px += prepared.image.size
+            peaks.logits[contrast] = logits
+            to_ang = np.array([px_ang, px_ang, 1.0])
+            peaks.regions_ang[contrast] = measure_regions(scores, usable) * to_ang
             if self._is_fine(size_ang):
                 length_px = diameter_px * self.picker.diameter_ang / size_ang
-                self.directionality[contrast, size_ang].append(
-                    measure_directionality(scores, usable, length_px=length_px)
+                peaks.directionality[contrast] = measure_directionality(
+                    scores, usable, length_px=length_px
                 )
+        return peaks
 
     def _is_fine(self, size_ang: float) -> bool:
         """Return true if the particles may be elongated and are much longer than a size."""

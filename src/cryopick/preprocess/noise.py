@@ -73,7 +73,7 @@ def estimate_noise(
             unless all do.
     """
     from scipy import fft
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv
 
     height, width = image.shape
     side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
@@ -101,7 +101,7 @@ def estimate_noise(
         power[start : start + len(block)] = np.abs(spectra) ** 2 @ sums
     power = power[:, filled] / members[filled] / np.square(taper).sum()
     freedom = np.maximum(2 * members[filled] * _INDEPENDENT_FRAC, 1.0)
-    expected = chi2.ppf(_QUANTILE, freedom) / freedom
+    expected = 2 * gammaincinv(freedom / 2, _QUANTILE) / freedom  # quantile of chi-squared
     noise = np.quantile(power, _QUANTILE, axis=0) / expected
     signal = power[:, _SIGNAL_RINGS].sum(axis=1)
     emptiest = counts[np.argsort(signal, kind="stable")[: max(1, round(_EMPTY_FRAC * len(counts)))]]

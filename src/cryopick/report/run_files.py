@@ -260,15 +260,14 @@ def _load_picker(
     request: ReportRequest,
 ) -> "tuple[Model | None, Picker | None]":
     """Load a model and create its picker; None if the file does not exist."""
-    import torch
-
+    from cryopick.model.device import choose_device
     from cryopick.model.model_file import load_model
     from cryopick.pick.picker import Picker
 
     if file is None or not (file.is_file() or request.model):
         return None, None
     model = load_model(file)
-    return model, Picker.create(model, settings, torch.device(request.device))
+    return model, Picker.create(model, settings, choose_device(request.device))
 
 
 def _collect_label_scores(metadata: RunMetadata) -> Float[np.ndarray, " labels"] | None:

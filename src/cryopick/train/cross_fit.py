@@ -19,12 +19,10 @@ import numpy as np
 import torch
 
 from cryopick.array_types import Float
-from cryopick.inference.score_map import (
-    compute_ensemble_score_map,
-    optimize_ensemble_for_inference,
-)
+from cryopick.inference.engine import optimize_ensemble
+from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
@@ -113,10 +111,9 @@ def score_positions(
         sides_px: Length and width of particles that are elongated.
     """
     device = next(scorer.parameters()).device
-    step_px = default_step_px(scorer)
-    optimized, optimized_partner = optimize_ensemble_for_inference(
-        scorer.eval(), partner, torch.float32, device, step_px=step_px
-    )
+    network = extract_network(scorer)
+    step_px = default_step_px(network.stride_px)
+    ensemble = optimize_ensemble(network, partner, "float32", device, step_px=step_px)
     reach = int(within_px / step_px)
     offset = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     offset = offset[:, np.hypot(*offset) * step_px <= within_px]
@@ -126,9 +123,7 @@ def score_positions(
             scores.append(np.zeros(0))
             continue
         image = load_micrograph(store.folder, number).image
-        scores_of_all = compute_ensemble_score_map(
-            optimized, optimized_partner, image, step_px=step_px
-        )
+        scores_of_all = compute_ensemble_score_map(ensemble, image)
         logits = filter_if_elongated(scores_of_all, sides_px).logits
         centre = np.rint(xy_px[:, ::-1].T / step_px).astype(int)
         row, column = (

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from cryopick.array_types import Float
-from cryopick.model.device import widen_to_float32
+from cryopick.model.torch_device import widen_to_float32
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -11,13 +11,11 @@ label is therefore replaced by several along the particle, whose direction follo
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from cryopick.array_types import Float
-from cryopick.inference.score_map import (
-    compute_ensemble_score_map,
-    optimize_ensemble_for_inference,
-)
+from cryopick.inference.engine import optimize_ensemble
+from cryopick.inference.score_map import compute_ensemble_score_map
+from cryopick.model.device import CPU
 from cryopick.model.model_file import Model
 from cryopick.pick.elongated import find_axes
 from cryopick.pick.picker import default_step_px
@@ -45,10 +43,8 @@ def spread_labels(
     """
     if settings.sides_px is None:
         return store, settings
-    step_px = default_step_px(model.scorer)
-    scorer, partner = optimize_ensemble_for_inference(
-        model.scorer, model.partner, torch.float32, torch.device("cpu"), step_px=step_px
-    )
+    step_px = default_step_px(model.network.stride_px)
+    ensemble = optimize_ensemble(model.network, model.partner, "float32", CPU, step_px=step_px)
     length_px, width_px = settings.sides_px
     labels_px = []
     for number, xy_px in enumerate(store.labels_px):
@@ -56,7 +52,7 @@ def spread_labels(
             labels_px.append(xy_px)
             continue
         image = load_micrograph(store.folder, number).image
-        scores = compute_ensemble_score_map(scorer, partner, image, step_px=step_px)
+        scores = compute_ensemble_score_map(ensemble, image)
         centre, direction = find_axes(scores, xy_px, length_px=length_px, width_px=width_px)
         labels_px.append(_place_along(centre, direction, length_px, image.shape))
     particles = settings.particles_per_micrograph

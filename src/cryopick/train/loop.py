@@ -23,20 +23,21 @@ from cryopick.array_types import Float
 from cryopick.config import hash_settings
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
-from cryopick.model.device import (
+from cryopick.model.ensemble import EnsemblePartner
+from cryopick.model.geometry import Geometry
+from cryopick.model.networks import Decoder, Scorer
+from cryopick.model.torch_device import (
     autocast_context,
     choose_memory_format,
     copy_to_device,
     widen_to_float32,
 )
-from cryopick.model.ensemble import EnsemblePartner, score_negative_labels
-from cryopick.model.geometry import Geometry
-from cryopick.model.networks import Decoder, Scorer
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 from cryopick.train.curves import CurveRow, StepMetrics, TrainingCurves
 from cryopick.train.data_parallel import DeviceGroup
 from cryopick.train.optimizer import Adam
+from cryopick.train.partner_scores import score_negative_labels
 from cryopick.train.prior import compute_unlabelled_prior
 from cryopick.train.sampling import Minibatch, Sampler
 from cryopick.train.schedule import one_cycle_learning_rate

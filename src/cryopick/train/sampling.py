@@ -23,8 +23,8 @@ from torch.nn.functional import grid_sample
 
 from cryopick.array_types import Bool, Float, Float32, Int64, UInt8
 from cryopick.errors import SettingsError
-from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
+from cryopick.model.torch_device import copy_to_device
 from cryopick.preprocess.prepared_store import PreparedStore, Window
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
 from cryopick.train.sampling_settings import SamplingSettings

@@ -24,6 +24,7 @@ from cryopick.config import hash_settings, to_toml
 from cryopick.errors import CryopickError, FormatError, InputError, OutputExistsError, SettingsError
 from cryopick.io.images.sizes import list_pixel_sizes
 from cryopick.model.model_file import Model, save_model
+from cryopick.model.networks import extract_network
 from cryopick.preprocess.dataset import Dataset, Preparation, prepare_dataset
 from cryopick.regions import Regions
 from cryopick.runs.atomic_write import atomic_write
@@ -219,7 +220,7 @@ class TrainingRun:
     def create_model(self, prepared: PreparedDatasets, result: TrainingResult) -> Model:
         """Return the trained model, without calibration."""
         return Model(
-            scorer=result.best,
+            network=extract_network(result.best),
             diameter_ang=self.settings.diameter_ang,
             working_pixel_size_ang=self.settings.working_size_ang,
             normalization=prepared.training.normalization,

@@ -8,17 +8,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from cryopick.array_types import Bool, Float32
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.precision_recall import average_precision
-from cryopick.inference.score_map import (
-    compute_ensemble_score_map,
-    optimize_ensemble_for_inference,
-)
+from cryopick.inference.engine import optimize_ensemble
+from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px, find_peaks
 from cryopick.picks import Picks, concatenate
@@ -83,14 +80,13 @@ class HeldOutValidator:
     def evaluate(self, scorer: Scorer) -> "ValidationResult":
         """Score all regions of the held-out micrographs, and evaluate the picks."""
         device = next(scorer.parameters()).device
-        step = default_step_px(scorer)
-        optimized, partner = optimize_ensemble_for_inference(
-            scorer, self.partner, torch.float32, device, step_px=step
-        )
+        network = extract_network(scorer)
+        step = default_step_px(network.stride_px)
+        ensemble = optimize_ensemble(network, self.partner, "float32", device, step_px=step)
         regions, pick_tables, label_tables = [], [], []
         for number in range(len(self.store)):
             micrograph = load_micrograph(self.store.folder, number)
-            scores = compute_ensemble_score_map(optimized, partner, micrograph.image, step_px=step)
+            scores = compute_ensemble_score_map(ensemble, micrograph.image)
             scores = filter_if_elongated(scores, self.sides_px)
             usable = micrograph.usable[::step, ::step]
             labels_px = self.store.labels_px[number]

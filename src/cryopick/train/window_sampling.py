@@ -19,8 +19,8 @@ import torch
 
 from cryopick.array_types import Bool, Float, Float32, Integer, UInt8
 from cryopick.errors import SettingsError
-from cryopick.model.device import copy_to_device
 from cryopick.model.geometry import Geometry
+from cryopick.model.torch_device import copy_to_device
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.train.sampling import (
     IGNORED,

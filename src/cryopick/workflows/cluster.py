@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from cryopick.distributed.dask_batch import WorkerJob, run_on_workers
 from cryopick.distributed.dask_cluster import connect_workers, is_local
-from cryopick.model.device import choose_device, require_device
+from cryopick.model.device import AnyDevice, choose_device, count_gpus, require_device
 from cryopick.pick.settings import PickSettings
 from cryopick.workflows.events import Events, Notice, NoticeCode, track_progress
 
@@ -39,7 +37,7 @@ class Cluster:
 
 def choose_execution(
     cluster: Cluster | None, device: str, settings: PickSettings
-) -> tuple[torch.device, PickSettings]:
+) -> tuple[AnyDevice, PickSettings]:
     """Choose the device of this process, and a number format that all workers support.
 
     Workers on other machines may support other number formats than this machine: with the
@@ -83,7 +81,7 @@ def run_on_cluster(
     def notify(text: str) -> None:
         events.emit(Notice(code=NoticeCode.WORKERS, message=text))
 
-    gpus = torch.cuda.device_count() if choose_device(job.device).type == "cuda" else 0
+    gpus = count_gpus() if choose_device(job.device).type == "cuda" else 0
     with (
         connect_workers(cluster.name, cluster.workers, notify, gpus=gpus) as client,
         track_progress(events, f"Working on {cluster.name}", len(outputs)) as advance,

@@ -4,13 +4,12 @@
 - `Judgement`: the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from cryopick.evaluate.emptiness import Verdict, classify_micrographs
+from cryopick.model.device import AnyDevice
 from cryopick.pick.evidence import measure_evidence
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import probe_micrographs
@@ -45,7 +44,9 @@ class Judgement:
         return (self.warning,) if self.warning and name in self.unclear else ()
 
 
-def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -> Judgement:
+def judge_micrographs(
+    candidates: Picks, picker: Picker, device: AnyDevice, examined: Collection[str] = ()
+) -> Judgement:
     """Classify micrographs by their scores, and check those that look empty.
 
     With the general model, a few of them are scored at three particle sizes and in both contrasts.
@@ -55,10 +56,13 @@ def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -
         candidates: Picks down to a low score; micrographs are named by their paths.
         picker: The picker that was used.
         device: Device to compute on.
+        examined: Names of the micrographs by whose scores size and contrast were chosen. If all
+            of them look empty, other sizes and contrasts show no more, and none is checked.
     """
     verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
     empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
-    if not empty or not picker.model.detects_contrast:
+    is_examined = bool(examined) and set(examined) <= set(empty)
+    if not empty or is_examined or not picker.model.detects_contrast:
         return Judgement(verdicts)
     chosen = [empty[index] for index in choose_evenly(len(empty), _MAX_CHECKED)]
     warning = _look_elsewhere(picker, device, [Path(name) for name in chosen])
@@ -67,7 +71,7 @@ def judge_micrographs(candidates: Picks, picker: Picker, device: torch.device) -
     return Judgement({**verdicts, **dict.fromkeys(empty, Verdict.UNCLEAR)}, warning, empty)
 
 
-def _look_elsewhere(picker: Picker, device: torch.device, paths: Sequence[Path]) -> str:
+def _look_elsewhere(picker: Picker, device: AnyDevice, paths: Sequence[Path]) -> str:
     """Describe the size and the contrast with much more evidence; empty if there are none."""
     used_ang = picker.settings.scale_ang or picker.diameter_ang
     sizes_ang = [factor * used_ang for factor in _SIZE_FACTORS]

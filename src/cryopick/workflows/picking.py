@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cryopick.array_types import Float
 from cryopick.distributed.dask_batch import WorkerJob
@@ -20,12 +19,13 @@ from cryopick.evaluate.emptiness import Verdict, is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.io.images.micrograph import summarize_findings
-from cryopick.model.device import require_device
+from cryopick.model.device import AnyDevice, require_device
 from cryopick.model.model_file import Model, get_label_scores, load_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.picker import Picker
+from cryopick.pick.probe import MAX_MICROGRAPHS
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 from cryopick.regions import Regions
@@ -127,17 +127,30 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
         OutputExistsError: The output belongs to another task, and is not to be replaced.
         BusyError: Another process is working on the same output.
     """
-    job = _resolve_settings(job, events)
+    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    as_given = job.settings
+    job = _resolve_settings(job, model, events)
+    examined = _list_examined(job, as_given)
     if job.output is None:
         events.emit(Started(workflow="pick", micrographs=len(job.micrographs)))
-        picker = _create_picker(job)
+        device = require_device(job.device)
+        picker = Picker.create(model, job.settings, device, job.micrographs, job.ignore)
         return _collect(job, picker.pick, {}, events)
-    return _pick_to_tables(job, job.output, events)
+    return _pick_to_tables(job, model, job.output, events, examined)
 
 
-def _resolve_settings(job: PickJob, events: Events) -> PickJob:
+def _list_examined(job: PickJob, as_given: PickSettings) -> list[str]:
+    """List the micrographs that were scored at all sizes and contrasts around the chosen ones."""
+    if as_given.contrast != "auto" or as_given.scale_ang is not None:
+        return []
+    if as_given.diameter_ang not in (None, job.settings.scale_ang):
+        return []  # sizes were tried around the given one
+    first = job.output.first_micrographs if job.output else job.micrographs
+    return [str(path) for path in (first or job.micrographs)[:MAX_MICROGRAPHS]]
+
+
+def _resolve_settings(job: PickJob, model: Model, events: Events) -> PickJob:
     """Decide on contrast, size and scale where the settings leave them open; tell and record it."""
-    model = job.model if isinstance(job.model, Model) else load_model(job.model)
     first = job.output.first_micrographs if job.output else job.micrographs
     device = require_device(job.device)
     settings, decisions = resolve_settings(model, job.settings, device, first or job.micrographs)
@@ -150,17 +163,13 @@ def _resolve_settings(job: PickJob, events: Events) -> PickJob:
     return replace(job, settings=settings)
 
 
-def _create_picker(job: PickJob) -> Picker:
-    model = job.model if isinstance(job.model, Model) else load_model(job.model)
-    device = require_device(job.device)
-    return Picker.create(model, job.settings, device, job.micrographs, job.ignore)
-
-
-def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickResult:
+def _pick_to_tables(
+    job: PickJob, model: Model, output: TableOutput, events: Events, examined: Sequence[str]
+) -> PickResult:
     if isinstance(job.model, Model):
         raise ValueError("tables need the file of the model, for the ledger and the run metadata")
     device, settings = choose_execution(job.cluster, job.device, job.settings)
-    batch = PickBatch.open(job.model, settings, device, ignore=job.ignore)
+    batch = PickBatch.create(model, job.model, settings, device, job.ignore)
     ledger = batch.open_ledger(output.ledger_output, "pick")
     with ExitStack() as stack:
         source = stack.enter_context(
@@ -182,7 +191,7 @@ def _pick_to_tables(job: PickJob, output: TableOutput, events: Events) -> PickRe
         with atomic_write(settings_file(output.out), overwrite=True) as temporary:
             temporary.write_text(batch.describe(), encoding="utf-8")
         candidates = result.picks
-        judgement = judge_micrographs(candidates, batch.picker, device)
+        judgement = judge_micrographs(candidates, batch.picker, device, examined)
         labels = get_label_scores(batch.picker.model)
         selected = _select(job, candidates, judgement, labels, events)
         result = PickResult(picks=selected, skipped=result.skipped)
@@ -322,7 +331,7 @@ def _collect_metadata(
     result: PickResult,
     rows: Sequence[MicrographRow],
     settings_text: str,
-    device: torch.device,
+    device: AnyDevice,
 ) -> RunMetadata:
     """Collect the metadata of the run, without the findings and the scores of labels."""
     metadata = job.stopwatch.collect_metadata(

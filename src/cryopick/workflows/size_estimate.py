@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.probe import MAX_MICROGRAPHS
@@ -38,7 +37,7 @@ class SizeEstimate:
 def estimate_size(
     model: Model,
     settings: PickSettings,
-    device: torch.device,
+    device: AnyDevice,
     micrographs: Sequence[Path],
     events: Events,
 ) -> SizeEstimate:

@@ -15,8 +15,8 @@ from cryopick.config import to_toml
 from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.io.images.sizes import read_micrograph_shape
-from cryopick.model.device import require_device
 from cryopick.model.model_file import Model
+from cryopick.model.torch_device import require_torch_device
 from cryopick.regions import Regions
 from cryopick.report import training as training_report
 from cryopick.runs.metadata import Stopwatch, write_run_metadata
@@ -126,7 +126,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         events = EventGroup(events, progress_file)
         events.emit(Started(workflow="train", micrographs=len(_all_micrographs(job))))
         _report_ignored_labels(job, events)
-        device = require_device(job.device)
+        device = require_torch_device(job.device)
         check_device_count(job.devices, device, job.settings.sampling)
         job = replace(job, settings=choose_scale(job.settings, job.training.paths, device, events))
         statistics = _estimate_particles(job, device, events)

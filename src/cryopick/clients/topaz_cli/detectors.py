@@ -26,11 +26,11 @@ from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.particle_size import choose_pick_settings
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import NotFoundError, SettingsError
-from cryopick.inference.score_map import ScoreMap, compute_score_map, optimize_for_inference
+from cryopick.inference.engine import DenseNetwork, optimize_for_inference
+from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
-from cryopick.model.device import choose_device
+from cryopick.model.device import CPU, AnyDevice, Device, choose_device, count_gpus
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
-from cryopick.model.networks import Scorer
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import suppress_non_maxima
@@ -45,6 +45,7 @@ __all__ = [
     "PRETRAINED_NAMES",
     "Detector",
     "ScoredImage",
+    "choose_numbered_device",
     "choose_torch_device",
     "is_cryopick_model",
     "load_model_of_name",
@@ -155,7 +156,7 @@ def searches_size(name: str) -> bool:
 def open_detector(
     name: str,
     paths: Sequence[Path],
-    device: "torch.device",
+    device: AnyDevice,
     *,
     diameter_px: float | None = None,
     settings: PickSettings | None = None,
@@ -180,8 +181,8 @@ def open_detector(
     if name == _NO_MODEL:
         return Detector(_read_scores)
     if path.is_file() and not is_cryopick_model(path):
-        scorer = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
-        return Detector(lambda image: _score_with_topaz_detector(image, scorer))
+        network = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
+        return Detector(lambda image: _score_with_topaz_detector(image, network))
     model = load_model_of_name(name)
     step_px = 1 if dense else None
     depends_on_size = model.summary.get("lengths") != IN_PIXELS
@@ -229,19 +230,24 @@ def is_cryopick_model(path: Path) -> bool:
     return start[8:] == b"{" and not start.startswith(b"PK")
 
 
-def choose_torch_device(number: int | None) -> "torch.device":
+def choose_numbered_device(number: int | None) -> AnyDevice:
     """Choose the GPU of a number, or the CPU below 0; fall back with a note if there is no GPU."""
-    import torch
-
     if number is None:
         return choose_device()
     if number < 0:
-        return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda", number if number < torch.cuda.device_count() else 0)
+        return CPU
     device = choose_device()
+    if device.type == "cuda":
+        return Device("cuda", number if number < count_gpus() else 0)
     report(f"# device {number} requested, but CUDA is not available; using {device.type}")
     return device
+
+
+def choose_torch_device(number: int | None) -> "torch.device":
+    """Choose the device of a number for torch, as `choose_numbered_device` does."""
+    import torch
+
+    return torch.device(str(choose_numbered_device(number)))
 
 
 def _read_scores(path: Path) -> ScoredImage:
@@ -249,9 +255,9 @@ def _read_scores(path: Path) -> ScoredImage:
     return _create_on_pixels(ScoreMap(logits, 1))
 
 
-def _score_with_topaz_detector(path: Path, scorer: Scorer) -> ScoredImage:
+def _score_with_topaz_detector(path: Path, network: DenseNetwork) -> ScoredImage:
     image = np.asarray(read_micrograph(path).pixels, dtype=np.float32)
-    return _create_on_pixels(compute_score_map(scorer, image, step_px=1))
+    return _create_on_pixels(compute_score_map(network, image))
 
 
 def _create_on_pixels(scores: ScoreMap) -> ScoredImage:

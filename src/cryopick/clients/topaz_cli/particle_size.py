@@ -14,17 +14,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryopick.errors import CryopickError, InputError
 from cryopick.io.images.sizes import read_micrograph_shape
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.settings import FixedContrast, PickSettings
 from cryopick.runs.ledger import identify_file
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["choose_pick_settings", "list_diameters"]
 
@@ -43,7 +40,7 @@ _EARLIER: dict[tuple[object, ...], list[PickSettings]] = defaultdict(list)
 def choose_pick_settings(
     name: str,
     model: Model,
-    device: "torch.device",
+    device: AnyDevice,
     paths: Sequence[Path],
     *,
     diameter_px: float | None = None,

@@ -17,7 +17,7 @@ from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.detectors import (
     Detector,
     ScoredImage,
-    choose_torch_device,
+    choose_numbered_device,
     open_detector,
 )
 from cryopick.clients.topaz_cli.images import write_image
@@ -59,7 +59,7 @@ def extract_here(values: Namespace) -> int:
         SettingsError: The minimum distance between particles is unknown.
     """
     paths = find_images(values.paths)
-    device = choose_torch_device(values.device)
+    device = choose_numbered_device(values.device)
     if values.targets:
         detector, radius_px = choose_by_targets(values, paths, device)
         if values.only_validate:
@@ -191,7 +191,7 @@ def write_score_maps(values: Namespace) -> int:
     detector = open_detector(
         values.model,
         paths,
-        choose_torch_device(values.device),
+        choose_numbered_device(values.device),
         diameter_px=values.particle_diameter,
         dense=True,
     )

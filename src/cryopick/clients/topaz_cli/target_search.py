@@ -9,7 +9,6 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,11 +25,9 @@ from cryopick.clients.topaz_cli.tables import read_tables
 from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.io.names import micrograph_stem
+from cryopick.model.device import AnyDevice
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["SizeSearch", "choose_by_targets", "search_size"]
 
@@ -52,7 +49,7 @@ class SizeSearch:
 
 
 def choose_by_targets(
-    values: Namespace, paths: Sequence[Path], device: "torch.device"
+    values: Namespace, paths: Sequence[Path], device: AnyDevice
 ) -> tuple[Detector, float]:
     """Open the model at the size, and choose the distance, with the best average precision.
 
@@ -105,7 +102,7 @@ def _open_at_best_size(
     paths: Sequence[Path],
     labelled: Sequence[Path],
     targets: Picks,
-    device: "torch.device",
+    device: AnyDevice,
 ) -> Detector:
     """Open the model at the size with the best average precision, if it depends on the size."""
     if values.particle_diameter is not None or not searches_size(values.model):
@@ -128,7 +125,7 @@ def search_size(
     name: str,
     images: Mapping[str, Path],
     targets: Picks,
-    device: "torch.device",
+    device: AnyDevice,
     *,
     match_px: float | None = None,
 ) -> SizeSearch:

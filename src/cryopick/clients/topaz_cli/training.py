@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryopick.clients.topaz_cli.arguments import report
-from cryopick.clients.topaz_cli.detectors import choose_torch_device
+from cryopick.clients.topaz_cli.detectors import choose_numbered_device, choose_torch_device
 from cryopick.clients.topaz_cli.micrographs import (
     LabelledImages,
     read_labelled_images,
@@ -93,7 +93,7 @@ def run(values: Namespace) -> int:
 
 def describe(values: Namespace) -> str:
     """Describe the network that the options name, layer by layer."""
-    start = choose_training_start(values, None, lambda: choose_torch_device(values.device))
+    start = choose_training_start(values, None, lambda: choose_numbered_device(values.device))
     scorer = Scorer(start.network)
     count = sum(parameter.numel() for parameter in scorer.parameters())
     return f"{scorer}\nreceptive field {scorer.receptive_field_px} px, {count} parameters\n"

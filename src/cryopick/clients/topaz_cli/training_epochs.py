@@ -14,7 +14,7 @@ from cryopick.clients.topaz_cli.detectors import IN_PIXELS
 from cryopick.clients.topaz_cli.training_curve import Curve, CurveSplit
 from cryopick.clients.topaz_cli.training_start import TrainingStart
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model, save_model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, extract_network
 from cryopick.preprocess.dataset import Dataset
 from cryopick.train.curves import CurveRow
 from cryopick.train.initialization import load_centre_offset
@@ -107,7 +107,7 @@ class Epochs:
         """Return the model of this epoch; lengths in Å stand for pixels of the images."""
         is_general = self.start.init == GENERAL
         return Model(
-            scorer=scorer,
+            network=extract_network(scorer),
             diameter_ang=self.start.diameter_px,
             working_pixel_size_ang=self.start.working_px,
             normalization=self.normalization,

@@ -12,7 +12,6 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryopick.clients.topaz_cli.arguments import report
 from cryopick.clients.topaz_cli.detectors import (
@@ -25,14 +24,12 @@ from cryopick.clients.topaz_cli.micrographs import LabelledImages
 from cryopick.clients.topaz_cli.target_search import search_size
 from cryopick.clients.topaz_models.detector import read_topaz_model
 from cryopick.errors import NotFoundError
-from cryopick.model.architectures import NetworkSettings
+from cryopick.model.architectures import NetworkSettings, compute_geometry
+from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
-from cryopick.model.networks import Scorer
+from cryopick.model.networks import Scorer, build_scorer
 from cryopick.preprocess.normalize import Normalization
 from cryopick.train.settings import GENERAL, RANDOM
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["NETWORKS", "TrainingStart", "choose_training_start"]
 
@@ -68,7 +65,7 @@ class TrainingStart:
 
 
 def choose_training_start(
-    values: Namespace, data: LabelledImages | None, device: Callable[[], "torch.device"]
+    values: Namespace, data: LabelledImages | None, device: Callable[[], AnyDevice]
 ) -> TrainingStart:
     """Choose the start that the options name.
 
@@ -96,29 +93,29 @@ def choose_training_start(
     network = NetworkSettings(
         name=NETWORKS[values.model], width=values.units, dropout=values.dropout
     )
-    field_px = Scorer(network).receptive_field_px
+    field_px, _ = compute_geometry(network)
     # clients downsample to about this size
     return TrainingStart(init=RANDOM, network=network, diameter_px=field_px / 2)
 
 
 def _start_from_file(
-    path: Path, data: LabelledImages | None, device: Callable[[], "torch.device"]
+    path: Path, data: LabelledImages | None, device: Callable[[], AnyDevice]
 ) -> TrainingStart:
     """Start from a detector of Topaz, of this program, or from a model of `cryopick train`."""
     if not is_cryopick_model(path):
-        scorer = read_topaz_model(path)
+        network = read_topaz_model(path)
         return TrainingStart(
             init=str(path),
-            network=scorer.settings,
-            diameter_px=scorer.receptive_field_px / 2,
-            scorer=scorer,
+            network=network.settings,
+            diameter_px=network.receptive_field_px / 2,
+            scorer=build_scorer(network),
         )
     model = load_model_of_name(str(path))
     if model.summary.get("lengths") != IN_PIXELS and data is not None:
         return _scale_to_particles(str(path), str(path), model, data, device())
     return TrainingStart(
         init=str(path),
-        network=model.scorer.settings,
+        network=model.network.settings,
         diameter_px=model.diameter_ang,
         working_px=model.working_pixel_size_ang,
         normalization=model.normalization,
@@ -127,7 +124,7 @@ def _start_from_file(
 
 
 def _scale_to_particles(
-    init: str, name: str, model: Model, data: LabelledImages, device: "torch.device"
+    init: str, name: str, model: Model, data: LabelledImages, device: AnyDevice
 ) -> TrainingStart:
     """Start from a model at the scale at which it ranks the labels best."""
     labelled = [image for image, rows in data.labels.rows_by_micrograph().items() if len(rows)]
@@ -136,7 +133,7 @@ def _scale_to_particles(
     assert settings.diameter_ang is not None, "was chosen"
     return TrainingStart(
         init=init,
-        network=model.scorer.settings,
+        network=model.network.settings,
         diameter_px=settings.diameter_ang,
         working_px=settings.diameter_ang / model.diameter_px,
         normalization=replace(model.normalization, inverted=settings.contrast == "bright"),

@@ -10,27 +10,32 @@ Source: Bepler et al. 2019, Methods, and the names, shapes and attributes in fil
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from cryopick.array_types import Shaped
 from cryopick.clients.topaz_models.archive import SavedNetwork, read_tensors
 from cryopick.errors import FormatError
 from cryopick.model.architectures import NETWORKS, NetworkSettings
-from cryopick.model.networks import Scorer
+from cryopick.model.trained_network import Arrays, TrainedNetwork, check_weights, list_weights
 
 __all__ = ["read_topaz_model"]
-
-Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
 _BODY = "features.features"
 _RESIDUAL = {8: "resnet71", 16: "resnet91"}  # by number of convolutions
 _PLAIN = {3: "conv31", 4: "strided63", 5: "strided127"}
 _PARTS = ("Conv2d", "BatchNorm2d", "ReLU", "PReLU", "Sequential", "Dropout", "Dropout2d")
 _EPSILON = 1e-5  # PyTorch's default, added to the variance in batch normalization
+
+
+class _Geometry(NamedTuple):
+    """Attributes of a convolution, each along y and x."""
+
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
 
 
 class _Step(NamedTuple):
@@ -41,14 +46,14 @@ class _Step(NamedTuple):
     slope: str
 
 
-def read_topaz_model(path: Path) -> Scorer:
+def read_topaz_model(path: Path) -> TrainedNetwork:
     """Read a detector of Topaz, a whole network or its weights, without executing code.
 
     Supports resnet8, resnet16, conv31, conv63 and conv127 with any number of units, with and
     without batch normalization.
 
     Returns:
-        The network in evaluation mode. Its scores equal those of Topaz on the same preprocessed
+        The network. Its scores equal those of Topaz on the same preprocessed
         images.
 
     Raises:
@@ -66,14 +71,12 @@ def read_topaz_model(path: Path) -> Scorer:
         ) from None
 
 
-def _assemble(detector: SavedNetwork) -> Scorer:
+def _assemble(detector: SavedNetwork) -> TrainedNetwork:
     """Identify the architecture and copy the weights.
 
     Raises:
         ValueError: The architecture is not known.
     """
-    import torch
-
     tensors = detector.tensors
     if "classifier.weight" not in tensors:
         raise ValueError("it has no linear classifier")
@@ -83,23 +86,24 @@ def _assemble(detector: SavedNetwork) -> Scorer:
     if name is None:
         raise ValueError(f"it has {len(topaz_name)} convolutions")
     width = len(tensors[f"{topaz_name[0].filter}.weight"])
-    with torch.device("meta"):  # shapes without memory
-        scorer = Scorer(NetworkSettings(name=name, width=width, dropout=0.0))
+    settings = NetworkSettings(name=name, width=width, dropout=0.0)
+    names = list_weights(settings)
     state: dict[str, np.ndarray] = {}
-    for step, our_step in zip(topaz_name, _list_our_steps(name), strict=True):
-        _compare(detector, step.filter, scorer, our_step.filter)
+    for step, (our_step, geometry) in zip(topaz_name, _list_our_steps(name), strict=True):
+        _compare(detector, step.filter, geometry)
         state |= _convert_step(tensors, step, our_step)
         shortcut = our_step.filter.replace(".second", ".shortcut")
-        if ".second" in our_step.filter and f"{shortcut}.weight" in scorer.state_dict():
-            state[f"{shortcut}.weight"] = _find_projection(detector, step.filter, scorer, shortcut)
+        if ".second" in our_step.filter and f"{shortcut}.weight" in names:
+            stride = _Geometry(geometry.stride, (1, 1))
+            state[f"{shortcut}.weight"] = _find_projection(detector, step.filter, stride)
     state["head.weight"] = tensors["classifier.weight"].reshape(1, -1)
     state["head.bias"] = tensors["classifier.bias"]
     if not all(np.isfinite(values).all() for values in state.values()):
         raise ValueError("a weight is not finite")
-    converted = {key: torch.from_numpy(values.astype(np.float32)) for key, values in state.items()}
-    counts = {key: torch.tensor(0) for key in scorer.state_dict() if key.endswith("_tracked")}
-    scorer.load_state_dict(converted | counts, assign=True)
-    return scorer.eval()
+    weights = {key: values.astype(np.float32) for key, values in state.items()}
+    weights |= {key: np.array(0, np.int64) for key in names if key.endswith("_tracked")}
+    check_weights(settings, weights)
+    return TrainedNetwork(settings, weights)
 
 
 def _list_topaz_steps(tensors: Arrays) -> Iterator[_Step]:
@@ -116,18 +120,20 @@ def _list_topaz_steps(tensors: Arrays) -> Iterator[_Step]:
             yield _Step(block, norm, f"{_BODY}.{slope_index}")
 
 
-def _list_our_steps(network: str) -> Iterator[_Step]:
+def _list_our_steps(network: str) -> Iterator[tuple[_Step, _Geometry]]:
     """List the steps of our network in order, with its names."""
     for number, layer in enumerate(NETWORKS[network]):
         block = f"encoder.{number}"
+        geometry = _Geometry((layer.stride,) * 2, (layer.dilation,) * 2)
         if layer.residual:
-            yield _Step(f"{block}.first.0", f"{block}.first.1", f"{block}.first.2")
-            yield _Step(f"{block}.second", f"{block}.after.0", f"{block}.after.1")
+            plain = _Geometry((1, 1), (1, 1))
+            yield _Step(f"{block}.first.0", f"{block}.first.1", f"{block}.first.2"), plain
+            yield _Step(f"{block}.second", f"{block}.after.0", f"{block}.after.1"), geometry
         else:
-            yield _Step(f"{block}.0", f"{block}.1", f"{block}.2")
+            yield _Step(f"{block}.0", f"{block}.1", f"{block}.2"), geometry
 
 
-def _compare(detector: SavedNetwork, topaz_name: str, scorer: Scorer, our_name: str) -> None:
+def _compare(detector: SavedNetwork, topaz_name: str, geometry: _Geometry) -> None:
     """Compare stride, dilation and padding of a saved filter with ours, if they are recorded.
 
     Raises:
@@ -137,12 +143,11 @@ def _compare(detector: SavedNetwork, topaz_name: str, scorer: Scorer, our_name: 
         if kind.startswith("torch.") and kind.rpartition(".")[2] not in _PARTS:
             raise ValueError(f"{name} is {kind}")
     if topaz_name in detector.parts:
-        attributes, filter_ = detector.parts[topaz_name][1], scorer.get_submodule(our_name)
-        for attribute in ("stride", "dilation", "padding"):
-            if tuple(attributes[attribute]) != getattr(filter_, attribute):
+        attributes = detector.parts[topaz_name][1]
+        for attribute, expected in geometry._asdict().items():
+            if tuple(attributes[attribute]) != expected:
                 raise ValueError(
-                    f"{topaz_name} has {attribute} {attributes[attribute]}, not "
-                    f"{getattr(filter_, attribute)}"
+                    f"{topaz_name} has {attribute} {attributes[attribute]}, not {expected}"
                 )
 
 
@@ -168,13 +173,11 @@ def _convert_step(tensors: Arrays, step: _Step, our_name: _Step) -> dict[str, np
     }
 
 
-def _find_projection(
-    detector: SavedNetwork, topaz_name: str, scorer: Scorer, our_name: str
-) -> np.ndarray:
+def _find_projection(detector: SavedNetwork, topaz_name: str, geometry: _Geometry) -> np.ndarray:
     """Return the filter of a shortcut; an identity if the shortcut of Topaz only subsamples."""
     name = topaz_name.replace(".conv1", ".proj")
     if f"{name}.weight" in detector.tensors:
-        _compare(detector, name, scorer, our_name)
+        _compare(detector, name, geometry)
         return detector.tensors[f"{name}.weight"]
     channels = len(detector.tensors[f"{topaz_name}.weight"])
     return np.eye(channels)[:, :, None, None]

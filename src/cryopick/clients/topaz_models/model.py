@@ -25,7 +25,7 @@ def import_topaz_model(path: Path, settings: ImportSettings) -> Model:
         FormatError: The file is not a Topaz detector, or its architecture is not supported.
     """
     return Model(
-        scorer=read_topaz_model(path),
+        network=read_topaz_model(path),
         diameter_ang=settings.diameter_ang,
         working_pixel_size_ang=settings.factor * settings.pixel_size_ang,
         normalization=Normalization(settings.normalization),

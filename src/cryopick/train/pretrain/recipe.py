@@ -16,9 +16,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cryopick.array_types import Float
 from cryopick.config import hash_settings
-from cryopick.model.device import autocast_context
 from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.networks import Scorer
+from cryopick.model.torch_device import autocast_context
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
 from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
 from cryopick.train.pretrain.fields import Example
