@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ def test_quiet_hides_notes_and_shows_errors(run):
     assert "written to b.tsv" in run("threshold a.tsv -o b.tsv --at 0").stderr
     assert run("threshold a.tsv -o c.tsv --at 0 --quiet").stderr == ""
     assert "already exists" in run("threshold a.tsv -o c.tsv --at 0 -q").stderr
+
+
+def test_quiet_also_holds_for_messages_of_threads(run, monkeypatch):
+    def report_in_a_thread(*_words, **_options):
+        thread = threading.Thread(target=cryopick.cli.messages.note, args=["from a thread"])
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr("cryopick.cli.sets.write_table", report_in_a_thread)
+
+    assert "from a thread" in run("threshold a.tsv -o b.tsv --at 0").stderr
+    assert run("threshold a.tsv -o b.tsv --at 0 --quiet").stderr == ""
 
 
 def test_the_log_of_several_commands_has_commands_messages_and_statuses(run, tmp_path):

@@ -15,7 +15,6 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from contextvars import ContextVar
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
@@ -161,25 +160,27 @@ class Console:
             self._outputs[str(path)] = None
 
 
-_CONSOLE: ContextVar[Console | None] = ContextVar("console", default=None)
+# Consoles of the running commands, the last of which receives. Not a context variable: threads that
+# report progress belong to the command as well.
+_CONSOLES: list[Console] = []
 _PLAIN_CONSOLE = Console(())  # outside of commands
 
 
 @contextmanager
 def open_console(command: Sequence[str]) -> Iterator[Console]:
     """Receive the messages of the block in a console, that of the outer command if there is one."""
-    console = _CONSOLE.get() or Console(command)
-    token = _CONSOLE.set(console)
-    with console.use():
-        try:
+    console = _CONSOLES[-1] if _CONSOLES else Console(command)
+    _CONSOLES.append(console)
+    try:
+        with console.use():
             yield console
-        finally:
-            _CONSOLE.reset(token)
+    finally:
+        _CONSOLES.remove(console)
 
 
 def current_console() -> Console:
     """Return the console of the running command; a plain one outside of commands."""
-    return _CONSOLE.get() or _PLAIN_CONSOLE
+    return _CONSOLES[-1] if _CONSOLES else _PLAIN_CONSOLE
 
 
 def note(text: str) -> None:
