@@ -178,7 +178,7 @@ def judged(own: Set, model: Path, table: Path) -> Run:
         number=estimate["number"] / true,
         interval=(estimate["low"] / true, estimate["high"] / true),
         error=compute_calibration_curve(picks.score, hit).calibration_error,
-        expected=estimate_metrics(picks).n_expected / len(known),
+        expected=estimate_metrics(picks).distribution.count.value / len(known),
         f1=(result.best.f1, f1_at(picks, known, auto, own), result.at_zero_threshold.f1),
         area=result.average_precision,
         groups=by_kind(picks, known, auto, own) if own.name in MOLECULES else {},

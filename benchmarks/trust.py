@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/trust.py           print the tables
     .venv/bin/python benchmarks/trust.py --fit     fit the constants again, for a new general model
 
-Each set of `foreign_sets.py` is evaluated with constants that were fitted without it. The general
-model picks a few micrographs of each; the peaks are cached by the version of the model. With
-labels, these are drawn at random, and their scores by the general model, which did not learn from
-them, are used as well. `--fit` writes `src/cryopick/evaluate/score_prior.json`.
+Each set of `foreign_sets.py` is evaluated with constants that were fitted without it, on the picks
+that `foreign.py` made; missing ones are picked. With `--labels`, these are drawn at random, and
+their scores by the general model, which did not learn from them, are used as well. With
+`--trained`, a model is trained on labels of each set, which takes minutes a set. `--fit` writes
+`src/cryopick/evaluate/score_prior.json`.
 """
 
 import argparse
@@ -16,16 +17,18 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy.special import expit
-from trust_fit import Trial, draw_labels, leave_out, search, true_rates
-from trust_peaks import Peaks, load_peaks
+from trust_conditions import CONDITIONS, measure_conditions
+from trust_fit import Trial, draw_labels, leave_out, list_sparse, measure_loss, search, true_rates
+from trust_peaks import OUT, Peaks, load_peaks, load_trained_peaks
 
 from cryopick.evaluate.emptiness import classify_micrographs
+from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.precision_recall import compute_precision_recall
 from cryopick.evaluate.score_distribution import Interval, fit_score_distribution
 from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior
 
+MAX_VERDICTS = 4  # micrographs of a set that are classified
 DEVIATIONS = ("precision_deviation", "recall_deviation", "count_deviation", "labelled_deviation")
-SIMULATORS = ("aspire", "cryojax", "own")
 HEAD = (
     "| set | particles | expected | precision | promised | recall | promised | F1, automatic "
     "| best | calibration error | of the score column | verdicts |"
@@ -34,7 +37,17 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Row:
-    """Promises and truth of one set; pairs are the truth and what was promised."""
+    """Promises and truth of one set; pairs are the truth and what was promised.
+
+    Attributes:
+        name: Of the set.
+        is_complete: The truth lists all particles.
+        count, precision, recall: Truth and promised interval.
+        f1: At the automatic threshold, and at the best one.
+        calibration_error: Of the distribution of scores, and of the score column.
+        conditions: Calibration errors by the names of `trust_conditions.CONDITIONS`.
+        verdicts: Numbers of the first micrographs by verdict.
+    """
 
     name: str
     is_complete: bool
@@ -43,6 +56,7 @@ class Row:
     recall: tuple[float, Interval]
     f1: tuple[float, float]
     calibration_error: tuple[float, float]
+    conditions: dict[str, float]
     verdicts: str
 
     def cells(self) -> list[str]:
@@ -50,7 +64,7 @@ class Row:
         wrong = "" if not self.is_complete or covers(self.count) else " ✗"
         return [
             self.name,
-            f"{self.count[0]}",
+            f"{'' if self.is_complete else 'over '}{self.count[0]}",
             f"{describe(self.count[1], 0)}{wrong}",
             f"{self.precision[0]:.2f}",
             describe(self.precision[1], 2),
@@ -67,42 +81,51 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--trials", type=int, default=60, help="of the fit [60]")
-    parser.add_argument("--labels", type=int, nargs="+", default=[0, 25])
-    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--labels", type=int, nargs="*", default=[0, 25])
+    parser.add_argument("--trained", type=int, nargs="*", default=[], help="labels to train on")
+    parser.add_argument("--sets", nargs="+", help="to print; all are used for the fit")
+    parser.add_argument("--tag", default="", help="ending of the version in names of records")
+    parser.add_argument("--only-picked", action="store_true", help="use only what is picked")
     chosen = parser.parse_args(words)
-    sets = load_peaks(chosen.sets)
+    records = {"tag": chosen.tag, "only_picked": chosen.only_picked}
+    known = load_peaks(**records)
     stored = SCORE_PRIOR_FILE.read_text()
     prior, trial = ScorePrior.from_json(stored), Trial(**json.loads(stored)["fit"])
     if chosen.fit:
-        prior, trial = search(sets, chosen.trials, trial)
+        prior, trial = search(known, chosen.trials, trial, OUT / "best-trial.json")
         values = asdict(prior) | {"fit": asdict(trial)}
         SCORE_PRIOR_FILE.write_text(json.dumps(values, indent=1) + "\n")
     deviations = {name: getattr(prior, name) for name in DEVIATIONS}
-    known = load_peaks() if chosen.sets else sets
     priors = {name: replace(one, **deviations) for name, one in leave_out(known, trial).items()}
-    judged = [peaks for peaks in sets if len(peaks.particle_score)]
+    sets = [peaks for peaks in known if not chosen.sets or peaks.name in chosen.sets]
+    judged = [peaks for peaks in sets if peaks.n_particles]
     for labels in chosen.labels:
-        print_table([judge(peaks, priors[peaks.family], labels) for peaks in judged], labels)
-    print_empty([peaks for peaks in sets if not len(peaks.particle_score)])
+        rows = [
+            judge(peaks, priors[peaks.family], draw_labels(peaks, labels, 0)) for peaks in judged
+        ]
+        print_table(rows, f"{labels} labels, scored by the general model")
+    for labels in chosen.trained:
+        trained = load_trained_peaks(chosen.sets, labels, **records)
+        rows = [judge(peaks, priors[peaks.family], peaks.label_score) for peaks in trained]
+        print_table(rows, f"models that were trained on {labels} labels")
+    print_sparse(judged, priors)
+    print_empty([peaks for peaks in sets if not peaks.n_particles])
 
 
-def judge(peaks: Peaks, prior: ScorePrior, n_labels: int, draw: int = 0) -> Row:
+def judge(peaks: Peaks, prior: ScorePrior, labels: np.ndarray) -> Row:
     """Compare the promises on one set with the truth."""
-    labels = draw_labels(peaks, n_labels, draw)
-    fit = fit_score_distribution(peaks.picks.score, labels, prior)
+    fit = fit_score_distribution(peaks.score, labels, prior)
     at = fit.best_threshold
     precision, recall = true_rates(peaks, at)
-    n_true = len(peaks.particle_score)
+    n_true = peaks.n_particles
     curve = compute_precision_recall(peaks.score, peaks.is_particle, n_true)
-    rows = peaks.score >= -6
-    score, is_particle = peaks.score[rows], peaks.is_particle[rows]
+    probability = fit.compute_probability(peaks.score)
     errors = [
-        calibration_error(probability, is_particle)
-        for probability in (fit.compute_probability(score), expit(score))
+        calibration_error(predicted, peaks.is_particle)
+        for predicted in (probability, expit(peaks.score))
     ]
-    verdicts = [
-        verdict.name.lower().replace("_", " ") for verdict in classify_micrographs(peaks.picks)
-    ]
+    first = peaks.picks.restrict(peaks.picks.micrographs[:MAX_VERDICTS])
+    verdicts = [verdict.name.lower().replace("_", " ") for verdict in classify_micrographs(first)]
     counted = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
     return Row(
         name=peaks.name,
@@ -112,6 +135,7 @@ def judge(peaks: Peaks, prior: ScorePrior, n_labels: int, draw: int = 0) -> Row:
         recall=(recall, fit.estimate_recall(at)),
         f1=(curve.at_threshold(at).f1, float(curve.f1.max())),
         calibration_error=(errors[0], errors[1]),
+        conditions=measure_conditions(peaks, probability) if peaks.is_simulated else {},
         verdicts=counted,
     )
 
@@ -135,9 +159,9 @@ def describe(interval: Interval, digits: int) -> str:
     return f"{value} ({low} to {high})"
 
 
-def print_table(rows: Sequence[Row], labels: int) -> None:
+def print_table(rows: Sequence[Row], title: str) -> None:
     """Print one line a set, and the summary."""
-    print(f"\n{labels} labels\n\n{HEAD}\n|" + "---|" * HEAD.count("|"))
+    print(f"\n{title}\n\n{HEAD}\n|" + "---|" * (HEAD.count("|") - 1))
     for row in rows:
         print("| " + " | ".join(row.cells()) + " |")
     losses = np.array([row.f1[1] - row.f1[0] for row in rows])
@@ -149,22 +173,46 @@ def print_table(rows: Sequence[Row], labels: int) -> None:
     for name in ("count", "precision", "recall"):
         covered = [covers(getattr(row, name)) for row in complete]
         print(f"95 % intervals of {name} that contain the truth: {sum(covered)} of {len(covered)}")
-    simulated = [row for row in complete if row.name.startswith(SIMULATORS)]
-    errors = np.array([row.calibration_error for row in simulated])
+    errors = np.array([row.calibration_error for row in complete])
     for column, what in enumerate(("calibration error", "calibration error of the score column")):
-        values = errors[:, column]
+        print_errors(what, errors[:, column])
+    for name in CONDITIONS:
+        values = [row.conditions[name] for row in rows if name in row.conditions]
+        if values:
+            print_errors(f"calibration error by {name}", np.array(values))
+
+
+def print_errors(name: str, values: np.ndarray) -> None:
+    """Summarize errors of several sets."""
+    print(
+        f"{name}: mean {values.mean():.3f}, largest {values.max():.3f}; at most 0.05 on "
+        f"{(values <= 0.05).sum()} of {len(values)}, at most 0.10 on {(values <= 0.1).sum()}"
+    )
+
+
+def print_sparse(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> None:
+    """Print the loss of F1 on sets of which ten clear particles are left."""
+    losses = [
+        measure_loss(
+            peaks, fit_score_distribution(peaks.score, prior=priors[peaks.family]).best_threshold
+        )
+        for peaks in list_sparse(judged)
+    ]
+    if losses:
         print(
-            f"{what}, simulated sets: at most {values.max():.3f}; at most 0.05 on "
-            f"{(values <= 0.05).sum()} of {len(values)}"
+            f"\n{len(losses)} simulated sets with ten particles left: F1 lost by the automatic "
+            f"threshold: mean {np.mean(losses):.3f}, largest {max(losses):.3f}"
         )
 
 
 def print_empty(sets: Sequence[Peaks]) -> None:
-    """Print the verdicts on micrographs without particles."""
-    print("\n| no particles | verdicts |\n|---|---|")
+    """Print picks that the automatic threshold keeps on micrographs without particles."""
+    print("\n| no particles | picks selected by micrograph | verdicts |\n|---|---|---|")
     for peaks in sets:
-        verdicts = ", ".join(str(verdict) for verdict in classify_micrographs(peaks.picks))
-        print(f"| {peaks.name} | {verdicts} |")
+        verdicts = classify_micrographs(peaks.picks)
+        selected = select_automatically(peaks.picks, verdicts=verdicts).picks
+        counts = np.bincount(selected.index, minlength=peaks.n_micrographs)
+        print(f"| {peaks.name} | {', '.join(map(str, counts))} | {', '.join(verdicts)} |")
 
 
 if __name__ == "__main__":

@@ -8,15 +8,18 @@
 - `true_rates`: precision and recall of a set at a threshold.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 from trust_peaks import Peaks
 
 from cryopick.evaluate.precision_recall import compute_precision_recall
-from cryopick.evaluate.score_distribution import Interval, fit_score_distribution
+from cryopick.evaluate.score_distribution import Interval, ScoreDistribution, fit_score_distribution
 from cryopick.evaluate.score_prior import ScorePrior
 
 __all__ = ["Trial", "draw_labels", "leave_out", "measure_loss", "search", "true_rates"]
@@ -25,6 +28,10 @@ FLOOR = -4.0
 SCORES = np.arange(-8.0, 8.01, 0.5)  # of the template
 MIN_PARTICLES = 20  # of a set, for the moments of widths
 TOLERATED_LOSS = 0.06  # of F1; more counts threefold
+FEW = 10  # particles of a sparse set
+CLEAR_F1, CLEAR_FEW_F1 = 0.9, 0.75  # best F1 of a set, and of a few of its particles
+SPARSE_WEIGHT, COUNT_WEIGHT = 0.2, 0.1  # relative to the mean loss of F1
+MAX_COUNT_ERROR = 0.7  # of the logarithm; more counts no more
 COVERED = 0.96  # fraction of the sets that the fitted deviations cover
 Z = 1.96
 
@@ -34,12 +41,14 @@ class Trial:
     """Factors that the moments do not give.
 
     Attributes:
-        picks: Maximum number of picks that count as independent.
+        bins: Relative deviation of the number of picks in a bin from the best fit.
+        temper: Factor of the log-likelihood.
         shift, shift_std, stretch, stretch_std: Of the background's scores.
         mean, width, ratio, midpoint, steepness: Factors of the standard deviations between sets.
     """
 
-    picks: float = 200.0
+    bins: float = 0.4
+    temper: float = 0.5
     shift: float = -0.2
     shift_std: float = 0.25
     stretch: float = -0.06
@@ -59,6 +68,7 @@ class Trial:
             else:
                 values[name] *= float(np.exp(rng.normal(0, amount)))
         values["stretch_std"] = min(values["stretch_std"], 0.25)
+        values["temper"] = min(values["temper"], 1.0)
         return Trial(**values)
 
 
@@ -75,14 +85,15 @@ def moments(peaks: Peaks) -> tuple[float, ...]:
     midpoint, log_steepness = minimize(loss, [0.0, 0.8], method="Nelder-Mead").x
     particles = np.maximum(peaks.particle_score, FLOOR)
     ratio = np.log(len(particles) / max(int((~is_particle).sum()), 1))
-    width = np.log(max(float(particles.std()), 0.3))
-    return float(particles.mean()), width, ratio, float(midpoint), float(log_steepness)
+    median, high = np.quantile(particles, (0.5, 0.84))
+    width = np.log(max(float(high - median), 0.3))
+    return float(median), width, ratio, float(midpoint), float(log_steepness)
 
 
-def noise_density(peaks: Peaks) -> np.ndarray:
-    """Density of the peaks of noise of one set, relative to those above the floor."""
+def background_density(peaks: Peaks) -> np.ndarray:
+    """Density of the picks of one set that match no particle, relative to those above the floor."""
     edges = np.append(SCORES - 0.25, SCORES[-1] + 0.25)
-    counts = np.histogram(peaks.noise_score, edges)[0]
+    counts = np.histogram(peaks.score[~peaks.is_particle], edges)[0]
     return counts / max(counts[SCORES >= FLOOR].sum(), 1)
 
 
@@ -103,10 +114,10 @@ class Moments:
     def __init__(self, sets: Sequence[Peaks]) -> None:
         self.sets = [peaks for peaks in sets if peaks.is_complete and peaks.family != "t20s"]
         self.table = np.array([moments(peaks) for peaks in self.sets])
-        self.densities = np.array([noise_density(peaks) for peaks in self.sets])
-        self.rich = np.array([len(p.particle_score) >= MIN_PARTICLES for p in self.sets])
-        # Filtered micrographs, whose noise is unlike that of others.
-        self.has_noise = np.array([peaks.family != "empiar10017" for peaks in self.sets])
+        self.densities = np.array([background_density(peaks) for peaks in self.sets])
+        self.rich = np.array([p.n_particles >= MIN_PARTICLES for p in self.sets])
+        # With labels of all particles, so that the other picks are background.
+        self.has_background = np.array([peaks.is_simulated for peaks in self.sets])
 
     def fit_prior(self, trial: Trial, without: str = "") -> ScorePrior:
         """Fit the prior to all sets but those of a family."""
@@ -116,7 +127,7 @@ class Moments:
         columns = np.column_stack([np.ones(len(ratio)), ratio])
         line = np.linalg.lstsq(columns[rich], midpoint[rich], rcond=None)[0]
         residual = midpoint - columns @ line
-        background = fit_background(self.densities[rows & self.has_noise])
+        background = fit_background(self.densities[rows & self.has_background])
 
         def gaussian(values: np.ndarray, factor: float, least: float) -> tuple[float, float]:
             return float(values.mean()), factor * max(float(values.std()), least)
@@ -133,7 +144,8 @@ class Moments:
             midpoint=(float(line[0]), trial.midpoint * float(residual.std())),
             midpoint_by_ratio=float(line[1]),
             log_steepness=gaussian(steepness, trial.steepness, 0.2),
-            effective_picks=trial.picks,
+            bin_deviation=trial.bins,
+            temper=trial.temper,
             effective_labels=60.0,
             precision_deviation=0.0,
             recall_deviation=0.0,
@@ -142,72 +154,145 @@ class Moments:
         )
 
 
+@cache
+def _cached_moments(sets: tuple[Peaks, ...]) -> Moments:
+    return Moments(sets)
+
+
+def _moments(sets: Sequence[Peaks]) -> Moments:
+    return _cached_moments(tuple(sets))
+
+
 def leave_out(sets: Sequence[Peaks], trial: Trial) -> dict[str, ScorePrior]:
     """Fit the prior for each set to the others, without variants of it."""
-    known = Moments(sets)
+    known = _moments(sets)
     families = dict.fromkeys(peaks.family for peaks in sets)
     return {family: known.fit_prior(trial, family) for family in families}
 
 
 def measure_loss(peaks: Peaks, threshold: float) -> float:
     """Best F1 minus F1 at a threshold."""
-    curve = compute_precision_recall(peaks.score, peaks.is_particle, len(peaks.particle_score))
+    curve = compute_precision_recall(peaks.score, peaks.is_particle, peaks.n_particles)
     f1 = curve.at_threshold(threshold).f1
     return curve.f1.max() - (f1 if f1 == f1 else 0.0)
 
 
-def measure_automatic_loss(peaks: Peaks, prior: ScorePrior) -> float:
-    """Best F1 minus F1 at the automatic threshold."""
-    return measure_loss(
-        peaks, fit_score_distribution(peaks.picks.score, prior=prior).best_threshold
-    )
-
-
 def draw_labels(peaks: Peaks, number: int, draw: int) -> np.ndarray:
     """Scores of a random sample of the particles."""
-    rng = np.random.default_rng([draw, len(peaks.particle_score)])
-    number = min(number, len(peaks.particle_score))
+    rng = np.random.default_rng([draw, peaks.n_particles])
+    number = min(number, peaks.n_particles)
     return rng.choice(peaks.particle_score, number, replace=False)
 
 
+def thin(peaks: Peaks, number: int = FEW, seed: int = 0) -> Peaks | None:
+    """Leave a few random particles of a set among its background; None for a set with as few."""
+    if peaks.n_particles <= 2 * number:
+        return None
+    rng = np.random.default_rng(seed)
+    kept = np.sort(rng.choice(peaks.n_particles, number, replace=False))
+    renumbered = np.full(peaks.n_particles, -2)
+    renumbered[kept] = np.arange(number)
+    particle = np.where(peaks.is_particle, renumbered[peaks.particle], -1)
+    rows = particle > -2
+    return replace(
+        peaks,
+        name=f"{peaks.name}:few",
+        score=peaks.score[rows],
+        micrograph=peaks.micrograph[rows],
+        xy_px=peaks.xy_px[rows],
+        particle=particle[rows],
+        particle_xy_px=peaks.particle_xy_px[kept],
+        particle_micrograph=peaks.particle_micrograph[kept],
+        ice_frac=peaks.ice_frac[kept],
+    )
+
+
+def list_sparse(sets: Sequence[Peaks]) -> list[Peaks]:
+    """List sets with a few clear particles among the background of simulated sets."""
+    simulated = [peaks for peaks in sets if peaks.is_simulated and best_f1(peaks) > CLEAR_F1]
+    thinned = [few for peaks in simulated if (few := thin(peaks)) is not None]
+    return [few for few in thinned if best_f1(few) > CLEAR_FEW_F1]
+
+
+def best_f1(peaks: Peaks) -> float:
+    """Best F1 of a set at any threshold."""
+    curve = compute_precision_recall(peaks.score, peaks.is_particle, peaks.n_particles)
+    return float(curve.f1.max())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Losses of F1 and errors of the count of each set, with priors of the others."""
+
+    loss: np.ndarray
+    sparse_loss: np.ndarray
+    count_error: np.ndarray
+
+    @property
+    def cost(self) -> float:
+        """Weighted sum, which the search minimizes."""
+        excess = np.maximum(self.loss - TOLERATED_LOSS, 0).mean()
+        sparse = self.sparse_loss.mean() if len(self.sparse_loss) else 0.0
+        error = np.minimum(np.abs(self.count_error), MAX_COUNT_ERROR).mean()
+        return float(self.loss.mean() + 2 * excess + SPARSE_WEIGHT * sparse + COUNT_WEIGHT * error)
+
+    def __str__(self) -> str:
+        return (
+            f"loss of F1 {self.loss.mean():.4f}, at most {self.loss.max():.3f}, "
+            f"{(self.loss > 0.08).sum()} of {len(self.loss)} above 0.08; of sparse sets "
+            f"{self.sparse_loss.mean():.4f}; deviation of the count "
+            f"{np.sqrt(np.square(self.count_error).mean()):.3f}"
+        )
+
+
+def evaluate_trial(judged: Sequence[Peaks], sparse: Sequence[Peaks], trial: Trial) -> Outcome:
+    """Measure a trial on each set, with the prior that was fitted without it."""
+    priors = leave_out(judged, trial)
+
+    def fit(peaks: Peaks) -> ScoreDistribution:
+        return fit_score_distribution(peaks.score, prior=priors[peaks.family])
+
+    fits = [fit(peaks) for peaks in judged]
+    pairs = list(zip(judged, fits, strict=True))
+    return Outcome(
+        loss=np.array([measure_loss(p, one.best_threshold) for p, one in pairs]),
+        sparse_loss=np.array([measure_loss(p, fit(p).best_threshold) for p in sparse]),
+        count_error=np.array(
+            [np.log(one.count.value / p.n_particles) for p, one in pairs if p.is_simulated]
+        ),
+    )
+
+
 def search(
-    sets: Sequence[Peaks], trials: int, start: Trial, seed: int = 0
+    sets: Sequence[Peaks], trials: int, start: Trial, path: Path, seed: int = 0
 ) -> tuple[ScorePrior, Trial]:
     """Search the factors, then fit the deviations that make 95 % intervals cover.
+
+    Args:
+        sets: All sets.
+        trials: Number of trials.
+        start: Factors to begin with.
+        path: File for the best factors so far.
+        seed: Seed of the trials.
 
     Returns:
         The prior, fitted to all sets, and the factors.
     """
-    judged = [peaks for peaks in sets if len(peaks.particle_score)]
-    known = Moments(sets)
-    families = dict.fromkeys(peaks.family for peaks in judged)
+    judged = [peaks for peaks in sets if peaks.n_particles]
+    sparse = list_sparse(judged)
     rng = np.random.default_rng(seed)
     best, lowest = start, np.inf
     for number in range(trials):
         amount = 0.0 if not number else float(rng.choice([0.1, 0.25, 0.5]))
         trial = best.vary(rng, amount) if number else best
-        priors = {family: known.fit_prior(trial, family) for family in families}
-        found = [
-            measure_loss(
-                peaks,
-                fit_score_distribution(
-                    peaks.picks.score, prior=priors[peaks.family]
-                ).best_threshold,
-            )
-            for peaks in judged
-        ]
-        loss = np.array(found)
-        value = loss.mean() + 2 * np.maximum(loss - TOLERATED_LOSS, 0).mean()
-        if value < lowest:
-            best, lowest = trial, value
-            print(
-                f"trial {number}: loss of F1 {loss.mean():.4f}, at most {loss.max():.3f}, "
-                f"{(loss > 0.08).sum()} of {len(loss)} above 0.08",
-                flush=True,
-            )
+        outcome = evaluate_trial(judged, sparse, trial)
+        if outcome.cost < lowest:
+            best, lowest = trial, outcome.cost
+            path.write_text(json.dumps(asdict(best), indent=1) + "\n")
+            print(f"trial {number}: {outcome}", flush=True)
     print(best)
-    deviations = fit_deviations(judged, {f: known.fit_prior(best, f) for f in families})
-    return replace(known.fit_prior(best), **deviations), best
+    deviations = fit_deviations(judged, leave_out(judged, best))
+    return replace(_moments(judged).fit_prior(best), **deviations), best
 
 
 def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> dict[str, float]:
@@ -224,12 +309,12 @@ def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> di
     for peaks in judged:
         if not peaks.is_complete:
             continue
-        number = len(peaks.particle_score)
+        number = peaks.n_particles
         for n_labels, draw in ((0, 0), (15, 0), (25, 1)):
             if n_labels and number < MIN_PARTICLES:
                 continue
             labels = draw_labels(peaks, n_labels, draw)
-            fit = fit_score_distribution(peaks.picks.score, labels, priors[peaks.family])
+            fit = fit_score_distribution(peaks.score, labels, priors[peaks.family])
             at = fit.best_threshold
             precision, recall = true_rates(peaks, at)
             kind = "labelled_deviation" if n_labels else "count_deviation"
@@ -243,7 +328,7 @@ def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> di
 
 def true_rates(peaks: Peaks, threshold: float) -> tuple[float, float]:
     """Precision and recall of a set at a threshold."""
-    curve = compute_precision_recall(peaks.score, peaks.is_particle, len(peaks.particle_score))
+    curve = compute_precision_recall(peaks.score, peaks.is_particle, peaks.n_particles)
     point = curve.at_threshold(threshold)
     return point.precision, point.recall
 

@@ -95,15 +95,44 @@ def test_the_automatic_threshold_keeps_picks_of_empty_micrographs_unless_they_ar
     assert dropped.expected.distribution.count.low <= 90 <= dropped.expected.distribution.count.high
 
 
-def test_without_any_sign_of_particles_picks_are_kept_but_nothing_is_promised(rng):
-    bad = on("bad", tail(rng))
+def test_without_any_sign_of_particles_one_pick_is_kept_and_nothing_is_promised(rng):
+    bad = concatenate([on("bad", tail(rng)), on("worse", tail(rng))])
 
     kept = select_automatically(bad)
     dropped = select_automatically(bad, drop_empty=True)
 
     assert kept.expected is dropped.expected is None
-    assert set(kept.picks.score) == set(bad.score[bad.score >= find_best_threshold(bad)])
+    assert 1 <= len(kept.picks) <= 2
+    assert np.bincount(kept.picks.index).max() == 1
     assert not len(dropped.picks)
+
+
+def test_labels_show_that_micrographs_that_look_empty_are_not(rng):
+    bad = on("bad", tail(rng), rng.normal(-1.5, 0.8, 60))
+
+    kept = select_automatically(bad, labels=rng.normal(-1.5, 0.8, 20))
+
+    assert len(kept.picks) > 20
+
+
+@pytest.mark.parametrize("number", [40, 80])
+def test_a_weak_peak_on_one_of_many_empty_micrographs_is_unclear(rng, number):
+    empty = [on(f"{i}", tail(rng)) for i in range(4)]
+    table = concatenate([*empty, on("contamination", tail(rng), rng.normal(2, 1, number))])
+
+    verdicts = classify_micrographs(table)
+
+    expected = Verdict.UNCLEAR if number < 60 else Verdict.PARTICLES
+    assert verdicts[:4] == [Verdict.PROBABLY_EMPTY] * 4
+    assert verdicts[4] == expected
+    counts = np.bincount(select_automatically(table, verdicts=verdicts).picks.index, minlength=5)
+    assert (counts.max() == 1) == (expected == Verdict.UNCLEAR)
+
+
+def test_a_crowd_that_leaves_no_room_for_background_shows_particles(rng):
+    table = concatenate([on(f"{i}", rng.normal(3, 1, 100), rng.normal(-5, 1, 12)) for i in "ab"])
+
+    assert classify_micrographs(table) == [Verdict.PARTICLES] * 2
 
 
 def test_a_faint_micrograph_among_others_like_it_shows_particles(rng):

@@ -200,7 +200,7 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
             f"{'dropped' if selection.drops_empty else 'kept, --drop-empty removes them'}"
         )
     if selection.expected is not None:
-        is_selected = selection.expected.threshold >= selection.expected.best_threshold
+        is_selected = selection.expected.threshold >= selection.threshold
         on_populated = int(selection.expected.n_selected[is_selected].max(initial=0))
         others = len(selection.picks) - on_populated
         note(

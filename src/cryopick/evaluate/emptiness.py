@@ -5,7 +5,8 @@ the score: its logarithm is a downward parabola. Particles form a peak on that t
 ratio tests if the peak explains the scores much better than the tail alone. The position of the
 peak matters little, as scores are biased on micrographs unlike those used for calibration.
 Crowded and faint particles make a tail without a peak, but a heavier one than that of the
-background: such micrographs are compared with others of the batch, or remain unclear.
+background: such micrographs are compared with others of the batch, or remain unclear. So do
+micrographs with a weak peak in a batch that is mostly empty: contamination has a weak peak as well.
 
 - `classify_micrographs`, `Verdict`: test each micrograph for the peak.
 - `is_likely_empty`: test if no micrograph has it, from a sample of them.
@@ -34,6 +35,8 @@ _MAX_SAMPLED = 64  # micrographs in which the peak is searched first
 _MIN_SHARE = 0.4  # of the high scores of a micrograph, relative to others with particles
 _SHARE_FLOOR = -1.0  # minimum of a high score
 _MAX_TAIL = 1.0  # of the scores above the tail, relative to its highest part, without particles
+_MIN_CROWD = 20  # picks above a probability of one half, on a micrograph without a visible tail
+_MIN_GAIN_AMONG_EMPTY = 25.0  # of the peak of a micrograph in a batch that is mostly empty
 _MAX_POOLED = 16  # micrographs that are pooled if none shows a peak alone
 # mean and width of the peak
 _LOWER_LIMITS, _UPPER_LIMITS = (-1.0, 0.6), (4.0, 2.0)
@@ -57,10 +60,12 @@ def classify_micrographs(picks: Picks) -> list[Verdict]:
     """
     histograms = _count_scores(picks)
     typical_peak = _find_typical_peak(histograms)
+    is_cut = not len(picks) or float(picks.score.min()) > _TAIL
     verdicts = []
     for histogram in histograms:
         if not histogram.is_informative:
-            verdicts.append(Verdict.UNDECIDED)
+            is_crowded = not is_cut and histogram.count_above_zero >= _MIN_CROWD
+            verdicts.append(Verdict.PARTICLES if is_crowded else Verdict.UNDECIDED)
         elif typical_peak is not None and (
             histogram.compute_gain(typical_peak) >= _MIN_GAIN_KNOWN
             or histogram.fit_peak()[0] >= _MIN_GAIN
@@ -68,7 +73,22 @@ def classify_micrographs(picks: Picks) -> list[Verdict]:
             verdicts.append(Verdict.PARTICLES)
         else:
             verdicts.append(Verdict.PROBABLY_EMPTY)
-    return _reconsider(verdicts, histograms)
+    return _doubt_few(_reconsider(verdicts, histograms), histograms)
+
+
+def _doubt_few(verdicts: list[Verdict], histograms: "list[_ScoreHistogram]") -> list[Verdict]:
+    """Doubt weak peaks of single micrographs if most others are probably empty."""
+    n_particles = verdicts.count(Verdict.PARTICLES)
+    if n_particles >= verdicts.count(Verdict.PROBABLY_EMPTY):
+        return verdicts
+    return [
+        Verdict.UNCLEAR
+        if verdict == Verdict.PARTICLES
+        and histogram.is_informative
+        and histogram.fit_peak()[0] < _MIN_GAIN_AMONG_EMPTY
+        else verdict
+        for verdict, histogram in zip(verdicts, histograms, strict=True)
+    ]
 
 
 def _reconsider(verdicts: list[Verdict], histograms: "list[_ScoreHistogram]") -> list[Verdict]:
@@ -144,6 +164,11 @@ class _ScoreHistogram:
         return bool(self.counts[: round((_TAIL - _FLOOR) / _BIN)].sum() >= _MIN_PICKS)
 
     @property
+    def count_above_zero(self) -> float:
+        """Number of scores above a probability of one half."""
+        return float(self.counts[round(-_FLOOR / _BIN) :].sum())
+
+    @property
     def high_share(self) -> float:
         """Number of high scores relative to that of low ones."""
         low = self.counts[: round((_TAIL - _FLOOR) / _BIN)].sum()
@@ -192,7 +217,6 @@ class _ScoreHistogram:
         counts = self.counts
         edges = _FLOOR + _BIN * np.arange(len(counts) + 1)
         x = (edges[:-1] + edges[1:]) / 2 - _FLOOR
-        count_above_zero = float(counts[edges[:-1] >= 0].sum())
 
         def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
             a, b, c, particles, mean, width = parameters
@@ -214,7 +238,7 @@ class _ScoreHistogram:
             np.log(counts[:4].mean() + 1),
             -0.6,
             0.05,
-            min(count_above_zero + 1, max_particles),
+            min(self.count_above_zero + 1, max_particles),
             *peak,
         ]
         limits = [(-20, 20), (-8, 0), (0, 4), (0, max_particles), *bounds]

@@ -1,10 +1,10 @@
-"""Expected particles, precision and recall at every threshold, from scores alone.
+"""Expected particles, precision and recall, and the automatic threshold, from scores.
 
 The distribution of the scores tells particles from background (`score_distribution`); without
 labels it gives wide intervals. Particles without any pick are estimated too. Include all picks
 down to a low score.
 
-- `ExpectedMetrics`, `estimate_metrics`: metrics at every threshold.
+- `ExpectedMetrics`, `estimate_metrics`: numbers of picks by threshold, and the metrics of them.
 - `find_best_threshold`: threshold with the highest expected F1.
 - `select_automatically`, `AutomaticSelection`: picks above it, and micrographs probably empty.
 """
@@ -34,26 +34,16 @@ _NO_SCORES = "expected numbers need picks with scores, such as `cryopick pick` w
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExpectedMetrics:
-    """Expected metrics of the picks at or above each threshold, from the highest down.
+    """Picks at or above each threshold, from the highest down, and the distribution of scores.
 
     Attributes:
         threshold: Distinct scores, descending.
         n_selected: Number of picks at or above each.
-        n_particles: Expected number of particles among them.
-        precision: Expected fraction of the selected picks that are particles.
-        recall: Expected fraction of all particles that are selected.
-        f1: Harmonic mean of the two.
-        n_expected: Expected number of particles, including those without a pick.
-        distribution: Distribution of the scores; it has the intervals.
+        distribution: Distribution of the scores; it estimates the metrics, with intervals.
     """
 
     threshold: Float[np.ndarray, " steps"]
     n_selected: Integer[np.ndarray, " steps"]
-    n_particles: Float[np.ndarray, " steps"]
-    precision: Float[np.ndarray, " steps"]
-    recall: Float[np.ndarray, " steps"]
-    f1: Float[np.ndarray, " steps"]
-    n_expected: float
     distribution: ScoreDistribution
 
     @property
@@ -94,22 +84,12 @@ def estimate_metrics(
     """
     if not len(picks) or not picks.is_scored:
         raise SettingsError(_NO_SCORES)
-    distribution = fit_score_distribution(picks.score, labels)
     score = np.sort(picks.score)[::-1]
-    probability = distribution.compute_probability(score)
     is_last = np.append(np.diff(score) != 0, True)  # equal scores are selected together
-    n_selected = np.flatnonzero(is_last) + 1
-    n_particles = np.cumsum(probability)[is_last]
-    n_expected = max(distribution.count.value, float(n_particles[-1]), 1e-9)
     return ExpectedMetrics(
         threshold=score[is_last],
-        n_selected=n_selected,
-        n_particles=n_particles,
-        precision=n_particles / n_selected,
-        recall=n_particles / n_expected,
-        f1=2 * n_particles / (n_selected + n_expected),
-        n_expected=n_expected,
-        distribution=distribution,
+        n_selected=np.flatnonzero(is_last) + 1,
+        distribution=fit_score_distribution(picks.score, labels),
     )
 
 
@@ -131,6 +111,7 @@ class AutomaticSelection:
 
     Attributes:
         picks: The selected picks.
+        threshold: Minimum score of the selected picks.
         expected: Expected metrics of the picks on micrographs with particles; None if there are
             no such micrographs.
         empty_micrographs: Micrographs that are probably empty.
@@ -138,6 +119,7 @@ class AutomaticSelection:
     """
 
     picks: Picks
+    threshold: float
     expected: ExpectedMetrics | None
     empty_micrographs: tuple[str, ...]
     drops_empty: bool = False
@@ -152,8 +134,9 @@ def select_automatically(
 ) -> AutomaticSelection:
     """Select the picks above the best threshold of the micrographs that show particles.
 
-    The same threshold applies to micrographs that are probably empty. If all are, it is the best
-    threshold of all picks.
+    The same threshold applies to micrographs that are probably empty. If most are and none clearly
+    shows particles, one pick of each micrograph at most is selected, as all are likely wrong;
+    labels show that there are particles.
 
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
@@ -172,14 +155,32 @@ def select_automatically(
     empty_micrographs = tuple(name for name, populated in named_flags if not populated)
     on_populated = picks.select(is_populated[picks.index])
     expected = estimate_metrics(on_populated, labels) if len(on_populated) else None
-    candidates = on_populated if drop_empty else picks
-    if expected is not None:
-        candidates = apply_threshold(candidates, expected.best_threshold)
-    elif len(candidates):
-        candidates = apply_threshold(candidates, find_best_threshold(picks))
+    if labels is None and _is_mostly_empty(verdicts):
+        threshold = _find_strict_threshold(picks)
+    else:
+        threshold = (expected or estimate_metrics(picks, labels)).best_threshold
     return AutomaticSelection(
-        picks=candidates,
+        picks=apply_threshold(on_populated if drop_empty else picks, threshold),
+        threshold=threshold,
         expected=expected,
         empty_micrographs=empty_micrographs,
         drops_empty=drop_empty,
     )
+
+
+def _is_mostly_empty(verdicts: Sequence[Verdict]) -> bool:
+    """Test if most micrographs are probably empty and none clearly shows particles."""
+    if Verdict.PARTICLES in verdicts:
+        return False
+    return 2 * list(verdicts).count(Verdict.PROBABLY_EMPTY) > len(verdicts)
+
+
+def _find_strict_threshold(picks: Picks) -> float:
+    """Find the lowest threshold that selects at most one pick of each micrograph."""
+    seconds = [
+        float(np.partition(picks.score[rows], -2)[-2])
+        for rows in picks.rows_by_micrograph().values()
+        if len(rows) > 1
+    ]
+    lowest = float(picks.score.min())
+    return max(lowest, float(np.nextafter(max(seconds), np.inf))) if seconds else lowest

@@ -27,13 +27,20 @@ __all__ = ["Interval", "ScoreDistribution", "fit_score_distribution"]
 _BIN = 0.25
 _TOP = 8.0  # scores above count as this one
 _MAX_FLOOR = 7.0  # below the highest mean, so that its particles are visible
-_MEANS = np.arange(-3.5, 7.6, 0.5)
+_MEANS = np.arange(-2.0, 7.6, 0.5)  # fainter particles cannot be told from the background
 _WIDTHS = (0.5, 0.7, 1.0, 1.3, 1.7, 2.2)
-_SHIFTS = np.arange(-1.25, 0.8, 0.25)  # relative to the mean of the prior
-_STRETCHES = (-0.25, -0.12, 0.0, 0.12, 0.25)  # logarithms, relative to the mean of the prior
+# Relative to the mean of the prior, in its standard deviations.
+_SHIFTS = np.array([-2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25])
+_STRETCHES = np.array([-1.5, 0.0, 1.5])
+# Particles with low scores, beside the Gaussian of the others: fractions of all particles, and
+# position and width relative to the width of the others.
+_TAIL_FRACS = (0.05, 0.2)
+_TAIL_SHIFT, _TAIL_WIDTH = 2.5, 2.0
 _ITERATIONS = 10
 _MIN_WEIGHT = 1e-4  # of a fit, relative to the best one
 _LOWEST = -8.0  # score of a label without any pick
+_MAX_HIDDEN = 2.0  # lowest score of a table that shows background, above the floor
+_MAX_CUT_PICKS = 20.0  # that count as independent in a table without background
 _QUANTILES = (0.025, 0.975)
 _MIN_VISIBLE = 0.5  # fraction of particles above the floor, also if the table was cut before
 _MIN_LABELS = 8  # with fewer, recall is estimated from the scores
@@ -181,8 +188,25 @@ def fit_score_distribution(
     grid = _Grid.create(min(float(floor), _MAX_FLOOR), prior)
     clipped = np.clip(score[score >= floor], grid.edges[0], _TOP - _BIN / 2)
     counts = np.histogram(clipped, grid.edges)[0].astype(np.float64)
-    fractions = grid.fit_fractions(counts)
-    return grid.weigh(counts, fractions, labels, prior)
+    bin_weight = _weigh_bins(counts, prior.bin_deviation)
+    if floor > prior.floor + _MAX_HIDDEN:
+        bin_weight = np.full(len(counts), min(1.0, _MAX_CUT_PICKS / max(float(counts.sum()), 1.0)))
+    fractions = grid.fit_fractions(counts, bin_weight)
+    return grid.weigh(counts, bin_weight, fractions, labels, prior)
+
+
+def _weigh_bins(counts: Float[np.ndarray, " bins"], deviation: float) -> Float[np.ndarray, " bins"]:
+    """Weigh bins by the share of their variance that is due to chance.
+
+    No pair of densities fits the scores exactly. A bin with many picks says nothing about smaller
+    errors than the relative deviation of the densities, but the few picks of another bin count in
+    full, so that some clear particles are not lost among many picks of the background.
+
+    Source: the variance of a negative binomial count; McCullagh and Nelder 1989, "Generalized
+    linear models", chapter 9 (quasi-likelihood).
+    """
+    expected = np.convolve(np.pad(counts, 1, mode="edge"), (0.25, 0.5, 0.25), "valid")
+    return 1 / (1 + deviation**2 * expected)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -191,7 +215,7 @@ class _Grid:
 
     Attributes:
         edges: Limits of the bins.
-        mean, log_width: Of the particles' scores.
+        mean, log_width, tail_frac: Of the particles' scores.
         shift, log_stretch: Of the background's scores, relative to the prior.
         particles: Density of particles by bin, of those above the floor.
         background: Density of background picks by bin, of those above the floor.
@@ -203,6 +227,7 @@ class _Grid:
     edges: Float[np.ndarray, " edges"]
     mean: Float[np.ndarray, " fits"]
     log_width: Float[np.ndarray, " fits"]
+    tail_frac: Float[np.ndarray, " fits"]
     shift: Float[np.ndarray, " fits"]
     log_stretch: Float[np.ndarray, " fits"]
     particles: Float[np.ndarray, "fits bins"]
@@ -213,14 +238,15 @@ class _Grid:
     @classmethod
     @lru_cache(maxsize=2)
     def create(cls, floor: float, prior: ScorePrior) -> "_Grid":
-        from scipy.special import ndtr
-
         edges = np.arange(floor, _TOP + _BIN / 2, _BIN)
-        shifts = prior.shift[0] + _SHIFTS
-        stretches = prior.log_stretch[0] + np.array(_STRETCHES)
-        axes = np.meshgrid(_MEANS, np.log(_WIDTHS), shifts, stretches, indexing="ij")
-        mean, log_width, shift, log_stretch = (axis.ravel() for axis in axes)
-        below = ndtr((edges - mean[:, None]) / np.exp(log_width)[:, None])
+        shifts = prior.shift[0] + prior.shift[1] * _SHIFTS
+        stretches = prior.log_stretch[0] + prior.log_stretch[1] * _STRETCHES
+        axes = np.meshgrid(
+            *(_MEANS, np.log(_WIDTHS), _TAIL_FRACS, shifts, stretches), indexing="ij"
+        )
+        mean, log_width, tail_frac, shift, log_stretch = (axis.ravel() for axis in axes)
+        z = (edges - mean[:, None]) / np.exp(log_width)[:, None]
+        below = _cumulate_particles(z, tail_frac[:, None])
         particles = np.diff(below, axis=1)
         particles[:, -1] += 1 - below[:, -1]
         visible = np.maximum(particles.sum(axis=1), 1e-6)
@@ -237,6 +263,7 @@ class _Grid:
             edges=edges,
             mean=mean,
             log_width=log_width,
+            tail_frac=tail_frac,
             shift=shift,
             log_stretch=log_stretch,
             particles=particles / visible[:, None],
@@ -245,18 +272,21 @@ class _Grid:
             background_visible=background_visible,
         )
 
-    def fit_fractions(self, counts: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " fits"]:
+    def fit_fractions(
+        self, counts: Float[np.ndarray, " bins"], bin_weight: Float[np.ndarray, " bins"]
+    ) -> Float[np.ndarray, " fits"]:
         """Fit the fraction of particles among the picks by Newton's method.
 
-        The log-likelihood is concave in the fraction.
+        The weighted log-likelihood of Poisson counts is concave in the fraction.
         """
         filled = counts > 0
-        weights = counts[filled] / max(float(counts.sum()), 1.0)
+        weights = (bin_weight * counts)[filled] / max(float(counts.sum()), 1.0)
         excess = self.particles[:, filled] / (self.background[:, filled] + 1e-12) - 1
+        expected_slope = (self.particles - self.background) @ bin_weight
         fraction = np.full(len(self.mean), 0.1)
         for _ in range(_ITERATIONS):
             ratio = excess / (1 + fraction[:, None] * excess)
-            slope = ratio @ weights
+            slope = ratio @ weights - expected_slope
             np.square(ratio, out=ratio)
             step = slope / np.maximum(ratio @ weights, 1e-12)
             fraction = np.clip(fraction + step, fraction / 5, (fraction + 1) / 2)
@@ -265,6 +295,7 @@ class _Grid:
     def weigh(
         self,
         counts: Float[np.ndarray, " bins"],
+        bin_weight: Float[np.ndarray, " bins"],
         fraction: Float[np.ndarray, " fits"],
         labels: Float[np.ndarray, " labels"],
         prior: ScorePrior,
@@ -275,8 +306,9 @@ class _Grid:
         mixture = particles + (1 - fraction[:, None]) * self.background
         probability = np.maximum.accumulate(particles / (mixture + 1e-300), axis=1)
         n_particles = fraction * total / self.visible
-        log_likelihood = np.log(mixture + 1e-12) @ counts
-        log_weight = log_likelihood * min(1.0, prior.effective_picks / max(total, 1.0))
+        log_weight = np.log(mixture + 1e-12) @ (counts * bin_weight)
+        log_weight -= total * (mixture @ bin_weight)
+        log_weight *= prior.temper
         log_weight += self._log_prior(fraction, n_particles, total, probability, prior)
         if len(labels):
             temper = min(1.0, prior.effective_labels / len(labels))
@@ -306,13 +338,17 @@ class _Grid:
         # Of a logistic curve, these sums are its midpoint and the inverse of its steepness.
         midpoint = self.edges[0] + _BIN * (1 - probability).sum(axis=1)
         steepness = 1 / np.maximum(_BIN * (probability * (1 - probability)).sum(axis=1), 0.15)
+        deviation = midpoint - prior.midpoint_by_ratio * log_ratio
+        # In a table that was cut above the midpoint, only its upper limit is known.
+        is_hidden = (probability[:, 0] > 0.5) & (deviation > prior.midpoint[0])
+        deviation = np.where(is_hidden, prior.midpoint[0], deviation)
         return (
             _log_gaussian(self.mean, prior.mean)
             + _log_gaussian(self.log_width, prior.log_width)
             + _log_gaussian(self.shift, prior.shift)
             + _log_gaussian(self.log_stretch, prior.log_stretch)
             + _log_gaussian(log_ratio, prior.log_ratio)
-            + _log_gaussian(midpoint - prior.midpoint_by_ratio * log_ratio, prior.midpoint)
+            + _log_gaussian(deviation, prior.midpoint)
             + _log_gaussian(np.log(steepness), prior.log_steepness)
             + np.where(self.visible < _MIN_VISIBLE, -np.inf, 0.0)
         )
@@ -321,14 +357,25 @@ class _Grid:
         self, labels: Float[np.ndarray, " labels"]
     ) -> Float[np.ndarray, " fits"]:
         """Sum the log-density of labels; those below the floor only count as below it."""
-        from scipy.special import log_ndtr
-
         floor, width = self.edges[0], np.exp(self.log_width)
         above = labels[labels >= floor]
         n_below = len(labels) - len(above)
         z = (above[None] - self.mean[:, None]) / width[:, None]
-        density = -0.5 * np.square(z).sum(axis=1) - len(above) * self.log_width
-        return density + n_below * log_ndtr((floor - self.mean) / width)
+        tail = np.exp(-0.5 * np.square((z + _TAIL_SHIFT) / _TAIL_WIDTH)) / _TAIL_WIDTH
+        tail_frac = self.tail_frac[:, None]
+        density = (1 - tail_frac) * np.exp(-0.5 * np.square(z)) + tail_frac * tail
+        log_density = np.log(density + 1e-12).sum(axis=1) - len(above) * self.log_width
+        below = _cumulate_particles((floor - self.mean) / width, self.tail_frac)
+        return log_density + n_below * np.log(below + 1e-12)
+
+
+def _cumulate_particles(
+    z: Float[np.ndarray, "..."], tail_frac: Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
+    """Compute the fraction of particles below standardized scores."""
+    from scipy.special import ndtr
+
+    return (1 - tail_frac) * ndtr(z) + tail_frac * ndtr((z + _TAIL_SHIFT) / _TAIL_WIDTH)
 
 
 def _log_gaussian(

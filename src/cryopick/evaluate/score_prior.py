@@ -36,7 +36,8 @@ class ScorePrior:
             `midpoint_by_ratio` times the logarithm of that ratio.
         midpoint_by_ratio: Factor of the logarithm of the ratio.
         log_steepness: Logarithm of the change of log-odds with the score.
-        effective_picks: Maximum number of picks that count as independent.
+        bin_deviation: Relative deviation of the number of picks in a bin from the best fit.
+        temper: Factor of the log-likelihood, as neighbouring bins deviate alike.
         effective_labels: Maximum number of labels that count as independent.
         precision_deviation: Standard deviation of the log-odds of precision between data sets.
         recall_deviation: The same of recall.
@@ -55,7 +56,8 @@ class ScorePrior:
     midpoint: tuple[float, float]
     midpoint_by_ratio: float
     log_steepness: tuple[float, float]
-    effective_picks: float
+    bin_deviation: float
+    temper: float
     effective_labels: float
     precision_deviation: float
     recall_deviation: float

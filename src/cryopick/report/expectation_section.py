@@ -34,10 +34,12 @@ class Expectation:
     Attributes:
         metrics: Metrics on the micrographs that are not probably empty.
         n_empty: Number of micrographs that are probably empty, if not all are.
+        automatic_threshold: The automatic threshold.
     """
 
     metrics: ExpectedMetrics
     n_empty: int
+    automatic_threshold: float
 
 
 def estimate_expectation(
@@ -55,9 +57,11 @@ def estimate_expectation(
     if float(picks.score.min()) > _MAX_LOWEST_SCORE:
         return None
     selection = select_automatically(picks, labels=labels)
-    if selection.expected is None:
-        return Expectation(metrics=estimate_metrics(picks, labels), n_empty=0)
-    return Expectation(metrics=selection.expected, n_empty=len(selection.empty_micrographs))
+    return Expectation(
+        metrics=selection.expected or estimate_metrics(picks, labels),
+        n_empty=0 if selection.expected is None else len(selection.empty_micrographs),
+        automatic_threshold=selection.threshold,
+    )
 
 
 def describe_expectation(expectation: Expectation, threshold: float) -> dict[str, str]:
@@ -104,7 +108,7 @@ def render_expectation_section(expectation: Expectation | None, threshold: float
         text += f" {expectation.n_empty} micrographs are probably empty and are left out."
     thresholds = {
         "threshold of this report": threshold,
-        "automatic threshold": metrics.best_threshold,
+        "automatic threshold": expectation.automatic_threshold,
         "score of 0": 0.0,
         "all picks": float(metrics.threshold[-1]),
     }

@@ -173,7 +173,7 @@ def _choose_threshold(
         return evaluation.best.threshold, "maximum of F1"
     if expectation is None:
         return float(run.picks.score.min()), "all picks: the table has no low scores"
-    return expectation.metrics.best_threshold, "automatic: highest expected F1"
+    return expectation.automatic_threshold, "automatic: highest expected F1"
 
 
 def _summarize_micrographs(

@@ -5,11 +5,15 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from cryopick.array_types import Float
 from cryopick.evaluate.emptiness import Verdict, classify_micrographs
 from cryopick.model.device import AnyDevice
+from cryopick.model.model_file import get_label_scores
 from cryopick.pick.evidence import measure_evidence
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import probe_micrographs
@@ -24,7 +28,7 @@ _MIN_RATIO = 2.0  # of the evidence at another size or contrast
 _MIN_PEAKS = 3  # above a probability of one half, on each micrograph
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judgement:
     """Verdicts on micrographs.
 
@@ -33,11 +37,13 @@ class Judgement:
         warning: What other sizes and contrasts show on micrographs that look empty; empty if
             they show no more.
         unclear: Names of the micrographs that the warning is about.
+        labels: Scores of labels that the model did not learn from, if there are any.
     """
 
     verdicts: Mapping[str, Verdict]
     warning: str = ""
     unclear: Sequence[str] = ()
+    labels: Float[np.ndarray, " labels"] | None = None
 
     def warnings_of(self, name: str) -> tuple[str, ...]:
         """Return the warnings about a micrograph."""
@@ -62,13 +68,15 @@ def judge_micrographs(
     verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
     empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
     is_examined = bool(examined) and set(examined) <= set(empty)
+    judgement = Judgement(verdicts, labels=get_label_scores(picker.model))
     if not empty or is_examined or not picker.model.detects_contrast:
-        return Judgement(verdicts)
+        return judgement
     chosen = [empty[index] for index in choose_evenly(len(empty), _MAX_CHECKED)]
     warning = _look_elsewhere(picker, device, [Path(name) for name in chosen])
     if not warning:
-        return Judgement(verdicts)
-    return Judgement({**verdicts, **dict.fromkeys(empty, Verdict.UNCLEAR)}, warning, empty)
+        return judgement
+    verdicts |= dict.fromkeys(empty, Verdict.UNCLEAR)
+    return replace(judgement, verdicts=verdicts, warning=warning, unclear=empty)
 
 
 def _look_elsewhere(picker: Picker, device: AnyDevice, paths: Sequence[Path]) -> str:

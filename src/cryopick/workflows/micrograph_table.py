@@ -89,14 +89,15 @@ def summarize_micrographs(
         diameter_ang: Particle diameter.
         pixel_size_ang: Raw pixel size, if it was given by the user.
         polarity: Contrast of the particles.
-        judgement: Verdicts and warnings; by default those of the scores alone.
+        judgement: Verdicts, warnings and scores of labels; by default those of the scores alone.
     """
     from cryopick.evaluate.emptiness import classify_micrographs
     from cryopick.evaluate.score_distribution import fit_score_distribution
 
     rows = []
     selected_rows = selected.rows_by_micrograph()
-    distribution = fit_score_distribution(candidates.score)
+    labels = judgement.labels if judgement else None
+    distribution = fit_score_distribution(candidates.score, labels)
     if judgement is None:
         verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
     else:

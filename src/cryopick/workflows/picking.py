@@ -55,6 +55,7 @@ from cryopick.workflows.micrograph_table import (
     write_micrograph_table,
 )
 from cryopick.workflows.progress_file import PROGRESS_FILE, ProgressFile
+from cryopick.workflows.size_check import describe_other_size
 from cryopick.workflows.table_output import TableOutput, metadata_file, settings_file
 
 __all__ = ["PickJob", "PickResult", "pick_micrographs"]
@@ -156,6 +157,8 @@ def _resolve_settings(job: PickJob, model: Model, events: Events) -> PickJob:
     settings, decisions = resolve_settings(model, job.settings, device, first or job.micrographs)
     for decision in decisions:
         events.emit(Notice(code=NoticeCode(decision.subject), message=decision.message))
+    if difference := describe_other_size(model, job.settings):
+        events.emit(Notice(code=NoticeCode.DOUBTFUL_SIZE, message=difference))
     if model.detects_contrast and settings.centre_offset_px is None:
         picker = Picker.create(model, settings, device)
         offset_px = measure_centre_offset(picker, first or job.micrographs)
