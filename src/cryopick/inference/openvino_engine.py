@@ -1,7 +1,7 @@
 """Score on processors with OpenVINO.
 
 The graph is built from the weights when the network is loaded. Importing OpenVINO takes a tenth of
-the time of importing torch, and its convolutions are faster (decision 0022).
+the time of importing torch, and its convolutions are faster (decision 0024).
 
 - `OpenVinoNetwork`: a network compiled for the processor.
 - `has_fast_bfloat16`: test if bfloat16 is faster than float32 on this processor.

@@ -63,7 +63,7 @@ def widen_to_float32(numbers: Float[torch.Tensor, "*shape"]) -> Float[torch.Tens
 def choose_memory_format(scorer: Scorer, device: torch.device) -> torch.memory_format:
     """Choose the memory format of images and weights in which training is fastest.
 
-    This is channels last, except for residual networks on a CPU (docs/results/speed.md).
+    This is channels last, except for residual networks on a CPU (decision 0025).
     """
     is_residual = any(layer.residual for layer in NETWORKS.get(scorer.settings.name, ()))
     return torch.contiguous_format if is_residual and device.type == "cpu" else torch.channels_last
