@@ -1,11 +1,13 @@
 """Take the screenshots of `docs/howto/label.md` by using the labelling page like a user.
 
-Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since a
-model is trained: python scripts/make_label_screenshots.py [FOLDER]. If FOLDER is given, later
-calls reuse its training and take only the other screenshots again. The path of FOLDER is visible in
-one of them.
+Needs Chromium and the micrographs of ../shared/data/empiar10017; takes some minutes, since all
+micrographs are picked and a model is trained: python scripts/make_label_screenshots.py [FOLDER]
+[--without-training]. If FOLDER is given, later calls reuse its runs and take only the screenshots
+again. Without training, the picks are those of the general model, and the screenshot of the
+training is not taken. The path of FOLDER is visible in one of them.
 """
 
+import argparse
 import io
 import os
 import re
@@ -71,8 +73,12 @@ def train(user: Driver) -> None:
 
 def main() -> None:
     """Go through the six steps."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--without-training", action="store_true")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        home = Path(sys.argv[1] if len(sys.argv) > 1 else folder)
+        home = options.folder or Path(folder)
         home.mkdir(exist_ok=True)
         os.chdir(home)  # so that relative paths are short in the pictures
         link = home / "micrographs"
@@ -86,13 +92,28 @@ def main() -> None:
         page.set_default_timeout(300_000)
         user = Driver(page, server)
         try:
-            go_through(user)
+            go_through(user, with_training=not options.without_training)
         finally:
             browser.close()
             server.stop()
 
 
-def go_through(user: Driver) -> None:
+def show_candidates(user: Driver) -> None:
+    """Pick all micrographs with the general model, and show its first candidate."""
+    page = user.page
+    if not any(run["kind"] == "pick" for run in user.fetch("state")["runs"]):
+        page.get_by_role("button", name="See what the general model finds").click()
+    else:
+        user.module("candidates.js", "(m) => m.begin('r1')")
+    page.get_by_label("Candidate", exact=True).wait_for()
+    page.wait_for_timeout(2000)
+    shoot(page, "candidates")
+    user.key("Escape")
+    while any(run["state"] == "running" for run in user.fetch("state")["runs"]):
+        page.wait_for_timeout(1000)
+
+
+def go_through(user: Driver, *, with_training: bool) -> None:
     """Perform the steps of a new user."""
     page = user.open().step("data").page
     page.locator("input[name=path]").fill("micrographs")
@@ -105,12 +126,14 @@ def go_through(user: Driver) -> None:
     shoot(page, "data")
 
     user.step("label")
+    show_candidates(user)
     if not user.fetch("state")["n_labels"]:
         for name, places in labels().items():
             user.micrograph(name)
             for place in places:
                 user.click(*place)
         user.saved()
+    page.get_by_role("button", name="Labels", exact=True).click()
     name = max(labels(), key=lambda one: len(labels()[one]))
     user.micrograph(name)
     page.get_by_label("Hide detail finer than, Å").fill("40")
@@ -119,14 +142,16 @@ def go_through(user: Driver) -> None:
     user.look_at(x, y, 0.42)
     page.wait_for_timeout(4000)
     shoot(page, "label")
+    page.get_by_role("button", name="Both", exact=True).click()
 
-    if not any(run["has_picks"] for run in user.fetch("state")["runs"]):
+    if with_training and not any(run["kind"] == "train" for run in user.fetch("state")["runs"]):
         train(user)
     user.step("train")
     page.wait_for_timeout(4000)
-    shoot(page, "train")
+    if with_training:
+        shoot(page, "train")
     page.get_by_role("button", name="Inspect the picks").click()
-    page.get_by_role("button", name="Probability 50 %").click()
+    page.get_by_role("button", name="Automatic").click()
     user.look_at(2000, 2000, 0.3)
     page.wait_for_timeout(6000)
     shoot(page, "inspect")

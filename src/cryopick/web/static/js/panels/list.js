@@ -4,6 +4,7 @@
 import { html, signal, useEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
+import { plural } from "../widgets.js";
 import { changeQuery, listing, loadRows, rowAt } from "../micrographs.js";
 import { ListFilter, ListSort } from "./list_filter.js";
 
@@ -79,9 +80,9 @@ const UNITS = /** @type {Record<string, string>} */ ({ ctf_resolution_ang: "Å",
 /** @param {import("../types.js").MicrographRow} row */
 function summarize(row) {
   if (row.problem) return row.problem;
-  const parts = [`${row.pos} label${row.pos === 1 ? "" : "s"}`];
+  const parts = [plural(row.pos, "label")];
   if (row.neg) parts.push(`${row.neg} negative`);
-  if (row.picks != null) parts.push(`${row.picks.toLocaleString("en")} picks`);
+  if (row.picks != null) parts.push(plural(row.picks, "pick"));
   for (const [name, value] of Object.entries(row.values ?? {})) parts.push(`${Number(value.toPrecision(3))} ${UNITS[name] ?? ""}`);
   return parts.join(" · ");
 }
