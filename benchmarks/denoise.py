@@ -121,8 +121,9 @@ def exposures() -> Iterator[Exposure]:
 
 def fit_scale(estimate: Image, truth: Image) -> Image:
     """Scale an estimate to the truth by least squares, as the reference changes the unit."""
-    slope, offset = np.polyfit(estimate.ravel(), truth.ravel(), 1)
-    return slope * estimate + offset
+    centred = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
+    slope = (centred * truth).mean() / np.square(centred).mean()
+    return slope * centred + truth.mean(dtype=np.float64)
 
 
 def psnr_db(estimate: Image, truth: Image) -> float:

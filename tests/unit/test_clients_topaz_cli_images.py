@@ -94,10 +94,10 @@ def test_a_stack_that_cannot_be_made_is_reported_in_one_line(
     assert not (tmp_path / "o.mrcs").exists()
 
 
-def test_tomograms_are_not_denoised_and_nothing_is_written(topaz, tmp_path):
+def test_for_tomograms_another_command_is_named_and_nothing_is_written(topaz, tmp_path):
     error = topaz("denoise3d v.mrc -o o -m unet-3d -g 0 -s 96 -p 48", 1).err
 
-    assert "does not denoise tomograms" in error
+    assert "`cryopick tomo denoise-train`" in error
     assert not (tmp_path / "o").exists()
 
 

@@ -60,7 +60,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 
 def test_training_lowers_the_error(tmp_path):
-    settings = DenoiserTrainingSettings(steps=12, pairs=2, falling_steps=1, average=0.0)
+    settings = DenoiserTrainingSettings(steps=16, pairs=2, falling_steps=1, average=0.0)
     image = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
     before = DenoisingNetwork()(image).square().mean()

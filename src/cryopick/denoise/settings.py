@@ -64,16 +64,16 @@ class DenoiserTrainingSettings:
         SettingsError: A value lies outside its range.
     """
 
-    steps: Annotated[int, Help("Number of training steps.")] = 1400
-    pairs: Annotated[int, Help("Number of pairs of image patches per step.")] = 6
-    learning_rate: Annotated[float, Help("Learning rate.")] = 1.5e-3
+    steps: Annotated[int, Help("Number of training steps.")] = 800
+    pairs: Annotated[int, Help("Number of pairs of image patches per step.")] = 4
+    learning_rate: Annotated[float, Help("Learning rate.")] = 8e-4
     falling_steps: Annotated[
         int, Help("Number of last steps in which the learning rate falls to 0.")
-    ] = 500
+    ] = 300
     average: Annotated[
         float,
         Help("Decay per step of the moving average of the weights, which is the result."),
-    ] = 0.995
+    ] = 0.99
     checkpoint_every: Annotated[int, Help("Number of steps between checkpoints.")] = 50
     seed: Annotated[int, Help("Seed of the random number generators.")] = 0
 

@@ -22,7 +22,8 @@ from cryopick.simulate.molecules import Molecule
 __all__ = ["SimulatedPairs"]
 
 _PIXEL_SIZE_ANG = (1.5, 9.0)
-_RECENT_SCENES = 200  # in use at a time; each step adds one and drops one
+_RECENT_SCENES = 100  # in use at a time
+_STEPS_PER_SCENE = 2  # after which one is added and one dropped
 _MIN_DOSE_FRAC = 0.3
 _EMPTY_FRAC = 0.06  # fraction of pairs with noise only, beside those without particles
 _LOG_GAIN_SD = 0.35  # of the noise at each knot
@@ -44,15 +45,16 @@ class SimulatedPairs:
     """
 
     molecules: Sequence[Molecule] = ()
-    side_px: int = 192
+    side_px: int = 160
     seed: int = 0
     _scenes: dict[int, Scene] = field(default_factory=dict)
 
     def draw(self, step: int, count: int) -> list[Pair]:
         """Draw the pairs of a step."""
         rng = np.random.default_rng([self.seed, step, 1])
-        numbers = step + rng.integers(_RECENT_SCENES, size=count)
-        for number in [number for number in self._scenes if number < step]:
+        first = step // _STEPS_PER_SCENE
+        numbers = first + rng.integers(_RECENT_SCENES, size=count)
+        for number in [number for number in self._scenes if number < first]:
             del self._scenes[number]
         return [_make_pair(self._find_scene(int(number)), rng) for number in numbers]
 

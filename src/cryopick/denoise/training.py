@@ -28,7 +28,8 @@ from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoi
 
 __all__ = ["DenoisingProgress", "Pair", "PairSource", "train_denoiser"]
 
-_WARM_UP_STEPS = 50
+_WARM_UP_STEPS = 20
+_HEADS_FRAC = 0.1  # learning rate of the heads, whose steps add up over all features
 _BETAS = (0.9, 0.99)  # of AdamW
 _MAX_GRADIENT_NORM = 1.0
 
@@ -96,7 +97,9 @@ def train_denoiser(
         FormatError: The checkpoint is damaged or belongs to another run.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, betas=_BETAS)
+    heads = list(network.heads.parameters())
+    others = [value for name, value in network.named_parameters() if not name.startswith("heads.")]
+    optimizer = torch.optim.AdamW([{"params": heads}, {"params": others}], betas=_BETAS)
     average = AveragedModel(
         network, avg_fn=lambda mean, new, _: mean.lerp(new, 1 - settings.average)
     )
@@ -110,8 +113,9 @@ def train_denoiser(
         state = load_checkpoint(checkpoint, parts, key, next(network.parameters()).device)
     losses: list[float] = []
     while state.step < settings.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(state.step, settings)
+        rate = settings.learning_rate * _schedule(state.step, settings)
+        for group, frac in zip(optimizer.param_groups, (_HEADS_FRAC, 1.0), strict=True):
+            group["lr"] = frac * rate
         losses.append(_train_step(network, optimizer, source.draw(state.step, settings.pairs)))
         average.update_parameters(network)
         state.step += 1

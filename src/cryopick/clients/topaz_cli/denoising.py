@@ -4,7 +4,7 @@ The denoiser is that of cryopick: the names of Topaz's models all stand for it. 
 depend on patches. Filters apply to the result, because the denoiser expects unfiltered noise.
 
 - `denoise`: denoise micrographs, or train a denoiser.
-- `refuse`: report that tomograms cannot be denoised.
+- `refuse`: report how tomograms are denoised instead.
 - `denoise_files`, `denoise_pixels`, `open_denoisers`: its parts, for `topaz_library`.
 """
 
@@ -66,10 +66,11 @@ def denoise(values: Namespace) -> int:
 
 
 def refuse(_: Namespace) -> int:
-    """Report that tomograms cannot be denoised; write nothing."""
+    """Report how tomograms are denoised; write nothing."""
     report(
-        "cryopick does not denoise tomograms; nothing was written. Use the original tomogram, or "
-        "run this job with a program that denoises it (docs/howto/topaz.md)."
+        "denoise3d: nothing was written, as there is no pretrained denoiser of tomograms here; "
+        "train one on the halves of a tomogram with `cryopick tomo denoise-train` and apply it "
+        "with `cryopick tomo denoise`"
     )
     return 1
 
