@@ -76,6 +76,7 @@ def pick(
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
     from cryopick.io.inputs import find_micrographs
+    from cryopick.model.class_models import list_classes
     from cryopick.model.model_file import GENERAL_MODEL
     from cryopick.workflows.picking import PickJob, pick_micrographs
 
@@ -104,7 +105,14 @@ def pick(
         stopwatch=stopwatch(),
     )
     with open_events() as events:
-        result = pick_micrographs(job, events)
+        if model is not None and list_classes(model):
+            if shard is not None or cluster is not None:
+                raise BadParameter("a model of several classes works without --shard and --cluster")
+            from cryopick.workflows.classes import pick_classes
+
+            result = pick_classes(job, output, events)
+        else:
+            result = pick_micrographs(job, events)
     if output.out.endswith(".star") or table_format == "star":
         warn_about_tiff(result.picks.micrographs)
     add_results(

@@ -30,7 +30,13 @@ def train(
         ),
     ],
     picks: Annotated[
-        Path, Option("--picks", "-p", metavar="PICKS", help="Table of labelled particles.")
+        list[Path],
+        Option(
+            "--picks",
+            "-p",
+            metavar="PICKS",
+            help="Table of labelled particles; repeatable with --classes.",
+        ),
     ],
     out: Annotated[
         Path, Option("--out", "-o", metavar="MODEL", help="Model file to write (.safetensors).")
@@ -50,6 +56,14 @@ def train(
             },
         ),
     ],
+    classes: Annotated[
+        bool,
+        Option(
+            "--classes",
+            help="Learn a kind of particles from each table of labels, named after it; labels of "
+            "the others are negative labels. `cryopick pick` then tells the class of each pick.",
+        ),
+    ] = False,
     negatives: Annotated[
         Path | None,
         Option(metavar="TABLE", help="Table of negative labels: positions without a particle."),
@@ -103,15 +117,22 @@ def train(
 
     Example: cryopick train -m micrographs -p labels.star -o particle.safetensors
     --diameter-ang 190
+
+    Example: cryopick train -m micrographs -p ribosome.star -p proteasome.star --classes -o
+    both.safetensors --diameter-ang 200
     """
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.workflows.training import TrainJob, train_model
 
-    training = _read_labels(micrographs, picks)
+    labels = {table.stem: _read_labels(micrographs, table) for table in picks}
+    _check_classes(picks, held_out_micrographs, held_out_frac, classes=classes)
+    training = next(iter(labels.values()))
     defaults = {} if config else _choose_defaults(options.values, len(training.labels))
     settings = options.build(config, defaults)
     if negatives:
-        training = training.with_negatives(read_picks(negatives), negatives)
+        table = read_picks(negatives)
+        labels = {name: one.with_negatives(table, negatives) for name, one in labels.items()}
+        training = next(iter(labels.values()))
     held_out: LabelledMicrographs | None = None
     if held_out_frac is not None:
         if held_out_micrographs or held_out_picks:
@@ -138,17 +159,45 @@ def train(
         resume=resume,
         finish=finish,
         files={
-            "labels": picks,
+            "labels": picks[0],
             "negatives": negatives,
             "ignore": ignore,
-            "held-out labels": held_out_picks or (picks if held_out else None),
+            "held-out labels": held_out_picks or (picks[0] if held_out else None),
         },
         stopwatch=stopwatch(),
     )
     with open_events() as events:
-        trained = train_model(job, events)
-    add_results(model=str(out), labels=len(training.labels), micrographs=len(training.paths))
-    check_skipped(trained.skipped, len(all_micrographs))
+        if classes:
+            from cryopick.workflows.classes import train_classes
+
+            skipped = train_classes(job, labels, events)
+        else:
+            skipped = train_model(job, events).skipped
+    count = sum(len(one.labels) for one in labels.values()) if classes else len(training.labels)
+    add_results(model=str(out), labels=count, micrographs=len(training.paths))
+    check_skipped(skipped, len(all_micrographs))
+
+
+def _check_classes(
+    picks: list[Path],
+    held_out_micrographs: list[str] | None,
+    held_out_frac: float | None,
+    *,
+    classes: bool,
+) -> None:
+    """Check the options of a training of several classes.
+
+    Raises:
+        BadParameter: They contradict each other.
+    """
+    if not classes:
+        if len(picks) > 1:
+            raise BadParameter("several tables of labels need --classes; or join them to one")
+        return
+    if len({table.stem for table in picks}) < max(len(picks), 2):
+        raise BadParameter("--classes needs two or more tables of labels with different names")
+    if held_out_micrographs or held_out_frac is not None:
+        raise BadParameter("--classes cannot be combined with held-out micrographs")
 
 
 def _choose_defaults(explicit: Mapping[str, Any], labels: int) -> dict[str, Any]:
