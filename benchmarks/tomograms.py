@@ -1,10 +1,10 @@
 """Picking in simulated tomograms from 25 labels: `python benchmarks/tomograms.py`.
 
 Labels lie in one tomogram, and three others are evaluated, one to one within half a diameter. The
-reference is topaz-em 0.3.20, run as a program. Its `train` builds 2D networks only, which
-this script checks; its way to tomograms is a network of slices, whose score maps are stacked and
-searched with `topaz extract --dims 3`. A filter for blobs (Laplacian of Gaussian) needs no labels.
-Finished steps are kept in runs/bench/tomograms.
+reference is topaz-em 0.3.20, run as a program. Its `train` builds 2D networks only, which this
+script checks; its way to tomograms is a network of slices (conv31, 500 minibatches), whose score
+maps are stacked and searched with `topaz extract --dims 3`. A filter for blobs (Laplacian of
+Gaussian) needs no labels. Finished steps are kept in runs/bench/tomograms.
 """
 
 import argparse
@@ -117,6 +117,34 @@ def run_cryopick(data: Path, labels: Picks, molecule: str, dose: int) -> tuple[f
     return json.loads(notes.read_text()), read_picks(out)
 
 
+def compare_classes(dose: int = 100) -> None:
+    """Train one network for three classes with 25 labels each, and print a table."""
+    data, model, out = simulate(dose), OUT / f"classes-{dose}.safetensors", OUT / "classes.tsv"
+    if not out.exists():
+        words: list[object] = []
+        for molecule in DIAMETERS:
+            table = OUT / f"{molecule}.tsv"
+            write_picks(choose_labels(data, molecule), table, overwrite=True)
+            words += ["-p", table]
+        run(
+            *(CRYOPICK, "tomo", "train", "-t", data / "tomograms" / "tomo_000.mrc", *words),
+            *("--classes", "-o", model, "--force", "--diameter-ang", max(DIAMETERS.values())),
+            *("--particles-per-tomogram", PARTICLES),
+        )
+        tomograms = [data / "tomograms" / f"{name}.mrc" for name in TEST]
+        words = ["--model", model, "-o", out, "--threshold", -12]
+        run(CRYOPICK, "tomo", "pick", *tomograms, *words)
+    picks = read_picks(out)
+    truth = read_picks(data / "particles.tsv").restrict(TEST)
+    result = evaluate_table(picks, truth, max(DIAMETERS.values()) / 2 / VOXEL_ANG)
+    print("\n| molecule | average precision of its class | best F1 |\n|---|---|---|")
+    for number, molecule in enumerate(DIAMETERS, start=1):
+        rows = np.flatnonzero(picks.extra["class"].astype(int) == number)
+        values = judge(picks.select(rows), data, molecule)
+        print(f"| {molecule} | {values[0]:.3f} | {values[1]:.3f} |")
+    print(f"\nclass of the picks that match a particle: {result.class_accuracy:.3f} right")
+
+
 def check_three_dimensions() -> str:
     """Try the reference's training on a volume, and return how it ends."""
     data = simulate(CASES[0][1])
@@ -140,44 +168,46 @@ def check_three_dimensions() -> str:
 def run_peer(data: Path, labels: Picks, molecule: str, dose: int) -> tuple[float, Picks]:
     """Train the reference on slices, stack its score maps, and search them in 3D."""
     folder = OUT / f"peer-{molecule}-{dose}"
-    notes, table = folder / "seconds.json", folder / "picks.txt"
-    if not notes.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("tomo_000", *TEST):
-            write_slices(data / "tomograms" / f"{name}.mrc", folder / name)
-        rows = [
-            f"tomo_000_{round(z) + step:03d}\t{round(x)}\t{round(y)}"
-            for x, y, z in get_xyz(labels)
-            for step in SLICES
-        ]
-        targets = folder / "labels.txt"
-        targets.write_text("\n".join(["image_name\tx_coord\ty_coord", *rows, ""]))
-        normal = [folder / f"normal-{name}" for name in ("tomo_000", *TEST)]
-        seconds = 0.0
-        for name, out in zip(("tomo_000", *TEST), normal, strict=True):
-            slices = sorted((folder / name).glob("*.mrc"))
-            seconds += run(TOPAZ, "normalize", "--affine", "-d", -1, "-o", out, *slices)
-        per_slice = PARTICLES * len(SLICES) / len(list(normal[0].glob("*.mrc")))
-        seconds += run(
-            *(TOPAZ, "train", "-d", -1, "-m", "resnet8", "--train-images", normal[0]),
-            *("--train-targets", targets, "-n", per_slice, "-r", 2, "--num-epochs", EPOCHS),
-            *("--epoch-size", EPOCH_STEPS, "--save-prefix", folder / "model"),
-            *("-o", folder / "curve.txt"),
-        )
-        model = folder / f"model_epoch{EPOCHS}.sav"
-        volumes = []
-        for name, source in zip(TEST, normal[1:], strict=True):
-            maps = folder / f"maps-{name}"
-            slices = sorted(source.glob("*.mrc"))
-            seconds += run(TOPAZ, "segment", "-d", -1, "-m", model, "-o", maps, *slices)
-            volumes.append(stack_maps(maps, folder / f"{name}.mrc"))
-        radius = round(0.6 * DIAMETERS[molecule] / VOXEL_ANG)
-        seconds += run(
-            *(TOPAZ, "extract", "-d", -1, "-m", "none", "--dims", 3, "-r", radius, "-t", -12),
-            *("-o", table, *volumes),
-        )
-        notes.write_text(json.dumps(seconds))
-    return json.loads(notes.read_text()), read_picks(table, format="tsv")
+    normal, training, maps = folder / "normal", folder / "training", folder / "maps"
+    targets, table, notes = folder / "labels.txt", folder / "picks.txt", folder / "seconds.json"
+    training.mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = json.loads(notes.read_text()) if notes.exists() else {}
+
+    def run_once(step: str, *command: object) -> None:
+        if step not in seconds:
+            seconds[step] = run(*command)
+            notes.write_text(json.dumps(seconds))
+
+    for name in ("tomo_000", *TEST):
+        write_slices(data / "tomograms" / f"{name}.mrc", folder / "slices")
+    slices = sorted((folder / "slices").glob("*.mrc"))
+    run_once("normalize", TOPAZ, "normalize", "--affine", "-d", -1, "-o", normal, *slices)
+    for path in sorted(normal.glob("tomo_000_*")):
+        if not (training / path.name).exists():
+            (training / path.name).symlink_to(path)
+    rows = [
+        f"tomo_000_{round(z) + step:03d}\t{round(x)}\t{round(y)}"
+        for x, y, z in get_xyz(labels)
+        for step in SLICES
+    ]
+    targets.write_text("\n".join(["image_name\tx_coord\ty_coord", *rows, ""]))
+    per_slice = PARTICLES * len(SLICES) / len(list(training.iterdir()))
+    run_once(
+        *("train", TOPAZ, "train", "-d", -1, "-m", "conv31", "--no-pretrained", "-r", 2),
+        *("--train-images", training, "--train-targets", targets, "-n", per_slice),
+        *("--num-epochs", EPOCHS, "--epoch-size", EPOCH_STEPS),
+        *("--save-prefix", folder / "model", "-o", folder / "curve.txt"),
+    )
+    model = folder / f"model_epoch{EPOCHS}.sav"
+    tests = [path for name in TEST for path in sorted(normal.glob(f"{name}_*"))]
+    run_once("segment", TOPAZ, "segment", "-d", -1, "-m", model, "-o", maps, *tests)
+    volumes = [stack_maps(maps, name, folder / f"{name}.mrc") for name in TEST]
+    radius = round(0.6 * DIAMETERS[molecule] / VOXEL_ANG)
+    run_once(
+        *("extract", TOPAZ, "extract", "-d", -1, "-m", "none", "--dims", 3, "-r", radius),
+        *("-t", -12, "-o", table, *volumes),
+    )
+    return sum(seconds.values()), read_picks(table, format="tsv")
 
 
 def measure_memory(side: int = 500, depth: int = 300) -> str:
@@ -201,15 +231,15 @@ def measure_memory(side: int = 500, depth: int = 300) -> str:
 
 def write_slices(tomogram: Path, folder: Path) -> None:
     """Write the sections of a tomogram as single images."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for number, section in enumerate(mrcfile.read(tomogram)):
-        with mrcfile.new(folder / f"{folder.name}_{number:03d}.mrc", overwrite=True) as file:
+        with mrcfile.new(folder / f"{tomogram.stem}_{number:03d}.mrc", overwrite=True) as file:
             file.set_data(section)
 
 
-def stack_maps(folder: Path, out: Path) -> Path:
+def stack_maps(folder: Path, name: str, out: Path) -> Path:
     """Stack the score maps of a tomogram's slices."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".mrc", ".tiff", ".tif"))
+    files = sorted(folder.glob(f"{name}_*"))
     maps = [read_map(path) for path in files]
     with mrcfile.new(out, overwrite=True) as file:
         file.set_data(np.stack(maps).astype(np.float32))
@@ -246,8 +276,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=len(CASES), help="number of cases")
     parser.add_argument("--without-peer", action="store_true", help="only cryopick")
+    parser.add_argument("--classes", action="store_true", help="only three classes in one pass")
     parser.add_argument("--memory", action="store_true", help="only measure a large volume")
     chosen = parser.parse_args()
+    if chosen.classes:
+        compare_classes()
+        raise SystemExit
     if chosen.memory:
         print(measure_memory())
         raise SystemExit

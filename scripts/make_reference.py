@@ -157,6 +157,9 @@ def settings_reference() -> str:
     from cryopick.preprocess.settings import PreprocessSettings
     from cryopick.simulate.settings import SimulationSettings
     from cryopick.stack.settings import StackSettings
+    from cryopick.tomograms.denoise_settings import DenoiserTraining
+    from cryopick.tomograms.settings import TomogramPicking, TomogramTraining
+    from cryopick.tomograms.simulation.settings import TomogramSettings
     from cryopick.train.settings import TrainSettings
 
     classes = {
@@ -168,6 +171,10 @@ def settings_reference() -> str:
         "stack": StackSettings,
         "simulate": SimulationSettings,
         "validate classes": ClassSettings,
+        "tomo train": TomogramTraining,
+        "tomo pick": TomogramPicking,
+        "tomo denoise-train": DenoiserTraining,
+        "tomo simulate": TomogramSettings,
     }
     parts = [SETTINGS_HEAD]
     for command, settings_class in classes.items():

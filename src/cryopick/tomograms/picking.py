@@ -80,7 +80,7 @@ def select_peaks(
 
 def calibrate_scorer(
     scorer: Scorer3d,
-    images: Sequence[Float32[np.ndarray, "depth height width"]],
+    images: Sequence[Float32[np.ndarray, "_ _ _"]],
     *,
     expected: float,
     radius_px: float,
