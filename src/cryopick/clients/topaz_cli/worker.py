@@ -1,6 +1,6 @@
-"""Background worker that keeps torch loaded between calls.
+"""Background worker that keeps the model loaded between calls.
 
-Clients start the program once per micrograph, and importing torch takes longer than picking one.
+Clients start the program once per micrograph, and loading a model takes longer than picking one.
 The first call starts a worker in the background, which processes this and the following calls one
 by one, and exits after a minute without a call. A client that connects and sends no complete call
 holds up no other. It listens on a socket in a folder that only the
