@@ -26,6 +26,7 @@ from cryopick.train.loop import train
 from cryopick.train.sampling_settings import SamplingSettings
 from cryopick.train.settings import TrainSettings
 from cryopick.train.validation import HeldOutValidator
+from cryopick.train.weight_average import choose_start_weight
 
 CPU = torch.device("cpu")
 CENTRES = np.array([[x, y] for x in (20.0, 50.0, 80.0) for y in (25.0, 70.0)])
@@ -207,4 +208,5 @@ def test_labels_of_elongated_particles_are_spread_along_them(tmp_path):
     assert np.abs(offset[:, 1] * 0.6 - offset[:, 0] * 0.8).max() < 4  # across the rod
     assert np.ptp(offset @ (0.6, 0.8)) == pytest.approx(0.68 * 60, rel=0.05)
     assert counted.particles_per_micrograph == 5 * SETTINGS.particles_per_micrograph
+    assert counted.general_model_weight == choose_start_weight(SETTINGS, 1)
     assert unchanged == (elongated, SETTINGS)

@@ -20,7 +20,8 @@ from cryopick.model.model_file import Model
 from cryopick.pick.elongated import find_axes
 from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
-from cryopick.train.settings import TrainSettings
+from cryopick.train.settings import GENERAL, TrainSettings
+from cryopick.train.weight_average import choose_start_weight
 
 __all__ = ["spread_labels"]
 
@@ -57,8 +58,11 @@ def spread_labels(
         labels_px.append(_place_along(centre, direction, length_px, image.shape))
     particles = settings.particles_per_micrograph
     assert particles is not None, "was estimated"
-    settings = replace(settings, particles_per_micrograph=particles * len(_POSITIONS))
-    return replace(store, labels_px=tuple(labels_px)), settings
+    counted = replace(settings, particles_per_micrograph=particles * len(_POSITIONS))
+    if settings.init == GENERAL:  # several labels on a particle are no more evidence than one
+        weight = choose_start_weight(settings, store.label_count)
+        counted = replace(counted, general_model_weight=weight)
+    return replace(store, labels_px=tuple(labels_px)), counted
 
 
 def _place_along(
