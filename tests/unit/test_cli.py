@@ -55,7 +55,8 @@ def test_every_command_is_defined_in_its_listed_module():
     for name, module in MODULES.items():
         group = getattr(commands[name], "commands", {name: commands[name]})
         defined_in = {inspect.unwrap(command.callback).__module__ for command in group.values()}
-        assert defined_in == {f"cryopick.cli.{module}"}
+        # A group may define its commands in several modules that begin with its name.
+        assert all(path.startswith(f"cryopick.cli.{module}") for path in defined_in)
     assert set(commands) == set(MODULES)
     registering = {path.stem for path in FOLDER.glob("*.py") if REGISTERS.search(path.read_text())}
     assert registering == {"__init__", *MODULES.values()}
@@ -89,7 +90,7 @@ def test_a_misspelt_command_gets_a_suggestion():
 
 @pytest.mark.parametrize(
     ("words", "shown"),
-    [("cryopick t", "threshold train"), ("cryopick pick --for", "--format --force")],
+    [("cryopick t", "threshold tomo train"), ("cryopick pick --for", "--format --force")],
 )
 def test_a_shell_completes_commands_and_options(words, shown):
     asked = {"_CRYOPICK_COMPLETE": "complete_bash", "COMP_WORDS": words}
