@@ -60,9 +60,18 @@ def test_a_map_stays_as_it_is_if_particles_are_not_elongated():
 
     assert filter_if_elongated(scores, None) is scores
     filtered = filter_if_elongated(scores, (20.0, 4.0)).logits
-    np.testing.assert_array_equal(
-        filtered, filter_elongated(scores, length_px=20.0, width_px=4.0).logits
-    )
+    means = filter_elongated(scores, length_px=20.0, width_px=4.0).logits
+    order = np.argsort(means, axis=None)
+    assert (np.diff(filtered.ravel()[order]) >= 0).all()
+
+
+@pytest.mark.parametrize(("mean", "score"), [(-4.1, -6.0), (-1.7, 0.0), (0.3, 5.0)])
+def test_scores_of_elongated_particles_have_the_scale_of_compact_ones(mean, score):
+    scores = ScoreMap(np.full((30, 20), mean, np.float32), 2)
+
+    filtered = filter_if_elongated(scores, (60.0, 6.0)).logits
+
+    np.testing.assert_allclose(filtered, score, atol=1e-3)
 
 
 @pytest.mark.parametrize("angle_rad", [0.1, 0.9, 1.6, 2.8])

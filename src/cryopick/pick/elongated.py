@@ -5,7 +5,7 @@ the rod's shape, in many directions, has its maximum where the whole rod is unde
 
 - `filter_elongated`: filter a score map for particles of a given length and width.
 - `measure_directionality`: how much the scores at the best peaks depend on the direction.
-- `filter_if_elongated`: the same where the sides are known.
+- `filter_if_elongated`: the same where the sides are known, on the scale of compact particles.
 - `find_axes`: the line through each of some particles along which the scores are highest.
 """
 
@@ -32,6 +32,10 @@ _LENGTH_FRAC, _WIDTH_FRAC = 0.28, 0.3
 _MIN_SD_STEPS = 0.6  # of the width, in steps of the map
 # Logits are limited, so that a few high ones do not make up for the missing part of a rod.
 _MIN_LOGIT, _MAX_LOGIT = -4.4, 0.6
+# Means of logits over a rod have a smaller range than logits of compact particles. This is the mean
+# at which half of the picks are particles, and the factor that makes the probability rise alike
+# (on the sets of rods of benchmarks/trust.py).
+_MIDPOINT, _GAIN = -1.7, 2.5
 _AXIS_FRAC = 0.4  # half of the part of the length along which the scores decide on the direction
 _AXIS_POINTS = 17
 _TRIAL_WIDTH = 0.1  # of the length, for particles of unknown width
@@ -114,10 +118,15 @@ def _average_along(
 
 
 def filter_if_elongated(scores: ScoreMap, sides_px: tuple[float, float] | None) -> ScoreMap:
-    """Filter a score map for particles of some length and width; return it as it is for None."""
+    """Filter a score map for particles of some length and width; return it as it is for None.
+
+    The means are scaled, so that thresholds and expected numbers mean the same as on compact
+    particles.
+    """
     if sides_px is None:
         return scores
-    return filter_elongated(scores, length_px=sides_px[0], width_px=sides_px[1])
+    mean = filter_elongated(scores, length_px=sides_px[0], width_px=sides_px[1])
+    return ScoreMap(_GAIN * (mean.logits - np.float32(_MIDPOINT)), mean.step_px)
 
 
 def find_axes(
