@@ -163,9 +163,6 @@ def go_through(user: Driver, *, with_training: bool) -> None:
     page.locator("#crop-0 .picture[style*=blob]").wait_for()
     page.wait_for_timeout(3000)
     shoot(page, "gallery")
-    user.key("Escape").key("w")
-    page.wait_for_timeout(10_000)
-    shoot(page, "wall")
     user.key("Escape")
 
     user.step("review")

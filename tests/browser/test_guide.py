@@ -106,6 +106,8 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     candidate.wait_for()
     shoot(user, "4-candidates")
     assert highlighted(user).endswith("Particle")
+    zoom = user.module("store.js", "(m) => m.zoom.value")
+    assert zoom * DIAMETER_ANG / PIXEL_ANG >= 60  # large enough to recognize a particle
     for key in "yyn":
         before = candidate.get_by_role("heading").inner_text()
         user.key(key)

@@ -75,3 +75,12 @@ def test_stages_and_notices_are_read_from_the_events_of_all_commands(tmp_path):
 
     assert found.stages == {"Training": StageProgress(3, 9, 1.5)}
     assert found.notices == [{"code": "contrast", "message": "particles are bright"}]
+
+
+def test_a_command_for_one_micrograph_is_not_the_whole_run():
+    plan = {"Picking micrographs": 12}
+
+    estimate = estimate_run(plan, {"Picking micrographs": StageProgress(1, 1, 5.0)}, 5.0)
+
+    assert abs(estimate.seconds_left - 11 * 5.0) < 1e-6
+    assert abs(estimate.share - 1 / 12) < 1e-6

@@ -106,7 +106,9 @@ def estimate_run(
         stage = stages.get(name)
         if stage is not None:
             unit_s = stage.elapsed_s / stage.done if stage.done else _unit_s(name) * speed
-            left_s = unit_s * max(0, stage.total - stage.done)
+            # A first command may have processed only one micrograph, to show its picks early.
+            total = max(stage.total, planned.get(name, 0)) if number == last else stage.total
+            left_s = unit_s * max(0, total - stage.done)
             remaining_s += left_s if stage.done else max(left_s - stage.elapsed_s, left_s / 10)
         elif number > last:  # a stage before the current one was skipped
             stage_s = _START_S + _unit_s(name) * planned[name] * speed

@@ -9,6 +9,8 @@ import * as store from "./store.js";
 import { stage } from "./viewer/viewer.js";
 
 const BATCH = 30;
+/** Diameter of a candidate on the screen: below the first it is enlarged to the second. */
+const [MIN_SIDE, SIDE] = [60, 90];
 const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
 /** Candidates after the current one. @type {import("./types.js").Candidate[]} */
 let queue = [];
@@ -58,8 +60,15 @@ export async function next() {
   store.candidateCount.value = { ...store.candidateCount.value, at: store.candidateCount.value.at + 1 };
   if (isLabelled(item)) return next(); // since the queue was loaded
   store.candidate.value = item;
-  stage.now?.reveal(item.x, item.y);
+  show(item);
   store.announce(`candidate ${store.candidateCount.value.at} of ${store.candidateCount.value.total}, score ${item.score.toFixed(1)}`);
+}
+
+/** Move a candidate into view, large enough to recognize a particle. @param {import("./types.js").Candidate} item */
+function show(item) {
+  const side = 2 * store.radiusPx.value;
+  if (store.zoom.value * side < MIN_SIDE) stage.now?.setView({ cx: item.x, cy: item.y, zoom: SIDE / side });
+  else stage.now?.reveal(item.x, item.y);
 }
 
 /** @param {import("./types.js").Candidate} item @returns {boolean} */

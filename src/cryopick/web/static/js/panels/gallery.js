@@ -67,9 +67,9 @@ export function Gallery({ go }) {
       <${Segments} name="Size" value=${size.value} on=${(/** @type {string} */ v) => (size.value = v)} choices=${[["small", "S"], ["medium", "M"], ["large", "L"]]} />
       <span class="spacer"></span>
       <span class="num muted" data-test="gallery-total">${plural(gallery.total.value, "crop")}${gallery.selection.value.size ? `, ${count(gallery.selection.value.size)} selected` : ""}</span>
-      <button disabled=${store.readOnly.value || !gallery.total.value} title="Y" onClick=${() => gallery.judge("pos")}>Accept <kbd>Y</kbd></button>
+      <span class="buttons"><button disabled=${store.readOnly.value || !gallery.total.value} title="Y" onClick=${() => gallery.judge("pos")}>Accept <kbd>Y</kbd></button>
       <button disabled=${store.readOnly.value || !gallery.total.value} title="N" onClick=${() => gallery.judge("neg")}>Reject <kbd>N</kbd></button>
-      <button disabled=${!gallery.total.value} onClick=${() => show(go)}>Show on micrograph <kbd>Enter</kbd></button>
+      <button disabled=${!gallery.total.value} onClick=${() => show(go)}>Show on micrograph <kbd>Enter</kbd></button></span>
     </div>`;
   return html`<${Screen} name="gallery" title="Gallery" bar=${bar} onKeyDown=${(/** @type {KeyboardEvent} */ e) => key(e, go)}><${Crops} go=${go} /></${Screen}>`;
 }

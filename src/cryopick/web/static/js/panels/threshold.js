@@ -71,7 +71,7 @@ function Counts({ scores, setThreshold }) {
 /** @param {{scores: import("../types.js").RunScores, go: (step: string) => void}} props */
 function Metrics({ scores, go }) {
   const { recall, precision, estimated, is_calibrated: isCalibrated = true } = scores.metrics ?? {};
-  const interval = (/** @type {import("../types.js").Interval | undefined} */ i) => i ? html`${percent(i.value)} <span class="muted">(${percent(i.low)} to ${percent(i.high)})</span>` : html`<span class="muted">unknown</span>`;
+  const interval = (/** @type {import("../types.js").Interval | undefined} */ i) => i ? html`${percent(i.value)} <span class="muted nowrap">(${Math.round(100 * i.low)} to ${percent(i.high)})</span>` : html`<span class="muted">unknown</span>`;
   return html`${!isCalibrated && html`<p class="note warn" data-test="ranking-only">Ranking only: these scores are not calibrated. They order the picks, but do not estimate precision, recall or numbers.</p>`}
   <table class="metrics small"><thead><tr><th><span class="sr">Metric</span></th><th>Estimated</th><th>Measured</th></tr></thead><tbody>
     <tr><th scope="row">Precision</th><td data-test="estimated-precision">${interval(estimated?.precision)}</td>
