@@ -16,6 +16,7 @@ sys.modules["torch"] = None  # importing it raises an error
 {command}
 assert sys.modules["torch"] is None
 assert "openvino" in sys.modules
+assert "openvino_telemetry" not in sys.modules
 """
 CRYOPICK = "from cryopick.cli import main; sys.argv = ['cryopick', *{words!r}]; main()"
 TOPAZ = "from cryopick.clients.topaz_cli import main; sys.argv = ['topaz', *{words!r}]; main()"

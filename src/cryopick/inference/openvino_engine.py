@@ -7,6 +7,7 @@ the time of importing torch, and its convolutions are faster (decision 0024).
 - `has_fast_bfloat16`: test if bfloat16 is faster than float32 on this processor.
 """
 
+import sys
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ __all__ = ["OpenVinoNetwork", "has_fast_bfloat16"]
 
 Node = Any  # nodes of OpenVINO, which has no complete type information
 
+_CONVERTER = "openvino.tools.ovc"
 _MAX_STREAMS = 8  # images computed at once; further cores share the work on each
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -41,13 +43,12 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, network: TrainedNetwork, step_px: int, number_format: NumberFormat) -> None:
-        import openvino
-        from openvino import opset13
-
+        runtime = _import_openvino()
+        opset13 = runtime.opset13
         is_padded = network.settings.name == ENCODER_DECODER
         side_px = EncoderDecoderShape.ALIGNMENT_PX if is_padded else network.receptive_field_px
-        side = openvino.Dimension(side_px, -1)  # at least
-        parameter = opset13.parameter(openvino.PartialShape([1, 1, side, side]), np.float32)
+        side = runtime.Dimension(side_px, -1)  # at least
+        parameter = opset13.parameter(runtime.PartialShape([1, 1, side, side]), np.float32)
         logits = build_dense_graph(network, step_px, _Operations(opset13), parameter)
         cores = available_cores()
         settings = {
@@ -56,7 +57,7 @@ class OpenVinoNetwork:
             "NUM_STREAMS": min(cores, _MAX_STREAMS),
             "ENABLE_CPU_PINNING": False,  # other processes use the same cores
         }
-        model = openvino.Model([logits], [parameter], network.settings.name)
+        model = runtime.Model([logits], [parameter], network.settings.name)
         self._compiled = _open_core().compile_model(model, "CPU", settings)
         self._idle: list[openvino.InferRequest] = []  # append and pop are atomic
 
@@ -82,9 +83,22 @@ def has_fast_bfloat16() -> bool:
 
 @cache
 def _open_core() -> "openvino.Core":
-    import openvino
+    return _import_openvino().Core()
 
-    return openvino.Core()
+
+@cache
+def _import_openvino() -> ModuleType:
+    """Import OpenVINO without its converter of models, which takes as long and loads telemetry."""
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]  # None forbids
+    is_unloaded = _CONVERTER not in modules
+    if is_unloaded:
+        modules[_CONVERTER] = None
+    try:
+        import openvino
+    finally:
+        if is_unloaded:
+            del modules[_CONVERTER]
+    return openvino
 
 
 class _Operations:
