@@ -65,7 +65,10 @@ class OpenVinoNetwork:
         self, image: Float32[np.ndarray, "height width"]
     ) -> Float32[np.ndarray, "rows columns"]:
         """Compute the logits of an image."""
-        request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
+        try:
+            request = self._idle.pop()
+        except IndexError:  # all are in use
+            request = self._compiled.create_infer_request()
         try:
             request.infer([image[None, None]], share_inputs=True)
             logits: np.ndarray = request.get_output_tensor(0).data[0, 0].copy()
@@ -97,7 +100,7 @@ def _import_openvino() -> ModuleType:
         import openvino
     finally:
         if is_unloaded:
-            del modules[_CONVERTER]
+            modules.pop(_CONVERTER, None)
     return openvino
 
 
