@@ -2,7 +2,7 @@
 
 Labels lie in one tomogram, and three others are evaluated, one to one within half a diameter. The
 reference is topaz-em 0.3.20, run as a program. Its `train` builds 2D networks only, which this
-script checks; its way to tomograms is a network of slices (conv31, 500 minibatches), whose score
+script checks; its way to tomograms is a network of slices (conv31, 300 minibatches), whose score
 maps are stacked and searched with `topaz extract --dims 3`. A filter for blobs (Laplacian of
 Gaussian) needs no labels. Finished steps are kept in runs/bench/tomograms.
 """
@@ -31,7 +31,7 @@ VOXEL_ANG, PARTICLES, LABELS, TEST = 15.0, 40, 25, ("tomo_001", "tomo_002", "tom
 DIAMETERS = {"ring": 150.0, "y-shaped": 150.0, "compact": 170.0}
 CASES = (("ring", 100), ("y-shaped", 100), ("y-shaped", 40))  # molecule and dose in e/Å²
 SLICES = (-2, -1, 0, 1, 2)  # around the centre of a label, for the reference
-EPOCHS, EPOCH_STEPS = 5, 100
+EPOCHS, EPOCH_STEPS = 3, 100
 
 
 def main(cases: Sequence[tuple[str, int]], *, with_peer: bool) -> None:
