@@ -20,7 +20,7 @@ from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import AnyDevice, require_device
-from cryopick.model.model_file import Model, get_label_scores, load_model
+from cryopick.model.model_file import Model, load_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.decisions import resolve_settings
@@ -195,8 +195,8 @@ def _pick_to_tables(
             temporary.write_text(batch.describe(), encoding="utf-8")
         candidates = result.picks
         judgement = judge_micrographs(candidates, batch.picker, device, examined)
-        labels = get_label_scores(batch.picker.model)
-        selected = _select(job, candidates, judgement, labels, events)
+        labels = judgement.labels
+        selected = _select(job, candidates, judgement, events)
         result = PickResult(picks=selected, skipped=result.skipped)
         rows = _write_micrograph_table(output, batch.picker, candidates, result, judgement)
         if warnings := [warning for row in rows for warning in row.warnings]:
@@ -249,17 +249,11 @@ def _collect(
     return PickResult(picks=concatenate(tables), skipped=tuple(skipped))
 
 
-def _select(
-    job: PickJob,
-    picks: Picks,
-    judgement: Judgement,
-    labels: Float[np.ndarray, " labels"] | None,
-    events: Events,
-) -> Picks:
+def _select(job: PickJob, picks: Picks, judgement: Judgement, events: Events) -> Picks:
     if job.automatic_threshold and len(picks):
         verdicts = [judgement.verdicts[name] for name in picks.micrographs]
         selection = select_automatically(
-            picks, drop_empty=job.drop_empty, verdicts=verdicts, labels=labels
+            picks, drop_empty=job.drop_empty, verdicts=verdicts, labels=judgement.labels
         )
         events.emit(PicksSelected(picks=picks, selection=selection))
         return selection.picks
