@@ -153,8 +153,10 @@ def merge_shards(picks: Picks, metadata_files: Sequence[Path]) -> tuple[Picks, R
     metadata = replace(
         shards[0],
         micrographs=micrographs,
-        checksums=shards[0].checksums
-        | {"micrographs": checksum_micrographs(map(shards[0].resolve_path, micrographs))},
+        checksums={
+            **shards[0].checksums,
+            "micrographs": checksum_micrographs(map(shards[0].resolve_path, micrographs)),
+        },
         pixel_sizes_ang=sorted({size for shard in shards for size in shard.pixel_sizes_ang}),
         skipped=[name for shard in shards for name in shard.skipped],
         seconds=sum(shard.seconds or 0.0 for shard in shards),
