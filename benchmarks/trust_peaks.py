@@ -113,7 +113,7 @@ def load_peaks(
     Args:
         names: Sets; by default all.
         tag: Ending of the version in the names of the records.
-        only_picked: Leave out sets that were not picked before, instead of picking them.
+        only_picked: Skip sets that were not picked before, instead of picking them.
     """
     names = names or [name for name in list_sets() if name not in SKIPPED]
     return _load(names, labels=0, tag=tag, only_picked=only_picked)

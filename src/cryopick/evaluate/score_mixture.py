@@ -16,7 +16,7 @@ __all__ = ["BIN", "TOP", "MixtureFits", "MixtureGrid"]
 
 BIN = 0.25
 TOP = 8.0  # scores above count as this one
-_MEANS = np.arange(-2.0, 7.6, 0.5)  # fainter particles cannot be told from the background
+_MEANS = np.arange(-2.0, 7.6, 0.5)  # fainter particles look like background
 _WIDTHS = (0.5, 0.7, 1.0, 1.3, 1.7, 2.2)
 # Relative to the mean of the prior, in its standard deviations.
 _SHIFTS = np.array([-2.25, -1.5, -0.75, 0.0, 0.75, 1.5, 2.25])

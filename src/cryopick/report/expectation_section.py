@@ -88,9 +88,9 @@ def render_expectation_section(expectation: Expectation | None, threshold: float
     if expectation is None:
         return markup.render_section(
             title,
-            "This table contains no picks with low scores, so that particles cannot be told from "
-            "background, and precision and recall cannot be estimated. For the estimates, make "
-            "the report of the table before the threshold.",
+            "This table contains no picks with low scores, so that particles cannot be "
+            "distinguished from background, and precision and recall cannot be estimated. For the "
+            "estimates, make the report of the table before the threshold.",
         )
     metrics = expectation.metrics
     distribution = metrics.distribution
@@ -105,7 +105,7 @@ def render_expectation_section(expectation: Expectation | None, threshold: float
         "fraction of all particles that are selected."
     )
     if expectation.n_empty:
-        text += f" {expectation.n_empty} micrographs are probably empty and are left out."
+        text += f" {expectation.n_empty} micrographs are probably empty and are excluded."
     thresholds = {
         "threshold of this report": threshold,
         "automatic threshold": expectation.automatic_threshold,
