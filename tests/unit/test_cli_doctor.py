@@ -1,6 +1,7 @@
 """`cryopick doctor`: findings about the installation."""
 
 import json
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_a_missing_package_is_a_problem_with_its_remedy(findings, monkeypatch):
 
     assert shown["package scipy"]["state"] == "problem"
     assert shown["package scipy"]["advice"].startswith("pip install 'scipy>=")
+
+
+def test_an_installation_without_torch_can_pick_on_the_processor(findings, monkeypatch):
+    def find_version(name):
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(installation_check, "version", find_version)
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    shown = findings()
+
+    assert shown["device"]["state"] == "note"
+    assert shown["device"]["value"].startswith("cpu, with OpenVINO")
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(findings, tmp_path):

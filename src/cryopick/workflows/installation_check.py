@@ -32,6 +32,7 @@ _PROGRAMS = {
     "Topaz": ("topaz",),
 }
 _SCHEDULERS = {"Slurm": "sbatch", "PBS or Grid Engine": "qsub", "LSF": "bsub"}
+_ENGINE_OF_GPUS = "torch"  # not needed to pick on processors; the check of devices reports it
 _MAX_SCRIPT_BYTES = 10_000
 _SERIES = re.compile(r"\d+\.\d+\S*")
 
@@ -97,7 +98,7 @@ def _check_packages() -> Iterator[Finding]:
     """Find the packages that cryopick needs; those of extras may be missing."""
     for requirement in requires("cryopick") or ():
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        is_optional = "extra ==" in requirement
+        is_optional = "extra ==" in requirement or name == _ENGINE_OF_GPUS
         try:
             yield Finding(subject=f"package {name}", value=version(name))
         except PackageNotFoundError:
@@ -116,9 +117,9 @@ def _check_devices() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding(
             subject="device",
-            value=f"PyTorch cannot be used: {error}",
+            value=f"cpu, with OpenVINO; PyTorch cannot be used: {error}",
             state=State.NOTE,
-            advice="install torch to train models",
+            advice="install torch to train models and to use GPUs",
         )
         return
     from cryopick.model.device import require_device
