@@ -1,9 +1,11 @@
 """The table of micrographs beside the picks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.score_samples import draw_background
 
 from cryopick.errors import FormatError
 from cryopick.evaluate.emptiness import Verdict
@@ -75,6 +77,21 @@ def test_a_judgement_replaces_the_verdicts_and_adds_its_warning():
 
     assert row.verdict == Verdict.UNCLEAR
     assert row.warnings == ("more at 70 Å",)
+
+
+def test_labels_count_in_the_expected_particles():
+    rng = np.random.default_rng(2)
+    particles = rng.normal(-1.5, 1.0, 700)
+    table = make_picks("a.mrc", np.concatenate([draw_background(rng, 2000), particles]))
+    is_found = rng.permutation(700)[:50]
+    with_labels = Judgement({"a.mrc": Verdict.UNCLEAR}, labels=particles[is_found])
+
+    (row,) = summarize(table, judgement=with_labels)
+    (row_without,) = summarize(table, judgement=replace(with_labels, labels=None))
+
+    true = int((particles >= table.score.min()).sum())
+    assert row.expected_particles == pytest.approx(true, rel=0.25)
+    assert abs(row.expected_particles - true) < abs(row_without.expected_particles - true)
 
 
 def test_more_particles_than_fit_are_reported():
