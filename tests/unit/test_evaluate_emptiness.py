@@ -152,3 +152,17 @@ def test_a_crowd_without_a_peak_is_unclear_and_not_empty(rng):
 
     assert verdict in (Verdict.UNCLEAR, Verdict.PARTICLES)
     assert has_particles(crowd).all()
+
+
+def test_crowded_faint_micrographs_keep_their_particles_at_the_automatic_threshold(rng):
+    particles = [rng.normal(0.5, 1.2, 165) for _ in range(6)]
+    table = concatenate(
+        [on(f"{i}", rng.normal(-4.2, 1, 400), scores) for i, scores in enumerate(particles)]
+    )
+
+    selection = select_automatically(table)
+
+    assert selection.empty_micrographs == ()
+    true = np.isin(selection.picks.score, np.concatenate(particles))
+    assert true.mean() > 0.85
+    assert true.sum() > 0.85 * 6 * 165
