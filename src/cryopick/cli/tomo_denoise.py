@@ -66,7 +66,9 @@ def denoise_train(
             losses.append(loss)
             advance(1)
 
-        network = train_denoiser(pairs, settings, device=require_torch_device(device), on_step=record)
+        network = train_denoiser(
+            pairs, settings, device=require_torch_device(device), on_step=record
+        )
     save_denoiser(network, out, overwrite=force)
     last = losses[-50:]
     note(f"trained on {format_count(len(pairs), 'pair')}; loss {sum(last) / len(last):.4f}; {out}")
