@@ -4,7 +4,7 @@ The scores of the general model are highest near the size and contrast of the pa
 evidence at a size is a sum over its peaks, divided by the scored area and times a power of the
 size: a finer scale finds more peaks, several on one large particle. Without a given size, squares
 of the positive logits are summed, so that weak peaks of noise count little; near a given size, the
-logits themselves, times a wide prior around it. Decision 0020 compares other measures.
+logits themselves, times a prior around it. Decision 0020 compares other measures.
 
 - `measure_evidence`: evidence of a probe.
 - `Evidence`: evidence by contrast and size, and what follows from it.
@@ -23,9 +23,9 @@ __all__ = ["Evidence", "measure_evidence"]
 
 _SIZE_POWER = 0.25
 # The prior of the scale is log-normal around a multiple of the given size.
-_BEST_SCALE, _LOG_SCALE_SD = 1.2, 1.0
+_BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.7
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
-_MIN_RATIO = 1.5
+_MIN_RATIO = 1.15
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Evidence:
 
     @property
     def contrast(self) -> FixedContrast:
-        """The contrast with more evidence at its best size; dark unless bright has far more."""
+        """The contrast with more evidence at its best size; dark unless bright has more."""
         return "bright" if self.best("bright") > _MIN_RATIO * self.best("dark") else "dark"
 
     @property
