@@ -32,8 +32,11 @@ def make_scene(**changes):
     return simulate_scene(settings, load_molecule("compact"), 3)
 
 
-@pytest.mark.parametrize("exponent", [0.0, 0.5])
-def test_noise_without_particles_stays_flat(exponent, denoiser):
+# A Gaussian filter of 3 pixels leaves 0.09 and 0.26.
+@pytest.mark.parametrize(
+    ("exponent", "max_std", "max_deviation"), [(0.0, 0.05, 0.5), (0.5, 0.13, 0.8)]
+)
+def test_noise_without_particles_stays_flat(exponent, max_std, max_deviation, denoiser):
     rng = np.random.default_rng(5)
     spectrum = np.fft.rfft2(rng.normal(size=(384, 384)))
     frequency = np.hypot(np.fft.fftfreq(384)[:, None], np.fft.rfftfreq(384)[None])
@@ -42,8 +45,8 @@ def test_noise_without_particles_stays_flat(exponent, denoiser):
 
     denoised = denoise_image(image, 4.0, denoiser=denoiser)
 
-    assert denoised.std() < 0.1 * image.std()
-    assert np.abs(denoised - 100).max() < 0.5 * image.std()
+    assert denoised.std() < max_std * image.std()
+    assert np.abs(denoised - 100).max() < max_deviation * image.std()
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -99,7 +102,8 @@ def test_a_fine_micrograph_has_no_detail_below_twice_the_working_size(denoiser):
     denoised = denoise_image(image, 1.0, DenoiseSettings(working_size_ang=4.0), denoiser)
 
     power = np.abs(np.fft.rfft2(denoised - denoised.mean())) ** 2
-    assert power[:, 40:].sum() + power[40:-40].sum() < 1e-4 * power.sum()
+    # but for the background, which differs between opposite edges
+    assert power[:, 40:].sum() + power[40:-40].sum() < 1e-3 * power.sum()
 
 
 def test_filters_remove_detail_from_the_result(denoiser):

@@ -34,7 +34,7 @@ def denoise_train(
     options: Annotated[
         SettingsOptions[DenoiserTrainingSettings],
         Fields(
-            skip=("checkpoint_every", "average", "falling_steps"),
+            skip=("checkpoint_every", "average", "falling_steps", "final_rate_frac"),
             defaults={"steps": str(_STEPS)},
         ),
     ],

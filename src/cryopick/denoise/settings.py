@@ -64,12 +64,15 @@ class DenoiserTrainingSettings:
         SettingsError: A value lies outside its range.
     """
 
-    steps: Annotated[int, Help("Number of training steps.")] = 800
+    steps: Annotated[int, Help("Number of training steps.")] = 550
     pairs: Annotated[int, Help("Number of pairs of image patches per step.")] = 4
     learning_rate: Annotated[float, Help("Learning rate.")] = 8e-4
     falling_steps: Annotated[
-        int, Help("Number of last steps in which the learning rate falls to 0.")
-    ] = 300
+        int, Help("Number of last steps in which the learning rate falls.")
+    ] = 150
+    final_rate_frac: Annotated[
+        float, Help("Fraction of the learning rate that is left after the last step.")
+    ] = 0.25
     average: Annotated[
         float,
         Help("Decay per step of the moving average of the weights, which is the result."),
@@ -86,5 +89,9 @@ class DenoiserTrainingSettings:
                 raise SettingsError(f"{name} must be at least 0; got {getattr(self, name)}")
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning_rate must be above 0; got {self.learning_rate:g}")
+        if not 0 <= self.final_rate_frac <= 1:
+            raise SettingsError(
+                f"final_rate_frac must be between 0 and 1; got {self.final_rate_frac:g}"
+            )
         if not 0 <= self.average < 1:
             raise SettingsError(f"average must be at least 0 and below 1; got {self.average:g}")

@@ -152,4 +152,5 @@ def _train_step(
 def _schedule(step: int, settings: DenoiserTrainingSettings) -> float:
     """Compute the learning rate of a step as a fraction of its maximum."""
     warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    return warm_up * min(1.0, (settings.steps - step) / max(settings.falling_steps, 1))
+    left = min(1.0, (settings.steps - step) / max(settings.falling_steps, 1))
+    return warm_up * (left + (1 - left) * settings.final_rate_frac)
