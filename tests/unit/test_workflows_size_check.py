@@ -6,12 +6,13 @@ import pytest
 from tests import oracles_learn as oracles
 
 from cryopick.model.model_file import Model
+from cryopick.model.networks import extract_network
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
 from cryopick.workflows.size_check import describe_other_size
 
 MODEL = Model(
-    scorer=oracles.blob_scorer(),
+    network=extract_network(oracles.blob_scorer()),
     diameter_ang=150.0,
     working_pixel_size_ang=8.0,
     normalization=Normalization("affine"),
