@@ -92,7 +92,7 @@ class StraightPath:
 def test_the_straight_path_with_real_micrographs_and_the_general_model(day, make_page, micrographs):
     user = make_page(day, viewport={"width": 1280, "height": 720}).open()
     page, path = user.page, StraightPath(user)
-    page.set_default_timeout(240_000)
+    page.set_default_timeout(500_000)
 
     path.expect("Choose the micrographs", "01-add")
     page.locator("input[name=path]").fill(str(micrographs))
@@ -135,13 +135,13 @@ def test_the_straight_path_with_real_micrographs_and_the_general_model(day, make
     path.expect("Exported", "13-exported")
     exported = read_picks(day.project / "exports" / "particles.star")
     assert len(exported) == kept
-    assert recall(exported) > 0.7
+    assert recall(exported) > 0.6
 
     page.goto("about:blank")
     day.stop()
     day.again()
     user.open()
-    assert stored(user) == {"pos": answers["y"], "neg": answers["n"]}
+    assert stored(user) == +Counter(pos=answers["y"], neg=answers["n"])
 
 
 def answer_candidates(user, path):

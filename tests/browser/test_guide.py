@@ -1,6 +1,8 @@
 """The straight path: the next step is always the one highlighted button."""
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +76,9 @@ def test_the_highlighted_button_leads_from_micrographs_to_labels(empty, four, ma
     assert highlighted(user) == "See what the general model finds"
 
 
-@pytest.fixture
-def picked(tmp_path, four, chromium):
-    """A server on a project in which a run has picked the particles of four micrographs."""
-    project = AnnotationProject.open(tmp_path / "picked.cryopick")
+def create_project(folder, four):
+    """Create a project with a run; return it, the run, and a table of picks per micrograph."""
+    project = AnnotationProject.open(folder)
     project.micrographs.add([str(four)])
     project.database.set_meta("diameter_ang", str(DIAMETER_ANG))
     run = project.runs.create("pick", "General model", {"diameter_ang": DIAMETER_ANG})
@@ -85,6 +86,13 @@ def picked(tmp_path, four, chromium):
         Picks.for_micrograph(str(path), particles(number)[1], np.linspace(6, 2, 24))
         for number, path in enumerate(project.micrographs.usable().values())
     ]
+    return project, run, tables
+
+
+@pytest.fixture
+def picked(tmp_path, four, chromium):
+    """A server on a project in which a run has picked the particles of four micrographs."""
+    project, run, tables = create_project(tmp_path / "picked.cryopick", four)
     write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
     project.runs.take_picks(run)
     project.runs.change(run, state="done")
@@ -136,3 +144,45 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     assert highlighted(user) == "Start training"
     shoot(user, "6-train-page")
     assert page.get_by_label("Particles per micrograph").input_value() == ""
+
+
+@pytest.fixture
+def process():
+    """A process that stands for a run in progress until it is killed."""
+    sleeper = subprocess.Popen(["sleep", "300"])
+    yield sleeper
+    sleeper.kill()
+    sleeper.wait()
+
+
+def test_further_candidates_follow_when_other_micrographs_are_picked(
+    tmp_path, four, process, make_page, chromium
+):
+    project, run, tables = create_project(tmp_path / "picking.cryopick", four)
+    folder = project.runs.folder(run)
+    write_picks(tables[0], folder / "picks.json")
+    write_picks(concatenate(tables), folder / "all.json")
+    (folder / "plan.json").write_text(json.dumps({"commands": [["pick"]], "on_stop": []}))
+    (folder / "status.json").write_text(json.dumps({"state": "done", "status": 0}))
+    stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    pid = {"pid": process.pid, "pid_started": float(stat[19])}
+    project.runs.change(run, state="running", started=1.0, **pid)
+    project.close()
+    server = Server(tmp_path / "picking.cryopick", log=tmp_path / "log")
+    try:
+        user = make_page(server).open().step("label")
+        said = user.page.locator("[data-test=guide]")
+        user.module("candidates.js", "(m, run) => m.begin(run)", run)
+        candidate = user.page.get_by_label("Candidate", exact=True)
+        for number in range(1, 7):  # as many as are listed of one micrograph
+            candidate.get_by_role("heading", name=f"Candidate {number} of 6").wait_for()
+            user.key("y")
+        said.filter(has_text="The next candidates follow").wait_for()
+        (folder / "all.json").rename(folder / "picks.json")
+        process.kill()
+        process.wait()
+        candidate.get_by_role("heading", name="Candidate 1 of").wait_for()
+
+        assert user.module("store.js", "(m) => m.candidate.value.mid") == 2
+    finally:
+        server.stop()
