@@ -18,7 +18,16 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from scipy.special import expit
 from trust_conditions import CONDITIONS, measure_conditions
-from trust_fit import Trial, draw_labels, leave_out, list_sparse, measure_loss, search, true_rates
+from trust_fit import (
+    Trial,
+    draw_labels,
+    fit_deviations,
+    leave_out,
+    list_sparse,
+    measure_loss,
+    search,
+    true_rates,
+)
 from trust_peaks import OUT, Peaks, load_peaks, load_trained_peaks
 
 from cryopick.evaluate.emptiness import classify_micrographs
@@ -28,7 +37,6 @@ from cryopick.evaluate.score_distribution import Interval, fit_score_distributio
 from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior
 
 MAX_VERDICTS = 4  # micrographs of a set that are classified
-DEVIATIONS = ("precision_deviation", "recall_deviation", "count_deviation", "labelled_deviation")
 HEAD = (
     "| set | particles | expected | precision | promised | recall | promised | F1, automatic "
     "| best | calibration error | of the score column | verdicts |"
@@ -90,13 +98,17 @@ def main(words: Sequence[str] | None = None) -> None:
     records = {"tag": chosen.tag, "only_picked": chosen.only_picked}
     known = load_peaks(**records)
     stored = SCORE_PRIOR_FILE.read_text()
-    prior, trial = ScorePrior.from_json(stored), Trial(**json.loads(stored)["fit"])
+    trial = Trial(**json.loads(stored)["fit"])
     if chosen.fit:
         prior, trial = search(known, chosen.trials, trial, OUT / "best-trial.json")
         values = asdict(prior) | {"fit": asdict(trial)}
         SCORE_PRIOR_FILE.write_text(json.dumps(values, indent=1) + "\n")
-    deviations = {name: getattr(prior, name) for name in DEVIATIONS}
-    priors = {name: replace(one, **deviations) for name, one in leave_out(known, trial).items()}
+    priors = leave_out(known, trial)
+    complete = [peaks for peaks in known if peaks.is_complete]
+    priors = {
+        family: replace(one, **fit_deviations(complete, priors, family))
+        for family, one in priors.items()
+    }
     sets = [peaks for peaks in known if not chosen.sets or peaks.name in chosen.sets]
     judged = [peaks for peaks in sets if peaks.n_particles]
     for labels in chosen.labels:

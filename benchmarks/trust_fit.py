@@ -32,6 +32,7 @@ FEW = 10  # particles of a sparse set
 CLEAR_F1, CLEAR_FEW_F1 = 0.9, 0.75  # best F1 of a set, and of a few of its particles
 SPARSE_WEIGHT, COUNT_WEIGHT = 0.2, 0.1  # relative to the mean loss of F1
 MAX_COUNT_ERROR = 0.7  # of the logarithm; more counts no more
+DEVIATIONS = ("precision_deviation", "recall_deviation", "count_deviation", "labelled_deviation")
 COVERED = 0.96  # fraction of the sets that the fitted deviations cover
 Z = 1.96
 
@@ -295,35 +296,42 @@ def search(
     return replace(_moments(judged).fit_prior(best), **deviations), best
 
 
-def fit_deviations(judged: Sequence[Peaks], priors: dict[str, ScorePrior]) -> dict[str, float]:
-    """Fit the deviations between sets to the errors of each set when it was excluded."""
-    errors: dict[str, list[float]] = {
-        name: []
-        for name in (
-            "precision_deviation",
-            "recall_deviation",
-            "count_deviation",
-            "labelled_deviation",
-        )
-    }
+def fit_deviations(
+    judged: Sequence[Peaks], priors: dict[str, ScorePrior], without: str = ""
+) -> dict[str, float]:
+    """Fit the deviations between sets to the errors of each set when it was excluded.
+
+    Args:
+        judged: Sets with particles.
+        priors: Prior for each set, fitted to the others.
+        without: Family of sets that is skipped.
+    """
+    errors: dict[str, list[float]] = {name: [] for name in DEVIATIONS}
     for peaks in judged:
-        if not peaks.is_complete:
-            continue
-        number = peaks.n_particles
-        for n_labels, draw in ((0, 0), (15, 0), (25, 1)):
-            if n_labels and number < MIN_PARTICLES:
-                continue
-            labels = draw_labels(peaks, n_labels, draw)
-            fit = fit_score_distribution(peaks.score, labels, priors[peaks.family])
-            at = fit.best_threshold
-            precision, recall = true_rates(peaks, at)
-            kind = "labelled_deviation" if n_labels else "count_deviation"
-            errors[kind].append(required(np.log, fit.count, number))
-            promised = fit.estimate_precision(at)
-            errors["precision_deviation"].append(required(logit, promised, precision))
-            if not n_labels:
-                errors["recall_deviation"].append(required(logit, fit.estimate_recall(at), recall))
+        if peaks.is_complete and peaks.family != without:
+            for name, error in measure_errors(peaks, priors[peaks.family]):
+                errors[name].append(error)
     return {name: round(float(np.quantile(values, COVERED)), 3) for name, values in errors.items()}
+
+
+@cache
+def measure_errors(peaks: Peaks, prior: ScorePrior) -> list[tuple[str, float]]:
+    """Deviations that make the intervals of one set cover the truth, with and without labels."""
+    errors = []
+    for n_labels, draw in ((0, 0), (15, 0), (25, 1)):
+        if n_labels and peaks.n_particles < MIN_PARTICLES:
+            continue
+        fit = fit_score_distribution(peaks.score, draw_labels(peaks, n_labels, draw), prior)
+        at = fit.best_threshold
+        precision, recall = true_rates(peaks, at)
+        kind = "labelled_deviation" if n_labels else "count_deviation"
+        errors.append((kind, required(np.log, fit.count, peaks.n_particles)))
+        promised = fit.estimate_precision(at)
+        errors.append(("precision_deviation", required(logit, promised, precision)))
+        if not n_labels:
+            error = required(logit, fit.estimate_recall(at), recall)
+            errors.append(("recall_deviation", error))
+    return errors
 
 
 def true_rates(peaks: Peaks, threshold: float) -> tuple[float, float]:
