@@ -88,6 +88,7 @@ def two_tables(run):
     return run
 
 
+@pytest.mark.slow
 def test_two_tables_train_two_classes_and_picks_state_theirs(two_tables):
     two_tables(f"{LINE} -p left.tsv -p right.tsv --classes -o both.safetensors")
     two_tables("pick mics --model both.safetensors --threshold -100 -o picks.star")

@@ -26,7 +26,7 @@ def make_network():
     return DenoisingNetwork3d().eval()
 
 
-def make_halves(shape=(32, 36, 40), sd=2.0):
+def make_halves(shape=(20, 24, 28), sd=2.0):
     """Return a smooth volume, and two copies with independent noise."""
     z, y, x = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
     clean = np.sin(x / 3.0) * np.sin(y / 4.0) * np.cos(z / 5.0)
@@ -47,17 +47,18 @@ def test_the_halo_covers_the_receptive_field():
 
 
 def test_tiles_give_the_result_of_larger_tiles():
-    network, volume = make_network(), make_halves((20, 24, 28))[1]
+    network, volume = make_network(), make_halves((8, 16, 12))[1]
 
-    small = denoise_volume(network, volume, device=CPU, tile=12)
+    small = denoise_volume(network, volume, device=CPU, tile=8)
     large = denoise_volume(network, volume, device=CPU, tile=28)
 
     np.testing.assert_allclose(small, large, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_on_halves_brings_a_volume_closer_to_the_signal():
     clean, even, odd = make_halves()
-    settings = DenoiserTraining(steps=30, side_px=20, windows=2, learning_rate=5e-3)
+    settings = DenoiserTraining(steps=25, side_px=16, windows=2, learning_rate=5e-3)
 
     network = train_denoiser([(even, odd)], settings, device=CPU)
     error = np.square(denoise_volume(network, even, device=CPU) - clean).mean()
@@ -96,12 +97,12 @@ def test_a_model_file_keeps_the_network(tmp_path):
 
 
 def test_commands_train_on_halves_and_write_the_grey_values_of_the_input(tmp_path):
-    _, even, odd = make_halves((16, 20, 24))
+    _, even, odd = make_halves((8, 12, 16))
     for name, half in (("even", even), ("odd", odd)):
         write_volume(tmp_path / name / "a.mrc", 5 * half + 100, voxel_size_ang=8.0)
     line = f"tomo denoise-train -a {tmp_path}/even -b {tmp_path}/odd -o {tmp_path}/m.safetensors"
 
-    trained = CliRunner().invoke(app, f"{line} --steps 2 --side-px 16 --windows 1".split())
+    trained = CliRunner().invoke(app, f"{line} --steps 2 --side-px 8 --windows 1".split())
     line = f"tomo denoise {tmp_path}/even/a.mrc --model {tmp_path}/m.safetensors -o {tmp_path}/out"
     denoised = CliRunner().invoke(app, line.split())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import BadParameter, Option
 
 from cryopick.cli.app import stopwatch
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Device, Force
 from cryopick.cli.progress import Batch, progress
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -95,6 +95,7 @@ def train(
 
         model = train_model(inputs, settings, device=require_torch_device(device), on_step=record)
     save_model(model, out, overwrite=force)
+    add_results(model=str(out), **{f"labels of {k}": v for k, v in inputs.count_labels().items()})
     counts = ", ".join(f"{count} of {name}" for name, count in inputs.count_labels().items())
     last = losses[-50:]
     note(f"labels: {counts}; loss {sum(last) / len(last):.3f}; model written to {out}")
@@ -177,6 +178,7 @@ def pick(
         f"{format_count(len(picked), 'pick')} in {format_count(len(tables), 'tomogram')}, {above} "
         f"of them with a score of at least 0, written to {out}"
     )
+    add_results(picks=len(picked), tomograms=len(tables), table=out)
     batch.finish()
 
 

@@ -21,7 +21,7 @@ import torch
 from cryopick.array_types import Float32
 from cryopick.errors import MicrographError, SettingsError
 from cryopick.tomograms.denoise_network import CONTEXT_PX, DenoisingNetwork3d
-from cryopick.tomograms.denoise_settings import DenoiserTraining
+from cryopick.tomograms.denoise_settings import ALIGNMENT_PX, DenoiserTraining
 from cryopick.tomograms.sampling import cut_reflected, reflect_indices
 from cryopick.tomograms.volumes import Tomogram
 from cryopick.train.optimizer import Adam
@@ -137,11 +137,11 @@ def denoise_volume(
         tile: Inner side of a tile, a multiple of 4; the result hardly depends on it.
     """
     result = np.empty_like(volume)
-    side = tile + 2 * CONTEXT_PX
+    inner_sides = [min(tile, -(-count // ALIGNMENT_PX) * ALIGNMENT_PX) for count in volume.shape]
     for corner in product(*(range(0, count, tile) for count in volume.shape)):
         rows = [
-            reflect_indices(np.arange(start - CONTEXT_PX, start - CONTEXT_PX + side), count)
-            for start, count in zip(corner, volume.shape, strict=True)
+            reflect_indices(np.arange(start - CONTEXT_PX, start + side + CONTEXT_PX), count)
+            for start, side, count in zip(corner, inner_sides, volume.shape, strict=True)
         ]
         crop = torch.from_numpy(volume[np.ix_(*rows)])[None, None].to(device)
         with torch.inference_mode():
