@@ -129,7 +129,7 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     said.filter(has_text="2 of 25 particles").wait_for()
     user.key("Control+z").saved()
     said.filter(has_text="1 of 25 particles").wait_for()
-    user.key("Escape")
+    user.key("Escape").key("0")  # the whole micrograph again
 
     for number in range(3):
         user.micrograph(f"mic_{number:02d}")
