@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryopick.errors import SettingsError
-from cryopick.simulate.micrograph import simulate_dataset, simulate_micrograph
+from cryopick.simulate.micrograph import simulate_dataset, simulate_micrograph, simulate_scene
 from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
@@ -204,3 +204,26 @@ def test_importing_the_simulation_is_cheap():
     ).stdout.split()
 
     assert not {"torch", "matplotlib", "scipy", "gemmi", "mrcfile"} & set(loaded)
+
+
+def test_exposures_of_a_scene_share_the_specimen_only():
+    scene = simulate_scene(SMALL, MOLECULE, 0)
+    rng = np.random.default_rng(0)
+
+    exposures = [scene.expose(rng, dose_frac) for dose_frac in (1.0, 1.0, 0.1)]
+
+    noise = [exposure - scene.intensity for exposure in exposures]
+    assert scene.intensity.mean() == pytest.approx(1, abs=1e-5)
+    assert all(abs(each.mean()) < 0.01 for each in noise)
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.05
+    assert noise[2].std() > 2 * noise[0].std()  # shot noise is higher at a tenth of the dose
+
+
+def test_a_scene_shows_the_particles_of_the_micrograph():
+    from scipy.ndimage import gaussian_filter
+
+    scene, micrograph = simulate_scene(SMALL, MOLECULE, 2), simulate(index=2)
+
+    np.testing.assert_array_equal(scene.xy_px, micrograph.xy_px)
+    blurred = [gaussian_filter(image, 4) for image in (scene.intensity, micrograph.image)]
+    assert np.corrcoef(*(image.ravel() for image in blurred))[0, 1] > 0.8
