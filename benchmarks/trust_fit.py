@@ -302,7 +302,7 @@ def fit_deviations(
     """Fit the deviations between sets to the errors of each set when it was excluded.
 
     Args:
-        judged: Sets with particles.
+        evaluated: Sets with particles.
         priors: Prior for each set, fitted to the others.
         without: Family of sets that is skipped.
     """

@@ -42,11 +42,14 @@ def choose_scale(
         contrast=settings.contrast,
         pixel_size_ang=settings.pixel_size_ang,
     )
-    found, decisions = resolve_settings(load_model(GENERAL_MODEL), pick_settings, device, paths)
+    resolved, decisions = resolve_settings(load_model(GENERAL_MODEL), pick_settings, device, paths)
     for decision in decisions:
         events.emit(Notice(code=NoticeCode(decision.subject), message=decision.message))
     return replace(
-        settings, contrast=found.contrast, width_ang=found.width_ang, scale_ang=found.scale_ang
+        settings,
+        contrast=resolved.contrast,
+        width_ang=resolved.width_ang,
+        scale_ang=resolved.scale_ang,
     )
 
 
