@@ -297,7 +297,7 @@ def search(
 
 
 def fit_deviations(
-    judged: Sequence[Peaks], priors: dict[str, ScorePrior], without: str = ""
+    evaluated: Sequence[Peaks], priors: dict[str, ScorePrior], without: str = ""
 ) -> dict[str, float]:
     """Fit the deviations between sets to the errors of each set when it was excluded.
 
@@ -307,7 +307,7 @@ def fit_deviations(
         without: Family of sets that is skipped.
     """
     errors: dict[str, list[float]] = {name: [] for name in DEVIATIONS}
-    for peaks in judged:
+    for peaks in evaluated:
         if peaks.is_complete and peaks.family != without:
             for name, error in measure_errors(peaks, priors[peaks.family]):
                 errors[name].append(error)
