@@ -151,8 +151,7 @@ class _Prober:
         fitting = [
             size_ang
             for size_ang, factor in factors.items()
-            if factor >= 1 - 1e-9
-            and min(base.image.shape) / factor >= _MIN_DIAMETERS * diameter_px
+            if factor >= 1 - 1e-9 and min(base.image.shape) / factor >= _MIN_DIAMETERS * diameter_px
         ]
         measured = map_in_order(
             lambda size_ang: self._measure(base, max(1.0, factors[size_ang]), size_ang), fitting
