@@ -75,19 +75,19 @@ def list_candidates(
         [_read_suggestions(runs, micrographs, run)] if is_suggestion else _draw_picks(runs, run)
     )
     names: dict[int, str] = {}
-    listed: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
     for number, (mids, xy_px, score) in enumerate(rounds):
-        if len(listed) >= count or (number and is_running):
+        if len(candidates) >= count or (number and is_running):
             break
         is_open = _find_unlabelled(corrections, micrographs, mids, xy_px)
-        for row in np.flatnonzero(is_open)[: count - len(listed)].tolist():
+        for row in np.flatnonzero(is_open)[: count - len(candidates)].tolist():
             mid = int(mids[row])
             names[mid] = names.get(mid) or micrographs.find(mid)["name"]
             x, y = map(float, xy_px[row])
-            listed.append(
+            candidates.append(
                 {"mid": mid, "name": names[mid], "x": x, "y": y, "score": float(score[row])}
             )
-    return listed
+    return candidates
 
 
 Candidates = tuple[

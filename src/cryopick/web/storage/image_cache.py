@@ -103,7 +103,7 @@ class ImageCache:
         from cryopick.denoise.denoiser import denoise_image
 
         with self._rendering:
-            key = (_modified(path), "denoised", pixel_size_ang)
+            key = (_identify_version(path), "denoised", pixel_size_ang)
             cached = self._get(key)
             if cached is None:
                 image, factor = self._read_binned(path, _DENOISED_PX)
@@ -184,7 +184,7 @@ class ImageCache:
             )
 
     def _read_binned(self, path: Path, max_side_px: int) -> tuple[Plane, float]:
-        key = (_modified(path), max_side_px)
+        key = (_identify_version(path), max_side_px)
         cached = self._get(key)
         if cached is None:
             pixels = read_micrograph(path).pixels
@@ -208,7 +208,7 @@ class ImageCache:
         return plane
 
 
-def _modified(path: Path) -> tuple[Path, int]:
+def _identify_version(path: Path) -> tuple[Path, int]:
     """Identify a version of a file.
 
     Raises:
