@@ -149,7 +149,7 @@ def denoise_pixels(
         return filter_band(np.array(pixels, np.float32), 1.0, low_pass_ang=wavelength_px)
     settings = DenoiseSettings(gaussian_px=gaussian_px)
     images = [denoise_image(pixels, pixel_size_ang, settings, each) for each in denoisers]
-    return np.mean(images, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(images, axis=0, dtype=np.float32))
 
 
 def _train(values: Namespace) -> Path:
