@@ -1,4 +1,4 @@
-"""Train the denoiser; takes about two minutes on one core and resumes when interrupted.
+"""Train the denoiser; takes some minutes on one core and resumes when interrupted.
 
     python scripts/make_denoiser.py --structures DIR [--run FOLDER] [--out DENOISER]
 
