@@ -18,6 +18,9 @@ from cryopick.runs.file_errors import translate_file_errors
 
 __all__ = ["info"]
 
+# Ends of the names of files that commands write beside their tables.
+_RUN_FILES = ("run.json", "settings.toml", ".micrographs.tsv")
+
 
 @app.command()
 def info(
@@ -56,7 +59,8 @@ def info(
 def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.iterdir() if file.is_file())
+            files = (file for file in path.iterdir() if file.is_file())
+            yield from sorted(file for file in files if not file.name.endswith(_RUN_FILES))
         else:
             yield path
 
