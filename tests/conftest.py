@@ -5,6 +5,7 @@ Generated inputs are the same in every run, so that the result of the checks is 
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture
@@ -42,3 +45,25 @@ def run_with_model(run_words):
     tiny.micrographs("mics", 5)
     tiny.model("m.safetensors")
     return run_words
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Find Debian's Chromium; with REQUIRE_BROWSER=1 in the environment it must be there."""
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail("a browser is required (REQUIRE_BROWSER=1) and chromium is not there")
+        pytest.skip("chromium is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    """Start Chromium once for all tests of a process, as Playwright can run only once in it."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()

@@ -1,13 +1,9 @@
-"""A real Chromium for the tests of the labelling page.
-
-Skipped where there is none; with REQUIRE_BROWSER=1 in the environment that is a failure.
-"""
+"""Micrographs, servers and pages for the tests of the labelling page in a real Chromium."""
 
 import functools
 import http.server
 import itertools
 import os
-import shutil
 import threading
 from pathlib import Path
 
@@ -20,7 +16,6 @@ from cryopick.io.images.mrc import write_mrc
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 STATIC = Path(__file__).parents[2] / "src" / "cryopick" / "web" / "static"
 TIMEOUT_S = float(os.environ.get("BROWSER_TIMEOUT_S", "10"))  # more for a machine in heavy use
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def particles(seed, side=512, count=24):
@@ -33,27 +28,6 @@ def particles(seed, side=512, count=24):
     for cx, cy in xy:
         image -= 22 * (np.hypot(x - cx, y - cy) < DIAMETER_ANG / PIXEL_ANG / 2)
     return image.astype(np.float32), xy
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Find Debian's Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail("a browser is required (REQUIRE_BROWSER=1) and chromium is not there")
-        pytest.skip("chromium is not installed")
-    return program
-
-
-@pytest.fixture(scope="session")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -15,8 +15,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.browser.conftest import FLAGS, STATIC
+from tests.browser.conftest import STATIC
 from tests.browser.driver import Driver, Server
+from tests.conftest import FLAGS
 
 ROOT = Path(__file__).parents[2]
 AT = {"x": 255, "y": 300}

@@ -3,7 +3,6 @@
 Skipped where there is none; with REQUIRE_BROWSER=1 in the environment that is a failure.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -40,24 +39,14 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(site):
+def page(site, browser):
     """Open the first page from its folder; the addresses of all requests are its attribute."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail("a browser is required (REQUIRE_BROWSER=1) and chromium is not there")
-        pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.requests = []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(site.as_uri())
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.requests = []
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.goto(site.as_uri())
+    yield page
+    page.close()
 
 
 def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
