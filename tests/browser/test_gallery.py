@@ -204,17 +204,20 @@ def test_the_wall_follows_the_threshold(user):
     many = rings(user)
     for _ in range(12):
         user.key("]")
-    user.page.wait_for_timeout(200)
-    few = rings(user)
-    shown = [int(text.split()[0]) for text in user.page.locator(".wall-count").all_inner_texts()]
-
     t = user.module("store.js", "(m) => m.threshold.value")
     scores_of = [
         6 - 0.05 * (np.arange(PER_MICROGRAPH) * MICROGRAPHS + n) for n in range(MICROGRAPHS)
     ]
     for number, score in enumerate(scores_of):
         score[number] -= 4.0
-    assert shown == [int((score >= t).sum()) for score in scores_of]
+    user.until(
+        "(kept) => [...document.querySelectorAll('.wall-count')]"
+        ".every((one, number) => parseInt(one.textContent) === kept[number])",
+        [int((score >= t).sum()) for score in scores_of],
+    )
+    user.page.wait_for_timeout(200)  # counts and rings are painted in the same frame or the next
+    few = rings(user)
+
     assert all(0 <= after < before for before, after in zip(many, few, strict=True))
 
 
