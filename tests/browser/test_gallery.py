@@ -238,7 +238,7 @@ def test_a_thumbnail_leads_to_its_micrograph_and_back(user):
     user.page.locator(".foot", has_text="mic_04").wait_for()
     user.page.locator("[data-test=back]").click()
 
-    assert user.page.locator("#wall-4.at").count() == 1
+    user.until("() => document.querySelectorAll('#wall-4.at').length === 1")
 
 
 def test_a_million_picks_scroll_to_the_end(user):
