@@ -168,9 +168,13 @@ def _score_section(run: ReportedRun, summary: PickSummary) -> Markup:
     score, is_right = run.picks.score, summary.is_right
     text = (
         f"The threshold of {format_score(summary.threshold)} ({summary.threshold_source}) selects "
-        f"{summary.n_selected} of {len(score)} picks. The table of picks also contains those with "
-        "lower scores, so another threshold needs no new run."
+        f"{summary.n_selected} of {len(score)} picks."
     )
+    if summary.n_selected < len(score):
+        text += (
+            " The table of picks also contains those with lower scores, so another threshold needs "
+            "no new run."
+        )
     distribution = summary.expectation.metrics.distribution if summary.expectation else None
     green_line = ""
     if is_right is not None:
