@@ -95,7 +95,7 @@ bench-foreign: install .aspire/.installed .cryojax/.installed .peer/.installed
 
 .cryojax/.installed:
 	$(PYTHON) -m venv .cryojax
-	.cryojax/bin/python -m pip install --quiet cryojax==0.6.0 mrcfile scipy
+	.cryojax/bin/python -m pip install --quiet cryojax==0.6.0 mrcfile pillow scipy
 	touch $@
 
 .peer/.installed:

@@ -30,6 +30,8 @@ LABELS = (0, 10, 25, 100, ALL)
 FACTORS = (0.67, 0.8, 1.25, 1.5)
 PEER = "resnet16"  # the version in the peer's records
 
+KINDS = ("all", "kept-back")  # all but those kept back, and only those
+
 Records = dict[str, list[dict[str, Any]]]
 
 
@@ -47,7 +49,13 @@ def main(words: Sequence[str] | None = None) -> None:
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """Options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", default=[""], help="names or their beginnings [all]")
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        default=["all"],
+        help="names or their beginnings, all, or kept-back for those on which nothing was chosen; "
+        "all does not have these [all]",
+    )
     parser.add_argument(
         "--factors", type=float, nargs="*", default=[], help="wrong diameters to try on each set"
     )
@@ -75,11 +83,15 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def expand(names: Sequence[str], factors: Sequence[float]) -> list[str]:
     """Names of sets from beginnings of names, and the same with wrong diameters."""
-    every = list_sets()
+    usual = list_sets()
+    every = [*usual, *list_sets(kept_back=True)]
     found: list[str] = []
     for name in names:
+        if name in KINDS:
+            found += list_sets(kept_back=name == "kept-back")
+            continue
         is_whole = name in every or name.split(":")[0] in every
-        matching = [name] if is_whole else [one for one in every if one.startswith(name)]
+        matching = [name] if is_whole else [one for one in usual if one.startswith(name)]
         if not matching:
             raise SystemExit(f"no set is called {name}; there are {', '.join(every)}")
         found += matching
@@ -125,7 +137,8 @@ def read_records(folder: Path) -> Records:
 
 def print_table(records: Records, models: Sequence[str]) -> None:
     """Print the comparison with the peer, wrong diameters, and sets without particles."""
-    order = {name: number for number, name in enumerate(list_sets())}
+    shown_order = [*list_sets(), *list_sets(kept_back=True)]
+    order = {name: number for number, name in enumerate(shown_order)}
     names = sorted(records, key=lambda name: (order.get(name.split(":x")[0], len(order)), name))
     plain = [name for name in names if ":x" not in name and not name.startswith("empty-")]
     shown = used_labels(records, models)

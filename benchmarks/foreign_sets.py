@@ -94,12 +94,20 @@ class ForeignSet:
         return self.micrographs[self.n_train :]
 
 
-def list_sets() -> list[str]:
-    """Names of all sets: those of `recipes.toml` with their variants, our own, and real ones."""
+def list_sets(*, kept_back: bool = False) -> list[str]:
+    """Names of all sets: those of `recipes.toml` with their variants, our own, and real ones.
+
+    Args:
+        kept_back: Only the sets on which nothing was chosen or fitted; by default, they are left
+            out.
+    """
     recipes = tomllib.loads((FOLDER / "recipes.toml").read_text())
+    if kept_back:
+        return [name for name, recipe in recipes["sets"].items() if "kept_back" in recipe]
     foreign = [
         name + suffix
-        for name in recipes["sets"]
+        for name, recipe in recipes["sets"].items()
+        if "kept_back" not in recipe
         for suffix in ("", *(f":{variant}" for variant in recipes["variants"].get(name, [])))
     ]
     empty = [f"empty-{digit}" for digit in NEGATIVES]

@@ -5,7 +5,8 @@ It runs in an environment of cryojax's own (`make .cryojax/.installed`), with no
     .cryojax/bin/python benchmarks/foreign/cryojax_sets.py OUT --structures STRUCTURES [--sets …]
 
 The contrast of each particle comes from cryojax's pose, Fourier slice, weak-phase scattering and
-contrast transfer, the electrons of a whole micrograph from its Poisson detector. Numbers of
+contrast transfer, the electrons of a whole micrograph from its Poisson detector, or the contrast
+is laid on a picture of real ice (`background`). Numbers of
 particles vary from micrograph to micrograph. For the layout of the folders see `aspire_sets.py`.
 """
 
@@ -20,7 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from cryojax.ndimage import FourierGaussian
+from PIL import Image
 from recipes import Field, make_sets, phase_rad_per_volt_ang
+from scipy.ndimage import gaussian_filter
 from volumes import make_volume, measure_extents
 
 VOLTAGE_KV = 300.0
@@ -54,6 +57,11 @@ def simulate_fields(recipe: dict[str, Any], structures: Path) -> Iterator[Any]:
     energy = sum((one**2).sum() for one in contrasts) / sum(map(len, centres))
     # The intensity is 1 + 2 contrast: the noise of its counts, over it, is the root of 1 / counts.
     electrons = recipe["snr"] ** 2 / (4 * energy)
+    if "background" in recipe:
+        pictures = read_pictures(structures.parent / "negatives", recipe)
+        for picture, contrast, xy_px in zip(pictures, contrasts, centres, strict=True):
+            yield Field(lay_on(picture, contrast, recipe["snr"] / energy**0.5), xy_px)
+        return
     for number, (contrast, xy_px) in enumerate(zip(contrasts, centres, strict=True)):
         key = jax.random.key(recipe["seed"] * 1000 + number)
         yield Field(count_electrons(contrast, electrons, pixel_size_ang, key), xy_px)
@@ -100,6 +108,25 @@ def sum_contrast(
         top, left = y + box - box // 2, x + box - box // 2
         padded[top : top + box, left : left + box] += own - np.median(own)
     return padded[box:-box, box:-box]
+
+
+def read_pictures(negatives: Path, recipe: dict[str, Any]) -> list[np.ndarray]:
+    """Pictures of a kind without particles, cropped to squares."""
+    (folder,) = negatives.glob(f"{recipe['background']}*")
+    side = recipe["side_px"]
+    paths = sorted(folder.glob("*.png"))[: recipe["count"]]
+    return [np.asarray(Image.open(path), np.float32)[:side, :side] for path in paths]
+
+
+def lay_on(picture: np.ndarray, contrast: np.ndarray, gain: float) -> np.ndarray:
+    """An 8-bit picture with contrast added.
+
+    The gain is per standard deviation of the picture without what is wider than 15 pixels; the
+    median of squares ignores the few pixels of ice crystals and edges.
+    """
+    fine = picture - gaussian_filter(picture, 15.0)
+    deviation = 1.4826 * np.median(np.abs(fine - np.median(fine)))
+    return np.clip(np.rint(picture + gain * deviation * contrast), 0, 255)
 
 
 @eqx.filter_jit

@@ -29,6 +29,15 @@ STRUCTURES = {
     "mcr": "MCR_1e6v.pdb",
     "nucleosome": "Nucleosome_1kx5.pdb",
     "proteasome": "Proteasome20S_3l5q.gro",
+    "capped-proteasome": "Proteasome20S_3l5q.gro",
+    "unc18": "Unc18Syntaxin_2xhe.cif",
+    "gltph": "GltPh_2nwl-opm.pdb",
+    "rxeg": "RXEG1-XEG1_7wv3.pdb",
+    "ret": "RET-GFRa2-NRTN_6gl7.pdb",
+    "ruvb": "RuvB-HJ_7pbl.pdb",
+    "achbp": "AChBP_3wip.cif",
+    "rsc": "RSC_6v8o.pdb",
+    "virus": "phiX174_1rb8.pdb",
 }
 SKIPPED = {"HOH", "WAT", "SOL", "DUM"}
 
@@ -48,6 +57,8 @@ def make_volume(molecule: str, structures: Path, pixel_size_ang: float) -> np.nd
         xyz, mass = read_atoms(structures / STRUCTURES[molecule])
         if molecule == "proteasome":  # without its two caps
             xyz, mass = cut_along_axis(xyz, mass, 170.0)
+        if molecule == "virus":
+            xyz, mass = assemble(xyz, mass, read_operators(structures / STRUCTURES[molecule]))
     elif molecule == "gpcr":
         xyz, mass = build_gpcr(structures)
     else:
@@ -116,6 +127,24 @@ def read_gro(lines: Iterator[str]) -> Iterator[Atom]:
         element = line[10:15].strip().lstrip("0123456789")[:1]
         if len(line) >= 44 and element in MASS_DA and line[5:10].strip() not in SKIPPED:
             yield element, *(10 * float(line[at : at + 8]) for at in (20, 28, 36))
+
+
+def read_operators(path: Path) -> np.ndarray:
+    """Rotations and shifts of the biological assembly of a PDB file, `copies, 3, 4`."""
+    rows = [
+        [float(word) for word in line.split()[4:8]]
+        for line in path.read_text().splitlines()
+        if line.startswith("REMARK 350   BIOMT")
+    ]
+    return np.array(rows).reshape(-1, 3, 4)
+
+
+def assemble(
+    xyz: np.ndarray, mass: np.ndarray, operators: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of all copies of an assembly."""
+    copies = [xyz @ one[:, :3].T + one[:, 3] for one in operators]
+    return np.concatenate(copies), np.tile(mass, len(operators))
 
 
 def cut_along_axis(

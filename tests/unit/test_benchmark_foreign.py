@@ -158,3 +158,15 @@ def test_labels_are_drawn_from_the_training_micrographs_alone(benchmark, tmp_pat
     drawn = every.read_text().splitlines()[1:]
     assert {row.split("\t")[0] for row in drawn} == {"m0", "m1"}
     assert len(drawn) == 20
+
+
+def test_sets_kept_back_are_named_but_not_in_the_others(benchmark):
+    expand, list_sets = benchmark["table"].expand, benchmark["sets"].list_sets
+    kept_back, usual = list_sets(kept_back=True), list_sets()
+
+    assert expand(["kept-back"], []) == kept_back
+    assert expand(["all"], []) == usual
+    assert len(kept_back) > 10
+    assert not set(kept_back) & set(usual)
+    assert not set(expand(["aspire"], [])) & set(kept_back)  # beginnings of names do not reach them
+    assert expand([kept_back[0]], []) == kept_back[:1]
