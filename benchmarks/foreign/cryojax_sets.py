@@ -111,7 +111,7 @@ def sum_contrast(
 
 
 def read_pictures(negatives: Path, recipe: dict[str, Any]) -> list[np.ndarray]:
-    """Pictures of a kind without particles, cropped to squares."""
+    """Pictures of one type without particles, cropped to squares."""
     (folder,) = negatives.glob(f"{recipe['background']}*")
     side = recipe["side_px"]
     paths = sorted(folder.glob("*.png"))[: recipe["count"]]
