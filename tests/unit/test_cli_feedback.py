@@ -114,6 +114,57 @@ def test_files_are_overwritten_only_on_request(classified):
     cryopick("feedback", "classified.star", "--class", 1, "-o", "out", "--force")
 
 
+def write_verdicts(folder, rows):
+    """Write classes.tsv of `validate classes` with rows of set, class, count, rule and person."""
+    lines = ["set\tclass\tparticles\tresolution_ang\tstrength\trule\tperson"]
+    lines += [
+        f"{n}\t{number}\t{count}\t20.000\t1.000\t{rule}\t{person}"
+        for n, number, count, rule, person in rows
+    ]
+    (folder / "classes.tsv").write_text("\n".join([*lines, ""]))
+    return folder / "classes.tsv"
+
+
+def test_verdicts_on_classes_select_particles_and_a_person_overrules_the_rule(classified, tmp_path):
+    table, is_kept = classified
+    (tmp_path / "set_2").mkdir()
+    Path("classified.star").rename("set_2/run_it010_data.star")
+    rows = [(1, 0, 5, "particle", ""), (2, 1, 5, "particle", ""), (2, 2, 5, "particle", "Junk")]
+    rows += [(2, 3, 5, "junk", "particle"), (2, 0, 5, "junk", ""), (2, 9, 0, "particle", "")]
+    verdicts = write_verdicts(tmp_path, rows)
+
+    cryopick("feedback", "set_2/run_it010_data.star", "--verdicts", verdicts, "-o", "out")
+
+    assert made() == [places(table.select(is_kept)), places(table.select(~is_kept))]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((1, 1, 5, "particle", ""), "expected classes of set 2, found none"),
+        ((2, 1, 5, "junk", ""), "no class of set 2 is a particle"),
+        ((2, 1, 5, "junk", "maybe"), "classes.tsv:2: expected particle, junk or an empty cell"),
+        ((2, "one", 5, "junk", ""), "classes.tsv:2: expected whole numbers"),
+    ],
+)
+def test_verdicts_that_do_not_fit_are_refused(classified, tmp_path, row, message):
+    verdicts = write_verdicts(tmp_path, [row])
+    (tmp_path / "set_2").mkdir()
+    Path("classified.star").rename("set_2/data.star")
+
+    result = cryopick("feedback", "set_2/data.star", "--verdicts", verdicts, "-o", "o", status=1)
+
+    assert message in result.stderr
+
+
+def test_verdicts_need_picks_in_the_folder_of_a_set(classified, tmp_path):
+    verdicts = write_verdicts(tmp_path, [(1, 1, 5, "particle", "")])
+
+    result = cryopick("feedback", "classified.star", "--verdicts", verdicts, "-o", "o", status=1)
+
+    assert "expected a file in a folder set_1, set_2" in result.stderr
+
+
 def test_either_a_table_or_classes_are_required(classified):
     cryopick("feedback", "classified.star", "-o", "out", status=2)
     cryopick("feedback", "classified.star", "classified.star", "--class", 1, "-o", "o", status=2)

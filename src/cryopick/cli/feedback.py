@@ -46,6 +46,14 @@ def feedback(
             help="Number of a selected class, instead of SELECTED; repeatable.",
         ),
     ] = None,
+    verdicts: Annotated[
+        Path | None,
+        Option(
+            metavar="TABLE",
+            help="Table classes.tsv of `cryopick validate classes`, instead of SELECTED: selects "
+            "the classes that are particles. PICKS is run_itNNN_data.star of one of its sets.",
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         Option(help="Minimum score of the picks that were classified. [default: all picks]"),
@@ -72,21 +80,24 @@ def feedback(
     DIR receives labels.star (selected particles) and negatives.star (rejected ones), for
     `cryopick train -p` and `--negatives`. Reads particles of RELION and cryoSPARC: SELECTED is the
     output of the selection job and PICKS its input. Or give PICKS alone, with a column of class
-    numbers, and the selected classes.
+    numbers, and the selected classes or the verdicts of `cryopick validate classes`.
 
     Example: cryopick feedback Extract/job5/particles.star Select/job8/particles.star -o again
     """
     from cryopick.evaluate.thresholds import apply_threshold, select_strongest
     from cryopick.io.tables.codec import TableLayout
 
-    if (selected is None) == (not classes):
-        raise BadParameter("add either SELECTED, the table of selected particles, or --class")
+    if [selected is None, not classes, verdicts is None].count(False) != 1:
+        raise BadParameter(
+            "add either SELECTED, the table of selected particles, or --class, or --verdicts"
+        )
     table, context = read_with_context([picks], "", table_format)
     selected_context = context
     if threshold is not None:
         table = apply_threshold(table, threshold)
     if selected is None:
-        labels, negatives = _split_by_class(table, set(classes or []), picks)
+        numbers = _read_verdicts(verdicts, picks) if verdicts else set(classes or [])
+        labels, negatives = _split_by_class(table, numbers, picks)
     else:
         particles, selected_context = read_with_context([selected], "", table_format)
         labels, negatives = _split_by_table(
@@ -120,6 +131,25 @@ def feedback(
         f"{len(labels) / micrograph_count:.1f} labels per micrograph on "
         f"{format_count(micrograph_count, 'micrograph')}"
     )
+
+
+def _read_verdicts(verdicts: Path, picks: Path) -> set[int]:
+    """Read the classes that are particles, of the set that the folder of the picks names."""
+    from cryopick.experiments.classes2d.verdicts import read_particle_classes
+
+    name, _, number = picks.absolute().parent.name.partition("_")
+    if name != "set" or not number.isdecimal():
+        raise InputError(
+            f"{picks}: expected a file in a folder set_1, set_2, … of `cryopick validate classes`; "
+            "without one, select classes with --class"
+        )
+    numbers = read_particle_classes(verdicts, int(number))
+    if not numbers:
+        raise InputError(
+            f"{verdicts}: no class of set {number} is a particle; write particle into the column "
+            "person of those that are"
+        )
+    return set(numbers)
 
 
 def _split_by_class(table: "Picks", classes: set[int], path: Path) -> "tuple[Picks, Picks]":

@@ -2,10 +2,11 @@
 
 - `write_verdicts`: writes the table.
 - `read_corrections`: reads the corrections of a person.
+- `read_particle_classes`: reads the classes of a set that are particles.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryopick.errors import FormatError
@@ -14,7 +15,7 @@ from cryopick.experiments.classes2d.rule import ClassVerdict
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
 
-__all__ = ["read_corrections", "write_verdicts"]
+__all__ = ["read_corrections", "read_particle_classes", "write_verdicts"]
 
 _COLUMNS = ("set", "class", "particles", "resolution_ang", "strength", "rule", "person")
 _VERDICT_BY_WORD = {"particle": True, "junk": False, "": None}
@@ -53,15 +54,8 @@ def read_corrections(path: Path, sets: Sequence[ClassAssignment]) -> dict[tuple[
     if not path.is_file():
         return {}
     corrections = {}
-    rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
-    for line, row in enumerate(rows, start=2):
-        word = (row.get("person") or "").strip().lower()
-        if word not in _VERDICT_BY_WORD or not set(_COLUMNS) <= row.keys():
-            raise FormatError(
-                f"{path}:{line}: expected particle, junk or an empty cell in the column person, "
-                f"found {word!r}; correct the row, or remove the table to start again"
-            )
-        verdict = _VERDICT_BY_WORD[word]
+    for line, row in _read_rows(path):
+        verdict = _VERDICT_BY_WORD[row["person"]]
         if verdict is not None:
             key = int(row["set"]), int(row["class"])
             if _count_particles(sets, *key) != int(row["particles"]):
@@ -72,6 +66,51 @@ def read_corrections(path: Path, sets: Sequence[ClassAssignment]) -> dict[tuple[
                 )
             corrections[key] = verdict
     return corrections
+
+
+def read_particle_classes(path: Path, set_number: int) -> list[int]:
+    """Read the numbers of the classes of a set that are particles, by a person or else by the rule.
+
+    Args:
+        path: The table.
+        set_number: Number of the set, from 1.
+
+    Raises:
+        FormatError: The table has other columns, an unknown verdict or no class of this set.
+    """
+    is_particle = {
+        int(row["class"]): _VERDICT_BY_WORD.get(row["person"] or row["rule"])
+        for _, row in _read_rows(path)
+        if int(row["set"]) == set_number and int(row["particles"])
+    }
+    if not is_particle:
+        raise FormatError(
+            f"{path}: expected classes of set {set_number}, found none; give the table that "
+            "`cryopick validate classes` wrote beside the folder of this set"
+        )
+    return [number for number, verdict in is_particle.items() if verdict]
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows with their line numbers, verdicts in lower case.
+
+    Raises:
+        FormatError: The table has other columns, or an unknown verdict.
+    """
+    rows = csv.DictReader(read_text(path).splitlines(), delimiter="\t")
+    for line, row in enumerate(rows, start=2):
+        row["person"] = (row.get("person") or "").strip().lower()
+        if row["person"] not in _VERDICT_BY_WORD or not set(_COLUMNS) <= row.keys():
+            raise FormatError(
+                f"{path}:{line}: expected particle, junk or an empty cell in the column person, "
+                f"found {row['person']!r}; correct the row, or remove the table to start again"
+            )
+        if not all(str(row[name]).isdecimal() for name in ("set", "class", "particles")):
+            raise FormatError(
+                f"{path}:{line}: expected whole numbers in the columns set, class and particles; "
+                "correct the row, or remove the table to start again"
+            )
+        yield line, row
 
 
 def _count_particles(sets: Sequence[ClassAssignment], position: int, number: int) -> int:
