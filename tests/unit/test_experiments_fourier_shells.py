@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryopick.errors import FormatError, SettingsError
+from cryopick.errors import FormatError, MicrographError, SettingsError
 from cryopick.experiments.fourier_shells import (
     ShellCorrelation,
     compute_shell_correlation,
@@ -96,7 +96,8 @@ def test_the_mask_keeps_the_centre_and_removes_the_corners():
 
 def write_map(path, density, voxel_ang=2.0):
     header = np.zeros(256, "<i4")
-    header[:4] = *density.shape, 2
+    header[:4] = *density.shape[::-1], 2
+    header[7:10] = density.shape[::-1]
     header.view("<f4")[10:13] = voxel_ang * len(density)
     Path(path).write_bytes(header.tobytes() + density.astype("<f4").tobytes())
 
@@ -104,9 +105,15 @@ def write_map(path, density, voxel_ang=2.0):
 def test_maps_of_other_sizes_and_files_that_are_no_maps_are_refused(tmp_path):
     with pytest.raises(SettingsError, match="cubes of the same size"):
         compute_shell_correlation(noise(0), noise(0, 8), 1.0)
-    (tmp_path / "flat.mrc").write_bytes(b"\0" * 3000)
-    with pytest.raises(FormatError, match="expected a cubic map"):
+    (tmp_path / "zeros.mrc").write_bytes(b"\0" * 3000)
+    with pytest.raises(MicrographError, match="expected a volume"):
+        read_map(tmp_path / "zeros.mrc")
+    write_map(tmp_path / "flat.mrc", noise(0, 8)[:3])
+    with pytest.raises(FormatError, match="found 8 x 8 x 3 voxels"):
         read_map(tmp_path / "flat.mrc")
+    write_map(tmp_path / "holes.mrc", np.full((8, 8, 8), np.nan))
+    with pytest.raises(FormatError, match="not finite"):
+        read_map(tmp_path / "holes.mrc")
     write_map(tmp_path / "unitless.mrc", noise(0, 8), voxel_ang=0.0)
     with pytest.raises(FormatError, match="states no voxel size"):
         read_map(tmp_path / "unitless.mrc")

@@ -21,6 +21,7 @@ import numpy as np
 
 from cryopick.array_types import Float, Float32
 from cryopick.errors import FormatError, SettingsError
+from cryopick.io.images.mrc import open_mrc_volume
 
 __all__ = [
     "FSC_THRESHOLD",
@@ -72,24 +73,23 @@ def read_map(path: Path) -> tuple[Float32[np.ndarray, "depth height width"], flo
     """Read a cubic map and its voxel size in ångströms from an uncompressed MRC file.
 
     Raises:
-        FormatError: The file is not such a map.
+        MicrographError: The file is no volume, or is truncated or compressed.
+        FormatError: The map is not cubic, states no voxel size or has voxels that are not finite.
     """
-    content = path.read_bytes()
-    header = np.frombuffer(content[:1024].ljust(1024, b"\0"), "<i4")
-    side, mode, extension = int(header[0]), int(header[3]), int(header[23])
-    lengths = np.frombuffer(content[40:52].ljust(12, b"\0"), "<f4")
-    is_cubic = 1 < side == header[1] == header[2] and mode == 2
-    if not is_cubic or len(content) < 1024 + extension + 4 * side**3:
+    voxels, voxel_size_ang = open_mrc_volume(path)
+    depth, height, width = voxels.shape
+    if not depth == height == width:
         raise FormatError(
-            f"{path}: expected a cubic map of 32-bit floats in an MRC file, found "
-            f"{header[0]} x {header[1]} x {header[2]} voxels of mode {mode}"
+            f"{path}: expected a cubic map, found {width} x {height} x {depth} voxels; pad the map"
         )
-    if not 0 < lengths[0] < math.inf:
+    if voxel_size_ang is None:
         raise FormatError(
             f"{path}: the header states no voxel size; write it with the program that made the map"
         )
-    voxels = np.frombuffer(content, "<f4", side**3, 1024 + extension)
-    return voxels.reshape(side, side, side), float(lengths[0]) / side
+    density = voxels.read().astype(np.float32)
+    if not np.isfinite(density).all():
+        raise FormatError(f"{path}: has voxels that are not finite; reconstruct the map again")
+    return density, voxel_size_ang
 
 
 def mask_sphere(

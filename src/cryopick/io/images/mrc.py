@@ -133,10 +133,10 @@ def open_mrc_volume(path: Path) -> tuple[PixelFile, float | None]:
     image, header = _describe_header(head, "MRC")
     fault = "it is compressed; unpack it first" if is_compressed else image.fault
     if header is None or fault:
-        raise MicrographError(f"{path}: expected a tomogram in MRC format: {fault}")
+        raise MicrographError(f"{path}: expected a volume in MRC format: {fault}")
     if header.read_integer("nz") < 2:
         raise MicrographError(
-            f"{path}: expected a tomogram, found one section; use `cryopick pick` for micrographs"
+            f"{path}: expected a volume, found one section; use `cryopick pick` for micrographs"
         )
     if path.stat().st_size < header.expected_bytes:
         raise MicrographError(
