@@ -101,8 +101,8 @@ def benchmark(
         list[float] | None,
         Option(
             metavar="λ",
-            help="Penalty weight of ge-kl and ge-binomial to compare; repeatable. [default: as for "
-            "`cryopick train`]",
+            help="Penalty weight of ge-kl and ge-binomial to compare, which ge-binomial multiplies "
+            "as `cryopick train` does; repeatable. [default: as for `cryopick train`]",
         ),
     ] = None,
     warm_up_steps: Annotated[

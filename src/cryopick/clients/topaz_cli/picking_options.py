@@ -187,7 +187,8 @@ def _add_learning(parser: Parser) -> None:
         "--slack",
         type=float,
         default=-1.0,
-        help="weight of the GE penalty; negative: 10 for GE-KL, 1 for GE-binomial",
+        help="weight of the GE penalty; negative: 10 for GE-KL, 1 for GE-binomial; that of "
+        "GE-binomial is multiplied by 240 over the unlabelled regions of a minibatch",
     )
     add("--autoencoder", type=float, default=0.0, help="weight of the reconstruction error")
     add("--l2", type=float, default=0.0, help="weight of the L2 penalty")
