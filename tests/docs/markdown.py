@@ -9,6 +9,8 @@ empty folder per page, and so are `$ relion_…`, `$ mkdir` and `$ mv`. Comments
     <!-- exits with: 1 -->                 above a block: expected exit status of its commands
     <!-- output within: 5 % -->            above a block: compare the printed lines with the output,
                                            words exactly and numbers within this tolerance
+    <!-- output within: 5 %, 0.02 -->      the same, and numbers from 0 to 1 that have a fraction,
+                                           such as average precision, within 0.02
 """
 
 import re
@@ -30,13 +32,38 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """Largest difference between shown and actual numbers.
+
+    Attributes:
+        relative: Of the larger number.
+        in_fractions: Of numbers from 0 to 1 with a fraction; None for the relative one.
+    """
+
+    relative: float
+    in_fractions: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Tolerance":
+        relative, _, in_fractions = text.partition(",")
+        frac = float(in_fractions) if in_fractions else None
+        return cls(float(relative.strip().removesuffix("%")) / 100, frac)
+
+    def holds(self, shown: str, actual: str) -> bool:
+        a, b = (float(text.replace(",", "").replace("−", "-")) for text in (shown, actual))
+        if self.in_fractions is not None and "." in shown and 0 <= a <= 1:
+            return abs(a - b) <= self.in_fractions + 1e-9
+        return abs(a - b) <= self.relative * max(abs(a), abs(b)) + 1e-9
+
+
+@dataclass(frozen=True)
 class Block:
     kind: str
     text: str
     line: int
     status: int = 0
     is_run: bool = True
-    tolerance: float | None = None
+    tolerance: Tolerance | None = None
 
     @property
     def commands(self) -> list[str]:
@@ -78,23 +105,19 @@ def blocks(text: str) -> list[Block]:
             line=text.count("\n", 0, match.start("text")) + 1,
             status=int(match["why"]) if match["word"] == "exits with" else 0,
             is_run=match["word"] != "not run",
-            tolerance=_parse_tolerance(match["why"]) if match["word"] == "output within" else None,
+            tolerance=Tolerance.parse(match["why"]) if match["word"] == "output within" else None,
         )
         for match in _BLOCK.finditer(text)
     ]
 
 
-def _parse_tolerance(text: str) -> float:
-    return float(text.removesuffix("%").strip()) / 100
-
-
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?")
 
 
-def find_wrong_numbers(shown: list[str], output: str, tolerance: float) -> list[str]:
+def find_wrong_numbers(shown: list[str], output: str, tolerance: Tolerance) -> list[str]:
     """Return a message for each shown line that the output lacks or has with other numbers.
 
-    Words must be equal, numbers within the relative tolerance; … at the end of a line stands for
+    Words must be equal, numbers within the tolerance; … at the end of a line stands for
     the rest of it.
     """
     actual = [line.strip() for line in output.splitlines()]
@@ -117,13 +140,9 @@ def _has_same_words(beginning: str, line: str, *, is_whole: bool) -> bool:
     return words == others if is_whole else others.startswith(words)
 
 
-def _has_near_numbers(shown: str, actual: str, tolerance: float) -> bool:
-    pairs = zip(_numbers(shown), _numbers(actual), strict=False)
-    return all(abs(a - b) <= tolerance * max(abs(a), abs(b)) + 1e-9 for a, b in pairs)
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(n.replace(",", "").replace("−", "-")) for n in _NUMBER.findall(text)]
+def _has_near_numbers(shown: str, actual: str, tolerance: Tolerance) -> bool:
+    pairs = zip(_NUMBER.findall(shown), _NUMBER.findall(actual), strict=False)
+    return all(tolerance.holds(*pair) for pair in pairs)
 
 
 def shared_folders(text: str) -> list[str]:

@@ -85,7 +85,7 @@ def test_shown_numbers_are_compared_with_the_output_within_the_tolerance():
     output = "4,300 picks found\naverage precision  0.9300\nbest F1   0.9  threshold -0.5 at x\n"
 
     def wrong(*shown):
-        return markdown.find_wrong_numbers(list(shown), output, 0.05)
+        return markdown.find_wrong_numbers(list(shown), output, markdown.Tolerance(0.05))
 
     assert (
         wrong("4,381 picks found", "average precision  0.9348", "best F1            0.91 …") == []
@@ -96,6 +96,18 @@ def test_shown_numbers_are_compared_with_the_output_within_the_tolerance():
     assert len(wrong("best F1 0.9")) == 1
 
 
+def test_fractions_have_a_tolerance_of_their_own():
+    tolerance = markdown.Tolerance.parse("20 %, 0.03")
+
+    def wrong(*shown):
+        return markdown.find_wrong_numbers(list(shown), "4300 picks, AP 0.9300, 1 of 2", tolerance)
+
+    assert wrong("4800 picks, AP 0.9590, 1 of 2") == []
+    assert len(wrong("4800 picks, AP 0.9610, 1 of 2")) == 1
+    assert len(wrong("5500 picks, AP 0.9300, 1 of 2")) == 1
+    assert len(wrong("4300 picks, AP 0.9300, 1 of 3")) == 1
+
+
 def test_the_output_and_tolerance_of_a_block_are_read():
     text = (
         "<!-- output within: 5 % -->\n```console\n$ cryopick a \\\n    --b\n1 pick\n…\n"
@@ -104,7 +116,7 @@ def test_the_output_and_tolerance_of_a_block_are_read():
 
     (block,) = markdown.blocks(text)
 
-    assert block.tolerance == pytest.approx(0.05)
+    assert block.tolerance == markdown.Tolerance(pytest.approx(0.05))
     assert block.is_run
     assert list(block.outputs) == block.commands
     assert list(block.outputs.values()) == [["1 pick"], ["2 picks …"]]
