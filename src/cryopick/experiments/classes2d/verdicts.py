@@ -107,7 +107,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             )
         if not all(str(row[name]).isdecimal() for name in ("set", "class", "particles")):
             raise FormatError(
-                f"{path}:{line}: expected whole numbers in the columns set, class and particles; "
+                f"{path}:{line}: expected integers in the columns set, class and particles; "
                 "correct the row, or remove the table to start again"
             )
         yield line, row
