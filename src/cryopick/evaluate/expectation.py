@@ -116,6 +116,8 @@ class AutomaticSelection:
             no such micrographs.
         empty_micrographs: Micrographs that are probably empty.
         drops_empty: None of the picks on these micrographs are selected.
+        is_capped: Most micrographs are probably empty and none clearly shows particles, so that at
+            most one pick of each is selected.
     """
 
     picks: Picks
@@ -123,6 +125,7 @@ class AutomaticSelection:
     expected: ExpectedMetrics | None
     empty_micrographs: tuple[str, ...]
     drops_empty: bool = False
+    is_capped: bool = False
 
 
 def select_automatically(
@@ -155,7 +158,8 @@ def select_automatically(
     empty_micrographs = tuple(name for name, populated in named_flags if not populated)
     on_populated = picks.select(is_populated[picks.index])
     expected = estimate_metrics(on_populated, labels) if len(on_populated) else None
-    if labels is None and _is_mostly_empty(verdicts):
+    is_capped = labels is None and _is_mostly_empty(verdicts)
+    if is_capped:
         threshold = _find_strict_threshold(picks)
     else:
         threshold = (expected or estimate_metrics(picks, labels)).best_threshold
@@ -165,6 +169,7 @@ def select_automatically(
         expected=expected,
         empty_micrographs=empty_micrographs,
         drops_empty=drop_empty,
+        is_capped=is_capped,
     )
 
 

@@ -23,6 +23,8 @@ from cryopick.web.storage.run_picks import PickFilter, RunPicks
 __all__ = ["choose_picks_to_review", "measure_run"]
 
 _MAX_PER_MICROGRAPH = 2  # uncertain picks to review
+_F1_REASON = "Highest F1 expected from the distribution of the scores."
+_CAPPED_REASON = "No micrograph clearly shows particles: at most one pick of each is selected."
 _MIN_VERDICTS = 10  # with fewer reviewed picks the interval of the precision is too wide to show
 
 
@@ -53,10 +55,11 @@ def measure_run(project: AnnotationProject, run: str) -> dict[str, Any]:
 def _estimate(project: AnnotationProject, run: str, threshold: float) -> dict[str, Any] | None:
     """Estimate precision, recall and the number of particles from the scores alone."""
     picks = project.runs.picks(run)
-    if not len(picks.score):
+    if picks.selection is None:
         return None
     distribution = picks.distribution
     return {
+        "is_capped": picks.selection.is_capped,
         "precision": asdict(distribution.estimate_precision(threshold)),
         "recall": asdict(distribution.estimate_recall(threshold)),
         "count": asdict(distribution.count),
@@ -110,15 +113,13 @@ def _describe_precision(n_true: int, total: int, source: str) -> dict[str, Any]:
 def _suggest_thresholds(
     project: AnnotationProject, run: str, table: Picks, truth: Picks, complete: list[str]
 ) -> list[dict[str, Any]]:
-    suggestions = [
-        {
-            "name": "Automatic",
-            "threshold": project.runs.picks(run).automatic_threshold,
-            "reason": "Highest F1 expected from the distribution of the scores.",
-        }
-    ]
-    if not project.jobs.is_calibrated(run):
-        suggestions.clear()
+    suggestions: list[dict[str, Any]] = []
+    if project.jobs.is_calibrated(run):
+        picks = project.runs.picks(run)
+        is_capped = picks.selection is not None and picks.selection.is_capped
+        reason = _CAPPED_REASON if is_capped else _F1_REASON
+        threshold = picks.automatic_threshold
+        suggestions.append({"name": "Automatic", "threshold": threshold, "reason": reason})
     particles = truth.restrict([name for name in complete if name in truth.micrographs])
     if len(particles):
         radius_px = _radius_px(project, particles)

@@ -5,17 +5,22 @@
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Integer
-from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
+from cryopick.evaluate.emptiness import Verdict
+from cryopick.evaluate.expectation import AutomaticSelection, estimate_metrics, select_automatically
+from cryopick.evaluate.score_distribution import ScoreDistribution
+from cryopick.picks import Picks
 
 __all__ = ["BINS", "PickFilter", "RunPicks"]
 
 BINS = 2048
+_DECIMALS = range(3, 12)  # of the automatic threshold
 _STEPS = [digit * 10.0**power for power in range(-4, 7) for digit in (1, 2, 5)]
 
 
@@ -43,12 +48,16 @@ class RunPicks:
         xy_px: Centres (x, y) in raw pixels.
         score: Logits.
         micrographs: Micrographs that were picked, including those without picks.
+        verdicts: Verdict of the run on each micrograph; empty if it has not ended.
+        label_scores: Scores of labels that the model did not learn from, if there are any.
     """
 
     mids: Integer[np.ndarray, " picks"]
     xy_px: Float[np.ndarray, "picks 2"]
     score: Float[np.ndarray, " picks"]
     micrographs: tuple[int, ...]
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    label_scores: Float[np.ndarray, " labels"] | None = None
 
     def rows_of(self, mid: int) -> slice:
         """Return the rows of the picks of a micrograph."""
@@ -80,28 +89,72 @@ class RunPicks:
         return np.union1d(self.bin_edges, [threshold])
 
     @cached_property
+    def selection(self) -> AutomaticSelection | None:
+        """Selection of the automatic threshold, as on the command line; None without picks."""
+        if not len(self.score):
+            return None
+        verdicts = None
+        if self.verdicts.keys() >= set(self.micrographs):
+            verdicts = [self.verdicts[mid] for mid in sorted(self.micrographs)]
+        return select_automatically(self._table, verdicts=verdicts, labels=self.label_scores)
+
+    @cached_property
     def distribution(self) -> ScoreDistribution:
-        """Distribution of the scores, from which precision and recall are estimated."""
-        return fit_score_distribution(self.score.astype(np.float64))
+        """Distribution of the scores, from which precision and recall are estimated.
+
+        Micrographs that are probably empty do not count, unless all are.
+        """
+        expected = self.selection.expected if self.selection else None
+        return (expected or estimate_metrics(self._table, self.label_scores)).distribution
+
+    @cached_property
+    def automatic_threshold(self) -> float:
+        """The automatic threshold with three decimals, as people type it, or more if needed.
+
+        It selects the same picks as without rounding; 0 without picks.
+        """
+        if self.selection is None:
+            return 0.0
+        threshold = self.selection.threshold
+        n_selected = int((self.score >= threshold).sum())
+        for decimals in _DECIMALS:
+            for round_off in (math.floor, math.ceil):
+                short = round_off(threshold * 10**decimals) / 10**decimals
+                if int((self.score >= short).sum()) == n_selected:
+                    return short
+        return threshold
 
     @property
-    def automatic_threshold(self) -> float:
-        """Threshold of the highest expected F1, with three decimals, as people type it."""
-        if not len(self.score):
-            return 0.0
-        threshold = min(self.distribution.best_threshold, float(self.score.max()))
-        return math.floor(threshold * 1000) / 1000
+    def _table(self) -> Picks:
+        """The picks, with the numbers of the micrographs as names."""
+        mids = np.sort(np.array(self.micrographs, np.int64))
+        return Picks(
+            micrographs=tuple(map(str, mids.tolist())),
+            index=np.searchsorted(mids, self.mids),
+            xy_px=self.xy_px,
+            score=self.score.astype(np.float64),
+        )
 
-    def pack(self, mid: int, keep: Bool[np.ndarray, " picks"]) -> bytes:
+    def pack(
+        self,
+        mid: int,
+        keep: Bool[np.ndarray, " on_micrograph"],
+        labels: Float[np.ndarray, "labels 3"] | None = None,
+    ) -> bytes:
         """Pack the selected picks of a micrograph for the page, in little-endian order.
 
-        The layout is four uint32, of which the first is the version of the layout and the second
-        the number of picks, followed by all x, all y and all scores as float32.
+        The layout is four uint32: the version of the layout, the numbers of picks and labels, and
+        0; then all x, all y and all scores of the picks, and those of the labels, as float32.
+
+        Args:
+            mid: The micrograph.
+            keep: Its selected picks.
+            labels: x, y and score of labels that count as particles above that score.
         """
         rows = self.rows_of(mid)
-        selected = keep[rows]
-        columns = (*self.xy_px[rows][selected].T, self.score[rows][selected])
-        header = np.array([1, int(selected.sum()), 0, 0], "<u4").tobytes()
+        labels = np.zeros((0, 3)) if labels is None else labels
+        columns = (*self.xy_px[rows][keep].T, self.score[rows][keep], *labels.T)
+        header = np.array([1, int(keep.sum()), len(labels), 0], "<u4").tobytes()
         return header + b"".join(column.astype("<f4").tobytes() for column in columns)
 
     def colour_range(self, threshold: float) -> tuple[float, float]:

@@ -15,12 +15,14 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import CryopickError, InputError, NotFoundError
+from cryopick.evaluate.emptiness import Verdict
 from cryopick.evaluate.spacing import is_inside_margin, select_spaced
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.storage.database import ProjectDatabase, current_time
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_picks import PickFilter, RunPicks
+from cryopick.workflows.derived_table import read_label_scores
 from cryopick.workflows.micrograph_table import micrograph_table_file, read_micrograph_table
 from cryopick.workflows.table_output import settings_file
 
@@ -165,6 +167,7 @@ class ProjectRuns:
                 "INSERT OR REPLACE INTO micrograph_verdict VALUES (?, ?, ?)",
                 [row for row in rows if row[1] is not None],
             )
+        self._picks.pop(run, None)  # they know the verdicts
 
     def last_model(self) -> Path | None:
         """Return the model that was trained last, or None."""
@@ -205,11 +208,23 @@ class ProjectRuns:
                     arrays = {name: file[name] for name in file.files}
             except FileNotFoundError:
                 raise InputError(f"{title}: has no picks yet") from None
-            micrographs = tuple(arrays["micrographs"].tolist())
-            picks = RunPicks(arrays["mids"], arrays["xy_px"], arrays["score"], micrographs)
+            picks = RunPicks(
+                mids=arrays["mids"],
+                xy_px=arrays["xy_px"],
+                score=arrays["score"],
+                micrographs=tuple(arrays["micrographs"].tolist()),
+                verdicts=self._verdicts(run),
+                label_scores=read_label_scores(self.folder(run) / "picks.json"),
+            )
             # The page shows one run at a time, and compares two.
             self._picks = {**dict(list(self._picks.items())[-1:]), run: picks}
         return picks
+
+    def _verdicts(self, run: str) -> dict[int, Verdict]:
+        """Return the verdicts of a run; those of micrographs that it skipped are none."""
+        rows = self._database.rows("SELECT mid, verdict FROM micrograph_verdict WHERE run = ?", run)
+        known = set(Verdict)
+        return {row["mid"]: Verdict(row["verdict"]) for row in rows if row["verdict"] in known}
 
     def pick_filter(self, run: str) -> PickFilter:
         """Return the threshold, edge margin and minimum distance of a run."""
@@ -261,7 +276,8 @@ class ProjectRuns:
 
     def pack_picks(self, run: str, mid: int) -> bytes:
         """Pack the picks on a micrograph, at any threshold, in the layout of `RunPicks.pack`."""
-        return self.picks(run).pack(mid, self.spacing_mask(run))
+        picks = self.picks(run)
+        return picks.pack(mid, self.spacing_mask(run)[picks.rows_of(mid)])
 
     def table(self, run: str, keep: Bool[np.ndarray, " picks"]) -> Picks:
         """Return selected picks as a table that also lists micrographs without picks, by path."""
