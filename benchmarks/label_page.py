@@ -127,7 +127,7 @@ def measure_picks(page: Page) -> None:
     for key in "]" * 15 + "[" * 15:
         page.keyboard.press(key)
         page.wait_for_timeout(60)
-    report("threshold to painted micrograph", measures(page, "frame"))
+    report("threshold to painted micrograph", measures(page, "threshold-painted"))
     page.keyboard.press("w")
     page.wait_for_timeout(15_000)
     page.evaluate("performance.clearMeasures()")

@@ -55,18 +55,34 @@ def label(project, name, x, y=30.0, mid=1, kind="pos"):
 
 
 def counts(project):
-    """Return the number of particles in the histogram, the list of micrographs and the export."""
+    """Return the number of particles in the histogram, the list of micrographs and the export.
+
+    That of the wall of thumbnails is the same.
+    """
     histogram = project.corrections.histogram("r1")
     at = histogram["edges"].index(histogram["threshold"])
     project.corrections.store_counts("r1")
     rows = project.micrographs.list_rows(MicrographQuery(run="r1"))["rows"]
     table, parts = final_picks(project, "r1")
     assert sum(number for _, number in parts) == len(table)
+    assert sum(count_on_wall(project, mid) for mid in project.micrographs.usable()) == len(table)
     return (
         sum(histogram["counts"][at:]) + histogram["added"][at],
         sum(row["picks"] or 0 for row in rows),
         len(table),
     )
+
+
+def count_on_wall(project, mid):
+    """Count the rings of a thumbnail: picks above the threshold, and labels without such a pick."""
+    data = project.corrections.pack_picks("r1", mid)
+    _, n_picks, n_labels, _ = np.frombuffer(data, "<u4", 4)
+    columns = np.frombuffer(data, "<f4", offset=16)
+    assert len(columns) == 3 * (n_picks + n_labels)
+    best = columns[3 * n_picks :].reshape(3, -1)[2]
+    threshold = np.float32(project.runs.pick_filter("r1").threshold)
+    score = columns[2 * n_picks : 3 * n_picks]
+    return int((score >= threshold).sum() + (best < threshold).sum())
 
 
 def test_a_rejected_pick_and_a_missed_particle_count_everywhere_at_once(clean):

@@ -59,6 +59,19 @@ def test_picks_of_all_micrographs_are_sorted_by_score_both_ways(client, project)
     assert [item[3] for item in part["items"]] == [3.0, 1.0]
 
 
+def test_picks_in_exclusion_regions_and_on_excluded_micrographs_are_not_listed(client, project):
+    run = add_run(project, {1: [3.0, -1.0], 2: [5.0, 0.5], 3: [1.0]})
+
+    points = [(15, 25), (25, 25), (25, 35), (15, 35)]  # around the first pick
+    body = {"op": "region", "cid": "c", "id": "a", "mid": 1, "kind": "exclude", "points": points}
+    assert client.post("/api/ops", json={"ops": [body]}).status_code == 200
+    without_region = ask(client, run)
+    client.patch("/api/micrographs/2", json={"state": "skip"})
+
+    assert [item[3] for item in without_region["items"]] == [5.0, 1.0, 0.5, -1.0]
+    assert [item[3] for item in ask(client, run)["items"]] == [1.0, -1.0]
+
+
 def test_picks_nearest_to_the_threshold_come_first(client, project):
     run = add_run(project, {1: [3.0, -1.0], 2: [5.0, 0.5], 3: [1.0]})
 

@@ -187,8 +187,9 @@ def create_image_routes(project: AnnotationProject) -> APIRouter:
         return Response(jpeg, media_type="image/jpeg")
 
     @routes.get("/micrographs/{mid}/picks")
-    def picks(mid: Number, run: str) -> Response:
-        return Response(project.runs.pack_picks(run, mid), media_type="application/octet-stream")
+    def picks(mid: Number, run: str, corrected: bool = False) -> Response:
+        pack = project.corrections.pack_picks if corrected else project.runs.pack_picks
+        return Response(pack(run, mid), media_type="application/octet-stream")
 
     return routes
 

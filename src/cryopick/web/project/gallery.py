@@ -68,7 +68,10 @@ class _Items:
 
 
 class PickGallery:
-    """The picks of the runs of a project in any order; safe to use from several threads."""
+    """The picks of the runs of a project in any order; safe to use from several threads.
+
+    Picks in exclusion regions and on excluded micrographs are not listed.
+    """
 
     def __init__(self, project: AnnotationProject) -> None:
         self._project = project
@@ -177,14 +180,16 @@ class PickGallery:
         limits = replace(runs.pick_filter(query.run), threshold=0.0) if query.run else None
         threshold = query.threshold if query.order == "threshold" else 0.0
         order_key = ("order", self._base(query), query.order, threshold)
-        rows_key = (order_key, query, limits, self._project.annotations.seq)
+        excluded = self._project.corrections.excluded_micrographs() if query.run else None
+        rows_key = (order_key, query, limits, excluded, self._project.annotations.seq)
 
         def select() -> Integer[np.ndarray, " items"]:
             items = self._items(query)
             keep = np.ones(len(items.mids), bool)
             if query.run:
-                spaced = runs.spacing_mask(query.run)
-                keep[: len(spaced)] = spaced
+                corrected = self._project.corrections.correct(query.run)
+                is_outside = corrected.in_region | corrected.on_excluded
+                keep[: len(is_outside)] = corrected.candidates & ~is_outside
             if query.run and query.selected:
                 keep &= items.score >= query.threshold
             if query.show != "all":

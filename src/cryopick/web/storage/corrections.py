@@ -134,7 +134,7 @@ class CorrectionIndex:
             picks, candidates = self._runs.picks(run), self._runs.spacing_mask(run)
             self._open(run, picks)
             on_negative, in_region = np.zeros_like(candidates), np.zeros_like(candidates)
-            excluded = self._find_excluded()
+            excluded = self.excluded_micrographs()
             on_excluded = np.isin(picks.mids, [*excluded])
             mids, positions, scores = [], [np.zeros((0, 2))], [np.zeros(0)]
             for row in self._database.rows(f"{_ANNOTATED} ORDER BY mid"):
@@ -157,6 +157,19 @@ class CorrectionIndex:
                 label_best=np.concatenate(scores),
             )
 
+    def pack_picks(self, run: str, mid: int) -> bytes:
+        """Pack the particles of a micrograph at any threshold, in the layout of `RunPicks.pack`."""
+        with self._lock:
+            picks, candidates = self._runs.picks(run), self._runs.spacing_mask(run)
+            self._open(run, picks)
+            rows = picks.rows_of(mid)
+            if mid in self.excluded_micrographs():
+                return picks.pack(mid, np.zeros(rows.stop - rows.start, bool))
+            corrections = self._of_micrograph(mid, picks, candidates)
+            accepted = candidates[rows] & ~corrections.on_negative & ~corrections.in_region
+            labels = np.column_stack([corrections.label_xy_px, corrections.label_best])
+            return picks.pack(mid, accepted, labels)
+
     def _open(self, run: str, picks: RunPicks) -> None:
         """Discard the corrections of other picks, limits or sizes."""
         limits = self._runs.pick_filter(run)
@@ -169,7 +182,8 @@ class CorrectionIndex:
         """Return the settings on which the match radius depends."""
         return self._database.meta("diameter_ang"), self._database.meta("pixel_size_ang")
 
-    def _find_excluded(self) -> frozenset[int]:
+    def excluded_micrographs(self) -> frozenset[int]:
+        """Return the micrographs that people excluded."""
         rows = self._database.rows("SELECT id FROM micrograph WHERE state = 'skip'")
         return frozenset(row["id"] for row in rows)
 
@@ -233,7 +247,7 @@ class CorrectionIndex:
 
     def store_counts(self, run: str) -> None:
         """Store the numbers that the list of micrographs shows, unless they are up to date."""
-        key = f"{run} {self._runs.n_changes} {self._sizes()} {sorted(self._find_excluded())}"
+        key = f"{run} {self._runs.n_changes} {self._sizes()} {sorted(self.excluded_micrographs())}"
         with self._lock:
             if key in self._counted or not self._runs.has_picks(run):
                 return

@@ -48,8 +48,8 @@ const ACTIONS_BY_NAME = {
   todo: (_, event) => step(list.nextTodo(), event),
   gallery: () => (store.dialog.value = store.dialog.value === "gallery" ? null : "gallery"),
   wall: () => (store.dialog.value = store.dialog.value === "wall" ? null : "wall"),
-  lower: (fine) => changeThresholdOrBrush(-1, fine),
-  higher: (fine) => changeThresholdOrBrush(1, fine),
+  lower: (fine, event) => changeThresholdOrBrush(-1, fine, event),
+  higher: (fine, event) => changeThresholdOrBrush(1, fine, event),
   zoom: (which) => stage.now?.zoom(which === "in" ? 1.4 : 1 / 1.4),
   fit: () => stage.now?.fit(),
   one: () => stage.now?.oneToOne(),
@@ -113,11 +113,11 @@ function follow(done) {
   if (done && done.mid !== store.micrograph.value?.id) session.open(done.mid);
 }
 
-/** @param {number} by @param {string} fine */
-function changeThresholdOrBrush(by, fine) {
+/** @param {number} by @param {string} fine @param {KeyboardEvent} [event] */
+function changeThresholdOrBrush(by, fine, event) {
   if (store.tool.value === "erase" && !fine)
     store.brushAng.value = Math.round(Math.min(3000, Math.max(20, store.brushAng.value * 1.15 ** by)));
-  else picks.step(by * (fine ? 1 : 16));
+  else picks.step(by * (fine ? 1 : 16), event?.timeStamp);
 }
 
 /** Position of the keyboard cursor; initially the centre of the view. @returns {[number, number]} */

@@ -130,6 +130,7 @@ const body = (/** @type {boolean} */ dry_run) => ({
 let previews = 0; // requested so far; an answer to an earlier one is out of date
 const updatePreview = () => {
   const number = ++previews;
+  written.value = null; // it was another export
   const apply = (/** @type {import("./types.js").ExportSummary} */ summary) => {
     if (number === previews) preview.value = summary;
   };

@@ -24,11 +24,14 @@ export async function load() {
   }
 }
 
-/** Unpack 16 bytes of header (bytes 4 to 7: number of picks), then all x, all y, all scores as float32. @param {ArrayBuffer} data */
+/** Unpack 16 bytes of header (from byte 4: numbers of picks and labels), then all x, all y, all scores as float32 of both. @param {ArrayBuffer} data */
 export function unpack(data) {
-  const n = new DataView(data).getUint32(4, true);
-  const part = (/** @type {number} */ k) => new Float32Array(data, 16 + 4 * n * k, n);
-  return { n, x: part(0), y: part(1), score: part(2) };
+  const [, picks, labels] = new Uint32Array(data, 0, 4);
+  const part = (/** @type {number} */ n, /** @type {number} */ start) => {
+    const column = (/** @type {number} */ k) => new Float32Array(data, start + 4 * n * k, n);
+    return { n, x: column(0), y: column(1), score: column(2) };
+  };
+  return { ...part(picks, 16), labels: part(labels, 16 + 12 * picks) };
 }
 
 export async function readScores() {
@@ -48,8 +51,9 @@ export async function readScores() {
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
-/** @param {number} t @param {boolean} final */
-export function setThreshold(t, final) {
+/** @param {number} t @param {boolean} final @param {number} [since] time of the user's request */
+export function setThreshold(t, final, since = performance.now()) {
+  store.requested.threshold ??= since;
   store.threshold.value = t;
   clearTimeout(timer);
   timer = setTimeout(flushThreshold, final ? 0 : 400);
@@ -90,12 +94,12 @@ async function sendFilter(change) {
   }
 }
 
-/** Move the threshold by some bins. @param {number} bins */
-export function step(bins) {
+/** Move the threshold by some bins. @param {number} bins @param {number} [since] time of the user's request */
+export function step(bins, since) {
   const s = store.scores.value;
   if (!s || store.threshold.value === null) return;
   const at = Math.min(s.edges.length - 1, Math.max(0, nearestEdge(s.edges, store.threshold.value) + bins));
-  setThreshold(s.edges[at], false);
+  setThreshold(s.edges[at], false, since);
   store.announce(`threshold ${s.edges[at].toFixed(2)}, ${countSelected()} selected`);
 }
 

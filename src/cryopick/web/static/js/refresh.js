@@ -4,6 +4,7 @@
 import * as list from "./micrographs.js";
 import * as picks from "./picks.js";
 import * as store from "./store.js";
+import { pickSets } from "./thumbnails.js";
 
 const PAUSE_MS = 200;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -14,6 +15,7 @@ export function refreshNumbers() {
   clearTimeout(timer);
   timer = setTimeout(() => {
     store.revision.value++;
+    pickSets.clear();
     if (store.run.value?.has_picks) {
       picks.readScores();
       list.refresh();

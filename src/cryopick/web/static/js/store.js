@@ -49,8 +49,8 @@ export const lens = signal(/** @type {import("./types.js").Lens} */ ({ view: "fi
 /** Histogram of the 256 grey values of the displayed image. @type {import("../vendor/ui.js").Signal<Uint32Array | null>} */
 export const greys = signal(null);
 export const zoom = signal(1);
-/** Time at which the micrograph was requested, to measure how long its image takes. */
-export const requested = { at: 0 };
+/** Times at which the micrograph and another threshold were requested, to measure how long painting takes. */
+export const requested = { at: 0, threshold: /** @type {number | null} */ (null) };
 /** The open micrograph cannot be shown. @type {import("../vendor/ui.js").Signal<{id: number, text: string} | null>} */
 export const failure = signal(null);
 /** Opacity of the score map over the image, 0 to 1. */

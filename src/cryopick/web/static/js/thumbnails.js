@@ -7,7 +7,7 @@ import { scoreColour } from "./viewer/stamps.js";
 import { greysOf } from "./viewer/tiles.js";
 
 /** @typedef {{bytes: Uint8Array, width: number, height: number, scale: number}} Thumbnail  scale: micrograph px per pixel */
-/** @typedef {import("./viewer/paint.js").PickSet} PickSet */
+/** @typedef {ReturnType<typeof unpack>} PickSet */
 
 const MAX_KEPT = 600;
 
@@ -30,6 +30,7 @@ class Kept {
     }
     this.map.set(key, null);
     this.fetch(key).then((value) => {
+      if (!this.map.has(key)) return; // forgotten meanwhile
       this.map.set(key, value);
       for (const first of this.map.keys()) {
         if (this.map.size <= MAX_KEPT) break;
@@ -38,6 +39,11 @@ class Kept {
       arrived();
     }, () => this.map.delete(key));
     return null;
+  }
+
+  /** Forget all values, which have changed. */
+  clear() {
+    this.map.clear();
   }
 }
 
@@ -50,13 +56,17 @@ export const images = new Kept(async (key) => {
   return { ...greysOf(await createImageBitmap(await response.blob())), scale };
 });
 
+/** Picks that nobody has rejected, and labels with the best score of the picks near each. */
 export const pickSets = new Kept(async (key) => {
   const [run, id] = key.split(" ");
-  return /** @type {PickSet} */ (unpack(await (await ask(`micrographs/${id}/picks`, { query: { run } })).arrayBuffer()));
+  return unpack(await (await ask(`micrographs/${id}/picks`, { query: { run, corrected: true } })).arrayBuffer());
 });
 
+/** Number of particles: picks at or above a threshold, and labels without such a pick. @param {PickSet} set @param {number} threshold */
+export const countParticles = (set, threshold) => countAbove(set, threshold) + set.labels.score.filter((best) => best < threshold).length;
+
 /** Number of picks at or above a threshold; they are sorted by descending score. @param {PickSet} set @param {number} threshold */
-export function countAbove(set, threshold) {
+function countAbove(set, threshold) {
   let [low, high] = [0, set.n];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -81,6 +91,7 @@ function ring(radius) {
 }
 
 const COLOURS = 24;
+const LABEL = 0xff9ae34b; // of particles added by hand, as on the micrograph
 /** @type {Uint32Array | null} */
 let palette = null;
 function colours() {
@@ -91,10 +102,10 @@ function colours() {
   return palette;
 }
 
-/** Draw a thumbnail with the picks at or above a threshold, and the labels as squares.
+/** Draw a thumbnail with the picks at or above a threshold, and the labels without such a pick.
  * @param {HTMLCanvasElement} canvas @param {Thumbnail} image @param {PickSet | null} set
  * @param {{width: number, threshold: number, radius: number, range: [number, number], table: Uint32Array}} look  width and radius in canvas and micrograph px
- * @returns {number} picks drawn */
+ * @returns {number} rings drawn */
 export function drawThumbnail(canvas, image, set, { width, threshold, radius, range, table }) {
   const zoom = width / image.width;
   const height = Math.round(image.height * zoom);
@@ -105,20 +116,21 @@ export function drawThumbnail(canvas, image, set, { width, threshold, radius, ra
     const row = Math.min(image.height - 1, Math.floor(y / zoom)) * image.width;
     for (let x = 0; x < width; x++) out[y * width + x] = table[image.bytes[row + Math.min(image.width - 1, Math.floor(x / zoom))]];
   }
-  const n = set ? countAbove(set, threshold) : 0;
   const scale = zoom / image.scale;
   const r = Math.max(2, Math.round(radius * scale));
   const [dark, line] = [ring(r + 1), ring(r)];
   const steps = COLOURS / (range[1] - range[0] || 1);
-  if (set)
-    for (let i = n - 1; i >= 0; i--) {
-      const [cx, cy] = [Math.round((set.x[i] + 0.5) * scale), Math.round((set.y[i] + 0.5) * scale)];
-      const colour = colours()[Math.min(COLOURS, Math.max(0, Math.round((set.score[i] - range[0]) * steps)))];
-      write(out, width, height, dark, cx, cy, 0xff000000);
-      write(out, width, height, line, cx, cy, colour);
-    }
+  const mark = (/** @type {{x: Float32Array, y: Float32Array}} */ at, /** @type {number} */ i, /** @type {number} */ colour) => {
+    const [cx, cy] = [Math.round((at.x[i] + 0.5) * scale), Math.round((at.y[i] + 0.5) * scale)];
+    write(out, width, height, dark, cx, cy, 0xff000000);
+    write(out, width, height, line, cx, cy, colour);
+  };
+  if (set) {
+    for (let i = countAbove(set, threshold) - 1; i >= 0; i--) mark(set, i, colours()[Math.min(COLOURS, Math.max(0, Math.round((set.score[i] - range[0]) * steps)))]);
+    for (let i = 0; i < set.labels.n; i++) if (set.labels.score[i] < threshold) mark(set.labels, i, LABEL);
+  }
   /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
-  return n;
+  return set ? countParticles(set, threshold) : 0;
 }
 
 /** @param {Uint32Array} out @param {number} width @param {number} height @param {Int32Array} offsets @param {number} cx @param {number} cy @param {number} colour */

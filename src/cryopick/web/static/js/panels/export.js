@@ -47,13 +47,13 @@ export function Export({ formats, updatePreview, write, version }) {
         <label class="field"><span class="name">Box size, px</span><${NumberBox} min="0" max="10000" value=${wanted.box_px || store.project.value.box_px} on=${(/** @type {number | null} */ v) => set({ box_px: Math.max(0, Math.round(v ?? 0)) })} />
           <span class="hint">Side of the boxes in .box, .cbox and EMAN files.</span></label>
         <label class="tick"><input type="checkbox" checked=${wanted.replace} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => set({ replace: e.target.checked })} /> Replace existing files</label>
-        <div class="buttons"><button class=${highlight("export")} disabled=${!wanted.formats.length || !p?.n || p.problem} onClick=${write}>Export ${p?.n ? plural(p.n, "particle") : ""}</button></div>
       </section>
       <section class="card" aria-label="Preview" aria-live="polite">
         <header><h2>${written.value ? "Exported" : "Preview"}</h2></header>
         ${p?.problem && html`<p class="note bad">${p.problem}</p>`}
         ${p && html`<div class="kept"><strong class="num" data-test="export-count">${count(p.n)}</strong><span>particles<br /><span class="muted small">on ${plural(p.n_micrographs, "micrograph")}</span></span></div>
           ${(p.parts ?? []).length > 0 && html`<dl class="facts-grid small">${(p.parts ?? []).map((part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}
+          ${!written.value && html`<div class="buttons"><button class=${highlight("export")} disabled=${!wanted.formats.length || !p.n || p.problem} onClick=${write}>Export ${p.n ? plural(p.n, "particle") : ""}</button></div>`}
           <ul class="files">${(p.files ?? []).map((f) => html`<li key=${f.path}><code title=${f.path}>${relativePath(f.path)}</code>${written.value && html` <a data-test="download" href=${downloadAddress(f.path)} download>Download</a>`}${f.exists && !written.value && html` <span class=${`badge ${wanted.replace ? "warn" : "bad"}`}>${wanted.replace ? "will be replaced" : "exists"}</span>`}</li>`)}</ul>`}
         ${written.value && html`<p class="note good" role="status" data-test="written">Exported ${plural(written.value.files?.length ?? 0, "file")}.</p>
           ${written.value.command && html`<div class="field"><span class="name">Equivalent commands</span><pre class="mono command">${written.value.command}</pre></div>`}`}

@@ -24,9 +24,9 @@ const band = signal(/** @type {{x0: number, y0: number, x1: number, y1: number} 
 
 /** Rows and columns at the current size of the window. */
 export function layout() {
-  const cell = SIZES[size.value];
   const { width, height } = area.value;
-  const columns = Math.max(1, Math.floor((width - GAP) / (cell + GAP)));
+  const columns = Math.max(1, Math.floor((width - GAP) / (SIZES[size.value] + GAP)));
+  const cell = Math.floor((width - GAP) / columns) - GAP; // the rows fill the window
   const rowHeight = cell + CAPTION + GAP;
   const rows = Math.ceil(gallery.total.value / columns);
   const full = rows * rowHeight + GAP;
@@ -66,8 +66,8 @@ export function Gallery({ go }) {
         ${[["open", source === "picks" ? "Not reviewed" : "All labels"], ["pos", "Accepted"], ["neg", "Rejected"], ...(source === "picks" ? [["all", "All"]] : [])].map(([id, name]) => html`<option value=${id}>${name}</option>`)}</select></label>
       <${Segments} name="Size" value=${size.value} on=${(/** @type {string} */ v) => (size.value = v)} choices=${[["small", "S"], ["medium", "M"], ["large", "L"]]} />
       <span class="spacer"></span>
-      <span class="num muted" data-test="gallery-total">${plural(gallery.total.value, "crop")}${gallery.selection.value.size ? `, ${count(gallery.selection.value.size)} selected` : ""}</span>
-      <span class="buttons"><button disabled=${store.readOnly.value || !gallery.total.value} title="Y" onClick=${() => gallery.judge("pos")}>Accept <kbd>Y</kbd></button>
+      <span class="buttons"><span class="num muted" data-test="gallery-total">${plural(gallery.total.value, "crop")}${gallery.selection.value.size ? `, ${count(gallery.selection.value.size)} selected` : ""}</span>
+      <button disabled=${store.readOnly.value || !gallery.total.value} title="Y" onClick=${() => gallery.judge("pos")}>Accept <kbd>Y</kbd></button>
       <button disabled=${store.readOnly.value || !gallery.total.value} title="N" onClick=${() => gallery.judge("neg")}>Reject <kbd>N</kbd></button>
       <button disabled=${!gallery.total.value} onClick=${() => show(go)}>Show on micrograph <kbd>Enter</kbd></button></span>
     </div>`;

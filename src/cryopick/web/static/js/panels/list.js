@@ -6,7 +6,7 @@ import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { plural } from "../widgets.js";
 import { changeQuery, listing, loadRows, rowAt } from "../micrographs.js";
-import { ListFilter, ListSort } from "./list_filter.js";
+import { ListFilter, ListSort, verdictBadge } from "./list_filter.js";
 
 const ROW = 46;
 const scroll = signal(0);
@@ -93,6 +93,5 @@ function badge(row) {
   if (row.state === "all") return html`<span class="badge good" title=${`All particles are labelled (${keyFor("all")})`}>✓ all</span>`;
   if (row.suggested && row.suggested <= 5 && !row.pos && listing.value.sort === "suggested") return html`<span class="badge on">suggested</span>`;
   if (row.state === "skip") return html`<span class="badge">excluded</span>`;
-  if (row.verdict === "probably empty") return html`<span class="badge warn">empty?</span>`;
-  return null;
+  return verdictBadge(row) || null;
 }

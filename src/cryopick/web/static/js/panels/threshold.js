@@ -73,6 +73,7 @@ function Metrics({ scores, go }) {
   const { recall, precision, estimated, is_calibrated: isCalibrated = true } = scores.metrics ?? {};
   const interval = (/** @type {import("../types.js").Interval | undefined} */ i) => i ? html`${percent(i.value)} <span class="muted nowrap">(${Math.round(100 * i.low)} to ${percent(i.high)})</span>` : html`<span class="muted">unknown</span>`;
   return html`${!isCalibrated && html`<p class="note warn" data-test="ranking-only">Ranking only: these scores are not calibrated. They order the picks, but do not estimate precision, recall or numbers.</p>`}
+  ${estimated?.is_capped && html`<p class="note warn" data-test="capped">No micrograph clearly shows particles, so the automatic threshold keeps at most one pick of each. Check the micrographs, the diameter and the pixel size.</p>`}
   <table class="metrics small"><thead><tr><th><span class="sr">Metric</span></th><th>Estimated</th><th>Measured</th></tr></thead><tbody>
     <tr><th scope="row">Precision</th><td data-test="estimated-precision">${interval(estimated?.precision)}</td>
       <td data-test="precision">${precision?.value == null ? html`<span class="muted">unknown</span>`
@@ -80,7 +81,7 @@ function Metrics({ scores, go }) {
     <tr><th scope="row">Recall</th><td data-test="estimated-recall">${interval(estimated?.recall)}</td>
       <td title="On labelled particles that were held out of the training">${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</td></tr>
   </tbody></table>
-  ${estimated && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph)} particles per micrograph, ${roundCount(estimated.count.value)} in all (95 %: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
+  ${estimated && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph)} particles per micrograph, ${roundCount(estimated.count.value)} in all (<span class="nowrap">95 %</span>: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
   ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Review 40 random picks (2 min)</button>`
     : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }

@@ -7,10 +7,10 @@ import { combo } from "../keys.js";
 import { listing, loadRows, rowAt } from "../micrographs.js";
 import * as picks from "../picks.js";
 import * as store from "../store.js";
-import { countAbove, drawThumbnail, images, pickSets } from "../thumbnails.js";
+import { countParticles, drawThumbnail, images, pickSets } from "../thumbnails.js";
 import { greyTable } from "../viewer/lut.js";
 import { formatScore, plural, Segments } from "../widgets.js";
-import { ListFilter, ListSort } from "./list_filter.js";
+import { ListFilter, ListSort, verdictBadge } from "./list_filter.js";
 import { openAt, Screen, useArea } from "./screen.js";
 
 const SIZES = /** @type {Record<string, number>} */ ({ small: 170, medium: 250, large: 380 });
@@ -40,6 +40,7 @@ function layout() {
 /** @param {{go: (step: string) => void}} props */
 export function Wall({ go }) {
   const scores = store.scores.value;
+  useEffect(() => pickSets.clear(), []); // limits and corrections may have changed
   const bar = html`<div class="bar" role="toolbar" aria-label="Wall">
     ${scores && html`<${ThresholdBar} scores=${scores} />`}
     <${ListSort} /><${ListFilter} />
@@ -86,14 +87,13 @@ function Cell({ index, place, go }) {
   const style = { left: `${GAP + (index % place.columns) * (place.width + GAP)}px`, top: `${GAP + Math.floor(index / place.columns) * place.rowHeight}px`, width: `${place.width}px` };
   if (!row) return html`<div class="thumb" style=${style}></div>`;
   const [kind, state] = STATES[row.state] ?? ["", ""];
-  const isEmpty = row.verdict === "probably empty";
   return html`<div class=${`thumb ${index === focus.value ? "at" : ""} ${row.state === "skip" ? "out" : ""}`} id=${`wall-${index}`} role="option" aria-selected=${index === focus.value} style=${style} title=${row.path}
       onClick=${() => ((focus.value = index), openAt(row.id, null, null, go))}>
     ${row.problem ? html`<p class="gone" style=${{ height: `${place.height}px` }}>${row.problem}</p>` : html`<canvas data-id=${row.id} aria-hidden="true" style=${{ width: `${place.width}px`, height: `${place.height}px` }}></canvas>`}
     <span class="cut"><bdi>${row.name.replace(/\.\w{2,4}$/, "")}</bdi></span>
     <span class="small num muted"><span class="wall-count" data-count=${row.id}></span>${row.pos ? html` ${plural(row.pos, "label")}` : ""}
       ${row.problem ? html`<span class="badge bad">problem</span>` : state && html`<span class=${`badge ${kind}`}>${state}</span>`}
-      ${isEmpty && html`<span class="badge warn">probably empty</span>`}</span></div>`;
+      ${verdictBadge(row)}</span></div>`;
 }
 
 /** Draw all visible thumbnails whenever the threshold, the contrast or the visible part changes.
@@ -106,7 +106,7 @@ function paintAll(root) {
     const began = performance.now();
     const { black, white, invert, view, lowpass } = store.lens.peek();
     const table = greyTable({ black, white, invert });
-    const threshold = store.threshold.peek() ?? Infinity;
+    const threshold = store.threshold.peek() === null ? Infinity : store.cut.peek();
     const range = /** @type {[number, number]} */ (store.scores.peek()?.colours ?? [-3, 6]);
     const run = store.runId.peek();
     const ratio = Math.min(2, window.devicePixelRatio || 1);
@@ -116,7 +116,7 @@ function paintAll(root) {
       const image = images.get(`${id} ${view === "filtered" && lowpass ? `${lowpass} ${store.project.peek().pixel_size_ang}` : 0}`, arrived);
       const set = run === null ? null : pickSets.get(`${run} ${id}`, arrived);
       const label = root.querySelector(`[data-count="${id}"]`);
-      if (label) label.textContent = set ? plural(countAbove(set, threshold), "pick") : "";
+      if (label) label.textContent = set ? plural(countParticles(set, threshold), "pick") : "";
       if (image && canvas.clientWidth) drawn += drawThumbnail(canvas, image, set, { width: Math.round(canvas.clientWidth * ratio), threshold, radius: store.radiusPx.peek(), range, table });
     }
     const ended = performance.now();

@@ -43,6 +43,8 @@ export class Stage {
     this.frame = 0;
     /** @type {number | null} time of the pointer press of an edit that is not painted yet */
     this.editStarted = null;
+    /** @type {number | null} time at which another threshold was requested, until it is painted */
+    this.thresholdStarted = null;
     /** @type {number | null} time of the request for a micrograph that is not painted yet */
     this.openStarted = null;
     this.watcher = new ResizeObserver(() => this.resize());
@@ -207,6 +209,10 @@ export class Stage {
     if (marks && this.editStarted !== null) {
       performance.measure("edit-painted", { start: this.editStarted, end: ended });
       this.editStarted = null;
+    }
+    if (marks && this.thresholdStarted !== null) {
+      performance.measure("threshold-painted", { start: this.thresholdStarted, end: ended });
+      this.thresholdStarted = null;
     }
     if (picture && this.plane && this.openStarted !== null) {
       performance.measure("micrograph-painted", { start: this.openStarted, end: ended });

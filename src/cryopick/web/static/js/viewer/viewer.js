@@ -261,6 +261,8 @@ function watch(newStage) {
     }),
     effect(() => {
       for (const s of [store.threshold, store.selected, store.cursor, store.outline, store.overlay, store.hidden, store.tool, store.ruler, store.brushAng, store.pixelSize, store.scores, store.step, store.showBoxes, store.project, store.candidate, store.onlyMine]) s.value;
+      newStage.thresholdStarted ??= store.requested.threshold;
+      store.requested.threshold = null;
       newStage.redraw("marks");
     }),
     effect(() => {
