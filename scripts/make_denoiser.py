@@ -21,7 +21,8 @@ from cryopick.denoise.model_file import DENOISER, save_denoiser
 from cryopick.denoise.network import DenoisingNetwork
 from cryopick.denoise.settings import DenoiserTrainingSettings
 from cryopick.denoise.simulated_pairs import SimulatedPairs
-from cryopick.denoise.training import DenoisingProgress, train_denoiser
+from cryopick.denoise.training import train_denoiser
+from cryopick.train.averaged_training import StepProgress
 
 RECIPE = DenoiserTrainingSettings()
 
@@ -36,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
 
-    def print_progress(progress: DenoisingProgress) -> None:
+    def print_progress(progress: StepProgress) -> None:
         minutes = (time.monotonic() - started) / 60
         message = f"step {progress.step}  loss {progress.loss:.4f}  {minutes:.1f} min"
         print(message, file=sys.stderr, flush=True)

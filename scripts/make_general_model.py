@@ -32,13 +32,14 @@ from cryopick.picks import Picks, concatenate
 from cryopick.simulate.domain import Domain
 from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.molecules import Molecule
+from cryopick.train.averaged_training import StepProgress
 from cryopick.train.calibration_fit import apply_calibration, fit_platt_scaling
 from cryopick.train.pretrain.fields import (
     Example,
     make_example,
     simulate_examples,
 )
-from cryopick.train.pretrain.recipe import PretrainingProgress, train_general_model
+from cryopick.train.pretrain.recipe import train_general_model
 from cryopick.train.pretrain.settings import GeneralSettings
 
 HELD_OUT = ("IgG1_1igy", "RET-GFRa2-NRTN_6gl7", "MCR_1e6v", "Spike_6vxx")
@@ -148,7 +149,7 @@ def main() -> None:
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def print_progress(progress: PretrainingProgress) -> None:
+    def print_progress(progress: StepProgress) -> None:
         minutes = (time.monotonic() - started) / 60
         print(
             f"step {progress.step}  loss {progress.loss:.4f}  {minutes:.1f} min",

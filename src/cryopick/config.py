@@ -5,6 +5,7 @@ A settings class is a frozen dataclass with keyword-only fields that validates i
 `float`, `bool`, `Path`, a `Literal`, a tuple of those, another settings class (a TOML table),
 or any of these `| None`. A key that is missing from the file takes its default.
 
+- `check_ranges`: check the ranges of fields in `__post_init__`.
 - `load_toml`: read settings from a file; every mistake in it is an error.
 - `to_toml`: convert settings to the text of such a file.
 - `hash_settings`: short identifier of settings, equal for equal values.
@@ -25,7 +26,7 @@ from typing import Any, Literal, TypeVar
 from cryopick.errors import FormatError, SettingsError
 from cryopick.runs.text_files import read_text
 
-__all__ = ["Help", "hash_settings", "load_toml", "to_toml"]
+__all__ = ["Help", "check_ranges", "hash_settings", "load_toml", "to_toml"]
 
 Settings = TypeVar("Settings")
 
@@ -52,6 +53,43 @@ class Help:
     default: str = ""
     option: str = ""
     metavar: str = ""
+
+
+def check_ranges(
+    settings: object,
+    names: str,
+    *,
+    above: int | float = -math.inf,
+    minimum: int | float = -math.inf,
+    below: int | float = math.inf,
+    maximum: int | float = math.inf,
+) -> None:
+    """Check that fields are finite numbers in a range.
+
+    Args:
+        settings: The settings.
+        names: Names of the fields, separated by spaces. Fields that are None are not checked, and
+            each item of a tuple is.
+        above: The values must exceed this.
+        minimum: Smallest valid value.
+        below: The values must be smaller than this.
+        maximum: Largest valid value.
+
+    Raises:
+        SettingsError: A value lies outside the range, or is infinite or not a number.
+    """
+    for name in names.split():
+        values = getattr(settings, name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if value is None or (above < value < below and minimum <= value <= maximum):
+                continue
+            limits = {"above": above, "at least": minimum, "below": below, "at most": maximum}
+            words = [f"{word} {limit}" for word, limit in limits.items() if math.isfinite(limit)]
+            if math.isfinite(minimum) and math.isfinite(maximum):
+                words = [f"between {minimum} and {maximum}"]
+            if not math.isfinite(value):
+                words.append("finite")
+            raise SettingsError(f"{name} must be {' and '.join(words)}; got {value}")
 
 
 def load_toml(

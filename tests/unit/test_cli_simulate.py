@@ -82,7 +82,7 @@ def test_options_take_precedence_over_a_settings_file(run_words):
     [
         ("--molecule z", "molecule must be one of"),
         ("--particles 5000", "particles must be at most"),
-        ("--width-px 3", "width_px must be at least 64 pixels; got 3"),
+        ("--width-px 3", "width_px must be at least 64; got 3"),
     ],
 )
 def test_invalid_simulations_are_refused_in_one_line(run_words, words, message):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryopick.config import hash_settings, load_toml, to_toml
+from cryopick.config import check_ranges, hash_settings, load_toml, to_toml
 from cryopick.errors import FormatError, InputError, SettingsError
 
 
@@ -121,3 +122,53 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path):
 def test_a_value_no_setting_can_have_is_refused():
     with pytest.raises(TypeError, match="settings cannot have the type complex"):
         to_toml(Outer(name=1j))
+
+
+@dataclass(frozen=True)
+class Values:
+    length: float | None = None
+    pair: tuple[float, ...] = ()
+
+
+numbers = st.floats() | st.integers(-4, 4).map(float)
+
+
+@given(numbers, st.floats(-3, 3), st.floats(-3, 3), st.booleans(), st.booleans())
+def test_a_field_is_refused_unless_it_is_in_its_range(value, one, other, with_low, with_high):
+    low, high = sorted((one, other))
+    limits = {
+        "minimum" if with_low else "above": low,
+        "maximum" if with_high else "below": high,
+    }
+    is_above = value >= low if with_low else value > low
+    is_below = value <= high if with_high else value < high
+
+    for settings in (Values(length=value), Values(pair=(value,))):
+        name = "length" if settings.length is not None else "pair"
+        if is_above and is_below:
+            check_ranges(settings, name, **limits)
+        else:
+            with pytest.raises(SettingsError, match=f"{name} must be .*; got "):
+                check_ranges(settings, name, **limits)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "message"),
+    [
+        (0.0, {"above": 0}, "length must be above 0; got 0.0"),
+        (math.inf, {"above": 0}, "length must be above 0 and finite; got inf"),
+        (math.nan, {"minimum": 0}, "length must be at least 0 and finite; got nan"),
+        (1.0, {"minimum": 0, "below": 1}, "length must be at least 0 and below 1; got 1.0"),
+        (2.0, {"above": 0, "maximum": 1}, "length must be above 0 and at most 1; got 2.0"),
+        (2.0, {"minimum": 0, "maximum": 1}, "length must be between 0 and 1; got 2.0"),
+    ],
+)
+def test_the_range_is_named(value, limits, message):
+    with pytest.raises(SettingsError) as caught:
+        check_ranges(Values(length=value), "length", **limits)
+
+    assert str(caught.value) == message
+
+
+def test_fields_without_a_value_are_not_checked():
+    check_ranges(Values(), "length pair", above=0)

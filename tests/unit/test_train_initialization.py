@@ -99,7 +99,7 @@ def test_the_weight_of_the_general_model_falls_with_the_number_of_labels():
         ),
         (
             {"init": "general", "general_model_weight": -1.0},
-            "general_model_weight must be 0 or more",
+            "general_model_weight must be at least 0",
         ),
     ],
 )

@@ -3,12 +3,10 @@
 - `SuggestSettings`: number of candidates and micrographs to suggest.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
 
 __all__ = ["SuggestSettings"]
 
@@ -40,10 +38,5 @@ class SuggestSettings:
     ] = None
 
     def __post_init__(self) -> None:
-        for name in ("count", "micrographs"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingsError(f"{name} must be at least 1; got {value}")
-        expected = self.particles_per_micrograph
-        if expected is not None and not 0 < expected < math.inf:
-            raise SettingsError(f"particles_per_micrograph must be above 0; got {expected}")
+        check_ranges(self, "count micrographs", minimum=1)
+        check_ranges(self, "particles_per_micrograph", above=0)

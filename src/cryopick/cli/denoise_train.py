@@ -60,9 +60,9 @@ def denoise_train(
     from cryopick.denoise.half_set_training import HalfSetTraining, train_on_half_sets
     from cryopick.denoise.half_sets import pair_half_sets
     from cryopick.denoise.model_file import DENOISER
-    from cryopick.denoise.training import DenoisingProgress
     from cryopick.io.inputs import find_micrographs
     from cryopick.model.torch_device import require_torch_device
+    from cryopick.train.averaged_training import StepProgress
 
     settings = options.build(defaults={"steps": _STEPS, "falling_steps": _STEPS // 2})
     pairs = pair_half_sets(find_micrographs(even), find_micrographs(odd))
@@ -84,7 +84,7 @@ def denoise_train(
                 skipped.append(path)
                 events.emit(FileSkipped.from_error(path, error))
 
-        def on_progress(progress: DenoisingProgress) -> None:
+        def on_progress(progress: StepProgress) -> None:
             nonlocal last_step
             advance(progress.step - last_step)
             last_step = progress.step

@@ -18,10 +18,11 @@ from cryopick.denoise.half_sets import HalfSetPairs, prepare_half_sets
 from cryopick.denoise.model_file import load_denoiser, save_denoiser
 from cryopick.denoise.network import DenoisingNetwork
 from cryopick.denoise.settings import DenoiserTrainingSettings
-from cryopick.denoise.training import DenoisingProgress, train_denoiser
+from cryopick.denoise.training import train_denoiser
 from cryopick.errors import CryopickError, InputError, OutputExistsError
 from cryopick.runs.ledger import identify_file
 from cryopick.runs.lock import exclusive_lock
+from cryopick.train.averaged_training import StepProgress
 
 __all__ = ["HalfSetTraining", "train_on_half_sets"]
 
@@ -68,7 +69,7 @@ def train_on_half_sets(
     training: HalfSetTraining,
     device: torch.device,
     on_prepared: Callable[[Path, CryopickError | None], None] = lambda *_: None,
-    on_progress: Callable[[DenoisingProgress], None] = lambda _: None,
+    on_progress: Callable[[StepProgress], None] = lambda _: None,
 ) -> None:
     """Train a denoiser, or resume an interrupted run, and write it.
 

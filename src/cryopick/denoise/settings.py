@@ -4,12 +4,17 @@
 - `DenoiserTrainingSettings`: settings of the training.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
+from cryopick.train.averaged_settings import (
+    AverageDecay,
+    AveragedTrainingSettings,
+    CheckpointInterval,
+    LearningRate,
+    Steps,
+)
 
 __all__ = ["DenoiseSettings", "DenoiserTrainingSettings"]
 
@@ -48,50 +53,32 @@ class DenoiseSettings:
     ] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("pixel_size_ang", "working_size_ang", "low_pass_ang"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value:g}")
-        if not 0 <= self.gaussian_px < math.inf:
-            raise SettingsError(f"gaussian_px must be at least 0; got {self.gaussian_px:g}")
+        check_ranges(self, "pixel_size_ang working_size_ang low_pass_ang", above=0)
+        check_ranges(self, "gaussian_px", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiserTrainingSettings:
+class DenoiserTrainingSettings(AveragedTrainingSettings):
     """Settings of the training of a denoiser; the field names are options of `denoise-train`.
 
     Raises:
         SettingsError: A value lies outside its range.
     """
 
-    steps: Annotated[int, Help("Number of training steps.")] = 550
+    steps: Steps = 550
+    learning_rate: LearningRate = 8e-4
+    average: AverageDecay = 0.99
+    checkpoint_every: CheckpointInterval = 50
     pairs: Annotated[int, Help("Number of pairs of image patches per step.")] = 4
-    learning_rate: Annotated[float, Help("Learning rate.")] = 8e-4
     falling_steps: Annotated[
         int, Help("Number of last steps in which the learning rate falls.")
     ] = 150
     final_rate_frac: Annotated[
         float, Help("Fraction of the learning rate that is left after the last step.")
     ] = 0.25
-    average: Annotated[
-        float,
-        Help("Decay per step of the moving average of the weights, which is the result."),
-    ] = 0.99
-    checkpoint_every: Annotated[int, Help("Number of steps between checkpoints.")] = 50
-    seed: Annotated[int, Help("Seed of the random number generators.")] = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "pairs", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("falling_steps", "seed"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} must be at least 0; got {getattr(self, name)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise SettingsError(f"learning_rate must be above 0; got {self.learning_rate:g}")
-        if not 0 <= self.final_rate_frac <= 1:
-            raise SettingsError(
-                f"final_rate_frac must be between 0 and 1; got {self.final_rate_frac:g}"
-            )
-        if not 0 <= self.average < 1:
-            raise SettingsError(f"average must be at least 0 and below 1; got {self.average:g}")
+        super().__post_init__()
+        check_ranges(self, "pairs", minimum=1)
+        check_ranges(self, "falling_steps", minimum=0)
+        check_ranges(self, "final_rate_frac", minimum=0, maximum=1)

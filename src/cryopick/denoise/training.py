@@ -24,9 +24,10 @@ from cryopick.array_types import Float32
 from cryopick.denoise.network import DenoisingNetwork
 from cryopick.denoise.settings import DenoiserTrainingSettings
 from cryopick.model.torch_device import autocast_context
-from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
+from cryopick.train.averaged_training import Checkpoint, StepProgress, run_steps
+from cryopick.train.checkpoint import Checkpointed
 
-__all__ = ["DenoisingProgress", "Pair", "PairSource", "train_denoiser"]
+__all__ = ["Pair", "PairSource", "train_denoiser"]
 
 _WARM_UP_STEPS = 20
 _HEADS_FRAC = 0.1  # learning rate of the heads, whose steps add up over all features
@@ -58,19 +59,6 @@ class PairSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class DenoisingProgress:
-    """Progress reported at a checkpoint.
-
-    Attributes:
-        step: Number of completed training steps.
-        loss: Mean of the loss since the previous checkpoint.
-    """
-
-    step: int
-    loss: float
-
-
 def train_denoiser(
     network: DenoisingNetwork,
     source: PairSource,
@@ -78,7 +66,7 @@ def train_denoiser(
     checkpoint: Path,
     key: str,
     *,
-    on_progress: Callable[[DenoisingProgress], None] = lambda _: None,
+    on_progress: Callable[[StepProgress], None] = lambda _: None,
 ) -> DenoisingNetwork:
     """Train a network, or resume an interrupted run.
 
@@ -108,21 +96,17 @@ def train_denoiser(
         "optimizer": optimizer,
         "average": average,
     }
-    state = TrainingState()
-    if checkpoint.exists():
-        state = load_checkpoint(checkpoint, parts, key, next(network.parameters()).device)
-    losses: list[float] = []
-    while state.step < settings.steps:
-        rate = settings.learning_rate * _schedule(state.step, settings)
+
+    def train_step(step: int) -> Tensor:
+        rate = settings.learning_rate * _schedule(step, settings)
         for group, frac in zip(optimizer.param_groups, (_HEADS_FRAC, 1.0), strict=True):
             group["lr"] = frac * rate
-        losses.append(_train_step(network, optimizer, source.draw(state.step, settings.pairs)))
+        loss = _train_step(network, optimizer, source.draw(step, settings.pairs))
         average.update_parameters(network)
-        state.step += 1
-        if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
-            save_checkpoint(checkpoint, parts, state, key)
-            on_progress(DenoisingProgress(state.step, float(np.mean(losses))))
-            losses.clear()
+        return loss
+
+    device = next(network.parameters()).device
+    run_steps(settings, Checkpoint(checkpoint, key, parts, device), train_step, on_progress)
     result = copy.deepcopy(average.module)
     assert isinstance(result, DenoisingNetwork)
     return result.eval()
@@ -130,7 +114,7 @@ def train_denoiser(
 
 def _train_step(
     network: DenoisingNetwork, optimizer: torch.optim.Optimizer, pairs: Sequence[Pair]
-) -> float:
+) -> Tensor:
     """Train on one minibatch and return its loss."""
     device = next(network.parameters()).device
     noisy, target = (
@@ -141,12 +125,12 @@ def _train_step(
     with autocast_context(device):
         estimate: Tensor = network(noisy)
     error = (estimate.float() - target).square().mean((1, 2, 3))
-    loss = (weight * error).mean()
+    loss: Tensor = (weight * error).mean()
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
     optimizer.step()
-    return float(loss.detach())
+    return loss
 
 
 def _schedule(step: int, settings: DenoiserTrainingSettings) -> float:

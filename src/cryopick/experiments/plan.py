@@ -4,13 +4,12 @@
 - `Trial`: one training run with one combination.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from cryopick.errors import SettingsError
+from cryopick.config import check_ranges
 from cryopick.model.model_file import load_model
 from cryopick.preprocess.settings import NormalizationKind
 from cryopick.train.initialization import (
@@ -90,18 +89,9 @@ class BenchmarkPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise SettingsError(f"repeats must be at least 1; got {self.repeats}")
-        for number in self.labels:
-            if number < 1:
-                raise SettingsError(f"labels must be at least 1; got {number}")
-        for factor in self.prior_factors:
-            if not 0 < factor < math.inf:
-                raise SettingsError(f"prior_factor must be above 0; got {factor}")
-        if self.evaluate_every < 0:
-            raise SettingsError(f"evaluate_every must be at least 0; got {self.evaluate_every}")
-        if self.seed < 0:
-            raise SettingsError(f"seed must be at least 0; got {self.seed}")
+        check_ranges(self, "repeats labels", minimum=1)
+        check_ranges(self, "prior_factors", above=0)
+        check_ranges(self, "evaluate_every seed", minimum=0)
 
     def list_trials(self) -> list[Trial]:
         """Return all trials, ordered by repeat: an interrupted benchmark has complete repeats.

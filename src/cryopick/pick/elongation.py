@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from cryopick.array_types import Bool, Float
+from cryopick.array_types import Bool, Float, Integer
 from cryopick.inference.score_map import ScoreMap
 
 __all__ = ["estimate_width", "guess_width", "measure_regions"]
@@ -41,23 +41,64 @@ def measure_regions(
         Sides of the rectangle with the same second moments, in pixels of the image, and the area
         in points of the map; one row per region.
     """
-    from scipy.ndimage import find_objects, label
-
     rows, columns = scores.logits.shape
     step = scores.step_px
-    positive = (scores.logits > 0) & usable[::step, ::step][:rows, :columns]
-    regions, _ = label(positive, np.ones((3, 3)))
-    shapes = []
-    for number, box in enumerate(find_objects(regions), 1):
-        points = np.argwhere(regions[box] == number)
-        if len(points) < _MIN_CELLS:
-            continue
-        variances = (
-            np.linalg.eigvalsh(np.cov(points.T, bias=True)) + 1 / 12
-        )  # of the points' own squares
-        width, length = np.sqrt(12 * variances) * step
-        shapes.append((length, width, len(points)))
-    return np.array(shapes, dtype=np.float64).reshape(-1, 3)
+    runs = _find_runs((scores.logits > 0) & usable[::step, ::step][:rows, :columns])
+    region = _connect_runs(*runs, columns)
+    row, start, stop = (values.astype(np.float64) for values in runs)
+    length = stop - start
+    sum_x = length * (start + stop - 1) / 2
+    sum_xx = _sum_squares(stop) - _sum_squares(start)
+    sums = (length, length * row, sum_x, length * row**2, row * sum_x, sum_xx)
+    area, *moments = (np.bincount(region, values) for values in sums)
+    is_large = area >= _MIN_CELLS
+    y, x, yy, xy, xx = (moment[is_large] / area[is_large] for moment in moments)
+    square = 1 / 12  # variance of a point's own square
+    var_y, var_x, covariance = yy - y**2 + square, xx - x**2 + square, xy - x * y
+    mean, spread = (var_y + var_x) / 2, np.hypot((var_y - var_x) / 2, covariance)
+    sides = [np.sqrt(12 * variance) * step for variance in (mean + spread, mean - spread)]
+    return np.stack([*sides, area[is_large]], axis=1)
+
+
+def _find_runs(
+    mask: Bool[np.ndarray, "rows columns"],
+) -> tuple[
+    Integer[np.ndarray, " runs"], Integer[np.ndarray, " runs"], Integer[np.ndarray, " runs"]
+]:
+    """Find the runs of true points in each row: row, first column, and column after the last."""
+    change = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, start = np.nonzero(change == 1)
+    return row, start, np.nonzero(change == -1)[1]
+
+
+def _connect_runs(
+    row: Integer[np.ndarray, " runs"],
+    start: Integer[np.ndarray, " runs"],
+    stop: Integer[np.ndarray, " runs"],
+    columns: int,
+) -> Integer[np.ndarray, " runs"]:
+    """Number the regions of runs that touch, also at corners, and return that of each run."""
+    # Positions in the order of the runs: a gap between rows keeps them from touching sideways.
+    stride = columns + 2
+    below = (row + 1) * stride
+    first = np.searchsorted(row * stride + stop, below + start)
+    count = np.searchsorted(row * stride + start, below + stop, side="right") - first
+    upper = np.repeat(np.arange(len(row)), count)
+    lower = np.arange(len(upper)) + np.repeat(first - (np.cumsum(count) - count), count)
+    root = np.arange(len(row))
+    while len(upper):
+        pair = np.sort(np.stack([root[upper], root[lower]]), axis=0)
+        differs = pair[0] != pair[1]
+        upper, lower, pair = upper[differs], lower[differs], pair[:, differs]
+        np.minimum.at(root, pair[1], pair[0])
+        while (root != root[root]).any():
+            root = root[root]
+    return np.unique(root, return_inverse=True)[1]
+
+
+def _sum_squares(stop: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
+    """Sum the squares of the integers below a number."""
+    return (stop - 1) * stop * (2 * stop - 1) / 6
 
 
 def estimate_width(regions_ang: Iterable[Float[np.ndarray, "_ 3"]]) -> float | None:

@@ -11,7 +11,7 @@ logits themselves, times a prior around it. Decision 0020 compares other measure
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _SIZE_POWER = 0.25
 _BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.7
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
 _MIN_RATIO = 1.15
+_MIN_DEVIATIONS = 3.0  # by which bright must exceed that, as peaks of noise are few and random
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,20 @@ class Evidence:
     Attributes:
         values: Evidence in any unit, the same for all; sizes in ångströms.
         micrographs: Number of micrographs that were scored.
+        variances: Variances of the values: the number of peaks of each height is random, with a
+            Poisson distribution. Missing ones are 0.
     """
 
     values: dict[tuple[FixedContrast, float], float]
     micrographs: int
+    variances: dict[tuple[FixedContrast, float], float] = field(default_factory=dict)
 
     @property
     def contrast(self) -> FixedContrast:
-        """The contrast with more evidence at its best size; dark unless bright has more."""
-        return "bright" if self.best("bright") > _MIN_RATIO * self.best("dark") else "dark"
+        """The contrast with more evidence at its best size; dark unless bright surely has more."""
+        excess = self.best("bright") - _MIN_RATIO * self.best("dark")
+        variance = self._variance_of_best("bright") + _MIN_RATIO**2 * self._variance_of_best("dark")
+        return "bright" if excess > _MIN_DEVIATIONS * math.sqrt(variance) else "dark"
 
     @property
     def scale(self) -> float:
@@ -52,11 +58,17 @@ class Evidence:
 
     def add(self, other: "Evidence") -> "Evidence":
         """Add evidence at other sizes."""
-        return Evidence({**self.values, **other.values}, self.micrographs)
+        values, variances = {**self.values, **other.values}, {**self.variances, **other.variances}
+        return Evidence(values, self.micrographs, variances)
 
     def best(self, contrast: FixedContrast) -> float:
         """Evidence of a contrast at the size that has most."""
         return max((v for (sign, _), v in self.values.items() if sign == contrast), default=0.0)
+
+    def _variance_of_best(self, contrast: FixedContrast) -> float:
+        keys = [key for key in self.values if key[0] == contrast]
+        best = max(keys, key=lambda key: self.values[key], default=None)
+        return 0.0 if best is None else self.variances.get(best, 0.0)
 
     def by_size(self, contrast: FixedContrast) -> dict[float, float]:
         """Evidence of a contrast by size, ascending."""
@@ -72,19 +84,20 @@ def measure_evidence(probe: Probe, given_ang: float | None = None) -> Evidence:
         probe: Peaks of the scores.
         given_ang: Size of the particles, if it is given.
     """
-    values = {
-        (contrast, size): _sum_peaks(logits, is_given=given_ang is not None)
-        * size**_SIZE_POWER
-        * _prior(size, given_ang)
-        / probe.area_ang2[size]
-        for (contrast, size), logits in probe.logits.items()
-    }
-    return Evidence(values, probe.micrographs)
+    values, variances = {}, {}
+    for (contrast, size), logits in probe.logits.items():
+        peaks = _weigh_peaks(logits, is_given=given_ang is not None)
+        factor = size**_SIZE_POWER * _prior(size, given_ang) / probe.area_ang2[size]
+        values[contrast, size] = factor * float(peaks.sum())
+        variances[contrast, size] = factor**2 * float(np.square(peaks).sum())
+    return Evidence(values, probe.micrographs, variances)
 
 
-def _sum_peaks(logits: Float[np.ndarray, " peaks"], *, is_given: bool) -> float:
+def _weigh_peaks(
+    logits: Float[np.ndarray, " peaks"], *, is_given: bool
+) -> Float[np.ndarray, " peaks"]:
     positive = np.maximum(logits, 0)
-    return float(positive.sum() if is_given else np.square(positive).sum())
+    return positive if is_given else np.square(positive)
 
 
 def _prior(size_ang: float, given_ang: float | None) -> float:

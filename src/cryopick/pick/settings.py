@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 from cryopick.inference.settings import Precision
 
@@ -121,10 +121,9 @@ class PickSettings:
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
-        for name in ("radius_ang", "diameter_ang", "width_ang", "scale_ang", "pixel_size_ang"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
+        check_ranges(self, "radius_ang diameter_ang width_ang scale_ang pixel_size_ang", above=0)
+        check_ranges(self, "step_px", minimum=1)
+        check_ranges(self, "margin_ang", minimum=0)
         self._check_range()
         if self.centre_offset_px is not None and len(self.centre_offset_px) != 2:
             raise SettingsError("centre_offset_px must be two numbers, x and y")
@@ -133,10 +132,6 @@ class PickSettings:
                 "width_ang needs a diameter_ang of at least the same length; "
                 f"got {self.width_ang:g} and {self.diameter_ang}"
             )
-        if self.step_px is not None and self.step_px < 1:
-            raise SettingsError(f"step_px must be at least 1; got {self.step_px}")
-        if not 0 <= self.margin_ang < math.inf:
-            raise SettingsError(f"margin_ang must be 0 or more; got {self.margin_ang}")
 
     def _check_range(self) -> None:
         if self.diameter_range_ang is None:

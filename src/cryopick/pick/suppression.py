@@ -152,15 +152,13 @@ def keep_distance(
         radius: Minimum distance, in the unit of `spacing_yx`.
         spacing_yx: Distance between neighbouring rows and columns.
     """
-    from scipy.spatial import cKDTree
-
     grid = peaks * np.array(spacing_yx)
     result = refined * np.array(spacing_yx)
     is_refined = np.ones(len(result), bool)
     is_pinned = np.zeros(len(result), bool)
     for attempt in range(2 * _MAX_PUSHES):
         # Rows are in order of score: the later peak of a pair has the lower score.
-        pairs = np.sort(cKDTree(result).query_pairs(radius, output_type="ndarray"), axis=1)
+        pairs = _find_close_pairs(result, radius)
         if not len(pairs):
             return result / spacing_yx
         if attempt >= _MAX_PUSHES:
@@ -175,3 +173,31 @@ def keep_distance(
         result[weaker] = np.where(is_refined[weaker, None], grid[weaker], pushed)
         is_refined[weaker] = False
     return peaks.astype(np.float64)
+
+
+def _find_close_pairs(
+    positions: Float[np.ndarray, "points 2"], radius: float
+) -> Integer[np.ndarray, "pairs 2"]:
+    """Find all pairs of points at most `radius` apart, the lower row number first.
+
+    Points are sorted into square cells of that side, and compared with those of the same cell and
+    of four of its neighbours; the other four find the same pairs.
+    """
+    if not len(positions) or radius <= 0:
+        return np.zeros((0, 2), np.int64)
+    row, column = (np.floor((positions - positions.min(axis=0)) / radius).astype(np.int64)).T
+    width = int(column.max()) + 2  # an empty column keeps rows of cells apart
+    cell = row * width + column
+    order = np.argsort(cell, kind="stable")
+    cell, positions = cell[order], positions[order]
+    pairs = []
+    for offset in (0, 1, width - 1, width, width + 1):
+        first = np.searchsorted(cell, cell + offset)
+        if offset == 0:
+            first = np.arange(1, len(cell) + 1)
+        count = np.searchsorted(cell, cell + offset, side="right") - first
+        one = np.repeat(np.arange(len(cell)), count)
+        other = np.arange(len(one)) + np.repeat(first - (np.cumsum(count) - count), count)
+        is_close = np.square(positions[one] - positions[other]).sum(axis=1) <= radius**2
+        pairs.append(np.stack([one[is_close], other[is_close]], axis=1))
+    return np.sort(order[np.concatenate(pairs)], axis=1)

@@ -5,12 +5,10 @@
 - `DIAMETER_PX`: particle diameter in working pixels.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
 
 __all__ = ["DIAMETER_PX", "NormalizationKind", "PreprocessSettings"]
 
@@ -55,7 +53,4 @@ class PreprocessSettings:
     ] = "dataset"
 
     def __post_init__(self) -> None:
-        for name in ("factor", "diameter_ang", "pixel_size_ang"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
+        check_ranges(self, "factor diameter_ang pixel_size_ang", above=0)

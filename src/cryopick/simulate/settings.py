@@ -6,15 +6,18 @@ numbers of all kinds of junk.
 - `SimulationSettings`: settings of simulated micrographs.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["SimulationSettings"]
+
+_FRACTIONS = (
+    "amplitude_contrast ice_variation_frac overlapping_frac preferred_frac gain_error_frac "
+    "carbon_prob"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +131,19 @@ class SimulationSettings:
     seed: Annotated[int, Help("Seed of the random number generators.")] = 0
 
     def __post_init__(self) -> None:
-        for names, is_fine, expected in _RULES:
-            for name in names.split():
-                value = getattr(self, name)
-                if value is not None and not is_fine(value):
-                    raise SettingsError(f"{name} must be {expected}; got {value}")
+        check_ranges(self, "width_px height_px", minimum=64)
+        check_ranges(self, "pixel_size_ang", minimum=0.1, maximum=100)
+        check_ranges(self, "diameter_ang", minimum=30, maximum=5000)
+        check_ranges(self, "voltage_kv", minimum=10, maximum=3000)
+        check_ranges(self, "defocus_um", above=0, maximum=20)
+        check_ranges(self, "contaminant_radius_ang", above=0, maximum=100_000)
+        check_ranges(self, "carbon_area_frac", above=0, below=1)
+        check_ranges(self, "dose_e_per_ang2 ice_thickness_ang min_distance_frac", above=0)
+        check_ranges(self, "particles filaments seed", minimum=0)
+        check_ranges(self, "astigmatism_um cs_mm b_factor_ang2 drift_ang", minimum=0)
+        check_ranges(self, "broken aggregates contaminants specks crystals gold", minimum=0)
+        check_ranges(self, "mtf_nyquist nps_nyquist", above=0, maximum=1)
+        check_ranges(self, _FRACTIONS, minimum=0, maximum=1)
         for name in ("defocus_um", "carbon_area_frac", "contaminant_radius_ang"):
             low, high = getattr(self, name)
             if low > high:
@@ -150,53 +161,3 @@ class SimulationSettings:
             gold=0.0,
             carbon_prob=0.0,
         )
-
-
-def _is_positive(value: float | int) -> bool:
-    return 0 < value < math.inf
-
-
-def _is_amount(value: float | int) -> bool:
-    return 0 <= value < math.inf
-
-
-def _is_share(value: float | int) -> bool:
-    return 0 <= value <= 1
-
-
-def _is_transfer(value: float | int) -> bool:
-    return 0 < value <= 1
-
-
-# Names of fields, the test each value must pass, and the range in words.
-_RULES: tuple[tuple[str, Callable[..., bool], str], ...] = (
-    ("width_px height_px", lambda side: side >= 64, "at least 64 pixels"),
-    ("pixel_size_ang", lambda size: 0.1 <= size <= 100, "between 0.1 and 100 Å"),
-    ("diameter_ang", lambda length: 30 <= length <= 5000, "between 30 and 5000 Å"),
-    ("voltage_kv", lambda voltage: 10 <= voltage <= 3000, "between 10 and 3000 kV"),
-    ("defocus_um", lambda pair: all(0 < d <= 20 for d in pair), "above 0 and at most 20 µm"),
-    ("dose_e_per_ang2 ice_thickness_ang min_distance_frac", _is_positive, "above 0 and finite"),
-    (
-        "particles filaments astigmatism_um cs_mm b_factor_ang2 drift_ang broken aggregates "
-        "contaminants specks crystals gold seed",
-        _is_amount,
-        "at least 0 and finite",
-    ),
-    (
-        "amplitude_contrast ice_variation_frac overlapping_frac preferred_frac gain_error_frac "
-        "carbon_prob",
-        _is_share,
-        "between 0 and 1",
-    ),
-    ("mtf_nyquist nps_nyquist", _is_transfer, "above 0 and at most 1"),
-    (
-        "contaminant_radius_ang",
-        lambda pair: all(0 < radius <= 1e5 for radius in pair),
-        "above 0 and at most 100000 Å",
-    ),
-    (
-        "carbon_area_frac",
-        lambda pair: all(0 < share < 1 for share in pair),
-        "above 0 and below 1",
-    ),
-)

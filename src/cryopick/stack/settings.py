@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["Edge", "StackSettings"]
@@ -104,10 +104,8 @@ class StackSettings:
     def __post_init__(self) -> None:
         if self.box_px is None and self.diameter_ang is None:
             raise SettingsError("give --box-px, the side of the boxes, or --diameter-ang")
-        for name in ("diameter_ang", "pixel_size_ang", "voltage_kv", "cs_mm", "amplitude_contrast"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
+        check_ranges(self, "diameter_ang pixel_size_ang", above=0)
+        check_ranges(self, "voltage_kv cs_mm amplitude_contrast", above=0)
         for name in ("box_px", "rescale_px"):
             side = getattr(self, name)
             if side is not None and (side < 2 or side % 2):

@@ -4,11 +4,10 @@
 - `ALIGNMENT_PX`: stride of the deepest level of the network.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["ALIGNMENT_PX", "DenoiserTraining"]
@@ -31,9 +30,9 @@ class DenoiserTraining:
     seed: Annotated[int, Help("Seed of the random number generators.")] = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.windows) < 1 or self.seed < 0:
-            raise SettingsError("steps and windows must be at least 1, and seed 0 or more")
-        if not 0 < self.learning_rate < math.inf:
-            raise SettingsError(f"learning_rate must be above 0; got {self.learning_rate}")
-        if not 8 <= self.side_px <= 256 or self.side_px % ALIGNMENT_PX:
-            raise SettingsError(f"side_px must be a multiple of 4 from 8 on; got {self.side_px}")
+        check_ranges(self, "steps windows", minimum=1)
+        check_ranges(self, "learning_rate", above=0)
+        check_ranges(self, "side_px", minimum=8, maximum=256)
+        check_ranges(self, "seed", minimum=0)
+        if self.side_px % ALIGNMENT_PX:
+            raise SettingsError(f"side_px must be a multiple of 4; got {self.side_px}")

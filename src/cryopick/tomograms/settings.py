@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 from cryopick.train.settings import ObjectiveName
 
@@ -81,23 +81,13 @@ class TomogramTraining:
     ] = 16.0
 
     def __post_init__(self) -> None:
-        positive = ("diameter_ang", "particles_per_tomogram", "working_voxel_ang", "learning_rate")
-        for name in (*positive, "max_memory_gb"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
-        for name in ("steps", "unlabelled_windows", "positive_windows", "width"):
-            if not 1 <= getattr(self, name) <= 1_000_000:
-                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.contrast < math.inf or not 0 <= self.max_turn_deg <= 180:
-            raise SettingsError("contrast must be 0 or more, and max_turn_deg 0 to 180")
-        if not _MIN_LABEL_RADIUS_PX <= self.label_radius_px < math.inf:
-            raise SettingsError(
-                f"label_radius_px must be at least {_MIN_LABEL_RADIUS_PX}; "
-                f"got {self.label_radius_px}"
-            )
-        if self.seed < 0:
-            raise SettingsError(f"seed must be 0 or more; got {self.seed}")
+        lengths = "diameter_ang working_voxel_ang"
+        check_ranges(self, f"{lengths} particles_per_tomogram learning_rate max_memory_gb", above=0)
+        counts = "steps unlabelled_windows positive_windows width"
+        check_ranges(self, counts, minimum=1, maximum=1_000_000)
+        check_ranges(self, "contrast seed", minimum=0)
+        check_ranges(self, "max_turn_deg", minimum=0, maximum=180)
+        check_ranges(self, "label_radius_px", minimum=_MIN_LABEL_RADIUS_PX)
 
     @property
     def working_ang(self) -> float:
@@ -129,9 +119,7 @@ class TomogramPicking:
     max_memory_gb: Annotated[float, Help("Maximum memory in 10⁹ bytes.")] = 16.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.views <= 8:
-            raise SettingsError(f"views must be 1 to 8; got {self.views}")
-        if not (0 < self.min_distance_frac < math.inf and 0 < self.max_memory_gb < math.inf):
-            raise SettingsError("min_distance_frac and max_memory_gb must be above 0")
+        check_ranges(self, "views", minimum=1, maximum=8)
+        check_ranges(self, "min_distance_frac max_memory_gb", above=0)
         if math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")

@@ -3,12 +3,11 @@
 - `SamplingSettings`: composition and augmentation of a minibatch.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["SamplingSettings"]
@@ -65,8 +64,5 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if min(self.unlabelled_patches, self.positive_patches) < 1:
             raise SettingsError("a step needs at least one unlabelled and one positive patch")
-        if not 0 < self.label_radius_px < math.inf:
-            raise SettingsError(f"label_radius_px must be above 0; got {self.label_radius_px}")
-        for name in ("contrast", "noise", "spectral_augmentation"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SettingsError(f"{name} must be 0 or more; got {getattr(self, name)}")
+        check_ranges(self, "label_radius_px", above=0)
+        check_ranges(self, "contrast noise spectral_augmentation", minimum=0)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, get_args
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
 from cryopick.pick.settings import Contrast, is_elongated
@@ -194,23 +194,10 @@ class TrainSettings:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
 
     def __post_init__(self) -> None:
-        for name in (
-            "diameter_ang",
-            "width_ang",
-            "scale_ang",
-            "particles_per_micrograph",
-            "learning_rate",
-            "pixel_size_ang",
-            "working_pixel_size_ang",
-        ):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
-        for name in ("steps", "checkpoint_every", "independent_regions"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.l2 < math.inf:
-            raise SettingsError(f"l2 must be 0 or more; got {self.l2}")
+        check_ranges(self, "diameter_ang width_ang scale_ang particles_per_micrograph", above=0)
+        check_ranges(self, "learning_rate pixel_size_ang working_pixel_size_ang", above=0)
+        check_ranges(self, "steps checkpoint_every independent_regions", minimum=1)
+        check_ranges(self, "l2 seed penalty_weight general_model_weight", minimum=0)
         if not 0 <= self.warm_up_steps < self.steps:
             raise SettingsError(
                 f"warm_up_steps must be at least 0 and less than the {self.steps} steps; "
@@ -221,8 +208,6 @@ class TrainSettings:
                 f"width_ang must be at most diameter_ang; got {self.width_ang:g} and "
                 f"{self.diameter_ang:g}"
             )
-        if self.seed < 0:
-            raise SettingsError(f"seed must be 0 or more; got {self.seed}")
         self._check_start()
         self._check_objective()
         self.gamma(labels=1)
@@ -233,16 +218,11 @@ class TrainSettings:
                 "frozen_layers must be at least 0, and needs --init with the path of a model to "
                 f"fine-tune; got {self.frozen_layers} with --init {self.init}"
             )
-        if self.general_model_weight is not None:
-            if self.init != GENERAL:
-                raise SettingsError(
-                    "general_model_weight needs --init general; "
-                    f"got {self.general_model_weight} with --init {self.init}"
-                )
-            if not 0 <= self.general_model_weight < math.inf:
-                raise SettingsError(
-                    f"general_model_weight must be 0 or more; got {self.general_model_weight}"
-                )
+        if self.general_model_weight is not None and self.init != GENERAL:
+            raise SettingsError(
+                "general_model_weight needs --init general; "
+                f"got {self.general_model_weight} with --init {self.init}"
+            )
 
     def _check_objective(self) -> None:
         if self.schedule not in get_args(LearningRateSchedule):
@@ -260,15 +240,11 @@ class TrainSettings:
                 "the objective peaks needs a trained network, whose peaks are possible particles; "
                 "use --init general or a model, or choose another objective"
             )
-        if self.penalty_weight is None:
-            return
-        if self.objective in _WITHOUT_PENALTY:
+        if self.penalty_weight is not None and self.objective in _WITHOUT_PENALTY:
             raise SettingsError(
                 f"the objective {self.objective} has no penalty to weight; "
                 "leave --penalty-weight out or choose ge-kl or ge-binomial"
             )
-        if not 0 <= self.penalty_weight < math.inf:
-            raise SettingsError(f"penalty_weight must be 0 or more; got {self.penalty_weight}")
 
     @property
     def working_size_ang(self) -> float:

@@ -3,12 +3,10 @@
 - `ImportSettings`: properties of the training images, which the file does not record.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
 
 __all__ = ["ImportSettings"]
 
@@ -44,7 +42,4 @@ class ImportSettings:
     ] = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("factor", "pixel_size_ang", "diameter_ang", "label_radius_px"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
+        check_ranges(self, "factor pixel_size_ang diameter_ang label_radius_px", above=0)

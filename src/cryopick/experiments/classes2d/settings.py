@@ -3,12 +3,10 @@
 - `ClassSettings`: settings of RELION's 2D classification.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
 
 __all__ = ["ClassSettings"]
 
@@ -37,14 +35,9 @@ class ClassSettings:
     seed: Annotated[int, Help("Seed of the random initialization.")] = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.diameter_ang < math.inf:
-            raise SettingsError(f"diameter_ang must be above 0; got {self.diameter_ang}")
-        for name in ("classes", "iterations", "threads"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("oversampling", "seed"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} must be at least 0; got {getattr(self, name)}")
+        check_ranges(self, "diameter_ang", above=0)
+        check_ranges(self, "classes iterations threads", minimum=1)
+        check_ranges(self, "oversampling seed", minimum=0)
 
     def relion_options(self) -> list[str]:
         """Return the options of `relion_refine`, without files and threads."""

@@ -3,12 +3,10 @@
 - `FilamentSettings`: settings of tracing and of cutting into segments.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
-from cryopick.errors import SettingsError
+from cryopick.config import Help, check_ranges
 
 __all__ = ["FilamentSettings"]
 
@@ -41,10 +39,7 @@ class FilamentSettings:
     ] = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("spacing_ang", "min_length_ang", "contrast"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise SettingsError(f"{name} must be above 0; got {value}")
+        check_ranges(self, "spacing_ang min_length_ang contrast", above=0)
 
     def spacing(self, width_ang: float) -> float:
         """Return the distance between segments in ångströms."""

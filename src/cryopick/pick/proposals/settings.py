@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["BlobSettings", "Contrast", "ProposeSettings", "TemplateSettings"]
@@ -34,10 +34,8 @@ class BlobSettings:
     ] = 1.2
 
     def __post_init__(self) -> None:
-        if not 0.02 <= self.sigma_frac <= 2:
-            raise SettingsError(f"sigma_frac must be between 0.02 and 2; got {self.sigma_frac}")
-        if not 1 < self.ratio <= 10:
-            raise SettingsError(f"ratio must be above 1 and at most 10; got {self.ratio}")
+        check_ranges(self, "sigma_frac", minimum=0.02, maximum=2)
+        check_ranges(self, "ratio", above=1, maximum=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +65,9 @@ class TemplateSettings:
     ] = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.views <= 1000:
-            raise SettingsError(f"views must be between 1 and 1000; got {self.views}")
-        if not 1 <= self.step_deg <= 360:
-            raise SettingsError(f"step_deg must be between 1 and 360; got {self.step_deg}")
-        _check_length("pixel_size_ang of the templates", self.pixel_size_ang)
+        check_ranges(self, "views", minimum=1, maximum=1000)
+        check_ranges(self, "step_deg", minimum=1, maximum=360)
+        check_ranges(self, "pixel_size_ang", above=0)
 
     @property
     def path(self) -> Path:
@@ -129,14 +125,7 @@ class ProposeSettings:
     template: TemplateSettings = field(default_factory=TemplateSettings)
 
     def __post_init__(self) -> None:
-        for name in ("diameter_ang", "radius_ang", "pixel_size_ang", "clip_sd"):
-            _check_length(name, getattr(self, name))
+        check_ranges(self, "diameter_ang radius_ang pixel_size_ang clip_sd", above=0)
+        check_ranges(self, "margin_ang", minimum=0)
         if self.threshold is not None and math.isnan(self.threshold):
             raise SettingsError("threshold must be a number; got nan")
-        if not 0 <= self.margin_ang < math.inf:
-            raise SettingsError(f"margin_ang must be 0 or more; got {self.margin_ang}")
-
-
-def _check_length(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise SettingsError(f"{name} must be above 0; got {value}")

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from cryopick.config import Help
+from cryopick.config import Help, check_ranges
 from cryopick.errors import SettingsError
 
 __all__ = ["TomogramSettings"]
@@ -74,12 +74,8 @@ class TomogramSettings:
     def __post_init__(self) -> None:
         if not self.molecules:
             raise SettingsError("a simulation needs at least one molecule")
-        for names, low, high in _RANGES:
-            for name in names.split():
-                if not low <= getattr(self, name) <= high:
-                    raise SettingsError(
-                        f"{name} must be {low:g} to {high:g}; got {getattr(self, name)}"
-                    )
+        for names, minimum, maximum in _RANGES:
+            check_ranges(self, names, minimum=minimum, maximum=maximum)
         if self.tilt_step_deg > self.max_tilt_deg:
             raise SettingsError(
                 f"max_tilt_deg must be at least tilt_step_deg; got {self.max_tilt_deg}"

@@ -1,12 +1,10 @@
 """Train the general model on simulated fields with complete ground truth.
 
 - `train_general_model`: start or resume a training run.
-- `PretrainingProgress`: progress reported at each checkpoint.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,14 @@ from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.networks import Scorer
 from cryopick.model.torch_device import autocast_context
 from cryopick.train.augmentation import augment_intensity, augment_spectrum
-from cryopick.train.checkpoint import Checkpointed, TrainingState, load_checkpoint, save_checkpoint
+from cryopick.train.averaged_training import Checkpoint, StepProgress, run_steps
+from cryopick.train.checkpoint import Checkpointed
 from cryopick.train.pretrain.fields import Example
 from cryopick.train.pretrain.peak_loss import peak_loss
 from cryopick.train.pretrain.settings import GeneralSettings
 from cryopick.train.pretrain.weight_average import WeightAverage
 
-__all__ = ["PretrainingProgress", "train_general_model"]
+__all__ = ["train_general_model"]
 
 _INITIAL_PRIOR = 0.02  # approximate fraction of positive grid positions
 _WARM_UP_STEPS = 200
@@ -36,26 +35,13 @@ _BARELY_SHIFTED_FRAC = 0.5  # fraction of fields that are shifted by an eighth o
 _STEP_SEED = 1_000_003  # between the seeds of steps
 
 
-@dataclass(frozen=True)
-class PretrainingProgress:
-    """Progress reported at a checkpoint.
-
-    Attributes:
-        step: Number of completed training steps.
-        loss: Mean of the loss since the previous checkpoint.
-    """
-
-    step: int
-    loss: float
-
-
 def train_general_model(
     settings: GeneralSettings,
     examples: Sequence[Example],
     checkpoint: Path,
     *,
     device: torch.device,
-    on_progress: Callable[[PretrainingProgress], None] = lambda _: None,
+    on_progress: Callable[[StepProgress], None] = lambda _: None,
 ) -> Scorer:
     """Train the network, or resume an interrupted run with the same settings.
 
@@ -83,18 +69,13 @@ def train_general_model(
         "average": average.scorer,
     }
     key = f"{hash_settings(settings)}-{len(examples)}"
-    state = (
-        load_checkpoint(checkpoint, parts, key, device) if checkpoint.exists() else TrainingState()
-    )
-    losses: list[Tensor] = []
-    while state.step < settings.steps:
-        losses.append(_train_step(scorer, optimizer, settings, examples, state.step))
-        average.update(scorer, state.step)
-        state.step += 1
-        if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
-            save_checkpoint(checkpoint, parts, state, key)
-            on_progress(PretrainingProgress(state.step, float(torch.stack(losses).mean())))
-            losses.clear()
+
+    def train_step(step: int) -> Tensor:
+        loss = _train_step(scorer, optimizer, settings, examples, step)
+        average.update(scorer, step)
+        return loss
+
+    run_steps(settings, Checkpoint(checkpoint, key, parts, device), train_step, on_progress)
     result = Scorer(settings.network).to(device)
     result.load_state_dict(average.scorer.state_dict())
     return result.eval()
@@ -135,7 +116,7 @@ def _train_step(
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(scorer.parameters(), settings.max_gradient_norm)
     optimizer.step()
-    return loss.detach()
+    return loss
 
 
 def _schedule(step: int, progress: float) -> float:

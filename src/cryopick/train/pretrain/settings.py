@@ -5,24 +5,33 @@
 
 from dataclasses import dataclass, field
 
+from cryopick.config import check_ranges
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import ENCODER_DECODER, NetworkSettings
 from cryopick.preprocess.settings import DIAMETER_PX
+from cryopick.train.averaged_settings import (
+    AverageDecay,
+    AveragedTrainingSettings,
+    CheckpointInterval,
+    LearningRate,
+    Steps,
+)
 
 __all__ = ["GeneralSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneralSettings:
+class GeneralSettings(AveragedTrainingSettings):
     """Settings of the training of the general model.
+
+    The learning rate falls with a cosine after 15 % of the steps. The seed is that of the fields,
+    the initial weights and the minibatches.
 
     Attributes:
         diameter_px: Particle diameter in pixels.
         side_px: Side of a simulated field in pixels.
         field_count: Number of simulated fields.
         fields: Fields per minibatch.
-        steps: Number of training steps.
-        learning_rate: Maximum learning rate; it falls with a cosine after 15 % of the steps.
         weight_decay: Decoupled weight decay of AdamW.
         max_gradient_norm: Longer gradients are shortened to this length.
         positive_weight: Weight of a positive grid position relative to a negative one.
@@ -34,18 +43,18 @@ class GeneralSettings:
         offset: Standard deviation of the constant added to a field.
         colour: Standard deviation of the logarithm of the random gain at each frequency.
         max_shift_px: Maximum shift of a field, whose border is then zero.
-        average: Decay per step of the moving average of the weights, which is the result.
-        checkpoint_every: Steps between checkpoints.
-        seed: Random seed of the fields, the initial weights and the minibatches.
         network: Network architecture: the encoder-decoder.
     """
 
+    steps: Steps = 5500
+    learning_rate: LearningRate = 2e-3
+    average: AverageDecay = 0.998
+    checkpoint_every: CheckpointInterval = 300
+    seed: int = 101
     diameter_px: float = DIAMETER_PX
     side_px: int = 384
     field_count: int = 6000
     fields: int = 4
-    steps: int = 5500
-    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
     positive_weight: float = 5.0
@@ -56,20 +65,13 @@ class GeneralSettings:
     offset: float = 0.3
     colour: float = 0.3
     max_shift_px: int = 48
-    average: float = 0.998
-    checkpoint_every: int = 300
-    seed: int = 101
     network: NetworkSettings = field(
         default_factory=lambda: NetworkSettings(name=ENCODER_DECODER, width=32, dropout=0.1)
     )
 
     def __post_init__(self) -> None:
-        for name in ("side_px", "field_count", "fields", "steps", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not self.target_px > 0:
-            raise SettingsError(f"target_px must be above 0; got {self.target_px}")
-        if not 0 <= self.average < 1:
-            raise SettingsError(f"average must be at least 0 and below 1; got {self.average}")
+        super().__post_init__()
+        check_ranges(self, "side_px field_count fields", minimum=1)
+        check_ranges(self, "target_px", above=0)
         if self.network.name != ENCODER_DECODER:
             raise SettingsError(f"the network must be {ENCODER_DECODER}; got {self.network.name}")
