@@ -228,7 +228,7 @@ def test_threshold_auto_cuts_at_the_highest_expected_f1(run):
 
     assert Path("cut.tsv").read_text() == Path("same.tsv").read_text()
     assert 0 < len(read_picks(Path("cut.tsv"))) < len(read_picks(Path("all.tsv")))
-    report = selected.splitlines()[0].removeprefix("atauto: ")
+    report = selected.splitlines()[0].removeprefix("at the automatic threshold: ")
     assert report in picked.replace(".mrc", "")  # a table names micrographs by their stems
 
 

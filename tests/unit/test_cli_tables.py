@@ -75,15 +75,17 @@ def test_threshold_auto_keeps_the_best_expected_f1_and_reports_it(run_words):
     told = run_words("threshold in.tsv -o best.tsv --at auto").stderr
 
     assert [x for _, x, _ in read("best.tsv")] == [0.0, 1.0, 2.0]
-    assert "atauto: 3 picks of 5, scores of 0 and more; expected from scores alone: 3" in told
+    assert "at the automatic threshold: 3 picks of 5, scores of 0 and more; expected " in told
+    assert "from scores alone: 3" in told
     assert "(95 %: " in told
 
 
 def test_threshold_auto_can_be_combined_with_numbers(run_words):
     write("in.tsv", [("a", i, 0, score) for i, score in enumerate([8.0, 8.0, 0.0, -9.0, -9.0])])
 
-    run_words("threshold in.tsv -o best.tsv --at auto --at 9")
+    told = run_words("threshold in.tsv -o best.tsv --at auto --at 9").stderr
 
+    assert "at threshold 9: 0 picks of 5" in told
     assert len(read("best_atauto.tsv")) == 3
     assert read("best_at9.tsv") == []
     assert "a number or auto; got 'low'" in " ".join(

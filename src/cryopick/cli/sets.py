@@ -131,10 +131,11 @@ def threshold(
     labels = read_label_scores(picks)
     sets = {}
     for word in at or []:
-        label = f"at{_format_threshold(word)}"
-        sets[label] = apply_cut(table, word, f"{label}: ", drop_empty=drop_empty, labels=labels)
+        before = f"at {_describe_threshold(word)}: "
+        selected = apply_cut(table, word, before, drop_empty=drop_empty, labels=labels)
+        sets[f"at{_format_threshold(word)}"] = selected
     for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
-        _report(table, selected, f"keep{count}: ", labels)
+        _report(table, selected, f"best {count}: ", labels)
         sets[f"keep{count}"] = selected
     for count, number in product(random or [], seed or [0]):
         sets[f"random{count}_seed{number}"] = select_random(table, count, number)
@@ -239,6 +240,10 @@ def parse_threshold(word: str) -> float:
 
 def _format_threshold(word: str) -> str:
     return word if word == AUTO else f"{parse_threshold(word):g}"
+
+
+def _describe_threshold(word: str) -> str:
+    return "the automatic threshold" if word == AUTO else f"threshold {_format_threshold(word)}"
 
 
 def _add_suffix(out: str, label: str) -> str:
