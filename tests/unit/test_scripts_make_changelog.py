@@ -1,6 +1,7 @@
 """The changelog is assembled from the notes of changes, each exactly once."""
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -50,18 +51,60 @@ def test_a_later_version_stands_above_the_earlier_one(script, folder):
     assert "\n\n## 0.2.0" in text
 
 
-def test_a_version_that_is_there_and_no_notes_are_errors(script, folder):
+def test_later_notes_are_added_to_the_section_that_is_not_tagged(script, folder):
+    script.assemble(folder, "0.1.0", "2026-11-01")
+    (folder / "changes" / "label-a.md").write_text("First.\n")
+    script.assemble(folder, "0.2.0", "2026-12-01")
+    for name in ("label-c", "speed-c", "another"):
+        (folder / "changes" / f"{name}.md").write_text(f"Note {name}.\n")
+
+    assert script.assemble(folder, "0.2.0", "2026-12-02") == 3
+
+    text = (folder / "CHANGELOG.md").read_text()
+    assert text.partition("\n\n## 0.1.0")[0] == (
+        "# Changelog\n\nVersions follow rules.\n\n## 0.2.0, 2026-12-02\n\n"
+        "### The labelling page\n\n- First.\n- Note label-c.\n\n"
+        "### Speed, scale and reliability\n\n- Note speed-c.\n\n"
+        "### Other changes\n\n- Note another."
+    )
+    assert text.count("## 0.1.0, 2026-11-01\n\n### The labelling page\n\n- B of the page.") == 1
+
+
+def test_a_released_version_and_no_notes_are_errors(script, folder):
     script.assemble(folder, "0.2.0", "2026-12-01")
     before = (folder / "CHANGELOG.md").read_text()
 
     with pytest.raises(SystemExit, match="there are no notes"):
         script.assemble(folder, "0.2.1", "2026-12-02")
     (folder / "changes" / "a.md").write_text("A.\n")
-    with pytest.raises(SystemExit, match=r"has 0\.2\.0 already"):
-        script.assemble(folder, "0.2.0", "2026-12-02")
+    with pytest.raises(SystemExit, match=r"0\.2\.0 has been released"):
+        script.assemble(folder, "0.2.0", "2026-12-02", is_tagged=True)
 
     assert (folder / "CHANGELOG.md").read_text() == before
     assert (folder / "changes" / "a.md").exists()
+
+
+def test_a_version_below_the_last_one_is_an_error(script, folder):
+    script.assemble(folder, "0.2.0", "2026-12-01")
+    (folder / "changes" / "a.md").write_text("A.\n")
+    script.assemble(folder, "0.3.0", "2026-12-02")
+    (folder / "changes" / "b.md").write_text("B.\n")
+
+    with pytest.raises(SystemExit, match=r"0\.2\.0 has been released"):
+        script.assemble(folder, "0.2.0", "2026-12-03")
+
+
+def test_a_tag_of_git_marks_a_released_version(script, tmp_path):
+    words = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (
+        ["init", "-q"],
+        ["commit", "-q", "--allow-empty", "-m", "A"],
+        ["tag", "v0.2.0"],
+    ):
+        subprocess.run([*words, *command], check=True)
+
+    assert script.has_tag(tmp_path, "0.2.0")
+    assert not script.has_tag(tmp_path, "0.2.1")
 
 
 def test_the_notes_of_this_version_can_be_sorted(script):
