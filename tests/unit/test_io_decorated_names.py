@@ -32,6 +32,13 @@ def match(names, paths):
         ("a_topazpicks.star", "a.mrc"),
         ("a_autopick", "a.mrc"),
         ("a_rigid_aligned.mrc", "a.mrc"),
+        ("a_EER_patch_aligned.mrc", "a_EER.eer"),
+        ("a_SumCorr", "a_frames.mrc"),
+        ("a_cor2_DWU.mrc", "a.mrc"),
+        ("a.denoised.mrc", "a.mrc"),
+        ("a_patch_aligned_doseweighted_particles", f"{UID}_a.mrc"),
+        ("a_coords", "a_sum.mrc"),
+        ("a_picks", "a.mrc"),
     ],
 )
 def test_the_one_remaining_match_is_taken_and_logged(name, path, caplog):
@@ -62,6 +69,8 @@ def test_ambiguous_names_are_an_error_with_both_candidates(names, paths, both):
     assert all(candidate in str(caught.value) for candidate in both)
 
 
-@pytest.mark.parametrize("name", ["12345_a", "DW", "_DW", UID, f"{UID}_", "picks_a"])
+@pytest.mark.parametrize(
+    "name", [*("12345_a", "DW", "_DW", "picks_a", "a_sums", "a.mean"), UID, f"{UID}_"]
+)
 def test_ordinary_names_keep_their_parts(name):
     assert match([name], ["a.mrc"]) == ([], [name])

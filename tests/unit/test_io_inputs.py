@@ -139,6 +139,35 @@ def test_an_argument_that_leads_nowhere_is_named(tmp_path):
         assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["txt", "star"])
+def test_a_missing_file_of_a_list_is_left_to_its_reader(tmp_path, kind):
+    a, b = made(tmp_path, "a.mrc", "b.mrc")
+    header = "" if kind == "txt" else "data_\n\nloop_\n_rlnMicrographName\n"
+    (tmp_path / f"list.{kind}").write_text(f"{header}a.mrc\ngone.mrc\nb.mrc\n")
+    (tmp_path / f"none.{kind}").write_text(f"{header}gone.mrc\nlost.mrc\n")
+    sign = "@" if kind == "txt" else ""
+
+    assert find_micrographs([f"{sign}{tmp_path}/list.{kind}"]) == [a, tmp_path / "gone.mrc", b]
+    with pytest.raises(InputError, match=r"no file 'gone\.mrc'"):
+        find_micrographs([f"{sign}{tmp_path}/none.{kind}"])
+
+
+def test_a_folder_lists_broken_links_too(tmp_path):
+    (a,) = made(tmp_path, "m/a.mrc")
+    for name, target in (("lost.mrc", "nowhere"), ("circle.mrc", "circle.mrc")):
+        (tmp_path / "m" / name).symlink_to(target)
+
+    assert find_micrographs([str(tmp_path / "m")]) == [a, a.with_name("circle.mrc"),
+                                                       a.with_name("lost.mrc")]  # fmt: skip
+
+
+def test_a_folder_with_the_name_of_a_micrograph_is_left_to_its_reader(tmp_path):
+    a, inside = made(tmp_path, "m/a.mrc", "m/full.mrc/b.mrc")
+    (tmp_path / "m" / "x.mrc").mkdir()
+
+    assert find_micrographs([f"{tmp_path}/m/*.mrc"]) == [a, inside, tmp_path / "m" / "x.mrc"]
+
+
 def test_a_list_of_names_is_read_without_comments(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("# four\nFalcon_1\n\n  Falcon 2 \r\n#Falcon_3\n")

@@ -55,6 +55,17 @@ def test_each_micrograph_gets_the_pixel_size_of_its_optics_group(folder):
     assert read_sizes(star) == [2.5, 4.0]
 
 
+def test_the_size_of_the_group_replaces_an_unknown_one(folder):
+    star = write_star(
+        folder,
+        ["MicrographName", "OpticsGroup", "MicrographPixelSize"],
+        ["a.mrc 1 0", "b.mrc 1 2.5"],
+        groups=["1 first 4.0"],
+    )
+
+    assert read_sizes(star) == [4.0, 2.5]
+
+
 @pytest.mark.parametrize(
     ("columns", "rows", "expected"),
     [

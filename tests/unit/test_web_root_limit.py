@@ -85,7 +85,8 @@ def test_one_bad_link_does_not_hide_the_other_files_of_a_folder(project, tmp_pat
 
     assert [one["name"] for one in listed["files"]] == ["mic_0.mrc", "mic_1.mrc"]
     assert "1 outside the folders" in folder["message"]
-    assert pattern["added"] == 1  # the circle, which is listed with its problem
+    assert folder["added"] == 3  # with the circle, which is listed with its problem
+    assert pattern["added"] == 0
     names = {row["name"] for row in project.database.rows("SELECT name FROM micrograph")}
     assert names == {"mic_0.mrc", "mic_1.mrc", "circle.mrc"}
 

@@ -5,11 +5,11 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cryopick.errors import InputError, NotFoundError
-from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file
+from cryopick.io.names import MICROGRAPH_SUFFIXES, find_listed_file, is_file_or_link
 from cryopick.io.tables import cs, star
 from cryopick.runs.listed_path import ListedPath, listed_pixel_size
 from cryopick.runs.text_files import first_line, read_head, read_name_list
@@ -28,10 +28,11 @@ def find_micrographs(arguments: Sequence[str]) -> list[Path]:
 
     Returns:
         Paths in the given order, without duplicates. Those from STAR and .cs files are
-        `ListedPath`s, with the pixel size that the list states.
+        `ListedPath`s, with the pixel size that the list states. A path may lead nowhere, if it is a
+        broken link or one of several names in a list; reading it raises an error.
 
     Raises:
-        NotFoundError: An argument or a listed name matches no file.
+        NotFoundError: An argument matches no file, or none of the names in a list does.
         InputError: A folder or list is empty, or two lists state different pixel sizes.
         UnmatchedError: A listed stem matches several files.
         FormatError: A STAR or .cs file lists no micrographs.
@@ -57,7 +58,12 @@ def _expand(argument: str) -> list[Path]:
         return _from_list(Path(argument[1:]))
     path = Path(argument)
     if path.is_dir():
-        return _in_folder(path)
+        files = _in_folder(path)
+        if not files and not path.name.lower().endswith(MICROGRAPH_SUFFIXES):
+            raise InputError(
+                f"{path}: this folder contains no micrographs ({' '.join(MICROGRAPH_SUFFIXES)})"
+            )
+        return files or [path]  # a folder named like a micrograph is one unusable micrograph
     if path.exists():
         return _from_table(path) if _is_table(path) else [path]
     if path.is_symlink():  # a broken link is one unusable micrograph
@@ -77,18 +83,13 @@ def _expand(argument: str) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if p.name.lower().endswith(MICROGRAPH_SUFFIXES)]
-    files = sorted(p for p in files if _may_be_file(p) and not p.name.startswith("."))
-    if not files:
-        raise InputError(
-            f"{folder}: this folder contains no micrographs ({' '.join(MICROGRAPH_SUFFIXES)})"
-        )
-    return files
+    return sorted(p for p in files if _may_be_file(p) and not p.name.startswith("."))
 
 
 def _may_be_file(path: Path) -> bool:
     """Return true for a file, and for a link that cannot be followed, which is skipped later."""
     try:
-        return path.is_file()
+        return is_file_or_link(path)
     except OSError:
         return True
 
@@ -97,8 +98,25 @@ def _from_list(list_file: Path) -> list[Path]:
     names = read_name_list(list_file)
     if not names:
         raise InputError(f"{list_file}: the list is empty; write one name per line")
-    folders = (list_file.parent, Path())
-    return [find_listed_file(name, folders, list_file) for name in names]
+    return _find_listed_files(names, (list_file.parent, Path()), list_file)
+
+
+def _find_listed_files(names: Collection[str], folders: Sequence[Path], source: Path) -> list[Path]:
+    """Find the files of a list; those that are missing are reported when they are read.
+
+    Raises:
+        NotFoundError: All are missing.
+    """
+    paths, errors = [], []
+    for name in names:
+        try:
+            paths.append(find_listed_file(name, folders, source))
+        except NotFoundError as error:
+            paths.append(source.parent / name)
+            errors.append(error)
+    if errors and len(errors) == len(names):
+        raise errors[0]
+    return paths
 
 
 def _is_table(path: Path) -> bool:
@@ -115,7 +133,8 @@ def _from_table(table: Path) -> list[Path]:
     is_star = is_star or table.suffix.lower() == ".star"
     sizes = (star if is_star else cs).read_micrograph_list(table)
     folders = (table.parent, Path(), *table.resolve().parent.parents)
+    paths = _find_listed_files(sizes, folders, table)
     return [
-        ListedPath.create(find_listed_file(name, folders, table), size_ang, table, name)
-        for name, size_ang in sizes.items()
+        ListedPath.create(path, size_ang, table, name)
+        for path, (name, size_ang) in zip(paths, sizes.items(), strict=True)
     ]

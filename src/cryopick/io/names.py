@@ -7,6 +7,7 @@ with the same stem are distinguished by the rest of the name; ambiguous names ar
 - `remove_source_mark`: stem of a coordinate file without `_autopick` and the like.
 - `match_names`: replace the micrograph names of a table by the paths of the given files.
 - `find_listed_file`: find the file that a name in a list refers to.
+- `is_file_or_link`: check for a file or a broken link.
 - `MICROGRAPH_SUFFIXES`: file suffixes of micrographs.
 """
 
@@ -25,6 +26,7 @@ __all__ = [
     "MICROGRAPH_SUFFIXES",
     "MatchedPicks",
     "find_listed_file",
+    "is_file_or_link",
     "match_names",
     "micrograph_stem",
     "remove_source_mark",
@@ -37,12 +39,15 @@ _IMAGE_SUFFIX = re.compile(
     r"\.(?:(?:mrcs?|map|rec|st)(?:\.gz|\.bz2)?|tiff?|png|jpe?g|eer|dm[34]|ser|hdf5?)$",
     re.IGNORECASE,
 )
-# Prefixes and suffixes that programs add: cryoSPARC's number of imported files, motion correction
-# with and without dose weighting, and picks in names of tables.
+# Prefixes and suffixes that programs add: cryoSPARC's number of imported files; movies; motion
+# correction, with and without dose weighting; filters; and picks in names of tables.
 _PREFIX = re.compile(r"^\d{15,21}_(?=.)")
 _SUFFIX = re.compile(
-    r"(?<=.)(?:_(?:patch|rigid|full|local)_aligned|_doseweighted|_aligned_mic|_aligned|_noDW|_DW|_DWS"
-    r"|_fractions|_topazpicks|_autopick|_manualpick|_automatch|_topaz)$",
+    r"(?<=.)(?:_fractions|_frames|_movie|_eer"
+    r"|_(?:patch|rigid|full|local)_aligned|_doseweighted|_aligned_mic|_aligned|_noDW|_DW[SU]?"
+    r"|_sum|_avg|_corrected|_cor2?|_SumCorr|[_.]denoised"
+    r"|_topazpicks|_autopick|_manualpick|_automatch|_topaz|_cryolo|_picks|_particles|_coords?"
+    r"|_boxes|_info)$",
     re.IGNORECASE,
 )
 _SOURCE_MARK = re.compile(r"_(autopick|manualpick|topaz|automatch)$")
@@ -232,11 +237,11 @@ def find_listed_file(name: str, folders: Sequence[Path], source: Path) -> Path:
         UnmatchedError: A folder has several micrographs with that stem.
     """
     for folder in folders:
-        if _is_file(folder / name):
+        if _is_listed_file(folder / name):
             return folder / name
     for folder in folders:
         matches = [folder / (name + suffix) for suffix in MICROGRAPH_SUFFIXES]
-        matches = [path for path in matches if _is_file(path)]
+        matches = [path for path in matches if _is_listed_file(path)]
         if len(matches) > 1:
             raise UnmatchedError(
                 f"{source}: {name!r} matches both {matches[0]} and {matches[1]}; "
@@ -250,9 +255,17 @@ def find_listed_file(name: str, folders: Sequence[Path], source: Path) -> Path:
     )
 
 
-def _is_file(path: Path) -> bool:
-    """Check for a file or a broken link, which is reported when it is read."""
+def is_file_or_link(path: Path) -> bool:
+    """Check for a file or a broken link, which is reported when it is read.
+
+    Raises:
+        OSError: The path cannot be examined, as it lies in a closed folder.
+    """
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _is_listed_file(path: Path) -> bool:
     try:
-        return path.is_file() or (path.is_symlink() and not path.exists())
+        return is_file_or_link(path)
     except OSError:  # a name longer than any file's
         return False

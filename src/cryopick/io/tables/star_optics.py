@@ -23,7 +23,8 @@ _ANG_PER_UM = 1e4
 def find_pixel_sizes(columns: Columns, optics: Columns, path: Path) -> list[float | None]:
     """Return the pixel size in Å of the micrograph of each row; None if it is not stated.
 
-    A size in the row takes precedence over that of its optics group. A size of 0 means unknown.
+    A size in the row takes precedence over that of its optics group. A size of 0 means unknown, and
+    that of the group is taken.
 
     Args:
         columns: Table of micrographs or particles.
@@ -34,10 +35,14 @@ def find_pixel_sizes(columns: Columns, optics: Columns, path: Path) -> list[floa
         FormatError: A size is not a number, or a row names an optics group that is missing.
     """
     count = len(next(iter(columns.values()), ()))
+    sizes: list[float | None] = [None] * count
     if _SIZE in columns:
-        return _parse_sizes(columns[_SIZE], _SIZE, path)
-    if _SIZE in optics:
-        return _sizes_by_group(columns, optics, count, path)
+        sizes = _parse_sizes(columns[_SIZE], _SIZE, path)
+    if _SIZE in optics and None in sizes:
+        of_groups = _sizes_by_group(columns, optics, count, path)
+        return [size or other for size, other in zip(sizes, of_groups, strict=True)]
+    if _SIZE in columns:
+        return sizes
     if _DETECTOR_UM in columns and _MAGNIFICATION in columns:
         detectors = _parse_sizes(columns[_DETECTOR_UM], _DETECTOR_UM, path)
         magnifications = _parse_sizes(columns[_MAGNIFICATION], _MAGNIFICATION, path)
@@ -45,7 +50,7 @@ def find_pixel_sizes(columns: Columns, optics: Columns, path: Path) -> list[floa
             detector_um * _ANG_PER_UM / magnification if detector_um and magnification else None
             for detector_um, magnification in zip(detectors, magnifications, strict=True)
         ]
-    return [None] * count
+    return sizes
 
 
 def _sizes_by_group(
