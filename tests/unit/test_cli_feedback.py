@@ -144,7 +144,7 @@ def test_verdicts_on_classes_select_particles_and_a_person_overrules_the_rule(cl
         ((1, 1, 5, "particle", ""), "expected classes of set 2, found none"),
         ((2, 1, 5, "junk", ""), "no class of set 2 is a particle"),
         ((2, 1, 5, "junk", "maybe"), "classes.tsv:2: expected particle, junk or an empty cell"),
-        ((2, "one", 5, "junk", ""), "classes.tsv:2: expected whole numbers"),
+        ((2, "one", 5, "junk", ""), "classes.tsv:2: expected integers"),
     ],
 )
 def test_verdicts_that_do_not_fit_are_refused(classified, tmp_path, row, message):
