@@ -13,6 +13,7 @@ from cryopick.cli import app
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
+from cryopick.report.pick_summary import ABOVE, BELOW
 from cryopick.runs.metadata import RunMetadata, write_run_metadata
 
 VOID = {"meta", "link", "img", "input", "path", "circle", "rect", "image", "use", "br"}
@@ -136,10 +137,44 @@ def test_crops_on_both_sides_of_the_threshold_are_the_first_thing_shown(scored_p
     assert "at or above the threshold of 1.00 (given with --threshold)" in text
     assert re.findall(r"<h[23]>([^<]*)", text)[:4] == [
         "Individual picks",
-        "Just above the threshold",
-        "Just below the threshold",
+        ABOVE,
+        BELOW,
         "Highest scores",
     ]
+
+
+def test_each_pick_is_shown_once(scored_picks):
+    cryopick("threshold", "picks.star", "--at", 0, "-o", "best.star")
+    cryopick("report", "picks.star", *OPTIONS, "--threshold", 0)
+    cryopick("report", "best.star", *OPTIONS)
+
+    for name, titles in (
+        ("picks", [ABOVE, BELOW, "Highest scores", "Lowest scores"]),
+        ("best", [ABOVE, "Highest scores"]),
+    ):
+        text = Path(f"{name}.report.html").read_text(encoding="utf-8")
+        assert re.findall(r"<h3>([^<]*)", text)[: len(titles)] == titles
+        crops = re.findall(r'src="(data:[^"]*)" alt="pick', text)
+        assert len(crops) == len(set(crops)) == 12 * len(titles)
+        assert ("no picks below the threshold" in text) == (name == "best")
+
+
+def test_a_report_without_particles_says_that_one_pick_of_each_micrograph_is_selected(scored_picks):
+    rng = np.random.default_rng(3)
+    micrographs = [str(path) for path in sorted(Path("mics").glob("*.mrc"))]
+    tail = [
+        Picks.for_micrograph(
+            name, rng.uniform(8, 84, (500, 2)), -9 + 3.2 * np.abs(rng.normal(size=500))
+        )
+        for name in micrographs
+    ]
+    write_picks(concatenate(tail), Path("empty.star"))
+
+    cryopick("report", "empty.star", *OPTIONS)
+
+    page = parse("empty.report.html")
+    assert "automatic: at most one pick of each micrograph" in page.sections[""]
+    assert "No micrograph clearly shows" in page.sections["Expected precision and recall"]
 
 
 def test_nothing_is_estimated_from_a_table_whose_low_scores_were_removed(scored_picks):

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cryopick.array_types import Float
+from cryopick.errors import format_count
 from cryopick.evaluate.expectation import ExpectedMetrics, estimate_metrics, select_automatically
 from cryopick.evaluate.score_distribution import Interval
 from cryopick.picks import Picks
@@ -35,11 +36,13 @@ class Expectation:
         metrics: Metrics on the micrographs that are not probably empty.
         n_empty: Number of micrographs that are probably empty, if not all are.
         automatic_threshold: The automatic threshold.
+        is_capped: It selects at most one pick of each micrograph, as none clearly shows particles.
     """
 
     metrics: ExpectedMetrics
     n_empty: int
     automatic_threshold: float
+    is_capped: bool = False
 
 
 def estimate_expectation(
@@ -61,6 +64,7 @@ def estimate_expectation(
         metrics=selection.expected or estimate_metrics(picks, labels),
         n_empty=0 if selection.expected is None else len(selection.empty_micrographs),
         automatic_threshold=selection.threshold,
+        is_capped=selection.is_capped,
     )
 
 
@@ -104,8 +108,17 @@ def render_expectation_section(expectation: Expectation | None, threshold: float
         "Precision is the fraction of the selected picks that are particles; recall is the "
         "fraction of all particles that are selected."
     )
-    if expectation.n_empty:
-        text += f" {expectation.n_empty} micrographs are probably empty and are excluded."
+    if expectation.is_capped:
+        text += (
+            " No micrograph clearly shows particles, so the automatic threshold selects at most "
+            "one pick of each: check the micrographs, the diameter and the pixel size."
+        )
+    elif expectation.n_empty:
+        verb = "is" if expectation.n_empty == 1 else "are"
+        text += (
+            f" {format_count(expectation.n_empty, 'micrograph')} {verb} probably empty and "
+            "excluded."
+        )
     thresholds = {
         "threshold of this report": threshold,
         "automatic threshold": expectation.automatic_threshold,

@@ -23,7 +23,13 @@ from cryopick.report.number_format import (
     format_percent,
     format_score,
 )
-from cryopick.report.pick_summary import MicrographSummary, PickCrop, PickSummary, crop_labels
+from cryopick.report.pick_summary import (
+    BELOW,
+    MicrographSummary,
+    PickCrop,
+    PickSummary,
+    crop_labels,
+)
 from cryopick.report.pictures import marked_svg, score_map_svg
 from cryopick.report.plots import (
     counts_svg,
@@ -271,11 +277,12 @@ def _micrograph_figures(
 
 
 def _crop_section(summary: PickSummary) -> Markup:
-    text = (
-        "Individual picks with their scores; each picture is 1.5 particle diameters wide. If the "
-        "picks just below the threshold are particles, lower it; if those just above it are not, "
-        "raise it (--threshold)."
-    )
+    text = "Individual picks with their scores; each picture is 1.5 particle diameters wide."
+    if BELOW in summary.crops:
+        text += " If the picks just below the threshold are particles, lower it (--threshold)."
+    else:
+        text += " The table contains no picks below the threshold."
+    text += " If those just above it are not particles, raise it."
     if summary.evaluation:
         text += " False picks have an orange frame."
     rows = (_crop_row(title, crops) for title, crops in summary.crops.items())

@@ -35,11 +35,20 @@ from cryopick.report.number_format import format_score
 from cryopick.report.pictures import MicrographView, PickMarks, window_crop_uris
 from cryopick.report.run_files import ReportedRun
 
-__all__ = ["MicrographSummary", "PickCrop", "PickSummary", "crop_labels", "summarize_picks"]
+__all__ = [
+    "ABOVE",
+    "BELOW",
+    "MicrographSummary",
+    "PickCrop",
+    "PickSummary",
+    "crop_labels",
+    "summarize_picks",
+]
 
 _CROPS_PER_ROW = 12
 _PICKS_PER_CELL = 8  # of the density map, on average, to limit its noise
 _MAX_LABELS = 36  # three rows of pictures
+ABOVE, BELOW = "Just above the threshold", "Just below the threshold"  # titles of rows of crops
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -173,6 +182,8 @@ def _choose_threshold(
         return evaluation.best.threshold, "maximum of F1"
     if expectation is None:
         return float(run.picks.score.min()), "all picks: the table has no low scores"
+    if expectation.is_capped:
+        return expectation.automatic_threshold, "automatic: at most one pick of each micrograph"
     return expectation.automatic_threshold, "automatic: highest expected F1"
 
 
@@ -243,16 +254,23 @@ def _summarize_micrograph(
 def _crop_picks(
     run: ReportedRun, is_right: Bool[np.ndarray, " picks"] | None, threshold: float
 ) -> dict[str, list[PickCrop]]:
-    """Cut the picks on both sides of the threshold, and those of the highest and lowest scores."""
+    """Cut the picks on both sides of the threshold, and those of the highest and lowest scores.
+
+    Each pick is shown once, in the first row that it belongs to.
+    """
     picks = run.picks
     order = np.argsort(-picks.score, kind="stable")
     n_selected = int((picks.score >= threshold).sum())
     rows_by_title = {
-        "Just above the threshold": order[max(0, n_selected - _CROPS_PER_ROW) : n_selected],
-        "Just below the threshold": order[n_selected : n_selected + _CROPS_PER_ROW],
+        ABOVE: order[max(0, n_selected - _CROPS_PER_ROW) : n_selected],
+        BELOW: order[n_selected : n_selected + _CROPS_PER_ROW],
         "Highest scores": order[:_CROPS_PER_ROW],
         "Lowest scores": order[-_CROPS_PER_ROW:],
     }
+    shown: list[int] = []
+    for title, rows in rows_by_title.items():
+        rows_by_title[title] = rows[~np.isin(rows, shown)]
+        shown += rows.tolist()
     all_rows = np.unique(np.concatenate(list(rows_by_title.values())))
     uris = _crop_each(picks.select(all_rows), run.diameter_px)
     uri_by_row = dict(zip(all_rows.tolist(), uris, strict=True))
