@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,9 +33,9 @@ from cryopick.experiments.results import (
 from cryopick.model.torch_device import require_torch_device
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.runs.atomic_write import atomic_write
+from cryopick.train.ensemble_training import train_ensemble
 from cryopick.train.initialization import load_initialization
 from cryopick.train.labels import LabelledMicrographs
-from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
 from cryopick.train.training_run import PreparedDatasets, TrainingRun
 from cryopick.train.validation import HeldOutValidator
@@ -173,16 +174,13 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
     store = _draw_labels(data.training.store, trial)
     settings = replace(settings, checkpoint_every=trial.evaluate_every or settings.steps)
     initialization = load_initialization(settings, store)
-    validate = HeldOutValidator.for_training(settings, data.held_out.store, initialization.partner)
+    make_validator = partial(HeldOutValidator.for_training, settings, data.held_out.store)
     with TemporaryDirectory(prefix="cryopick-") as temporary:
-        outcome = train(
-            store,
-            settings,
+        outcome = train_ensemble(
+            initialization,
             Path(temporary) / "checkpoint.safetensors",
             device=require_torch_device("cpu"),
-            start=initialization.scorer,
-            partner=initialization.partner,
-            held_out=validate if trial.evaluate_every else None,
+            make_validator=make_validator if trial.evaluate_every else None,
         )
     # The last network counts, not the best one on the micrographs that measure it.
     curve = [
@@ -190,7 +188,9 @@ def _run_trial(trial: Trial, data: PreparedDatasets) -> TrialRecord:
         for row in outcome.curves.rows
         if trial.evaluate_every
     ]
-    region_precision, particle_precision = curve[-1][1:] if curve else validate(outcome.best)
+    region_precision, particle_precision = (
+        curve[-1][1:] if curve else make_validator(outcome.partner)(outcome.best)
+    )
     return TrialRecord(
         labels=trial.labels,
         repeat=trial.repeat,

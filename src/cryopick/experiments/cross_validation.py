@@ -27,9 +27,9 @@ from cryopick.model.torch_device import require_torch_device
 from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.text_files import read_text
+from cryopick.train.ensemble_training import train_ensemble
 from cryopick.train.initialization import load_initialization
 from cryopick.train.labels import LabelledMicrographs
-from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
 from cryopick.train.training_run import TrainingRun
 from cryopick.train.validation import HeldOutValidator
@@ -146,15 +146,8 @@ def _train_and_evaluate(
     training: PreparedStore, held_out: PreparedStore, settings: TrainSettings, checkpoint: Path
 ) -> tuple[float, float]:
     initialization = load_initialization(settings, training)
-    outcome = train(
-        training,
-        settings,
-        checkpoint,
-        device=require_torch_device("cpu"),
-        start=initialization.scorer,
-        partner=initialization.partner,
-    )
-    validate = HeldOutValidator.for_training(settings, held_out, initialization.partner)
+    outcome = train_ensemble(initialization, checkpoint, device=require_torch_device("cpu"))
+    validate = HeldOutValidator.for_training(settings, held_out, outcome.partner)
     return validate(outcome.best)[1], outcome.prior
 
 

@@ -26,8 +26,8 @@ from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
+from cryopick.train.ensemble_training import train_ensemble
 from cryopick.train.initialization import load_initialization
-from cryopick.train.loop import train
 from cryopick.train.settings import TrainSettings
 
 __all__ = ["cross_fit_scores", "score_positions"]
@@ -69,13 +69,10 @@ def cross_fit_scores(
         others = _select(store, [~left_out for left_out in is_left_out])
         start = load_initialization(settings, others)
         with tempfile.TemporaryDirectory() as folder:
-            result = train(
-                start.store,
-                replace(start.settings, steps=steps, checkpoint_every=steps),
+            result = train_ensemble(
+                start.change_settings(steps=steps, checkpoint_every=steps),
                 Path(folder) / "checkpoint.safetensors",
                 device=device,
-                start=start.scorer,
-                partner=start.partner,
             )
         left_out_labels = _select(store, is_left_out).labels_px
         scores = score_positions(
@@ -83,7 +80,7 @@ def cross_fit_scores(
             store,
             left_out_labels,
             within_px=diameter_px / 3,
-            partner=start.partner,
+            partner=result.partner,
             sides_px=settings.sides_px,
         )
         for values, left_out, of_fold in zip(logits, is_left_out, scores, strict=True):

@@ -1,8 +1,9 @@
 """Initial weights of a training, and the default settings that depend on them.
 
-With "general", the general model is fine-tuned: its last layer is fitted to the labels, then all
-layers are trained, and the weights before and after are averaged. With the path of a model, that
-model's network is fine-tuned without the first and the last of these steps.
+With "general", both networks of the general model are fine-tuned: the last layer of the first is
+fitted to the labels, then all layers are trained, and the weights before and after are averaged.
+With the path of a model, that model's network is fine-tuned without the first and the last of these
+steps, and its partner is left as it is.
 
 - `find_initial_model`: the model file of an `init` setting.
 - `choose_training_settings`: default settings of a training.
@@ -10,6 +11,7 @@ model's network is fine-tuned without the first and the last of these steps.
 - `choose_step_count`: number of steps from random weights for a number of labels.
 - `choose_tuning_step_count`: number of steps from the general model.
 - `Initialization`, `load_initialization`: the initial network and its ensemble partner.
+- `count_trained_networks`: number of networks that an `init` setting trains.
 - `load_centre_offset`: displacement of the picks of an initial model.
 """
 
@@ -38,6 +40,7 @@ __all__ = [
     "choose_step_count",
     "choose_training_settings",
     "choose_tuning_step_count",
+    "count_trained_networks",
     "find_initial_model",
     "load_centre_offset",
     "load_initialization",
@@ -57,7 +60,6 @@ _MAX_TUNING_STEPS = 200
 _TUNING_RATE = 5e-4
 _TUNING_CONTRAST = 0.1
 _WINDOW_GRID_PX = 128  # side of the scored part of a window
-_LABELS_AT_HALF_WEIGHT = 100.0  # at which the second general network has half its weight
 _WINDOWS = 2  # around labels in a minibatch, and as many at random positions
 _MIN_PATCH_PX = 96  # of two receptive fields; smaller networks use the default patch
 
@@ -71,12 +73,19 @@ class Initialization:
         settings: Settings of the training; `particles_per_micrograph` counts such labels.
         scorer: Network to fine-tune; None for random weights.
         partner: Ensemble partner of the trained network, if any.
+        partner_settings: Settings of the partner's training; None if it is not trained.
     """
 
     store: PreparedStore
     settings: TrainSettings
     scorer: Scorer | None = None
     partner: EnsemblePartner | None = None
+    partner_settings: TrainSettings | None = None
+
+    def change_settings(self, **changes: Any) -> "Initialization":  # noqa: ANN401  # their values
+        """Return the initialization with fields of the settings of all networks changed."""
+        partner = self.partner_settings and replace(self.partner_settings, **changes)
+        return replace(self, settings=replace(self.settings, **changes), partner_settings=partner)
 
 
 def find_initial_model(init: str) -> Path | None:
@@ -101,27 +110,29 @@ def load_initialization(settings: TrainSettings, store: PreparedStore) -> Initia
     if file is None:
         return Initialization(store, settings)
     model = load_model(file)
-    labels = store.label_count
     if settings.objective == PEAKS:
         store, settings = spread_labels(store, settings, model)
     if settings.init != GENERAL:
         return Initialization(store, settings, model.scorer, model.partner)
     return Initialization(
-        store, settings, _fit_last_layer(model, settings, store), _weaken(model.partner, labels)
+        store,
+        settings,
+        _fit_last_layer(model, settings, store),
+        model.partner,
+        None if model.partner is None else _choose_partner_settings(settings, model.partner),
     )
 
 
-def _weaken(partner: EnsemblePartner | None, labels: int) -> EnsemblePartner | None:
-    """Reduce the weight of the second general network, which does not learn from the labels.
+def _choose_partner_settings(settings: TrainSettings, partner: EnsemblePartner) -> TrainSettings:
+    """Choose the settings to fine-tune the partner of the general network with."""
+    scorer = partner.scorer
+    sampling = replace(settings.sampling, patch_px=scorer.receptive_field_px + _WINDOW_GRID_PX)
+    return replace(settings, network=scorer.settings, sampling=sampling)
 
-    Args:
-        partner: That network.
-        labels: Number of labels.
-    """
-    if partner is None:
-        return None
-    share = _LABELS_AT_HALF_WEIGHT / (_LABELS_AT_HALF_WEIGHT + labels)
-    return replace(partner, weight=partner.weight * share)
+
+def count_trained_networks(init: str) -> int:
+    """Return the number of networks that a training fine-tunes or trains."""
+    return 2 if init == GENERAL and load_model(GENERAL_MODEL).partner is not None else 1
 
 
 def load_centre_offset(init: str) -> tuple[float, float]:

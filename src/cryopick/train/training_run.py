@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.ledger import identify_file
 from cryopick.train.checkpoint import is_readable
 from cryopick.train.curves import CurveRow
-from cryopick.train.fabric import train_on_devices
+from cryopick.train.ensemble_training import find_partner_checkpoint, train_ensemble
 from cryopick.train.initialization import (
+    count_trained_networks,
     find_initial_model,
     load_centre_offset,
     load_initialization,
@@ -86,6 +88,11 @@ class TrainingRun:
         """File of the last checkpoint."""
         return self.folder / "checkpoint.safetensors"
 
+    @property
+    def total_steps(self) -> int:
+        """Number of steps of all networks that are trained."""
+        return self.settings.steps * count_trained_networks(self.settings.init)
+
     def open(self, *, overwrite: bool, resume: bool) -> int:
         """Prepare the folder to start the run or to resume it.
 
@@ -108,8 +115,10 @@ class TrainingRun:
         for temporary in self.folder.glob(".*"):  # left by a process that was killed
             temporary.unlink()
         marker, identity = self.folder / "unfinished", self._identity()
-        is_unfinished = marker.exists() and self.checkpoint.exists()
-        if is_unfinished and not resume and not is_readable(self.checkpoint):
+        possible = (find_partner_checkpoint(self.checkpoint), self.checkpoint)
+        checkpoints = [path for path in possible if path.exists()]
+        is_unfinished = marker.exists() and bool(checkpoints)
+        if is_unfinished and not resume and not all(map(is_readable, checkpoints)):
             is_unfinished = False  # damage costs the steps, but the run starts again by itself
         if resume and not is_unfinished:
             raise InputError(
@@ -121,8 +130,9 @@ class TrainingRun:
                     f"{self.folder}: contains an unfinished run with other settings, micrographs "
                     "or labels; repeat its command to finish it, or start again with --force"
                 )
-            return _read_step(self.checkpoint)
-        self.checkpoint.unlink(missing_ok=True)
+            return sum(map(_read_step, checkpoints))
+        for path in checkpoints:
+            path.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.folder / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(to_toml(self.settings), encoding="utf-8")
@@ -188,7 +198,7 @@ class TrainingRun:
             prepared: The datasets from `prepare`.
             device: Device to compute on.
             on_row: Called with each new row of the curves.
-            on_progress: Called with the number of steps after each of them.
+            on_progress: Called with the number of steps of all networks after each of them.
             finish: Take the best network up to the last checkpoint without training further.
             devices: Number of such devices that share each minibatch.
 
@@ -198,22 +208,19 @@ class TrainingRun:
             InputError: The model given as `init` is missing.
         """
         start = load_initialization(self.settings, prepared.training.store)
-        validator = None
+        make_validator = None
         if prepared.held_out:
-            validator = HeldOutValidator.for_training(
-                self.settings, prepared.held_out.store, start.partner
+            make_validator = partial(
+                HeldOutValidator.for_training, self.settings, prepared.held_out.store
             )
-        return train_on_devices(
-            1 if finish else devices,
-            device,
-            on_row,
-            on_progress,
-            store=start.store,
-            settings=start.settings,
-            checkpoint=self.checkpoint,
-            start=start.scorer,
-            partner=start.partner,
-            held_out=validator,
+        return train_ensemble(
+            start,
+            self.checkpoint,
+            device=device,
+            devices=1 if finish else devices,
+            make_validator=make_validator,
+            on_row=on_row,
+            on_progress=on_progress,
             finish=finish,
         )
 

@@ -288,7 +288,7 @@ def _train(
     events: Events,
 ) -> TrainingResult:
     """Train from the last checkpoint; emit rows of the curves, and progress at each step."""
-    with track_progress(events, "Training", run.settings.steps - steps_done) as advance:
+    with track_progress(events, "Training", run.total_steps - steps_done) as advance:
         last_step = steps_done
 
         def on_progress(step: int) -> None:
