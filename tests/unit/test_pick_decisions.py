@@ -168,6 +168,17 @@ def test_bright_needs_more_evidence_than_dark():
     assert [contrast(value) for value in (0.5, 1.1, 1.3)] == ["dark", "dark", "bright"]
 
 
+def test_a_few_bright_peaks_of_noise_do_not_make_the_particles_bright():
+    def contrast(dark, bright):
+        logits = {("dark", 100.0): np.array(dark), ("bright", 100.0): np.array(bright)}
+        return measure_evidence(Probe(logits, {}, {100.0: 1e6}, 1)).contrast
+
+    assert contrast([1.0] * 10, [1.0] * 18) == "dark"
+    assert contrast([1.0] * 100, [1.0] * 180) == "bright"  # the same ratio, from more peaks
+    assert contrast([], [2.0] * 5) == "dark"
+    assert contrast([0.5] * 10, [3.0] * 30) == "bright"
+
+
 def test_all_shards_decide_on_the_same_micrographs(tmp_path):
     paths = [tmp_path / f"{number}.mrc" for number in range(6)]
 
