@@ -96,15 +96,38 @@ def test_the_automatic_threshold_keeps_picks_of_empty_micrographs_unless_they_ar
 
 
 def test_without_any_sign_of_particles_one_pick_is_kept_and_nothing_is_promised(rng):
-    bad = concatenate([on("bad", tail(rng)), on("worse", tail(rng))])
+    bad = concatenate([on(name, tail(rng)) for name in ("bad", "worse", "worst")])
 
     kept = select_automatically(bad)
     dropped = select_automatically(bad, drop_empty=True)
 
+    assert kept.is_capped
     assert kept.expected is dropped.expected is None
-    assert 1 <= len(kept.picks) <= 2
+    assert 1 <= len(kept.picks) <= 3
     assert np.bincount(kept.picks.index).max() == 1
     assert not len(dropped.picks)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "is_capped"),
+    [
+        ([Verdict.UNCLEAR, Verdict.PROBABLY_EMPTY, Verdict.UNCLEAR], True),
+        ([Verdict.UNCLEAR, Verdict.PROBABLY_EMPTY, Verdict.PARTICLES], False),
+        ([Verdict.UNCLEAR, Verdict.PROBABLY_EMPTY, Verdict.UNDECIDED], False),
+        ([Verdict.PROBABLY_EMPTY] * 2, False),  # too few to be sure
+    ],
+)
+def test_three_micrographs_without_particles_are_needed_to_keep_one_pick(rng, verdicts, is_capped):
+    table = concatenate([on(f"{number}", tail(rng)) for number in range(len(verdicts))])
+
+    assert select_automatically(table, verdicts=verdicts).is_capped == is_capped
+
+
+def test_without_a_peak_elongated_particles_are_not_decided_on(rng):
+    table = concatenate([on(name, tail(rng)) for name in ("a", "b", "c")])
+
+    assert classify_micrographs(table, is_filtered=True) == [Verdict.UNDECIDED] * 3
+    assert not select_automatically(table, is_filtered=True).is_capped
 
 
 def test_labels_show_that_micrographs_that_look_empty_are_not(rng):

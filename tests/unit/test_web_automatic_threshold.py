@@ -82,9 +82,9 @@ def test_with_particles_the_page_and_the_command_line_select_the_same(project):
 
 
 def test_the_verdicts_of_the_run_count(project):
-    table = take_run(project, n_particles=0, verdict=Verdict.UNCLEAR)
+    table = take_run(project, n_particles=0, verdict=Verdict.PARTICLES)
 
-    selection = select_automatically(table, verdicts=[Verdict.UNCLEAR] * 3)
+    selection = select_automatically(table, verdicts=[Verdict.PARTICLES] * 3)
 
     assert project.runs.picks("r1").selection.threshold == selection.threshold
     assert not selection.is_capped

@@ -58,7 +58,7 @@ def test_rows_count_picks_and_expected_particles():
     assert [row.verdict for row in rows] == [
         "particles",
         "probably empty",
-        "too few picks to decide",
+        "not decided",
         SKIPPED,
     ]
     assert sum(row.picks for row in rows) == len(selected)

@@ -118,7 +118,7 @@ def threshold(
     """
     from cryopick.evaluate.thresholds import select_nested, select_random
     from cryopick.io.tables.codec import TableLayout
-    from cryopick.workflows.derived_table import read_label_scores
+    from cryopick.workflows.derived_table import has_filtered_scores, read_label_scores
 
     if sum(map(bool, (at, keep, random))) != 1:
         raise typer.BadParameter("add either --at, --keep or --random")
@@ -129,10 +129,16 @@ def threshold(
     table, context = read_with_context([picks], out, table_format)
     layout = TableLayout(star=context)
     labels = read_label_scores(picks)
+    is_filtered = has_filtered_scores(picks)
     sets = {}
     for word in at or []:
         before = f"at {_describe_threshold(word)}: "
-        selected = apply_cut(table, word, before, drop_empty=drop_empty, labels=labels)
+        selected = apply_cut(
+            *(table, word, before),
+            drop_empty=drop_empty,
+            labels=labels,
+            is_filtered=is_filtered,
+        )
         sets[f"at{_format_threshold(word)}"] = selected
     for count, selected in zip(keep or [], select_nested(table, keep or []), strict=True):
         _report(table, selected, f"best {count}: ", labels)
@@ -158,6 +164,7 @@ def apply_cut(
     *,
     drop_empty: bool = False,
     labels: "Float[np.ndarray, ' labels'] | None" = None,
+    is_filtered: bool = False,
 ) -> "Picks":
     """Keep picks above a threshold, and report the expected precision and recall.
 
@@ -167,6 +174,7 @@ def apply_cut(
         before: Text to begin the report with.
         drop_empty: With "auto", drop the picks of micrographs that are probably empty.
         labels: Scores of labels that the model did not learn from, if there are any.
+        is_filtered: The scores are filtered along elongated particles.
 
     Raises:
         BadParameter: The word is neither a number nor "auto".
@@ -179,7 +187,9 @@ def apply_cut(
         selected = apply_threshold(picks, parse_threshold(word))
         _report(picks, selected, before, labels)
         return selected
-    selection = select_automatically(picks, drop_empty=drop_empty, labels=labels)
+    selection = select_automatically(
+        picks, drop_empty=drop_empty, labels=labels, is_filtered=is_filtered
+    )
     report_selection(picks, selection, before)
     return selection.picks
 

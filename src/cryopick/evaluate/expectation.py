@@ -29,6 +29,7 @@ __all__ = [
     "select_automatically",
 ]
 
+_MIN_DECIDED = 3  # micrographs; one or two with faint particles often show no peak
 _NO_SCORES = "expected numbers need picks with scores, such as `cryopick pick` writes"
 
 
@@ -116,8 +117,8 @@ class AutomaticSelection:
             no such micrographs.
         empty_micrographs: Micrographs that are probably empty.
         drops_empty: None of the picks on these micrographs are selected.
-        is_capped: Most micrographs are probably empty and none clearly shows particles, so that at
-            most one pick of each is selected.
+        is_capped: None of several micrographs clearly shows particles, so that at most one pick of
+            each is selected.
     """
 
     picks: Picks
@@ -134,31 +135,34 @@ def select_automatically(
     drop_empty: bool = False,
     verdicts: Sequence[Verdict] | None = None,
     labels: Float[np.ndarray, " labels"] | None = None,
+    is_filtered: bool = False,
 ) -> AutomaticSelection:
     """Select the picks above the best threshold of the micrographs that show particles.
 
-    The same threshold applies to micrographs that are probably empty. If most are and none clearly
-    shows particles, one pick of each micrograph at most is selected, as all are likely wrong;
-    labels show that there are particles.
+    The same threshold applies to micrographs that are probably empty. If none of three or more
+    micrographs clearly shows particles, at most one pick of each is selected, as all are likely
+    wrong. Fewer micrographs are too little evidence, and labels show that there are particles.
 
     Args:
         picks: Picks with scores, down to a low minimum such as -6.
         drop_empty: Select no picks on micrographs that are probably empty.
         verdicts: Verdict on each micrograph; by default from the scores alone.
         labels: Scores of labels that the model did not learn from, if there are any.
+        is_filtered: The scores are filtered along elongated particles.
 
     Raises:
         SettingsError: There are no picks, or some have no score.
     """
     if not len(picks) or not picks.is_scored:
         raise SettingsError(_NO_SCORES)
-    verdicts = classify_micrographs(picks) if verdicts is None else verdicts
+    if verdicts is None:
+        verdicts = classify_micrographs(picks, is_filtered=is_filtered)
     is_populated = np.array([verdict != Verdict.PROBABLY_EMPTY for verdict in verdicts], bool)
     named_flags = zip(picks.micrographs, is_populated, strict=True)
     empty_micrographs = tuple(name for name, populated in named_flags if not populated)
     on_populated = picks.select(is_populated[picks.index])
     expected = estimate_metrics(on_populated, labels) if len(on_populated) else None
-    is_capped = labels is None and _is_mostly_empty(verdicts)
+    is_capped = labels is None and _shows_nothing(verdicts)
     if is_capped:
         threshold = _find_strict_threshold(picks)
     else:
@@ -173,11 +177,10 @@ def select_automatically(
     )
 
 
-def _is_mostly_empty(verdicts: Sequence[Verdict]) -> bool:
-    """Test if most micrographs are probably empty and none clearly shows particles."""
-    if Verdict.PARTICLES in verdicts:
-        return False
-    return 2 * list(verdicts).count(Verdict.PROBABLY_EMPTY) > len(verdicts)
+def _shows_nothing(verdicts: Sequence[Verdict]) -> bool:
+    """Test if several micrographs were decided on, and none of them shows particles."""
+    decided = [verdict for verdict in verdicts if verdict != Verdict.UNDECIDED]
+    return len(decided) >= _MIN_DECIDED and Verdict.PARTICLES not in decided
 
 
 def _find_strict_threshold(picks: Picks) -> float:

@@ -176,6 +176,11 @@ class Picker:
         return self.model.width_ang * self.diameter_ang / self.model.diameter_ang
 
     @property
+    def is_filtered(self) -> bool:
+        """True if the scores are filtered along particles, as they are elongated."""
+        return is_elongated(self.diameter_ang, self.width_ang)
+
+    @property
     def scale_ang(self) -> float:
         """Size that sets the scale of the network's input."""
         return self.settings.scale_ang or self.model.scale_for(self.diameter_ang)
@@ -186,7 +191,7 @@ class Picker:
         if self.settings.radius_ang:
             return self.settings.radius_ang
         width_ang = self.width_ang
-        if is_elongated(self.diameter_ang, width_ang):
+        if self.is_filtered:
             return SPACING_FRAC * self.diameter_ang
         if width_ang:
             return max(width_ang / 2, self.diameter_ang / 4)
@@ -241,7 +246,7 @@ class Picker:
     def _score(self, path: Path) -> ScoredMicrograph:
         prepared, pixel_size_ang = self.prepare(path)
         sides_px, width_ang = None, self.width_ang
-        if width_ang is not None and is_elongated(self.diameter_ang, width_ang):
+        if width_ang is not None and self.is_filtered:
             working_px_ang = pixel_size_ang * sum(prepared.scale_yx) / 2
             sides_px = self.diameter_ang / working_px_ang, width_ang / working_px_ang
         logits = filter_if_elongated(self._compute_logits(prepared.image), sides_px)

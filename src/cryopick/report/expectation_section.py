@@ -46,20 +46,21 @@ class Expectation:
 
 
 def estimate_expectation(
-    picks: Picks, labels: Float[np.ndarray, " labels"] | None
+    picks: Picks, labels: Float[np.ndarray, " labels"] | None, *, is_filtered: bool = False
 ) -> Expectation | None:
     """Estimate the metrics of picks from their scores.
 
     Args:
         picks: Picks with scores.
         labels: Scores of labels that the model did not learn from, if there are any.
+        is_filtered: The scores are filtered along elongated particles.
 
     Returns:
         The estimates; None for a table without low scores, which shows no background.
     """
     if float(picks.score.min()) > _MAX_LOWEST_SCORE:
         return None
-    selection = select_automatically(picks, labels=labels)
+    selection = select_automatically(picks, labels=labels, is_filtered=is_filtered)
     return Expectation(
         metrics=selection.expected or estimate_metrics(picks, labels),
         n_empty=0 if selection.expected is None else len(selection.empty_micrographs),

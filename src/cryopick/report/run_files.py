@@ -94,6 +94,11 @@ class ReportedRun:
         """Particle diameter in raw pixels."""
         return self.diameter_ang / self.pixel_size_ang
 
+    @property
+    def has_filtered_scores(self) -> bool:
+        """True if the scores are filtered along elongated particles."""
+        return self.picker is not None and self.picker.is_filtered
+
 
 def open_run(
     path: Path, settings_file: Path, metadata_file: Path, request: ReportRequest

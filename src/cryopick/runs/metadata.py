@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -84,6 +85,15 @@ class RunMetadata:
             lines = [line for line in self.settings.splitlines() if not line.startswith("#")]
             parts.append(f"settings {checksum_text(chr(10).join(lines))[:_SHORT]}")
         return ", ".join(parts)
+
+    @property
+    def sides_ang(self) -> tuple[float, float] | None:
+        """Length and width of the particles by the settings; None if one of them is not there."""
+        try:
+            values = tomllib.loads(self.settings)
+            return float(values["diameter_ang"]), float(values["width_ang"])
+        except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
+            return None
 
     def resolve_path(self, name: str) -> Path:
         """Resolve a path of the metadata from the current folder."""

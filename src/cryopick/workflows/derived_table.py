@@ -3,6 +3,7 @@
 - `carry_run_files`: write the metadata and settings of the run beside a derived table.
 - `find_metadata`: the metadata of a table.
 - `read_label_scores`: scores of left-out labels of the model that made a table.
+- `has_filtered_scores`: test if the scores of a table are filtered along elongated particles.
 """
 
 import shlex
@@ -14,12 +15,13 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.errors import CryopickError, OutputExistsError
+from cryopick.pick.settings import is_elongated
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.checksums import checksum_path
 from cryopick.runs.metadata import RunMetadata, Stopwatch, read_run_metadata, write_run_metadata
 from cryopick.workflows.table_output import metadata_file, settings_file
 
-__all__ = ["carry_run_files", "find_metadata", "read_label_scores"]
+__all__ = ["carry_run_files", "find_metadata", "has_filtered_scores", "read_label_scores"]
 
 
 def carry_run_files(
@@ -96,6 +98,13 @@ def read_label_scores(source: Path) -> Float[np.ndarray, " labels"] | None:
     metadata = find_metadata(source)
     scores = [] if metadata is None else [float(score) for score in metadata.label_scores]
     return np.array(scores) if scores and np.isfinite(scores).all() else None
+
+
+def has_filtered_scores(source: Path) -> bool:
+    """Return true if the scores of a table are filtered along elongated particles."""
+    metadata = find_metadata(source)
+    sides_ang = None if metadata is None else metadata.sides_ang
+    return sides_ang is not None and is_elongated(*sides_ang)
 
 
 def _copy_settings(source: Path, target: Path, overwrite: bool) -> None:

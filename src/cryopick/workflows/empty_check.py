@@ -65,7 +65,8 @@ def judge_micrographs(
         examined: Names of the micrographs by whose scores size and contrast were chosen. If all
             of them look empty, other sizes and contrasts show no more, and none is checked.
     """
-    verdicts = dict(zip(candidates.micrographs, classify_micrographs(candidates), strict=True))
+    found = classify_micrographs(candidates, is_filtered=picker.is_filtered)
+    verdicts = dict(zip(candidates.micrographs, found, strict=True))
     empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
     is_examined = bool(examined) and set(examined) <= set(empty)
     judgement = Judgement(verdicts, labels=get_label_scores(picker.model))
@@ -83,7 +84,8 @@ def _look_elsewhere(picker: Picker, device: AnyDevice, paths: Sequence[Path]) ->
     """Describe the size and the contrast with much more evidence; empty if there are none."""
     used_ang = picker.settings.scale_ang or picker.diameter_ang
     sizes_ang = [factor * used_ang for factor in _SIZE_FACTORS]
-    probe = probe_micrographs(picker.model, picker.settings, device, paths, sizes_ang)
+    settings = replace(picker.settings, contrast="auto")
+    probe = probe_micrographs(picker.model, settings, device, paths, sizes_ang)
     evidence = measure_evidence(probe).values
     if not probe.micrographs or not evidence:
         return ""

@@ -9,12 +9,12 @@ import { NumberBox } from "../widgets.js";
 const SORTS = { name: "By name", labels: "Most labels", picks: "Most picks", "picks-least": "Fewest picks", score: "Highest scores", suggested: "Suggested first" };
 const STATES = { "": "All", todo: "Not started", doing: "In progress", all: "Fully labelled", skip: "Excluded", problem: "With a problem" };
 const UNCLEAR = "unclear: faint particles or contamination";
-const VERDICTS = { "": "Any verdict", particles: "Has particles", "probably empty": "Probably empty", [UNCLEAR]: "Unclear", "too few picks to decide": "Too few picks to decide" };
+const VERDICTS = { "": "Any verdict", particles: "Has particles", "probably empty": "Probably empty", [UNCLEAR]: "Unclear", "not decided": "Not decided" };
 /** @typedef {import("../types.js").FieldEvent} FieldEvent */
 
 /** Verdict of the run on a micrograph that may show no particles. @param {import("../types.js").MicrographRow} row */
 export const verdictBadge = ({ verdict }) =>
-  (verdict === "probably empty" || verdict === UNCLEAR) && html`<span class="badge warn" title=${verdict}>${verdict === UNCLEAR ? "unclear" : "empty?"}</span>`;
+  verdict === UNCLEAR ? html`<span class="badge" title=${verdict}>unclear</span>` : verdict === "probably empty" && html`<span class="badge warn" title=${verdict}>empty?</span>`;
 
 export function ListSort() {
   const values = store.project.value.values ?? [];
