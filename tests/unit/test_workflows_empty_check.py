@@ -42,7 +42,7 @@ def probe_best_at(monkeypatch):
 
         monkeypatch.setattr(empty_check, "probe_micrographs", probe)
         verdicts = [Verdict.PROBABLY_EMPTY]
-        monkeypatch.setattr(empty_check, "classify_micrographs", lambda picks, is_filtered: verdicts)
+        monkeypatch.setattr(empty_check, "classify_micrographs", lambda *_, **__: verdicts)
 
     return replace_probe
 
