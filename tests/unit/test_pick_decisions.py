@@ -1,6 +1,7 @@
 """Decisions on contrast, size and scale by the scores of the first micrographs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,14 +170,40 @@ def test_bright_needs_more_evidence_than_dark():
 
 
 def test_a_few_bright_peaks_of_noise_do_not_make_the_particles_bright():
-    def contrast(dark, bright):
-        logits = {("dark", 100.0): np.array(dark), ("bright", 100.0): np.array(bright)}
-        return measure_evidence(Probe(logits, {}, {100.0: 1e6}, 1)).contrast
+    def measure(dark, bright):
+        logits = {("dark", 100.0): np.array(dark), ("bright", 120.0): np.array(bright)}
+        return measure_evidence(Probe(logits, {}, {100.0: 1e6, 120.0: 1e6}, 1))
 
-    assert contrast([1.0] * 10, [1.0] * 18) == "dark"
-    assert contrast([1.0] * 100, [1.0] * 180) == "bright"  # the same ratio, from more peaks
-    assert contrast([], [2.0] * 5) == "dark"
-    assert contrast([0.5] * 10, [3.0] * 30) == "bright"
+    few, many = measure([1.0] * 3, [1.0] * 5), measure([1.0] * 30, [1.0] * 50)
+
+    assert [few.contrast, many.contrast] == ["dark", "bright"]
+    assert few.is_contrast_doubtful
+    assert many.is_contrast_doubtful  # worth another look
+    assert few.best_sizes == [100.0, 120.0]
+    clear, dark = measure([0.5] * 10, [3.0] * 30), measure([1.0] * 5, [1.0] * 5)
+    assert [clear.contrast, clear.is_contrast_doubtful] == ["bright", False]
+    assert [dark.contrast, dark.is_contrast_doubtful] == ["dark", False]
+
+
+def test_a_doubtful_contrast_is_decided_on_more_micrographs(monkeypatch):
+    seen = []
+
+    def probe(model, settings, device, paths, sizes_ang, *more):
+        seen.append(list(sizes_ang))
+        bright = 5 if len(seen) == 1 else 30  # of which the second look sees more, beside more dark
+        logits = {}
+        for size in sizes_ang:
+            logits["dark", size] = np.ones(3 if len(seen) == 1 else 60)
+            logits["bright", size] = np.ones(bright)
+        return Probe(logits, {}, dict.fromkeys(sizes_ang, 1e6 * (1 if len(seen) == 1 else 8)), 1)
+
+    monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
+    settings = PickSettings(diameter_ang=100.0, scale_ang=100.0, contrast="auto")
+
+    resolved, _ = resolve_settings(MODEL, settings, CPU, [Path("a.mrc")])
+
+    assert seen == [[100.0], [100.0]]
+    assert resolved.contrast == "dark"
 
 
 def test_all_shards_decide_on_the_same_micrographs(tmp_path):

@@ -74,17 +74,19 @@ def resolve_settings(
     is_open = settings.contrast == "auto" or settings.scale_ang is None
     if not model.detects_contrast or not is_open:
         return _close_range(settings), []
-    probe = partial(probe_micrographs, model, settings, device, paths)
-    first = probe(_list_sizes(settings))
+    first = probe_micrographs(model, settings, device, paths, _list_sizes(settings))
     evidence = measure_evidence(first)
     decisions = []
     if settings.contrast == "auto":
+        if evidence.is_contrast_doubtful:  # fewer sizes leave time for more micrographs
+            again = probe_micrographs(model, settings, device, paths, evidence.best_sizes)
+            evidence = evidence.add(measure_evidence(again))
         settings = replace(settings, contrast=evidence.contrast)
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))
+    probe = partial(probe_micrographs, model, settings, device, paths)  # in one contrast from here
     if settings.scale_ang is None and settings.width_ang is None and settings.diameter_ang:
-        probe_fine = partial(probe_micrographs, model, settings, device, paths)
-        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe_fine)
+        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe)
         decisions += further_decisions
     if settings.scale_ang is None:
         given_ang = _mean_side(settings)

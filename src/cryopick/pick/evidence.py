@@ -26,7 +26,9 @@ _SIZE_POWER = 0.25
 _BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.7
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
 _MIN_RATIO = 1.15
-_MIN_DEVIATIONS = 3.0  # by which bright must exceed that, as peaks of noise are few and random
+# Standard deviations by which bright must exceed dark, as peaks of noise are few and random, and
+# those below which the excess is worth a second look on more micrographs.
+_MIN_DEVIATIONS, _CLEAR_DEVIATIONS = 1.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,19 @@ class Evidence:
 
     @property
     def contrast(self) -> FixedContrast:
-        """The contrast with more evidence at its best size; dark unless bright surely has more."""
-        excess = self.best("bright") - _MIN_RATIO * self.best("dark")
-        variance = self._variance_of_best("bright") + _MIN_RATIO**2 * self._variance_of_best("dark")
-        return "bright" if excess > _MIN_DEVIATIONS * math.sqrt(variance) else "dark"
+        """The contrast with more evidence at its best size; dark unless bright has clearly more."""
+        return "bright" if self._has_bright_excess(_MIN_DEVIATIONS) else "dark"
+
+    @property
+    def is_contrast_doubtful(self) -> bool:
+        """Bright has more evidence, but the excess may be that of a few peaks of noise."""
+        return self._has_bright_excess(0.0) and not self._has_bright_excess(_CLEAR_DEVIATIONS)
+
+    @property
+    def best_sizes(self) -> list[float]:
+        """Sizes with the most evidence, one of each contrast."""
+        keys = [self._best_key(contrast) for contrast in ("dark", "bright")]
+        return sorted({key[1] for key in keys if key is not None})
 
     @property
     def scale(self) -> float:
@@ -63,12 +74,18 @@ class Evidence:
 
     def best(self, contrast: FixedContrast) -> float:
         """Evidence of a contrast at the size that has most."""
-        return max((v for (sign, _), v in self.values.items() if sign == contrast), default=0.0)
+        key = self._best_key(contrast)
+        return 0.0 if key is None else self.values[key]
 
-    def _variance_of_best(self, contrast: FixedContrast) -> float:
+    def _best_key(self, contrast: FixedContrast) -> tuple[FixedContrast, float] | None:
         keys = [key for key in self.values if key[0] == contrast]
-        best = max(keys, key=lambda key: self.values[key], default=None)
-        return 0.0 if best is None else self.variances.get(best, 0.0)
+        return max(keys, key=lambda key: self.values[key], default=None)
+
+    def _has_bright_excess(self, deviations: float) -> bool:
+        keys = [self._best_key(contrast) for contrast in ("dark", "bright")]
+        variance = sum(self.variances.get(key, 0.0) for key in keys if key is not None)
+        dark, bright = self.best("dark"), self.best("bright")
+        return bright > _MIN_RATIO * dark and bright - dark > deviations * math.sqrt(variance)
 
     def by_size(self, contrast: FixedContrast) -> dict[float, float]:
         """Evidence of a contrast by size, ascending."""
