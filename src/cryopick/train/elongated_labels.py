@@ -25,6 +25,8 @@ from cryopick.train.weight_average import choose_start_weight
 
 __all__ = ["spread_labels"]
 
+# Weight of the network before fine-tuning: labels along particles teach less than they seem to.
+_MIN_START_WEIGHT = 1.0
 _POSITIONS = (-0.34, -0.17, 0.0, 0.17, 0.34)  # of the labels on a particle, in lengths
 
 
@@ -61,6 +63,8 @@ def spread_labels(
     counted = replace(settings, particles_per_micrograph=particles * len(_POSITIONS))
     if settings.init == GENERAL:  # several labels on a particle are no more evidence than one
         weight = choose_start_weight(settings, store.label_count)
+        if settings.general_model_weight is None:
+            weight = max(_MIN_START_WEIGHT, weight)
         counted = replace(counted, general_model_weight=weight)
     return replace(store, labels_px=tuple(labels_px)), counted
 

@@ -183,7 +183,8 @@ class TrainSettings:
         Help(
             "Weight of the general model in the average of its weights with those of the "
             "fine-tuned network, which has weight 1.",
-            default="2 for 10 labels or fewer, 1 for 20 to 300, less for more",
+            default="2 with one or two labels, 0.5 with 10 to 600, less with more; at least 1 for "
+            "elongated particles",
         ),
     ] = None
     frozen_layers: Annotated[

@@ -18,10 +18,10 @@ from cryopick.train.settings import GENERAL, TrainSettings
 
 __all__ = ["average_weights", "choose_start_weight"]
 
-# Between these numbers of labels both have the same weight; with fewer, that of the start is up to
-# two, with more it falls in inverse proportion (decision 0019).
-_FEW_LABELS, _MANY_LABELS = 20.0, 300.0
-_MAX_WEIGHT = 2.0
+# Weight of the network before: up to two with a few labels, half from ten labels on, and falling in
+# inverse proportion from 600 on (decision 0019).
+_FEW_LABELS, _MANY_LABELS = 5.0, 300.0
+_MAX_WEIGHT, _USUAL_WEIGHT = 2.0, 0.5
 
 
 def average_weights(
@@ -57,4 +57,4 @@ def choose_start_weight(settings: TrainSettings, labels: int) -> float:
     if settings.general_model_weight is not None:
         return settings.general_model_weight
     with_few = min(_MAX_WEIGHT, _FEW_LABELS / max(labels, 1))
-    return max(with_few, min(1.0, _MANY_LABELS / max(labels, 1)))
+    return max(with_few, min(_USUAL_WEIGHT, _MANY_LABELS / max(labels, 1)))
