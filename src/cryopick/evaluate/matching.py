@@ -23,6 +23,8 @@ __all__ = ["is_near", "match_picks", "match_points"]
 
 _FIRST_NEIGHBOURS = 8  # more are searched only if all of these are taken
 _BATCH = 65_536  # picks whose neighbours are in memory at once
+# Distances that are computed without a tree: importing one takes longer.
+_MAX_DISTANCES = 1 << 18
 
 
 def match_points(
@@ -60,7 +62,7 @@ def match_points(
         return partner
 
     by_position = np.lexsort(truth_xy_px.T)
-    tree = _build_tree(truth_xy_px[by_position])
+    tree = _build_tree(truth_xy_px[by_position], len(picks_xy_px))
     is_taken = np.zeros(len(truth_xy_px), dtype=bool)
     order = np.lexsort((*picks_xy_px.T, -score))
     for start in range(0, len(order), _BATCH):
@@ -111,7 +113,7 @@ def is_near(
     _require_radius(radius_px)
     if not len(xy_px) or not len(others_xy_px):
         return np.zeros(len(xy_px), dtype=bool)
-    distances, _ = _find_neighbours(_build_tree(others_xy_px), xy_px, radius_px, 1)
+    distances, _ = _find_neighbours(_build_tree(others_xy_px, len(xy_px)), xy_px, radius_px, 1)
     return distances[:, 0] <= radius_px
 
 
@@ -120,14 +122,40 @@ def _require_radius(radius_px: float) -> None:
         raise ValueError(f"radius_px must be at least 0; got {radius_px}")
 
 
-def _build_tree(xy_px: Float[np.ndarray, "points axes"]) -> "KDTree":
+class _FewPoints:
+    """Neighbours among a few points, as `KDTree` finds them."""
+
+    def __init__(self, xy_px: Float[np.ndarray, "points axes"]) -> None:
+        self._xy_px, self.n = xy_px, len(xy_px)
+
+    def query(
+        self,
+        xy_px: Float[np.ndarray, "queries axes"],
+        k: Integer[np.ndarray, " near"],
+        distance_upper_bound: float,
+    ) -> tuple[Float[np.ndarray, "queries near"], Integer[np.ndarray, "queries near"]]:
+        """Find the nearest points, with the distance infinity and the index `n` if too far."""
+        squares = np.square(xy_px[:, None] - self._xy_px).sum(axis=2)
+        nearest = np.argsort(squares, axis=1, kind="stable")[:, k - 1]
+        distances = np.sqrt(np.take_along_axis(squares, nearest, axis=1))
+        is_far = distances >= distance_upper_bound
+        return np.where(is_far, np.inf, distances), np.where(is_far, self.n, nearest)
+
+
+def _build_tree(xy_px: Float[np.ndarray, "points axes"], n_queries: int) -> "KDTree | _FewPoints":
+    """Build a tree of points that is queried for some others."""
+    if len(xy_px) * n_queries <= _MAX_DISTANCES:
+        return _FewPoints(xy_px)
     from scipy.spatial import KDTree
 
     return KDTree(xy_px)
 
 
 def _find_neighbours(
-    tree: "KDTree", xy_px: Float[np.ndarray, "points axes"], radius_px: float, count: int
+    tree: "KDTree | _FewPoints",
+    xy_px: Float[np.ndarray, "points axes"],
+    radius_px: float,
+    count: int,
 ) -> tuple[Float[np.ndarray, "points near"], Integer[np.ndarray, "points near"]]:
     """Find the nearest `count` tree points of each point, nearest first; infinity if too far."""
     bound = radius_px * (1 + 1e-9) + 1e-9  # the bound of the tree is exclusive
@@ -136,7 +164,7 @@ def _find_neighbours(
 
 
 def _find_nearest_free(
-    tree: "KDTree",
+    tree: "KDTree | _FewPoints",
     xy_px: Float[np.ndarray, " axes"],
     radius_px: float,
     is_taken: Bool[np.ndarray, " truth"],

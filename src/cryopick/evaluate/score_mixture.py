@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from cryopick.array_types import Float
+from cryopick.evaluate.normal_distribution import cumulate_normal
 from cryopick.evaluate.score_prior import ScorePrior
 
 __all__ = ["BIN", "TOP", "MixtureFits", "MixtureGrid"]
@@ -84,18 +85,22 @@ class MixtureGrid:
             *(_MEANS, np.log(_WIDTHS), _TAIL_FRACS, shifts, stretches), indexing="ij"
         )
         mean, log_width, tail_frac, shift, log_stretch = (axis.ravel() for axis in axes)
-        z = (edges - mean[:, None]) / np.exp(log_width)[:, None]
-        below = _cumulate_particles(z, tail_frac[:, None])
+        # Particles depend on the first axes only, background on the last two.
+        n_backgrounds = len(shifts) * len(stretches)
+        z = (edges - mean[::n_backgrounds, None]) / np.exp(log_width)[::n_backgrounds, None]
+        below = _cumulate_particles(z, tail_frac[::n_backgrounds, None])
+        below = np.repeat(below, n_backgrounds, axis=0)
         particles = np.diff(below, axis=1)
         particles[:, -1] += 1 - below[:, -1]
         visible = np.maximum(particles.sum(axis=1), 1e-6)
         whole = np.arange(prior.floor, TOP + BIN / 2, BIN)
         centres = (whole[1:] + whole[:-1]) / 2 - prior.floor
-        template = centres - shift[:, None]
-        template = template / np.exp(log_stretch)[:, None] + prior.floor
+        template = centres - shift[:n_backgrounds, None]
+        template = template / np.exp(log_stretch)[:n_backgrounds, None] + prior.floor
         log_density = np.interp(template, prior.background_scores, prior.background_log_density)
         background = np.exp(log_density)
         background /= background.sum(axis=1, keepdims=True)
+        background = np.tile(background, (len(mean) // n_backgrounds, 1))
         window = background[:, -(len(edges) - 1) :]
         background_visible = np.maximum(window.sum(axis=1), 1e-9)
         return cls(
@@ -215,9 +220,8 @@ def _cumulate_particles(
     z: Float[np.ndarray, "..."], tail_frac: Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
     """Compute the fraction of particles below standardized scores."""
-    from scipy.special import ndtr
-
-    return (1 - tail_frac) * ndtr(z) + tail_frac * ndtr((z + _TAIL_SHIFT) / _TAIL_WIDTH)
+    of_tail = cumulate_normal((z + _TAIL_SHIFT) / _TAIL_WIDTH)
+    return (1 - tail_frac) * cumulate_normal(z) + tail_frac * of_tail
 
 
 def _log_gaussian(

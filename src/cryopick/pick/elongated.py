@@ -16,6 +16,7 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Float32
 from cryopick.inference.score_map import ScoreMap
 from cryopick.pick.suppression import suppress_non_maxima
+from cryopick.preprocess.transforms import choose_transforms, next_fast_length
 
 __all__ = [
     "SPACING_FRAC",
@@ -96,24 +97,23 @@ def _average_along(
     scores: ScoreMap, *, length_px: float, width_px: float
 ) -> Iterator[Float32[np.ndarray, "rows columns"]]:
     """Average the limited logits along a particle, for one direction after the other."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
-
     length_sd = _LENGTH_FRAC * length_px / scores.step_px
     width_sd = max(_WIDTH_FRAC * width_px / scores.step_px, _MIN_SD_STEPS)
     reach = int(np.ceil(3 * length_sd))
     limited = np.clip(scores.logits, _MIN_LOGIT, _MAX_LOGIT)
     rows, columns = limited.shape
-    shape = (next_fast_len(rows + 2 * reach, True), next_fast_len(columns + 2 * reach, True))
+    shape = (next_fast_length(rows + 2 * reach), next_fast_length(columns + 2 * reach))
     padded = np.full(shape, np.median(limited), np.float32)
     padded[reach : reach + rows, reach : reach + columns] = limited
-    spectrum = rfft2(padded)
+    transforms = choose_transforms(padded.size)
+    spectrum = transforms.rfft2(padded)
     for angle_rad in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
         kernel = np.zeros(shape, np.float32)
         kernel[: 2 * reach + 1, : 2 * reach + 1] = _make_kernel(
             reach, length_sd, width_sd, float(angle_rad)
         )
         centred = np.roll(kernel, (-reach, -reach), axis=(0, 1))
-        mean = irfft2(spectrum * rfft2(centred), s=shape)
+        mean = transforms.irfft2(spectrum * transforms.rfft2(centred), s=shape)
         yield mean[reach : reach + rows, reach : reach + columns]
 
 

@@ -44,8 +44,8 @@ def measure_regions(
     rows, columns = scores.logits.shape
     step = scores.step_px
     runs = _find_runs((scores.logits > 0) & usable[::step, ::step][:rows, :columns])
-    region = _connect_runs(*runs, columns)
-    row, start, stop = (values.astype(np.float64) for values in runs)
+    region = _connect_runs(runs, columns)
+    row, start, stop = runs.astype(np.float64)
     length = stop - start
     sum_x = length * (start + stop - 1) / 2
     sum_xx = _sum_squares(stop) - _sum_squares(start)
@@ -62,24 +62,19 @@ def measure_regions(
 
 def _find_runs(
     mask: Bool[np.ndarray, "rows columns"],
-) -> tuple[
-    Integer[np.ndarray, " runs"], Integer[np.ndarray, " runs"], Integer[np.ndarray, " runs"]
-]:
+) -> Integer[np.ndarray, "3 runs"]:
     """Find the runs of true points in each row: row, first column, and column after the last."""
     change = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     row, start = np.nonzero(change == 1)
-    return row, start, np.nonzero(change == -1)[1]
+    return np.stack([row, start, np.nonzero(change == -1)[1]])
 
 
 def _connect_runs(
-    row: Integer[np.ndarray, " runs"],
-    start: Integer[np.ndarray, " runs"],
-    stop: Integer[np.ndarray, " runs"],
-    columns: int,
+    runs: Integer[np.ndarray, "3 runs"], columns: int
 ) -> Integer[np.ndarray, " runs"]:
     """Number the regions of runs that touch, also at corners, and return that of each run."""
     # Positions in the order of the runs: a gap between rows keeps them from touching sideways.
-    stride = columns + 2
+    (row, start, stop), stride = runs, columns + 2
     below = (row + 1) * stride
     first = np.searchsorted(row * stride + stop, below + start)
     count = np.searchsorted(row * stride + start, below + stop, side="right") - first
@@ -93,7 +88,8 @@ def _connect_runs(
         np.minimum.at(root, pair[1], pair[0])
         while (root != root[root]).any():
             root = root[root]
-    return np.unique(root, return_inverse=True)[1]
+    is_root = root == np.arange(len(root))
+    return (np.cumsum(is_root) - 1)[root]
 
 
 def _sum_squares(stop: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:

@@ -54,11 +54,11 @@ class Probe:
         logits: Scores of the peaks above `MIN_SCORE`, by contrast and particle size in ångströms.
             Peaks are at least half that size apart.
         regions_ang: Length, width (in ångströms) and area of the regions of positive scores, by
-            contrast and size.
+            contrast and size, for sizes much smaller than a given diameter.
         area_ang2: Area of the micrographs that was scored at each size.
         micrographs: Number of micrographs that were scored.
         directionality: How much the scores along particles of the given diameter depend on the
-            direction, by contrast and size, for sizes much smaller than it.
+            direction, by contrast and size, for the same sizes.
     """
 
     logits: dict[tuple[FixedContrast, float], Float[np.ndarray, " peaks"]]
@@ -83,12 +83,13 @@ def probe_micrographs(
     sizes_ang: Sequence[float],
     max_micrographs: int = MAX_MICROGRAPHS,
 ) -> Probe:
-    """Score the centres of the first micrographs at several particle sizes, in both contrasts.
+    """Score the centres of the first micrographs at several particle sizes.
 
     Args:
         model: Model to pick with.
-        settings: Settings of picking. The contrast does not matter; if there is a diameter, but
-            neither scale nor width, the directionality is measured as well.
+        settings: Settings of picking. With the contrast auto, both are scored. If there is a
+            diameter, but neither scale nor width, regions and directionality are measured at sizes
+            much smaller than the diameter.
         device: Device to compute on.
         paths: Micrographs; those that cannot be used are skipped.
         sizes_ang: Particle sizes. Sizes that a micrograph is too small or too coarse for are left
@@ -96,9 +97,10 @@ def probe_micrographs(
         max_micrographs: Number of micrographs to score; fewer if they are large.
     """
     fixed = replace(settings, contrast="dark") if model.detects_contrast else settings
-    # The first network of the general model takes a fifth of the time of both.
+    # The choice needs only the first network of the general model.
     alone = replace(model, partner=None, calibration=None) if model.partner else model
-    prober = _Prober(Picker.create(alone, fixed, device), sorted(sizes_ang))
+    contrasts = tuple(sign for sign in _SIGNS if settings.contrast in ("auto", sign))
+    prober = _Prober(Picker.create(alone, fixed, device), sorted(sizes_ang), contrasts)
     for path in paths:
         if prober.micrographs >= max_micrographs or prober.scored_px > _MAX_SCORED_PX:
             break
@@ -126,6 +128,7 @@ class _Prober:
 
     picker: Picker
     sizes_ang: list[float]
+    contrasts: Sequence[FixedContrast]
     micrographs: int = 0
     scored_px: int = 0
     logits: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
@@ -159,9 +162,10 @@ class _Prober:
         for size_ang, peaks in zip(fitting, list(measured), strict=True):
             self.area_ang2[size_ang] += peaks.area_ang2
             self.scored_px += peaks.scored_px
-            for contrast in _SIGNS:
-                self.logits[contrast, size_ang].append(peaks.logits[contrast])
-                self.regions_ang[contrast, size_ang].append(peaks.regions_ang[contrast])
+            for contrast, logits in peaks.logits.items():
+                self.logits[contrast, size_ang].append(logits)
+            for contrast, regions in peaks.regions_ang.items():
+                self.regions_ang[contrast, size_ang].append(regions)
             for contrast, values in peaks.directionality.items():
                 self.directionality[contrast, size_ang].append(values)
         self.micrographs += 1
@@ -204,14 +208,16 @@ class _Prober:
         diameter_px = self.picker.model.diameter_px
         usable = erode_mask(prepared.usable, diameter_px / 2)
         px_ang = size_ang / diameter_px
+        # A given contrast leaves the number of scored micrographs as it is.
         peaks = _Peaks(float(usable.sum()) * px_ang**2, len(_SIGNS) * prepared.image.size)
-        for contrast, sign in _SIGNS.items():
-            scores = self.picker.compute_scores(np.ascontiguousarray(sign * prepared.image))
+        for contrast in self.contrasts:
+            image = np.ascontiguousarray(_SIGNS[contrast] * prepared.image)
+            scores = self.picker.compute_scores(image)
             _, logits = find_peaks(scores, usable, radius=diameter_px / 2, threshold=MIN_SCORE)
             peaks.logits[contrast] = logits
-            to_ang = np.array([px_ang, px_ang, 1.0])
-            peaks.regions_ang[contrast] = measure_regions(scores, usable) * to_ang
             if self._is_fine(size_ang):
+                to_ang = np.array([px_ang, px_ang, 1.0])
+                peaks.regions_ang[contrast] = measure_regions(scores, usable) * to_ang
                 length_px = diameter_px * self.picker.diameter_ang / size_ang
                 peaks.directionality[contrast] = measure_directionality(
                     scores, usable, length_px=length_px

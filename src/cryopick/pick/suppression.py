@@ -165,8 +165,9 @@ def keep_distance(
             is_pinned[pairs.ravel()] = True
             result[is_pinned] = grid[is_pinned]
             continue
-        weaker, pair_rows = np.unique(pairs[:, 1], return_index=True)
-        stronger = pairs[pair_rows, 0]
+        by_weaker = pairs[np.lexsort(pairs.T)]
+        is_first = np.append(True, np.diff(by_weaker[:, 1]) > 0)
+        stronger, weaker = by_weaker[is_first].T
         away = np.where(is_refined[weaker, None], 0.0, result[weaker] - result[stronger])
         length = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
         pushed = result[stronger] + away / length * radius * (1 + 1e-6)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cryopick.array_types import Complex64, Float32, Real
+from cryopick.preprocess.transforms import Transforms, choose_transforms
 
 __all__ = ["downsample", "reduced_shape", "resample", "resample_rows"]
 
@@ -118,17 +119,14 @@ def resample_rows(
         shape: New height and width.
         workers: Number of FFT threads.
     """
-    from scipy import fft
-
     height, width = old_shape
     new_height, new_width = shape
     if min(shape) < 1:
         raise ValueError(f"shape must be at least 1 x 1 pixels; got {shape}")
-    columns = _transform_rows(rows, old_shape, new_width, workers)
-    spectrum = fft.fft(columns, axis=0, overwrite_x=True, workers=workers)
-    spectrum = _resize_rows(spectrum, new_height)
-    columns = fft.ifft(spectrum, axis=0, overwrite_x=True, workers=workers)
-    resampled = fft.irfft(columns, n=new_width, axis=1, workers=workers)
+    transforms = choose_transforms(max(height * width, new_height * new_width), workers=workers)
+    columns = _transform_rows(rows, old_shape, new_width, transforms)
+    spectrum = _resize_rows(transforms.fft(columns, axis=0), new_height)
+    resampled = transforms.irfft(transforms.ifft(spectrum, axis=0), n=new_width, axis=1)
     resampled *= np.float32((new_height * new_width) / (height * width))
     return resampled
 
@@ -137,17 +135,15 @@ def _transform_rows(
     rows: Callable[[int, int], Float32[np.ndarray, "rows width"]],
     shape: tuple[int, int],
     new_width: int,
-    workers: int,
+    transforms: Transforms,
 ) -> Complex64[np.ndarray, "height frequencies"]:
     """Transform every row and crop it to the frequencies of a row of `new_width` pixels."""
-    from scipy import fft
-
     height, width = shape
     frequencies = min(width, new_width) // 2 + 1
     spectra = np.zeros((height, new_width // 2 + 1), dtype=np.complex64)
     for start in range(0, height, _BLOCK_ROWS):
         stop = min(start + _BLOCK_ROWS, height)
-        spectrum = fft.rfft(rows(start, stop), workers=workers)
+        spectrum = transforms.rfft(rows(start, stop))
         spectra[start:stop, :frequencies] = spectrum[:, :frequencies]
     if new_width < width and new_width % 2 == 0:
         spectra[:, -1] = 2 * spectra[:, -1].real  # F(+n) + F(-n), which are complex conjugates

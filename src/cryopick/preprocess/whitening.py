@@ -16,6 +16,7 @@ J. Struct. Biol. 145:111.
 import numpy as np
 
 from cryopick.array_types import Bool, Float, Float32
+from cryopick.preprocess.transforms import choose_transforms, next_fast_length
 
 __all__ = ["FREQUENCIES", "radial_power", "whiten", "whitening_gain", "window_starts"]
 
@@ -41,8 +42,6 @@ def radial_power(
         usable: Pixels that contain image. Windows with less than 90 % usable pixels are skipped,
             unless all windows are of that kind.
     """
-    from scipy import fft
-
     height, width = image.shape
     side_y, side_x = min(height, _WINDOW_PX), min(width, _WINDOW_PX)
     taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1])
@@ -53,9 +52,9 @@ def radial_power(
             windows.append((image[area] - image[area].mean()) * taper.astype(np.float32))
             usable_fracs.append(usable[area].mean())
     is_used = np.array(usable_fracs) >= min(_MIN_USABLE_FRAC, max(usable_fracs))
-    spectra = fft.rfft2(np.stack(windows)[is_used])
+    spectra = choose_transforms(image.size).rfft2(np.stack(windows)[is_used])
     power = np.square(spectra.real) + np.square(spectra.imag)
-    frequency = np.hypot(*np.meshgrid(fft.fftfreq(side_y), fft.rfftfreq(side_x), indexing="ij"))
+    frequency = np.hypot(np.fft.fftfreq(side_y)[:, None], np.fft.rfftfreq(side_x))
     ring = np.rint(frequency / FREQUENCIES[1]).astype(np.intp)
     inside = ring < len(FREQUENCIES)
     counts = np.bincount(ring[inside], minlength=len(FREQUENCIES))
@@ -96,19 +95,18 @@ def whiten(
         usable: Pixels that contain image; all others are ignored.
         gain: Amplitude gain at each of `FREQUENCIES`; None whitens the image's own power.
     """
-    from scipy import fft
-
     mean = image[usable].mean() if usable.any() else np.float32(0)
     image = np.where(usable, image, mean)
     gain = whitening_gain(radial_power(image, usable)) if gain is None else gain
     height, width = image.shape
     margin = min(_MARGIN_PX, height - 1, width - 1)
     mirrored = np.pad(image - mean, margin, mode="reflect")
-    shape = tuple(fft.next_fast_len(side, real=True) for side in mirrored.shape)
-    spectrum = fft.rfft2(mirrored, s=shape)
-    frequency = np.hypot(*np.meshgrid(fft.fftfreq(shape[0]), fft.rfftfreq(shape[1]), indexing="ij"))
+    shape = tuple(next_fast_length(side) for side in mirrored.shape)
+    transforms = choose_transforms(image.size)
+    spectrum = transforms.rfft2(mirrored, s=shape)
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1]))
     spectrum *= np.interp(frequency, FREQUENCIES, gain).astype(np.float32)
-    flat = fft.irfft2(spectrum, s=shape)
+    flat = transforms.irfft2(spectrum, s=shape)
     return flat[margin : margin + height, margin : margin + width] + mean
 
 
