@@ -10,7 +10,13 @@ from cryopick.simulate.background import (
     solvent_transfer,
 )
 from cryopick.simulate.detector import amplitude_transfer, expose
-from cryopick.simulate.junk import draw_aggregate, draw_contaminant, draw_crystal, draw_fragment
+from cryopick.simulate.junk import (
+    draw_aggregate,
+    draw_contaminant,
+    draw_crystal,
+    draw_drop,
+    draw_fragment,
+)
 from cryopick.simulate.layout import Canvas
 from cryopick.simulate.molecule_files import load_molecule
 
@@ -101,6 +107,17 @@ def test_a_contaminant_is_inside_its_patch(seed):
     assert 0.5 < thickness.max() <= 1.0
     border = np.concatenate([thickness[0], thickness[-1], thickness[:, 0], thickness[:, -1]])
     assert (border > 0).mean() < 0.25  # one grown together may be cut, and most are not
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_drop_is_round_and_inside_its_patch(seed):
+    thickness = draw_drop(np.random.default_rng(seed), 12.0)
+
+    assert 0.5 < thickness.max() <= 1.0
+    border = np.concatenate([thickness[0], thickness[-1], thickness[:, 0], thickness[:, -1]])
+    assert (border == 0).all()
+    area_px = float((thickness > 0).sum())
+    assert 0.3 * np.pi * 12**2 < area_px < 3 * np.pi * 12**2
 
 
 @pytest.mark.parametrize("seed", range(4))

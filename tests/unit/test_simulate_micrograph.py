@@ -128,6 +128,7 @@ def test_fixed_pattern_is_the_same_on_every_micrograph():
         ("broken", 25.0, "broken", 0.3 * 120),
         ("aggregates", 9.0, "aggregate", 60.0),
         ("contaminants", 25.0, "contaminant", 40.0),
+        ("drops", 25.0, "drop", 0.2 * 120),
         ("crystals", 2.0, "crystal", 300.0),
     ],
 )
@@ -144,7 +145,14 @@ def test_particles_avoid_junk_and_junk_is_not_ground_truth(field, amount, kind, 
 
 
 @pytest.mark.parametrize(
-    "junk", [{"broken": 300.0}, {"aggregates": 6.0}, {"contaminants": 9.0}, {"crystals": 3.0}]
+    "junk",
+    [
+        {"broken": 300.0},
+        {"aggregates": 6.0},
+        {"contaminants": 9.0},
+        {"drops": 40.0},
+        {"crystals": 3.0},
+    ],
 )
 def test_junk_changes_the_image_but_not_the_ground_truth(junk):
     clean, dirty = simulate(particles=0), simulate(particles=0, **junk)

@@ -3,6 +3,7 @@
 - `draw_fragment`: part of a broken molecule.
 - `draw_aggregate`: aggregate of molecules, some of them broken.
 - `draw_contaminant`: thickness of an ice crystal or drop on the surface.
+- `draw_drop`: thickness of a round ice drop.
 - `draw_crystal`: phase and transmission of a patch of crystalline ice.
 - `draw_gold_bead`: fraction of the beam absorbed by a gold bead.
 """
@@ -18,6 +19,7 @@ __all__ = [
     "draw_aggregate",
     "draw_contaminant",
     "draw_crystal",
+    "draw_drop",
     "draw_fragment",
     "draw_gold_bead",
 ]
@@ -91,6 +93,32 @@ def draw_contaminant(
             cosine, sine = np.float32(np.cos(normal)), np.float32(np.sin(normal))
             norm += np.maximum((x * cosine + y * sine) / np.float32(distance), 0) ** power
         profile = np.sqrt(np.maximum(1 - norm ** (2 / power), 0))
+        thickness = np.maximum(thickness, profile * np.float32(rng.uniform(0.6, 1.0)))
+    return thickness
+
+
+def draw_drop(rng: np.random.Generator, radius_px: float) -> Float32[np.ndarray, "side side"]:
+    """Draw the thickness of a round ice drop, from 0 outside to about 1 in the centre.
+
+    Drops are slightly elliptical, some of them flat, and a third are two to four merged ones.
+    """
+    side = 2 * int(np.ceil(2.6 * radius_px)) + 1
+    axis = np.arange(side, dtype=np.float32) - side // 2
+    thickness = np.zeros((side, side), np.float32)
+    x0 = y0 = 0.0
+    for number in range(int(rng.choice([1, 2, 3, 4], p=[0.67, 0.2, 0.08, 0.05]))):
+        own_px = radius_px * rng.uniform(0.6, 1.0)
+        if number:
+            angle = rng.uniform(0, 2 * np.pi)
+            reach = 0.8 * radius_px
+            x0, y0 = reach * np.cos(angle), reach * np.sin(angle)
+        turn, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 1.25)
+        x, y = axis[None, :] - np.float32(x0), axis[:, None] - np.float32(y0)
+        along = (x * np.float32(np.cos(turn)) + y * np.float32(np.sin(turn))) / np.float32(stretch)
+        across = (y * np.float32(np.cos(turn)) - x * np.float32(np.sin(turn))) * np.float32(stretch)
+        power = float(rng.choice([2.0, 4.0, 8.0]))  # higher powers give flatter drops
+        relative = np.hypot(along, across) / np.float32(own_px)
+        profile = np.sqrt(np.maximum(1 - relative**power, 0)).astype(np.float32)
         thickness = np.maximum(thickness, profile * np.float32(rng.uniform(0.6, 1.0)))
     return thickness
 

@@ -117,6 +117,10 @@ class SimulationSettings:
         float,
         Help("Mean number of small contaminants: of the size of a particle, and darker."),
     ] = 0.0
+    drops: Annotated[
+        float,
+        Help("Mean number of ice drops on a micrograph: round, and about as large as a particle."),
+    ] = 0.0
     crystals: Annotated[
         float, Help("Mean number of patches of crystalline ice on a micrograph.")
     ] = 0.2
@@ -141,7 +145,7 @@ class SimulationSettings:
         check_ranges(self, "dose_e_per_ang2 ice_thickness_ang min_distance_frac", above=0)
         check_ranges(self, "particles filaments seed", minimum=0)
         check_ranges(self, "astigmatism_um cs_mm b_factor_ang2 drift_ang", minimum=0)
-        check_ranges(self, "broken aggregates contaminants specks crystals gold", minimum=0)
+        check_ranges(self, "broken aggregates contaminants specks drops crystals gold", minimum=0)
         check_ranges(self, "mtf_nyquist nps_nyquist", above=0, maximum=1)
         check_ranges(self, _FRACTIONS, minimum=0, maximum=1)
         for name in ("defocus_um", "carbon_area_frac", "contaminant_radius_ang"):
@@ -157,6 +161,7 @@ class SimulationSettings:
             aggregates=0.0,
             contaminants=0.0,
             specks=0.0,
+            drops=0.0,
             crystals=0.0,
             gold=0.0,
             carbon_prob=0.0,

@@ -17,6 +17,7 @@ from cryopick.simulate.junk import (
     draw_aggregate,
     draw_contaminant,
     draw_crystal,
+    draw_drop,
     draw_fragment,
     draw_gold_bead,
 )
@@ -34,9 +35,11 @@ __all__ = ["Specimen", "draw_specimen"]
 
 _PROTEIN_OVER_ICE_V = 2.0  # inner potential of protein, 6.5 V, less that of the ice it displaces
 _ICE_OVER_VACUUM_V = 4.5
+_MEAN_FREE_PATH_ANG = 3000.0  # of inelastic scattering in ice
 _MAX_LOSS = 0.95  # of the intensity
 _VIEW_SD_RAD = 0.15  # tilt around the preferred view
 _SPECK_RADIUS = (0.15, 0.5)  # in particle diameters
+_DROP_RADIUS = (0.2, 1.0)
 _GOLD_RADIUS_ANG = (25.0, 75.0)
 _CRYSTAL_RADIUS_ANG = (300.0, 1200.0)
 
@@ -131,12 +134,14 @@ def _add_surface_ice(
     """Add crystalline ice, contaminants, gold and specks, and reserve their areas."""
     pixel_ang = settings.pixel_size_ang
     speck_radius_ang = (_SPECK_RADIUS[0] * diameter_ang, _SPECK_RADIUS[1] * diameter_ang)
+    drop_radius_ang = (_DROP_RADIUS[0] * diameter_ang, _DROP_RADIUS[1] * diameter_ang)
     positions = {}
     for kind, mean, (min_ang, max_ang) in (
         ("crystal", settings.crystals, _CRYSTAL_RADIUS_ANG),
         ("contaminant", settings.contaminants, settings.contaminant_radius_ang),
         ("gold", settings.gold, _GOLD_RADIUS_ANG),
         ("speck", settings.specks, speck_radius_ang),
+        ("drop", settings.drops, drop_radius_ang),
     ):
         count = int(rng.poisson(mean))
         radius_px = min_ang * (max_ang / min_ang) ** rng.uniform(size=count) / pixel_ang
@@ -144,18 +149,30 @@ def _add_surface_ice(
         packing.add(positions[kind], 1.1 * radius_px)
         for (x, y), radius in zip(positions[kind], radius_px, strict=True):
             if kind == "crystal":
-                patch, diffracted = draw_crystal(rng, radius, pixel_ang)
-                _add_patch(loss, diffracted, x, y)
+                patch, lost = draw_crystal(rng, radius, pixel_ang)
             elif kind == "gold":
-                patch = draw_gold_bead(radius)
-                _add_patch(loss, patch, x, y)
+                patch = lost = draw_gold_bead(radius)
             else:
-                volts = _ICE_OVER_VACUUM_V * radius * pixel_ang * rng.uniform(0.5, 1.0)
-                max_phase = 1.0 * rng.uniform(0.3, 1.0)  # larger phases would appear black
-                peak = min(interaction_rad(settings.voltage_kv) * volts, max_phase)
-                patch = draw_contaminant(rng, radius) * np.float32(peak)
+                patch, lost = _draw_ice(rng, settings, radius, is_drop=kind == "drop")
             _add_patch(phase, patch, x, y)
+            _add_patch(loss, lost, x, y)
     return positions
+
+
+def _draw_ice(
+    rng: np.random.Generator, settings: SimulationSettings, radius_px: float, *, is_drop: bool
+) -> tuple[Float32[np.ndarray, "side side"], Float32[np.ndarray, "side side"]]:
+    """Draw the phase of a piece of ice and the loss of intensity, which only drops have."""
+    radius_ang = radius_px * settings.pixel_size_ang
+    volts = _ICE_OVER_VACUUM_V * radius_ang * rng.uniform(0.5, 1.0)
+    max_phase = 1.0 * rng.uniform(0.3, 1.0)  # larger phases would appear black
+    peak = np.float32(min(interaction_rad(settings.voltage_kv) * volts, max_phase))
+    if not is_drop:
+        thickness = draw_contaminant(rng, radius_px)
+        return thickness * peak, np.zeros_like(thickness)
+    thickness = draw_drop(rng, radius_px)
+    scattered = 2 * radius_ang * rng.uniform(0.3, 1.5) / _MEAN_FREE_PATH_ANG
+    return thickness * peak, thickness * np.float32(1 - np.exp(-scattered))
 
 
 def _add_patch(
