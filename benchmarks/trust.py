@@ -14,8 +14,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+from foreign_sets import list_sets
 from scipy.special import expit
 from trust_conditions import CONDITIONS, measure_conditions
 from trust_fit import (
@@ -34,7 +36,7 @@ from cryopick.evaluate.emptiness import classify_micrographs
 from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.precision_recall import compute_precision_recall
 from cryopick.evaluate.score_distribution import Interval, fit_score_distribution
-from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior
+from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior, load_score_prior
 
 MAX_VERDICTS = 4  # micrographs of a set that are classified
 HEAD = (
@@ -94,8 +96,16 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", nargs="+", help="to print; all are used for the fit")
     parser.add_argument("--tag", default="", help="ending of the version in names of records")
     parser.add_argument("--only-picked", action="store_true", help="use only what is picked")
+    parser.add_argument(
+        "--kept-back",
+        action="store_true",
+        help="print the sets that are kept back, with the constants of the package",
+    )
     chosen = parser.parse_args(words)
     records = {"tag": chosen.tag, "only_picked": chosen.only_picked}
+    if chosen.kept_back:
+        print_kept_back(chosen.labels, records)
+        return
     known = load_peaks(**records)
     stored = SCORE_PRIOR_FILE.read_text()
     trial = Trial(**json.loads(stored)["fit"])
@@ -124,10 +134,24 @@ def main(words: Sequence[str] | None = None) -> None:
     print_empty([peaks for peaks in sets if not peaks.n_particles])
 
 
+def print_kept_back(labels: Sequence[int], records: dict[str, Any]) -> None:
+    """Print the tables of the sets on which nothing was fitted."""
+    prior = load_score_prior()
+    for number in labels:
+        rows = [
+            judge(peaks, prior, draw_labels(peaks, number, 0))
+            for peaks in load_peaks(list_sets(kept_back=True), **records)
+        ]
+        print_table(rows, f"sets kept back, {number} labels, scored by the general model")
+
+
 def judge(peaks: Peaks, prior: ScorePrior, labels: np.ndarray) -> Row:
     """Compare the promises on one set with the truth."""
     fit = fit_score_distribution(peaks.score, labels, prior)
-    at = fit.best_threshold
+    selection = select_automatically(
+        peaks.picks, labels=labels if len(labels) else None, is_filtered=peaks.is_filtered
+    )
+    at = selection.threshold if selection.is_capped else fit.best_threshold
     precision, recall = true_rates(peaks, at)
     n_true = peaks.n_particles
     curve = compute_precision_recall(peaks.score, peaks.is_particle, n_true)
@@ -137,7 +161,8 @@ def judge(peaks: Peaks, prior: ScorePrior, labels: np.ndarray) -> Row:
         for predicted in (probability, expit(peaks.score))
     ]
     first = peaks.picks.restrict(peaks.picks.micrographs[:MAX_VERDICTS])
-    verdicts = [verdict.name.lower().replace("_", " ") for verdict in classify_micrographs(first)]
+    found = classify_micrographs(first, is_filtered=peaks.is_filtered)
+    verdicts = [verdict.name.lower().replace("_", " ") for verdict in found]
     counted = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
     return Row(
         name=peaks.name,

@@ -89,6 +89,11 @@ class Peaks:
         return self.name.split(":")[0]
 
     @property
+    def is_filtered(self) -> bool:
+        """The particles are rods, and the scores were filtered along them."""
+        return "-rod" in self.name
+
+    @property
     def is_simulated(self) -> bool:
         """The truth lists all particles."""
         return self.name.startswith(SIMULATORS)
