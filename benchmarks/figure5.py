@@ -2,11 +2,11 @@
 
 Runs `cryopick benchmark` on EMPIAR-10017, T20S and three simulated sets, in the setting of the
 paper and in that of `cryopick train`. Draws of labels are the outer loop, so that an interruption
-leaves complete draws; the same command continues. Finished trials are kept in runs/figure5. A trial
-of 3,000 steps takes about four minutes on one free core, and the study has 3,600 of them.
+leaves complete draws; the same command continues. Finished trials are kept in runs/figure5. Trials
+that differ only in their objective share minibatches, which are kept on disk (a megabyte a step).
 
     OMP_NUM_THREADS=1 nice -n 15 .venv/bin/python benchmarks/figure5.py
-    .venv/bin/python benchmarks/figure5.py --short       # proof of the script: a few hours
+    .venv/bin/python benchmarks/figure5.py --short       # a part of it, on all sets
     .venv/bin/python benchmarks/figure5.py --export      # docs/results/figure5.tsv.gz
     .venv/bin/python benchmarks/figure5.py --report      # tables and figures from the export
 
@@ -18,18 +18,26 @@ import csv
 import gzip
 import math
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from common import CRYOPICK, ROOT, listed
+import numpy as np
+from common import ROOT, listed
 from empiar10017 import DATA as EMPIAR
 from empiar10017 import micrographs
 
+from cryopick.cli import app
 from cryopick.experiments.results import load_records
+from cryopick.train import loop
+from cryopick.train.sampling import Minibatch, Sampler
+
+if TYPE_CHECKING:
+    import torch
 
 OUT = ROOT / "runs" / "figure5"
 EXPORT = ROOT / "docs" / "results" / "figure5.tsv.gz"
@@ -43,6 +51,10 @@ OBJECTIVES = ("pn", "nnpu", "ge-kl", "ge-binomial")
 AUTOENCODERS = ("0", "1", "10/N")
 LABELS = (10, 25, 50, 100, 250, 1000)
 DRAWS = 10
+PARTS = ("objectives", "autoencoder")
+MEASURES = ("region_average_precision", "particle_average_precision")
+REFERENCE = "ge-binomial"
+INTERRUPTED = 130  # exit status
 
 # The paper's minibatch: 256 separate regions, 1/16 of them labelled; λ is 1 for 240 regions.
 PAPER = """
@@ -91,6 +103,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--every", type=int, default=300, help="steps between evaluations")
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--short", action="store_true", help="a short form of the study")
     parser.add_argument("--export", action="store_true")
     parser.add_argument("--report", action="store_true")
@@ -104,6 +117,7 @@ def main() -> None:
     if chosen.short:
         chosen.settings, chosen.labels = ["paper"], [25]
         chosen.draws, chosen.steps, chosen.every, chosen.width = 3, 1500, 300, 16
+    loop.Sampler = RepeatedSampler  # type: ignore[misc]  # trials of a draw share minibatches
     for draw in range(chosen.draws):
         for name in chosen.sets:
             for setting in chosen.settings:
@@ -120,10 +134,48 @@ def run(name: str, setting: str, labels: int, draw: int, chosen: argparse.Namesp
     options += ["--evaluate-every", chosen.every]
     folder = OUT / setting / name
     options += ["--config", write_settings(text, name, setting)]
-    objectives = [word for objective in OBJECTIVES for word in ("--objective", objective)]
-    cryopick("benchmark", folder, *options, *objectives)
-    weights = [word for weight in AUTOENCODERS[1:] for word in ("--autoencoder", weight)]
-    cryopick("benchmark", folder, *options, "--objective", "ge-binomial", *weights)
+    if "objectives" in chosen.parts:
+        objectives = [word for objective in OBJECTIVES for word in ("--objective", objective)]
+        cryopick("benchmark", folder, *options, *objectives)
+    if "autoencoder" in chosen.parts:
+        weights = [word for weight in AUTOENCODERS[1:] for word in ("--autoencoder", weight)]
+        cryopick("benchmark", folder, *options, "--objective", "ge-binomial", *weights)
+
+
+class RepeatedSampler(Sampler):
+    """Sampler that repeats the minibatches of the last trial if that had the same ones.
+
+    Trials that differ only in their objective draw the same minibatches, which takes longer than
+    to train on them. Patches are kept in a temporary file.
+    """
+
+    key: ClassVar[object] = None
+    batches: ClassVar[list[dict[str, Any]]] = []  # fields of each, without patches
+    patches: ClassVar[IO[bytes]] = BytesIO()
+
+    def batch(self, step: int, device: "torch.device") -> Minibatch:
+        """Return the batch of a step."""
+        import torch
+
+        shared = RepeatedSampler
+        key = (self.store.folder, self.store.fingerprint, self.seed, self.settings, self.geometry)
+        if shared.key != key:
+            shared.key, shared.batches = key, []
+            shared.patches.close()
+            shared.patches = TemporaryFile()  # noqa: SIM115  # open until the next draw
+        if step == len(shared.batches):
+            batch = super().batch(step, device)
+            shared.patches.seek(0, 2)
+            shared.patches.write(batch.patches.numpy().tobytes())
+            kept = {name: value for name, value in vars(batch).items() if name != "patches"}
+            shared.batches.append(kept)
+            return batch
+        side = self.geometry.patch_px
+        count = self.settings.unlabelled_patches + self.settings.positive_patches
+        shared.patches.seek(4 * step * count * side**2)
+        content = bytearray(shared.patches.read(4 * count * side**2))
+        pixels = np.frombuffer(content, np.float32).reshape(count, 1, side, side)
+        return Minibatch(patches=torch.from_numpy(pixels), **shared.batches[step])
 
 
 def write_settings(text: str, name: str, setting: str) -> Path:
@@ -163,10 +215,11 @@ def data(name: str) -> list[object]:
 
 
 def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; a failed trial does not stop the rest."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=False)
+    """Run a cryopick command in this process; a failed trial does not stop the rest."""
+    words = list(map(str, arguments))
+    print("$ cryopick", *words, file=sys.stderr, flush=True)
+    if app(words, standalone_mode=False) == INTERRUPTED:
+        sys.exit(INTERRUPTED)
 
 
 def export() -> None:
@@ -197,17 +250,20 @@ def read_export() -> list[dict[str, str]]:
 def report() -> None:
     """Print average precision by steps with paired t-tests, and draw it."""
     rows = read_export()
-    for measure in ("region_average_precision", "particle_average_precision"):
-        for key, group in group_rows(rows, measure):
-            print(f"\n### {measure.replace('_', ' ')}: {', '.join(key)} labels\n")
-            steps = sorted({step for table in group.values() for step in table})
-            print(f"| method | {' | '.join(f'{step} steps' for step in steps)} |")
-            print("|---" * (len(steps) + 1) + "|")
+    for measure in MEASURES:
+        print(f"\n### {measure.replace('_', ' ')}")
+        steps: list[int] = []
+        for (name, setting, labels), group in group_rows(rows, measure):
+            found = sorted({step for table in group.values() for step in table})
+            if found != steps:
+                steps = found
+                shown = " | ".join(f"{step} steps" for step in steps)
+                print(f"\n| set | setting | labels | method | {shown} | against {REFERENCE} |")
+                print("|---" * (len(steps) + 5) + "|")
             for method, table in group.items():
-                cells = [describe(table.get(step, {})) for step in steps]
-                print(f"| {method} | {' | '.join(cells)} |")
-            for line in compare(group, steps[-1]):
-                print(line)
+                cells = [name, setting, labels, method]
+                cells += [describe(table.get(step, {})) for step in steps]
+                print(f"| {' | '.join(cells)} | {compare(group, method, steps[-1])} |")
     draw(rows)
 
 
@@ -217,7 +273,7 @@ def group_rows(
     """Yield set, setting and labels with the values by method, step and draw."""
     groups: dict[tuple[str, ...], dict[str, dict[int, dict[str, float]]]] = {}
     for row in rows:
-        key = (row["set"], row["setting"], f"width {row['width']}", row["labels"])
+        key = (row["set"], f"{row['setting']}, width {row['width']}", row["labels"])
         gamma = row["autoencoder"]
         method = row["objective"] + (f", γ {gamma}" if gamma != "0" else "")
         tables = groups.setdefault(key, defaultdict(lambda: defaultdict(dict)))
@@ -233,21 +289,19 @@ def describe(values: dict[str, float]) -> str:
     return f"{statistics.mean(numbers):.3f} ± {statistics.stdev(numbers):.3f}"
 
 
-def compare(group: dict[str, dict[int, dict[str, float]]], step: int) -> Iterator[str]:
-    """Yield the two-sided paired t-tests of all pairs of methods at a step."""
+def compare(group: dict[str, dict[int, dict[str, float]]], method: str, step: int) -> str:
+    """Describe the difference from the reference at a step, by a two-sided paired t-test."""
     from scipy.stats import ttest_rel
 
-    yield f"\nPaired differences at {step} steps:\n"
-    for first, second in combinations(group, 2):
-        a, b = group[first][step], group[second][step]
-        draws = sorted(a.keys() & b.keys())
-        if len(draws) < 2:
-            continue
-        x, y = ([table[draw] for draw in draws] for table in (a, b))
-        p = float(ttest_rel(x, y).pvalue)
-        gain = statistics.mean(x) - statistics.mean(y)
-        shown = "equal" if math.isnan(p) else f"P {p:.2g}"
-        yield f"- {first} − {second}: {gain:+.3f} ({shown}, {len(draws)} draws)"
+    first, second = group[method][step], group.get(REFERENCE, {}).get(step, {})
+    draws = sorted(first.keys() & second.keys())
+    if method == REFERENCE or len(draws) < 2:
+        return "–"
+    x, y = ([table[number] for number in draws] for table in (first, second))
+    p_value = float(ttest_rel(x, y).pvalue)
+    gain = statistics.mean(x) - statistics.mean(y)
+    shown = "equal" if math.isnan(p_value) else f"P {p_value:.2g}"
+    return f"{gain:+.3f} ({shown}, {len(draws)} draws)"
 
 
 def draw(rows: Sequence[dict[str, str]]) -> None:
@@ -257,12 +311,11 @@ def draw(rows: Sequence[dict[str, str]]) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    measures = ("region_average_precision", "particle_average_precision")
-    panels = [list(group_rows(rows, measure)) for measure in measures]
+    panels = [list(group_rows(rows, measure)) for measure in MEASURES]
     figure, axes = plt.subplots(
         len(panels[0]), 2, figsize=(9, 2.6 * len(panels[0])), squeeze=False, layout="constrained"
     )
-    for column, measure in enumerate(measures):
+    for column, measure in enumerate(MEASURES):
         for row, (key, group) in enumerate(panels[column]):
             panel = axes[row][column]
             for method, table in group.items():

@@ -6,12 +6,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from cryopick.cli import app
 from cryopick.inference.engine import resolve_precision
 from cryopick.model.device import CPU
+from cryopick.model.geometry import Geometry
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
+from cryopick.train.sampling import Sampler
+from cryopick.train.sampling_settings import SamplingSettings
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NUMBER_FORMATS = 2 if resolve_precision("auto", CPU) == "bfloat16" else 1
@@ -130,6 +135,28 @@ def test_wrong_picks_are_classified_by_their_location(bench, capsys, monkeypatch
     module.main(count=1, side_px=512, folder=folder / "contamination")
 
     assert lines_of(capsys.readouterr().out)[-1].startswith("| compact | ")
+
+
+def test_trials_of_a_draw_share_the_minibatches_of_the_first(bench, folder):
+    import torch
+
+    figure5, _ = bench("figure5")
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(80, 90)).astype(np.float32)
+    stored = StoredMicrograph(image, np.ones(image.shape, bool), (1.0, 1.0))
+    save_micrograph(folder / "store", 0, stored)
+    store = PreparedStore.open(folder / "store", [np.array([[30.0, 40.0], [60.0, 20.0]])])
+    settings = SamplingSettings(patch_px=31, unlabelled_patches=5, positive_patches=3)
+    cpu, geometry = torch.device("cpu"), Geometry(31, 31, 4)
+    expected = Sampler(store, settings, geometry, seed=4)
+
+    for seed in (4, 4, 5, 4):
+        sampler = figure5.RepeatedSampler(store, settings, geometry, seed=seed)
+        for step in range(3):
+            batch, other = sampler.batch(step, cpu), expected.batch(step, cpu)
+            assert torch.equal(batch.patches, other.patches) == (seed == 4)
+            assert seed != 4 or np.array_equal(batch.kinds, other.kinds)
+    figure5.RepeatedSampler.patches.close()
 
 
 def test_every_benchmark_is_in_the_table_and_loads(bench):
