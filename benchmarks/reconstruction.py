@@ -2,8 +2,9 @@
 
 Repeats Figures 3 and 4a of Bepler et al. 2019 on simulated micrographs, with `relion_reconstruct`
 and the true orientations, so that only centring and purity of the picks matter: a pick that matches
-a particle gets its orientation, any other pick a random one. Prints the resolution at FSC 0.143,
-the range over cones, and the sphericity. Random sets of the true particles are drawn three times.
+a particle gets its orientation, any other pick a random one. Prints the fraction of right picks and
+their mean distance from the particle, the resolution at FSC 0.143, the range over cones, and the
+sphericity. Random sets of the true particles are drawn three times.
 Existing results in runs/reconstruction are reused.
 
     OMP_NUM_THREADS=1 nice -n 12 .venv/bin/python benchmarks/reconstruction.py [--count 60]
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from common import CRYOPICK, ROOT
+from views import TOPAZ, run_peer
 
 from cryopick.evaluate.matching import match_picks
 from cryopick.experiments.fourier_shells import (
@@ -53,16 +55,18 @@ def main() -> None:
         "general model": pick(data, "pick", DIAMETER_ANG),
         "blob detection": pick(data, "propose", round(0.6 * DIAMETER_ANG)),
     }
+    if TOPAZ.exists():
+        sets["peer, pretrained"] = pick_by_peer(data)
     sets["general model − blob detection"] = subtract(sets["general model"], sets["blob detection"])
-    print("| picks | number | resolution, Å | in cones, Å | sphericity |")
-    print("|---|---|---|---|---|", flush=True)
+    print("| picks | number | right | off centre, Å | resolution, Å | in cones, Å | sphericity |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     rows = []
     for name, picks in sets.items():
         stack = extract(data, name, picks)
         total = len(read_picks(stack))
         for size in [*(size for size in chosen.sizes if size < total), total]:
             seeds = (SEEDS if size < total else SEEDS[:1]) if name == "true particles" else ()
-            rows += measure(name, stack, size, seeds)
+            rows += measure(name, stack, size, seeds, data)
         if name == "true particles":
             agreement = compare_with_molecule(stack.with_name(f"set-{total}-{SEEDS[0]}.star"))
     print(
@@ -93,6 +97,14 @@ def pick(data: Path, command: str, diameter_ang: float) -> Path:
     out = OUT / f"{data.name}-{command}.star"
     cryopick(command, data / "micrographs", "--diameter-ang", diameter_ang, "-o", out, "--force")
     return out
+
+
+def pick_by_peer(data: Path) -> Path:
+    """Pick all micrographs with the peer and return the table."""
+    table = OUT / f"{data.name}-peer.txt"
+    if not table.exists():
+        run_peer(sorted((data / "micrographs").glob("*.mrc")), DIAMETER_ANG, table)
+    return table
 
 
 def subtract(picks: Path, others: Path) -> Path:
@@ -144,7 +156,9 @@ def orient(picks: Picks, data: Path) -> Picks:
     return replace(picks, extra=extra)
 
 
-def measure(name: str, stack: Path, size: int, seeds: Sequence[int]) -> list[tuple[object, ...]]:
+def measure(
+    name: str, stack: Path, size: int, seeds: Sequence[int], data: Path
+) -> list[tuple[object, ...]]:
     """Reconstruct one random set per seed, or the best picks, and return resolutions."""
     rows: list[tuple[object, ...]] = []
     for seed in seeds or (0,):
@@ -162,10 +176,26 @@ def measure(name: str, stack: Path, size: int, seeds: Sequence[int]) -> list[tup
         resolution = values["resolution_ang"]
         shown = "none" if resolution is None else f"{resolution:.1f}"
         cones = f"{values['best_cone_ang']:.1f} to {values['worst_cone_ang']:.1f}"
-        print(f"| {name} | {size} | {shown} | {cones} | {values['sphericity']:.3f} |", flush=True)
+        right, offset_ang = judge(subset, data)
+        print(
+            f"| {name} | {size} | {right:.0%} | {offset_ang:.1f} | {shown} | {cones} "
+            f"| {values['sphericity']:.3f} |",
+            flush=True,
+        )
         if resolution:
             rows.append((name, size, f"{resolution:.3f}"))
     return rows
+
+
+def judge(subset: Path, data: Path) -> tuple[float, float]:
+    """Return the fraction of picks that are right, and their mean distance from the particle."""
+    paths = sorted((data / "micrographs").glob("*.mrc"))
+    truth = match_names(read_picks(data / "particles.tsv"), paths).picks
+    picks = match_names(read_picks(subset), paths).picks.restrict(truth.micrographs)
+    partner = match_picks(picks, truth, DIAMETER_ANG / 3 / PIXEL_ANG)
+    is_right = partner >= 0
+    offsets_px = picks.xy_px[is_right] - truth.xy_px[partner[is_right]]
+    return float(is_right.mean()), float(np.hypot(*offsets_px.T).mean() * PIXEL_ANG)
 
 
 def compare_with_molecule(star: Path) -> float:
