@@ -164,6 +164,21 @@ def test_every_page_with_results_names_the_command_that_makes_them(page):
     assert not missing
 
 
+def test_a_table_states_version_date_and_command_of_every_page_with_results():
+    folder = ROOT / "docs" / "results"
+    rows = re.findall(r"^\| \[[^]]+\]\((.+?)\) \|(.+)\|$", (folder / "README.md").read_text(), re.M)
+    cells = {page: [cell.strip() for cell in rest.split("|")] for page, rest in rows}
+    with_tables = {page.name for page in folder.glob("*.md") if "\n|---" in page.read_text("utf-8")}
+
+    assert cells.keys() == with_tables - {"README.md"}
+    for page, (version, date, command, _) in cells.items():
+        assert re.search(r"\d+\.\d+\.\d+", version), page
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", date), page
+        scripts = re.findall(r"benchmarks/\w+\.py|scripts/\w+", command)
+        assert scripts or "`make " in command, page
+        assert all((ROOT / script).exists() for script in scripts), page
+
+
 @EVERY_PAGE
 def test_links_between_pages_exist(page):
     for link in markdown.links(page.read_text(encoding="utf-8")):
