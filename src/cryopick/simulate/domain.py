@@ -43,7 +43,6 @@ _GRAIN_PX = 0.5  # finer grains cannot be resolved by the pixels
 _PROCEDURAL_FRAC = 0.5  # fraction of procedural molecules, if the domain has real ones
 _EMPTY_FRAC = 0.15  # fraction of fields without particles
 _CROWDED_FRAC = 0.3
-_ICY_DROPS = (2.0, 50.0)  # range of their mean number in an icy field
 _CLEAN_FRAC = 0.15  # fraction of fields with particles only
 _STRONG_AMPLITUDE_FRAC = 0.1  # as from negative stain and phase plates
 _BRIGHT_FRAC = 0.05  # fraction of fields with bright particles, which are not to be picked
@@ -76,15 +75,11 @@ class Domain:
         molecules: Real molecules to draw from in addition to procedural ones; may be empty.
         diameter_px: Particle diameter in pixels, before the scale is varied.
         side_px: Side of a field in pixels.
-        icy_frac: Fraction of fields with many ice drops about as large as a particle.
-        log_diameter_sd: Standard deviation of the natural logarithm of the entered diameter.
     """
 
     molecules: Sequence[Molecule] = ()
     diameter_px: float = 17.0
     side_px: int = 384
-    icy_frac: float = 0.0
-    log_diameter_sd: float = _LOG_DIAMETER_SD
 
 
 def simulate_field(domain: Domain, seed: Sequence[int]) -> SimulatedField:
@@ -97,9 +92,6 @@ def simulate_field(domain: Domain, seed: Sequence[int]) -> SimulatedField:
     rng = np.random.default_rng(seed)
     molecule, pixel_ang = _draw_molecule_and_scale(rng, domain)
     settings = _draw_settings(rng, molecule, pixel_ang, domain.side_px)
-    if domain.icy_frac and rng.random() < domain.icy_frac:
-        drops = float(np.exp(rng.uniform(*np.log(_ICY_DROPS))))
-        settings = replace(settings, drops=drops)
     image, xy_px = _simulate_image(settings, molecule, 0)
     effects = draw_effects(rng, is_bad=not settings.particles)
     if rng.random() < _BRIGHT_FRAC:  # picking inverts these, so a network never sees them
@@ -164,7 +156,7 @@ def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[
     size = rng.choice(list(_SIZE_FRACS), p=list(_SIZE_FRACS.values()))
     mean_weight = {"length": 0.0, "mean": 1.0, "between": float(rng.random())}[size]
     error = float(
-        np.clip(domain.log_diameter_sd * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER)
+        np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER)
     )
     entered_ang = molecule.diameter_ang * float(np.exp(mean_weight * log_ratio + error))
     width_ang = _mean_extent_ang(molecule) ** 2 / molecule.diameter_ang
