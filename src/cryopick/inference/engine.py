@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from threading import Lock
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -86,9 +87,11 @@ class DenseEnsemble:
         return self.networks[0].step_px
 
 
-# Compiling takes a tenth of a second and is not repeated while a network exists.
+# Compiling takes a tenth of a second and is not repeated while a network exists. A thread waits for
+# a network that another one is compiling.
 _Key = tuple[int, NumberFormat, str]
 _compiled: WeakKeyDictionary[TrainedNetwork, dict[_Key, DenseNetwork]] = WeakKeyDictionary()
+_compiling = Lock()
 
 
 def optimize_for_inference(
@@ -111,17 +114,21 @@ def optimize_for_inference(
     """
     step_px = network.stride_px if step_px is None else step_px
     check_step(network, step_px)
-    optimized = _compiled.setdefault(network, {})
     key = (step_px, number_format, str(device))
-    if key not in optimized:
-        optimized[key] = DenseNetwork(
-            settings=network.settings,
-            step_px=step_px,
-            receptive_field_px=network.receptive_field_px,
-            is_on_cpu=device.type == "cpu",
-            engine=_create_engine(network, step_px, number_format, device),
-        )
-    return optimized[key]
+    dense = _compiled.get(network, {}).get(key)
+    if dense is not None:
+        return dense
+    with _compiling:
+        optimized = _compiled.setdefault(network, {})
+        if key not in optimized:
+            optimized[key] = DenseNetwork(
+                settings=network.settings,
+                step_px=step_px,
+                receptive_field_px=network.receptive_field_px,
+                is_on_cpu=device.type == "cpu",
+                engine=_create_engine(network, step_px, number_format, device),
+            )
+        return optimized[key]
 
 
 def _create_engine(

@@ -3,11 +3,14 @@
 - `Picker`: a model on a device, with the settings of picking.
 - `ScoredMicrograph`: a prepared micrograph with its score map.
 - `find_peaks`: find the particles in a score map.
+- `start_compiling`: compile the networks of a model in the background.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -35,7 +38,7 @@ from cryopick.preprocess.working_size import check_pick_count
 from cryopick.regions import Regions
 from cryopick.runs.parallel import available_cores
 
-__all__ = ["Picker", "ScoredMicrograph", "default_step_px", "find_peaks"]
+__all__ = ["Picker", "ScoredMicrograph", "default_step_px", "find_peaks", "start_compiling"]
 
 _SPACING_FRAC = 0.6  # default distance between compact particles, in diameters (decision 0021)
 _MAX_WORKERS = 4  # micrographs in memory, about 150 MB each; further cores share the work on each
@@ -268,3 +271,20 @@ class Picker:
         margin_px = self.settings.margin_ang / pixel_size_ang
         is_inside = is_inside_margin(xy_px, prepared.raw_shape, margin_px)
         return Picks.for_micrograph(str(path), xy_px, score).select(np.flatnonzero(is_inside))
+
+
+def start_compiling(model: Model, settings: PickSettings, device: AnyDevice) -> None:
+    """Compile the networks of a model in the background, for pickers that are created later.
+
+    The first network is compiled first, as the choice of size and contrast needs it alone. Errors
+    are left to those pickers.
+    """
+    if device.type != "cpu":
+        return
+
+    def compile_networks() -> None:
+        with suppress(Exception):
+            Picker.create(replace(model, partner=None), settings, device)
+            Picker.create(model, settings, device)
+
+    Thread(target=compile_networks).start()

@@ -15,6 +15,7 @@ __all__ = ["keep_distance", "refine_peaks", "suppress_non_maxima", "upsample_two
 # Weights of the nearest two values, the next two and the next in a midpoint (fifth degree).
 _MIDPOINT_WEIGHTS = (150 / 256, -25 / 256, 3 / 256)
 _MAX_PUSHES = 20  # two or three restore the distance, except in very dense clusters
+_MAX_DISTANCES = 1 << 16  # between all points; with more, cells take less time
 
 
 def upsample_twofold(
@@ -156,14 +157,17 @@ def keep_distance(
     result = refined * np.array(spacing_yx)
     is_refined = np.ones(len(result), bool)
     is_pinned = np.zeros(len(result), bool)
+    moved = np.arange(len(result))
     for attempt in range(2 * _MAX_PUSHES):
-        # Rows are in order of score: the later peak of a pair has the lower score.
-        pairs = _find_close_pairs(result, radius)
+        # Rows are in order of score: the later peak of a pair has the lower score. Of each earlier
+        # pair, a peak has moved since.
+        pairs = _find_close_pairs(result, moved, radius)
         if not len(pairs):
             return result / spacing_yx
         if attempt >= _MAX_PUSHES:
             is_pinned[pairs.ravel()] = True
             result[is_pinned] = grid[is_pinned]
+            moved = np.flatnonzero(is_pinned)
             continue
         by_weaker = pairs[np.lexsort(pairs.T)]
         is_first = np.append(True, np.diff(by_weaker[:, 1]) > 0)
@@ -173,18 +177,29 @@ def keep_distance(
         pushed = result[stronger] + away / length * radius * (1 + 1e-6)
         result[weaker] = np.where(is_refined[weaker, None], grid[weaker], pushed)
         is_refined[weaker] = False
+        moved = weaker
     return peaks.astype(np.float64)
 
 
 def _find_close_pairs(
-    positions: Float[np.ndarray, "points 2"], radius: float
+    positions: Float[np.ndarray, "points 2"], moved: Integer[np.ndarray, " moved"], radius: float
 ) -> Integer[np.ndarray, "pairs 2"]:
-    """Find all pairs of points at most `radius` apart, the lower row number first.
+    """Find the pairs of points at most `radius` apart of which one is among some; may repeat them.
 
     Points are sorted into square cells of that side, and compared with those of the same cell and
-    of four of its neighbours; the other four find the same pairs.
+    of four of its neighbours; the other four find the same pairs. A few points are compared with
+    all instead.
+
+    Returns:
+        Row numbers, the lower one first.
     """
-    if not len(positions) or radius <= 0:
+    if len(moved) * len(positions) <= _MAX_DISTANCES:
+        difference = positions[moved, None] - positions
+        is_close = np.square(difference).sum(axis=2) <= radius**2
+        is_close[np.arange(len(moved)), moved] = False
+        one, other = np.nonzero(is_close)
+        return np.sort(np.stack([moved[one], other], axis=1), axis=1)
+    if radius <= 0:
         return np.zeros((0, 2), np.int64)
     row, column = (np.floor((positions - positions.min(axis=0)) / radius).astype(np.int64)).T
     width = int(column.max()) + 2  # an empty column keeps rows of cells apart

@@ -24,7 +24,7 @@ from cryopick.model.model_file import Model, load_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.decisions import resolve_settings
-from cryopick.pick.picker import Picker
+from cryopick.pick.picker import Picker, start_compiling
 from cryopick.pick.probe import MAX_MICROGRAPHS
 from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
@@ -154,6 +154,7 @@ def _resolve_settings(job: PickJob, model: Model, events: Events) -> PickJob:
     """Decide on contrast, size and scale where the settings leave them open; tell and record it."""
     first = job.output.first_micrographs if job.output else job.micrographs
     device = require_device(job.device)
+    start_compiling(model, job.settings, device)
     settings, decisions = resolve_settings(model, job.settings, device, first or job.micrographs)
     for decision in decisions:
         events.emit(Notice(code=NoticeCode(decision.subject), message=decision.message))

@@ -31,7 +31,7 @@ from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import CPU, AnyDevice, Device, choose_device, count_gpus
 from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
-from cryopick.pick.picker import Picker, find_peaks
+from cryopick.pick.picker import Picker, find_peaks, start_compiling
 from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import suppress_non_maxima
 from cryopick.preprocess.fourier import resample
@@ -189,6 +189,7 @@ def open_detector(
     if not depends_on_size:
         settings = PickSettings(pixel_size_ang=1.0, step_px=step_px)
     elif settings is None:
+        start_compiling(model, PickSettings(step_px=step_px), device)
         settings = choose_pick_settings(
             name, model, device, paths, diameter_px=diameter_px, step_px=step_px
         )
