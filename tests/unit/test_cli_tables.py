@@ -283,6 +283,21 @@ def test_picks_of_another_program_reach_their_published_metrics(run_words):
     assert every["recall"] == pytest.approx(0.945, abs=0.004)
 
 
+def test_without_particles_on_three_micrographs_the_user_is_told_why_little_is_kept(run_words):
+    rng = np.random.default_rng(0)
+    tail = rng.exponential(0.7, 1200) - 4
+    names = [f"{name}.mrc" for name in ("a", "b", "c") for _ in range(400)]
+    xy_px = rng.uniform(0, 1000, (len(names), 2))
+    write_picks(Picks.from_columns(names, xy_px, tail), Path("scored.tsv"))
+
+    told = run_words("threshold scored.tsv -o kept.tsv --at auto").stderr
+
+    assert "3 of 3 micrographs are probably empty: a, b, c; their picks are kept" in told
+    assert "no micrograph clearly shows particles, so that at most one pick of each is" in told
+    assert "expected from" not in told
+    assert len(Path("kept.tsv").read_text().splitlines()) <= 1 + 3
+
+
 def test_picks_of_probably_empty_micrographs_are_dropped_only_on_request(run_words):
     rng = np.random.default_rng(0)
     tail = rng.exponential(0.7, 400) - 4
@@ -296,8 +311,9 @@ def test_picks_of_probably_empty_micrographs_are_dropped_only_on_request(run_wor
     dropped = run_words("threshold scored.tsv -o dropped.tsv --at auto --drop-empty")
     refused = run_words("threshold scored.tsv -o a.tsv --at 0 --drop-empty", status=2)
 
-    assert "1 of 2 micrographs are probably empty: bad; their picks are kept" in kept.stderr
-    assert "their picks are dropped" in dropped.stderr
+    few = "1 of 2 micrographs is probably empty, but so few cannot show it surely: bad; "
+    assert f"{few}its picks are kept" in kept.stderr
+    assert "its picks are dropped" in dropped.stderr
     assert "--drop-empty needs --at auto" in " ".join(refused.stderr.split())
     assert "bad\t" in Path("kept.tsv").read_text()
     assert "bad\t" not in Path("dropped.tsv").read_text()

@@ -23,6 +23,7 @@ from cryopick.cli.options import (
 )
 from cryopick.cli.settings import AUTO
 from cryopick.cli.tables import align_names, read_with_context, write_table
+from cryopick.errors import format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,7 @@ NO_PARTICLES_WARNING = (
     "micrographs, --diameter-ang and the pixel size before using these picks"
 )
 _MAX_NAMES = 3  # micrographs named in a message
+_TOO_FEW = 2  # micrographs, to tell faint particles from none
 
 RadiusAng = Annotated[
     float | None,
@@ -203,14 +205,14 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
         before: Beginning of the message.
     """
     if selection.empty_micrographs:
-        names = ", ".join(Path(name).name for name in selection.empty_micrographs[:_MAX_NAMES])
+        note(f"{before}{_describe_empty(picks, selection)}")
+    if selection.is_capped:
         note(
-            f"{before}{len(selection.empty_micrographs)} of {len(picks.micrographs)} "
-            f"micrographs are probably empty: {names}"
-            f"{', …' if len(selection.empty_micrographs) > _MAX_NAMES else ''}; their picks are "
-            f"{'dropped' if selection.drops_empty else 'kept, --drop-empty removes them'}"
+            f"{before}no micrograph clearly shows particles, so that at most one pick of each is "
+            "selected; check the micrographs, the diameter and the pixel size, or choose a "
+            "threshold with `cryopick threshold --at`"
         )
-    if selection.expected is not None:
+    elif selection.expected is not None:
         is_selected = selection.expected.threshold >= selection.threshold
         on_populated = int(selection.expected.n_selected[is_selected].max(initial=0))
         others = len(selection.picks) - on_populated
@@ -218,6 +220,21 @@ def report_selection(picks: "Picks", selection: "AutomaticSelection", before: st
             f"{before}{selection.expected.describe(on_populated)}"
             f"{f'; {others} more on micrographs that are probably empty' if others else ''}"
         )
+
+
+def _describe_empty(picks: "Picks", selection: "AutomaticSelection") -> str:
+    """Describe the micrographs that are probably empty, and what becomes of their picks."""
+    empty = selection.empty_micrographs
+    total = format_count(len(picks.micrographs), "micrograph")
+    names = ", ".join(Path(name).name for name in empty[:_MAX_NAMES])
+    more = ", …" if len(empty) > _MAX_NAMES else ""
+    verb, possessive = ("is", "its") if len(empty) == 1 else ("are", "their")
+    doubt = "" if len(picks.micrographs) > _TOO_FEW else ", but so few cannot show it surely"
+    fate = "dropped" if selection.drops_empty else "kept, --drop-empty removes them"
+    return (
+        f"{len(empty)} of {total} {verb} probably empty{doubt}: {names}{more}; "
+        f"{possessive} picks are {fate}"
+    )
 
 
 def _report(

@@ -315,7 +315,7 @@ def _summarize(
     micrographs = format_count(len(result.picks.micrographs), "micrograph")
     where = f"on {micrographs} written to {output.out}"
     empty = sum(row.verdict == Verdict.PROBABLY_EMPTY for row in rows)
-    findings = f"; {empty} of them probably empty" if empty else ""
+    findings = f"; {format_count(empty, 'micrograph')} probably empty" if empty else ""
     findings += f"; see {_find_micrograph_table(output)}"
     if not number:
         return f"{format_count(len(result.picks), 'pick', grouped=True)} {where}{findings}"
