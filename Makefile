@@ -63,8 +63,8 @@ public-types: install .pyright/.installed
 # Rebuild the results that are expected to take less than an hour each (validation takes ten minutes on two free
 # cores; the others have not been timed alone). The others take hours and resume after an interruption:
 # benchmarks/pu_learning.py, general_model.py, foreign.py, suggest.py, and figure5.py, whose 3,600 trials
-# take about four minutes each on one free core.
-RESULTS := empiar10017 negatives calibration consensus contamination validation views reconstruction
+# of 3,000 steps need about three minutes of one core each (57 ms a step, with shared minibatches).
+RESULTS := empiar10017 negatives calibration consensus contamination validation workflow views reconstruction count_gradient normalization prior_choice
 results: install
 	for name in $(RESULTS); do \
 	  OMP_NUM_THREADS=1 nice -n 12 $(VENV)/bin/python benchmarks/$$name.py || exit 1; done
