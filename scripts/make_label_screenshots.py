@@ -28,7 +28,7 @@ DATA = ROOT.parent / "shared" / "data" / "empiar10017"
 OUT = ROOT / "docs" / "images"
 THEMES = ("light", "dark")
 MAX_BYTES = 150_000
-PIXEL_SIZE_ANG, DIAMETER_ANG, EXPECTED = 1.77, 180, 400
+PIXEL_SIZE_ANG, DIAMETER_ANG = 1.77, 180
 
 
 def labels() -> dict[str, list[tuple[float, float]]]:
@@ -65,10 +65,9 @@ def train(user: Driver) -> None:
     """Start a training and wait for the picks."""
     page = user.page
     user.step("train")
-    page.get_by_label("Particles per micrograph").fill(str(EXPECTED))
-    page.get_by_label("Particles per micrograph").press("Tab")
     page.get_by_role("button", name="Start training").click()
-    page.locator("[data-test=run-state]", has_text="done").wait_for(timeout=3_600_000)
+    progress = page.get_by_label("Progress", exact=True).filter(has_text="Training")
+    progress.locator("[data-test=run-state]", has_text="done").wait_for(timeout=3_600_000)
 
 
 def main() -> None:

@@ -241,6 +241,45 @@ def test_a_thumbnail_leads_to_its_micrograph_and_back(user):
     user.until("() => document.querySelectorAll('#wall-4.at').length === 1")
 
 
+def test_a_deleted_run_is_no_longer_compared(user, server):
+    open_gallery(user)
+    order = user.page.get_by_label("Order of the crops")
+    order.select_option("disagreement")
+    user.page.get_by_label("Other run").wait_for()
+    other = user.page.get_by_label("Other run").input_value()
+    server.ask("DELETE", f"runs/{other}")
+    user.until("() => document.querySelector('[aria-label=\"Other run\"]') === null")
+    chosen = order.input_value()
+    server.ask("POST", f"runs/{other}:restore")
+
+    assert chosen == "score-desc"
+
+
+def test_the_wall_leaves_out_rejected_picks_and_shows_labels_without_one(user, server):
+    mid = user.fetch("micrographs")["rows"][0]["id"]
+    (x, y), *_ = particles(0)[1]
+    added = [
+        {"op": "add", "cid": "w0", "id": "w0", "mid": mid, "x": x, "y": y, "kind": "neg"},
+        {"op": "add", "cid": "w1", "id": "w1", "mid": mid, "x": 500, "y": 500, "kind": "pos"},
+        {"op": "add", "cid": "w2", "id": "w2", "mid": mid, "x": 500, "y": 460, "kind": "pos"},
+    ]
+
+    def wait_for_count(n):
+        script = "(n) => document.querySelector('.wall-count')?.textContent === `${n} picks`"
+        user.until(script, n)
+
+    usual = user.module("store.js", "(m) => m.threshold.value")
+    user.module("picks.js", "(m) => m.setThreshold(-10, true)")
+    user.key("w")
+    wait_for_count(PER_MICROGRAPH)
+    server.ask("POST", "ops", {"ops": added})
+    wait_for_count(PER_MICROGRAPH + 1)
+    deleted = [{"op": "delete", "id": one["id"], "cid": f"d{one['id']}"} for one in added]
+    server.ask("POST", "ops", {"ops": deleted})
+    wait_for_count(PER_MICROGRAPH)
+    user.module("picks.js", "(m, t) => m.setThreshold(t, true)", usual)
+
+
 def test_a_million_picks_scroll_to_the_end(user):
     """The list is longer than the highest element of a browser."""
     open_gallery(user)

@@ -29,6 +29,7 @@ def server(tmp_path_factory, chromium):
     for name, pixels in (("a_large", large), ("b_disc", image), ("c_flat", constant)):
         write_mrc(folder / "m" / f"{name}.mrc", pixels, pixel_size_ang=(4.0, 4.0))
     write_mrc(folder / "m" / "d_lost.mrc", image, pixel_size_ang=(4.0, 4.0))
+    (folder / "m" / "e_cut.mrc").write_bytes((folder / "m" / "d_lost.mrc").read_bytes()[:9000])
     project = AnnotationProject.open(folder / "p.cryopick")
     project.micrographs.add([str(folder / "m")])
     project.database.set_meta("diameter_ang", "100.0")
@@ -88,7 +89,7 @@ def test_one_to_one_shows_single_pixels_of_a_large_micrograph(make_page, ratio):
 
 @pytest.mark.parametrize(
     ("typed", "reason"),
-    [("17.7", "the files state"), ("0.177", "the files state"), ("0", "positive"), ("-3", "pos")],
+    [("17.7", "the files state"), ("0.177", "the files state"), ("-3", "pos"), ("5000", "1000 Å")],
 )
 def test_a_wrong_pixel_size_is_not_used_without_confirmation(make_page, typed, reason):
     user = make_page().open().step("data")
@@ -105,7 +106,10 @@ def test_a_wrong_pixel_size_is_not_used_without_confirmation(make_page, typed, r
     assert user.page.get_by_label("Pixel size, Å").input_value() in ("4", typed)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("c_flat", "value 7"), ("d_lost", "cannot be read")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("c_flat", "value 7"), ("d_lost", "cannot be read"), ("e_cut", "truncated")],
+)
 def test_a_micrograph_that_cannot_be_shown_says_so_and_takes_no_clicks(make_page, name, reason):
     user = make_page().open().step("label")
     user.micrograph(name)
@@ -116,6 +120,8 @@ def test_a_micrograph_that_cannot_be_shown_says_so_and_takes_no_clicks(make_page
     user.key("Enter").saved()
 
     assert user.labels() == user.stored() == []
+    assert "null" not in user.page.locator(".foot").inner_text()
+    assert "pixel size" not in user.page.locator("[data-test=guide]").inner_text()
 
 
 def test_the_score_map_is_blended_over_the_image_by_key(make_page):

@@ -188,6 +188,20 @@ def test_a_threshold_that_was_just_changed_is_used_for_the_export(expert, server
     )
 
 
+def test_a_preview_is_not_called_exported(expert):
+    page = expert.page
+    expert.step("export")
+    page.get_by_label("Replace existing files").check()
+    page.get_by_role("button", name=re.compile(r"^Export \d")).click()
+    page.locator("[data-test=written]").wait_for()
+    exported = page.get_by_label("Preview", exact=True).inner_text()
+    expert.step("inspect").key("]").step("export")
+    page.get_by_role("button", name=re.compile(r"^Export \d")).wait_for()
+
+    assert exported.startswith("Exported")
+    assert page.get_by_label("Preview", exact=True).inner_text().startswith("Preview")
+
+
 def test_a_file_name_is_kept_while_the_page_is_drawn_again(expert, server):
     page = expert.page
     expert.step("export")

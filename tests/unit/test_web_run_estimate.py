@@ -74,7 +74,7 @@ def test_stages_and_notices_are_read_from_the_events_of_all_commands(tmp_path):
     found = read_run_progress(tmp_path)
 
     assert found.stages == {"Training": StageProgress(3, 9, 1.5)}
-    assert found.notices == [{"code": "contrast", "message": "particles are bright"}]
+    assert found.notices == [{"code": "contrast", "message": "Particles are bright."}]
 
 
 def test_a_command_for_one_micrograph_is_not_the_whole_run():

@@ -5,10 +5,12 @@ the output of the commands is shown as it is and never interpreted.
 
 - `read_run_progress`: training curves and progress.
 - `has_calibrated_scores`: the scores of a run are log-odds.
+- `phrase_notice`: a notice of a command in the words of the page.
 - `read_last_lines`: the end of the output.
 - `progress_size`: size of all these files, to detect changes.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
     "LOG_FILE",
     "RunProgress",
     "has_calibrated_scores",
+    "phrase_notice",
     "progress_size",
     "read_last_lines",
     "read_run_progress",
@@ -32,6 +35,12 @@ LOG_FILE = "log.txt"
 EVENTS_FILE = "events.jsonl"
 _MAX_LOG_BYTES = 20_000
 _SHOWN_LINES = 40
+_OPTIONS = {  # as the page calls them
+    "--particles-per-micrograph": "the number of particles per micrograph",
+    "--diameter-ang": "the particle diameter",
+    "--contrast": "the contrast",
+}
+_OVERRIDE = re.compile(r"; (?:set|give) --[a-z-]+ to override\b")  # not possible on the page
 
 
 @dataclass
@@ -73,9 +82,22 @@ class RunProgress:
             stage = StageProgress(event["done"], event["total"], event.get("elapsed_s") or 0.0)
             self.stages[event["stage"]] = stage
         elif event["event"] == "notice":
-            notice = {"code": str(event.get("code")), "message": str(event.get("message"))}
+            notice = {"code": str(event.get("code")), "message": phrase_notice(str(event.get("message")))}
             if notice not in self.notices:
                 self.notices.append(notice)
+
+
+def phrase_notice(message: str) -> str:
+    """Phrase the notice of a command as a sentence without names of options.
+
+    >>> phrase_notice("check the labels and --diameter-ang")
+    'Check the labels and the particle diameter.'
+    """
+    message = _OVERRIDE.sub("", message)
+    for option, name in _OPTIONS.items():
+        message = message.replace(option, name)
+    message = message.replace(" %", "\N{NO-BREAK SPACE}%").rstrip(".")
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def read_run_progress(folder: Path) -> RunProgress:

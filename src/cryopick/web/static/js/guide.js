@@ -59,7 +59,8 @@ function nextOfData() {
   const p = store.project.value;
   if (p.read_only) return { id: "view", where: "", text: "This project is open for viewing only." };
   if (!p.n_micrographs) return { id: "add", where: "data", text: "Choose the micrographs: a folder, a pattern or a STAR file.", label: "Choose micrographs" };
-  const source = store.micrograph.value?.pixel_size_source ?? p.pixel_size_source;
+  const m = store.micrograph.value;
+  const source = (m?.problem ? null : m?.pixel_size_source) ?? p.pixel_size_source;
   if (source === "unknown" || source === "doubtful")
     return { id: "pixel", where: "data", text: "Enter or confirm the pixel size; filters, circles and models depend on it.", label: "Enter the pixel size" };
   if (p.diameter_ang) return null;

@@ -95,7 +95,7 @@ function onRun(run) {
     clearScores();
     if (store.runId.value !== run.id) picks.choose(run.id);
     list.refresh();
-    store.notify(`${run.title} is finished; see its picks under Inspect.`, "good");
+    if (run.kind !== "import") store.notify(`${run.title} is finished; see its picks under Inspect.`, "good");
   }
   if (suggested) {
     list.sortBy("suggested");

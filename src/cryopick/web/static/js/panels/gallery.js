@@ -53,6 +53,9 @@ export function Gallery({ go }) {
   }, [store.threshold.value, store.radiusPx.value]);
   const set = gallery.setQuery;
   const others = picked.filter((r) => r.id !== store.runId.value);
+  useEffect(() => {
+    if (q.order === "disagreement" && !others.some((r) => r.id === q.other)) set({ order: "score-desc", other: "" }); // it was deleted
+  }, [others.length]);
   const compare = () => set({ order: "disagreement", other: q.other && q.other !== store.runId.value ? q.other : others[0]?.id ?? "" });
   const ORDERS = [["score-desc", "Highest score"], ["score-asc", "Lowest score"], ["threshold", "Nearest to threshold"], ...(others.length ? [["disagreement", "Two runs disagree"]] : [])];
   const onSelect = (/** @type {(value: string) => void} */ run) => (/** @type {import("../types.js").FieldEvent} */ e) => run(e.target.value);

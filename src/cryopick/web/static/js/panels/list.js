@@ -93,5 +93,5 @@ function badge(row) {
   if (row.state === "all") return html`<span class="badge good" title=${`All particles are labelled (${keyFor("all")})`}>✓ all</span>`;
   if (row.suggested && row.suggested <= 5 && !row.pos && listing.value.sort === "suggested") return html`<span class="badge on">suggested</span>`;
   if (row.state === "skip") return html`<span class="badge">excluded</span>`;
-  return verdictBadge(row) || null;
+  return row.verdict === "probably empty" ? verdictBadge(row) : null; // "unclear" would hide the numbers
 }

@@ -80,8 +80,8 @@ export function Footer({ act, last }) {
   const showsMicrograph = store.step.value === "label" || store.step.value === "inspect";
   const zoom = store.zoom.value * (window.devicePixelRatio || 1);
   return html`<footer class="foot">
-    <span class="position">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m ? `${m.width_px} × ${m.height_px} px` : ""}</span>
-    ${m && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && showsMicrograph ? " · " : ""}${showsMicrograph ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
+    <span class="position">${at && m && stage.now ? `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)} px` : m?.width_px ? `${m.width_px} × ${m.height_px} px` : ""}</span>
+    ${m?.width_px && html`<span>${ang ? `${Math.round((m.width_px * ang) / 10)} × ${Math.round((m.height_px * ang) / 10)} nm` : ""}${ang && showsMicrograph ? " · " : ""}${showsMicrograph ? `zoom ${Number((zoom * 100).toPrecision(2))} %` : ""}</span>`}
     <span class="cut">${last ? `Undo: ${last}` : ""}</span>
     <span class="grow"></span>
     ${m && html`<button class="plain" aria-label="Previous micrograph" title=${keyFor("previous")} onClick=${() => act("previous")}>◂ ${keyFor("previous")}</button>

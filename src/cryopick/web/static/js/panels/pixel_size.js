@@ -20,7 +20,7 @@ export function PixelSizeField({ send }) {
   const enter = async (/** @type {number | null} */ ang, confirmed = false) => {
     asked.value = null;
     if (ang === null) return;
-    if (ang <= 0) return void (asked.value = { ang, doubt: "", error: "A pixel size is a positive length in ångströms." });
+    if (ang <= 0 || ang > 1000) return void (asked.value = { ang, doubt: "", error: "A pixel size is a positive length below 1000 Å." });
     try {
       await send({ pixel_size_ang: ang, confirmed });
     } catch (error) {
@@ -36,6 +36,6 @@ export function PixelSizeField({ send }) {
       <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span></label>
     ${question?.error && html`<p class="note bad" role="alert">${question.error}</p>`}
     ${question?.doubt && html`<div class="note warn" role="alert"><p>Is this right? ${question.doubt}.</p><div class="buttons">
-      <button onClick=${() => enter(question.ang, true)}>Use ${question.ang} Å</button><button class="primary" onClick=${() => (asked.value = null)}>Keep the old value</button></div></div>`}
+      <button onClick=${() => enter(question.ang, true)}>Use ${question.ang} Å</button><button onClick=${() => (asked.value = null)}>Keep the old value</button></div></div>`}
     ${!question && source === "doubtful" && html`<span class="buttons"><button onClick=${() => enter(1, true)}>1 Å is correct</button></span>`}</div>`;
 }

@@ -23,9 +23,9 @@ export function Review({ begin, answer, back, retrain }) {
   const hasPicks = store.runs.value.some((r) => r.has_picks);
   if (!hasPicks) return html`<div class="page"><div class="empty"><h1>Nothing to review yet</h1><p>Train a model and pick micrographs first; then review uncertain picks here.</p></div></div>`;
   return html`<div class="page"><div class="inner">
-    <header><h1>Review picks</h1><p class="lead">${SAMPLES[q?.sample ?? "uncertain"][1]}</p></header>
-    <div class="buttons"><div class="segments" role="group" aria-label="What to review">
+    <header><div class="buttons"><h1 class="grow">Review picks</h1><div class="segments" role="group" aria-label="What to review">
       ${Object.entries(SAMPLES).map(([id, [name]]) => html`<button key=${id} aria-pressed=${q?.sample === id} onClick=${() => begin(id)}>${name}</button>`)}</div></div>
+      <p class="lead">${SAMPLES[q?.sample ?? "uncertain"][1]}</p></header>
     ${q && (q.at < q.items.length ? html`<${ReviewItem} q=${q} answer=${answer} back=${back} />` : html`<${ReviewSummary} q=${q} back=${back} retrain=${retrain} begin=${begin} />`)}
   </div></div>`;
 }

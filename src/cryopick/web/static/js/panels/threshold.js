@@ -23,9 +23,9 @@ export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
       ${runs.map((r) => html`<option key=${r.id} value=${r.id}>${r.title}</option>`)}</select></label>
     ${scores && html`<${Counts} scores=${scores} setThreshold=${setThreshold} />
       <${Metrics} scores=${scores} go=${go} />
-      <${Slide} name="Minimum distance from edges" unit="Å" off="none" min=${0} max=${1000} step=${5} value=${scores.edge_ang ?? 0}
+      <${Slide} name="Minimum edge distance" unit="Å" off="none" min=${0} max=${1000} step=${5} value=${scores.edge_ang ?? 0}
         on=${(/** @type {number} */ edge_ang, /** @type {boolean} */ final) => final && setLimits({ edge_ang })} />
-      <${Slide} name="Minimum distance between picks" unit="Å" off="as picked" min=${0} max=${1000} step=${5} value=${scores.min_distance_ang ?? 0}
+      <${Slide} name="Minimum pick distance" unit="Å" off="as picked" min=${0} max=${1000} step=${5} value=${scores.min_distance_ang ?? 0}
         on=${(/** @type {number} */ min_distance_ang, /** @type {boolean} */ final) => final && setLimits({ min_distance_ang })} />`}
   </section>`;
 }

@@ -76,7 +76,7 @@ function Progress({ run, stop, resume, show }) {
     ${run.state === "running" && html`<div><progress value=${shareOf(run)} max="1" aria-label="Progress of the whole run"></progress>
       <p class="muted small num" style="margin-top:6px"><strong data-test="time-left">${run.overall ? `about ${formatDuration(roundTime(run.overall.seconds_left))} left` : "starting"}</strong> · ${[p.stage ?? "Starting", p.total && `${count(p.done)} of ${count(p.total)}`].filter(Boolean).join(" · ")}</p></div>`}
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
-    ${(run.notices ?? []).map((n) => html`<p class="note warn" key=${n.message}>${n.message}</p>`)}
+    ${(run.notices ?? []).map((n) => html`<p class=${`note ${n.code === "model_comparison" ? "" : "warn"}`} key=${n.message}>${n.message}</p>`)}
     ${c.step?.length > 0 && html`
       <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} mark=${warmUp(run)} />
         ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>
@@ -119,7 +119,7 @@ const compared = (run) => comparison.value?.runs.find((r) => r.id === run.id);
 /** @param {{runs: import("../types.js").Run[], show: (id: string) => void, drop: (run: import("../types.js").Run) => void}} props */
 function Runs({ runs, show, drop }) {
   if (!runs.length) return null;
-  return html`<section class="card flush"><header><h2>All runs</h2><span class="muted small" data-test="advice">${advice()}</span></header><div class="scroll-x"><table>
+  return html`<section class="card flush"><header><h2>All runs</h2><span class="muted small" data-test="advice">${advice()}</span></header><div class="scroll-x"><table class="runs">
     <thead><tr><th>Run</th><th>State</th><th class="right">Labels</th><th class="right">Held-out average precision</th><th class="right" title="Recall on labels made by hand that the run was not trained on">Recall on left-out labels</th>
       <th class="right">Per micrograph</th><th class="right" title="Part of the picks that differ from the run before">Changed</th><th class="right">Duration</th><th><span class="sr">Open or delete</span></th></tr></thead>
     <tbody>${runs.map((r) => html`<tr key=${r.id} class=${r.id === store.runId.value ? "chosen" : ""}>

@@ -79,7 +79,7 @@ function Thumbnails({ go }) {
     ${!listing.value.total && html`<p class="empty">No micrograph matches.</p>`}</div>`;
 }
 
-const STATES = /** @type {Record<string, [string, string]>} */ ({ all: ["good", "✓ all labelled"], skip: ["", "excluded"], doing: ["on", "in progress"] });
+const STATES = /** @type {Record<string, [string, string]>} */ ({ all: ["good", "✓ all labelled"], skip: ["", "excluded"] });
 
 /** @param {{index: number, place: ReturnType<typeof layout>, go: (step: string) => void}} props */
 function Cell({ index, place, go }) {
@@ -91,7 +91,7 @@ function Cell({ index, place, go }) {
       onClick=${() => ((focus.value = index), openAt(row.id, null, null, go))}>
     ${row.problem ? html`<p class="gone" style=${{ height: `${place.height}px` }}>${row.problem}</p>` : html`<canvas data-id=${row.id} aria-hidden="true" style=${{ width: `${place.width}px`, height: `${place.height}px` }}></canvas>`}
     <span class="cut"><bdi>${row.name.replace(/\.\w{2,4}$/, "")}</bdi></span>
-    <span class="small num muted"><span class="wall-count" data-count=${row.id}></span>${row.pos ? html` ${plural(row.pos, "label")}` : ""}
+    <span class="small num muted cut"><span class="wall-count" data-count=${row.id}></span>${row.pos ? html` · ${plural(row.pos, "label")}` : ""}
       ${row.problem ? html`<span class="badge bad">problem</span>` : state && html`<span class=${`badge ${kind}`}>${state}</span>`}
       ${verdictBadge(row)}</span></div>`;
 }
