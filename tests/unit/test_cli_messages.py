@@ -70,7 +70,7 @@ def test_quiet_also_holds_for_messages_of_threads(run, monkeypatch):
         thread.start()
         thread.join()
 
-    monkeypatch.setattr("cryopick.cli.sets.write_table", report_in_a_thread)
+    monkeypatch.setattr("cryopick.cli.threshold.write_table", report_in_a_thread)
 
     assert "from a thread" in run("threshold a.tsv -o b.tsv --at 0").stderr
     assert run("threshold a.tsv -o b.tsv --at 0 --quiet").stderr == ""

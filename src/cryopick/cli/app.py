@@ -39,7 +39,7 @@ FAILED, BUG, INTERRUPTED = 1, 70, 130  # 70 is EX_SOFTWARE of sysexits.h; 130 is
 MODULES = {
     "benchmark": "benchmark",
     "benchmark-report": "benchmark_report",
-    "combine": "sets",
+    "combine": "combine",
     "convert": "convert",
     "cross-validate": "cross_validate",
     "cryosparc-job": "cryosparc_job",
@@ -66,7 +66,7 @@ MODULES = {
     "stack": "stack",
     "submit": "submit",
     "suggest": "suggest",
-    "threshold": "sets",
+    "threshold": "threshold",
     "tomo": "tomo",
     "train": "train",
     "validate": "validate",

@@ -91,7 +91,7 @@ class TerminalEvents:
             case StageEnded():
                 self._close_bar()
             case PicksSelected():
-                from cryopick.cli.sets import report_selection
+                from cryopick.cli.threshold import report_selection
 
                 report_selection(event.picks, event.selection)
             case FileSkipped():
