@@ -32,6 +32,7 @@ def match(names, paths):
         ("a_topazpicks.star", "a.mrc"),
         ("a_autopick", "a.mrc"),
         ("a_rigid_aligned.mrc", "a.mrc"),
+        ("a_rigid_aligned_mic_DWS.mrc", "a.mrc"),
         ("a_EER_patch_aligned.mrc", "a_EER.eer"),
         ("a_SumCorr", "a_frames.mrc"),
         ("a_cor2_DWU.mrc", "a.mrc"),

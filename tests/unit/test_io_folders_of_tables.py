@@ -9,8 +9,13 @@ from click import Argument, Option
 from tests import tiny
 
 from cryopick.cli.repeated_option import repeat_micrograph_option
-from cryopick.errors import FormatError, InputError, NotFoundError
-from cryopick.io.tables.pick_tables import read_picks, read_picks_many, write_picks_per_micrograph
+from cryopick.errors import FormatError, InputError, NotATableError, NotFoundError
+from cryopick.io.tables.pick_tables import (
+    read_picks,
+    read_picks_many,
+    write_coordinate_list,
+    write_picks_per_micrograph,
+)
 from cryopick.picks import Picks, concatenate
 
 PICKS = concatenate(
@@ -63,6 +68,29 @@ def test_a_pattern_stands_for_the_files_that_match(tmp_path):
     assert read_picks(tmp_path / "[b-z].box").micrographs == ("b",)
     with pytest.raises(NotFoundError, match="no file matches this pattern"):
         read_picks(tmp_path / "*.star")
+
+
+def test_files_without_picks_that_match_a_pattern_are_passed_over(tmp_path, caplog):
+    write_picks_per_micrograph(PICKS, tmp_path, format="json")
+    (tmp_path / "run.json").write_text(UNRELATED["run.json"])
+
+    assert len(read_picks(tmp_path / "*.json")) == 4
+    assert "passed over files without picks: run.json" in caplog.text
+    with pytest.raises(NotATableError, match=r"run\.json: expected a list of picks"):
+        read_picks(tmp_path / "r*.json")
+
+
+@pytest.mark.parametrize("as_pattern", [True, False])
+def test_a_list_of_coordinate_files_is_not_read_beside_those_files(as_pattern, tmp_path):
+    files = write_picks_per_micrograph(PICKS, tmp_path, format="star")
+    index = tmp_path / "autopick.star"
+    names = {Path(f"mics/{name}.mrc"): file for name, file in zip("ab", files, strict=True)}
+    write_coordinate_list(names, index)
+
+    given = [tmp_path / "*.star"] if as_pattern else [*files, index]
+
+    assert len(read_picks_many(given)) == 4
+    assert read_picks(index).micrographs == ("mics/a.mrc", "mics/b.mrc")
 
 
 @pytest.mark.parametrize("kind", ["box", "star", "tsv", "json"])

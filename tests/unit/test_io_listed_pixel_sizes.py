@@ -151,8 +151,9 @@ def save_cs(path, names, field="micrograph_blob", sizes=None, uids=(1, 2)):
     return str(path)
 
 
-def test_cryosparc_exposures_state_one_pixel_size_each(folder):
-    exposures = save_cs(folder / "exposures.cs", [b"a.mrc", b"b.mrc"], sizes=[2.5, 4])
+@pytest.mark.parametrize("field", ["micrograph_blob", "micrograph_blob_non_dw"])
+def test_cryosparc_exposures_state_one_pixel_size_each(folder, field):
+    exposures = save_cs(folder / "exposures.cs", [b"a.mrc", b"b.mrc"], field, sizes=[2.5, 4])
 
     assert read_sizes(exposures) == [2.5, 4]
 

@@ -132,6 +132,11 @@ def test_the_coordinate_files_of_relion_3_are_found_by_their_suffix(tmp_path, mo
             "data_particles\nloop_\n _xcoor\n _ycoor\n _cost\n10 20 0.5\n30.5 40.25 0.25\n",
             [0.5, 0.25],
         ),
+        (
+            "mic.star",
+            "# XMIPP_STAR_1 *\ndata_particles\nloop_\n _xcoor\n _ycoor\n10 20\n30.5 40.25\n",
+            [np.nan, np.nan],
+        ),
     ],
 )
 def test_coordinates_without_a_header_and_those_of_xmipp_are_read(name, text, scores, tmp_path):

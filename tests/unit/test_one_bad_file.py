@@ -97,6 +97,32 @@ def test_every_command_skips_the_file_and_finishes_the_others(
     assert Path(output).exists()
 
 
+LABELS = "-p labels.tsv --config s.toml --particles-per-micrograph 12"
+COMMANDS_ON_LINKS = {
+    "preprocess": "preprocess mics -o out --factor 2",
+    "train": f"train -m mics -o x.safetensors --init random {LABELS}",
+    "benchmark": f"benchmark study -m mics --held-out-frac 0.4 --jobs 1 --labels 2 {LABELS} "
+    "--objective pn --repeats 1",
+    "info": "info mics",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS_ON_LINKS)
+def test_a_broken_link_is_skipped_by_commands_that_identify_all_files(command, run_words):
+    Path("mics").mkdir()
+    tiny.micrographs("mics", 4)
+    Path("s.toml").write_text(tiny.TRAINING)
+    Path("mics/mic_1.mrc").unlink()
+    Path("mics/mic_1.mrc").symlink_to("nowhere.mrc")
+    line = COMMANDS_ON_LINKS[command]
+
+    result = run_words(line.replace("--particles-per-micrograph 12", "")
+                       if command == "benchmark" else line, status=1)  # fmt: skip
+
+    assert "mics/mic_1.mrc: " in result.output
+    assert "1 of 4 files" in result.output
+
+
 @pytest.mark.parametrize("compression", ["zstd", "lzw", "deflate", "packbits"])
 def test_compressed_tiff_is_read(compression, tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (40, 50)).astype(np.uint8)

@@ -57,9 +57,11 @@ def info(
 
 
 def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
+    from cryopick.io.names import is_file_or_link
+
     for path in paths:
         if path.is_dir():
-            files = (file for file in path.iterdir() if file.is_file())
+            files = (file for file in path.iterdir() if is_file_or_link(file))
             yield from sorted(file for file in files if not file.name.endswith(_RUN_FILES))
         else:
             yield path

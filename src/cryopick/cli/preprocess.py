@@ -43,7 +43,7 @@ def preprocess(
     from cryopick.io.inputs import find_micrographs
     from cryopick.preprocess.export import list_missing_outputs, plan_preparation, write_prepared
     from cryopick.runs.atomic_write import atomic_write
-    from cryopick.runs.ledger import Ledger, identify_file
+    from cryopick.runs.ledger import Ledger, identify_file, identify_files
 
     settings = options.build(config)
     outputs = plan_output_files(find_micrographs(micrographs), out)
@@ -54,9 +54,8 @@ def preprocess(
         loaded = load_model(model)
     plan_preparation(settings, loaded)  # contradictory settings fail before any work
     is_shared = loaded is None and settings.normalization == "dataset"
-    identities = [
-        identify_file(path) for path in [*(outputs if is_shared else ()), *filter(None, [model])]
-    ]
+    identities = identify_files(outputs) if is_shared else []
+    identities += [identify_file(model)] if model else []
     ledger = Ledger.for_output(out, ["preprocess", to_toml(settings), *identities])
     batch = Batch(list(outputs), stage="Preparing micrographs")
     with open_ledger(ledger, outputs.values(), outputs, overwrite=force):

@@ -87,7 +87,7 @@ def classes(
     )
     from cryopick.experiments.classes2d.page import plot_false_positives, render_class_page
     from cryopick.experiments.classes2d.relion import classify_images, write_nested_sets
-    from cryopick.experiments.classes2d.rule import apply_rule, is_dominated_by_one_class
+    from cryopick.experiments.classes2d.rule import apply_rule, has_collapsed
     from cryopick.experiments.classes2d.verdicts import read_corrections, write_verdicts
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.runs.atomic_write import atomic_write
@@ -120,11 +120,11 @@ def classes(
                 f"set 1: fewer than {_MIN_REFERENCE} images, too few as the reference of the rule; "
                 "lower the first --at"
             )
-        if is_dominated_by_one_class(set_verdicts):
+        if has_collapsed(set_verdicts):
             warn(
-                f"set {number}: nearly all images are in one class; its fraction of false picks "
-                "is unknown: repeat with --oversampling 1 and more --iterations, or give your "
-                f"verdict on that class in {table}"
+                f"set {number}: nearly all images are in one or few classes; its fraction of false "
+                "picks is unknown: repeat with fewer --classes, --oversampling 1 and more "
+                f"--iterations, or give your verdict on the largest class in {table}"
             )
     particles = read_picks(truth) if truth else None
     rates = estimate_false_positives(classifications, verdicts, thresholds, particles, diameter_ang)
@@ -141,10 +141,10 @@ def _extract(picks: Path, micrographs: list[str], folder: Path, boxes: StackSett
     from cryopick.errors import InputError
     from cryopick.io.inputs import find_micrographs
     from cryopick.runs.atomic_write import atomic_write
-    from cryopick.runs.ledger import identify_file
+    from cryopick.runs.ledger import identify_files
 
     star, inputs_file = folder / "particles.star", folder / "made_of.txt"
-    identities = map(identify_file, [picks, *find_micrographs(micrographs)])
+    identities = identify_files([picks, *find_micrographs(micrographs)])
     inputs = "\n".join([*identities, to_toml(boxes)])
     if star.exists():
         if not (inputs_file.is_file() and inputs_file.read_text("utf-8") == inputs):

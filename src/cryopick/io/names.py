@@ -44,7 +44,7 @@ _IMAGE_SUFFIX = re.compile(
 _PREFIX = re.compile(r"^\d{15,21}_(?=.)")
 _SUFFIX = re.compile(
     r"(?<=.)(?:_fractions|_frames|_movie|_eer"
-    r"|_(?:patch|rigid|full|local)_aligned|_doseweighted|_aligned_mic|_aligned|_noDW|_DW[SU]?"
+    r"|(?:_(?:patch|rigid|full|local))?_aligned(?:_mic)?|_doseweighted|_noDW|_DW[SU]?"
     r"|_sum|_avg|_corrected|_cor2?|_SumCorr|[_.]denoised"
     r"|_topazpicks|_autopick|_manualpick|_automatch|_topaz|_cryolo|_picks|_particles|_coords?"
     r"|_boxes|_info)$",

@@ -7,7 +7,7 @@ says why results are files.
 
 - `Ledger`: results of one batch.
 - `read_unfinished`: results of a batch in progress.
-- `identify_file`: text that changes when a file does.
+- `identify_file`, `identify_files`: text that changes when a file does.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from cryopick.runs.listed_path import listed_pixel_size
 from cryopick.runs.lock import exclusive_lock
 from cryopick.runs.output_records import OutputRecords, file_state
 
-__all__ = ["Ledger", "identify_file", "read_unfinished"]
+__all__ = ["Ledger", "identify_file", "identify_files", "read_unfinished"]
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -58,6 +58,15 @@ def identify_file(path: Path) -> str:
     size_ang = listed_pixel_size(path)
     size_text = "" if size_ang is None else f" {size_ang:g}"
     return f"{os.path.realpath(path)} {stat.st_size} {stat.st_mtime_ns}{size_text}"
+
+
+def identify_files(paths: Iterable[Path]) -> list[str]:
+    """Identify files; one that cannot be accessed, which its reader reports, by its path alone."""
+    identities = {path: str(path) for path in paths}
+    for path in identities:
+        with suppress(InputError):
+            identities[path] = identify_file(path)
+    return list(identities.values())
 
 
 @dataclass(frozen=True, kw_only=True)

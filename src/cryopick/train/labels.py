@@ -13,7 +13,7 @@ from cryopick.evaluate.spacing import merge_duplicates
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
 from cryopick.runs.checksums import checksum_micrographs, checksum_text
-from cryopick.runs.ledger import identify_file
+from cryopick.runs.ledger import identify_files
 from cryopick.train.label_extent import select_inside
 
 __all__ = ["LabelledMicrographs"]
@@ -137,7 +137,7 @@ class LabelledMicrographs:
         """Return lines of text that change when a micrograph or a label changes."""
         names = [self.labels.micrographs[i] for i in self.labels.index]
         labels = zip(names, self.labels.xy_px.tolist(), strict=True)
-        lines = [identify_file(path) for path in self.paths] + [f"{n} {xy}" for n, xy in labels]
+        lines = [*identify_files(self.paths), *(f"{n} {xy}" for n, xy in labels)]
         if self.negatives is not None:
             for name, table in self.negatives.split_by_micrograph():
                 lines.append(f"not {name} {table.xy_px.tolist()}")

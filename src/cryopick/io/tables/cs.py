@@ -39,6 +39,7 @@ _REQUIRED = (_PATH, _SHAPE, *_FRACTIONS)
 _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 _LISTS = {  # paths and pixel sizes in exposures and in particles
     "micrograph_blob/path": "micrograph_blob/psize_A",
+    "micrograph_blob_non_dw/path": "micrograph_blob_non_dw/psize_A",
     _PATH: "location/micrograph_psize_A",
 }
 _OPTIONAL = ("location/min_dist_A", "location/micrograph_psize_A")

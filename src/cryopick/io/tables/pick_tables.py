@@ -26,19 +26,15 @@ from cryopick.errors import (
 from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.codec import Codec, StarContext, TableLayout
-from cryopick.io.tables.formats import (
-    FORMATS,
-    choose_output_codec,
-    detect_codec,
-    find_codec,
-)
+from cryopick.io.tables.formats import FORMATS, choose_output_codec, detect_codec, find_codec
 from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
 from cryopick.io.tables.star_text import quote_value
 from cryopick.io.tables.table_files import (
     check_bounds,
-    expand_patterns,
+    drop_lists_of_others,
     find_coordinate_files,
     list_tables,
+    match_pattern,
 )
 from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
@@ -135,28 +131,49 @@ def _read_context(path: Path, format: str | None) -> StarContext:
 
 def _read_all(paths: Sequence[Path], format: str | None) -> list[tuple[Path, Picks]]:
     tables: list[tuple[Path, Codec, Picks]] = []
-    for path in expand_patterns(paths):
+    for path in drop_lists_of_others(paths):
         if path.is_dir():
             tables += _read_folder(path, format)
+        elif matches := match_pattern(path):
+            tables += _read_matches(matches, path, format)
         else:
             tables.append((path, *_read(path, format)))
     return _require_distinct(tables)
 
 
 def _read_folder(folder: Path, format: str | None) -> list[tuple[Path, Codec, Picks]]:
-    """Read the tables in a folder; other files in it are passed over with a message."""
-    tables, others = [], []
-    for path in list_tables(folder):
-        try:
-            tables.append((path, *_read(path, format)))
-        except NotATableError:
-            others.append(path.name)
+    tables = _read_tables(list_tables(folder), folder, format)[0]
     if not tables:
         raise InputError(f"{folder}: this folder contains no table of picks ({' '.join(FORMATS)})")
-    if others:
-        names = ", ".join(others[:_MAX_NAMES]) + (", …" if len(others) > _MAX_NAMES else "")
-        _LOGGER.warning("%s: passed over files without picks: %s", folder, names)
     return tables
+
+
+def _read_matches(
+    paths: Sequence[Path], pattern: Path, format: str | None
+) -> list[tuple[Path, Codec, Picks]]:
+    tables, errors = _read_tables([p for p in paths if not p.is_dir()], pattern, format)
+    for folder in (p for p in paths if p.is_dir()):
+        tables += _read_folder(folder, format)
+    if errors and not tables:
+        raise errors[0]
+    return tables
+
+
+def _read_tables(
+    paths: Sequence[Path], source: Path, format: str | None
+) -> tuple[list[tuple[Path, Codec, Picks]], list[NotATableError]]:
+    """Read the tables among files; the others are passed over with a message."""
+    tables, errors, others = [], [], []
+    for path in paths:
+        try:
+            tables.append((path, *_read(path, format)))
+        except NotATableError as error:
+            errors.append(error)
+            others.append(path.name)
+    if others and tables:
+        names = ", ".join(others[:_MAX_NAMES]) + (", …" if len(others) > _MAX_NAMES else "")
+        _LOGGER.warning("%s: passed over files without picks: %s", source, names)
+    return tables, errors
 
 
 def _require_distinct(files: Sequence[tuple[Path, Codec, Picks]]) -> list[tuple[Path, Picks]]:
@@ -199,9 +216,8 @@ def _read_listed(coordinate_files: dict[str, str], index: Path) -> Picks:
     tables = []
     for micrograph, file in coordinate_files.items():
         file_path = find_listed_file(file, folders, index)
-        picks = detect_codec(file_path).read(
-            file_path
-        )  # never as an index, which might list itself
+        # never as an index, which might list itself
+        picks = detect_codec(file_path).read(file_path)
         if len(picks.micrographs) != 1:
             raise FormatError(
                 f"{index}: expected {file} to hold one micrograph, "

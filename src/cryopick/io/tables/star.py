@@ -333,7 +333,8 @@ def _format_columns(
 
 
 def _matches_head(head: str) -> bool:
-    return first_line(head).startswith(("data_", "loop_")) and "data_cryolo" not in head
+    is_other = "data_cryolo" in head or "XMIPP_STAR" in head[:100]
+    return first_line(head).startswith(("data_", "loop_")) and not is_other
 
 
 CODEC = Codec(

@@ -1,14 +1,16 @@
 """Find the tables that a folder or a pattern stands for.
 
-- `expand_patterns`: the files that match patterns such as `x/*.box`.
+- `match_pattern`: the files that a pattern such as `x/*.box` stands for.
 - `find_coordinate_files`: the files that RELION's lists of coordinate files refer to.
 - `check_bounds`: check what a table contains.
 - `list_tables`: the files in a folder that may be tables.
+- `drop_lists_of_others`: tables without the lists of the others among them.
 """
 
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,7 +23,13 @@ from cryopick.picks import Picks
 from cryopick.runs.file_errors import is_decodable
 from cryopick.runs.text_files import read_name_list
 
-__all__ = ["check_bounds", "expand_patterns", "find_coordinate_files", "list_tables"]
+__all__ = [
+    "check_bounds",
+    "drop_lists_of_others",
+    "find_coordinate_files",
+    "list_tables",
+    "match_pattern",
+]
 
 _MAX_COORDINATE_PX = 1e9  # beyond the largest images by far
 _COORDS_SUFFIX = re.compile(r"coords_suffix(_\w+\.\w+)$")  # of RELION 3.1 and earlier
@@ -75,31 +83,39 @@ def check_bounds(picks: Picks, path: Path) -> Picks:
     return picks
 
 
-def expand_patterns(paths: Sequence[Path]) -> Iterator[Path]:
-    """Replace patterns such as `x/*.box` by the files that match, sorted by name."""
-    for path in paths:
-        if path.exists() or not any(sign in str(path) for sign in "*?["):
-            yield path
-            continue
-        matches = sorted(glob.glob(str(path)))  # noqa: PTH207 -- the pattern may be absolute
-        if not matches:
-            raise NotFoundError(
-                f"{path}: no file matches this pattern; check the folder and suffix"
-            )
-        yield from map(Path, matches)
+def match_pattern(path: Path) -> list[Path]:
+    """List the files that a pattern such as `x/*.box` stands for, sorted by name.
+
+    Returns:
+        An empty list if the path exists or is no pattern.
+
+    Raises:
+        NotFoundError: No file matches.
+    """
+    if path.exists() or not any(sign in str(path) for sign in "*?["):
+        return []
+    matches = sorted(glob.glob(str(path)))  # noqa: PTH207 -- the pattern may be absolute
+    if not matches:
+        raise NotFoundError(f"{path}: no file matches this pattern; check the folder and suffix")
+    return drop_lists_of_others([Path(match) for match in matches])
 
 
 def list_tables(folder: Path) -> list[Path]:
     """List the files in a folder that may be tables, without RELION's list of the others."""
     suffixes = {suffix for codec in CODECS.values() for suffix in codec.suffixes} - {".txt"}
     inside = sorted(p for p in folder.iterdir() if p.name.lower().endswith(tuple(suffixes)))
-    inside = [p for p in inside if p.is_file() and not p.name.startswith(".")]
-    return [p for p in inside if not _lists_files_in(p, folder)]
+    return drop_lists_of_others([p for p in inside if p.is_file() and not p.name.startswith(".")])
 
 
-def _lists_files_in(path: Path, folder: Path) -> bool:
-    """Check whether a file is RELION's list of the other tables in its folder."""
-    if path.suffix.lower() != ".star":
+def drop_lists_of_others(paths: Sequence[Path]) -> list[Path]:
+    """Drop RELION's lists of coordinate files, if those are among the tables themselves."""
+    given = {path.resolve() for path in paths}
+    return [path for path in paths if not _lists_others(path, given)]
+
+
+def _lists_others(path: Path, given: AbstractSet[Path]) -> bool:
+    if path.suffix.lower() != ".star" or not path.is_file():
         return False
-    names = star.read_coordinate_files(path).values()
-    return bool(names) and all((folder / Path(name).name).is_file() for name in names)
+    this = path.resolve()
+    listed = {this.with_name(Path(name).name) for name in star.read_coordinate_files(path).values()}
+    return bool(listed) and this not in listed and listed <= given
