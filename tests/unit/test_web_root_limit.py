@@ -53,6 +53,26 @@ def test_the_name_of_an_upload_never_leaves_its_folder(project, tmp_path, name):
     assert not Path("/tmp/evil-cryopick.tsv").exists()
 
 
+@pytest.mark.parametrize("name", ["a\0b.tsv", "x" * 300 + ".tsv"])
+def test_an_upload_with_an_impossible_name_is_refused(project, name):
+    content = b"image_name\tx_coord\ty_coord\nmic_0\t1\t2\n"
+
+    with pytest.raises(InputError, match="is no name of a file"):
+        import_labels(project, name, content, "pos", dry_run=True)
+
+
+@pytest.mark.parametrize("roots", [True, False])
+def test_a_path_with_a_null_byte_is_refused(tmp_path, roots):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    opened = AnnotationProject.open(tmp_path / "project", roots=(folder,) if roots else ())
+
+    for argument in ("a\0b", f"{folder}/\0*.mrc", "@\0"):
+        with pytest.raises(InputError):
+            opened.add_micrographs([argument])
+    opened.close()
+
+
 @pytest.mark.parametrize(
     "argument", ["{data}/link/*.star", "{data}/link/list.star", "@{data}/l.txt"]
 )

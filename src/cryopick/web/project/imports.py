@@ -101,7 +101,10 @@ def read_table(name: str, content: bytes) -> tuple[Picks, str]:
     with tempfile.TemporaryDirectory() as folder:
         last = Path(name).name
         file = Path(folder) / (last if last not in ("", "..") else "table")
-        file.write_bytes(content)
+        try:
+            file.write_bytes(content)
+        except (OSError, ValueError) as error:  # the latter for a null byte
+            raise InputError(f"{last[:80]!r}: is no name of a file; rename it") from error
         try:
             return _read_without_following(file)
         except CryopickError as error:

@@ -144,6 +144,8 @@ class AnnotationProject:
         Raises:
             InputError: A file does not exist, or all are outside the allowed folders.
         """
+        if any("\0" in argument for argument in arguments):
+            raise InputError("a path contains a null byte; correct it")
         if self.roots:
             arguments = self._require_allowed_arguments(arguments)
         summary = self.micrographs.add(arguments, self.is_allowed)
