@@ -10,6 +10,7 @@ from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
 from cryopick.web.project.measures import measure_run
 from cryopick.web.project.project import AnnotationProject
+from cryopick.web.storage.run_picks import PickFilter
 from cryopick.workflows.micrograph_table import (
     MicrographRow,
     micrograph_table_file,
@@ -88,6 +89,33 @@ def test_the_verdicts_of_the_run_count(project):
 
     assert project.runs.picks("r1").selection.threshold == selection.threshold
     assert not selection.is_capped
+
+
+def test_a_threshold_that_a_person_changed_during_the_run_stays(project):
+    table = take_run(project, n_particles=90)
+    automatic = project.runs.pick_filter("r1").threshold
+
+    project.runs.store_picks("r1", table)
+    project.runs.set_automatic_filter("r1")
+    unchanged = project.runs.pick_filter("r1").threshold
+    project.runs.set_pick_filter("r1", PickFilter(3.5))
+    project.runs.take_picks("r1")
+
+    assert unchanged == automatic
+    assert project.runs.pick_filter("r1").threshold == 3.5
+
+
+def test_micrographs_are_judged_at_the_end_of_a_run(project):
+    table = take_run(project, n_particles=0)
+    project.runs.change("r1", state="running")
+    project.runs.store_picks("r1", table)
+
+    in_progress = project.runs.picks("r1").selection.is_capped
+    project.runs.change("r1", state="done")
+    project.runs.store_picks("r1", table)
+
+    assert not in_progress
+    assert project.runs.picks("r1").selection.is_capped
 
 
 def test_a_run_without_picks_has_a_threshold_of_zero(project):

@@ -82,7 +82,10 @@ class RunProgress:
             stage = StageProgress(event["done"], event["total"], event.get("elapsed_s") or 0.0)
             self.stages[event["stage"]] = stage
         elif event["event"] == "notice":
-            notice = {"code": str(event.get("code")), "message": phrase_notice(str(event.get("message")))}
+            notice = {
+                "code": str(event.get("code")),
+                "message": phrase_notice(str(event.get("message"))),
+            }
             if notice not in self.notices:
                 self.notices.append(notice)
 

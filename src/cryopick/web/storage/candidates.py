@@ -19,7 +19,6 @@ from cryopick.picks import Picks, concatenate
 from cryopick.runs.ledger import read_unfinished
 from cryopick.web.storage.corrections import CorrectionIndex
 from cryopick.web.storage.micrographs import ProjectMicrographs
-from cryopick.web.storage.run_picks import PickFilter
 from cryopick.web.storage.run_records import ProjectRuns
 
 __all__ = ["list_candidates", "take_partial_picks"]
@@ -51,7 +50,7 @@ def take_partial_picks(runs: ProjectRuns, run: str, n_shown: int) -> int:
     if len(tables) > n_shown:
         runs.store_picks(run, concatenate(tables))
         if not n_shown:
-            runs.set_pick_filter(run, PickFilter(runs.picks(run).automatic_threshold))
+            runs.set_automatic_filter(run)
     return max(len(tables), n_shown)
 
 

@@ -47,6 +47,7 @@ class ProjectRuns:
         self._database, self._micrographs, self._folder = database, micrographs, folder
         self.n_changes = 0  # of filters and stored picks
         self._picks: dict[str, RunPicks] = {}
+        self._automatic: dict[str, PickFilter] = {}
         self._spaced: dict[tuple[str, float, float], Bool[np.ndarray, " picks"]] = {}
 
     def folder(self, run: str) -> Path:
@@ -129,7 +130,14 @@ class ProjectRuns:
         """Prepare the table of picks of a finished run for display."""
         numbers = self.store_picks(run, read_picks(self.folder(run) / "picks.json"))
         self._store_verdicts(run, numbers)
-        self.set_pick_filter(run, PickFilter(self.picks(run).automatic_threshold))
+        self.set_automatic_filter(run)
+
+    def set_automatic_filter(self, run: str) -> None:
+        """Select picks by the automatic threshold, unless a person has changed an earlier one."""
+        current = self.pick_filter(run)
+        if self._automatic.get(run, current) == current:
+            current = self._automatic[run] = PickFilter(self.picks(run).automatic_threshold)
+        self.set_pick_filter(run, current)
 
     def store_picks(self, run: str, table: Picks) -> dict[str, int]:
         """Store picks for display; return the numbers of the micrographs by path."""
@@ -202,18 +210,22 @@ class ProjectRuns:
         """
         picks = self._picks.get(run)
         if picks is None:
-            title = self.find(run)["title"]
+            row = self.find(run)
             try:
                 with np.load(self.folder(run) / "picks.npz", allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
             except FileNotFoundError:
-                raise InputError(f"{title}: has no picks yet") from None
+                raise InputError(f"{row['title']}: has no picks yet") from None
+            micrographs = tuple(arrays["micrographs"].tolist())
+            verdicts = self._verdicts(run)
+            if not verdicts and row["state"] == "running":  # they are judged at the end
+                verdicts = dict.fromkeys(micrographs, Verdict.UNDECIDED)
             picks = RunPicks(
                 mids=arrays["mids"],
                 xy_px=arrays["xy_px"],
                 score=arrays["score"],
-                micrographs=tuple(arrays["micrographs"].tolist()),
-                verdicts=self._verdicts(run),
+                micrographs=micrographs,
+                verdicts=verdicts,
                 label_scores=read_label_scores(self.folder(run) / "picks.json"),
             )
             # The page shows one run at a time, and compares two.
