@@ -50,6 +50,7 @@ class RunPicks:
         micrographs: Micrographs that were picked, including those without picks.
         verdicts: Verdict of the run on each micrograph; empty to judge them by the scores alone.
         label_scores: Scores of labels that the model did not learn from, if there are any.
+        is_filtered: The scores are filtered along elongated particles.
     """
 
     mids: Integer[np.ndarray, " picks"]
@@ -58,6 +59,7 @@ class RunPicks:
     micrographs: tuple[int, ...]
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     label_scores: Float[np.ndarray, " labels"] | None = None
+    is_filtered: bool = False
 
     def rows_of(self, mid: int) -> slice:
         """Return the rows of the picks of a micrograph."""
@@ -96,7 +98,12 @@ class RunPicks:
         verdicts = None
         if self.verdicts.keys() >= set(self.micrographs):
             verdicts = [self.verdicts[mid] for mid in sorted(self.micrographs)]
-        return select_automatically(self._table, verdicts=verdicts, labels=self.label_scores)
+        return select_automatically(
+            self._table,
+            verdicts=verdicts,
+            labels=self.label_scores,
+            is_filtered=self.is_filtered,
+        )
 
     @cached_property
     def distribution(self) -> ScoreDistribution:
