@@ -20,7 +20,7 @@ from cryopick.experiments.classes2d.false_positives import (
 from cryopick.experiments.classes2d.page import plot_false_positives, render_class_page
 from cryopick.experiments.classes2d.relion import ClassAssignment
 from cryopick.experiments.classes2d.resolution import read_resolutions
-from cryopick.experiments.classes2d.rule import apply_rule, is_dominated_by_one_class
+from cryopick.experiments.classes2d.rule import apply_rule, has_collapsed
 from cryopick.experiments.classes2d.verdicts import read_corrections, write_verdicts
 from cryopick.io.tables.pick_tables import read_picks, write_picks
 from cryopick.picks import Picks, concatenate
@@ -63,18 +63,23 @@ def test_reference_values_are_medians_over_particles_and_not_over_classes():
     assert [verdict.is_particle for verdict in verdicts] == [True, False, False, False]
 
 
-def test_a_set_with_nearly_all_images_in_one_class_is_detected():
-    balanced, dominated = apply_rule(
+def test_a_set_with_nearly_all_images_in_one_or_few_classes_is_detected():
+    empty = (0, 0.0, np.inf)
+    balanced, dominated, emptied, just_filled = apply_rule(
         [
             make_classes((60, 1.0, 20.0), (40, 0.1, 90.0)),
             make_classes((95, 1.0, 20.0), (5, 0.1, 90.0)),
+            make_classes((60, 1.0, 20.0), (40, 1.0, 20.0), *[empty] * 6),
+            make_classes((60, 1.0, 20.0), (39, 1.0, 20.0), (1, 1.0, 20.0), *[empty] * 5),
         ],
         DIAMETER_ANG,
         {},
     )
 
-    assert not is_dominated_by_one_class(balanced)
-    assert is_dominated_by_one_class(dominated)
+    assert not has_collapsed(balanced)
+    assert has_collapsed(dominated)
+    assert has_collapsed(emptied)
+    assert not has_collapsed(just_filled)
 
 
 def test_a_failed_classification_has_no_fraction_without_a_verdict_of_a_person(tmp_path):

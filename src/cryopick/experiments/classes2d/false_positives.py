@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryopick.evaluate.matching import match_picks
 from cryopick.experiments.classes2d.relion import ClassAssignment
-from cryopick.experiments.classes2d.rule import ClassVerdict, is_dominated_by_one_class
+from cryopick.experiments.classes2d.rule import ClassVerdict, has_collapsed
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.names import match_names
 from cryopick.picks import Picks
@@ -31,7 +31,8 @@ class FalsePositiveRates:
         threshold: Minimum score of each set.
         count: Number of images in each set.
         by_classes: Fraction of the images in junk classes; NaN where nearly all images are in
-            one class, which has no verdict of a person: such a classification says nothing.
+            one or few classes, the largest without a verdict of a person: such a classification
+            says nothing.
         in_truth: Fraction of the images that match no true particle; None without truth.
     """
 
@@ -83,7 +84,7 @@ def write_false_positives(rates: FalsePositiveRates, path: Path) -> None:
 
 def _junk_fraction(verdicts: Sequence[ClassVerdict]) -> float:
     largest = max(verdicts, key=lambda verdict: verdict.count)
-    if is_dominated_by_one_class(verdicts) and largest.by_person is None:
+    if has_collapsed(verdicts) and largest.by_person is None:
         return math.nan
     junk = sum(verdict.count for verdict in verdicts if not verdict.is_particle)
     return junk / max(1, sum(verdict.count for verdict in verdicts))

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from cryopick.array_types import Float32
 from cryopick.experiments.classes2d.false_positives import FalsePositiveRates
 from cryopick.experiments.classes2d.relion import ClassAssignment
-from cryopick.experiments.classes2d.rule import RULE, ClassVerdict, is_dominated_by_one_class
+from cryopick.experiments.classes2d.rule import RULE, ClassVerdict, has_collapsed
 from cryopick.report import markup
 from cryopick.report.drawing import FIRST, INK, SECOND, figure_svg, save_figure, style_axes
 from cryopick.report.number_format import format_percent, format_score
@@ -157,10 +157,10 @@ def _averages_section(
         "orange frame. Below each average are the number of its class and the number of its "
         "images. Empty classes are not shown."
     )
-    if is_dominated_by_one_class(verdicts):
+    if has_collapsed(verdicts):
         text += (
-            " Nearly all images are in one class: RELION could not separate them, and the fraction "
-            "of junk is unknown unless a person gives a verdict on it."
+            " Nearly all images are in one or few classes: RELION could not separate them, and the "
+            "fraction of junk is unknown unless a person gives a verdict on the largest."
         )
     return markup.render_section(heading, text, markup.render_gallery(pictures, "class average"))
 

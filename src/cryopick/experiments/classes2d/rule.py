@@ -14,7 +14,7 @@ broken molecules differ from each other.
 - `RULE`: the rule in one sentence, for the page.
 - `ClassVerdict`: verdict on one class.
 - `apply_rule`: verdicts on all classes of all sets.
-- `is_dominated_by_one_class`: detects a failed classification.
+- `has_collapsed`: detects a failed classification.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,12 @@ import numpy as np
 from cryopick.array_types import Float
 from cryopick.experiments.classes2d.relion import ClassAssignment
 
-__all__ = ["RULE", "ClassVerdict", "apply_rule", "is_dominated_by_one_class"]
+__all__ = ["RULE", "ClassVerdict", "apply_rule", "has_collapsed"]
 
 _MAX_RESOLUTION_RATIO = 1.4  # to the strictest set
 _MIN_CONTRAST_RATIO = 0.5
 _MAX_CLASS_FRACTION = 0.9  # of the images in one class of a successful classification
+_MIN_OCCUPIED_FRACTION = 0.25  # of the classes, above which a classification is successful
 
 RULE = (
     "A class is a particle if RELION's estimate of its resolution is at most "
@@ -108,10 +109,16 @@ def apply_rule(
     ]
 
 
-def is_dominated_by_one_class(verdicts: Sequence[ClassVerdict]) -> bool:
-    """Return true if over 90 % of the images are in one class: the classification has failed."""
+def has_collapsed(verdicts: Sequence[ClassVerdict]) -> bool:
+    """Return true if the classification has failed, so that its classes mean nothing.
+
+    Over 90 % of the images are in one class, or at most a quarter of the classes have images.
+    """
     counts = [verdict.count for verdict in verdicts]
-    return max(counts) > _MAX_CLASS_FRACTION * sum(counts)
+    occupied = sum(count > 0 for count in counts)
+    return max(counts) > _MAX_CLASS_FRACTION * sum(
+        counts
+    ) or occupied <= _MIN_OCCUPIED_FRACTION * len(counts)
 
 
 def _measure_strength(
