@@ -98,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=SETTINGS)
+    parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     parser.add_argument("--labels", nargs="+", type=int, default=list(LABELS))
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--steps", type=int, default=3000)
@@ -135,7 +136,7 @@ def run(name: str, setting: str, labels: int, draw: int, chosen: argparse.Namesp
     folder = OUT / setting / name
     options += ["--config", write_settings(text, name, setting)]
     if "objectives" in chosen.parts:
-        objectives = [word for objective in OBJECTIVES for word in ("--objective", objective)]
+        objectives = [word for name in chosen.objectives for word in ("--objective", name)]
         cryopick("benchmark", folder, *options, *objectives)
     if "autoencoder" in chosen.parts:
         weights = [word for weight in AUTOENCODERS[1:] for word in ("--autoencoder", weight)]
