@@ -40,8 +40,21 @@ def test_labels_of_larger_micrographs_are_refused_with_the_factor(factor, paths)
     assert f"--scale {1 / factor:.4g}" in str(caught.value)
 
 
-def test_labels_far_outside_or_negative_are_refused_without_a_factor(paths):
-    for xy_px in (scatter() * 1000, scatter() - 60):
+@pytest.mark.parametrize("size_ang", [1.37, 5.3])
+def test_labels_in_angstroms_are_refused_with_the_pixel_size(size_ang, paths):
+    for path in paths:
+        noise = np.random.default_rng(0).normal(size=(60, 100))
+        write_mrc(path, noise, pixel_size_ang=(size_ang, size_ang), overwrite=True)
+
+    with pytest.raises(InputError, match="lie outside their micrographs") as caught:
+        label(paths, scatter() * size_ang)
+
+    assert f"probably in ångströms, at {size_ang:g} Å per pixel" in str(caught.value)
+    assert f"--scale {1 / size_ang:.4g}`" in str(caught.value)
+
+
+def test_labels_far_outside_or_shifted_are_refused_without_a_factor(paths):
+    for xy_px in (scatter() * 1000, scatter() - 60, scatter() + 300):
         with pytest.raises(InputError, match="check that the table belongs to these micrographs"):
             label(paths, xy_px)
 

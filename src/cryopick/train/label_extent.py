@@ -16,7 +16,7 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.errors import CryopickError, InputError
-from cryopick.io.images.sizes import read_micrograph_shape
+from cryopick.io.images.sizes import list_pixel_sizes, read_micrograph_shape
 from cryopick.picks import Picks
 from cryopick.runs.file_errors import translate_file_errors
 
@@ -29,6 +29,8 @@ _MIN_CORNER_LABELS = 60
 _MIN_CORNER_MICROGRAPHS = 3
 _MIN_FILLED_FRAC = 0.9  # of the corner, along both axes
 _TOLERANCE = 1.02  # of the extent, as some particles are cut by the edge
+_MAX_MARGIN = 1.25  # between the farthest label and the edge
+_MAX_HEADERS = 5  # that are read for their pixel size
 
 
 def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
@@ -47,7 +49,7 @@ def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
     if is_outside.sum() > max(1, _MAX_OUTSIDE_FRAC * len(labels)):
         raise InputError(
             f"{source}: {is_outside.sum()} of {len(labels)} labels lie outside their micrographs"
-            f"{_advise(extent_of_pick)}"
+            f"{_advise(extent_of_pick, list_pixel_sizes(paths[:_MAX_HEADERS], None))}"
         )
     return labels.select(np.flatnonzero(~is_outside))
 
@@ -95,11 +97,20 @@ def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray,
     return extents
 
 
-def _advise(extents: Float[np.ndarray, "labels 2"]) -> str:
+def _advise(extents: Float[np.ndarray, "labels 2"], pixel_sizes_ang: Sequence[float]) -> str:
     """Advise on the factor that brings the labels inside, the smallest of those in use."""
-    if (extents < 0).any():
+    farthest = float(extents.max())
+    is_scaled = (extents >= 0).all() and (extents.min(axis=0) < farthest / 2).all()
+    if not is_scaled:
         return "; check that the table belongs to these micrographs"
-    factor = next((f for f in _FACTORS if extents.max() <= f * _TOLERANCE), None)
+    factor = next((f for f in _FACTORS if farthest <= f * _TOLERANCE), None)
+    for size_ang in pixel_sizes_ang:  # labels that reach most of the way to the edge
+        is_nearer = factor is None or size_ang < factor
+        if is_nearer and farthest <= size_ang * _TOLERANCE < farthest * _MAX_MARGIN:
+            return (
+                f": they are probably in ångströms, at {size_ang:g} Å per pixel; convert the table "
+                f"with `cryopick convert --scale {1 / size_ang:.4g}`"
+            )
     if factor is None:
         return "; check that the table belongs to these micrographs and is in pixels"
     return (
