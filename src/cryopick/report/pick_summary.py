@@ -267,10 +267,10 @@ def _crop_picks(
         "Highest scores": order[:_CROPS_PER_ROW],
         "Lowest scores": order[-_CROPS_PER_ROW:],
     }
-    shown: list[int] = []
+    earlier_rows: list[int] = []
     for title, rows in rows_by_title.items():
-        rows_by_title[title] = rows[~np.isin(rows, shown)]
-        shown += rows.tolist()
+        rows_by_title[title] = rows[~np.isin(rows, earlier_rows)]
+        earlier_rows += rows.tolist()
     all_rows = np.unique(np.concatenate(list(rows_by_title.values())))
     uris = _crop_each(picks.select(all_rows), run.diameter_px)
     uri_by_row = dict(zip(all_rows.tolist(), uris, strict=True))

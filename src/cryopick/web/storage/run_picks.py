@@ -48,7 +48,7 @@ class RunPicks:
         xy_px: Centres (x, y) in raw pixels.
         score: Logits.
         micrographs: Micrographs that were picked, including those without picks.
-        verdicts: Verdict of the run on each micrograph; empty to judge them by the scores alone.
+        verdicts: Verdict of the run on each micrograph; empty to classify them by the scores.
         label_scores: Scores of labels that the model did not learn from, if there are any.
         is_filtered: The scores are filtered along elongated particles.
     """

@@ -218,7 +218,7 @@ class ProjectRuns:
                 raise InputError(f"{row['title']}: has no picks yet") from None
             micrographs = tuple(arrays["micrographs"].tolist())
             verdicts = self._verdicts(run)
-            if not verdicts and row["state"] == "running":  # they are judged at the end
+            if not verdicts and row["state"] == "running":  # they are classified at the end
                 verdicts = dict.fromkeys(micrographs, Verdict.UNDECIDED)
             picks = RunPicks(
                 mids=arrays["mids"],
@@ -236,8 +236,8 @@ class ProjectRuns:
     def _verdicts(self, run: str) -> dict[int, Verdict]:
         """Return the verdicts of a run; those of micrographs that it skipped are none."""
         rows = self._database.rows("SELECT mid, verdict FROM micrograph_verdict WHERE run = ?", run)
-        known = set(Verdict)
-        return {row["mid"]: Verdict(row["verdict"]) for row in rows if row["verdict"] in known}
+        verdicts = set(Verdict)
+        return {row["mid"]: Verdict(row["verdict"]) for row in rows if row["verdict"] in verdicts}
 
     def pick_filter(self, run: str) -> PickFilter:
         """Return the threshold, edge margin and minimum distance of a run."""
