@@ -72,7 +72,7 @@ def list_coordinates(coordinates):
 
 
 def main():
-    """Import micrographs and coordinates, pick with the general model, train, and pick again."""
+    """Import micrographs and coordinates, pick with the general model, then denoise and train."""
     work, binaries = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
     micrographs, star, boxes = (str(Path(word).absolute()) for word in sys.argv[3:6])
     project = open_project(work, binaries)
@@ -117,6 +117,7 @@ def main():
         micsForTraining=2,
         kfold=2,
         trainExtra="--epoch-size 33 --units 4",
+        doDenoise=True,
     )
     trained = launch(
         project,
@@ -124,6 +125,7 @@ def main():
         {"inputMicrographs": images, "prevTopazModel": training.outputModel},
         radius=6,
         scale=1,
+        doDenoise=True,
     )
     made["trained"] = list_coordinates(trained.outputCoordinates)
     print(json.dumps(made))  # noqa: T201  # the result

@@ -204,6 +204,47 @@ def test_relion_external_job_passes_every_option(topaz, trained, tmp_path):
     assert {row[0] for row in rows[1:]} == {"mic_0", "mic_1"}
 
 
+def roughness(image):
+    """Standard deviation between neighbouring pixels, in those of the image."""
+    return np.diff(image, axis=1).std() / image.std()
+
+
+@pytest.mark.parametrize("name", ["topaz", "relion_python_topaz"])
+def test_the_manual_picker_of_relion_shows_a_denoised_micrograph(topaz, tmp_path, name):
+    """RELION 4 runs the program that the user names, RELION 5 one of a fixed name."""
+    raw = tmp_path / "MotionCorr" / "grid1_1.5um_aligned.mrc"
+    raw.parent.mkdir()
+    image = tiny.blobs(3, SHAPE)[0] + np.random.default_rng(0).normal(0, 2, SHAPE)
+    write_mrc(raw, image.astype(np.float32), pixel_size_ang=(5.0, 5.0))
+    out = tmp_path / "ManualPick" / "job004" / "denoised"
+    out.mkdir(parents=True)
+    words = (
+        f"{topaz.with_name(name)} denoise {raw} --output {out}/ --device 0 --patch-size 1024 "
+        "--patch-padding 256 --normalize"
+    )
+
+    status, log = relion_script(out / "topaz_denoise.bash", words)
+
+    assert status == 0, log
+    made = read_micrograph(out / raw.name)
+    assert made.pixel_size_ang == pytest.approx(5.0)
+    assert made.pixels.shape == SHAPE
+    assert made.pixels.mean() == pytest.approx(0, abs=1e-3)
+    assert made.pixels.std() == pytest.approx(1, abs=1e-3)
+    assert roughness(made.pixels) < 0.5 * roughness(image)
+
+
+def test_the_manual_picker_of_relion_is_told_of_a_bad_micrograph(topaz, tmp_path):
+    (tmp_path / "bad.mrc").write_bytes(b"no micrograph")
+
+    words = f"{topaz} denoise {tmp_path}/bad.mrc --output {tmp_path}/out/ --device 0 --normalize"
+    status, log = relion_script(tmp_path / "topaz_denoise.bash", words)
+
+    assert status != 0  # RELION then shows the raw micrograph
+    assert "bad.mrc" in log
+    assert not (tmp_path / "out" / "bad.mrc").exists()
+
+
 def as_scipion_reads(path):
     """Names are micrograph ids; the header is skipped."""
     rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
@@ -227,6 +268,28 @@ def test_scipion_with_patterns_that_no_shell_expands(topaz, trained, tmp_path):
     run([topaz, "extract", "-t", "1000", "-r", "6", "-m", "none", "-o", f"{tmp_path}/zero.txt",
          f"{tmp_path}/pre/*.mrc"], tmp_path)  # fmt: skip
     assert (tmp_path / "zero.txt").stat().st_size > 0  # what the plugin waits for
+
+
+def test_scipion_denoises_before_it_preprocesses_and_picks(topaz, trained, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for number in (7, 12):
+        image, _ = tiny.blobs(number, SHAPE)
+        write_mrc(tmp_path / "raw" / f"{number:06d}.mrc", image, pixel_size_ang=(5.0, 5.0))
+    (tmp_path / "raw" / "denoise").mkdir()
+    steps = [
+        "denoise raw/*.mrc -o raw/denoise/ --model affineresnet8 --device 0 --patch-size 64 "
+        "--normalize",
+        "preprocess raw/denoise/*.mrc -o pre/ --scale 2 --num-workers 1 --device 0",
+        f"extract -t -9 -r 6 -m {trained}/model_epoch10.sav -o picks.txt --num-workers 1 "
+        "--device 0 pre/*.mrc",
+    ]
+
+    for step in steps:
+        run(f"{topaz} {step}", tmp_path)
+
+    names = sorted(path.name for path in (tmp_path / "raw" / "denoise").iterdir())
+    assert names == ["000007.mrc", "000012.mrc"]
+    assert {name for name, _, _ in as_scipion_reads(tmp_path / "picks.txt")} == {7, 12}
 
 
 def test_scipion_goes_on_from_a_model_and_takes_the_last_one_listed(topaz, trained, tmp_path):
