@@ -30,7 +30,7 @@ from cryopick.errors import CryopickError
 __all__ = ["FAMILIES", "Family"]
 
 _LARGE_BYTES = 1 << 18  # of an input that is repeated, well beyond all buffers of the parsers
-_LARGE_SHARE = 16  # one input in so many is also read when it is repeated
+_LARGE_SHARE = 64  # one input in so many is also read when it is repeated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +75,10 @@ class Family:
         times = _LARGE_BYTES // len(part)
         return data[:first] + part * times + data[first:]
 
+    def is_enlarged(self, data: bytes) -> bool:
+        """Check whether an input is also read when it is repeated, which the input decides."""
+        return zlib.crc32(data, 1) % _LARGE_SHARE == 0
+
     def try_input(self, data: bytes, folder: Path, *, in_turn: bool = False) -> bool:
         """Read one input, and raise what is not refused in words.
 
@@ -86,11 +90,6 @@ class Family:
         Returns:
             Whether the first of `reads` took it.
         """
-        if in_turn and zlib.crc32(data, 1) % _LARGE_SHARE == 0:
-            self._read(self.enlarge(data), folder, in_turn=True)
-        return self._read(data, folder, in_turn=in_turn)
-
-    def _read(self, data: bytes, folder: Path, *, in_turn: bool) -> bool:
         path = folder / f"input{self.suffix}"
         path.write_bytes(self.file_of(data))
         first, *others = self.reads

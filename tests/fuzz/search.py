@@ -7,16 +7,15 @@ are loaded and instrumented once; a round is a fork of that process, so that it 
 can be sandboxed, and may die. `counts.json` counts the inputs, so that a later
 call resumes there; an input that crashes, takes over 5 s of the processor or 500 MB of memory is
 stored as `crash-*`, `timeout-*` or `oom-*` in the family's folder, and the exit status is 1. An
-input has up to 64 KiB; some are also read after a part of them was repeated up to 256 KiB.
+input has up to 64 KiB; some are also read after a part of them was repeated up to 256 KiB, by
+parsers that are not instrumented (`reader`).
 """
 
 import argparse
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -25,16 +24,13 @@ from pathlib import Path
 
 import atheris
 from tests.fuzz.families import FAMILIES
-from tests.fuzz.guard import Escape, guarded
+from tests.fuzz.guard import guarded
+from tests.fuzz.limits import MOST_BYTES, TIMEOUT_S, Limits
+from tests.fuzz.reader import COMMAND, Reader
 
 _ROUND = 10_000  # inputs
-_MOST_BYTES = 2 << 30  # reserved at once; a parser that asks for more gets a MemoryError
-_MOST_USED_BYTES = 500 * 10**6  # touched while one input is read
-_TIMEOUT_S = 5.0  # of the processor, for one input
 _STUCK_S = 600  # by the clock: in code that no signal reaches, on a machine that may be busy
 _MAX_LENGTH = 1 << 16
-_MEMORY_FILES = (("statm", os.O_RDONLY), ("clear_refs", os.O_WRONLY))
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TRIED = re.compile(r"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 
 
@@ -55,7 +51,7 @@ def _loaded(families: Sequence[str]) -> dict[str, list[bytes]]:
     return inputs
 
 
-def _go_on(family: str, inputs: int, folder: Path) -> bool:
+def _go_on(family: str, inputs: int, folder: Path, reader: Reader) -> bool:
     """Try some inputs of one family, unless so many were tried by earlier calls.
 
     Returns:
@@ -66,7 +62,7 @@ def _go_on(family: str, inputs: int, folder: Path) -> bool:
     if left <= 0:
         return False
     began = time.monotonic()
-    status, tried = _round(family, own, min(_ROUND, left))
+    status, tried = _round(family, own, min(_ROUND, left), reader)
     counts[family] = counts.get(family, 0) + tried
     (folder / "counts.json").write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
     seconds = time.monotonic() - began
@@ -85,57 +81,48 @@ def _counts(folder: Path) -> dict[str, int]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _round(family: str, own: Path, inputs: int) -> tuple[int, int]:
+def _round(family: str, own: Path, inputs: int, reader: Reader) -> tuple[int, int]:
     """Search in a process of its own; return its exit status, and how many new inputs it tried."""
     known = len(list((own / "found").iterdir()))
     log = own / "log.txt"
     before = log.stat().st_size if log.exists() else 0
-    scratch = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     child = os.fork()
     if not child:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        _fuzz(family, own, known + inputs, scratch)
+        _fuzz(family, own, known + inputs, reader)
         sys.exit(70)  # libFuzzer ends the process itself; what was no good it writes at exit
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    shutil.rmtree(scratch)
+    if status:
+        reader.restart()
     tried = _TRIED.search(log.read_bytes()[before:].decode(errors="replace"))
     return status, max(0, int(tried[1]) - known) if tried else 0
 
 
-def _fuzz(family: str, own: Path, runs: int, scratch: Path) -> None:
+def _fuzz(family: str, own: Path, runs: int, reader: Reader) -> None:
     """Search within this process, which ends with it."""
     chosen = FAMILIES[family]
     words = own / "words.txt"
     lines = ['"' + word.replace('"', '\\"') + '"' for word in chosen.words]
     words.write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = [
-        f"-runs={runs}", f"-timeout={_STUCK_S}", f"-rss_limit_mb={_MOST_BYTES >> 20}",
+        f"-runs={runs}", f"-timeout={_STUCK_S}", f"-rss_limit_mb={MOST_BYTES >> 20}",
         f"-max_len={_MAX_LENGTH}", f"-dict={words}", f"-artifact_prefix={own}/",
         "-print_final_stats=1", "-verbosity=0", "-len_control=10", str(own / "found"),
     ]  # fmt: skip
 
-    status, clear = (os.open(f"/proc/self/{name}", mode) for name, mode in _MEMORY_FILES)
+    limits = Limits()
 
     def one_input(data: bytes) -> None:
-        before = int(os.pread(status, 200, 0).split()[1]) * _PAGE_BYTES
-        os.pwrite(clear, b"5", 0)  # forget the peak of the inputs before
-        signal.setitimer(signal.ITIMER_PROF, _TIMEOUT_S)
-        chosen.try_input(data, scratch, in_turn=True)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before
-        if used > _MOST_USED_BYTES:
-            raise Escape(f"{used >> 20} MiB of memory for one input")
+        with limits.bound(TIMEOUT_S):
+            chosen.try_input(data, reader.folder, in_turn=True)
+        if chosen.is_enlarged(data):
+            reader.read(family, chosen.enlarge(data))
 
-    signal.signal(signal.SIGPROF, _stalled)
     atheris.Setup([sys.argv[0], *options], one_input)
-    guarded(scratch, most_bytes=_MOST_BYTES)
+    guarded(reader.folder, most_bytes=MOST_BYTES)
     atheris.Fuzz()
-
-
-def _stalled(*_: object) -> None:
-    raise Escape(f"over {_TIMEOUT_S} s of the processor for one input")
 
 
 def main() -> int:
@@ -151,9 +138,13 @@ def main() -> int:
         (given.folder / family / "found").mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(begin):
             (given.folder / family / "found" / f"kept-{number}").write_bytes(data)
+    scratch = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    reader = Reader(scratch, families, COMMAND)
     pending = families
     while pending:  # in turn, so that a search that is cut short has tried something of each
-        pending = [family for family in pending if _go_on(family, given.inputs, given.folder)]
+        pending = [one for one in pending if _go_on(one, given.inputs, given.folder, reader)]
+    reader.close()
+    shutil.rmtree(scratch)
     bad = [path for family in families for path in _no_good(given.folder / family)]
     if given.keep:
         from tests.fuzz.corpus import keep

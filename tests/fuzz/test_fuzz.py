@@ -53,11 +53,14 @@ def test_the_search_finds_what_is_planted(parser, tmp_path):
     """Parsers that raise what is no refusal, never end, take memory, or fail on large files."""
     pytest.importorskip("atheris")
     code = (
-        "import sys; from tests.fuzz import families, search\n"
+        "import sys; from tests.fuzz import corpus, families, reader, search\n"
         f"def read(path):\n    {parser}\n"
-        "families.FAMILIES = search.FAMILIES = {'tsv': families.Family(\n"
+        "reader.FAMILIES = search.FAMILIES = {'tsv': families.Family(\n"
         "    suffix='.tsv', reads=(read,), modules=('cryopick.io',))}\n"
-        "search._loaded = lambda _: {'tsv': [b'1', b'2']}; search._TIMEOUT_S = 1\n"
+        "corpus.kept = lambda _: []\n"
+        "if sys.argv[2:]:\n    sys.exit(reader.main())\n"
+        "search.COMMAND = (sys.executable, '-c', sys.orig_argv[2])\n"
+        "search._loaded = lambda _: {'tsv': [b'1', b'2']}; search.TIMEOUT_S = 1\n"
         "sys.argv[1:] = ['--inputs', '1000', '--folder', sys.argv[1]]\n"
         "sys.exit(search.main())\n"
     )
