@@ -116,9 +116,7 @@ def main() -> None:
     recalls = {}
     for molecule in chosen.molecules:
         print(f"\n### {molecule}, {chosen.seeds} seeds\n")
-        print(
-            "| method | AP | best F1 | recall | recall by view, least to most | P, equal recall |"
-        )
+        print("| method | AP | best F1 | recall | recall by view, least to most | P of equality |")
         print("|---|---|---|---|---|---|", flush=True)
         for name in chosen.methods or METHODS:
             runs = [Run(molecule, seed) for seed in range(chosen.seeds)]
