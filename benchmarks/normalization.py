@@ -5,7 +5,7 @@ one data set differ in brightness and contrast. Every set has micrographs of thr
 thicknesses of ice, in training and in evaluation. Prints the average precision over all evaluated
 micrographs, with paired t-tests against the mixture of the paper, and how far the background of
 single micrographs is from zero after normalisation. Existing results in runs/normalization are
-reused. Takes about ten minutes on a free core.
+reused. Takes about four minutes per molecule on a free core.
 
     OMP_NUM_THREADS=1 nice -n 12 .venv/bin/python benchmarks/normalization.py
 """
