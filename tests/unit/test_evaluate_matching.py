@@ -9,6 +9,15 @@ from tests import oracles_evaluate as oracles
 from cryopick.evaluate.matching import is_near, match_picks, match_points
 from cryopick.picks import Picks
 
+
+@pytest.fixture(params=[0, 1 << 18], ids=["tree", "all distances"], autouse=True, scope="module")
+def search(request):
+    """Find neighbours with a tree or by all distances, as for many or few points."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cryopick.evaluate.matching._MAX_DISTANCES", request.param)
+        yield
+
+
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=14)
 crowds = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=40)
 radii = st.sampled_from([0.0, 1.0, 1.5, 2.0, 5.0, 100.0])

@@ -1,4 +1,7 @@
-"""Picking on a processor must not import torch, which takes seconds and may not be installed."""
+"""Picking on a processor must not import torch, which takes seconds and may not be installed.
+
+Small micrographs are picked without SciPy, whose import takes a quarter of the time of picking one.
+"""
 
 import os
 import subprocess
@@ -17,6 +20,7 @@ sys.modules["torch"] = None  # importing it raises an error
 assert sys.modules["torch"] is None
 assert "openvino" in sys.modules
 assert "openvino_telemetry" not in sys.modules
+assert "scipy" not in sys.modules
 """
 CRYOPICK = "from cryopick.cli import main; sys.argv = ['cryopick', *{words!r}]; main()"
 TOPAZ = "from cryopick.clients.topaz_cli import main; sys.argv = ['topaz', *{words!r}]; main()"

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from cryopick.inference.score_map import ScoreMap
 from cryopick.pick.elongation import estimate_width, guess_width, measure_regions
@@ -19,6 +22,24 @@ def test_regions_have_the_sides_of_rods():
 
     assert regions.shape == (3, 3)
     np.testing.assert_allclose(regions, [[120, 12, 360]] * 3, rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.tuples(st.integers(1, 24), st.integers(1, 24)))
+def test_regions_are_connected_points_with_the_eigenvalues_of_their_covariance(seed, shape):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(rng.uniform(-1, 0.5), 1, shape).astype(np.float32)
+
+    regions = measure_regions(ScoreMap(logits, 1), np.ones(shape, np.bool_))
+
+    numbers, count = label(logits > 0, np.ones((3, 3)))
+    points = [np.argwhere(numbers == number) for number in range(1, count + 1)]
+    points = [region for region in points if len(region) >= 12]
+    sides = [np.linalg.eigvalsh(np.cov(region.T, bias=True))[::-1] for region in points]
+    expected = [
+        [*np.sqrt(12 * side + 1), len(region)] for side, region in zip(sides, points, strict=True)
+    ]
+    np.testing.assert_allclose(regions, np.reshape(expected, (-1, 3)), rtol=1e-6, atol=1e-6)
 
 
 def test_regions_on_unusable_pixels_do_not_count():

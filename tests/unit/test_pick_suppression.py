@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist
@@ -131,7 +131,14 @@ def test_the_maximum_of_two_equal_scores_is_between_them():
     assert refine_peaks(scores, np.array([[1, 1]]))[0, 1] == 1.5
 
 
-@settings(deadline=None)
+@pytest.fixture(params=[0, 1 << 16], ids=["cells", "all distances"])
+def search(request, monkeypatch):
+    """Find close peaks in cells or by all distances, as for many or few peaks."""
+    monkeypatch.setattr("cryopick.pick.suppression._MAX_DISTANCES", request.param)
+
+
+@pytest.mark.usefixtures("search")
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrays(np.float32, (24, 26), elements=st.floats(-4, 4, width=32)),
     st.floats(1, 6),

@@ -14,6 +14,8 @@ Source: Efron 2010, "Large-scale inference", chapter 5 (the local false discover
 and others 2014, ECML (the threshold of the highest expected F1).
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -133,10 +135,9 @@ class ScoreDistribution:
     def _summarize_fractions(
         self, fractions: Float[np.ndarray, " fits"], deviation: float
     ) -> Interval:
-        from scipy.special import expit, logit
-
-        logits = logit(np.clip(fractions, _MARGIN, 1 - _MARGIN))
-        interval = _map(expit, self._summarize(logits, deviation))
+        clipped = np.clip(fractions, _MARGIN, 1 - _MARGIN)
+        logits = np.log(clipped / (1 - clipped))
+        interval = _map(_compute_logistic, self._summarize(logits, deviation))
         low, high = max(interval.low - _MARGIN, 0.0), min(interval.high + _MARGIN, 1.0)
         return Interval(interval.value, low, high)
 
@@ -152,7 +153,11 @@ class ScoreDistribution:
         return Interval(float(median), float(median - below), float(median + above))
 
 
-def _map(function: "np.ufunc", interval: Interval) -> Interval:
+def _compute_logistic(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def _map(function: Callable[[float], float], interval: Interval) -> Interval:
     return Interval(*(float(function(x)) for x in (interval.value, interval.low, interval.high)))
 
 

@@ -85,37 +85,58 @@ class ScoreHistogram:
     @cached_property
     def fitted_peak(self) -> tuple[float, tuple[float, float]]:
         """Gain in log-likelihood of the best peak, with its mean and width."""
-        likelihood, parameters = self._fit(_STARTS, _LOWER_LIMITS, _UPPER_LIMITS)
-        best = int(likelihood.argmax())
-        mean, width = parameters[best, 4:]
-        return float(likelihood[best]) - self._tail_likelihood, (float(mean), float(width))
+        likelihood, parameters = self._fit_peaks(_STARTS, _LOWER_LIMITS, _UPPER_LIMITS)
+        mean, width = parameters[4:]
+        return likelihood - self._fitted_tail[0], (float(mean), float(width))
 
     def compute_gain(self, peak: tuple[float, float]) -> float:
         """Compute the gain in log-likelihood of a peak with known mean and width."""
         low, high = _LOWER_LIMITS.copy(), _UPPER_LIMITS.copy()
         low[4:] = high[4:] = peak
-        return float(self._fit(np.array([peak]), low, high)[0][0]) - self._tail_likelihood
+        return self._fit_peaks(np.array([peak]), low, high)[0] - self._fitted_tail[0]
 
     @cached_property
-    def _tail_likelihood(self) -> float:
-        """Log-likelihood without a peak."""
+    def _fitted_tail(self) -> tuple[float, Float[np.ndarray, "6"]]:
+        """Log-likelihood without a peak, and the parameters."""
         high = _UPPER_LIMITS.copy()
         high[3] = 0.0
-        return float(self._fit(np.array([[0.0, 1.0]]), _LOWER_LIMITS, high)[0][0])
+        likelihood, parameters = self._fit(self._guess_tail()[None], _LOWER_LIMITS, high)
+        return float(likelihood[0]), parameters[0]
+
+    def _guess_tail(self) -> Float[np.ndarray, "6"]:
+        """Guess the parameters, with any mean and width."""
+        height = math.log(float(self.counts[:4].mean()) + 1)
+        return np.array([height, -0.6, 0.05, self.count_above_zero + 1, 0.0, 1.0])
+
+    def _fit_peaks(
+        self,
+        peaks: Float[np.ndarray, "peaks 2"],
+        low: Float[np.ndarray, "6"],
+        high: Float[np.ndarray, "6"],
+    ) -> tuple[float, Float[np.ndarray, "6"]]:
+        """Maximize the log-likelihood from several means and widths, with two tails each.
+
+        One of these is the tail without a peak, so that a peak never has a loss.
+        """
+        tails = np.stack([self._guess_tail(), self._fitted_tail[1]])
+        start = np.tile(tails, (len(peaks), 1))
+        start[:, 4:] = np.repeat(peaks, len(tails), axis=0)
+        likelihood, parameters = self._fit(start, low, high)
+        best = int(likelihood.argmax())
+        return float(likelihood[best]), parameters[best]
 
     def _fit(
         self,
-        start: Float[np.ndarray, "fits 2"],
+        start: Float[np.ndarray, "fits 6"],
         low: Float[np.ndarray, "6"],
         high: Float[np.ndarray, "6"],
     ) -> tuple[Float[np.ndarray, " fits"], Float[np.ndarray, "fits 6"]]:
-        """Maximize the log-likelihood from several means and widths of the peak.
+        """Maximize the log-likelihood from several starts.
 
         Returns:
             The log-likelihood and the parameters of each fit.
         """
-        tail = [np.log(self.counts[:4].mean() + 1), -0.6, 0.05, self.count_above_zero + 1]
-        parameters = np.hstack([np.tile(tail, (len(start), 1)), start]).clip(low, high)
+        parameters = start.clip(low, high)
         loss, slope, information = self._expand(parameters)
         damping = np.full(len(start), _DAMPING)
         for _ in range(_MAX_STEPS):
