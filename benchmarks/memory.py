@@ -53,7 +53,7 @@ def main(inputs: Inputs | None = None, few: int = 8, many: int = 200, training: 
             *("--diameter-ang", DIAMETER_ANG, "--working-pixel-size-ang", 2 * PIXEL_SIZE_ANG),
             *("--particles-per-micrograph", small.particles),
         )
-        check(f"on {number} micrographs")
+        check(f"{number} micrographs, best at step")
         words = f"{used.peak_mb:.0f} MB"
         side = small.side_px // 2
         row(f"train on {number}, prepared to {side} x {side}", used.seconds, words, "peak")

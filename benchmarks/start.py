@@ -19,14 +19,16 @@ def main(repeats: int = 7, folder: Path = FOLDER) -> None:
     micrograph = Inputs(count=1, side_px=512, folder=folder).micrographs[0]
     pick = (CRYOPICK, "pick", micrograph, "--diameter-ang", DIAMETER_ANG, "-o", folder / "one.star")
     alone = ("env", "CRYOPICK_WORKER=0", TOPAZ)  # each call does the work itself
-    extract = (*alone, "extract", "-m", "resnet16", "-r", 8, "-o", folder / "one.txt", micrograph)
+    served = ("env", "CRYOPICK_WORKER_IDLE_S=20", TOPAZ)  # most calls find a worker running
+    extract = ("extract", "-m", "resnet16", "-r", 8, "-o", folder / "one.txt", micrograph)
     commands = {
         "python -c pass": (sys.executable, "-c", "pass"),
         "cryopick --help": (CRYOPICK, "--help"),
         "cryopick --version": (CRYOPICK, "--version"),
         "cryopick convert, 100 picks": (CRYOPICK, *convert),
         "cryopick pick, one micrograph of 512 x 512": (*pick, "--force"),
-        "cryopick-topaz extract, the same": extract,
+        "cryopick-topaz extract, the same": (*alone, *extract),
+        "cryopick-topaz extract, with its worker": (*served, *extract),
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repeats):
