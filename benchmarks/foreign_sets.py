@@ -118,8 +118,9 @@ def find_set(name: str, data: Path) -> ForeignSet:
     """A set by its name; simulated sets are made where they are missing.
 
     A suffix changes it: `NAME:bright` has the sign of all pixels inverted, `NAME:noise2` has white
-    noise added that makes the standard deviation of a micrograph twice as large, `NAME:x0.67`
-    gives the programs a diameter that is wrong by that factor.
+    noise added that makes the standard deviation of a micrograph twice as large, `NAME:slope` is
+    illuminated from half to one and a half times the mean, `NAME:lines` has three dead rows and a
+    bright column, `NAME:x0.67` gives the programs a diameter that is wrong by that factor.
 
     Args:
         name: A name of `list_sets`, with or without suffixes.
@@ -135,8 +136,8 @@ def find_set(name: str, data: Path) -> ForeignSet:
             make_set(base, data)
         found = load_simulated(base, data)
     for suffix in suffixes:
-        if suffix == "bright":
-            found = rewrite(found, data, "bright", np.negative)
+        if suffix in CHANGES:
+            found = rewrite(found, data, suffix, CHANGES[suffix])
         elif suffix.startswith("noise"):
             add = partial(add_noise, factor=float(suffix.removeprefix("noise")))
             found = rewrite(found, data, suffix, add)
@@ -303,6 +304,29 @@ def add_noise(pixels: np.ndarray, factor: float) -> np.ndarray:
     rng = np.random.default_rng(abs(int(1e6 * pixels[0, 0])))
     deviation = pixels.std() * np.sqrt(factor**2 - 1)
     return pixels + rng.normal(0, deviation, pixels.shape).astype(np.float32)
+
+
+def add_slope(pixels: np.ndarray) -> np.ndarray:
+    """Multiply by an illumination that rises from 0.5 in one corner to 1.5 in the opposite one."""
+    height, width = pixels.shape
+    y, x = np.linspace(-0.2, 0.2, height), np.linspace(-0.3, 0.3, width)
+    return (pixels * (1 + y[:, None] + x)).astype(np.float32)
+
+
+def add_lines(pixels: np.ndarray) -> np.ndarray:
+    """Make three rows dark, by 30 standard deviations, and one column bright, by 20."""
+    changed = pixels.astype(np.float32)
+    mean, deviation = pixels.mean(), pixels.std()
+    changed[pixels.shape[0] // 5 :][:3] = mean - 30 * deviation
+    changed[:, pixels.shape[1] // 2] = mean + 20 * deviation
+    return changed
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "bright": np.negative,
+    "slope": add_slope,
+    "lines": add_lines,
+}
 
 
 def read_pixels(path: Path) -> np.ndarray:

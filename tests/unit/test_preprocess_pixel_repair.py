@@ -118,3 +118,26 @@ def test_rows_do_not_depend_on_the_block_size(kind):
     assert len(filled) > 40 * 550 + 150 * 150
     np.testing.assert_array_equal(whole[tuple(filled.T)], np.float32(clean.level))
     assert clean.level == pytest.approx(10_000, rel=0.01)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("width", [1, 3, 4])
+def test_a_few_dead_lines_side_by_side_are_repaired(axis, width):
+    image = np.tile(noise(), (10, 10))
+    dead = np.zeros(image.shape, bool)
+    dead[(slice(None),) * axis + (slice(200, 200 + width),)] = True
+    image[dead] = -50
+    mended = image.copy()
+
+    assert replace_outliers(mended) == dead.sum()
+    np.testing.assert_array_equal(mended[~dead], image[~dead])
+    np.testing.assert_allclose(mended[dead], 100, atol=15)
+
+
+def test_a_long_object_is_not_taken_for_a_dead_line():
+    image = np.tile(noise(), (6, 6))
+    image[200:204, 100:300] = -50  # less than half of the row
+    before = image.copy()
+
+    assert replace_outliers(image) <= 12  # its corners
+    assert (image[201:203, 105:295] == before[201:203, 105:295]).all()

@@ -17,6 +17,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float32
 from cryopick.errors import FormatError
+from cryopick.preprocess.background import subtract_strong_background
 from cryopick.preprocess.gaussian_mixture import Mixture, fit_mixture, fit_scale, fit_scaled_mixture
 from cryopick.preprocess.histogram import Histogram, histogram
 from cryopick.preprocess.noise import estimate_noise
@@ -160,9 +161,13 @@ def _normalize_by_noise(
     noise = estimate_noise(clipped, usable)
     gain = whitening_gain(noise.power)
     flat = whiten(clipped, usable, gain)
+    deviation = noise.standard_deviation(gain)
+    flat = subtract_strong_background(
+        flat, usable, mean=noise.background_mean(flat, usable), deviation=deviation
+    )
     background = noise.background_mean(flat, usable)
     min_scale = _MIN_NOISE_FRAC * float(flat[usable].std())
-    scale = max(noise.standard_deviation(gain), min_scale, 1e-30)
+    scale = max(deviation, min_scale, 1e-30)
     contrast = (flat - np.float32(background)) / np.float32(_LINEAR_RANGE * scale)
     normalised = np.float32(_LINEAR_RANGE) * np.arcsinh(contrast)
     normalised[~usable] = 0

@@ -18,6 +18,7 @@ __all__ = ["CleanedMicrograph"]
 _TAIL_PERCENT = 0.5  # percentile of the tails of the intensity distribution
 _TAIL_FACTOR = 3.5  # outliers are this many times as far from the median: 9 SD of a Gaussian
 _MAX_OUTLIERS_IN_5X5 = 6  # a dead column has 5; more are an object
+_MIN_LINE_FRAC = 0.5  # of a row or column; with so many outliers it is a defect of the detector
 _MAX_OUTLIER_FRAC = 0.01  # of the micrograph; more are image contrast instead of defects
 _BLOCK_PIXELS = 1 << 19  # fits the cache, and is large enough that threads rarely wait
 
@@ -56,7 +57,8 @@ class CleanedMicrograph:
         percentile on its side. This is nine standard deviations of Gaussian noise, and more for
         low counts or dark gold, so that electrons and objects are preserved. An outlier is
         repaired if its 5 x 5 neighbourhood has at most 6 outliers, like a dead column but unlike
-        a gold bead.
+        a gold bead, or if it is on a row or column of which most pixels are outliers, up to four
+        side by side.
 
         Args:
             pixels: The raw micrograph.
@@ -70,8 +72,10 @@ class CleanedMicrograph:
         outliers = filled._find_outliers(low, high)
         if not 0 < len(outliers) <= _MAX_OUTLIER_FRAC * pixels.size:
             return filled
-        is_isolated, mean = filled._average_neighbours(outliers, low, high)
-        return cls(pixels, invalid, filled.level, outliers[is_isolated], mean[is_isolated])
+        is_isolated, has_neighbours, mean = filled._average_neighbours(outliers, low, high)
+        is_defect = is_isolated | _find_on_lines(outliers, pixels.shape)
+        is_repaired = is_defect & has_neighbours
+        return cls(pixels, invalid, filled.level, outliers[is_repaired], mean[is_repaired])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,8 +119,12 @@ class CleanedMicrograph:
 
     def _average_neighbours(
         self, outliers: Int64[np.ndarray, " outliers"], low: float, high: float
-    ) -> tuple[Bool[np.ndarray, " outliers"], Float32[np.ndarray, " outliers"]]:
-        """Find the isolated outliers, and average the normal pixels around each outlier."""
+    ) -> tuple[
+        Bool[np.ndarray, " outliers"],
+        Bool[np.ndarray, " outliers"],
+        Float32[np.ndarray, " outliers"],
+    ]:
+        """Find the isolated outliers and those near normal pixels; average these."""
         height, width = self.shape
         offsets = np.arange(-2, 3)
         y = (outliers // width)[:, None, None] + offsets[:, None]
@@ -126,9 +134,9 @@ class CleanedMicrograph:
         is_normal = exists & (values >= low) & (values <= high)
         count = is_normal.sum(axis=(1, 2))
         outlier_count = (exists & ~is_normal).sum(axis=(1, 2))
-        is_isolated = (outlier_count <= _MAX_OUTLIERS_IN_5X5) & (count > 0)
         total = np.where(is_normal, values, 0).sum(axis=(1, 2), dtype=np.float64)
-        return is_isolated, (total / np.maximum(count, 1)).astype(np.float32)
+        mean = (total / np.maximum(count, 1)).astype(np.float32)
+        return outlier_count <= _MAX_OUTLIERS_IN_5X5, count > 0, mean
 
     def _read_pixels(
         self, y: Integer[np.ndarray, "..."], x: Integer[np.ndarray, "..."]
@@ -138,6 +146,17 @@ class CleanedMicrograph:
         if not self.invalid.is_empty:
             values[self.invalid.covers(y, x)] = self.level
         return values
+
+
+def _find_on_lines(
+    outliers: Int64[np.ndarray, " outliers"], shape: tuple[int, int]
+) -> Bool[np.ndarray, " outliers"]:
+    """Find the outliers on rows and columns of which most pixels are outliers."""
+    height, width = shape
+    row, column = np.divmod(outliers, width)
+    bad_rows = np.bincount(row, minlength=height) > _MIN_LINE_FRAC * width
+    bad_columns = np.bincount(column, minlength=width) > _MIN_LINE_FRAC * height
+    return bad_rows[row] | bad_columns[column]
 
 
 def _compute_fill_level(pixels: Real[np.ndarray, "height width"], invalid: InvalidRegions) -> float:
