@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -6,14 +7,16 @@ import torch
 from tests import oracles_learn as oracles
 
 from cryopick.errors import MicrographError
+from cryopick.inference import engine
 from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
+from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import Model
 from cryopick.model.networks import extract_network
 from cryopick.pick.centring import measure_centre_offset
-from cryopick.pick.picker import Picker, find_peaks
+from cryopick.pick.picker import Picker, find_peaks, start_compiling
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
 
@@ -338,3 +341,30 @@ def test_a_model_of_elongated_particles_filters_its_scores(tmp_path):
     assert filtered.shape == plain.shape
     assert filtered.max() < plain.max()
     assert np.std(np.diff(filtered)) < np.std(np.diff(plain))
+
+
+def test_a_picker_waits_for_the_network_that_is_compiled_in_the_background(monkeypatch):
+    first, second = (extract_network(oracles.blob_scorer()) for _ in range(2))
+    model = replace(MODEL, network=first, partner=EnsemblePartner(second, 1.0))
+    is_compiling, may_finish = threading.Event(), threading.Event()
+    compiled, create_engine = [], engine._create_engine
+
+    def create_slowly(network, *options):
+        compiled.append(network)
+        is_compiling.set()
+        assert may_finish.wait(10)
+        return create_engine(network, *options)
+
+    monkeypatch.setattr(engine, "_create_engine", create_slowly)
+    start_compiling(model, PickSettings(), CPU)
+    assert is_compiling.wait(10)
+    pickers = []
+    waiting = threading.Thread(
+        target=lambda: pickers.append(Picker.create(model, PickSettings(), CPU))
+    )
+    waiting.start()
+    may_finish.set()
+    waiting.join(10)
+
+    assert len(pickers) == 1
+    assert compiled == [first, second]  # each once, in this order
