@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tests.unit.test_cli_tables import noise, read, write
 
 from cryopick.io.images.mrc import write_mrc
@@ -158,3 +159,15 @@ def test_files_are_overwritten_only_with_force(run_words):
     assert read("out.tsv") == []
     run_words("convert in.tsv -o out.tsv --force")
     assert read("out.tsv") == [("a", 10.0, 20.0)]
+
+
+@pytest.mark.parametrize("options", ["-o picks.cs", "-o flipped.tsv --invert-y"])
+def test_picks_of_larger_micrographs_are_not_converted_by_their_size(run_words, options):
+    rows = [f"a\t{40 * i + 5}\t{30 * i + 5}" for i in range(8)]
+    Path("a.tsv").write_text("\n".join(["image_name\tx_coord\ty_coord", *rows, ""]))
+
+    told = run_words(f"convert a.tsv {options} --shape-px 120 160", status=1).stderr
+    run_words(f"convert a.tsv {options} --shape-px 120 160 --scale 0.5")
+
+    assert "they fit micrographs 2 times larger" in told
+    assert "`cryopick convert --scale 0.5`" in told

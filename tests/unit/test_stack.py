@@ -213,6 +213,18 @@ def test_a_microscope_that_is_not_known_is_asked_for(tmp_path, run_words):
     assert not (tmp_path / "out").exists()
 
 
+def test_picks_of_larger_micrographs_are_refused_with_the_factor(tmp_path, run_words):
+    two_micrographs(tmp_path)
+    height, width = RAMP.shape
+    xy_px = np.outer(np.linspace(0.2, 0.95, 8), (2.0 * width, 2.0 * height))
+    write_picks(Picks.for_micrograph("a", xy_px), tmp_path / "p.tsv")
+
+    told = run_words(f"stack p.tsv -m mics -o out --box-px 8 {SCOPE}", status=1).output
+
+    assert "picks lie outside their micrographs: they fit micrographs 2 times larger" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_carried_columns_survive_into_the_stack(tmp_path, run_words):
     two_micrographs(tmp_path)
     table = Picks.from_columns(

@@ -93,6 +93,10 @@ def convert(
         picks = scale_box_sizes(_remove_sizes(picks.scale(scale)), scale)
         picks, context = scale_pixel_sizes(picks, context, scale, tables[0])
     picks, shapes = _match_sizes(picks, micrographs or (), shape_px)
+    if shapes:
+        from cryopick.train.label_extent import find_outside  # only where sizes are known
+
+        find_outside(picks, shapes, tables[0])
     if invert_y:
         picks = picks.invert_y(
             find_micrograph_shapes(picks, shapes, "--invert-y needs heights")[:, 0]

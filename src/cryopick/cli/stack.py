@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["extract_particles", "stack"]
 
+_MAX_CHECKED = 50  # micrographs whose size is compared with the picks
+
 
 @app.command()
 @expand_settings
@@ -85,16 +87,18 @@ def extract_particles(
     from cryopick.runs.ledger import Ledger
     from cryopick.stack.batch import StackWriter
     from cryopick.stack.table import read_optics_groups
+    from cryopick.train.label_extent import find_outside, read_shapes
     from cryopick.workflows.derived_table import carry_run_files
 
     groups = read_optics_groups(picks, settings)
-    picks_by_file = _match_picks_to_files(
-        _apply_threshold(read_picks(picks), threshold), find_micrographs(micrographs)
-    )
+    table, paths = _apply_threshold(read_picks(picks), threshold), find_micrographs(micrographs)
+    picks_by_file = _match_picks_to_files(table, paths)
     if not picks_by_file:
         raise InputError(
             f"{picks}: no pick lies on the given micrographs; give those that the table names"
         )
+    checked = concatenate(list(picks_by_file.values())[:_MAX_CHECKED])
+    find_outside(checked, read_shapes(checked, paths), picks, paths)
     outputs, star = plan_output_files(list(picks_by_file), out, ".mrcs"), out / "particles.star"
     ledger = Ledger.for_output(out, ["stack", to_toml(settings), str(threshold)])
     batch = Batch(list(picks_by_file), stage="Extracting particles")

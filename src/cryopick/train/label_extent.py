@@ -5,22 +5,24 @@ were made on finer micrographs, many lie outside. If they were made on coarser o
 corner, and fill it as far as the factor says.
 
 - `select_inside`: labels inside their micrographs; refuse tables of another scale.
+- `find_outside`: picks outside their micrographs; refuse tables of another scale.
+- `read_shapes`: height and width of the micrographs of a table.
 - `find_corner_factor`: factor of labels that lie in a corner of all micrographs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from cryopick.array_types import Float
+from cryopick.array_types import Bool, Float
 from cryopick.errors import CryopickError, InputError
 from cryopick.io.images.sizes import list_pixel_sizes, read_micrograph_shape
 from cryopick.picks import Picks
 from cryopick.runs.file_errors import translate_file_errors
 
-__all__ = ["find_corner_factor", "select_inside"]
+__all__ = ["find_corner_factor", "find_outside", "read_shapes", "select_inside"]
 
 _MAX_OUTSIDE_FRAC = 0.05
 _FACTORS = (1.25, 1.5, 2, 3, 4, 6, 8, 16)  # binnings in use
@@ -44,14 +46,38 @@ def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
     Raises:
         InputError: More than a few labels lie outside.
     """
-    extent_of_pick = _relative_extents(labels, paths)
-    is_outside = ((extent_of_pick > 1) | (extent_of_pick < 0)).any(axis=1)
-    if is_outside.sum() > max(1, _MAX_OUTSIDE_FRAC * len(labels)):
-        raise InputError(
-            f"{source}: {is_outside.sum()} of {len(labels)} labels lie outside their micrographs"
-            f"{_advise(extent_of_pick, list_pixel_sizes(paths[:_MAX_HEADERS], None))}"
-        )
+    is_outside = find_outside(labels, read_shapes(labels, paths), source, paths, noun="labels")
     return labels.select(np.flatnonzero(~is_outside))
+
+
+def find_outside(
+    picks: Picks,
+    shapes_px: Mapping[str, tuple[int, int]],
+    source: Path,
+    paths: Sequence[Path] = (),
+    *,
+    noun: str = "picks",
+) -> Bool[np.ndarray, " picks"]:
+    """Find the picks that lie outside their micrographs.
+
+    Args:
+        picks: The table.
+        shapes_px: Height and width of micrographs by name.
+        source: File of the table, for messages.
+        paths: Micrographs, whose pixel sizes serve for advice.
+        noun: Word for the picks in messages.
+
+    Raises:
+        InputError: More than a few lie outside.
+    """
+    extents = _relative_extents(picks, shapes_px)
+    is_outside = ((extents > 1) | (extents < 0)).any(axis=1)
+    if is_outside.sum() > max(1, _MAX_OUTSIDE_FRAC * len(picks)):
+        raise InputError(
+            f"{source}: {is_outside.sum()} of {len(picks)} {noun} lie outside their micrographs"
+            f"{_advise(extents, list_pixel_sizes(paths[:_MAX_HEADERS], None))}"
+        )
+    return np.asarray(is_outside)
 
 
 def find_corner_factor(labels: Picks, paths: Sequence[Path]) -> float | None:
@@ -74,7 +100,8 @@ def find_corner_factor(labels: Picks, paths: Sequence[Path]) -> float | None:
         or sum(len(of_one) > 0 for of_one in rows) < _MIN_CORNER_MICROGRAPHS
     ):
         return None
-    x_max, y_max = _relative_extents(labels, paths).max(axis=0).tolist()
+    extents = _relative_extents(labels, read_shapes(labels, paths))
+    x_max, y_max = extents.max(axis=0).tolist()
     for factor in _CORNER_FACTORS:
         farthest, nearest = max(x_max, y_max) * factor, min(x_max, y_max) * factor
         if nearest >= _MIN_FILLED_FRAC and farthest <= _TOLERANCE:
@@ -82,18 +109,31 @@ def find_corner_factor(labels: Picks, paths: Sequence[Path]) -> float | None:
     return None
 
 
-def _relative_extents(labels: Picks, paths: Sequence[Path]) -> Float[np.ndarray, "labels 2"]:
-    """Divide the coordinates by width and height; 0 where the size is unknown."""
+def read_shapes(picks: Picks, paths: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Read height and width of the micrographs that have picks, by name.
+
+    Args:
+        picks: Table of micrographs named `str(path)`.
+        paths: The micrographs. Those that cannot be read are reported when they are prepared.
+    """
     by_name = {str(path): path for path in paths}
-    extents = np.zeros((len(labels), 2))
-    for name, rows in labels.rows_by_micrograph().items():
+    shapes = {}
+    for name, rows in picks.rows_by_micrograph().items():
         if len(rows) and name in by_name:
-            with (
-                suppress(CryopickError),
-                translate_file_errors(by_name[name]),
-            ):  # reported when the micrograph is prepared
-                height, width = read_micrograph_shape(by_name[name])
-                extents[rows] = (labels.xy_px[rows] + 0.5) / (width, height)  # edges of pixels
+            with suppress(CryopickError), translate_file_errors(by_name[name]):
+                shapes[name] = read_micrograph_shape(by_name[name])
+    return shapes
+
+
+def _relative_extents(
+    picks: Picks, shapes_px: Mapping[str, tuple[int, int]]
+) -> Float[np.ndarray, "picks 2"]:
+    """Divide the coordinates by width and height; 0 where the size is unknown."""
+    extents = np.zeros((len(picks), 2))
+    for name, rows in picks.rows_by_micrograph().items():
+        if name in shapes_px:
+            height, width = shapes_px[name]
+            extents[rows] = (picks.xy_px[rows] + 0.5) / (width, height)  # edges of pixels
     return extents
 
 
@@ -115,6 +155,5 @@ def _advise(extents: Float[np.ndarray, "labels 2"], pixel_sizes_ang: Sequence[fl
         return "; check that the table belongs to these micrographs and is in pixels"
     return (
         f": they fit micrographs {factor:g} times larger, of another binning; convert the table "
-        f"with `cryopick convert --scale {1 / factor:.4g}`, or give the micrographs that were "
-        "labelled"
+        f"with `cryopick convert --scale {1 / factor:.4g}`, or give those micrographs"
     )
