@@ -22,5 +22,4 @@ def cumulate_normal(z: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*s
     >>> cumulate_normal(np.array([-1.96, 0.0, 1.0])).round(3)
     array([0.025, 0.5  , 0.841])
     """
-    halves: np.ndarray = _erfc(z / -math.sqrt(2)).astype(np.float64)
-    return halves / 2
+    return np.asarray(_erfc(z / -math.sqrt(2)), np.float64) / 2

@@ -46,9 +46,8 @@ def choose_transforms(pixels: int, *, workers: int = 1) -> Transforms:
         workers: Number of threads, for images that are not small.
     """
     if pixels <= _MAX_NUMPY_PIXELS:
-        from numpy import fft
-
-        return Transforms(fft.fft, fft.ifft, fft.rfft, fft.irfft, fft.rfft2, fft.irfft2)
+        names = ("fft", "ifft", "rfft", "irfft", "rfft2", "irfft2")
+        return Transforms(*(getattr(np.fft, name) for name in names))
     from scipy import fft
 
     return Transforms(
