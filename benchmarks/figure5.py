@@ -54,6 +54,8 @@ DRAWS = 10
 PARTS = ("objectives", "autoencoder")
 MEASURES = ("region_average_precision", "particle_average_precision")
 REFERENCE = "ge-binomial"
+METHODS = (*OBJECTIVES, *(f"{REFERENCE}, γ {weight}" for weight in AUTOENCODERS[1:]))
+MIN_DRAWS = 3  # for a mean in the figure, and for a test
 INTERRUPTED = 130  # exit status
 
 # The paper's minibatch: 256 separate regions, 1/16 of them labelled; λ is 1 for 240 regions.
@@ -296,7 +298,7 @@ def compare(group: dict[str, dict[int, dict[str, float]]], method: str, step: in
 
     first, second = group[method][step], group.get(REFERENCE, {}).get(step, {})
     draws = sorted(first.keys() & second.keys())
-    if method == REFERENCE or len(draws) < 2:
+    if method == REFERENCE or len(draws) < MIN_DRAWS:
         return "–"
     x, y = ([table[number] for number in draws] for table in (first, second))
     p_value = float(ttest_rel(x, y).pvalue)
@@ -306,7 +308,10 @@ def compare(group: dict[str, dict[int, dict[str, float]]], method: str, step: in
 
 
 def draw(rows: Sequence[dict[str, str]]) -> None:
-    """Draw average precision against training steps, one panel per set, setting and labels."""
+    """Draw average precision against training steps, one panel per set, setting and labels.
+
+    Thin lines are draws; thick ones their mean, from three draws on.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -320,13 +325,14 @@ def draw(rows: Sequence[dict[str, str]]) -> None:
         for row, (key, group) in enumerate(panels[column]):
             panel = axes[row][column]
             for method, table in group.items():
-                steps = sorted(table)
-                means = [statistics.mean(table[step].values()) for step in steps]
-                spread = [
-                    statistics.stdev(values) if len(values) > 1 else 0.0
-                    for values in (list(table[step].values()) for step in steps)
-                ]
-                panel.errorbar(steps, means, spread, label=method, capsize=2, linewidth=1.3)
+                color = f"C{METHODS.index(method)}"
+                for number in sorted({number for values in table.values() for number in values}):
+                    points = [(s, v[number]) for s, v in sorted(table.items()) if number in v]
+                    panel.plot(*zip(*points, strict=True), color=color, linewidth=0.8, marker=".")
+                means = {step: statistics.mean(values.values()) for step, values in table.items()}
+                is_mean_shown = all(len(values) >= MIN_DRAWS for values in table.values())
+                shown = sorted(means.items()) if is_mean_shown else [(math.nan, math.nan)]
+                panel.plot(*zip(*shown, strict=True), color=color, linewidth=2.5, label=method)
             title = f"{', '.join(key)} labels: {measure.split('_')[0]}s"
             panel.set_title(title, fontsize="small", loc="left")
             panel.set_xlabel("training steps")
