@@ -22,17 +22,18 @@ OTHERS = "Other changes"
 # Beginnings of the names of the notes, by topic, in the order of the changelog.
 TOPICS = {
     "Picking and training": (
-        "benchmark centring class consensus cross denois doubtful elongat evaluate feedback "
-        "filament fine fitted flat foreign general high_scores label-checks nnpu no-particles "
-        "pipeline reconstruction regions report scale scores second simulat size suggest tomo "
-        "training trust validate"
+        "background benchmark both-networks centring class collapsed consensus contrast cross "
+        "denois doubtful elongat evaluate feedback filament fine fitted flat foreign general "
+        "half-maps high_scores label-checks label-extent nnpu no-particles one-pick pipeline "
+        "reconstruction regions report scale scores second simulat size suggest threshold "
+        "tomo training trust validate verdict"
     ),
     "The labelling page": "gallery label page",
     "Other programs and files": (
         "box client cryosparc eman formats long-tables relion stack star topaz"
     ),
     "Speed, scale and reliability": (
-        "cluster config devices doctor engine faults fuzz install ledger openvino progress "
+        "cluster config devices doctor engine faster faults fuzz install ledger openvino progress "
         "provenance robust scripting speed submit watch"
     ),
 }
