@@ -23,9 +23,9 @@ __all__ = ["PRESETS", "RunPlanner", "TrainingRequest", "preset_steps", "write_pl
 
 _MIN_THRESHOLD = "-6"
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "usual": ("Standard: at least 400 steps", ()),
-    "quick": ("Quick: 100 steps, for a first impression", ("--steps", "100")),
-    "long": ("Long: 900 steps, for many labels", ("--steps", "900")),
+    "usual": ("Standard: 40 to 200 steps, more with more labels", ()),
+    "quick": ("Quick: 20 steps, for a first impression", ("--steps", "20")),
+    "long": ("Long: 400 steps", ("--steps", "400")),
 }
 
 

@@ -23,7 +23,7 @@ _UNIT_S = {  # typical seconds per micrograph or step, on two processor cores
     "Computing features": 2.0,
     "Estimating the particle size": 2.0,
 }
-_DEFAULT_STEPS = 200
+_DEFAULT_STEPS = 60
 _MAX_ESTIMATED = 8  # micrographs from which the number or the size of particles is estimated
 
 

@@ -78,11 +78,11 @@ function Progress({ run, stop, resume, show }) {
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${(run.notices ?? []).map((n) => html`<p class=${`note ${n.code === "model_comparison" ? "" : "warn"}`} key=${n.message}>${n.message}</p>`)}
     ${c.step?.length > 0 && html`
-      <div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} mark=${warmUp(run)} />
-        ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>
+      ${c.step.length > 1 && html`<div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} mark=${warmUp(run)} />
+        ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>`}
       ${c.average_precision?.some((v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
         data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
-      <details><summary>As a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
+      <details><summary>Loss as a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
         <tbody>${c.step.slice(-50).map((s, k, all) => html`<tr key=${s}><td class="right">${count(s)}</td>
           <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
     ${run.log?.length > 0 && html`<details><summary>Output</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
