@@ -174,6 +174,7 @@ def test_a_report_without_particles_says_that_one_pick_of_each_micrograph_is_sel
 
     page = parse("empty.report.html")
     assert "automatic: at most one pick of each micrograph" in page.sections[""]
+    assert "expected precision" not in page.sections[""]  # nothing is promised
     assert "No micrograph clearly shows" in page.sections["Expected precision and recall"]
 
 

@@ -105,7 +105,7 @@ def _headline(run: ReportedRun, summary: PickSummary) -> Markup:
         selected = evaluate_at(evaluation, summary.threshold)
         numbers["recall"] = format_percent(selected.recall)
         numbers["precision"] = format_percent(selected.precision)
-    elif summary.expectation:
+    elif summary.expectation and not summary.expectation.is_capped:
         numbers |= describe_expectation(summary.expectation, summary.threshold)
     if run.metadata.seconds is not None:
         numbers["run time"] = format_duration(run.metadata.seconds)
@@ -213,7 +213,7 @@ def _count_section(run: ReportedRun, summary: PickSummary) -> Markup:
     names, counts = run.picks.micrographs, summary.counts
     outliers = np.flatnonzero(summary.is_outlier)
     median = float(np.median(counts))
-    text = f"The median is {median:.0f} selected picks per micrograph."
+    text = f"The median is {median:.0f} selected pick{'' if median == 1 else 's'} per micrograph."
     if len(outliers):
         text += (
             f" {len(outliers)} of {len(names)} micrographs are outliers: check them for carbon, "
@@ -261,7 +261,7 @@ def _micrograph_figures(
     run: ReportedRun, micrograph: MicrographSummary, summary: PickSummary
 ) -> Markup:
     marks, name, view = micrograph.marks, Path(micrograph.name).name, micrograph.view
-    counts = f"{len(marks.right)} picks"
+    counts = format_count(len(marks.right), "pick")
     if summary.evaluation:
         counts = f"{len(marks.right)} correct, {len(marks.wrong)} false, {len(marks.missed)} missed"
     picture = markup.render_figure(

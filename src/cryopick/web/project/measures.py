@@ -57,9 +57,11 @@ def _estimate(project: AnnotationProject, run: str, threshold: float) -> dict[st
     picks = project.runs.picks(run)
     if picks.selection is None:
         return None
+    if picks.selection.is_capped:  # nothing is promised
+        return {"is_capped": True}
     distribution = picks.distribution
     return {
-        "is_capped": picks.selection.is_capped,
+        "is_capped": False,
         "precision": asdict(distribution.estimate_precision(threshold)),
         "recall": asdict(distribution.estimate_recall(threshold)),
         "count": asdict(distribution.count),

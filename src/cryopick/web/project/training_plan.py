@@ -50,9 +50,9 @@ def _expect_particles(project: AnnotationProject) -> float | None:
     runs = (row["id"] for row in project.runs.list_all() if project.runs.has_picks(row["id"]))
     run = next(runs, None)
     picks = project.runs.picks(run) if run else None
-    if run is None or picks is None or not len(picks.score):
+    if run is None or picks is None or not project.jobs.is_calibrated(run):
         return None
-    if not project.jobs.is_calibrated(run):
+    if picks.selection is None or picks.selection.is_capped:
         return None
     number = picks.distribution.count.value / max(1, len(picks.micrographs))
     return float(f"{number:.2g}")

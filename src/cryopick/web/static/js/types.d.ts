@@ -115,7 +115,7 @@ export interface Interval { value: number; low: number; high: number }
 export interface Metrics {
   /** False if the scores only rank the picks. */
   is_calibrated?: boolean;
-  estimated?: { is_capped: boolean; precision: Interval; recall: Interval; count: Interval; per_micrograph: number } | null;
+  estimated?: { is_capped: boolean; precision?: Interval; recall?: Interval; count?: Interval; per_micrograph?: number } | null;
   recall?: { value: number | null; n: number };
   precision?: { value: number | null; low: number | null; high: number | null; n: number; from: string | null };
   suggestions?: Suggestion[];

@@ -81,7 +81,7 @@ function Metrics({ scores, go }) {
     <tr><th scope="row">Recall</th><td data-test="estimated-recall">${interval(estimated?.recall)}</td>
       <td title="On labelled particles that were held out of the training">${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</td></tr>
   </tbody></table>
-  ${estimated && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph)} particles per micrograph, ${roundCount(estimated.count.value)} in all (<span class="nowrap">95 %</span>: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
+  ${estimated?.count && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph ?? 0)} particles per micrograph, ${roundCount(estimated.count.value)} in all (<span class="nowrap">95 %</span>: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
   ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Review 40 random picks (2 min)</button>`
     : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }
