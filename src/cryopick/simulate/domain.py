@@ -155,9 +155,7 @@ def _draw_molecule_and_scale(rng: np.random.Generator, domain: Domain) -> tuple[
     log_ratio = np.log(_mean_extent_ang(molecule) / molecule.diameter_ang)
     size = rng.choice(list(_SIZE_FRACS), p=list(_SIZE_FRACS.values()))
     mean_weight = {"length": 0.0, "mean": 1.0, "between": float(rng.random())}[size]
-    error = float(
-        np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER)
-    )
+    error = float(np.clip(_LOG_DIAMETER_SD * rng.normal(), -_MAX_LOG_DIAMETER, _MAX_LOG_DIAMETER))
     entered_ang = molecule.diameter_ang * float(np.exp(mean_weight * log_ratio + error))
     width_ang = _mean_extent_ang(molecule) ** 2 / molecule.diameter_ang
     largest_ang = min(100.0, max(width_ang / _MIN_WIDTH_PX, 0.5))
