@@ -53,7 +53,7 @@ export async function readScores() {
 let timer;
 /** @param {number} t @param {boolean} final @param {number} [since] time of the user's request */
 export function setThreshold(t, final, since = performance.now()) {
-  store.requested.threshold ??= since;
+  if (t !== store.threshold.value) store.requested.threshold ??= since;
   store.threshold.value = t;
   clearTimeout(timer);
   timer = setTimeout(flushThreshold, final ? 0 : 400);
