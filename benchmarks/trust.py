@@ -95,6 +95,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--trained", type=int, nargs="*", default=[], help="labels to train on")
     parser.add_argument("--sets", nargs="+", help="to print; all are used for the fit")
     parser.add_argument("--tag", default="", help="ending of the version in names of records")
+    parser.add_argument("--trained-tag", help="that of the records of trained models [--tag]")
     parser.add_argument("--only-picked", action="store_true", help="use only what is picked")
     parser.add_argument(
         "--kept-back",
@@ -127,8 +128,14 @@ def main(words: Sequence[str] | None = None) -> None:
         ]
         print_table(rows, f"{labels} labels, scored by the general model")
     for labels in chosen.trained:
-        trained = load_trained_peaks(chosen.sets, labels, **records)
-        rows = [judge(peaks, priors[peaks.family], peaks.label_score) for peaks in trained]
+        names = chosen.sets or [*list_sets(), *list_sets(kept_back=True)]
+        trained = load_trained_peaks(
+            names, labels, **records | {"tag": chosen.trained_tag or chosen.tag}
+        )
+        shipped = load_score_prior()  # of sets that are kept back
+        rows = [
+            judge(peaks, priors.get(peaks.family, shipped), peaks.label_score) for peaks in trained
+        ]
         print_table(rows, f"models that were trained on {labels} labels")
     print_sparse(judged, priors)
     print_empty([peaks for peaks in sets if not peaks.n_particles])
