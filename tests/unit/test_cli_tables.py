@@ -283,7 +283,7 @@ def test_picks_of_another_program_reach_their_published_metrics(run_words):
     assert every["recall"] == pytest.approx(0.945, abs=0.004)
 
 
-def test_without_particles_on_three_micrographs_the_user_is_told_why_little_is_kept(run_words):
+def test_if_three_micrographs_show_no_particles_a_message_explains_the_few_picks(run_words):
     rng = np.random.default_rng(0)
     tail = rng.exponential(0.7, 1200) - 4
     names = [f"{name}.mrc" for name in ("a", "b", "c") for _ in range(400)]

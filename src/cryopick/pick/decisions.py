@@ -79,8 +79,8 @@ def resolve_settings(
     decisions = []
     if settings.contrast == "auto":
         if evidence.is_contrast_doubtful:  # fewer sizes leave time for more micrographs
-            again = probe_micrographs(model, settings, device, paths, evidence.best_sizes)
-            evidence = evidence.add(measure_evidence(again))
+            second_look = probe_micrographs(model, settings, device, paths, evidence.best_sizes)
+            evidence = evidence.add(measure_evidence(second_look))
         settings = replace(settings, contrast=evidence.contrast)
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))

@@ -65,8 +65,8 @@ def judge_micrographs(
         examined: Names of the micrographs by whose scores size and contrast were chosen. If all
             of them look empty, other sizes and contrasts show no more, and none is checked.
     """
-    found = classify_micrographs(candidates, is_filtered=picker.is_filtered)
-    verdicts = dict(zip(candidates.micrographs, found, strict=True))
+    verdict_list = classify_micrographs(candidates, is_filtered=picker.is_filtered)
+    verdicts = dict(zip(candidates.micrographs, verdict_list, strict=True))
     empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
     is_examined = bool(examined) and set(examined) <= set(empty)
     judgement = Judgement(verdicts, labels=get_label_scores(picker.model))
