@@ -25,7 +25,7 @@ _MIN_THRESHOLD = "-6"
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "usual": ("Standard: 40 to 200 steps, more with more labels", ()),
     "quick": ("Quick: 20 steps, for a first impression", ("--steps", "20")),
-    "long": ("Long: 400 steps", ("--steps", "400")),
+    "long": ("Long: 300 steps", ("--steps", "300")),
 }
 
 
