@@ -234,7 +234,7 @@ def test_the_manual_picker_of_relion_shows_a_denoised_micrograph(topaz, tmp_path
     assert roughness(made.pixels) < 0.5 * roughness(image)
 
 
-def test_the_manual_picker_of_relion_is_told_of_a_bad_micrograph(topaz, tmp_path):
+def test_the_manual_picker_of_relion_reports_a_bad_micrograph(topaz, tmp_path):
     (tmp_path / "bad.mrc").write_bytes(b"no micrograph")
 
     words = f"{topaz} denoise {tmp_path}/bad.mrc --output {tmp_path}/out/ --device 0 --normalize"

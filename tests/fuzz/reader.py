@@ -63,7 +63,7 @@ class Reader:
         self._process.communicate()
 
     def restart(self) -> None:
-        """Start anew, as the process may still be reading."""
+        """Start again, as the process may still be reading."""
         self.close()
         self._process = self._start()
 
