@@ -5,6 +5,7 @@ import pytest
 
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.train.model_comparison import (
+    ModelComparison,
     add_label_scores,
     adopt_general_model,
     compare_models,
@@ -35,6 +36,23 @@ def test_scores_are_compared_by_rank_alone(scale):
     assert comparison.trained == comparison.general
     assert not comparison.is_worse
     assert "instead" not in comparison.describe()
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "trained", "general", "is_worse"),
+    [
+        (25, 0.55, 0.72, False),  # within the chance of 25 labels
+        (25, 0.30, 0.72, True),
+        (400, 0.55, 0.72, True),
+        (4000, 0.68, 0.72, False),  # hardly worse
+    ],
+)
+def test_a_difference_that_may_be_chance_keeps_the_trained_model(
+    n_labels, trained, general, is_worse
+):
+    comparison = ModelComparison(n_labels=n_labels, trained=trained, general=general)
+
+    assert comparison.is_worse == is_worse
 
 
 def test_labels_without_a_pick_count_as_missed():

@@ -10,6 +10,7 @@ that was trained without it, so that neither model has an advantage.
 - `add_label_scores`: store the scores of left-out labels in a model.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,9 @@ from cryopick.model.model_file import GENERAL_MODEL, LABEL_SCORES, Model, load_m
 __all__ = ["ModelComparison", "add_label_scores", "adopt_general_model", "compare_models"]
 
 _FRACTIONS = (0.4, 0.7, 1.0, 1.3)  # of the estimated number of particles that are selected
-_MAX_LOSS = 0.05  # of the fraction of labels, by which the trained model may be behind
+# The trained model may be behind by this fraction of the labels, and by two standard errors of the
+# difference: the models that score left-out labels learned from fewer, and score them lower.
+_MAX_LOSS, _STANDARD_ERRORS = 0.05, 2.0
 _LOWEST_SCORE = -30.0  # of a label without any pick
 
 
@@ -41,7 +44,10 @@ class ModelComparison:
     @property
     def is_worse(self) -> bool:
         """True if the trained model is clearly behind the general one."""
-        return self.trained < self.general - _MAX_LOSS
+        rates = (self.trained, self.general)
+        variance = sum(rate * (1 - rate) for rate in rates) / max(self.n_labels, 1)
+        tolerated = max(_MAX_LOSS, _STANDARD_ERRORS * math.sqrt(variance))
+        return self.trained < self.general - tolerated
 
     def describe(self) -> str:
         """Describe the result and its consequence in one sentence."""
