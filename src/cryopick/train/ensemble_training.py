@@ -5,7 +5,6 @@ so that the network is evaluated together with what it will work beside.
 
 - `train_ensemble`: train all networks of an initialization.
 - `find_partner_checkpoint`: checkpoint of the partner's training.
-- `count_networks`: number of networks that an `init` setting trains.
 """
 
 from collections.abc import Callable
