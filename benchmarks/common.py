@@ -29,6 +29,7 @@ __all__ = [
     "ROOT",
     "Inputs",
     "Usage",
+    "cryopick",
     "forget",
     "heading",
     "listed",
@@ -105,6 +106,13 @@ def forget(command: Sequence[object]) -> None:
     if "-o" in command:
         out = Path(str(command[command.index("-o") + 1]))
         out.with_name(f".{out.name}.done").unlink(missing_ok=True)
+
+
+def cryopick(*arguments: object) -> None:
+    """Run a cryopick command; its messages go to stderr."""
+    command = [str(CRYOPICK), *map(str, arguments)]
+    print("$", *command, file=sys.stderr, flush=True)
+    subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 def listed(paths: Sequence[Path], out: Path) -> str:

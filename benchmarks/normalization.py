@@ -12,14 +12,12 @@ reused. Takes about four minutes per molecule on a free core.
 
 import argparse
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from common import CRYOPICK, ROOT, listed
+from common import ROOT, cryopick, listed
 
 from cryopick.experiments.results import load_records
 from cryopick.io.images.micrograph import read_micrograph
@@ -144,13 +142,6 @@ def report(
             cells.append(text)
         mean, deviation = spread[kind]
         print(f"| {' | '.join(cells)} | ± {mean:.3f} | ± {100 * deviation:.0f} % |", flush=True)
-
-
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its messages go to stderr."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import CRYOPICK, ROOT
+from common import CRYOPICK, ROOT, cryopick
 from views import TOPAZ, run_peer
 
 from cryopick.evaluate.matching import match_picks
@@ -217,13 +217,6 @@ def reconstruct(star: Path, half: int) -> Path:
     words = ["relion_reconstruct", "--i", star, "--o", out, "--ctf", "--subset", half, "--pad", 1]
     subprocess.run(list(map(str, words)), check=True, stdout=sys.stderr)
     return out
-
-
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its messages go to stderr."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 if __name__ == "__main__":
