@@ -7,6 +7,7 @@
 - `Inputs`: simulated micrographs, labels and models with fixed seeds in runs/bench.
 - `listed`: list of micrographs as one word of a command line.
 - `heading`, `row`: print a table.
+- `cryopick`: run a cryopick command.
 """
 
 import os
