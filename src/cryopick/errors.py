@@ -33,6 +33,7 @@ __all__ = [
     "SettingsError",
     "UnfinishedError",
     "UnmatchedError",
+    "describe_missing_torch",
     "format_count",
 ]
 
@@ -47,6 +48,16 @@ def format_count(count: int, noun: str, *, grouped: bool = False) -> str:
     """
     number = f"{count:,}" if grouped else str(count)
     return f"{number} {noun}" if count == 1 else f"{number} {noun}s"
+
+
+def describe_missing_torch(error: Exception) -> str:
+    """Return a message if an error says that PyTorch is not installed, otherwise an empty text."""
+    if not isinstance(error, ModuleNotFoundError) or error.name != "torch":
+        return ""
+    return (
+        "this needs PyTorch, which is not installed; install torch, or use commands that need "
+        "none, such as pick"
+    )
 
 
 class CryopickError(Exception):

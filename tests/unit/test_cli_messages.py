@@ -44,6 +44,17 @@ def test_every_command_has_the_options_of_scripts(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_of_a_command_is_declared_twice(name):
+    declared = [
+        word
+        for parameter in COMMANDS[name].params
+        for word in (*parameter.opts, *parameter.secondary_opts)
+    ]
+
+    assert sorted(declared) == sorted(set(declared))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_breaks_no_option_name_and_its_example_can_be_pasted(run, name):
     text = run(f"{name} --help").stdout
 

@@ -71,6 +71,29 @@ def test_topaz_extract_works_without_torch(folder):
     assert Path(folder / "out.txt").stat().st_size > 0
 
 
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (CRYOPICK, "train -m mics -p picks.tsv -o m2.safetensors --diameter-ang 190"),
+        (CRYOPICK, "denoise mics -o denoised"),
+        (TOPAZ, "train --train-images mics --train-targets picks.tsv -n 30"),
+    ],
+    ids=["train", "denoise", "topaz train"],
+)
+def test_commands_that_train_say_that_torch_is_missing(program, words, folder):
+    text = "image_name\tx_coord\ty_coord\nmic_0\t60\t60\n"
+    (folder / "picks.tsv").write_text(text)
+    command = "import sys; sys.modules['torch'] = None; " + program.format(words=words.split())
+
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 1, done.stderr
+    assert "this needs PyTorch, which is not installed" in done.stderr
+    assert "bug" not in done.stderr
+
+
 def test_the_requirements_of_picking_are_all_dependencies_but_torch():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "packaging" / "requirements-pick.txt").read_text().splitlines()

@@ -25,7 +25,7 @@ from typer.core import TyperGroup
 from cryopick.cli.common_options import ReportingCommand
 from cryopick.cli.messages import Console, Level, open_console
 from cryopick.cli.repeated_option import repeat_micrograph_option
-from cryopick.errors import CryopickError
+from cryopick.errors import CryopickError, describe_missing_torch
 from cryopick.runs.standard_streams import open_standard_streams
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ def _report_error(console: Console, error: Exception) -> int:
         text = f"{where}{error.strerror or text}"
     elif isinstance(error, MemoryError):
         text = f"the memory is not sufficient; use fewer threads, or check the sizes ({text})"
+    elif missing_torch := describe_missing_torch(error):
+        text = missing_torch
     elif not isinstance(error, CryopickError):
         status = BUG
         text = (

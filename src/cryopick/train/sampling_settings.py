@@ -43,7 +43,8 @@ class SamplingSettings:
         float,
         Help(
             "Augmentation: standard deviation of the logarithm of a random contrast factor; 0 "
-            "turns it off."
+            "turns it off.",
+            option="contrast-augmentation",
         ),
     ] = 0.2
     noise: Annotated[

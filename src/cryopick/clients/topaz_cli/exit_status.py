@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from cryopick.clients.topaz_cli.arguments import report
-from cryopick.errors import CryopickError
+from cryopick.errors import CryopickError, describe_missing_torch
 
 __all__ = ["USAGE", "run_with_status"]
 
@@ -37,13 +37,16 @@ def run_with_status(work: Callable[[], int], program: str) -> int:
 
 
 def _report_error(error: Exception, program: str) -> int:
-    """Report a file error or a bug in one line; return the exit status."""
+    """Report a file error, a missing PyTorch or a bug in one line; return the exit status."""
     if isinstance(error, BrokenPipeError):  # the reader of stdout has closed it
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  # for the flush at exit
         return FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         report(f"{program}: error: {where}{error.strerror}")
+        return FAILED
+    if missing_torch := describe_missing_torch(error):
+        report(f"{program}: error: {missing_torch}")
         return FAILED
     report(
         f"{program}: bug: {type(error).__name__}: {' '.join(str(error).split())}. This is "
