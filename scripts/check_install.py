@@ -2,14 +2,16 @@
 """Build the package, install it in clean environments, and run it there: `make check-install`.
 
 The wheel is built from the source archive. Each environment has the lowest or the newest version
-of each dependency that the package allows. Python versions that this machine lacks are skipped.
+of each dependency that the package allows, with or without PyTorch; those with the newest versions
+get the source archive, the others the wheel. Python versions that this machine lacks are skipped.
 
 - `build`: the source archive and the wheel, checked by twine.
 - `check_contents`: the files that a wheel must hold.
-- `try_environment`: install the wheel and run it.
+- `try_environment`: install an archive and run it.
 """
 
 import argparse
+import itertools
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 RESOLUTIONS = ("lowest-direct", "highest")
+KINDS = {"all": "pyproject.toml", "pick": "packaging/requirements-pick.txt"}  # without PyTorch
 REQUIRED = (  # in the wheel
     "cryopick/web/static/vendor/LICENSE-preact.txt",
     "cryopick/web/static/index.html",
@@ -35,13 +38,15 @@ COMMANDS = (  # the first needs a tenth of a second, the last a minute
     "pick data/micrographs --diameter-ang 171 -o picks.star",
     "threshold picks.star -o best.star --keep 10",
     "evaluate best.star data/particles.tsv --diameter-ang 171 --pixel-size-ang 6",
-    "train -m data/micrographs -p data/particles.tsv -o m.safetensors --diameter-ang 171 --steps 5",
     "report picks.star",
+)
+TRAIN = (
+    "train -m data/micrographs -p data/particles.tsv -o m.safetensors --diameter-ang 171 --steps 5"
 )
 
 
-def build(python: Path, folder: Path) -> Path:
-    """Build both archives with a Python that has build and twine; return the wheel."""
+def build(python: Path, folder: Path) -> tuple[Path, Path]:
+    """Build both archives with a Python that has build and twine; return source and wheel."""
     source = folder / "source"
     files = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -52,9 +57,10 @@ def build(python: Path, folder: Path) -> Path:
             shutil.copy2(ROOT / name, source / name)
     run([sys.executable, source / "scripts" / "make_man_pages.py", source / "man"])
     run([python, "-m", "build", "--outdir", folder / "dist", source])
-    archives = sorted((folder / "dist").iterdir())
-    run([python, "-m", "twine", "check", "--strict", *archives])
-    return next(path for path in archives if path.suffix == ".whl")
+    [archive] = (folder / "dist").glob("*.tar.gz")
+    [wheel] = (folder / "dist").glob("*.whl")
+    run([python, "-m", "twine", "check", "--strict", archive, wheel])
+    return archive, wheel
 
 
 def check_contents(wheel: Path) -> None:
@@ -67,38 +73,47 @@ def check_contents(wheel: Path) -> None:
         raise SystemExit(f"{wheel}: holds tests or compiled files")
 
 
-def try_environment(uv: Path, wheel: Path, folder: Path, python: str, resolution: str) -> str:
-    """Install the wheel in a new environment, run the commands, and return a summary."""
-    environment = folder / f"{python}-{resolution}"
+def try_environment(uv: Path, archive: Path, environment: Path, options: list[object]) -> str:
+    """Install an archive in a new environment, run the commands, and return a summary.
+
+    Args:
+        uv: The program that installs.
+        archive: Wheel or source archive.
+        environment: Folder of the environment; its name says what is in it.
+        options: What uv installs before the archive, and from which versions.
+    """
+    python, kind, _ = environment.name.split("-", 2)
     run([uv, "venv", "--quiet", "--clear", "--python", python, environment])
     interpreter = environment / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--python", interpreter]
     started = time.monotonic()
-    run([*install, "--resolution", resolution, "-r", folder / "source" / "pyproject.toml"])
-    run([*install, "--no-deps", wheel])
+    run([*install, *options])
+    run([*install, "--no-deps", archive])
     seconds = time.monotonic() - started
     size = sum(path.stat().st_size for path in environment.rglob("*") if path.is_file())
     work = environment / "work"
     work.mkdir()
     for words in COMMANDS:
         run([interpreter, "-m", "cryopick", *words.split()], folder=work)
+    run([interpreter, "-m", "cryopick", *TRAIN.split()], folder=work, status=int(kind == "pick"))
     versions = subprocess.run(
         [uv, "pip", "list", "--python", interpreter], capture_output=True, text=True, check=True
     ).stdout
-    needed = [line.split() for line in versions.splitlines()[2:]]
-    named = dict(needed)
+    by_name = dict(line.split()[:2] for line in versions.splitlines()[2:])
     main = ", ".join(
-        f"{name} {named[name]}" for name in ("numpy", "scipy", "torch") if name in named
+        f"{name} {by_name[name]}"
+        for name in ("numpy", "scipy", "openvino", "torch")
+        if name in by_name
     )
     return f"{size / 1e9:.1f} GB installed in {seconds:.0f} s; {main}"
 
 
-def run(words: list[object], *, folder: Path | None = None) -> None:
-    """Run a program; end with its status if it fails."""
+def run(words: list[object], *, folder: Path | None = None, status: int = 0) -> None:
+    """Run a program; end if its status is another one."""
     print("$", *words, flush=True)
-    status = subprocess.run([str(word) for word in words], cwd=folder, check=False).returncode
-    if status:
-        raise SystemExit(f"exit status {status}: {' '.join(map(str, words))}")
+    actual = subprocess.run([str(word) for word in words], cwd=folder, check=False).returncode
+    if actual != status:
+        raise SystemExit(f"exit status {actual}, not {status}: {' '.join(map(str, words))}")
 
 
 def has_python(uv: Path, number: str) -> bool:
@@ -114,21 +129,30 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "install")
     parser.add_argument("--pythons", nargs="+", default=PYTHONS)
     parser.add_argument("--resolutions", nargs="+", default=RESOLUTIONS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS))
+    parser.add_argument("--remove", action="store_true", help="remove each environment after use")
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
-    wheel = build(options.tools / "bin" / "python", options.folder)
+    archive, wheel = build(options.tools / "bin" / "python", options.folder)
     check_contents(wheel)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    print(f"{wheel.name}: built and checked, version {project['version']}")
+    print(f"{archive.name}, {wheel.name}: built and checked, version {project['version']}")
     uv = options.tools / "bin" / "uv"
-    for python in options.pythons:
+    for python, resolution, kind in itertools.product(
+        options.pythons, options.resolutions, options.kinds
+    ):
         if not has_python(uv, python):
             print(f"Python {python}: not on this machine")
             continue
-        for resolution in options.resolutions:
-            summary = try_environment(uv, wheel, options.folder, python, resolution)
-            print(f"Python {python}, {resolution}: works; {summary}")
+        chosen = archive if resolution == "highest" else wheel
+        environment = options.folder / f"{python}-{kind}-{resolution}"
+        dependencies = options.folder / "source" / KINDS[kind]
+        words = ["--only-binary", ":all:", "--resolution", resolution, "-r", dependencies]
+        summary = try_environment(uv, chosen, environment, words)
+        print(f"Python {python}, {resolution}, {kind}, {chosen.name}: works; {summary}")
+        if options.remove:
+            shutil.rmtree(environment)
 
 
 if __name__ == "__main__":
