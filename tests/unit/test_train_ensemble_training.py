@@ -45,9 +45,14 @@ def partner_weights(result):
 
 
 def test_both_networks_learn_from_the_labels_like_each_alone(ensemble, tmp_path):
-    steps = []
+    steps, rows = [], []
 
-    result = train_ensemble(ensemble, tmp_path / "run", device=CPU, on_progress=steps.append)
+    result = train_ensemble(
+        *(ensemble, tmp_path / "run"),
+        device=CPU,
+        on_row=lambda row, is_partner: rows.append((row, is_partner)),
+        on_progress=steps.append,
+    )
 
     alone = train(ensemble.store, SETTINGS, tmp_path / "a", device=CPU, start=ensemble.scorer)
     partner = train(
@@ -58,6 +63,10 @@ def test_both_networks_learn_from_the_labels_like_each_alone(ensemble, tmp_path)
     torch.testing.assert_close(result.best.state_dict(), alone.best.state_dict())
     torch.testing.assert_close(partner_weights(result), partner.best.state_dict())
     assert result.partner.weight == 0.7
+    assert rows == [
+        *((row, True) for row in partner.curves.rows),
+        *((row, False) for row in alone.curves.rows),
+    ]
     assert steps == list(range(1, PARTNER_SETTINGS.steps + SETTINGS.steps + 1))
 
 

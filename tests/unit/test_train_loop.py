@@ -100,6 +100,22 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(
     assert not same(other, first)
 
 
+def test_checkpoints_of_a_short_training_are_not_evaluated_before_the_end(store, tmp_path):
+    settings = replace(SETTINGS, checkpoint_every=None)
+    evaluated = []
+
+    def judge(_):
+        evaluated.append(1)
+        return 0.25, 0.75
+
+    result = train(store, settings, tmp_path / "a", device=CPU, held_out=judge)
+
+    assert [row.step for row in result.curves.rows] == list(range(1, 9))
+    precisions = [row.particle_average_precision for row in result.curves.rows]
+    assert precisions == [None] * 7 + [0.75]
+    assert (len(evaluated), result.best_step) == (1, 8)
+
+
 @pytest.mark.parametrize("last_row", [1, 2, 3, 4])
 def test_a_run_resumed_from_any_checkpoint_ends_like_an_uninterrupted_one(
     straight, store, judge, tmp_path, last_row

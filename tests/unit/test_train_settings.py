@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cryopick.config import load_toml, to_toml
@@ -42,6 +43,25 @@ def settings(**values):
 def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(SettingsError, match=message):
         settings(**values)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 42, 99, 100, 160, 500])
+def test_training_saves_at_least_each_eighth_and_evaluates_each_fifty_steps(steps):
+    training = settings(steps=steps)
+    saved = [step for step in range(1, steps + 1) if training.saves_at(step)]
+    evaluated = [step for step in range(1, steps + 1) if training.evaluates_at(step)]
+
+    assert np.diff([0, *saved]).max() <= max(1, steps / 8)
+    assert len(saved) <= max(16, steps // 50 + 1)
+    assert evaluated == sorted({*range(50, steps + 1, 50), steps})
+    assert set(evaluated) <= set(saved)
+
+
+def test_a_given_checkpoint_interval_is_used_for_both():
+    training = settings(steps=60, checkpoint_every=25)
+
+    assert [step for step in range(1, 61) if training.saves_at(step)] == [25, 50, 60]
+    assert [step for step in range(1, 61) if training.evaluates_at(step)] == [25, 50, 60]
 
 
 def test_an_unknown_objective_in_a_settings_file_is_refused_with_the_choices(tmp_path):

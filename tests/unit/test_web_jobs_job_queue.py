@@ -93,6 +93,19 @@ def test_curves_and_progress_are_read_from_progress_files(tmp_path):
     }
 
 
+def test_the_curves_of_both_networks_share_their_steps(tmp_path):
+    points = [(5, 0.9, True), (10, 0.8, True), (5, 0.7, False), (5, 0.6, False)]  # 5 again: resumed
+    keys = ("step", "loss", "is_partner")
+    events = [{"event": "curve_point"} | dict(zip(keys, point, strict=True)) for point in points]
+    write_events(tmp_path / "model.run" / "progress.jsonl", *events)
+
+    curves = read_run_progress(tmp_path).curves
+
+    assert curves["step"] == [5, 10]
+    assert curves["partner_loss"] == [0.9, 0.8]
+    assert curves["loss"] == [0.6, None]
+
+
 def test_the_last_lines_of_the_output_are_shown_unchanged(tmp_path):
     assert read_last_lines(tmp_path) == []
     (tmp_path / "log.txt").write_text("".join(f"line {number}\n" for number in range(100)))

@@ -161,7 +161,7 @@ def _describe(event: Event) -> str:
             return f"resuming from {event.source}"
         case Resumed():
             return f"resuming at step {event.step} of {event.source}"
-        case CurvePoint():
+        case CurvePoint(is_partner=False):
             return _describe_row(event.row, event.steps)
         case ParticlesEstimated():
             return f"estimated: {event.estimate}"

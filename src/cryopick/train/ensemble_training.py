@@ -30,7 +30,7 @@ def train_ensemble(  # noqa: PLR0913  # what a run is made of
     device: torch.device,
     devices: int = 1,
     make_validator: Callable[[EnsemblePartner | None], Validator] | None = None,
-    on_row: Callable[[CurveRow], None] = lambda _: None,
+    on_row: Callable[[CurveRow, bool], None] = lambda *_: None,
     on_progress: Callable[[int], None] = lambda _: None,
     finish: bool = False,
 ) -> TrainingResult:
@@ -43,7 +43,7 @@ def train_ensemble(  # noqa: PLR0913  # what a run is made of
         device: Device to compute on.
         devices: Number of such devices that share each minibatch.
         make_validator: Makes the evaluation on held-out micrographs, beside a partner.
-        on_row: Called with each new row of the network's curves.
+        on_row: Called with each new row of the curves, and true if it is of the partner.
         on_progress: Called with the number of completed steps, the partner's included.
         finish: Return the state of the checkpoints without training further.
 
@@ -56,7 +56,7 @@ def train_ensemble(  # noqa: PLR0913  # what a run is made of
         tuned = train_on_devices(
             devices,
             device,
-            lambda _: None,
+            lambda row: on_row(row, True),
             on_progress,
             store=start.store,
             settings=start.partner_settings,
@@ -69,7 +69,7 @@ def train_ensemble(  # noqa: PLR0913  # what a run is made of
     return train_on_devices(
         devices,
         device,
-        on_row,
+        lambda row: on_row(row, False),
         lambda step: on_progress(steps_before + step),
         store=start.store,
         settings=start.settings,

@@ -97,15 +97,15 @@ def train(  # noqa: PLR0913  # what a run is made of
     Args:
         store: Prepared micrographs with labels.
         settings: What to train and how.
-        checkpoint: Checkpoint file; it is read if it exists, and written every
-            `settings.checkpoint_every` steps.
+        checkpoint: Checkpoint file; it is read if it exists, and written after the steps that
+            `settings.saves_at` names.
         device: Device to compute on.
         start: Network to fine-tune, as the settings name it; None for random weights. Its batch
             statistics and its first `settings.frozen_layers` layers are not changed. The result
             is its average with the fine-tuned network, by `settings.general_model_weight`.
         partner: Ensemble partner of the trained network. On negative labels, the network must
             compensate for high scores of the partner.
-        held_out: Evaluates the network at each checkpoint.
+        held_out: Evaluates the network after the steps that `settings.evaluates_at` names.
         on_row: Called with each new row of the curves, after it is recorded.
         on_step: Called with the metrics of each step.
         on_progress: Called with the number of steps after each of them.
@@ -138,12 +138,13 @@ def train(  # noqa: PLR0913  # what a run is made of
         on_progress(state.step)
         if on_step:
             on_step(CurveRow.from_steps(state.step, pending[-1:], None))
-        is_checkpoint = state.step % settings.checkpoint_every == 0
-        if not is_checkpoint and state.step < settings.steps:
+        if not settings.saves_at(state.step):
             continue
         run.check(state.step)
         network = run.average()
-        scores = group.run_on_first(partial(held_out, network)) if held_out else None
+        scores = None
+        if held_out and settings.evaluates_at(state.step):
+            scores = group.run_on_first(partial(held_out, network))
         row = CurveRow.from_steps(state.step, pending, scores)
         state.record(row, network)
         if group.rank == 0:

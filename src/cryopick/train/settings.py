@@ -36,6 +36,8 @@ ObjectiveName = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial"]
 TrainingObjective = Literal["pn", "pu", "nnpu", "ge-kl", "ge-binomial", "peaks"]
 PEAKS = "peaks"
 LearningRateSchedule = Literal["one-cycle", "constant"]
+_CHECKPOINT_INTERVAL = 50
+_MIN_CHECKPOINTS = 8  # of a training, so that its curves show its course
 _WITHOUT_PENALTY = ("pn", "pu", "nnpu", PEAKS)
 
 
@@ -165,9 +167,13 @@ class TrainSettings:
     ] = "one-cycle"
     l2: Annotated[float, Help("Weight of the L2 penalty on the network's weights.")] = 0.0
     checkpoint_every: Annotated[
-        int,
-        Help("Number of steps between checkpoints, which also evaluate on held-out micrographs."),
-    ] = 50
+        int | None,
+        Help(
+            "Number of steps between checkpoints, which also evaluate on held-out micrographs.",
+            default="50; trainings of fewer than 400 steps also write checkpoints at each eighth "
+            "of their steps, without evaluating",
+        ),
+    ] = None
     seed: Annotated[int, Help("Seed of the random number generators.")] = 0
     init: Annotated[
         str,
@@ -246,6 +252,16 @@ class TrainSettings:
                 f"the objective {self.objective} has no penalty to weight; "
                 "leave --penalty-weight out or choose ge-kl or ge-binomial"
             )
+
+    def evaluates_at(self, step: int) -> bool:
+        """Return true if the network is evaluated on held-out micrographs after a step."""
+        interval = self.checkpoint_every or _CHECKPOINT_INTERVAL
+        return step % interval == 0 or step == self.steps
+
+    def saves_at(self, step: int) -> bool:
+        """Return true if a checkpoint is written after a step, with a row of the curves."""
+        interval = min(_CHECKPOINT_INTERVAL, max(1, self.steps // _MIN_CHECKPOINTS))
+        return self.evaluates_at(step) or step % (self.checkpoint_every or interval) == 0
 
     @property
     def working_size_ang(self) -> float:

@@ -186,7 +186,7 @@ class TrainingRun:
         self,
         prepared: PreparedDatasets,
         device: torch.device,
-        on_row: Callable[[CurveRow], None],
+        on_row: Callable[[CurveRow, bool], None],
         *,
         on_progress: Callable[[int], None] = lambda _: None,
         finish: bool = False,
@@ -197,7 +197,7 @@ class TrainingRun:
         Args:
             prepared: The datasets from `prepare`.
             device: Device to compute on.
-            on_row: Called with each new row of the curves.
+            on_row: Called with each new row of the curves, and true if it is of the partner.
             on_progress: Called with the number of steps of all networks after each of them.
             finish: Take the best network up to the last checkpoint without training further.
             devices: Number of such devices that share each minibatch.

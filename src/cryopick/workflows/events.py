@@ -127,17 +127,20 @@ class CurvePoint(Event):
 
     Attributes:
         row: New row of the training curves.
-        steps: Training steps of the whole run.
+        steps: Training steps of this network.
+        is_partner: The network is the ensemble partner, which is trained first.
     """
 
     name: ClassVar[str] = "curve_point"
     row: "CurveRow"
     steps: int
+    is_partner: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row's fields and the number of steps."""
+        """Return the row's fields, the number of steps, and whether it is of the partner."""
         values = {field.name: getattr(self.row, field.name) for field in fields(self.row)}
-        return {name: _as_json(value) for name, value in values.items()} | {"steps": self.steps}
+        json_values = {name: _as_json(value) for name, value in values.items()}
+        return json_values | {"steps": self.steps, "is_partner": self.is_partner}
 
 
 @dataclass(frozen=True, kw_only=True)

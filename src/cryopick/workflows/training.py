@@ -299,7 +299,9 @@ def _train(
         return run.train(
             prepared,
             device,
-            lambda row: events.emit(CurvePoint(row=row, steps=run.settings.steps)),
+            lambda row, is_partner: events.emit(
+                CurvePoint(row=row, steps=run.settings.steps, is_partner=is_partner)
+            ),
             on_progress=on_progress,
             finish=job.finish,
             devices=job.devices,

@@ -40,7 +40,7 @@ class Epochs:
         self.settings, self.start = settings, start
         self.prefix = Path(values.save_prefix) if values.save_prefix else None
         self.normalization = training.normalization
-        self.steps = settings.checkpoint_every
+        self.steps = settings.steps // values.num_epochs
         self.digits = math.ceil(math.log10(values.num_epochs)) if values.num_epochs > 1 else 1
         expected = settings.particles_per_micrograph if values.method != "PN" else None
         self.curve = Curve(Path(values.output) if values.output else None)

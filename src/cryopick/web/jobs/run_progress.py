@@ -48,8 +48,9 @@ class RunProgress:
     """Progress of a run for the page.
 
     Attributes:
-        curves: Columns `step` and `loss` of each checkpoint, and `average_precision_step` and
-            `average_precision` of those with held-out particles.
+        curves: Columns `step` and `loss` of each checkpoint, `partner_loss` if the ensemble
+            partner is trained before, and `average_precision_step` and `average_precision` of
+            the checkpoints with held-out particles.
         current: `stage`, `done`, `total` and `seconds_left` of the current stage; empty before
             the first stage.
         stages: Last progress of each stage, in order.
@@ -60,6 +61,7 @@ class RunProgress:
         default_factory=lambda: {
             "step": [],
             "loss": [],
+            "partner_loss": [],
             "average_precision_step": [],
             "average_precision": [],
         }
@@ -71,8 +73,7 @@ class RunProgress:
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Update the progress with an event of a progress file; other events are ignored."""
         if event["event"] == "curve_point":
-            self.curves["step"].append(event["step"])
-            self.curves["loss"].append(event["loss"])
+            self._add_loss(event["step"], event["loss"], is_partner=event.get("is_partner", False))
             if event.get("particle_average_precision") is not None:
                 self.curves["average_precision_step"].append(event["step"])
                 self.curves["average_precision"].append(event["particle_average_precision"])
@@ -88,6 +89,15 @@ class RunProgress:
             }
             if notice not in self.notices:
                 self.notices.append(notice)
+
+    def _add_loss(self, step: int, loss: float | None, *, is_partner: bool) -> None:
+        """Add a loss; both networks have the same checkpoints, and the partner has them first."""
+        names = ("loss", "partner_loss")
+        if step not in self.curves["step"]:
+            self.curves["step"].append(step)
+            for name in names:
+                self.curves[name].append(None)
+        self.curves[names[is_partner]][self.curves["step"].index(step)] = loss
 
 
 def phrase_notice(message: str) -> str:

@@ -26,7 +26,7 @@ function range(series) {
   return low === high ? [low - Math.abs(low || 1) / 2, high + Math.abs(high || 1) / 2] : [low, high];
 }
 
-/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], theme: string, mark?: {at: number, text: string}}} props  data[0] is x */
+/** @param {{title: string, x: string, y: string, data: (number | null)[][], names: string[], mark?: {at: number, text: string}}} props  data[0] is x */
 export function Chart({ title, x, y, data, names, mark }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const [width, setWidth] = useState(300);

@@ -27,6 +27,7 @@ export interface MicrographRow {
 export interface Curves {
   step: number[];
   loss: (number | null)[];
+  partner_loss: (number | null)[];
   average_precision_step: number[];
   average_precision: number[];
 }

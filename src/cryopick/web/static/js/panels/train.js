@@ -70,7 +70,8 @@ function Progress({ run, stop, resume, show }) {
   if (!run) return html`<section class="card"><div class="empty"><h2>No runs yet</h2><p>Training curves are shown here.</p></div></section>`;
   const [stateName, kind] = STATES[run.state] ?? [run.state, ""];
   const p = run.progress ?? {};
-  const c = run.curves ?? {};
+  const c = run.curves;
+  const losses = lossSeries(c);
   return html`<section class="card" aria-label="Progress">
     <header><h2>${run.title}</h2><span class=${`badge ${kind}`} data-test="run-state">${stateName}</span></header>
     ${run.state === "running" && html`<div><progress value=${shareOf(run)} max="1" aria-label="Progress of the whole run"></progress>
@@ -78,13 +79,14 @@ function Progress({ run, stop, resume, show }) {
     ${run.state === "failed" && html`<p class="note bad">${run.message}</p>`}
     ${(run.notices ?? []).map((n) => html`<p class=${`note ${n.code === "model_comparison" ? "" : "warn"}`} key=${n.message}>${n.message}</p>`)}
     ${c.step?.length > 0 && html`
-      ${c.step.length > 1 && html`<div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${["training"]} data=${[c.step, c.loss]} theme=${store.theme.value} mark=${warmUp(run)} />
+      ${c.step.length > 1 && html`<div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${losses.map(([name]) => name)} data=${[c.step, ...losses.map(([, values]) => values)]} mark=${warmUp(run)} />
+        ${losses.length > 1 && html`<p class="legend small muted"><span class="series-0">First network</span> <span class="series-1">Second network</span>, which are trained one after the other.</p>`}
         ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>`}
-      ${c.average_precision?.some((v) => v != null) && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
-        data=${[c.average_precision_step ?? c.step, c.average_precision]} theme=${store.theme.value} /></div>`}
-      <details><summary>Loss as a table</summary><div class="log"><table><thead><tr><th class="right">Step</th><th class="right">Loss</th></tr></thead>
+      ${c.average_precision.length > 1 && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
+        data=${[c.average_precision_step, c.average_precision]} /></div>`}
+      <details><summary>Loss as a table</summary><div class="log"><table><thead><tr><th class="right">Step</th>${losses.map(([name]) => html`<th class="right">${name}</th>`)}</tr></thead>
         <tbody>${c.step.slice(-50).map((s, k, all) => html`<tr key=${s}><td class="right">${count(s)}</td>
-          <td class="right">${Number(c.loss.at(k - all.length)).toPrecision(4)}</td></tr>`)}</tbody></table></div></details>`}
+          ${losses.map(([, values]) => html`<td class="right">${values.at(k - all.length)?.toPrecision(4) ?? "–"}</td>`)}</tr>`)}</tbody></table></div></details>`}
     ${run.log?.length > 0 && html`<details><summary>Output</summary><pre class="log mono">${run.log.join("\n")}</pre></details>`}
     <div class="buttons">
       ${(run.state === "running" || run.state === "queued") && html`<button onClick=${() => stop(run.id)}>${run.kind === "train" ? "Stop and keep the best model" : "Stop"}</button>`}
@@ -93,6 +95,10 @@ function Progress({ run, stop, resume, show }) {
     </div>
   </section>`;
 }
+
+/** Names and values of the losses; a training from the general model has those of two networks.
+ * @param {import("../types.js").Curves} curves @returns {[string, (number | null)[]][]} */
+const lossSeries = (curves) => (curves.partner_loss.some((v) => v !== null) ? [["First network", curves.partner_loss], ["Second network", curves.loss]] : [["Loss", curves.loss]]);
 
 /** Highest share shown so far, by run: a bar never moves back. @type {Map<string, number>} */
 const shares = new Map();
