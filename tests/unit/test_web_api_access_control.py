@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 
 from cryopick.web.api.access_control import AccessControl, Credentials
-from cryopick.web.assets import Assets, remove_comments
+from cryopick.web.assets import Assets, strip_script
 from cryopick.web.listener import bind_port
 
 HOST = "127.0.0.1:8000"
@@ -230,7 +230,7 @@ def test_a_file_is_compressed_on_request_and_cached():
     _, plain_headers, plain = asset("/js/main.js")
     _, headers, compressed = asset("/js/main.js", accept_encoding="br, gzip")
 
-    assert plain == remove_comments((STATIC / "js/main.js").read_text()).encode()
+    assert plain == strip_script((STATIC / "js/main.js").read_text()).encode()
     assert plain == gzip.decompress(compressed)
     assert plain_headers["content-type"] == "text/javascript; charset=utf-8"
     assert headers["content-encoding"] == "gzip"
@@ -248,15 +248,15 @@ def test_the_page_is_small():
     assert compressed_bytes <= 120 * 1024
 
 
-def test_scripts_keep_their_lines_without_comments():
+def test_scripts_keep_their_lines_without_comments_and_indentation():
     for file in (STATIC / "js").rglob("*.js"):
         script = file.read_text()
-        served = remove_comments(script)
+        served = strip_script(script)
 
         assert "/**" not in served
         assert served.count("\n") == script.count("\n")
         for line in served.split("\n"):
-            assert not line.strip().startswith(("//", "*/", "* @"))
+            assert not line.startswith((" ", "\t", "//", "*/", "* @"))
 
 
 def test_responses_do_not_wait_for_the_acknowledgement_of_their_headers():

@@ -1,10 +1,10 @@
 """The files of the page, served compressed from memory and cached by the browser.
 
-Scripts are served without their comments, half of which are types for the type checker; lines keep
-their numbers, so that errors of the browser refer to the files.
+Scripts are served without their comments, half of which are types for the type checker, and without
+indentation; lines keep their numbers, so that errors of the browser refer to the files.
 
 - `Assets`: an ASGI application.
-- `remove_comments`: a script without comments.
+- `strip_script`: a script without comments and indentation.
 """
 
 import gzip
@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 
 from cryopick.web.api.access_control import Receive, Scope, Send
 
-__all__ = ["Assets", "remove_comments"]
+__all__ = ["Assets", "strip_script"]
 
 # The type table of the machine may be wrong about .js; no browser would run the scripts then.
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
@@ -24,6 +24,7 @@ _TYPES |= {".svg": "image/svg+xml"}
 _PAGE_SUFFIXES = (".html", ".js", ".css", ".svg")
 _TYPE_COMMENT = re.compile(r"/\*\*.*?\*/", re.DOTALL)
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class _File:
     def read(cls, file: Traversable, *, is_own: bool) -> "_File":
         content = file.read_bytes()
         if is_own and file.name.endswith(".js"):
-            content = remove_comments(content.decode()).encode()
+            content = strip_script(content.decode()).encode()
         content_type = _TYPES.get(f".{file.name.rpartition('.')[2]}", "text/plain")
         etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
         compressed = gzip.compress(content, mtime=0)
@@ -54,14 +55,16 @@ class _File:
         return 200, {**headers, b"content-encoding": b"gzip"}, self.compressed
 
 
-def remove_comments(script: str) -> str:
-    r"""Remove documentation comments and lines that are comments; line numbers stay the same.
+def strip_script(script: str) -> str:
+    r"""Remove documentation comments, lines that are comments, and indentation.
 
-    >>> remove_comments("/** @type {string}\n */\nlet a; // kept\n  // removed\n")
-    '\n\nlet a; // kept\n\n'
+    Line numbers stay the same. Indentation within strings is removed too; HTML ignores it.
+
+    >>> strip_script("/** @type {string}\n */\nlet a; // kept\n  // removed\n  let b;\n")
+    '\n\nlet a; // kept\n\nlet b;\n'
     """
     without_types = _TYPE_COMMENT.sub(lambda match: "\n" * match[0].count("\n"), script)
-    return _LINE_COMMENT.sub("", without_types)
+    return _INDENTATION.sub("", _LINE_COMMENT.sub("", without_types))
 
 
 class Assets:

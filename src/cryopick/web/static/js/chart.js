@@ -7,7 +7,7 @@ const HEIGHT = 190;
 const [LEFT, RIGHT, TOP, BOTTOM] = [50, 12, 8, 38];
 
 /** Round values that divide a range into a few parts. @param {number} low @param {number} high @param {number} parts */
-export function ticks(low, high, parts) {
+function ticks(low, high, parts) {
   const rough = (high - low || 1) / parts;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 5].find((n) => n * power >= rough) ?? 10) * power;

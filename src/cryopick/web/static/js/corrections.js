@@ -9,7 +9,7 @@ import { Grid } from "./viewer/grid.js";
 
 /** @param {PickSet} set @param {Iterable<import("./types.js").Label>} labels @param {Iterable<import("./types.js").Region>} regions
  * @param {number} reach distance within which a pick matches a label, px @param {number} cut minimum score */
-export function countOn(set, labels, regions, reach, cut) {
+function countOn(set, labels, regions, reach, cut) {
   const grid = new Grid({ length: set.n, x: (i) => set.x[i], y: (i) => set.y[i] }, Math.max(8, reach));
   const rejected = new Uint8Array(set.n);
   const positive = [];
@@ -33,7 +33,7 @@ export function countOn(set, labels, regions, reach, cut) {
 }
 
 /** Distance within which a pick matches a label on the open micrograph, px. */
-export const matchReach = () => 2 * store.radiusPx.value * store.project.value.match_diameters;
+const matchReach = () => 2 * store.radiusPx.value * store.project.value.match_diameters;
 
 /** Counts on the open micrograph, or null without picks. */
 export function countHere() {

@@ -15,7 +15,7 @@ const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "no
 /** Apply an operation to labels and regions as the server does; returns new maps.
  * @param {Map<string, import("./types.js").Label>} labels @param {Map<string, import("./types.js").Region>} regions @param {import("./types.js").Operation} op
  * @param {number | undefined} mid */
-export function applyOp(labels, regions, op, mid) {
+function applyOp(labels, regions, op, mid) {
   const { id, x = 0, y = 0, kind = "", source, points = [], batch, author } = op;
   const nextLabels = new Map(labels);
   const nextRegions = new Map(regions);

@@ -10,12 +10,12 @@ import * as store from "./store.js";
  * @typedef {{mid: number, x: number, y: number, score: number | null, other: number | null, mark: number, label: import("./types.js").Label | null}} Item */
 
 const PAGE = 200;
-export const SHEET = 50;
+const SHEET = 50;
 export const SHEET_COLUMNS = 10;
 const MAX_PAGES = 60;
 const MAX_SHEETS = 160;
 /** Selected items that can be reviewed at once. */
-export const MAX_REVIEWED = 5000;
+const MAX_REVIEWED = 5000;
 
 /** order: score-desc, score-asc, threshold or disagreement; show: open, pos, neg or all. */
 export const query = signal({ order: "score-desc", other: "", show: "open", selected: true, source: "picks" });

@@ -7,7 +7,7 @@ import { sizeRun } from "./size.js";
 import * as store from "./store.js";
 import { count, formatDuration, percent, plural } from "./widgets.js";
 
-export const ENOUGH_LABELS = 25;
+const ENOUGH_LABELS = 25;
 const ENOUGH_MICROGRAPHS = 3;
 
 /** Summary of the labels, and settings of the next training. */

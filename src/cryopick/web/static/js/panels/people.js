@@ -10,7 +10,7 @@ import { count, Dialog, percent, plural } from "../widgets.js";
 /** @typedef {{people: string[], f1: number, both: number, micrographs: number}} Agreement */
 
 const people = signal(/** @type {{me: string, people: Person[], agreement: Agreement[]}} */ ({ me: "", people: [], agreement: [] }));
-export const loadPeople = () => get("people").then((answer) => (people.value = answer)).catch(() => {});
+const loadPeople = () => get("people").then((answer) => (people.value = answer)).catch(() => {});
 
 const NAME = "cryopick.name";
 /** @returns {string} the name that this browser remembers for all projects */
@@ -34,7 +34,7 @@ async function rename(name) {
 
 const myName = () => people.value.people.find((p) => p.author === people.value.me)?.name ?? "";
 /** @param {string | undefined} author */
-export const nameOf = (author) => people.value.people.find((p) => p.author === author)?.name || (author === people.value.me ? "you" : author ?? "");
+const nameOf = (author) => people.value.people.find((p) => p.author === author)?.name || (author === people.value.me ? "you" : author ?? "");
 
 /** Button with the name of the person; opens the list of people. */
 export function Me() {

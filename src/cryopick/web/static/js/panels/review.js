@@ -11,7 +11,7 @@ import { count, plural, formatScore } from "../widgets.js";
  * @type {{value: import("../types.js").ReviewQueue | null}} */
 export const queue = signal(null);
 
-export const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
+const SAMPLES = /** @type {Record<string, [string, string]>} */ ({
   uncertain: ["Uncertain", "Picks with the most uncertain scores. Your answers become labels and improve the next training most; they do not measure the precision."],
   disagree: ["Disagreements", "Labelled particles with low scores, negative labels with high scores and, on fully labelled micrographs, unlabelled picks with high scores. Your answers change the labels."],
   random: ["Random sample", "Drawn from the picks above the threshold. Your answers only measure the precision, at this threshold and at higher ones."],

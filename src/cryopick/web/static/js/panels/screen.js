@@ -8,7 +8,7 @@ import * as store from "../store.js";
 import { stage } from "../viewer/viewer.js";
 
 /** The view from which a micrograph was opened: gallery, wall or none. @type {import("../../vendor/ui.js").Signal<string | null>} */
-export const cameFrom = signal(null);
+const cameFrom = signal(null);
 const NAMES = /** @type {Record<string, string>} */ ({ gallery: "the gallery", wall: "the wall" });
 
 /** @param {{name: string, title: string, bar: unknown, children?: unknown, onKeyDown?: (event: KeyboardEvent) => void}} props */

@@ -15,7 +15,7 @@ const OVERVIEW_PX = 2048;
 
 /** Raw pixels per pixel of the tiles that a zoom needs, or 0 if the overview is as fine.
  * @param {number} width @param {number} height @param {number} scale device px per raw px */
-export function tileFactor(width, height, scale) {
+function tileFactor(width, height, scale) {
   const overview = Math.ceil(Math.max(width, height) / OVERVIEW_PX);
   const factor = scale > 0.5 ? 1 : 2;
   return overview > factor && scale * overview > 1.2 ? factor : 0;

@@ -5,8 +5,8 @@
 /** @typedef {{cx: number, cy: number, zoom: number}} View  micrograph position at the centre of the view; screen px per micrograph px */
 /** @typedef {{width: number, height: number}} Size */
 
-export const MIN_ZOOM = 0.01;
-export const MAX_ZOOM = 16;
+const MIN_ZOOM = 0.01;
+const MAX_ZOOM = 16;
 
 /** @param {View} v @param {Size} s @param {number} x @param {number} y */
 export const toScreen = (v, s, x, y) => [
@@ -26,7 +26,7 @@ export function fit(image, screen) {
   return { cx: (image.width - 1) / 2, cy: (image.height - 1) / 2, zoom: clampZoom(zoom) };
 }
 
-export const clampZoom = (/** @type {number} */ z) =>
+const clampZoom = (/** @type {number} */ z) =>
   Number.isFinite(z) ? Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, z)) : 1;
 
 /** Zoom by a factor; the micrograph point under (sx, sy) stays there.

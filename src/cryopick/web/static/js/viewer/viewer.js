@@ -114,7 +114,7 @@ export function closeOutline() {
   edits.addRegion(points);
 }
 
-export const brushPx = () => store.brushAng.value / 2 / (store.pixelSize.value || 1);
+const brushPx = () => store.brushAng.value / 2 / (store.pixelSize.value || 1);
 
 /** @type {{ids: Set<string>, picks: Map<number, [number, number]>}} labels and picks under the current stroke of the eraser */
 const swept = { ids: new Set(), picks: new Map() };
