@@ -5,6 +5,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mrcfile
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from tests import tiny
 from tests.topaz_networks import network
 
+from cryopick.clients.topaz_cli import detectors
 from cryopick.clients.topaz_cli.particle_size import choose_pick_settings
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
+from cryopick.model.device import CPU
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.pick.picker import Picker
 from cryopick.pick.settings import PickSettings
@@ -269,6 +272,26 @@ def test_the_size_is_found_again_for_a_model_that_was_replaced_under_its_name(
         sizes.append(choose_pick_settings(str(name), model, cpu, [image]).scale_ang)
 
     assert sizes[0] == sizes[1] < sizes[2]  # the lower median of two; then the new model's own
+
+
+def test_a_model_is_read_and_compiled_again_only_if_its_file_has_changed(tmp_path, monkeypatch):
+    created = []
+
+    def create(model, *_):
+        created.append(model)
+        return Picker.create(model, *_)
+
+    monkeypatch.setattr(detectors, "Picker", SimpleNamespace(create=create))
+    model, image = tmp_path / "m.safetensors", tmp_path / "mic_0.mrc"
+    tiny.model(model)
+    tiny.micrographs(tmp_path, 1)
+    for diameter_px in (12.0, 14.0):
+        detectors.open_detector(str(model), [image], CPU, diameter_px=diameter_px)
+    model.write_bytes(model.read_bytes())
+    detectors.open_detector(str(model), [image], CPU, diameter_px=12.0)
+
+    first, second, third = created
+    assert first.network is second.network is not third.network
 
 
 @pytest.mark.parametrize(("radius", "side"), [(2, 21), (40, 80)])

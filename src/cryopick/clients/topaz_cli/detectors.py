@@ -16,8 +16,9 @@ With `none` the image itself is the score map.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import suppress_non_maxima
 from cryopick.preprocess.fourier import resample
 from cryopick.preprocess.mask import erode_mask
+from cryopick.runs.ledger import identify_file
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +58,9 @@ __all__ = [
 IN_PIXELS = "lengths in pixels of the images as given"
 PRETRAINED_NAMES = ("resnet8", "resnet16")  # also with the suffixes _u32 and _u64
 _NO_MODEL = "none"
+_KEPT_MODELS = 4
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +186,11 @@ def open_detector(
     if name == _NO_MODEL:
         return Detector(_read_scores)
     if path.is_file() and not is_cryopick_model(path):
-        network = optimize_for_inference(read_topaz_model(path), device=device, step_px=1)
+        topaz_network = _read_once(read_topaz_model, path, identify_file(path))
+        network = optimize_for_inference(topaz_network, device=device, step_px=1)
         return Detector(lambda image: _score_with_topaz_detector(image, network))
-    model = load_model_of_name(name)
+    model_file = _find_model(name)
+    model = _read_once(load_model, model_file, identify_file(model_file))
     step_px = 1 if dense else None
     depends_on_size = model.summary.get("lengths") != IN_PIXELS
     if not depends_on_size:
@@ -218,10 +225,23 @@ def load_model_of_name(name: str) -> Model:
         NotFoundError: The name is neither a file nor known.
         FormatError: The file is not a model.
     """
+    return load_model(_find_model(name))
+
+
+def _find_model(name: str) -> Path:
     path = Path(name)
     if not path.is_file() and name.partition("_u")[0] not in PRETRAINED_NAMES:
         raise NotFoundError(f"{name}: no such model file; train one, or use resnet8 or resnet16")
-    return load_model(path if path.is_file() else GENERAL_MODEL)
+    return path if path.is_file() else GENERAL_MODEL
+
+
+@lru_cache(maxsize=_KEPT_MODELS)
+def _read_once(read: Callable[[Path], Read], path: Path, identity: str) -> Read:  # noqa: ARG001
+    """Read a file once: a worker gets many calls with the same model.
+
+    Its network is then compiled once, too. The identity is that of a file which is not replaced.
+    """
+    return read(path)
 
 
 def is_cryopick_model(path: Path) -> bool:
