@@ -6,6 +6,7 @@ from torch import nn
 
 from cryopick.errors import SettingsError
 from cryopick.model.architectures import NETWORKS, NetworkSettings
+from cryopick.model.encoder_decoder import EncoderDecoder
 from cryopick.model.networks import Decoder, Scorer
 
 
@@ -87,3 +88,37 @@ def test_the_shortcut_of_a_residual_layer_is_centred(name, number, stride, margi
 def test_settings_out_of_range_are_rejected(values, message):
     with pytest.raises(SettingsError, match=message):
         NetworkSettings(**values)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_gradient_of_the_rectifier_is_that_of_torch(kind):
+    generator = torch.Generator().manual_seed(1)
+    rectifier = layers(Scorer(NetworkSettings()), nn.PReLU)[0].to(kind)
+    with torch.no_grad():
+        rectifier.weight.copy_(torch.linspace(-0.5, 1.5, 32))
+    image, gradient = torch.randn(2, 2, 32, 9, 7, generator=generator).to(kind)
+    found = {}
+    for name, rectify in {
+        "ours": rectifier,
+        "torch": lambda x: nn.functional.prelu(x, rectifier.weight),
+    }.items():
+        x = image.clone().requires_grad_()
+        result = rectify(x)
+        found[name] = (result, *torch.autograd.grad(result, (x, rectifier.weight), gradient))
+
+    torch.testing.assert_close(found["ours"], found["torch"])
+
+
+def test_upsampling_in_bfloat16_is_a_transposed_convolution_of_each_channel():
+    generator = torch.Generator().manual_seed(1)
+    upsampling = layers(EncoderDecoder(4), nn.ConvTranspose2d)[0].to(torch.bfloat16)
+    channels = upsampling.in_channels
+    image = torch.randn(2, channels, 5, 6, generator=generator).to(torch.bfloat16)
+
+    result = upsampling(image)
+
+    expected = nn.functional.conv_transpose2d(
+        image.float(), upsampling.weight.float(), None, 2, 1, 1, channels
+    )
+    assert result.shape == (2, channels, 10, 12)
+    torch.testing.assert_close(result.float(), expected, rtol=0.02, atol=0.02)

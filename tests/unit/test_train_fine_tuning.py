@@ -1,5 +1,6 @@
 """Fine-tuning on windows: what it gains, that it resumes, and scores of left-out labels."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from tests import oracles_learn as oracles
 
+from cryopick.errors import SettingsError
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.model_file import GENERAL_MODEL, load_model
@@ -120,6 +122,46 @@ def test_a_label_is_scored_by_a_network_that_was_not_trained_on_it(store, start,
     assert len(trained_on[0] | trained_on[1]) == 5
     with pytest.raises(ValueError, match="at least two labels"):
         cross_fit_scores(replace(store, labels_px=(CENTRES[:1], CENTRES[:0])), SETTINGS, CPU)
+
+
+@pytest.mark.parametrize("cores", [2, 8])
+def test_folds_that_are_trained_at_once_give_the_same_scores(store, start, monkeypatch, cores):
+    def load(_, store):
+        return Initialization(store, replace(SETTINGS, steps=2), start)
+
+    monkeypatch.setattr("cryopick.train.cross_fit.load_initialization", load)
+    threads = torch.get_num_threads()
+    scores = []
+    for count in (1, cores):
+        monkeypatch.setattr("cryopick.train.cross_fit.available_cores", lambda count=count: count)
+        scores.append(cross_fit_scores(store, replace(SETTINGS, steps=2), CPU))
+
+    np.testing.assert_allclose(*map(np.concatenate, scores), rtol=1e-3, atol=1e-3)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_fold_that_fails_stops_the_others(store, start, monkeypatch):
+    done = []
+
+    def train_fold(start, *_, on_progress, **__):
+        if start.store.label_count == 2:  # of the first fold
+            raise SettingsError("diverged")
+        for step in range(1, 10_000):
+            time.sleep(0.01)
+            on_progress(step)
+        done.append(start)
+
+    monkeypatch.setattr(
+        "cryopick.train.cross_fit.load_initialization",
+        lambda _, store: Initialization(store, SETTINGS, start),
+    )
+    monkeypatch.setattr("cryopick.train.cross_fit.train_ensemble", train_fold)
+    monkeypatch.setattr("cryopick.train.cross_fit.available_cores", lambda: 2)
+
+    some = replace(store, labels_px=(CENTRES[:2], CENTRES[2:5]))
+    with pytest.raises(SettingsError, match="diverged"):
+        cross_fit_scores(some, SETTINGS, CPU, folds=2)
+    assert not done
 
 
 def test_a_position_has_the_highest_score_near_it(store, start):

@@ -10,8 +10,9 @@ Source: Ronneberger et al. 2015, U-Net: convolutional networks for biomedical im
 MICCAI; residual pairs after He et al. 2016.
 """
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv_transpose2d, pad
 
 from cryopick.array_types import Float
 from cryopick.model.architectures import EncoderDecoderShape
@@ -102,13 +103,11 @@ class _ResidualPair(nn.Module):
         return result
 
 
-class _Merge(nn.Module):
-    """Double the resolution of a level and combine it with the next finer one."""
+class _Upsampling(nn.ConvTranspose2d):
+    """Double the resolution, with a 3 x 3 filter for each channel."""
 
-    def __init__(self, channels_in: int, channels_fine: int, channels: int) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.upsample = nn.ConvTranspose2d(
+    def __init__(self, channels: int) -> None:
+        super().__init__(
             channels,
             channels,
             3,
@@ -118,6 +117,23 @@ class _Merge(nn.Module):
             groups=channels,
             bias=False,
         )
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Double the resolution of an image."""
+        if input.device.type != "cpu" or input.dtype != torch.bfloat16:
+            return super().forward(input, output_size)
+        # Filters between all channels, most of them 0: in bfloat16, oneDNN is slow with groups.
+        filters = torch.diag_embed(self.weight[:, 0].permute(1, 2, 0)).permute(2, 3, 0, 1)
+        return conv_transpose2d(input, filters, stride=2, padding=1, output_padding=1)
+
+
+class _Merge(nn.Module):
+    """Double the resolution of a level and combine it with the next finer one."""
+
+    def __init__(self, channels_in: int, channels_fine: int, channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.upsample = _Upsampling(channels)
         self.fine = nn.Conv2d(channels_fine, channels, 1, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(channels)
         self.activation = nn.ReLU()

@@ -12,6 +12,7 @@ and stride are computed from the list of layers; other code reads them from the 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,38 @@ class _Convolution(nn.Sequential):
         super().__init__(
             _make_convolution(channels_in, channels, layer),
             nn.BatchNorm2d(channels),
-            nn.PReLU(channels),
+            _PReLU(channels),
         )
+
+
+class _PReLU(nn.PReLU):
+    """A PReLU whose gradient is computed several times faster on processors."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply negative values by the slope of their channel."""
+        if x.device.type != "cpu" or not torch.is_grad_enabled():
+            return super().forward(x)
+        result: Tensor = _RectifyOnCpu.apply(x, self.weight.to(x.dtype))
+        return result
+
+
+class _RectifyOnCpu(torch.autograd.Function):
+    """PReLU by operations that are vectorized in bfloat16, which its gradient in torch is not."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slopes: Tensor) -> Tensor:  # noqa: ANN401  # of torch
+        ctx.save_for_backward(x, slopes)
+        return nn.functional.prelu(x, slopes)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        (gradient,) = gradients
+        x, slopes = ctx.saved_tensors
+        above = torch.ops.aten.threshold_backward(gradient, x, 0)  # the gradient of ReLU
+        below = gradient - above
+        wide = torch.promote_types(x.dtype, torch.float32)
+        of_slopes = (x * below).sum(dim=(0, 2, 3), dtype=wide).to(slopes.dtype)
+        return above.addcmul_(below, slopes[:, None, None]), of_slopes
 
 
 class _Residual(nn.Module):
@@ -50,7 +81,7 @@ class _Residual(nn.Module):
         self.first = _Convolution(channels_in, channels, layer)
         self.second = nn.Conv2d(channels, channels, layer.kernel, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.activation = nn.PReLU(channels)
+        self.activation = _PReLU(channels)
         self.shortcut: nn.Module = _make_shortcut(channels_in, channels, layer)
         # The two filters crop the image by this much on each side, in input pixels.
         self.margin: int = layer.kernel // 2 * (layer.dilation + layer.stride)
@@ -73,7 +104,7 @@ class _LateResidual(nn.Module):
         plain = Layer(kernel=layer.kernel, channels=layer.channels)
         self.first: nn.Module = _Convolution(channels_in, channels_in, plain)
         self.second: nn.Conv2d = _make_convolution(channels_in, channels, layer)
-        self.after: nn.Sequential = nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
+        self.after: nn.Sequential = nn.Sequential(nn.BatchNorm2d(channels), _PReLU(channels))
         self.shortcut = _make_shortcut(channels_in, channels, layer)
         self.margin: int = layer.kernel // 2 * (1 + layer.dilation)
 

@@ -11,21 +11,26 @@ Source: cross-fitting, as in Chernozhukov et al. 2018, "Double/debiased machine 
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from cryopick.array_types import Float
-from cryopick.inference.engine import optimize_ensemble
+from cryopick.inference.engine import optimize_ensemble, resolve_precision
 from cryopick.inference.score_map import compute_ensemble_score_map
 from cryopick.model.ensemble import EnsemblePartner
 from cryopick.model.networks import Scorer, extract_network
 from cryopick.pick.elongated import filter_if_elongated
 from cryopick.pick.picker import default_step_px
 from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
+from cryopick.runs.parallel import available_cores
 from cryopick.train.ensemble_training import train_ensemble
 from cryopick.train.initialization import load_initialization
 from cryopick.train.settings import TrainSettings
@@ -33,6 +38,8 @@ from cryopick.train.settings import TrainSettings
 __all__ = ["cross_fit_scores", "score_positions"]
 
 _MAX_STEPS = 60
+
+Result = TypeVar("Result")
 
 
 def cross_fit_scores(
@@ -61,10 +68,12 @@ def cross_fit_scores(
     fold_of = np.random.default_rng(settings.seed).permutation(store.label_count) % folds
     stops = np.cumsum([len(xy_px) for xy_px in store.labels_px])[:-1]
     fold_by_micrograph = np.split(fold_of, stops)
-    logits = [np.zeros(len(xy_px)) for xy_px in store.labels_px]
     diameter_px = settings.diameter_ang / settings.working_size_ang
     steps = settings.steps if settings.warm_up_steps else min(settings.steps, _MAX_STEPS)
-    for fold in range(folds):
+
+    def score_fold(
+        fold: int, on_progress: Callable[[int], None]
+    ) -> list[Float[np.ndarray, " labels"]]:
         is_left_out = [numbers == fold for numbers in fold_by_micrograph]
         others = _select(store, [~left_out for left_out in is_left_out])
         start = load_initialization(settings, others)
@@ -73,19 +82,65 @@ def cross_fit_scores(
                 start.change_settings(steps=steps, checkpoint_every=steps),
                 Path(folder) / "checkpoint.safetensors",
                 device=device,
+                on_progress=on_progress,
             )
-        left_out_labels = _select(store, is_left_out).labels_px
-        scores = score_positions(
+        return score_positions(
             result.best.to(device),
             store,
-            left_out_labels,
+            _select(store, is_left_out).labels_px,
             within_px=diameter_px / 3,
             partner=result.partner,
             sides_px=settings.sides_px,
         )
-        for values, left_out, of_fold in zip(logits, is_left_out, scores, strict=True):
-            values[left_out] = of_fold
+
+    # Only the decoder draws random numbers of torch, whose generator threads share.
+    is_parallel = device.type == "cpu" and not settings.gamma(store.label_count)
+    logits = [np.zeros(len(xy_px)) for xy_px in store.labels_px]
+    scores_by_fold = _run_folds(score_fold, folds, available_cores() if is_parallel else 1)
+    for fold, scores in enumerate(scores_by_fold):
+        for values, numbers, of_fold in zip(logits, fold_by_micrograph, scores, strict=True):
+            values[numbers == fold] = of_fold
     return logits
+
+
+def _run_folds(
+    work: Callable[[int, Callable[[int], None]], Result], folds: int, cores: int
+) -> list[Result]:
+    """Run the work of all folds, as many at once as there are cores; these share the cores.
+
+    Two trainings of one thread each use two cores better than one training of two threads.
+
+    Args:
+        work: Called with the number of a fold, and what to call after each step of training.
+        folds: Number of folds.
+        cores: Number of cores.
+    """
+    is_stopped = Event()
+
+    def stop_if_told(_: int) -> None:
+        if is_stopped.is_set():
+            raise KeyboardInterrupt
+
+    def run(fold: int, threads: int) -> Result:
+        torch.set_num_threads(threads)  # of this thread
+        return work(fold, stop_if_told)
+
+    results: list[Result] = []
+    threads_before = torch.get_num_threads()
+    for first in range(0, folds, cores):
+        group = range(first, min(first + cores, folds))
+        if len(group) == 1:
+            results.append(work(first, stop_if_told))
+            continue
+        with ThreadPoolExecutor(len(group)) as pool:
+            try:
+                results += pool.map(partial(run, threads=cores // len(group)), group)
+            except BaseException:
+                is_stopped.set()  # the pool waits for its threads
+                raise
+            finally:
+                torch.set_num_threads(threads_before)
+    return results
 
 
 def score_positions(
@@ -110,7 +165,8 @@ def score_positions(
     device = next(scorer.parameters()).device
     network = extract_network(scorer)
     step_px = default_step_px(network.stride_px)
-    ensemble = optimize_ensemble(network, partner, "float32", device, step_px=step_px)
+    number_format = resolve_precision("auto", device)  # as in picking
+    ensemble = optimize_ensemble(network, partner, number_format, device, step_px=step_px)
     reach = int(within_px / step_px)
     offset = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
     offset = offset[:, np.hypot(*offset) * step_px <= within_px]
