@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ROOT, listed
-from empiar10017 import RADIUS_PX, cryopick, micrographs, with_spread
+from common import ROOT, cryopick, listed
+from empiar10017 import RADIUS_PX, micrographs, with_spread
 from pu_learning import MOLECULES, SETS, TRAINING, data
 
 from cryopick.evaluate.confidence import compute_calibration_curve

@@ -109,11 +109,17 @@ def forget(command: Sequence[object]) -> None:
         out.with_name(f".{out.name}.done").unlink(missing_ok=True)
 
 
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its messages go to stderr."""
+def cryopick(*arguments: object, check: bool = True, shows_output: bool = False) -> None:
+    """Run a cryopick command; its messages go to stderr.
+
+    Args:
+        arguments: Words of its command line.
+        check: Raise an error if it fails.
+        shows_output: What it prints belongs to the results, and goes to stdout.
+    """
     command = [str(CRYOPICK), *map(str, arguments)]
     print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    subprocess.run(command, check=check, stdout=None if shows_output else sys.stderr)
 
 
 def listed(paths: Sequence[Path], out: Path) -> str:

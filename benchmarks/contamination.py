@@ -11,8 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from common import ROOT, listed
-from empiar10017 import cryopick
+from common import ROOT, cryopick, listed
 
 from cryopick.evaluate.matching import is_near, match_picks
 from cryopick.io.images.mrc import write_mrc

@@ -9,13 +9,11 @@ that page; existing results are reused.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from common import listed
+from common import cryopick, listed
 
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
 from cryopick.evaluate.matching import match_points
@@ -28,7 +26,6 @@ from cryopick.runs.text_files import read_name_list
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "empiar10017"
-CRYOPICK = Path(sys.executable).with_name("cryopick")
 RADIUS_PX = 40.0
 SIDE_PX = 4096
 PICTURED = 1  # the test micrograph in the picture, and the corner of it that is shown
@@ -96,13 +93,6 @@ def one_run(labels: int, seed: int, out: Path) -> tuple[Path, float]:
             *("-o", table),
         )
     return table, json.loads(notes.read_text())["training_s"]
-
-
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its output goes to stderr."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr)
-    subprocess.run(command, check=True)
 
 
 def other_picks(name: str) -> Picks:

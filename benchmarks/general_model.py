@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import CRYOPICK, ROOT, listed
+from common import ROOT, cryopick, listed
 from empiar10017 import DATA, judge, micrographs, with_spread
 from scipy.ndimage import gaussian_filter
 
@@ -221,13 +221,6 @@ def once(result: Path, *arguments: object) -> float:
         cryopick(*arguments, "-o", result)
         notes.write_text(json.dumps(time.monotonic() - started))
     return float(json.loads(notes.read_text())) if notes.exists() else float("nan")
-
-
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its output goes to stderr."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=True)
 
 
 def peer_picks(name: str, paths: list[Path], factor: int, *, radius_px: int) -> Picks:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ROOT, listed
-from empiar10017 import DATA, cryopick, micrographs, with_spread
+from common import ROOT, cryopick, listed
+from empiar10017 import DATA, micrographs, with_spread
 
 from cryopick.evaluate.evaluation import Evaluation, evaluate_picks
 from cryopick.evaluate.matching import is_near

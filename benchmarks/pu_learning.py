@@ -11,12 +11,10 @@ figures from existing results, without running anything.
 """
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import CRYOPICK, ROOT, listed
+from common import ROOT, cryopick, listed
 from empiar10017 import DATA as EMPIAR
 from empiar10017 import micrographs
 
@@ -89,7 +87,9 @@ def main() -> None:
                 options = [*SMALL, *words, "--repeats", repeats, "--jobs", chosen.jobs]
                 kind = "trials" if part in TRIALS else "defaults" if part in OWN_WAYS else ""
                 folder = OUT / kind / name
-                cryopick("benchmark", folder, *data(name, is_trial=part in TRIALS), *options)
+                inputs = data(name, is_trial=part in TRIALS)
+                # Skipped runs do not stop the rest.
+                cryopick("benchmark", folder, *inputs, *options, check=False)
 
 
 def data(name: str, *, is_trial: bool) -> list[object]:
@@ -124,13 +124,6 @@ def options_of(name: str, training: Sequence[Path], held_out: Sequence[Path]) ->
     return options
 
 
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its output goes to stderr. Skipped runs do not stop the rest."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr, flush=True)
-    subprocess.run(command, check=False)
-
-
 def report(sets: Sequence[str]) -> None:
     """Print the tables and draw the figures."""
     folders = [OUT / name for name in sets if (OUT / name / "runs").exists()]
@@ -151,10 +144,11 @@ def report(sets: Sequence[str]) -> None:
     }.items():
         print(f"\n## {name}\n", flush=True)
         figure = FIGURES / f"pu-learning-{name}.png"
-        cryopick("benchmark-report", *folders, *options, "--figure", figure, "--force")
+        words = [*folders, *options, "--figure", figure, "--force"]
+        cryopick("benchmark-report", *words, check=False, shows_output=True)
     if ours := [OUT / "defaults" / name for name in sets if (OUT / "defaults" / name).exists()]:
         print("\n## defaults\n", flush=True)
-        cryopick("benchmark-report", *ours)
+        cryopick("benchmark-report", *ours, check=False, shows_output=True)
 
 
 def four() -> list[str]:

@@ -20,13 +20,11 @@ import argparse
 import json
 import shlex
 import statistics
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import listed
+from common import cryopick, listed
 
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.evaluate.matching import match_picks
@@ -36,7 +34,6 @@ from cryopick.picks import Picks, concatenate
 from cryopick.runs.text_files import read_name_list
 
 ROOT = Path(__file__).resolve().parents[1]
-CRYOPICK = Path(sys.executable).with_name("cryopick")
 WAYS = ("suggested", "particles", "candidates")
 
 
@@ -194,13 +191,6 @@ class Run:
         )
         judged = evaluate_picks(read_picks(table), made.truth("test"), made.radius_px)
         return judged.average_precision or 0.0
-
-
-def cryopick(*arguments: object) -> None:
-    """Run a cryopick command; its output goes to stderr."""
-    command = [str(CRYOPICK), *map(str, arguments)]
-    print("$", *command, file=sys.stderr)
-    subprocess.run(command, check=True, stdout=sys.stderr)
 
 
 def main() -> None:
