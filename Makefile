@@ -104,15 +104,17 @@ bench-foreign: install .aspire/.installed .cryojax/.installed .peer/.installed
 	touch $@
 
 # Run unmodified client programs, each in an environment of its own, on our output and with cryopick in place of Topaz.
-# RELION is that of the system (Debian: apt-get install relion).
-clients: install .clients/scipion/.installed .clients/pipeliner/.installed .clients/readers/.installed
-	OMP_NUM_THREADS=1 REQUIRE_CLIENTS=1 $(VENV)/bin/python -m pytest -n 0 -q tests/e2e/test_client_programs.py tests/e2e/test_relion.py
+# RELION is that of the system (Debian: apt-get install relion). CLIENTS=DIR keeps the environments elsewhere.
+CLIENTS ?= .clients
+clients: install $(CLIENTS)/scipion/.installed $(CLIENTS)/pipeliner/.installed $(CLIENTS)/readers/.installed
+	OMP_NUM_THREADS=1 CLIENTS=$(CLIENTS) REQUIRE_CLIENTS=1 REQUIRE_RELION=1 $(VENV)/bin/python -m pytest -n 0 -q \
+	  tests/e2e/test_client_programs.py tests/e2e/test_relion.py
 
-.clients/scipion/.installed: PACKAGES = scipion-pyworkflow==3.11.7 scipion-em==3.11.1 scipion-em-topaz==3.1.2 \
+$(CLIENTS)/scipion/.installed: PACKAGES = scipion-pyworkflow==3.11.7 scipion-em==3.11.1 scipion-em-topaz==3.1.2 \
   scipion-em-relion==5.0.2 scipion-em-eman2==3.7.0
-.clients/pipeliner/.installed: PACKAGES = ccpem-pipeliner==1.6.1
-.clients/readers/.installed: PACKAGES = cryosparc-tools==5.0.3 emtools==0.1.3
-.clients/%/.installed:
+$(CLIENTS)/pipeliner/.installed: PACKAGES = ccpem-pipeliner==1.6.1
+$(CLIENTS)/readers/.installed: PACKAGES = cryosparc-tools==5.0.3 emtools==0.1.3
+$(CLIENTS)/%/.installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet $(PACKAGES)
 	touch $@

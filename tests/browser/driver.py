@@ -19,12 +19,20 @@ STEPS = {
     "export": "Export",
 }
 
+SHORTEN = (
+    "from cryopick.web.jobs.commands import PRESETS; "
+    "PRESETS.update({{k: (title, ('--steps', '{steps}')) for k, (title, _) in PRESETS.items()}})"
+)
+
 
 class Server:
-    """`cryopick label` on a project, in a process of its own; it ends with `stop` or `kill`."""
+    """`cryopick label` on a project, in a process of its own; it ends with `stop` or `kill`.
 
-    def __init__(self, project, *words, port=0, log, env=None, link=True):
-        self.project, self.words, self.log = Path(project), words, Path(log)
+    With `steps`, a training of any duration takes so many steps.
+    """
+
+    def __init__(self, project, *words, port=0, log, env=None, link=True, steps=None):  # noqa: PLR0913
+        self.project, self.words, self.log, self.steps = Path(project), words, Path(log), steps
         self.env = None if env is None else {**os.environ, **env}
         self.link_works = link  # it may be meant for a proxy that is not there yet
         self.start(port)
@@ -32,6 +40,8 @@ class Server:
     def start(self, port=0):
         words = ["label", str(self.project), "--no-browser", "--port", str(port), *self.words]
         program = "from cryopick.cli import main; main()"
+        if self.steps:
+            program = f"{SHORTEN.format(steps=self.steps)}; {program}"
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, *words], stdout=out, stderr=out, env=self.env

@@ -51,7 +51,7 @@ def micrographs(tmp_path):
 @pytest.fixture
 def day(tmp_path, chromium):
     """A server with an empty project; it outlives the page."""
-    server = Server(tmp_path / "day.cryopick", log=tmp_path / "log")
+    server = Server(tmp_path / "day.cryopick", log=tmp_path / "log", steps=6)
     yield server
     server.stop()
 

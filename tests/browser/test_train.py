@@ -23,7 +23,7 @@ def server(tmp_path_factory, studio, chromium):
     folder = tmp_path_factory.mktemp("train")
     words = [word for n in range(MICROGRAPHS) for word in ("-m", str(studio / f"mic_{n:02d}.mrc"))]
     words += ["--diameter-ang", str(DIAMETER_ANG)]
-    begun = Server(folder / "proj.cryopick", *words, log=folder / "log")
+    begun = Server(folder / "proj.cryopick", *words, log=folder / "log", steps=16)
     yield begun
     begun.stop()
 

@@ -29,7 +29,7 @@ BOX_PX = 16
 
 def find_python(client):
     """Return the Python of a client's environment."""
-    python = ROOT / ".clients" / client / "bin" / "python"
+    python = ROOT / os.environ.get("CLIENTS", ".clients") / client / "bin" / "python"
     if not python.exists():
         reason = f"{client} is not installed: `make clients` installs it in {python.parents[1]}"
         pytest.fail(reason) if os.environ.get("REQUIRE_CLIENTS") == "1" else pytest.skip(reason)
