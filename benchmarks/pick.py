@@ -2,8 +2,10 @@
 
 import dataclasses
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from common import (
     CRYOPICK,
     DIAMETER_ANG,
@@ -20,6 +22,8 @@ from empiar10017 import DATA, RADIUS_PX, micrographs
 from cryopick.evaluate.evaluation import evaluate_picks
 from cryopick.inference.engine import resolve_precision
 from cryopick.inference.score_map import compute_ensemble_score_map
+from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.mrc import write_mrc
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.model.device import choose_device
@@ -34,12 +38,32 @@ FACTOR = 8
 DEVICE = choose_device()
 
 
-def main(inputs: Inputs | None = None, repeats: int = 5, seeds: int = 3) -> None:
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """A camera with the size of its images, and of its pixels relative to the other inputs."""
+
+    name: str
+    width_px: int
+    height_px: int
+    pixel: float = 1.0
+
+
+K3 = (Camera("K3", 5760, 4092), Camera("K3, super-resolution", 11520, 8184, 0.5))
+
+
+def main(
+    inputs: Inputs | None = None,
+    repeats: int = 5,
+    seeds: int = 3,
+    cameras: Sequence[Camera] = K3,
+) -> None:
     """Print the tables; precision is measured for `seeds` models."""
     inputs = inputs or Inputs()
     model = inputs.model(FACTOR)
     parts(inputs, model, repeats)
     commands(inputs, model, min(repeats, 3))
+    for camera in cameras:
+        large(camera, inputs, model, min(repeats, 3))
     held_out = inputs.micrographs[inputs.half :] or inputs.micrographs
     radius_px = DIAMETER_ANG / 3 / PIXEL_SIZE_ANG
     for seed in range(seeds):
@@ -95,6 +119,44 @@ def commands(inputs: Inputs, model: Path, repeats: int) -> None:
     row(f"of {count}, each, without start-up", each, each * count / seconds["start"], "same")
     each_cpu = (cpu["all"] - cpu["start"]) / count
     row(f"of {count}, each, processor time without start-up", each_cpu, each_cpu / each, "wall")
+
+
+def large(camera: Camera, inputs: Inputs, model: Path, repeats: int) -> None:
+    """Measure the whole command with micrographs of a camera.
+
+    They are hard links to one, which repeats the pixels of a simulated micrograph.
+    """
+    count, out = inputs.half, inputs.folder / "picks.star"
+    tiny = Inputs(count=1, side_px=256, folder=inputs.folder).micrographs
+    used: dict[str, list[Usage]] = {"start": [], "all": []}
+    for _ in range(repeats):
+        for name, paths in {"start": tiny, "all": repeated(camera, inputs, count)}.items():
+            command = (CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force")
+            used[name].append(measure(*command))
+    seconds = {name: statistics.median(use.seconds for use in uses) for name, uses in used.items()}
+    heading(f"`cryopick pick`, {camera.name}, {camera.width_px} x {camera.height_px}")
+    peak_mb = max(use.peak_mb for use in used["all"])
+    row(f"of {count}, each", seconds["all"] / count, f"{peak_mb:.0f} MB", "peak memory")
+    each = (seconds["all"] - seconds["start"]) / count
+    per_mega = f"{each / (camera.width_px * camera.height_px) * 1e9:.3g} ms"
+    row(f"of {count}, each, without start-up", each, per_mega, "a megapixel")
+
+
+def repeated(camera: Camera, inputs: Inputs, count: int) -> list[Path]:
+    """Return micrographs of a camera, which are written once."""
+    folder = inputs.folder / f"camera-{camera.width_px}-{count}"
+    paths = [folder / f"mic_{number}.mrc" for number in range(count)]
+    if not paths[0].exists():
+        pixels = read_micrograph(inputs.micrographs[0]).pixels
+        height, width = pixels.shape
+        times = (-(-camera.height_px // height), -(-camera.width_px // width))
+        image = np.tile(pixels, times)[: camera.height_px, : camera.width_px]
+        size_ang = PIXEL_SIZE_ANG * camera.pixel
+        write_mrc(paths[0], image, pixel_size_ang=(size_ang, size_ang))
+    for path in paths[1:]:
+        if not path.exists():
+            path.hardlink_to(paths[0])
+    return paths
 
 
 def precision(

@@ -71,7 +71,7 @@ def lines_of(text):
     ("name", "options", "rows"),
     [
         ("preprocess", {"repeats": 1}, 10 + 4 + 3),
-        ("pick", {"repeats": 1, "seeds": 1}, 6 + 4 + 3 * NUMBER_FORMATS),
+        ("pick", {"repeats": 1, "seeds": 1, "cameras": ()}, 6 + 4 + 3 * NUMBER_FORMATS),
         (
             "linear",
             {"counts": (1, 2), "sides_px": (256, 512), "awkward_px": 509, "repeats": 1},
@@ -87,6 +87,14 @@ def test_a_benchmark_of_micrographs_prints_its_tables(bench, capsys, name, optio
 
     shown = [line for line in lines_of(capsys.readouterr().out) if not line.startswith("| work")]
     assert len(shown) == rows
+
+
+def test_the_benchmark_of_picking_measures_images_of_a_camera(bench, capsys):
+    module, inputs = bench("pick")
+
+    module.large(module.Camera("small", 700, 600), inputs, inputs.model(module.FACTOR), 1)
+
+    assert "small, 700 x 600" in capsys.readouterr().out
 
 
 def test_the_benchmarks_of_start_up_and_of_networks_print_their_tables(bench, capsys, folder):
