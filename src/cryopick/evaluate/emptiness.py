@@ -16,6 +16,7 @@ empirical (decision 0015), as the tail is only approximately a parabola.
 """
 
 from enum import StrEnum
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -119,11 +120,18 @@ def is_likely_empty(picks: Picks) -> bool:
     )
 
 
+# Whether all micrographs are empty and which of them are is asked of the same picks, one after the
+# other; the peaks that are fitted to histograms are kept for the second question.
+_histograms: WeakKeyDictionary[Picks, list[ScoreHistogram]] = WeakKeyDictionary()
+
+
 def _count_scores(picks: Picks) -> list[ScoreHistogram]:
-    return [
-        ScoreHistogram.from_scores(picks.score[rows])
-        for rows in picks.rows_by_micrograph().values()
-    ]
+    if picks not in _histograms:
+        _histograms[picks] = [
+            ScoreHistogram.from_scores(picks.score[rows])
+            for rows in picks.rows_by_micrograph().values()
+        ]
+    return _histograms[picks]
 
 
 def _find_typical_peak(histograms: list[ScoreHistogram]) -> tuple[float, float] | None:
