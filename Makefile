@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak results docs site man check-install public-types general-model bench bench-peer bench-foreign clients
+.PHONY: install demo test fuzz soak results docs site man check-install check-pages public-types general-model bench bench-peer bench-foreign clients
 
 install: $(STAMP)
 
@@ -50,6 +50,11 @@ check-install: install .install/.installed
 	$(PYTHON) -m venv .install
 	.install/bin/python -m pip install --quiet build twine uv
 	touch $@
+
+# Install the package as the README says, and run every command of the README, the tutorial and the pages for RELION
+# and cryoSPARC in that environment. This takes half an hour and needs RELION and the data of the tutorial.
+check-pages: install
+	$(VENV)/bin/python scripts/check_pages.py
 
 # Check with pyright that all public names have complete types; takes a minute or two, in a separate environment.
 public-types: install .pyright/.installed

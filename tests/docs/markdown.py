@@ -6,6 +6,7 @@ empty folder per page, and so are `$ relion_…`, `$ mkdir` and `$ mv`. Comments
     <!-- runs with: data/empiar10017 -->   link this folder of the shared data into that folder
     <!-- set up: COMMAND -->               run this first, such as to make what the reader has
     <!-- not run: reason -->               directly above a block: do not run it, with the reason
+    <!-- slow: reason -->                  above a block: only `make check-pages` runs it
     <!-- exits with: 1 -->                 above a block: expected exit status of its commands
     <!-- output within: 5 % -->            above a block: compare the printed lines with the output,
                                            words exactly and numbers within this tolerance
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<word>not run|exits with|output within): (?P<why>[^>]+?) -->\n)?"
+    r"(?:^<!-- (?P<word>not run|slow|exits with|output within): (?P<why>[^>]+?) -->\n)?"
     r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
@@ -63,6 +64,8 @@ class Block:
     line: int
     status: int = 0
     is_run: bool = True
+    is_slow: bool = False
+    reason: str = ""  # why it is not run, or slow
     tolerance: Tolerance | None = None
 
     @property
@@ -92,6 +95,12 @@ class Block:
         return shown
 
 
+FIRST_PAGES = tuple(  # from the installation to classes of particles
+    ROOT / name
+    for name in ("README.md", "docs/tutorial.md", "docs/howto/relion.md", "docs/howto/cryosparc.md")
+)
+
+
 def pages() -> list[Path]:
     names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md")
     return [*(ROOT / name for name in names), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -104,7 +113,9 @@ def blocks(text: str) -> list[Block]:
             text=match["text"],
             line=text.count("\n", 0, match.start("text")) + 1,
             status=int(match["why"]) if match["word"] == "exits with" else 0,
-            is_run=match["word"] != "not run",
+            is_run=match["word"] not in ("not run", "slow"),
+            is_slow=match["word"] == "slow",
+            reason=match["why"] if match["word"] in ("not run", "slow") else "",
             tolerance=Tolerance.parse(match["why"]) if match["word"] == "output within" else None,
         )
         for match in _BLOCK.finditer(text)

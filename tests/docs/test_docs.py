@@ -63,6 +63,20 @@ def test_commands_and_python_of_a_page_run(page, tmp_path, monkeypatch):
                     assert not problems, f"{page.name}:{block.line}: {command}: {problems}"
 
 
+def test_the_first_pages_omit_only_commands_that_need_more_than_this_machine():
+    reasons = {
+        block.reason
+        for page in markdown.FIRST_PAGES
+        for block in markdown.blocks(page.read_text(encoding="utf-8"))
+        if not block.is_run and not block.is_slow
+    }
+
+    assert reasons == {
+        "it would change the reader's installation",  # `make check-pages` does that in a new one
+        "needs a cryoSPARC instance",
+    }
+
+
 def link_shared_data(text, folder):
     for name in markdown.shared_folders(text):
         source = markdown.SHARED / name
