@@ -101,6 +101,7 @@ def test_the_citation_and_the_supported_versions_are_those_of_this_version():
     assert citation["license"] == "BSD-3-Clause"
     assert {"message", "title", "authors", "date-released"} <= set(citation)
     assert f"| {series} | yes |" in (ROOT / "SECURITY.md").read_text()
+    assert f"\ncopyright: cryopick {PROJECT['version']}," in (ROOT / "mkdocs.yml").read_text()
 
 
 @pytest.fixture(scope="module")
