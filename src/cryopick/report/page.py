@@ -304,7 +304,7 @@ def _density_section(summary: PickSummary) -> Markup:
         "stripe or a dense corner is more often caused by the detector, a grid bar or the model.",
         markup.render_columns(
             markup.render_figure(
-                density_svg(summary.density), "The darker the colour, the more picks."
+                density_svg(summary.density), "The stronger the colour, the more picks."
             ),
             markup.render_figure(
                 edge_density_svg(summary.edge_density),

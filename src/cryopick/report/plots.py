@@ -175,7 +175,7 @@ def density_svg(density: Float[np.ndarray, "rows columns"]) -> Markup:
         layer[..., 3] = density / high  # transparent where empty, in light and dark mode
         axes.imshow(layer, extent=(0, 1, 1, 0), interpolation="nearest", aspect="auto")
         axes.set(xlabel="x, fraction of the width", ylabel="y, fraction of the height")
-        style_axes(axes, f"Density of picks; darkest colour: {high:.1f} times the mean")
+        style_axes(axes, f"Density of picks; strongest colour: {high:.1f} times the mean")
         axes.grid(visible=False)
 
     return figure_svg(draw, _HALF_PAGE, "Density of picks across the micrograph")
