@@ -49,7 +49,8 @@ class OpenVinoNetwork:
         side_px = EncoderDecoderShape.ALIGNMENT_PX if is_padded else network.receptive_field_px
         side = runtime.Dimension(side_px, -1)  # at least
         parameter = opset13.parameter(runtime.PartialShape([1, 1, side, side]), np.float32)
-        logits = build_dense_graph(network, step_px, _Operations(opset13), parameter)
+        operations = _Operations(opset13, number_format)
+        logits = build_dense_graph(network, step_px, operations, parameter)
         cores = available_cores()
         settings = {
             "INFERENCE_PRECISION_HINT": _PRECISIONS[number_format],
@@ -107,8 +108,8 @@ def _import_openvino() -> ModuleType:
 class _Operations:
     """Operations as nodes of a graph of OpenVINO."""
 
-    def __init__(self, opset: ModuleType) -> None:
-        self._opset = opset
+    def __init__(self, opset: ModuleType, number_format: NumberFormat) -> None:
+        self._opset, self._number_format = opset, number_format
 
     def convolve(  # as in the protocol
         self,
@@ -125,14 +126,16 @@ class _Operations:
         return result if bias is None else self._opset.add(result, _as_channels(bias))
 
     def upsample(self, image: Node, filters: Filters) -> Node:
-        return self._opset.group_convolution_backprop_data(
-            image,
-            filters[:, :, None],  # one group per channel
-            [2, 2],
-            pads_begin=[1, 1],
-            pads_end=[1, 1],
-            dilations=[1, 1],
-            output_padding=[1, 1],
+        double = {"pads_begin": [1, 1], "pads_end": [1, 1], "output_padding": [1, 1]}
+        if self._number_format == "float32":
+            groups = filters[:, :, None]  # one group per channel
+            return self._opset.group_convolution_backprop_data(
+                image, groups, [2, 2], **double, dilations=[1, 1]
+            )
+        # Products of all channels, most of them 0, take a quarter of the time of groups.
+        channels = np.eye(len(filters), dtype=np.float32)
+        return self._opset.convolution_backprop_data(
+            image, channels[:, :, None, None] * filters, [2, 2], **double
         )
 
     def rectify(self, image: Node, slopes: Channels | None = None) -> Node:
