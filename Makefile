@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test fuzz soak results docs site man check-install check-pages public-types general-model bench bench-peer bench-foreign clients
+.PHONY: install demo test fuzz soak results docs site man check-install check-pages tutorial-data public-types general-model bench bench-peer bench-foreign clients
 
 install: $(STAMP)
 
@@ -53,8 +53,14 @@ check-install: install .install/.installed
 
 # Install the package as the README says, and run every command of the README, the tutorial and the pages for RELION
 # and cryoSPARC in that environment. This takes half an hour and needs RELION and the data of the tutorial.
-check-pages: install
+check-pages: install tutorial-data
 	$(VENV)/bin/python scripts/check_pages.py
+
+# Pack the micrographs and labels of the tutorial into tutorial-data.tar.gz, which is attached to a release.
+EMPIAR := data/empiar10017
+tutorial-data:
+	cd ../shared && tar -czf $(CURDIR)/tutorial-data.tar.gz $(EMPIAR)/PROVENANCE.md $(EMPIAR)/particles.tsv \
+	  $(EMPIAR)/labels_100.tsv $(EMPIAR)/micrographs/*-15_[34]*
 
 # Check with pyright that all public names have complete types; takes a minute or two, in a separate environment.
 public-types: install .pyright/.installed

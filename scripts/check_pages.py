@@ -5,7 +5,7 @@ Installs the package with the command of the README from a copy of the tracked f
 every command of the README, the tutorial and the pages for RELION and cryoSPARC, one empty folder
 per page, with nothing else of this project on the search path. The tests of the documentation run
 the same commands in the environment of development, without those marked as slow. Needs RELION,
-and the data of the tutorial in ../shared.
+and tutorial-data.tar.gz.
 
 - `prepare_environment`: install the package.
 - `follow_page`: run the commands of a page.
@@ -67,9 +67,9 @@ def follow_page(page: Path, folder: Path, programs: Path) -> None:
     """
     folder.mkdir(parents=True)
     text = page.read_text(encoding="utf-8")
-    for name in markdown.shared_folders(text):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(markdown.SHARED / name)
+    if markdown.shared_folders(text):
+        archive = ROOT / "tutorial-data.tar.gz"
+        subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
     for command in markdown.set_up_commands(text):
         _run(command, folder, programs, 0)
     for block in markdown.blocks(text):
