@@ -117,20 +117,20 @@ def _run_folds(
     """
     is_stopped = Event()
 
-    def stop_if_told(_: int) -> None:
+    def stop_if_failed(_: int) -> None:
         if is_stopped.is_set():
             raise KeyboardInterrupt
 
     def run(fold: int, threads: int) -> Result:
         torch.set_num_threads(threads)  # of this thread
-        return work(fold, stop_if_told)
+        return work(fold, stop_if_failed)
 
     results: list[Result] = []
     threads_before = torch.get_num_threads()
     for first in range(0, folds, cores):
         group = range(first, min(first + cores, folds))
         if len(group) == 1:
-            results.append(work(first, stop_if_told))
+            results.append(work(first, stop_if_failed))
             continue
         with ThreadPoolExecutor(len(group)) as pool:
             try:
