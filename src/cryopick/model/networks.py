@@ -50,7 +50,8 @@ class _PReLU(nn.PReLU):
         """Multiply negative values by the slope of their channel."""
         if x.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(x)
-        result: Tensor = _RectifyOnCpu.apply(x, self.weight.to(x.dtype))
+        slopes = self.weight.to(x.dtype)
+        result: Tensor = _RectifyOnCpu.apply(x, slopes)  # type: ignore[no-untyped-call]  # untyped
         return result
 
 
