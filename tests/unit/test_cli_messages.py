@@ -43,6 +43,26 @@ def test_every_command_has_the_options_of_scripts(name):
     assert options >= {"--quiet", "--log-file", "--json"}
 
 
+@pytest.mark.parametrize("group", ["", "models", "tomo", "validate"])
+def test_no_summary_is_cut_short_in_the_list_of_commands(run, group):
+    listed = run(f"{group} --help").stdout.partition("Commands:\n")[2]
+
+    assert len(listed.splitlines()) > 2
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_usage_line_names_the_arguments_as_the_reference_does(run, name):
+    usage = run(f"{name} --help").stdout.partition("\n\n")[0]
+
+    assert "[OPTIONS]" in usage
+    assert "{" not in usage
+    arguments = [p for p in COMMANDS[name].params if p.param_type_name == "argument"]
+    for argument in arguments:
+        named = argument.metavar + ("..." if argument.nargs == -1 else "")
+        assert (named if argument.required else f"[{named}]") in usage
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_option_of_a_command_is_declared_twice(name):
     declared = [

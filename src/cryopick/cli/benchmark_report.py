@@ -46,10 +46,10 @@ def benchmark_report(
     as_json: Json = False,
     force: Force = False,
 ) -> None:
-    """Summarize benchmarks: means, standard deviations and paired t-tests.
+    """Summarize the results of benchmarks.
 
-    Each folder is one data set, named after the folder. Methods are named by the settings in which
-    they differ.
+    Prints means, standard deviations and paired t-tests. Each folder is one data set, named after
+    the folder. Methods are named by the settings in which they differ.
 
     Example: cryopick benchmark-report study --where init=random --figure study.png
     """

@@ -73,7 +73,7 @@ def combine(
     table_format: TableFormat = None,
     force: Force = False,
 ) -> None:
-    """Combine pick tables: union, difference, consensus and others.
+    """Combine pick tables by union, consensus or subtraction.
 
     Two picks within the radius are the same particle. union: A, and the picks of each further
     table that it lacks. intersect: picks of A with a match of their own in every other table.

@@ -27,6 +27,11 @@ __all__ = [
 COMMON_OPTIONS = ("quiet", "log_file", "json_report")
 EXAMPLE = "Example: "
 PARSES_ONLY = "parses_only"  # key of the context's object: the command is checked, but not run
+_PLACEHOLDERS = {  # of values, by type
+    **dict.fromkeys(("float", "float range"), "NUMBER"),
+    **dict.fromkeys(("int", "int range", "integer", "integer range"), "INTEGER"),
+    **dict.fromkeys(("str", "text"), "TEXT"),
+}
 _UNBROKEN_HYPHEN = "\u2011"  # where lines of the help text must not be wrapped
 
 
@@ -37,6 +42,18 @@ class ReportingCommand(CheckedCommand):
         super().__init__(*arguments, **settings)
         names = {name for parameter in self.params for name in parameter.opts}
         self.params += [option for option in make_common_options() if not names & set(option.opts)]
+        for parameter in self.params:
+            parameter.metavar = parameter.metavar or _PLACEHOLDERS.get(parameter.type.name)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # Typer's
+        """Return the parts of the usage line: `[OPTIONS] MIC...`, and `[OUT]` if it is optional."""
+        pieces = ["[OPTIONS]"]
+        for parameter in self.params:
+            if parameter.param_type_name == "argument":
+                name = parameter.metavar or (parameter.name or "").upper()
+                piece = f"{name}{'' if parameter.nargs == 1 else '...'}"
+                pieces.append(piece if parameter.required else f"[{piece}]")
+        return pieces
 
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401  # as in Typer
         """Return the help text: examples in one line, and no option name wrapped at a hyphen."""

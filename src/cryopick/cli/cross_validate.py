@@ -59,7 +59,7 @@ def cross_validate(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Choose the expected number of particles by cross-validation on the labels.
+    """Choose the number of particles by cross-validation.
 
     For each candidate, networks are trained without one part of the labelled micrographs and
     evaluated on the labels of that part. The average precision is a lower bound, because labels are

@@ -49,7 +49,7 @@ def denoise_train(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Train a denoiser on micrographs that were written as two halves.
+    """Train a denoiser on half-sets of micrographs.
 
     Motion correction writes the sums of the even and of the odd frames on request. The denoiser
     learns from those; give it to `cryopick denoise --denoiser`. Run the same command again to

@@ -104,7 +104,7 @@ def evaluate(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Compare picks with true particles, or a model with true regions.
+    """Compare picks, or a model, with true particles.
 
     Prints average precision (AP), precision, recall and F1. Picks and particles are matched one to
     one within a radius. Without --only, the micrographs named in TRUTH are evaluated. With

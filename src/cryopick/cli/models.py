@@ -33,7 +33,9 @@ def show(
     model: Annotated[Path, Argument(metavar="MODEL", help="Model file.")],
     as_json: Json = False,
 ) -> None:
-    """Show the contents of a model file: network, particle, preprocessing, training, results.
+    """Show the contents of a model file.
+
+    Prints network, particle, preprocessing, training and results.
 
     Example: cryopick models show particle.safetensors
     """

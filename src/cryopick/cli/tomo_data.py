@@ -100,10 +100,10 @@ def evaluate(
     unbinned_ang: UnbinnedAng = None,
     as_json: Json = False,
 ) -> None:
-    """Compare picks with true particles in the tomograms that TRUTH names.
+    """Compare picks with true particles in tomograms.
 
-    Prints average precision (AP), precision, recall and F1. Picks and particles are matched one to
-    one within half a diameter.
+    Prints average precision (AP), precision, recall and F1 on those that TRUTH names. Picks and
+    particles are matched one to one within half a diameter.
 
     Example: cryopick tomo evaluate picks.star particles.tsv -t data/tomograms --diameter-ang 150
     """
@@ -167,7 +167,7 @@ def convert(
     unbinned_ang: UnbinnedAng = None,
     force: Force = False,
 ) -> None:
-    """Convert a table of particles in tomograms to another format.
+    """Convert tables of particles in tomograms.
 
     The tomograms give the voxel size and the centre, from which some formats count.
 

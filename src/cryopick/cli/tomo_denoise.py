@@ -36,7 +36,7 @@ def denoise_train(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Train a denoiser for tomograms on their own halves, without clean data.
+    """Train a denoiser on halves of tomograms.
 
     The halves are reconstructed from the even and the odd images of the tilt series, or from the
     even and odd frames of each image. The network learns to predict each half from the other. Use

@@ -35,7 +35,7 @@ UnbinnedAng = Annotated[
 
 tomo: typer.Typer = Application(
     name="tomo",
-    help="Train on tomograms, and pick, simulate and evaluate particles in them.",
+    help="Find particles in tomograms, and train on them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

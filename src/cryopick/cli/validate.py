@@ -27,7 +27,7 @@ _MIN_REFERENCE = 100  # images in the first set
 _SIDE_PX = 40  # of the images: particles are about 27 pixels across, enough to recognise junk
 
 validate: typer.Typer = Application(
-    help="Check picks by 2D classification, or reconstructions by resolution.",
+    help="Check picks by 2D classes, or reconstructions.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -260,7 +260,7 @@ def fsc(
     as_json: Json = False,
     force: Force = False,
 ) -> None:
-    """Measure resolution and anisotropy of a reconstruction from its half maps.
+    """Measure resolution and anisotropy of half maps.
 
     Prints the resolution at a Fourier shell correlation of 0.143, the range over cones of 20°
     around 100 directions, and the sphericity, as 3DFSC does. A picker that misses views makes the
