@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from cryopick.errors import InputError
+from cryopick.errors import InputError, format_count
 from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
 from cryopick.pick.elongation import estimate_width, guess_width
@@ -233,7 +233,8 @@ def _describe_contrast(evidence: Evidence) -> str:
         contrast: evidence.best(contrast) / evidence.scale for contrast in ("dark", "bright")
     }
     return (
-        f"particles are {evidence.contrast} (evidence on {evidence.micrographs} micrographs: "
+        f"particles are {evidence.contrast} (evidence on "
+        f"{format_count(evidence.micrographs, 'micrograph')}: "
         f"{values['dark']:.2f} for dark, {values['bright']:.2f} for bright); "
         "set --contrast to override"
     )

@@ -6,6 +6,7 @@
 
 from typing import Any
 
+from cryopick.errors import format_count
 from cryopick.web.jobs.commands import PRESETS
 from cryopick.web.project.project import AnnotationProject
 
@@ -75,8 +76,8 @@ def _list_warnings(counts: dict[str, int], numbers: dict[str, int]) -> list[str]
     warnings, labels = [], sum(counts.values())
     if labels < _FEW_LABELS:
         warnings.append(
-            f"There are only {labels} labels. Label at least {_FEW_LABELS} particles, better 25, "
-            "for a much better model."
+            f"The project has only {format_count(labels, 'label')}. Label at least {_FEW_LABELS} "
+            "particles, better 25, for a much better model."
         )
     if len(counts) == 1 and len(numbers) > 1:
         warnings.append(
