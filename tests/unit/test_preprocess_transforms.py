@@ -28,6 +28,15 @@ def test_both_libraries_give_the_same_numbers_in_single_precision(workers):
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())  # of float32
 
 
+@pytest.mark.parametrize(("version", "library"), [("1.26.4", "scipy"), ("2.0.0", "numpy")])
+def test_numpy_transforms_small_images_only_where_it_keeps_single_precision(
+    version, library, monkeypatch
+):
+    monkeypatch.setattr(np, "__version__", version)
+
+    assert (choose_transforms(SMALL).rfft2 is np.fft.rfft2) == (library == "numpy")
+
+
 @given(st.integers(1, 20_000))
 def test_the_next_fast_length_is_that_of_scipy(length):
     assert next_fast_length(length) == scipy.fft.next_fast_len(length, real=True)

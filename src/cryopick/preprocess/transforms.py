@@ -1,8 +1,8 @@
 """Fourier transforms by NumPy for small images, and by SciPy for others.
 
 SciPy's are about twice as fast, but importing them takes a sixth of the processor time of picking
-one small micrograph. The choice depends only on the size, so that the same image always gives the
-same numbers.
+one small micrograph. The choice depends only on the size and on NumPy's version, so that the same
+image always gives the same numbers.
 
 - `choose_transforms`: the functions for an image.
 - `Transforms`: these functions.
@@ -45,7 +45,7 @@ def choose_transforms(pixels: int, *, workers: int = 1) -> Transforms:
         pixels: Number of pixels of the image.
         workers: Number of threads, for images that are not small.
     """
-    if pixels <= _MAX_NUMPY_PIXELS:
+    if pixels <= _MAX_NUMPY_PIXELS and _numpy_keeps_single_precision():
         names = ("fft", "ifft", "rfft", "irfft", "rfft2", "irfft2")
         return Transforms(*(getattr(np.fft, name) for name in names))
     from scipy import fft
@@ -55,6 +55,10 @@ def choose_transforms(pixels: int, *, workers: int = 1) -> Transforms:
         partial(fft.ifft, overwrite_x=True, workers=workers),
         *(partial(one, workers=workers) for one in (fft.rfft, fft.irfft, fft.rfft2, fft.irfft2)),
     )
+
+
+def _numpy_keeps_single_precision() -> bool:
+    return int(np.__version__.partition(".")[0]) >= 2  # earlier versions compute in double
 
 
 def next_fast_length(length: int) -> int:
