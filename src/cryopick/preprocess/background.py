@@ -70,10 +70,11 @@ def _average_windows(
     tops = window_starts(image.shape[0], side_y, max(1, side_y // 2))
     lefts = window_starts(image.shape[1], side_x, max(1, side_x // 2))
     averages = np.full((len(tops), len(lefts)), np.nan)
+    is_whole = bool(usable.all())  # selecting pixels takes longer than averaging them
     for row, top in enumerate(tops):
         for column, left in enumerate(lefts):
             area = np.s_[top : top + side_y, left : left + side_x]
-            inside = image[area][usable[area]]
+            inside = image[area] if is_whole else image[area][usable[area]]
             if inside.size > _MIN_USABLE_FRAC * side_y * side_x:
                 averages[row, column] = average(inside)
     return averages, np.array(tops) + (side_y - 1) / 2, np.array(lefts) + (side_x - 1) / 2

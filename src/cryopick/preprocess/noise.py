@@ -9,6 +9,7 @@ as some windows are nearly empty.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -51,8 +52,9 @@ class NoiseEstimate:
     ) -> float:
         """Mean of an image over the usable pixels of the emptiest windows."""
         total, count = 0.0, 0
+        is_whole = bool(usable.all())  # selecting pixels takes longer than summing them
         for window in self.windows:
-            inside = image[window][usable[window]]
+            inside = image[window] if is_whole else image[window][usable[window]]
             total, count = total + float(inside.sum(dtype=np.float64)), count + inside.size
         return total / count if count else float(image[usable].mean())
 
@@ -83,33 +85,63 @@ def estimate_noise(
         for top in window_starts(height, side_y, _STEP_PX)
         for left in window_starts(width, side_x, _STEP_PX)
     ]
-    usable_frac = np.array([usable[window_slice].mean() for window_slice in window_slices])
-    counts = np.flatnonzero(usable_frac >= min(_MIN_USABLE_FRAC, usable_frac.max()))
-    taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1]).astype(np.float32)
-    frequency = np.hypot(np.fft.fftfreq(side_y)[:, None], np.fft.rfftfreq(side_x))
-    ring = np.rint(frequency / FREQUENCIES[1]).astype(np.intp)
-    inside = ring < len(FREQUENCIES)
-    members = np.bincount(ring[inside], minlength=len(FREQUENCIES))
-    filled = members > 0
-    sums = np.zeros((ring.size, len(FREQUENCIES)), np.float32)  # from coefficients to rings
-    sums[np.flatnonzero(inside), ring[inside]] = 1
+    counts = np.arange(len(window_slices))
+    if not usable.all():
+        usable_frac = np.array([usable[window_slice].mean() for window_slice in window_slices])
+        counts = np.flatnonzero(usable_frac >= min(_MIN_USABLE_FRAC, usable_frac.max()))
+    rings = _Rings.of_windows(side_y, side_x)
     power = np.empty((len(counts), len(FREQUENCIES)))
     transforms = choose_transforms(image.size)
     for start in range(0, len(counts), _AT_ONCE):
         block = counts[start : start + _AT_ONCE]
         windows = np.stack([image[window_slices[number]] for number in block])
-        windows = (windows - windows.mean(axis=(1, 2), keepdims=True)) * taper
+        windows = (windows - windows.mean(axis=(1, 2), keepdims=True)) * rings.taper
         spectra = transforms.rfft2(windows).reshape(len(block), -1)
-        power[start : start + len(block)] = np.abs(spectra) ** 2 @ sums
-    power = power[:, filled] / members[filled] / np.square(taper).sum()
-    freedom = np.maximum(2 * members[filled] * _INDEPENDENT_FRAC, 1.0)
-    expected = 2 * _invert_gamma(freedom / 2) / freedom  # quantile of chi-squared
-    noise = np.quantile(power, _QUANTILE, axis=0) / expected
+        power[start : start + len(block)] = np.abs(spectra) ** 2 @ rings.sums
+    power = power[:, rings.filled] / rings.scale
+    noise = np.quantile(power, _QUANTILE, axis=0) / rings.expected_quantile
     signal = power[:, _SIGNAL_RINGS].sum(axis=1)
     emptiest = counts[np.argsort(signal, kind="stable")[: max(1, round(_EMPTY_FRAC * len(counts)))]]
     return NoiseEstimate(
-        np.interp(FREQUENCIES, FREQUENCIES[filled], noise), [window_slices[n] for n in emptiest]
+        np.interp(FREQUENCIES, FREQUENCIES[rings.filled], noise),
+        [window_slices[n] for n in emptiest],
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Rings:
+    """How the spectra of tapered windows are summed at each of `FREQUENCIES`.
+
+    Attributes:
+        taper: Factor of each pixel of a window.
+        sums: Matrix from Fourier coefficients to rings.
+        filled: Rings that hold a coefficient.
+        scale: Sum of a filled ring for white noise of unit power.
+        expected_quantile: The quantile over windows of a filled ring, for the same noise.
+    """
+
+    taper: Float32[np.ndarray, "side_y side_x"]
+    sums: Float32[np.ndarray, "coefficients 33"]
+    filled: Bool[np.ndarray, "33"]
+    scale: Float[np.ndarray, " filled"]
+    expected_quantile: Float[np.ndarray, " filled"]
+
+    @classmethod
+    @cache
+    def of_windows(cls, side_y: int, side_x: int) -> "_Rings":
+        """Compute the sums for windows of a size, once."""
+        taper = np.outer(np.hanning(side_y + 2)[1:-1], np.hanning(side_x + 2)[1:-1])
+        taper = taper.astype(np.float32)
+        frequency = np.hypot(np.fft.fftfreq(side_y)[:, None], np.fft.rfftfreq(side_x))
+        ring = np.rint(frequency / FREQUENCIES[1]).astype(np.intp)
+        inside = ring < len(FREQUENCIES)
+        members = np.bincount(ring[inside], minlength=len(FREQUENCIES))
+        filled = members > 0
+        sums = np.zeros((ring.size, len(FREQUENCIES)), np.float32)
+        sums[np.flatnonzero(inside), ring[inside]] = 1
+        freedom = np.maximum(2 * members[filled] * _INDEPENDENT_FRAC, 1.0)
+        expected = 2 * _invert_gamma(freedom / 2) / freedom  # quantile of chi-squared
+        return cls(taper, sums, filled, members[filled] * np.square(taper).sum(), expected)
 
 
 def _invert_gamma(shape: Float[np.ndarray, " rings"]) -> Float[np.ndarray, " rings"]:
