@@ -14,7 +14,7 @@ from cryopick.inference.engine import optimize_for_inference
 from cryopick.inference.score_map import compute_score_map
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.model_file import Model, load_model, save_model
+from cryopick.model.model_file import Model, load_kept_model, load_model, save_model
 from cryopick.model.networks import Scorer, extract_network
 from cryopick.preprocess.histogram import histogram
 from cryopick.preprocess.normalize import Normalization, fit_normalization
@@ -290,3 +290,15 @@ def test_the_width_must_be_positive(path):
     rewrite(path, {**description, "width_ang": -3.0}, tensors)
 
     assert "width_ang" in load_error(path)
+
+
+def test_a_kept_model_is_read_again_only_if_its_file_has_changed(path):
+    first, second = load_kept_model(path), load_kept_model(path)
+    save_model(replace(model(), diameter_ang=80.0), path, overwrite=True)
+    third = load_kept_model(path)
+
+    assert first is second
+    assert (first.diameter_ang, third.diameter_ang) == (190.0, 80.0)
+    path.unlink()
+    with pytest.raises(InputError, match="no such model file"):
+        load_kept_model(path)

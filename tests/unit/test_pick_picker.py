@@ -13,10 +13,10 @@ from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.mrc import write_mrc
 from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.model_file import Model
+from cryopick.model.model_file import Model, load_kept_model, save_model
 from cryopick.model.networks import extract_network
 from cryopick.pick.centring import measure_centre_offset
-from cryopick.pick.picker import Picker, find_peaks, start_compiling
+from cryopick.pick.picker import Picker, find_peaks, start_compiling, start_loading
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
 
@@ -368,3 +368,20 @@ def test_a_picker_waits_for_the_network_that_is_compiled_in_the_background(monke
 
     assert len(pickers) == 1
     assert compiled == [first, second]  # each once, in this order
+
+
+def test_a_model_that_is_loaded_in_the_background_is_that_of_later_pickers(tmp_path, monkeypatch):
+    compiled, create_engine = [], engine._create_engine
+
+    def create(network, *options):
+        compiled.append(network)
+        return create_engine(network, *options)
+
+    monkeypatch.setattr(engine, "_create_engine", create)
+    save_model(MODEL, tmp_path / "m.safetensors")
+    start_loading(tmp_path / "missing.safetensors", PickSettings(), "cpu")  # raises nothing
+    start_loading(tmp_path / "m.safetensors", PickSettings(), "cpu")
+    model = load_kept_model(tmp_path / "m.safetensors")
+    Picker.create(model, PickSettings(), CPU)
+
+    assert compiled == [model.network]

@@ -75,10 +75,8 @@ def pick(
 
     Example: cryopick pick micrographs --diameter-ang 150 -o picks.star
     """
-    from cryopick.io.inputs import find_micrographs
-    from cryopick.model.class_models import list_classes
     from cryopick.model.model_file import GENERAL_MODEL
-    from cryopick.workflows.picking import PickJob, pick_micrographs
+    from cryopick.pick.picker import start_loading
 
     threshold = options.values.get("threshold")
     cuts_automatically = threshold == AUTO
@@ -86,6 +84,13 @@ def pick(
     if drop_empty and not cuts_automatically:
         raise BadParameter("--drop-empty needs --threshold auto")
     settings = options.build(config)
+    if cluster is None:
+        start_loading(model or GENERAL_MODEL, settings, device)
+    # The networks are compiled while all that follows is imported.
+    from cryopick.io.inputs import find_micrographs
+    from cryopick.model.class_models import list_classes
+    from cryopick.workflows.picking import PickJob, pick_micrographs
+
     paths = find_micrographs(micrographs)
     refuse_tomograms(paths, "pick")
     output = TableOutput.plan(paths, out, shard, table_format=table_format, box_px=box_px)

@@ -5,6 +5,7 @@ has the key `guide` and the calibration the key `odds`.
 
 - `Model`: a network with the preprocessing of its input.
 - `save_model`, `load_model`: write and read a model file.
+- `load_kept_model`: read a model file once, for pickers.
 - `get_label_scores`: scores of labels that a model did not learn from.
 - `GENERAL_MODEL`: path of the general model; `train/pretrain` trains it.
 """
@@ -12,8 +13,9 @@ has the key `guide` and the calibration the key `odds`.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +34,15 @@ from cryopick.runs.atomic_write import atomic_write
 if TYPE_CHECKING:
     from cryopick.model.networks import Scorer
 
-__all__ = ["GENERAL_MODEL", "LABEL_SCORES", "Model", "get_label_scores", "load_model", "save_model"]
+__all__ = [
+    "GENERAL_MODEL",
+    "LABEL_SCORES",
+    "Model",
+    "get_label_scores",
+    "load_kept_model",
+    "load_model",
+    "save_model",
+]
 
 # Defined here because `train/pretrain` imports the simulation, which picking does not need.
 GENERAL_MODEL = Path(__file__).with_name("general.safetensors")
@@ -43,6 +53,8 @@ _PARTNER_PREFIX = "guide/"  # of the names of the ensemble partner's weights
 _HEAD_SPREAD = "head spread"  # name of a tensor
 _MAX_OFFSET_PX = 4.0  # a quarter of a particle
 _MAX_WIDTH = 1024  # channels; a file that requires more is rejected rather than allocated
+_KEPT_MODELS = 4
+_reading = Lock()  # a thread waits for a model that another one is reading
 _DAMAGED_FILE_ERRORS = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
 
 
@@ -183,6 +195,27 @@ def load_model(path: Path | str) -> Model:
             f"{path}: the model file is damaged or from another version ({reason}); "
             "train the model again or update cryopick"
         ) from error
+
+
+def load_kept_model(path: Path) -> Model:
+    """Read a model file, or return the model if it was read before and has not changed since.
+
+    Its networks are then compiled once, too. Its arrays must not be modified.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: The file is not a cryopick model, or was written by a later version.
+    """
+    with _reading:
+        if not path.is_file():
+            return load_model(path)  # raises the error
+        facts = path.stat()
+        return _load_version(path.resolve(), (facts.st_ino, facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache(maxsize=_KEPT_MODELS)
+def _load_version(path: Path, _: tuple[int, int, int]) -> Model:
+    return load_model(path)
 
 
 def _describe_network(network: TrainedNetwork) -> dict[str, Any]:

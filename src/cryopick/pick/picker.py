@@ -3,7 +3,7 @@
 - `Picker`: a model on a device, with the settings of picking.
 - `ScoredMicrograph`: a prepared micrograph with its score map.
 - `find_peaks`: find the particles in a score map.
-- `start_compiling`: compile the networks of a model in the background.
+- `start_compiling`, `start_loading`: compile networks in the background.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from cryopick.inference.engine import DenseEnsemble, optimize_ensemble, resolve_
 from cryopick.inference.prefetch import Prefetcher
 from cryopick.inference.score_map import ScoreMap, compute_ensemble_score_map
 from cryopick.io.images.micrograph import Micrograph, read_micrograph
-from cryopick.model.device import AnyDevice
-from cryopick.model.model_file import Model
+from cryopick.model.device import AnyDevice, choose_device
+from cryopick.model.model_file import Model, load_kept_model
 from cryopick.pick.elongated import SPACING_FRAC, filter_if_elongated
 from cryopick.pick.settings import PickSettings, is_elongated
 from cryopick.pick.suppression import (
@@ -38,7 +38,14 @@ from cryopick.preprocess.working_size import check_pick_count
 from cryopick.regions import Regions
 from cryopick.runs.parallel import available_cores
 
-__all__ = ["Picker", "ScoredMicrograph", "default_step_px", "find_peaks", "start_compiling"]
+__all__ = [
+    "Picker",
+    "ScoredMicrograph",
+    "default_step_px",
+    "find_peaks",
+    "start_compiling",
+    "start_loading",
+]
 
 _SPACING_FRAC = 0.6  # default distance between compact particles, in diameters (decision 0021)
 _MAX_WORKERS = 4  # micrographs in memory, about 150 MB each; further cores share the work on each
@@ -279,12 +286,25 @@ def start_compiling(model: Model, settings: PickSettings, device: AnyDevice) -> 
     The first network is compiled first, as the choice of size and contrast needs it alone. Errors
     are left to those pickers.
     """
-    if device.type != "cpu":
-        return
+    Thread(target=_compile_networks, args=(model, settings, device)).start()
 
-    def compile_networks() -> None:
+
+def start_loading(model_file: Path, settings: PickSettings, device_name: str) -> None:
+    """Load a model and compile its networks in the background, while a command reads its inputs.
+
+    Errors are left to `load_kept_model` and to the pickers.
+    """
+
+    def load() -> None:
+        with suppress(Exception):
+            device = choose_device(device_name)
+            _compile_networks(load_kept_model(model_file), settings, device)
+
+    Thread(target=load).start()
+
+
+def _compile_networks(model: Model, settings: PickSettings, device: AnyDevice) -> None:
+    if device.type == "cpu":
         with suppress(Exception):
             Picker.create(replace(model, partner=None), settings, device)
             Picker.create(model, settings, device)
-
-    Thread(target=compile_networks).start()

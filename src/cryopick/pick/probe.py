@@ -12,6 +12,7 @@ scored pixels is limited, so that it takes seconds at most.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def probe_micrographs(
     # The choice needs only the first network of the general model.
     alone = replace(model, partner=None, calibration=None) if model.partner else model
     contrasts = tuple(sign for sign in _SIGNS if settings.contrast in ("auto", sign))
-    prober = _Prober(Picker.create(alone, fixed, device), sorted(sizes_ang), contrasts)
+    prober = _Prober(alone, fixed, device, sorted(sizes_ang), contrasts)
     for path in paths:
         if prober.micrographs >= max_micrographs or prober.scored_px > _MAX_SCORED_PX:
             break
@@ -124,9 +125,11 @@ class _Peaks:
 
 @dataclass
 class _Prober:
-    """The picker with what was scored so far."""
+    """The model and its settings, with what was scored so far."""
 
-    picker: Picker
+    model: Model
+    settings: PickSettings
+    device: AnyDevice
     sizes_ang: list[float]
     contrasts: Sequence[FixedContrast]
     micrographs: int = 0
@@ -142,6 +145,11 @@ class _Prober:
         default_factory=lambda: defaultdict(list)
     )
 
+    @cached_property
+    def picker(self) -> Picker:
+        """The picker; its network may still be being compiled while a micrograph is read."""
+        return Picker.create(self.model, self.settings, self.device)
+
     def score(self, path: Path) -> None:
         """Score a micrograph at all sizes that fit it.
 
@@ -149,13 +157,14 @@ class _Prober:
             MicrographError: The file cannot be used, or no size fits it.
         """
         base, base_px_ang = self._rescale(path)
-        diameter_px = self.picker.model.diameter_px
+        diameter_px = self.model.diameter_px
         factors = {size_ang: size_ang / diameter_px / base_px_ang for size_ang in self.sizes_ang}
         fitting = [
             size_ang
             for size_ang, factor in factors.items()
             if factor >= 1 - 1e-9 and min(base.image.shape) / factor >= _MIN_DIAMETERS * diameter_px
         ]
+        self.picker  # noqa: B018  # before threads use it
         measured = map_in_order(
             lambda size_ang: self._measure(base, max(1.0, factors[size_ang]), size_ang), fitting
         )
@@ -179,7 +188,7 @@ class _Prober:
 
     def _rescale(self, path: Path) -> tuple[RescaledMicrograph, float]:
         """Resample a micrograph at the finest scale that fits it; return its pixel size as well."""
-        settings, model = self.picker.settings, self.picker.model
+        settings, model = self.settings, self.model
         micrograph = read_micrograph(path, pixel_size_ang=settings.pixel_size_ang)
         pixel_size_ang = raw_pixel_size(path, micrograph.pixel_size_ang)
         for size_ang in self.sizes_ang:

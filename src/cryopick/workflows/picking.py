@@ -20,7 +20,7 @@ from cryopick.evaluate.expectation import select_automatically
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import AnyDevice, require_device
-from cryopick.model.model_file import Model, load_model
+from cryopick.model.model_file import Model, load_kept_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.centring import measure_centre_offset
 from cryopick.pick.decisions import resolve_settings
@@ -128,7 +128,7 @@ def pick_micrographs(job: PickJob, events: Events) -> PickResult:
         OutputExistsError: The output belongs to another task, and is not to be replaced.
         BusyError: Another process is working on the same output.
     """
-    model = job.model if isinstance(job.model, Model) else load_model(job.model)
+    model = job.model if isinstance(job.model, Model) else load_kept_model(job.model)
     as_given = job.settings
     job = _resolve_settings(job, model, events)
     examined = _list_examined(job, as_given)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +31,8 @@ from cryopick.inference.engine import DenseNetwork, optimize_for_inference
 from cryopick.inference.score_map import ScoreMap, compute_score_map
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import CPU, AnyDevice, Device, choose_device, count_gpus
-from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_kept_model, load_model
+from cryopick.model.trained_network import TrainedNetwork
 from cryopick.pick.picker import Picker, find_peaks, start_compiling
 from cryopick.pick.settings import PickSettings
 from cryopick.pick.suppression import suppress_non_maxima
@@ -59,8 +60,6 @@ IN_PIXELS = "lengths in pixels of the images as given"
 PRETRAINED_NAMES = ("resnet8", "resnet16")  # also with the suffixes _u32 and _u64
 _NO_MODEL = "none"
 _KEPT_MODELS = 4
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +185,10 @@ def open_detector(
     if name == _NO_MODEL:
         return Detector(_read_scores)
     if path.is_file() and not is_cryopick_model(path):
-        topaz_network = _read_once(read_topaz_model, path, identify_file(path))
+        topaz_network = _read_topaz_model_once(path, identify_file(path))
         network = optimize_for_inference(topaz_network, device=device, step_px=1)
         return Detector(lambda image: _score_with_topaz_detector(image, network))
-    model_file = _find_model(name)
-    model = _read_once(load_model, model_file, identify_file(model_file))
+    model = load_kept_model(_find_model(name))
     step_px = 1 if dense else None
     depends_on_size = model.summary.get("lengths") != IN_PIXELS
     if not depends_on_size:
@@ -236,12 +234,9 @@ def _find_model(name: str) -> Path:
 
 
 @lru_cache(maxsize=_KEPT_MODELS)
-def _read_once(read: Callable[[Path], Read], path: Path, identity: str) -> Read:  # noqa: ARG001
-    """Read a file once: a worker gets many calls with the same model.
-
-    Its network is then compiled once, too. The identity is that of a file which is not replaced.
-    """
-    return read(path)
+def _read_topaz_model_once(path: Path, identity: str) -> TrainedNetwork:  # noqa: ARG001
+    """Read a model of Topaz once: a worker gets many calls with the same one."""
+    return read_topaz_model(path)
 
 
 def is_cryopick_model(path: Path) -> bool:
