@@ -14,9 +14,10 @@ from cryopick.model.calibration import Calibration
 from cryopick.model.model_file import Model
 from cryopick.model.networks import extract_network
 from cryopick.pick.decisions import resolve_settings
-from cryopick.pick.evidence import Evidence, measure_evidence
+from cryopick.pick.elongated import ScoresAlong
+from cryopick.pick.evidence import Evidence, measure_evidence, measure_size_evidence
 from cryopick.pick.picker import Picker
-from cryopick.pick.probe import Probe, probe_micrographs
+from cryopick.pick.probe import Probe, ProbePlan, probe_micrographs
 from cryopick.pick.settings import PickSettings
 from cryopick.preprocess.normalize import Normalization
 from cryopick.workflows.table_output import TableOutput
@@ -52,13 +53,18 @@ def resolve(paths, **settings):
 def probe_scale(monkeypatch):
     """Replace the network by one whose scores fall off from those at a size of 108 Å."""
 
-    def probe(model, settings, device, paths, sizes_ang, max_micrographs=8):
+    def probe(model, settings, device, paths, plan):
         logits = {
             (contrast, size): np.full(12, height - 4 * abs(np.log(size / DIAMETER_ANG)))
-            for size in sizes_ang
+            for size in plan.sizes_ang
             for contrast, height in (("dark", 4.0), ("bright", 0.5))
         }
-        return Probe(logits, {}, dict.fromkeys(sizes_ang, 1e6), 1)
+        along = {
+            (contrast, size, length): ScoresAlong(np.full(5, 0.4), np.ones(20))
+            for contrast, size in logits
+            for length in plan.lengths_ang
+        }
+        return Probe(logits, {}, dict.fromkeys(plan.sizes_ang, 1e6), 1, along)
 
     monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
 
@@ -143,7 +149,9 @@ def test_a_size_cannot_be_estimated_without_particles(tmp_path):
 def test_scores_are_probed_at_all_sizes_and_both_contrasts(tmp_path):
     paths = [tmp_path / "missing.mrc", micrograph(tmp_path)]
 
-    probe = probe_micrographs(MODEL, PickSettings(), CPU, paths, [4.0, 80.0, 108.0, 5000.0])
+    plan = ProbePlan([4.0, 80.0, 108.0, 5000.0])
+
+    probe = probe_micrographs(MODEL, PickSettings(), CPU, paths, plan)
 
     assert probe.micrographs == 1
     assert probe.sizes_ang == [80.0, 108.0]  # the others do not fit the micrograph
@@ -160,6 +168,32 @@ def test_evidence_is_that_of_strong_peaks_per_area():
 
     assert once.best("dark") / once.best("bright") == pytest.approx(10.0)
     assert once.best("dark") == pytest.approx(2 * twice.best("dark"))
+
+
+def test_what_noise_alone_would_show_at_a_size_is_no_evidence_of_it():
+    sizes_ang, side_ang = (50.0, 100.0, 200.0), 5000.0
+    noise = {size: np.full(round(0.004 * (side_ang / size) ** 2), 0.5) for size in sizes_ang}
+    logits = {("dark", size): peaks for size, peaks in noise.items()}
+    logits["dark", 200.0] = np.append(noise[200.0], [1.0] * 9)
+
+    evidence = measure_size_evidence(Probe(logits, {}, dict.fromkeys(sizes_ang, 25e6), 1), "dark")
+
+    assert noise[50.0].sum() > logits["dark", 200.0].sum()
+    assert evidence[50.0] == evidence[100.0] == 0 < evidence[200.0]
+
+
+def test_a_given_size_is_preferred_among_sizes_of_equal_evidence():
+    sizes_ang = (60.0, 100.0, 160.0)
+    probe = Probe(
+        {("dark", size): np.full(900, 3.0) for size in sizes_ang},
+        {},
+        dict.fromkeys(sizes_ang, 1e6),
+        1,
+    )
+
+    evidence = measure_size_evidence(probe, "dark", 150.0)
+
+    assert max(evidence, key=evidence.__getitem__) == 160.0
 
 
 def test_bright_needs_more_evidence_than_dark():
@@ -188,14 +222,15 @@ def test_a_few_bright_peaks_of_noise_do_not_make_the_particles_bright():
 def test_a_doubtful_contrast_is_decided_on_more_micrographs(monkeypatch):
     seen = []
 
-    def probe(model, settings, device, paths, sizes_ang, *more):
-        seen.append(list(sizes_ang))
+    def probe(model, settings, device, paths, plan):
+        seen.append(list(plan.sizes_ang))
         bright = 5 if len(seen) == 1 else 30  # of which the second look sees more, beside more dark
         logits = {}
-        for size in sizes_ang:
+        for size in plan.sizes_ang:
             logits["dark", size] = np.ones(3 if len(seen) == 1 else 60)
             logits["bright", size] = np.ones(bright)
-        return Probe(logits, {}, dict.fromkeys(sizes_ang, 1e6 * (1 if len(seen) == 1 else 8)), 1)
+        area_ang2 = 1e6 * (1 if len(seen) == 1 else 8)
+        return Probe(logits, {}, dict.fromkeys(plan.sizes_ang, area_ang2), 1)
 
     monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
     settings = PickSettings(diameter_ang=100.0, scale_ang=100.0, contrast="auto")

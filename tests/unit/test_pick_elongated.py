@@ -6,7 +6,7 @@ from cryopick.pick.elongated import (
     filter_elongated,
     filter_if_elongated,
     find_axes,
-    measure_directionality,
+    measure_along,
 )
 from cryopick.pick.settings import is_elongated
 
@@ -101,9 +101,9 @@ def test_scores_of_rods_depend_on_the_direction_and_those_of_discs_do_not(lift):
     noise = rng.normal(0, 1, rods.shape)
 
     of_rods, of_discs = (
-        measure_directionality(
+        measure_along(
             ScoreMap((logits + noise + lift).astype(np.float32), 2), usable, length_px=80.0
-        ).mean()
+        ).directionality.mean()
         for logits in (rods, discs)
     )
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import label
 
 from cryopick.inference.score_map import ScoreMap
-from cryopick.pick.elongation import estimate_width, guess_width, measure_regions
+from cryopick.pick.elongation import are_compact, estimate_width, guess_width, measure_regions
 
 
 def rods(count, length, width):
@@ -64,6 +64,14 @@ def test_few_or_compact_regions_say_nothing():
     assert estimate_width([few]) is None
     assert estimate_width([compact]) is None
     assert estimate_width([np.concatenate([rods_regions(6), compact, compact, compact])]) is None
+
+
+def test_many_compact_regions_show_that_particles_are_not_elongated():
+    compact, long = measure_regions(*rods(8, length=24, width=20)), rods_regions(8)
+
+    assert are_compact(np.concatenate([compact, compact]))
+    assert not are_compact(compact)  # too few
+    assert not are_compact(np.concatenate([compact, long, long]))
 
 
 def rods_regions(count):

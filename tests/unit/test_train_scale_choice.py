@@ -32,7 +32,7 @@ def asked(monkeypatch):
 
     def resolve(model, settings, device, paths):
         settings_list.append(settings)
-        found = replace(settings, contrast="bright", width_ang=30.0, scale_ang=95.0)
+        found = replace(settings, contrast="bright", width_ang=30.0, scale_ang=95.0, diameter_ang=320.0)
         return found, [Decision("contrast", "particles are bright")]
 
     monkeypatch.setattr("cryopick.workflows.scale_choice.resolve_settings", resolve)
@@ -45,6 +45,7 @@ def test_training_decides_as_picking_does(asked):
     chosen = choose_scale(SETTINGS, [], CPU, events)
 
     assert (chosen.contrast, chosen.width_ang, chosen.scale_ang) == ("bright", 30.0, 95.0)
+    assert chosen.diameter_ang == 320.0
     assert chosen.working_size_ang == pytest.approx(95 / 17)
     assert (asked[0].diameter_ang, asked[0].pixel_size_ang) == (300.0, 2.0)
     assert events.notices == ["particles are bright"]

@@ -32,13 +32,13 @@ def probe_best_at(monkeypatch):
     """Let one size and contrast have much more evidence than the others."""
 
     def replace_probe(best):
-        def probe(model, settings, device, paths, sizes_ang):
+        def probe(model, settings, device, paths, plan):
             logits = {
                 (contrast, size): np.full(12, 3.0 if (contrast, round(size)) == best else 0.1)
-                for size in sizes_ang
+                for size in plan.sizes_ang
                 for contrast in ("dark", "bright")
             }
-            return Probe(logits, {}, dict.fromkeys(sizes_ang, 1e6), 1)
+            return Probe(logits, {}, dict.fromkeys(plan.sizes_ang, 1e6), 1)
 
         monkeypatch.setattr(empty_check, "probe_micrographs", probe)
         verdicts = [Verdict.PROBABLY_EMPTY]

@@ -8,7 +8,7 @@ settings, so that all micrographs are picked alike.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Literal
 from cryopick.errors import InputError, format_count
 from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
-from cryopick.pick.elongation import estimate_width, guess_width
-from cryopick.pick.evidence import Evidence, measure_evidence
-from cryopick.pick.probe import Probe, probe_micrographs
+from cryopick.pick.elongation_search import ProbeMicrographs, Sides, find_elongation
+from cryopick.pick.evidence import Evidence, measure_evidence, measure_size_evidence
+from cryopick.pick.probe import Probe, ProbePlan, probe_micrographs
 from cryopick.pick.settings import FixedContrast, PickSettings, is_elongated
 
 __all__ = ["Decision", "resolve_settings"]
@@ -28,9 +28,10 @@ _STEP = 1.25  # ratio of neighbouring sizes
 # Number of smaller and of larger sizes that are tried around a given one. If the last is the best,
 # one more follows.
 _STEPS_AROUND = 2
-_SMALLEST_ANG, _LARGEST_ANG = 50.0, 560.0  # sizes that are tried if none is given
-_FINE_DIVISORS = (2.0, 3.0)  # of a given diameter, to find out whether particles are elongated
-_MAX_FINE_MICROGRAPHS = 3
+_SMALLEST_ANG, _LARGEST_ANG = 50.0, 870.0  # sizes that are tried if none is given
+# Assumed lengths of elongated particles, relative to a given or an estimated size: without a given
+# one, the best scale of compact particles lies between the width and the length.
+_GIVEN_LENGTHS, _OPEN_LENGTHS = (1.0, 1.56), (1.0, 1.56, 2.44)
 _FINEST_SIDE = 0.3  # smallest scale of elongated particles, in lengths
 _REPORTED_RATIO = 1.2  # of scale and diameter, from which on it is reported to the user
 
@@ -74,60 +75,76 @@ def resolve_settings(
     is_open = settings.contrast == "auto" or settings.scale_ang is None
     if not model.detects_contrast or not is_open:
         return _close_range(settings), []
-    first = probe_micrographs(model, settings, device, paths, _list_sizes(settings))
-    evidence = measure_evidence(first)
+    probe = partial(probe_micrographs, model, settings, device, paths)
+    first = probe(ProbePlan(_list_sizes(settings)))
     decisions = []
     if settings.contrast == "auto":
+        evidence = measure_evidence(first)
         if evidence.is_contrast_doubtful:  # fewer sizes leave time for more micrographs
-            second_look = probe_micrographs(model, settings, device, paths, evidence.best_sizes)
-            evidence = evidence.add(measure_evidence(second_look))
+            evidence = evidence.add(measure_evidence(probe(ProbePlan(evidence.best_sizes))))
         settings = replace(settings, contrast=evidence.contrast)
         if evidence.contrast == "bright":
             decisions.append(Decision("contrast", _describe_contrast(evidence)))
-    probe = partial(probe_micrographs, model, settings, device, paths)  # in one contrast from here
-    if settings.scale_ang is None and settings.width_ang is None and settings.diameter_ang:
-        settings, further_decisions = _find_elongation(settings, settings.diameter_ang, probe)
-        decisions += further_decisions
     if settings.scale_ang is None:
-        given_ang = _mean_side(settings)
-        evidence = measure_evidence(first, given_ang)
-        further_ang = _extend_sizes(settings, evidence)
-        if further_ang is not None:
-            further = probe([further_ang], evidence.micrographs)
-            evidence = evidence.add(measure_evidence(further, given_ang))
-        settings, further_decisions = _choose_size(settings, evidence)
-        decisions += further_decisions
+        probe = partial(probe_micrographs, model, settings, device, paths)  # in that contrast
+        settings, decision = _decide_size(settings, first, probe)
+        decisions += [decision] if decision else []
     return settings, decisions
 
 
-def _find_elongation(
-    settings: PickSettings, length_ang: float, probe: Callable[..., Probe]
-) -> tuple[PickSettings, list[Decision]]:
-    """Set width and scale if the particles are elongated, by the scores at finer scales."""
+def _decide_size(
+    settings: PickSettings, first: Probe, probe: ProbeMicrographs
+) -> tuple[PickSettings, Decision | None]:
+    """Decide on the scale, and on the diameter and the width where they are not given."""
     assert settings.contrast != "auto", "was decided before"
-    fine = probe([length_ang / divisor for divisor in _FINE_DIVISORS], _MAX_FINE_MICROGRAPHS)
-    width_ang = estimate_width(
-        regions
-        for (contrast, _), regions in fine.regions_ang.items()
-        if contrast == settings.contrast
-    )
-    if width_ang is None:
-        width_ang = guess_width(
-            {
-                size: values
-                for (contrast, size), values in fine.directionality.items()
-                if contrast == settings.contrast
-            },
-            length_ang,
+    given_ang = _mean_side(settings)
+    by_size = measure_size_evidence(first, settings.contrast, given_ang)
+    if given_ang is None and not any(by_size.values()):
+        raise InputError(
+            "the particle size could not be estimated, as no particles were found at any "
+            "size; add --diameter-ang, the particle diameter in ångströms"
         )
-    if width_ang is None or not is_elongated(length_ang, width_ang):
-        return settings, []
-    settings = replace(settings, width_ang=width_ang, scale_ang=math.sqrt(length_ang * width_ang))
+    if settings.width_ang is None:
+        sides = find_elongation(_list_lengths(settings, by_size), settings.contrast, probe)
+        if sides is not None:
+            return _choose_sides(settings, sides)
+    further_ang = _extend_sizes(by_size) if settings.diameter_ang else None
+    if further_ang is not None:
+        further = probe(ProbePlan([further_ang], max_micrographs=first.micrographs))
+        by_size |= measure_size_evidence(further, settings.contrast, given_ang)
+    return _choose_size(settings, dict(sorted(by_size.items())))
+
+
+def _list_lengths(settings: PickSettings, by_size: Mapping[float, float]) -> list[float]:
+    """List the lengths that are assumed to find out whether particles are elongated."""
+    if settings.diameter_ang is not None:
+        return [factor * settings.diameter_ang for factor in _GIVEN_LENGTHS]
+    best_ang = max(by_size, key=lambda size: by_size[size])
+    _, largest_ang = settings.diameter_range_ang or (0.0, math.inf)
+    lengths_ang = [factor * best_ang for factor in _OPEN_LENGTHS]
+    return [length_ang for length_ang in lengths_ang if length_ang <= largest_ang]
+
+
+def _choose_sides(settings: PickSettings, sides: Sides) -> tuple[PickSettings, Decision]:
+    """Set the length, the width and the scale of elongated particles."""
+    given_ang = settings.diameter_ang
+    text = f"particles are elongated, about {sides.width_ang:.0f} Å wide"
+    if given_ang is None:
+        text = f"{_describe_open_size(settings)}: {text} and {sides.length_ang:.0f} Å long"
+    elif sides.length_ang != given_ang:
+        text += f", and about {sides.length_ang:.0f} Å long, not the given {given_ang:.0f} Å"
     message = (
-        f"particles are elongated, about {width_ang:.0f} Å wide; set --width-ang to override "
-        f"({length_ang:.0f} for particles that are not)"
+        f"{text}; set --width-ang as well as --diameter-ang to override (both the same for "
+        "particles that are not elongated)"
     )
-    return settings, [Decision("size", message)]
+    chosen = replace(
+        settings,
+        diameter_ang=sides.length_ang,
+        diameter_range_ang=None,
+        width_ang=sides.width_ang,
+        scale_ang=math.sqrt(sides.length_ang * sides.width_ang),
+    )
+    return chosen, Decision("size", message)
 
 
 def _mean_side(settings: PickSettings) -> float | None:
@@ -165,11 +182,9 @@ def _list_sizes(settings: PickSettings) -> list[float]:
     return [settings.diameter_ang * _STEP**step for step in range(-steps_down, _STEPS_AROUND + 1)]
 
 
-def _extend_sizes(settings: PickSettings, evidence: Evidence) -> float | None:
-    """Return the next size if a size was given and the best one is the smallest or the largest."""
-    assert settings.contrast != "auto", "was decided before"
-    by_size = evidence.by_size(settings.contrast)
-    if settings.diameter_ang is None or len(by_size) < 2 or not any(by_size.values()):
+def _extend_sizes(by_size: Mapping[float, float]) -> float | None:
+    """Return the next size if the best one is the smallest or the largest."""
+    if len(by_size) < 2 or not any(by_size.values()):
         return None
     best_ang = max(by_size, key=lambda size: by_size[size])
     if best_ang == max(by_size):
@@ -183,30 +198,21 @@ def _divide(low_ang: float, high_ang: float) -> list[float]:
     return [low_ang * (high_ang / low_ang) ** (step / steps) for step in range(steps + 1)]
 
 
-def _choose_size(settings: PickSettings, evidence: Evidence) -> tuple[PickSettings, list[Decision]]:
-    """Choose the scale, and the diameter where none is given."""
-    assert settings.contrast != "auto", "was decided before"
-    by_size = evidence.by_size(settings.contrast)
+def _choose_size(
+    settings: PickSettings, by_size: Mapping[float, float]
+) -> tuple[PickSettings, Decision | None]:
+    """Choose the scale of particles that are not elongated, and the diameter if none is given."""
     given_ang = settings.diameter_ang
-    if not any(by_size.values()):
-        if given_ang is None:
-            raise InputError(
-                "the particle size could not be estimated, as no particles were found at any "
-                "size; add --diameter-ang, the particle diameter in ångströms"
-            )
-        return replace(settings, scale_ang=given_ang), []
+    highest = max(by_size.values(), default=0.0)
+    if not highest:
+        return replace(settings, scale_ang=given_ang), None
     scale_ang = max(by_size, key=lambda size: by_size[size])
-    reason = "size not given" if settings.diameter_range_ang is None else "size given as a range"
-    settings = replace(
-        settings,
-        scale_ang=scale_ang,
-        diameter_ang=given_ang or scale_ang,
-        diameter_range_ang=None,
-    )
-    evidence_text = _describe_neighbours(by_size, scale_ang, evidence.scale)
+    relative = {size: value / highest for size, value in by_size.items()}
+    evidence_text = _describe_neighbours(relative, scale_ang)
+    message = ""
     if given_ang is None:
         message = (
-            f"{reason}: estimated {scale_ang:.0f} Å ({evidence_text}); "
+            f"{_describe_open_size(settings)}: estimated {scale_ang:.0f} Å ({evidence_text}); "
             "set --diameter-ang to override"
         )
     elif len(by_size) > 1 and max(scale_ang / given_ang, given_ang / scale_ang) > _REPORTED_RATIO:
@@ -214,18 +220,25 @@ def _choose_size(settings: PickSettings, evidence: Evidence) -> tuple[PickSettin
             f"scores are highest at the scale of {scale_ang:.0f} Å, not of the given "
             f"{given_ang:.0f} Å ({evidence_text}); set --scale-ang to override"
         )
-    else:
-        return settings, []
-    relative = {size: value / evidence.scale for size, value in by_size.items()}
-    return settings, [Decision("size", message, relative)]
+    chosen = replace(
+        settings,
+        scale_ang=scale_ang,
+        diameter_ang=given_ang or scale_ang,
+        diameter_range_ang=None,
+    )
+    return chosen, Decision("size", message, relative) if message else None
 
 
-def _describe_neighbours(by_size: dict[float, float], best_ang: float, unit: float) -> str:
+def _describe_open_size(settings: PickSettings) -> str:
+    return "size not given" if settings.diameter_range_ang is None else "size given as a range"
+
+
+def _describe_neighbours(relative: Mapping[float, float], best_ang: float) -> str:
     """Describe the evidence at a size and at the sizes beside it."""
-    sizes = list(by_size)
+    sizes = list(relative)
     at = sizes.index(best_ang)
     nearby = sizes[max(0, at - 1) : at + 2]
-    return "evidence: " + ", ".join(f"{size:.0f} Å {by_size[size] / unit:.2f}" for size in nearby)
+    return "evidence: " + ", ".join(f"{size:.0f} Å {relative[size]:.2f}" for size in nearby)
 
 
 def _describe_contrast(evidence: Evidence) -> str:

@@ -4,12 +4,14 @@ At a scale where a rod is a few pixels wide, the network scores all of its lengt
 the rod's shape, in many directions, has its maximum where the whole rod is under it: at the centre.
 
 - `filter_elongated`: filter a score map for particles of a given length and width.
-- `measure_directionality`: how much the scores at the best peaks depend on the direction.
+- `measure_along`: how high the scores are along particles of a length, and how directional.
+- `ScoresAlong`: the result.
 - `filter_if_elongated`: the same where the sides are known, on the scale of compact particles.
 - `find_axes`: the line through each of some particles along which the scores are highest.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,10 +22,11 @@ from cryopick.preprocess.transforms import choose_transforms, next_fast_length
 
 __all__ = [
     "SPACING_FRAC",
+    "ScoresAlong",
     "filter_elongated",
     "filter_if_elongated",
     "find_axes",
-    "measure_directionality",
+    "measure_along",
 ]
 
 SPACING_FRAC = 0.5  # default distance between picks, as a fraction of the length
@@ -61,22 +64,31 @@ def filter_elongated(scores: ScoreMap, *, length_px: float, width_px: float) -> 
     return ScoreMap(highest, scores.step_px)
 
 
-def measure_directionality(
-    scores: ScoreMap, usable: Bool[np.ndarray, "height width"], *, length_px: float
-) -> Float[np.ndarray, " peaks"]:
-    """Compare the mean along the best direction with that over all directions, at the best peaks.
+@dataclass(frozen=True, eq=False)
+class ScoresAlong:
+    """Means of the limited logits along particles of a given length.
 
-    It is much higher for elongated particles than for compact ones and noise, also where the
-    scores are too low to show the shape of single particles.
+    Attributes:
+        directionality: Mean along the best direction minus that over all directions, for the best
+            quarter of the peaks, which are half a length apart. It is much higher for elongated
+            particles than for compact ones and noise, also where the scores are too low to show
+            the shape of single particles.
+        heights: Mean along the best direction at all peaks, above the median of the map.
+    """
+
+    directionality: Float[np.ndarray, " best"]
+    heights: Float[np.ndarray, " peaks"]
+
+
+def measure_along(
+    scores: ScoreMap, usable: Bool[np.ndarray, "height width"], *, length_px: float
+) -> ScoresAlong:
+    """Average the logits along particles of a length, in the best direction at each place.
 
     Args:
         scores: Logits of the network at a scale much finer than the particles.
         usable: Pixels of the image that count.
         length_px: Length of a particle in pixels of the image.
-
-    Returns:
-        Difference of the means of the limited logits, for the best quarter of the peaks that are
-        half a length apart.
     """
     rows, columns = scores.logits.shape
     highest = np.full((rows, columns), -np.inf, np.float32)
@@ -89,8 +101,10 @@ def measure_directionality(
     peaks = suppress_non_maxima(
         allowed, radius=length_px / 2, threshold=_MIN_LOGIT, spacing_yx=(float(step), float(step))
     )
-    row, column = peaks[: max(_MIN_PEAKS, round(_BEST_FRAC * len(peaks)))].T
-    return (highest - total / _DIRECTIONS)[row, column].astype(np.float64)
+    best = peaks[: max(_MIN_PEAKS, round(_BEST_FRAC * len(peaks)))]
+    directionality = (highest - total / _DIRECTIONS)[tuple(best.T)]
+    heights = highest[tuple(peaks.T)] - np.median(highest)
+    return ScoresAlong(directionality.astype(np.float64), heights.astype(np.float64))
 
 
 def _average_along(

@@ -6,6 +6,7 @@ positive scores are as long and as wide as the particles. Compact particles give
 - `measure_regions`: shapes of the regions of positive scores in one map.
 - `estimate_width`: width of the particles, if they are elongated.
 - `guess_width`: the same from the dependence of the scores on the direction.
+- `are_compact`: whether the regions show that the particles are not elongated.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,12 +16,15 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Integer
 from cryopick.inference.score_map import ScoreMap
 
-__all__ = ["estimate_width", "guess_width", "measure_regions"]
+__all__ = ["are_compact", "estimate_width", "guess_width", "measure_regions"]
 
 _MIN_CELLS = 12  # points of the map in a region
 _MIN_ASPECT = 3.0  # of an elongated region
 _MIN_FRAC = 0.4  # of the area of all regions that is in elongated ones
 _MIN_REGIONS = 5  # elongated ones
+# Regions that are numerous enough to show that particles are compact, and the largest part of
+# their area in elongated ones (decision 0021).
+_ENOUGH_REGIONS, _COMPACT_FRAC = 15, 0.25
 # Mean directionality at the finest scale from which on particles are elongated: at a third of the
 # length it is 0.67 to 1.31 on nine sets of rods, noisy ones among them, and at most 0.57 on 43
 # sets of other particles (decision 0021).
@@ -118,6 +122,14 @@ def estimate_width(regions_ang: Iterable[Float[np.ndarray, "_ 3"]]) -> float | N
         if area[is_long].sum() >= _MIN_FRAC * area.sum():
             best_ang, best_count = float(np.median(width[is_long])), count
     return best_ang
+
+
+def are_compact(regions: Float[np.ndarray, "regions 3"]) -> bool:
+    """Return true if there are many regions at a scale, and few of them are elongated."""
+    length, width, area = regions.T
+    is_long = length > _MIN_ASPECT * width
+    few_are_long = area[is_long].sum() < _COMPACT_FRAC * area.sum()
+    return len(regions) >= _ENOUGH_REGIONS and bool(few_are_long)
 
 
 def guess_width(

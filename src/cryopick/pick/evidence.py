@@ -1,13 +1,11 @@
 """Compare how well contrasts and particle sizes explain the first micrographs.
 
-The scores of the general model are highest near the size and contrast of the particles. The
-evidence at a size is a sum over its peaks, divided by the scored area and times a power of the
-size: a finer scale finds more peaks, several on one large particle. Without a given size, squares
-of the positive logits are summed, so that weak peaks of noise count little; near a given size, the
-logits themselves, times a prior around it. Decision 0020 compares other measures.
+The scores of the general model are highest near the size and contrast of the particles. Decision
+0020 compares measures.
 
-- `measure_evidence`: evidence of a probe.
-- `Evidence`: evidence by contrast and size, and what follows from it.
+- `measure_evidence`: evidence of each contrast and size, for the choice of the contrast.
+- `Evidence`: that evidence, and what follows from it.
+- `measure_size_evidence`: evidence of each size in one contrast, for the choice of the size.
 """
 
 import math
@@ -15,15 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cryopick.array_types import Float
 from cryopick.pick.probe import Probe
 from cryopick.pick.settings import FixedContrast
 
-__all__ = ["Evidence", "measure_evidence"]
+__all__ = ["Evidence", "measure_evidence", "measure_size_evidence"]
 
 _SIZE_POWER = 0.25
+# Sum of the positive logits of the peaks of pure noise, in an area of one size squared.
+_NOISE_LOGITS = 0.0024
 # The prior of the scale is log-normal around a multiple of the given size.
-_BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.7
+_BEST_SCALE, _LOG_SCALE_SD = 1.1, 1.0
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
 _MIN_RATIO = 1.15
 # Standard deviations by which bright must exceed dark, as peaks of noise are few and random, and
@@ -87,34 +86,47 @@ class Evidence:
         dark, bright = self.best("dark"), self.best("bright")
         return bright > _MIN_RATIO * dark and bright - dark > deviations * math.sqrt(variance)
 
-    def by_size(self, contrast: FixedContrast) -> dict[float, float]:
-        """Evidence of a contrast by size, ascending."""
-        return {
-            size: value for (sign, size), value in sorted(self.values.items()) if sign == contrast
-        }
 
+def measure_evidence(probe: Probe) -> Evidence:
+    """Sum the squares of the positive logits at each size and contrast, per scored area.
 
-def measure_evidence(probe: Probe, given_ang: float | None = None) -> Evidence:
-    """Measure the evidence at each size and contrast.
-
-    Args:
-        probe: Peaks of the scores.
-        given_ang: Size of the particles, if it is given.
+    Weak peaks, such as those of noise, count little. A finer scale finds more peaks, several on
+    one large particle; a power of the size makes up for it.
     """
     values, variances = {}, {}
     for (contrast, size), logits in probe.logits.items():
-        peaks = _weigh_peaks(logits, is_given=given_ang is not None)
-        factor = size**_SIZE_POWER * _prior(size, given_ang) / probe.area_ang2[size]
+        if not probe.area_ang2[size]:
+            continue
+        peaks = np.square(np.maximum(logits, 0))
+        factor = size**_SIZE_POWER / probe.area_ang2[size]
         values[contrast, size] = factor * float(peaks.sum())
         variances[contrast, size] = factor**2 * float(np.square(peaks).sum())
     return Evidence(values, probe.micrographs, variances)
 
 
-def _weigh_peaks(
-    logits: Float[np.ndarray, " peaks"], *, is_given: bool
-) -> Float[np.ndarray, " peaks"]:
-    positive = np.maximum(logits, 0)
-    return positive if is_given else np.square(positive)
+def measure_size_evidence(
+    probe: Probe, contrast: FixedContrast, given_ang: float | None = None
+) -> dict[float, float]:
+    """Sum the positive logits at each size, per scored area, less those of noise.
+
+    Noise has as many peaks in each area of one size squared, whatever the size.
+
+    Args:
+        probe: Peaks of the scores.
+        contrast: Contrast of the particles.
+        given_ang: Size of the particles, if it is given; sizes near it have a higher prior.
+
+    Returns:
+        Evidence by size, ascending, at least 0, in a unit that is the same for all.
+    """
+    evidence = {}
+    for (sign, size), logits in sorted(probe.logits.items()):
+        if sign != contrast or not probe.area_ang2[size]:
+            continue
+        total = float(np.maximum(logits, 0).sum()) / probe.area_ang2[size]
+        excess = max(0.0, total - _NOISE_LOGITS / size**2)
+        evidence[size] = excess * _prior(size, given_ang)
+    return evidence
 
 
 def _prior(size_ang: float, given_ang: float | None) -> float:

@@ -5,6 +5,7 @@ resampled once, at the finest scale, and the others are computed from that image
 scored pixels is limited, so that it takes seconds at most.
 
 - `probe_micrographs`: score the first micrographs.
+- `ProbePlan`: at which sizes, and on how many micrographs.
 - `Probe`: the peaks of the scores, by contrast and size.
 - `central_slice`: the middle of an axis.
 """
@@ -22,7 +23,7 @@ from cryopick.errors import MicrographError
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
-from cryopick.pick.elongated import measure_directionality
+from cryopick.pick.elongated import ScoresAlong, measure_along
 from cryopick.pick.elongation import measure_regions
 from cryopick.pick.picker import Picker, find_peaks
 from cryopick.pick.settings import FixedContrast, PickSettings
@@ -36,15 +37,43 @@ from cryopick.preprocess.pipeline import (
 )
 from cryopick.runs.parallel import map_in_order
 
-__all__ = ["MAX_MICROGRAPHS", "MIN_SCORE", "Probe", "central_slice", "probe_micrographs"]
+__all__ = [
+    "MAX_MICROGRAPHS",
+    "MIN_SCORE",
+    "Probe",
+    "ProbePlan",
+    "central_slice",
+    "probe_micrographs",
+]
 
 MIN_SCORE = 0.0  # logit of the weakest peak that is kept
 MAX_MICROGRAPHS = 8  # that are scored
-_MAX_SCORED_PX = 8_000_000  # over all micrographs, sizes and contrasts
+# Over all micrographs, sizes and contrasts: enough if many peaks are clear, and the limit.
+_ENOUGH_SCORED_PX, _MAX_SCORED_PX = 8_000_000, 32_000_000
+_MIN_MICROGRAPHS = 2
+_CLEAR_LOGIT, _MIN_CLEAR_PEAKS = 1.0, 30
 _MAX_SIDE_PX = 640  # of the part of a micrograph that is scored, at the finest scale
 _MIN_DIAMETERS = 3.0  # sides of the smallest part that says anything
-_FINE_FRAC = 0.55  # of the length, at scales that show whether particles are elongated
 _SIGNS: dict[FixedContrast, int] = {"dark": 1, "bright": -1}
+
+
+@dataclass(frozen=True)
+class ProbePlan:
+    """Sizes and lengths at which micrographs are scored.
+
+    Attributes:
+        sizes_ang: Particle sizes. Sizes that a micrograph is too small or too coarse for are left
+            out.
+        lengths_ang: Lengths of elongated particles for which the scores at each size are averaged
+            along the particles. If there are any, the shapes of the regions of positive scores are
+            measured as well.
+        max_micrographs: Number of micrographs to score; fewer if they are large and show many
+            particles.
+    """
+
+    sizes_ang: Sequence[float]
+    lengths_ang: Sequence[float] = ()
+    max_micrographs: int = MAX_MICROGRAPHS
 
 
 @dataclass(frozen=True)
@@ -55,20 +84,17 @@ class Probe:
         logits: Scores of the peaks above `MIN_SCORE`, by contrast and particle size in ångströms.
             Peaks are at least half that size apart.
         regions_ang: Length, width (in ångströms) and area of the regions of positive scores, by
-            contrast and size, for sizes much smaller than a given diameter.
+            contrast and size, if the plan has lengths.
         area_ang2: Area of the micrographs that was scored at each size.
         micrographs: Number of micrographs that were scored.
-        directionality: How much the scores along particles of the given diameter depend on the
-            direction, by contrast and size, for the same sizes.
+        along: Scores along particles, by contrast, size and length.
     """
 
     logits: dict[tuple[FixedContrast, float], Float[np.ndarray, " peaks"]]
     regions_ang: dict[tuple[FixedContrast, float], Float[np.ndarray, "regions 3"]]
     area_ang2: dict[float, float]
     micrographs: int
-    directionality: dict[tuple[FixedContrast, float], Float[np.ndarray, " best"]] = field(
-        default_factory=dict
-    )
+    along: dict[tuple[FixedContrast, float, float], ScoresAlong] = field(default_factory=dict)
 
     @property
     def sizes_ang(self) -> list[float]:
@@ -81,29 +107,24 @@ def probe_micrographs(
     settings: PickSettings,
     device: AnyDevice,
     paths: Sequence[Path],
-    sizes_ang: Sequence[float],
-    max_micrographs: int = MAX_MICROGRAPHS,
+    plan: ProbePlan,
 ) -> Probe:
     """Score the centres of the first micrographs at several particle sizes.
 
     Args:
         model: Model to pick with.
-        settings: Settings of picking. With the contrast auto, both are scored. If there is a
-            diameter, but neither scale nor width, regions and directionality are measured at sizes
-            much smaller than the diameter.
+        settings: Settings of picking. With the contrast auto, both are scored.
         device: Device to compute on.
         paths: Micrographs; those that cannot be used are skipped.
-        sizes_ang: Particle sizes. Sizes that a micrograph is too small or too coarse for are left
-            out.
-        max_micrographs: Number of micrographs to score; fewer if they are large.
+        plan: What to score.
     """
     fixed = replace(settings, contrast="dark") if model.detects_contrast else settings
     # The choice needs only the first network of the general model.
     alone = replace(model, partner=None, calibration=None) if model.partner else model
     contrasts = tuple(sign for sign in _SIGNS if settings.contrast in ("auto", sign))
-    prober = _Prober(alone, fixed, device, sorted(sizes_ang), contrasts)
+    prober = _Prober(alone, fixed, device, plan, contrasts)
     for path in paths:
-        if prober.micrographs >= max_micrographs or prober.scored_px > _MAX_SCORED_PX:
+        if prober.has_enough:
             break
         try:
             prober.score(path)
@@ -120,7 +141,7 @@ class _Peaks:
     scored_px: int
     logits: dict[FixedContrast, Float[np.ndarray, " peaks"]] = field(default_factory=dict)
     regions_ang: dict[FixedContrast, Float[np.ndarray, "regions 3"]] = field(default_factory=dict)
-    directionality: dict[FixedContrast, Float[np.ndarray, " best"]] = field(default_factory=dict)
+    along: dict[tuple[FixedContrast, float], ScoresAlong] = field(default_factory=dict)
 
 
 @dataclass
@@ -130,25 +151,36 @@ class _Prober:
     model: Model
     settings: PickSettings
     device: AnyDevice
-    sizes_ang: list[float]
+    plan: ProbePlan
     contrasts: Sequence[FixedContrast]
     micrographs: int = 0
     scored_px: int = 0
-    logits: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    regions_ang: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
     area_ang2: dict[float, float] = field(default_factory=lambda: defaultdict(float))
-    directionality: dict[tuple[FixedContrast, float], list[np.ndarray]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    peaks: dict[float, list[_Peaks]] = field(default_factory=lambda: defaultdict(list))
 
     @cached_property
     def picker(self) -> Picker:
         """The picker; its network may still be being compiled while a micrograph is read."""
         return Picker.create(self.model, self.settings, self.device)
+
+    @property
+    def sizes_ang(self) -> list[float]:
+        """The sizes, ascending."""
+        return sorted(self.plan.sizes_ang)
+
+    @property
+    def has_enough(self) -> bool:
+        """True if no more micrographs need to be scored."""
+        if self.micrographs >= self.plan.max_micrographs or self.scored_px > _MAX_SCORED_PX:
+            return True
+        if self.micrographs < _MIN_MICROGRAPHS or self.scored_px <= _ENOUGH_SCORED_PX:
+            return False
+        return any(
+            sum(int((peaks.logits[contrast] > _CLEAR_LOGIT).sum()) for peaks in peaks_list)
+            >= _MIN_CLEAR_PEAKS
+            for peaks_list in self.peaks.values()
+            for contrast in self.contrasts
+        )
 
     def score(self, path: Path) -> None:
         """Score a micrograph at all sizes that fit it.
@@ -171,20 +203,27 @@ class _Prober:
         for size_ang, peaks in zip(fitting, list(measured), strict=True):
             self.area_ang2[size_ang] += peaks.area_ang2
             self.scored_px += peaks.scored_px
-            for contrast, logits in peaks.logits.items():
-                self.logits[contrast, size_ang].append(logits)
-            for contrast, regions in peaks.regions_ang.items():
-                self.regions_ang[contrast, size_ang].append(regions)
-            for contrast, values in peaks.directionality.items():
-                self.directionality[contrast, size_ang].append(values)
+            self.peaks[size_ang].append(peaks)
         self.micrographs += 1
 
     def summarize(self) -> Probe:
         """Join the peaks of all micrographs."""
-        logits = {key: np.concatenate(parts) for key, parts in self.logits.items()}
-        regions = {key: np.concatenate(parts) for key, parts in self.regions_ang.items()}
-        directionality = {key: np.concatenate(parts) for key, parts in self.directionality.items()}
-        return Probe(logits, regions, dict(self.area_ang2), self.micrographs, directionality)
+        logits, regions, along = {}, {}, {}
+        for size_ang, peaks_list in self.peaks.items():
+            for contrast in self.contrasts:
+                key = contrast, size_ang
+                logits[key] = np.concatenate([peaks.logits[contrast] for peaks in peaks_list])
+                for length_ang in self.plan.lengths_ang:
+                    parts = [peaks.along[contrast, length_ang] for peaks in peaks_list]
+                    along[*key, length_ang] = ScoresAlong(
+                        np.concatenate([part.directionality for part in parts]),
+                        np.concatenate([part.heights for part in parts]),
+                    )
+                if self.plan.lengths_ang:
+                    regions[key] = np.concatenate(
+                        [peaks.regions_ang[contrast] for peaks in peaks_list]
+                    )
+        return Probe(logits, regions, dict(self.area_ang2), self.micrographs, along)
 
     def _rescale(self, path: Path) -> tuple[RescaledMicrograph, float]:
         """Resample a micrograph at the finest scale that fits it; return its pixel size as well."""
@@ -224,21 +263,14 @@ class _Prober:
             scores = self.picker.compute_scores(image)
             _, logits = find_peaks(scores, usable, radius=diameter_px / 2, threshold=MIN_SCORE)
             peaks.logits[contrast] = logits
-            if self._is_fine(size_ang):
+            if self.plan.lengths_ang:
                 to_ang = np.array([px_ang, px_ang, 1.0])
                 peaks.regions_ang[contrast] = measure_regions(scores, usable) * to_ang
-                length_px = diameter_px * self.picker.diameter_ang / size_ang
-                peaks.directionality[contrast] = measure_directionality(
-                    scores, usable, length_px=length_px
+            for length_ang in self.plan.lengths_ang:
+                peaks.along[contrast, length_ang] = measure_along(
+                    scores, usable, length_px=length_ang / px_ang
                 )
         return peaks
-
-    def _is_fine(self, size_ang: float) -> bool:
-        """Return true if the particles may be elongated and are much longer than a size."""
-        settings = self.picker.settings
-        if settings.diameter_ang is None or settings.scale_ang or settings.width_ang:
-            return False
-        return size_ang <= _FINE_FRAC * settings.diameter_ang
 
 
 def central_slice(length: int, side_px: int) -> slice:

@@ -16,7 +16,7 @@ from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import get_label_scores
 from cryopick.pick.evidence import measure_evidence
 from cryopick.pick.picker import Picker
-from cryopick.pick.probe import probe_micrographs
+from cryopick.pick.probe import ProbePlan, probe_micrographs
 from cryopick.pick.settings import FixedContrast
 from cryopick.picks import Picks, choose_evenly
 
@@ -85,7 +85,7 @@ def _look_elsewhere(picker: Picker, device: AnyDevice, paths: Sequence[Path]) ->
     used_ang = picker.settings.scale_ang or picker.diameter_ang
     sizes_ang = [factor * used_ang for factor in _SIZE_FACTORS]
     settings = replace(picker.settings, contrast="auto")
-    probe = probe_micrographs(picker.model, settings, device, paths, sizes_ang)
+    probe = probe_micrographs(picker.model, settings, device, paths, ProbePlan(sizes_ang))
     evidence = measure_evidence(probe).values
     if not probe.micrographs or not evidence:
         return ""

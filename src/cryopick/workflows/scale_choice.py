@@ -48,6 +48,7 @@ def choose_scale(
     return replace(
         settings,
         contrast=resolved.contrast,
+        diameter_ang=resolved.diameter_ang or settings.diameter_ang,
         width_ang=resolved.width_ang,
         scale_ang=resolved.scale_ang,
     )

@@ -1,0 +1,115 @@
+"""Find out on a few micrographs whether particles are elongated, and how long and wide they are.
+
+At scales much finer than a long particle, the network scores its whole length. The regions of
+positive scores, or the dependence of the scores on the direction, tell elongated particles from
+compact ones. Their length is the one at which the filter of `pick.elongated` has the highest ratio
+of signal to noise: the mean along a particle of the right length is as high as along a shorter one,
+and the noise of the mean is lower.
+
+- `find_elongation`: sides of the particles.
+- `Sides`: the result.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryopick.array_types import Float
+from cryopick.pick.elongation import are_compact, estimate_width, guess_width
+from cryopick.pick.probe import Probe, ProbePlan
+from cryopick.pick.settings import FixedContrast, is_elongated
+
+__all__ = ["Sides", "find_elongation"]
+
+_DIVISORS = (2.0, 3.0)  # of a length; what it is divided by is the size that is scored
+_MAX_MICROGRAPHS = 3
+_RATIOS = (0.64, 0.8, 1.0, 1.25, 1.56, 1.95)  # of lengths that are compared, to the assumed one
+_BEST_PEAKS = 30
+_CLOSE = 1.15  # ratio of lengths that are taken as equal
+_MAX_ROUNDS = 4
+_LIMITS = (0.5, 2.0)  # of the length, relative to the first one
+
+ProbeMicrographs = Callable[[ProbePlan], Probe]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Length and width of elongated particles in ångströms."""
+
+    length_ang: float
+    width_ang: float
+
+
+def find_elongation(
+    starts_ang: Sequence[float], contrast: FixedContrast, probe: ProbeMicrographs
+) -> Sides | None:
+    """Find the sides of the particles if they are elongated.
+
+    Args:
+        starts_ang: Lengths that are assumed, one after the other, until the particles look
+            elongated; from there, the length is refined within a factor of two.
+        contrast: Contrast of the particles.
+        probe: Function that scores the first micrographs.
+
+    Returns:
+        The sides; None if the particles do not look elongated at any of the lengths.
+    """
+    for start_ang in starts_ang:
+        sides = _refine(start_ang, contrast, probe)
+        if sides is not None:
+            return sides
+    return None
+
+
+def _refine(start_ang: float, contrast: FixedContrast, probe: ProbeMicrographs) -> Sides | None:
+    """Refine an assumed length; return None if particles of that length do not look elongated."""
+    length_ang, sides = start_ang, None
+    for _ in range(_MAX_ROUNDS):
+        width_ang = _find_width(length_ang, contrast, probe)
+        if width_ang is None:
+            return None
+        sides = Sides(length_ang, width_ang)
+        best_ang = _find_length(length_ang, contrast, probe)
+        is_close = max(best_ang / length_ang, length_ang / best_ang) < _CLOSE
+        if is_close or not _LIMITS[0] <= best_ang / start_ang <= _LIMITS[1]:
+            break
+        length_ang = best_ang
+    return sides
+
+
+def _find_width(
+    length_ang: float, contrast: FixedContrast, probe: ProbeMicrographs
+) -> float | None:
+    """Return the width of particles of a length; None if they do not look elongated."""
+    sizes_ang = [length_ang / divisor for divisor in _DIVISORS]
+    fine = probe(ProbePlan(sizes_ang, (length_ang,), _MAX_MICROGRAPHS))
+    regions = [values for (sign, _), values in fine.regions_ang.items() if sign == contrast]
+    width_ang = estimate_width(regions)
+    if width_ang is None and not any(are_compact(one) for one in regions):
+        directionality = {
+            size: along.directionality
+            for (sign, size, _), along in fine.along.items()
+            if sign == contrast
+        }
+        width_ang = guess_width(directionality, length_ang)
+    return width_ang if is_elongated(length_ang, width_ang) else None
+
+
+def _find_length(length_ang: float, contrast: FixedContrast, probe: ProbeMicrographs) -> float:
+    """Return the length with the highest ratio of signal to noise, near an assumed one."""
+    size_ang = length_ang / min(_DIVISORS)
+    lengths_ang = [ratio * length_ang for ratio in _RATIOS]
+    fine = probe(ProbePlan([size_ang], lengths_ang, _MAX_MICROGRAPHS))
+    ratio = {
+        tried: _measure_signal(along.heights) * math.sqrt(tried)
+        for (sign, _, tried), along in fine.along.items()
+        if sign == contrast and len(along.heights)
+    }
+    return max(ratio, key=lambda tried: ratio[tried], default=length_ang)
+
+
+def _measure_signal(heights: Float[np.ndarray, " peaks"]) -> float:
+    """Return the mean height of the best peaks."""
+    return float(np.sort(heights)[-_BEST_PEAKS:].mean())
