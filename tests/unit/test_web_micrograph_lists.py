@@ -73,6 +73,22 @@ def test_runs_get_the_pixel_size_of_the_list(listed):
     assert {listed_pixel_size(path) for path in (*at_once, *paths)} == {7.5}
 
 
+def test_some_of_many_micrographs_are_picked_before_all(project, tmp_path):
+    (tmp_path / "many").mkdir()
+    for number in range(57):
+        (tmp_path / "many" / f"mic_{number:02d}.mrc").hardlink_to(tmp_path / "mics" / "mic_0.mrc")
+    project.micrographs.add([str(tmp_path / "many")])
+
+    run = project.planner.plan_picking(135.0, first=30)
+
+    plan = json.loads((project.runs.folder(run) / "plan.json").read_text())
+    first, sample, every = (find_micrographs([words[1]]) for words in plan["commands"])
+    assert first == [project.micrographs.path(30)]
+    assert sample == every[::7]
+    assert sample[:1] == first
+    assert set(every) == set(project.micrographs.usable().values())
+
+
 def test_a_list_that_is_added_later_states_pixel_sizes_too(project, tmp_path):
     (tmp_path / "ctf.star").write_text(STAR)
     project.micrographs.add([str(tmp_path / "ctf.star")])

@@ -60,7 +60,7 @@ def test_stages_follow_from_the_commands(tmp_path):
     assert stages == {
         "Estimating the number of particles": 3,
         "Preparing micrographs": 3,
-        "Training": 100,
+        "Training": 2 * 100,
         "Picking micrographs": 4,
     }
 

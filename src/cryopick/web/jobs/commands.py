@@ -22,6 +22,7 @@ from cryopick.web.storage.run_records import ProjectRuns
 __all__ = ["PRESETS", "RunPlanner", "TrainingRequest", "preset_steps", "write_plan"]
 
 _MIN_THRESHOLD = "-6"
+_SAMPLE, _SAMPLED_FROM = 8, 30  # micrographs to pick early, and from how many on
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "usual": ("Standard: 40 to 200 steps, more with more labels", ()),
     "quick": ("Quick: 20 steps, for a first impression", ("--steps", "20")),
@@ -121,16 +122,14 @@ class RunPlanner:
         folder = self._runs.folder(run)
         words = self._picking_command(folder, usable, None, self._region_options(folder))
         words += ["--diameter-ang", f"{diameter_ang:g}"]
-        commands = [words]
-        if len(usable) > 1:  # one micrograph alone needs no decisions about the others
-            # At the given size, so that candidates appear at once; the comparison of sizes takes
-            # most of the time, and the second command makes it on all micrographs.
-            path = next(iter(usable.values()))
-            _write_list(folder / "first.lst", [path])
-            first_list = self._list_argument(folder / "first.lst", [path])
-            at_once = [words[0], first_list, *words[2:], "--scale-ang", f"{diameter_ang:g}"]
-            commands.insert(0, at_once)
-        _write_new_plan(folder, commands, on_stop=[])
+        commands = []
+        # At the given size, so that candidates appear at once; the comparison of sizes takes most
+        # of the time, and the last command makes it on all micrographs.
+        for name, sample in _list_samples(list(usable.values())).items():
+            _write_list(folder / f"{name}.lst", sample)
+            sample_list = self._list_argument(folder / f"{name}.lst", sample)
+            commands.append([words[0], sample_list, *words[2:], "--scale-ang", f"{diameter_ang:g}"])
+        _write_new_plan(folder, [*commands, words], on_stop=[])
         return run
 
     def plan_suggestion(self, diameter_ang: float) -> str:
@@ -213,6 +212,16 @@ class RunPlanner:
         words = ["pick", micrograph_list, "-o", str(folder / "picks.json"), "--force"]
         words += ["--threshold", _MIN_THRESHOLD, *self._pixel_size_options(), *region_options]
         return words if model is None else [*words, "--model", str(model)]
+
+
+def _list_samples(paths: list[Path]) -> dict[str, list[Path]]:
+    """List the micrographs to pick before all of them: the first one, and some of many."""
+    samples = {}
+    if len(paths) > 1:
+        samples["first"] = paths[:1]
+    if len(paths) >= _SAMPLED_FROM:
+        samples["sample"] = paths[:: len(paths) // _SAMPLE]
+    return samples
 
 
 def _write_new_plan(folder: Path, commands: list[list[str]], *, on_stop: list[str]) -> None:

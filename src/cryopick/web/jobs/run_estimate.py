@@ -24,6 +24,7 @@ _UNIT_S = {  # typical seconds per micrograph or step, on two processor cores
     "Estimating the particle size": 2.0,
 }
 _DEFAULT_STEPS = 60
+_NETWORKS = 2  # of the general model; both are trained
 _MAX_ESTIMATED = 8  # micrographs from which the number or the size of particles is estimated
 
 
@@ -63,7 +64,7 @@ def list_stages(
     Args:
         folder: Folder of the run, with the lists of its micrographs.
         commands: Its commands.
-        preset_steps: Steps of the training, 0 if unknown.
+        preset_steps: Steps of each network, 0 if unknown.
     """
     stages: dict[str, int] = {}
     for words in commands:
@@ -71,7 +72,7 @@ def list_stages(
             training = _count_lines(folder / "train.lst")
             stages["Estimating the number of particles"] = min(training, _MAX_ESTIMATED)
             stages["Preparing micrographs"] = training + _count_lines(folder / "held_out.lst")
-            stages["Training"] = preset_steps or _DEFAULT_STEPS
+            stages["Training"] = _NETWORKS * (preset_steps or _DEFAULT_STEPS)
         elif words[:1] == ["pick"]:
             stages["Picking micrographs"] = _count_lines(folder / "pick.lst")
         elif words[:1] == ["suggest"]:

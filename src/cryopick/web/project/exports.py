@@ -223,5 +223,5 @@ def _format_commands(
 
 def _picking_words(project: AnnotationProject, request: ExportRequest) -> list[list[str]]:
     commands = project.jobs.commands(request.run or "")
-    # The first command of a picking run only shows one micrograph early.
+    # The other commands of a picking run only show some micrographs early.
     return commands[-1:] if commands and commands[0][0] == "pick" else commands
