@@ -26,7 +26,7 @@ from cryopick.cli.common_options import ReportingCommand
 from cryopick.cli.messages import Console, Level, open_console
 from cryopick.cli.repeated_option import repeat_micrograph_option
 from cryopick.errors import CryopickError, describe_missing_torch
-from cryopick.runs.standard_streams import open_standard_streams
+from cryopick.runs.standard_streams import escape_output, open_standard_streams
 
 if TYPE_CHECKING:
     from cryopick.runs.metadata import Stopwatch
@@ -259,4 +259,5 @@ def stopwatch() -> "Stopwatch":
 def main() -> None:
     """Run the command line of this process and exit."""
     open_standard_streams()
+    escape_output()
     typer.main.get_command(app).main(prog_name="cryopick")

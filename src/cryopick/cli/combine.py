@@ -18,7 +18,13 @@ from cryopick.cli.options import (
     TableFormat,
     convert_to_pixels,
 )
-from cryopick.cli.tables import align_names, read_with_context, write_table
+from cryopick.cli.tables import (
+    align_names,
+    describe_other_scale,
+    read_with_context,
+    write_table,
+)
+from cryopick.errors import InputError
 
 if TYPE_CHECKING:
     from cryopick.io.tables.codec import StarContext, TableLayout
@@ -111,7 +117,11 @@ def _combine_tables(
     combine: "Callable[[Sequence[Picks], float], Picks]",
     read: "Callable[[Sequence[Path]], tuple[Picks, StarContext]]",
 ) -> "tuple[Picks, TableLayout]":
-    """Combine tables; each micrograph gets the name in the first table that has it."""
+    """Combine tables; each micrograph gets the name in the first table that has it.
+
+    Raises:
+        InputError: A table was made on micrographs of another binning.
+    """
     from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.pick_tables import find_optics_groups
     from cryopick.io.tables.star_merge import assign_optics_groups, merge_contexts
@@ -123,6 +133,9 @@ def _combine_tables(
         table, context = read([path])
         tables.append(align_names(table, list(names)))
         contexts.append(context)
+    for table, path in zip(tables[1:], paths[1:], strict=True):
+        if objection := describe_other_scale(table, tables[0], radius_px, path):
+            raise InputError(objection)
     tables, merged = merge_contexts(tables, contexts, paths)
     combined = combine(tables, radius_px)
     groups = find_optics_groups(tables)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
 from cryopick.cli.options import MICROGRAPHS, Force, Table
@@ -57,7 +57,6 @@ def convert(
     scale: Annotated[
         float,
         Option(
-            min=0.0,
             help="Factor to multiply coordinates by, such as the binning of the micrographs.",
         ),
     ] = 1.0,
@@ -82,6 +81,8 @@ def convert(
     from cryopick.io.tables.codec import TableLayout
     from cryopick.io.tables.star_merge import scale_pixel_sizes
 
+    if scale <= 0:
+        raise BadParameter(f"--scale must be above 0; got {scale:g}")
     picks, context = read_with_context(tables, out, to_format, in_format=from_format)
     if threshold is not None:
         from cryopick.evaluate.thresholds import (

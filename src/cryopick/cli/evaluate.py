@@ -20,7 +20,7 @@ from cryopick.cli.options import (
     convert_to_pixels,
     read_ignored_regions,
 )
-from cryopick.cli.tables import align_names, read_micrograph_list
+from cryopick.cli.tables import align_names, describe_other_scale, read_micrograph_list
 from cryopick.errors import format_count
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def evaluate(
     if plot:
         _plot(evaluation, profile, plot, overwrite=force)
     _warn(evaluation)
+    if doubt := describe_other_scale(picked, particles, radius, picks):
+        warn(f"warning: {doubt}")
     if as_json:
         values = evaluation.to_dict() | ({"recall_profile": profile.to_dict()} if profile else {})
         echo(json.dumps(values, indent=2))

@@ -3,23 +3,30 @@
 import json
 import math
 import shlex
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, echo
 
 from cryopick.cli.app import app
+from cryopick.cli.messages import warn
 from cryopick.cli.models import MODEL_SUFFIX, describe_model, model_lines
 from cryopick.cli.options import Json
-from cryopick.errors import CryopickError, FormatError, NotFoundError, UnfinishedError
+from cryopick.errors import (
+    CryopickError,
+    FormatError,
+    NotATableError,
+    NotFoundError,
+    UnfinishedError,
+)
 from cryopick.runs.file_errors import translate_file_errors
 
 __all__ = ["info"]
 
 # Ends of the names of files that commands write beside their tables.
 _RUN_FILES = ("run.json", "settings.toml", ".micrographs.tsv")
+_MAX_NAMES = 3  # of a message
 
 
 @app.command()
@@ -37,15 +44,19 @@ def info(
     Example: cryopick info micrographs picks.star particle.safetensors
     """
     reports = []
-    for path in _list_files(paths):
-        try:
-            with translate_file_errors(path):
-                facts = _describe(path)
-        except CryopickError as error:
-            facts = {"usable": False, "findings": [str(error)]}
-        reports.append({"path": str(path), **facts})
-        if not as_json:
-            echo(_as_text(reports[-1]))
+    for argument in paths:
+        others = []
+        for path in _list_files(argument):
+            facts = _report(path)
+            if argument.is_dir() and not facts["usable"] and not _is_known(path):
+                others.append(path.name)
+                continue
+            reports.append(facts)
+            if not as_json:
+                echo(_as_text(facts))
+        if others:
+            names = ", ".join(others[:_MAX_NAMES]) + (", …" if len(others) > _MAX_NAMES else "")
+            warn(f"{argument}: passed over other files: {names}")
     if as_json:
         echo(json.dumps(reports, indent=2, default=str))
     unusable = [facts["path"] for facts in reports if not facts["usable"]]
@@ -56,15 +67,33 @@ def info(
         )
 
 
-def _list_files(paths: Iterable[Path]) -> Iterator[Path]:
+def _list_files(path: Path) -> list[Path]:
+    """List a file, or the files in a folder that are not those of a run."""
     from cryopick.io.names import is_file_or_link
 
-    for path in paths:
-        if path.is_dir():
-            files = (file for file in path.iterdir() if is_file_or_link(file))
-            yield from sorted(file for file in files if not file.name.endswith(_RUN_FILES))
-        else:
-            yield path
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if is_file_or_link(file))
+    return [file for file in files if not file.name.endswith(_RUN_FILES)]
+
+
+def _report(path: Path) -> dict[str, Any]:
+    try:
+        with translate_file_errors(path):
+            facts = _describe(path)
+    except CryopickError as error:
+        facts = {"usable": False, "findings": [str(error)]}
+    return {"path": str(path), **facts}
+
+
+def _is_known(path: Path) -> bool:
+    """Check by its name whether a file may be a micrograph, a table or a model."""
+    from cryopick.io.names import MICROGRAPH_SUFFIXES
+    from cryopick.io.tables.formats import CODECS
+
+    of_tables = {suffix for codec in CODECS.values() for suffix in codec.suffixes}
+    suffixes = (*MICROGRAPH_SUFFIXES, *of_tables, MODEL_SUFFIX)
+    return path.name.lower().endswith(suffixes) and not path.name.startswith(".")
 
 
 def _describe(path: Path) -> dict[str, object]:
@@ -103,7 +132,7 @@ def _describe_table(path: Path) -> dict[str, object]:
 
     try:
         picks = read_picks(path)
-    except FormatError:
+    except NotATableError:
         names = list_micrographs(path)
         if not names:
             raise

@@ -23,8 +23,10 @@ class CheckedCommand(TyperCommand):
         """Parse the command line and check its numbers.
 
         Raises:
-            BadParameter: A number is nan or too large.
+            BadParameter: A number is nan or too large, or an argument is empty.
         """
+        if "" in args and not self.context_settings.get("ignore_unknown_options"):
+            raise BadParameter("an argument is empty, such as a shell variable that is not set")
         rest = super().parse_args(ctx, args)
         for parameter in self.params:
             value = ctx.params.get(parameter.name)

@@ -51,14 +51,18 @@ def split(
     ] = None,
     seed: Annotated[int, Option(min=0, help="Seed of the random choice.")] = 0,
     table_format: Annotated[
-        str, Option("--format", help="Format of the tables: tsv, csv or star.")
-    ] = "tsv",
+        str | None,
+        Option(
+            "--format",
+            help="Format of the tables: tsv, csv or star. [default: that of PICKS, or tsv]",
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Split micrographs into a training and a test set.
 
     DIR receives train.txt and test.txt, lists of micrographs for `-m @train.txt` and
-    `evaluate --only`, and their particles as train.tsv and test.tsv. --folds writes these to
+    `evaluate --only`, and their particles, such as train.tsv and test.tsv. --folds writes these to
     folders fold1, fold2, …. Micrographs without a particle in PICKS are ignored.
 
     Example: cryopick split particles.tsv -m micrographs -o parts --test-fraction 0.2
@@ -68,6 +72,7 @@ def split(
 
     if sum(choice is not None for choice in (test_fraction, number, folds)) != 1:
         raise typer.BadParameter("add one of --test-fraction, --number and --folds")
+    table_format = table_format or _choose_format(picks)
     table, layout = _read_labelled(picks, micrographs, table_format)
     names = table.micrographs
     if test_fraction is not None:
@@ -82,6 +87,16 @@ def split(
         for side in ("train", "test"):
             derived = str(folder / f"{side}.{table_format}")
             carry_run_files([picks], derived, stopwatch().command, overwrite=force)
+
+
+def _choose_format(picks: Path) -> str:
+    """Choose the format of the particles, if it keeps all columns of several micrographs."""
+    from cryopick.io.tables.formats import detect_codec
+
+    if picks.is_dir():
+        return "tsv"
+    name = detect_codec(picks).name
+    return name if name in ("csv", "star") else "tsv"
 
 
 def _require_enough(count: int, number: int, folds: int | None) -> None:

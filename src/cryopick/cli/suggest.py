@@ -140,10 +140,16 @@ def suggest(
 
 
 def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
-    """Read tables of picks on the given micrographs; report how many lie on others."""
+    """Read tables of picks on the given micrographs; report how many lie on others.
+
+    Raises:
+        InputError: No pick of a table lies on them, or many lie outside, as picks of differently
+            binned micrographs do.
+    """
     from cryopick.io.names import match_names
     from cryopick.io.tables.pick_tables import read_picks
     from cryopick.picks import concatenate
+    from cryopick.train.label_extent import select_inside
 
     matched = []
     for table in tables:
@@ -158,7 +164,7 @@ def _read_picks_on(paths: Sequence[Path], tables: Sequence[Path]) -> "Picks":
             )
         if other_count:
             warn(f"ignored {format_count(other_count, 'pick')} of {table} on other micrographs")
-        matched.append(on_micrographs)
+        matched.append(select_inside(on_micrographs, paths, table, noun="picks"))
     return concatenate(matched)
 
 

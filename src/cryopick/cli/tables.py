@@ -3,6 +3,7 @@
 - `align_names`: call micrographs by one name across tables.
 - `match_files`: which of the files available each micrograph of a table is.
 - `read_with_context`: tables, with the blocks around the picks of STAR files.
+- `describe_other_scale`: describe tables of differently binned micrographs.
 - `warn_about_tiff`: report micrographs that RELION reads upside down.
 - `write_table`: to one file, or to one file per micrograph.
 - `read_micrograph_list`: the micrographs of `--only`, by the names of given tables.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "align_names",
+    "describe_other_scale",
     "match_files",
     "read_micrograph_list",
     "read_with_context",
@@ -89,6 +91,22 @@ def read_with_context(
     if is_star and not out.endswith("/"):
         return read_picks_with_context(paths, format=in_format)
     return read_picks_many(paths, format=in_format), StarContext()
+
+
+def describe_other_scale(
+    picks: "Picks", others: "Picks", radius_px: float, source: Path
+) -> str | None:
+    """Describe picks that match others only at the scale of another binning; None if not."""
+    from cryopick.evaluate.scale_check import find_scale_factor
+
+    factor = find_scale_factor(picks, others, radius_px)
+    if factor is None:
+        return None
+    return (
+        f"{source}: its picks match the others only if they are multiplied by {factor:.4g}, as "
+        "picks of differently binned micrographs do; convert the table with `cryopick convert "
+        f"--scale {factor:.4g}`"
+    )
 
 
 def warn_about_tiff(names: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cryopick.errors import NotFoundError, UnmatchedError
+from cryopick.errors import NotFoundError, UnmatchedError, format_count
 from cryopick.picks import Picks
 
 __all__ = [
@@ -177,9 +177,9 @@ def _match_decorated_names(names: Sequence[str], paths: Sequence[Path]) -> dict[
     if files:
         name, path = next(iter(files.items()))
         _LOGGER.warning(
-            "matched %d micrographs by name without the prefixes and suffixes that programs add, "
+            "matched %s by name without the prefixes and suffixes that programs add, "
             "such as %s with %s",
-            *(len(files), name, path),
+            *(format_count(len(files), "micrograph"), name, path),
         )
     return files
 

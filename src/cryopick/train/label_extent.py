@@ -18,6 +18,7 @@ import numpy as np
 
 from cryopick.array_types import Bool, Float
 from cryopick.errors import CryopickError, InputError
+from cryopick.evaluate.scale_check import BINNINGS
 from cryopick.io.images.sizes import list_pixel_sizes, read_micrograph_shape
 from cryopick.picks import Picks
 from cryopick.runs.file_errors import translate_file_errors
@@ -25,8 +26,7 @@ from cryopick.runs.file_errors import translate_file_errors
 __all__ = ["find_corner_factor", "find_outside", "read_shapes", "select_inside"]
 
 _MAX_OUTSIDE_FRAC = 0.05
-_FACTORS = (1.25, 1.5, 2, 3, 4, 6, 8, 16)  # binnings in use
-_CORNER_FACTORS = tuple(factor for factor in _FACTORS if factor >= 1.5)
+_CORNER_FACTORS = tuple(factor for factor in BINNINGS if factor >= 1.5)
 _MIN_CORNER_LABELS = 60
 _MIN_CORNER_MICROGRAPHS = 3
 _MIN_FILLED_FRAC = 0.9  # of the corner, along both axes
@@ -35,18 +35,21 @@ _MAX_MARGIN = 1.25  # between the farthest label and the edge
 _MAX_HEADERS = 5  # that are read for their pixel size
 
 
-def select_inside(labels: Picks, paths: Sequence[Path], source: Path) -> Picks:
+def select_inside(
+    labels: Picks, paths: Sequence[Path], source: Path, *, noun: str = "labels"
+) -> Picks:
     """Select the labels that lie inside their micrographs.
 
     Args:
         labels: Labels, on micrographs named `str(path)`.
         paths: The micrographs. Files that cannot be read are not checked here.
         source: Table of the labels, for messages.
+        noun: Word for the labels in messages.
 
     Raises:
         InputError: More than a few labels lie outside.
     """
-    is_outside = find_outside(labels, read_shapes(labels, paths), source, paths, noun="labels")
+    is_outside = find_outside(labels, read_shapes(labels, paths), source, paths, noun=noun)
     return labels.select(np.flatnonzero(~is_outside))
 
 
@@ -143,7 +146,7 @@ def _advise(extents: Float[np.ndarray, "labels 2"], pixel_sizes_ang: Sequence[fl
     is_scaled = (extents >= 0).all() and (extents.min(axis=0) < farthest / 2).all()
     if not is_scaled:
         return "; check that the table belongs to these micrographs"
-    factor = next((f for f in _FACTORS if farthest <= f * _TOLERANCE), None)
+    factor = next((f for f in BINNINGS if farthest <= f * _TOLERANCE), None)
     for size_ang in pixel_sizes_ang:  # labels that reach most of the way to the edge
         is_nearer = factor is None or size_ang < factor
         if is_nearer and farthest <= size_ang * _TOLERANCE < farthest * _MAX_MARGIN:

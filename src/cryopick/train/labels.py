@@ -80,7 +80,7 @@ class LabelledMicrographs:
             source: File of the table, for messages.
 
         Raises:
-            InputError: None of them lies on one of the micrographs.
+            InputError: None of them lies on one of the micrographs, or many lie outside them.
             UnmatchedError: A name in the table may mean several micrographs.
         """
         negatives = match_names(table, self.paths).picks
@@ -89,6 +89,7 @@ class LabelledMicrographs:
                 f"{source}: none of the {len(table)} negative labels lies on one of the "
                 f"{len(self.paths)} micrographs; give the micrographs that were labelled"
             )
+        negatives = select_inside(negatives, self.paths, source, noun="negative labels")
         return replace(self, negatives=negatives)
 
     def split(

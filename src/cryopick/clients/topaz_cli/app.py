@@ -17,7 +17,7 @@ from cryopick.clients.topaz_cli import file_options as files
 from cryopick.clients.topaz_cli import picking_options as picking
 from cryopick.clients.topaz_cli.arguments import Parser, expand_argument_files, report
 from cryopick.clients.topaz_cli.exit_status import USAGE, run_with_status
-from cryopick.runs.standard_streams import open_standard_streams
+from cryopick.runs.standard_streams import escape_output, open_standard_streams
 
 __all__ = ["main", "run_words"]
 
@@ -98,6 +98,7 @@ COMMANDS = {
 def main() -> NoReturn:
     """Run the command line of this process and exit; SIGTERM counts as an interrupt."""
     open_standard_streams()
+    escape_output()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run_words(sys.argv[1:], Path(sys.argv[0]).name))
 
