@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from cryopick.array_types import Bool, Float, Integer
 from cryopick.errors import CryopickError
@@ -116,6 +115,8 @@ def _draw_picks(runs: ProjectRuns, run: str) -> Iterator[Candidates]:
 
     Source: Vieira 2014, "Gumbel-max trick and weighted reservoir sampling".
     """
+    from scipy.special import expit
+
     picks, keep = runs.picks(run), runs.spacing_mask(run)
     probability = expit(picks.score.astype(np.float64))
     rows = np.flatnonzero(keep & (probability > _MIN_PROBABILITY))
