@@ -105,9 +105,10 @@ def _decide_size(
             "size; add --diameter-ang, the particle diameter in ångströms"
         )
     if settings.width_ang is None:
-        sides = find_elongation(_list_lengths(settings, by_size), settings.contrast, probe)
-        if sides is not None:
-            return _choose_sides(settings, sides)
+        for lengths_ang in _list_lengths(settings, by_size):
+            sides = find_elongation(lengths_ang, settings.contrast, probe)
+            if sides is not None:
+                return _choose_sides(settings, sides)
     further_ang = _extend_sizes(by_size) if settings.diameter_ang else None
     if further_ang is not None:
         further = probe(ProbePlan([further_ang], max_micrographs=first.micrographs))
@@ -115,14 +116,14 @@ def _decide_size(
     return _choose_size(settings, dict(sorted(by_size.items())))
 
 
-def _list_lengths(settings: PickSettings, by_size: Mapping[float, float]) -> list[float]:
-    """List the lengths that are assumed to find out whether particles are elongated."""
+def _list_lengths(settings: PickSettings, by_size: Mapping[float, float]) -> list[list[float]]:
+    """List the lengths from which the search for elongated particles starts, search by search."""
     if settings.diameter_ang is not None:
-        return [factor * settings.diameter_ang for factor in _GIVEN_LENGTHS]
+        return [[factor * settings.diameter_ang for factor in _GIVEN_LENGTHS]]
     best_ang = max(by_size, key=lambda size: by_size[size])
     _, largest_ang = settings.diameter_range_ang or (0.0, math.inf)
     lengths_ang = [factor * best_ang for factor in _OPEN_LENGTHS]
-    return [length_ang for length_ang in lengths_ang if length_ang <= largest_ang]
+    return [[length_ang] for length_ang in lengths_ang if length_ang <= largest_ang]
 
 
 def _choose_sides(settings: PickSettings, sides: Sides) -> tuple[PickSettings, Decision]:

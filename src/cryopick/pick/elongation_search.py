@@ -30,6 +30,7 @@ _BEST_PEAKS = 30
 _CLOSE = 1.15  # ratio of lengths that are taken as equal
 _MAX_ROUNDS = 4
 _LIMITS = (0.5, 2.0)  # of the length, relative to the first one
+_DOUBTFUL = 0.5  # mean directionality from which on the particles may be longer than assumed
 
 ProbeMicrographs = Callable[[ProbePlan], Probe]
 
@@ -48,53 +49,61 @@ def find_elongation(
     """Find the sides of the particles if they are elongated.
 
     Args:
-        starts_ang: Lengths that are assumed, one after the other, until the particles look
-            elongated; from there, the length is refined within a factor of two.
+        starts_ang: Lengths that are assumed. If particles of one do not look elongated, but the
+            scores depend on the direction, the next one is tried. From a length at which they look
+            elongated, it is refined within a factor of two.
         contrast: Contrast of the particles.
         probe: Function that scores the first micrographs.
 
     Returns:
-        The sides; None if the particles do not look elongated at any of the lengths.
+        The sides; None if the particles do not look elongated.
     """
     for start_ang in starts_ang:
-        sides = _refine(start_ang, contrast, probe)
-        if sides is not None:
-            return sides
+        width_ang, is_doubtful = _find_width(start_ang, contrast, probe)
+        if width_ang is not None:
+            return _refine(Sides(start_ang, width_ang), contrast, probe)
+        if not is_doubtful:
+            break
     return None
 
 
-def _refine(start_ang: float, contrast: FixedContrast, probe: ProbeMicrographs) -> Sides | None:
-    """Refine an assumed length; return None if particles of that length do not look elongated."""
-    length_ang, sides = start_ang, None
+def _refine(start: Sides, contrast: FixedContrast, probe: ProbeMicrographs) -> Sides | None:
+    """Refine the sides; return None if particles of the refined length do not look elongated."""
+    sides = start
     for _ in range(_MAX_ROUNDS):
-        width_ang = _find_width(length_ang, contrast, probe)
+        best_ang = _find_length(sides.length_ang, contrast, probe)
+        is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
+        if is_close or not _LIMITS[0] <= best_ang / start.length_ang <= _LIMITS[1]:
+            break
+        width_ang, _ = _find_width(best_ang, contrast, probe)
         if width_ang is None:
             return None
-        sides = Sides(length_ang, width_ang)
-        best_ang = _find_length(length_ang, contrast, probe)
-        is_close = max(best_ang / length_ang, length_ang / best_ang) < _CLOSE
-        if is_close or not _LIMITS[0] <= best_ang / start_ang <= _LIMITS[1]:
-            break
-        length_ang = best_ang
+        sides = Sides(best_ang, width_ang)
     return sides
 
 
 def _find_width(
     length_ang: float, contrast: FixedContrast, probe: ProbeMicrographs
-) -> float | None:
-    """Return the width of particles of a length; None if they do not look elongated."""
+) -> tuple[float | None, bool]:
+    """Return the width of particles of a length, and whether they may be longer.
+
+    The width is None if they do not look elongated.
+    """
     sizes_ang = [length_ang / divisor for divisor in _DIVISORS]
     fine = probe(ProbePlan(sizes_ang, (length_ang,), _MAX_MICROGRAPHS))
     regions = [values for (sign, _), values in fine.regions_ang.items() if sign == contrast]
+    directionality = {
+        size: along.directionality
+        for (sign, size, _), along in fine.along.items()
+        if sign == contrast
+    }
     width_ang = estimate_width(regions)
     if width_ang is None and not any(are_compact(one) for one in regions):
-        directionality = {
-            size: along.directionality
-            for (sign, size, _), along in fine.along.items()
-            if sign == contrast
-        }
         width_ang = guess_width(directionality, length_ang)
-    return width_ang if is_elongated(length_ang, width_ang) else None
+    is_doubtful = any(
+        values.mean() >= _DOUBTFUL for values in directionality.values() if len(values)
+    )
+    return (width_ang if is_elongated(length_ang, width_ang) else None), is_doubtful
 
 
 def _find_length(length_ang: float, contrast: FixedContrast, probe: ProbeMicrographs) -> float:

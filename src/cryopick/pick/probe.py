@@ -118,7 +118,10 @@ def probe_micrographs(
         paths: Micrographs; those that cannot be used are skipped.
         plan: What to score.
     """
-    fixed = replace(settings, contrast="dark") if model.detects_contrast else settings
+    # The same step and contrast for all, so that decisions do not depend on them.
+    fixed = replace(settings, step_px=None)
+    if model.detects_contrast:
+        fixed = replace(fixed, contrast="dark")
     # The choice needs only the first network of the general model.
     alone = replace(model, partner=None, calibration=None) if model.partner else model
     contrasts = tuple(sign for sign in _SIGNS if settings.contrast in ("auto", sign))
