@@ -1,10 +1,11 @@
 """Measure the labelling page with many micrographs and a million picks, in a real Chromium.
 
 It prints how long after the command the first of 300 micrographs is painted, how long the next
-one takes, how soon a threshold is painted with a million picks (on the micrograph and the wall of
-thumbnails), and how many frames a second the gallery shows while it scrolls. With --candidates, it
-prints instead how long the first candidates of the general model take after the button, on
-micrographs in a folder. Needs Debian's Chromium and Playwright:
+one takes, how soon a threshold, a label and other keys are painted with a million picks (on the
+micrograph, the wall of thumbnails and the gallery), and how many frames a second the gallery of a
+million crops shows while it scrolls. With --candidates, it prints instead how long the first
+candidates of the general model take after the button, on micrographs in a folder. Needs Debian's
+Chromium and Playwright:
 python benchmarks/label_page.py [--gzip] [--side 4096] [--candidates FOLDER].
 """
 
@@ -118,28 +119,62 @@ def measure_opening(page: Page, folder: Path, mics: Path) -> None:
     process.wait()
 
 
+def press_keys(page: Page, keys: str | list[str]) -> list[float]:
+    """Press keys one after the other; return the time in ms from each to the next paint.
+
+    This is the browser's own measure, in steps of 8 ms; it does not list times below 16 ms.
+    """
+    page.evaluate(
+        """() => {
+            performance.clearMeasures();
+            window.paints = [];
+            const add = (list) => window.paints.push(...list.getEntries());
+            window.observer = new PerformanceObserver(add);
+            window.observer.observe({type: "event", durationThreshold: 16});
+        }"""
+    )
+    for key in keys:
+        page.keyboard.press(key)
+        page.wait_for_timeout(60)
+    page.wait_for_timeout(500)
+    found: list[float] = page.evaluate(
+        """() => {
+            window.observer.disconnect();
+            return window.paints.filter((e) => e.name === "keydown").map((e) => e.duration);
+        }"""
+    )
+    return [*found, *[16.0] * (len(keys) - len(found))]
+
+
 def measure_picks(page: Page) -> None:
     """Measure threshold, wall and gallery with a million picks."""
     page.locator("nav.steps button", has_text="Inspect").click()
     page.locator("[data-test=kept]").wait_for(timeout=60_000)
     page.wait_for_timeout(3000)
-    page.evaluate("performance.clearMeasures()")
-    for key in "]" * 15 + "[" * 15:
-        page.keyboard.press(key)
-        page.wait_for_timeout(60)
+    painted = press_keys(page, "]" * 15 + "[" * 15)
     report("threshold to painted micrograph", measures(page, "threshold-painted"))
+    report("threshold key to the next paint of the page", painted)
+    page.locator("[data-test=stage]").focus()
+    painted = press_keys(page, ["ArrowRight", "Enter"] * 10)
+    report("key to painted label", measures(page, "edit-painted"))
+    report("label key to the next paint of the page", painted)
     page.keyboard.press("w")
     page.wait_for_timeout(15_000)
-    page.evaluate("performance.clearMeasures()")
-    slider = page.locator(".wall-threshold")
-    for _ in range(20):
-        slider.press("ArrowRight")
-        page.wait_for_timeout(60)
+    page.locator(".wall-threshold").focus()
+    painted = press_keys(page, ["ArrowRight"] * 20)
     report("threshold to painted wall", measures(page, "wall-threshold"))
+    report("threshold key to the next paint of the wall", painted)
     rings = page.evaluate("performance.getEntriesByName('wall-threshold').at(-1).detail")
     print(f"  with {rings} rings on the visible thumbnails")
     page.keyboard.press("Escape")
+    measure_gallery(page)
+
+
+def measure_gallery(page: Page) -> None:
+    """Measure scrolling and moving in the gallery of all picks."""
     page.keyboard.press("g")
+    page.get_by_label("only at or above").uncheck()
+    page.locator("[data-test=gallery-total]", has_text=f"{PICKS:,} crops").wait_for()
     page.locator("#crop-0 .picture[style*=blob]").wait_for(timeout=60_000)
     frames: list[float] = page.evaluate(
         """async () => {
@@ -154,9 +189,11 @@ def measure_picks(page: Page) -> None:
             return times.slice(5);
         }"""
     )
+    print(page.locator("[data-test=gallery-total]").inner_text())
     report("gallery scroll, time of a frame", frames)
     print(f"gallery scroll: {1000 / np.mean(frames):.0f} frames a second")
-    print(page.locator("[data-test=gallery-total]").inner_text())
+    page.locator("[data-test=crops]").focus()
+    report("key to the next paint of the gallery", press_keys(page, ["ArrowRight"] * 20))
 
 
 def measure_candidates(page: Page, folder: Path, mics: Path, pixel_size_ang: float) -> None:
