@@ -30,6 +30,7 @@ _BEST_PEAKS = 30
 _CLOSE = 1.15  # ratio of lengths that are taken as equal
 _MAX_ROUNDS = 4
 _LIMITS = (0.5, 2.0)  # of the length, relative to the first one
+_LOG_LENGTH_SD = 1.0  # of the prior of the length around the first one
 _DOUBTFUL = 0.5  # mean directionality from which on the particles may be longer than assumed
 
 ProbeMicrographs = Callable[[ProbePlan], Probe]
@@ -71,7 +72,7 @@ def _refine(start: Sides, contrast: FixedContrast, probe: ProbeMicrographs) -> S
     """Refine the sides; return None if particles of the refined length do not look elongated."""
     sides = start
     for _ in range(_MAX_ROUNDS):
-        best_ang = _find_length(sides.length_ang, contrast, probe)
+        best_ang = _find_length(sides.length_ang, start.length_ang, contrast, probe)
         is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
         if is_close or not _LIMITS[0] <= best_ang / start.length_ang <= _LIMITS[1]:
             break
@@ -106,17 +107,26 @@ def _find_width(
     return (width_ang if is_elongated(length_ang, width_ang) else None), is_doubtful
 
 
-def _find_length(length_ang: float, contrast: FixedContrast, probe: ProbeMicrographs) -> float:
-    """Return the length with the highest ratio of signal to noise, near an assumed one."""
+def _find_length(
+    length_ang: float, start_ang: float, contrast: FixedContrast, probe: ProbeMicrographs
+) -> float:
+    """Return the length with the highest ratio of signal to noise, times a prior.
+
+    Lengths near an assumed one are compared; the prior is that of the first one.
+    """
     size_ang = length_ang / min(_DIVISORS)
     lengths_ang = [ratio * length_ang for ratio in _RATIOS]
     fine = probe(ProbePlan([size_ang], lengths_ang, _MAX_MICROGRAPHS))
-    ratio = {
-        tried: _measure_signal(along.heights) * math.sqrt(tried)
+    evidence = {
+        tried: _measure_signal(along.heights) * math.sqrt(tried) * _prior(tried / start_ang)
         for (sign, _, tried), along in fine.along.items()
         if sign == contrast and len(along.heights)
     }
-    return max(ratio, key=lambda tried: ratio[tried], default=length_ang)
+    return max(evidence, key=lambda tried: evidence[tried], default=length_ang)
+
+
+def _prior(ratio: float) -> float:
+    return math.exp(-((math.log(ratio) / _LOG_LENGTH_SD) ** 2) / 2)
 
 
 def _measure_signal(heights: Float[np.ndarray, " peaks"]) -> float:
