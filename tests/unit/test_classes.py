@@ -60,6 +60,14 @@ def test_a_file_of_classes_gives_back_the_model_files(tmp_path):
         assert extracted[name].read_bytes() == path.read_bytes()
 
 
+def test_a_file_with_nested_lists_has_no_classes(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(1)}, tmp_path / "m", {"cryopick_classes": "[" * 100_000})
+
+    assert list_classes(tmp_path / "m") == []
+
+
 def test_a_file_of_classes_without_its_models_is_refused(tmp_path):
     from safetensors.numpy import save_file
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +196,54 @@ def test_a_description_that_is_not_an_object_is_rejected(path, text):
     save_file(tensors, path, metadata={"cryopick": text})
 
     assert "model file is damaged" in load_error(path)
+
+
+# The types of arguments are checked in this process, which would hide a missing check of a value.
+LOAD_ODD = """
+import json, sys
+from pathlib import Path
+from safetensors.numpy import load_file, save_file
+from cryopick.errors import FormatError
+from cryopick.model.model_file import load_model
+
+path = Path(sys.argv[1])
+tensors = load_file(path)
+for text in json.loads(sys.stdin.read()):
+    save_file(tensors, path, {"cryopick": text})
+    try:
+        load_model(path)
+    except FormatError:
+        print("refused")
+    except Exception as error:
+        print(text, repr(error))
+    else:
+        print("read")
+"""
+ODD_VALUES = [None, True, -1, 1e308, "x", [], [[]], [1, "x"], {}, {"name": []}]
+
+
+def test_values_of_other_types_are_refused_without_type_checks(path):
+    description, _ = contents(path)
+    needed = [name for name in description if name in ("network", "normalization", "format")]
+    texts = [json.dumps(value) for value in ODD_VALUES]
+    texts += [json.dumps({**description, n: v}) for n in description for v in ODD_VALUES]
+    for part in ("network", "normalization"):
+        inner = description[part]
+        changed = [{**inner, n: v} for n in inner for v in ODD_VALUES]
+        texts += [json.dumps({**description, part: values}) for values in changed]
+
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_ODD, path],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    told = done.stdout.splitlines()
+    assert len(told) == len(texts)
+    assert set(told) <= {"read", "refused"}
+    assert told.count("refused") > len(ODD_VALUES) * len(needed)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

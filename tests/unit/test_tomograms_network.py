@@ -290,6 +290,9 @@ def test_damaged_model_files_are_refused(tmp_path, damage):
 
     with pytest.raises(FormatError, match="train the model again"):
         load_model(path)
+    save_file(weights, path, {"cryopick": json.dumps([facts])})
+    with pytest.raises(FormatError, match="description is not an object"):
+        load_model(path)
     with pytest.raises(InputError, match="no such model"):
         load_model(tmp_path / "missing.safetensors")
 

@@ -32,7 +32,9 @@ def asked(monkeypatch):
 
     def resolve(model, settings, device, paths):
         settings_list.append(settings)
-        found = replace(settings, contrast="bright", width_ang=30.0, scale_ang=95.0, diameter_ang=320.0)
+        found = replace(
+            settings, contrast="bright", width_ang=30.0, scale_ang=95.0, diameter_ang=320.0
+        )
         return found, [Decision("contrast", "particles are bright")]
 
     monkeypatch.setattr("cryopick.workflows.scale_choice.resolve_settings", resolve)

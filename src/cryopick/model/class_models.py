@@ -60,7 +60,7 @@ def list_classes(path: Path) -> list[str]:
     try:
         with safe_open(path, framework="numpy") as file:
             names = json.loads((file.metadata() or {}).get(_KEY, "[]"))
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError, RecursionError):
         return []
     return [str(name) for name in names] if isinstance(names, list) else []
 

@@ -55,7 +55,10 @@ _MAX_OFFSET_PX = 4.0  # a quarter of a particle
 _MAX_WIDTH = 1024  # channels; a file that requires more is rejected rather than allocated
 _KEPT_MODELS = 4
 _reading = Lock()  # a thread waits for a model that another one is reading
-_DAMAGED_FILE_ERRORS = (KeyError, TypeError, ValueError, OverflowError, RuntimeError)
+_DAMAGED_FILE_ERRORS = (
+    *(KeyError, TypeError, ValueError, OverflowError, RuntimeError),
+    AttributeError,  # a value of another type than expected
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +191,10 @@ def load_model(path: Path | str) -> Model:
             "use a file written by `cryopick train`"
         )
     try:
-        return _assemble(json.loads(metadata["cryopick"]), tensors)
+        description = json.loads(metadata["cryopick"])
+        if not isinstance(description, dict):
+            raise ValueError("its description is not an object")
+        return _assemble(description, tensors)
     except (*_DAMAGED_FILE_ERRORS, SettingsError, FormatError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FormatError(

@@ -87,6 +87,8 @@ def load_model(path: Path) -> TomogramModel:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
         description = json.loads(metadata["cryopick"])
+        if not isinstance(description, dict):
+            raise ValueError("its description is not an object")
         if description.get("dimensions") != _DIMENSIONS:
             raise FormatError(
                 f"{path}: a model for micrographs, expected one for tomograms; train one with "
