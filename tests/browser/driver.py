@@ -31,7 +31,7 @@ class Server:
     With `steps`, a training of any duration takes so many steps.
     """
 
-    def __init__(self, project, *words, port=0, log, env=None, link=True, steps=None):  # noqa: PLR0913
+    def __init__(self, project, *words, port=0, log, env=None, link=True, steps=None):
         self.project, self.words, self.log, self.steps = Path(project), words, Path(log), steps
         self.env = None if env is None else {**os.environ, **env}
         self.link_works = link  # it may be meant for a proxy that is not there yet
