@@ -4,27 +4,11 @@ import numpy as np
 import pytest
 from tests.browser.conftest import particles
 from tests.browser.driver import Server
+from tests.browser.projects import PER_MICROGRAPH, add_run
 
-from cryopick.io.tables.pick_tables import write_picks
-from cryopick.picks import Picks, concatenate
 from cryopick.web.project.project import AnnotationProject
 
 MICROGRAPHS = 6
-PER_MICROGRAPH = 24
-
-
-def add_run(project, shift):
-    """Add a run with the particles of all micrographs, by scores that fall along the list."""
-    run = project.runs.create("pick", "Run", {"diameter_ang": 100.0})
-    tables = []
-    for number, mid in enumerate(project.micrographs.usable()):
-        _, xy = particles(number)
-        score = 6 - 0.05 * (np.arange(PER_MICROGRAPH) * MICROGRAPHS + number)
-        score[number] -= shift
-        tables.append(Picks.for_micrograph(str(project.micrographs.path(mid)), xy, score))
-    write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
-    project.runs.take_picks(run)
-    project.runs.change(run, state="done", started=0.0, ended=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +17,8 @@ def server(tmp_path_factory, studio, chromium):
     project = AnnotationProject.open(folder / "p.cryopick")
     project.micrographs.add([str(studio / f"mic_{n:02d}.mrc") for n in range(MICROGRAPHS)])
     project.database.set_meta("diameter_ang", "100.0")
-    add_run(project, 0.0)
-    add_run(project, 4.0)
+    add_run(project)
+    add_run(project, shift=4.0)
     project.close()
     begun = Server(folder / "p.cryopick", log=folder / "log")
     yield begun
@@ -93,6 +77,12 @@ def test_crops_are_sorted_by_score_both_ways_and_by_disagreement(user):
     assert down == sorted(down, reverse=True)
     assert up == sorted(up)
     assert abs(float(first[0]) - float(first[1])) == pytest.approx(4.0, abs=0.02)
+    user.module("picks.js", "(m) => m.setThreshold(3, false)")
+    order.select_option("threshold")
+    user.until(
+        "() => Math.abs(Number(document.querySelector('#crop-0 span').textContent) - 3) < 0.1"
+    )
+    user.module("picks.js", "(m) => m.setThreshold(0, true)")
 
 
 def test_crops_are_selected_with_shift_keys_and_by_dragging(user):

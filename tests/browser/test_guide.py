@@ -89,11 +89,21 @@ def create_project(folder, four):
     return project, run, tables
 
 
+EVENTS = [
+    {"event": "notice", "code": "contrast", "message": "bright particles were found"},
+    *(
+        {"event": "curve_point", "step": step, "loss": loss, "is_partner": is_partner}
+        for step, loss, is_partner in [(5, 0.9, 1), (10, 0.7, 1), (5, 0.8, 0), (10, 0.5, 0)]
+    ),
+]
+
+
 @pytest.fixture
 def picked(tmp_path, four, chromium):
     """A server on a project in which a run has picked the particles of four micrographs."""
     project, run, tables = create_project(tmp_path / "picked.cryopick", four)
     write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
+    (project.runs.folder(run) / "events.jsonl").write_text("\n".join(map(json.dumps, EVENTS)))
     project.runs.take_picks(run)
     project.runs.change(run, state="done")
     project.close()
@@ -144,6 +154,12 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     assert highlighted(user) == "Start training"
     shoot(user, "6-train-page")
     assert page.get_by_label("Particles per micrograph").input_value() == ""
+    progress = page.get_by_label("Progress", exact=True)
+    assert "Bright particles were found." in progress.inner_text()
+    assert progress.locator(".chart").get_attribute("aria-label") == (
+        "Loss: First network 0.700, Second network 0.500"
+    )
+    assert progress.locator(".chart circle").count() == 4
 
 
 @pytest.fixture
@@ -178,6 +194,11 @@ def test_further_candidates_follow_when_other_micrographs_are_picked(
             candidate.get_by_role("heading", name=f"Candidate {number} of 6").wait_for()
             user.key("y")
         said.filter(has_text="The next candidates follow").wait_for()
+        user.step("train")
+        user.page.locator("[data-test=time-left]", has_text="left").wait_for()
+        user.step("export")
+        user.page.locator("[data-test=still-running]").wait_for()
+        user.step("label")
         (folder / "all.json").rename(folder / "picks.json")
         process.kill()
         process.wait()

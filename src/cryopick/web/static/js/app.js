@@ -38,8 +38,8 @@ import { allSent } from "./unsaved_verdicts.js";
 import { stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
-/** Show the error of a request that fails. @param {Promise<unknown>} work */
-const withErrors = (work) => work.catch((/** @type {Error} */ error) => void store.notify(error.message, "bad"));
+/** Show the error of a user's request if it fails; an earlier one is closed. @param {Promise<unknown>} work */
+const withErrors = (work) => (store.settle("request"), work.catch(store.fail));
 
 /** @param {string} where a step, or review:random */
 function go(where) {
@@ -97,7 +97,7 @@ function follow(id) {
   else if (id === "size") (go("label"), act("tool.ruler"));
   else if (id === "general") pickFirst();
   else if (id === "clicks") ((clicksOnly.value = true), go("label"));
-  else if (id === "click") go("label");
+  else if (id === "click" || id === "accept") go("label");
   else if (id === "candidates") beginCandidates(store.runs.value.find((r) => r.has_picks)?.id ?? "");
   else if (id === "inspect") show(store.runs.value.find((r) => r.kind === "train" && r.has_picks)?.id ?? "");
   else go(id);
@@ -116,7 +116,7 @@ const importMicrographs = (source) => withErrors(addMicrographs(source));
 /** @param {object} source */
 async function addMicrographs(source) {
   const { message } = await post("micrographs:import", source);
-  store.notify(message, "good");
+  store.notify(`${message[0].toUpperCase()}${message.slice(1)}.`, "good");
   await session.reload();
   await list.loadRows(0, 20);
   const first = list.rowAt(0);

@@ -11,7 +11,6 @@ import { stage } from "./viewer/viewer.js";
 const BATCH = 30;
 /** Diameter of a candidate on the screen: below the first it is enlarged to the second. */
 const [MIN_SIDE, SIDE] = [60, 90];
-const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
 /** Candidates after the current one. @type {import("./types.js").Candidate[]} */
 let queue = [];
 let run = "";
@@ -44,7 +43,7 @@ export async function begin(id) {
     if (!items.length && !wasRunning) store.notify("There are no further candidates. Click on particles, or train a model.");
     await next();
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
 
@@ -73,15 +72,14 @@ function show(item) {
 
 /** @param {import("./types.js").Candidate} item @returns {boolean} */
 function isLabelled(item) {
-  const reach = 2 * store.radiusPx.value * store.project.value.match_diameters;
-  return [...store.labels.value.values()].some((label) => Math.hypot(label.x - item.x, label.y - item.y) <= reach);
+  return [...store.labels.value.values()].some((label) => Math.hypot(label.x - item.x, label.y - item.y) <= store.matchReach.value);
 }
 
 /** @param {string} verdict yes, no or unsure */
 export async function answer(verdict) {
   const item = store.candidate.value;
   if (!item || isMoving || store.readOnly.value) return;
-  edits.labelPick(item, KINDS[verdict]);
+  edits.labelPick(item, edits.KINDS[verdict]);
   answers++;
   await skip();
 }

@@ -32,12 +32,9 @@ function countOn(set, labels, regions, reach, cut) {
   return { particles: selected + added, selected, added, candidates };
 }
 
-/** Distance within which a pick matches a label on the open micrograph, px. */
-const matchReach = () => 2 * store.radiusPx.value * store.project.value.match_diameters;
-
 /** Counts on the open micrograph, or null without picks. */
 export function countHere() {
   const set = store.picks.value;
   if (!set || store.threshold.value === null) return null;
-  return countOn(set, store.labels.value.values(), store.regions.value.values(), matchReach(), store.cut.value);
+  return countOn(set, store.labels.value.values(), store.regions.value.values(), store.matchReach.value, store.cut.value);
 }

@@ -12,6 +12,9 @@ export const useJournal = (newJournal) => (journal = newJournal);
 
 const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", unsure: "uncertain" });
 
+/** Kinds of the labels that verdicts give. */
+export const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
+
 /** Apply an operation to labels and regions as the server does; returns new maps.
  * @param {Map<string, import("./types.js").Label>} labels @param {Map<string, import("./types.js").Region>} regions @param {import("./types.js").Operation} op
  * @param {number | undefined} mid */
@@ -40,6 +43,9 @@ export function apply(op) {
   store.regions.value = next.regions;
   if (store.selected.value && !next.labels.has(store.selected.value)) store.selected.value = null;
 }
+
+/** Labels that are shown and can be edited. */
+export const visibleLabels = () => [...store.labels.value.values()].filter((l) => !store.onlyMine.value || l.author === me);
 
 /** Number of the open micrograph; -1 without one, when nothing can be edited. */
 const micrographId = () => store.micrograph.value?.id ?? -1;
@@ -85,9 +91,8 @@ export function change(id, kind) {
 export function remove(ids, picks = [], outlines = []) {
   if (!journal) return;
   const deleted = ids.flatMap((id) => store.labels.value.get(id) ?? []);
-  const reach = 2 * store.radiusPx.value * store.project.value.match_diameters;
   const rejections = [...store.labels.value.values()].filter((l) => l.kind === "neg");
-  const isRejected = (/** @type {[number, number]} */ [x, y]) => rejections.some((l) => Math.hypot(l.x - x, l.y - y) <= reach);
+  const isRejected = (/** @type {[number, number]} */ [x, y]) => rejections.some((l) => Math.hypot(l.x - x, l.y - y) <= store.matchReach.value);
   const negatives = picks.filter((pick) => !isRejected(pick)).map(([x, y]) => ({
     id: newId(), mid: micrographId(), x: roundPixel(x), y: roundPixel(y), kind: "neg", source: "correct",
   }));

@@ -77,7 +77,7 @@ async function loadPage(page) {
     total.value = answer.total;
     loaded.value++;
   } catch (error) {
-    if (mine === version) store.notify(/** @type {Error} */ (error).message, "bad");
+    if (mine === version) store.fail(error);
   } finally {
     loading.delete(page);
     if (mine === version) busy.value = loading.size > 0;

@@ -67,7 +67,7 @@ function nextOfData() {
   const estimating = sizeRun();
   if (estimating) return { id: "wait", where: "", text: `Estimating the particle size: ${estimating.overall ? timeLeft(estimating.overall.seconds_left) : "starting"}.` };
   return store.tool.value === "ruler"
-    ? { id: "size", where: "label", text: "Draw a line across a particle, from edge to edge." }
+    ? { id: "size", where: "label", text: "Draw a line across a particle, from edge to edge.", label: "Show the micrograph" }
     : { id: "size", where: "", text: "How large is a particle? Draw a line across one, or let the general model estimate it.", label: "Measure a particle", more: ["estimate", "Estimate the size"] };
 }
 
@@ -107,10 +107,10 @@ function nextOfTraining(labels, picked, trained) {
   const progress = `${labels < ENOUGH_LABELS ? `${count(labels)} of ${ENOUGH_LABELS} particles` : plural(labels, "particle")}, on ${count(micrographs)} of ${plural(all, "micrograph")}.`;
   if (labels >= ENOUGH_LABELS && micrographs >= wanted) return { id: "train", where: "train", text: `${progress} ${trained ? advice() || "Train again with the new labels." : "That is enough for a first model."}`, label: "Train a model" };
   const hint = labels >= ENOUGH_LABELS ? `Label some particles on ${wanted} micrographs.` : "More labels make the model better.";
-  if (store.candidate.value) return { id: "accept", where: "label", text: `${progress} Is the marked candidate a particle?` };
+  if (store.candidate.value) return { id: "accept", where: "label", text: `${progress} Is the marked candidate a particle?`, label: "Show the candidate" };
   if (store.awaitsCandidates.value) return { id: "wait", where: "", text: `${progress} The next candidates follow when another micrograph is picked.` };
   if (picked) return { id: "candidates", where: "", text: `${progress} ${hint}`, label: "Accept or reject candidates", more: labels >= 10 ? ["train", "Train now"] : undefined };
-  return { id: "click", where: "label", text: `${progress} Click on particles. ${hint}`, label: store.step.value === "label" ? undefined : "Label particles", more: labels >= 10 ? ["train", "Train now"] : ["general", "See what the general model finds"] };
+  return { id: "click", where: "label", text: `${progress} Click on particles. ${hint}`, label: "Label particles", more: labels >= 10 ? ["train", "Train now"] : ["general", "See what the general model finds"] };
 }
 
 /** Class of a button: highlighted if it is the next step. @param {string} id */

@@ -49,7 +49,7 @@ export async function loadRows(first, last) {
       loadCount.value++;
     } catch (error) {
       newPages.delete(page);
-      if (error instanceof RequestError) store.notify(/** @type {Error} */ (error).message, "bad");
+      if (error instanceof RequestError) store.fail(error);
       return;
     }
   }

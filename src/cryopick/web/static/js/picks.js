@@ -20,7 +20,7 @@ export async function load() {
     const data = await (await ask(`micrographs/${m.id}/picks`, { query: { run } })).arrayBuffer();
     if (store.micrograph.value?.id === m.id && store.runId.value === run) store.picks.value = unpack(data);
   } catch (error) {
-    if (!(error instanceof RequestError && error.status === 404)) store.notify(/** @type {Error} */ (error).message, "bad");
+    if (!(error instanceof RequestError && error.status === 404)) store.fail(error);
   }
 }
 
@@ -45,7 +45,7 @@ export async function readScores() {
     store.scores.value = { ...h, totals, rejections, metrics, suggestions: metrics.suggestions ?? [] };
     if (timer === undefined) store.threshold.value = h.threshold;
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
 
@@ -90,7 +90,7 @@ async function sendFilter(change) {
     const metrics = await get(`runs/${id}/pr`);
     if (store.runId.value === id && store.scores.value) store.scores.value = { ...store.scores.value, metrics };
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
 

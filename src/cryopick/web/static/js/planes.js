@@ -87,6 +87,7 @@ export function loadPlane(m, lens, fine, show) {
       if (request !== now) return false;
       store.greys.value = loaded.counts;
       store.failure.value = null;
+      store.settle("image");
       show(loaded);
       return true;
     } catch (error) {
@@ -99,7 +100,7 @@ export function loadPlane(m, lens, fine, show) {
           show(null);
         } else {
           now.what = "";
-          store.notify(`${row.name} cannot be shown: ${text}`, "bad");
+          store.notify(`${row.name} cannot be shown: ${text}`, "bad", { cause: "image" });
         }
       }
       return false;
@@ -111,7 +112,7 @@ export function loadPlane(m, lens, fine, show) {
     now.control.abort();
     now = { what, control: new AbortController(), shown: Promise.resolve(false), fine: false };
     store.failure.value = null;
-    if (!m || !what) return;
+    if (!m || !what) return void (store.greys.value = null);
     const request = now;
     store.loading.value = true;
     request.shown = fill(m, first, request);

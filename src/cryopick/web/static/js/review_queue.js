@@ -21,11 +21,9 @@ export async function begin(sample) {
     queue.value = { run, sample, items: answer.items, drawn: answer.drawn, at: 0, answers: {}, answered: [] };
     store.announce(`${answer.items.length} picks to review`);
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
-
-const KINDS = /** @type {Record<string, string>} */ ({ yes: "pos", no: "neg", unsure: "unsure" });
 
 /** @param {string} verdict yes, no or unsure */
 export function answer(verdict) {
@@ -33,8 +31,8 @@ export function answer(verdict) {
   if (!q || q.at >= q.items.length || store.readOnly.value) return;
   const item = q.items[q.at];
   // Answers become labels, except those on a random sample, which only measure the precision.
-  if (q.sample !== "random" && item.on) edits.setKind(item.on, KINDS[verdict], item.mid);
-  else if (q.sample !== "random") item.label = edits.labelPick(item, KINDS[verdict]);
+  if (q.sample !== "random" && item.on) edits.setKind(item.on, edits.KINDS[verdict], item.mid);
+  else if (q.sample !== "random") item.label = edits.labelPick(item, edits.KINDS[verdict]);
   queue.value = { ...q, at: q.at + 1, answers: { ...q.answers, [q.at]: verdict }, answered: [...q.answered.filter((k) => k !== q.at), q.at] };
   sendVerdict(q, item, verdict);
 }
@@ -46,7 +44,7 @@ export function undoAnswer() {
   if (!q || at === undefined) return store.announce("nothing to undo");
   const item = q.items[at];
   if (item.label) edits.unlabelPick(item.label);
-  else if (item.on && q.answers[at]) edits.setKind({ ...item.on, kind: KINDS[q.answers[at]] }, item.on.kind, item.mid);
+  else if (item.on && q.answers[at]) edits.setKind({ ...item.on, kind: edits.KINDS[q.answers[at]] }, item.on.kind, item.mid);
   item.label = undefined;
   const { [at]: _, ...answers } = q.answers;
   queue.value = { ...q, at, answers, answered: q.answered.slice(0, -1) };

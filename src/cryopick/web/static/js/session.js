@@ -129,6 +129,7 @@ function setRuns(runs) {
 export async function reload() {
   try {
     const state = await get("state");
+    store.settle("request");
     store.project.value = state;
     setRuns(state.runs ?? []);
     list.refresh();
@@ -160,7 +161,7 @@ export async function open(id, quiet = false, since = performance.now()) {
     if (!quiet) store.announce(`${m.name}, ${store.labels.value.size} labels`);
     return m;
   } catch (error) {
-    if (!quiet) store.notify(/** @type {Error} */ (error).message, "bad");
+    if (!quiet) store.fail(error);
     return null;
   }
 }
@@ -210,7 +211,7 @@ export async function setState(state) {
     refreshNumbers();
     store.announce(state === "all" ? "all particles are labelled" : state === "skip" ? "micrograph excluded" : "micrograph included");
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
 
@@ -226,10 +227,11 @@ export function setDiameter(ang, final) {
 
 /** Set pixel size or diameter of the project. @param {object} change */
 export async function changeProject(change) {
+  store.settle("request");
   try {
     await sendProject(change);
   } catch (error) {
-    store.notify(/** @type {Error} */ (error).message, "bad");
+    store.fail(error);
   }
 }
 

@@ -109,6 +109,9 @@ export function notify(text, kind = "", { cause = text, button } = {}) {
   if (kind !== "bad") setTimeout(() => dismiss(id), button ? 20_000 : 6000);
 }
 
+/** Show the error of a request until it is closed, the server is back, or the user does something else. @param {unknown} error */
+export const fail = (error) => notify(/** @type {Error} */ (error).message, "bad", { cause: "request" });
+
 /** Close the message whose cause is gone. @param {string} cause */
 export function settle(cause) {
   if (toasts.value.some((t) => t.cause === cause)) toasts.value = toasts.value.filter((t) => t.cause !== cause);
@@ -119,6 +122,9 @@ export const dismiss = (id) => (toasts.value = toasts.value.filter((t) => t.id !
 
 /** Announce a text to screen readers. @param {string} text */
 export const announce = (text) => (announcement.value = text);
+
+/** Distance within which a pick matches a label on the open micrograph, px. */
+export const matchReach = computed(() => 2 * radiusPx.value * (project.value?.match_diameters ?? 0));
 
 /** Ångströms per pixel of the open micrograph, or 0 if unknown. */
 export const pixelSize = computed(

@@ -5,16 +5,18 @@ import { html, useEffect, useRef, useState } from "../vendor/ui.js";
 import { keyFor } from "./keys.js";
 import * as store from "./store.js";
 
-/** A number field that keeps unfinished input when the page is rendered again.
+/** A number field that keeps unfinished input when the page is rendered again, and says so if it does not use a number.
  * @param {{value: number | string | null | undefined, on: (value: number | null) => void, [attribute: string]: unknown}} props  `on`: called with null when the field is emptied */
 export function NumberBox({ value, on, ...more }) {
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   /** @param {import("./types.js").FieldEvent} e */
   const finish = (e) => {
     setDraft(null);
-    const number = Number(e.target.value);
-    if (e.target.value === "") on(null);
-    else if (Number.isFinite(number)) on(number);
+    const { value: text, min, max, validity } = e.target;
+    if (validity.rangeUnderflow || validity.rangeOverflow)
+      store.notify(`${count(Number(text))} is not used: enter a number ${max ? `from ${count(Number(min))} to ${count(Number(max))}` : `of at least ${min}`}.`, "warn");
+    else if (text === "") on(null);
+    else if (Number.isFinite(Number(text))) on(Number(text));
   };
   return html`<input type="number" step="any" ...${more} value=${draft ?? value ?? ""}
     onInput=${(/** @type {import("./types.js").FieldEvent} */ e) => setDraft(e.target.value)} onChange=${finish} />`;
@@ -70,6 +72,9 @@ export function Dialog({ name, title, children, footer, wide }) {
     ${footer && html`<footer>${footer}</footer>`}
   </dialog>`;
 }
+
+/** Note that the chosen run has not picked all micrographs yet. */
+export const StillRunning = () => store.run.value?.state === "running" && html`<p class="note warn" data-test="still-running">${store.run.value.title} is still running. The picks of further micrographs follow.</p>`;
 
 /** 1234567 → 1,234,567. @param {number | null | undefined} n */
 export const count = (n) => (n == null ? "–" : Number(n).toLocaleString("en"));

@@ -35,11 +35,10 @@ const pathOf = (event) => String(new FormData(/** @type {HTMLFormElement} */ (ev
 
 /** @param {{p: import("../types.js").ProjectState, changeProject: (change: object) => void, sendProject: (change: object) => Promise<void>}} props */
 function Numbers({ p, changeProject, sendProject }) {
-  const number = (/** @type {string} */ name, /** @type {number | null | undefined} */ value, /** @type {object} */ more) => html`<${NumberBox} min="0" value=${value || ""} ...${more}
-    on=${(/** @type {number | null} */ v) => v && v > 0 && changeProject({ [name]: v })} />`;
   return html`<section class="card"><header><h2>Scale</h2></header><div class="fields">
     <${PixelSizeField} send=${sendProject} />
-    <label class="field"><span class="name">Particle diameter, Å</span>${number("diameter_ang", p.diameter_ang, { placeholder: "e.g. 180" })}
+    <label class="field"><span class="name">Particle diameter, Å</span><${NumberBox} min="10" max="5000" placeholder="e.g. 180" disabled=${store.readOnly.value} value=${p.diameter_ang}
+        on=${(/** @type {number | null} */ v) => v !== null && changeProject({ diameter_ang: v })} />
       <span class="hint">The circles have this diameter. Measure it on a particle or estimate it in step 2.</span></label>
   </div></section>`;
 }
@@ -63,7 +62,7 @@ const STATES = { todo: "not started", doing: "in progress", all: "fully labelled
 
 const folder = signal(/** @type {import("../types.js").FolderListing | null} */ (null));
 /** @param {string} [dir] */
-const openFolder = (dir) => get("fs", { dir }).then((f) => (folder.value = f)).catch((e) => store.notify(e.message, "bad"));
+const openFolder = (dir) => get("fs", { dir }).then((f) => (folder.value = f)).catch(store.fail);
 
 /** Folders on the server. @param {{importMicrographs: (what: object) => void}} props */
 export function FolderDialog({ importMicrographs }) {

@@ -33,7 +33,7 @@ export function DisplayPanel({ setDiameter, changeProject, act, estimate }) {
         on=${(/** @type {number} */ lowpass, /** @type {boolean} */ final) => set({ lowpass, ...{ moving: !final } })} />
       <${Slide} name="Hide shading wider than" unit="Å" off="off" log min=${100} max=${5000} value=${lens.highpass}
         on=${(/** @type {number} */ highpass, /** @type {boolean} */ final) => set({ highpass, ...{ moving: !final } })} />`}
-    <${Slide} name="Particle diameter" unit=${hasPixelSize ? "Å" : "px"} log min=${20} max=${1000} value=${store.diameter.value} on=${setDiameter} />
+    <${Slide} name="Particle diameter" unit=${hasPixelSize ? "Å" : "px"} log min=${10} max=${5000} value=${store.diameter.value} on=${setDiameter} />
     <div class="buttons"><button class="small" disabled=${!hasPixelSize} aria-pressed=${store.tool.value === "ruler"} title=${`Measure the diameter on a particle (${keyFor("tool.ruler")})`}
       onClick=${() => act(store.tool.value === "ruler" ? "tool.pos" : "tool.ruler")}>Measure</button>
       <button class="small" disabled=${!hasPixelSize || store.readOnly.value || Boolean(sizeRun())} title="Find the size at which the general model scores highest" onClick=${estimate}>${sizeRun() ? "Estimating…" : "Estimate"}</button></div>

@@ -5,7 +5,7 @@ import { html, signal, useEffect } from "../../vendor/ui.js";
 import { highlight } from "../guide.js";
 import { address } from "../api.js";
 import * as store from "../store.js";
-import { count, NumberBox, plural } from "../widgets.js";
+import { count, NumberBox, plural, StillRunning } from "../widgets.js";
 
 /** @type {{value: {what: string, formats: string[], name: string, replace: boolean, box_px: number}}} */
 export const request = signal({ what: "picks", formats: [".star"], name: "particles", replace: false, box_px: 0 });
@@ -50,6 +50,7 @@ export function Export({ formats, updatePreview, write, version }) {
       </section>
       <section class="card" aria-label="Preview" aria-live="polite">
         <header><h2>${written.value ? "Exported" : "Preview"}</h2></header>
+        ${what === "picks" && html`<${StillRunning} />`}
         ${p?.problem && html`<p class="note bad">${p.problem}</p>`}
         ${p && html`<div class="kept"><strong class="num" data-test="export-count">${count(p.n)}</strong><span>particles<br /><span class="muted small">on ${plural(p.n_micrographs, "micrograph")}</span></span></div>
           ${(p.parts ?? []).length > 0 && html`<dl class="facts-grid small">${(p.parts ?? []).map((part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}

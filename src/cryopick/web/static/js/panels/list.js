@@ -37,7 +37,8 @@ export function MicrographList({ open }) {
     if ((at + 1) * ROW > root.scrollTop + root.clientHeight) root.scrollTop = (at + 1) * ROW - root.clientHeight;
   }, [at]);
   const rows = [];
-  for (let i = first; i < last; i++) rows.push(html`<${Row} key=${i} index=${i} open=${open} />`);
+  const tabStop = at >= first && at < last ? at : first;
+  for (let i = first; i < last; i++) rows.push(html`<${Row} key=${i} index=${i} isTabStop=${i === tabStop} open=${open} />`);
   return html`<section class="list" aria-label="Micrographs">
     <div class="seek">
       <input type="search" aria-label="Find a micrograph" placeholder=${`Search ${total.toLocaleString("en")}…`}
@@ -53,14 +54,14 @@ export function MicrographList({ open }) {
   </section>`;
 }
 
-/** @param {{index: number, open: (id: number) => void}} props */
-function Row({ index, open }) {
+/** @param {{index: number, isTabStop: boolean, open: (id: number) => void}} props */
+function Row({ index, isTabStop, open }) {
   const row = rowAt(index);
   const position = { top: `${index * ROW}px` };
   if (!row) return html`<div class="row" style=${position}><span class="summary">…</span></div>`;
   const chosen = store.micrograph.value?.id === row.id;
   return html`<button class="row" role="option" style=${position} aria-selected=${chosen} title=${row.path}
-      tabindex=${chosen || (index === 0 && !store.micrograph.value) ? 0 : -1} onClick=${() => open(row.id)} onKeyDown=${focusNeighbour}>
+      tabindex=${isTabStop ? 0 : -1} onClick=${() => open(row.id)} onKeyDown=${focusNeighbour}>
     <span class="file cut"><bdi>${row.name.replace(/\.\w{2,4}$/, "")}</bdi></span>
     <span class="summary cut">${summarize(row)}</span>${badge(row)}
   </button>`;

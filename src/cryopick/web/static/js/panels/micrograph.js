@@ -2,6 +2,7 @@
 // The main area of Label and Inspect: toolbar, micrograph, and the state of the micrograph.
 
 import { html } from "../../vendor/ui.js";
+import { visibleLabels } from "../edits.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
 import { count, plural, Slide } from "../widgets.js";
@@ -58,8 +59,8 @@ export function MicrographPanel({ act }) {
 
 /** @param {{m: import("../types.js").MicrographRow, act: (a: string) => void}} props */
 function MicrographState({ m, act }) {
-  const all = [...store.labels.value.values()];
-  const n = (/** @type {string} */ kind) => all.filter((l) => l.kind === kind).length;
+  const labels = visibleLabels();
+  const n = (/** @type {string} */ kind) => labels.filter((l) => l.kind === kind).length;
   const regionCount = store.regions.value.size;
   return html`<div class="bar below">
     <strong class="num" data-test="label-count">${plural(n("pos"), "particle")}</strong>

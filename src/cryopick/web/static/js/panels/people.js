@@ -29,7 +29,7 @@ async function rename(name) {
   } catch {
     // a private window asks again
   }
-  await put("me", { name }).then(loadPeople).catch((/** @type {Error} */ error) => store.notify(error.message, "bad"));
+  await put("me", { name }).then(loadPeople).catch(store.fail);
 }
 
 const myName = () => people.value.people.find((p) => p.author === people.value.me)?.name ?? "";

@@ -3,6 +3,7 @@
 
 import { html, signal } from "../../vendor/ui.js";
 import { RequestError } from "../api.js";
+import { highlight } from "../guide.js";
 import * as store from "../store.js";
 import { NumberBox } from "../widgets.js";
 
@@ -31,7 +32,7 @@ export function PixelSizeField({ send }) {
   };
   const question = asked.value;
   return html`<div class="field"><label class="field"><span class="name">Pixel size, Å</span>
-      <${NumberBox} key=${question ? "asked" : "set"} min="0" placeholder="unknown" disabled=${store.readOnly.value}
+      <${NumberBox} key=${question ? "asked" : "set"} class=${highlight("pixel")} placeholder="unknown" disabled=${store.readOnly.value}
         value=${question?.ang ?? p.pixel_size_ang ?? m?.pixel_size_ang ?? ""} on=${enter} />
       <span class="hint">${HINTS[/** @type {keyof typeof HINTS} */ (source)]}</span></label>
     ${question?.error && html`<p class="note bad" role="alert">${question.error}</p>`}

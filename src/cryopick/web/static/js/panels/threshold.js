@@ -6,7 +6,7 @@ import { countHere } from "../corrections.js";
 import { mergeBins, nearestEdge } from "../histogram.js";
 import { keyFor } from "../keys.js";
 import * as store from "../store.js";
-import { count, NumberBox, percent, plural, Slide } from "../widgets.js";
+import { count, NumberBox, percent, plural, Slide, StillRunning } from "../widgets.js";
 
 const BARS = 128;
 
@@ -21,6 +21,7 @@ export function ThresholdPanel({ setThreshold, setLimits, go, choose }) {
     <header><h2 class="cap">Threshold</h2></header>
     <label class="field"><span class="sr">Run</span><select value=${store.runId.value ?? ""} onChange=${(/** @type {import("../types.js").FieldEvent} */ e) => choose(e.target.value)}>
       ${runs.map((r) => html`<option key=${r.id} value=${r.id}>${r.title}</option>`)}</select></label>
+    <${StillRunning} />
     ${scores && html`<${Counts} scores=${scores} setThreshold=${setThreshold} />
       <${Metrics} scores=${scores} go=${go} />
       <${Slide} name="Minimum edge distance" unit="Å" off="none" min=${0} max=${1000} step=${5} value=${scores.edge_ang ?? 0}
@@ -81,13 +82,15 @@ function Metrics({ scores, go }) {
     <tr><th scope="row">Recall</th><td data-test="estimated-recall">${interval(estimated?.recall)}</td>
       <td title="On labelled particles that were held out of the training">${recall?.value == null ? html`<span class="muted">unknown</span>` : html`${percent(recall.value)} <span class="muted">of ${count(recall.n)}</span>`}</td></tr>
   </tbody></table>
-  ${estimated?.count && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph ?? 0)} particles per micrograph, ${roundCount(estimated.count.value)} in all (<span class="nowrap">95 %</span>: ${roundCount(estimated.count.low)} to ${roundCount(estimated.count.high)}).</p>`}
+  ${estimated?.count && html`<p class="muted small num">Expected from the scores: about ${roundCount(estimated.per_micrograph ?? 0)} particles per micrograph, ${roundTotal(estimated.count.value)} in all (<span class="nowrap">95 %</span>: ${roundTotal(estimated.count.low)} to ${roundTotal(estimated.count.high)}).</p>`}
   ${precision?.value == null ? html`<button class="small" onClick=${() => go("review:random")}>Review 40 random picks (2 min)</button>`
     : html`<p class="muted small">Measured with ${plural(precision.n, "pick")} ${precision.from ?? "reviewed at random"}.</p>`}`;
 }
 
 /** Two figures of an estimated number. @param {number} n */
 const roundCount = (n) => count(Number(n.toPrecision(2)));
+/** @param {number} n */
+const roundTotal = (n) => roundCount(Math.round(n));
 
 /** @param {HTMLCanvasElement | null} canvas @param {import("../types.js").RunScores} scores @param {number} bin */
 function draw(canvas, scores, bin) {

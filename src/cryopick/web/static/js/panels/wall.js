@@ -115,6 +115,7 @@ function paintAll(root) {
       const id = canvas.dataset.id ?? "";
       const image = images.get(`${id} ${view === "filtered" && lowpass ? `${lowpass} ${store.project.peek().pixel_size_ang}` : 0}`, arrived);
       const set = run === null ? null : pickSets.get(`${run} ${id}`, arrived);
+      canvas.classList.toggle("waiting", !image);
       const label = root.querySelector(`[data-count="${id}"]`);
       if (label) label.textContent = set ? plural(countParticles(set, threshold), "pick") : "";
       if (image && canvas.clientWidth) drawn += drawThumbnail(canvas, image, set, { width: Math.round(canvas.clientWidth * ratio), threshold, radius: store.radiusPx.peek(), range, table });

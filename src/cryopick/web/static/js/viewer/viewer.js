@@ -2,7 +2,6 @@
 // The displayed micrograph, and the tools that edit it.
 
 import { computed, effect, html, useEffect, useRef } from "../../vendor/ui.js";
-import { author } from "../api.js";
 import * as edits from "../edits.js";
 import { forceReload, loadPlane, tileQuery, wantsFine } from "../planes.js";
 import { watchScores } from "../score_layer.js";
@@ -28,8 +27,6 @@ function gridOfPicks() {
 
 const showsPicks = () => store.overlay.value !== "labels" && store.step.value !== "data";
 const showsLabels = () => store.overlay.value !== "picks";
-/** Labels that are drawn and can be edited. */
-const visibleLabels = () => [...store.labels.value.values()].filter((l) => !store.onlyMine.value || l.author === author);
 /** @param {number} i */
 const isSelected = (i) => {
   const set = store.picks.value;
@@ -42,9 +39,8 @@ function findCorrected() {
   corrected = new Set();
   const [grid, set] = [gridOfPicks(), store.picks.value];
   if (!grid || !set) return;
-  const reach = 2 * store.radiusPx.value * (store.project.value?.match_diameters ?? 0);
   for (const l of store.labels.value.values()) {
-    const near = grid.within(l.x, l.y, reach);
+    const near = grid.within(l.x, l.y, store.matchReach.value);
     for (const i of l.kind === "neg" ? near : near.slice(0, 1)) corrected.add(i);
   }
   for (const { points } of store.regions.value.values())
@@ -67,7 +63,7 @@ export function labelAt(x, y) {
   if (!showsLabels()) return null;
   let best = null;
   let nearest = reach();
-  for (const l of visibleLabels()) {
+  for (const l of edits.visibleLabels()) {
     const d = Math.hypot(l.x - x, l.y - y);
     if (d <= nearest) [best, nearest] = [l.id, d];
   }
@@ -121,7 +117,7 @@ const swept = { ids: new Set(), picks: new Map() };
 /** @param {number} x @param {number} y */
 function brushTo(x, y) {
   const r = brushPx();
-  if (showsLabels()) for (const l of visibleLabels()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
+  if (showsLabels()) for (const l of edits.visibleLabels()) if (Math.hypot(l.x - x, l.y - y) <= r) swept.ids.add(l.id);
   const set = store.picks.value;
   const grid = showsPicks() && gridOfPicks();
   if (set && grid) for (const i of grid.within(x, y, r, isSelected)) swept.picks.set(i, [set.x[i], set.y[i]]);
@@ -139,7 +135,7 @@ let dragged = null;
 
 function scene() {
   const set = showsPicks() ? store.picks.value : null;
-  const labels = (showsLabels() ? visibleLabels() : [])
+  const labels = (showsLabels() ? edits.visibleLabels() : [])
     .filter((l) => !swept.ids.has(l.id))
     .map((l) => (dragged?.id === l.id ? { ...l, ...dragged } : l));
   const at = store.pointer.value;
@@ -155,7 +151,7 @@ function scene() {
     ruler: store.ruler.value,
     candidate: store.candidate.value?.mid === store.micrograph.value?.id ? store.candidate.value : null,
     brush: erasing ? { x: at[0], y: at[1], radius: brushPx() } : null,
-    hidden: store.hidden.value, box: store.showBoxes.value ? store.project.value.box_px : 0, angPerPx: store.pixelSize.value,
+    hidden: store.hidden.value, box: store.showBoxes.value ? store.project.value.box_px : 0, angPerPx: blocked() ? 0 : store.pixelSize.value,
   };
 }
 
