@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from tests.oracles_io import tiff_bytes
 from tests.unit.test_io_micrograph import RAMP, deflated_tiff_bytes, refusal, saved
@@ -125,3 +126,21 @@ def test_damaged_tiff_says_so_once_and_not_on_the_screen(tmp_path, capfd):
         read_micrograph(saved(tmp_path / "a.tif", data[:8] + b"\xff" * 40))
 
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("layout", [{"tile": (16, 16)}, {"rowsperstrip": 8}])
+def test_tiff_that_lists_too_few_strips_or_tiles_is_refused(tmp_path, layout):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((64, 64), np.float32), compression="zlib", **layout)
+    offsets, counts = (324, 325) if "tile" in layout else (273, 279)
+    data = path.read_bytes()
+    segments = 16 if "tile" in layout else 8
+    for tag in (offsets, counts):
+        at = data.index(struct.pack("<H", tag), 4)
+        _, count = struct.unpack("<HI", data[at + 2 : at + 8])
+        assert count == segments
+        data = data[: at + 4] + struct.pack("<I", 1) + data[at + 8 :]
+    path.write_bytes(data)
+
+    with pytest.raises(MicrographError, match=f"list 1 of {segments} strips or tiles"):
+        read_micrograph(path)

@@ -4,6 +4,7 @@
 """
 
 import logging
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -145,6 +146,12 @@ def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
         return (
             f"the tags state {expected} bytes and the file has {file_bytes}; "
             "it is truncated, copy it again"
+        )
+    segments = math.prod(page.chunked)
+    if len(page.dataoffsets) < segments:  # the others would be read as zeros
+        return (
+            f"the tags list {len(page.dataoffsets)} of {segments} strips or tiles; "
+            "the file is damaged, copy it again"
         )
     return None
 

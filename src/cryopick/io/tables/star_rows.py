@@ -1,8 +1,8 @@
 """Rows of long tables in STAR files, read in blocks.
 
 gemmi keeps each value of a file as an object, which takes over a gigabyte for a million rows.
-Tables of over a megabyte with one row per line and neither quotes nor comments, as programs write
-them, are therefore split here; gemmi parses the rest of the file and the first row.
+Tables of over a megabyte with one row per line and no comments, as programs write them, are
+therefore split here; gemmi parses the rest of the file and the first row.
 
 - `open_table`: blocks of a file, and the columns of one of its tables in parts.
 - `keep_first_row`: the file without most rows of a long table, for what is around them.
@@ -26,12 +26,16 @@ __all__ = ["keep_first_row", "open_table"]
 
 _MIN_CHARACTERS = BLOCK_CHARACTERS  # of the rows of a long table
 _CHECKED_CHARACTERS = 1 << 16
+# An unterminated value takes the rest of the line, so that it is searched once.
+_WORDS = re.compile(r"""'(?:[^']|'(?=\S))*'(?!\S)|"(?:[^"]|"(?=\S))*"(?!\S)|['"].*|[^'"\s]\S*""")
+_QUOTES = ("'", '"')
+_QUOTED = re.compile(r"""'.*'|".*\"""")
 _BLANK_LINE = re.compile(r"\n[ \t]*(?=\n)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _LongTable:
-    """A table whose rows are lines of plain words.
+    """A table whose rows are lines of words.
 
     Attributes:
         text: The file.
@@ -62,12 +66,14 @@ class _LongTable:
         for number, lines in iterate_lines(
             self.text, start=self.start, end=self.end, first_line=self.first_line
         ):
-            rows = [escape_characters(line).split() for line in lines]
+            rows = [_split_words(escape_characters(line)) for line in lines]
             for i, row in enumerate(rows):
                 if len(row) != width:
                     expected = f"{width} values (one for each column of the loop)"
                     expected = f"{expected}; this line has {len(row)}"
                     raise line_error(path, number + i, expected, lines[i])
+                if row[-1].startswith(_QUOTES) and not _QUOTED.fullmatch(row[-1]):
+                    raise line_error(path, number + i, "a quote at the end of a value", lines[i])
             yield dict(zip(self.tags, zip(*rows, strict=True), strict=True))
 
 
@@ -103,6 +109,11 @@ def open_table(
     return blocks, iter([find(blocks)])
 
 
+def _split_words(line: str) -> list[str]:
+    """Split a row into its values, with their quotes."""
+    return _WORDS.findall(line) if "'" in line or '"' in line else line.split()
+
+
 def keep_first_row(text: str, tag: str) -> str:
     """Return a file without the rows after the first of its long table, if it has one.
 
@@ -136,7 +147,7 @@ def _find_long_table(text: str, tag: str) -> _LongTable | None:
         tag in tags
         and len(tags) > 1
         and end - position >= _MIN_CHARACTERS
-        and not any(text.find(sign, position, end) >= 0 for sign in ("'", '"', "#", "\n;"))
+        and not any(text.find(sign, position, end) >= 0 for sign in ("#", "\n;"))
         and not text.startswith(";", position)
     )
     if not is_plain or not _has_one_row_per_line(text, position, end, len(tags)):
@@ -148,4 +159,4 @@ def _has_one_row_per_line(text: str, start: int, end: int, width: int) -> bool:
     """Check the first lines of rows; in a few files a row takes several lines."""
     stop = text.find("\n", min(end, start + _CHECKED_CHARACTERS), end)
     lines = text[start : end if stop < 0 else stop].split("\n")
-    return all(len(line.split()) == width for line in lines)
+    return all(len(_split_words(line)) == width for line in lines)
