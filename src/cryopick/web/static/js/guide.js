@@ -91,7 +91,7 @@ function nextOfLabels() {
   const picked = store.runs.value.find((r) => r.has_picks);
   if (trained && !inspected.value.has(trained.id)) return { id: "inspect", where: "", text: `${trained.title} is finished.`, label: "Inspect this run" };
   if (trained && labels <= (trained.labels ?? 0) + 9) {
-    if (exported.value) return { id: "done", where: "", text: `Exported. ${advice()}` };
+    if (exported.value) return { id: "done", where: "", text: `Exported. Continue with the file in your processing program. ${advice()}` };
     return { id: "export", where: "export", text: `Good enough? ${advice() || "Review a random sample to measure the precision."}`, label: "Export particles", more: ["review:random", "Review 40 random picks"] };
   }
   if (!picked && !labels && !clicksOnly.value)

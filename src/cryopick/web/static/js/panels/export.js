@@ -31,6 +31,7 @@ export function Export({ formats, updatePreview, write, version }) {
   const toggle = (/** @type {string} */ id) =>
     set({ formats: wanted.formats.includes(id) ? wanted.formats.filter((f) => f !== id) : [...wanted.formats, id] });
   const p = preview.value;
+  const existing = wanted.replace || written.value ? [] : (p?.files ?? []).filter((f) => f.exists);
   return html`<div class="page"><div class="inner">
     <header><h1>Export</h1><p class="lead">Exports the picks at or above the threshold with your corrections, without those in exclusion regions.</p></header>
     <div class="columns">
@@ -52,9 +53,10 @@ export function Export({ formats, updatePreview, write, version }) {
         <header><h2>${written.value ? "Exported" : "Preview"}</h2></header>
         ${what === "picks" && html`<${StillRunning} />`}
         ${p?.problem && html`<p class="note bad">${p.problem}</p>`}
+        ${existing.length > 0 && html`<p class="note warn" data-test="exists">${existing.length === 1 ? "A file of this name exists" : "Files of this name exist"} already. Choose another file name, or tick <em>Replace existing files</em>.</p>`}
         ${p && html`<div class="kept"><strong class="num" data-test="export-count">${count(p.n)}</strong><span>particles<br /><span class="muted small">on ${plural(p.n_micrographs, "micrograph")}</span></span></div>
           ${(p.parts ?? []).length > 0 && html`<dl class="facts-grid small">${(p.parts ?? []).map((part) => html`<dt>${part[0]}</dt><dd>${count(part[1])}</dd>`)}</dl>`}
-          ${!written.value && html`<div class="buttons"><button class=${highlight("export")} disabled=${!wanted.formats.length || !p.n || p.problem} onClick=${write}>Export ${p.n ? plural(p.n, "particle") : ""}</button></div>`}
+          ${!written.value && html`<div class="buttons"><button class=${highlight("export")} disabled=${!wanted.formats.length || !p.n || p.problem || existing.length > 0} onClick=${write}>Export ${p.n ? plural(p.n, "particle") : ""}</button></div>`}
           <ul class="files">${(p.files ?? []).map((f) => html`<li key=${f.path}><code title=${f.path}>${relativePath(f.path)}</code>${written.value && html` <a data-test="download" href=${downloadAddress(f.path)} download>Download</a>`}${f.exists && !written.value && html` <span class=${`badge ${wanted.replace ? "warn" : "bad"}`}>${wanted.replace ? "will be replaced" : "exists"}</span>`}</li>`)}</ul>`}
         ${written.value && html`<p class="note good" role="status" data-test="written">Exported ${plural(written.value.files?.length ?? 0, "file")}.</p>
           ${written.value.command && html`<div class="field"><span class="name">Equivalent commands</span><pre class="mono command">${written.value.command}</pre></div>`}`}

@@ -80,7 +80,7 @@ function Progress({ run, stop, resume, show }) {
     ${(run.notices ?? []).map((n) => html`<p class=${`note ${n.code === "model_comparison" ? "" : "warn"}`} key=${n.message}>${n.message}</p>`)}
     ${c.step?.length > 0 && html`
       ${c.step.length > 1 && html`<div><h3>Loss</h3><${Chart} title="Loss" x="step" y="" names=${losses.map(([name]) => name)} data=${[c.step, ...losses.map(([, values]) => values)]} mark=${warmUp(run)} />
-        ${losses.length > 1 && html`<p class="legend small muted"><span class="series-0">First network</span> <span class="series-1">Second network</span>, which are trained one after the other.</p>`}
+        ${losses.length > 1 && html`<p class="legend small muted"><span class="series-0">First network</span> <span class="series-1">Second network, trained after the first</span></p>`}
         ${warmUp(run) && html`<p class="muted small">Up to step ${count(run.warm_up_steps)} the model learns from blobs, then from your labels. The two losses cannot be compared, so the curve jumps there.</p>`}</div>`}
       ${c.average_precision.length > 1 && html`<div><h3>Held-out particles</h3><${Chart} title="Held-out particles" x="step" y="average precision" names=${["held out"]}
         data=${[c.average_precision_step, c.average_precision]} /></div>`}
