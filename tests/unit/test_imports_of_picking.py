@@ -1,6 +1,6 @@
 """Picking on a processor must not import torch, which takes seconds and may not be installed.
 
-Small micrographs are picked without SciPy, whose import takes a quarter of the time of picking one.
+Nor are SciPy's packages, whose import takes a quarter of the time of picking a small micrograph.
 """
 
 import os

@@ -159,7 +159,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
 def test_a_memory_mapped_image_is_not_loaded_as_a_whole(tmp_path):
     shape = (2048, 2048)
     image = np.memmap(tmp_path / "image", dtype=np.int16, mode="w+", shape=shape)
-    choose_transforms(image.size)  # imports a library outside the measurement
+    choose_transforms()  # loads a library outside the measurement
     tracemalloc.start()
 
     downsample(image, (256, 256))

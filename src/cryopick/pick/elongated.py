@@ -119,7 +119,7 @@ def _average_along(
     shape = (next_fast_length(rows + 2 * reach), next_fast_length(columns + 2 * reach))
     padded = np.full(shape, np.median(limited), np.float32)
     padded[reach : reach + rows, reach : reach + columns] = limited
-    transforms = choose_transforms(padded.size)
+    transforms = choose_transforms()
     spectrum = transforms.rfft2(padded)
     for angle_rad in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
         kernel = np.zeros(shape, np.float32)

@@ -123,7 +123,7 @@ def resample_rows(
     new_height, new_width = shape
     if min(shape) < 1:
         raise ValueError(f"shape must be at least 1 x 1 pixels; got {shape}")
-    transforms = choose_transforms(max(height * width, new_height * new_width), workers=workers)
+    transforms = choose_transforms(workers=workers)
     columns = _transform_rows(rows, old_shape, new_width, transforms)
     spectrum = _resize_rows(transforms.fft(columns, axis=0), new_height)
     resampled = transforms.irfft(transforms.ifft(spectrum, axis=0), n=new_width, axis=1)

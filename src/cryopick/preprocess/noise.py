@@ -91,7 +91,7 @@ def estimate_noise(
         counts = np.flatnonzero(usable_frac >= min(_MIN_USABLE_FRAC, usable_frac.max()))
     rings = _Rings.of_windows(side_y, side_x)
     power = np.empty((len(counts), len(FREQUENCIES)))
-    transforms = choose_transforms(image.size)
+    transforms = choose_transforms()
     for start in range(0, len(counts), _AT_ONCE):
         block = counts[start : start + _AT_ONCE]
         windows = np.stack([image[window_slices[number]] for number in block])
