@@ -134,12 +134,15 @@ def large(camera: Camera, inputs: Inputs, model: Path, repeats: int) -> None:
             command = (CRYOPICK, "pick", *paths, "--model", model, "-o", out, "--force")
             used[name].append(measure(*command))
     seconds = {name: statistics.median(use.seconds for use in uses) for name, uses in used.items()}
+    cpu = {name: statistics.median(use.cpu_seconds for use in uses) for name, uses in used.items()}
     heading(f"`cryopick pick`, {camera.name}, {camera.width_px} x {camera.height_px}")
     peak_mb = max(use.peak_mb for use in used["all"])
     row(f"of {count}, each", seconds["all"] / count, f"{peak_mb:.0f} MB", "peak memory")
     each = (seconds["all"] - seconds["start"]) / count
     per_mega = f"{each / (camera.width_px * camera.height_px) * 1e9:.3g} ms"
     row(f"of {count}, each, without start-up", each, per_mega, "a megapixel")
+    each_cpu = (cpu["all"] - cpu["start"]) / count
+    row(f"of {count}, each, processor time without start-up", each_cpu, each_cpu / each, "wall")
 
 
 def repeated(camera: Camera, inputs: Inputs, count: int) -> list[Path]:

@@ -23,7 +23,7 @@ assert (scipy.fft.rfft2(image) == transforms.choose_transforms().rfft2(image)).a
 
 
 @pytest.fixture(autouse=True)
-def loaded_anew():
+def forget_loaded_module():
     transforms._load_pocketfft.cache_clear()
     yield
     transforms._load_pocketfft.cache_clear()

@@ -110,7 +110,7 @@ def estimate_noise(
 
 @dataclass(frozen=True, eq=False)
 class _Rings:
-    """How the spectra of tapered windows are summed at each of `FREQUENCIES`.
+    """Sums of the spectra of tapered windows at each of `FREQUENCIES`.
 
     Attributes:
         taper: Factor of each pixel of a window.

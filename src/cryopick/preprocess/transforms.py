@@ -152,10 +152,10 @@ def _load_extension(name: str) -> ModuleType:
         ImportError: There is no such file.
     """
     package, *parts = name.split(".")
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    package_spec = find_spec(package)
+    if package_spec is None or not package_spec.submodule_search_locations:
         raise ImportError(f"{package} is not installed")
-    folder = Path(found.submodule_search_locations[0], *parts[:-1])
+    folder = Path(package_spec.submodule_search_locations[0], *parts[:-1])
     for suffix in EXTENSION_SUFFIXES:
         path = folder / f"{parts[-1]}{suffix}"
         spec = spec_from_file_location(name, path) if path.is_file() else None
