@@ -15,7 +15,26 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
+BROWSER_TESTS = "tests/browser/"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Run all tests of the page in one process, beside the files that others take one by one.
+
+    A process with a browser waits most of the time, so that the others use its share.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class PageTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            is_of_page = nodeid.startswith(BROWSER_TESTS)
+            return BROWSER_TESTS if is_of_page else super()._split_scope(nodeid)
+
+    return PageTogether(config, log)
 
 
 @pytest.fixture
