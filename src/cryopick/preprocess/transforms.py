@@ -110,8 +110,7 @@ class _Pocketfft:
 def _align(x: _Array) -> _Array:
     """Return a plain array whose numbers lie where the processor reads them."""
     x = np.asarray(x)
-    native = x.dtype.newbyteorder("=")
-    return np.array(x, dtype=native, copy=None if x.flags.aligned else True)
+    return x.astype(x.dtype.newbyteorder("="), copy=not x.flags.aligned)
 
 
 def _resize(x: _Array, lengths: dict[int, int]) -> _Array:
