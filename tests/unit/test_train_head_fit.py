@@ -6,12 +6,15 @@ import torch
 
 from cryopick.model.architectures import NetworkSettings
 from cryopick.model.networks import Scorer
+from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.simulate.builtin_molecules import builtin_molecule
 from cryopick.simulate.domain import Domain
+from cryopick.train import head_fit
 from cryopick.train.head_fit import (
     Candidates,
     find_candidates,
     find_score_peaks,
+    find_store_candidates,
     fit_head,
     read_head_weights,
     replace_head,
@@ -119,6 +122,31 @@ def test_a_label_matches_its_best_peak_and_without_one_is_no_candidate():
     found = find_candidates(scorer, image, usable, labels, diameter_px=16.0)
 
     assert np.flatnonzero(found.is_labelled).tolist() == [0]
+
+
+def test_a_network_is_applied_to_a_micrograph_once_whatever_the_labels(tmp_path, monkeypatch):
+    image = np.random.default_rng(7).normal(size=(96, 80)).astype(np.float32)
+    usable = np.ones(image.shape, bool)
+    save_micrograph(tmp_path, 0, StoredMicrograph(image, usable, (1.0, 1.0)))
+    scorer = network()
+    best = find_candidates(scorer, image, usable, np.zeros((0, 2)), diameter_px=16.0)
+    applied, apply = [], head_fit._apply
+    monkeypatch.setattr(head_fit, "_kept_peaks", {})
+    monkeypatch.setattr(
+        head_fit, "_apply", lambda scorer, *rest: applied.append(scorer) or apply(scorer, *rest)
+    )
+
+    found = []
+    for labels_px in (np.array([[40.0, 40.0]]), np.array([[8.0, 8.0], [60.0, 70.0]])):
+        store = PreparedStore.open(tmp_path, [labels_px])
+        found.append(find_store_candidates(scorer, store, diameter_px=16.0))
+        direct = find_candidates(scorer, image, usable, labels_px, diameter_px=16.0)
+        np.testing.assert_array_equal(found[-1].is_labelled, direct.is_labelled)
+        np.testing.assert_array_equal(found[-1].features, best.features)
+    other = replace_head(scorer, read_head_weights(scorer) + 1)
+    find_store_candidates(other, store, diameter_px=16.0)
+
+    assert applied == [scorer, scorer, scorer, other]  # twice directly
 
 
 def test_peaks_are_the_maxima_of_their_squares_in_descending_order():

@@ -17,6 +17,7 @@ for the likelihood; a Gaussian prior from similar problems is empirical Bayes.
 """
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,11 +88,9 @@ def find_store_candidates(
     parts = []
     for index in choose_evenly(len(labelled), _MAX_MICROGRAPHS).tolist():
         number = labelled[index]
-        micrograph, labels_px = load_micrograph(store.folder, number), store.labels_px[number]
-        part = find_candidates(
-            scorer, micrograph.image, micrograph.usable, labels_px, diameter_px=diameter_px
-        )
-        parts.append(part)
+        micrograph = load_micrograph(store.folder, number)
+        peaks = _find_peaks_once(scorer, micrograph.image, micrograph.usable, diameter_px)
+        parts.append(peaks.match(store.labels_px[number], diameter_px))
     return Candidates.concatenate(parts)
 
 
@@ -115,11 +114,57 @@ def find_candidates(
         labels_px: Labels (x, y) on it.
         diameter_px: Particle diameter in the same pixels.
     """
+    return _find_peaks(scorer, image, usable, diameter_px).match(labels_px, diameter_px)
+
+
+@dataclass(frozen=True, eq=False)
+class _Peaks:
+    """Peaks (x, y) of the scores of an image, in descending order, and their features."""
+
+    xy_px: Float[np.ndarray, "peaks 2"]
+    features: Float32[np.ndarray, "peaks features"]
+
+    def match(self, labels_px: Float[np.ndarray, "labels 2"], diameter_px: float) -> Candidates:
+        """Make candidates, of which some match labels; a 1 is appended to the features."""
+        label_of = match_peaks_to_labels(self.xy_px, labels_px, _MATCH_DIAMETERS * diameter_px)
+        ones = np.ones(len(self.features))
+        return Candidates(np.column_stack([self.features, ones]), label_of >= 0, 1)
+
+
+# A training applies the same network to the same micrographs for each fold of its labels.
+_kept_peaks: dict[bytes, _Peaks] = {}
+
+
+def _find_peaks_once(
+    scorer: Scorer,
+    image: Float32[np.ndarray, "height width"],
+    usable: Bool[np.ndarray, "height width"],
+    diameter_px: float,
+) -> _Peaks:
+    """Find the peaks of an image, or return those of the last calls."""
+    content = hashlib.sha256(repr((scorer.settings, image.shape, diameter_px)).encode())
+    weights = (value.detach().cpu().numpy() for value in scorer.state_dict().values())
+    for array in (image, usable, *weights):
+        content.update(np.ascontiguousarray(array))
+    key = content.digest()
+    peaks = _kept_peaks.get(key)
+    if peaks is None:
+        peaks = _find_peaks(scorer, image, usable, diameter_px)
+        while len(_kept_peaks) >= _MAX_MICROGRAPHS:
+            _kept_peaks.pop(next(iter(_kept_peaks)), None)
+        _kept_peaks[key] = peaks
+    return peaks
+
+
+def _find_peaks(
+    scorer: Scorer,
+    image: Float32[np.ndarray, "height width"],
+    usable: Bool[np.ndarray, "height width"],
+    diameter_px: float,
+) -> _Peaks:
     output, step = _apply(scorer, image, usable), scorer.stride_px
     peaks = find_score_peaks(output.logits, diameter_px / 2 / step, output.usable)
-    xy_px = peaks[:, ::-1] * float(step)
-    label_of = match_peaks_to_labels(xy_px, labels_px, _MATCH_DIAMETERS * diameter_px)
-    return Candidates(output.features_at(peaks), label_of >= 0, 1)
+    return _Peaks(peaks[:, ::-1] * float(step), output.features_at(peaks))
 
 
 def fit_head(
@@ -214,11 +259,10 @@ class _NetworkOutput:
 
     def features_at(
         self, cells: Integer[np.ndarray, "cells 2"]
-    ) -> Float[np.ndarray, "cells columns"]:
-        """Return the features at points of the grid, with a 1 at the end."""
+    ) -> Float32[np.ndarray, "cells features"]:
+        """Return the features at points of the grid."""
         rows, columns = torch.from_numpy(cells).to(self.features.device).T
-        vectors = self.features[:, rows, columns].T.double().cpu().numpy()
-        return np.column_stack([vectors, np.ones(len(vectors))])
+        return self.features[:, rows, columns].T.cpu().numpy()
 
 
 def _apply(
