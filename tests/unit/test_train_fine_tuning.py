@@ -17,16 +17,18 @@ from cryopick.preprocess.mask import erode_mask
 from cryopick.preprocess.normalize import Normalization
 from cryopick.preprocess.prepared_store import PreparedStore, StoredMicrograph, save_micrograph
 from cryopick.simulate.domain import Domain, simulate_session
-from cryopick.train.cross_fit import cross_fit_scores, score_positions
+from cryopick.train.cross_fit import cross_fit_scores
+from cryopick.train.curves import TrainingCurves
 from cryopick.train.elongated_labels import spread_labels
 from cryopick.train.initialization import (
     Initialization,
     choose_model_settings,
     load_initialization,
 )
-from cryopick.train.loop import train
+from cryopick.train.loop import TrainingResult, train
 from cryopick.train.sampling_settings import SamplingSettings
 from cryopick.train.settings import TrainSettings
+from cryopick.train.store_scores import score_store, translate_scores
 from cryopick.train.validation import HeldOutValidator
 from cryopick.train.weight_average import choose_start_weight
 
@@ -114,14 +116,20 @@ def test_a_label_is_scored_by_a_network_that_was_not_trained_on_it(store, start,
     monkeypatch.setattr("cryopick.train.cross_fit.load_initialization", load)
     distinct = replace(store, labels_px=(CENTRES[:3], CENTRES[3:5]))
 
-    scores = cross_fit_scores(distinct, replace(SETTINGS, steps=2), CPU, folds=2)
+    scores = cross_fit_scores(distinct, replace(SETTINGS, steps=2), final(start), CPU, folds=2)
 
     assert [len(values) for values in scores] == [3, 2]
     assert np.isfinite(np.concatenate(scores)).all()
     assert not trained_on[0] & trained_on[1]
     assert len(trained_on[0] | trained_on[1]) == 5
+    few = replace(store, labels_px=(CENTRES[:1], CENTRES[:0]))
     with pytest.raises(ValueError, match="at least two labels"):
-        cross_fit_scores(replace(store, labels_px=(CENTRES[:1], CENTRES[:0])), SETTINGS, CPU)
+        cross_fit_scores(few, SETTINGS, final(start), CPU)
+
+
+def final(scorer):
+    """Result of a training of a network on all labels."""
+    return TrainingResult(best=scorer, best_step=2, curves=TrainingCurves([]), prior=0.1)
 
 
 @pytest.mark.parametrize("cores", [2, 8])
@@ -134,7 +142,7 @@ def test_folds_that_are_trained_at_once_give_the_same_scores(store, start, monke
     scores = []
     for count in (1, cores):
         monkeypatch.setattr("cryopick.train.cross_fit.available_cores", lambda count=count: count)
-        scores.append(cross_fit_scores(store, replace(SETTINGS, steps=2), CPU))
+        scores.append(cross_fit_scores(store, replace(SETTINGS, steps=2), final(start), CPU))
 
     np.testing.assert_allclose(*map(np.concatenate, scores), rtol=1e-3, atol=1e-3)
     assert torch.get_num_threads() == threads
@@ -160,24 +168,34 @@ def test_a_fold_that_fails_stops_the_others(store, start, monkeypatch):
 
     some = replace(store, labels_px=(CENTRES[:2], CENTRES[2:5]))
     with pytest.raises(SettingsError, match="diverged"):
-        cross_fit_scores(some, SETTINGS, CPU, folds=2)
+        cross_fit_scores(some, SETTINGS, final(start), CPU, folds=2)
     assert not done
 
 
-def test_a_position_has_the_highest_score_near_it(store, start):
-    near, far = (
-        score_positions(start, store, [CENTRES[:1], CENTRES[:0]], within_px=radius_px)[0][0]
-        for radius_px in (0.0, 30.0)
-    )
+def test_a_label_has_the_highest_score_within_a_third_of_the_diameter(store, start):
+    def score(xy_px, diameter_ang):
+        settings = replace(SETTINGS, diameter_ang=diameter_ang)
+        return float(score_store(start, store, [xy_px, CENTRES[:0]], settings).positions[0][0])
 
-    assert far > near
-    at = CENTRES[:1] + 8
-    assert score_positions(start, store, [at, at], within_px=30.0)[0][0] >= near
+    at, near = score(CENTRES[:1], 1.0), score(CENTRES[:1], 90.0)
+    beside, reached = score(CENTRES[:1] + 8, 1.0), score(CENTRES[:1] + 8, 90.0)
+
+    assert at < near
+    assert reached >= max(at, beside)
+
+
+def test_peaks_of_labelled_micrographs_away_from_labels_are_scored(store, start):
+    first, second = score_store(start, store, [CENTRES[:1], CENTRES[:0]], SETTINGS).peaks
+
+    assert len(first) >= 3  # particles without labels
+    assert (np.diff(first) <= 0).all()
+    assert not len(second)
 
 
 def test_left_out_labels_are_scored_by_the_network_and_its_partner_together(store, start):
     torch.manual_seed(4)
     other = Scorer(NetworkSettings(width=2)).eval()
+    settings = replace(SETTINGS, diameter_ang=1.0, working_pixel_size_ang=1.0)
     ensembles = (
         (start, None),
         (other, None),
@@ -185,11 +203,25 @@ def test_left_out_labels_are_scored_by_the_network_and_its_partner_together(stor
     )
 
     alone, of_other, together = (
-        score_positions(scorer, store, [CENTRES, CENTRES], within_px=0.0, partner=partner)[0]
+        score_store(scorer, store, [CENTRES, CENTRES], settings, partner).positions[0]
         for scorer, partner in ensembles
     )
 
     np.testing.assert_allclose(together, (alone + 3 * of_other) / 4, rtol=1e-4)  # float32
+
+
+def test_scores_of_a_network_that_scores_lower_are_raised_to_those_of_the_other():
+    rng = np.random.default_rng(0)
+    particles, noise = rng.normal(3, 1, 200), rng.normal(-4, 1, 3000)
+    other_peaks = np.concatenate([particles, noise])
+    peaks = np.concatenate([particles - 0.5, noise])  # lower on particles, not elsewhere
+    labels = rng.normal(2.5, 1, 40)
+
+    translated = translate_scores(labels, rng.permutation(peaks), other_peaks)
+
+    assert np.mean(translated - labels) == pytest.approx(0.5, abs=0.1)
+    assert (translate_scores(labels, peaks[:5], other_peaks) == labels).all()  # too few to tell
+    assert (translate_scores(labels, peaks, peaks) == labels).all()
 
 
 def test_labels_do_not_lower_the_average_precision_of_the_general_model(tmp_path):

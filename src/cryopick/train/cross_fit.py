@@ -2,10 +2,11 @@
 
 A network scores the labels that it was trained on too high. For each fold of the labels, a network
 is fine-tuned on the others and scores those of the fold. Left-out labels count as unlabelled
-there, which the objective of fine-tuning allows.
+there, which the objective of fine-tuning allows. As the networks of the folds learn from fewer
+labels, they score all particles lower than the final one: a label gets the score of the final
+network at the unlabelled peaks of the same rank.
 
-- `cross_fit_scores`: logits of all labels, each by the network that has not seen it.
-- `score_positions`: highest logits near positions.
+- `cross_fit_scores`: logits of all labels, each by a network that has not seen it.
 
 Source: cross-fitting, as in Chernozhukov et al. 2018, "Double/debiased machine learning".
 """
@@ -23,19 +24,15 @@ import numpy as np
 import torch
 
 from cryopick.array_types import Float
-from cryopick.inference.engine import optimize_ensemble, resolve_precision
-from cryopick.inference.score_map import compute_ensemble_score_map
-from cryopick.model.ensemble import EnsemblePartner
-from cryopick.model.networks import Scorer, extract_network
-from cryopick.pick.elongated import filter_if_elongated
-from cryopick.pick.picker import default_step_px
-from cryopick.preprocess.prepared_store import PreparedStore, load_micrograph
+from cryopick.preprocess.prepared_store import PreparedStore
 from cryopick.runs.parallel import available_cores
 from cryopick.train.ensemble_training import train_ensemble
 from cryopick.train.initialization import load_initialization
+from cryopick.train.loop import TrainingResult
 from cryopick.train.settings import TrainSettings
+from cryopick.train.store_scores import StoreScores, score_store, translate_scores
 
-__all__ = ["cross_fit_scores", "score_positions"]
+__all__ = ["cross_fit_scores"]
 
 _MAX_STEPS = 60
 
@@ -43,7 +40,12 @@ Result = TypeVar("Result")
 
 
 def cross_fit_scores(
-    store: PreparedStore, settings: TrainSettings, device: torch.device, *, folds: int = 3
+    store: PreparedStore,
+    settings: TrainSettings,
+    final: TrainingResult,
+    device: torch.device,
+    *,
+    folds: int = 3,
 ) -> list[Float[np.ndarray, " labels"]]:
     """Score each label by a network that was fine-tuned without it.
 
@@ -51,6 +53,7 @@ def cross_fit_scores(
         store: Prepared micrographs with at least two labels.
         settings: Settings of the training, with the number of particles. Each fold is trained as
             long, but without a warm-up for at most 60 steps, to bound the time with many labels.
+        final: Result of the training on all labels, on whose scale the scores are.
         device: Device to compute on.
         folds: Number of folds, at most the number of labels.
 
@@ -68,12 +71,9 @@ def cross_fit_scores(
     fold_of = np.random.default_rng(settings.seed).permutation(store.label_count) % folds
     stops = np.cumsum([len(xy_px) for xy_px in store.labels_px])[:-1]
     fold_by_micrograph = np.split(fold_of, stops)
-    diameter_px = settings.diameter_ang / settings.working_size_ang
     steps = settings.steps if settings.warm_up_steps else min(settings.steps, _MAX_STEPS)
 
-    def score_fold(
-        fold: int, on_progress: Callable[[int], None]
-    ) -> list[Float[np.ndarray, " labels"]]:
+    def score_fold(fold: int, on_progress: Callable[[int], None]) -> StoreScores:
         is_left_out = [numbers == fold for numbers in fold_by_micrograph]
         others = _select(store, [~left_out for left_out in is_left_out])
         start = load_initialization(settings, others)
@@ -84,23 +84,34 @@ def cross_fit_scores(
                 device=device,
                 on_progress=on_progress,
             )
-        return score_positions(
-            result.best.to(device),
-            store,
-            _select(store, is_left_out).labels_px,
-            within_px=diameter_px / 3,
-            partner=result.partner,
-            sides_px=settings.sides_px,
-        )
+        return _score(result, store, _select(store, is_left_out).labels_px, settings, device)
 
     # Only the decoder draws random numbers of torch, whose generator threads share.
     is_parallel = device.type == "cpu" and not settings.gamma(store.label_count)
     logits = [np.zeros(len(xy_px)) for xy_px in store.labels_px]
     scores_by_fold = _run_folds(score_fold, folds, available_cores() if is_parallel else 1)
+    final_peaks = _score(final, store, store.labels_px, settings, device).peaks
     for fold, scores in enumerate(scores_by_fold):
-        for values, numbers, of_fold in zip(logits, fold_by_micrograph, scores, strict=True):
-            values[numbers == fold] = of_fold
+        is_scored = [len(values) > 0 for values in scores.positions]
+        peaks, others = (
+            np.concatenate([values for values, used in zip(some, is_scored, strict=True) if used])
+            for some in (scores.peaks, final_peaks)
+        )
+        for values, numbers, of_fold in zip(
+            logits, fold_by_micrograph, scores.positions, strict=True
+        ):
+            values[numbers == fold] = translate_scores(of_fold, peaks, others)
     return logits
+
+
+def _score(
+    trained: TrainingResult,
+    store: PreparedStore,
+    positions_px: Sequence[Float[np.ndarray, "_ 2"]],
+    settings: TrainSettings,
+    device: torch.device,
+) -> StoreScores:
+    return score_store(trained.best.to(device), store, positions_px, settings, trained.partner)
 
 
 def _run_folds(
@@ -141,50 +152,6 @@ def _run_folds(
             finally:
                 torch.set_num_threads(threads_before)
     return results
-
-
-def score_positions(
-    scorer: Scorer,
-    store: PreparedStore,
-    positions_px: Sequence[Float[np.ndarray, "_ 2"]],
-    *,
-    within_px: float,
-    partner: EnsemblePartner | None = None,
-    sides_px: tuple[float, float] | None = None,
-) -> list[Float[np.ndarray, " positions"]]:
-    """Return the highest logit near each position (x, y) of each micrograph of a store.
-
-    Args:
-        scorer: The network, on the device to use.
-        store: Prepared micrographs.
-        positions_px: Positions on each of them, in working pixels.
-        within_px: Distance from a position within which the highest score is taken.
-        partner: Ensemble partner of the network, if any.
-        sides_px: Length and width of particles that are elongated.
-    """
-    device = next(scorer.parameters()).device
-    network = extract_network(scorer)
-    step_px = default_step_px(network.stride_px)
-    number_format = resolve_precision("auto", device)  # as in picking
-    ensemble = optimize_ensemble(network, partner, number_format, device, step_px=step_px)
-    reach = int(within_px / step_px)
-    offset = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
-    offset = offset[:, np.hypot(*offset) * step_px <= within_px]
-    scores = []
-    for number, xy_px in enumerate(positions_px):
-        if not len(xy_px):
-            scores.append(np.zeros(0))
-            continue
-        image = load_micrograph(store.folder, number).image
-        scores_of_all = compute_ensemble_score_map(ensemble, image)
-        logits = filter_if_elongated(scores_of_all, sides_px).logits
-        centre = np.rint(xy_px[:, ::-1].T / step_px).astype(int)
-        row, column = (
-            np.clip(axis[:, None] + shift, 0, length - 1)
-            for axis, shift, length in zip(centre, offset, logits.shape, strict=True)
-        )
-        scores.append(logits[row, column].max(axis=1).astype(np.float64))
-    return scores
 
 
 def _select(store: PreparedStore, chosen: Sequence[np.ndarray]) -> PreparedStore:

@@ -11,6 +11,7 @@ from cryopick.array_types import Float
 from cryopick.model.model_file import Model
 from cryopick.picks import Picks
 from cryopick.train.cross_fit import cross_fit_scores
+from cryopick.train.loop import TrainingResult
 from cryopick.train.model_comparison import (
     add_label_scores,
     adopt_general_model,
@@ -25,14 +26,18 @@ __all__ = ["compare_with_general_model", "score_left_out_labels"]
 
 
 def score_left_out_labels(
-    run: TrainingRun, prepared: PreparedDatasets, device: torch.device, events: Events
+    run: TrainingRun,
+    prepared: PreparedDatasets,
+    result: TrainingResult,
+    device: torch.device,
+    events: Events,
 ) -> Float[np.ndarray, " labels"] | None:
     """Score each label by a model that was fine-tuned without it; None with too few labels."""
     store = prepared.training.store
     if run.settings.init != GENERAL or store.label_count < MIN_PARTICLES:
         return None
     with track_progress(events, "Scoring left-out labels", 1) as advance:
-        logits = np.concatenate(cross_fit_scores(store, run.settings, device))
+        logits = np.concatenate(cross_fit_scores(store, run.settings, result, device))
         advance(1)
     return logits
 

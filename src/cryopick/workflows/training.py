@@ -143,7 +143,7 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         model = correct_centres(run.create_model(prepared, result), run, device)
         picks = pick_for_calibration(model, statistics, run.settings, device, run.ignore)
         model = calibrate_model(model, picks, statistics)
-        left_out = score_left_out_labels(run, prepared, device, events)
+        left_out = score_left_out_labels(run, prepared, result, device, events)
         if left_out is not None:
             model = compare_with_general_model(model, left_out, picks, statistics.sample, events)
         if model.calibration is None and not model.summary.get("is_general_model"):
