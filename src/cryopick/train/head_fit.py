@@ -145,7 +145,7 @@ def _find_peaks_once(
     content = hashlib.sha256(repr((scorer.settings, image.shape, diameter_px)).encode())
     weights = (value.detach().cpu().numpy() for value in scorer.state_dict().values())
     for array in (image, usable, *weights):
-        content.update(np.ascontiguousarray(array))
+        content.update(np.ascontiguousarray(array).data)
     key = content.digest()
     peaks = _kept_peaks.get(key)
     if peaks is None:
