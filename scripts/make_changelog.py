@@ -24,13 +24,14 @@ TOPICS = {
     "Picking and training": (
         "background benchmark both-networks centring class collapsed consensus contrast cross "
         "denois doubtful elongat evaluate feedback filament fine fitted flat foreign general "
-        "half-maps high_scores label-checks label-extent left-out length nnpu no-particles one-pick "
-        "odd-model pipeline reconstruction regions report scale scores second simulat size suggest threshold "
-        "tomo training trust validate verdict"
+        "half-maps high_scores label-checks label-extent left-out length nnpu no-particles "
+        "odd-model one-pick pipeline reconstruction regions report scale scores second simulat "
+        "size suggest threshold tomo training trust validate verdict"
     ),
     "The labelling page": "gallery label page",
     "Other programs and files": (
-        "box client cryosparc eman formats long-quoted long-tables odd-files other-binning relion short-tiff stack star topaz"
+        "box client cryosparc eman formats long-quoted long-tables odd-files other-binning relion "
+        "short-tiff stack star topaz"
     ),
     "Speed, scale and reliability": (
         "cluster config devices doctor engine faster faults fuzz install ledger openvino progress "
