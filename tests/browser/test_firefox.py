@@ -1,141 +1,166 @@
-"""The page in Debian's Firefox, controlled by its own remote protocol (Marionette)."""
+"""The main promises of the page in Debian's Firefox, on one project that all tests share."""
 
-import base64
-import json
-import os
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
+import urllib.error
 
+import numpy as np
 import pytest
+from tests.browser.conftest import particles
+from tests.browser.driver import Server
+from tests.browser.firefox import firefox
+from tests.browser.projects import PER_MICROGRAPH, add_run
+
+from cryopick.io.tables.pick_tables import read_picks
+from cryopick.web.project.project import AnnotationProject
+
+__all__ = ["firefox"]  # a fixture
 
 pytestmark = pytest.mark.slow
 
-SHOTS = os.environ.get("CRYOPICK_SHOTS")
-PREFERENCES = {
-    "marionette.port": 0,  # any free port
-    "app.update.enabled": False,
-    "browser.shell.checkDefaultBrowser": False,
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "toolkit.telemetry.reportingpolicy.firstRun": False,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-    "browser.safebrowsing.malware.enabled": False,
-    "extensions.update.enabled": False,
-}
+HOSTILE = "<img src=x onerror=alert(1)>\n.mrc"
+NAMES = ("mic_00.mrc", "mic_01.mrc", "mic_02.mrc", HOSTILE)
+PARTICLE_COUNT = "return document.querySelector('[data-test=label-count]')?.textContent"
 
 
-class Firefox:
-    """A Firefox without a screen; messages are `length:[type, number, command, parameters]`."""
-
-    def __init__(self, program, folder):
-        lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items()]
-        (folder / "user.js").write_text("\n".join(lines))
-        words = [program, "--headless", "--marionette", "--no-remote", "--profile", str(folder)]
-        with (folder / "firefox.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [*words, "about:blank"], stdout=log, stderr=log, env={**os.environ, "HOME": folder}
-            )
-        port_file = folder / "MarionetteActivePort"
-        before = time.monotonic()
-        while not port_file.exists() or not port_file.read_text():
-            assert self.process.poll() is None, (folder / "firefox.log").read_text()
-            assert time.monotonic() - before < 60, (folder / "firefox.log").read_text()
-            time.sleep(0.1)
-        self.socket = socket.create_connection(("127.0.0.1", int(port_file.read_text())), 60)
-        self.number = 0
-        self._receive()  # its greeting
-        self.command("WebDriver:NewSession", capabilities={})
-
-    def command(self, name, **parameters):
-        """Send a command, and return its value."""
-        self.number += 1
-        text = json.dumps([0, self.number, name, parameters]).encode()
-        self.socket.sendall(b"%d:%b" % (len(text), text))
-        _, _, error, value = self._receive()
-        assert error is None, error
-        return value
-
-    def script(self, text, *arguments):
-        """Run the body of a function in the page, and return its value."""
-        return self.command("WebDriver:ExecuteScript", script=text, args=arguments)["value"]
-
-    def wait_until(self, text, *arguments):
-        """Wait until a script returns true."""
-        before = time.monotonic()
-        while not self.script(text, *arguments):
-            assert time.monotonic() - before < 60, text
-            time.sleep(0.1)
-
-    def close(self):
-        self.socket.close()
-        self.process.terminate()
-        self.process.wait(20)
-
-    def _receive(self):
-        length = b""
-        while not length.endswith(b":"):
-            length += self._read(1)
-        return json.loads(self._read(int(length[:-1])))
-
-    def _read(self, count):
-        data = b""
-        while len(data) < count:
-            part = self.socket.recv(count - len(data))
-            assert part, "Firefox has ended"
-            data += part
-        return data
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, studio):
+    """A server on four micrographs, one with a hostile name, and the picks of one run."""
+    folder = tmp_path_factory.mktemp("firefox-project")
+    (folder / "m").mkdir()
+    for number, name in enumerate(NAMES):
+        (folder / "m" / name).symlink_to(studio / f"mic_{number:02d}.mrc")
+    project = AnnotationProject.open(folder / "p.cryopick")
+    project.micrographs.add([str(folder / "m" / name) for name in NAMES])
+    project.database.set_meta("diameter_ang", "100.0")
+    add_run(project)
+    project.close()
+    server = Server(folder / "p.cryopick", log=folder / "log")
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def firefox(tmp_path):
-    program = shutil.which("firefox-esr")
-    if program is None:
-        pytest.skip("firefox-esr is not installed")
-    (tmp_path / "profile").mkdir()
-    browser = Firefox(program, tmp_path / "profile")
-    yield browser
-    browser.close()
+def page(firefox, server):
+    return firefox.open(server)
 
 
-def test_a_click_on_a_micrograph_is_painted_and_saved(firefox, own_server):
-    firefox.command("WebDriver:SetWindowRect", width=1280, height=720)
-    firefox.command("WebDriver:Navigate", url=f"{own_server.url}#t={own_server.token}")
-    firefox.wait_until("return 'ready' in document.documentElement.dataset")
-    firefox.wait_until("return performance.getEntriesByName('micrograph-painted').length > 0")
-    firefox.script("document.querySelectorAll('nav.steps button')[1].click()")
-    firefox.wait_until("return Boolean(document.querySelector('.stage canvas'))")
-    x, y = firefox.script(
-        "const b = document.querySelector('.stage').getBoundingClientRect();"
-        "return [Math.round(b.x + b.width / 2), Math.round(b.y + b.height / 2)];"
-    )
-    click = [
-        {"type": "pointerMove", "x": x, "y": y, "duration": 0, "origin": "viewport"},
-        {"type": "pointerDown", "button": 0},
-        {"type": "pointerUp", "button": 0},
-    ]
-    firefox.command(
-        "WebDriver:PerformActions",
-        actions=[{"type": "pointer", "id": "mouse", "actions": click}],
-    )
-    firefox.wait_until(
-        "return document.querySelector('[data-test=label-count]').textContent === '1 particle'"
-    )
-    firefox.wait_until("return document.querySelector('.saved').textContent.includes('All saved')")
-    if SHOTS:
-        shot = firefox.command("WebDriver:TakeScreenshot", full=False)["value"]
-        (Path(SHOTS) / "firefox.png").write_bytes(base64.b64decode(shot))
+def count_labels(server, kind):
+    return sum(row[kind] for row in server.ask("GET", "micrographs")["rows"])
 
-    [row] = [one for one in own_server.ask("GET", "micrographs")["rows"] if one["pos"]]
-    [label] = own_server.ask("GET", f"labels?mid={row['id']}")["labels"]
+
+def test_a_click_while_the_server_is_gone_is_painted_and_saved_later(page, server):
+    page.step("label").wait_for("[data-test=label-count]", "0 particles")
+    page.wait_until("return performance.getEntriesByName('micrograph-painted').length > 0")
+    server.kill()
+    page.click(".stage").wait_for("[data-test=label-count]", "1 particle")
+    page.wait_for(".saved", "Not saved: 1 edit")
+    server.again()
+    page.saved()
+
+    [row] = [one for one in server.ask("GET", "micrographs")["rows"] if one["pos"]]
+    [label] = server.ask("GET", f"labels?mid={row['id']}")["labels"]
     middle_px = [(row["width_px"] - 1) / 2, (row["height_px"] - 1) / 2]
     assert [label["x"], label["y"]] == pytest.approx(middle_px, abs=3)
-    n_greys = firefox.script(
+    n_greys = page.script(
         "const c = document.querySelector('.stage canvas');"
         "const [x, y] = [c.width / 2 - 50, c.height / 2 - 50];"
         "const { data } = c.getContext('2d').getImageData(x, y, 99, 99);"
         "return new Set(data.filter((_, i) => i % 4 === 0)).size;"
     )
     assert n_greys > 20  # the micrograph is shown
+
+
+def test_the_highlighted_button_leads_to_candidates_that_keys_answer(page, server):
+    before = count_labels(server, "pos"), count_labels(server, "neg")
+    page.step("label").wait_for("[data-test=guide]", "of 25 particles")
+    page.click("button.primary", "Accept or reject candidates")
+    page.wait_for("section[aria-label=Candidate] h2", "Candidate 1 of")
+    page.key("y").wait_for("section[aria-label=Candidate] h2", "Candidate 2 of")
+    page.key("n").wait_for("section[aria-label=Candidate] h2", "Candidate 3 of")
+    n_highlighted = page.script(
+        "return [...document.querySelectorAll('button.primary')]"
+        ".filter((one) => one.getClientRects().length).length"
+    )
+    page.key("Escape").saved()
+    after = count_labels(server, "pos"), count_labels(server, "neg")
+
+    assert np.subtract(after, before).tolist() == [1, 1]
+    assert n_highlighted == 1
+
+
+def test_a_selection_in_the_gallery_is_rejected_and_undone(page, server):
+    before = count_labels(server, "neg")
+    page.step("inspect").wait_for("[data-test=kept]")
+    page.key("g").wait_for("#crop-0 .picture[style*=blob]")
+    page.click("#crop-0").key("n").saved()
+    rejected = count_labels(server, "neg")
+    page.key("Control", "z").saved()
+    undone = count_labels(server, "neg")
+    page.key("Escape").key("w").wait_for(".wall-threshold")
+    page.wait_until("return performance.getEntriesByName('wall').length > 0")
+    page.key("Escape")
+
+    assert (rejected, undone) == (before + 1, before)
+
+
+def test_a_typed_threshold_stays_as_typed_and_gives_the_count_of_the_server(page, server):
+    page.step("inspect").wait_for("[data-test=kept]")
+    page.type("input[aria-label='Threshold, score']", "2.5")
+    page.wait_until(
+        "const box = document.querySelector(\"input[aria-label='Threshold, score']\");"
+        "return box !== document.activeElement && box.value === '2.5';"
+    )
+    page.step("export").wait_for("[data-test=export-count]")
+    body = {"what": "picks", "run": "r1", "formats": [".star"], "name": "p", "dry_run": True}
+    summary = server.ask("POST", "exports", body)
+    page.wait_for("[data-test=export-count]", str(summary["n"]))
+
+    assert 0 < summary["n"] < len(NAMES) * PER_MICROGRAPH
+
+
+def test_an_improbable_pixel_size_asks_and_one_to_one_is_a_key(page, server):
+    page.step("data").type("input[placeholder=unknown]", "17.7")
+    page.wait_for("[role=alert]", "the files state").click("button", "Keep the old value")
+    page.step("label").wait_for(".stage canvas")
+    page.key("1").wait_for(".foot", "100 %")
+    page.key("0")
+
+    assert server.ask("GET", "state")["pixel_size_ang"] == 4.0
+
+
+def test_several_files_are_imported_with_a_preview_and_exported_again(page, server, tmp_path):
+    paths = [tmp_path / f"mic_{number:02d}.box" for number in range(2)]
+    for number, path in enumerate(paths):
+        rows = [f"{x - 10:.2f}\t{y - 10:.2f}\t20\t20" for x, y in particles(number)[1]]
+        path.write_text("\n".join(rows) + "\n")
+    page.step("data").click("button", "Import particles").wait_for("dialog")
+    page.choose_files("dialog input[type=file]", paths)
+    page.wait_for("[data-test=import-preview]", "24 positions")
+    page.click("dialog footer .primary").wait_for(".toast", "particles imported")
+    page.step("export").click("label", "Only the particles labelled by hand")
+    page.click("button.primary, button", "Export 4").wait_for("[data-test=download]", "Download")
+
+    page.step("data").step("export").wait_for("[data-test=exists]", "Choose another file name")
+
+    n_labels = count_labels(server, "pos")
+    assert n_labels > PER_MICROGRAPH
+    assert len(read_picks(server.project / "exports" / "particles.star")) == n_labels
+
+
+def test_labels_carry_the_name_that_was_entered(page, server):
+    page.click("header.head button", "name?").type("input[name=name]", "Ada")
+    page.click("dialog button.primary", "Save").wait_for("dialog td", "Ada")
+    page.key("Escape").wait_for("header.head button", "Ada")
+
+    people = server.ask("GET", "people")["people"]
+    assert [one["name"] for one in people if one["pos"]].count("Ada") == 1
+
+
+def test_a_hostile_name_is_shown_as_text_and_labels_outside_are_refused(page, server):
+    page.wait_for(".list .row", "onerror=alert(1)")
+    [row] = [one for one in server.ask("GET", "micrographs")["rows"] if "onerror" in one["name"]]
+    outside = {"op": "add", "cid": "o", "id": "o", "mid": row["id"], "x": 9999, "y": 5}
+    with pytest.raises(urllib.error.HTTPError, match=r"HTTP Error 4"):
+        server.ask("POST", "ops", {"ops": [outside]})
+
+    assert page.script("return document.querySelectorAll('img[src=x]').length") == 0
+    assert "\n" not in row["name"]
