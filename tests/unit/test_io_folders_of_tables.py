@@ -144,3 +144,13 @@ def test_positional_arguments_come_first(words, expected):
     parameters = [Option(["-m"], multiple=True), Argument(["tables"], nargs=-1)]
 
     assert repeat_micrograph_option(parameters, words.split()) == expected.split()
+
+
+@pytest.mark.parametrize("text", ["1 2 x y\n", "not a table\n", "{}"])
+def test_a_damaged_table_of_boxes_in_a_folder_is_an_error(run_words, text):
+    Path("out").mkdir()
+    Path("out/a.box").write_text("10 10 20 20\n")
+    Path("out/b.box").write_text(text)
+
+    assert "out/b.box:" in run_words("convert out -o all.tsv", status=1).stderr
+    assert not Path("all.tsv").exists()

@@ -251,7 +251,7 @@ def test_a_training_run_is_reported_with_curves_labels_and_held_out_picks(scored
         ("report picks.star -m mics", "the particle diameter is unknown; add --diameter-ang"),
         (
             "report picks.star --diameter-ang 135 -m other",
-            "were not found; give their location with -m",
+            "were not found or cannot be read; give their location with -m",
         ),
         ("report mics.safetensors", "no such table, model or folder"),
     ],
@@ -264,6 +264,18 @@ def test_the_error_of_an_incomplete_run_says_what_is_missing(scored_picks, words
 
     assert message in result.stderr
     assert not Path("picks.report.html").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_micrograph_that_cannot_be_read_is_left_out(scored_picks, damage):
+    path = Path("mics/mic_2.mrc")
+    path.write_bytes(path.read_bytes()[:3000]) if damage == "truncated" else path.unlink()
+
+    result = cryopick("report", "picks.star", *OPTIONS)
+
+    assert "skipped 1 micrograph of picks.star without a file that can be read" in result.stderr
+    page = Path("picks.report.html").read_text(encoding="utf-8")
+    assert "without a file that can be read: 1 micrograph of the table" in page
 
 
 def test_a_page_is_overwritten_only_on_request(scored_picks):

@@ -96,6 +96,9 @@ def report(
         temporary.write_text(text, encoding="utf-8")
     if opened_run.unmatched:
         missing = format_count(len(opened_run.unmatched), "micrograph")
-        warn(f"skipped {missing} of {run} without a matching file; add --micrographs")
+        warn(
+            f"skipped {missing} of {run} without a file that can be read; give their location with "
+            "--micrographs"
+        )
     add_results(page=str(page))
     note(f"report written to {page}; open it in a browser")

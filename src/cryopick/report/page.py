@@ -234,7 +234,8 @@ def _count_section(run: ReportedRun, summary: PickSummary) -> Markup:
     if run.unmatched:
         parts.append(
             markup.render_details(
-                f"{len(run.unmatched)} micrographs of the table were not found",
+                "without a file that can be read: "
+                f"{format_count(len(run.unmatched), 'micrograph')} of the table",
                 "\n".join(run.unmatched),
             )
         )

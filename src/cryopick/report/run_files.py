@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.errors import InputError, SettingsError
+from cryopick.errors import CryopickError, InputError, SettingsError
 from cryopick.io.images.micrograph import read_micrograph
+from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.names import match_names
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.picks import Picks, choose_evenly, concatenate
 from cryopick.report.training import read_curves
+from cryopick.runs.file_errors import translate_file_errors
 from cryopick.runs.metadata import RunMetadata, read_run_metadata
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class ReportedRun:
         pixel_size_ang: Ångströms per raw pixel of the first micrograph.
         metadata: Metadata of the run; empty if there is no metadata file.
         settings: Contents of the settings files, by title.
-        unmatched: Micrographs of the table that were not found.
+        unmatched: Micrographs of the table that were not found or cannot be read.
     """
 
     name: str
@@ -233,11 +235,19 @@ def _open_training_run(path: Path, request: ReportRequest) -> ReportedRun:
 def _find_run_micrographs(
     metadata: RunMetadata, names: Sequence[str], request: ReportRequest
 ) -> list[Path]:
-    """Return existing micrographs: as requested, else by the metadata, else by the table."""
-    if request.micrographs:
-        return list(request.micrographs)
+    """Return usable micrographs: as requested, else by the metadata, else by the table."""
     recorded = [metadata.resolve_path(name) for name in metadata.micrographs]
-    return [path for path in recorded or map(Path, names) if path.is_file()]
+    paths = list(request.micrographs or recorded or map(Path, names))
+    return [path for path in paths if _is_usable(path)]
+
+
+def _is_usable(path: Path) -> bool:
+    try:
+        with translate_file_errors(path):
+            read_micrograph_shape(path)
+    except CryopickError:
+        return False
+    return True
 
 
 def _choose_micrographs(paths: Sequence[Path]) -> list[Path]:
@@ -248,7 +258,8 @@ def _choose_micrographs(paths: Sequence[Path]) -> list[Path]:
 def _missing_micrographs_error(path: Path, names: Sequence[str]) -> InputError:
     example = f", such as {names[0]}," if names else ""
     return InputError(
-        f"{path}: its micrographs{example} were not found; give their location with -m"
+        f"{path}: its micrographs{example} were not found or cannot be read; give their location "
+        "with -m"
     )
 
 

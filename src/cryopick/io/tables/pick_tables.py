@@ -53,6 +53,7 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 _MAX_NAMES = 5  # files that a message names
+_PICKS_ONLY = (".box", ".cbox", ".coord", ".pos", ".xy")  # suffixes that have no other use
 _MAX_NAME_BYTES = 255  # bytes in a file name, on Linux and others
 
 
@@ -162,12 +163,18 @@ def _read_matches(
 def _read_tables(
     paths: Sequence[Path], source: Path, format: str | None
 ) -> tuple[list[tuple[Path, Codec, Picks]], list[NotATableError]]:
-    """Read the tables among files; the others are passed over with a message."""
+    """Read the tables among files; the others are passed over with a message.
+
+    Raises:
+        FormatError: A table is damaged.
+    """
     tables, errors, others = [], [], []
     for path in paths:
         try:
             tables.append((path, *_read(path, format)))
         except NotATableError as error:
+            if path.name.lower().endswith(_PICKS_ONLY):
+                raise  # a damaged table, and no file of another kind
             errors.append(error)
             others.append(path.name)
     if others and tables:
