@@ -24,7 +24,7 @@ _MIN_FRAC = 0.4  # of the area of all regions that is in elongated ones
 _MIN_REGIONS = 5  # elongated ones
 # Regions that are numerous enough to show that particles are compact, and the largest part of
 # their area in elongated ones (decision 0021).
-_ENOUGH_REGIONS, _COMPACT_FRAC = 15, 0.25
+_ENOUGH_REGIONS, _COMPACT_FRAC = 15, 0.2
 # Mean directionality at the finest scale from which on particles are elongated: at a third of the
 # length it is 0.67 to 1.31 on nine sets of rods, noisy ones among them, and at most 0.57 on 43
 # sets of other particles (decision 0021).
