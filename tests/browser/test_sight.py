@@ -87,41 +87,36 @@ def test_one_to_one_shows_single_pixels_of_a_large_micrograph(make_page, ratio):
     assert part[bright].min() > part[~bright].max()
 
 
-@pytest.mark.parametrize(
-    ("typed", "reason"),
-    [("17.7", "the files state"), ("0.177", "the files state"), ("-3", "pos"), ("5000", "1000 Å")],
-)
-def test_a_wrong_pixel_size_is_not_used_without_confirmation(make_page, typed, reason):
+def test_a_wrong_pixel_size_is_not_used_without_confirmation(make_page):
     user = make_page().open().step("data")
-    box = user.page.get_by_label("Pixel size, Å")
-    box.fill(typed)
-    box.press("Tab")
-    user.page.get_by_role("alert").filter(has_text=reason).wait_for()
-    before = user.fetch("state")["pixel_size_ang"]
-    keep = user.page.get_by_role("button", name="Keep the old value")
-    if keep.count():
-        keep.click()
+    wrong = {"17.7": "17.7 Å is", "-3": "positive", "0.177": "0.177 Å is", "5000": "1000 Å"}
+    for typed, reason in wrong.items():
+        box = user.page.get_by_label("Pixel size, Å")
+        box.fill(typed)
+        box.press("Tab")
+        user.page.get_by_role("alert").filter(has_text=reason).wait_for()
+        assert user.fetch("state")["pixel_size_ang"] == 4.0
+        assert box.input_value() in ("4", typed)
+        keep = user.page.get_by_role("button", name="Keep the old value")
+        if keep.count():
+            keep.click()
 
-    assert before == 4.0
-    assert user.page.get_by_label("Pixel size, Å").input_value() in ("4", typed)
 
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("c_flat", "value 7"), ("d_lost", "cannot be read"), ("e_cut", "truncated")],
-)
-def test_a_micrograph_that_cannot_be_shown_says_so_and_takes_no_clicks(make_page, name, reason):
+def test_a_micrograph_that_cannot_be_shown_says_so_and_takes_no_clicks(make_page):
     user = make_page().open().step("label")
-    user.micrograph(name)
-    user.page.locator(".over[role=alert]", has_text=reason).wait_for()
-    box = user.page.locator("[data-test=stage]").bounding_box()
-    user.page.mouse.click(box["x"] + 300, box["y"] + 300)
-    user.page.locator("[data-test=stage]").focus()
-    user.key("Enter").saved()
+    reasons = {"c_flat": "value 7", "d_lost": "cannot be read", "e_cut": "truncated"}
+    for name, reason in reasons.items():
+        user.micrograph(name)
+        user.page.locator(".over[role=alert]", has_text=reason).wait_for()
+        box = user.page.locator("[data-test=stage]").bounding_box()
+        user.page.mouse.click(box["x"] + 300, box["y"] + 300)
+        user.page.locator("[data-test=stage]").focus()
+        user.key("Enter").saved()
 
-    assert user.labels() == user.stored() == []
-    assert "null" not in user.page.locator(".foot").inner_text()
-    assert "pixel size" not in user.page.locator("[data-test=guide]").inner_text()
+        assert user.labels() == user.stored() == []
+        assert user.module("store.js", "(m) => m.greys.value") is None  # not those of another
+        assert "null" not in user.page.locator(".foot").inner_text()
+        assert "pixel size" not in user.page.locator("[data-test=guide]").inner_text()
 
 
 def test_the_score_map_is_blended_over_the_image_by_key(make_page):
@@ -142,12 +137,35 @@ def test_the_score_map_is_blended_over_the_image_by_key(make_page):
     assert np.corrcoef(blended.ravel(), plain.ravel())[0, 1] > 0.4  # the image is still visible
 
 
+def test_the_denoised_view_is_smoother_than_the_raw_one(make_page):
+    user = make_page().open().step("label").micrograph("b_disc").key("Alt+1")
+    user.page.wait_for_timeout(500)
+
+    def noise():
+        return np.abs(np.diff(shot(user)[0][100:300, 100:300])).mean()
+
+    raw = noise()
+    user.key("Alt+3")
+    denoised = raw
+    for _ in range(300):  # it takes some seconds
+        denoised = noise()
+        if denoised < raw / 2:
+            break
+        user.page.wait_for_timeout(200)
+    user.key("Alt+2")
+
+    assert 0 < denoised < raw / 2
+
+
 def test_boxes_have_a_size_of_their_own(make_page):
     user = make_page().open().step("inspect").micrograph("b_disc")
     plain, _ = shot(user)
     user.page.get_by_label("Box size, px").fill("60")
     user.page.get_by_label("Box size, px").press("Tab")
     user.page.get_by_role("button", name="Reset", exact=True).wait_for()
+    user.page.get_by_label("Box size, px").fill("-5")
+    user.page.get_by_label("Box size, px").press("Tab")
+    user.page.locator(".toast", has_text="-5 is not used").wait_for()
     user.key("Shift+B")
     user.page.wait_for_timeout(200)
     boxed, _ = shot(user)
@@ -202,6 +220,7 @@ def test_micrographs_are_filtered_by_what_a_list_states(make_page, tmp_path, stu
         user.page.get_by_label("CTF resolution, maximum").press("Tab")
         user.until("() => document.querySelectorAll('.list .row').length === 2")
         names = user.page.locator(".list .row .file").all_inner_texts()
+        user.page.goto("about:blank")
     finally:
         listed.stop()
 
@@ -226,6 +245,14 @@ def test_files_are_imported_with_a_preview_and_conversions(make_page, own_server
     user.page.wait_for_timeout(500)
     user.page.locator("dialog footer .primary").click()
     user.page.locator(".toast", has_text="72 particles imported").wait_for()
+
+    user.page.get_by_role("button", name="Import particles").click()
+    user.page.get_by_role("button", name="To compare").click()
+    user.page.get_by_label("Files on this computer").set_input_files(paths[:1])
+    user.page.locator("dialog footer .primary", has_text="Compare 24").click()
+    user.page.locator("dialog").wait_for(state="detached")
+    assert user.fetch("state")["n_labels"] == 72  # as before
+    assert [run["kind"] for run in user.fetch("state")["runs"]] == ["import"]
 
     user.step("label").micrograph("mic_00")
     _, xy = particles(0)
