@@ -30,7 +30,7 @@ _BEST_PEAKS = 30
 _CLOSE = 1.15  # ratio of lengths that are taken as equal
 _MAX_ROUNDS = 4
 _LIMITS = (0.5, 2.0)  # of the length, relative to the first one
-_LOG_LENGTH_SD = 1.0  # of the prior of the length around the first one
+_LOG_LENGTH_SD = 1.5  # of the prior of the length around the first one
 _DOUBTFUL = 0.5  # mean directionality from which on the particles may be longer than assumed
 
 ProbeMicrographs = Callable[[ProbePlan], Probe]
