@@ -30,8 +30,8 @@ TOPICS = {
     ),
     "The labelling page": "gallery label page",
     "Other programs and files": (
-        "box client cryosparc eman formats long-quoted long-tables odd-files other-binning relion "
-        "short-tiff stack star topaz"
+        "box client cryosparc damaged eman formats long-quoted long-tables odd-files other-binning "
+        "relion short-tiff stack star topaz"
     ),
     "Speed, scale and reliability": (
         "cluster config devices doctor engine faster faults fuzz install ledger openvino progress "
