@@ -123,8 +123,11 @@ def _combine_tables(
         InputError: A table was made on micrographs of another binning.
     """
     from cryopick.io.tables.codec import TableLayout
-    from cryopick.io.tables.pick_tables import find_optics_groups
-    from cryopick.io.tables.star_merge import assign_optics_groups, merge_contexts
+    from cryopick.io.tables.star_merge import (
+        assign_optics_groups,
+        find_optics_groups,
+        merge_contexts,
+    )
 
     tables: list[Picks] = []
     contexts = []

@@ -2,7 +2,6 @@
 
 - `read_picks`, `read_picks_many`: read a table, or several as one.
 - `read_picks_with_context`, `read_star_context`: also the content around the picks of STAR files.
-- `find_optics_groups`: optics group of each micrograph of some tables.
 - `write_picks`, `write_picks_per_micrograph`: write one file, or one per micrograph.
 - `per_micrograph_path`: path of the file of one micrograph.
 - `write_coordinate_list`: write RELION's list of such files.
@@ -27,7 +26,11 @@ from cryopick.io.names import find_listed_file
 from cryopick.io.tables import star
 from cryopick.io.tables.codec import Codec, StarContext, TableLayout
 from cryopick.io.tables.formats import FORMATS, choose_output_codec, detect_codec, find_codec
-from cryopick.io.tables.star_merge import OPTICS_GROUP, assign_optics_groups, merge_contexts
+from cryopick.io.tables.star_merge import (
+    assign_optics_groups,
+    find_optics_groups,
+    merge_contexts,
+)
 from cryopick.io.tables.star_text import quote_value
 from cryopick.io.tables.table_files import (
     check_bounds,
@@ -40,7 +43,6 @@ from cryopick.picks import Picks, concatenate
 from cryopick.runs.atomic_write import atomic_write
 
 __all__ = [
-    "find_optics_groups",
     "per_micrograph_path",
     "read_picks",
     "read_picks_many",
@@ -111,17 +113,6 @@ def read_picks_with_context(
         groups = find_optics_groups(tables)
         tables = [assign_optics_groups(table, context, groups, sources[0]) for table in tables]
     return concatenate(tables), context
-
-
-def find_optics_groups(tables: Sequence[Picks]) -> dict[str, str]:
-    """Return the optics group of each micrograph, as the first table that has it states it."""
-    group_of: dict[str, str] = {}
-    for table in tables:
-        column = table.extra.get(OPTICS_GROUP)
-        if column is not None:
-            for i, group in zip(table.index.tolist(), column.tolist(), strict=True):
-                group_of.setdefault(table.micrographs[i], str(group))
-    return group_of
 
 
 def _read_context(path: Path, format: str | None) -> StarContext:

@@ -5,6 +5,7 @@ and are renumbered. The column `rlnOpticsGroup` of each table follows.
 
 - `merge_contexts`: join the content around the picks of several tables.
 - `assign_optics_groups`: give each pick the optics group of its micrograph.
+- `find_optics_groups`: optics group of each micrograph of some tables.
 - `ContextParts`, `split_context`: the optics table and the other blocks of a table.
 - `render_optics`: text of an optics table.
 - `scale_pixel_sizes`: adapt the optics table to scaled coordinates.
@@ -32,6 +33,7 @@ __all__ = [
     "OPTICS_GROUP",
     "ContextParts",
     "assign_optics_groups",
+    "find_optics_groups",
     "merge_contexts",
     "render_optics",
     "scale_pixel_sizes",
@@ -165,6 +167,17 @@ def render_optics(columns: Columns) -> str:
     rows = zip(*columns.values(), strict=True)
     lines += [" ".join(quote_value(value) for value in row) for row in rows]
     return "\n".join(lines)
+
+
+def find_optics_groups(tables: Sequence[Picks]) -> dict[str, str]:
+    """Return the optics group of each micrograph, as the first table that has it states it."""
+    group_of: dict[str, str] = {}
+    for table in tables:
+        column = table.extra.get(OPTICS_GROUP)
+        if column is not None:
+            for i, group in zip(table.index.tolist(), column.tolist(), strict=True):
+                group_of.setdefault(table.micrographs[i], str(group))
+    return group_of
 
 
 def assign_optics_groups(
