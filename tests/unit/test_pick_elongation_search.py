@@ -6,11 +6,12 @@ import pytest
 from cryopick.inference.score_map import ScoreMap
 from cryopick.pick.elongated import measure_along
 from cryopick.pick.elongation import measure_regions
-from cryopick.pick.elongation_search import find_elongation
+from cryopick.pick.elongation_search import LengthSearch, find_elongation
 from cryopick.pick.probe import Probe
 
 LENGTH_ANG, WIDTH_ANG, FIELD_ANG = 300.0, 30.0, 4000.0
 PIXELS_PER_SIZE = 17.0
+OPEN = LengthSearch([130.0, 200.0, 320.0], (60.0, 800.0))
 
 
 def score_particles(size_ang, length_ang, width_ang, height):
@@ -54,7 +55,10 @@ def make_probe(length_ang, width_ang, height):
 def test_the_length_of_rods_is_found_from_a_wrong_one(factor, height):
     probe = make_probe(LENGTH_ANG, WIDTH_ANG, height)
 
-    sides = find_elongation([factor * LENGTH_ANG], "dark", probe)
+    given_ang = factor * LENGTH_ANG
+    search = LengthSearch([given_ang], (0.5 * given_ang, 2 * given_ang), given_ang)
+
+    sides = find_elongation(search, "dark", probe)
 
     assert sides is not None
     assert LENGTH_ANG / 1.3 < sides.length_ang < LENGTH_ANG * 1.3
@@ -65,8 +69,19 @@ def test_the_length_of_rods_is_found_from_a_wrong_one(factor, height):
 def test_discs_are_not_elongated_at_any_assumed_length(height):
     probe = make_probe(160.0, 160.0, height)
 
-    assert find_elongation([130.0, 200.0, 320.0], "dark", probe) is None
+    assert find_elongation(OPEN, "dark", probe) is None
 
 
 def test_noise_alone_is_not_elongated():
-    assert find_elongation([200.0, 300.0], "dark", make_probe(100.0, 100.0, 0.0)) is None
+    assert find_elongation(OPEN, "dark", make_probe(100.0, 100.0, 0.0)) is None
+
+
+def test_the_length_is_found_without_a_given_one_within_the_limits():
+    probe = make_probe(LENGTH_ANG, WIDTH_ANG, 6.0)
+
+    free, limited = (
+        find_elongation(LengthSearch([200.0], limits_ang), "dark", probe)
+        for limits_ang in ((100.0, 800.0), (100.0, 220.0))
+    )
+
+    assert free.length_ang > 230 > 220 >= limited.length_ang

@@ -17,7 +17,12 @@ from typing import Literal
 from cryopick.errors import InputError, format_count
 from cryopick.model.device import AnyDevice
 from cryopick.model.model_file import Model
-from cryopick.pick.elongation_search import ProbeMicrographs, Sides, find_elongation
+from cryopick.pick.elongation_search import (
+    LengthSearch,
+    ProbeMicrographs,
+    Sides,
+    find_elongation,
+)
 from cryopick.pick.evidence import Evidence, measure_evidence, measure_size_evidence
 from cryopick.pick.probe import Probe, ProbePlan, probe_micrographs
 from cryopick.pick.settings import FixedContrast, PickSettings, is_elongated
@@ -32,6 +37,7 @@ _SMALLEST_ANG, _LARGEST_ANG = 50.0, 870.0  # sizes that are tried if none is giv
 # Assumed lengths of elongated particles, relative to a given or an estimated size: without a given
 # one, the best scale of compact particles lies between the width and the length.
 _GIVEN_LENGTHS, _OPEN_LENGTHS = (1.0, 1.56), (1.0, 1.56, 2.44)
+_GIVEN_LIMITS, _OPEN_LIMITS = (0.5, 2.0), (0.5, 6.0)
 _FINEST_SIDE = 0.3  # smallest scale of elongated particles, in lengths
 _REPORTED_RATIO = 1.2  # of scale and diameter, from which on it is reported to the user
 
@@ -105,10 +111,9 @@ def _decide_size(
             "size; add --diameter-ang, the particle diameter in ångströms"
         )
     if settings.width_ang is None:
-        for lengths_ang in _list_lengths(settings, by_size):
-            sides = find_elongation(lengths_ang, settings.contrast, probe)
-            if sides is not None:
-                return _choose_sides(settings, sides)
+        sides = find_elongation(_plan_search(settings, by_size), settings.contrast, probe)
+        if sides is not None:
+            return _choose_sides(settings, sides)
     further_ang = _extend_sizes(by_size) if settings.diameter_ang else None
     if further_ang is not None:
         further = probe(ProbePlan([further_ang], max_micrographs=first.micrographs))
@@ -116,14 +121,21 @@ def _decide_size(
     return _choose_size(settings, dict(sorted(by_size.items())))
 
 
-def _list_lengths(settings: PickSettings, by_size: Mapping[float, float]) -> list[list[float]]:
-    """List the lengths from which the search for elongated particles starts, search by search."""
-    if settings.diameter_ang is not None:
-        return [[factor * settings.diameter_ang for factor in _GIVEN_LENGTHS]]
-    best_ang = max(by_size, key=lambda size: by_size[size])
-    _, largest_ang = settings.diameter_range_ang or (0.0, math.inf)
-    lengths_ang = [factor * best_ang for factor in _OPEN_LENGTHS]
-    return [[length_ang] for length_ang in lengths_ang if length_ang <= largest_ang]
+def _plan_search(settings: PickSettings, by_size: Mapping[float, float]) -> LengthSearch:
+    """Plan the search for elongated particles, from a given or an estimated size."""
+    given_ang = settings.diameter_ang
+    start_ang = given_ang or max(by_size, key=lambda size: by_size[size])
+    factors = _OPEN_LENGTHS if given_ang is None else _GIVEN_LENGTHS
+    limits = _OPEN_LIMITS if given_ang is None else _GIVEN_LIMITS
+    smallest_ang, largest_ang = (limit * start_ang for limit in limits)
+    if settings.diameter_range_ang is not None:
+        smallest_ang, largest_ang = settings.diameter_range_ang
+    lengths_ang = [factor * start_ang for factor in factors]
+    return LengthSearch(
+        [length_ang for length_ang in lengths_ang if length_ang <= largest_ang],
+        (smallest_ang, largest_ang),
+        given_ang,
+    )
 
 
 def _choose_sides(settings: PickSettings, sides: Sides) -> tuple[PickSettings, Decision]:

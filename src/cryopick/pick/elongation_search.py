@@ -7,6 +7,7 @@ of signal to noise: the mean along a particle of the right length is as high as 
 and the noise of the mean is lower.
 
 - `find_elongation`: sides of the particles.
+- `LengthSearch`: which lengths are searched.
 - `Sides`: the result.
 """
 
@@ -21,16 +22,15 @@ from cryopick.pick.elongation import are_compact, estimate_width, guess_width
 from cryopick.pick.probe import Probe, ProbePlan
 from cryopick.pick.settings import FixedContrast, is_elongated
 
-__all__ = ["Sides", "find_elongation"]
+__all__ = ["LengthSearch", "ProbeMicrographs", "Sides", "find_elongation"]
 
 _DIVISORS = (2.0, 3.0)  # of a length; what it is divided by is the size that is scored
 _MAX_MICROGRAPHS = 3
 _RATIOS = (0.64, 0.8, 1.0, 1.25, 1.56, 1.95)  # of lengths that are compared, to the assumed one
 _BEST_PEAKS = 30
 _CLOSE = 1.15  # ratio of lengths that are taken as equal
-_MAX_ROUNDS = 4
-_LIMITS = (0.5, 2.0)  # of the length, relative to the first one
-_LOG_LENGTH_SD = 1.5  # of the prior of the length around the first one
+_MAX_ROUNDS = 5
+_LOG_LENGTH_SD = 1.5  # of the prior of the length around a given one
 _DOUBTFUL = 0.5  # mean directionality from which on the particles may be longer than assumed
 
 ProbeMicrographs = Callable[[ProbePlan], Probe]
@@ -44,37 +44,54 @@ class Sides:
     width_ang: float
 
 
+@dataclass(frozen=True)
+class LengthSearch:
+    """Lengths in ångströms that are searched.
+
+    Attributes:
+        starts_ang: Lengths that are assumed, one after the other, until the particles look
+            elongated; from there, the length is refined.
+        limits_ang: Smallest and largest length.
+        given_ang: Length of the particles, if it is given. Lengths near it have a higher prior, and
+            the next start is tried only if the scores at the one before depend on the direction.
+    """
+
+    starts_ang: Sequence[float]
+    limits_ang: tuple[float, float]
+    given_ang: float | None = None
+
+
 def find_elongation(
-    starts_ang: Sequence[float], contrast: FixedContrast, probe: ProbeMicrographs
+    search: LengthSearch, contrast: FixedContrast, probe: ProbeMicrographs
 ) -> Sides | None:
     """Find the sides of the particles if they are elongated.
 
     Args:
-        starts_ang: Lengths that are assumed. If particles of one do not look elongated, but the
-            scores depend on the direction, the next one is tried. From a length at which they look
-            elongated, it is refined within a factor of two.
+        search: Lengths to search.
         contrast: Contrast of the particles.
         probe: Function that scores the first micrographs.
 
     Returns:
         The sides; None if the particles do not look elongated.
     """
-    for start_ang in starts_ang:
+    for start_ang in search.starts_ang:
         width_ang, is_doubtful = _find_width(start_ang, contrast, probe)
         if width_ang is not None:
-            return _refine(Sides(start_ang, width_ang), contrast, probe)
-        if not is_doubtful:
+            return _refine(Sides(start_ang, width_ang), search, contrast, probe)
+        if search.given_ang is not None and not is_doubtful:
             break
     return None
 
 
-def _refine(start: Sides, contrast: FixedContrast, probe: ProbeMicrographs) -> Sides | None:
+def _refine(
+    sides: Sides, search: LengthSearch, contrast: FixedContrast, probe: ProbeMicrographs
+) -> Sides | None:
     """Refine the sides; return None if particles of the refined length do not look elongated."""
-    sides = start
+    smallest_ang, largest_ang = search.limits_ang
     for _ in range(_MAX_ROUNDS):
-        best_ang = _find_length(sides.length_ang, start.length_ang, contrast, probe)
+        best_ang = _find_length(sides.length_ang, search.given_ang, contrast, probe)
         is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
-        if is_close or not _LIMITS[0] <= best_ang / start.length_ang <= _LIMITS[1]:
+        if is_close or not smallest_ang <= best_ang <= largest_ang:
             break
         width_ang, _ = _find_width(best_ang, contrast, probe)
         if width_ang is None:
@@ -108,25 +125,27 @@ def _find_width(
 
 
 def _find_length(
-    length_ang: float, start_ang: float, contrast: FixedContrast, probe: ProbeMicrographs
+    length_ang: float, given_ang: float | None, contrast: FixedContrast, probe: ProbeMicrographs
 ) -> float:
-    """Return the length with the highest ratio of signal to noise, times a prior.
+    """Return the length near an assumed one with the highest ratio of signal to noise.
 
-    Lengths near an assumed one are compared; the prior is that of the first one.
+    The ratio is multiplied by the prior around a given length.
     """
     size_ang = length_ang / min(_DIVISORS)
     lengths_ang = [ratio * length_ang for ratio in _RATIOS]
     fine = probe(ProbePlan([size_ang], lengths_ang, _MAX_MICROGRAPHS))
     evidence = {
-        tried: _measure_signal(along.heights) * math.sqrt(tried) * _prior(tried / start_ang)
+        tried: _measure_signal(along.heights) * math.sqrt(tried) * _prior(tried, given_ang)
         for (sign, _, tried), along in fine.along.items()
         if sign == contrast and len(along.heights)
     }
     return max(evidence, key=lambda tried: evidence[tried], default=length_ang)
 
 
-def _prior(ratio: float) -> float:
-    return math.exp(-((math.log(ratio) / _LOG_LENGTH_SD) ** 2) / 2)
+def _prior(length_ang: float, given_ang: float | None) -> float:
+    if given_ang is None:
+        return 1.0
+    return math.exp(-((math.log(length_ang / given_ang) / _LOG_LENGTH_SD) ** 2) / 2)
 
 
 def _measure_signal(heights: Float[np.ndarray, " peaks"]) -> float:

@@ -64,14 +64,18 @@ def estimate_size(
 
 
 class _ReportedPaths(list[Path]):
-    """Paths that report how many of the first ones were used."""
+    """Paths that report how many of the first ones were used.
+
+    They are used several times, of which the first ones are reported.
+    """
 
     def __init__(self, paths: Sequence[Path], report: Callable[[], None], total: int) -> None:
         super().__init__(paths)
-        self._report, self._total = report, total
+        self._report, self._unreported = report, total
 
     def __iter__(self) -> Iterator[Path]:
-        for number, path in enumerate(super().__iter__()):
+        for path in super().__iter__():
             yield path
-            if number < self._total:
+            if self._unreported:
+                self._unreported -= 1
                 self._report()
