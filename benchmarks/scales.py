@@ -33,7 +33,7 @@ from cryopick.pick.settings import PickSettings
 from cryopick.picks import Picks, concatenate
 
 OUT = ROOT / "runs" / "scales"
-FACTORS = (0.67, 0.8, 1.0, 1.25, 1.5)
+FACTORS = (0.67, 1.0, 1.5)
 CPU = require_device("cpu")
 
 
@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not chosen.table:
         model = load_model(GENERAL_MODEL)
-        for name in list_sets():
+        for name in [*list_sets(), *list_sets(kept_back=True)]:
             path = folder / f"{name.replace(':', '@')}.json"
             wanted = any(name.startswith(start) for start in chosen.sets)
             if wanted and not name.startswith("empty") and not path.exists():
