@@ -104,8 +104,8 @@ def test_a_stopped_training_keeps_its_best_model_and_can_be_resumed(stopped_and_
 
     assert (stopped["state"], stopped["has_picks"]) == ("stopped", False)
     assert (done["state"], done["has_picks"]) == ("done", True)
-    assert done["curves"]["step"][-1] < 300
-    assert done["curves"]["loss"][-1] < done["curves"]["loss"][0]
+    both = [*done["curves"]["partner_loss"], *done["curves"]["loss"]]
+    assert 1 < sum(loss is not None for loss in both) < 16  # of 8 checkpoints of each network
 
 
 def test_the_count_is_exact_at_any_threshold(expert, trained):
