@@ -41,7 +41,6 @@ def stopped_and_resumed(browser, server):
             user.click(*place)
     user.saved().step("train")
     page = user.page
-    page.get_by_label("Duration").select_option("long")
     page.get_by_label("Particles per micrograph").fill(str(COUNT))
     page.get_by_role("button", name="Start training").click()
     page.locator(".chart svg").first.wait_for(timeout=240_000)
@@ -144,8 +143,23 @@ def test_the_threshold_is_saved(expert):
     assert expert.module("store.js", "(m) => m.threshold.value") == pytest.approx(chosen)
 
 
-def test_precision_is_unknown_until_it_is_measured(expert):
-    assert expert.page.locator("[data-test=precision]").inner_text() == "unknown"
+def test_precision_is_estimated_beside_unknown_until_it_is_measured(expert):
+    page = expert.page
+
+    assert page.locator("[data-test=precision]").inner_text() == "unknown"
+    assert re.match(
+        r"\d+ % \(\d+ to \d+ %\)", page.locator("[data-test=estimated-precision]").inner_text()
+    )
+
+
+def test_runs_are_compared_in_a_table(expert, trained):
+    expert.step("train")
+    row = expert.page.locator("table.runs tbody tr", has_text=trained["title"])
+    per_micrograph = row.locator("td").nth(5)
+    expect(per_micrograph).to_have_text(re.compile(r"^\d+$"))
+
+    assert row.locator("td").nth(2).inner_text() == str(trained["labels"])
+    assert 0 < int(per_micrograph.inner_text()) < 2 * COUNT
 
 
 def test_the_export_contains_the_displayed_picks_with_corrections(expert, server):
@@ -165,10 +179,13 @@ def test_the_export_contains_the_displayed_picks_with_corrections(expert, server
     page.get_by_role("button", name=re.compile(r"^Export \d")).click()
     page.locator("[data-test=written]").wait_for()
 
-    with (server.project / "exports" / "particles.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    with page.expect_download() as download:
+        page.locator("[data-test=download]").click()
+    written = (server.project / "exports" / "particles.csv").read_text()
+    rows = list(csv.DictReader(written.splitlines()))
     said = int(page.locator("[data-test=export-count]").inner_text().replace(",", ""))
     assert len(rows) == said == kept - 1
+    assert download.value.path().read_text() == written
 
 
 def test_a_threshold_that_was_just_changed_is_used_for_the_export(expert, server):
