@@ -136,13 +136,13 @@ def test_the_reference_program_is_measured_and_compared(bench, capsys, monkeypat
     assert shown[-1].startswith("| regions learnt")
 
 
-def test_wrong_picks_are_classified_by_their_location(bench, capsys, monkeypatch, folder):
+def test_wrong_picks_are_classified_by_their_location(bench, capfd, monkeypatch, folder):
     module, _ = bench("contamination")
     monkeypatch.setattr(module, "MOLECULES", ("compact",))
 
     module.main(count=1, side_px=512, folder=folder / "contamination")
 
-    assert lines_of(capsys.readouterr().out)[-1].startswith("| compact | ")
+    assert lines_of(capfd.readouterr().out)[-1].startswith("| compact | ")
 
 
 def test_trials_of_a_draw_share_the_minibatches_of_the_first(bench, folder):
