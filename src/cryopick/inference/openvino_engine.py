@@ -9,6 +9,7 @@ the time of importing torch, and its convolutions are faster (decision 0024).
 
 import sys
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ Node = Any  # nodes of OpenVINO, which has no complete type information
 _CONVERTER = "openvino.tools.ovc"
 _MAX_STREAMS = 8  # images computed at once; further cores share the work on each
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+_IMPORT_LOCK = Lock()
 
 
 class OpenVinoNetwork:
@@ -90,8 +92,14 @@ def _open_core() -> "openvino.Core":
     return _import_openvino().Core()
 
 
-@cache
 def _import_openvino() -> ModuleType:
+    """Import OpenVINO, in one thread at a time."""
+    with _IMPORT_LOCK:
+        return _import_alone()
+
+
+@cache
+def _import_alone() -> ModuleType:
     """Import OpenVINO without its converter of models, which takes as long and loads telemetry."""
     modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]  # None forbids
     is_unloaded = _CONVERTER not in modules
@@ -102,6 +110,10 @@ def _import_openvino() -> ModuleType:
     finally:
         if is_unloaded:
             modules.pop(_CONVERTER, None)
+    # The first use of its tables of data types releases the interpreter while it holds their lock:
+    # two threads that use them first at the same time would wait for each other for ever.
+    openvino.Type.f32.to_dtype()
+    assert openvino.Tensor(np.zeros(1, np.float32), shared_memory=True).data.dtype == np.float32
     return openvino
 
 
