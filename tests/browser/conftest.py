@@ -76,8 +76,12 @@ def own_server(tmp_path, studio, chromium):
 
 @pytest.fixture
 def make_page(browser, request):
-    """Pages that must ask nobody but their server, and must not complain."""
-    contexts, elsewhere, complaints = [], [], []
+    """Pages that must ask nobody but their server, and must not complain.
+
+    A test that provokes messages names parts of them in `make_page.expected`. They are compared
+    when the pages are closed, as browsers may report them later than what a test waits for.
+    """
+    contexts, elsewhere, complaints, expected = [], [], [], []
 
     def make(where=None, **settings):
         where = where or request.getfixturevalue("server")
@@ -92,12 +96,18 @@ def make_page(browser, request):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return Driver(page, where)
 
-    make.complaints = complaints
+    make.expected = expected
     yield make
     for context in contexts:
         context.close()
     assert not elsewhere
-    assert not complaints
+    assert not [text for text in complaints if not any(part in text for part in expected)]
+
+
+@pytest.fixture
+def lost_connection(make_page):
+    """Expect the messages of a connection that is lost, and of a link that has changed."""
+    make_page.expected += ["net::ERR_", "401"]
 
 
 _next = itertools.count()

@@ -4,13 +4,15 @@ import subprocess
 import sys
 
 import numpy as np
-from tests.browser.test_resilience import PLACES, offline
+import pytest
+from tests.browser.test_resilience import PLACES
 
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks
 from cryopick.web.project.project import AnnotationProject
 
 
+@pytest.mark.usefixtures("lost_connection")
 def test_edits_that_wait_arrive_when_the_server_is_started_again(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     for place in PLACES[:3]:
@@ -29,9 +31,9 @@ def test_edits_that_wait_arrive_when_the_server_is_started_again(own_server, mak
     assert (own_server.url, own_server.token) == link
     assert len(user.stored("pos")) == 6
     assert not user.page.get_by_label("Connection").is_visible()
-    assert offline(make_page.complaints) == []
 
 
+@pytest.mark.usefixtures("lost_connection")
 def test_a_page_whose_link_has_changed_takes_the_new_one(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     own_server.kill()
@@ -46,9 +48,9 @@ def test_a_page_whose_link_has_changed_takes_the_new_one(own_server, make_page):
 
     assert len(user.stored("pos")) == 1
     user.page.get_by_label("Connection").wait_for(state="hidden")
-    assert offline(make_page.complaints) == []
 
 
+@pytest.mark.usefixtures("lost_connection")
 def test_edits_of_a_closed_tab_are_sent_from_another_one(own_server, make_page):
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     own_server.kill()
@@ -60,9 +62,9 @@ def test_edits_of_a_closed_tab_are_sent_from_another_one(own_server, make_page):
     user.open().saved().micrograph("mic_00")
 
     assert len(user.stored("pos")) == 1
-    assert offline(make_page.complaints) == []
 
 
+@pytest.mark.usefixtures("lost_connection")
 def test_verdicts_of_a_closed_tab_are_sent_from_another_one(own_server, make_page):
     own_server.stop()
     project = AnnotationProject.open(own_server.project)
@@ -93,7 +95,6 @@ def test_verdicts_of_a_closed_tab_are_sent_from_another_one(own_server, make_pag
             break
         user.page.wait_for_timeout(50)
     assert items == []
-    assert offline(make_page.complaints) == []
 
 
 def test_read_only_beside_a_running_server_gives_a_link_that_allows_no_change(
