@@ -96,10 +96,10 @@ def _usage(path: tuple[str, ...], command: Any) -> str:  # noqa: ANN401  # the s
     if not arguments:
         return ""
     names = [_metavar(p) + ("…" if p.nargs == -1 else "") for p in arguments]
-    shown = " ".join(
-        name if p.required else f"[{name}]" for name, p in zip(names, arguments, strict=True)
-    )
-    lines = [f"`{' '.join(path)} {shown} [OPTIONS]`\n"]
+    shown = [name if p.required else f"[{name}]" for name, p in zip(names, arguments, strict=True)]
+    takes_command = not command.context_settings.get("allow_interspersed_args", True)
+    words = ["[OPTIONS]", *shown] if takes_command else [*shown, "[OPTIONS]"]
+    lines = [f"`{' '.join((*path, *words))}`\n"]
     lines += [f"- `{_metavar(p)}`: {_sentence(p)}" for p in arguments]
     return "\n".join(lines) + "\n"
 
@@ -117,12 +117,14 @@ def _options(command: Any) -> str:  # noqa: ANN401  # the same
 
 def _spelling(option: Any) -> str:  # noqa: ANN401  # the same
     names = [f"`{name}`" for name in (*option.opts, *option.secondary_opts)]
-    value = f" `{option.metavar}`" if option.metavar else ""
-    return (", ".join(names) + value).replace("|", "\\|")
+    choices = "|".join(map(str, getattr(option.type, "choices", ())))
+    value = option.metavar or choices
+    return (", ".join(names) + (f" `{value}`" if value else "")).replace("|", "\\|")
 
 
 def _metavar(argument: Any) -> str:  # noqa: ANN401  # the same
-    return argument.metavar or argument.name.upper()
+    name = argument.metavar or argument.name.upper()
+    return name.removesuffix("...").removesuffix("…").removeprefix("[").removesuffix("]")
 
 
 DEFAULT = re.compile(r" \[(?:default: )?([^\]]*)\]$")
@@ -143,6 +145,8 @@ def _default(option: Any) -> str:  # noqa: ANN401  # the same
     if isinstance(option.show_default, str):
         return option.show_default
     default = option.default
+    if default is True:
+        return "on"
     if isinstance(default, (list, tuple)):
         return ", ".join(map(str, default))
     return str(default) if isinstance(default, int | float | str) and default is not False else ""
