@@ -234,7 +234,10 @@ def _root(
 ) -> None:
     """Pick particles in cryo-EM micrographs with a general model or from a few labels.
 
-    Coordinates are x, y of particle centres in pixels of the raw micrograph.
+    Start with `pick`, `threshold` and `report`, or with `label` in the browser. COMMAND --help
+    shows an example and all options.
+
+    Example: cryopick pick micrographs --diameter-ang 190 -o picks.star
     """
 
 

@@ -82,7 +82,8 @@ def import_model(
     Supports resnet8, resnet16, conv31, conv63 and conv127 with any number of units. Scores equal
     those of Topaz on the same preprocessed images.
 
-    Example: cryopick models import a.sav -o a.st --factor 8 --pixel-size-ang 1 --diameter-ang 120
+    Example: cryopick models import a.sav -o a.safetensors --factor 8 --pixel-size-ang 1
+    --diameter-ang 120
     """
     from cryopick.clients.topaz_models.model import import_topaz_model
     from cryopick.model.model_file import save_model

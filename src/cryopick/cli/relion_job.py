@@ -34,7 +34,10 @@ def relion_job(
     threads: Annotated[int, Option("--j", min=1, help="Number of CPU threads.")] = 1,
     parameters: Annotated[
         list[str] | None,
-        Argument(metavar="[--OPTION VALUE]...", help="Options of `cryopick pick` or `train`."),
+        Argument(
+            metavar="PARAMETER",
+            help="Options of `cryopick pick` or `train`, such as --diameter_ang 180.",
+        ),
     ] = None,
 ) -> None:
     """Pick or train as an external job of RELION 4 or 5.

@@ -24,7 +24,7 @@ _TEMPLATE_VARIABLE = "CRYOPICK_SUBMIT_TEMPLATE"
 def submit(
     words: Annotated[
         list[str],
-        Argument(metavar="COMMAND…", help="The cryopick command to run, such as: pick mics -o out"),
+        Argument(metavar="COMMAND", help="The cryopick command to run, such as: pick mics -o out"),
     ],
     scheduler: Annotated[str, Option(help="Scheduler: slurm, pbs, sge or lsf.")],
     out: Annotated[Path, Option("--script", "-s", metavar="FILE", help="Batch script to write.")],

@@ -50,7 +50,7 @@ class PickSettings:
         float | None,
         Help(
             "Minimum distance between picks in ångströms.",
-            default="0.6 of the diameter, or of scale_ang if that is smaller; with --width-ang, "
+            default="0.6 of the diameter, or of the scale if that is smaller; with --width-ang, "
             "half the width but at least a quarter of the diameter, or half the diameter if it is "
             "five times the width or more",
         ),

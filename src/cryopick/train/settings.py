@@ -105,8 +105,8 @@ class TrainSettings:
         NormalizationKind,
         Help(
             "Normalization: dataset (one mixture model for all micrographs), micrograph (one for "
-            "each), affine (mean 0, standard deviation 1) or white (affine after spectral "
-            "whitening)."
+            "each), affine (mean 0, standard deviation 1), white (affine after spectral "
+            "whitening) or noise (whitening by the noise of the emptiest parts)."
         ),
     ] = "white"
     objective: Annotated[
