@@ -42,7 +42,7 @@ def render_page(path: tuple[str, ...], command: Any, others: list[str]) -> str: 
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     words = [*path, *(["COMMAND"] if hasattr(command, "commands") else []), "[OPTIONS]"]
-    words += [p.metavar or p.name.upper() for p in arguments]
+    words += [(p.metavar or p.name.upper()) + ("..." if p.nargs == -1 else "") for p in arguments]
     parts = [
         f'.TH "{name.upper()}" 1 "" "cryopick {version("cryopick")}" "cryopick"\n',
         f".SH NAME\n{_escape(name)} \\- {_escape(summary.rstrip('.'))}\n",
@@ -91,7 +91,9 @@ def _list_parameters(title: str, parameters: list[Any]) -> Iterator[str]:
             names = parameter.metavar or parameter.name.upper()
         else:
             names = ", ".join((*parameter.opts, *parameter.secondary_opts))
-            names += f" {parameter.metavar}" if parameter.metavar else ""
+            choices = "|".join(map(str, getattr(parameter.type, "choices", ())))
+            value = parameter.metavar or choices
+            names += f" {value}" if value else ""
         text = " ".join((parameter.help or "").split())
         yield f".TP\n.B {_escape(names)}\n{_escape(text)}\n"
 
