@@ -213,15 +213,20 @@ def test_the_command_its_run_time_and_its_memory_are_reported(scored_picks):
         seconds=12.0,
         peak_bytes=2_500_000_000,
         version="0.0.1",
+        polarity="dark",
+        checksums={"model": "93b9", "micrographs": "0a1b"},
     )
     write_run_metadata(metadata, Path("picks.run.json"))
 
     cryopick("report", "picks.star", "--diameter-ang", tiny.DIAMETER_ANG, "--device", "cpu")
 
-    text = parse("picks.report.html").sections["Reproduce this run"]
+    sections = parse("picks.report.html").sections
+    text = sections["Reproduce this run"]
     assert "$ cryopick pick 'my mics' -o picks.star" in text.replace("\\\n    ", "")
     assert "12 s (2.40 s per micrograph)" in text
     assert "2.5 GB" in text
+    assert "Contrast of the particles dark" in " ".join(sections["Data and settings"].split())
+    assert "model  93b9\nmicrographs  0a1b" in sections["Data and settings"]
 
 
 def test_a_training_run_is_reported_with_curves_labels_and_held_out_picks(scored_picks):

@@ -119,13 +119,16 @@ def _settings_section(run: ReportedRun) -> Markup:
     pairs = {
         "Particle diameter": f"{run.diameter_ang:g} Å ({run.diameter_px:.0f} raw pixels)",
         "Raw pixel size": f"{run.pixel_size_ang:g} Å",
+        "Contrast of the particles": metadata.polarity,
         "Micrographs": str(len(metadata.micrographs) or len(run.picks.micrographs)),
         "Held-out micrographs": str(len(metadata.held_out) or ""),
         "Model": Path(metadata.files.get("model", "")).name,
         "Training data of the model": _describe_training_data(training),
         "Class prior π": _describe_prior(model_summary),
     }
-    settings = [markup.render_details(title, text) for title, text in run.settings.items()]
+    checksums = "\n".join(f"{name}  {value}" for name, value in metadata.checksums.items())
+    texts = {**run.settings, "Checksums of the inputs (SHA-256)": checksums}
+    settings = [markup.render_details(title, text) for title, text in texts.items() if text]
     return markup.render_section(
         "Data and settings", "Input and settings of the run.", markup.render_facts(pairs), *settings
     )
