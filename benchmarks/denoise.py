@@ -8,6 +8,7 @@ program that is run with its default options on one core, are kept in runs/bench
 
 import argparse
 import hashlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,11 @@ from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
 KEPT = FOLDER / "denoise"
-TOPAZ = ROOT / ".peer" / "bin" / "topaz"
+# PyTorch from version 2.6 on refuses the weights of the reference unless told otherwise.
+TOPAZ_ENVIRONMENT = os.environ | {
+    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
+    "OMP_NUM_THREADS": "1",
+}
 MOLECULES = ("compact", "rod", "y-shaped", "ring")
 DOSES = (40.0, 10.0)
 PIXEL_SIZE_ANG = 2.5
@@ -73,7 +78,10 @@ def topaz(program: Path) -> Method:
             command = [program, "denoise", "-d", "-1", "-s", "0", "-o", out.parent]
             out.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(  # patches would only repeat work at their edges
-                [*map(str, command), str(KEPT / f"{name}.mrc")], check=True, capture_output=True
+                [*map(str, command), str(KEPT / f"{name}.mrc")],
+                check=True,
+                capture_output=True,
+                env=TOPAZ_ENVIRONMENT,
             )
         return np.array(read_micrograph(out).pixels, np.float32)
 

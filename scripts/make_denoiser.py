@@ -1,7 +1,8 @@
-"""Train the denoiser; takes some minutes on one core and resumes when interrupted.
+"""Train the denoiser; takes an hour on one core and resumes when interrupted.
 
     python scripts/make_denoiser.py --structures DIR [--run FOLDER] [--out DENOISER]
 
+The learning rate is constant until the last steps, so that a run may be made longer or shorter.
 DIR contains atomic models and maps, of which those held out from the training of the general model
 are excluded here too. Training uses simulated fields only.
 """
@@ -24,7 +25,13 @@ from cryopick.denoise.simulated_pairs import SimulatedPairs
 from cryopick.denoise.training import train_denoiser
 from cryopick.train.averaged_training import StepProgress
 
-RECIPE = DenoiserTrainingSettings()
+RECIPE = DenoiserTrainingSettings(
+    steps=11_000,
+    average=0.998,
+    checkpoint_every=100,
+    falling_steps=4_500,
+    final_rate_frac=0.01,
+)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from tests import tiny
 
 from cryopick.io.images.mrc import write_mrc
 from cryopick.io.tables.pick_tables import read_picks
+from cryopick.tomograms.volumes import write_volume
 
 HEAD = "image_name\tx_coord\ty_coord\tscore\n"
 
@@ -94,11 +95,29 @@ def test_a_stack_that_cannot_be_made_is_reported_in_one_line(
     assert not (tmp_path / "o.mrcs").exists()
 
 
-def test_for_tomograms_another_command_is_named_and_nothing_is_written(topaz, tmp_path):
+def test_tomograms_need_a_denoiser_of_their_own_and_nothing_is_written_without(topaz, tmp_path):
     error = topaz("denoise3d v.mrc -o o -m unet-3d -g 0 -s 96 -p 48", 1).err
 
     assert "`cryopick tomo denoise-train`" in error
     assert not (tmp_path / "o").exists()
+
+
+def test_a_denoiser_learns_from_half_tomograms_and_denoises_others(topaz, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("even", "odd", "."):
+        noise = rng.normal(100, 5, (8, 40, 40)).astype(np.float32)
+        write_volume(tmp_path / folder / "a.rec", noise, voxel_size_ang=10.0)
+
+    trained = topaz("denoise3d -a even -b odd --num-epochs 2 --save-prefix d -s 96 -d -1")
+    topaz("denoise3d a.rec -m d_epoch2.sav -o o --suffix _dn -d -1")
+    topaz("denoise3d a.rec -m d_epoch2.sav -o o --suffix _smooth --gaussian 2 -d -1")
+
+    assert "after 2 steps" in trained.err
+    plain, smooth = (mrcfile.read(tmp_path / "o" / f"a_{name}.rec") for name in ("dn", "smooth"))
+    assert plain.shape == smooth.shape == (8, 40, 40)
+    assert plain.mean() == pytest.approx(100, abs=5)
+    assert smooth.std() < 0.5 * plain.std()
+    assert "would overwrite itself" in topaz("denoise3d a.rec -m d_epoch2.sav -o . -d -1", 1).err
 
 
 # RELION's manual picker, cryoSPARC, Scipion, Appion

@@ -183,6 +183,15 @@ def test_a_denoiser_is_restored_from_its_file_in_half_precision(tmp_path):
     assert DENOISER.stat().st_size < 5_000_000
 
 
+def test_denoisers_with_fewer_features_of_earlier_versions_are_read(tmp_path):
+    network = DenoisingNetwork((16, 32, 64, 96)).eval()
+    image = torch.randn(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
+
+    save_denoiser(network.half().float(), tmp_path / "a.safetensors", {})
+
+    torch.testing.assert_close(load_denoiser(tmp_path / "a.safetensors")(image), network(image))
+
+
 def test_files_that_are_no_denoisers_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such denoiser"):
         load_denoiser(tmp_path / "a.safetensors")

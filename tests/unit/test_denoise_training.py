@@ -80,8 +80,46 @@ def test_simulated_pairs_are_a_function_of_the_step_and_share_the_particles():
     for pair, same in zip(first, again, strict=True):
         np.testing.assert_array_equal(pair.noisy, same.noisy)
         np.testing.assert_array_equal(pair.target, same.target)
+        np.testing.assert_array_equal(pair.weights, same.weights)
+        assert pair.noisy.shape == pair.target.shape == pair.weights.shape == (64, 64)
         assert np.abs(pair.noisy).max() <= 8
         assert (pair.noisy - pair.target).std() > 0.1
+
+
+def test_errors_at_particles_weigh_up_to_twice_as_much():
+    pairs = SimulatedPairs(side_px=64, seed=3).draw(0, 4)
+
+    for pair in pairs:
+        relative = pair.weights / pair.weights.min()
+        assert 1 <= relative.max() <= 2
+    sparse = max(pairs, key=lambda pair: pair.weights.max() / pair.weights.min())
+    strongest = np.unravel_index(np.abs(sparse.target).argmax(), sparse.target.shape)
+    assert sparse.weights[strongest] > 1.5 * sparse.weights.min()
+
+
+def test_the_weights_of_a_pair_multiply_its_errors(tmp_path):
+    class OneSide:
+        """Pairs that ask for 5 on the left, without weight, and for the image on the right."""
+
+        def draw(self, step, count):
+            image = np.random.default_rng(step).normal(size=(32, 32)).astype(np.float32)
+            target, weights = image.copy(), np.ones_like(image)
+            target[:, :16], weights[:, :16] = 5, 0
+            return [Pair(image, target, weights)] * count
+
+    losses = []
+    settings = DenoiserTrainingSettings(steps=1, pairs=1, falling_steps=0)
+
+    train_denoiser(
+        DenoisingNetwork(),
+        OneSide(),
+        settings,
+        tmp_path / "c",
+        "key",
+        on_progress=lambda progress: losses.append(progress.loss),
+    )
+
+    assert losses[0] < 1
 
 
 @pytest.fixture

@@ -95,11 +95,9 @@ def denoise(
 
     Example: cryopick tomo denoise tomo_1.mrc --model denoiser.safetensors -o denoised
     """
-    import numpy as np
-
     from cryopick.model.torch_device import require_torch_device
     from cryopick.tomograms.denoise_network import load_denoiser
-    from cryopick.tomograms.denoising import denoise_volume, read_volume
+    from cryopick.tomograms.denoising import denoise_tomogram
     from cryopick.tomograms.volumes import find_tomograms, write_volume
 
     torch_device = require_torch_device(device)
@@ -108,11 +106,9 @@ def denoise(
     outputs = plan_output_files(list(by_path), out)
 
     def run(path: Path) -> Path:
-        volume, mean, sd = read_volume(by_path[path])
-        clean = denoise_volume(network, volume, device=torch_device)
-        scaled = clean * np.float32(sd) + np.float32(mean)
+        volume = denoise_tomogram(network, by_path[path], device=torch_device)
         size_ang = by_path[path].voxel_size_ang
-        write_volume(outputs[path], scaled, voxel_size_ang=size_ang, overwrite=force)
+        write_volume(outputs[path], volume, voxel_size_ang=size_ang, overwrite=force)
         return outputs[path]
 
     batch = Batch(list(by_path), stage="Denoising tomograms")

@@ -74,7 +74,7 @@ def load_denoiser(path: Path = DENOISER) -> DenoisingNetwork:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("weights are not finite")
-        network = DenoisingNetwork()
+        network = DenoisingNetwork(_find_channels(tensors))
         network.load_state_dict({name: value.float() for name, value in tensors.items()})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -82,3 +82,11 @@ def load_denoiser(path: Path = DENOISER) -> DenoisingNetwork:
             f"{path}: the denoiser cannot be read ({reason}); copy it again or train it again"
         ) from error
     return network.eval()
+
+
+def _find_channels(tensors: Mapping[str, torch.Tensor]) -> tuple[int, int, int, int]:
+    """Find the numbers of features at the levels of a network; earlier versions had fewer."""
+    first, second, third, fourth = (
+        tensors[f"encode{level}.down.bias"].shape[0] for level in ("1", "2.0", "3.0", "4.0")
+    )
+    return first, second, third, fourth

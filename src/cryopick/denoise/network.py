@@ -22,7 +22,7 @@ from cryopick.array_types import Float
 
 __all__ = ["DenoisingNetwork"]
 
-_CHANNELS = (16, 32, 64, 96)  # at strides of 2, 4, 8 and 16 pixels
+_CHANNELS = (32, 48, 96, 128)
 _SLOPE = 0.1  # of the leaky rectifier below 0
 _BINOMIAL = (1.0, 3.0, 3.0, 1.0)  # filter of the pyramid along an axis
 _MIN_ENERGY = 0.1
@@ -43,9 +43,14 @@ class DenoisingNetwork(nn.Module):
     ALIGNMENT_PX = 16
     CONTEXT_PX = 128
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int, int, int] = _CHANNELS) -> None:
+        """Draw random weights.
+
+        Args:
+            channels: Numbers of features at strides of 2, 4, 8 and 16 pixels.
+        """
         super().__init__()
-        first, second, third, fourth = _CHANNELS
+        first, second, third, fourth = channels
         self.encode1 = _Level(1, first, kernel=6)
         self.encode2 = nn.Sequential(_Level(first, second), _ResidualPair(second))
         self.encode3 = nn.Sequential(_Level(second, third), _ResidualPair(third))
@@ -53,7 +58,7 @@ class DenoisingNetwork(nn.Module):
         self.decode3 = _Merge(fourth, third)
         self.decode2 = _Merge(third, second)
         self.decode1 = _Merge(second, first)
-        heads = [nn.Conv2d(channels, 2, 3, padding=1) for channels in _CHANNELS]
+        heads = [nn.Conv2d(count, 2, 3, padding=1) for count in channels]
         self.heads = nn.ModuleList([nn.ConvTranspose2d(first, 2, 2, stride=2), *heads])
         filter_1d = torch.tensor(_BINOMIAL) / sum(_BINOMIAL)
         self.register_buffer("filter", torch.outer(filter_1d, filter_1d)[None, None])
@@ -62,7 +67,7 @@ class DenoisingNetwork(nn.Module):
     def forward(self, images: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Estimate the images without noise."""
         means = [images]
-        for _ in _CHANNELS:
+        for _ in range(4):
             means.append(self._reduce(means[-1]))
         bands = [fine - self._enlarge(coarse) for fine, coarse in pairwise(means)] + means[-1:]
         views = [_view(2**level * means[level], 2**level * bands[level]) for level in (1, 2, 3, 4)]

@@ -11,7 +11,7 @@ no detail (Lehtinen et al. 2018, Noise2Noise, ICML).
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -42,12 +42,14 @@ class Pair:
     Attributes:
         noisy: Input of the network.
         target: Image that its output should equal.
-        weight: Weight of the squared error.
+        weights: Weights of the squared errors, or one for all pixels.
     """
 
     noisy: Float32[np.ndarray, "side side"]
     target: Float32[np.ndarray, "side side"]
-    weight: float = 1.0
+    weights: Float32[np.ndarray, "rows columns"] = field(
+        default_factory=lambda: np.ones((1, 1), np.float32)
+    )
 
 
 @runtime_checkable  # the tests check types as they are used
@@ -117,15 +119,14 @@ def _train_step(
 ) -> Tensor:
     """Train on one minibatch and return its loss."""
     device = next(network.parameters()).device
-    noisy, target = (
+    arrays = ((pair.noisy, pair.target, pair.weights) for pair in pairs)
+    noisy, target, weights = (
         torch.from_numpy(np.stack(images))[:, None].to(device, memory_format=torch.channels_last)
-        for images in zip(*((pair.noisy, pair.target) for pair in pairs), strict=True)
+        for images in zip(*arrays, strict=True)
     )
-    weight = torch.tensor([pair.weight for pair in pairs], device=device)
     with autocast_context(device):
         estimate: Tensor = network(noisy)
-    error = (estimate.float() - target).square().mean((1, 2, 3))
-    loss: Tensor = (weight * error).mean()
+    loss: Tensor = (weights * (estimate.float() - target).square()).mean()
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)

@@ -4,6 +4,7 @@ The halves are reconstructed from the even and the odd images (or frames), so th
 independent: a network that predicts one half from the other learns the signal (noise-to-noise).
 
 - `train_denoiser`: train on pairs of half-tomograms.
+- `denoise_tomogram`: remove noise from a tomogram, in its own grey values.
 - `denoise_volume`: remove noise from a volume, in tiles with halos.
 - `read_volume`: read a tomogram with mean 0 and standard deviation 1.
 
@@ -27,7 +28,7 @@ from cryopick.tomograms.volumes import Tomogram
 from cryopick.train.optimizer import Adam
 from cryopick.train.schedule import one_cycle_learning_rate
 
-__all__ = ["denoise_volume", "read_volume", "train_denoiser"]
+__all__ = ["denoise_tomogram", "denoise_volume", "read_volume", "train_denoiser"]
 
 _FINAL_DIVISOR = 1e4
 _TILE_PX = 64  # inner side of a tile; with halos 112³ voxels, about 400 MB of activations
@@ -123,6 +124,26 @@ def _sample(
         for half in (0, 1)
     )
     return source, target
+
+
+def denoise_tomogram(
+    network: DenoisingNetwork3d, tomogram: Tomogram, *, device: torch.device
+) -> Volume:
+    """Read a tomogram and remove its noise; the grey values are those of the input.
+
+    Args:
+        network: The network, on `device`.
+        tomogram: The tomogram.
+        device: Device to compute on.
+
+    Raises:
+        MicrographError: The tomogram is constant, or a voxel is not finite.
+    """
+    volume, mean, sd = read_volume(tomogram)
+    denoised = denoise_volume(network, volume, device=device)
+    denoised *= np.float32(sd)
+    denoised += np.float32(mean)
+    return denoised
 
 
 def denoise_volume(

@@ -57,7 +57,11 @@ COMMANDS = {
         "downsample and normalize micrographs", files.preprocess_options, "images:preprocess"
     ),
     "denoise": Command("denoise micrographs", files.denoise_options, "denoising:denoise"),
-    "denoise3d": Command("not supported", files.denoise3d_options, "denoising:refuse"),
+    "denoise3d": Command(
+        "denoise tomograms by a network trained on halves",
+        files.denoise3d_options,
+        "denoising3d:denoise3d",
+    ),
     "convert": Command("convert particle tables", files.convert_options, "tables:convert"),
     "split": Command("split a table by micrograph", files.split_options, "tables:split"),
     "particle_stack": Command(

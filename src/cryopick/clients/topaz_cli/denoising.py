@@ -4,7 +4,6 @@ The denoiser is that of cryopick: the names of Topaz's models all stand for it. 
 depend on patches. Filters apply to the result, because the denoiser expects unfiltered noise.
 
 - `denoise`: denoise micrographs, or train a denoiser.
-- `refuse`: report how tomograms are denoised instead.
 - `denoise_files`, `denoise_pixels`, `open_denoisers`: its parts, for `topaz_library`.
 """
 
@@ -29,7 +28,7 @@ from cryopick.runs.file_errors import translate_file_errors
 if TYPE_CHECKING:
     from cryopick.denoise.denoiser import Denoiser
 
-__all__ = ["denoise", "denoise_files", "denoise_pixels", "open_denoisers", "refuse"]
+__all__ = ["denoise", "denoise_files", "denoise_pixels", "open_denoisers"]
 
 _TOPAZ_MODELS = ("unet", "unet-small", "unet-v0.2.1", "fcnn", "affine", "affineresnet8")
 _NO_MODEL = "none"
@@ -63,16 +62,6 @@ def denoise(values: Namespace) -> int:
     elif not values.micrographs:
         values.parser.error("micrographs are required, or --dir-a and --dir-b")
     return denoise_files(values, models) if values.micrographs else 0
-
-
-def refuse(_: Namespace) -> int:
-    """Report how tomograms are denoised; write nothing."""
-    report(
-        "denoise3d: nothing was written, as there is no pretrained denoiser of tomograms here; "
-        "train one on the halves of a tomogram with `cryopick tomo denoise-train` and apply it "
-        "with `cryopick tomo denoise`"
-    )
-    return 1
 
 
 def denoise_files(values: Namespace, models: Sequence[str]) -> int:

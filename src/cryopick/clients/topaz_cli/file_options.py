@@ -122,14 +122,24 @@ def denoise_options(parser: Parser) -> None:
 
 
 def denoise3d_options(parser: Parser) -> None:
-    """Add the options of `denoise3d`, which is not supported."""
-    parser.add_argument("volumes", nargs="*", help="tomograms")
+    """Add the options of `denoise3d`."""
+    add = parser.add_argument
+    add("volumes", nargs="*", help="tomograms")
+    add("-o", "--output", help="output folder (default: beside the tomograms)")
+    add("--suffix", default="", help="suffix of the names (default: .denoised without --output)")
+    add("-m", "--model", default="unet-3d", help="denoiser that was trained on half-tomograms")
+    add("-a", "--even-train-path", help="half-tomogram or folder of them, to train on")
+    add("-b", "--odd-train-path", help="the other half, or a folder with the same names")
+    add("--save-prefix", help="prefix of the trained denoiser (default: denoiser3d)")
+    add("--num-epochs", type=parse_integer, default=500, help="500 are 400 training steps")
+    add("-g", "--gaussian", type=float, default=0.0, help="Gaussian filter of the result, SD in px")
+    add("-d", "--device", type=parse_integer, default=0, help="number of the GPU; CPU below 0")
+    add("-j", "--num-threads", type=parse_integer, default=0, help="number of CPU threads")
     _add_ignored_options(
         parser,
-        "-o --output;--suffix;-m --model;-a --even-train-path;-b --odd-train-path;--N-train;"
-        "--N-test;-c --crop;--base-kernel-width;--optim;--lr;--criteria;--momentum;--batch-size;"
-        "--num-epochs;-w --weight_decay;--save-interval;--save-prefix;--num-workers;"
-        "-j --num-threads;-g --gaussian;-s --patch-size;-p --patch-padding;-d --device",
+        "--N-train;--N-test;-c --crop;--base-kernel-width;--optim;--lr;--criteria;--momentum;"
+        "--batch-size;-w --weight_decay;--save-interval;--num-workers;-s --patch-size;"
+        "-p --patch-padding",
     )
 
 

@@ -48,14 +48,12 @@ def find_images(words: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def report_failures(count: int, failures: Sequence[Exception]) -> int:
+def report_failures(count: int, failures: Sequence[Exception], kind: str = "micrographs") -> int:
     """Report the failures of a batch, one per line, and return the exit status."""
     for error in failures:
         report(f"skipped {' '.join(str(error).split())}")
     if failures:
-        report(
-            f"{len(failures)} of {count} micrographs could not be used; the others are processed"
-        )
+        report(f"{len(failures)} of {count} {kind} could not be used; the others are processed")
     return 1 if failures else 0
 
 
