@@ -15,7 +15,12 @@ from cryopick.model.model_file import Model
 from cryopick.model.networks import extract_network
 from cryopick.pick.decisions import resolve_settings
 from cryopick.pick.elongated import ScoresAlong
-from cryopick.pick.evidence import Evidence, measure_evidence, measure_size_evidence
+from cryopick.pick.evidence import (
+    Evidence,
+    measure_evidence,
+    measure_size_evidence,
+    prefer_given_size,
+)
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import Probe, ProbePlan, probe_micrographs
 from cryopick.pick.settings import PickSettings
@@ -176,24 +181,28 @@ def test_what_noise_alone_would_show_at_a_size_is_no_evidence_of_it():
     logits = {("dark", size): peaks for size, peaks in noise.items()}
     logits["dark", 200.0] = np.append(noise[200.0], [1.0] * 9)
 
-    evidence = measure_size_evidence(Probe(logits, {}, dict.fromkeys(sizes_ang, 25e6), 1), "dark")
+    measured = measure_size_evidence(Probe(logits, {}, dict.fromkeys(sizes_ang, 25e6), 1), "dark")
+    evidence = prefer_given_size(measured, None)
 
     assert noise[50.0].sum() > logits["dark", 200.0].sum()
     assert evidence[50.0] == evidence[100.0] == 0 < evidence[200.0]
 
 
-def test_a_given_size_is_preferred_among_sizes_of_equal_evidence():
-    sizes_ang = (60.0, 100.0, 160.0)
+@pytest.mark.parametrize(
+    ("other", "best_ang"), [(3.0, 160.0), (3.1, 160.0), (6.0, 60.0)], ids=["equal", "near", "clear"]
+)
+def test_a_given_size_is_preferred_to_sizes_without_clearly_more_evidence(other, best_ang):
+    logits = {60.0: np.full(100, other), 100.0: np.full(100, 1.0), 160.0: np.full(100, 3.0)}
     probe = Probe(
-        {("dark", size): np.full(900, 3.0) for size in sizes_ang},
+        {("dark", size): peaks for size, peaks in logits.items()},
         {},
-        dict.fromkeys(sizes_ang, 1e6),
+        dict.fromkeys(logits, 1e6),
         1,
     )
 
-    evidence = measure_size_evidence(probe, "dark", 150.0)
+    evidence = prefer_given_size(measure_size_evidence(probe, "dark"), 150.0)
 
-    assert max(evidence, key=evidence.__getitem__) == 160.0
+    assert max(evidence, key=evidence.__getitem__) == best_ang
 
 
 def test_bright_needs_more_evidence_than_dark():

@@ -23,7 +23,12 @@ from cryopick.pick.elongation_search import (
     Sides,
     find_elongation,
 )
-from cryopick.pick.evidence import Evidence, measure_evidence, measure_size_evidence
+from cryopick.pick.evidence import (
+    Evidence,
+    measure_evidence,
+    measure_size_evidence,
+    prefer_given_size,
+)
 from cryopick.pick.probe import Probe, ProbePlan, probe_micrographs
 from cryopick.pick.settings import FixedContrast, PickSettings, is_elongated
 
@@ -104,7 +109,8 @@ def _decide_size(
     """Decide on the scale, and on the diameter and the width where they are not given."""
     assert settings.contrast != "auto", "was decided before"
     given_ang = _mean_side(settings)
-    by_size = measure_size_evidence(first, settings.contrast, given_ang)
+    evidence = measure_size_evidence(first, settings.contrast)
+    by_size = prefer_given_size(evidence, given_ang)
     if given_ang is None and not any(by_size.values()):
         raise InputError(
             "the particle size could not be estimated, as no particles were found at any "
@@ -117,8 +123,9 @@ def _decide_size(
     further_ang = _extend_sizes(by_size) if settings.diameter_ang else None
     if further_ang is not None:
         further = probe(ProbePlan([further_ang], max_micrographs=first.micrographs))
-        by_size |= measure_size_evidence(further, settings.contrast, given_ang)
-    return _choose_size(settings, dict(sorted(by_size.items())))
+        evidence |= measure_size_evidence(further, settings.contrast)
+        by_size = prefer_given_size(evidence, given_ang)
+    return _choose_size(settings, by_size)
 
 
 def _plan_search(settings: PickSettings, by_size: Mapping[float, float]) -> LengthSearch:

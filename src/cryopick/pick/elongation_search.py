@@ -3,8 +3,8 @@
 At scales much finer than a long particle, the network scores its whole length. The regions of
 positive scores, or the dependence of the scores on the direction, tell elongated particles from
 compact ones. Their length is the one at which the filter of `pick.elongated` has the highest ratio
-of signal to noise: the mean along a particle of the right length is as high as along a shorter one,
-and the noise of the mean is lower.
+of signal to noise: the mean along a particle of the right length is nearly as high as along a
+shorter one, and the noise of the mean is lower.
 
 - `find_elongation`: sides of the particles.
 - `LengthSearch`: which lengths are searched.
@@ -26,10 +26,14 @@ __all__ = ["LengthSearch", "ProbeMicrographs", "Sides", "find_elongation"]
 
 _DIVISORS = (2.0, 3.0)  # of a length; what it is divided by is the size that is scored
 _MAX_MICROGRAPHS = 3
-_RATIOS = (0.64, 0.8, 1.0, 1.25, 1.56, 1.95)  # of lengths that are compared, to the assumed one
+# Ratios of lengths that are compared to the assumed one: first in wide steps, then in narrow ones.
+_RATIOS, _NEAR_RATIOS = (0.64, 0.8, 1.0, 1.25, 1.56, 1.95), (0.89, 1.0, 1.12, 1.25)
 _BEST_PEAKS = 30
-_CLOSE = 1.15  # ratio of lengths that are taken as equal
-_MAX_ROUNDS = 5
+# Power of the length with which the ratio grows: 0.5 for noise without correlation. Scores fall
+# towards the ends of particles, so that lengths would come out too short (decision 0021).
+_LENGTH_POWER = 0.6
+_CLOSE = 1.1  # ratio of lengths that are taken as equal
+_MAX_ROUNDS, _MAX_NEAR_ROUNDS = 5, 4
 _LOG_LENGTH_SD = 1.5  # of the prior of the length around a given one
 _DOUBTFUL = 0.5  # mean directionality from which on the particles may be longer than assumed
 
@@ -86,17 +90,24 @@ def find_elongation(
 def _refine(
     sides: Sides, search: LengthSearch, contrast: FixedContrast, probe: ProbeMicrographs
 ) -> Sides | None:
-    """Refine the sides; return None if particles of the refined length do not look elongated."""
+    """Refine the sides.
+
+    A length at which the scores do not depend on the direction shows that the particles are
+    compact: then the result is None. The best length depends a little on the scale, and thus on the
+    assumed length.
+    """
     smallest_ang, largest_ang = search.limits_ang
-    for _ in range(_MAX_ROUNDS):
-        best_ang = _find_length(sides.length_ang, search.given_ang, contrast, probe)
-        is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
-        if is_close or not smallest_ang <= best_ang <= largest_ang:
-            break
-        width_ang, _ = _find_width(best_ang, contrast, probe)
-        if width_ang is None:
-            return None
-        sides = Sides(best_ang, width_ang)
+    for ratios, rounds in ((_RATIOS, _MAX_ROUNDS), (_NEAR_RATIOS, _MAX_NEAR_ROUNDS)):
+        for _ in range(rounds):
+            tried_ang = [ratio * sides.length_ang for ratio in ratios]
+            best_ang = _find_length(sides.length_ang, tried_ang, search.given_ang, contrast, probe)
+            is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
+            if is_close or not smallest_ang <= best_ang <= largest_ang:
+                break
+            width_ang, is_directional = _find_width(best_ang, contrast, probe)
+            if width_ang is None:
+                return sides if is_directional else None
+            sides = Sides(best_ang, width_ang)
     return sides
 
 
@@ -125,17 +136,20 @@ def _find_width(
 
 
 def _find_length(
-    length_ang: float, given_ang: float | None, contrast: FixedContrast, probe: ProbeMicrographs
+    length_ang: float,
+    tried_ang: Sequence[float],
+    given_ang: float | None,
+    contrast: FixedContrast,
+    probe: ProbeMicrographs,
 ) -> float:
-    """Return the length near an assumed one with the highest ratio of signal to noise.
+    """Return the length with the highest ratio of signal to noise, at the scale of an assumed one.
 
     The ratio is multiplied by the prior around a given length.
     """
     size_ang = length_ang / min(_DIVISORS)
-    lengths_ang = [ratio * length_ang for ratio in _RATIOS]
-    fine = probe(ProbePlan([size_ang], lengths_ang, _MAX_MICROGRAPHS))
+    fine = probe(ProbePlan([size_ang], tried_ang, _MAX_MICROGRAPHS))
     evidence = {
-        tried: _measure_signal(along.heights) * math.sqrt(tried) * _prior(tried, given_ang)
+        tried: _measure_signal(along.heights) * tried**_LENGTH_POWER * _prior(tried, given_ang)
         for (sign, _, tried), along in fine.along.items()
         if sign == contrast and len(along.heights)
     }

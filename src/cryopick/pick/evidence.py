@@ -6,9 +6,12 @@ The scores of the general model are highest near the size and contrast of the pa
 - `measure_evidence`: evidence of each contrast and size, for the choice of the contrast.
 - `Evidence`: that evidence, and what follows from it.
 - `measure_size_evidence`: evidence of each size in one contrast, for the choice of the size.
+- `SizeEvidence`: that evidence at one size.
+- `prefer_given_size`: the evidence of sizes near a given one, less a penalty for the others.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,13 +19,19 @@ import numpy as np
 from cryopick.pick.probe import Probe
 from cryopick.pick.settings import FixedContrast
 
-__all__ = ["Evidence", "measure_evidence", "measure_size_evidence"]
+__all__ = [
+    "Evidence",
+    "SizeEvidence",
+    "measure_evidence",
+    "measure_size_evidence",
+    "prefer_given_size",
+]
 
 _SIZE_POWER = 0.25
 # Sum of the positive logits of the peaks of pure noise, in an area of one size squared.
 _NOISE_LOGITS = 0.0024
 # The prior of the scale is log-normal around a multiple of the given size.
-_BEST_SCALE, _LOG_SCALE_SD = 1.1, 1.0
+_BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.85
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
 _MIN_RATIO = 1.15
 # Standard deviations by which bright must exceed dark, as peaks of noise are few and random, and
@@ -104,9 +113,21 @@ def measure_evidence(probe: Probe) -> Evidence:
     return Evidence(values, probe.micrographs, variances)
 
 
-def measure_size_evidence(
-    probe: Probe, contrast: FixedContrast, given_ang: float | None = None
-) -> dict[float, float]:
+@dataclass(frozen=True)
+class SizeEvidence:
+    """Evidence of particles of one size, in a unit that is the same for all sizes.
+
+    Attributes:
+        excess: Sum of the positive logits of all peaks, per area, less that of noise.
+        deviation: Standard deviation of the sum, as the number of peaks of each height is random,
+            with a Poisson distribution.
+    """
+
+    excess: float
+    deviation: float
+
+
+def measure_size_evidence(probe: Probe, contrast: FixedContrast) -> dict[float, SizeEvidence]:
     """Sum the positive logits at each size, per scored area, less those of noise.
 
     Noise has as many peaks in each area of one size squared, whatever the size.
@@ -114,23 +135,43 @@ def measure_size_evidence(
     Args:
         probe: Peaks of the scores.
         contrast: Contrast of the particles.
-        given_ang: Size of the particles, if it is given; sizes near it have a higher prior.
 
     Returns:
-        Evidence by size, ascending, at least 0, in a unit that is the same for all.
+        Evidence by size in ångströms, ascending.
     """
     evidence = {}
     for (sign, size), logits in sorted(probe.logits.items()):
-        if sign != contrast or not probe.area_ang2[size]:
-            continue
-        total = float(np.maximum(logits, 0).sum()) / probe.area_ang2[size]
-        excess = max(0.0, total - _NOISE_LOGITS / size**2)
-        evidence[size] = excess * _prior(size, given_ang)
+        area = probe.area_ang2[size]
+        if sign == contrast and area:
+            positive = np.maximum(logits, 0)
+            excess = float(positive.sum()) / area - _NOISE_LOGITS / size**2
+            deviation = math.sqrt(float(np.square(positive).sum())) / area
+            evidence[size] = SizeEvidence(excess, deviation)
     return evidence
 
 
-def _prior(size_ang: float, given_ang: float | None) -> float:
-    if given_ang is None:
-        return 1.0
-    log_ratio = math.log(size_ang / (_BEST_SCALE * given_ang))
-    return math.exp(-((log_ratio / _LOG_SCALE_SD) ** 2) / 2)
+def prefer_given_size(
+    by_size: Mapping[float, SizeEvidence], given_ang: float | None
+) -> dict[float, float]:
+    """Subtract from the evidence of each size a penalty for being far from a given size.
+
+    The penalty is the logarithm of a log-normal prior, in standard deviations of the evidence of
+    the best size: it decides between sizes that the scores do not tell apart, and gives way to
+    clear evidence.
+
+    Args:
+        by_size: Evidence by size in ångströms.
+        given_ang: Size of the particles, if it is given.
+
+    Returns:
+        What remains of the evidence, at least 0, by size, ascending.
+    """
+    best = max(by_size.values(), key=lambda evidence: evidence.excess, default=None)
+    preferred = {}
+    for size, evidence in sorted(by_size.items()):
+        penalty = 0.0
+        if best is not None and given_ang is not None:
+            log_ratio = math.log(size / (_BEST_SCALE * given_ang))
+            penalty = best.deviation * (log_ratio / _LOG_SCALE_SD) ** 2 / 2
+        preferred[size] = max(0.0, evidence.excess - penalty)
+    return preferred
