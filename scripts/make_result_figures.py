@@ -58,7 +58,7 @@ FIGURES = (
     Bars("consensus", ("F1", "average precision")),
     Bars("tomograms", ("average precision", "best F1")),
     Bars("scores", ("best F1", "F1, auto")),
-    Bars("speed", ("time", "before"), maximum=2.8),
+    Bars("speed", ("time", "asked"), maximum=2.6),
     Points(
         "foreign",
         ("first version", "topaz-em"),
