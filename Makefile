@@ -53,8 +53,9 @@ check-install: install .install/.installed
 
 # Install the package as the README says, and run every command of the README, the tutorial and the pages for RELION
 # and cryoSPARC in that environment. This takes half an hour and needs RELION and the data of the tutorial.
+# PAGES_OPTIONS=--resume continues after an interruption.
 check-pages: install tutorial-data
-	$(VENV)/bin/python scripts/check_pages.py
+	$(VENV)/bin/python scripts/check_pages.py $(PAGES_OPTIONS)
 
 # Pack the micrographs and labels of the tutorial into tutorial-data.tar.gz, which is attached to a release.
 EMPIAR := data/empiar10017

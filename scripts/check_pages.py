@@ -7,7 +7,10 @@ per page, with nothing else of this project on the search path. The tests of the
 the same commands in the environment of development, without those marked as slow. Needs RELION,
 and tutorial-data.tar.gz.
 
+An interrupted check continues with `--resume`, in the folder as it is.
+
 - `prepare_environment`: install the package.
+- `Progress`: what is done.
 - `follow_page`: run the commands of a page.
 - `check_labelling_page`: start the labelling page, open it, and stop it.
 """
@@ -21,6 +24,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,8 +36,8 @@ from tests.docs import markdown  # noqa: E402  # found by the line above
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-def prepare_environment(folder: Path, python: str) -> Path:
-    """Install the package as the README says; return the folder of the programs."""
+def prepare_environment(folder: Path, python: str) -> None:
+    """Install the package as the README says, in the environment `env` of the folder."""
     [install, *_] = [
         line.removeprefix("$ ")
         for block in markdown.blocks((ROOT / "README.md").read_text(encoding="utf-8"))
@@ -50,7 +55,6 @@ def prepare_environment(folder: Path, python: str) -> Path:
     print(f"$ {install}", flush=True)
     search_path = f"{programs}:{os.environ['PATH']}"  # as git is for some systems' pip
     subprocess.run(["bash", "-c", install], cwd=source, check=True, env=_variables(search_path))
-    return programs
 
 
 def _variables(search_path: str) -> dict[str, str]:
@@ -59,19 +63,37 @@ def _variables(search_path: str) -> dict[str, str]:
     return {**variables, "PATH": search_path}
 
 
-def follow_page(page: Path, folder: Path, programs: Path) -> None:
+class Progress:
+    """Steps that are done, in a file, so that an interrupted check continues after them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._done = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    def run_once(self, step: str, function: Callable[[], object]) -> None:
+        """Run a step unless it was done before, and note it."""
+        if step in self._done:
+            print(f"  done before: {step}")
+            return
+        function()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{step}\n")
+
+
+def follow_page(page: Path, folder: Path, programs: Path, progress: Progress) -> None:
     """Run the commands of a page in an empty folder; end at the first that does not work.
 
     Raises:
         SystemExit: A command ends with another status, or prints other lines, than the page says.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     text = page.read_text(encoding="utf-8")
     if markdown.shared_folders(text):
         archive = ROOT / "tutorial-data.tar.gz"
         subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
-    for command in markdown.set_up_commands(text):
-        _run(command, folder, programs, 0)
+    for number, command in enumerate(markdown.set_up_commands(text)):
+        step = f"{page.stem}, set up {number}: {command}"
+        progress.run_once(step, partial(_run, command, folder, programs, 0))
     for block in markdown.blocks(text):
         if not block.is_run and not block.is_slow:
             for command in block.command_lines:
@@ -79,21 +101,21 @@ def follow_page(page: Path, folder: Path, programs: Path) -> None:
         elif block.kind == "python":
             (folder / "example.py").write_text(block.text, encoding="utf-8")
             _run("python example.py", folder, programs, block.status)
-        else:
-            _run_block(block, page, folder, programs)
+        for command in block.command_lines if block.is_run or block.is_slow else ():
+            step = f"{page.stem}, line {block.line}: {command}"
+            progress.run_once(step, partial(_run_command, command, block, folder, programs))
 
 
-def _run_block(block: markdown.Block, page: Path, folder: Path, programs: Path) -> None:
-    for command in block.command_lines:
-        if command.startswith("cryopick label "):
-            check_labelling_page(command, folder, programs)
-            continue
-        output = _run(command, folder, programs, block.status)
-        if block.tolerance is not None:
-            shown = block.outputs.get(command, [])
-            problems = markdown.find_wrong_numbers(shown, output, block.tolerance)
-            if problems:
-                raise SystemExit(f"{page.name}:{block.line}: {problems}")
+def _run_command(command: str, block: markdown.Block, folder: Path, programs: Path) -> None:
+    if command.startswith("cryopick label "):
+        check_labelling_page(command, folder, programs)
+        return
+    output = _run(command, folder, programs, block.status)
+    if block.tolerance is not None:
+        shown = block.outputs.get(command, [])
+        problems = markdown.find_wrong_numbers(shown, output, block.tolerance)
+        if problems:
+            raise SystemExit(f"line {block.line}: {problems}")
 
 
 def _run(command: str, folder: Path, programs: Path, status: int) -> str:
@@ -157,14 +179,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "pages")
     parser.add_argument("--python", default=sys.executable, help="Python of the new environment")
     parser.add_argument("--programs", type=Path, help="folder of programs of an environment")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted check")
     parser.add_argument("pages", type=Path, nargs="*", default=markdown.FIRST_PAGES)
     options = parser.parse_args()
-    shutil.rmtree(options.folder, ignore_errors=True)
-    options.folder.mkdir(parents=True)
-    programs = options.programs or prepare_environment(options.folder, options.python)
+    if not options.resume:
+        shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    progress = Progress(options.folder / "done.txt")
+    programs = options.programs or options.folder / "env" / "bin"
+    if not options.programs:
+        install = partial(prepare_environment, options.folder, options.python)
+        progress.run_once("installation", install)
     for page in options.pages:
         print(f"\n== {page.resolve().relative_to(ROOT)}", flush=True)
-        follow_page(page, options.folder / page.stem, programs.resolve())
+        follow_page(page, options.folder / page.stem, programs.resolve(), progress)
     print("\nall commands work")
 
 
