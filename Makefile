@@ -110,9 +110,10 @@ bench-foreign: install .aspire/.installed .cryojax/.installed .peer/.installed
 	.cryojax/bin/python -m pip install --quiet cryojax==0.6.0 mrcfile pillow scipy
 	touch $@
 
+# Its denoisers are found by pkg_resources, which later versions of setuptools do not have.
 .peer/.installed:
 	$(PYTHON) -m venv .peer
-	.peer/bin/python -m pip install --quiet topaz-em==0.3.20 torch==2.14.1 torchvision==0.29.1
+	.peer/bin/python -m pip install --quiet topaz-em==0.3.20 torch==2.14.1 torchvision==0.29.1 'setuptools<81'
 	touch $@
 
 # Run unmodified client programs, each in an environment of its own, on our output and with cryopick in place of Topaz.

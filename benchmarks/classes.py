@@ -70,7 +70,7 @@ def test_names(paths: list[Path]) -> list[str]:
 
 
 def simulate(kind: str, paths: list[Path]) -> Picks:
-    """Return the particles of a kind; write micrographs on which all kinds lie over each other."""
+    """Return the particles of a type; write micrographs of both types, which may overlap."""
     parts = []
     for index, path in enumerate(paths):
         scenes = {}
@@ -98,7 +98,7 @@ def simulate(kind: str, paths: list[Path]) -> Picks:
 
 
 def draw_labels(kind: str, truth: Picks, paths: list[Path]) -> Path:
-    """Write random labels of a kind."""
+    """Write random labels of one type."""
     particles = truth.restrict([str(path) for path in paths[:LABELLED]])
     rows = np.random.default_rng(0).permutation(len(particles))[:LABELS]
     table = OUT / f"{kind}.tsv"
@@ -133,7 +133,7 @@ def pick_classes(labels: Mapping[str, Path], paths: list[Path]) -> dict[str, Pic
 
 
 def pick_alone(kind: str, labels: Path, paths: list[Path]) -> Picks:
-    """Pick with a model of a kind."""
+    """Pick with a model of one type."""
     return train_and_pick(f"alone-{kind}", [labels], paths)
 
 

@@ -32,11 +32,6 @@ from cryopick.simulate.molecule_files import load_molecule
 from cryopick.simulate.settings import SimulationSettings
 
 KEPT = FOLDER / "denoise"
-# PyTorch from version 2.6 on refuses the weights of the reference unless told otherwise.
-TOPAZ_ENVIRONMENT = os.environ | {
-    "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
-    "OMP_NUM_THREADS": "1",
-}
 MOLECULES = ("compact", "rod", "y-shaped", "ring")
 DOSES = (40.0, 10.0)
 PIXEL_SIZE_ANG = 2.5
@@ -74,14 +69,15 @@ def topaz(program: Path) -> Method:
         name = hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:16]
         out = KEPT / "out" / f"{name}.mrc"
         if not out.exists():
-            write_mrc(KEPT / f"{name}.mrc", image, pixel_size_ang=(pixel_size_ang,) * 2)
+            size_ang = (pixel_size_ang,) * 2
+            write_mrc(KEPT / f"{name}.mrc", image, pixel_size_ang=size_ang, overwrite=True)
             command = [program, "denoise", "-d", "-1", "-s", "0", "-o", out.parent]
             out.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(  # patches would only repeat work at their edges
                 [*map(str, command), str(KEPT / f"{name}.mrc")],
                 check=True,
                 capture_output=True,
-                env=TOPAZ_ENVIRONMENT,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
         return np.array(read_micrograph(out).pixels, np.float32)
 

@@ -6,6 +6,7 @@ reference, a program, applies its pretrained networks to the whole tomogram.
 """
 
 import argparse
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 from common import FOLDER
-from denoise import TOPAZ_ENVIRONMENT, fit_scale, row, start_table
+from denoise import fit_scale, row, start_table
 from scipy.ndimage import gaussian_filter
 
 from cryopick.simulate.molecule_files import load_molecule
@@ -90,7 +91,8 @@ def run_topaz(program: Path, network: str, volume: Volume) -> Volume:
     path, out = KEPT / "noisy.mrc", KEPT / network
     write_volume(path, volume, voxel_size_ang=SETTINGS.voxel_size_ang, overwrite=True)
     command = [program, "denoise3d", "-d", "-1", "-s", "0", "-m", network, "-o", out, path]
-    subprocess.run(list(map(str, command)), check=True, env=TOPAZ_ENVIRONMENT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(list(map(str, command)), check=True, env=environment)
     return np.array(mrcfile.read(out / path.name), np.float32)
 
 
