@@ -171,6 +171,17 @@ def test_picks_get_the_optics_groups_of_the_list_of_micrographs(run_words):
     assert "_rlnVoltage" in Path("picks.star").read_text()
 
 
+def test_a_micrograph_in_two_optics_groups_of_a_list_is_refused_before_picking(run_words):
+    make_project()
+    rows = LIST.format(size=tiny.PIXEL_ANG) + "mics/mic_0.mrc 1\n"
+    Path("mics.star").write_text(rows)
+
+    result = run_words("pick mics.star --model m.safetensors -o picks.star", status=1)
+
+    assert "expected one optics group for mics/mic_0.mrc, found 2 and 1" in result.stderr
+    assert not list(Path().glob(".picks*"))
+
+
 def test_a_folder_of_star_tables_is_listed_for_relion_and_read_once(run_words):
     make_project()
     run_words("pick mics --model m.safetensors --threshold -100 -o picks/ --format star")

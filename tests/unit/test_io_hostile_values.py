@@ -69,6 +69,28 @@ def test_shapes_and_expressions_in_headers_are_refused(shape, kind, tmp_path):
         open_table(tmp_path / "a.cs")
 
 
+@pytest.mark.parametrize(
+    ("count", "width", "message"),
+    [
+        (10**12, 8, "truncated"),
+        (10**8, 8, "at most 20000000 rows"),
+        (1, 1 << 20, "of 256 KiB"),
+        (10**6, 60, "expected a path for each micrograph"),
+    ],
+)
+def test_a_sparse_cs_file_that_claims_gigabytes_is_refused_at_once(count, width, message, tmp_path):
+    kinds = [("location/micrograph_path", f"S{width}"), ("location/micrograph_shape", "<u4", (2,))]
+    kinds += [("location/center_x_frac", "<f4"), ("location/center_y_frac", "<f4")]
+    path = tmp_path / "a.cs"
+    with path.open("wb") as file:
+        header = {"descr": kinds, "fortran_order": False, "shape": (count,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + min(count * np.dtype(kinds).itemsize, 1 << 40))
+
+    with pytest.raises(FormatError, match=message):
+        read_picks(path)
+
+
 @pytest.mark.parametrize("command", ["pick", "propose"])
 def test_an_output_of_unknown_format_is_named_as_the_user_wrote_it(command, run_words, tmp_path):
     (tmp_path / "a.mrc").write_bytes(b"x")

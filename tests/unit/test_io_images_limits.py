@@ -156,3 +156,20 @@ def test_a_stack_is_valid_for_mrcfile(tmp_path):
         assert stack.data.tolist() == images.tolist()
         assert float(stack.voxel_size.x) == pytest.approx(1.5)
     assert mrcfile.validate(tmp_path / "a.mrcs")
+
+
+@pytest.mark.parametrize(("repeats", "is_usable"), [(1, True), (20, True), (200, False)])
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(tmp_path, repeats, is_usable):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    path = tmp_path / "a.jpg"
+    Image.fromarray(pixels).save(path, progressive=True)
+    data = path.read_bytes()
+    scan = data.rindex(b"\xff\xda")
+    path.write_bytes(data[:scan] + data[scan:-2] * repeats + data[-2:])
+
+    description = describe_micrograph(path)
+
+    assert description.usable == is_usable
+    assert is_usable or "over 100 scans" in str(description)

@@ -10,13 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryopick.errors import FormatError
-from cryopick.io.tables import csv_table, json_rows, json_table, row_blocks, star_rows, tsv, via
+from cryopick.io.tables import (
+    cs_table,
+    csv_table,
+    eman_json,
+    json_rows,
+    json_table,
+    row_blocks,
+    star_rows,
+    tsv,
+    via,
+)
 from cryopick.io.tables.box_sizes import HEIGHT, WIDTH
 from cryopick.io.tables.codec import TableLayout, parse_column
 from cryopick.io.tables.formats import CODECS
 from cryopick.io.tables.pick_tables import read_picks, read_picks_with_context, write_picks
 from cryopick.io.tables.row_blocks import iterate_lines, join_parts
-from cryopick.io.tables.star_text import find_columns
+from cryopick.io.tables.star_text import find_columns, split_line
 from cryopick.picks import Picks
 
 WORDS = st.one_of(
@@ -76,11 +86,11 @@ def make_picks(kind, count, *, seed=0):
 @pytest.fixture
 def small_blocks(monkeypatch):
     for module, name in (
-        *((row_blocks, "BLOCK_CHARACTERS"), (star_rows, "_MIN_CHARACTERS")),
+        (row_blocks, "BLOCK_CHARACTERS"),
         *((star_rows, "BLOCK_CHARACTERS"), (json_table, "_LONG_CHARACTERS")),
     ):
         monkeypatch.setattr(module, name, 64)
-    for module in (csv_table, json_rows, tsv, via):
+    for module in (csv_table, eman_json, json_rows, tsv, via):
         monkeypatch.setattr(module, "ROWS_PER_BLOCK", 3)
 
 
@@ -92,7 +102,7 @@ def assert_equal(one, other):
     assert list(one.extra) == list(other.extra)
     for name, column in one.extra.items():
         assert column.dtype.kind == other.extra[name].dtype.kind
-        assert column.tolist() == other.extra[name].tolist()
+        assert repr(column.tolist()) == repr(other.extra[name].tolist())  # NaN equals NaN
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CODECS if kind != "cs"])
@@ -116,7 +126,7 @@ QUOTED_WORDS = st.text(alphabet="a '\"\t", min_size=1, max_size=12)
 @given(st.lists(QUOTED_WORDS, min_size=1, max_size=4))
 def test_values_of_a_row_are_split_as_gemmi_splits_them(parts):
     line = " ".join(parts)
-    words = star_rows._split_words(line)
+    words = split_line(line)
     tags = "".join(f"_t{number}\n" for number in range(max(1, len(words))))
     try:
         block = cif.read_string(f"data_\nloop_\n{tags}{line}\n")[0]
@@ -124,9 +134,8 @@ def test_values_of_a_row_are_split_as_gemmi_splits_them(parts):
     except (ValueError, RuntimeError):
         expected = []
     *_, last = words or ["x"]
-    is_whole = not last.startswith(star_rows._QUOTES) or star_rows._QUOTED.fullmatch(last)
 
-    assert (words if is_whole else []) == expected
+    assert ([] if star_rows._is_open(last) else words) == expected
 
 
 def test_long_tables_of_relion_are_read_in_blocks(small_blocks, tmp_path):
@@ -184,14 +193,87 @@ def test_unusual_json_is_refused_in_blocks_too(text, small_blocks, tmp_path):
         read_picks(tmp_path / "a.json")
 
 
-def test_values_of_changing_type_in_json_are_joined(small_blocks, tmp_path):
-    values = ["1", "2.5", "null", '"a"', "3", "true", "4"]
+MIXED = [
+    ["1", "2.5", "null", '"a"', "3", "true", "4"],
+    ["1.0", "2.50", "1e3", "null", "3", "4", '"late"'],
+    ["1", "2", "3", "4", "5", "6", "7.5"],
+    ["1", "2", "3", "null", "null", "null", "-1"],
+    ["true", "true", "true", "4", "5", "6", "false"],
+    ["1", "2", "3", "18446744073709551615", "5", "6", "7"],
+    ["-1", "2", "3", "18446744073709551615", "5", "6", "7"],
+]
+
+
+@pytest.mark.parametrize("values", MIXED, ids=",".join)
+@pytest.mark.parametrize("is_reordered", [False, True])
+def test_values_of_changing_type_in_json_are_joined(values, is_reordered, tmp_path, request):
     rows = [f'{{"micrograph": "a", "x": {i}, "y": 2, "v": {v}}}' for i, v in enumerate(values)]
+    if is_reordered:
+        rows[3] = f'{{"v": {values[3]}, "y": 2, "x": 3, "micrograph": "a"}}'
+    path = tmp_path / "a.json"
+    path.write_text(f"[{','.join(rows)}]")
+    whole = read_picks(path)
+
+    request.getfixturevalue("small_blocks")
+    request.getfixturevalue("monkeypatch").setattr(json_table, "parse_json", None)
+
+    assert_equal(read_picks(path), whole)
+
+
+def test_text_among_values_in_json_is_kept(small_blocks, tmp_path):
+    rows = [f'{{"micrograph": "a", "x": 1, "y": 2, "v": {v}}}' for v in MIXED[0]]
     (tmp_path / "a.json").write_text(f"[{','.join(rows)}]")
 
     assert read_picks(tmp_path / "a.json").extra["v"].tolist() == [
         *("1", "2.5", "None", "a", "3", "True", "4")
     ]
+
+
+SHAPES = [
+    '{"name":"rect","x":10,"y":20.5,"width":64,"height":32}',
+    '{"name": "rect", "x": 10, "y": 20.5, "width": 64, "height": 32}',
+    '{"name":"circle","cx":42,"cy":36.5,"r":1e1}',
+    '{"name":"ellipse","cx":42,"cy":36.5,"rx":1,"ry":2,"theta":0.5}',
+    '{"cy":36.5,"cx":42}',
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_of_via_are_read_with_and_without_the_parser_of_json(shape, tmp_path):
+    quoted = shape.replace('"', '""')
+    head = "filename,file_size,file_attributes,region_count,region_id,"
+    head += "region_shape_attributes,region_attributes\n"
+    (tmp_path / "a_via.csv").write_text(f'{head}a.png,-1,{{}},1,0,"{quoted}",{{}}\n')
+
+    assert read_picks(tmp_path / "a_via.csv").xy_px.tolist() == [[42, 36.5]]
+
+
+def test_cs_files_are_read_in_blocks_of_rows(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    kinds = [("uid", ">u8"), ("location/micrograph_path", "S20"), ("other", "<f4", (50,))]
+    kinds += [("location/micrograph_shape", "<u4", (2,)), ("pick_stats/ncc_score", "<f8")]
+    kinds += [("location/center_x_frac", "<f4"), ("location/center_y_frac", ">f4")]
+    table = np.zeros(40, kinds)
+    table["uid"] = rng.permutation(40)
+    table["location/micrograph_path"] = [f">m/{i % 7}.mrc".encode() for i in range(40)]
+    table["location/micrograph_shape"] = [100, 200]
+    for name in ("location/center_x_frac", "location/center_y_frac", "pick_stats/ncc_score"):
+        table[name] = rng.uniform(size=40)
+    np.save(tmp_path / "J1_passthrough_particles.npy", table)
+    (tmp_path / "J1_passthrough_particles.npy").rename(tmp_path / "J1_passthrough_particles.cs")
+    np.save(tmp_path / "particles.npy", table[["uid"]][::-3])
+    (tmp_path / "particles.npy").rename(tmp_path / "particles.cs")
+    paths = [tmp_path / "J1_passthrough_particles.cs", tmp_path / "particles.cs"]
+    whole = [read_picks(path) for path in paths]
+
+    monkeypatch.setattr(cs_table, "_BLOCK_BYTES", 3 * table.itemsize)
+
+    for path, picks in zip(paths, whole, strict=True):
+        assert_equal(read_picks(path), picks)
+    assert whole[0].micrographs == tuple(f"m/{i}.mrc" for i in range(7))
+    assert whole[1].extra["uid"].tolist() == table["uid"][::-3].tolist()
+    names = [whole[1].micrographs[i] for i in whole[1].index]
+    assert names == [f"m/{i % 7}.mrc" for i in range(40)][::-3]
 
 
 @pytest.mark.parametrize("score", [np.inf, -np.inf, np.nan, 1e300])
@@ -229,7 +311,7 @@ print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
 
 
-@pytest.mark.parametrize("kind", ["cbox", "json"])
+@pytest.mark.parametrize("kind", ["cbox", "eman", "json"])
 def test_memory_grows_by_little_more_than_the_file(kind, tmp_path):
     path = tmp_path / f"a{CODECS[kind].suffixes[0]}"
     peaks_mb = []

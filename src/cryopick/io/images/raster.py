@@ -16,6 +16,9 @@ from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage, find_expans
 
 __all__ = ["inspect_raster"]
 
+_START_OF_SCAN = b"\xff\xda"  # marker, which entropy-coded data do not contain
+_MAX_SCANS = 100  # progressive files have ten
+_BLOCK_BYTES = 1 << 20
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error),
     MemoryError,  # a chunk that claims to be larger than memory
@@ -43,6 +46,8 @@ def inspect_raster(path: Path) -> StoredImage:
             if image.fault is None:
                 pixel_bytes = width * height * (1 if picture.mode == "L" else 4)
                 image = replace(image, fault=find_expansion_fault(pixel_bytes, path.stat().st_size))
+            if image.fault is None and not is_png:
+                image = replace(image, fault=_find_scan_fault(path))
             if image.fault:
                 return image
             pixels = np.asarray(picture)
@@ -50,6 +55,18 @@ def inspect_raster(path: Path) -> StoredImage:
             reason = " ".join(str(error).split()) or "a chunk claims an impossible size"
             return replace(image, fault=f"the {kind} data is damaged ({reason}); copy it again")
     return replace(image, dtype=pixels.dtype.name, pixels=pixels)
+
+
+def _find_scan_fault(path: Path) -> str | None:
+    """Return the fault of a JPEG with so many scans that decoding takes minutes."""
+    count, last = 0, b""
+    with path.open("rb") as stream:
+        while count <= _MAX_SCANS and (block := stream.read(_BLOCK_BYTES)):
+            count += (last + block).count(_START_OF_SCAN)
+            last = block[-1:] if block.endswith(_START_OF_SCAN[:1]) else b""
+    if count <= _MAX_SCANS:
+        return None
+    return f"has over {_MAX_SCANS} scans, which no program writes; convert it to PNG"
 
 
 def _fault(mode: str, size: tuple[int, int]) -> str | None:

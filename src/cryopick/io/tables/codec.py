@@ -12,6 +12,7 @@ A codec converts a file to `Picks` and `Picks` to a file; `formats` chooses the 
 - `are_finite`: check a few numbers.
 - `format_coordinates`, `format_scores`, `format_column`: conversion of numbers to short text.
 - `shorten_names`, `require_one_micrograph`: micrograph names of a table.
+- `number_columns`: distinct names of carried columns.
 """
 
 import math
@@ -40,6 +41,7 @@ __all__ = [
     "iterate_slices",
     "line_error",
     "line_writer",
+    "number_columns",
     "parse_column",
     "parse_floats",
     "require_one_micrograph",
@@ -248,6 +250,27 @@ def format_column(values: Shaped[np.ndarray, " values"]) -> list[str]:
     if values.dtype.kind == "b":
         return [str(int(value)) for value in values.tolist()]
     return [str(value) for value in values.tolist()]
+
+
+def number_columns(names: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Give carried columns names that differ from those of a format and from each other.
+
+    Upper and lower case do not distinguish names.
+
+    >>> number_columns(["x", "class", ""], ["x", "y"])
+    ['x_2', 'class', 'column']
+    """
+    used = {name.lower() for name in taken}
+    distinct = []
+    for name in names:
+        base = name.strip() or "column"
+        chosen, number = base, 1
+        while chosen.lower() in used:
+            number += 1
+            chosen = f"{base}_{number}"
+        used.add(chosen.lower())
+        distinct.append(chosen)
+    return distinct
 
 
 def shorten_names(picks: Picks, *, forbidden: str) -> list[str]:

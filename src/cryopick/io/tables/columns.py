@@ -3,6 +3,7 @@
 - `parse_header`: standard names of the columns of a header.
 - `split_rows`, `parse_blocks`: convert text to `Picks`, block by block.
 - `is_header`: check whether a row of text names such columns.
+- `STANDARD_NAMES`: names of the columns that are not carried.
 - `render_rows`: convert `Picks` to header and rows.
 - `row_width_error`: error for a row with the wrong number of fields.
 """
@@ -22,6 +23,7 @@ from cryopick.io.tables.codec import (
     format_scores,
     iterate_slices,
     line_error,
+    number_columns,
     parse_floats,
     shorten_names,
 )
@@ -30,6 +32,7 @@ from cryopick.picks import Picks
 
 __all__ = [
     "REQUIRED",
+    "STANDARD_NAMES",
     "is_header",
     "parse_blocks",
     "parse_header",
@@ -48,6 +51,7 @@ _ALIASES = {
     "x": "x_coord",
     "y": "y_coord",
 }
+STANDARD_NAMES = (*REQUIRED, *_ALIASES, "score")
 
 
 def split_rows(
@@ -182,7 +186,8 @@ def render_rows(picks: Picks, *, forbidden: str) -> tuple[list[str], Iterator[Se
     names = shorten_names(picks, forbidden=forbidden)
     is_scored = not len(picks) or not np.isnan(picks.score).all()
     _reject_characters(picks, forbidden)
-    header = ["image_name", "x_coord", "y_coord", *(["score"] if is_scored else []), *picks.extra]
+    header = ["image_name", "x_coord", "y_coord", *(["score"] if is_scored else [])]
+    header += number_columns(picks.extra, STANDARD_NAMES)
     return header, chain.from_iterable(
         _format_rows(part, names, is_scored=is_scored) for part in iterate_slices(picks)
     )

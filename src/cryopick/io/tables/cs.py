@@ -52,12 +52,12 @@ def _read(path: Path) -> Picks:
     if not _has(table, _REQUIRED):
         locations = _find_passthrough(table)
     _check_types(locations, path)
-    columns = {name: locations[name] for name in locations.fields if _is_carried(locations, name)}
-    columns |= {name: table[name] for name in table.fields if _is_carried(table, name)}
-    names, index = _distinct_names(locations[_PATH], path)
-    shape = locations[_SHAPE].astype(np.int64).reshape(-1, 2)
-    xy_px = np.column_stack([locations[name].astype(np.float64) for name in _FRACTIONS])
-    columns = {name: values for name, values in columns.items() if name not in _FRACTIONS}
+    names, index = _distinct_names(locations, _PATH)
+    columns = locations.read_columns([*_list_carried(locations), _SHAPE])
+    if locations is not table:
+        columns |= table.read_columns(_list_carried(table))
+    shape = columns.pop(_SHAPE).astype(np.int64).reshape(-1, 2)
+    xy_px = np.column_stack([columns.pop(name).astype(np.float64) for name in _FRACTIONS])
     xy_px *= shape[:, ::-1]
     usable = np.isfinite(xy_px).all(axis=1) & (shape > 0).all(axis=1)
     if not usable.all():
@@ -96,9 +96,10 @@ def _has(table: NumpyTable, names: tuple[str, ...]) -> bool:
     return all(name in table.fields for name in names)
 
 
-def _is_carried(table: NumpyTable, name: str) -> bool:
-    is_wanted = name == "uid" or name.startswith(("location/", "pick_stats/"))
-    return is_wanted and table.is_plain_number(name)
+def _list_carried(table: NumpyTable) -> list[str]:
+    """List the columns that are carried, and the fractions."""
+    wanted = (n for n in table.fields if n == "uid" or n.startswith(("location/", "pick_stats/")))
+    return [name for name in wanted if table.is_plain_number(name)]
 
 
 def _find_passthrough(table: NumpyTable) -> NumpyTable:
@@ -129,21 +130,37 @@ def _passthroughs(table: NumpyTable, fields: tuple[str, ...]) -> Iterator[NumpyT
 
 
 def _distinct_names(
-    paths: Shaped[np.ndarray, " rows"], table: Path
+    table: NumpyTable, field: str
 ) -> tuple[tuple[str, ...], Shaped[np.ndarray, " rows"]]:
     """Return distinct paths in order of first use, and each row's index among them."""
-    unique_paths, first, inverse = np.unique(paths, return_index=True, return_inverse=True)
+    number_of: dict[bytes, int] = {}
+    parts = [np.zeros(0, np.int64)]
+    for block in table.iterate_blocks():
+        values = block[field].tolist()
+        numbers = (number_of.setdefault(value, len(number_of)) for value in values)
+        parts.append(np.fromiter(numbers, np.int64, len(values)))
+        if not number_of.keys().isdisjoint((b"", b">")):  # at once, as a file may be all zeros
+            raise _missing_path_error(table)
+    index = np.concatenate(parts)
+    used, first, index = np.unique(
+        index if table.rows is None else index[table.rows], return_index=True, return_inverse=True
+    )
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
+    paths = list(number_of)
     try:
-        texts = [bytes(value).decode("utf-8") for value in unique_paths[order].tolist()]
+        texts = [paths[i].decode("utf-8") for i in used[order].tolist()]
     except UnicodeDecodeError:
-        raise FormatError(f"{table}: expected paths in UTF-8, found other bytes") from None
+        raise FormatError(f"{table.path}: expected paths in UTF-8, found other bytes") from None
     names = [text.removeprefix(">") for text in texts]  # ">" marks a path inside the project
-    if not all(names) or len(set(names)) < len(names):
-        raise FormatError(f"{table}: expected a path for each micrograph, found an empty one")
-    return tuple(names), rank[inverse.reshape(-1)]
+    if len(set(names)) < len(names):
+        raise _missing_path_error(table)
+    return tuple(names), rank[index.reshape(-1)]
+
+
+def _missing_path_error(table: NumpyTable) -> FormatError:
+    return FormatError(f"{table.path}: expected a path for each micrograph, found an empty one")
 
 
 def read_micrograph_names(path: Path) -> list[str]:
@@ -170,8 +187,8 @@ def read_micrograph_list(path: Path) -> dict[str, float | None]:
         names_table = _find_table_with(table, name, "S")
         if names_table is None:
             continue
-        sizes_table = _find_table_with(table, size, "f")
-        names, index = _distinct_names(names_table[name], path)
+        sizes_table = _find_table_with(table, size, "iuf")
+        names, index = _distinct_names(names_table, name)
         return dict(zip(names, _sizes_by_name(sizes_table, size, names, index, path), strict=True))
     raise FormatError(
         f"{path}: expected paths in {' or '.join(_LISTS)}, found none; choose another file"

@@ -1,14 +1,16 @@
 """NumPy tables in files, opened without loading or running their content.
 
-The header is checked against the length of the file before memory is allocated, Python objects
-are rejected, and a column is copied only when it is requested.
+The header is checked against the length of the file before memory is allocated, and Python objects
+are rejected. Columns are read when they are requested, in blocks of rows, as the rows of refined
+particles take gigabytes.
 
 - `NumpyTable`: fields, columns and rows of a table.
 - `open_table`: open a file as such a table.
 """
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, BinaryIO
@@ -21,6 +23,9 @@ from cryopick.errors import FormatError, InputError, NotFoundError
 __all__ = ["NumpyTable", "open_table"]
 
 _MAX_HEADER = 1 << 16  # characters; the hundred fields of cryoSPARC take 4,000
+_MAX_ROWS = 20_000_000
+_MAX_ROW_BYTES = 1 << 18  # refined particles take 600
+_BLOCK_BYTES = 1 << 24  # of rows that are read at a time
 _COMPRESSED = b"\x95CSDAT"
 _HEADER_ERRORS = (  # of evaluating the text of a header
     *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError),
@@ -35,24 +40,69 @@ class NumpyTable:
 
     Attributes:
         path: The file.
-        data: All rows.
+        dtype: Type of a row.
+        start: Position of the first row in the file.
+        stored_count: Rows in the file.
         rows: Indices of the selected rows, in order; None selects all.
     """
 
     path: Path
-    data: Shaped[np.ndarray, " stored"]
+    dtype: np.dtype[Any]
+    start: int
+    stored_count: int
     rows: Integer[np.ndarray, " rows"] | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return self.data.dtype.names or ()
+        return self.dtype.names or ()
 
     def __getitem__(self, name: str) -> Shaped[np.ndarray, "rows ..."]:
-        """Copy one column into memory, in native byte order."""
-        column = self.data[name]
-        column = np.array(column if self.rows is None else column[self.rows])
-        return column.astype(column.dtype.newbyteorder("="), copy=False)
+        """Read one column."""
+        return self.read_columns([name])[name]
+
+    def read_columns(self, names: Sequence[str]) -> dict[str, Shaped[np.ndarray, "rows ..."]]:
+        """Read columns into memory, in native byte order.
+
+        Raises:
+            InputError: The file cannot be read.
+            FormatError: The file has become shorter.
+        """
+        kinds = {name: self.dtype[name] for name in names}
+        columns = {
+            name: np.empty((self.stored_count, *kind.shape), kind.base.newbyteorder("="))
+            for name, kind in kinds.items()
+        }
+        first = 0
+        for block in self.iterate_blocks():
+            for name, column in columns.items():
+                column[first : first + len(block)] = block[name]
+            first += len(block)
+        if self.rows is None:
+            return columns
+        return {name: column[self.rows] for name, column in columns.items()}
+
+    def iterate_blocks(self) -> Iterator[Shaped[np.ndarray, " block"]]:
+        """Yield blocks of all stored rows.
+
+        Raises:
+            InputError: The file cannot be read.
+            FormatError: The file has become shorter.
+        """
+        size = max(1, _BLOCK_BYTES // self.dtype.itemsize)
+        try:
+            with self.path.open("rb") as file:  # a map of a truncated file would kill the process
+                file.seek(self.start)
+                for first in range(0, self.stored_count, size):
+                    count = min(size, self.stored_count - first)
+                    block = np.fromfile(file, self.dtype, count)
+                    if len(block) < count:
+                        raise FormatError(
+                            f"{self.path}: has become shorter while it was read; copy it again"
+                        )
+                    yield block
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
 
     def is_plain_number(self, name: str) -> bool:
         """Check whether a column has one number per row."""
@@ -60,7 +110,7 @@ class NumpyTable:
 
     def has_type(self, name: str, kinds: str, shape: tuple[int, ...] = ()) -> bool:
         """Check whether a column has one of the given NumPy kinds and that shape per row."""
-        dtype = self.data.dtype[name]
+        dtype = self.dtype[name]
         return dtype.shape == shape and dtype.base.kind in kinds
 
     def find_rows(
@@ -77,7 +127,7 @@ class NumpyTable:
 
     def select(self, rows: Integer[np.ndarray, " rows"]) -> "NumpyTable":
         """Return the table with the given rows only."""
-        return NumpyTable(path=self.path, data=self.data, rows=rows)
+        return replace(self, rows=rows)
 
 
 def open_table(path: Path) -> NumpyTable:
@@ -113,14 +163,12 @@ def open_table(path: Path) -> NumpyTable:
             f"{path}: expected {expected} bytes for {shape[0]} rows, found {size}: the file is "
             "truncated; copy it again"
         )
-    if not shape[0]:
-        return NumpyTable(path=path, data=np.empty(0, dtype))
-    with path.open("rb") as file:  # a memory map of a truncated file would kill the process
-        file.seek(start)
-        data = np.fromfile(file, dtype, shape[0])
-    if len(data) < shape[0]:
-        raise FormatError(f"{path}: has become shorter while it was read; copy it again")
-    return NumpyTable(path=path, data=data)
+    if shape[0] > _MAX_ROWS or dtype.itemsize > _MAX_ROW_BYTES:
+        raise FormatError(
+            f"{path}: {_EXPECTED} of at most {_MAX_ROWS} rows of {_MAX_ROW_BYTES >> 10} KiB, found "
+            f"{shape[0]} of {dtype.itemsize} bytes; check that it is the right file, or split it"
+        )
+    return NumpyTable(path=path, dtype=dtype, start=start, stored_count=shape[0])
 
 
 def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:

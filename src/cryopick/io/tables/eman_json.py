@@ -9,11 +9,13 @@ Positions are centres in stored pixels, unlike in EMAN1's .box. The file of micr
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from cryopick.array_types import Float
 from cryopick.errors import FormatError, NotATableError
 from cryopick.io.names import micrograph_stem
 from cryopick.io.tables.codec import (
@@ -25,6 +27,7 @@ from cryopick.io.tables.codec import (
     text_writer,
 )
 from cryopick.io.tables.json_text import parse_json, require_finite
+from cryopick.io.tables.row_blocks import ROWS_PER_BLOCK, PicksBuilder
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
 
@@ -50,8 +53,22 @@ def _parse(text: str, path: Path) -> Picks:
     boxes = content.get("boxes", [])
     if not isinstance(boxes, list):
         raise FormatError(f"{path}: expected a list as 'boxes', found {str(boxes)[:80]!r}")
+    picks = PicksBuilder.for_micrograph(_micrograph(path))
+    for first in range(0, len(boxes), ROWS_PER_BLOCK):
+        block = slice(first, first + ROWS_PER_BLOCK)
+        xy_px, tags = _convert_boxes(boxes[block], first + 1, path)
+        picks.add(xy_px, extra={"tag": np.array(tags, dtype=np.str_)})
+        boxes[block] = [None] * len(tags)  # objects take several times as much memory as arrays
+    table = picks.build()
+    return table if any(table.extra.get("tag", ())) else replace(table, extra={})
+
+
+def _convert_boxes(
+    boxes: Sequence[object], first: int, path: Path
+) -> tuple[Float[np.ndarray, "boxes 2"], list[str]]:
+    """Convert boxes, of which the first has the given number, to centres and tags."""
     xy_px, tags = [], []
-    for number, box in enumerate(boxes, start=1):
+    for number, box in enumerate(boxes, start=first):
         if not isinstance(box, list) or len(box) < 2:
             raise FormatError(
                 f'{path}: expected [x, y, "tag"] as box {number}, found {str(box)[:80]!r}; '
@@ -61,16 +78,7 @@ def _parse(text: str, path: Path) -> Picks:
             [require_finite(value, f"a centre of box {number}", path) for value in box[:2]]
         )
         tags.append(str(box[2]) if len(box) > 2 else "")
-    picks = Picks.for_micrograph(
-        _micrograph(path), np.array(xy_px, dtype=np.float64).reshape(-1, 2)
-    )
-    return Picks(
-        micrographs=picks.micrographs,
-        index=picks.index,
-        xy_px=picks.xy_px,
-        score=picks.score,
-        extra={"tag": np.array(tags, dtype=np.str_)} if any(tags) else {},
-    )
+    return np.array(xy_px, dtype=np.float64), tags
 
 
 def _micrograph(path: Path) -> str:

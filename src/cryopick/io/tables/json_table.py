@@ -23,9 +23,10 @@ from cryopick.io.tables.codec import (
     TableLayout,
     iterate_slices,
     line_writer,
+    number_columns,
     text_reader,
 )
-from cryopick.io.tables.columns import parse_header
+from cryopick.io.tables.columns import STANDARD_NAMES, parse_header
 from cryopick.io.tables.json_rows import JsonRows, parse_long_json
 from cryopick.io.tables.json_text import parse_json, require_finite
 from cryopick.io.tables.row_blocks import BLOCK_CHARACTERS
@@ -111,8 +112,16 @@ def _convert_rows(rows: Sequence[Mapping[str, Any]], *, path: Path) -> JsonRows:
         for i, value in enumerate(columns.pop("score", [None] * len(x)), 1)
     ]
     extra = {name: _convert_column(values, name, path) for name, values in columns.items()}
+    is_integer = {
+        name: np.array([isinstance(value, int) for value in values])
+        for name, values in columns.items()
+    }
     return JsonRows(
-        names=micrographs, xy_px=np.array([x, y]).T, score=np.array(score, np.float64), extra=extra
+        names=micrographs,
+        xy_px=np.array([x, y]).T,
+        score=np.array(score, np.float64),
+        extra=extra,
+        is_integer=is_integer,
     )
 
 
@@ -144,6 +153,7 @@ def _convert_column(values: Sequence[object], name: str, path: Path) -> Shaped[n
 
 def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
     names = [_encode(name) for name in picks.micrographs]
+    extra = number_columns(picks.extra, STANDARD_NAMES)
     yield '{"format": "cryopick picks", "version": 1,'
     yield '"origin": "pixel centres at integers, (0, 0) is the first stored pixel, y its row",'
     yield f'"micrographs": [{", ".join(names)}],'
@@ -155,7 +165,7 @@ def _render(picks: Picks, _layout: TableLayout) -> Iterator[str]:
             "micrograph": [names[i] for i in part.index.tolist()],
             **dict(zip("xy", map(_encode_column, rounded.T), strict=True)),
             "score": _encode_scores(part.score),
-            **{name: _encode_column(column) for name, column in part.extra.items()},
+            **dict(zip(extra, map(_encode_column, part.extra.values()), strict=True)),
         }
         keys = [f"{_encode(name)}: " for name in columns]
         for values in zip(*columns.values(), strict=True):

@@ -38,14 +38,16 @@ from cryopick.io.tables.codec import (
     format_scores,
     iterate_slices,
     line_writer,
+    number_columns,
     parse_column,
     text_reader,
 )
 from cryopick.io.tables.row_blocks import PicksBuilder
 from cryopick.io.tables.star_optics import find_pixel_sizes
-from cryopick.io.tables.star_rows import keep_first_row, open_table
+from cryopick.io.tables.star_rows import is_placeholder, open_table, shorten_table
 from cryopick.io.tables.star_text import (
     Columns,
+    find_block,
     find_columns,
     parse_numbers,
     parse_star,
@@ -79,7 +81,7 @@ _PROVENANCE = re.compile(r"^# (cryopick \d[^\n]*)\n", re.MULTILINE)
 
 def _parse(text: str, path: Path) -> Picks:
     def find(blocks: "cif.Document") -> Columns:
-        columns = _find_block(blocks, (_X, _Y), path)[1]
+        columns = find_block(blocks, (_X, _Y), path)[1]
         return columns if _X in columns and _Y in columns else {}
 
     blocks, parts = open_table(text, _X, find, path)
@@ -97,7 +99,7 @@ def _parse(text: str, path: Path) -> Picks:
 
 def _missing_coordinates_error(blocks: "cif.Document", path: Path) -> NotATableError:
     block_names = ", ".join(name for name in (b.name.strip() for b in blocks) if name)
-    listed_count = len(set(_find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
+    listed_count = len(set(find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
     hint = (
         f"it lists {listed_count} micrographs"
         if listed_count
@@ -127,10 +129,9 @@ def _add_rows(picks: PicksBuilder, columns: Columns, text: str, path: Path) -> N
     for tag, values in columns.items():
         if tag not in (_X, _Y, _SCORE, _NAME):
             column = parse_column(values)
-            is_number = column.dtype.kind in "iuf"
-            extra[tag.removeprefix("_")] = (
-                column if is_number else parse_column(unquote_values(values))
-            )
+            if column.dtype.kind not in "iuf":
+                column = parse_column(unquote_values(values))
+            extra[tag.removeprefix("_")] = column
     names = unquote_values(columns[_NAME]) if _NAME in columns else None
     picks.add(xy_px, score, names, extra)
 
@@ -149,12 +150,15 @@ def read_context(path: Path) -> StarContext:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a STAR file, or has two tables of picks.
     """
-    text = keep_first_row(read_text(path), _X)
-    provenance = _PROVENANCE.search(text)
-    context = StarContext(provenance=provenance[1] if provenance else "")
-    text = _PROVENANCE.sub("", text)
+    whole_text = read_text(path)
+    text = shorten_table(whole_text, _X)
     blocks = parse_star(text, path)
-    main_name, columns = _find_block(blocks, (_X, _Y), path)
+    main_name, columns = find_block(blocks, (_X, _Y), path)
+    if text != whole_text and not is_placeholder(columns.get(_X, [""])[0]):
+        text = whole_text  # another table has the rows
+        blocks = parse_star(text, path)
+    context = StarContext(provenance="".join(_PROVENANCE.findall(text)[:1]))
+    text = _PROVENANCE.sub("", text)
     if _X not in columns or _NAME not in columns:
         return context
     names = [block.name.strip() for block in blocks]
@@ -185,15 +189,16 @@ def read_micrograph_list(path: Path) -> dict[str, float | None]:
     Raises:
         InputError: The file is missing or cannot be read.
         FormatError: It is not a STAR file, has no `rlnMicrographName`, or states two pixel sizes
-            for a micrograph.
+            or optics groups for a micrograph.
     """
 
     def find(blocks: "cif.Document") -> Columns:
-        return _find_block(blocks, (_NAME,), path)[1]
+        return find_block(blocks, (_NAME,), path)[1]
 
     blocks, parts = open_table(read_text(path), _NAME, find, path)
     optics = next((find_columns(b, _GROUP) for b in blocks if b.name.strip() == "optics"), {})
     sizes: dict[str, float | None] = {}
+    group_of: dict[str, str] = {}
     for columns in parts:
         if _NAME not in columns:
             raise FormatError(
@@ -205,6 +210,12 @@ def read_micrograph_list(path: Path) -> dict[str, float | None]:
                 raise FormatError(
                     f"{path}: expected one pixel size for {name}, found {sizes[name]} and {size} "
                     "Å; correct the file"
+                )
+        for name, group in zip(names, columns.get(_GROUP, ()), strict=False):
+            if group_of.setdefault(name, group) != group:
+                raise FormatError(
+                    f"{path}: expected one optics group for {name}, found {group_of[name]} and "
+                    f"{group}; correct the file"
                 )
     return sizes
 
@@ -222,7 +233,7 @@ def read_list_optics(path: Path) -> tuple[StarContext, dict[str, str]]:
     """
     text = read_text(path)
     blocks = parse_star(text, path)
-    _, columns = _find_block(blocks, (_NAME,), path)
+    _, columns = find_block(blocks, (_NAME,), path)
     names = [block.name.strip() for block in blocks]
     texts = dict(zip(names, split_blocks(text, names), strict=False))
     if "optics" not in texts or _GROUP not in columns:
@@ -239,32 +250,10 @@ def read_coordinate_files(path: Path) -> dict[str, str]:
     """
     if _INDEXED not in read_head(path):
         return {}
-    _, columns = _find_block(parse_star(read_text(path), path), (_NAME, _INDEXED), path)
+    _, columns = find_block(parse_star(read_text(path), path), (_NAME, _INDEXED), path)
     if _INDEXED not in columns or _NAME not in columns:
         return {}
     return dict(zip(unquote_values(columns[_NAME]), unquote_values(columns[_INDEXED]), strict=True))
-
-
-def _find_block(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tuple[str, Columns]:
-    """Find the table with all tags; `data_particles` and then unnamed blocks are preferred.
-
-    Returns:
-        Name and columns of the block; without such a table, all names and no columns.
-    """
-    tables = [(block.name.strip(), find_columns(block, tags[0])) for block in blocks]
-    names = ", ".join(name for name, _ in tables if name)
-    tables = [(name, columns) for name, columns in tables if all(tag in columns for tag in tags)]
-    for preferred in ("particles", "micrographs", ""):
-        for name, columns in tables:
-            if name == preferred:
-                return name, columns
-    if len(tables) > 1:
-        block_names = ", ".join(name for name, _ in tables)
-        raise FormatError(
-            f"{path}: expected one table with {tags[0].removeprefix('_')}, found it in the blocks "
-            f"{block_names}; keep one of them, or name it data_particles"
-        )
-    return tables[0] if tables else (names, {})
 
 
 def _render(picks: Picks, layout: TableLayout) -> Iterator[str]:
@@ -323,12 +312,12 @@ def _format_columns(
         columns |= {tag: [t if set(t) & set(".en") else f"{t}.0" for t in texts]} if texts else {}
     if one_micrograph:  # RELION's picker always writes these two
         columns |= {tag: ["0"] * len(picks) for tag in ("_rlnClassNumber", "_rlnAnglePsi")}
-    for name, column in picks.extra.items():
+    words = ("_".join(name.split()) for name in picks.extra)
+    taken = [tag.removeprefix("_") for tag in (_NAME, _X, _Y, _SCORE)]
+    for name, column in zip(number_columns(words, taken), picks.extra.values(), strict=True):
         texts = format_column(column)
         is_number = column.dtype.kind in "biuf"
-        columns["_" + "_".join(name.split())] = (
-            texts if is_number else [quote_value(t) for t in texts]
-        )
+        columns[f"_{name}"] = texts if is_number else [quote_value(t) for t in texts]
     return columns
 
 

@@ -4,7 +4,8 @@ gemmi accepts ASCII only, so other characters are converted to and from %XX.
 
 - `Columns`: columns of one table, as text.
 - `escape_characters`: escape what gemmi rejects.
-- `parse_star`, `find_columns`: parse a file, and find a table of a block.
+- `parse_star`, `find_block`, `find_columns`: parse a file, and find a table.
+- `split_line`, `remove_comment`, `starts_block`, `has_text_fields`: grammar of a line.
 - `unquote_values`, `quote_value`: remove and add quotes.
 - `parse_numbers`: strict conversion of a column to numbers.
 - `split_blocks`: text of each block as in the file.
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Columns",
     "escape_characters",
+    "find_block",
     "find_columns",
+    "has_text_fields",
     "parse_numbers",
     "parse_star",
     "quote_value",
+    "remove_comment",
     "split_blocks",
+    "split_line",
+    "starts_block",
     "unquote_values",
 ]
 
@@ -42,8 +48,10 @@ _UNQUOTED = re.compile(
     r"(?!(data|save|loop|stop|global)_)[a-z0-9/][\w./+@-]*", re.ASCII | re.IGNORECASE
 )
 
-_WORDS = re.compile(r"'[^']*'(?=\s|$)|\"[^\"]*\"(?=\s|$)|\S+")
+# An unterminated value takes the rest of the line, so that it is searched once.
+_WORDS = re.compile(r"""'(?:[^']|'(?=\S))*'(?!\S)|"(?:[^"]|"(?=\S))*"(?!\S)|['"].*|[^'"\s]\S*""")
 _RESERVED = re.compile(r"(?:data|save|loop|stop|global)_|[_$;#]", re.IGNORECASE)
+_FIELD_END = re.compile(r"\n;(?=\s|$)")
 _RESERVED_WORD = re.compile(r"(?<!\S)(?:(?:data|save|loop|stop|global)_|[_$#;])\S", re.IGNORECASE)
 # A comment, a tag alone, or the beginning of a block or loop
 _USUAL_LINE = re.compile(
@@ -102,34 +110,61 @@ def escape_characters(text: str) -> str:
 def escape_values(text: str) -> str:
     """Escape the first character of values in rows of loops that CIF reserves."""
     lines = text.split("\n")
-    has_text_fields = ";" in (line.strip() for line in lines)
-    width, in_loop, in_rows, is_after_blank = 0, False, False, False
+    is_with_fields = has_text_fields(text)
+    width, in_loop, in_rows, in_field = 0, False, False, False
     for number, line in enumerate(lines):
-        words = _WORDS.findall(line)
-        if not words or words[0] == "#" or (is_after_blank and words[0].startswith("#")):
-            is_after_blank = is_after_blank or not words
-            continue  # blank lines, and comments, which may follow them
-        is_after_blank = False
+        words = split_line(line)
+        is_field_end = is_with_fields and line.startswith(";")
+        in_field ^= is_field_end
+        if in_field or is_field_end or not words or words[0].startswith("#"):
+            continue
         is_alone = len(words) == 1 or words[1].startswith("#")
+        row = remove_comment(words, width) if in_loop else words
         if is_alone and words[0] == "loop_":
             width, in_loop, in_rows = 0, True, False
         elif in_loop and not in_rows and is_alone and words[0].startswith("_"):
             width += 1
-        elif in_loop and len(words) == width and not (is_alone and _starts_block(words[0])):
+        elif in_loop and len(row) == width and not (is_alone and starts_block(words[0])):
             in_rows = True
-            if not (has_text_fields and line.startswith(";")):
-                lines[number] = " ".join(
-                    f"%{ord(word[0]):02X}{word[1:]}" if _RESERVED.match(word) else word
-                    for word in words
-                )
-        elif (is_alone and _starts_block(words[0])) or (in_rows and words[0].startswith("_")):
+            lines[number] = " ".join(_escape_value(word) for word in row)
+        elif (is_alone and starts_block(words[0])) or (in_rows and words[0].startswith("_")):
             in_loop = False
     return "\n".join(lines)
 
 
-def _starts_block(word: str) -> bool:
+def _escape_value(word: str) -> str:
+    return f"%{ord(word[0]):02X}{word[1:]}" if _RESERVED.match(word) else word
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line into values with their quotes, and the words of a comment."""
+    return _WORDS.findall(line) if "'" in line or '"' in line else line.split()
+
+
+def remove_comment(words: list[str], width: int) -> list[str]:
+    """Remove the comment at the end of a row.
+
+    A row with one word per column may have values that begin with a number sign, except the first.
+
+    >>> remove_comment(["1", "2", "#", "twice"], 2), remove_comment(["1", "#2.mrc"], 2)
+    (['1', '2'], ['1', '#2.mrc'])
+    """
+    signs = [i for i, word in enumerate(words) if word.startswith("#")]
+    is_value = len(words) == width and all(len(words[i]) > 1 for i in signs)
+    return words if not signs or (signs[0] and is_value) else words[: signs[0]]
+
+
+def starts_block(word: str) -> bool:
     """Check for the beginning of a block, rather than a path such as data_2024/a.mrc."""
     return word.lower().startswith("data_") and not ("/" in word or "." in word)
+
+
+def has_text_fields(text: str) -> bool:
+    """Check for values of several lines, each of which ends with a semicolon at a line's beginning.
+
+    A semicolon that other characters follow may also begin a row.
+    """
+    return _FIELD_END.search(text) is not None
 
 
 def find_columns(block: "cif.Block", tag: str) -> Columns:
@@ -140,6 +175,28 @@ def find_columns(block: "cif.Block", tag: str) -> Columns:
         return {unquote(name): (value,) for name, value in pairs}
     values, width = loop.values, loop.width()
     return {unquote(name): values[i::width] for i, name in enumerate(loop.tags)}
+
+
+def find_block(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tuple[str, Columns]:
+    """Find the table with all tags; `data_particles` and then unnamed blocks are preferred.
+
+    Returns:
+        Name and columns of the block; without such a table, all names and no columns.
+    """
+    tables = [(block.name.strip(), find_columns(block, tags[0])) for block in blocks]
+    names = ", ".join(name for name, _ in tables if name)
+    tables = [(name, columns) for name, columns in tables if all(tag in columns for tag in tags)]
+    for preferred in ("particles", "micrographs", ""):
+        for name, columns in tables:
+            if name == preferred:
+                return name, columns
+    if len(tables) > 1:
+        block_names = ", ".join(name for name, _ in tables)
+        raise FormatError(
+            f"{path}: expected one table with {tags[0].removeprefix('_')}, found it in the blocks "
+            f"{block_names}; keep one of them, or name it data_particles"
+        )
+    return tables[0] if tables else (names, {})
 
 
 def unquote_values(values: Sequence[str]) -> list[str]:
@@ -196,7 +253,7 @@ def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
     tags: list[str] = []
     in_loop = in_rows = False
     for number, line in enumerate(text.split("\n"), start=1):
-        values = _WORDS.findall(line)
+        values = split_line(line)
         if not values or values[0].startswith("#"):
             continue
         if values[0] == "loop_":
@@ -208,7 +265,7 @@ def _loop_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
             tags.append(values[0])
         elif in_loop:
             in_rows = True
-            yield number, tags, values
+            yield number, tags, remove_comment(values, len(tags))
 
 
 def quote_value(value: str) -> str:

@@ -40,6 +40,8 @@ __all__ = ["CODEC"]
 
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
 _POINT = re.compile(rf'\{{"name":"point","cx":{_NUMBER},"cy":{_NUMBER}\}}')
+_FLAT = re.compile(rf'\{{"name":"\w+"((?:,"\w+":{_NUMBER})+)\}}')
+_PAIR = re.compile(rf'"(\w+)":{_NUMBER}')
 _SCORE = re.compile(rf'\{{"score":"{_NUMBER}"\}}')
 _COLUMNS = (
     "filename",
@@ -90,7 +92,7 @@ def _parse_region(
     if match:  # as this program and others write it; several times faster than JSON
         x, y = float(match[1]), float(match[2])
     else:
-        shape = _parse_attributes(shape_text, path, line)
+        shape = _parse_shape(shape_text, path, line)
         if not shape:
             return None
         x, y = _find_centre(shape, shape_text, path, line)
@@ -100,6 +102,13 @@ def _parse_region(
         return x, y, float(score) if score.strip() else np.nan
     except ValueError:
         raise line_error(path, line, "a number as score", score) from None
+
+
+def _parse_shape(text: str, path: Path, line: int) -> dict[str, Any]:
+    match = _FLAT.fullmatch(text)
+    if match:  # also faster than JSON
+        return {key: float(number) for key, number in _PAIR.findall(match[1])}
+    return _parse_attributes(text, path, line)
 
 
 def _find_centre(shape: dict[str, Any], text: str, path: Path, line: int) -> tuple[float, float]:

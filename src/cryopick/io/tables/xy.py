@@ -7,6 +7,7 @@ score, are read too.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,9 +28,13 @@ from cryopick.io.tables.codec import (
     text_reader,
 )
 from cryopick.io.tables.row_blocks import PicksBuilder, iterate_lines
-from cryopick.io.tables.star_text import find_columns, parse_numbers, parse_star
+from cryopick.io.tables.star_rows import open_table
+from cryopick.io.tables.star_text import Columns, find_columns, parse_numbers
 from cryopick.picks import Picks
 from cryopick.runs.text_files import first_line
+
+if TYPE_CHECKING:
+    from gemmi import cif
 
 __all__ = ["CODEC"]
 
@@ -65,17 +70,23 @@ def _parse_line(line: str, number: int, path: Path) -> list[float]:
 
 
 def _parse_xmipp(text: str, path: Path) -> Picks:
-    for block in parse_star(text, path):
-        columns = find_columns(block, _XMIPP_X)
-        if _XMIPP_X in columns and _XMIPP_Y in columns:
-            xy_px = [parse_numbers(columns[t], t, text, path) for t in (_XMIPP_X, _XMIPP_Y)]
-            score = None
-            if _XMIPP_SCORE in columns:
-                score = parse_numbers(columns[_XMIPP_SCORE], _XMIPP_SCORE, text, path)
-            return Picks.for_micrograph(_micrograph(path), np.column_stack(xy_px), score)
-    raise NotATableError(
-        f"{path}: expected the columns xcoor and ycoor, found none; check that it is a .pos file"
-    )
+    def find(blocks: "cif.Document") -> Columns:
+        tables = (find_columns(block, _XMIPP_X) for block in blocks)
+        return next((table for table in tables if _XMIPP_X in table and _XMIPP_Y in table), {})
+
+    picks = PicksBuilder.for_micrograph(_micrograph(path))
+    for columns in open_table(text, _XMIPP_X, find, path)[1]:
+        if not columns:
+            raise NotATableError(
+                f"{path}: expected the columns xcoor and ycoor, found none; check that it is a "
+                ".pos file"
+            )
+        xy_px = [parse_numbers(columns[t], t, text, path) for t in (_XMIPP_X, _XMIPP_Y)]
+        score = None
+        if _XMIPP_SCORE in columns:
+            score = parse_numbers(columns[_XMIPP_SCORE], _XMIPP_SCORE, text, path)
+        picks.add(np.column_stack(xy_px), score)
+    return picks.build()
 
 
 def _micrograph(path: Path) -> str:
