@@ -31,6 +31,7 @@ __all__ = ["Help", "check_ranges", "hash_settings", "load_toml", "to_toml"]
 Settings = TypeVar("Settings")
 
 _MAX_BYTES = 1 << 20  # of a settings file
+_MAX_LINE = 2048  # tomllib parses a key of many parts in quadratic time
 _MAX_INTEGER = 2**63 - 1
 _MAX_MESSAGE = 200  # characters of a wrong value that a message shows
 
@@ -111,8 +112,11 @@ def load_toml(
         SettingsError: A key is unknown or missing, or a value has the wrong type or is rejected
             by the class.
     """
+    text = read_text(path, max_bytes=_MAX_BYTES)
+    if max(map(len, text.split("\n"))) > _MAX_LINE:
+        raise FormatError(f"{path}: not a TOML file: a line has over {_MAX_LINE} characters")
     try:
-        values = tomllib.loads(read_text(path, max_bytes=_MAX_BYTES))
+        values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         reason = " ".join(str(error).split())[:200]
         raise FormatError(f"{path}: not a TOML file: {reason}") from error

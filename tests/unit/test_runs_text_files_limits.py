@@ -67,6 +67,15 @@ def test_settings_out_of_bounds_are_refused_in_a_short_message(tmp_path, text):
     assert len(str(raised.value)) < len(str(path)) + 400
 
 
+@pytest.mark.parametrize("text", ["a" + ".b" * 150_000 + "=1", "[a" + ".b" * 150_000 + "]"])
+def test_settings_with_a_long_line_are_refused_before_they_are_parsed(tmp_path, text):
+    path = tmp_path / "a.toml"
+    path.write_text(f"size = 2\n{text}\n")
+
+    with pytest.raises(FormatError, match="a line has over 2048 characters"):
+        load_toml(Values, path)
+
+
 def test_settings_with_a_byte_order_mark_are_read(tmp_path):
     (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfsize = 2\n")
 
