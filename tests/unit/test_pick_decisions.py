@@ -86,6 +86,24 @@ def test_the_size_of_the_particles_is_estimated():
     assert f"{settings.diameter_ang:.0f} Å 1.00" in told.message
 
 
+@pytest.mark.parametrize(("n_peaks", "is_told"), [(4, True), (40, False)])
+def test_a_size_that_rests_on_few_peaks_is_told_to_be_unsure(monkeypatch, n_peaks, is_told):
+    def probe(model, settings, device, paths, plan):
+        logits = {("dark", size): np.full(n_peaks, 2.0) for size in plan.sizes_ang}
+        along = {
+            (*key, length): ScoresAlong(np.full(5, 0.4), np.ones(20))
+            for key in logits
+            for length in plan.lengths_ang
+        }
+        return Probe(logits, {}, dict.fromkeys(plan.sizes_ang, 1e9), 8, along)
+
+    monkeypatch.setattr("cryopick.pick.decisions.probe_micrographs", probe)
+
+    _, (told,) = resolve([], contrast="dark")
+
+    assert ("few particles are clear" in told.message) == is_told
+
+
 @pytest.mark.usefixtures("probe_scale")
 @pytest.mark.parametrize("factor", [0.55, 0.67, 1.5, 1.9])
 def test_a_wrong_diameter_is_made_up_for_by_the_scale(factor):

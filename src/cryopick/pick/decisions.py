@@ -125,7 +125,8 @@ def _decide_size(
         further = probe(ProbePlan([further_ang], max_micrographs=first.micrographs))
         evidence |= measure_size_evidence(further, settings.contrast)
         by_size = prefer_given_size(evidence, given_ang)
-    return _choose_size(settings, by_size)
+    is_clear = any(one.is_clear for one in evidence.values())
+    return _choose_size(settings, by_size, is_clear=is_clear)
 
 
 def _plan_search(settings: PickSettings, by_size: Mapping[float, float]) -> LengthSearch:
@@ -219,7 +220,7 @@ def _divide(low_ang: float, high_ang: float) -> list[float]:
 
 
 def _choose_size(
-    settings: PickSettings, by_size: Mapping[float, float]
+    settings: PickSettings, by_size: Mapping[float, float], *, is_clear: bool
 ) -> tuple[PickSettings, Decision | None]:
     """Choose the scale of particles that are not elongated, and the diameter if none is given."""
     given_ang = settings.diameter_ang
@@ -231,9 +232,10 @@ def _choose_size(
     evidence_text = _describe_neighbours(relative, scale_ang)
     message = ""
     if given_ang is None:
+        doubt = "" if is_clear else "this may be wrong, as few particles are clear; "
         message = (
             f"{_describe_open_size(settings)}: estimated {scale_ang:.0f} Å ({evidence_text}); "
-            "set --diameter-ang to override"
+            f"{doubt}set --diameter-ang to override"
         )
     elif len(by_size) > 1 and max(scale_ang / given_ang, given_ang / scale_ang) > _REPORTED_RATIO:
         message = (

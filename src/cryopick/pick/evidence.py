@@ -30,6 +30,7 @@ __all__ = [
 _SIZE_POWER = 0.25
 # Sum of the positive logits of the peaks of pure noise, in an area of one size squared.
 _NOISE_LOGITS = 0.0024
+_CLEAR_EVIDENCE = 3.0  # standard deviations of evidence that is not by chance
 # The prior of the scale is log-normal around a multiple of the given size.
 _BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.85
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
@@ -125,6 +126,11 @@ class SizeEvidence:
 
     excess: float
     deviation: float
+
+    @property
+    def is_clear(self) -> bool:
+        """True if chance would hardly show as much."""
+        return self.excess > _CLEAR_EVIDENCE * self.deviation
 
 
 def measure_size_evidence(probe: Probe, contrast: FixedContrast) -> dict[float, SizeEvidence]:
