@@ -87,7 +87,7 @@ def test_the_size_of_the_particles_is_estimated():
 
 
 @pytest.mark.parametrize(("n_peaks", "is_told"), [(4, True), (40, False)])
-def test_a_size_that_rests_on_few_peaks_is_told_to_be_unsure(monkeypatch, n_peaks, is_told):
+def test_a_size_that_rests_on_few_peaks_is_reported_as_unsure(monkeypatch, n_peaks, is_told):
     def probe(model, settings, device, paths, plan):
         logits = {("dark", size): np.full(n_peaks, 2.0) for size in plan.sizes_ang}
         along = {
