@@ -138,6 +138,16 @@ def test_the_rows_of_other_tables_with_coordinates_are_kept_around_the_picks(tmp
     assert len(read_picks(path)) == 12
 
 
+def test_a_table_without_rows_beside_one_with_rows_is_read(tmp_path):
+    path = tmp_path / "a.star"
+    other = HEAD.replace("particles", "old") + "\n".join(ROWS)
+    path.write_text(f"{HEAD}\n{other}\n")
+
+    assert len(read_picks(path)) == 0
+    assert len(star.read_micrograph_names(path)) == 0
+    assert "data_old" in read_star_context([path]).others
+
+
 def test_lists_of_micrographs_with_comments_are_split_too(tmp_path, gemmi_characters, monkeypatch):
     monkeypatch.setattr(star, "open_table", star_rows.open_table)
     rows = "\n".join(f"m/{i}.mrc 1 # good\n# next" for i in range(30))

@@ -154,7 +154,7 @@ def read_context(path: Path) -> StarContext:
     text = shorten_table(whole_text, _X)
     blocks = parse_star(text, path)
     main_name, columns = find_block(blocks, (_X, _Y), path)
-    if text != whole_text and not is_placeholder(columns.get(_X, [""])[0]):
+    if text != whole_text and not is_placeholder(next(iter(columns.get(_X, ())), "")):
         text = whole_text  # another table has the rows
         blocks = parse_star(text, path)
     context = StarContext(provenance="".join(_PROVENANCE.findall(text)[:1]))

@@ -202,7 +202,7 @@ def open_table(
         except FormatError:
             pass  # raised again below, with the line number in the whole file
         else:
-            value = columns[tag][0] if tag in columns else ""
+            value = next(iter(columns.get(tag, ())), "")  # a loop may have no rows
             if not is_placeholder(value):  # another table, or none
                 return blocks, iter([columns])
             for number, table in enumerate(tables):
