@@ -207,7 +207,7 @@ def test_what_noise_alone_would_show_at_a_size_is_no_evidence_of_it():
 
 
 @pytest.mark.parametrize(
-    ("other", "best_ang"), [(3.0, 160.0), (3.1, 160.0), (6.0, 60.0)], ids=["equal", "near", "clear"]
+    ("other", "best_ang"), [(3.0, 160.0), (4.0, 160.0), (6.0, 60.0)], ids=["equal", "near", "clear"]
 )
 def test_a_given_size_is_preferred_to_sizes_without_clearly_more_evidence(other, best_ang):
     logits = {60.0: np.full(100, other), 100.0: np.full(100, 1.0), 160.0: np.full(100, 3.0)}

@@ -6,7 +6,7 @@ import pytest
 from cryopick.inference.score_map import ScoreMap
 from cryopick.pick.elongated import ScoresAlong, measure_along
 from cryopick.pick.elongation import measure_regions
-from cryopick.pick.elongation_search import LengthSearch, Sides, find_elongation
+from cryopick.pick.elongation_search import LengthSearch, find_elongation
 from cryopick.pick.probe import Probe
 
 LENGTH_ANG, WIDTH_ANG, FIELD_ANG = 300.0, 30.0, 4000.0
@@ -87,9 +87,8 @@ def test_the_length_is_found_without_a_given_one_within_the_limits():
     assert free.length_ang > 230 > 220 >= limited.length_ang
 
 
-@pytest.mark.parametrize(("directionality", "is_found"), [(0.55, True), (0.3, False)])
-def test_rods_whose_width_is_lost_at_the_refined_length_stay_rods(directionality, is_found):
-    """At the refined length no region is long; the scores depend on the direction, or do not."""
+def test_particles_that_do_not_look_elongated_at_the_refined_length_are_not():
+    """As in rows of touching particles, whose regions are long at some length."""
 
     def probe(plan):
         along, regions = {}, {}
@@ -97,12 +96,12 @@ def test_rods_whose_width_is_lost_at_the_refined_length_stay_rods(directionality
             is_start = size_ang in (100.0, 200.0 / 3)
             shape = [180.0, 20.0, 40.0] if is_start else [30.0, 20.0, 40.0]
             regions["dark", size_ang] = np.tile(shape, (8, 1))
-            values = np.full(30, 1.0 if is_start else directionality)
+            values = np.full(30, 1.0 if is_start else 0.55)
             for tried_ang in plan.lengths_ang:
                 heights = np.full(30, 4.0 if tried_ang < 170 else 2.0)
                 along["dark", size_ang, tried_ang] = ScoresAlong(values, heights)
         return Probe({}, regions, dict.fromkeys(plan.sizes_ang, FIELD_ANG**2), 1, along)
 
-    sides = find_elongation(LengthSearch([200.0], (100.0, 400.0), 200.0), "dark", probe)
+    search = LengthSearch([200.0], (100.0, 400.0), 200.0)
 
-    assert sides == (Sides(200.0, 20.0) if is_found else None)
+    assert find_elongation(search, "dark", probe) is None

@@ -90,11 +90,9 @@ def find_elongation(
 def _refine(
     sides: Sides, search: LengthSearch, contrast: FixedContrast, probe: ProbeMicrographs
 ) -> Sides | None:
-    """Refine the sides.
+    """Refine the sides; return None if particles of the refined length do not look elongated.
 
-    A length at which the scores do not depend on the direction shows that the particles are
-    compact: then the result is None. The best length depends a little on the scale, and thus on the
-    assumed length.
+    The best length depends a little on the scale, and thus on the assumed length.
     """
     smallest_ang, largest_ang = search.limits_ang
     for ratios, rounds in ((_RATIOS, _MAX_ROUNDS), (_NEAR_RATIOS, _MAX_NEAR_ROUNDS)):
@@ -104,9 +102,9 @@ def _refine(
             is_close = max(best_ang / sides.length_ang, sides.length_ang / best_ang) < _CLOSE
             if is_close or not smallest_ang <= best_ang <= largest_ang:
                 break
-            width_ang, is_directional = _find_width(best_ang, contrast, probe)
+            width_ang, _ = _find_width(best_ang, contrast, probe)
             if width_ang is None:
-                return sides if is_directional else None
+                return None
             sides = Sides(best_ang, width_ang)
     return sides
 

@@ -7,7 +7,7 @@ The scores of the general model are highest near the size and contrast of the pa
 - `Evidence`: that evidence, and what follows from it.
 - `measure_size_evidence`: evidence of each size in one contrast, for the choice of the size.
 - `SizeEvidence`: that evidence at one size.
-- `prefer_given_size`: the evidence of sizes near a given one, less a penalty for the others.
+- `prefer_given_size`: the evidence of sizes, weighted by a prior around a given one.
 """
 
 import math
@@ -32,7 +32,7 @@ _SIZE_POWER = 0.25
 _NOISE_LOGITS = 0.0024
 _CLEAR_EVIDENCE = 3.0  # standard deviations of evidence that is not by chance
 # The prior of the scale is log-normal around a multiple of the given size.
-_BEST_SCALE, _LOG_SCALE_SD = 1.1, 0.85
+_BEST_SCALE, _LOG_SCALE_SD = 1.1, 1.0
 # Bright particles are rare, and dark ones have bright fringes and gaps between them.
 _MIN_RATIO = 1.15
 # Standard deviations by which bright must exceed dark, as peaks of noise are few and random, and
@@ -159,25 +159,23 @@ def measure_size_evidence(probe: Probe, contrast: FixedContrast) -> dict[float, 
 def prefer_given_size(
     by_size: Mapping[float, SizeEvidence], given_ang: float | None
 ) -> dict[float, float]:
-    """Subtract from the evidence of each size a penalty for being far from a given size.
-
-    The penalty is the logarithm of a log-normal prior, in standard deviations of the evidence of
-    the best size: it decides between sizes that the scores do not tell apart, and gives way to
-    clear evidence.
+    """Multiply the evidence of each size by a prior around a given size.
 
     Args:
         by_size: Evidence by size in ångströms.
         given_ang: Size of the particles, if it is given.
 
     Returns:
-        What remains of the evidence, at least 0, by size, ascending.
+        Weighted evidence, at least 0, by size, ascending.
     """
-    best = max(by_size.values(), key=lambda evidence: evidence.excess, default=None)
-    preferred = {}
-    for size, evidence in sorted(by_size.items()):
-        penalty = 0.0
-        if best is not None and given_ang is not None:
-            log_ratio = math.log(size / (_BEST_SCALE * given_ang))
-            penalty = best.deviation * (log_ratio / _LOG_SCALE_SD) ** 2 / 2
-        preferred[size] = max(0.0, evidence.excess - penalty)
-    return preferred
+    return {
+        size: max(0.0, evidence.excess) * _prior(size, given_ang)
+        for size, evidence in sorted(by_size.items())
+    }
+
+
+def _prior(size_ang: float, given_ang: float | None) -> float:
+    if given_ang is None:
+        return 1.0
+    log_ratio = math.log(size_ang / (_BEST_SCALE * given_ang))
+    return math.exp(-((log_ratio / _LOG_SCALE_SD) ** 2) / 2)
