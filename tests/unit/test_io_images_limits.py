@@ -106,6 +106,8 @@ def test_a_small_file_never_takes_much_memory(tmp_path, name):
     [
         ((8192, 8704, 1), "all pixels have the value 0"),
         ((32_768, 32_768, 1), "over the limit"),
+        ((2**28, 1, 1), "over the limit"),
+        ((1, 2**28, 1), "over the limit"),
         ((4096, 4096, 1500), "holds 1500 sections"),
     ],
 )

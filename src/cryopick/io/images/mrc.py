@@ -25,9 +25,11 @@ from cryopick.errors import MicrographError
 from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
+    MAX_SIDE,
     StoredImage,
     describe_pixel_size,
     find_expansion_fault,
+    is_too_large,
     plausible_pixel_size,
 )
 from cryopick.runs.atomic_write import atomic_write
@@ -110,7 +112,7 @@ def inspect_mrc(path: Path) -> StoredImage:
     image = _compare_size(image, header, size)
     if size < header.expected_bytes:
         return image
-    if math.prod(image.shape) > MAX_PIXELS:
+    if is_too_large(image.shape):
         return image if image.fault else replace(image, fault=_describe_excess(image))
     pixels = PixelFile(path, header.dtype, header.data_start, image.shape)
     return replace(image, pixels=pixels)
@@ -148,7 +150,9 @@ def open_mrc_volume(path: Path) -> tuple[PixelFile, float | None]:
 
 def _describe_excess(image: StoredImage) -> str:
     size = _format_size(image.shape)
-    return f"the header states {size} pixels, over the limit of {MAX_PIXELS}"
+    return (
+        f"the header states {size} pixels, over the limit of {MAX_PIXELS} or of {MAX_SIDE} a side"
+    )
 
 
 def _inspect_compressed(stream: GzipFile | BZ2File, kind: str, file_bytes: int) -> StoredImage:
@@ -162,7 +166,7 @@ def _inspect_compressed(stream: GzipFile | BZ2File, kind: str, file_bytes: int) 
         image, header = _describe_header(head, kind)
         if header is None or image.fault:
             return image
-        if math.prod(image.shape) > MAX_PIXELS:
+        if is_too_large(image.shape):
             return replace(image, fault=_describe_excess(image))
         fault = find_expansion_fault(header.expected_bytes, file_bytes)
         if fault:

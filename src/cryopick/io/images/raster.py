@@ -12,7 +12,13 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from cryopick.io.images.stored_image import MAX_PIXELS, StoredImage, find_expansion_fault
+from cryopick.io.images.stored_image import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    StoredImage,
+    find_expansion_fault,
+    is_too_large,
+)
 
 __all__ = ["inspect_raster"]
 
@@ -75,6 +81,8 @@ def _fault(mode: str, size: tuple[int, int]) -> str | None:
     if mode not in ("L", "I", "I;16", "I;16B", "I;16L"):
         return "is a colour image; convert it to greyscale"
     width, height = size
-    if width * height > MAX_PIXELS:
-        return f"has {width} x {height} pixels, over the limit of {MAX_PIXELS}"
+    if is_too_large((height, width)):
+        return (
+            f"has {width} x {height} pixels, over the limit of {MAX_PIXELS} or of {MAX_SIDE} a side"
+        )
     return None

@@ -6,10 +6,12 @@ the fault; `cryopick info` lists it.
 
 - `StoredImage`: the content.
 - `describe_pixel_size`, `plausible_pixel_size`: checks of the stated pixel size.
-- `MAX_PIXELS`: size of the largest image that is read.
+- `MAX_PIXELS`, `MAX_SIDE`: limits of the images that are read.
+- `is_too_large`: check an image against them.
 - `find_expansion_fault`: limit of the pixels that a compressed file may claim.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +20,16 @@ from cryopick.io.images.pixel_file import PixelFile
 
 __all__ = [
     "MAX_PIXELS",
+    "MAX_SIDE",
     "StoredImage",
     "describe_pixel_size",
     "find_expansion_fault",
+    "is_too_large",
     "plausible_pixel_size",
 ]
 
 MAX_PIXELS = 2**28  # 16384 x 16384, almost three times the largest detectors
+MAX_SIDE = 2**16  # whole rows are read at a time
 _UNCHECKED_BYTES = 1 << 26  # images up to 64 MiB are decoded whatever their compression
 _MAX_EXPANSION = 100  # pixel bytes per compressed byte; noise in micrographs keeps it below 20
 
@@ -71,6 +76,11 @@ def describe_pixel_size(x_ang: float, y_ang: float) -> tuple[str, ...]:
     if abs(x_ang - y_ang) > 0.01 * max(x_ang, y_ang):
         return (f"The pixel sizes along x ({x_ang:g} Å) and y ({y_ang:g} Å) differ by over 1 %.",)
     return ()
+
+
+def is_too_large(shape: tuple[int, ...]) -> bool:
+    """Check for an image with more pixels, or a longer side, than are read."""
+    return math.prod(shape) > MAX_PIXELS or max(shape, default=0) > MAX_SIDE
 
 
 def find_expansion_fault(pixel_bytes: int, file_bytes: int) -> str | None:

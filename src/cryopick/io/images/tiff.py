@@ -20,9 +20,11 @@ from tifffile import TiffFile, TiffPage
 from cryopick.io.images.pixel_file import PixelFile
 from cryopick.io.images.stored_image import (
     MAX_PIXELS,
+    MAX_SIDE,
     StoredImage,
     describe_pixel_size,
     find_expansion_fault,
+    is_too_large,
     plausible_pixel_size,
 )
 
@@ -135,8 +137,9 @@ def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
         return f"expected one greyscale image, found one of shape {tuple(page.shape)}"
     if page.dtype.kind not in "iuf" or page.bitspersample % 8:
         return f"has {page.bitspersample}-bit pixels; convert it to 8, 16 or 32 bits"
-    if page.shape[0] * page.shape[1] > MAX_PIXELS:
-        return f"has {page.shape[1]} x {page.shape[0]} pixels, over the limit of {MAX_PIXELS}"
+    if is_too_large(tuple(page.shape)):
+        size = f"{page.shape[1]} x {page.shape[0]}"
+        return f"has {size} pixels, over the limit of {MAX_PIXELS} or of {MAX_SIDE} a side"
     fault = find_expansion_fault(page.nbytes, file_bytes) if page.compression != 1 else None
     if fault:
         return fault
