@@ -194,6 +194,20 @@ def measure_gallery(page: Page) -> None:
     print(f"gallery scroll: {1000 / np.mean(frames):.0f} frames a second")
     page.locator("[data-test=crops]").focus()
     report("key to the next paint of the gallery", press_keys(page, ["ArrowRight"] * 20))
+    report("accept or reject key to its next paint", press_keys(page, ["y", "n"] * 5))
+    page.wait_for_timeout(3000)
+    shorter = [page.evaluate(REJECT) for _ in range(10)]
+    report("reject key to the shorter list, saved and loaded again", shorter)
+
+
+REJECT = """async () => {
+    const total = document.querySelector("[data-test=gallery-total]");
+    const [before, began] = [total.textContent, performance.now()];
+    const press = new KeyboardEvent("keydown", {key: "n", code: "KeyN", bubbles: true});
+    document.querySelector("[data-test=crops]").dispatchEvent(press);
+    while (total.textContent === before) await new Promise(requestAnimationFrame);
+    return performance.now() - began;
+}"""
 
 
 def measure_candidates(page: Page, folder: Path, mics: Path, pixel_size_ang: float) -> None:

@@ -3,19 +3,19 @@
 import functools
 import http.server
 import itertools
-import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.browser.driver import Driver, Server
+from playwright.sync_api import expect
+from tests.browser.driver import TIMEOUT_S, Driver, Server
 
 from cryopick.io.images.mrc import write_mrc
 
 PIXEL_ANG, DIAMETER_ANG = 4.0, 100.0
 STATIC = Path(__file__).parents[2] / "src" / "cryopick" / "web" / "static"
-TIMEOUT_S = float(os.environ.get("BROWSER_TIMEOUT_S", "10"))  # more for a machine in heavy use
+expect.set_options(timeout=1000 * TIMEOUT_S)
 
 
 def particles(seed, side=512, count=24):
@@ -67,15 +67,27 @@ def server(tmp_path_factory, studio, chromium):
 
 
 @pytest.fixture
-def own_server(tmp_path, studio, chromium):
-    """A server of the test's own, to be killed and started again."""
-    begun = Server(tmp_path / "proj.cryopick", "-m", str(studio), log=tmp_path / "server.log")
-    yield begun
-    begun.stop()
+def start_server(chromium):
+    """Start servers of the test's own; they end after its pages, which would miss them."""
+    begun = []
+
+    def start(*words, **settings):
+        begun.append(Server(*words, **settings))
+        return begun[-1]
+
+    yield start
+    for server in begun:
+        server.stop()
 
 
 @pytest.fixture
-def make_page(browser, request):
+def own_server(tmp_path, studio, start_server):
+    """A server of the test's own, to be killed and started again."""
+    return start_server(tmp_path / "proj.cryopick", "-m", str(studio), log=tmp_path / "server.log")
+
+
+@pytest.fixture
+def make_page(browser, request, start_server):  # servers of the test end after its pages
     """Pages that must ask nobody but their server, and must not complain.
 
     A test that provokes messages names parts of them in `make_page.expected`. They are compared

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 LINK = re.compile(r"(https?://\S+?/)#t=(\S+)")
+TIMEOUT_S = float(os.environ.get("BROWSER_TIMEOUT_S", "30"))  # a machine may be in heavy use
 STEPS = {
     "data": "Micrographs",
     "label": "Label",
@@ -19,35 +20,54 @@ STEPS = {
     "export": "Export",
 }
 
-SHORTEN = (
-    "from cryopick.web.jobs.commands import PRESETS; "
-    "PRESETS.update({{k: (title, ('--steps', '{steps}')) for k, (title, _) in PRESETS.items()}})"
-)
+# The image has arrived, and two frames later nothing is left to draw.
+PAINTED = """async () => {
+    const store = await import(document.baseURI + "js/store.js");
+    const {stage} = await import(document.baseURI + "js/viewer/viewer.js");
+    for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame);
+    const {plane, frame, tiles} = stage.now;
+    const hasTiles = tiles.wanted.every((key) => tiles.tiles.get(key)?.bytes);
+    if (store.loading.value || !plane || frame || !hasTiles) return false;
+    await new Promise(requestAnimationFrame);
+    return true;
+}"""
+
+# Programs that change the server before it starts: a training of any duration takes some steps;
+# any run takes its picks from a table.
+SHORT_TRAINING = """
+from cryopick.web.jobs.commands import PRESETS
+PRESETS.update({{k: (title, ("--steps", "{}")) for k, (title, _) in PRESETS.items()}})
+"""
+GIVEN_PICKS = """
+from cryopick.web.jobs import commands
+def write_plan(folder, *_, **__):
+    words = ["convert", {!r}, "-o", str(folder / "picks.json"), "--force"]
+    commands.write_plan(folder, {{"commands": [words], "on_stop": [], "begin": 0}})
+commands._write_new_plan = write_plan
+"""
 
 
 class Server:
     """`cryopick label` on a project, in a process of its own; it ends with `stop` or `kill`.
 
-    With `steps`, a training of any duration takes so many steps.
+    `change` is a program that changes the server before it starts.
     """
 
-    def __init__(self, project, *words, port=0, log, env=None, link=True, steps=None):
-        self.project, self.words, self.log, self.steps = Path(project), words, Path(log), steps
+    def __init__(self, project, *words, port=0, log, env=None, link=True, change=""):
+        self.project, self.words, self.log, self.change = Path(project), words, Path(log), change
         self.env = None if env is None else {**os.environ, **env}
         self.link_works = link  # it may be meant for a proxy that is not there yet
         self.start(port)
 
     def start(self, port=0):
         words = ["label", str(self.project), "--no-browser", "--port", str(port), *self.words]
-        program = "from cryopick.cli import main; main()"
-        if self.steps:
-            program = f"{SHORTEN.format(steps=self.steps)}; {program}"
+        program = f"{self.change}\nfrom cryopick.cli import main; main()"
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program, *words], stdout=out, stderr=out, env=self.env
             )
         before = time.monotonic()
-        while time.monotonic() - before < 60:
+        while time.monotonic() - before < max(60, TIMEOUT_S):
             said = LINK.findall(self.log.read_text())
             if said and (not self.link_works or self._answers(said[-1][0])):
                 self.url, self.token = said[-1]
@@ -134,14 +154,39 @@ class Driver:
         )
         return self.page.evaluate(script, argument)
 
-    def until(self, function, argument=None, timeout_s=20):
+    def until(self, function, argument=None, timeout_s=TIMEOUT_S):
         """Wait until a function returns true; the page's own policy forbids Playwright's way."""
         before = time.monotonic()
         while not self.page.evaluate(function, argument):
-            limit_s = max(timeout_s, float(os.environ.get("BROWSER_TIMEOUT_S", "0")))
-            assert time.monotonic() - before < limit_s, function
+            assert time.monotonic() - before < max(timeout_s, TIMEOUT_S), function
             self.page.wait_for_timeout(50)
         return self
+
+    def wait_for(self, read, is_right, timeout_s=TIMEOUT_S):
+        """Read a value until it is right; return it, or the last one when the time is over."""
+        before = time.monotonic()
+        while not is_right(value := read()) and time.monotonic() - before < timeout_s:
+            self.page.wait_for_timeout(50)
+        return value
+
+    def wait_for_value(self, read, expected):
+        """Read a value until it is the expected one; return it, or the last one."""
+        return self.wait_for(read, lambda value: value == expected)
+
+    def painted(self):
+        """Wait until the micrograph and what was asked for last are on the screen."""
+        return self.until(PAINTED)
+
+    def quiet(self):
+        """Wait until the page has asked the server for nothing during 300 ms."""
+        count = "performance.getEntriesByType('resource').length"
+        return self.until(
+            f"""async () => {{
+                const before = {count};
+                await new Promise((wake) => setTimeout(wake, 300));
+                return before === {count};
+            }}"""
+        )
 
     def place(self, x, y):
         """Return the window position of a pixel of the micrograph."""
@@ -183,7 +228,7 @@ class Driver:
 
     def saved(self):
         """Wait until the server has every edit."""
-        self.page.locator(".saved", has_text="All saved").wait_for(timeout=20_000)
+        self.page.locator(".saved", has_text="All saved").wait_for()
         return self
 
     def labels(self, kind=None):

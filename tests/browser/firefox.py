@@ -21,7 +21,14 @@ PREFERENCES = {
     "browser.safebrowsing.malware.enabled": False,
     "extensions.update.enabled": False,
 }
-_SPECIAL = {"Enter": "\ue007", "Tab": "\ue004", "Escape": "\ue00c", "Control": "\ue009"}
+_SPECIAL = {
+    "Enter": "\ue007",
+    "Tab": "\ue004",
+    "Escape": "\ue00c",
+    "Control": "\ue009",
+    "Shift": "\ue008",
+    "ArrowRight": "\ue014",
+}
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # key of an element in the protocol
 # The first visible element of a selector whose text or label contains a text.
 _FIND = """const [selector, text] = arguments;
@@ -141,7 +148,11 @@ class Firefox:
     def close(self):
         self.socket.close()
         self.process.terminate()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(20)
 
     def _perform(self, kind, *actions):
         sequence = {"type": kind, "id": kind, "actions": actions}

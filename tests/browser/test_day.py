@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.browser.driver import Server
+from playwright.sync_api import expect
+from tests.browser.driver import SHORT_TRAINING
 
 from cryopick.io.tables.pick_tables import read_picks
 
@@ -49,11 +50,11 @@ def micrographs(tmp_path):
 
 
 @pytest.fixture
-def day(tmp_path, chromium):
-    """A server with an empty project; it outlives the page."""
-    server = Server(tmp_path / "day.cryopick", log=tmp_path / "log", steps=6)
-    yield server
-    server.stop()
+def day(tmp_path, start_server):
+    """A server with an empty project."""
+    return start_server(
+        tmp_path / "day.cryopick", log=tmp_path / "log", change=SHORT_TRAINING.format(6)
+    )
 
 
 class StraightPath:
@@ -72,8 +73,8 @@ class StraightPath:
     def follow(self, text):
         """Press the one highlighted button, which must have this text."""
         button = self.page.locator("button.primary:visible")
-        assert button.count() == 1, button.all_inner_texts()
-        assert re.search(text, button.inner_text()), button.inner_text()
+        expect(button).to_have_count(1)
+        expect(button).to_have_text(re.compile(text))
         button.click()
 
     def shoot(self, name):
@@ -115,7 +116,6 @@ def test_the_straight_path_with_real_micrographs_and_the_general_model(day, make
     path.expect("That is enough for a first model", "07-enough")
 
     path.follow("Train a model")
-    page.get_by_label("Duration").select_option("quick")
     if SHOTS:
         path.shoot("08-train")
     path.follow("Start training")

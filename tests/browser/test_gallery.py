@@ -127,6 +127,26 @@ def test_selected_crops_are_accepted_rejected_and_restored_with_one_undo(user):
     assert judged(user) == before
 
 
+def test_a_crop_is_accepted_by_key_while_the_list_is_loading(user):
+    open_gallery(user)
+    before = judged(user)
+    held = []
+    user.page.route("**/api/gallery*", lambda route: held.append(route))
+    user.page.get_by_label("Order of the crops").select_option("score-asc")
+    user.wait_for(lambda: held, bool)
+    user.page.locator("[data-test=crops]").focus()
+    user.key("y")
+    user.page.unroute("**/api/gallery*")
+    for route in held:
+        route.continue_()
+    user.page.locator("#crop-0.accepted").wait_for()
+    accepted = judged(user.saved())
+    user.key("Control+z").saved()
+
+    assert accepted == (before[0] + 1, before[1])
+    assert judged(user) == before
+
+
 def test_the_undo_of_clear_restores_position_kind_and_source(user, server):
     open_gallery(user)
     item = user.module("gallery_items.js", "(m) => m.itemAt(2)")
@@ -184,14 +204,9 @@ def rings(user):
     )
 
 
-def wait_for_rings(user, is_right, tries=100):
+def wait_for_rings(user, is_right):
     """Return the coloured pixels of the thumbnails once they are right, or else the last ones."""
-    for _ in range(tries):
-        found = rings(user)
-        if is_right(found):
-            break
-        user.page.wait_for_timeout(50)
-    return found
+    return user.wait_for(lambda: rings(user), is_right)
 
 
 def test_the_wall_follows_the_threshold(user):
@@ -231,12 +246,14 @@ def test_a_thumbnail_leads_to_its_micrograph_and_back(user):
     user.until("() => document.querySelectorAll('#wall-4.at').length === 1")
 
 
-def test_a_deleted_run_is_no_longer_compared(user, server):
+def test_a_deleted_run_is_no_longer_compared(user, server, make_page):
     open_gallery(user)
     order = user.page.get_by_label("Order of the crops")
     order.select_option("disagreement")
     user.page.get_by_label("Other run").wait_for()
     other = user.page.get_by_label("Other run").input_value()
+    user.page.locator("#crop-0 span", has_text="/").wait_for()
+    make_page.expected.append("404")  # a request for the run may still be on its way
     server.ask("DELETE", f"runs/{other}")
     user.until("() => document.querySelector('[aria-label=\"Other run\"]') === null")
     chosen = order.input_value()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from tests.browser.conftest import DIAMETER_ANG, PIXEL_ANG, particles
-from tests.browser.driver import Server
 
 from cryopick.io.tables.pick_tables import write_picks
 from cryopick.picks import Picks, concatenate
@@ -28,11 +28,9 @@ def four(tmp_path, studio):
 
 
 @pytest.fixture
-def empty(tmp_path, chromium):
+def empty(tmp_path, start_server):
     """A server on an empty project."""
-    begun = Server(tmp_path / "path.cryopick", log=tmp_path / "log")
-    yield begun
-    begun.stop()
+    return start_server(tmp_path / "path.cryopick", log=tmp_path / "log")
 
 
 def shoot(user, name):
@@ -42,9 +40,9 @@ def shoot(user, name):
 
 def highlighted(user):
     """Return the text of the one highlighted button."""
-    buttons = user.page.locator("button.primary:visible")
-    assert buttons.count() == 1, buttons.all_inner_texts()
-    return buttons.inner_text()
+    button = user.page.locator("button.primary:visible")
+    expect(button).to_have_count(1)
+    return button.inner_text()
 
 
 def follow(user):
@@ -99,7 +97,7 @@ EVENTS = [
 
 
 @pytest.fixture
-def picked(tmp_path, four, chromium):
+def picked(tmp_path, four, start_server):
     """A server on a project in which a run has picked the particles of four micrographs."""
     project, run, tables = create_project(tmp_path / "picked.cryopick", four)
     write_picks(concatenate(tables), project.runs.folder(run) / "picks.json")
@@ -107,9 +105,7 @@ def picked(tmp_path, four, chromium):
     project.runs.take_picks(run)
     project.runs.change(run, state="done")
     project.close()
-    begun = Server(tmp_path / "picked.cryopick", log=tmp_path / "log")
-    yield begun
-    begun.stop()
+    return start_server(tmp_path / "picked.cryopick", log=tmp_path / "log")
 
 
 def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(picked, make_page):
@@ -129,9 +125,9 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     for key in "yyn":
         before = candidate.get_by_role("heading").inner_text()
         user.key(key)
-        page.wait_for_function(
+        user.until(
             "before => document.querySelector('[aria-label=Candidate] h2')?.innerText !== before",
-            arg=before,
+            before,
         )
     user.saved()
     said.filter(has_text="2 of 25 particles").wait_for()
@@ -155,11 +151,11 @@ def test_candidates_are_accepted_and_rejected_by_key_until_there_are_enough(pick
     shoot(user, "6-train-page")
     assert page.get_by_label("Particles per micrograph").input_value() == ""
     progress = page.get_by_label("Progress", exact=True)
-    assert "Bright particles were found." in progress.inner_text()
-    assert progress.locator(".chart").get_attribute("aria-label") == (
-        "Loss: First network 0.700, Second network 0.500"
+    expect(progress).to_contain_text("Bright particles were found.")
+    expect(progress.locator(".chart")).to_have_attribute(
+        "aria-label", "Loss: First network 0.700, Second network 0.500"
     )
-    assert progress.locator(".chart circle").count() == 4
+    expect(progress.locator(".chart circle")).to_have_count(4)
 
 
 @pytest.fixture
@@ -172,7 +168,7 @@ def process():
 
 
 def test_further_candidates_follow_when_other_micrographs_are_picked(
-    tmp_path, four, process, make_page, chromium
+    tmp_path, four, process, make_page, start_server
 ):
     project, run, tables = create_project(tmp_path / "picking.cryopick", four)
     folder = project.runs.folder(run)
@@ -184,26 +180,26 @@ def test_further_candidates_follow_when_other_micrographs_are_picked(
     pid = {"pid": process.pid, "pid_started": float(stat[19])}
     project.runs.change(run, state="running", started=1.0, **pid)
     project.close()
-    server = Server(tmp_path / "picking.cryopick", log=tmp_path / "log")
-    try:
-        user = make_page(server).open().step("label")
-        said = user.page.locator("[data-test=guide]")
-        user.module("candidates.js", "(m, run) => m.begin(run)", run)
-        candidate = user.page.get_by_label("Candidate", exact=True)
-        for number in range(1, 7):  # as many as are listed of one micrograph
-            candidate.get_by_role("heading", name=f"Candidate {number} of 6").wait_for()
-            user.key("y")
-        said.filter(has_text="The next candidates follow").wait_for()
-        user.step("train")
-        user.page.locator("[data-test=time-left]", has_text="left").wait_for()
-        user.step("export")
-        user.page.locator("[data-test=still-running]").wait_for()
-        user.step("label")
-        (folder / "all.json").rename(folder / "picks.json")
-        process.kill()
-        process.wait()
-        candidate.get_by_role("heading", name="Candidate 1 of").wait_for()
+    server = start_server(tmp_path / "picking.cryopick", log=tmp_path / "log")
+    user = make_page(server)
+    # A page that sees the first picks arrive would show candidates by itself.
+    user.wait_for(lambda: server.ask("GET", "state")["runs"][0]["has_picks"], bool)
+    user.open().step("label")
+    said = user.page.locator("[data-test=guide]")
+    user.module("candidates.js", "(m, run) => m.begin(run)", run)
+    candidate = user.page.get_by_label("Candidate", exact=True)
+    for number in range(1, 7):  # as many as are listed of one micrograph
+        candidate.get_by_role("heading", name=f"Candidate {number} of 6").wait_for()
+        user.key("y")
+    said.filter(has_text="The next candidates follow").wait_for()
+    user.step("train")
+    user.page.locator("[data-test=time-left]", has_text="left").wait_for()
+    user.step("export")
+    user.page.locator("[data-test=still-running]").wait_for()
+    user.step("label")
+    (folder / "all.json").rename(folder / "picks.json")
+    process.kill()
+    process.wait()
+    candidate.get_by_role("heading", name="Candidate 1 of").wait_for()
 
-        assert user.module("store.js", "(m) => m.candidate.value.mid") == 2
-    finally:
-        server.stop()
+    assert user.module("store.js", "(m) => m.candidate.value.mid") == 2

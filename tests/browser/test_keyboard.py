@@ -1,5 +1,7 @@
 """Labels, threshold and navigation work without a pointer."""
 
+from playwright.sync_api import expect
+
 
 def test_three_particles_are_labelled_with_the_keyboard(user):
     page = user.page
@@ -78,5 +80,5 @@ def test_edits_are_announced_to_screen_readers(user):
     user.page.locator("[data-test=stage]").focus()
     user.key("Enter")
 
-    announcement = user.page.locator("[aria-live=polite].sr").inner_text()
-    assert announcement == "particle added, 1 on this micrograph"
+    announcement = user.page.locator("[aria-live=polite].sr")
+    expect(announcement).to_have_text("particle added, 1 on this micrograph")

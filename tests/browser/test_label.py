@@ -69,8 +69,8 @@ def test_the_diameter_is_measured_on_a_particle(user):
 
     assert after == pytest.approx(60 * PIXEL_ANG, rel=0.03)
     assert near(user.stored("pos"), [(300, 300)], 1.5)
-    user.page.wait_for_timeout(300)  # saved after the pointer rests
-    assert user.fetch("state")["diameter_ang"] == after
+    # Saved after the pointer rests.
+    assert user.wait_for_value(lambda: user.fetch("state")["diameter_ang"], after) == after
 
 
 def test_an_exclusion_region_is_stored_and_deleted(user):
@@ -106,6 +106,7 @@ def test_undo_returns_to_the_micrograph_of_the_edit(user, fresh):
     user.micrograph("mic_23").key("Control+z").saved()
 
     user.page.locator(".foot", has_text=fresh).wait_for()
+    user.page.locator("[data-test=label-count]", has_text="0 particles").wait_for()
     assert user.labels() == []
 
 
@@ -142,6 +143,6 @@ def test_counts_in_the_list_are_updated(user, fresh):
     for position in POSITIONS:
         user.click(*position)
 
-    assert "3 labels" in user.page.locator(".list .row", has_text=fresh).inner_text()
+    user.page.locator(".list .row", has_text=fresh).filter(has_text="3 labels").wait_for()
     of_all = str(user.saved().fetch("state")["n_labels"])
     user.page.locator("nav.steps button", has_text="Label").filter(has_text=of_all).wait_for()

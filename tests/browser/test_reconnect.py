@@ -89,12 +89,9 @@ def test_verdicts_of_a_closed_tab_are_sent_from_another_one(own_server, make_pag
     user.page = other
     user.open()
 
-    for _ in range(100):
-        items = own_server.ask("GET", f"review?run={run}")["items"]
-        if not items:
-            break
-        user.page.wait_for_timeout(50)
-    assert items == []
+    assert (
+        user.wait_for_value(lambda: own_server.ask("GET", f"review?run={run}")["items"], []) == []
+    )
 
 
 def test_read_only_beside_a_running_server_gives_a_link_that_allows_no_change(

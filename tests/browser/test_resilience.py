@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.client
 import http.server
+import json
 import os
 import re
 import resource
@@ -82,6 +83,18 @@ def test_a_full_disk_is_reported_and_labels_are_saved_when_there_is_space(own_se
     assert len(user.stored("pos")) == len(PLACES)
 
 
+def test_a_change_before_the_page_receives_events_is_shown(make_page, server, fresh):
+    user, held = make_page(), []
+    user.page.route("**/api/events", lambda route: held.append(route))
+    user.open().step("label").micrograph(fresh)
+    mid = user.module("store.js", "(m) => m.micrograph.value.id")
+    server.ask("POST", "ops", {"ops": [{"op": "add", "cid": "q", "id": "q", "mid": mid} | AT]})
+    user.wait_for(lambda: held, bool)
+    held[0].continue_()
+
+    user.page.locator("[data-test=label-count]", has_text="1 particle").wait_for()
+
+
 @pytest.mark.usefixtures("lost_connection")
 def test_a_page_that_missed_events_catches_up(make_page, fresh):
     one = make_page().open().step("label").micrograph(fresh)
@@ -90,8 +103,8 @@ def test_a_page_that_missed_events_catches_up(make_page, fresh):
     one.click(*PLACES[0])
     other.click(*PLACES[1]).saved()
     one.page.context.set_offline(False)
-    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
-    other.page.locator("[data-test=label-count]", has_text="2 particles").wait_for(timeout=30_000)
+    one.page.locator("[data-test=label-count]", has_text="2 particles").wait_for()
+    other.page.locator("[data-test=label-count]", has_text="2 particles").wait_for()
 
     assert one.saved().labels() == other.labels()
 
@@ -130,20 +143,17 @@ def test_a_second_server_of_a_project_prints_the_link_of_the_first(own_server):
     assert "Traceback" not in elsewhere.stderr
 
 
-def test_a_project_that_is_open_read_only_accepts_no_edit(own_server, tmp_path, make_page):
+def test_a_project_that_is_open_read_only_accepts_no_edit(
+    own_server, tmp_path, make_page, start_server
+):
     own_server.ask("POST", "ops", {"ops": [{"op": "add", "cid": "c", "id": "l", "mid": 1} | AT]})
     own_server.stop()
-    looker = Server(own_server.project, "--read-only", log=tmp_path / "look.log")
-    try:
-        user = make_page(looker).open().step("label").micrograph("mic_00")
-        user.page.locator(".head", has_text="Read-only").wait_for()
-        user.key("p").click(*PLACES[0]).key("Control+z").look_at(200, 200, 2)
-        labels, stored = user.labels(), user.stored()
-        user.page.context.close()
-    finally:
-        looker.stop()
+    looker = start_server(own_server.project, "--read-only", log=tmp_path / "look.log")
+    user = make_page(looker).open().step("label").micrograph("mic_00")
+    user.page.locator(".head", has_text="Read-only").wait_for()
+    user.key("p").click(*PLACES[0]).key("Control+z").look_at(200, 200, 2)
 
-    assert labels == stored == [(255.0, 300.0)]
+    assert user.labels() == user.stored() == [(255.0, 300.0)]
 
 
 def test_the_page_works_without_webgl(browser, chromium, server):
@@ -228,23 +238,17 @@ def reach_through(proxy, server, prefix, make_page):
     return make_page(outside).open().step("label").micrograph("mic_07")
 
 
-def test_the_page_works_behind_a_prefix(tmp_path, studio, proxy, make_page):
+def test_the_page_works_behind_a_prefix(tmp_path, studio, proxy, start_server, make_page):
     prefix = "/node/host/8000"
     base = f"http://127.0.0.1:{proxy.server_port}{prefix}"
     words = ["-m", str(studio), "--base-url", base]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Server(tmp_path / "p.cryopick", *words, port=port, log=tmp_path / "log", link=False)
+    server = start_server(tmp_path / "p.cryopick", *words, log=tmp_path / "log", link=False)
+    port = json.loads((server.project / "access.json").read_text())["port"]
     proxy.inside = lambda: socket.create_connection(("127.0.0.1", port))
-    try:
-        user = reach_through(proxy, server, prefix, make_page).click(*PLACES[0]).saved()
-        stored, cookies = user.stored("pos"), user.page.context.cookies()
-        user.page.context.close()
-    finally:
-        server.stop()
+    user = reach_through(proxy, server, prefix, make_page).click(*PLACES[0]).saved()
 
-    assert len(stored) == 1
-    assert [cookie["path"] for cookie in cookies] == [f"{prefix}/"]
+    assert len(user.stored("pos")) == 1
+    assert [cookie["path"] for cookie in user.page.context.cookies()] == [f"{prefix}/"]
 
 
 def test_the_page_works_over_a_socket_that_its_owner_alone_can_reach(
@@ -273,7 +277,7 @@ def test_the_page_works_over_a_socket_that_its_owner_alone_can_reach(
     assert not file.exists()
 
 
-def test_the_page_is_complete_in_an_installed_wheel(tmp_path, studio, chromium, make_page):
+def test_the_page_is_complete_in_an_installed_wheel(tmp_path, studio, start_server, make_page):
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
         check=True,
@@ -285,15 +289,10 @@ def test_the_page_is_complete_in_an_installed_wheel(tmp_path, studio, chromium, 
     where = "import cryopick; print(cryopick.__file__)"
     found = subprocess.check_output([sys.executable, "-c", where], env=place, text=True)
     assert Path(found).is_relative_to(tmp_path)
-    server = Server(tmp_path / "p", "-m", str(studio), log=tmp_path / "log", env=place)
-    try:
-        user = make_page(server).open().step("label").micrograph("mic_00").click(*PLACES[0]).saved()
-        stored = user.stored("pos")
-        user.page.context.close()
-    finally:
-        server.stop()
+    server = start_server(tmp_path / "p", "-m", str(studio), log=tmp_path / "log", env=place)
+    user = make_page(server).open().step("label").micrograph("mic_00").click(*PLACES[0]).saved()
 
-    assert len(stored) == 1
+    assert len(user.stored("pos")) == 1
 
 
 def test_every_module_is_preloaded():

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from tests.browser.conftest import particles
 from tests.browser.driver import Server
 
@@ -73,7 +74,7 @@ def test_one_to_one_shows_single_pixels_of_a_large_micrograph(make_page, ratio):
                 && wanted.every((key) => tiles.get(key)?.bytes?.length > 0);
         }"""
     )
-    user.page.wait_for_timeout(200)
+    user.painted()
 
     image = np.asarray(Image.open(io.BytesIO(user.page.screenshot())).convert("L")).astype(int)
 
@@ -117,12 +118,11 @@ def test_a_micrograph_that_cannot_be_shown_says_so_and_takes_no_clicks(make_page
 
 
 def test_the_score_map_is_blended_over_the_image_by_key(make_page):
-    user = make_page().open().step("inspect").micrograph("b_disc")
-    user.page.wait_for_timeout(500)
+    user = make_page().open().step("inspect").micrograph("b_disc").painted()
     plain, _ = shot(user)
     user.key("s")
     user.until("() => performance.getEntriesByName('scores-shown').length > 0", timeout_s=60)
-    user.page.wait_for_timeout(200)
+    user.painted()
     blended, _ = shot(user)
     opacity = user.module("store.js", "(m) => m.scoreOpacity.value")
     user.key("s").key("s")
@@ -135,27 +135,21 @@ def test_the_score_map_is_blended_over_the_image_by_key(make_page):
 
 
 def test_the_denoised_view_is_smoother_than_the_raw_one(make_page):
-    user = make_page().open().step("label").micrograph("b_disc").key("Alt+1")
-    user.page.wait_for_timeout(500)
+    user = make_page().open().step("label").micrograph("b_disc").key("Alt+1").painted()
 
     def noise():
         return np.abs(np.diff(shot(user)[0][100:300, 100:300])).mean()
 
     raw = noise()
     user.key("Alt+3")
-    denoised = raw
-    for _ in range(300):  # it takes some seconds
-        denoised = noise()
-        if denoised < raw / 2:
-            break
-        user.page.wait_for_timeout(200)
+    denoised = user.wait_for(noise, lambda now: now < raw / 2, timeout_s=120)  # takes some seconds
     user.key("Alt+2")
 
     assert 0 < denoised < raw / 2
 
 
 def test_boxes_have_a_size_of_their_own(make_page):
-    user = make_page().open().step("inspect").micrograph("b_disc")
+    user = make_page().open().step("inspect").micrograph("b_disc").painted()
     plain, _ = shot(user)
     user.page.get_by_label("Box size, px").fill("60")
     user.page.get_by_label("Box size, px").press("Tab")
@@ -163,8 +157,7 @@ def test_boxes_have_a_size_of_their_own(make_page):
     user.page.get_by_label("Box size, px").fill("-5")
     user.page.get_by_label("Box size, px").press("Tab")
     user.page.locator(".toast", has_text="-5 is not used").wait_for()
-    user.key("Shift+B")
-    user.page.wait_for_timeout(200)
+    user.key("Shift+B").painted()
     boxed, _ = shot(user)
     state = user.fetch("state")
     user.page.get_by_role("button", name="Reset", exact=True).click()
@@ -196,8 +189,10 @@ def test_a_small_window_shows_a_usable_micrograph(make_page, size):
         page.get_by_role("button", name="Hide steps and list").click()
     open_stage = user.page.locator("[data-test=stage]").bounding_box()
     user.key("\\")
-    user.page.wait_for_timeout(200)
-    folded = user.page.locator("[data-test=stage]").bounding_box()
+    folded = user.wait_for(
+        user.page.locator("[data-test=stage]").bounding_box,
+        lambda box: box["width"] >= 0.95 * width,
+    )
 
     assert open_stage["width"] >= 0.45 * width
     assert open_stage["height"] >= 0.6 * height
@@ -205,23 +200,17 @@ def test_a_small_window_shows_a_usable_micrograph(make_page, size):
     assert user.page.evaluate("document.documentElement.scrollHeight") <= height
 
 
-def test_micrographs_are_filtered_by_what_a_list_states(make_page, tmp_path, studio):
+def test_micrographs_are_filtered_by_what_a_list_states(make_page, tmp_path, start_server, studio):
     rows = "".join(f"{studio}/mic_{n:02d}.mrc {3 + n}\n" for n in range(4))
     head = "data_\nloop_\n_rlnMicrographName #1\n_rlnCtfMaxResolution #2\n"
     (tmp_path / "ctf.star").write_text(head + rows)
-    listed = Server(tmp_path / "p", "-m", str(tmp_path / "ctf.star"), log=tmp_path / "log")
-    try:
-        user = make_page(listed).open().step("label")
-        user.page.get_by_text("Filter", exact=True).click()
-        user.page.get_by_label("CTF resolution, maximum").fill("4.5")
-        user.page.get_by_label("CTF resolution, maximum").press("Tab")
-        user.until("() => document.querySelectorAll('.list .row').length === 2")
-        names = user.page.locator(".list .row .file").all_inner_texts()
-        user.page.goto("about:blank")
-    finally:
-        listed.stop()
+    listed = start_server(tmp_path / "p", "-m", str(tmp_path / "ctf.star"), log=tmp_path / "log")
+    user = make_page(listed).open().step("label")
+    user.page.get_by_text("Filter", exact=True).click()
+    user.page.get_by_label("CTF resolution, maximum").fill("4.5")
+    user.page.get_by_label("CTF resolution, maximum").press("Tab")
 
-    assert names == ["mic_00", "mic_01"]
+    expect(user.page.locator(".list .row .file")).to_have_text(["mic_00", "mic_01"])
 
 
 def test_files_are_imported_with_a_preview_and_conversions(make_page, own_server, tmp_path):
@@ -239,7 +228,6 @@ def test_files_are_imported_with_a_preview_and_conversions(make_page, own_server
     user.page.get_by_label("Binning").press("Tab")
     user.page.locator("[data-test=import-preview][aria-label*='24 positions']").wait_for()
     user.page.locator("[data-test=import-count]", has_text="72").wait_for()
-    user.page.wait_for_timeout(500)
     user.page.locator("dialog footer .primary").click()
     user.page.locator(".toast", has_text="72 particles imported").wait_for()
 

@@ -10,7 +10,7 @@ import { cycleOpacity } from "./score_layer.js";
 import * as session from "./session.js";
 import * as store from "./store.js";
 import { toImage } from "./viewer/view.js";
-import { closeOutline, press, removeAt, stage } from "./viewer/viewer.js";
+import { closeOutline, forgetRuler, press, removeAt, stage } from "./viewer/viewer.js";
 
 const NAMES = /** @type {Record<string, string>} */ ({ pos: "particle", neg: "not a particle", polygon: "exclude" });
 const VIEWS = /** @type {Record<string, string>} */ ({ 1: "raw", 2: "filtered", 3: "denoised" });
@@ -33,6 +33,7 @@ const ACTIONS_BY_NAME = {
     store.tool.value = which;
     if (which !== "polygon") store.outline.value = null;
     store.ruler.value = null;
+    forgetRuler();
     store.announce(`tool: ${NAMES[which] ?? which}`);
   },
   undo: () => (store.step.value === "review" ? review.undoAnswer() : follow(edits.undo())),

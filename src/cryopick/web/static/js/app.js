@@ -35,7 +35,7 @@ import * as session from "./session.js";
 import { estimateSize } from "./size.js";
 import * as store from "./store.js";
 import { allSent } from "./unsaved_verdicts.js";
-import { stage } from "./viewer/viewer.js";
+import { focusStage, stage } from "./viewer/viewer.js";
 import { count } from "./widgets.js";
 
 /** Show the error of a user's request if it fails; an earlier one is closed. @param {Promise<unknown>} work */
@@ -94,7 +94,7 @@ function follow(id) {
   if (id !== "estimate") store.ruler.value = null;
   if (id === "estimate") estimate();
   else if (id === "add" || id === "pixel") go("data");
-  else if (id === "size") (go("label"), act("tool.ruler"));
+  else if (id === "size") (go("label"), act("tool.ruler"), focusStage());
   else if (id === "general") pickFirst();
   else if (id === "clicks") ((clicksOnly.value = true), go("label"));
   else if (id === "click" || id === "accept") go("label");

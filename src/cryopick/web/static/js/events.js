@@ -5,8 +5,8 @@ import { address, ask, NO_RESPONSE } from "./api.js";
 import * as store from "./store.js";
 
 /** @param {Record<string, (data: never) => void>} handlers  by name of event
- * @param {() => void} onReconnect  called when the stream was interrupted and events may be missing */
-export function listenToServer(handlers, onReconnect) {
+ * @param {(again: boolean) => void} onOpen  called when the stream opens, for the first time or again: earlier events may be missing */
+export function listenToServer(handlers, onOpen) {
   /** @type {EventSource | null} */
   let source = null;
   let opened = 0;
@@ -16,7 +16,7 @@ export function listenToServer(handlers, onReconnect) {
     source.onopen = () => {
       store.connected.value = true;
       store.settle(NO_RESPONSE);
-      if (opened++) onReconnect();
+      onOpen(opened++ > 0);
     };
     source.onerror = () => {
       store.connected.value = false;

@@ -31,8 +31,8 @@ export const anchor = { at: 0 };
 
 /** @type {Map<number, Item[]>} */
 let pages = new Map();
-/** @type {Set<number>} */
-let loading = new Set();
+/** @type {Map<number, Promise<void>>} */
+let loading = new Map();
 let version = 0;
 /** @type {Map<string, {url: string, control: AbortController}>} */
 const sheets = new Map();
@@ -48,7 +48,7 @@ const request = () => {
 export function restart(keepPlace = false) {
   version++;
   pages = new Map();
-  loading = new Set();
+  loading = new Map();
   selection.value = new Set();
   if (!keepPlace) focus.value = anchor.at = 0;
   loadPage(Math.floor(focus.peek() / PAGE));
@@ -63,11 +63,17 @@ export function setQuery(change) {
 /** @param {number} index @returns {Item | null} */
 export const itemAt = (index) => pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? null;
 
+/** @param {number} page @returns {Promise<void>} */
+function loadPage(page) {
+  if (pages.has(page)) return Promise.resolve();
+  let answer = loading.get(page);
+  if (!answer) loading.set(page, (answer = fetchPage(page)));
+  return answer;
+}
+
 /** @param {number} page */
-async function loadPage(page) {
-  if (pages.has(page) || loading.has(page)) return;
-  loading.add(page);
-  const mine = version;
+async function fetchPage(page) {
+  const [mine, requests] = [version, loading];
   busy.value = true;
   try {
     const answer = await get("gallery", { ...request(), offset: page * PAGE, limit: PAGE });
@@ -79,7 +85,7 @@ async function loadPage(page) {
   } catch (error) {
     if (mine === version) store.fail(error);
   } finally {
-    loading.delete(page);
+    requests.delete(page);
     if (mine === version) busy.value = loading.size > 0;
   }
 }

@@ -11,6 +11,8 @@ export const listing = signal({ filter: "", state: "", sort: "name", verdict: ""
 
 /** @type {Map<number, import("./types.js").MicrographRow[]>} */
 let pages = new Map();
+/** Pages that are being loaded, or were. @type {Map<number, Promise<unknown>>} */
+const underway = new Map();
 let loadedQuery = "";
 const loadCount = signal(0);
 
@@ -37,10 +39,15 @@ export async function loadRows(first, last) {
   const to = Math.max(from, Math.floor((last - 1) / PAGE));
   const newPages = stale ? new Map() : pages;
   for (let page = from; page <= to; page++) {
-    if (newPages.has(page)) continue;
+    if (newPages.has(page)) {
+      await underway.get(page);
+      continue;
+    }
     newPages.set(page, newPages === pages ? [] : pages.get(page) ?? []);
+    const request = get("micrographs", { ...query(), offset: page * PAGE, limit: PAGE });
+    underway.set(page, request.catch(() => {}));
     try {
-      const answer = await get("micrographs", { ...query(), offset: page * PAGE, limit: PAGE });
+      const answer = await request;
       if (key !== loadedQuery) return;
       newPages.set(page, answer.rows);
       pages = newPages;

@@ -36,7 +36,7 @@ export async function start(state) {
   const first = (last && (await open(last, true))) || list.rowAt(0);
   if (first && !store.micrograph.value) await open(first.id, true);
   if (!list.listing.value.total) store.step.value = "data";
-  listenToServer({ op: onOperation, run: onRun, runs: () => void reload(), people: () => store.revision.value++, micrographs: onMicrographs }, reload);
+  listenToServer({ op: onOperation, run: onRun, runs: () => void reload(), people: () => store.revision.value++, micrographs: onMicrographs }, catchUp);
   window.addEventListener("beforeunload", (event) => store.saving.value.waiting && event.preventDefault());
   effect(storeView);
 }
@@ -124,6 +124,17 @@ function setRuns(runs) {
     if (last) picks.choose(last.id);
   }
 }
+
+/** Load what has changed while no events arrived. @param {boolean} again the stream was interrupted */
+async function catchUp(again) {
+  if (again) return reload();
+  const state = await get("state").catch(() => null);
+  const known = { ...store.project.value, runs: store.runs.value, seq };
+  if (state && versionOf(state) !== versionOf(known)) await reload();
+}
+
+/** What changes in a project. @param {import("./types.js").ProjectState} state */
+const versionOf = (state) => JSON.stringify([state.seq, state.n_labels, state.n_micrographs, state.n_unread, (state.runs ?? []).map((r) => [r.id, r.state, r.n_picks])]);
 
 /** Load everything on the page again, because events may be missing. */
 export async function reload() {

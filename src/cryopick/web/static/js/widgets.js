@@ -57,13 +57,19 @@ export function Segments({ name, value, choices, on, wide, disabled = [] }) {
   </div>`;
 }
 
+/** Open a dialog; the keyboard focus returns to where it was. @param {{current: HTMLDialogElement | null}} box */
+export function useModal(box) {
+  useEffect(() => {
+    const before = document.activeElement;
+    if (!box.current?.open) box.current?.showModal();
+    return () => before instanceof HTMLElement && before.focus({ preventScroll: true });
+  }, []);
+}
+
 /** @param {{name: string, title: string, children?: unknown, footer?: unknown, wide?: boolean}} props */
 export function Dialog({ name, title, children, footer, wide }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    const element = box.current;
-    if (element && !element.open) element.showModal();
-  }, []);
+  useModal(box);
   const close = () => (store.dialog.value = null);
   return html`<dialog ref=${box} aria-labelledby=${`${name}-title`} style=${wide ? { width: "min(1180px, 94vw)", maxWidth: "none" } : {}}
       onClose=${close} onClick=${(/** @type {MouseEvent} */ e) => e.target === box.current && close()}>

@@ -1,11 +1,12 @@
 // @ts-check
 // A view that fills the window above the page, and the way from it to a micrograph and back.
 
-import { batch, html, signal, useEffect, useLayoutEffect, useRef } from "../../vendor/ui.js";
+import { batch, html, signal, useLayoutEffect, useRef } from "../../vendor/ui.js";
 import { keyFor } from "../keys.js";
 import * as session from "../session.js";
 import * as store from "../store.js";
 import { stage } from "../viewer/viewer.js";
+import { useModal } from "../widgets.js";
 
 /** The view from which a micrograph was opened: gallery, wall or none. @type {import("../../vendor/ui.js").Signal<string | null>} */
 const cameFrom = signal(null);
@@ -14,10 +15,7 @@ const NAMES = /** @type {Record<string, string>} */ ({ gallery: "the gallery", w
 /** @param {{name: string, title: string, bar: unknown, children?: unknown, onKeyDown?: (event: KeyboardEvent) => void}} props */
 export function Screen({ name, title, bar, children, onKeyDown }) {
   const box = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    const element = box.current;
-    if (element && !element.open) element.showModal();
-  }, []);
+  useModal(box);
   const close = () => (store.dialog.value = null);
   return html`<dialog ref=${box} class="screen" aria-labelledby=${`${name}-title`} onClose=${close} onKeyDown=${onKeyDown}>
     <header><h2 id=${`${name}-title`}>${title}</h2>${bar}

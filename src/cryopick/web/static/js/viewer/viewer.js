@@ -14,6 +14,13 @@ import { Stage } from "./stage.js";
 /** The current stage. @type {{now: Stage | null}} */
 export const stage = { now: null };
 
+let isFocusWanted = false;
+/** Give the micrograph the keyboard focus, as soon as it is there. */
+export function focusStage() {
+  isFocusWanted = !stage.now;
+  stage.now?.root.focus({ preventScroll: true });
+}
+
 /** @type {{set: import("./paint.js").PickSet, cell: number, grid: Grid} | null} */
 let pickGrid = null;
 function gridOfPicks() {
@@ -76,6 +83,10 @@ const regionAt = (x, y) => [...store.regions.value.values()].findLast((r) => edi
 /** Nothing can be labelled, because no micrograph is shown. */
 const blocked = () => !store.micrograph.value || store.micrograph.value.problem !== null || store.failure.value !== null;
 
+/** First end of a line that is measured with the keyboard. @type {[number, number] | null} */
+let rulerStart = null;
+export const forgetRuler = () => (rulerStart = null);
+
 /** Use the current tool at a position. @param {number} x @param {number} y */
 export function press(x, y) {
   if (blocked()) return store.announce("there is no image to label");
@@ -84,6 +95,10 @@ export function press(x, y) {
     store.outline.value = [...(store.outline.value ?? []), [x, y]];
   } else if (tool === "erase") {
     removeAt(x, y);
+  } else if (tool === "ruler") {
+    if (rulerStart) return hands.measure(rulerStart, [x, y], true);
+    rulerStart = [x, y];
+    store.announce("one end; move to the other edge of the particle");
   } else if (tool === "pos" || tool === "neg") {
     const label = labelAt(x, y);
     if (label) return edits.change(label, tool);
@@ -148,12 +163,15 @@ function scene() {
     scoreRange: /** @type {[number, number]} */ (store.scores.value?.colours ?? [-3, 6]),
     radius: store.radiusPx.value, selected: store.selected.value, cursor: store.cursor.value,
     outline: store.outline.value && (at ? [...store.outline.value, at] : store.outline.value),
-    ruler: store.ruler.value,
+    ruler: rulerLine(),
     candidate: store.candidate.value?.mid === store.micrograph.value?.id ? store.candidate.value : null,
     brush: erasing ? { x: at[0], y: at[1], radius: brushPx() } : null,
     hidden: store.hidden.value, box: store.showBoxes.value ? store.project.value.box_px : 0, angPerPx: blocked() ? 0 : store.pixelSize.value,
   };
 }
+
+/** The measured line, or the one from its first end to the cursor. @returns {[[number, number], [number, number]] | null} */
+const rulerLine = () => (rulerStart && store.cursor.value && store.tool.value === "ruler" ? [rulerStart, store.cursor.value] : store.ruler.value);
 
 const MIN_ANG = 20;
 
@@ -181,6 +199,7 @@ const hands = {
   remove: removeAt,
   measure: (/** @type {[number, number]} */ from, /** @type {[number, number]} */ to, /** @type {boolean} */ final) => {
     store.ruler.value = [from, to];
+    forgetRuler();
     const ang = Math.hypot(to[0] - from[0], to[1] - from[1]) * store.pixelSize.value;
     if (ang >= MIN_ANG) setDiameter(Number(ang.toPrecision(3)), final);
   },
@@ -195,6 +214,7 @@ export function Viewer() {
   useEffect(() => {
     const newStage = new Stage(/** @type {HTMLElement} */ (root.current), { scene, onView: (v) => (store.zoom.value = v.zoom) });
     stage.now = newStage;
+    if (isFocusWanted) focusStage();
     forceReload();
     const stop = [listen(newStage, hands), ...watch(newStage), watchScores(newStage)];
     return () => {
@@ -221,7 +241,7 @@ function Overlay({ m }) {
   if (store.outline.value)
     return html`<div class="over note" data-chrome>Click the corners of the exclusion region. Double-click or press <kbd>Enter</kbd> to finish, <kbd>Esc</kbd> to cancel.</div>`;
   if (store.tool.value === "ruler")
-    return html`<div class="over note" data-chrome>Draw a line across a particle, from edge to edge: ${Math.round(store.diameter.value)} Å. Press <kbd>Esc</kbd> to finish.</div>`;
+    return html`<div class="over note" data-chrome>Draw a line across a particle, from edge to edge, or press <kbd>Enter</kbd> at both: ${Math.round(store.diameter.value)} Å. <kbd>Esc</kbd> finishes.</div>`;
   if (store.scoresLoading.value) return html`<div class="corner chip" data-chrome>Computing the score map…</div>`;
   if (store.loading.value) return html`<div class="corner chip" data-chrome>${store.lens.value.view === "denoised" ? "Denoising…" : "Reading…"}</div>`;
   return null;
@@ -237,6 +257,7 @@ function watch(newStage) {
       const m = store.micrograph.value;
       if (m && m.id !== opened) {
         opened = m.id;
+        forgetRuler();
         store.outline.value = store.cursor.value = store.selected.value = null;
         newStage.open(m.width_px, m.height_px, lastView && lastView.mid === m.id ? lastView.view : null, store.requested.at);
         lastView = null;
