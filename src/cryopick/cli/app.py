@@ -237,7 +237,7 @@ def _root(
     Start with `pick`, `threshold` and `report`, or with `label` in the browser. COMMAND --help
     shows an example and all options.
 
-    Example: cryopick pick micrographs --diameter-ang 190 -o picks.star
+    First command: cryopick pick micrographs --diameter-ang 190 -o picks.star
     """
 
 
