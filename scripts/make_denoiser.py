@@ -26,10 +26,10 @@ from cryopick.denoise.training import train_denoiser
 from cryopick.train.averaged_training import StepProgress
 
 RECIPE = DenoiserTrainingSettings(
-    steps=11_000,
+    steps=4_400,
     average=0.998,
     checkpoint_every=100,
-    falling_steps=4_500,
+    falling_steps=2_400,
     final_rate_frac=0.01,
 )
 

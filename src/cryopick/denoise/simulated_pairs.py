@@ -28,17 +28,60 @@ _RECENT_SCENES = 100  # in use at a time
 _STEPS_PER_SCENE = 4  # after which one is added and one dropped
 _CROWDED_FRAC = 0.25  # fraction of pairs with a second window of the same scene on top
 _EMPTY_FRAC = 0.06  # fraction of pairs with noise only, beside those without particles
-_MIN_DOSE_FRAC = 0.2
-_STRONG_NOISE_FRAC, _MAX_NOISE_GAIN = 0.5, 2.0  # detectors and ice that are worse than simulated
 _KNOTS_CPP = (0.0, 0.03, 0.08, 0.2, 0.4, 0.71)  # cycles per pixel
-_LOG_GAIN_SD = 0.4  # of the noise at each knot
-_PINK_FRAC, _MAX_PINK_EXPONENT = 0.5, 0.8
-_FILTERED_FRAC, _LOG_FILTER_SD = 0.4, 0.35  # of signal and noise alike, as by whitening
+_WIDE_STEPS = 2_000  # first steps, with more varied noise
 _BLUR_FRAC, _BLUR_PX = 0.15, (0.4, 1.3)
 _LOG_SCALE_SD = 0.15
 _SIGNAL_FLOOR = 0.01  # variance of the signal, below which errors are not weighted up
 _WEIGHT_SIGMA_PX = 4.0
 _SIGNAL_WEIGHT = 1.0  # of errors where the signal is strong, beside the weight of 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Noise:
+    """Ranges from which the noise of exposures is drawn.
+
+    Attributes:
+        min_dose_frac: Smallest fraction of the full dose.
+        strong_frac: Fraction of pairs with more noise than that of the dose.
+        max_gain: Largest factor of this noise.
+        log_gain_sd: Standard deviation of the logarithm of the gain at each knot.
+        pink_frac: Fraction of pairs whose noise falls with the frequency.
+        max_pink_exponent: Largest exponent of its amplitude.
+        filtered_frac: Fraction of pairs whose signal and noise are filtered alike.
+        log_filter_sd: Standard deviation of the logarithm of this filter at each knot.
+    """
+
+    min_dose_frac: float
+    strong_frac: float
+    max_gain: float
+    log_gain_sd: float
+    pink_frac: float
+    max_pink_exponent: float
+    filtered_frac: float
+    log_filter_sd: float
+
+
+_WIDE = _Noise(
+    min_dose_frac=0.2,
+    strong_frac=0.5,
+    max_gain=2.0,
+    log_gain_sd=0.4,
+    pink_frac=0.5,
+    max_pink_exponent=0.8,
+    filtered_frac=0.4,
+    log_filter_sd=0.35,
+)
+_USUAL = _Noise(
+    min_dose_frac=0.3,
+    strong_frac=0.2,
+    max_gain=1.5,
+    log_gain_sd=0.35,
+    pink_frac=0.35,
+    max_pink_exponent=0.6,
+    filtered_frac=0.25,
+    log_filter_sd=0.25,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +106,8 @@ class SimulatedPairs:
         numbers = first + rng.integers(_RECENT_SCENES, size=count)
         for number in [number for number in self._scenes if number < first]:
             del self._scenes[number]
-        return [_make_pair(self._find_scene(int(number)), rng) for number in numbers]
+        ranges = _WIDE if step < _WIDE_STEPS else _USUAL
+        return [_make_pair(self._find_scene(int(number)), ranges, rng) for number in numbers]
 
     def _find_scene(self, number: int) -> Scene:
         if number not in self._scenes:
@@ -73,13 +117,13 @@ class SimulatedPairs:
         return self._scenes[number]
 
 
-def _make_pair(scene: Scene, rng: np.random.Generator) -> Pair:
+def _make_pair(scene: Scene, ranges: _Noise, rng: np.random.Generator) -> Pair:
     """Expose a window, vary its noise, and normalise the exposure and its target alike."""
     window = _cut_window(scene, rng)
     if rng.random() < _CROWDED_FRAC:
         other = np.rot90(_cut_window(scene, rng).intensity, int(rng.integers(4)))
         window = replace(window, intensity=window.intensity * other)
-    clean, noise = _filter(*_expose(window, rng), rng)
+    clean, noise = _filter(*_expose(window, ranges, rng), ranges, rng)
     background = measure_background(clean + noise)
     factor = np.float32(np.exp(_LOG_SCALE_SD * rng.normal()) * rng.choice([-1.0, 1.0]))
     noisy, excess = split_extremes(factor * background.normalise(clean + noise))
@@ -105,16 +149,17 @@ def _cut_window(scene: Scene, rng: np.random.Generator) -> Scene:
 
 
 def _expose(
-    window: Scene, rng: np.random.Generator
+    window: Scene, ranges: _Noise, rng: np.random.Generator
 ) -> tuple[Float32[np.ndarray, "side side"], Float32[np.ndarray, "side side"]]:
     """Draw an exposure of random dose and noise, and return its signal and its noise."""
-    dose_frac = float(np.exp(rng.uniform(np.log(_MIN_DOSE_FRAC), 0)))
+    dose_frac = float(np.exp(rng.uniform(np.log(ranges.min_dose_frac), 0)))
     clean = window.intensity
     noise = window.expose(rng, dose_frac) - clean
-    log_gain = _draw_log_gain(rng, _LOG_GAIN_SD)
-    if rng.random() < _STRONG_NOISE_FRAC:
-        log_gain += rng.uniform(0, np.log(_MAX_NOISE_GAIN))
-    pink_exponent = rng.uniform(0, _MAX_PINK_EXPONENT) if rng.random() < _PINK_FRAC else 0.0
+    log_gain = _draw_log_gain(rng, ranges.log_gain_sd)
+    if rng.random() < ranges.strong_frac:
+        log_gain += rng.uniform(0, np.log(ranges.max_gain))
+    is_pink = rng.random() < ranges.pink_frac
+    pink_exponent = rng.uniform(0, ranges.max_pink_exponent) if is_pink else 0.0
     noise = _apply_gain(noise, log_gain, pink_exponent)
     if rng.random() < _EMPTY_FRAC:
         clean = np.ones_like(clean)
@@ -124,13 +169,14 @@ def _expose(
 def _filter(
     clean: Float32[np.ndarray, "side side"],
     noise: Float32[np.ndarray, "side side"],
+    ranges: _Noise,
     rng: np.random.Generator,
 ) -> tuple[Float32[np.ndarray, "side side"], Float32[np.ndarray, "side side"]]:
     """Filter signal and noise alike, as programs do that wrote the micrograph."""
     from scipy.ndimage import gaussian_filter
 
-    if rng.random() < _FILTERED_FRAC:
-        log_gain = _draw_log_gain(rng, _LOG_FILTER_SD)
+    if rng.random() < ranges.filtered_frac:
+        log_gain = _draw_log_gain(rng, ranges.log_filter_sd)
         clean, noise = _apply_gain(clean, log_gain), _apply_gain(noise, log_gain)
     if rng.random() < _BLUR_FRAC:
         sigma_px = float(rng.uniform(*_BLUR_PX))
