@@ -76,3 +76,11 @@ def test_commands_are_copied_without_their_prompt_and_output(page, site):
 
     page.wait_for_function("window.copied")
     assert page.evaluate("window.copied") == "cryopick pick a \\\n    -o b\nls\n"
+
+
+def test_names_of_options_stay_on_one_line_of_wrapped_commands(page, site):
+    page.goto(site.as_uri())
+    code = page.locator(".language-console code")
+
+    assert code.locator("span[style*=nowrap]").all_inner_texts() == ["-o"]
+    assert code.evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
