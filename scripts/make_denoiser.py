@@ -1,4 +1,4 @@
-"""Train the denoiser; takes an hour on one core and resumes when interrupted.
+"""Train the denoiser; takes a quarter of an hour on a free core, and may be interrupted.
 
     python scripts/make_denoiser.py --structures DIR [--run FOLDER] [--out DENOISER]
 
