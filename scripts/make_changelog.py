@@ -6,7 +6,8 @@ has a section of this version already, the notes are added to it, unless the ver
 nothing is written.
 
 - `assemble`: do this in a folder.
-- `read_lists`, `sort_topics`: notes of a section by topic, and the order of topics.
+- `read_introduction`, `read_lists`: text of a section above its topics, and its notes by topic.
+- `sort_topics`: order of the topics.
 - `group_notes`: sort the notes by topic.
 """
 
@@ -61,11 +62,12 @@ def assemble(folder: Path, version: str, date: str, *, is_tagged: bool = False) 
     files = sorted(path for path in (folder / "changes").glob("*.md") if path.name != "README.md")
     if not files:
         raise SystemExit(f"{folder / 'changes'}: there are no notes")
-    lists = read_lists(sections.pop(0)) if versions[:1] == [version] else {}
+    section = sections.pop(0) if versions[:1] == [version] else ""
+    lists, introduction = read_lists(section), read_introduction(section)
     notes = {path.stem: " ".join(path.read_text(encoding="utf-8").split()) for path in files}
     for topic, stems in group_notes(notes).items():
         lists.setdefault(topic, []).extend(f"- {notes[stem]}" for stem in stems)
-    parts = [f"{version}, {date}"]
+    parts = [f"{version}, {date}", *([introduction] if introduction else [])]
     parts += [f"### {topic}\n\n" + "\n".join(lists[topic]) for topic in sort_topics(lists)]
     head = head.partition(" There is no release yet")[0].rstrip()
     sections = ["\n\n".join(parts), *(section.rstrip() for section in sections)]
@@ -74,6 +76,11 @@ def assemble(folder: Path, version: str, date: str, *, is_tagged: bool = False) 
     for path in files:
         path.unlink()
     return len(files)
+
+
+def read_introduction(section: str) -> str:
+    """Read the text of a section above its topics."""
+    return section.partition("\n")[2].partition("### ")[0].strip()
 
 
 def read_lists(section: str) -> dict[str, list[str]]:

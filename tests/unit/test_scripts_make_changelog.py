@@ -55,6 +55,8 @@ def test_later_notes_are_added_to_the_section_that_is_not_tagged(script, folder)
     script.assemble(folder, "0.1.0", "2026-11-01")
     (folder / "changes" / "label-a.md").write_text("First.\n")
     script.assemble(folder, "0.2.0", "2026-12-01")
+    changelog = folder / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text().replace("### The", "An introduction.\n\n### The", 1))
     for name in ("label-c", "speed-c", "another"):
         (folder / "changes" / f"{name}.md").write_text(f"Note {name}.\n")
 
@@ -63,6 +65,7 @@ def test_later_notes_are_added_to_the_section_that_is_not_tagged(script, folder)
     text = (folder / "CHANGELOG.md").read_text()
     assert text.partition("\n\n## 0.1.0")[0] == (
         "# Changelog\n\nVersions follow rules.\n\n## 0.2.0, 2026-12-02\n\n"
+        "An introduction.\n\n"
         "### The labelling page\n\n- First.\n- Note label-c.\n\n"
         "### Speed, scale and reliability\n\n- Note speed-c.\n\n"
         "### Other changes\n\n- Note another."
