@@ -21,14 +21,7 @@ PREFERENCES = {
     "browser.safebrowsing.malware.enabled": False,
     "extensions.update.enabled": False,
 }
-_SPECIAL = {
-    "Enter": "\ue007",
-    "Tab": "\ue004",
-    "Escape": "\ue00c",
-    "Control": "\ue009",
-    "Shift": "\ue008",
-    "ArrowRight": "\ue014",
-}
+_SPECIAL = {"Enter": "\ue007", "Tab": "\ue004", "Escape": "\ue00c", "Control": "\ue009"}
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # key of an element in the protocol
 # The first visible element of a selector whose text or label contains a text.
 _FIND = """const [selector, text] = arguments;

@@ -1,4 +1,4 @@
-"""A user without a pointer, in Chromium or Firefox."""
+"""A user without a pointer."""
 
 import time
 

@@ -7,7 +7,6 @@ import pytest
 from tests.browser.conftest import particles
 from tests.browser.driver import Server
 from tests.browser.firefox import firefox
-from tests.browser.keyboard import Keyboard, review_picks, use_gallery_and_wall
 from tests.browser.projects import PER_MICROGRAPH, add_run
 
 from cryopick.io.tables.pick_tables import read_picks
@@ -101,19 +100,6 @@ def test_a_selection_in_the_gallery_is_rejected_and_undone(page, server):
     page.key("Escape")
 
     assert (rejected, undone) == (before + 1, before)
-
-
-def test_gallery_wall_review_and_export_are_used_with_keys_alone(page, server):
-    keys = Keyboard(lambda name: page.key(*name.split("+")), page.script)
-    before = count_labels(server, "neg")
-    keys.use("nav button", "Inspect").wait_for("[data-test=kept]")
-    use_gallery_and_wall(keys)
-    review_picks(keys)
-    page.step("export").wait_for("[data-test=export-count]")
-    keys.focus("input[pattern]", "File name")
-    page.saved()
-
-    assert count_labels(server, "neg") == before
 
 
 def test_a_typed_threshold_stays_as_typed_and_gives_the_count_of_the_server(page, server):

@@ -127,26 +127,6 @@ def test_selected_crops_are_accepted_rejected_and_restored_with_one_undo(user):
     assert judged(user) == before
 
 
-def test_a_crop_is_accepted_by_key_while_the_list_is_loading(user):
-    open_gallery(user)
-    before = judged(user)
-    held = []
-    user.page.route("**/api/gallery*", lambda route: held.append(route))
-    user.page.get_by_label("Order of the crops").select_option("score-asc")
-    user.wait_for(lambda: held, bool)
-    user.page.locator("[data-test=crops]").focus()
-    user.key("y")
-    user.page.unroute("**/api/gallery*")
-    for route in held:
-        route.continue_()
-    user.page.locator("#crop-0.accepted").wait_for()
-    accepted = judged(user.saved())
-    user.key("Control+z").saved()
-
-    assert accepted == (before[0] + 1, before[1])
-    assert judged(user) == before
-
-
 def test_the_undo_of_clear_restores_position_kind_and_source(user, server):
     open_gallery(user)
     item = user.module("gallery_items.js", "(m) => m.itemAt(2)")
