@@ -45,6 +45,34 @@ def deflated_tiff(width: int, height: int, data: bytes) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bytes(4)
 
 
+@pytest.mark.parametrize("is_big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("tag", "kind"), [(270, 2), (273, 4), (305, 7), (65000, 12)])
+def test_a_tiff_that_claims_gigabytes_of_tags_is_refused_before_they_are_read(
+    tmp_path, is_big, order, tag, kind
+):
+    tags = {256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), tag: (kind, 4_000_000_000, 16)}
+    entry, number = ("HHQQ", "Q") if is_big else ("HHII", "H")
+    start = b"II" if order == "<" else b"MM"
+    start += (
+        struct.pack(f"{order}HHHQ", 43, 8, 0, 16) if is_big else struct.pack(f"{order}HI", 42, 8)
+    )
+    directory = struct.pack(f"{order}{number}", len(tags))
+    for key, values in sorted(tags.items()):
+        directory += struct.pack(f"{order}{entry}", key, *values)
+    path = write_sparse(tmp_path / "a.tif", start + directory, 33 << 30)
+
+    tracemalloc.start()
+    try:
+        description = describe_micrograph(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert "bytes of values" in str(description)
+    assert peak < MEMORY_LIMIT / 10
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 1024, 1025, 1024 + 4 * 63])
 def test_a_file_truncated_while_it_is_read_is_an_error_of_that_file(tmp_path, kept_bytes):
     path = tmp_path / "a.mrc"
@@ -158,6 +186,16 @@ def test_a_stack_is_valid_for_mrcfile(tmp_path):
         assert stack.data.tolist() == images.tolist()
         assert float(stack.voxel_size.x) == pytest.approx(1.5)
     assert mrcfile.validate(tmp_path / "a.mrcs")
+
+
+@pytest.mark.parametrize("compression", [33005, 34712, 50001, 50002])
+def test_a_tiff_compressed_as_an_image_of_its_own_size_is_refused(tmp_path, compression):
+    data = bytearray(deflated_tiff(8, 8, zlib.compress(bytes(64))))
+    place = data.rindex(struct.pack("<HHII", 259, 4, 1, 8))
+    data[place : place + 12] = struct.pack("<HHII", 259, 4, 1, compression)
+    (tmp_path / "a.tif").write_bytes(data)
+
+    assert "which is not read" in str(describe_micrograph(tmp_path / "a.tif"))
 
 
 @pytest.mark.parametrize(("repeats", "is_usable"), [(1, True), (20, True), (200, False)])

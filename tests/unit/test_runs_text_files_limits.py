@@ -42,6 +42,16 @@ def test_a_device_is_refused(tmp_path, read):
         read(tmp_path / "a.tsv")
 
 
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".star", ".json", ".box", ".cbox", ".xy"])
+def test_a_sparse_table_is_refused_before_it_is_decoded(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_text("{" if suffix == ".json" else "data_\nloop_\nimage_name\tx_coord\ty_coord\n")
+    os.truncate(path, 900 << 20)
+
+    with pytest.raises(FormatError, match="found byte 0x00 at position"):
+        read_text(path)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -13,6 +13,7 @@ from cryopick.errors import FormatError, InputError, NotFoundError
 __all__ = ["first_line", "read_head", "read_name_list", "read_text"]
 
 MAX_TEXT_BYTES = 1 << 30  # about five million picks; parsing takes several times that much memory
+_BLOCK_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 
 
@@ -36,6 +37,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
                 f"{path}: expected a text file of at most {max_bytes >> 20} MiB, found "
                 f"{size >> 20} MiB; check that it is the right file, or split it"
             )
+        _require_no_zeros(path)
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file; check the name") from None
@@ -46,6 +48,24 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _require_no_zeros(path: Path) -> None:
+    """Refuse a file with zero bytes before it is decoded; a sparse file may have gigabytes of them.
+
+    Raises:
+        FormatError: It has some.
+        OSError: It cannot be read.
+    """
+    position = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            if (index := block.find(0)) >= 0:
+                raise FormatError(
+                    f"{path}: expected text in UTF-8, found byte 0x00 at position "
+                    f"{position + index}; check that it is the right file"
+                )
+            position += len(block)
 
 
 def read_head(path: Path) -> str:

@@ -27,6 +27,7 @@ from cryopick.io.images.stored_image import (
     is_too_large,
     plausible_pixel_size,
 )
+from cryopick.io.images.tiff_directories import MAX_DIRECTORIES, find_directory_fault
 
 __all__ = ["inspect_tiff"]
 
@@ -42,7 +43,8 @@ _ANG_PER_IMAGEJ_UNIT = {
     "micron": 1e4,
 }
 _EER_COMPRESSIONS = (65000, 65001, 65002)
-_MAX_PAGES = 5_000  # longer than any movie; reading their directories takes seconds
+# JPEG XR, JPEG 2000, PNG, WebP and JPEG XL state a size of their own, which may be of gigabytes
+_IMAGE_COMPRESSIONS = (22610, 33003, 33004, 33005, 34712, 34933, 34934, 50001, 50002, 52546)
 # Errors that tifffile and its decoders raise for damaged tags or data
 _DAMAGE = (
     ArithmeticError,
@@ -65,6 +67,8 @@ def inspect_tiff(path: Path) -> StoredImage:
     write 72 or 300 dots per inch, which is not a pixel size.
     """
     try:
+        if fault := find_directory_fault(path):
+            return StoredImage(kind="TIFF", fault=fault)
         with _silence_tifffile(), tifffile.TiffFile(path) as tiff:
             pages = [page for page in _iterate_pages(tiff) if not page.is_reduced]  # no thumbnails
             image = _describe_tags(tiff, pages)
@@ -97,8 +101,8 @@ def _iterate_pages(tiff: TiffFile) -> Iterator[TiffPage]:
     for page in tiff.pages:
         if page.offset in offsets:
             raise ValueError("its directories run in a circle")
-        if len(offsets) >= _MAX_PAGES:
-            raise ValueError(f"it has over {_MAX_PAGES} directories")
+        if len(offsets) >= MAX_DIRECTORIES:
+            raise ValueError(f"it has over {MAX_DIRECTORIES} directories")
         offsets.add(page.offset)
         if isinstance(page, TiffPage):
             yield page
@@ -121,8 +125,8 @@ def _describe_tags(tiff: TiffFile, pages: list[TiffPage]) -> StoredImage:
 
 
 def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
-    if page.compression in _EER_COMPRESSIONS:
-        return "is an EER movie; correct its motion first, and give the sum of the frames"
+    if fault := _find_compression_fault(page):
+        return fault
     if page_count > 1:
         return (
             f"holds {page_count} sections where one micrograph was expected; "
@@ -156,6 +160,15 @@ def _find_fault(page: TiffPage, page_count: int, file_bytes: int) -> str | None:
             f"the tags list {len(page.dataoffsets)} of {segments} strips or tiles; "
             "the file is damaged, copy it again"
         )
+    return None
+
+
+def _find_compression_fault(page: TiffPage) -> str | None:
+    if page.compression in _EER_COMPRESSIONS:
+        return "is an EER movie; correct its motion first, and give the sum of the frames"
+    if page.compression in _IMAGE_COMPRESSIONS:
+        method = tifffile.COMPRESSION(page.compression).name
+        return f"is compressed by {method}, which is not read; save it uncompressed or with LZW"
     return None
 
 

@@ -98,7 +98,7 @@ def _parse(text: str, path: Path) -> Picks:
 
 
 def _missing_coordinates_error(blocks: "cif.Document", path: Path) -> NotATableError:
-    block_names = ", ".join(name for name in (b.name.strip() for b in blocks) if name)
+    block_names = ", ".join(name for name in (b.name.strip() for b in blocks) if name)[:300]
     listed_count = len(set(find_block(blocks, (_NAME,), path)[1].get(_NAME, ())))
     hint = (
         f"it lists {listed_count} micrographs"

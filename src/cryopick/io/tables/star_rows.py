@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["is_placeholder", "open_table", "shorten_table"]
 
 _PLACEHOLDER = "rows-of-table-"  # value in the row that stands for all rows, with a number
+_MAX_COLUMNS = 1000  # several times as many as any program writes
 _QUOTES = ("'", '"')
 _QUOTED = re.compile(r"""'.*'|".*\"""")
 # Lines that begin or end a text field, or may end the loop
@@ -195,6 +196,12 @@ def open_table(
         FormatError: It is not a STAR file; also while the parts are read.
     """
     tables = list(_iterate_tables(text, tag))
+    width = max((len(table.tags) for table in tables), default=0)
+    if width > _MAX_COLUMNS:
+        raise FormatError(
+            f"{path}: expected at most {_MAX_COLUMNS} columns, found {width}; check that it is the "
+            "right file"
+        )
     if tables:
         try:
             blocks = parse_star(_replace_rows(text, tables), path)

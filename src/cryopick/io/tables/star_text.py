@@ -51,6 +51,7 @@ _UNQUOTED = re.compile(
 # An unterminated value takes the rest of the line, so that it is searched once.
 _WORDS = re.compile(r"""'(?:[^']|'(?=\S))*'(?!\S)|"(?:[^"]|"(?=\S))*"(?!\S)|['"].*|[^'"\s]\S*""")
 _RESERVED = re.compile(r"(?:data|save|loop|stop|global)_|[_$;#]", re.IGNORECASE)
+_MAX_SHOWN = 300  # characters of names of blocks in a message
 _FIELD_END = re.compile(r"\n;(?=\s|$)")
 _RESERVED_WORD = re.compile(r"(?<!\S)(?:(?:data|save|loop|stop|global)_|[_$#;])\S", re.IGNORECASE)
 # A comment, a tag alone, or the beginning of a block or loop
@@ -191,7 +192,7 @@ def find_block(blocks: "cif.Document", tags: Sequence[str], path: Path) -> tuple
             if name == preferred:
                 return name, columns
     if len(tables) > 1:
-        block_names = ", ".join(name for name, _ in tables)
+        block_names = ", ".join(name for name, _ in tables)[:_MAX_SHOWN]
         raise FormatError(
             f"{path}: expected one table with {tags[0].removeprefix('_')}, found it in the blocks "
             f"{block_names}; keep one of them, or name it data_particles"
