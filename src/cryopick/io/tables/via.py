@@ -40,6 +40,9 @@ __all__ = ["CODEC"]
 
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
 _POINT = re.compile(rf'\{{"name":"point","cx":{_NUMBER},"cy":{_NUMBER}\}}')
+_RECTANGLE = re.compile(
+    rf'\{{"name":"rect","x":{_NUMBER},"y":{_NUMBER},"width":{_NUMBER},"height":{_NUMBER}\}}'
+)
 _FLAT = re.compile(rf'\{{"name":"\w+"((?:,"\w+":{_NUMBER})+)\}}')
 _PAIR = re.compile(rf'"(\w+)":{_NUMBER}')
 _SCORE = re.compile(rf'\{{"score":"{_NUMBER}"\}}')
@@ -91,6 +94,9 @@ def _parse_region(
     match = _POINT.fullmatch(shape_text)
     if match:  # as this program and others write it; several times faster than JSON
         x, y = float(match[1]), float(match[2])
+    elif match := _RECTANGLE.fullmatch(shape_text):
+        left, top, width, height = map(float, match.groups())
+        x, y = left + width / 2, top + height / 2
     else:
         shape = _parse_shape(shape_text, path, line)
         if not shape:
