@@ -49,6 +49,13 @@ def page(site, browser):
     page.close()
 
 
+def test_names_of_options_stay_on_one_line_of_wrapped_commands(page):
+    code = page.locator(".language-console code")
+
+    assert code.locator("span[style*=nowrap]").all_inner_texts() == ["-o"]
+    assert code.evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
+
+
 def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
     page.locator("input.md-search__input").click()
     page.locator("input.md-search__input").press_sequentially("logits")
@@ -76,11 +83,3 @@ def test_commands_are_copied_without_their_prompt_and_output(page, site):
 
     page.wait_for_function("window.copied")
     assert page.evaluate("window.copied") == "cryopick pick a \\\n    -o b\nls\n"
-
-
-def test_names_of_options_stay_on_one_line_of_wrapped_commands(page, site):
-    page.goto(site.as_uri())
-    code = page.locator(".language-console code")
-
-    assert code.locator("span[style*=nowrap]").all_inner_texts() == ["-o"]
-    assert code.evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
