@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
@@ -135,7 +136,13 @@ def compare_classes(dose: int = 100) -> None:
         words = ["--model", model, "-o", out, "--threshold", -12]
         run(CRYOPICK, "tomo", "pick", *tomograms, *words)
     picks = read_picks(out)
-    truth = read_picks(data / "particles.tsv").restrict(TEST)
+    kinds = [read_picks(data / f"{molecule}.tsv").restrict(TEST) for molecule in DIAMETERS]
+    truth = concatenate(  # particles.tsv numbers the classes in the order of the simulation
+        [
+            replace(kind, extra={**kind.extra, "class": np.full(len(kind), number)})
+            for number, kind in enumerate(kinds, start=1)
+        ]
+    )
     result = evaluate_table(picks, truth, max(DIAMETERS.values()) / 2 / VOXEL_ANG)
     print("\n| molecule | average precision of its class | best F1 |\n|---|---|---|")
     for number, molecule in enumerate(DIAMETERS, start=1):
