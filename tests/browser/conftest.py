@@ -86,6 +86,11 @@ def own_server(tmp_path, studio, start_server):
     return start_server(tmp_path / "proj.cryopick", "-m", str(studio), log=tmp_path / "server.log")
 
 
+def describe(message):
+    """Name the address that a message of the browser is about."""
+    return f"{message.text} ({message.location.get('url')})"
+
+
 @pytest.fixture
 def make_page(browser, request, start_server):  # servers of the test end after its pages
     """Pages that must ask nobody but their server, and must not complain.
@@ -104,7 +109,7 @@ def make_page(browser, request, start_server):  # servers of the test end after 
         page.set_default_timeout(1000 * TIMEOUT_S)
         home = (where.url, "blob:", "data:")
         page.on("request", lambda r: r.url.startswith(home) or elsewhere.append(r.url))
-        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        page.on("console", lambda m: m.type == "error" and complaints.append(describe(m)))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return Driver(page, where)
 

@@ -280,3 +280,18 @@ def test_a_million_picks_scroll_to_the_end(user):
                 && [...document.querySelectorAll(".crop")].at(-1).id === "crop-2999999";
         }"""
     )
+
+
+def test_a_gallery_that_has_no_size_yet_asks_for_no_crops(user):
+    """Its dialog is measured before it is shown."""
+    user.page.evaluate(
+        """async () => {
+            const { layout } = await import(document.baseURI + 'js/panels/gallery.js');
+            const { effect } = await import(document.baseURI + 'vendor/ui.js');
+            window.cells = [];
+            effect(() => window.cells.push(layout().cell));
+        }"""
+    )
+    open_gallery(user)
+
+    assert min(user.page.evaluate("window.cells")) >= 16  # what the server makes

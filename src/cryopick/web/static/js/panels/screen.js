@@ -29,7 +29,8 @@ export function Screen({ name, title, bar, children, onKeyDown }) {
 export function useArea(box, area, scroll) {
   useLayoutEffect(() => {
     const root = /** @type {HTMLElement} */ (box.current);
-    const watch = new ResizeObserver(() => (area.value = { width: root.clientWidth, height: root.clientHeight }));
+    // A dialog that is closing has no size, from which the next one would start.
+    const watch = new ResizeObserver(() => root.clientWidth && (area.value = { width: root.clientWidth, height: root.clientHeight }));
     watch.observe(root);
     root.scrollTop = scroll.peek();
     return () => watch.disconnect();
