@@ -124,7 +124,7 @@ def make_page(browser, request, start_server):  # servers of the test end after 
 @pytest.fixture
 def lost_connection(make_page):
     """Expect the messages of a connection that is lost, and of a link that has changed."""
-    make_page.expected += ["net::ERR_", "401"]
+    make_page.expected += ["net::ERR_", "status of 401"]
 
 
 _next = itertools.count()

@@ -67,7 +67,7 @@ def test_two_tabs_show_the_same(make_page, fresh):
 
 
 def test_a_full_disk_is_reported_and_labels_are_saved_when_there_is_space(own_server, make_page):
-    make_page.expected.append("507")
+    make_page.expected.append("status of 507")
     user = make_page(own_server).open().step("label").micrograph("mic_00")
     user.click(*PLACES[0]).saved()
     # No file of the server's may grow any more: for SQLite that is a full disk.
@@ -179,7 +179,7 @@ def test_the_token_leaves_the_address_bar(make_page, server):
 
 
 def test_without_the_link_the_page_explains_what_to_do(make_page, server):
-    make_page.expected.append("401")
+    make_page.expected.append("status of 401")
     user = make_page()
     user.page.goto(server.url)
 
