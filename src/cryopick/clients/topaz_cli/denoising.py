@@ -5,6 +5,7 @@ depend on patches. Filters apply to the result, because the denoiser expects unf
 
 - `denoise`: denoise micrographs, or train a denoiser.
 - `denoise_files`, `denoise_pixels`, `open_denoisers`: its parts, for `topaz_library`.
+- `name_output`: file of a result.
 """
 
 import math
@@ -28,7 +29,7 @@ from cryopick.runs.file_errors import translate_file_errors
 if TYPE_CHECKING:
     from cryopick.denoise.denoiser import Denoiser
 
-__all__ = ["denoise", "denoise_files", "denoise_pixels", "open_denoisers"]
+__all__ = ["denoise", "denoise_files", "denoise_pixels", "name_output", "open_denoisers"]
 
 _TOPAZ_MODELS = ("unet", "unet-small", "unet-v0.2.1", "fcnn", "affine", "affineresnet8")
 _NO_MODEL = "none"
@@ -98,7 +99,7 @@ def open_denoisers(names: Sequence[str], device: int) -> "list[Denoiser]":
 def _denoise_file(path: Path, denoisers: "Sequence[Denoiser]", values: Namespace) -> None:
     """Write a denoised micrograph where Topaz writes it; several denoisers are averaged."""
     raw = read_micrograph(path)
-    out = _name_output(path, values)
+    out = name_output(path, micrograph_stem(path.name), f".{values.format}", values)
     pixels = np.asarray(raw.pixels)
     if values.pixel_cutoff > 0:
         pixels = np.array(pixels, np.float32)
@@ -110,10 +111,15 @@ def _denoise_file(path: Path, denoisers: "Sequence[Denoiser]", values: Namespace
     write_image(out, image, raw.pixel_size_ang)
 
 
-def _name_output(path: Path, values: Namespace) -> Path:
+def name_output(path: Path, stem: str, ending: str, values: Namespace) -> Path:
+    """Name the result of a file by the options for its folder and its suffix.
+
+    Raises:
+        SettingsError: The result would overwrite the file.
+    """
     suffix = values.suffix or ("" if values.output else ".denoised")
     folder = Path(values.output) if values.output else path.parent
-    out = folder / f"{micrograph_stem(path.name)}{suffix}.{values.format}"
+    out = folder / f"{stem}{suffix}{ending}"
     if out.resolve() == path.resolve():
         raise SettingsError(f"{path}: would overwrite itself; choose another --output")
     return out

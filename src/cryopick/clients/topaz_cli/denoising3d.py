@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from cryopick.clients.topaz_cli.arguments import report, set_thread_count
+from cryopick.clients.topaz_cli.denoising import name_output
 from cryopick.clients.topaz_cli.micrographs import report_failures
 from cryopick.errors import CryopickError, SettingsError
 from cryopick.runs.file_errors import translate_file_errors
@@ -82,8 +83,9 @@ def _denoise_files(values: Namespace, model: Path) -> int:
     failures: list[Exception] = []
     for tomogram in tomograms:
         try:
-            out = _name_output(tomogram.path, values)
-            with translate_file_errors(tomogram.path):
+            path = tomogram.path
+            out = name_output(path, path.stem, path.suffix, values)
+            with translate_file_errors(path):
                 volume = denoise_tomogram(network, tomogram, device=device)
             if values.gaussian > 0:
                 volume = gaussian_filter(volume, values.gaussian)
@@ -91,12 +93,3 @@ def _denoise_files(values: Namespace, model: Path) -> int:
         except CryopickError as error:
             failures.append(error)
     return report_failures(len(tomograms), failures, "tomograms")
-
-
-def _name_output(path: Path, values: Namespace) -> Path:
-    suffix = values.suffix or ("" if values.output else ".denoised")
-    folder = Path(values.output) if values.output else path.parent
-    out = folder / f"{path.stem}{suffix}{path.suffix}"
-    if out.resolve() == path.resolve():
-        raise SettingsError(f"{path}: would overwrite itself; choose another --output")
-    return out
