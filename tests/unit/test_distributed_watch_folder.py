@@ -14,6 +14,7 @@ from tests import tiny
 from cryopick.distributed import live_picking
 from cryopick.distributed.status import WatchStatus, write_status
 from cryopick.distributed.watch_folder import FolderWatcher, find_present_micrographs
+from cryopick.errors import format_count
 from cryopick.io.tables.pick_tables import read_picks
 from cryopick.runs.ledger import Ledger
 
@@ -276,7 +277,8 @@ def test_a_stopped_watch_resumes_without_repeating_work(run_with_model, number):
     before = read_tables()
     assert exit_status == (-number if number == signal.SIGKILL else 0), messages
     if not exit_status:
-        assert f"picked {len(before)} new micrographs, {len(before)} in total" in messages
+        words = format_count(len(before), "new micrograph")
+        assert f"picked {words}, {len(before)} in total" in messages
         assert (read_status()["picked"], read_status()["running"]) == (len(before), False)
 
     messages = run_with_model(f"{WATCH} --until-idle-s 0.3").stderr
