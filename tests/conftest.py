@@ -21,7 +21,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Run all tests of the page in one process, beside the files that others take one by one.
+    """Run the tests of the page in two processes, beside the files that others take one by one.
 
     A process with a browser waits most of the time, so that the others use its share.
     """
@@ -29,12 +29,14 @@ def pytest_xdist_make_scheduler(config, log):
         return None
     from xdist.scheduler import LoadFileScheduling
 
-    class PageTogether(LoadFileScheduling):
+    class PageInHalves(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            is_of_page = nodeid.startswith(BROWSER_TESTS)
-            return BROWSER_TESTS if is_of_page else super()._split_scope(nodeid)
+            if not nodeid.startswith(BROWSER_TESTS):
+                return super()._split_scope(nodeid)
+            half = "first" if nodeid < f"{BROWSER_TESTS}test_k" else "second"
+            return f"{BROWSER_TESTS}{half}"
 
-    return PageTogether(config, log)
+    return PageInHalves(config, log)
 
 
 @pytest.fixture
