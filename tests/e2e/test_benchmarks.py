@@ -78,6 +78,7 @@ def lines_of(text):
             6 + 6,
         ),
         ("memory", {"few": 1, "many": 2, "training": 2}, 7),
+        ("many", {"counts": (1, 2)}, 4),
     ],
 )
 def test_a_benchmark_of_micrographs_prints_its_tables(bench, capsys, name, options, rows):
