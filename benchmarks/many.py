@@ -1,4 +1,4 @@
-"""Time and memory of picking thousands of small micrographs: both should grow linearly or not at all.
+"""Time and memory of picking thousands of small micrographs.
 
     .venv/bin/python benchmarks/many.py [--counts 1000 3000 10000]
 
@@ -25,7 +25,12 @@ def main(inputs: Inputs | None = None, counts: tuple[int, ...] = COUNTS) -> None
         used = measure(*command)
         check(f"{number} of {number}")
         each_ms = 1000 * used.seconds / number
-        row(f"pick {number} of {inputs.side_px} x {inputs.side_px}", used.seconds, each_ms, "ms each")
+        row(
+            f"pick {number} of {inputs.side_px} x {inputs.side_px}",
+            used.seconds,
+            each_ms,
+            "ms each",
+        )
         row("peak memory", used.seconds, f"{used.peak_mb:.0f} MB", "")
         forget(command)
 

@@ -34,6 +34,7 @@ from trust_peaks import OUT, Peaks, load_peaks, load_trained_peaks
 
 from cryopick.evaluate.emptiness import classify_micrographs
 from cryopick.evaluate.expectation import select_automatically
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.precision_recall import compute_precision_recall
 from cryopick.evaluate.score_distribution import Interval, fit_score_distribution
 from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior, load_score_prior
@@ -134,7 +135,8 @@ def main(words: Sequence[str] | None = None) -> None:
         )
         shipped = load_score_prior()  # of sets that are kept back
         rows = [
-            judge(peaks, priors.get(peaks.family, shipped), peaks.label_score) for peaks in trained
+            judge(peaks, priors.get(peaks.family, shipped), sample_elsewhere(peaks))
+            for peaks in trained
         ]
         print_table(rows, f"models that were trained on {labels} labels")
     print_sparse(judged, priors)
@@ -152,12 +154,10 @@ def print_kept_back(labels: Sequence[int], records: dict[str, Any]) -> None:
         print_table(rows, f"sets kept back, {number} labels, scored by the general model")
 
 
-def judge(peaks: Peaks, prior: ScorePrior, labels: np.ndarray) -> Row:
+def judge(peaks: Peaks, prior: ScorePrior, labels: LabelSample | None) -> Row:
     """Compare the promises on one set with the truth."""
     fit = fit_score_distribution(peaks.score, labels, prior)
-    selection = select_automatically(
-        peaks.picks, labels=labels if len(labels) else None, is_filtered=peaks.is_filtered
-    )
+    selection = select_automatically(peaks.picks, labels=labels, is_filtered=peaks.is_filtered)
     at = selection.threshold if selection.is_capped else fit.best_threshold
     precision, recall = true_rates(peaks, at)
     n_true = peaks.n_particles
@@ -182,6 +182,11 @@ def judge(peaks: Peaks, prior: ScorePrior, labels: np.ndarray) -> Row:
         conditions=measure_conditions(peaks, probability) if peaks.is_simulated else {},
         verdicts=counted,
     )
+
+
+def sample_elsewhere(peaks: Peaks) -> LabelSample | None:
+    """Scores of the labels that a model was trained on, which lie on other micrographs."""
+    return LabelSample.create(peaks.label_score.tolist(), (), peaks.picks.micrographs)
 
 
 def calibration_error(probability: np.ndarray, is_particle: np.ndarray, groups: int = 10) -> float:

@@ -9,6 +9,7 @@ from cryopick.evaluate.emptiness import (
     is_likely_empty,
 )
 from cryopick.evaluate.expectation import find_best_threshold, select_automatically
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.picks import Picks, concatenate
 
 
@@ -133,7 +134,7 @@ def test_without_a_peak_elongated_particles_are_not_decided_on(rng):
 def test_labels_show_that_micrographs_that_look_empty_are_not(rng):
     bad = on("bad", tail(rng), rng.normal(-1.5, 0.8, 60))
 
-    kept = select_automatically(bad, labels=rng.normal(-1.5, 0.8, 20))
+    kept = select_automatically(bad, labels=LabelSample.complete(rng.normal(-1.5, 0.8, 20)))
 
     assert len(kept.picks) > 20
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cryopick.errors import SettingsError
 from cryopick.evaluate.expectation import estimate_metrics, find_best_threshold
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.picks import Picks
 
 scores = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=40).map(np.array)
@@ -50,7 +51,7 @@ def test_the_description_states_intervals_and_what_they_rest_on():
     table = picked(np.concatenate([rng.normal(-4.2, 1, 2000), particles]))
 
     without = estimate_metrics(table).describe(200)
-    labelled = estimate_metrics(table, particles[:30]).describe(200)
+    labelled = estimate_metrics(table, LabelSample.complete(particles[:30])).describe(200)
 
     assert "200 picks of 2200" in without
     assert "expected from scores alone" in without

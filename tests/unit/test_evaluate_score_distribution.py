@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.score_samples import draw_background
 
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.evaluate.score_prior import SCORE_PRIOR_FILE, ScorePrior, load_score_prior
 
@@ -32,6 +33,8 @@ def make_wide_prior():
         recall_deviation=0.3,
         count_deviation=0.1,
         labelled_deviation=0.1,
+        elsewhere_deviation=0.2,
+        label_shift=1.0,
     )
 
 
@@ -70,7 +73,9 @@ def test_promised_intervals_contain_the_truth_and_shrink_with_labels():
     selected = score >= 0
 
     without = fit_score_distribution(score)
-    labelled = fit_score_distribution(score, rng.choice(particles, 60, replace=False))
+    labelled = fit_score_distribution(
+        score, LabelSample.complete(rng.choice(particles, 60, replace=False))
+    )
 
     for fit in (without, labelled):
         precision, recall = fit.estimate_precision(0.0), fit.estimate_recall(0.0)
@@ -87,11 +92,29 @@ def test_labels_reveal_particles_that_the_model_hardly_sees():
     score = np.concatenate([draw_background(rng, 2000), particles])
 
     without = fit_score_distribution(score)
-    labelled = fit_score_distribution(score, rng.choice(particles, 50, replace=False))
+    labelled = fit_score_distribution(
+        score, LabelSample.complete(rng.choice(particles, 50, replace=False))
+    )
 
     assert labelled.estimate_recall(0.0).value < 0.2
     assert abs(np.log(labelled.count.value / 700)) < abs(np.log(without.count.value / 700))
     assert labelled.count.low <= 700 <= labelled.count.high
+
+
+def test_labels_of_fainter_micrographs_do_not_add_particles_to_others():
+    rng = np.random.default_rng(4)
+    score = np.concatenate([draw_background(rng, 3000), rng.normal(1.2, 1.2, 500)])
+    faint = rng.normal(-1.0, 1.2, 25)
+    here, elsewhere = ["a.mrc", "b.mrc"], ["fainter.mrc"]
+
+    believed = fit_score_distribution(score, LabelSample.create(faint.tolist(), here, here))
+    doubted = fit_score_distribution(score, LabelSample.create(faint.tolist(), elsewhere, here))
+
+    assert believed.estimate_recall(0.0).value == (faint >= 0).mean()
+    assert abs(np.log(doubted.count.value / 500)) < abs(np.log(believed.count.value / 500)) / 2
+    assert doubted.count.low <= 500 <= doubted.count.high
+    recall = doubted.estimate_recall(0.0)
+    assert recall.low <= (score[3000:] >= 0).mean() <= recall.high
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from cryopick.model.label_scores import add_label_scores, get_label_scores
 from cryopick.model.model_file import GENERAL_MODEL, load_model
 from cryopick.train.model_comparison import (
     ModelComparison,
-    add_label_scores,
     adopt_general_model,
     compare_models,
 )
@@ -66,11 +66,11 @@ def test_labels_without_a_pick_count_as_missed():
 
 def test_the_general_model_is_written_with_size_and_summary_of_the_trained_one():
     general = load_model(GENERAL_MODEL)
-    trained = add_label_scores(general, np.array([2.0, -np.inf]))
+    trained = add_label_scores(general, np.array([2.0, -np.inf]), ["mics/a.mrc", "mics/a.mrc"])
 
     adopted = adopt_general_model(trained)
 
     assert adopted.diameter_ang == trained.diameter_ang
     assert adopted.diameter_px == pytest.approx(general.diameter_px)
     assert adopted.summary["is_general_model"]
-    assert adopted.summary["left_out_label_scores"] == [-30.0, 2.0]
+    assert get_label_scores(adopted) == ([-30.0, 2.0], ["a"])

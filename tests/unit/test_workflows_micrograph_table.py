@@ -9,6 +9,7 @@ from tests.score_samples import draw_background
 
 from cryopick.errors import FormatError
 from cryopick.evaluate.emptiness import Verdict
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.picks import Picks, concatenate
 from cryopick.workflows.empty_check import Judgement
 from cryopick.workflows.micrograph_table import (
@@ -84,7 +85,8 @@ def test_labels_count_in_the_expected_particles():
     particles = rng.normal(-1.5, 1.0, 700)
     table = make_picks("a.mrc", np.concatenate([draw_background(rng, 2000), particles]))
     is_found = rng.permutation(700)[:50]
-    with_labels = Judgement({"a.mrc": Verdict.UNCLEAR}, labels=particles[is_found])
+    labels = LabelSample.complete(particles[is_found])
+    with_labels = Judgement({"a.mrc": Verdict.UNCLEAR}, labels=labels)
 
     (row,) = summarize(table, judgement=with_labels)
     (row_without,) = summarize(table, judgement=replace(with_labels, labels=None))

@@ -20,10 +20,8 @@ from cryopick.cli.tables import read_with_context, write_table
 from cryopick.errors import format_count
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from cryopick.array_types import Float
     from cryopick.evaluate.expectation import AutomaticSelection
+    from cryopick.evaluate.label_sample import LabelSample
     from cryopick.picks import Picks
 
 __all__ = ["apply_cut", "report_selection", "threshold"]
@@ -91,7 +89,7 @@ def threshold(
     """
     from cryopick.evaluate.thresholds import select_nested, select_random
     from cryopick.io.tables.codec import TableLayout
-    from cryopick.workflows.derived_table import has_filtered_scores, read_label_scores
+    from cryopick.workflows.derived_table import has_filtered_scores, read_label_sample
 
     if sum(map(bool, (at, keep, random))) != 1:
         raise typer.BadParameter("add either --at, --keep or --random")
@@ -101,7 +99,7 @@ def threshold(
         raise typer.BadParameter("--drop-empty needs --at auto")
     table, context = read_with_context([picks], out, table_format)
     layout = TableLayout(star=context)
-    labels = read_label_scores(picks)
+    labels = read_label_sample(picks)
     is_filtered = has_filtered_scores(picks)
     sets = {}
     for word in at or []:
@@ -136,7 +134,7 @@ def apply_cut(
     before: str = "",
     *,
     drop_empty: bool = False,
-    labels: "Float[np.ndarray, ' labels'] | None" = None,
+    labels: "LabelSample | None" = None,
     is_filtered: bool = False,
 ) -> "Picks":
     """Keep picks above a threshold, and report the expected precision and recall.
@@ -212,7 +210,7 @@ def _report(
     picks: "Picks",
     selected: "Picks",
     before: str,
-    labels: "Float[np.ndarray, ' labels'] | None",
+    labels: "LabelSample | None",
 ) -> None:
     """Report the expected precision and recall of the kept picks."""
     from cryopick.evaluate.expectation import estimate_metrics

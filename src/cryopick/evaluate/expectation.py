@@ -17,6 +17,7 @@ import numpy as np
 from cryopick.array_types import Float, Integer
 from cryopick.errors import SettingsError
 from cryopick.evaluate.emptiness import Verdict, classify_micrographs
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 from cryopick.evaluate.thresholds import apply_threshold
 from cryopick.picks import Picks
@@ -71,9 +72,7 @@ class ExpectedMetrics:
         )
 
 
-def estimate_metrics(
-    picks: Picks, labels: Float[np.ndarray, " labels"] | None = None
-) -> ExpectedMetrics:
+def estimate_metrics(picks: Picks, labels: LabelSample | None = None) -> ExpectedMetrics:
     """Estimate metrics from the scores of picks.
 
     Args:
@@ -134,7 +133,7 @@ def select_automatically(
     *,
     drop_empty: bool = False,
     verdicts: Sequence[Verdict] | None = None,
-    labels: Float[np.ndarray, " labels"] | None = None,
+    labels: LabelSample | None = None,
     is_filtered: bool = False,
 ) -> AutomaticSelection:
     """Select the picks above the best threshold of the micrographs that show particles.

@@ -23,6 +23,7 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.evaluate.confidence import wilson_interval
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_mixture import BIN, TOP, MixtureGrid
 from cryopick.evaluate.score_prior import ScorePrior, load_score_prior
 
@@ -58,7 +59,7 @@ class ScoreDistribution:
         n_particles: Number of particles of each fit, including those without a pick.
         probability: Probability that a pick in a bin is a particle, for each fit.
         prior: The prior.
-        labels: Scores of labels that the model did not learn from.
+        labels: Scores of labels that the model did not learn from, if there are any.
     """
 
     edges: Float[np.ndarray, " edges"]
@@ -67,19 +68,22 @@ class ScoreDistribution:
     n_particles: Float[np.ndarray, " fits"]
     probability: Float[np.ndarray, "fits bins"]
     prior: ScorePrior
-    labels: Float[np.ndarray, " labels"]
+    labels: LabelSample | None
 
     @property
     def n_labels(self) -> int:
         """Number of labels that were used."""
-        return len(self.labels)
+        return len(self.labels.score) if self.labels else 0
 
     @cached_property
     def count(self) -> Interval:
         """Number of particles on all micrographs; the estimate is the median."""
         logs = np.log(np.maximum(self.n_particles, 1e-3))
-        is_labelled = self.n_labels >= _MIN_LABELS
-        extra = self.prior.labelled_deviation if is_labelled else self.prior.count_deviation
+        extra = self.prior.count_deviation
+        if self.labels and self.n_labels >= _MIN_LABELS:
+            is_elsewhere = not self.labels.is_picked
+            extra = self.prior.labelled_deviation
+            extra = self.prior.elsewhere_deviation if is_elsewhere else extra
         return _map(np.exp, self._summarize(logs, extra))
 
     @property
@@ -117,10 +121,10 @@ class ScoreDistribution:
     def estimate_recall(self, threshold: float) -> Interval:
         """Estimate the fraction of all particles that have a pick at or above a threshold.
 
-        With labels, it is their fraction, with its Wilson interval.
+        With labels on the picked micrographs, it is their fraction, with its Wilson interval.
         """
-        if self.n_labels >= _MIN_LABELS:
-            n_found = np.array([float((self.labels >= threshold).sum())])
+        if self.labels and self.labels.is_picked and self.n_labels >= _MIN_LABELS:
+            n_found = np.array([float((self.labels.score >= threshold).sum())])
             low, high = wilson_interval(n_found, np.array([self.n_labels]))
             return Interval(float(n_found[0]) / self.n_labels, float(low[0]), float(high[0]))
         true_positives, _ = self._count_above(threshold)
@@ -163,19 +167,19 @@ def _map(function: Callable[[float], float], interval: Interval) -> Interval:
 
 def fit_score_distribution(
     score: Float[np.ndarray, " picks"],
-    labels: Float[np.ndarray, " labels"] | None = None,
+    labels: LabelSample | None = None,
     prior: ScorePrior | None = None,
 ) -> ScoreDistribution:
     """Fit the mixture to scores.
 
     Args:
         score: Scores of all picks down to a low minimum.
-        labels: Scores of labels, a random sample of the particles, by models that did not learn
-            from them; minus infinity for a label without a pick.
+        labels: Scores of labels that the model did not learn from, if there are any.
         prior: The prior; by default that of this version.
     """
     prior = prior or load_score_prior()
-    labels = np.zeros(0) if labels is None else np.maximum(labels, _LOWEST)
+    label_score = np.zeros(0) if labels is None else np.maximum(labels.score, _LOWEST)
+    label_shift = labels.compute_shift(prior.label_shift) if labels else 0.0
     lowest = float(score.min()) if len(score) else prior.floor
     floor = prior.floor + BIN * max(np.floor((lowest - prior.floor) / BIN), 0)
     grid = MixtureGrid.create(min(float(floor), _MAX_FLOOR), prior)
@@ -184,12 +188,13 @@ def fit_score_distribution(
     bin_weight = _weigh_bins(counts, prior.bin_deviation)
     if floor > prior.floor + _MAX_HIDDEN:
         bin_weight = np.full(len(counts), min(1.0, _MAX_CUT_PICKS / max(float(counts.sum()), 1.0)))
-    fits = grid.fit(counts, bin_weight, labels)
+    fits = grid.fit(counts, bin_weight, label_score, label_shift)
+    n_labels = len(label_score) if labels and labels.is_picked else 0
     return ScoreDistribution(
         edges=grid.edges,
         counts=counts,
         weight=fits.weight,
-        n_particles=np.maximum(fits.n_particles, len(labels)),
+        n_particles=np.maximum(fits.n_particles, n_labels),
         probability=fits.probability,
         prior=prior,
         labels=labels,

@@ -142,6 +142,7 @@ class MixtureGrid:
         counts: Float[np.ndarray, " bins"],
         bin_weight: Float[np.ndarray, " bins"],
         labels: Float[np.ndarray, " labels"],
+        label_shift: float,
     ) -> MixtureFits:
         """Fit the fraction of particles, and weigh the fits by likelihood and prior.
 
@@ -149,6 +150,8 @@ class MixtureGrid:
             counts: Number of picks in each bin.
             bin_weight: Weight of each bin in the likelihood.
             labels: Scores of labels that the model did not learn from.
+            label_shift: Standard deviation of the difference between the mean scores of labels
+                and particles.
         """
         prior = self.prior
         fraction = self._fit_fractions(counts, bin_weight)
@@ -163,7 +166,8 @@ class MixtureGrid:
         log_weight += self._log_prior(fraction, n_particles, total, probability)
         if len(labels):
             temper = min(1.0, prior.effective_labels / len(labels))
-            log_weight += temper * self._log_likelihood_of_labels(labels)
+            likelihood = self._log_likelihood_of_labels(labels)
+            log_weight += temper * _average_over_means(likelihood, label_shift)
         weight = np.exp(log_weight - log_weight.max())
         chosen = weight >= _MIN_WEIGHT
         return MixtureFits(
@@ -214,6 +218,20 @@ class MixtureGrid:
         log_density = np.log(density + 1e-12).sum(axis=1) - len(above) * self.log_width
         below = _cumulate_particles((floor - self.mean) / width, self.tail_frac)
         return log_density + n_below * np.log(below + 1e-12)
+
+
+def _average_over_means(
+    log_likelihood: Float[np.ndarray, " fits"], deviation: float
+) -> Float[np.ndarray, " fits"]:
+    """Average a likelihood over a Gaussian around the mean of each combination."""
+    if not deviation:
+        return log_likelihood
+    kernel = np.exp(-0.5 * np.square((_MEANS[:, None] - _MEANS) / deviation))
+    kernel /= kernel.sum(axis=1, keepdims=True)
+    by_mean = log_likelihood.reshape(len(_MEANS), -1)
+    highest = by_mean.max(axis=0)
+    averaged = kernel @ np.exp(np.maximum(by_mean - highest, -700))  # exp(-746) is 0
+    return (np.log(averaged + 1e-300) + highest).ravel()
 
 
 def _cumulate_particles(

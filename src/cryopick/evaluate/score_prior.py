@@ -43,6 +43,9 @@ class ScorePrior:
         recall_deviation: The same of recall.
         count_deviation: Standard deviation of the logarithm of the number of particles.
         labelled_deviation: The same with at least eight labels.
+        elsewhere_deviation: The same with a model that learned from labels of other micrographs.
+        label_shift: Standard deviation of the difference between the mean scores of labels and of
+            particles on other micrographs.
     """
 
     floor: float
@@ -63,6 +66,8 @@ class ScorePrior:
     recall_deviation: float
     count_deviation: float
     labelled_deviation: float
+    elsewhere_deviation: float
+    label_shift: float
 
     @classmethod
     def from_json(cls, text: str) -> "ScorePrior":

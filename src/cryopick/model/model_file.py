@@ -6,7 +6,6 @@ has the key `guide` and the calibration the key `odds`.
 - `Model`: a network with the preprocessing of its input.
 - `save_model`, `load_model`: write and read a model file.
 - `load_kept_model`: read a model file once, for pickers.
-- `get_label_scores`: scores of labels that a model did not learn from.
 - `GENERAL_MODEL`: path of the general model; `train/pretrain` trains it.
 """
 
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GENERAL_MODEL",
-    "LABEL_SCORES",
     "Model",
-    "get_label_scores",
     "load_kept_model",
     "load_model",
     "save_model",
@@ -47,7 +44,6 @@ __all__ = [
 # Defined here because `train/pretrain` imports the simulation, which picking does not need.
 GENERAL_MODEL = Path(__file__).with_name("general.safetensors")
 
-LABEL_SCORES = "left_out_label_scores"  # key of the summary
 _FORMAT = 1
 _PARTNER_PREFIX = "guide/"  # of the names of the ensemble partner's weights
 _HEAD_SPREAD = "head spread"  # name of a tensor
@@ -125,12 +121,6 @@ class Model:
         own_ang = self.scale_ang or self.diameter_ang
         scale = 1.0 if scale_ang is None else scale_ang / own_ang
         return self.working_pixel_size_ang * scale / pixel_size_ang
-
-
-def get_label_scores(model: Model) -> Float[np.ndarray, " labels"] | None:
-    """Return the scores of labels that the model did not learn from; None if there are none."""
-    scores = model.summary.get(LABEL_SCORES)
-    return np.array(scores, np.float64) if isinstance(scores, list) and scores else None
 
 
 def save_model(model: Model, path: Path, *, overwrite: bool = False) -> None:

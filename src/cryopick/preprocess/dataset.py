@@ -90,6 +90,12 @@ class Dataset:
     normalization: Normalization
     ignored_labels: int = 0
 
+    @property
+    def labelled_names(self) -> list[str]:
+        """Paths of the micrographs with labels."""
+        pairs = zip(self.paths, self.store.labels_px, strict=True)
+        return [str(path) for path, xy_px in pairs if len(xy_px)]
+
 
 def raw_pixel_size(path: Path, pixel_size_ang: float | None) -> float:
     """Return the pixel size of a micrograph, or raise an error if it is unknown.

@@ -7,12 +7,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
-from cryopick.array_types import Float
 from cryopick.errors import format_count
 from cryopick.evaluate.expectation import ExpectedMetrics, estimate_metrics, select_automatically
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_distribution import Interval
 from cryopick.picks import Picks
 from cryopick.report import markup
@@ -46,7 +45,7 @@ class Expectation:
 
 
 def estimate_expectation(
-    picks: Picks, labels: Float[np.ndarray, " labels"] | None, *, is_filtered: bool = False
+    picks: Picks, labels: LabelSample | None, *, is_filtered: bool = False
 ) -> Expectation | None:
     """Estimate the metrics of picks from their scores.
 

@@ -139,7 +139,7 @@ def summarize_picks(
     radius_px = radius_px or run.diameter_px / 3
     evaluation = evaluate_picks(picks, truth, radius_px, picks.micrographs) if truth else None
     is_right = match_picks(picks, truth, radius_px) >= 0 if truth else None
-    expectation = estimate_expectation(picks, run.label_scores, is_filtered=run.has_filtered_scores)
+    expectation = estimate_expectation(picks, run.label_sample, is_filtered=run.has_filtered_scores)
     threshold, threshold_source = _choose_threshold(run, evaluation, expectation, threshold)
     selected = apply_threshold(picks, threshold)
     counts = np.bincount(selected.index, minlength=len(picks.micrographs))

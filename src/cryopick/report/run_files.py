@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cryopick.array_types import Float
 from cryopick.errors import CryopickError, InputError, SettingsError
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.io.images.micrograph import read_micrograph
 from cryopick.io.images.sizes import read_micrograph_shape
 from cryopick.io.names import match_names
@@ -67,7 +65,7 @@ class ReportedRun:
         labels: Labels of a training run, on micrographs named by their paths.
         model: The model.
         picker: Picker with this model; None if the model file was not found.
-        label_scores: Scores of labels that the model did not learn from, if there are any.
+        label_sample: Scores of labels that the model did not learn from, if there are any.
         rows: Training curves.
         diameter_ang: Particle diameter.
         pixel_size_ang: Ångströms per raw pixel of the first micrograph.
@@ -83,7 +81,7 @@ class ReportedRun:
     labels: Picks | None = None
     model: "Model | None" = None
     picker: "Picker | None" = None
-    label_scores: Float[np.ndarray, " labels"] | None = None
+    label_sample: LabelSample | None = None
     rows: "Sequence[CurveRow]" = ()
     diameter_ang: float
     pixel_size_ang: float
@@ -170,7 +168,7 @@ def _open_pick_run(
         truth=_read_truth(request.truth, picks),
         model=model,
         picker=picker,
-        label_scores=_collect_label_scores(metadata),
+        label_sample=_collect_label_sample(metadata),
         diameter_ang=diameter_ang,
         pixel_size_ang=_pixel_size_ang(paths[0], request.pixel_size_ang or settings.pixel_size_ang),
         metadata=metadata,
@@ -182,7 +180,7 @@ def _open_pick_run(
 def _open_training_run(path: Path, request: ReportRequest) -> ReportedRun:
     """Read the run that trained a model."""
     from cryopick.config import load_toml
-    from cryopick.model.model_file import get_label_scores
+    from cryopick.model.label_scores import get_label_sample
     from cryopick.pick.settings import PickSettings
     from cryopick.train.settings import TrainSettings
 
@@ -223,7 +221,7 @@ def _open_training_run(path: Path, request: ReportRequest) -> ReportedRun:
         labels=labels,
         model=model,
         picker=picker,
-        label_scores=get_label_scores(model) if model else None,
+        label_sample=get_label_sample(model, picks.micrographs) if model else None,
         rows=read_curves(folder / "curves.tsv"),
         diameter_ang=settings.diameter_ang,
         pixel_size_ang=_pixel_size_ang(picked_paths[0], pixel_size_ang),
@@ -286,9 +284,10 @@ def _load_picker(
     return model, Picker.create(model, settings, choose_device(request.device))
 
 
-def _collect_label_scores(metadata: RunMetadata) -> Float[np.ndarray, " labels"] | None:
-    scores = np.array([float(score) for score in metadata.label_scores])
-    return scores if len(scores) and np.isfinite(scores).all() else None
+def _collect_label_sample(metadata: RunMetadata) -> LabelSample | None:
+    return LabelSample.create(
+        metadata.label_scores, metadata.label_micrographs, metadata.micrographs
+    )
 
 
 def _read_truth(file: Path | None, picks: Picks) -> Picks | None:

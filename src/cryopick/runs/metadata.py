@@ -48,6 +48,7 @@ class RunMetadata:
         skipped: Micrographs that could not be used.
         findings: Irregularities of the micrographs, one sentence for each kind.
         label_scores: Scores of labels that the model of the picks did not learn from.
+        label_micrographs: Micrographs of these labels.
         later_commands: Commands that changed the table since, each as one line.
         seconds: Duration since the start of the command.
         peak_bytes: Peak memory of the process; None if the system does not report it.
@@ -69,6 +70,7 @@ class RunMetadata:
     skipped: Sequence[str] = field(default_factory=list)
     findings: Sequence[str] = field(default_factory=list)
     label_scores: Sequence[float] = field(default_factory=list)
+    label_micrographs: Sequence[str] = field(default_factory=list)
     later_commands: Sequence[str] = field(default_factory=list)
     seconds: float | None = None
     peak_bytes: int | None = None
@@ -192,7 +194,12 @@ def read_run_metadata(path: Path) -> RunMetadata:
             **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
         names = (metadata.micrographs, metadata.held_out, metadata.skipped)
-        others = (metadata.command, metadata.findings, metadata.later_commands)
+        others = (
+            metadata.label_micrographs,
+            metadata.command,
+            metadata.findings,
+            metadata.later_commands,
+        )
         mappings = (metadata.files, metadata.checksums, *metadata.sources)
         lists = (*names, *others, *(list(mapping.values()) for mapping in mappings))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)

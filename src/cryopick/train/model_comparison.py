@@ -7,7 +7,6 @@ that was trained without it, so that neither model has an advantage.
 - `compare_models`: the fraction of labels among the best picks of both.
 - `ModelComparison`: the result.
 - `adopt_general_model`: the general model in place of the trained one.
-- `add_label_scores`: store the scores of left-out labels in a model.
 """
 
 import math
@@ -16,15 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cryopick.array_types import Float
-from cryopick.model.model_file import GENERAL_MODEL, LABEL_SCORES, Model, load_model
+from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 
-__all__ = ["ModelComparison", "add_label_scores", "adopt_general_model", "compare_models"]
+__all__ = ["ModelComparison", "adopt_general_model", "compare_models"]
 
 _FRACTIONS = (0.4, 0.7, 1.0, 1.3)  # of the estimated number of particles that are selected
 # The trained model may be behind by this fraction of the labels, and by two standard errors of the
 # difference: the models that score left-out labels learned from fewer, and score them lower.
 _MAX_LOSS, _STANDARD_ERRORS = 0.05, 2.0
-_LOWEST_SCORE = -30.0  # of a label without any pick
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,6 @@ def _mean_recall(
     ranked = np.sort(picks)[::-1]
     thresholds = [ranked[min(number, len(ranked)) - 1] for number in numbers]
     return float(np.mean([(labels >= threshold).mean() for threshold in thresholds]))
-
-
-def add_label_scores(model: Model, scores: Float[np.ndarray, " labels"]) -> Model:
-    """Store calibrated scores of left-out labels in the summary of a model."""
-    scores = np.sort(np.maximum(scores, _LOWEST_SCORE))
-    rounded = [round(float(score), 3) for score in scores]
-    return replace(model, summary={**model.summary, LABEL_SCORES: rounded})
 
 
 def adopt_general_model(trained: Model) -> Model:

@@ -27,6 +27,7 @@ import torch
 
 from cryopick.array_types import Bool, Float
 from cryopick.errors import CryopickError, SettingsError
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.matching import match_picks
 from cryopick.evaluate.score_distribution import ScoreDistribution, fit_score_distribution
 from cryopick.io.images.micrograph import read_micrograph
@@ -133,7 +134,7 @@ class GeneralModelSample:
     @cached_property
     def distribution(self) -> ScoreDistribution:
         """Distribution of the scores of particles and background."""
-        return fit_score_distribution(self.picks.score, self.label_scores)
+        return fit_score_distribution(self.picks.score, LabelSample.complete(self.label_scores))
 
     @cached_property
     def particles(self) -> float:

@@ -2,7 +2,7 @@
 
 - `carry_run_files`: write the metadata and settings of the run beside a derived table.
 - `find_metadata`: the metadata of a table.
-- `read_label_scores`: scores of left-out labels of the model that made a table.
+- `read_label_sample`: scores of left-out labels of the model that made a table.
 - `has_filtered_scores`: test if the scores of a table are filtered along elongated particles.
 """
 
@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from cryopick.array_types import Float
 from cryopick.errors import CryopickError, OutputExistsError
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.pick.settings import is_elongated
 from cryopick.runs.atomic_write import atomic_write
 from cryopick.runs.checksums import checksum_path
 from cryopick.runs.metadata import RunMetadata, Stopwatch, read_run_metadata, write_run_metadata
 from cryopick.workflows.table_output import metadata_file, settings_file
 
-__all__ = ["carry_run_files", "find_metadata", "has_filtered_scores", "read_label_scores"]
+__all__ = ["carry_run_files", "find_metadata", "has_filtered_scores", "read_label_sample"]
 
 
 def carry_run_files(
@@ -93,11 +91,14 @@ def _describe_sources(
     return descriptions
 
 
-def read_label_scores(source: Path) -> Float[np.ndarray, " labels"] | None:
+def read_label_sample(source: Path) -> LabelSample | None:
     """Return the scores of labels that the model did not learn from; None if there are none."""
     metadata = find_metadata(source)
-    scores = [] if metadata is None else [float(score) for score in metadata.label_scores]
-    return np.array(scores) if scores and np.isfinite(scores).all() else None
+    if metadata is None:
+        return None
+    return LabelSample.create(
+        metadata.label_scores, metadata.label_micrographs, metadata.micrographs
+    )
 
 
 def has_filtered_scores(source: Path) -> bool:

@@ -8,12 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from cryopick.array_types import Float
 from cryopick.evaluate.emptiness import Verdict, classify_micrographs
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.model.device import AnyDevice
-from cryopick.model.model_file import get_label_scores
+from cryopick.model.label_scores import get_label_sample
 from cryopick.pick.evidence import measure_evidence
 from cryopick.pick.picker import Picker
 from cryopick.pick.probe import ProbePlan, probe_micrographs
@@ -43,7 +41,7 @@ class Judgement:
     verdicts: Mapping[str, Verdict]
     warning: str = ""
     unclear: Sequence[str] = ()
-    labels: Float[np.ndarray, " labels"] | None = None
+    labels: LabelSample | None = None
 
     def warnings_of(self, name: str) -> tuple[str, ...]:
         """Return the warnings about a micrograph."""
@@ -69,7 +67,7 @@ def judge_micrographs(
     verdicts = dict(zip(candidates.micrographs, verdict_list, strict=True))
     empty = [name for name, verdict in verdicts.items() if verdict == Verdict.PROBABLY_EMPTY]
     is_examined = bool(examined) and set(examined) <= set(empty)
-    judgement = Judgement(verdicts, labels=get_label_scores(picker.model))
+    judgement = Judgement(verdicts, labels=get_label_sample(picker.model, candidates.micrographs))
     if not empty or is_examined or not picker.model.detects_contrast:
         return judgement
     chosen = [empty[index] for index in choose_evenly(len(empty), _MAX_CHECKED)]

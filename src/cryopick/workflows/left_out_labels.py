@@ -4,19 +4,18 @@
 - `compare_with_general_model`: the trained model, or the general one if that is better.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from cryopick.array_types import Float
+from cryopick.model.label_scores import add_label_scores
 from cryopick.model.model_file import Model
 from cryopick.picks import Picks
 from cryopick.train.cross_fit import cross_fit_scores
 from cryopick.train.loop import TrainingResult
-from cryopick.train.model_comparison import (
-    add_label_scores,
-    adopt_general_model,
-    compare_models,
-)
+from cryopick.train.model_comparison import adopt_general_model, compare_models
 from cryopick.train.particle_count import MIN_PARTICLES, GeneralModelSample
 from cryopick.train.settings import GENERAL
 from cryopick.train.training_run import PreparedDatasets, TrainingRun
@@ -45,6 +44,7 @@ def score_left_out_labels(
 def compare_with_general_model(
     model: Model,
     left_out: Float[np.ndarray, " labels"],
+    labelled: Sequence[str],
     picks: Picks | None,
     sample: GeneralModelSample | None,
     events: Events,
@@ -54,6 +54,7 @@ def compare_with_general_model(
     Args:
         model: The trained model.
         left_out: Scores of all labels from `score_left_out_labels`.
+        labelled: Names of the micrographs with labels.
         picks: Picks of the model on the sampled micrographs, without calibration.
         sample: Picks of the general model there.
         events: Receiver of the result.
@@ -61,11 +62,11 @@ def compare_with_general_model(
     line = model.calibration
     scores = left_out if line is None else line.apply(left_out)
     if picks is None or not len(picks) or sample is None or not len(sample.picks):
-        return add_label_scores(model, scores)
+        return add_label_scores(model, scores, labelled)
     comparison = compare_models(
         picks.score, left_out, sample.picks.score, sample.label_scores, sample.particles
     )
     events.emit(Notice(code=NoticeCode.MODEL_COMPARISON, message=comparison.describe()))
     if comparison.is_worse:
-        return add_label_scores(adopt_general_model(model), sample.label_scores)
-    return add_label_scores(model, scores)
+        return add_label_scores(adopt_general_model(model), sample.label_scores, labelled)
+    return add_label_scores(model, scores, labelled)

@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from cryopick.array_types import Float
 from cryopick.distributed.dask_batch import WorkerJob
 from cryopick.errors import CryopickError, InputError, format_count
 from cryopick.evaluate.emptiness import Verdict, is_likely_empty
 from cryopick.evaluate.expectation import select_automatically
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_distribution import fit_score_distribution
 from cryopick.io.images.micrograph import summarize_findings
 from cryopick.model.device import AnyDevice, require_device
+from cryopick.model.label_scores import get_label_scores
 from cryopick.model.model_file import Model, load_kept_model
 from cryopick.pick.batch import PickBatch
 from cryopick.pick.centring import measure_centre_offset
@@ -206,8 +205,9 @@ def _pick_to_tables(
         findings = summarize_findings(job.micrographs, job.settings.pixel_size_ang)
         notify_findings(events, findings)
         metadata = _collect_metadata(job, result, rows, batch.describe(), device)
-        label_scores = [] if labels is None else labels.tolist()
-        metadata = replace(metadata, findings=findings, label_scores=label_scores)
+        scores, names = get_label_scores(batch.picker.model)
+        metadata = replace(metadata, label_scores=scores, label_micrographs=names)
+        metadata = replace(metadata, findings=findings)
         output.write(result.picks, metadata.describe_origin())
         write_run_metadata(metadata, metadata_file(output.out))
         number = "" if job.automatic_threshold else _describe_number(candidates, labels)
@@ -291,7 +291,7 @@ def _find_micrograph_table(output: TableOutput) -> Path:
     return micrograph_table_file(output.ledger_output, is_folder=output.out.endswith("/"))
 
 
-def _describe_number(candidates: Picks, labels: Float[np.ndarray, " labels"] | None) -> str:
+def _describe_number(candidates: Picks, labels: LabelSample | None) -> str:
     """Describe the expected number of particles, with its interval."""
     if not len(candidates):
         return "no particles expected"

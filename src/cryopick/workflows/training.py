@@ -145,7 +145,8 @@ def train_model(job: TrainJob, events: Events) -> TrainedModel:
         model = calibrate_model(model, picks, statistics)
         left_out = score_left_out_labels(run, prepared, result, device, events)
         if left_out is not None:
-            model = compare_with_general_model(model, left_out, picks, statistics.sample, events)
+            labelled, sample = prepared.training.labelled_names, statistics.sample
+            model = compare_with_general_model(model, left_out, labelled, picks, sample, events)
         if model.calibration is None and not model.summary.get("is_general_model"):
             message = "scores are not calibrated: too few picks are clearly right or wrong"
             events.emit(Notice(code=NoticeCode.UNCALIBRATED_SCORES, message=message))

@@ -14,6 +14,7 @@ import numpy as np
 from cryopick.array_types import Bool, Float, Integer
 from cryopick.evaluate.emptiness import Verdict
 from cryopick.evaluate.expectation import AutomaticSelection, estimate_metrics, select_automatically
+from cryopick.evaluate.label_sample import LabelSample
 from cryopick.evaluate.score_distribution import ScoreDistribution
 from cryopick.picks import Picks
 
@@ -49,7 +50,7 @@ class RunPicks:
         score: Logits.
         micrographs: Micrographs that were picked, including those without picks.
         verdicts: Verdict of the run on each micrograph; empty to classify them by the scores.
-        label_scores: Scores of labels that the model did not learn from, if there are any.
+        label_sample: Scores of labels that the model did not learn from, if there are any.
         is_filtered: The scores are filtered along elongated particles.
     """
 
@@ -58,7 +59,7 @@ class RunPicks:
     score: Float[np.ndarray, " picks"]
     micrographs: tuple[int, ...]
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
-    label_scores: Float[np.ndarray, " labels"] | None = None
+    label_sample: LabelSample | None = None
     is_filtered: bool = False
 
     def rows_of(self, mid: int) -> slice:
@@ -101,7 +102,7 @@ class RunPicks:
         return select_automatically(
             self._table,
             verdicts=verdicts,
-            labels=self.label_scores,
+            labels=self.label_sample,
             is_filtered=self.is_filtered,
         )
 
@@ -112,7 +113,7 @@ class RunPicks:
         Micrographs that are probably empty do not count, unless all are.
         """
         expected = self.selection.expected if self.selection else None
-        return (expected or estimate_metrics(self._table, self.label_scores)).distribution
+        return (expected or estimate_metrics(self._table, self.label_sample)).distribution
 
     @cached_property
     def automatic_threshold(self) -> float:

@@ -22,7 +22,7 @@ from cryopick.picks import Picks, concatenate
 from cryopick.web.storage.database import ProjectDatabase, current_time
 from cryopick.web.storage.micrographs import ProjectMicrographs
 from cryopick.web.storage.run_picks import PickFilter, RunPicks
-from cryopick.workflows.derived_table import has_filtered_scores, read_label_scores
+from cryopick.workflows.derived_table import has_filtered_scores, read_label_sample
 from cryopick.workflows.micrograph_table import micrograph_table_file, read_micrograph_table
 from cryopick.workflows.table_output import settings_file
 
@@ -226,7 +226,7 @@ class ProjectRuns:
                 score=arrays["score"],
                 micrographs=micrographs,
                 verdicts=verdicts,
-                label_scores=read_label_scores(self.folder(run) / "picks.json"),
+                label_sample=read_label_sample(self.folder(run) / "picks.json"),
                 is_filtered=has_filtered_scores(self.folder(run) / "picks.json"),
             )
             # The page shows one run at a time, and compares two.
