@@ -189,8 +189,9 @@ def test_evidence_is_that_of_strong_peaks_per_area():
     once = measure_evidence(Probe(logits, {}, {100.0: 1e6}, 1))
     twice = measure_evidence(Probe(logits, {}, {100.0: 2e6}, 1))
 
-    assert once.best("dark") / once.best("bright") == pytest.approx(10.0)
-    assert once.best("dark") == pytest.approx(2 * twice.best("dark"))
+    dark, bright = ("dark", 100.0), ("bright", 100.0)
+    assert once.values[dark] / once.values[bright] == pytest.approx(10.0)
+    assert once.values[dark] == pytest.approx(2 * twice.values[dark])
 
 
 def test_what_noise_alone_would_show_at_a_size_is_no_evidence_of_it():
@@ -244,6 +245,20 @@ def test_a_few_bright_peaks_of_noise_do_not_make_the_particles_bright():
     clear, dark = measure([0.5] * 10, [3.0] * 30), measure([1.0] * 5, [1.0] * 5)
     assert [clear.contrast, clear.is_contrast_doubtful] == ["bright", False]
     assert [dark.contrast, dark.is_contrast_doubtful] == ["dark", False]
+
+
+def test_bright_noise_at_a_fine_size_is_no_evidence_against_dark_particles_at_a_coarse_one():
+    sizes_ang, area_ang2 = (50.0, 150.0), 25e6
+    noise = {size: np.full(round(0.007 * area_ang2 / size**2), 0.5) for size in sizes_ang}
+    logits = {("bright", size): peaks for size, peaks in noise.items()}
+    logits |= {("dark", size): peaks for size, peaks in noise.items()}
+    logits["dark", 150.0] = np.append(noise[150.0], [1.2] * 5)
+
+    evidence = measure_evidence(Probe(logits, {}, dict.fromkeys(sizes_ang, area_ang2), 1))
+
+    assert evidence.values["bright", 50.0] > evidence.values["dark", 150.0]
+    assert evidence.best("bright") < evidence.best("dark")
+    assert evidence.contrast == "dark"
 
 
 def test_a_doubtful_contrast_is_decided_on_more_micrographs(monkeypatch):

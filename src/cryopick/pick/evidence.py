@@ -30,6 +30,8 @@ __all__ = [
 _SIZE_POWER = 0.25
 # Sum of the positive logits of the peaks of pure noise, in an area of one size squared.
 _NOISE_LOGITS = 0.0024
+# Sum of the squares of these logits; the mean of the positive logits of noise is about 0.4.
+_NOISE_SQUARES = 0.0018
 _CLEAR_EVIDENCE = 3.0  # standard deviations of evidence that is not by chance
 # The prior of the scale is log-normal around a multiple of the given size.
 _BEST_SCALE, _LOG_SCALE_SD = 1.1, 1.0
@@ -45,7 +47,7 @@ class Evidence:
     """Evidence of particles by contrast and size.
 
     Attributes:
-        values: Evidence in any unit, the same for all; sizes in ångströms.
+        values: Evidence of each contrast and size in ångströms, in the unit of `measure_evidence`.
         micrographs: Number of micrographs that were scored.
         variances: Variances of the values: the number of peaks of each height is random, with a
             Poisson distribution. Missing ones are 0.
@@ -82,13 +84,16 @@ class Evidence:
         return Evidence(values, self.micrographs, variances)
 
     def best(self, contrast: FixedContrast) -> float:
-        """Evidence of a contrast at the size that has most."""
+        """Evidence beyond that of noise, of a contrast at the size that has most."""
         key = self._best_key(contrast)
-        return 0.0 if key is None else self.values[key]
+        return 0.0 if key is None else max(0.0, self._subtract_noise(key))
 
     def _best_key(self, contrast: FixedContrast) -> tuple[FixedContrast, float] | None:
         keys = [key for key in self.values if key[0] == contrast]
-        return max(keys, key=lambda key: self.values[key], default=None)
+        return max(keys, key=self._subtract_noise, default=None)
+
+    def _subtract_noise(self, key: tuple[FixedContrast, float]) -> float:
+        return self.values[key] - _NOISE_SQUARES * key[1] ** (_SIZE_POWER - 2)
 
     def _has_bright_excess(self, deviations: float) -> bool:
         keys = [self._best_key(contrast) for contrast in ("dark", "bright")]
