@@ -163,6 +163,22 @@ def test_runs_are_compared_in_a_table(expert, trained):
     assert 0 < int(per_micrograph.inner_text()) < 2 * COUNT
 
 
+def test_the_chart_of_a_training_shrinks_with_the_window(expert):
+    page = expert.step("train").page
+    chart = page.locator(".chart svg").first
+    page.set_viewport_size({"width": 3000, "height": 900})
+    chart.wait_for()
+
+    def has_room():
+        card = chart.locator("xpath=ancestor::*[contains(@class, 'card')]").bounding_box()
+        box = chart.bounding_box()
+        return box["x"] + box["width"] <= card["x"] + card["width"] <= page.viewport_size["width"]
+
+    assert expert.wait_for(lambda: chart.bounding_box()["width"], lambda width: width > 700) > 700
+    page.set_viewport_size({"width": 1280, "height": 720})
+    assert expert.wait_for_value(has_room, True)
+
+
 def test_the_export_contains_the_displayed_picks_with_corrections(expert, server):
     expert.page.get_by_label("Threshold, score").fill("0")
     expert.page.get_by_label("Threshold, score").press("Tab")
