@@ -13,7 +13,10 @@ from tests.docs import markdown
 
 PAGES = {
     "README.md": "# Start\n\n```console\n$ cryopick pick a \\\n    -o b\n12 picks\n$ ls\n```\n",
-    "scores.md": "# Scores\n\nA threshold separates picks.\n\n## Logits\n\nIt is a logit.\n",
+    "scores.md": (
+        "# Scores\n\nA threshold separates picks, by `cryopick threshold --keep 2`, or `--keep`.\n\n"
+        "## Logits\n\nIt is a logit.\n"
+    ),
 }
 
 
@@ -54,6 +57,15 @@ def test_names_of_options_stay_on_one_line_of_wrapped_commands(page):
 
     assert code.locator("span[style*=nowrap]").all_inner_texts() == ["-o"]
     assert code.evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
+
+
+def test_commands_in_sentences_wrap_and_names_of_options_do_not(page, site):
+    page.goto(site.with_name("scores.html").as_uri())
+    command, option = page.locator("p > code").all()
+
+    display = "code => getComputedStyle(code).display"
+    assert [command.evaluate(display), option.evaluate(display)] == ["inline", "inline-block"]
+    assert command.locator("span[style*=nowrap]").all_inner_texts() == ["--keep"]
 
 
 def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
