@@ -14,7 +14,7 @@ from tests.docs import markdown
 PAGES = {
     "README.md": "# Start\n\n```console\n$ cryopick pick a \\\n    -o b\n12 picks\n$ ls\n```\n",
     "scores.md": (
-        "# Scores\n\nA threshold separates picks, by `cryopick threshold --keep 2`, or `--keep`.\n\n"
+        "# Scores\n\nTake the best picks: `cryopick threshold --keep 2`, or `--keep`.\n\n"
         "## Logits\n\nIt is a logit.\n"
     ),
 }
@@ -52,11 +52,24 @@ def page(site, browser):
     page.close()
 
 
-def test_names_of_options_stay_on_one_line_of_wrapped_commands(page):
+def test_names_of_options_stay_on_one_line_of_wrapped_commands(page, site):
+    page.goto(site.as_uri())
     code = page.locator(".language-console code")
 
     assert code.locator("span[style*=nowrap]").all_inner_texts() == ["-o"]
     assert code.evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
+
+
+def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
+    page.goto(site.as_uri())
+    page.locator("input.md-search__input").click()
+    page.locator("input.md-search__input").press_sequentially("logits")
+    page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
+
+    assert page.locator(".md-search-result__meta").inner_text() == "1 matching document"
+    target = page.locator(".md-search-result__item a").first.get_attribute("href")
+    assert target.startswith(site.with_name("scores.html").as_uri())
+    assert all(url.startswith(("file:", "data:")) for url in page.requests)
 
 
 def test_commands_in_sentences_wrap_and_names_of_options_do_not(page, site):
@@ -66,17 +79,6 @@ def test_commands_in_sentences_wrap_and_names_of_options_do_not(page, site):
     display = "code => getComputedStyle(code).display"
     assert [command.evaluate(display), option.evaluate(display)] == ["inline", "inline-block"]
     assert command.locator("span[style*=nowrap]").all_inner_texts() == ["--keep"]
-
-
-def test_search_finds_pages_of_a_site_that_is_opened_from_a_folder(page, site):
-    page.locator("input.md-search__input").click()
-    page.locator("input.md-search__input").press_sequentially("logits")
-    page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
-
-    assert page.locator(".md-search-result__meta").inner_text() == "1 matching document"
-    target = page.locator(".md-search-result__item a").first.get_attribute("href")
-    assert target.startswith(site.with_name("scores.html").as_uri())
-    assert all(url.startswith(("file:", "data:")) for url in page.requests)
 
 
 def test_the_cheat_sheet_prints_on_one_page(page, site):
