@@ -1,22 +1,36 @@
 """A trained model against the general one, by labels that neither has learned from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cryopick.model.label_scores import add_label_scores, get_label_scores
 from cryopick.model.model_file import GENERAL_MODEL, load_model
+from cryopick.picks import Picks
 from cryopick.train.model_comparison import (
     ModelComparison,
     adopt_general_model,
     compare_models,
 )
+from cryopick.train.particle_count import GeneralModelSample
+
+
+@pytest.fixture
+def sample():
+    """Picks of a model on 20 particles, of which 18 are labelled, and on 100 other places."""
+    rng = np.random.default_rng(3)
+    xy_px = np.stack(np.meshgrid(np.arange(12), np.arange(10)), -1).reshape(-1, 2) * 100.0
+    score = np.concatenate([rng.normal(5, 0.5, 20), rng.normal(-2, 0.5, 100)])
+    picks = Picks.for_micrograph("a", xy_px, score)
+    return GeneralModelSample(picks, Picks.for_micrograph("a", xy_px[:18] + 5.0), 60.0)
 
 
 def pick(quality, seed=0):
-    """Draw scores of 200 particles and 2000 others, and of 25 labelled particles."""
+    """Draw scores of 175 particles and 2000 others, and of 25 labelled particles."""
     rng = np.random.default_rng(seed)
     particles = rng.normal(quality, 1, 200)
-    return np.concatenate([particles, rng.normal(0, 1, 2000)]), particles[:25]
+    return np.concatenate([particles[25:], rng.normal(0, 1, 2000)]), particles[:25]
 
 
 def test_a_model_that_ranks_left_out_labels_lower_is_worse():
@@ -53,6 +67,18 @@ def test_a_difference_that_may_be_chance_keeps_the_trained_model(
     comparison = ModelComparison(n_labels=n_labels, trained=trained, general=general)
 
     assert comparison.is_worse == is_worse
+
+
+def test_many_labels_that_a_model_has_learned_do_not_make_it_look_worse(sample):
+    general, general_labels = sample.picks.score[~sample.is_label], sample.label_scores
+    learned = np.where(sample.is_label, sample.picks.score + 8.0, sample.picks.score)
+    trained = sample.select_unlabelled(replace(sample.picks, score=learned))
+
+    all_picks = compare_models(learned, general_labels + 0.5, general, general_labels, 20.0)
+    found = compare_models(trained.score, general_labels + 0.5, general, general_labels, 20.0)
+
+    assert all_picks.is_worse
+    assert found.trained >= found.general > 0.3
 
 
 def test_labels_without_a_pick_count_as_missed():

@@ -19,7 +19,9 @@ from cryopick.model.model_file import GENERAL_MODEL, Model, load_model
 
 __all__ = ["ModelComparison", "adopt_general_model", "compare_models"]
 
-_FRACTIONS = (0.4, 0.7, 1.0, 1.3)  # of the estimated number of particles that are selected
+# Of the estimated number of unlabelled particles that are selected, which is at least the last
+# fraction of all particles.
+_FRACTIONS, _MIN_UNLABELLED = (0.4, 0.7, 1.0, 1.3), 0.1
 # The trained model may be behind by this fraction of the labels, and by two standard errors of the
 # difference: the models that score left-out labels learned from fewer, and score them lower.
 _MAX_LOSS, _STANDARD_ERRORS = 0.05, 2.0
@@ -50,9 +52,9 @@ class ModelComparison:
     def describe(self) -> str:
         """Describe the result and its consequence in one sentence."""
         rates = (
-            f"of {self.n_labels} left-out labels, {100 * self.trained:.0f} % are among the best "
-            f"picks of the trained model and {100 * self.general:.0f} % among as many of the "
-            "general model"
+            f"of {self.n_labels} left-out labels, {100 * self.trained:.0f} % rank among the best "
+            f"unlabelled picks of the trained model and {100 * self.general:.0f} % among as many "
+            "of the general model"
         )
         if not self.is_worse:
             return rates
@@ -69,16 +71,20 @@ def compare_models(
     general_labels: Float[np.ndarray, " labels2"],
     n_particles: float,
 ) -> ModelComparison:
-    """Compare the fractions of labels among equal numbers of best picks.
+    """Compare the fractions of labels that score above equal numbers of unlabelled picks.
+
+    Picks at labels do not count: the trained model has learned them, and scores them too high.
 
     Args:
-        trained: Scores of the trained model's picks on some micrographs.
+        trained: Scores of the trained model's picks on some micrographs, without those at labels.
         trained_labels: Scores of labels by models that were trained without them.
-        general: Scores of the general model's picks on the same micrographs.
-        general_labels: Scores of the labels by the general model.
+        general: Scores of the general model's picks on the same micrographs, without those at
+            labels.
+        general_labels: Scores of the labels on these micrographs by the general model.
         n_particles: Estimated number of particles on the micrographs.
     """
-    numbers = [max(1, round(fraction * n_particles)) for fraction in _FRACTIONS]
+    n_unlabelled = max(n_particles - len(general_labels), _MIN_UNLABELLED * n_particles)
+    numbers = [max(1, round(fraction * n_unlabelled)) for fraction in _FRACTIONS]
     return ModelComparison(
         n_labels=len(trained_labels),
         trained=_mean_recall(trained, trained_labels, numbers),

@@ -122,6 +122,11 @@ class GeneralModelSample:
         """Picks that match a label."""
         return match_picks(self.picks, self.labels, LABEL_RADIUS_DIAMETERS * self.diameter_px) >= 0
 
+    def select_unlabelled(self, picks: Picks) -> Picks:
+        """Select the picks of another model, on the same micrographs, that match no label."""
+        within_px = LABEL_RADIUS_DIAMETERS * self.diameter_px
+        return picks.select(match_picks(picks, self.labels, within_px) < 0)
+
     @cached_property
     def label_scores(self) -> Float[np.ndarray, " labels"]:
         """Score of the pick that matches each label; minus infinity if there is none."""

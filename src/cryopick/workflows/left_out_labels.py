@@ -61,10 +61,15 @@ def compare_with_general_model(
     """
     line = model.calibration
     scores = left_out if line is None else line.apply(left_out)
-    if picks is None or not len(picks) or sample is None or not len(sample.picks):
+    unlabelled = None if picks is None or sample is None else sample.select_unlabelled(picks)
+    if unlabelled is None or sample is None or not len(unlabelled) or sample.is_label.all():
         return add_label_scores(model, scores, labelled)
     comparison = compare_models(
-        picks.score, left_out, sample.picks.score, sample.label_scores, sample.particles
+        unlabelled.score,
+        left_out,
+        sample.picks.score[~sample.is_label],
+        sample.label_scores,
+        sample.particles,
     )
     events.emit(Notice(code=NoticeCode.MODEL_COMPARISON, message=comparison.describe()))
     if comparison.is_worse:
