@@ -18,7 +18,7 @@ from cryopick.train.particle_count import GeneralModelSample
 
 @pytest.fixture
 def sample():
-    """Picks of a model on 20 particles, of which 18 are labelled, and on 100 other places."""
+    """Picks of a model on 20 particles, of which 18 are labelled, and on 100 other positions."""
     rng = np.random.default_rng(3)
     xy_px = np.stack(np.meshgrid(np.arange(12), np.arange(10)), -1).reshape(-1, 2) * 100.0
     score = np.concatenate([rng.normal(5, 0.5, 20), rng.normal(-2, 0.5, 100)])
