@@ -141,6 +141,23 @@ def test_a_report_as_json_lists_outputs_messages_and_results(run):
     assert {message["level"] for message in report["messages"]} == {"note"}
 
 
+def test_simulated_and_split_micrographs_are_counted_in_the_report(run):
+    simulated = run(
+        "simulate data --count 4 --width-px 128 --height-px 128 --pixel-size-ang 6 "
+        "--particles 3 --clean --json"
+    )
+    divided = run("split data/particles.tsv -o parts --folds 2 --json")
+
+    results = json.loads(simulated.stdout)["results"]
+    assert results["micrographs"] == 4
+    assert 4 <= results["particles"] <= 12
+    parts = json.loads(divided.stdout)["results"]["splits"]
+    assert [(part["folder"], part["train"], part["test"]) for part in parts] == [
+        ("parts/fold1", 2, 2),
+        ("parts/fold2", 2, 2),
+    ]
+
+
 def test_a_report_as_json_of_a_failure_has_the_error_and_the_status(run):
     result = run("threshold none.tsv -o b.tsv --at 0 --json --quiet")
 

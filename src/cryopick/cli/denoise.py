@@ -7,7 +7,7 @@ from typer import Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger, select_shard
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Config, Device, Force, Micrographs, ShardName
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch
@@ -59,5 +59,6 @@ def denoise(
         results = list(batch.run(lambda path: work.write(path, outputs[path], ledger)))
         with atomic_write(out / "settings.toml", overwrite=True) as temporary:
             temporary.write_text(work.describe(), encoding="utf-8")
+    add_results(micrographs=len(results))
     note(f"{format_count(len(results), 'micrograph')} written to {out}")
     batch.finish()

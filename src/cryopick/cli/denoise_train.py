@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from cryopick.cli.app import app
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Device, Force, PixelSizeAng
 from cryopick.cli.progress import check_skipped, open_events
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -90,5 +90,6 @@ def denoise_train(
             last_step = progress.step
 
         train_on_half_sets(training, require_torch_device(device), on_prepared, on_progress)
+    add_results(pairs=len(pairs) - len(skipped))
     note(f"{out} written")
     check_skipped(skipped, len(pairs))

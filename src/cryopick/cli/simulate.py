@@ -10,7 +10,7 @@ from typer import Argument, BadParameter, Option
 
 from cryopick.cli.app import app
 from cryopick.cli.batches import open_ledger
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Config, Force
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import Fields, SettingsOptions, expand_settings
@@ -79,15 +79,12 @@ def simulate(
         if config or clean:
             raise BadParameter("--config and --clean cannot be combined with --vary")
         placed = _simulate_varied(options.values, out, count, overwrite=force)
-        note(
-            f"{format_count(len(placed), 'particle')} on "
-            f"{format_count(count, 'micrograph')} written to {out}"
-        )
-        return
-    settings = options.build(config)
-    if clean:
-        settings = settings.without_junk()
-    placed = write_dataset(settings, out, count, overwrite=force)
+    else:
+        settings = options.build(config)
+        if clean:
+            settings = settings.without_junk()
+        placed = write_dataset(settings, out, count, overwrite=force)
+    add_results(particles=len(placed), micrographs=count)
     note(
         f"{format_count(len(placed), 'particle')} on "
         f"{format_count(count, 'micrograph')} written to {out}"

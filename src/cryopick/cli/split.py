@@ -8,7 +8,7 @@ import typer
 from typer import Argument, Option
 
 from cryopick.cli.app import app, stopwatch
-from cryopick.cli.messages import note, warn
+from cryopick.cli.messages import add_results, note, warn
 from cryopick.cli.options import MICROGRAPHS, Force
 from cryopick.cli.tables import read_with_context
 from cryopick.errors import format_count
@@ -82,6 +82,12 @@ def split(
         parts = {out: sets.hold_out(names, number or 1, seed)}
     else:
         parts = {out / f"fold{i}": s for i, s in enumerate(sets.fold(names, folds, seed), start=1)}
+    add_results(
+        splits=[
+            {"folder": str(folder), "train": len(part.train), "test": len(part.test)}
+            for folder, part in parts.items()
+        ]
+    )
     for folder, part in parts.items():
         _write(table, part, folder, table_format, layout=layout, overwrite=force)
         for side in ("train", "test"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option, echo
 
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Force, Json
 from cryopick.cli.progress import progress
 from cryopick.cli.settings import SettingsOptions, expand_settings
@@ -83,6 +83,7 @@ def simulate(
         write_picks(picks.select(rows), out / f"{Path(name).stem}.tsv", overwrite=force)
     with atomic_write(out / "settings.toml", overwrite=True) as temporary:
         temporary.write_text(to_toml(settings), encoding="utf-8")
+    add_results(particles=len(picks), tomograms=count)
     particles, files = format_count(len(picks), "particle"), format_count(count, "tomogram")
     note(f"{particles} in {files} written to {out}")
 
@@ -184,4 +185,5 @@ def convert(
     check_output(out, table_format, volumes)
     picks = read_points_table(table, volumes)
     write_points_table(picks, out, volumes, table_format=table_format, overwrite=force)
+    add_results(particles=len(picks))
     note(f"{format_count(len(picks), 'particle')} written to {out}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
-from cryopick.cli.messages import note
+from cryopick.cli.messages import add_results, note
 from cryopick.cli.options import Device, Force
 from cryopick.cli.outputs import OutputFolder, plan_output_files
 from cryopick.cli.progress import Batch, progress
@@ -71,6 +71,7 @@ def denoise_train(
         )
     save_denoiser(network, out, overwrite=force)
     last = losses[-50:]
+    add_results(pairs=len(pairs), loss=sum(last) / len(last))
     note(f"trained on {format_count(len(pairs), 'pair')}; loss {sum(last) / len(last):.4f}; {out}")
 
 
@@ -113,5 +114,6 @@ def denoise(
 
     batch = Batch(list(by_path), stage="Denoising tomograms")
     written = [output for _, output in batch.run(run)]
+    add_results(tomograms=len(written))
     note(f"{format_count(len(written), 'tomogram')} written to {out}")
     batch.finish()
