@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -29,19 +30,21 @@ sys.exit(status)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A folder for sockets, and one with score maps to work in."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    """A folder for sockets, and one with score maps to work in.
+
+    The path of a socket has at most 107 bytes, which those of pytest may exceed.
+    """
     monkeypatch.setenv("CRYOPICK_WORKER_IDLE_S", str(IDLE_S))
     monkeypatch.delenv("CRYOPICK_WORKER", raising=False)
     monkeypatch.delenv("CRYOPICK_DEBUG", raising=False)
-    work = tmp_path / "work"
-    work.mkdir()
     for number, name in enumerate("ab"):
         scores = np.full((30, 30), -9.0, np.float32)
         scores[5 + number, 8] = 2.0
-        write_mrc(work / f"{name}.mrc", scores, pixel_size_ang=None)
-    monkeypatch.chdir(work)
-    return tmp_path / f"cryopick-{os.getuid()}"
+        write_mrc(tmp_path / f"{name}.mrc", scores, pixel_size_ang=None)
+    monkeypatch.chdir(tmp_path)
+    with tempfile.TemporaryDirectory(prefix="cryopick-", ignore_cleanup_errors=True) as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        yield Path(runtime) / f"cryopick-{os.getuid()}"
 
 
 def start(*words):
@@ -165,7 +168,7 @@ def test_files_get_the_mode_of_the_caller_and_not_of_who_started_the_worker(home
 
     assert status == 0
     assert "nothing heavy is loaded" in err
-    assert (home.parent / "work" / "out.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert Path("out.txt").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_a_call_whose_options_are_changed_by_json_is_done_here():
