@@ -35,7 +35,13 @@ def test_a_record_of_another_version_is_read_as_far_as_it_is_known(tmp_path):
     assert read_run_metadata(tmp_path / "run.json").command == ["pick"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"command": "pick"}', '{"micrographs": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{", '{"command": "pick"}', '{"micrographs": [1]}'),
+        *('{"label_micrographs": "a"}', '{"skipped": {"a": 1}}'),
+    ],
+)
 def test_another_file_is_no_record(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
 

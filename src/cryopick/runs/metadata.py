@@ -193,22 +193,19 @@ def read_run_metadata(path: Path) -> RunMetadata:
         metadata = RunMetadata(
             **{f.name: values[f.name] for f in fields(RunMetadata) if f.name in values}
         )
-        names = (metadata.micrographs, metadata.held_out, metadata.skipped)
-        others = (
-            metadata.label_micrographs,
-            metadata.command,
-            metadata.findings,
-            metadata.later_commands,
-        )
+        picked = (metadata.micrographs, metadata.held_out, metadata.skipped)
+        names = (*picked, metadata.label_micrographs)
+        others = (metadata.command, metadata.findings, metadata.later_commands)
         mappings = (metadata.files, metadata.checksums, *metadata.sources)
         lists = (*names, *others, *(list(mapping.values()) for mapping in mappings))
         is_valid = bool(values) and all(isinstance(t, str) for texts in lists for t in texts)
+        is_valid &= all(isinstance(texts, list) for texts in (*names, *others))
         numbers = (*metadata.label_scores, *metadata.pixel_sizes_ang)
         is_valid &= all(isinstance(x, int | float) for x in numbers)
         is_valid &= isinstance(metadata.settings, str) and isinstance(metadata.polarity, str)
     except (ValueError, TypeError, AttributeError, RecursionError):
         is_valid = False
-    if not is_valid or isinstance(metadata.command, str):
+    if not is_valid:
         raise FormatError(
             f"{path}: expected run metadata as JSON, found something else; remove the file, and "
             "the report omits it"
