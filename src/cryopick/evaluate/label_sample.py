@@ -11,6 +11,7 @@ import numpy as np
 
 from cryopick.array_types import Float
 from cryopick.io.names import micrograph_stem
+from cryopick.runs.metadata import RunMetadata
 
 __all__ = ["LabelSample"]
 
@@ -54,6 +55,11 @@ class LabelSample:
             is_picked=bool(stems) and stems <= picked_stems,
             labelled_frac=len(stems & picked_stems) / max(len(picked_stems), 1),
         )
+
+    @classmethod
+    def from_metadata(cls, metadata: RunMetadata) -> "LabelSample | None":
+        """Compare the labels of the model with the micrographs of a run; None without labels."""
+        return cls.create(metadata.label_scores, metadata.label_micrographs, metadata.micrographs)
 
     @classmethod
     def complete(cls, score: Float[np.ndarray, " labels"]) -> "LabelSample":

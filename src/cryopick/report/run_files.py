@@ -168,7 +168,7 @@ def _open_pick_run(
         truth=_read_truth(request.truth, picks),
         model=model,
         picker=picker,
-        label_sample=_collect_label_sample(metadata),
+        label_sample=LabelSample.from_metadata(metadata),
         diameter_ang=diameter_ang,
         pixel_size_ang=_pixel_size_ang(paths[0], request.pixel_size_ang or settings.pixel_size_ang),
         metadata=metadata,
@@ -282,12 +282,6 @@ def _load_picker(
         return None, None
     model = load_model(file)
     return model, Picker.create(model, settings, choose_device(request.device))
-
-
-def _collect_label_sample(metadata: RunMetadata) -> LabelSample | None:
-    return LabelSample.create(
-        metadata.label_scores, metadata.label_micrographs, metadata.micrographs
-    )
 
 
 def _read_truth(file: Path | None, picks: Picks) -> Picks | None:

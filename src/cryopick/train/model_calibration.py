@@ -95,9 +95,9 @@ def calibrate_model(model: Model, picks: Picks | None, statistics: ParticleStati
         if complete is not None:
             is_correct = match_picks(picks, complete, within_px) >= 0
             return replace(model, calibration=fit_platt_scaling(picks.score, is_correct))
-        unlabelled = match_picks(picks, sample.labels, within_px) < 0
+        unlabelled = sample.select_unlabelled(picks)
         calibration = fit_platt_scaling_to_probabilities(
-            picks.score[unlabelled], _transfer_probabilities(picks, sample)[unlabelled]
+            unlabelled.score, _transfer_probabilities(unlabelled, sample)
         )
         offset = solve_logit_shift(calibration.slope * picks.score, sample.particles)
         return replace(model, calibration=replace(calibration, offset=offset))

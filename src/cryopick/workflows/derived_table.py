@@ -94,11 +94,7 @@ def _describe_sources(
 def read_label_sample(source: Path) -> LabelSample | None:
     """Return the scores of labels that the model did not learn from; None if there are none."""
     metadata = find_metadata(source)
-    if metadata is None:
-        return None
-    return LabelSample.create(
-        metadata.label_scores, metadata.label_micrographs, metadata.micrographs
-    )
+    return None if metadata is None else LabelSample.from_metadata(metadata)
 
 
 def has_filtered_scores(source: Path) -> bool:

@@ -206,8 +206,9 @@ def _pick_to_tables(
         notify_findings(events, findings)
         metadata = _collect_metadata(job, result, rows, batch.describe(), device)
         scores, names = get_label_scores(batch.picker.model)
-        metadata = replace(metadata, label_scores=scores, label_micrographs=names)
-        metadata = replace(metadata, findings=findings)
+        metadata = replace(
+            metadata, findings=findings, label_scores=scores, label_micrographs=names
+        )
         output.write(result.picks, metadata.describe_origin())
         write_run_metadata(metadata, metadata_file(output.out))
         number = "" if job.automatic_threshold else _describe_number(candidates, labels)
