@@ -82,17 +82,17 @@ def split(
         parts = {out: sets.hold_out(names, number or 1, seed)}
     else:
         parts = {out / f"fold{i}": s for i, s in enumerate(sets.fold(names, folds, seed), start=1)}
+    for folder, part in parts.items():
+        _write(table, part, folder, table_format, layout=layout, overwrite=force)
+        for side in ("train", "test"):
+            derived = str(folder / f"{side}.{table_format}")
+            carry_run_files([picks], derived, stopwatch().command, overwrite=force)
     add_results(
         splits=[
             {"folder": str(folder), "train": len(part.train), "test": len(part.test)}
             for folder, part in parts.items()
         ]
     )
-    for folder, part in parts.items():
-        _write(table, part, folder, table_format, layout=layout, overwrite=force)
-        for side in ("train", "test"):
-            derived = str(folder / f"{side}.{table_format}")
-            carry_run_files([picks], derived, stopwatch().command, overwrite=force)
 
 
 def _choose_format(picks: Path) -> str:
